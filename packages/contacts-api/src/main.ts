@@ -1,0 +1,56 @@
+import { createServer } from 'node:http';
+import { pino } from 'pino';
+import { createApp } from './app.ts';
+import { InvalidSettings, readSettings } from './settings.ts';
+import { ContactStore } from './store/contact-store.ts';
+import { migrate, openDatabase } from './store/database.ts';
+import { addDemoContacts } from './store/demo-contacts.ts';
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(`contacts-api: ${describe(error)}\n`);
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  const settings = readSettings(process.env);
+  const { port, host, databaseURL, demo } = settings;
+  const logger = pino({ name: 'contacts-api', level: settings.logLevel });
+
+  const database = openDatabase(databaseURL);
+  const migrated = await migrate(database);
+  const store = new ContactStore(database);
+  if (demo && migrated.includes('0001_contacts')) await addDemoContacts(store);
+
+  const server = createServer(createApp({ ...settings, store, logger }).callback());
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve);
+  });
+
+  const stop = () => {
+    server.close(async () => {
+      await database.destroy();
+      process.exit(0);
+    });
+    server.closeIdleConnections();
+    setTimeout(() => server.closeAllConnections(), 1000).unref();
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.once(signal, stop);
+  // Without a listener, a second signal would end the process before it has stopped cleanly.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+
+  if (process.send) process.send('ready');
+  else process.stdout.write(`contacts API listens on http://${host}:${port}\n`);
+}
+
+function describe(error: unknown): string {
+  const { code, message, address, port } = error as NodeJS.ErrnoException & {
+    address?: string;
+    port?: number;
+  };
+  if (error instanceof InvalidSettings) return error.message;
+  if (code === 'EADDRINUSE')
+    return `port ${port} on ${address} is in use: stop what listens there or set PORT`;
+  return `cannot start: ${message ?? error}`;
+}

@@ -1,0 +1,54 @@
+import { mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { Kysely, Migrator, PostgresDialect, SqliteDialect } from 'kysely';
+import Database from 'libsql';
+import pg from 'pg';
+import { migrations } from './migrations.ts';
+
+/** A row of the table `contacts`. Absent fields are null; times are ISO 8601 text on both engines. */
+export interface ContactRow {
+  id: string;
+  organisation: string;
+  name: string;
+  email: string;
+  phone: string | null;
+  company: string | null;
+  notes: string | null;
+  version: number;
+  created_at: string;
+  updated_at: string;
+}
+
+export interface Tables {
+  contacts: ContactRow;
+}
+
+/** Opens the database of a `DATABASE_URL`: `file:PATH` (made when missing) or `postgres://…`. */
+export function openDatabase(url: string): Kysely<Tables> {
+  if (!url.startsWith('file:')) {
+    const pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: 5000 });
+    // An idle connection that breaks is replaced at the next query; unheard, the event would end the process.
+    pool.on('error', () => {});
+    return new Kysely({ dialect: new PostgresDialect({ pool }) });
+  }
+  const path = url.slice('file:'.length);
+  mkdirSync(dirname(path), { recursive: true });
+  const database = new Database(path);
+  database.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000');
+  return new Kysely({ dialect: new SqliteDialect({ database }) });
+}
+
+/**
+ * Brings the tables up to date. Safe to run from several processes at once.
+ *
+ * @returns the names of the migrations that ran just now
+ */
+export async function migrate(database: Kysely<Tables>): Promise<string[]> {
+  const migrator = new Migrator({
+    db: database,
+    provider: { getMigrations: async () => migrations },
+  });
+  const { error, results = [] } = await migrator.migrateToLatest();
+  if (error) throw error;
+  return results.map(({ migrationName }) => migrationName);
+}

@@ -1,0 +1,42 @@
+import type { ContactInput } from '../contact.ts';
+import { organisationNamed } from '../organisation.ts';
+import type { ContactStore } from './contact-store.ts';
+
+const DEMO_CONTACTS: Record<string, readonly ContactInput[]> = {
+  acme: [
+    {
+      name: 'Ada Lovelace',
+      email: 'ada@engines.example',
+      phone: '+44 20 7946 0101',
+      company: 'Analytical Engines',
+    },
+    {
+      name: 'Grace Hopper',
+      email: 'grace@compilers.example',
+      company: 'Compilers & Sons',
+      notes: 'Prefers nanoseconds.',
+    },
+    {
+      name: 'Katherine Johnson',
+      email: 'katherine@orbits.example',
+      phone: '+1 202 555 0162',
+      company: 'Orbits',
+    },
+  ],
+  globex: [
+    {
+      name: 'Alan Turing',
+      email: 'alan@machines.example',
+      phone: '+44 161 496 0190',
+      company: 'Universal Machines',
+    },
+    { name: 'Emmy Noether', email: 'emmy@symmetry.example', company: 'Symmetry GmbH' },
+  ],
+};
+
+/** Gives the demo tenant's two organisations a few contacts. */
+export async function addDemoContacts(store: Pick<ContactStore, 'create'>): Promise<void> {
+  for (const [orgId, contacts] of Object.entries(DEMO_CONTACTS)) {
+    for (const contact of contacts) await store.create(organisationNamed(orgId), contact);
+  }
+}

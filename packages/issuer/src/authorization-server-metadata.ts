@@ -1,0 +1,111 @@
+import { InvalidMetadata, IssuerUnavailable } from './errors.ts';
+import type { FetchedJson } from './fetch-json.ts';
+import { isLoopback, isSameIssuer, isSecureURL, withoutSlash } from './issuer-identifier.ts';
+
+/**
+ * What an authorization server publishes of itself (RFC 8414 §2, OpenID Connect Discovery §3).
+ * The members named here were checked; all others are as the server sent them.
+ */
+export interface AuthorizationServerMetadata {
+  readonly issuer: string;
+  readonly jwks_uri: string;
+  readonly authorization_endpoint?: string;
+  readonly token_endpoint?: string;
+  readonly userinfo_endpoint?: string;
+  readonly revocation_endpoint?: string;
+  readonly end_session_endpoint?: string;
+  readonly pushed_authorization_request_endpoint?: string;
+  readonly code_challenge_methods_supported?: readonly string[];
+  readonly id_token_signing_alg_values_supported?: readonly string[];
+  readonly authorization_response_iss_parameter_supported?: boolean;
+  readonly [name: string]: unknown;
+}
+
+const ENDPOINTS = [
+  'authorization_endpoint',
+  'token_endpoint',
+  'userinfo_endpoint',
+  'revocation_endpoint',
+  'end_session_endpoint',
+  'pushed_authorization_request_endpoint',
+] as const;
+const LISTS = [
+  'code_challenge_methods_supported',
+  'id_token_signing_alg_values_supported',
+] as const;
+
+/** Where an issuer's metadata may lie, in the order asked: OpenID Connect Discovery §4, RFC 8414 §3.1. */
+export function metadataURLs(issuer: URL): [string, string] {
+  const path = withoutSlash(issuer.pathname);
+  return [
+    `${issuer.origin}${path}/.well-known/openid-configuration`,
+    `${issuer.origin}/.well-known/oauth-authorization-server${path}`,
+  ];
+}
+
+/**
+ * Fetches and checks an issuer's metadata.
+ *
+ * @throws IssuerUnavailable when neither place answers with a document
+ * @throws InvalidMetadata when the document isn't this issuer's, or names an unsafe endpoint
+ */
+export async function fetchMetadata(
+  issuerBaseURL: string,
+  fetch: (url: string) => Promise<FetchedJson>,
+): Promise<{ value: AuthorizationServerMetadata; maxAge: number | undefined }> {
+  const statuses: string[] = [];
+  for (const url of metadataURLs(new URL(issuerBaseURL))) {
+    const { status, body, maxAge } = await fetch(url);
+    if (status === 200) return { value: checkMetadata(issuerBaseURL, body), maxAge };
+    statuses.push(`GET ${url}: ${status}`);
+    if (status >= 500) break;
+  }
+  throw new IssuerUnavailable(statuses.join('; '));
+}
+
+/** Judges a metadata document (RFC 8414 §3.3). @throws InvalidMetadata */
+export function checkMetadata(
+  issuerBaseURL: string,
+  document: unknown,
+): AuthorizationServerMetadata {
+  if (typeof document !== 'object' || document === null || Array.isArray(document)) {
+    throw new InvalidMetadata('the metadata is not a JSON object');
+  }
+  const metadata = document as Record<string, unknown>;
+  if (typeof metadata.issuer !== 'string' || !isSameIssuer(issuerBaseURL, metadata.issuer)) {
+    throw new InvalidMetadata(
+      `the metadata's "issuer" is ${JSON.stringify(metadata.issuer)?.slice(0, 200)}, expected "${issuerBaseURL}"`,
+    );
+  }
+  if (metadata.jwks_uri === undefined) throw new InvalidMetadata('the metadata has no "jwks_uri"');
+  const local = isLoopback(new URL(issuerBaseURL));
+  for (const name of ['jwks_uri', ...ENDPOINTS]) checkEndpoint(name, metadata[name], local);
+  for (const name of LISTS) checkList(name, metadata[name]);
+  const iss = metadata.authorization_response_iss_parameter_supported;
+  if (iss !== undefined && typeof iss !== 'boolean') {
+    throw new InvalidMetadata('"authorization_response_iss_parameter_supported" is not a boolean');
+  }
+  return metadata as unknown as AuthorizationServerMetadata;
+}
+
+// An issuer on https may not send us, or a user's code and tokens, to http.
+function checkEndpoint(name: string, value: unknown, local: boolean): void {
+  if (value === undefined) return;
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  if (
+    !url ||
+    !isSecureURL(url) ||
+    (url.protocol === 'http:' && !local) ||
+    url.username ||
+    url.password
+  ) {
+    throw new InvalidMetadata(`the metadata's "${name}" is not a URL that can be trusted`);
+  }
+}
+
+function checkList(name: string, value: unknown): void {
+  if (value === undefined) return;
+  if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string')) {
+    throw new InvalidMetadata(`the metadata's "${name}" is not a list of strings`);
+  }
+}

@@ -1,0 +1,10 @@
+export type { AuthorizationServerMetadata } from './authorization-server-metadata.ts';
+export {
+  InvalidMetadata,
+  InvalidOptions,
+  IssuerUnavailable,
+  SigningKeyNotFound,
+} from './errors.ts';
+export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
+export { isLoopback, isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
+export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';

@@ -1,0 +1,46 @@
+import { InvalidOptions } from './errors.ts';
+
+const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/**
+ * Whether a URL is one that a token or a key may travel to: `https`, or `http` that never leaves
+ * this machine (RFC 8252 §7.3 names the loopback addresses).
+ */
+export function isSecureURL(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
+}
+
+export function isLoopback(url: URL): boolean {
+  return LOOPBACK.test(url.hostname);
+}
+
+/**
+ * Reads an issuer identifier (RFC 8414 §2): a URL with scheme `https` (`http` on a loopback
+ * address), without query, fragment or credentials.
+ *
+ * @throws InvalidOptions with what would be right
+ */
+export function parseIssuerIdentifier(value: unknown): URL {
+  if (typeof value !== 'string' || !URL.canParse(value)) {
+    throw new InvalidOptions(
+      'issuerBaseURL must be an absolute URL such as https://tenant.example.com/',
+    );
+  }
+  const url = new URL(value);
+  if (!isSecureURL(url)) {
+    throw new InvalidOptions('issuerBaseURL must use https (http only on a loopback address)');
+  }
+  if (url.username || url.password || value.includes('?') || value.includes('#')) {
+    throw new InvalidOptions('issuerBaseURL must have no query, fragment or credentials');
+  }
+  return url;
+}
+
+/** Whether a declared issuer is the configured one, a slash at the end aside. */
+export function isSameIssuer(configured: string, declared: string): boolean {
+  return withoutSlash(configured) === withoutSlash(declared);
+}
+
+export function withoutSlash(value: string): string {
+  return value.endsWith('/') ? value.slice(0, -1) : value;
+}

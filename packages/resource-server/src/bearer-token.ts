@@ -1,0 +1,56 @@
+import { InvalidRequestError } from './errors.ts';
+
+/** What of a request can bring a token (RFC 6750 §2). */
+export interface TokenRequest {
+  /** Names and values in turn, as Node's `IncomingMessage` has them. */
+  readonly rawHeaders: readonly string[];
+  readonly query: Readonly<Record<string, unknown>>;
+  /** The parsed body, when there is one and it came as a form (RFC 6750 §2.2). */
+  readonly form?: unknown;
+}
+
+// RFC 6750 §2.1: the scheme in any case, one or more spaces, b64token.
+const CREDENTIALS = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
+
+/**
+ * Takes the access token out of the `Authorization` header, the only place where one is accepted.
+ *
+ * @returns undefined when the request brings no bearer credentials
+ * @throws InvalidRequestError for malformed credentials, two ways at once, or a token in the query or the form
+ */
+export function bearerToken({ rawHeaders, query, form }: TokenRequest): string | undefined {
+  if (hasToken(query) || hasToken(form)) {
+    throw new InvalidRequestError(
+      'send the access token in the Authorization header and nowhere else',
+    );
+  }
+  const values = authorizationHeaders(rawHeaders);
+  if (values.length > 1) throw new InvalidRequestError('send one Authorization header');
+  const value = values[0];
+  // Another scheme is as good as no credentials: RFC 6750 §3.1 gives it no error code.
+  if (value === undefined || !/^bearer(?:\s|$)/i.test(value)) return undefined;
+  const token = CREDENTIALS.exec(value)?.[1];
+  if (token === undefined) {
+    throw new InvalidRequestError(
+      'the Authorization header must read "Bearer" and the access token',
+    );
+  }
+  return token;
+}
+
+function hasToken(parameters: unknown): boolean {
+  return (
+    typeof parameters === 'object' &&
+    parameters !== null &&
+    Object.hasOwn(parameters, 'access_token')
+  );
+}
+
+// Node keeps the first of several Authorization lines and drops the rest without a word.
+function authorizationHeaders(rawHeaders: readonly string[]): string[] {
+  const values: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === 'authorization') values.push(rawHeaders[i + 1] ?? '');
+  }
+  return values;
+}

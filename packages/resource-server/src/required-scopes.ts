@@ -1,0 +1,44 @@
+import type { Middleware } from 'koa';
+import { InsufficientScopeError, UnauthorizedError } from './errors.ts';
+import type { AccessTokenClaims } from './jwt-access-token.ts';
+
+/** The scopes a token grants (RFC 6749 §3.3: a list of case-sensitive words). */
+export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): string[] {
+  return scope ? scope.split(' ').filter(Boolean) : [];
+}
+
+/**
+ * Lets in a token that grants all of the scopes.
+ *
+ * @param scopes a list, or one string with spaces between them
+ * @throws InsufficientScopeError (403) naming what is needed; UnauthorizedError (401) behind no `auth`
+ */
+export function requiredScopes(scopes: string | readonly string[]): Middleware {
+  const needed = parseScopes(scopes);
+  return async function requiredScopes(ctx, next) {
+    const granted = scopesOf(ctx.state.auth);
+    if (!needed.every((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
+    await next();
+  };
+}
+
+/** Lets in a token that grants one of the scopes, at least. @throws as `requiredScopes` */
+export function scopeIncludesAny(scopes: string | readonly string[]): Middleware {
+  const needed = parseScopes(scopes);
+  return async function scopeIncludesAny(ctx, next) {
+    const granted = scopesOf(ctx.state.auth);
+    if (!needed.some((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
+    await next();
+  };
+}
+
+function parseScopes(scopes: string | readonly string[]): readonly string[] {
+  const list = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : scopes;
+  if (list.length === 0) throw new TypeError('name at least one scope');
+  return list;
+}
+
+function scopesOf(auth: { payload: AccessTokenClaims } | undefined): string[] {
+  if (!auth) throw new UnauthorizedError();
+  return grantedScopes(auth.payload);
+}
