@@ -24,7 +24,7 @@ const config: Config = {
     // Node 20 cannot require() an ES module inside jest, and jwks-rsa requires jose.
     '/node_modules/jose/.*\\.js$': ['@swc/jest', { module: { type: 'commonjs' } }],
   },
-  transformIgnorePatterns: ['/node_modules/(?!jose/)', '/dist/'],
+  transformIgnorePatterns: ['/node_modules/(?!jose/)'],
   restoreMocks: true,
   testTimeout: 20_000,
 };

@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { Kysely, Migrator, PostgresDialect, SqliteDialect } from 'kysely';
+import { Kysely, Migrator, PostgresDialect, SqliteAdapter, SqliteDialect, sql } from 'kysely';
 import Database from 'libsql';
 import pg from 'pg';
 import { migrations } from './migrations.ts';
@@ -34,7 +34,8 @@ export function openDatabase(url: string): Kysely<Tables> {
   const path = url.slice('file:'.length);
   mkdirSync(dirname(path), { recursive: true });
   const database = new Database(path);
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000');
+  database.exec('PRAGMA busy_timeout = 5000');
+  database.exec('PRAGMA journal_mode = WAL');
   return new Kysely({ dialect: new SqliteDialect({ database }) });
 }
 
@@ -44,11 +45,13 @@ export function openDatabase(url: string): Kysely<Tables> {
  * @returns the names of the migrations that ran just now
  */
 export async function migrate(database: Kysely<Tables>): Promise<string[]> {
-  const migrator = new Migrator({
-    db: database,
-    provider: { getMigrations: async () => migrations },
-  });
-  const { error, results = [] } = await migrator.migrateToLatest();
+  // On PostgreSQL the migrator takes a lock of its own. On a file nobody else may write meanwhile;
+  // there is one connection, so what runs between these two is inside the transaction.
+  const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
+  if (isFile) await sql`begin immediate`.execute(database);
+  const provider = { getMigrations: async () => migrations };
+  const { error, results = [] } = await new Migrator({ db: database, provider }).migrateToLatest();
+  if (isFile) await sql.raw(error ? 'rollback' : 'commit').execute(database);
   if (error) throw error;
   return results.map(({ migrationName }) => migrationName);
 }

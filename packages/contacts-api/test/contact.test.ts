@@ -1,0 +1,63 @@
+import { describe, expect, test } from '@jest/globals';
+import { parseContactInput } from '../src/contact.ts';
+import { InvalidInput } from '../src/errors.ts';
+
+const good = { name: 'Ada Lovelace', email: 'ada@example.com' };
+
+function faultsOf(body: unknown): string[] {
+  try {
+    parseContactInput(body);
+    return [];
+  } catch (error) {
+    if (!(error instanceof InvalidInput)) throw error;
+    expect(error.status).toBe(422);
+    return error.errors.map(({ field }) => field);
+  }
+}
+
+describe('contact input', () => {
+  test('takes what is good, without the spaces around it', () => {
+    expect(parseContactInput({ ...good, name: '  Ada ', phone: '', notes: 'two\nlines' })).toEqual({
+      name: 'Ada',
+      email: 'ada@example.com',
+      phone: '',
+      notes: 'two\nlines',
+    });
+  });
+
+  test.each<[string, unknown, string[]]>([
+    ['an empty object', {}, ['name', 'email']],
+    ['no object', 'x', ['body']],
+    ['nothing', undefined, ['body']],
+    ['a list', [good], ['body']],
+    ['an empty name', { ...good, name: ' ' }, ['name']],
+    ['a long name', { ...good, name: 'x'.repeat(201) }, ['name']],
+    ['no e-mail address', { ...good, email: 'ada' }, ['email']],
+    ['numbers', { name: 1, email: 2 }, ['name', 'email']],
+    ['null', { ...good, phone: null }, ['phone']],
+    ['unknown fields', { ...good, organisation: 'globex', id: '1' }, ['organisation', 'id']],
+    [
+      'control characters',
+      { ...good, name: 'a\u0000b', company: 'c\u001b[2J' },
+      ['name', 'company'],
+    ],
+    ['marks that reverse the reading direction', { ...good, name: 'a\u202eb' }, ['name']],
+    ['a bell in the notes', { ...good, notes: 'ding\u0007' }, ['notes']],
+    ['long notes', { ...good, notes: 'x'.repeat(5001) }, ['notes']],
+    [
+      'prototype names',
+      JSON.parse('{"__proto__":{"name":"x"},"constructor":1}'),
+      ['name', 'email', '__proto__', 'constructor'],
+    ],
+  ])('names the fields at fault in %s', (_, body, fields) => {
+    expect(faultsOf(body)).toEqual(expect.arrayContaining(fields));
+  });
+
+  test('says that a missing field is required', () => {
+    expect(() => parseContactInput({})).toThrow(
+      expect.objectContaining({
+        errors: expect.arrayContaining([{ field: 'name', message: 'is required' }]),
+      }),
+    );
+  });
+});

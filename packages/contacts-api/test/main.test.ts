@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { engines } from './databases.ts';
+
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const available = await engines();
+let cwd: string;
+
+beforeAll(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'contacts-api-'));
+});
+afterAll(() => rm(cwd, { recursive: true }));
+
+function run(env: Record<string, string>): {
+  child: ChildProcess;
+  ended: Promise<{ code: number; stderr: string }>;
+} {
+  const child = spawn(process.execPath, [main], {
+    cwd,
+    env: { PATH: process.env.PATH, LOG_LEVEL: 'silent', ...env },
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  let stderr = '';
+  child.stderr?.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  return { child, ended: once(child, 'exit').then(([code]) => ({ code, stderr })) };
+}
+
+describe('the process', () => {
+  test('wrong settings end the start; all are named, without a stack trace', async () => {
+    const { code, stderr } = await run({ PORT: 'x', ISSUER_BASE_URL: 'http://issuer.example.com' })
+      .ended;
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/PORT: must .*\n.*ISSUER_BASE_URL: must /);
+    expect(stderr).not.toMatch(/^ +at /m);
+  });
+
+  test('a port that is taken is named', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const { code, stderr } = await run({ PORT: String(port) }).ended;
+    other.close();
+    expect(code).toBe(1);
+    expect(stderr).toBe(
+      `contacts-api: port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT\n`,
+    );
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'says when it is ready, and stops cleanly on %s',
+    async (signal) => {
+      const { child, ended } = run({ PORT: '0' });
+      expect(await once(child, 'message')).toEqual(['ready', undefined]);
+      child.kill(signal);
+      child.kill(signal);
+      expect((await ended).code).toBe(0);
+    },
+  );
+
+  for (const { name, missing, create } of available) {
+    (missing ? test.skip : test)(
+      `two may start at once on one new database: ${missing ?? name}`,
+      async () => {
+        const database = await create();
+        const both = [1, 2].map(() => run({ PORT: '0', DATABASE_URL: database.url }));
+        await Promise.all(both.map(({ child }) => once(child, 'message')));
+        for (const { child } of both) child.kill();
+        expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([
+          { code: 0, stderr: '' },
+          { code: 0, stderr: '' },
+        ]);
+        await database.drop();
+      },
+    );
+  }
+
+  test('stops when the process that started it is gone', async () => {
+    const { child, ended } = run({ PORT: '0' });
+    await once(child, 'message');
+    child.disconnect();
+    expect((await ended).code).toBe(0);
+  });
+});

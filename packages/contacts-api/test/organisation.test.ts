@@ -1,0 +1,30 @@
+import { describe, expect, test } from '@jest/globals';
+import { ContactsClaims } from '../src/claims.ts';
+import { organisationOf } from '../src/organisation.ts';
+
+const payload = { iss: 'https://issuer.example.com/', sub: 'auth0|alice', aud: 'api', exp: 1 };
+
+describe('organisation', () => {
+  test('is the one the claim names', () => {
+    expect(organisationOf({ payload, claims: { roles: [], org_id: 'acme' } })).toBe('org:acme');
+  });
+
+  test('is the subject itself without that claim', () => {
+    expect(organisationOf({ payload, claims: { roles: [] } })).toBe('user:auth0|alice');
+  });
+
+  test('a subject spelled like an organisation is still a user', () => {
+    const claims = { roles: [] };
+    expect(organisationOf({ payload: { ...payload, sub: 'acme' }, claims })).toBe('user:acme');
+    expect(organisationOf({ payload: { ...payload, sub: 'org:acme' }, claims })).toBe(
+      'user:org:acme',
+    );
+  });
+
+  test.each([[''], [null], [7], [['acme']], [{ id: 'acme' }], [false]])(
+    '%j in place of an organisation does not fit',
+    (org_id) => {
+      expect(ContactsClaims.safeParse({ org_id }).success).toBe(false);
+    },
+  );
+});

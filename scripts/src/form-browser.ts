@@ -1,0 +1,89 @@
+import got, { type Got } from 'got';
+import { type HTMLElement, parse } from 'node-html-parser';
+import { CookieJar } from 'tough-cookie';
+
+export interface Page {
+  readonly url: string;
+  readonly status: number;
+  readonly html: HTMLElement;
+  /** Where the answer sends the browser, when that was not followed. */
+  readonly location: string | undefined;
+}
+
+/**
+ * As much of a browser as signing in needs: cookies, redirects, forms. It runs no script, and
+ * stops at the first redirect to an address it is told to stop at.
+ */
+export class FormBrowser {
+  readonly #got: Got;
+  readonly #stopAt: string | undefined;
+
+  constructor({ stopAt }: { stopAt?: string } = {}) {
+    this.#stopAt = stopAt;
+    this.#got = got.extend({
+      cookieJar: new CookieJar(),
+      followRedirect: false,
+      throwHttpErrors: false,
+      retry: { limit: 0 },
+      timeout: { request: 10_000 },
+      headers: {
+        accept: 'text/html,application/xhtml+xml',
+        'sec-fetch-mode': 'navigate',
+        'sec-fetch-dest': 'document',
+      },
+    });
+  }
+
+  open(url: string): Promise<Page> {
+    return this.#follow(url, 'GET');
+  }
+
+  /** Submits the form on a page that has a field, or a button, of this name, filled in. */
+  submit(page: Page, name: string, values: Record<string, string>): Promise<Page> {
+    const form = page.html
+      .querySelectorAll('form')
+      .find((candidate) => candidate.querySelector(`[name="${name}"]:not([type="hidden"])`));
+    if (!form)
+      throw new Error(
+        `no form with a field "${name}" on ${page.url} (${page.status}): ${page.html.text.trim().slice(0, 300)}`,
+      );
+    const fields = form
+      .querySelectorAll('input, textarea')
+      .filter((input) => input.getAttribute('name') && input.getAttribute('type') !== 'submit')
+      .map((input) => [input.getAttribute('name'), input.getAttribute('value') ?? input.text]);
+    const action = new URL(form.getAttribute('action') || page.url, page.url).href;
+    const method = form.getAttribute('method')?.toUpperCase() === 'POST' ? 'POST' : 'GET';
+    return this.#follow(
+      action,
+      method,
+      { ...Object.fromEntries(fields), ...values },
+      new URL(page.url).origin,
+    );
+  }
+
+  async #follow(
+    url: string,
+    method: 'GET' | 'POST',
+    form?: Record<string, string>,
+    origin?: string,
+  ): Promise<Page> {
+    let target = url;
+    let response = await this.#got(target, { method, ...(form && { form, headers: { origin } }) });
+    for (let redirects = 0; redirects < 20; redirects += 1) {
+      const { location } = response.headers;
+      if (location === undefined) break;
+      const next = new URL(location, target).href;
+      if (this.#stopAt !== undefined && next.startsWith(this.#stopAt)) {
+        return { url: target, status: response.statusCode, html: parse(''), location: next };
+      }
+      target = next;
+      response = await this.#got(target);
+    }
+    return {
+      url: target,
+      status: response.statusCode,
+      html: parse(response.body),
+      location: undefined,
+    };
+  }
+}

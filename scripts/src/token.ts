@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { parseArgs } from 'node:util';
+import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
+import { isLoopback, parseIssuerIdentifier } from '@koa-oauth/issuer';
+import * as oauth from 'openid-client';
+import { signIn } from './sign-in.ts';
+
+const USAGE = `usage: npm run token -- [--user alice] [--scope "read:contacts"] [--audience https://contacts.example.com/api]
+
+Prints an access token got through the authorization code flow. With --user it signs that demo user
+in at the local authorization server; without, it prints an address to open in a browser.
+`;
+
+try {
+  process.stdout.write(`${await getAccessToken(process.argv.slice(2))}\n`);
+  process.exit(0);
+} catch (error) {
+  const { message, cause } = error as Error;
+  const reason = cause instanceof Error ? `: ${cause.message}` : '';
+  process.stderr.write(`token: ${message}${reason}\n`);
+  process.exit(1);
+}
+
+async function getAccessToken(args: string[]): Promise<string> {
+  const { user, scope, audience } = readArguments(args);
+  const {
+    ISSUER_BASE_URL = 'http://localhost:3002/',
+    TENANT,
+    CLIENT_ID = 'contacts-cli',
+    CLIENT_SECRET,
+  } = process.env;
+  const issuer = parseIssuerIdentifier(ISSUER_BASE_URL);
+  const tenant = await loadTenant(TENANT || demoTenantFile);
+  const secret =
+    CLIENT_SECRET ?? tenant.clients.find(({ client_id }) => client_id === CLIENT_ID)?.client_secret;
+
+  const config = await oauth
+    .discovery(
+      issuer,
+      CLIENT_ID,
+      undefined,
+      secret ? oauth.ClientSecretPost(secret) : oauth.None(),
+      {
+        execute: isLoopback(issuer) ? [oauth.allowInsecureRequests] : [],
+      },
+    )
+    .catch((cause: unknown) => {
+      throw new Error(
+        `no authorization server answers at ${issuer.href}; start one with npm start`,
+        { cause },
+      );
+    });
+
+  // RFC 8252 §7.3: a loopback address, and whatever port is free.
+  const listener = createServer();
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const redirectURI = `http://127.0.0.1:${(listener.address() as AddressInfo).port}/callback`;
+
+  const pkceCodeVerifier = oauth.randomPKCECodeVerifier();
+  const expectedState = oauth.randomState();
+  const request = oauth.buildAuthorizationUrl(config, {
+    redirect_uri: redirectURI,
+    scope,
+    audience,
+    state: expectedState,
+    code_challenge: await oauth.calculatePKCECodeChallenge(pkceCodeVerifier),
+    code_challenge_method: 'S256',
+  });
+  const response = user
+    ? await signIn(request.href, redirectURI, findUser(tenant.users, user))
+    : await waitForBrowser(listener, request.href, redirectURI);
+  const { access_token } = await oauth.authorizationCodeGrant(config, response, {
+    pkceCodeVerifier,
+    expectedState,
+  });
+  return access_token;
+}
+
+function readArguments(args: string[]): { user?: string; scope: string; audience: string } {
+  try {
+    const { values } = parseArgs({
+      args,
+      options: {
+        user: { type: 'string' },
+        scope: {
+          type: 'string',
+          default: 'read:contacts create:contacts update:contacts delete:contacts read:activity',
+        },
+        audience: {
+          type: 'string',
+          default: process.env.AUDIENCE || 'https://contacts.example.com/api',
+        },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    if (!values.help) return values;
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n`);
+  }
+  process.stderr.write(USAGE);
+  process.exit(2);
+}
+
+function findUser<User extends { email: string }>(users: readonly User[], name: string): User {
+  const found = users.find(({ email }) => email === name || email.split('@')[0] === name);
+  if (found) return found;
+  throw new Error(
+    `the tenant has no user "${name}"; it has ${users.map(({ email }) => email).join(', ')}`,
+  );
+}
+
+async function waitForBrowser(
+  listener: Server,
+  address: string,
+  redirectURI: string,
+): Promise<URL> {
+  process.stderr.write(`Open this address in a browser to sign in:\n\n${address}\n\n`);
+  for (;;) {
+    const [request, answer] = await once(listener, 'request');
+    const url = new URL(request.url ?? '', redirectURI);
+    const isCallback = url.pathname === new URL(redirectURI).pathname;
+    answer.writeHead(isCallback ? 200 : 404, {
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Cache-Control': 'no-store',
+    });
+    answer.end(isCallback ? 'Done. Go back to your terminal.\n' : 'Not found\n');
+    if (isCallback) return url;
+  }
+}
