@@ -1,0 +1,43 @@
+import type { Account, AccountClaims, FindAccount } from 'oidc-provider';
+import { isStandardClaim } from './custom-claims.ts';
+import type { PostLogin } from './post-login.ts';
+import { findUser, type Tenant, type User } from './tenant.ts';
+
+/** The engine's way to the tenant's users; at the token endpoint it brings the Actions' outcome. */
+export function createFindAccount(tenant: Tenant, postLogin: PostLogin): FindAccount {
+  return async (ctx, userId, token): Promise<Account | undefined> => {
+    const user = findUser(tenant, userId);
+    if (user === undefined || user.blocked) return undefined;
+    if (token?.kind === 'RefreshToken') await postLogin.onRefresh(ctx, user);
+    else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
+      postLogin.recall(ctx, { grantId: token.grantId });
+    } else if (token?.kind === 'AccessToken') {
+      postLogin.recall(ctx, { userId, clientId: token.clientId ?? '' });
+    }
+    return {
+      accountId: userId,
+      // A standard claim that an Action set still needs its scope: the engine masks these.
+      claims: () => ({
+        ...profileOf(user),
+        ...Object.fromEntries(
+          Object.entries(postLogin.outcome(ctx).idToken).filter(([name]) => isStandardClaim(name)),
+        ),
+        sub: userId,
+      }),
+    };
+  };
+}
+
+/** OpenID Connect Core §5.1. */
+function profileOf(user: User): AccountClaims {
+  return {
+    sub: user.user_id,
+    name: user.name,
+    given_name: user.given_name,
+    family_name: user.family_name,
+    nickname: user.nickname ?? user.email.split('@')[0],
+    picture: user.picture,
+    email: user.email,
+    email_verified: user.email_verified,
+  };
+}

@@ -1,0 +1,66 @@
+import Router from '@koa/router';
+import type { Provider as Engine } from 'oidc-provider';
+import type { Logger } from 'pino';
+import { routeAssets } from './assets.ts';
+import {
+  afterEachLogin,
+  onIssuerOrigin,
+  speakAuth0Errors,
+  withoutIssParameter,
+} from './auth0-dialect.ts';
+import { engineConfiguration } from './configuration.ts';
+import { createConsents } from './consents.ts';
+import { Provider } from './engine.ts';
+import { answerErrors } from './error-page.ts';
+import { openIdToken } from './id-token.ts';
+import { routeInteractions } from './interactions.ts';
+import { acceptJsonBodies } from './json-bodies.ts';
+import { routeLogout } from './logout.ts';
+import { createPostLogin } from './post-login.ts';
+import { securityHeaders } from './security-headers.ts';
+import type { SigningKeys } from './signing-keys.ts';
+import type { StateStore } from './state-store.ts';
+import type { Tenant } from './tenant.ts';
+import { logTransactions } from './transaction-log.ts';
+import { addUserinfoClaims } from './userinfo-claims.ts';
+
+export interface AppParts {
+  readonly issuer: string;
+  readonly tenant: Tenant;
+  readonly keys: SigningKeys;
+  readonly store: StateStore;
+  readonly log: Logger;
+}
+
+/** The whole server: the engine is a Koa application, and what is `use`d here runs before it. */
+export function createApp({ issuer, tenant, keys, store, log }: AppParts): Engine {
+  const consents = createConsents(store);
+  const postLogin = createPostLogin(tenant, store, log);
+  const provider = new Provider(
+    issuer,
+    engineConfiguration({ issuer, tenant, keys, store, consents, postLogin }),
+  );
+  // Not to trust a proxy, but to take the scheme that onIssuerOrigin writes.
+  provider.proxy = true;
+
+  openIdToken(provider, postLogin);
+  speakAuth0Errors(provider);
+  logTransactions(provider, log);
+
+  const pages = new Router();
+  routeAssets(pages);
+  routeInteractions(pages, { provider, tenant, consents, log });
+  routeLogout(pages, provider, tenant);
+
+  provider.use(onIssuerOrigin(issuer));
+  provider.use(securityHeaders());
+  provider.use(answerErrors(tenant.tenant.friendly_name, log));
+  if (tenant.tenant.flags.authorization_response_iss_parameter_supported !== true) {
+    provider.use(withoutIssParameter(provider));
+  }
+  provider.use(acceptJsonBodies());
+  provider.use(addUserinfoClaims(postLogin));
+  provider.use(afterEachLogin(postLogin.keep));
+  provider.use(pages.routes());
+  return provider;
+}

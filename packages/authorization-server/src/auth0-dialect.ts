@@ -1,0 +1,68 @@
+import type { Context, Middleware, Next } from 'koa';
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { ROUTES } from './endpoints.ts';
+import { toAuth0Error } from './token-errors.ts';
+
+/**
+ * The endpoints never follow the request's Host or X-Forwarded-* header: a server reached as
+ * 127.0.0.1 would otherwise publish addresses that differ from its issuer's.
+ */
+export function onIssuerOrigin(issuer: string): Middleware {
+  const { host, protocol } = new URL(issuer);
+  return function issuerOrigin(ctx: Context, next: Next) {
+    const { headers } = ctx.req;
+    delete headers['x-forwarded-host'];
+    delete headers['x-forwarded-for'];
+    headers.host = host;
+    headers['x-forwarded-proto'] = protocol.slice(0, -1);
+    return next();
+  };
+}
+
+/**
+ * Auth0 sends no `iss` with an authorization response (RFC 9207) unless the tenant's flag
+ * `authorization_response_iss_parameter_supported` says so; the engine always does.
+ */
+export function withoutIssParameter(provider: Provider): Middleware {
+  provider.on('authorization.success', (_ctx, response) => {
+    if (response !== undefined) delete response.iss;
+  });
+  return async function noIssParameter(ctx: Context, next: Next) {
+    await next();
+    const location = ctx.response.get('location');
+    if (ctx.path.startsWith(ROUTES.authorization) && URL.canParse(location)) {
+      const url = new URL(location);
+      if (url.searchParams.has('error')) {
+        url.searchParams.delete('iss');
+        ctx.set('location', url.href);
+      }
+    }
+    if (ctx.path.startsWith('/.well-known/') && isMetadata(ctx.body)) {
+      delete ctx.body.authorization_response_iss_parameter_supported;
+    }
+  };
+}
+
+/** Gives the token endpoint's refusals Auth0's status, code and text. */
+export function speakAuth0Errors(provider: Provider): void {
+  provider.on('grant.error', (ctx, error) => {
+    const { grant_type: grantType } = ctx.oidc.params ?? {};
+    const answer = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
+    if (answer === undefined) return;
+    ctx.status = answer.status;
+    ctx.body = { error: answer.error, error_description: answer.description };
+  });
+}
+
+/** Keeps what the Actions made of a login once its code or refresh token is out. */
+export function afterEachLogin(keep: (ctx: KoaContextWithOIDC) => void): Middleware {
+  return async function keepOutcome(ctx: Context, next: Next) {
+    await next();
+    // The engine puts `oidc` on the context only on its own routes.
+    if ('oidc' in ctx && ctx.oidc !== undefined) keep(ctx as unknown as KoaContextWithOIDC);
+  };
+}
+
+function isMetadata(body: unknown): body is Record<string, unknown> {
+  return typeof body === 'object' && body !== null && 'issuer' in body;
+}

@@ -1,0 +1,122 @@
+import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import { createAccessTokenCustomizer } from './access-token.ts';
+import { createFindAccount } from './accounts.ts';
+import {
+  describeResource,
+  OIDC_SCOPES,
+  requestedResource,
+  settleOfflineAccess,
+} from './audience.ts';
+import type { Consents } from './consents.ts';
+import { SCOPE_CLAIMS } from './custom-claims.ts';
+import { ROUTES } from './endpoints.ts';
+import { createAdapter } from './engine-adapter.ts';
+import { renderEngineError } from './error-page.ts';
+import { loadGrant } from './grants.ts';
+import { createLoginPolicy } from './login-policy.ts';
+import { createLogoutPages } from './logout-pages.ts';
+import type { PostLogin } from './post-login.ts';
+import type { SigningKeys } from './signing-keys.ts';
+import type { StateStore } from './state-store.ts';
+import { findApplication, type Tenant } from './tenant.ts';
+import { createUserinfoTokens } from './userinfo-token.ts';
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+export interface EngineParts {
+  readonly issuer: string;
+  readonly tenant: Tenant;
+  readonly keys: SigningKeys;
+  readonly store: StateStore;
+  readonly consents: Consents;
+  readonly postLogin: PostLogin;
+}
+
+/** The one object for oidc-provider. */
+export function engineConfiguration(parts: EngineParts): Configuration {
+  const { issuer, tenant, keys, store, consents, postLogin } = parts;
+  const name = tenant.tenant.friendly_name;
+  return {
+    adapter: createAdapter(tenant, store, createUserinfoTokens(issuer, keys)),
+    jwks: keys,
+    routes: ROUTES,
+    scopes: OIDC_SCOPES,
+    responseTypes: ['code'],
+    clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'none'],
+    claims: Object.fromEntries(
+      Object.entries(SCOPE_CLAIMS).filter(([scope]) => OIDC_SCOPES.includes(scope)),
+    ),
+    conformIdTokenClaims: false,
+    // Cookies know no ports: other apps on this host must not share their names.
+    cookies: {
+      names: {
+        session: 'issuer_session',
+        interaction: 'issuer_interaction',
+        resume: 'issuer_resume',
+      },
+    },
+    extraParams: {
+      // The engine calls this for every request, with an audience or without.
+      audience: (ctx, _audience, client) => settleOfflineAccess(tenant, ctx, client),
+      connection: null,
+      screen_hint: null,
+    },
+    findAccount: createFindAccount(tenant, postLogin),
+    formats: { customizers: { jwt: createAccessTokenCustomizer(tenant, postLogin) } },
+    interactions: {
+      policy: createLoginPolicy(tenant, postLogin),
+      // The id is in the path because the cookie's path is this one: two tabs don't collide.
+      url: (_ctx, { prompt, uid }) =>
+        `/u/${prompt.name === 'consent' ? 'consent' : 'login'}/${uid}`,
+    },
+    loadExistingGrant: (ctx) => loadGrant(tenant, consents, ctx),
+    // A refresh token outlives the session, and each login has a grant of its own.
+    expiresWithSession: () => false,
+    rotateRefreshToken: (ctx) => refreshSettings(tenant, ctx).rotation_type === 'rotating',
+    clientBasedCORS: (_ctx, origin, client) =>
+      findApplication(tenant, client.clientId)?.web_origins.includes(origin) ?? false,
+    renderError: renderEngineError(name),
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      dPoP: { enabled: true },
+      pushedAuthorizationRequests: { enabled: true },
+      revocation: {
+        enabled: true,
+        allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
+      },
+      rpInitiatedLogout: { enabled: true, ...createLogoutPages(name) },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: (ctx, _client, oneOf) => oneOf ?? requestedResource(ctx),
+        getResourceServerInfo: (ctx, resource, client) =>
+          describeResource(tenant, ctx, resource, client),
+        // With `openid` granted the engine would issue a token for /userinfo instead.
+        useGrantedResource: () => true,
+      },
+    },
+    ttl: {
+      AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY,
+      AuthorizationCode: MINUTE,
+      ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY,
+      Grant: 366 * DAY,
+      IdToken: 10 * HOUR,
+      Interaction: HOUR,
+      // Rotation does not extend a token's life.
+      RefreshToken: (ctx) =>
+        ctx.oidc.entities.RotatedRefreshToken?.remainingTTL ??
+        refreshSettings(tenant, ctx).token_lifetime,
+      Session: 7 * DAY,
+    },
+  };
+}
+
+function refreshSettings(
+  tenant: Tenant,
+  ctx: KoaContextWithOIDC,
+): { rotation_type: string; token_lifetime: number } {
+  const application = findApplication(tenant, ctx.oidc.client?.clientId ?? '');
+  return application?.refresh_token ?? { rotation_type: 'non-rotating', token_lifetime: 30 * DAY };
+}

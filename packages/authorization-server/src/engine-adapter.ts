@@ -1,0 +1,69 @@
+import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
+import { toClientMetadata } from './clients.ts';
+import { errors } from './engine.ts';
+import type { StateStore } from './state-store.ts';
+import { findApplication, type Tenant } from './tenant.ts';
+import { isJwt, readUserinfoGrant, type UserinfoTokens } from './userinfo-token.ts';
+
+/**
+ * Where the engine keeps and finds its records. Not its own store for development: that one forgets
+ * after some thousand records.
+ */
+export function createAdapter(
+  tenant: Tenant,
+  store: StateStore,
+  userinfoTokens: UserinfoTokens,
+): AdapterFactory {
+  return (kind) => {
+    const adapter = storeAdapter(kind, store);
+    switch (kind) {
+      case 'Client':
+        return { ...adapter, find: async (id) => clientOf(tenant, id) };
+      case 'AccessToken':
+        // JWTs are never stored, so /userinfo would not know its own server's tokens.
+        return {
+          ...adapter,
+          find: (id) => (isJwt(id) ? userinfoTokens.verify(id) : adapter.find(id)),
+        };
+      case 'Grant':
+        return { ...adapter, find: async (id) => readUserinfoGrant(id) ?? adapter.find(id) };
+      default:
+        return adapter;
+    }
+  };
+}
+
+function clientOf(tenant: Tenant, id: string): AdapterPayload | undefined {
+  const application = findApplication(tenant, id);
+  return application && toClientMetadata(application);
+}
+
+function storeAdapter(kind: string, store: StateStore): Adapter {
+  const payloadOf = (record: ReturnType<StateStore['read']>): AdapterPayload | undefined =>
+    record && { ...record.content, consumed: record.consumed };
+  return {
+    async upsert(id, payload, lifetime) {
+      store.write(kind, id, payload, lifetime, { uid: payload.uid, grantId: payload.grantId });
+    },
+    async find(id) {
+      return payloadOf(store.read(kind, id));
+    },
+    async findByUid(uid) {
+      return payloadOf(store.readByUid(kind, uid));
+    },
+    // Only the device flow has user codes, and it is off.
+    async findByUserCode() {
+      return undefined;
+    },
+    async consume(id) {
+      // The engine looks and consumes in two steps: of two requests at once only one may win.
+      if (!store.consume(kind, id)) throw new errors.InvalidGrant('already used');
+    },
+    async destroy(id) {
+      store.delete(kind, id);
+    },
+    async revokeByGrantId(grantId) {
+      store.deleteByGrantId(kind, grantId);
+    },
+  };
+}

@@ -1,0 +1,108 @@
+import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { apiOf, OIDC_SCOPES } from './audience.ts';
+import type { ConsentKey, Consents } from './consents.ts';
+import { errors } from './engine.ts';
+import {
+  type Api,
+  type Application,
+  allowedScopes,
+  findApplication,
+  findUser,
+  type Tenant,
+  type User,
+} from './tenant.ts';
+
+/** What an authorization request comes to for one user of one application. */
+export interface AskedScopes {
+  readonly user: User;
+  readonly application: Application;
+  readonly api: Api | undefined;
+  readonly resource: string;
+  /** Scopes of OpenID Connect. */
+  readonly oidc: readonly string[];
+  /** Scopes of the API that the user may have. */
+  readonly allowed: readonly string[];
+  /** Scopes of the API that the user may not have: left out without a word (RBAC). */
+  readonly refused: readonly string[];
+}
+
+/** @param params of the authorization request, after `audience` became `resource`. */
+export function askedScopes(
+  tenant: Tenant,
+  userId: string,
+  params: Readonly<Record<string, unknown>>,
+): AskedScopes | undefined {
+  const user = findUser(tenant, userId);
+  const application = findApplication(tenant, String(params.client_id));
+  if (user === undefined || application === undefined) return undefined;
+  const scopes = typeof params.scope === 'string' ? params.scope.split(' ') : [];
+  const api = apiOf(tenant, params.resource);
+  const permitted = api === undefined ? [] : allowedScopes(tenant, user, api);
+  const ofApi = scopes.filter((scope) => api?.scopes.some((known) => known.value === scope));
+  return {
+    user,
+    application,
+    api,
+    resource: api === undefined ? '' : String(params.resource),
+    oidc: scopes.filter((scope) => OIDC_SCOPES.includes(scope)),
+    allowed: ofApi.filter((scope) => permitted.includes(scope)),
+    refused: ofApi.filter((scope) => !permitted.includes(scope)),
+  };
+}
+
+export function consentKey({ user, application, resource }: AskedScopes): ConsentKey {
+  return { userId: user.user_id, clientId: application.client_id, resource };
+}
+
+/** A grant of its own for each authorization: revoking one leaves the user's other logins alone. */
+export function newGrant(
+  provider: Provider,
+  asked: AskedScopes,
+  granted: (scope: string) => boolean,
+): Grant {
+  const grant = new provider.Grant({
+    accountId: asked.user.user_id,
+    clientId: asked.application.client_id,
+  });
+  const oidc = asked.oidc.filter(granted);
+  const ofApi = asked.allowed.filter(granted);
+  if (oidc.length > 0) grant.addOIDCScope(oidc);
+  if (asked.api !== undefined) {
+    // The token for the API carries the OpenID scopes as well, so they are granted there too.
+    if (oidc.length + ofApi.length > 0) grant.addResourceScope(asked.resource, [...oidc, ...ofApi]);
+    // "Rejected" counts as settled: without it the engine would ask for consent for ever.
+    if (asked.refused.length > 0) grant.rejectResourceScope(asked.resource, [...asked.refused]);
+  }
+  return grant;
+}
+
+/**
+ * The grant the engine goes on with: the one just consented to, or one made of the scopes that the
+ * user consented to before. It is stored only when nothing is missing.
+ */
+export async function loadGrant(
+  tenant: Tenant,
+  consents: Consents,
+  ctx: KoaContextWithOIDC,
+): Promise<Grant | undefined> {
+  const { provider, session, params, result } = ctx.oidc;
+  const consented = result?.consent?.grantId;
+  if (consented !== undefined) return provider.Grant.find(consented);
+
+  const asked = askedScopes(tenant, session?.accountId ?? '', params ?? {});
+  if (asked === undefined) return undefined;
+  if (asked.oidc.length + asked.allowed.length === 0) {
+    const refused = asked.refused.join(' ');
+    throw new errors.AccessDenied(
+      refused ? `the user has none of the permissions asked for: ${refused}` : 'no scope asked for',
+    );
+  }
+  const skips =
+    asked.application.is_first_party &&
+    asked.api?.skip_consent_for_verifiable_first_party_clients === true;
+  const remembered = consents.recall(consentKey(asked));
+  const isGranted = (scope: string): boolean => skips || remembered.has(scope);
+  const grant = newGrant(provider, asked, isGranted);
+  if ([...asked.oidc, ...asked.allowed].every(isGranted)) await grant.save();
+  return grant;
+}

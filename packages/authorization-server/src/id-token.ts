@@ -1,0 +1,31 @@
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { isStandardClaim } from './custom-claims.ts';
+import type { PostLogin } from './post-login.ts';
+
+type Claims = Record<string, unknown>;
+
+/** What the Actions put into the ID token under names of their own. */
+export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOIDC): Claims {
+  const { idToken } = postLogin.outcome(ctx);
+  return Object.fromEntries(Object.entries(idToken).filter(([name]) => !isStandardClaim(name)));
+}
+
+/**
+ * Lets the Actions' claims and `sid` into the ID token.
+ *
+ * The only two methods of the engine that are replaced: it lets through none but the claims named
+ * when it was built, and an Action may choose any name; and it leaves `sid` to clients with a
+ * back-channel logout, while Auth0 gives it to all.
+ */
+export function openIdToken(provider: Provider, postLogin: PostLogin): void {
+  const prototype = provider.IdToken.prototype as {
+    payload: () => Promise<Claims>;
+    ctx?: KoaContextWithOIDC;
+  };
+  const { payload } = prototype;
+  prototype.payload = async function withCustomClaims() {
+    const claims = this.ctx === undefined ? {} : customIdTokenClaims(postLogin, this.ctx);
+    return { ...claims, ...(await payload.call(this)) };
+  };
+  provider.Client.prototype.includeSid = () => true;
+}

@@ -1,0 +1,113 @@
+import { InvalidSettings } from './errors.ts';
+import { demoTenantFile } from './tenant-file.ts';
+
+/** What the environment says, checked. */
+export interface Settings {
+  /** TCP port, 0 for any free one. */
+  readonly port: number;
+  /** Address to listen on. */
+  readonly host: string;
+  /** Issuer identifier with the slash at its end; undefined: `http://localhost:PORT/`. */
+  readonly issuer: string | undefined;
+  /** Path of the tenant file. */
+  readonly tenant: string;
+  /** `memory:` or `file:PATH`. */
+  readonly state: string;
+  /** `memory:` or `file:PATH`. */
+  readonly keys: string;
+  readonly logLevel: string;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
+
+/**
+ * Reads the settings; an empty variable counts as not set.
+ *
+ * @throws InvalidSettings naming every wrong setting, what is wrong and what would be right.
+ */
+export function readSettings(environment: Environment): Settings {
+  const faults: string[] = [];
+  const get = (name: string, preset: string): string => environment[name]?.trim() || preset;
+  const check = (right: boolean, fault: string): void => {
+    if (!right) faults.push(fault);
+  };
+
+  const port = get('PORT', '3002');
+  check(
+    /^\d{1,5}$/.test(port) && Number(port) <= 65_535,
+    `PORT is "${port}": give a port number from 0 to 65535, for example 3002`,
+  );
+
+  const host = get('HOST', '127.0.0.1');
+  const openToNetwork = get('UNSAFE_ALLOW_NETWORK', 'no');
+  checkSwitch('UNSAFE_ALLOW_NETWORK', openToNetwork);
+  check(
+    LOOPBACK.test(host) || openToNetwork === 'yes',
+    `HOST is "${host}": this server shows its users' passwords, so it listens on a loopback ` +
+      'address only (127.0.0.1, ::1 or localhost); if others may reach it, set UNSAFE_ALLOW_NETWORK=yes',
+  );
+
+  const production = get('UNSAFE_ALLOW_PRODUCTION', 'no');
+  checkSwitch('UNSAFE_ALLOW_PRODUCTION', production);
+  check(
+    environment.NODE_ENV !== 'production' || production === 'yes',
+    'NODE_ENV is "production": this server is for development and tests; point the API and the ' +
+      'web app at a real issuer, or set UNSAFE_ALLOW_PRODUCTION=yes',
+  );
+
+  const issuer = environment.ISSUER?.trim() || undefined;
+  const issuerFault = issuer === undefined ? undefined : faultOfIssuer(issuer);
+  check(issuerFault === undefined, `ISSUER is "${issuer}": ${issuerFault}`);
+
+  const state = get('STATE', 'memory:');
+  checkPlace('STATE', state, 'file:./data/issuer.db');
+  const keys = get('KEYS', 'file:./data/issuer-keys.json');
+  checkPlace('KEYS', keys, 'file:./data/issuer-keys.json');
+
+  const logLevel = get('LOG_LEVEL', 'info');
+  check(
+    LOG_LEVELS.includes(logLevel),
+    `LOG_LEVEL is "${logLevel}": give one of ${LOG_LEVELS.join(', ')}`,
+  );
+
+  if (faults.length > 0) throw new InvalidSettings(faults);
+  return {
+    port: Number(port),
+    host,
+    // The address of a web site and its identifier differ by this slash only; Auth0's always have it.
+    issuer: issuer === undefined ? undefined : new URL(issuer).href,
+    tenant: get('TENANT', demoTenantFile),
+    state,
+    keys,
+    logLevel,
+  };
+
+  function checkSwitch(name: string, value: string): void {
+    check(value === 'yes' || value === 'no', `${name} is "${value}": give yes or no`);
+  }
+
+  function checkPlace(name: string, value: string, example: string): void {
+    check(
+      value === 'memory:' || /^file:./.test(value),
+      `${name} is "${value}": give memory: or file:PATH, for example ${example}`,
+    );
+  }
+}
+
+/** RFC 8414 §2: `https`, no query or fragment; and what this server adds: no path. */
+function faultOfIssuer(value: string): string | undefined {
+  const example = 'for example http://localhost:3002/';
+  if (!URL.canParse(value)) return `give an absolute URL, ${example}`;
+  const url = new URL(value);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && LOOPBACK.test(url.hostname))) {
+    return `give an https URL, or http on a loopback address, ${example}`;
+  }
+  if (url.username || url.password) return `leave out the user name and password, ${example}`;
+  if (value.includes('?') || value.includes('#')) {
+    return `leave out the query and the fragment (RFC 8414 §2), ${example}`;
+  }
+  return url.pathname === '/' ? undefined : `leave out the path, ${example}`;
+}

@@ -1,0 +1,24 @@
+import type { Tenant } from './tenant.ts';
+
+/** What someone who starts the server by hand wants to know: where it is, and who can sign in. */
+export function startBlock({ issuer }: { issuer: string }, tenant: Tenant): string {
+  const width = (values: readonly string[]): number =>
+    Math.max(...values.map((value) => value.length)) + 2;
+  const email = width(tenant.users.map((user) => user.email));
+  const password = width(tenant.users.map((user) => user.password));
+  const lines = [
+    tenant.tenant.friendly_name,
+    '',
+    `  issuer    ${issuer}`,
+    `  metadata  ${issuer}.well-known/openid-configuration`,
+    '',
+    `  ${'user'.padEnd(email)}${'password'.padEnd(password)}roles`,
+    ...tenant.users.map(
+      (user) =>
+        `  ${user.email.padEnd(email)}${user.password.padEnd(password)}${user.roles.join(', ')}`,
+    ),
+    '',
+    '  For development only. Ctrl-C stops it.',
+  ];
+  return `\n${lines.join('\n')}\n\n`;
+}

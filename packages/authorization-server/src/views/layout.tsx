@@ -1,0 +1,39 @@
+import type { ComponentChildren, VNode } from 'preact';
+import { renderToString } from 'preact-render-to-string';
+
+interface LayoutProps {
+  readonly title: string;
+  readonly tenantName: string;
+  readonly children: ComponentChildren;
+}
+
+/** One card in the middle of the page, and under it whose server this is. */
+export function Layout({ title, tenantName, children }: LayoutProps): VNode {
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>{`${title} · ${tenantName}`}</title>
+        <link rel="icon" href="/assets/icon.svg" type="image/svg+xml" />
+        <link rel="stylesheet" href="/assets/pico.min.css" />
+        <link rel="stylesheet" href="/assets/style.css" />
+      </head>
+      <body>
+        <main class="page">
+          <article class="card">{children}</article>
+          <footer class="mark">
+            <img src="/assets/icon.svg" alt="" width="16" height="16" />
+            <span>{tenantName}</span>
+            <span class="mark-kind">local authorization server</span>
+          </footer>
+        </main>
+      </body>
+    </html>
+  );
+}
+
+export function toPage(document: VNode): string {
+  return `<!DOCTYPE html>${renderToString(document)}`;
+}

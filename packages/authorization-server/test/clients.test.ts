@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import type { AuthorizationServer } from '../src/index.ts';
+import { startDemo, stopServers } from './demo-server.ts';
+import { authorizationRequest, openBrowser, requestTokens, signIn } from './sign-in.ts';
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startDemo();
+});
+afterAll(stopServers);
+
+describe('loopback redirect, RFC 8252 §7.3', () => {
+  test.each([1024, 45_454, 65_535])('any port will do: %d', async (port) => {
+    const redirect_uri = `http://127.0.0.1:${port}/callback`;
+    const change = {
+      client_id: 'contacts-cli',
+      redirect_uri,
+      scope: 'read:contacts',
+      nonce: undefined,
+    };
+    const request = authorizationRequest(server, change);
+    const callback = await signIn(openBrowser(), request, 'bob');
+    const form = {
+      grant_type: 'authorization_code',
+      code: callback.get('code') ?? '',
+      redirect_uri,
+      code_verifier: request.verifier,
+    };
+    const { body } = await requestTokens(server, form, 'contacts-cli');
+    expect(decodeJwt(body.access_token ?? '')).toMatchObject({
+      sub: 'auth0|bob',
+      azp: 'contacts-cli',
+      scope: 'read:contacts',
+    });
+  });
+});
+
+describe('a redirect_uri that is not allowed is a page with 400, never a redirect', () => {
+  test.each([
+    ['another host', 'contacts-web', 'http://evil.example/callback'],
+    ['another port of localhost', 'contacts-web', 'http://localhost:3999/callback'],
+    ['a longer path', 'contacts-web', 'http://localhost:3000/callback/x'],
+    ['a query', 'contacts-web', 'http://localhost:3000/callback?x=1'],
+    ['a fragment', 'contacts-web', 'http://localhost:3000/callback#x'],
+    ['a path above', 'contacts-web', 'http://localhost:3000/a/../callback'],
+    ['no URL', 'contacts-web', '"><script>alert(1)</script>'],
+    ['localhost for 127.0.0.1', 'contacts-cli', 'http://localhost:4000/callback'],
+    ['another path', 'contacts-cli', 'http://127.0.0.1:4000/other'],
+  ])('%s', async (_name, client_id, redirect_uri) => {
+    const { url } = authorizationRequest(server, { client_id, redirect_uri });
+    const page = await openBrowser().get(url);
+    expect(page.statusCode).toBe(400);
+    expect(page.headers.location).toBeUndefined();
+    expect(page.headers['content-type']).toContain('text/html');
+    expect(page.body).toContain('Callback URL mismatch');
+    expect(page.body).not.toContain('<script');
+    expect(page.body).not.toContain('node_modules');
+  });
+});
+
+test('an unknown client is a page with 400', async () => {
+  const { url } = authorizationRequest(server, { client_id: '<script>x' });
+  const page = await openBrowser().get(url);
+  expect(page.statusCode).toBe(400);
+  expect(page.body).toContain('Unknown client');
+  expect(page.body).not.toContain('<script');
+});

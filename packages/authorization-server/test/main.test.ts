@@ -1,0 +1,178 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent, createServer, get } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+
+// The built program: what is tested is what ships.
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'main-'));
+const children: ChildProcess[] = [];
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+interface Run {
+  child: ChildProcess;
+  output: { stdout: string; stderr: string };
+  ended: Promise<{ code: number | null; signal: string | null }>;
+}
+
+function run(environment: Record<string, string>, ipc = false): Run {
+  const { PATH, HOME } = process.env;
+  const env = {
+    PATH,
+    HOME,
+    PORT: '0',
+    KEYS: `file:${join(directory, 'keys.json')}`,
+    ...environment,
+  };
+  const options = {
+    env,
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe'] as ('ignore' | 'pipe' | 'ipc')[],
+  };
+  const child = ipc
+    ? fork(main, { ...options, stdio: [...options.stdio, 'ipc'] })
+    : spawn(process.execPath, [main], options);
+  children.push(child);
+  const output = { stdout: '', stderr: '' };
+  child.stdout?.on('data', (chunk) => {
+    output.stdout += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    output.stderr += chunk;
+  });
+  // A child whose channel was closed never says 'close'; any other says it when its output is read.
+  const ended = once(child, ipc ? 'exit' : 'close').then(([code, signal]) => ({
+    code: code as number | null,
+    signal: signal as string | null,
+  }));
+  return { child, output, ended };
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+const listening = ({ output }: Run) => until(() => output.stdout.includes('"listening"'));
+const urlOf = ({ output }: Run) => /"url":"([^"]+)"/.exec(output.stdout)?.[1] ?? '';
+
+describe('alone', () => {
+  test('shows the issuer, the users and their passwords, and stops at SIGINT with 0', async () => {
+    const server = run({});
+    await until(() => server.output.stdout.includes('Ctrl-C'));
+    const { stdout } = server.output;
+    expect(stdout).toContain(`issuer    http://localhost:${new URL(urlOf(server)).port}/`);
+    expect(stdout).toMatch(/alice@example\.com +alice-demo +admin/);
+    server.child.kill('SIGINT');
+    expect(await server.ended).toMatchObject({ code: 0, signal: null });
+    expect(server.output.stderr).toBe('');
+  });
+
+  test('a second signal while it stops does no harm, and an open request does not hold it', async () => {
+    const server = run({ LOG_LEVEL: 'info' });
+    await listening(server);
+    const url = urlOf(server);
+    const agent = new Agent({ keepAlive: true });
+    await new Promise((resolve) => {
+      get(`${url}/.well-known/jwks.json`, { agent }, (answer) => {
+        answer.resume().on('end', resolve);
+      });
+    });
+    // A request that never ends.
+    const open = get(url, { agent, method: 'POST', headers: { 'content-length': '9' } });
+    open.on('error', () => {});
+    open.write('x');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    server.child.kill('SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    server.child.kill('SIGINT');
+    // Without the cut after a second this would never be.
+    expect(await server.ended).toMatchObject({ code: 0 });
+    agent.destroy();
+  });
+});
+
+describe('as a child with a channel', () => {
+  test('says ready, prints no password, and stops when its parent is gone', async () => {
+    const server = run({}, true);
+    const [message] = await once(server.child, 'message');
+    expect(message).toBe('ready');
+    expect(server.output.stdout).not.toContain('alice-demo');
+    for (const line of server.output.stdout.trim().split('\n')) {
+      expect(JSON.parse(line)).toHaveProperty('msg');
+    }
+    server.child.disconnect();
+    expect(await server.ended).toMatchObject({ code: 0 });
+  });
+
+  test('does not outlive a parent that was killed', async () => {
+    const parent = spawn(
+      process.execPath,
+      [
+        '--eval',
+        `const stdio = ['inherit', 'inherit', 'inherit', 'ipc', 3];
+         const child = require('node:child_process').fork(process.argv[1], { stdio });
+         child.on('message', (message) => console.log('child', message));`,
+        main,
+      ],
+      {
+        env: { PATH: process.env.PATH, PORT: '0', KEYS: `file:${join(directory, 'keys.json')}` },
+        cwd: directory,
+        stdio: ['ignore', 'pipe', 'inherit', 'pipe'],
+      },
+    );
+    children.push(parent);
+    let output = '';
+    parent.stdout?.on('data', (chunk) => {
+      output += chunk;
+    });
+    await until(() => output.includes('child ready'));
+    // Held open by the parent and the child: it ends when both are gone.
+    const lifeline = parent.stdio[3] as Readable;
+    const bothGone = once(lifeline.resume(), 'end');
+    // Nobody reads what the child still has to say.
+    parent.stdout?.destroy();
+    parent.kill('SIGKILL');
+    await bothGone;
+  });
+});
+
+describe('does not start', () => {
+  test('with wrong settings: exit code 1, all of them named, no stack trace', async () => {
+    const server = run({ PORT: 'x', ISSUER: 'ftp://x', NODE_ENV: 'production' });
+    expect(await server.ended).toMatchObject({ code: 1 });
+    const { stderr, stdout } = server.output;
+    expect(stderr).toMatch(/^the settings are wrong:\n {2}- PORT is "x"/);
+    expect(stderr).toContain('- NODE_ENV is "production"');
+    expect(stderr).toContain('- ISSUER is "ftp://x"');
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(stdout).toBe('');
+  });
+
+  test('without its tenant file', async () => {
+    const server = run({ TENANT: 'missing.yaml' });
+    expect(await server.ended).toMatchObject({ code: 1 });
+    expect(server.output.stderr).toContain("missing.yaml is wrong:\n  - it can't be read (ENOENT)");
+  });
+
+  test('on a port in use: one line', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    const server = run({ PORT: String(port) });
+    expect(await server.ended).toMatchObject({ code: 1 });
+    expect(server.output.stderr).toBe(
+      `port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT\n`,
+    );
+    other.close();
+  });
+});

@@ -1,0 +1,75 @@
+import { afterAll, expect, test } from '@jest/globals';
+import { got } from 'got';
+import { decodeJwt } from 'jose';
+import { actionOf, startDemo, stopServers } from './demo-server.ts';
+import { authorizationRequest, openBrowser, requestTokens, signIn, tokensFor } from './sign-in.ts';
+
+afterAll(stopServers);
+
+const startWith = (body: string) =>
+  startDemo((tenant) => Object.assign(tenant, { postLogin: [actionOf(body)] }));
+
+test('an Action that denies: access_denied with its reason, before any consent', async () => {
+  const server = await startWith(`api.access.deny('not today');`);
+  const callback = await signIn(openBrowser(), authorizationRequest(server));
+  expect(Object.fromEntries(callback)).toEqual({
+    error: 'access_denied',
+    error_description: 'not today',
+    state: 'state-1',
+  });
+});
+
+test('an Action that throws: access_denied, never a page with 500', async () => {
+  const server = await startWith(`throw new Error('it broke');`);
+  const callback = await signIn(openBrowser(), authorizationRequest(server));
+  expect(callback.get('error')).toBe('access_denied');
+  expect(callback.get('error_description')).toBe('it broke');
+});
+
+test('runs once per login, and again at a refresh, which it can deny', async () => {
+  const server = await startWith(`
+    global.runs = (global.runs ?? 0) + 1;
+    api.accessToken.setCustomClaim('https://x.example/run', [global.runs, event.transaction.protocol]);
+    if (global.runs === 3) api.access.deny('enough');`);
+  const { tokens } = await tokensFor(server);
+  const claim = (token = '') => decodeJwt(token)['https://x.example/run'];
+  expect(claim(tokens.access_token)).toEqual([1, 'oidc-basic-profile']);
+
+  const refresh = (refresh_token = '') =>
+    requestTokens(server, { grant_type: 'refresh_token', refresh_token });
+  const second = await refresh(tokens.refresh_token);
+  expect(claim(second.body.access_token)).toEqual([2, 'oauth2-refresh-token']);
+  expect(await refresh(second.body.refresh_token)).toEqual({
+    status: 403,
+    body: { error: 'access_denied', error_description: 'enough' },
+  });
+  // Denied, not used up.
+  expect((await refresh(second.body.refresh_token)).status).toBe(200);
+});
+
+test('runs for a login without any page as well', async () => {
+  const server = await startWith(`
+    if (event.transaction.prompt === 'none') api.access.deny('seen');`);
+  const { browser } = await tokensFor(server);
+  const silent = authorizationRequest(server, { prompt: 'none' });
+  expect((await signIn(browser, silent)).get('error_description')).toBe('seen');
+});
+
+test('a standard claim that an Action sets still needs its scope, in all three places', async () => {
+  const server = await startWith(`
+    api.idToken.setCustomClaim('email', 'x@example.com');
+    api.idToken.setCustomClaim('nickname', 'nick');
+    api.accessToken.setCustomClaim('email', 'x@example.com');
+    api.idToken.setCustomClaim('https://x.example/own', 1);`);
+  const { tokens } = await tokensFor(server, 'alice', { scope: 'openid profile read:contacts' });
+  const expected = { nickname: 'nick', 'https://x.example/own': 1 };
+  const identity = decodeJwt(tokens.id_token ?? '');
+  expect(identity).toMatchObject(expected);
+  expect(identity).not.toHaveProperty('email');
+  const claims = await got(`${server.issuer}userinfo`, {
+    headers: { authorization: `Bearer ${tokens.access_token}` },
+  }).json();
+  expect(claims).toMatchObject(expected);
+  expect(claims).not.toHaveProperty('email');
+  expect(decodeJwt(tokens.access_token ?? '')).not.toHaveProperty('email');
+});

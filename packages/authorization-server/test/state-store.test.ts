@@ -1,0 +1,51 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { openStateStore, type StateStore } from '../src/state-store.ts';
+
+let now = 1000;
+let store: StateStore;
+beforeEach(() => {
+  now = 1000;
+  store = openStateStore('memory:', () => now);
+});
+afterEach(() => store.close());
+
+test('a record is there until its time is over', () => {
+  store.write('Session', 'a', { x: 1 }, 10);
+  store.write('Consent', 'a', { y: 2 });
+  now += 9;
+  expect(store.read('Session', 'a')?.content).toEqual({ x: 1 });
+  now += 1;
+  expect(store.read('Session', 'a')).toBeUndefined();
+  expect(store.read('Consent', 'a')?.content).toEqual({ y: 2 });
+});
+
+test('writing again replaces the content and its end', () => {
+  store.write('Session', 'a', { x: 1 }, 10, { uid: 'u1' });
+  store.write('Session', 'a', { x: 2 }, 20, { uid: 'u2' });
+  now += 15;
+  expect(store.readByUid('Session', 'u1')).toBeUndefined();
+  expect(store.readByUid('Session', 'u2')?.content).toEqual({ x: 2 });
+});
+
+test('is used up once', () => {
+  store.write('AuthorizationCode', 'a', {}, 10);
+  expect(store.consume('AuthorizationCode', 'a')).toBe(true);
+  expect(store.consume('AuthorizationCode', 'a')).toBe(false);
+  expect(store.consume('AuthorizationCode', 'unknown')).toBe(false);
+  expect(store.read('AuthorizationCode', 'a')?.consumed).toBe(1000);
+});
+
+test('goes with its grant, of its own kind only', () => {
+  store.write('RefreshToken', 'a', {}, 10, { grantId: 'g' });
+  store.write('AccessToken', 'a', {}, 10, { grantId: 'g' });
+  store.write('RefreshToken', 'b', {}, 10, { grantId: 'h' });
+  store.deleteByGrantId('RefreshToken', 'g');
+  expect(store.read('RefreshToken', 'a')).toBeUndefined();
+  expect(store.read('RefreshToken', 'b')).toBeDefined();
+  expect(store.read('AccessToken', 'a')).toBeDefined();
+});
+
+test('forgets none of many', () => {
+  for (let i = 0; i < 5000; i += 1) store.write('RefreshToken', `token-${i}`, { i }, 100);
+  expect(store.read('RefreshToken', 'token-0')?.content).toEqual({ i: 0 });
+});

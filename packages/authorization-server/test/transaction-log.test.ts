@@ -1,0 +1,65 @@
+import { Writable } from 'node:stream';
+import { afterAll, expect, test } from '@jest/globals';
+import { pino } from 'pino';
+import { startDemo, stopServers } from './demo-server.ts';
+import {
+  authorizationRequest,
+  CALLBACK,
+  openBrowser,
+  requestTokens,
+  signIn,
+  tokensFor,
+} from './sign-in.ts';
+
+afterAll(stopServers);
+
+test('a login is told step by step, and nothing secret is in it', async () => {
+  let written = '';
+  const stream = new Writable({
+    write(chunk, _encoding, done) {
+      written += chunk;
+      done();
+    },
+  });
+  const server = await startDemo(undefined, { logger: pino({ level: 'trace' }, stream) });
+  const { tokens } = await tokensFor(server, 'alice');
+  await requestTokens(server, {
+    grant_type: 'refresh_token',
+    refresh_token: tokens.refresh_token ?? '',
+  });
+
+  const request = authorizationRequest(server);
+  const callback = await signIn(openBrowser(), request, 'bob');
+  const code = callback.get('code') ?? '';
+  await requestTokens(server, {
+    grant_type: 'authorization_code',
+    code,
+    redirect_uri: CALLBACK,
+    code_verifier: 'x'.repeat(43),
+  });
+
+  const messages = written
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { msg: string }).msg);
+  expect(messages).toEqual([
+    'login succeeded',
+    'consent answered',
+    'code issued',
+    'tokens issued',
+    'tokens issued',
+    'login succeeded',
+    'consent answered',
+    'code issued',
+    'tokens refused',
+  ]);
+  const secrets = [
+    ...Object.values(tokens).filter((value) => String(value).length > 20 && !/ /.test(value)),
+    code,
+    request.verifier,
+    'contacts-web-demo-secret',
+    'alice-demo',
+    'bob-demo',
+  ];
+  for (const secret of secrets) expect(written).not.toContain(secret);
+});
