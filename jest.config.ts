@@ -26,6 +26,7 @@ const config: Config = {
   },
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],
   restoreMocks: true,
+  reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
   testTimeout: 20_000,
 };
 

@@ -38,15 +38,13 @@ export class FormBrowser {
     return this.#follow(url, 'GET');
   }
 
-  /** Submits the form on a page that has a field, or a button, of this name, filled in. */
-  submit(page: Page, name: string, values: Record<string, string>): Promise<Page> {
-    const form = page.html
-      .querySelectorAll('form')
-      .find((candidate) => candidate.querySelector(`[name="${name}"]:not([type="hidden"])`));
-    if (!form)
-      throw new Error(
-        `no form with a field "${name}" on ${page.url} (${page.status}): ${page.html.text.trim().slice(0, 300)}`,
-      );
+  /** Fills in a form on a page, found by its CSS selector, and submits it. */
+  submit(page: Page, selector: string, values: Record<string, string>): Promise<Page> {
+    const form = page.html.querySelector(selector);
+    if (!form) {
+      const text = page.html.text.trim().replace(/\s+/g, ' ').slice(0, 300);
+      throw new Error(`no ${selector} on ${page.url} (${page.status}): ${text}`);
+    }
     const fields = form
       .querySelectorAll('input, textarea')
       .filter((input) => input.getAttribute('name') && input.getAttribute('type') !== 'submit')

@@ -1,5 +1,9 @@
 import { FormBrowser } from './form-browser.ts';
 
+// The login page has a form to type in, beside one-click forms for the tenant's users.
+const LOGIN_FORM = 'form:has(input[name="username"]:not([type="hidden"]))';
+const CONSENT_FORM = 'form:has([name="action"])';
+
 /**
  * Signs a user in at the local authorization server, and consents, as a person with a browser would.
  *
@@ -14,10 +18,10 @@ export async function signIn(
   const browser = new FormBrowser({ stopAt: redirectURI });
   let page = await browser.open(authorizationRequest);
   if (page.location === undefined) {
-    page = await browser.submit(page, 'username', { username: email, password });
+    page = await browser.submit(page, LOGIN_FORM, { username: email, password });
   }
   if (page.location === undefined) {
-    page = await browser.submit(page, 'action', { action: 'accept' });
+    page = await browser.submit(page, CONSENT_FORM, { action: 'accept' });
   }
   if (page.location === undefined)
     throw new Error(`signing in ended at ${page.url} with status ${page.status}`);
