@@ -32,6 +32,11 @@ export async function runTogether({
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void stop(0));
+  // npm passes a SIGTERM on to its shell, which dies of it without a word to what it runs.
+  const parent = process.ppid;
+  if (environment.npm_lifecycle_event) {
+    setInterval(() => process.ppid !== parent && void stop(0), 250).unref();
+  }
   supervisor.onFailure = (reason) => {
     process.stderr.write(`\n${reason}; the others are stopped too\n`);
     void stop(1);
@@ -39,11 +44,11 @@ export async function runTogether({
 
   // Requests are logged when asked for; a first start should leave the addresses in sight.
   await supervisor.start({ LOG_LEVEL: 'warn', ...shared }, nodeOptions);
-  process.stdout.write(await readyBlock(environment.TENANT || demoTenantFile));
+  process.stdout.write(readyBlock(environment.TENANT || demoTenantFile));
 }
 
-async function readyBlock(tenantFile: string): Promise<string> {
-  const { users } = await loadTenant(tenantFile);
+function readyBlock(tenantFile: string): string {
+  const { users } = loadTenant(tenantFile);
   const widest = Math.max(...users.map(({ email }) => email.length));
   const lines = users.map(
     ({ email, password, roles, app_metadata }) =>

@@ -32,7 +32,7 @@ async function getAccessToken(args: string[]): Promise<string> {
     CLIENT_SECRET,
   } = process.env;
   const issuer = parseIssuerIdentifier(ISSUER_BASE_URL);
-  const tenant = await loadTenant(TENANT || demoTenantFile);
+  const tenant = loadTenant(TENANT || demoTenantFile);
   const secret =
     CLIENT_SECRET ?? tenant.clients.find(({ client_id }) => client_id === CLIENT_ID)?.client_secret;
 

@@ -28,7 +28,10 @@ async function main(): Promise<void> {
     server.once('error', reject).listen(port, host, resolve);
   });
 
+  let stopping = false;
   const stop = () => {
+    if (stopping) return;
+    stopping = true;
     server.close(async () => {
       await database.destroy();
       process.exit(0);
@@ -36,9 +39,7 @@ async function main(): Promise<void> {
     server.closeIdleConnections();
     setTimeout(() => server.closeAllConnections(), 1000).unref();
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.once(signal, stop);
-  // Without a listener, a second signal would end the process before it has stopped cleanly.
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(signal, stop);
 
   if (process.send) process.send('ready');
   else process.stdout.write(`contacts API listens on http://${host}:${port}\n`);

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
-import got, { type Got } from 'got';
+import got, { type Got, type OptionsOfJSONResponseBody } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
 import { createApp } from '../src/app.ts';
@@ -146,7 +146,12 @@ describe('/contacts', () => {
 });
 
 describe('refusals', () => {
-  type Case = [name: string, request: () => Parameters<Got>, status: number, challenge?: string];
+  type Case = [
+    name: string,
+    request: () => [path: string, options?: OptionsOfJSONResponseBody],
+    status: number,
+    challenge?: string,
+  ];
   const challenge = (error = '') => `Bearer realm="contacts", ${error && `${error}, `}${metadata}`;
   const cases: Case[] = [
     ['no credentials', () => ['contacts'], 401, challenge()],

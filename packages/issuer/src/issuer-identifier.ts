@@ -21,7 +21,8 @@ export function isLoopback(url: URL): boolean {
  * @throws InvalidOptions with what would be right
  */
 export function parseIssuerIdentifier(value: unknown): URL {
-  if (typeof value !== 'string' || !URL.canParse(value)) {
+  // A URL parser overlooks white space; the comparison with the metadata would not.
+  if (typeof value !== 'string' || /\s/.test(value) || !URL.canParse(value)) {
     throw new InvalidOptions(
       'issuerBaseURL must be an absolute URL such as https://tenant.example.com/',
     );

@@ -2,6 +2,7 @@ import {
   type AuthorizationServerMetadata,
   fetchMetadata,
 } from './authorization-server-metadata.ts';
+import { InvalidMetadata, InvalidOptions, IssuerUnavailable } from './errors.ts';
 import { fetchJson } from './fetch-json.ts';
 import { parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type LeftOutKey, type SigningKey } from './jwk-set.ts';
@@ -38,12 +39,14 @@ export interface Issuer {
 
 const MAX_BYTES = 512 * 1024;
 const DAY = 24 * 60 * 60 * 1000;
+// The longest that a timer of Node can wait.
+const LONGEST = 2 ** 31 - 1;
 
 /**
  * Makes an issuer from its identifier. Metadata and keys are fetched at first use, shared by all
  * callers, kept fresh in the background, and used on while the issuer is down.
  *
- * @throws InvalidOptions when the identifier is no `https` URL (`http` on loopback)
+ * @throws InvalidOptions when the identifier is no `https` URL (`http` on loopback), or a limit no number
  */
 export function createIssuer({
   issuerBaseURL,
@@ -53,7 +56,7 @@ export function createIssuer({
   now = Date.now,
   onLeftOut,
 }: IssuerOptions): Issuer {
-  parseIssuerIdentifier(issuerBaseURL);
+  checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
   const fetch = (url: string) => fetchJson(url, { timeout, maxBytes: MAX_BYTES });
   const metadata = new KeptFresh({
     fetch: () => fetchMetadata(issuerBaseURL, fetch),
@@ -69,8 +72,35 @@ export function createIssuer({
   });
   return {
     issuerBaseURL,
-    metadata: () => metadata.get(),
-    signingKey: (header) => keys.find(header),
+    metadata: () => metadata.get().catch(throwCopy),
+    signingKey: (header) => keys.find(header).catch(throwCopy),
     hasKey: (key) => keys.has(key),
   };
+}
+
+function checkOptions(issuerBaseURL: unknown, limits: Record<string, unknown>): void {
+  const faults: string[] = [];
+  try {
+    parseIssuerIdentifier(issuerBaseURL);
+  } catch (error) {
+    faults.push((error as Error).message);
+  }
+  for (const [name, value] of Object.entries(limits)) {
+    const least = name === 'timeout' ? 1 : 0;
+    if (typeof value !== 'number' || !(value >= least && value <= LONGEST)) {
+      faults.push(`${name} must be ${least} to ${LONGEST} milliseconds`);
+    }
+  }
+  if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
+}
+
+// Many requests wait for one fetch. Each gets an error of its own, since whoever answers a request
+// may write into its error.
+function throwCopy(error: unknown): never {
+  if (!(error instanceof IssuerUnavailable)) throw error;
+  const Kind = error instanceof InvalidMetadata ? InvalidMetadata : IssuerUnavailable;
+  throw new Kind(error.detail, {
+    cause: error,
+    retryAfter: Number(error.headers['Retry-After']),
+  });
 }

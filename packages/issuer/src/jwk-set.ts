@@ -22,13 +22,13 @@ export interface LeftOutKey {
   readonly reason: string;
 }
 
-const ALGORITHMS: Record<string, ReadonlySet<string>> = {
-  RSA: new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']),
-  'EC P-256': new Set(['ES256']),
-  'EC P-384': new Set(['ES384']),
-  'EC P-521': new Set(['ES512']),
-  'OKP Ed25519': new Set(['EdDSA', 'Ed25519']),
-};
+const ALGORITHMS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
+  ['RSA', new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])],
+  ['EC P-256', new Set(['ES256'])],
+  ['EC P-384', new Set(['ES384'])],
+  ['EC P-521', new Set(['ES512'])],
+  ['OKP Ed25519', new Set(['EdDSA', 'Ed25519'])],
+]);
 const MAX_KEYS = 100;
 const MAX_KID_LENGTH = 256;
 
@@ -75,10 +75,10 @@ async function parseJwk(value: unknown): Promise<SigningKey> {
     throw new Error('"kid" is not a short string');
   }
 
-  const allowed = ALGORITHMS[jwk.crv === undefined ? `${jwk.kty}` : `${jwk.kty} ${jwk.crv}`];
+  const allowed = ALGORITHMS.get(jwk.crv === undefined ? `${jwk.kty}` : `${jwk.kty} ${jwk.crv}`);
   if (!allowed) throw new Error('unsupported key type or curve');
   // Without "alg" a key serves the one algorithm that is usual for its type.
-  const alg = jwk.alg ?? [...allowed][0];
+  const alg = jwk.alg === undefined ? [...allowed][0] : jwk.alg;
   if (typeof alg !== 'string' || !allowed.has(alg)) throw new Error('"alg" does not fit the key');
 
   const client = new JwksClient({
@@ -87,7 +87,7 @@ async function parseJwk(value: unknown): Promise<SigningKey> {
     rateLimit: false,
     fetcher: async () => ({ keys: [jwk] }),
   });
-  const [parsed] = await client.getSigningKeys();
+  const [parsed] = await client.getSigningKeys().catch(() => []);
   if (!parsed) throw new Error('malformed');
   const key = createPublicKey(parsed.getPublicKey());
   if (jwk.kty === 'RSA' && (key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048) {
@@ -149,11 +149,18 @@ export class JwkSet {
     const { status, body, maxAge } = await this.#options.fetch();
     if (status !== 200) throw new IssuerUnavailable(`the key set answered ${status}`);
     const { keys, leftOut } = await parseJwkSet(body);
-    if (leftOut.length > 0) this.#options.onLeftOut?.(leftOut);
+    if (leftOut.length > 0) this.#tell(leftOut);
     // A key that stays keeps its identity, so that what was verified with it stays verified.
     const known = this.#keys.held ?? [];
     const value = keys.map((key) => known.find((old) => isSameKey(old, key)) ?? key);
     return { value, maxAge };
+  }
+
+  // Whoever listens must not be able to take the good keys away.
+  #tell(leftOut: readonly LeftOutKey[]): void {
+    try {
+      this.#options.onLeftOut?.(leftOut);
+    } catch {}
   }
 }
 

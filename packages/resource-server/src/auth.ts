@@ -46,13 +46,15 @@ export function auth<Claims = unknown>(
         query: ctx.query,
         form: formOf(ctx),
       });
+      // Whatever an earlier middleware left there isn't what this request's token says.
+      (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
       if (token !== undefined) ctx.state.auth = await verifyAccessToken(token, checked);
       else if (authRequired) throw new UnauthorizedError();
       await next();
     } catch (error) {
       if (error instanceof AuthError) {
         const challenge = { ...error.challenge, realm, resource_metadata: resourceMetadata };
-        error.headers = { 'WWW-Authenticate': buildChallenge(challenge) };
+        error.headers = { ...error.headers, 'WWW-Authenticate': buildChallenge(challenge) };
       }
       throw error;
     }

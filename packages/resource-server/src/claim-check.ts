@@ -9,12 +9,12 @@ import type { AccessTokenClaims } from './jwt-access-token.ts';
  * @throws ClaimMismatchError (403); UnauthorizedError (401) behind no `auth`
  */
 export function claimCheck(
-  check: (payload: AccessTokenClaims) => boolean,
+  check: (payload: AccessTokenClaims) => boolean | Promise<boolean>,
   description?: string,
 ): Middleware {
   return async function claimCheck(ctx, next) {
     if (!ctx.state.auth) throw new UnauthorizedError();
-    if (!check(ctx.state.auth.payload)) throw new ClaimMismatchError(description);
+    if (!(await check(ctx.state.auth.payload))) throw new ClaimMismatchError(description);
     await next();
   };
 }
@@ -32,6 +32,7 @@ export function claimIncludes(
   claim: string,
   ...expected: readonly (string | number | boolean)[]
 ): Middleware {
+  if (expected.length === 0) throw new TypeError('name at least one value');
   return claimCheck((payload) => {
     const value = Object.hasOwn(payload, claim) ? payload[claim] : undefined;
     const list: unknown = typeof value === 'string' ? value.split(' ') : value;

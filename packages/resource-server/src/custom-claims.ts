@@ -44,10 +44,16 @@ export async function readCustomClaims<Output>(
   const result = await schema['~standard'].validate(claims);
   if (result.issues === undefined) return result.value;
   const detail = result.issues
-    .map(({ path, message }) => `${String(path?.[0])}: ${message}`)
+    .map(({ path, message }) => `${nameOf(path?.[0])}: ${message}`)
     .join('; ');
   throw new ClaimMismatchError(
     'a custom claim of the access token does not fit',
     detail.slice(0, 500),
   );
+}
+
+// A segment of the path is the name itself or an object that holds it.
+function nameOf(segment: unknown): string {
+  const key = typeof segment === 'object' ? (segment as { key?: unknown } | null)?.key : segment;
+  return typeof key === 'string' ? key : 'claims';
 }

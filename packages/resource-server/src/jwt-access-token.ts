@@ -34,8 +34,9 @@ export interface AccessTokenClaims {
   readonly [claim: string]: unknown;
 }
 
-// Only ID tokens have these (OpenID Connect Core §2, §3.3.2.11).
-const ID_TOKEN_CLAIMS = ['nonce', 'at_hash', 'c_hash', 's_hash'];
+// Only ID tokens have these (OpenID Connect Core §2, §3.3.2.11), and the last only logout tokens
+// and other security events (RFC 8417 §2.2).
+const FOREIGN_CLAIMS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
 const YEAR_9999 = 253_402_300_799;
 
 /**
@@ -53,7 +54,7 @@ export function checkAccessToken(
 ): AccessTokenClaims {
   checkHeader(header, rules);
   checkType(header, payload, rules.profile);
-  checkRegisteredClaims(payload);
+  checkRegisteredClaims(payload, rules.profile);
   const claims = payload as unknown as AccessTokenClaims;
   checkIssuer(claims, rules);
   checkAudience(claims, rules);
@@ -98,14 +99,14 @@ function checkType(
   const type = typ?.toLowerCase().replace(/^application\//, '');
   if (type === 'at+jwt' && profile !== 'auth0') return;
   if ((type === undefined || type === 'jwt') && profile !== 'rfc9068') {
-    const claim = ID_TOKEN_CLAIMS.find((name) => payload[name] !== undefined);
+    const claim = FOREIGN_CLAIMS.find((name) => payload[name] !== undefined);
     if (claim === undefined) return;
-    throw new InvalidTokenError('type', `"${claim}" marks an ID token`);
+    throw new InvalidTokenError('type', `"${claim}" marks another kind of token`);
   }
   throw new InvalidTokenError('type', '"typ" is not that of an access token');
 }
 
-function checkRegisteredClaims(payload: UnverifiedJwt['payload']): void {
+function checkRegisteredClaims(payload: UnverifiedJwt['payload'], profile: TokenProfile): void {
   const { iss, sub, aud, exp, nbf, iat } = payload;
   const wrong =
     (typeof iss !== 'string' && 'iss') ||
@@ -116,7 +117,10 @@ function checkRegisteredClaims(payload: UnverifiedJwt['payload']): void {
     (iat !== undefined && !isNumericDate(iat) && 'iat') ||
     ['jti', 'client_id', 'azp', 'scope'].find(
       (name) => payload[name] !== undefined && typeof payload[name] !== 'string',
-    );
+    ) ||
+    // RFC 9068 §2.2 requires these; Auth0's own profile doesn't send them all.
+    (profile === 'rfc9068' &&
+      ['iat', 'jti', 'client_id'].find((name) => payload[name] === undefined));
   if (wrong) throw new InvalidTokenError('claim', `"${wrong}" is missing or has the wrong type`);
 }
 

@@ -47,30 +47,47 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     resourceMetadata,
     now = Date.now,
   } = options;
+  const fault = (found: boolean, text: string) => found && faults.push(text);
 
   const audience = typeof options.audience === 'string' ? [options.audience] : options.audience;
-  if (
-    !Array.isArray(audience) ||
-    audience.length === 0 ||
-    audience.some((value) => typeof value !== 'string' || value === '')
-  ) {
-    faults.push('audience must be a non-empty string or a list of them');
+  fault(
+    !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
+    'audience must be a non-empty string or a list of them',
+  );
+  fault(
+    !Array.isArray(algorithms) ||
+      algorithms.length === 0 ||
+      algorithms.some((alg) => !ALGORITHMS.includes(alg)),
+    `algorithms must be some of ${ALGORITHMS.join(', ')}`,
+  );
+  fault(!['any', 'rfc9068', 'auth0'].includes(profile), 'profile must be any, rfc9068 or auth0');
+  // A string would be joined to "exp", not added.
+  fault(
+    typeof clockTolerance !== 'number' || !(clockTolerance >= 0 && clockTolerance <= 300),
+    'clockTolerance must be 0 to 300 seconds',
+  );
+  fault(typeof authRequired !== 'boolean', 'authRequired must be true or false');
+  fault(typeof now !== 'function', 'now must be a function');
+  fault(options.realm !== undefined && !isText(options.realm), 'realm must be a non-empty string');
+  fault(
+    resourceMetadata !== undefined && !isURL(resourceMetadata),
+    'resourceMetadata must be a URL',
+  );
+  if (claims !== undefined) {
+    fault(!isURL(claims?.namespace), 'claims.namespace must be a URL');
+    fault(
+      typeof claims?.schema?.['~standard']?.validate !== 'function',
+      'claims.schema must be a Standard Schema',
+    );
   }
-  if (algorithms.length === 0 || algorithms.some((alg) => !ALGORITHMS.includes(alg))) {
-    faults.push(`algorithms must be some of ${ALGORITHMS.join(', ')}`);
-  }
-  if (!['any', 'rfc9068', 'auth0'].includes(profile))
-    faults.push('profile must be any, rfc9068 or auth0');
-  if (!(clockTolerance >= 0 && clockTolerance <= 300))
-    faults.push('clockTolerance must be 0 to 300 seconds');
-  if (claims && !URL.canParse(claims.namespace)) faults.push('claims.namespace must be a URL');
-  if (resourceMetadata !== undefined && !URL.canParse(resourceMetadata))
-    faults.push('resourceMetadata must be a URL');
   const unknown = Object.keys(options).filter((name) => !KNOWN.has(name));
   if (unknown.length > 0) faults.push(`unknown: ${unknown.join(', ')}`);
 
   let { issuer } = options;
-  if (!issuer) {
+  if (issuer !== undefined) {
+    fault(typeof issuer?.signingKey !== 'function', 'issuer must be made with createIssuer');
+    fault(options.issuerBaseURL !== undefined, 'give issuerBaseURL or issuer, not both');
+  } else {
     try {
       issuer = createIssuer({ issuerBaseURL: options.issuerBaseURL ?? '', now });
     } catch (error) {
@@ -82,8 +99,8 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
   const realm = options.realm ?? (audience[0] as string);
   return Object.freeze({
     issuer,
-    audience,
-    algorithms,
+    audience: Object.freeze([...audience]),
+    algorithms: Object.freeze([...algorithms]),
     profile,
     clockTolerance,
     claims,
@@ -92,6 +109,14 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     resourceMetadata,
     now,
   });
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function isURL(value: unknown): boolean {
+  return typeof value === 'string' && URL.canParse(value);
 }
 
 const KNOWN = new Set([

@@ -33,8 +33,10 @@ export function scopeIncludesAny(scopes: string | readonly string[]): Middleware
 }
 
 function parseScopes(scopes: string | readonly string[]): readonly string[] {
-  const list = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : scopes;
+  const list = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : [...scopes];
   if (list.length === 0) throw new TypeError('name at least one scope');
+  if (list.some((scope) => typeof scope !== 'string' || !/^[^\s"\\]+$/.test(scope)))
+    throw new TypeError('a scope is one word (RFC 6749 §3.3)');
   return list;
 }
 

@@ -48,7 +48,7 @@ async function verifyWithKoaJwt(token: string, alg: string, key: KeyObject): Pro
   }
   const context = { token, header: {}, state: { secret: key } as { verified?: unknown } };
   await verifier(context as unknown as Context, async () => {});
-  return context.state.verified !== undefined;
+  return Object.hasOwn(context.state, 'verified');
 }
 
 const OPTIONS = {

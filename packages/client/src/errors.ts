@@ -1,0 +1,87 @@
+/**
+ * Everything that can go wrong here: code → the status an app should answer with, and a text that
+ * may be shown. What only a log may hold is the error's `detail`.
+ */
+const ERRORS = {
+  ERR_UNEXPECTED_CALLBACK: [400, 'this sign-in was not started in this browser, or took too long'],
+  ERR_AUTHORIZATION_RESPONSE: [400, 'the answer to the sign-in is malformed'],
+  ERR_ISSUER_MISMATCH: [400, 'the answer to the sign-in came from another issuer'],
+  ERR_AUTHORIZATION_REFUSED: [403, 'the authorization server refused the sign-in'],
+  ERR_AUTHORIZATION_UNAVAILABLE: [503, 'the authorization server cannot sign anyone in right now'],
+  ERR_LOGIN_PARAMETERS: [400, 'these parameters cannot be part of a sign-in'],
+  ERR_ISSUER_UNSUITABLE: [502, 'the authorization server lacks what the sign-in needs'],
+  ERR_TOKEN_ENDPOINT_UNAVAILABLE: [503, 'the authorization server cannot be reached right now'],
+  ERR_TOKEN_REQUEST_REFUSED: [502, 'the authorization server refused the token request'],
+  ERR_TOKEN_RESPONSE: [502, 'the authorization server sent tokens that cannot be used'],
+  ERR_ID_TOKEN: [502, 'the authorization server sent an ID token that is not valid'],
+  ERR_LOGIN_REQUIRED: [401, 'sign in to continue'],
+  ERR_CROSS_SITE: [403, 'this request came from another site'],
+  ERR_SESSION_STORE: [503, 'the session cannot be read or saved right now'],
+  ERR_API_URL: [500, 'the URL lies outside the API'],
+  ERR_API_UNAVAILABLE: [503, 'the API cannot be reached right now'],
+  ERR_API_TOKEN_REFUSED: [401, 'the API did not accept the sign-in'],
+  ERR_INSUFFICIENT_SCOPE: [403, 'the API needs a scope that was not granted'],
+  ERR_API_REFUSED: [502, 'the API refused the request'],
+} as const satisfies Record<`ERR_${string}`, readonly [status: number, message: string]>;
+
+export type OidcErrorCode = keyof typeof ERRORS;
+
+export interface OidcErrorOptions {
+  /** For the log: never part of an answer, and never a token, code or secret. */
+  detail?: string;
+  cause?: unknown;
+  headers?: Record<string, string | string[]>;
+  /** Another status than the code's own. */
+  status?: number;
+}
+
+/** What this package throws while it serves. One catch, first in the app, can answer it. */
+export class OidcError extends Error {
+  override readonly name: string = 'OidcError';
+  readonly code: OidcErrorCode;
+  readonly status: number;
+  readonly expose = true;
+  readonly detail: string | undefined;
+  headers: Record<string, string | string[]>;
+
+  constructor(code: OidcErrorCode, { detail, cause, headers = {}, status }: OidcErrorOptions = {}) {
+    const [ownStatus, message] = ERRORS[code];
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.status = status ?? ownStatus;
+    this.detail = detail;
+    this.headers = this.status === 503 ? { 'Retry-After': '2', ...headers } : headers;
+  }
+}
+
+/**
+ * The authorization server answered the sign-in with an error (RFC 6749 §4.1.2.1).
+ *
+ * `error` and `errorDescription` were written by others: bounded and free of control characters,
+ * but to be escaped wherever they are shown.
+ */
+export class AuthorizationRefused extends OidcError {
+  override readonly name = 'AuthorizationRefused';
+  readonly error: string;
+  readonly errorDescription: string | undefined;
+
+  constructor(error: string, errorDescription?: string | undefined) {
+    const unavailable = error === 'temporarily_unavailable' || error === 'server_error';
+    super(unavailable ? 'ERR_AUTHORIZATION_UNAVAILABLE' : 'ERR_AUTHORIZATION_REFUSED', {
+      detail: foreignText(errorDescription ? `${error}: ${errorDescription}` : error),
+    });
+    this.error = foreignText(error, 60);
+    this.errorDescription = errorDescription && foreignText(errorDescription);
+  }
+}
+
+/** Bounds a text that somebody else wrote and takes its control characters out. */
+export function foreignText(text: string, length = 300): string {
+  const clean = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
+  return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
+}
+
+/** Whether an error, of whatever make, is one with this code. */
+export function hasCode(error: unknown, code: OidcErrorCode): error is OidcError {
+  return error instanceof OidcError && error.code === code;
+}

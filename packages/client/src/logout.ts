@@ -1,0 +1,68 @@
+import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
+import type { CookieJar } from './cookies.ts';
+import type { Grants } from './grant.ts';
+import type { Session, Sessions } from './session.ts';
+import type { Transactions } from './transaction.ts';
+
+/** Ends a session here and at the authorization server. @returns where to send the browser */
+export type Logout = (
+  cookies: CookieJar,
+  session: Session | undefined,
+  postLogoutRedirectURI?: string,
+) => Promise<string>;
+
+export interface LogoutOptions {
+  issuer: { metadata(): Promise<AuthorizationServerMetadata> };
+  sessions: Pick<Sessions, 'destroy'>;
+  transactions: Pick<Transactions, 'clear'>;
+  grants: Pick<Grants, 'revoke'>;
+  clientID: string;
+  /** Registered with the issuer: where it sends the browser afterwards. */
+  postLogoutRedirectURI: string;
+  /** Whether the session at the authorization server ends too. */
+  idpLogout: boolean;
+  onWarning: (error: Error) => void;
+}
+
+/** A longer hint does not fit into a URL everywhere; the client id stands in for it. */
+const MAX_HINT = 2000;
+
+export function createLogout(options: LogoutOptions): Logout {
+  const { issuer, sessions, transactions, grants, onWarning } = options;
+
+  return async function logout(cookies, session, postLogoutRedirectURI) {
+    const home = postLogoutRedirectURI ?? options.postLogoutRedirectURI;
+    transactions.clear(cookies);
+    await sessions.destroy(cookies, session);
+    if (!session) return home;
+
+    const { refreshToken, idToken } = session.content;
+    if (refreshToken) await grants.revoke(refreshToken).catch(onWarning);
+    if (!options.idpLogout) return home;
+    try {
+      const metadata = await issuer.metadata();
+      return endSessionURL(metadata, { clientID: options.clientID, idToken, home });
+    } catch (error) {
+      onWarning(error as Error);
+      return home;
+    }
+  };
+}
+
+/** OpenID Connect RP-Initiated Logout 1.0 §2, else Auth0's own `/v2/logout`. */
+export function endSessionURL(
+  { issuer, end_session_endpoint }: AuthorizationServerMetadata,
+  { clientID, idToken, home }: { clientID: string; idToken: string; home: string },
+): string {
+  if (!end_session_endpoint) {
+    const url = new URL(`${issuer.replace(/\/$/, '')}/v2/logout`);
+    url.searchParams.set('client_id', clientID);
+    url.searchParams.set('returnTo', home);
+    return url.href;
+  }
+  const url = new URL(end_session_endpoint);
+  if (idToken.length <= MAX_HINT) url.searchParams.set('id_token_hint', idToken);
+  url.searchParams.set('client_id', clientID);
+  url.searchParams.set('post_logout_redirect_uri', home);
+  return url.href;
+}

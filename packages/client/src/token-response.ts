@@ -1,0 +1,92 @@
+import { foreignText, OidcError } from './errors.ts';
+import type { EndpointAnswer } from './token-endpoint.ts';
+
+/** What a token endpoint granted (RFC 6749 §5.1). */
+export interface TokenResponse {
+  readonly accessToken: string;
+  /** Seconds since 1970; undefined when the server did not say. */
+  readonly expiresAt: number | undefined;
+  /** The scope granted, which may be less than the one requested. */
+  readonly scope: string;
+  readonly refreshToken: string | undefined;
+  readonly idToken: string | undefined;
+}
+
+/** The token endpoint said no (RFC 6749 §5.2). */
+export class TokenRequestRefused extends OidcError {
+  override readonly name = 'TokenRequestRefused';
+  readonly error: string;
+
+  constructor(error: string, description: string | undefined) {
+    super('ERR_TOKEN_REQUEST_REFUSED', {
+      detail: description ? `${error}: ${description}` : error,
+    });
+    this.error = error;
+  }
+}
+
+/**
+ * Judges the answer to a token request.
+ *
+ * @param requestedScope what the answer means when it names no scope (§5.1)
+ * @param now seconds since 1970
+ * @throws TokenRequestRefused, or OidcError `ERR_TOKEN_ENDPOINT_UNAVAILABLE` (429 and 5xx) or
+ *   `ERR_TOKEN_RESPONSE`
+ */
+export function judgeTokenResponse(
+  { status, body }: EndpointAnswer,
+  requestedScope: string,
+  now: number,
+): TokenResponse {
+  if (status === 429 || status >= 500) {
+    throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', { detail: `it answered ${status}` });
+  }
+  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+  const members = (isObject ? body : {}) as Record<string, unknown>;
+  if (status !== 200) {
+    const { error, error_description } = members;
+    if (typeof error !== 'string') throw unusable(`it answered ${status}`);
+    const description = typeof error_description === 'string' ? foreignText(error_description) : '';
+    throw new TokenRequestRefused(foreignText(error, 60), description);
+  }
+  if (!isObject) throw unusable('it is not a JSON object');
+
+  const { token_type, expires_in } = members;
+  if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer') {
+    throw unusable('"token_type" is not Bearer');
+  }
+  const accessToken = token(members, 'access_token');
+  if (accessToken === undefined) throw unusable('"access_token" is missing');
+  const scope = members.scope ?? requestedScope;
+  if (typeof scope !== 'string') throw unusable('"scope" is not a string');
+
+  return {
+    accessToken,
+    expiresAt: expires_in === undefined ? undefined : now + lifetime(expires_in),
+    scope,
+    refreshToken: token(members, 'refresh_token'),
+    idToken: token(members, 'id_token'),
+  };
+}
+
+// The characters that RFC 6750 §2.1 and RFC 6749 appendix A.12 leave: nothing that ends a header.
+function token(members: Record<string, unknown>, name: string): string | undefined {
+  const value = members[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
+    throw unusable(`"${name}" is not a token`);
+  }
+  return value;
+}
+
+function lifetime(value: unknown): number {
+  const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
+    throw unusable('"expires_in" is not a number of seconds');
+  }
+  return Math.floor(seconds);
+}
+
+function unusable(detail: string): OidcError {
+  return new OidcError('ERR_TOKEN_RESPONSE', { detail: `token response: ${detail}` });
+}

@@ -1,0 +1,101 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { type CookieJar, cookiePrefix } from './cookies.ts';
+import type { Seal } from './seal.ts';
+
+/** What must survive the way to the authorization server and back. */
+export interface Transaction {
+  readonly state: string;
+  readonly nonce: string;
+  readonly codeVerifier: string;
+  /** The issuer it was sent to (RFC 9700 §4.4.2). */
+  readonly issuer: string;
+  readonly redirectURI: string;
+  readonly scope: string;
+  readonly audience: string | undefined;
+  readonly maxAge: number | undefined;
+  readonly returnTo: string;
+  /** Seconds since 1970. */
+  readonly startedAt: number;
+}
+
+export interface Transactions {
+  /** Keeps a transaction in a cookie of its own; the oldest of too many makes room. */
+  begin(cookies: CookieJar, transaction: Transaction): Promise<void>;
+  /** @returns the transaction this browser began with this state, or undefined */
+  find(cookies: CookieJar, state: string): Promise<Transaction | undefined>;
+  /** Ends a transaction. @returns false when it had been ended before */
+  end(cookies: CookieJar, state: string): boolean;
+  clear(cookies: CookieJar): void;
+}
+
+export interface TransactionsOptions {
+  seal: Seal;
+  secure: boolean;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+const LIFETIME = 600;
+const MAX_IN_FLIGHT = 5;
+const MAX_REMEMBERED = 50_000;
+
+/** 256 random bits, base64url: for state, nonce, code verifier and session id alike. */
+export function randomToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/**
+ * The logins in flight: one sealed cookie each, named after its state, so that several tabs can
+ * sign in at once and none can finish another's.
+ */
+export function createTransactions({ seal, secure, now }: TransactionsOptions): Transactions {
+  const prefix = `${cookiePrefix(secure)}login.`;
+  const cookieName = (state: string) =>
+    prefix + createHash('sha256').update(state).digest('base64url').slice(0, 16);
+  const ended = new Map<string, number>();
+
+  return {
+    async begin(cookies, transaction) {
+      const others = cookies
+        .names(prefix)
+        .map((name) => ({ name, startedAt: Number.parseInt(cookies.get(name) ?? '', 36) || 0 }))
+        .sort((a, b) => b.startedAt - a.startedAt);
+      for (const { name } of others.slice(MAX_IN_FLIGHT - 1)) cookies.clear(name);
+
+      const name = cookieName(transaction.state);
+      // The time stands in clear so that the oldest can be told without opening all.
+      const time = Math.floor(now()).toString(36);
+      cookies.set(name, `${time}~${await seal.seal(transaction, name)}`, LIFETIME);
+    },
+
+    async find(cookies, state) {
+      const name = cookieName(state);
+      const sealed = cookies.get(name)?.split('~')[1];
+      if (!sealed || ended.has(name)) return undefined;
+      const transaction = (await seal.open(sealed, name)) as Transaction | undefined;
+      if (transaction?.state !== state) return undefined;
+      return now() / 1000 - transaction.startedAt <= LIFETIME ? transaction : undefined;
+    },
+
+    end(cookies, state) {
+      const name = cookieName(state);
+      cookies.clear(name);
+      if (ended.has(name)) return false;
+      forgetOld(ended, now());
+      ended.set(name, now());
+      return true;
+    },
+
+    clear(cookies) {
+      for (const name of cookies.names(prefix)) cookies.clear(name);
+    },
+  };
+}
+
+// A Map keeps the order of insertion, which here is the order of age.
+function forgetOld(ended: Map<string, number>, now: number): void {
+  for (const [name, endedAt] of ended) {
+    if (ended.size < MAX_REMEMBERED && now - endedAt <= LIFETIME * 1000) return;
+    ended.delete(name);
+  }
+}

@@ -1,0 +1,81 @@
+import { createSign, generateKeyPairSync } from 'node:crypto';
+import nock from 'nock';
+
+export const ISSUER = 'https://issuer.example/';
+
+export type TokenAnswer = [status: number, body: unknown];
+
+export interface TokenRequest {
+  readonly form: URLSearchParams;
+  readonly authorization: string | undefined;
+}
+
+export interface IssuerStandIn {
+  /** What the token endpoint was asked, in order. */
+  readonly tokenRequests: TokenRequest[];
+  readonly revocations: URLSearchParams[];
+  /** Decides what the token endpoint answers next. */
+  onTokenRequest: (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
+  revocationStatus: number;
+  /** An ID token; a claim given as undefined is left out. */
+  idToken(claims?: Record<string, unknown>, header?: Record<string, unknown>): string;
+}
+
+const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
+/** What the issuer's endpoints would say, by nock: metadata, keys, tokens, revocation. */
+export function standInForIssuer(metadata: Record<string, unknown> = {}): IssuerStandIn {
+  const scope = nock(ISSUER).persist();
+  scope.get('/.well-known/openid-configuration').reply(200, {
+    issuer: ISSUER,
+    jwks_uri: `${ISSUER}jwks`,
+    authorization_endpoint: `${ISSUER}authorize`,
+    token_endpoint: `${ISSUER}oauth/token`,
+    revocation_endpoint: `${ISSUER}oauth/revoke`,
+    end_session_endpoint: `${ISSUER}oidc/logout`,
+    code_challenge_methods_supported: ['S256'],
+    authorization_response_iss_parameter_supported: true,
+    ...metadata,
+  });
+  scope.get('/jwks').reply(200, {
+    keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'key-1', alg: 'RS256', use: 'sig' }],
+  });
+  scope.post('/oauth/token').reply(async function answer(_uri, body) {
+    const { authorization } = this.req.headers as Record<string, string | undefined>;
+    const request = { form: formOf(body), authorization };
+    standIn.tokenRequests.push(request);
+    return (await standIn.onTokenRequest(request)) as [number, nock.Body];
+  });
+  scope.post('/oauth/revoke').reply((_uri, body) => {
+    standIn.revocations.push(formOf(body));
+    return [standIn.revocationStatus, ''];
+  });
+
+  const standIn: IssuerStandIn = {
+    tokenRequests: [],
+    revocations: [],
+    onTokenRequest: () => [500, {}],
+    revocationStatus: 200,
+    idToken(claims = {}, header = {}) {
+      const now = Math.floor(Date.now() / 1000);
+      return signJws(
+        { alg: 'RS256', kid: 'key-1', ...header },
+        { iss: ISSUER, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300, ...claims },
+      );
+    },
+  };
+  return standIn;
+}
+
+/** Signs whatever it is given, with the key in the stand-in's set. */
+export function signJws(header: object, payload: unknown): string {
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const input = `${encode(header)}.${encode(payload)}`;
+  return `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`;
+}
+
+export const signingKey = async () => ({ key: publicKey, alg: 'RS256' });
+
+function formOf(body: unknown): URLSearchParams {
+  return new URLSearchParams(body as string | Record<string, string>);
+}

@@ -1,0 +1,105 @@
+import { describe, expect, test } from '@jest/globals';
+import { InvalidOptions } from '@koa-oauth/issuer';
+import { type AuthOptions, checkOptions } from '../src/options.ts';
+
+const good: AuthOptions = {
+  issuerBaseURL: 'https://issuer.example/',
+  baseURL: 'https://app.example',
+  clientID: 'client-1',
+  clientSecret: 'client-secret-1',
+  secret: 's'.repeat(32),
+};
+
+function faultsOf(options: unknown): string[] {
+  try {
+    checkOptions(options as AuthOptions);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidOptions);
+    return (error as Error).message.split('\n');
+  }
+}
+
+describe('options', () => {
+  test('the defaults', () => {
+    expect(checkOptions(good)).toMatchObject({
+      client: { clientAuthMethod: 'client_secret_basic' },
+      authorizationParams: { scope: 'openid profile email' },
+      cookieName: 'session',
+      rollingDuration: 86_400,
+      absoluteDuration: 604_800,
+      loginPath: '/login',
+      callbackPath: '/callback',
+      logoutPath: '/logout',
+      idpLogout: true,
+      clockTolerance: 60,
+      refreshLeeway: 30,
+      httpTimeout: 10_000,
+      api: undefined,
+    });
+    expect(Object.isFrozen(checkOptions(good))).toBe(true);
+  });
+
+  test.each<[string, Partial<AuthOptions>]>([
+    ['http on loopback', { issuerBaseURL: 'http://localhost:1', baseURL: 'http://127.0.0.1:2' }],
+    ['several secrets', { secret: ['a'.repeat(32), 'b'.repeat(40)] }],
+    ['no login and no logout route', { routes: { login: false, logout: false } }],
+    ['max_age 0', { authorizationParams: { max_age: 0 } }],
+  ])('%s is allowed', (_name, options) => {
+    expect(faultsOf({ ...good, ...options })).toEqual([]);
+  });
+
+  test.each<[string, object, string]>([
+    ['an issuer on http', { issuerBaseURL: 'http://issuer.example' }, 'issuerBaseURL'],
+    ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
+    ['an app on http', { baseURL: 'http://app.example' }, 'baseURL'],
+    ['an app address with a query', { baseURL: 'https://app.example/?a' }, 'baseURL'],
+    ['no app address', { baseURL: undefined }, 'baseURL'],
+    ['an API on http', { api: { baseURL: 'http://api.example' } }, 'api.baseURL'],
+    [
+      'an API address with a password',
+      { api: { baseURL: 'https://a:b@api.example' } },
+      'api.baseURL',
+    ],
+    [
+      'an API without patience',
+      { api: { baseURL: 'https://a.example', timeout: 0 } },
+      'api.timeout',
+    ],
+    ['no client', { clientID: '' }, 'clientID'],
+    ['no client secret', { clientSecret: undefined }, 'clientSecret'],
+    ['an unknown way to authenticate', { clientAuthMethod: 'none' }, 'clientAuthMethod'],
+    ['a short secret', { secret: 'short' }, 'secret'],
+    ['one short of two', { secret: ['s'.repeat(32), 'short'] }, 'secret'],
+    ['no secret', { secret: [] }, 'secret'],
+    [
+      'scope without openid',
+      { authorizationParams: { scope: 'email' } },
+      'authorizationParams.scope',
+    ],
+    ['a parameter of ours', { authorizationParams: { nonce: 'x' } }, 'authorizationParams.nonce'],
+    ['a route that is no path', { routes: { login: 'login' } }, 'routes.login'],
+    ['no callback', { routes: { callback: false } }, 'routes.callback'],
+    [
+      'a hostile place after logout',
+      { routes: { postLogoutRedirect: 'http://x.example' } },
+      'routes.post',
+    ],
+    ['a lifetime of nothing', { session: { rollingDuration: 0 } }, 'session.rollingDuration'],
+    ['a lifetime in text', { session: { absoluteDuration: '1' } }, 'session.absoluteDuration'],
+    ['a cookie name with a space', { session: { name: 'a b' } }, 'session.name'],
+    ['a tolerance of hours', { clockTolerance: 3601 }, 'clockTolerance'],
+    ['a negative leeway', { refreshLeeway: -1 }, 'refreshLeeway'],
+    ['no time at all', { httpTimeout: Number.NaN }, 'httpTimeout'],
+  ])('%s is named', (_name, options, fault) => {
+    const faults = faultsOf({ ...good, ...options });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(fault);
+  });
+
+  test('all faults are named at once, and no secret', () => {
+    const faults = faultsOf({ ...good, baseURL: 'x', clientID: '', secret: 'short-secret' });
+    expect(faults).toHaveLength(3);
+    expect(faults.join()).not.toContain('short-secret');
+  });
+});

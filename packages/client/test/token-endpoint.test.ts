@@ -1,0 +1,95 @@
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import {
+  type ClientCredentials,
+  requestRevocation,
+  requestTokensByCode,
+  requestTokensByRefresh,
+} from '../src/token-endpoint.ts';
+
+const URL_ = 'https://issuer.example/oauth/token';
+const client: ClientCredentials = {
+  clientID: 'client:1',
+  clientSecret: 'sécret &+%',
+  clientAuthMethod: 'client_secret_basic',
+};
+const grant = { code: 'the-code', redirectURI: 'https://app.example/cb', codeVerifier: 'verifier' };
+const limits = { timeout: 500 };
+
+beforeEach(() => nock.disableNetConnect());
+afterEach(() => nock.cleanAll());
+
+// It replaces node:http for all test files of a process until it is told to stop.
+afterAll(() => nock.restore());
+
+describe('client authentication (RFC 6749 §2.3.1)', () => {
+  test('client_secret_basic encodes both before it joins them, and the form has neither', async () => {
+    const credentials = Buffer.from('client%3A1:s%C3%A9cret+%26%2B%25').toString('base64');
+    nock('https://issuer.example')
+      .post('/oauth/token', {
+        grant_type: 'authorization_code',
+        code: 'the-code',
+        redirect_uri: 'https://app.example/cb',
+        code_verifier: 'verifier',
+      })
+      .matchHeader('authorization', `Basic ${credentials}`)
+      .reply(200, { ok: true });
+    const answer = await requestTokensByCode(URL_, client, grant, limits);
+    expect(answer).toEqual({ status: 200, body: { ok: true } });
+  });
+
+  test('client_secret_post puts both into the form, and no header', async () => {
+    nock('https://issuer.example', { badheaders: ['authorization'] })
+      .post('/oauth/token', {
+        grant_type: 'refresh_token',
+        refresh_token: 'r',
+        client_id: 'client:1',
+        client_secret: 'sécret &+%',
+      })
+      .reply(200, {});
+    const post: ClientCredentials = { ...client, clientAuthMethod: 'client_secret_post' };
+    expect((await requestTokensByRefresh(URL_, post, 'r', limits)).status).toBe(200);
+  });
+});
+
+test('revocation names the kind of token (RFC 7009 §2.1)', async () => {
+  nock('https://issuer.example')
+    .post('/oauth/token', { token: 'r', token_type_hint: 'refresh_token' })
+    .reply(200);
+  expect(await requestRevocation(URL_, client, 'r', limits)).toEqual({
+    status: 200,
+    body: undefined,
+  });
+});
+
+test('follows no redirect', async () => {
+  nock('https://issuer.example')
+    .post('/oauth/token')
+    .reply(307, '', { Location: 'https://evil.example/' });
+  expect((await requestTokensByCode(URL_, client, grant, limits)).status).toBe(307);
+});
+
+test.each([500, 503])('repeats nothing after a %i', async (status) => {
+  const scope = nock('https://issuer.example').post('/oauth/token').reply(status);
+  expect((await requestTokensByCode(URL_, client, grant, limits)).status).toBe(status);
+  expect(scope.isDone()).toBe(true);
+});
+
+describe('no answer is a 503 that holds nothing of the request', () => {
+  const faults: [string, (interceptor: nock.Interceptor) => void][] = [
+    ['a broken connection', (i) => i.replyWithError(new Error('reset'))],
+    ['one that takes too long', (i) => i.delay(2000).reply(200, {})],
+    ['one whose body takes too long', (i) => i.delayBody(2000).reply(200, {})],
+    ['one that is too large', (i) => i.reply(200, 'x'.repeat(1024 * 1024))],
+  ];
+  test.each(faults)('%s', async (_name, fault) => {
+    fault(nock('https://issuer.example').post('/oauth/token'));
+    const error = await requestTokensByCode(URL_, client, grant, limits).catch((e) => e);
+    expect(error).toMatchObject({ code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', status: 503 });
+    const everything = inspect(error, { depth: 20, showHidden: true });
+    for (const secret of ['the-code', 'verifier', 'cret', 'Basic']) {
+      expect(everything).not.toContain(secret);
+    }
+  });
+});

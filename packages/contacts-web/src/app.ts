@@ -1,0 +1,69 @@
+import Router from '@koa/router';
+import { auth, requiresAuth, type SessionStore } from '@koa-oauth/client';
+import Koa from 'koa';
+import type { Logger } from 'pino';
+import { assets } from './assets.ts';
+import { errorPage } from './error-page.ts';
+import { requestLog } from './request-log.ts';
+import { addContactRoute, contactsRoute } from './routes/contacts.ts';
+import { healthRoute } from './routes/health.ts';
+import { homeRoute } from './routes/home.ts';
+import { logoutRoute } from './routes/logout.ts';
+import { securityHeaders } from './security-headers.ts';
+
+export interface AppOptions {
+  /** The app's own address, without a slash at its end. */
+  baseURL: string;
+  issuerBaseURL: string;
+  clientID: string;
+  clientSecret: string;
+  apiBaseURL: string;
+  audience: string;
+  scope: string;
+  /** Newest first. */
+  secrets: readonly string[];
+  store: SessionStore;
+  logger: Logger;
+}
+
+/** The web app: its layers from the outside in, and every route. */
+export function createApp(options: AppOptions): Koa {
+  const { baseURL, issuerBaseURL, apiBaseURL, audience, scope, logger } = options;
+
+  const routes = new Router()
+    .get('/', homeRoute({ issuerBaseURL, apiBaseURL }))
+    .get('/contacts', requiresAuth(), contactsRoute())
+    .post('/contacts', requiresAuth(), ...addContactRoute())
+    .get('/logout', logoutRoute());
+
+  const app = new Koa();
+  app.use(requestLog({ logger }));
+  app.use(securityHeaders({ baseURL, issuerBaseURL }));
+  app.use(errorPage());
+  app.use(healthRoute());
+  app.use(assets());
+  app.use(
+    auth({
+      issuerBaseURL,
+      baseURL,
+      clientID: options.clientID,
+      clientSecret: options.clientSecret,
+      clientAuthMethod: 'client_secret_post',
+      secret: options.secrets,
+      authorizationParams: { scope, audience },
+      session: { store: options.store },
+      api: { baseURL: apiBaseURL },
+      onWarning: (error) => logger.warn(describeWarning(error), error.message),
+    }),
+  );
+  app.use(routes.routes());
+  app.use(routes.allowedMethods());
+  app.on('error', (error: Error) => logger.error({ err: error }, 'the answer broke off'));
+  return app;
+}
+
+// Field by field: of a foreign error, nothing else may reach the log.
+function describeWarning(error: Error): { code?: unknown; detail?: unknown } {
+  const { code, detail } = error as { code?: unknown; detail?: unknown };
+  return { code, detail };
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { send } from '@koa/send';
+import type { Middleware } from 'koa';
+
+const FILES = {
+  'pico.css': createRequire(import.meta.url).resolve('@picocss/pico/css/pico.min.css'),
+  'contacts.css': fileURLToPath(new URL('../assets/contacts.css', import.meta.url)),
+  'mark.svg': fileURLToPath(new URL('../assets/mark.svg', import.meta.url)),
+};
+
+type AssetName = keyof typeof FILES;
+
+const versions = new Map(
+  Object.entries(FILES).map(([name, file]) => [
+    name,
+    createHash('sha256').update(readFileSync(file)).digest('base64url').slice(0, 10),
+  ]),
+);
+
+/** The address of an asset, which changes with its content. */
+export function assetURL(name: AssetName): string {
+  return `/assets/${name}?v=${versions.get(name)}`;
+}
+
+/** Answers `GET /assets/…` with the few files that pages need. */
+export function assets(): Middleware {
+  return async function assets(ctx, next) {
+    const name = /^\/assets\/([\w.]+)$/.exec(ctx.path)?.[1];
+    const file = name && Object.hasOwn(FILES, name) ? FILES[name as AssetName] : undefined;
+    if (!name || !file || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
+    const isCurrent = ctx.query.v === versions.get(name);
+    ctx.remove('Cache-Control');
+    await send(ctx, basename(file), {
+      root: dirname(file),
+      hidden: true,
+      immutable: isCurrent,
+      maxAge: isCurrent ? 365 * 24 * 3600 * 1000 : 0,
+    });
+  };
+}

@@ -1,0 +1,69 @@
+import { type Api, ApiError } from '@koa-oauth/client';
+import { z } from 'zod';
+
+// The API's answers, as far as this app shows them; what else they hold is left aside.
+const Contact = z.object({
+  id: z.string(),
+  name: z.string(),
+  email: z.string(),
+  phone: z.string().nullish(),
+  company: z.string().nullish(),
+  notes: z.string().nullish(),
+});
+const ContactList = z.object({ items: z.array(Contact), next: z.string().nullish() });
+const Problem = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
+
+export type Contact = z.infer<typeof Contact>;
+
+export interface ContactPage {
+  readonly contacts: readonly Contact[];
+  /** Whether the API has more than these. */
+  readonly hasMore: boolean;
+}
+
+/** The fields of a contact as typed: trimmed or not, complete or not. */
+export const CONTACT_FIELDS = ['name', 'email', 'phone', 'company', 'notes'] as const;
+export type ContactField = (typeof CONTACT_FIELDS)[number];
+export type ContactDraft = Readonly<Record<ContactField, string>>;
+
+/** The API refused what was typed; a message for each field it named, and the rest. */
+export interface Refusal {
+  readonly fields: Readonly<Partial<Record<ContactField, string>>>;
+  readonly other: readonly string[];
+}
+
+/** @throws ApiError, or what the session's access token rejects with */
+export async function listContacts(api: Api): Promise<ContactPage> {
+  const { body } = await api.get('contacts');
+  const { items, next } = understood(ContactList, body);
+  return { contacts: items, hasMore: !!next };
+}
+
+/** Leaves empty fields out. @throws ApiError; `refusalOf` reads what was wrong with the input */
+export async function addContact(api: Api, draft: ContactDraft): Promise<Contact> {
+  const filled = Object.entries(draft).filter(([, value]) => value.trim() !== '');
+  const { body } = await api.post('contacts', { json: Object.fromEntries(filled) });
+  return understood(Contact, body);
+}
+
+/** What was wrong with the input, or undefined when the error is about something else. */
+export function refusalOf(error: unknown): Refusal | undefined {
+  const response = error instanceof ApiError ? error.response : undefined;
+  if (!response || ![400, 413, 422].includes(response.status)) return undefined;
+  const { data } = Problem.safeParse(response.body);
+  if (!data) return { fields: {}, other: ['The API did not accept this.'] };
+  const fields: Partial<Record<ContactField, string>> = {};
+  const other: string[] = [];
+  for (const { field, message } of data.errors) {
+    const name = CONTACT_FIELDS.find((known) => known === field);
+    if (name) fields[name] ??= message;
+    else other.push(`${field} ${message}`);
+  }
+  return { fields, other };
+}
+
+function understood<T>(schema: z.ZodType<T>, body: unknown): T {
+  const { success, data } = schema.safeParse(body);
+  if (success) return data;
+  throw new ApiError('ERR_API_REFUSED', { detail: 'its answer is not what was agreed on' });
+}

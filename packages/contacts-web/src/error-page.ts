@@ -1,0 +1,74 @@
+import { STATUS_CODES } from 'node:http';
+import { AuthorizationRefused } from '@koa-oauth/client';
+import type { Context, Middleware } from 'koa';
+import { explainError } from './error-text.ts';
+import { signedInUser } from './signed-in-user.ts';
+import { ErrorPage } from './views/error.tsx';
+import { render } from './views/render.tsx';
+
+interface Failure {
+  readonly status?: unknown;
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly expose?: unknown;
+  readonly detail?: unknown;
+  readonly cause?: unknown;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+}
+
+/**
+ * The one place that answers errors: a page that says what happened, whether anything was lost and
+ * what to do, with a reference that is in the log; problem details (RFC 9457) for a script. What an
+ * error says of its inside is left in `ctx.state.failure`, for the log.
+ */
+export function errorPage(): Middleware {
+  return async function errorPage(ctx, next) {
+    try {
+      await next();
+      if (ctx.status >= 400 && ctx.body == null) answer(ctx, { status: ctx.status });
+    } catch (error) {
+      const failure = (typeof error === 'object' && error !== null ? error : {}) as Failure;
+      answer(ctx, failure);
+      const { code, detail, expose, cause } = failure;
+      const unforeseen = expose === true ? undefined : error;
+      ctx.state.failure = { code, detail, cause: describeCause(cause), err: unforeseen };
+    }
+  };
+}
+
+function answer(ctx: Context, failure: Failure): void {
+  const status = knownStatus(failure.status);
+  const code = typeof failure.code === 'string' && failure.expose === true ? failure.code : '';
+  const reference = String(ctx.state.requestId);
+  if (failure.headers) ctx.set({ ...failure.headers });
+  ctx.set('Cache-Control', 'no-store');
+  ctx.status = status;
+
+  if (isScript(ctx)) {
+    const title = STATUS_CODES[status];
+    const detail = failure.expose === true ? failure.message : undefined;
+    ctx.body = JSON.stringify({ type: 'about:blank', title, status, detail, code, reference });
+    ctx.type = 'application/problem+json';
+    return;
+  }
+  const reason = failure instanceof AuthorizationRefused ? failure : undefined;
+  const isChange = ctx.method !== 'GET' && ctx.method !== 'HEAD';
+  const text = explainError({ status, code, isChange, reason });
+  render(ctx, ErrorPage({ user: signedInUser(ctx), status, code, reference, ...text }));
+}
+
+function knownStatus(status: unknown): number {
+  const isError = typeof status === 'number' && status >= 400 && status <= 599;
+  return isError && STATUS_CODES[status] ? status : 500;
+}
+
+function isScript(ctx: Context): boolean {
+  if (ctx.get('Sec-Fetch-Dest') === 'empty' || ctx.get('X-Requested-With')) return true;
+  return ctx.accepts('html', 'json') === 'json';
+}
+
+// No more of a cause than this: an HTTP client's error would hold the whole request.
+function describeCause(cause: unknown): string | undefined {
+  if (!(cause instanceof Error)) return undefined;
+  return `${cause.name}: ${cause.message}`.slice(0, 500);
+}

@@ -1,0 +1,146 @@
+import { z } from 'zod';
+
+/** Settings that can't work; the message names every one of them and says what would be right. */
+export class InvalidSettings extends Error {
+  override readonly name = 'InvalidSettings';
+}
+
+/** What the web app needs to know, checked. Each setting and its default are in the README's table. */
+export interface Settings {
+  readonly port: number;
+  readonly host: string;
+  /** Without a slash at its end. */
+  readonly baseURL: string;
+  readonly issuerBaseURL: string;
+  readonly clientID: string;
+  readonly clientSecret: string;
+  readonly apiBaseURL: string;
+  readonly audience: string;
+  readonly scope: string;
+  /** Newest first; empty: one is made and kept in `./data`. */
+  readonly secrets: readonly string[];
+  /** `memory:` or `file:PATH` */
+  readonly sessionStoreURL: string;
+  readonly logLevel: string;
+}
+
+const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const PORT_TEXT = 'must be a port number from 0 to 65535';
+const SECRET_TEXT =
+  'must be 32 random characters or more, or several such with a comma between them, newest first ' +
+  '(`openssl rand -base64 32` makes one)';
+
+// Registered for this app in the demo tenant of the authorization server; no secret outside a demo.
+const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
+
+const isSecure = (url: URL) =>
+  url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname));
+
+const address = (example: string) =>
+  z.string().refine(
+    (value) => {
+      const url = URL.canParse(value) ? new URL(value) : undefined;
+      return !!url && isSecure(url) && !/[?#]/.test(value) && !url.username && !url.password;
+    },
+    { error: `must be an https URL (http on a loopback address only), such as ${example}` },
+  );
+
+const Environment = z.object({
+  PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, PORT_TEXT)
+    .transform(Number)
+    .refine((port) => port <= 65535, PORT_TEXT)
+    .default(3000),
+  HOST: z.string().default('127.0.0.1'),
+  BASE_URL: address('https://contacts.example.com').optional(),
+  ISSUER_BASE_URL: address('https://tenant.example.com/').default('http://localhost:3002'),
+  CLIENT_ID: z.string().optional(),
+  CLIENT_SECRET: z.string().optional(),
+  API_BASE_URL: address('https://api.example.com').default('http://localhost:3001'),
+  AUDIENCE: z.string().default('https://contacts.example.com/api'),
+  SCOPE: z
+    .string()
+    .refine((value) => value.split(/\s+/).includes('openid'), {
+      error: 'must contain openid, such as "openid profile email offline_access read:contacts"',
+    })
+    .default(
+      'openid profile email offline_access ' +
+        'read:contacts create:contacts update:contacts delete:contacts read:activity',
+    ),
+  SECRET: z
+    .string()
+    .refine((value) => split(value).every((one) => one.length >= 32), SECRET_TEXT)
+    .optional(),
+  SESSION_STORE_URL: z
+    .string()
+    .refine((value) => !/^rediss?:/.test(value), {
+      error: 'cannot be a Redis server yet: give memory: or file:PATH',
+      abort: true,
+    })
+    .regex(/^(memory:|file:.+)$/s, 'must be memory: or file:PATH, such as file:./data/sessions.db')
+    .default('file:./data/sessions.db'),
+  LOG_LEVEL: z
+    .enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` })
+    .default('info'),
+});
+
+/**
+ * Reads the settings from the environment. An empty variable counts as not set.
+ *
+ * @throws InvalidSettings that names every setting at fault
+ */
+export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
+  const present = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  ) as Record<string, string>;
+  const { success, data, error } = Environment.safeParse(present);
+  const faults = [
+    ...(error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`),
+    ...missing(present),
+  ];
+  if (!success || faults.length > 0) {
+    throw new InvalidSettings(`these settings are wrong:\n  ${faults.join('\n  ')}`);
+  }
+  return Object.freeze({
+    port: data.PORT,
+    host: data.HOST,
+    baseURL: (data.BASE_URL ?? `http://localhost:${data.PORT}`).replace(/\/$/, ''),
+    issuerBaseURL: data.ISSUER_BASE_URL,
+    clientID: data.CLIENT_ID ?? DEMO_CLIENT.id,
+    clientSecret: data.CLIENT_SECRET ?? DEMO_CLIENT.secret,
+    apiBaseURL: data.API_BASE_URL,
+    audience: data.AUDIENCE,
+    scope: data.SCOPE.trim().split(/\s+/).join(' '),
+    secrets: split(data.SECRET ?? ''),
+    sessionStoreURL: data.SESSION_STORE_URL,
+    logLevel: data.LOG_LEVEL,
+  });
+}
+
+/** The defaults are for a demonstration on one machine; elsewhere these can't be guessed. */
+function missing(present: Readonly<Record<string, string>>): string[] {
+  const { ISSUER_BASE_URL: issuer, PORT, BASE_URL } = present;
+  const faults: string[] = [];
+  if (Number(PORT) === 0 && !BASE_URL) {
+    faults.push('BASE_URL must be set when PORT is 0, to the address that browsers will use');
+  }
+  if (!issuer || !URL.canParse(issuer) || LOOPBACK.test(new URL(issuer).hostname)) return faults;
+  const required = {
+    CLIENT_ID: 'must be set to the client id of this app at the issuer',
+    CLIENT_SECRET: 'must be set to the client secret of this app at the issuer',
+    SECRET: `${SECRET_TEXT}: required unless the issuer is on a loopback address`,
+  };
+  for (const [name, text] of Object.entries(required)) {
+    if (!present[name]) faults.push(`${name} ${text}`);
+  }
+  return faults;
+}
+
+function split(secrets: string): string[] {
+  return secrets
+    .split(',')
+    .map((secret) => secret.trim())
+    .filter((secret) => secret !== '');
+}

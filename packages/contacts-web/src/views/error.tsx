@@ -1,0 +1,55 @@
+import type { VNode } from 'preact';
+import type { ErrorText } from '../error-text.ts';
+import type { SignedInUser } from '../signed-in-user.ts';
+import { Layout } from './layout.tsx';
+
+export interface ErrorPageProps extends ErrorText {
+  readonly user: SignedInUser | undefined;
+  readonly status: number;
+  readonly code: string;
+  /** The request's id, which is in the log. */
+  readonly reference: string;
+}
+
+export function ErrorPage(props: ErrorPageProps): VNode {
+  const { user, status, code, reference, title, what, quote, lost, todo, action } = props;
+  return (
+    <Layout title={title} user={user}>
+      <section class="card narrow error">
+        <p class="status">{status}</p>
+        <h1>{title}</h1>
+        <p>{what}</p>
+        {quote && (
+          <blockquote>
+            {quote}
+            <footer>
+              <cite>the authorization server</cite>
+            </footer>
+          </blockquote>
+        )}
+        <p>{`${lost} ${todo}`}</p>
+        <p class="actions">
+          <a class="button" href={action.href}>
+            {action.label}
+          </a>
+        </p>
+        <dl class="reference">
+          <div>
+            <dt>Reference</dt>
+            <dd>
+              <code>{reference}</code>
+            </dd>
+          </div>
+          {code && (
+            <div>
+              <dt>Code</dt>
+              <dd>
+                <code>{code}</code>
+              </dd>
+            </div>
+          )}
+        </dl>
+      </section>
+    </Layout>
+  );
+}

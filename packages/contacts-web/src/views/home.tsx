@@ -1,0 +1,112 @@
+import type { VNode } from 'preact';
+import type { SignedInUser } from '../signed-in-user.ts';
+import { Avatar } from './avatar.tsx';
+import { Layout } from './layout.tsx';
+
+export interface HomePageProps {
+  readonly user: SignedInUser | undefined;
+  readonly issuerBaseURL: string;
+  readonly apiBaseURL: string;
+}
+
+const PICTURED = [
+  ['Mary Somerville', 'Mechanism of the Heavens'],
+  ['Ibn Battuta', 'Long Journeys'],
+  ['Lise Meitner', 'Institute of Physics'],
+] as const;
+
+export function HomePage({ user, issuerBaseURL, apiBaseURL }: HomePageProps): VNode {
+  return (
+    <Layout title={user ? 'Welcome' : 'Sign in'} user={user}>
+      {user ? <Greeting user={user} /> : <Invitation />}
+      <section aria-labelledby="how">
+        <h2 id="how">How you get to your contacts</h2>
+        <ol class="steps">
+          <li>
+            <h3>You sign in elsewhere</h3>
+            <p>
+              This app never sees your password. It sends you to the authorization server and gets a
+              one-time code back.
+            </p>
+            <code>{issuerBaseURL}</code>
+          </li>
+          <li>
+            <h3>The app fetches your tokens</h3>
+            <p>
+              Behind the scenes it exchanges the code for an ID token, checks every claim of it, and
+              keeps your session on the server.
+            </p>
+            <code>authorization code + PKCE</code>
+          </li>
+          <li>
+            <h3>The API decides</h3>
+            <p>
+              Each request carries an access token. The API looks at its scopes and your
+              organisation, and answers with what you may see.
+            </p>
+            <code>{apiBaseURL}</code>
+          </li>
+        </ol>
+      </section>
+    </Layout>
+  );
+}
+
+function Invitation() {
+  return (
+    <section class="hero pictured">
+      <div>
+        <h1>Everyone your team works with, in one place</h1>
+        <p class="lead">
+          A shared address book for your organisation. Sign in to see it; what you may change
+          depends on your role.
+        </p>
+        <p>
+          <a class="button large" href="/login?returnTo=/contacts">
+            Sign in
+          </a>
+        </p>
+      </div>
+      <ul class="picture" aria-hidden="true">
+        {PICTURED.map(([name, company]) => (
+          <li key={name}>
+            <Avatar name={name} />
+            <span>
+              <strong>{name}</strong>
+              <small>{company}</small>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Greeting({ user }: { user: SignedInUser }) {
+  return (
+    <section class="hero">
+      <h1>{`Welcome, ${user.name}`}</h1>
+      <p class="lead">
+        You are signed in
+        {user.email && (
+          <>
+            {' as '}
+            <strong>{user.email}</strong>
+          </>
+        )}
+        {user.organisation && (
+          <>
+            {' for the organisation '}
+            <strong>{user.organisation}</strong>
+          </>
+        )}
+        .
+      </p>
+      <p>
+        <a class="button large" href="/contacts">
+          Open your contacts
+        </a>
+      </p>
+    </section>
+  );
+}

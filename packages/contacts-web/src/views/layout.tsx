@@ -1,0 +1,85 @@
+import type { ComponentChildren, VNode } from 'preact';
+import { assetURL } from '../assets.ts';
+import type { SignedInUser } from '../signed-in-user.ts';
+import { Avatar } from './avatar.tsx';
+
+export interface LayoutProps {
+  readonly title: string;
+  readonly user: SignedInUser | undefined;
+  /** Which entry of the navigation this page is. */
+  readonly current?: 'contacts';
+  readonly children: ComponentChildren;
+}
+
+/** What all pages have around them. */
+export function Layout({ title, user, current, children }: LayoutProps): VNode {
+  return (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="color-scheme" content="light dark" />
+        <title>{`${title} · Contacts`}</title>
+        <link rel="icon" href={assetURL('mark.svg')} type="image/svg+xml" />
+        <link rel="stylesheet" href={assetURL('pico.css')} />
+        <link rel="stylesheet" href={assetURL('contacts.css')} />
+      </head>
+      <body>
+        <a class="skip" href="#main">
+          Skip to the content
+        </a>
+        <header class="site-header">
+          <div class="site-bar">
+            <a class="brand" href="/">
+              <img src={assetURL('mark.svg')} alt="" width="32" height="32" />
+              <span>Contacts</span>
+            </a>
+            {user ? <SignedIn user={user} current={current} /> : <SignedOut />}
+          </div>
+        </header>
+        <main id="main" class="site-main" tabIndex={-1}>
+          {children}
+        </main>
+        <footer class="site-footer">
+          <p>
+            A demonstration of the OAuth 2.0 authorization code flow. Tokens stay on the server:
+            this page holds none.
+          </p>
+        </footer>
+      </body>
+    </html>
+  );
+}
+
+function SignedIn({ user, current }: Pick<LayoutProps, 'current'> & { user: SignedInUser }) {
+  return (
+    <>
+      <nav aria-label="Main">
+        <a href="/contacts" aria-current={current === 'contacts' ? 'page' : undefined}>
+          <span class="on-wide">All contacts</span>
+          <span class="on-narrow">Contacts</span>
+        </a>
+      </nav>
+      <div class="signed-in">
+        <Avatar name={user.name} />
+        <p>
+          <strong>{user.name}</strong>
+          {user.organisation && <span class="organisation">{user.organisation}</span>}
+        </p>
+        <form method="post" action="/logout">
+          <button class="quiet" type="submit">
+            Sign out
+          </button>
+        </form>
+      </div>
+    </>
+  );
+}
+
+function SignedOut() {
+  return (
+    <a class="button small" href="/login?returnTo=/contacts">
+      Sign in
+    </a>
+  );
+}

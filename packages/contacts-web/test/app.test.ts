@@ -1,0 +1,321 @@
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { API, ISSUER, standInForIssuer, startApp, type TestApp } from './stand-ins.ts';
+
+let app: TestApp;
+
+beforeEach(async () => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  standInForIssuer();
+  app = await startApp();
+});
+
+afterEach(async () => {
+  await app.close();
+  nock.cleanAll();
+});
+
+// It replaces node:http for all test files of a process until it is told to stop.
+afterAll(() => nock.restore());
+
+const grace = { id: '1', name: 'Grace Hopper', email: 'grace@example.org', company: null };
+const list = (...items: object[]) => nock(API).get('/contacts').reply(200, { items, next: null });
+const problem = (status: number, body: object, headers: Record<string, string> = {}) =>
+  nock(API)
+    .post('/contacts')
+    .reply(status, body, { 'Content-Type': 'application/problem+json', ...headers });
+
+describe('everyone', () => {
+  test('sees what this is, with a way to sign in', async () => {
+    const response = await app.get('/');
+    expect(response.status).toBe(200);
+    const html = await response.text();
+    expect(html).toContain('<html lang="en">');
+    expect(html).toContain('href="/login?returnTo=/contacts"');
+    expect(html).not.toContain('Sign out');
+  });
+
+  test('gets a strict policy: no script, no inline style, no other host, no frame, no cache', async () => {
+    const { headers } = await app.get('/');
+    expect(headers.get('content-security-policy')?.split(';').sort()).toEqual([
+      "base-uri 'none'",
+      "default-src 'none'",
+      `form-action 'self' ${new URL(ISSUER).origin}`,
+      "frame-ancestors 'none'",
+      "img-src 'self' data:",
+      "style-src 'self'",
+    ]);
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('x-content-type-options')).toBe('nosniff');
+    const html = await (await app.get('/')).text();
+    expect(html).not.toMatch(/<script|<style| style=| on\w+=|https?:\/\/(?!issuer|api)/);
+  });
+
+  test('gets every asset that a page names, to be kept', async () => {
+    const html = await (await app.get('/')).text();
+    const assets = [...html.matchAll(/(?:href|src)="(\/assets\/[^"]+)"/g)].map(([, url]) => url);
+    expect(assets.length).toBeGreaterThanOrEqual(3);
+    for (const url of assets) {
+      const response = await app.get(url ?? '');
+      expect(response.status).toBe(200);
+      expect(response.headers.get('cache-control')).toContain('immutable');
+      expect(response.headers.get('content-type')).toMatch(/css|svg/);
+    }
+  });
+
+  test.each(['/assets/../package.json', '/assets/..%2fpackage.json', '/assets/app.ts', '/assets/'])(
+    '%s is no asset',
+    async (path) => {
+      expect((await app.get(path)).status).toBe(404);
+    },
+  );
+
+  test('gets an answer from /healthz while the issuer is down', async () => {
+    nock.cleanAll();
+    const response = await app.get('/healthz');
+    expect(await response.json()).toEqual({ status: 'ok' });
+  });
+});
+
+describe('someone not signed in', () => {
+  test('is sent to sign in from a page', async () => {
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(302);
+    expect(response.headers.get('location')).toMatch(`${ISSUER}authorize?`);
+  });
+
+  test('gets problem details for a script', async () => {
+    const response = await app.get('/contacts', { 'sec-fetch-dest': 'empty' });
+    expect(response.status).toBe(401);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+    expect(await response.json()).toMatchObject({ status: 401, code: 'ERR_LOGIN_REQUIRED' });
+  });
+
+  test('is told that a form was not saved', async () => {
+    const response = await app.post('/contacts', { name: 'x' });
+    expect(response.status).toBe(401);
+    const html = await response.text();
+    expect(html).toContain('What you sent was not saved');
+    expect(html).toContain('Sign in');
+  });
+});
+
+describe('a callback nobody asked for', () => {
+  test('is a 400 page with a way to sign in, and a reference that is in the log', async () => {
+    const response = await app.get('/callback?code=the-code&state=the-state');
+    expect(response.status).toBe(400);
+    const html = await response.text();
+    expect(html).toContain('href="/login?returnTo=/contacts"');
+    expect(html).not.toMatch(/ at .*\.[jt]s|node_modules/);
+    const reference = response.headers.get('x-request-id') ?? '';
+    expect(html).toContain(reference);
+    const line = app.log.find((entry) => entry.includes(reference)) ?? '';
+    expect(JSON.parse(line)).toMatchObject({ status: 400, code: 'ERR_UNEXPECTED_CALLBACK' });
+    expect(line).not.toMatch(/the-code|the-state/);
+  });
+
+  test('an error that the issuer never sent is not shown', async () => {
+    const query = 'error=access_denied&error_description=<script>alert(1)</script>&state=x';
+    const html = await (await app.get(`/callback?${query}`)).text();
+    expect(html).not.toContain('alert');
+  });
+
+  test('an error that the issuer did send is shown as its words, escaped', async () => {
+    const { headers } = await app.get('/login');
+    const state = new URL(headers.get('location') ?? '').searchParams.get('state') ?? '';
+    const params = { error: 'access_denied', error_description: '<b>no</b>', state };
+    const response = await app.get(`/callback?${new URLSearchParams(params)}`);
+    expect(response.status).toBe(403);
+    const html = await response.text();
+    expect(html).toContain('access_denied: &lt;b>no&lt;/b>');
+    expect(html).not.toContain('<b>no');
+  });
+});
+
+describe('someone signed in', () => {
+  test('is greeted, with organisation and a way out', async () => {
+    await app.signIn();
+    const html = await (await app.get('/')).text();
+    expect(html).toContain('Welcome, Ada Lovelace');
+    expect(html).toContain('acme');
+    expect(html).toMatch(/<form method="post" action="\/logout">/);
+  });
+
+  test('sees the contacts, for one API call and no refresh', async () => {
+    await app.signIn();
+    const api = nock(API, { reqheaders: { authorization: 'Bearer the-access-token' } })
+      .get('/contacts')
+      .reply(200, { items: [grace, { ...grace, id: '2', name: '<i>Eve' }], next: 'cursor' });
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(200);
+    const html = await response.text();
+    expect(html).toContain('Grace Hopper');
+    expect(html).toContain('mailto:grace@example.org');
+    expect(html).toContain('&lt;i>Eve');
+    expect(html).toContain('The first 2');
+    expect(api.isDone()).toBe(true);
+  });
+
+  test('sees an invitation where there are none', async () => {
+    await app.signIn();
+    list();
+    expect(await (await app.get('/contacts')).text()).toContain('No contacts yet');
+  });
+
+  test('adds one, and is led to the list that shows it', async () => {
+    await app.signIn();
+    const sent = { name: 'Grace Hopper', email: 'grace@example.org', notes: 'a\nb' };
+    nock(API).post('/contacts', sent).reply(201, grace);
+    const response = await app.post('/contacts', {
+      ...{ ...sent, notes: 'a\r\nb' },
+      phone: ' ',
+      company: '',
+      extra: 'x',
+    });
+    expect(response.status).toBe(303);
+    expect(response.headers.get('location')).toBe('/contacts?added=1');
+    list(grace);
+    const html = await (await app.get('/contacts?added=1')).text();
+    expect(html).toMatch(/role="status"><strong>Grace Hopper<\/strong> was added/);
+  });
+
+  test('is told at each field what the API does not accept, and keeps what was typed', async () => {
+    await app.signIn();
+    problem(422, {
+      errors: [
+        { field: 'email', message: 'must be an e-mail address' },
+        { field: 'nickname', message: 'is not a field of a contact' },
+      ],
+    });
+    list(grace);
+    const typed = { name: '"><b>', email: 'nowhere', notes: '\nfirst line is empty' };
+    const response = await app.post('/contacts', typed);
+    expect(response.status).toBe(422);
+    const html = await response.text();
+    expect(html).toContain('must be an e-mail address');
+    expect(html).toContain('aria-describedby="email-message"');
+    expect(html).toContain('nickname is not a field of a contact');
+    expect(html).toContain('value="&quot;>&lt;b>"');
+    expect(html).toContain('>\n\nfirst line is empty</textarea>');
+    expect(html).toContain('Grace Hopper');
+  });
+
+  test('is told which scope is missing and who grants it, and keeps what was typed', async () => {
+    await app.signIn({ scope: 'openid read:contacts' });
+    list(grace);
+    expect(await (await app.get('/contacts')).text()).toContain('so the API will refuse this');
+    const challenge = 'Bearer error="insufficient_scope", scope="create:contacts"';
+    problem(403, {}, { 'WWW-Authenticate': challenge });
+    list(grace);
+    const response = await app.post('/contacts', { name: 'Typed', email: 'typed@example.org' });
+    expect(response.status).toBe(403);
+    const html = await response.text();
+    expect(html).toContain('<code>create:contacts</code>');
+    expect(html).toContain('administrator of acme');
+    expect(html).toContain('value="Typed"');
+    expect(html).toContain('<code>read:contacts</code>');
+  });
+
+  test('without read:contacts, sees which scope that takes', async () => {
+    await app.signIn({ scope: 'openid' });
+    const challenge = 'Bearer error="insufficient_scope", scope="read:contacts"';
+    nock(API).get('/contacts').reply(403, {}, { 'WWW-Authenticate': challenge });
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(403);
+    expect(await response.text()).toContain('<code>read:contacts</code>');
+  });
+
+  test('is told that the API is down, with what was typed still there', async () => {
+    await app.signIn();
+    nock(API).get('/contacts').replyWithError(new Error('refused'));
+    const page = await app.get('/contacts');
+    expect(page.status).toBe(503);
+    expect(await page.text()).toContain('You are still signed in');
+    problem(503, {});
+    nock(API).get('/contacts').reply(503);
+    const response = await app.post('/contacts', { name: 'Typed' });
+    expect(response.status).toBe(503);
+    expect(await response.text()).toContain('value="Typed"');
+  });
+
+  test('is asked to sign in again when the API does not accept the token', async () => {
+    await app.signIn();
+    const challenge = 'Bearer error="invalid_token", error_description="x"';
+    nock(API).get('/contacts').reply(401, {}, { 'WWW-Authenticate': challenge });
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(401);
+    expect(await response.text()).toContain('Sign in again');
+  });
+
+  test('an answer of the API that is not what was agreed on is no page with holes', async () => {
+    await app.signIn();
+    nock(API)
+      .get('/contacts')
+      .reply(200, { items: [{ name: 'no id' }] });
+    expect((await app.get('/contacts')).status).toBe(502);
+  });
+
+  test('signs out by a button only, and goes on to the issuer', async () => {
+    await app.signIn();
+    const page = await (await app.get('/logout')).text();
+    expect(page).toContain('Sign out?');
+    expect((await app.post('/logout', {}, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
+    const response = await app.post('/logout');
+    expect(response.status).toBe(303);
+    expect(response.headers.get('location')).toMatch(`${ISSUER}v2/logout?client_id=contacts-web`);
+    expect(await (await app.get('/logout')).text()).toContain('You are signed out');
+  });
+
+  test('no page, header or log line holds a token, a code, a secret or a person', async () => {
+    const seen: string[] = [];
+    await app.signIn();
+    list(grace);
+    problem(422, { errors: [{ field: 'name', message: 'is required' }] });
+    list(grace);
+    for (const response of [
+      await app.get('/'),
+      await app.get('/contacts'),
+      await app.post('/contacts', { name: 'x' }),
+      await app.get('/logout'),
+      await app.get('/nowhere'),
+    ]) {
+      seen.push(await response.text(), JSON.stringify([...response.headers]));
+    }
+    const secrets = ['the-access-token', 'the-refresh-token', 'the-code', 'the-client-secret'];
+    for (const secret of secrets) expect([...seen, ...app.log].join()).not.toContain(secret);
+    for (const person of ['Ada', 'ada@', 'Grace', 'grace@', 'auth0|']) {
+      expect(app.log.join()).not.toContain(person);
+    }
+  });
+});
+
+describe('what goes wrong', () => {
+  test('an unknown page is a 404 page', async () => {
+    const response = await app.get('/nowhere');
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain('There is nothing here');
+  });
+
+  test('a wrong method is a 405 with Allow', async () => {
+    await app.signIn();
+    const response = await app.post('/');
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toContain('GET');
+  });
+
+  test('the issuer being down is a 503 page with Retry-After; the start page goes on', async () => {
+    nock.cleanAll();
+    nock(ISSUER).get('/.well-known/openid-configuration').replyWithError('down');
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(503);
+    expect(response.headers.get('retry-after')).toMatch(/^\d+$/);
+    expect(await response.text()).toContain('Signing in is not possible right now');
+    expect((await app.get('/')).status).toBe(200);
+  });
+
+  test('a form that is too large is a 413', async () => {
+    await app.signIn();
+    expect((await app.post('/contacts', { notes: 'x'.repeat(70_000) })).status).toBe(413);
+  });
+});

@@ -1,0 +1,25 @@
+import { expect, test } from '@jest/globals';
+import { explainError } from '../src/error-text.ts';
+
+const facts = { status: 500, code: '', isChange: false, reason: undefined };
+
+test.each([
+  ['ERR_UNEXPECTED_CALLBACK', 'This sign-in cannot be finished', '/login?returnTo=/contacts'],
+  ['ERR_ISSUER_UNAVAILABLE', 'Signing in is not possible right now', '/login?returnTo=/contacts'],
+  ['ERR_LOGIN_REQUIRED', 'Please sign in', '/login?returnTo=/contacts'],
+  ['ERR_API_UNAVAILABLE', 'The contacts cannot be reached right now', '/contacts'],
+  ['ERR_OF_TOMORROW', 'Something went wrong here', '/'],
+  ['constructor', 'Something went wrong here', '/'],
+])('%s: %s', (code, title, href) => {
+  expect(explainError({ ...facts, code })).toMatchObject({ title, action: { href } });
+});
+
+test('says whether something was lost', () => {
+  expect(explainError(facts).lost).toMatch(/^Nothing was lost/);
+  expect(explainError({ ...facts, isChange: true }).lost).toMatch(/not saved/);
+});
+
+test('quotes what the authorization server said', () => {
+  const reason = { error: 'access_denied', errorDescription: 'the user said no' };
+  expect(explainError({ ...facts, reason }).quote).toBe('access_denied: the user said no');
+});

@@ -1,0 +1,117 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+let folder: string;
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'contacts-web-'));
+});
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+function start(environment: Record<string, string>, ipc = false) {
+  const child = spawn(process.execPath, [MAIN], {
+    cwd: folder,
+    env: { ...environment },
+    stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
+  });
+  children.push(child);
+  const output = { out: '', err: '' };
+  child.stdout?.on('data', (data) => {
+    output.out += data;
+  });
+  child.stderr?.on('data', (data) => {
+    output.err += data;
+  });
+  return { child, output, ended: once(child, 'exit') as Promise<[number | null]> };
+}
+
+describe('the process', () => {
+  test.each(['SIGTERM', 'SIGINT', 'disconnect'] as const)(
+    'says when it is ready, answers, and stops on %s within 1.5 s, a kept connection aside',
+    async (signal) => {
+      const port = await freePort();
+      const { child, output, ended } = start({ PORT: String(port) }, true);
+      expect((await once(child, 'message'))[0]).toBe('ready');
+      const response = await fetch(`http://127.0.0.1:${port}/healthz`);
+      expect(await response.json()).toEqual({ status: 'ok' });
+      const stopped = Date.now();
+      if (signal === 'disconnect') child.disconnect();
+      else child.kill(signal);
+      expect((await ended)[0]).toBe(0);
+      expect(Date.now() - stopped).toBeLessThan(1500);
+      expect(output.err).toBe('');
+    },
+  );
+
+  test('without a parent that listens, it prints its address', async () => {
+    const port = await freePort();
+    const { child, output, ended } = start({ PORT: String(port) });
+    while (!output.out.includes('\n')) await once(child.stdout as NodeJS.ReadableStream, 'data');
+    expect(output.out).toContain(`http://localhost:${port}`);
+    child.kill('SIGTERM');
+    await ended;
+  });
+
+  test('keeps the secret it made, for its own user only', async () => {
+    const { child, ended } = start({ PORT: String(await freePort()) }, true);
+    await once(child, 'message');
+    child.disconnect();
+    await ended;
+    const path = join(folder, 'data', 'session-secret');
+    expect(readFileSync(path, 'utf8')).toMatch(/^[\w-]{43}$/);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  test('a port in use ends it with one line', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const { output, ended } = start({ PORT: String(port) });
+    expect((await ended)[0]).toBe(1);
+    expect(output.err).toBe(
+      `contacts-web: port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT\n`,
+    );
+    server.close();
+  });
+
+  test('wrong settings end it with all their names and no stack', async () => {
+    const { output, ended } = start({ PORT: 'x', SCOPE: 'profile' });
+    expect((await ended)[0]).toBe(1);
+    expect(output.err).toMatch(/PORT must be[\s\S]*SCOPE must contain openid/);
+    expect(output.err).not.toMatch(/ {2}at /);
+  });
+
+  test('a store that cannot be opened ends it without a stack', async () => {
+    const { output, ended } = start({
+      PORT: '0',
+      BASE_URL: 'http://localhost:1',
+      SESSION_STORE_URL: `file:${folder}`,
+    });
+    expect((await ended)[0]).toBe(1);
+    expect(output.err).toMatch(/^contacts-web: cannot start: /);
+    expect(output.err).not.toMatch(/ {2}at /);
+  });
+});

@@ -1,0 +1,27 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { keptSecret } from '../src/session-secret.ts';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'secret-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('is made once, in a file for its owner only', () => {
+  const path = join(folder, 'new', 'secret');
+  const secret = keptSecret(path);
+  expect(secret).toMatch(/^[\w-]{43}$/);
+  expect(keptSecret(path)).toBe(secret);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+test('a file that holds none stops the start, and says what to do', () => {
+  const path = join(folder, 'secret');
+  writeFileSync(path, 'short');
+  expect(() => keptSecret(path)).toThrow('delete it');
+});

@@ -1,0 +1,110 @@
+import { describe, expect, test } from '@jest/globals';
+import { InvalidSettings, readSettings } from '../src/settings.ts';
+
+function messageFor(environment: Record<string, string>): string {
+  try {
+    readSettings(environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidSettings);
+    return (error as Error).message;
+  }
+  throw new Error('it was accepted');
+}
+
+describe('settings', () => {
+  test('the defaults make the demonstration on one machine', () => {
+    expect(readSettings({})).toEqual({
+      port: 3000,
+      host: '127.0.0.1',
+      baseURL: 'http://localhost:3000',
+      issuerBaseURL: 'http://localhost:3002',
+      clientID: 'contacts-web',
+      clientSecret: 'contacts-web-demo-secret',
+      apiBaseURL: 'http://localhost:3001',
+      audience: 'https://contacts.example.com/api',
+      scope:
+        'openid profile email offline_access read:contacts create:contacts update:contacts ' +
+        'delete:contacts read:activity',
+      secrets: [],
+      sessionStoreURL: 'file:./data/sessions.db',
+      logLevel: 'info',
+    });
+  });
+
+  test('an empty variable counts as not set', () => {
+    expect(readSettings({ PORT: '', SECRET: ' ', BASE_URL: '' })).toEqual(readSettings({}));
+  });
+
+  test('several secrets, newest first', () => {
+    const [a, b] = ['a'.repeat(32), 'b'.repeat(32)];
+    expect(readSettings({ SECRET: `${a}, ${b}` }).secrets).toEqual([a, b]);
+  });
+
+  test('a slash at the end of BASE_URL is dropped: the redirect URI is compared exactly', () => {
+    expect(readSettings({ BASE_URL: 'https://app.example/' }).baseURL).toBe('https://app.example');
+  });
+
+  const wrong: [string, Record<string, string>, RegExp][] = [
+    ['a port that is none', { PORT: 'http' }, /PORT must be a port number from 0 to 65535/],
+    ['a port too high', { PORT: '65536' }, /PORT must be a port number/],
+    ['port 0 without an address', { PORT: '0' }, /BASE_URL must be set when PORT is 0/],
+    [
+      'an issuer on plain http',
+      {
+        ISSUER_BASE_URL: 'http://issuer.example',
+        CLIENT_ID: 'c',
+        CLIENT_SECRET: 's',
+        SECRET: 's'.repeat(32),
+      },
+      /ISSUER_BASE_URL must be an https/,
+    ],
+    [
+      'an issuer with a query',
+      { ISSUER_BASE_URL: 'http://localhost:1/?a' },
+      /ISSUER_BASE_URL must/,
+    ],
+    [
+      'an API on plain http',
+      { API_BASE_URL: 'http://api.example' },
+      /API_BASE_URL must be an https/,
+    ],
+    ['an address of the app on plain http', { BASE_URL: 'http://app.example' }, /BASE_URL must/],
+    ['a scope without openid', { SCOPE: 'profile' }, /SCOPE must contain openid/],
+    ['a short secret', { SECRET: 'short' }, /SECRET must be 32 random characters/],
+    ['one short secret of two', { SECRET: `${'a'.repeat(32)},b` }, /SECRET must/],
+    [
+      'a store of an unknown kind',
+      { SESSION_STORE_URL: 'x' },
+      /SESSION_STORE_URL must be memory: or file:PATH/,
+    ],
+    [
+      'Redis',
+      { SESSION_STORE_URL: 'redis://localhost' },
+      /SESSION_STORE_URL cannot be a Redis server yet/,
+    ],
+    ['an unknown log level', { LOG_LEVEL: 'loud' }, /LOG_LEVEL must be one of/],
+  ];
+  test.each(wrong)('%s is named', (_name, environment, message) => {
+    const text = messageFor(environment);
+    expect(text).toMatch(message);
+    expect(text.split('\n')).toHaveLength(2);
+  });
+
+  test('elsewhere than on loopback, client and secret cannot be guessed', () => {
+    const text = messageFor({ ISSUER_BASE_URL: 'https://tenant.example.com/' });
+    for (const name of ['CLIENT_ID', 'CLIENT_SECRET', 'SECRET']) expect(text).toMatch(name);
+  });
+
+  test('all that is wrong is named at once, and no value is repeated', () => {
+    const text = messageFor({
+      PORT: 'x',
+      ISSUER_BASE_URL: 'https://tenant.example.com/',
+      SECRET: 'my-secret',
+      SCOPE: 'x',
+    });
+    for (const name of ['PORT', 'CLIENT_ID', 'CLIENT_SECRET', 'SECRET', 'SCOPE']) {
+      expect(text).toContain(`\n  ${name} `);
+    }
+    expect(text).not.toContain('my-secret');
+  });
+});

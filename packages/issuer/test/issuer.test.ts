@@ -1,0 +1,193 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { InvalidMetadata, InvalidOptions, IssuerUnavailable } from '../src/errors.ts';
+import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
+import { createTestKey, startIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
+
+const keys: TestKey[] = [createTestKey('one'), createTestKey('two')];
+const METADATA = '/.well-known/openid-configuration';
+const JWKS = '/.well-known/jwks.json';
+const MINUTE = 60_000;
+const one = { alg: 'RS256', kid: 'one' };
+const two = { alg: 'RS256', kid: 'two' };
+
+let server: TestIssuer;
+let clock: number;
+let issuer: Issuer;
+beforeEach(async () => {
+  server = await startIssuer({ keys: [keys[0]!] });
+  clock = 1_000_000_000_000;
+  issuer = create();
+});
+afterEach(() => server.close());
+
+function create(options: Partial<IssuerOptions> = {}): Issuer {
+  return createIssuer({ issuerBaseURL: server.issuer, now: () => clock, ...options });
+}
+
+describe('options', () => {
+  test('all faults are named at once', () => {
+    const make = () =>
+      createIssuer({
+        issuerBaseURL: 'http://example.com',
+        timeout: 0,
+        maxStale: -1,
+        cooldown: NaN,
+      });
+    expect(make).toThrow(InvalidOptions);
+    for (const name of ['issuerBaseURL', 'timeout', 'maxStale', 'cooldown']) {
+      expect(make).toThrow(new RegExp(`\\b${name} must `));
+    }
+  });
+
+  test.each([
+    { timeout: Number.POSITIVE_INFINITY },
+    { timeout: '5000' as never },
+    { timeout: 2 ** 31 },
+    { cooldown: '10' as never },
+    { cooldown: Number.NaN },
+    { maxStale: null as never },
+  ])('%p cannot work', (options) => {
+    expect(() => create(options)).toThrow(InvalidOptions);
+  });
+
+  test.each([{ cooldown: 0 }, { maxStale: 0 }, { timeout: 1 }])('%p can', (options) => {
+    expect(create(options).issuerBaseURL).toBe(server.issuer);
+  });
+});
+
+test('nothing is asked before it is needed, and a cold burst asks once for each document', async () => {
+  expect(server.requests).toEqual([]);
+  const found = await Promise.all(Array.from({ length: 200 }, () => issuer.signingKey(one)));
+  expect(new Set(found).size).toBe(1);
+  expect(found[0]?.key.equals(keys[0]!.publicKey)).toBe(true);
+  expect(server.requests).toEqual([METADATA, JWKS]);
+});
+
+test('the metadata is given out as the server has it, slash included', async () => {
+  issuer = create({ issuerBaseURL: server.issuer.slice(0, -1) });
+  expect((await issuer.metadata()).issuer).toBe(server.issuer);
+});
+
+test('a rotation: the first header with the new key finds it', async () => {
+  const before = await issuer.signingKey(one);
+  server.keys.splice(0, 1, keys[1]!);
+  expect(await issuer.signingKey(two)).toMatchObject({ kid: 'two' });
+  expect(issuer.hasKey(before)).toBe(false);
+  expect(server.requests).toEqual([METADATA, JWKS, JWKS]);
+});
+
+test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
+  const other = await startIssuer({ keys: [createTestKey('one')] });
+  const fromOther = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(one);
+  const ours = await issuer.signingKey(one);
+  expect(ours.key.equals(fromOther.key)).toBe(false);
+  expect(issuer.hasKey(fromOther)).toBe(false);
+  await other.close();
+});
+
+test('metadata that names another issuer is refused, and its keys never asked for', async () => {
+  server.fault = (_, response) =>
+    response.end(JSON.stringify({ issuer: 'http://127.0.0.1:1/', jwks_uri: server.issuer }));
+  await expect(issuer.signingKey(one)).rejects.toBeInstanceOf(InvalidMetadata);
+  expect(server.requests).toEqual([METADATA]);
+});
+
+describe('an outage', () => {
+  const down = (_: IncomingMessage, response: ServerResponse) => response.writeHead(503).end();
+
+  test('keys held are used past their time, and not past the stale window', async () => {
+    issuer = create({ maxStale: 60 * MINUTE });
+    await issuer.signingKey(one);
+    server.fault = down;
+    for (const minutes of [1, 11, 30, 27]) {
+      clock += minutes * MINUTE;
+      expect(await issuer.signingKey(one)).toMatchObject({ kid: 'one' });
+    }
+    clock += MINUTE;
+    await expect(issuer.signingKey(one)).rejects.toBeInstanceOf(IssuerUnavailable);
+    await expect(issuer.metadata()).rejects.toMatchObject({ status: 503 });
+    server.fault = undefined;
+    clock += 2000;
+    expect(await issuer.signingKey(one)).toMatchObject({ kid: 'one' });
+  });
+
+  test('cold: 503, asked again at most every back-off step, and good again within 3 s', async () => {
+    server.fault = down;
+    await expect(issuer.signingKey(one)).rejects.toMatchObject({
+      status: 503,
+      headers: { 'Retry-After': '2' },
+    });
+    const burst = Array.from({ length: 100 }, () => issuer.signingKey(one).catch(() => 'down'));
+    expect(new Set(await Promise.all(burst))).toEqual(new Set(['down']));
+    expect(server.requests).toEqual([METADATA]);
+    for (let i = 0; i < 10; i += 1) {
+      clock += 5000;
+      await issuer.signingKey(one).catch(() => {});
+    }
+    server.fault = undefined;
+    clock += 2_000;
+    // Both documents must come back; a client told to retry after 2 s finds them.
+    expect(await issuer.signingKey(one)).toMatchObject({ kid: 'one' });
+  });
+
+  test('each caller gets an error of its own: what one handler writes the next does not see', async () => {
+    server.fault = down;
+    const errors = await Promise.all(
+      [1, 2].flatMap(() => [
+        issuer.signingKey(one).catch((error: unknown) => error),
+        issuer.metadata().catch((error: unknown) => error),
+      ]),
+    );
+    errors.push(await issuer.metadata().catch((error: unknown) => error));
+    expect(new Set(errors).size).toBe(5);
+    for (const error of errors) {
+      expect(error).toBeInstanceOf(IssuerUnavailable);
+      expect(error).toMatchObject({ detail: expect.stringContaining('503') });
+    }
+    expect(new Set(errors.map((error) => (error as IssuerUnavailable).headers)).size).toBe(5);
+  });
+
+  test('what is wrong with the metadata stays an InvalidMetadata for each', async () => {
+    server.fault = (_, response) => response.end('{}');
+    await expect(issuer.metadata()).rejects.toBeInstanceOf(InvalidMetadata);
+    await expect(issuer.metadata()).rejects.toMatchObject({ code: 'ERR_INVALID_METADATA' });
+  });
+});
+
+describe('a key set that', () => {
+  const endless = (response: ServerResponse) => {
+    const chunk = Buffer.alloc(64 * 1024, ' ');
+    const write = () => {
+      while (!response.destroyed && response.write(chunk));
+    };
+    response.on('drain', write);
+    write();
+  };
+  const faults: [string, (request: IncomingMessage, response: ServerResponse) => void][] = [
+    ['stalls', () => {}],
+    ['stalls in its body', (_, response) => response.writeHead(200).write('{"keys":[')],
+    ['is cut', (request) => request.socket.destroy()],
+    ['never ends', (_, response) => endless(response)],
+    ['is HTML', (_, response) => response.end('<!doctype html>')],
+    ['is empty', (_, response) => response.end('{"keys":[]}')],
+    ['is no set', (_, response) => response.end('{}')],
+    ['redirects', (_, response) => response.writeHead(302, { Location: JWKS }).end()],
+    ['is missing', (_, response) => response.writeHead(404).end()],
+  ];
+
+  test.each(faults)('%s: 503 cold, and good keys are used on', async (_, fault) => {
+    issuer = create({ timeout: 500 });
+    const cold = create({ timeout: 500 });
+    await Promise.all([issuer.signingKey(one), cold.metadata()]);
+    const documents = server.requests.length;
+    server.fault = fault;
+    await expect(cold.signingKey(one)).rejects.toBeInstanceOf(IssuerUnavailable);
+    expect(server.requests.slice(documents)).toEqual([JWKS]);
+    clock += 11 * MINUTE;
+    expect(await issuer.signingKey(one)).toMatchObject({ kid: 'one' });
+    server.fault = undefined;
+    clock += 3000;
+    expect(await cold.signingKey(one)).toMatchObject({ kid: 'one' });
+  });
+});

@@ -1,0 +1,302 @@
+import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { IssuerUnavailable, SigningKeyNotFound } from '../src/errors.ts';
+import { JwkSet, type JwkSetOptions, type LeftOutKey, parseJwkSet } from '../src/jwk-set.ts';
+
+type Jwk = JsonWebKey & Record<string, unknown>;
+
+const rsaPair = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsa = rsaPair.publicKey.export({ format: 'jwk' }) as Jwk;
+const rsa2 = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }));
+const rsa1024 = publicJwk(generateKeyPairSync('rsa', { modulusLength: 1024 }));
+const p256 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }));
+const p384 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-384' }));
+const p521 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-521' }));
+const k256 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'secp256k1' }));
+const ed25519 = publicJwk(generateKeyPairSync('ed25519'));
+const ed448 = publicJwk(generateKeyPairSync('ed448'));
+const x25519 = publicJwk(generateKeyPairSync('x25519'));
+const privateRsa = rsaPair.privateKey.export({ format: 'jwk' }) as Jwk;
+
+function publicJwk({ publicKey }: { publicKey: typeof rsaPair.publicKey }): Jwk {
+  return publicKey.export({ format: 'jwk' }) as Jwk;
+}
+
+describe('parseJwkSet', () => {
+  test.each<[string, Jwk, string]>([
+    ['RSA without alg', rsa, 'RS256'],
+    ['RSA with alg RS512', { ...rsa, alg: 'RS512' }, 'RS512'],
+    ['RSA with alg PS256', { ...rsa, alg: 'PS256' }, 'PS256'],
+    ['P-256', p256, 'ES256'],
+    ['P-384', p384, 'ES384'],
+    ['P-521', p521, 'ES512'],
+    ['Ed25519', ed25519, 'EdDSA'],
+    ['Ed25519 with the name of RFC 9864', { ...ed25519, alg: 'Ed25519' }, 'Ed25519'],
+    ['one with use and key_ops', { ...rsa, use: 'sig', key_ops: ['verify'] }, 'RS256'],
+    ['one with members nobody knows', { ...rsa, x5t: 'a', x5c: ['b'], note: {} }, 'RS256'],
+  ])('%s is a key for one algorithm (RFC 8725 §3.1)', async (_, jwk, alg) => {
+    const { keys, leftOut } = await parseJwkSet({ keys: [{ ...jwk, kid: 'a' }] });
+    expect(keys).toEqual([{ kid: 'a', alg, key: expect.objectContaining({ type: 'public' }) }]);
+    expect(leftOut).toEqual([]);
+  });
+
+  test.each<[string, unknown, string | RegExp]>([
+    ['RSA under 2048 bits (RFC 7518 §3.3)', rsa1024, 'RSA key under 2048 bits'],
+    ['a private key', privateRsa, 'private or symmetric key'],
+    ['a symmetric key', { kty: 'oct', k: 'c2VjcmV0' }, 'private or symmetric key'],
+    ['a symmetric key that hides it', { kty: 'oct' }, 'unsupported key type or curve'],
+    ['one for encryption', { ...rsa, use: 'enc' }, 'not for signatures'],
+    ['one whose use is a list', { ...rsa, use: ['sig'] }, 'not for signatures'],
+    ['one whose key_ops lack verify', { ...rsa, key_ops: ['encrypt'] }, 'not for verifying'],
+    ['RSA with an alg of elliptic curves', { ...rsa, alg: 'ES256' }, '"alg" does not fit the key'],
+    ['RSA with a symmetric alg', { ...rsa, alg: 'HS256' }, '"alg" does not fit the key'],
+    ['RSA with alg none', { ...rsa, alg: 'none' }, '"alg" does not fit the key'],
+    ['RSA for encryption by its alg', { ...rsa, alg: 'RSA-OAEP' }, '"alg" does not fit the key'],
+    ['an alg that is a list', { ...rsa, alg: ['RS256'] }, '"alg" does not fit the key'],
+    ['an alg that is null', { ...rsa, alg: null }, '"alg" does not fit the key'],
+    ['P-384 with alg ES256', { ...p384, alg: 'ES256' }, '"alg" does not fit the key'],
+    ['a P-384 point called P-256', { ...p384, crv: 'P-256' }, 'malformed'],
+    ['a point off its curve', { ...p256, y: p256.x }, 'malformed'],
+    ['secp256k1', k256, 'unsupported key type or curve'],
+    ['Ed448', ed448, 'unsupported key type or curve'],
+    ['X25519', x25519, 'unsupported key type or curve'],
+    ['RSA with a curve', { ...rsa, crv: 'P-256' }, 'unsupported key type or curve'],
+    ['RSA without a modulus', { kty: 'RSA', e: 'AQAB' }, 'malformed'],
+    ['RSA with a modulus that is a number', { kty: 'RSA', e: 'AQAB', n: 5 }, /./],
+    ['an unknown type', { kty: 'AKP' }, 'unsupported key type or curve'],
+    ['no type', {}, 'unsupported key type or curve'],
+    ['the type __proto__', { kty: '__proto__' }, 'unsupported key type or curve'],
+    ['the type constructor', { kty: 'constructor', alg: 'x' }, 'unsupported key type or curve'],
+    ['a type without text', JSON.parse('{"kty":{"toString":1}}'), /./],
+    ['a kid that is a number', { ...rsa, kid: 5 }, '"kid" is not a short string'],
+    ['a kid of 257 characters', { ...rsa, kid: 'k'.repeat(257) }, '"kid" is not a short string'],
+    ['null', null, 'not an object'],
+    ['a string', 'key', 'not an object'],
+    ['a list', [], 'unsupported key type or curve'],
+  ])('%s is left out with a reason, and the good one works', async (_, jwk, reason) => {
+    const { keys, leftOut } = await parseJwkSet({ keys: [jwk, { ...rsa2, kid: 'good' }] });
+    expect(keys.map(({ kid }) => kid)).toEqual(['good']);
+    expect(leftOut).toHaveLength(1);
+    expect(leftOut[0]?.reason).toMatch(
+      typeof reason === 'string' ? new RegExp(`^${reason}$`) : reason,
+    );
+  });
+
+  test.each<[string, unknown]>([
+    ['null', null],
+    ['a list', [rsa]],
+    ['a string', 'keys'],
+    ['empty', {}],
+    ['one whose keys are an object', { keys: { 0: rsa, length: 1 } }],
+    ['one without keys', { keys: [] }],
+    ['one with bad keys only', { keys: [rsa1024, null, { ...rsa, use: 'enc' }] }],
+  ])('a document that is %s is no key set (RFC 7517 §5)', async (_, document) => {
+    await expect(parseJwkSet(document)).rejects.toBeInstanceOf(IssuerUnavailable);
+  });
+
+  test('the first hundred keys are read, and no more', async () => {
+    const many = Array.from({ length: 150 }, (_, i) => ({ ...p256, kid: `k${i}` }));
+    const { keys } = await parseJwkSet({ keys: many });
+    expect(keys.map(({ kid }) => kid)).toEqual(many.slice(0, 100).map(({ kid }) => kid));
+  });
+
+  test('no document of any shape makes another error than IssuerUnavailable', async () => {
+    const member = fc.oneof(fc.jsonValue(), fc.constantFrom('RSA', 'EC', 'sig', 'AQAB', rsa.n));
+    const jwk = fc.dictionary(
+      fc.constantFrom('kty', 'kid', 'alg', 'use', 'n', 'e', 'crv', 'x', 'y', '__proto__'),
+      member,
+    );
+    const document = fc.oneof(
+      fc.jsonValue(),
+      fc.record({ keys: fc.array(fc.oneof(jwk, fc.jsonValue()), { maxLength: 5 }) }),
+    );
+    await fc.assert(
+      fc.asyncProperty(document, async (value) => {
+        await parseJwkSet(value).catch((error: unknown) => {
+          expect(error).toBeInstanceOf(IssuerUnavailable);
+        });
+      }),
+      { seed: 7517, numRuns: 500 },
+    );
+  });
+});
+
+/** A set over a list of JWKs that can be changed, and a clock that is set by hand. */
+function setUp(jwks: Jwk[], options: Partial<JwkSetOptions> = {}) {
+  const source = { jwks, calls: 0, status: 200, failure: undefined as Error | undefined };
+  const clock = { now: 1_000_000_000_000 };
+  const set = new JwkSet({
+    fetch: async () => {
+      source.calls += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+      if (source.failure) throw source.failure;
+      return { status: source.status, body: { keys: source.jwks }, maxAge: undefined };
+    },
+    now: () => clock.now,
+    maxStale: 3_600_000,
+    cooldown: 10_000,
+    ...options,
+  });
+  return { source, clock, set };
+}
+
+const MINUTE = 60_000;
+const one = { ...rsa, kid: 'one', alg: 'RS256' };
+const two = { ...rsa2, kid: 'two', alg: 'RS256' };
+const byOne = { alg: 'RS256', kid: 'one' };
+const byTwo = { alg: 'RS256', kid: 'two' };
+
+describe('which key is found', () => {
+  test.each<[string, Jwk[], Record<string, unknown>, string | undefined]>([
+    ['by kid', [one, two], byTwo, 'two'],
+    ['by kid in other case', [one], { alg: 'RS256', kid: 'ONE' }, undefined],
+    ['by kid, but another alg (RFC 8725 §3.1)', [one], { alg: 'PS256', kid: 'one' }, undefined],
+    ['by kid, but a symmetric alg', [one], { alg: 'HS256', kid: 'one' }, undefined],
+    ['by kid, but no alg', [one], { kid: 'one' }, undefined],
+    ['no kid, one key', [one], { alg: 'RS256' }, 'one'],
+    ['no kid, several keys of the alg', [one, two], { alg: 'RS256' }, undefined],
+    ['no kid, one key of the alg', [one, { ...p256, kid: 'ec' }], { alg: 'ES256' }, 'ec'],
+    ['a kid, and a key without', [rsa], byOne, undefined],
+    [
+      'two keys of one kid, told apart by alg',
+      [
+        { ...p256, kid: 'one' },
+        { ...p384, kid: 'one' },
+      ],
+      { alg: 'ES384', kid: 'one' },
+      'one',
+    ],
+    ['a kid that is empty', [one], { alg: 'RS256', kid: '' }, undefined],
+    ['a kid that is null', [one], { alg: 'RS256', kid: null }, undefined],
+    ['a kid that is a number', [{ ...one, kid: '1' }], { alg: 'RS256', kid: 1 }, undefined],
+    ['a kid that is a list', [one], { alg: 'RS256', kid: ['one'] }, undefined],
+    ['a kid of a megabyte', [one], { alg: 'RS256', kid: 'k'.repeat(2 ** 20) }, undefined],
+    ['a kid named __proto__', [one], { alg: 'RS256', kid: '__proto__' }, undefined],
+    ['an alg named constructor', [one], { alg: 'constructor', kid: 'one' }, undefined],
+    ['an alg that is a list', [one], { alg: ['RS256'], kid: 'one' }, undefined],
+  ])('%s', async (_, jwks, header, kid) => {
+    const { set } = setUp(jwks);
+    const found = set.find(header);
+    if (kid === undefined) await expect(found).rejects.toBeInstanceOf(SigningKeyNotFound);
+    else expect(await found).toMatchObject({ kid, alg: header.alg });
+  });
+
+  test('of two keys with one kid and one alg the first, always', async () => {
+    const { set } = setUp([one, { ...rsa2, kid: 'one' }]);
+    const { key } = await set.find(byOne);
+    expect(key.equals(rsaPair.publicKey)).toBe(true);
+  });
+});
+
+describe('a key that is not known', () => {
+  test('is looked for once more: the first token after a rotation finds its key', async () => {
+    const { source, set } = setUp([one]);
+    await set.find(byOne);
+    source.jwks = [two, one];
+    expect(await set.find(byTwo)).toMatchObject({ kid: 'two' });
+    expect(source.calls).toBe(2);
+  });
+
+  test('right after the first fetch it is not looked for again', async () => {
+    const { source, set } = setUp([one]);
+    await expect(set.find(byTwo)).rejects.toBeInstanceOf(SigningKeyNotFound);
+    expect(source.calls).toBe(1);
+  });
+
+  test('a flood of made-up names makes one fetch per cooldown, and good keys are found', async () => {
+    const { source, clock, set } = setUp([one]);
+    await set.find(byOne);
+    for (let round = 1; round <= 3; round += 1) {
+      const flood = Array.from({ length: 2000 }, (_, i) =>
+        set.find({ alg: 'RS256', kid: `made-up-${i}` }).catch((error: Error) => error.name),
+      );
+      expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+      expect(new Set(await Promise.all(flood))).toEqual(new Set(['SigningKeyNotFound']));
+      clock.now += 9_999;
+      await expect(set.find(byTwo)).rejects.toBeInstanceOf(SigningKeyNotFound);
+      expect(source.calls).toBe(1 + round);
+      clock.now += 1;
+    }
+  });
+
+  test('while the issuer is down it cannot be told whether there is such a key', async () => {
+    const { source, clock, set } = setUp([one]);
+    await set.find(byOne);
+    source.failure = new IssuerUnavailable('down');
+    await expect(set.find(byTwo)).rejects.toBeInstanceOf(IssuerUnavailable);
+    await expect(set.find(byTwo)).rejects.toBeInstanceOf(IssuerUnavailable);
+    expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+    expect(source.calls).toBe(2);
+    source.failure = undefined;
+    source.jwks = [two];
+    clock.now += 250;
+    expect(await set.find(byTwo)).toMatchObject({ kid: 'two' });
+  });
+});
+
+describe('over time', () => {
+  test('a key taken out of the set is gone after the next fetch', async () => {
+    const { source, clock, set } = setUp([one, two]);
+    const key = await set.find(byOne);
+    expect(set.has(key)).toBe(true);
+    source.jwks = [two];
+    clock.now += 10 * MINUTE;
+    await expect(set.find(byOne)).rejects.toBeInstanceOf(SigningKeyNotFound);
+    expect(set.has(key)).toBe(false);
+    expect(await set.find(byTwo)).toMatchObject({ kid: 'two' });
+  });
+
+  test('a key that stays is the same object after the next fetch', async () => {
+    const { source, clock, set } = setUp([one]);
+    const key = await set.find(byOne);
+    source.jwks = [two, { ...one }];
+    clock.now += 10 * MINUTE;
+    expect(await set.find(byOne)).toBe(key);
+    expect(source.calls).toBe(2);
+  });
+
+  test('a key replaced under the same kid is another key', async () => {
+    const { source, clock, set } = setUp([one]);
+    const key = await set.find(byOne);
+    source.jwks = [{ ...rsa2, kid: 'one' }];
+    clock.now += 10 * MINUTE;
+    expect(await set.find(byOne)).not.toBe(key);
+    expect(set.has(key)).toBe(false);
+  });
+
+  test.each<[string, Jwk[], number]>([
+    ['an empty set', [], 200],
+    ['a set of bad keys', [rsa1024], 200],
+    ['a 404', [two], 404],
+    ['a redirect', [two], 302],
+    ['a 204', [two], 204],
+  ])('%s does not take the place of a good one', async (_, jwks, status) => {
+    const { source, clock, set } = setUp([one]);
+    await set.find(byOne);
+    Object.assign(source, { jwks, status });
+    clock.now += 11 * MINUTE;
+    expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+    expect(source.calls).toBe(2);
+  });
+});
+
+describe('keys left out', () => {
+  test('are told, with kid and reason', async () => {
+    const told: LeftOutKey[] = [];
+    const { set } = setUp([one, { ...rsa1024, kid: 'weak' }], {
+      onLeftOut: (keys) => told.push(...keys),
+    });
+    await set.find(byOne);
+    expect(told).toEqual([{ kid: 'weak', reason: 'RSA key under 2048 bits' }]);
+  });
+
+  test('a listener that throws does not take the good keys away', async () => {
+    const { set } = setUp([one, { ...rsa1024, kid: 'weak' }], {
+      onLeftOut: () => {
+        throw new Error('the log is full');
+      },
+    });
+    expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+  });
+});

@@ -1,0 +1,212 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createIssuer } from '@koa-oauth/issuer';
+import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { type Api, startApi } from './protected-api.ts';
+
+const audience = 'https://api.example.com';
+const keys = [createTestKey('one'), createTestKey('two')];
+const METADATA = '/.well-known/openid-configuration';
+const JWKS = '/.well-known/jwks.json';
+const MINUTE = 60_000;
+
+let server: TestIssuer;
+let api: Api;
+/** The clock of the issuer's keys; that of the tokens runs by itself. */
+let clock: number;
+
+beforeEach(async () => {
+  server = await startIssuer({ keys: [keys[0]!] });
+  clock = 1_000_000_000_000;
+  api = await startApi({ issuer: issuer(), audience });
+});
+afterEach(() => Promise.all([api.close(), server.close()]));
+
+const issuer = (timeout = 5000) =>
+  createIssuer({
+    issuerBaseURL: server.issuer,
+    now: () => clock,
+    timeout,
+    maxStale: 60 * MINUTE,
+  });
+const token = (header: Record<string, unknown> = {}, key = keys[0]!) =>
+  server.token({ sub: 'alice', aud: audience }, header, key);
+const count = (path: string) => server.requests.filter((each) => each === path).length;
+const unavailable = { status: 503, retryAfter: '2', challenge: null };
+
+test('a cold burst of 200 requests fetches the keys once', async () => {
+  const answers = await Promise.all(Array.from({ length: 200 }, () => api.get(token())));
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+  expect(server.requests).toEqual([METADATA, JWKS]);
+});
+
+test('2,000 made-up kids make one fetch per cooldown, and good tokens stay 200', async () => {
+  await api.get(token());
+  for (const fetches of [2, 3]) {
+    for (let batch = 0; batch < 20; batch += 1) {
+      const answers = await Promise.all([
+        ...Array.from({ length: 50 }, (_, i) => api.get(token({ kid: `made-up-${batch}-${i}` }))),
+        api.get(token()),
+      ]);
+      expect(answers.pop()?.status).toBe(200);
+      expect(new Set(answers.map(({ status, error }) => `${status} ${error}`))).toEqual(
+        new Set(['401 invalid_token']),
+      );
+    }
+    expect(count(JWKS)).toBe(fetches);
+    clock += 10_000;
+  }
+});
+
+test('a rotation: the first request with the new key is 200', async () => {
+  expect((await api.get(token())).status).toBe(200);
+  server.keys.unshift(keys[1]!);
+  expect((await api.get(token({}, keys[1]))).status).toBe(200);
+  expect((await api.get(token())).status).toBe(200);
+  expect(count(JWKS)).toBe(2);
+});
+
+test('a key taken out of the set is refused after the next fetch', async () => {
+  const old = token();
+  expect((await api.get(old)).status).toBe(200);
+  server.keys.splice(0, 1, keys[1]!);
+  clock += 10 * MINUTE;
+  expect(await api.get(old)).toMatchObject({ status: 401, error: 'invalid_token' });
+  expect(api.errors.at(-1)).toMatchObject({ reason: 'key' });
+  expect((await api.get(token({}, keys[1]))).status).toBe(200);
+});
+
+describe('the issuer is down', () => {
+  const down = (_: unknown, response: { destroy(): void }) => response.destroy();
+
+  test('warm 200, past its time 200, past the stale window 503, and back 200', async () => {
+    await api.get(token());
+    server.fault = down;
+    for (const minutes of [0, 9.9, 5, 50]) {
+      clock += minutes * MINUTE;
+      expect((await api.get(token())).status).toBe(200);
+    }
+    clock += 6 * MINUTE;
+    expect(await api.get(token())).toMatchObject(unavailable);
+    expect(await api.get(token())).toMatchObject(unavailable);
+    server.fault = undefined;
+    clock += 3000;
+    expect((await api.get(token())).status).toBe(200);
+  });
+
+  test('cold: 503 with Retry-After and no challenge, for good and bad alike; then 200', async () => {
+    server.fault = down;
+    const answers = await Promise.all(Array.from({ length: 50 }, () => api.get(token())));
+    for (const answer of answers) {
+      expect(answer).toMatchObject(unavailable);
+      expect(answer.body).toBe('the authorization server cannot be reached right now');
+    }
+    expect(server.requests).toEqual([METADATA]);
+    expect(new Set(api.errors).size).toBe(50);
+    // What is wrong with a request itself needs no issuer to be told.
+    expect((await api.get()).status).toBe(401);
+    expect((await api.get('a b')).status).toBe(400);
+    expect((await api.get('abc')).status).toBe(401);
+    server.fault = undefined;
+    clock += 2000;
+    expect((await api.get(token())).status).toBe(200);
+  });
+
+  test('optional authentication does not make a token nobody’s', async () => {
+    const optional = await startApi({ issuer: issuer(), audience, authRequired: false });
+    server.fault = down;
+    expect(await optional.get(token())).toMatchObject(unavailable);
+    expect((await optional.get()).status).toBe(200);
+    await optional.close();
+  });
+
+  test('an unknown key cannot be judged then: 503; the known one is 200', async () => {
+    await api.get(token());
+    server.fault = down;
+    server.keys.unshift(keys[1]!);
+    expect(await api.get(token({}, keys[1]))).toMatchObject(unavailable);
+    expect((await api.get(token())).status).toBe(200);
+    server.fault = undefined;
+    clock += 250;
+    expect((await api.get(token({}, keys[1]))).status).toBe(200);
+  });
+});
+
+describe('metadata', () => {
+  test('of another issuer: 503, never 401, and its keys are not asked for', async () => {
+    server.fault = (_, response) =>
+      response.end(JSON.stringify({ issuer: 'https://evil.example/', jwks_uri: server.issuer }));
+    expect(await api.get(token())).toMatchObject(unavailable);
+    expect(api.errors.at(-1)).toMatchObject({ code: 'ERR_INVALID_METADATA' });
+    expect(count(JWKS)).toBe(0);
+  });
+
+  test('a setting without the slash serves tokens with it', async () => {
+    const issuerBaseURL = server.issuer.slice(0, -1);
+    const other = await startApi({ issuerBaseURL, audience });
+    expect((await other.get(token())).status).toBe(200);
+    const without = server.token({ iss: issuerBaseURL, sub: 'alice', aud: audience });
+    expect(await other.get(without)).toMatchObject({ status: 401, error: 'invalid_token' });
+    await other.close();
+  });
+});
+
+describe('a key set that cannot be used: 503 cold, 200 warm', () => {
+  test.each<[string, TestIssuer['fault']]>([
+    ['stalled', () => {}],
+    ['stalled in its body', (_, response) => response.writeHead(200).write('{"keys":[')],
+    ['cut', (request) => request.socket.destroy()],
+    ['garbage', (_, response) => response.end('<html>')],
+    ['empty', (_, response) => response.end('{"keys":[]}')],
+    ['a redirect', (_, response) => response.writeHead(302, { Location: METADATA }).end()],
+    ['a 500', (_, response) => response.writeHead(500).end()],
+    ['too large', (_, response) => response.end(Buffer.alloc(1024 * 1024, ' '))],
+  ])('%s', async (_, fault) => {
+    const warm = await startApi({ issuer: issuer(500), audience });
+    const cold = await startApi({ issuer: issuer(500), audience });
+    expect((await warm.get(token())).status).toBe(200);
+    // The metadata is had before the keys fail.
+    await cold.get(server.token({ sub: 'alice', aud: 'other' }));
+    server.fault = fault;
+    clock += 11 * MINUTE;
+    const [warmAnswer, coldAnswer] = await Promise.all([warm.get(token()), cold.get(token())]);
+    expect(warmAnswer.status).toBe(200);
+    expect(coldAnswer).toMatchObject(unavailable);
+    server.fault = undefined;
+    clock += 3000;
+    expect((await cold.get(token())).status).toBe(200);
+    await Promise.all([warm.close(), cold.close()]);
+  });
+});
+
+test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () => {
+  const other = await startIssuer({ keys: [createTestKey('one')] });
+  const forOther = await startApi({ issuerBaseURL: other.issuer, audience });
+  const ours = token();
+  const theirs = other.token({ sub: 'alice', aud: audience });
+  expect((await api.get(ours)).status).toBe(200);
+  expect((await forOther.get(theirs)).status).toBe(200);
+  expect((await api.get(theirs)).status).toBe(401);
+  expect((await forOther.get(ours)).status).toBe(401);
+  const crossed = other.token({ iss: server.issuer, sub: 'alice', aud: audience });
+  expect((await api.get(crossed)).status).toBe(401);
+  expect(api.errors.at(-1)).toMatchObject({ reason: 'signature' });
+  await Promise.all([other.close(), forOther.close()]);
+});
+
+test('none of it leaves a rejection that nobody handles', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  server.fault = (request) => request.socket.destroy();
+  await Promise.all(Array.from({ length: 20 }, () => api.get(token())));
+  server.fault = undefined;
+  clock += 3000;
+  await api.get(token());
+  server.fault = (request) => request.socket.destroy();
+  clock += 9.9 * MINUTE;
+  await Promise.all(Array.from({ length: 20 }, (_, i) => api.get(token({ kid: `${i}` }))));
+  await api.get(token());
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
+});

@@ -1,0 +1,124 @@
+import { describe, expect, test } from '@jest/globals';
+import { createIssuer, InvalidOptions } from '@koa-oauth/issuer';
+import { z } from 'zod';
+import { type AuthOptions, checkOptions } from '../src/options.ts';
+import { ALGORITHMS } from '../src/signature.ts';
+
+const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' };
+
+test('defaults: every asymmetric algorithm, both profiles, five seconds, a token required', () => {
+  const checked = checkOptions(good);
+  expect(checked).toMatchObject({
+    audience: ['https://api.example.com'],
+    algorithms: ALGORITHMS,
+    profile: 'any',
+    clockTolerance: 5,
+    authRequired: true,
+    realm: 'https://api.example.com',
+    resourceMetadata: undefined,
+    claims: undefined,
+  });
+  expect(checked.issuer.issuerBaseURL).toBe(good.issuerBaseURL);
+  expect(ALGORITHMS.filter((alg) => /^hs|none/i.test(alg))).toEqual([]);
+});
+
+test('what was checked stays so', () => {
+  const audience = ['a'];
+  const algorithms = ['RS256' as const];
+  const checked = checkOptions({ ...good, audience, algorithms });
+  audience.push('b');
+  algorithms.pop();
+  expect(checked.audience).toEqual(['a']);
+  expect(checked.algorithms).toEqual(['RS256']);
+  expect(Object.isFrozen(checked)).toBe(true);
+});
+
+describe('options that cannot work stop the start', () => {
+  const schema = z.object({});
+  test.each<[string, object, string]>([
+    ['no audience', { audience: undefined }, 'audience'],
+    ['an empty audience, as of an unset variable', { audience: '' }, 'audience'],
+    ['an empty list of audiences', { audience: [] }, 'audience'],
+    ['an empty audience among others', { audience: ['a', ''] }, 'audience'],
+    ['an audience that is a pattern', { audience: /./ }, 'audience'],
+    ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
+    ['an issuer over http', { issuerBaseURL: 'http://tenant.example.com' }, 'issuerBaseURL'],
+    ['an issuer with a query', { issuerBaseURL: 'https://a.example/?b' }, 'issuerBaseURL'],
+    [
+      'an issuer that is a string, as other libraries have it',
+      { issuerBaseURL: undefined, issuer: 'https://tenant.example.com/' },
+      'issuer must be made with createIssuer',
+    ],
+    ['an issuer that is null', { issuerBaseURL: undefined, issuer: null }, 'issuer must be made'],
+    ['two issuers', { issuer: createIssuer(good) }, 'not both'],
+    ['no algorithm', { algorithms: [] }, 'algorithms'],
+    ['a symmetric algorithm (RFC 8725 §3.5)', { algorithms: ['RS256', 'HS256'] }, 'algorithms'],
+    ['algorithm none (RFC 8725 §3.2)', { algorithms: ['none'] }, 'algorithms'],
+    ['an algorithm in other case', { algorithms: ['rs256'] }, 'algorithms'],
+    ['an algorithm alone', { algorithms: 'RS256' }, 'algorithms'],
+    ['an unknown profile', { profile: 'strict' }, 'profile'],
+    ['a profile in a list', { profile: ['any'] }, 'profile'],
+    ['a tolerance below nothing', { clockTolerance: -1 }, 'clockTolerance'],
+    ['a tolerance of an hour', { clockTolerance: 3600 }, 'clockTolerance'],
+    ['a tolerance that is no number', { clockTolerance: Number.NaN }, 'clockTolerance'],
+    ['a tolerance that is text', { clockTolerance: '5' }, 'clockTolerance'],
+    ['authRequired that is null', { authRequired: null }, 'authRequired'],
+    ['authRequired that is text', { authRequired: 'false' }, 'authRequired'],
+    ['authRequired that is 0', { authRequired: 0 }, 'authRequired'],
+    ['an empty realm', { realm: '' }, 'realm'],
+    ['a realm that is a number', { realm: 5 }, 'realm'],
+    ['metadata that is a path', { resourceMetadata: '/metadata' }, 'resourceMetadata'],
+    [
+      'metadata that is a URL object',
+      { resourceMetadata: new URL('https://a.example') },
+      'resource',
+    ],
+    ['claims without a namespace', { claims: { schema } }, 'claims.namespace'],
+    ['claims of an empty namespace', { claims: { namespace: '', schema } }, 'claims.namespace'],
+    ['claims without a schema', { claims: { namespace: 'https://a.example/' } }, 'claims.schema'],
+    [
+      'claims of a schema of another kind',
+      { claims: { namespace: 'https://a.example/', schema: { type: 'object' } } },
+      'claims.schema',
+    ],
+    ['claims that are null', { claims: null }, 'claims'],
+    ['a clock that is a time', { now: 5 }, 'now'],
+    ['a name nobody knows', { clockTolerence: 5 }, 'unknown: clockTolerence'],
+    ['the name of a shared secret', { secret: 'x' }, 'unknown: secret'],
+  ])('%s', (_, change, text) => {
+    const options = { ...good, ...change } as AuthOptions<unknown>;
+    expect(() => checkOptions(options)).toThrow(InvalidOptions);
+    expect(() => checkOptions(options)).toThrow(text);
+  });
+
+  test('all of them are named at once', () => {
+    const options = {
+      issuerBaseURL: 'nowhere',
+      audience: '',
+      algorithms: ['none'],
+      profile: 'x',
+      clockTolerance: -1,
+      claims: { namespace: 'x', schema: {} },
+      authRequired: 'yes',
+      realm: '',
+      resourceMetadata: 'x',
+      now: 0,
+      typo: true,
+    } as unknown as AuthOptions<unknown>;
+    const names = [
+      ...['issuerBaseURL', 'audience', 'algorithms', 'profile', 'clockTolerance', 'authRequired'],
+      ...['claims.namespace', 'claims.schema', 'realm', 'resourceMetadata', 'now must', 'typo'],
+    ];
+    for (const name of names) expect(() => checkOptions(options)).toThrow(name);
+  });
+});
+
+test.each<[string, Partial<AuthOptions<unknown>>]>([
+  ['several audiences', { audience: ['a', 'b'] }],
+  ['an issuer made before', { issuerBaseURL: undefined, issuer: createIssuer(good) }],
+  ['no tolerance', { clockTolerance: 0 }],
+  ['five minutes of tolerance', { clockTolerance: 300 }],
+  ['a namespace that is a URN', { claims: { namespace: 'urn:contacts:', schema: z.object({}) } }],
+])('%s works', (_, change) => {
+  expect(() => checkOptions({ ...good, ...change })).not.toThrow();
+});
