@@ -15,6 +15,8 @@ const typescript = (tsx: boolean): [string, Record<string, unknown>] => [
 
 const config: Config = {
   testEnvironment: 'node',
+  // nock's interceptors live on the global object from one test file to the next.
+  testEnvironmentOptions: { globalsCleanup: 'off' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
   testMatch: ['**/test/**/*.test.ts', '**/test/**/*.test.tsx'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
