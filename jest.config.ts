@@ -15,8 +15,8 @@ const typescript = (tsx: boolean): [string, Record<string, unknown>] => [
 
 const config: Config = {
   testEnvironment: 'node',
-  // nock's interceptors live on the global object from one test file to the next.
-  testEnvironmentOptions: { globalsCleanup: 'off' },
+  // What nock leaves on the global object must not meet the next test file.
+  testEnvironmentOptions: { globalsCleanup: 'on' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
   testMatch: ['**/test/**/*.test.ts', '**/test/**/*.test.tsx'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
@@ -28,6 +28,7 @@ const config: Config = {
   },
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],
   restoreMocks: true,
+  setupFiles: ['<rootDir>/test/setup.ts'],
   reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
   testTimeout: 20_000,
 };

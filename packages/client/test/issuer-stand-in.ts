@@ -1,4 +1,5 @@
 import { createSign, generateKeyPairSync } from 'node:crypto';
+import { afterAll } from '@jest/globals';
 import nock from 'nock';
 
 export const ISSUER = 'https://issuer.example/';
@@ -20,6 +21,9 @@ export interface IssuerStandIn {
   /** An ID token; a claim given as undefined is left out. */
   idToken(claims?: Record<string, unknown>, header?: Record<string, unknown>): string;
 }
+
+// nock takes over node:http as soon as it is imported, for the next test file too.
+afterAll(() => nock.restore());
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 

@@ -2,6 +2,7 @@ import { createSign, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { afterAll } from '@jest/globals';
 import { memoryStore } from '@koa-oauth/client';
 import nock from 'nock';
 import { pino } from 'pino';
@@ -12,6 +13,9 @@ export const BASE_URL = 'http://localhost:3000';
 export const ISSUER = 'https://issuer.example/';
 export const API = 'https://api.example';
 export const ALL_SCOPES = 'openid profile email offline_access read:contacts create:contacts';
+
+// nock takes over node:http as soon as it is imported, for the next test file too.
+afterAll(() => nock.restore());
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
