@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http';
 import Router from '@koa/router';
 import {
   auth,
@@ -11,6 +12,7 @@ import { form, json } from './body.ts';
 import { ContactsClaims } from './claims.ts';
 import { problemDetails } from './problem-details.ts';
 import { requestLog } from './request-log.ts';
+import { requestTarget } from './request-target.ts';
 import { type ContactsState, contactsRoutes } from './routes/contacts.ts';
 import { me } from './routes/me.ts';
 import type { ContactStore } from './store/contact-store.ts';
@@ -49,7 +51,7 @@ export function createApp({
     realm: 'contacts',
     resourceMetadata: `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
   });
-  const open = new Router();
+  const open = new Router({ methods: METHODS });
   open.get('/healthz', (ctx) => {
     ctx.body = { status: 'ok' };
   });
@@ -63,7 +65,7 @@ export function createApp({
     }),
   );
 
-  const closed = new Router<ContactsState>();
+  const closed = new Router<ContactsState>({ methods: METHODS });
   closed.use(form, needsToken);
   closed.get('/me', me);
   closed.get('/contacts', requiredScopes('read:contacts'), contacts.list);
@@ -74,6 +76,7 @@ export function createApp({
   app.silent = true;
   app.use(requestLog({ logger }));
   app.use(problemDetails());
+  app.use(requestTarget);
   app.use(noStore);
   app.use(open.routes()).use(open.allowedMethods());
   app.use(closed.routes()).use(closed.allowedMethods());

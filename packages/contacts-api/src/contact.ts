@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { InvalidInput } from './errors.ts';
 
-// Characters that have no place in a name and could harm a terminal or a log: C0, C1, DEL, and the
-// marks that reverse the reading direction.
-const CONTROL = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u;
-const CONTROL_IN_TEXT = /[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069]/u;
+// Characters that have no place in a name and could harm a terminal, a log or a page: C0, C1, DEL,
+// half a surrogate pair, and the marks that reverse the reading direction.
+const CONTROL = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
+const CONTROL_IN_TEXT = /[^\P{Cc}\n\t]|[\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
 
 const line = (max: number) =>
   z

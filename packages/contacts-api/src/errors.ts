@@ -31,6 +31,34 @@ export class NotFound extends Error {
   }
 }
 
+/** A request target that is no URL. */
+export class MalformedTarget extends Error {
+  override readonly name = 'MalformedTarget';
+  readonly code = 'ERR_MALFORMED_TARGET';
+  readonly expose = true;
+  readonly status = 400;
+
+  constructor() {
+    super('the request target is not a valid URL');
+  }
+}
+
+/** The database can't be reached or can't work right now. It may be back in a moment. */
+export class StoreUnavailable extends Error {
+  override readonly name = 'StoreUnavailable';
+  readonly code = 'ERR_STORE_UNAVAILABLE';
+  readonly expose = true;
+  readonly status = 503;
+  readonly headers = { 'Retry-After': '2' };
+  readonly detail: string;
+
+  constructor(cause: unknown) {
+    super('contacts cannot be read or written right now', { cause });
+    const { code, message } = cause as { code?: unknown; message?: unknown };
+    this.detail = `${code ?? ''} ${message ?? ''}`.trim().slice(0, 300);
+  }
+}
+
 /** A body that can't be read as JSON (400), or is larger than the route takes (413). */
 export class UnreadableBody extends Error {
   override readonly name = 'UnreadableBody';

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
-import { pino } from 'pino';
 import { createApp } from './app.ts';
+import { createLogger } from './logger.ts';
 import { InvalidSettings, readSettings } from './settings.ts';
 import { ContactStore } from './store/contact-store.ts';
 import { migrate, openDatabase } from './store/database.ts';
@@ -16,7 +16,7 @@ try {
 async function main(): Promise<void> {
   const settings = readSettings(process.env);
   const { port, host, databaseURL, demo } = settings;
-  const logger = pino({ name: 'contacts-api', level: settings.logLevel });
+  const logger = createLogger(settings.logLevel);
 
   const database = openDatabase(databaseURL);
   const migrated = await migrate(database);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { pathOf } from './request-target.ts';
 
 // W3C Trace Context §3.2.2: version, trace id, parent id, flags.
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
@@ -17,12 +18,10 @@ export function requestLog({ logger }: { logger: Logger }): Middleware {
     ctx.set('X-Request-Id', ctx.state.requestId);
     await next();
     const ms = Math.round((performance.now() - start) * 10) / 10;
-    const { method, path, status, state } = ctx;
+    const { method, status, state } = ctx;
+    const path = pathOf(ctx)?.slice(0, 200);
     const level = status >= 500 ? 'error' : 'info';
     const { requestId, failure } = state;
-    logger[level](
-      { requestId, method, path: path.slice(0, 200), status, ms, ...failure },
-      'answered',
-    );
+    logger[level]({ requestId, method, path, status, ms, ...failure }, 'answered');
   };
 }

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got, type OptionsOfJSONResponseBody } from 'got';
@@ -153,6 +153,7 @@ describe('refusals', () => {
     challenge?: string,
   ];
   const challenge = (error = '') => `Bearer realm="contacts", ${error && `${error}, `}${metadata}`;
+  const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
   const cases: Case[] = [
     ['no credentials', () => ['contacts'], 401, challenge()],
     [
@@ -202,6 +203,21 @@ describe('refusals', () => {
     ],
     ['an unknown route', () => ['nothing'], 404],
     ['an unknown contact', () => ['contacts/42', as(token('read:contacts'))], 404],
+    ['an id with a NUL', () => ['contacts/%00', as(token('read:contacts'))], 404],
+    [
+      'an unknown method on an unknown route',
+      () => ['nothing', { method: 'PROPFIND' as 'GET' }],
+      404,
+    ],
+    [
+      'a token in a form behind a thousand others',
+      () => [
+        'contacts',
+        { method: 'POST', body: `${'a=1&'.repeat(1500)}access_token=x`, headers: FORM },
+      ],
+      400,
+      'error="invalid_request"',
+    ],
     ['a path that is no UTF-8', () => ['contacts/%E0%A4%A', as(token('read:contacts'))], 404],
     ['a wrong limit', () => ['contacts?limit=0', as(token('read:contacts'))], 400],
     ['two limits', () => ['contacts?limit=1&limit=2', as(token('read:contacts'))], 400],
@@ -249,6 +265,24 @@ describe('refusals', () => {
   test('a wrong method is answered with the right ones', async () => {
     const { statusCode, headers } = await api.delete('contacts');
     expect([statusCode, headers.allow]).toEqual([405, 'HEAD, GET, POST']);
+  });
+
+  test.each(['PROPFIND', 'PUT', 'TRACE'])('%s is no method of /contacts', async (method) => {
+    const { statusCode, headers } = await api('contacts', { method: method as 'PUT' });
+    expect([statusCode, headers.allow]).toEqual([405, 'HEAD, GET, POST']);
+  });
+
+  test('a target that is no URL is refused, and not a word of it is logged', async () => {
+    const { port } = server.address() as AddressInfo;
+    const socket = connect(port, '127.0.0.1');
+    socket.end(
+      'GET http://[/contacts?access_token=SECRET HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+    );
+    let answer = '';
+    for await (const chunk of socket) answer += chunk;
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    expect(answer).toContain('application/problem+json');
+    expect(logged).not.toContain('SECRET');
   });
 
   test('every field at fault is named', async () => {

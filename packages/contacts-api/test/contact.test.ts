@@ -43,6 +43,7 @@ describe('contact input', () => {
     ],
     ['marks that reverse the reading direction', { ...good, name: 'a\u202eb' }, ['name']],
     ['a bell in the notes', { ...good, notes: 'ding\u0007' }, ['notes']],
+    ['half a surrogate pair', { ...good, name: 'a\ud800', notes: '\udc00' }, ['name', 'notes']],
     ['long notes', { ...good, notes: 'x'.repeat(5001) }, ['notes']],
     [
       'prototype names',

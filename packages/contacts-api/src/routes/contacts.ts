@@ -8,6 +8,7 @@ import { organisationOf } from '../organisation.ts';
 import type { ContactStore } from '../store/contact-store.ts';
 
 const MAX_PAGE = 100;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export interface ContactsState {
   auth: Auth<ContactsClaims>;
@@ -32,7 +33,8 @@ export function contactsRoutes(store: ContactStore): Record<'list' | 'read' | 'c
     },
 
     async read(ctx) {
-      const contact = await store.find(organisationOf(ctx.state.auth), ctx.params.id ?? '');
+      const { id = '' } = ctx.params;
+      const contact = UUID.test(id) && (await store.find(organisationOf(ctx.state.auth), id));
       if (!contact) throw new NotFound('there is no such contact');
       ctx.body = contact;
     },

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Contact, ContactInput } from '../contact.ts';
+import { StoreUnavailable } from '../errors.ts';
 import type { Organisation } from '../organisation.ts';
 import type { ContactRow, Tables } from './database.ts';
 
@@ -34,17 +35,17 @@ export class ContactStore {
         eb(refTuple('name', 'id'), '>', tuple(after.name, after.id)),
       );
     }
-    const rows = await query.orderBy('name').orderBy('id').limit(limit).execute();
+    const rows = await reach(query.orderBy('name').orderBy('id').limit(limit).execute());
     return rows.map(toContact);
   }
 
   async find(organisation: Organisation, id: string): Promise<Contact | undefined> {
-    const row = await this.#database
+    const query = this.#database
       .selectFrom('contacts')
       .selectAll()
       .where('organisation', '=', organisation)
-      .where('id', '=', id)
-      .executeTakeFirst();
+      .where('id', '=', id);
+    const row = await reach(query.executeTakeFirst());
     return row && toContact(row);
   }
 
@@ -56,13 +57,23 @@ export class ContactStore {
       created_at: now,
       updated_at: now,
     });
-    await this.#database.insertInto('contacts').values(row).execute();
+    await reach(this.#database.insertInto('contacts').values(row).execute());
     return toContact(row);
   }
+}
 
-  /** Whether the database answers. @throws what it answers with */
-  async ping(): Promise<void> {
-    await this.#database.selectFrom('contacts').select('id').limit(1).execute();
+// SQLSTATE classes (PostgreSQL, appendix A): connection, resources, operator intervention, system.
+const PASSING =
+  /^(?:08|53|57|58)...$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E[A-Z]+$/;
+
+/** @throws StoreUnavailable when the database is away or can't work; any other error as it is */
+async function reach<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    // pg gives no code to a connection that timed out or broke off.
+    throw code === undefined || PASSING.test(String(code)) ? new StoreUnavailable(error) : error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Kysely, Migrator, PostgresDialect, SqliteAdapter, SqliteDialect, sql } from 'kysely';
 import Database from 'libsql';
@@ -26,13 +26,19 @@ export interface Tables {
 /** Opens the database of a `DATABASE_URL`: `file:PATH` (made when missing) or `postgres://…`. */
 export function openDatabase(url: string): Kysely<Tables> {
   if (!url.startsWith('file:')) {
-    const pool = new pg.Pool({ connectionString: url, connectionTimeoutMillis: 5000 });
+    const pool = new pg.Pool({
+      connectionString: url,
+      connectionTimeoutMillis: 5000,
+      statement_timeout: 10_000,
+    });
     // An idle connection that breaks is replaced at the next query; unheard, the event would end the process.
     pool.on('error', () => {});
     return new Kysely({ dialect: new PostgresDialect({ pool }) });
   }
   const path = url.slice('file:'.length);
-  mkdirSync(dirname(path), { recursive: true });
+  // For nobody's eyes but the service's; the files that go with it take over its mode.
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(path, 'a', 0o600));
   const database = new Database(path);
   database.exec('PRAGMA busy_timeout = 5000');
   database.exec('PRAGMA journal_mode = WAL');

@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Kysely } from 'kysely';
 import { organisationNamed, organisationOf } from '../../src/organisation.ts';
@@ -47,6 +49,15 @@ for (const { name, missing, create } of await engines()) {
         expect(found).not.toHaveProperty('organisation');
       });
 
+      if (name === 'libsql') {
+        test('the file is for its owner alone', async () => {
+          const path = testDatabase.url.slice('file:'.length);
+          for (const file of [path, `${path}-wal`])
+            expect((await stat(file)).mode & 0o777).toBe(0o600);
+          expect((await stat(dirname(path))).mode & 0o777).toBe(0o700);
+        });
+      }
+
       test('shows an organisation nothing of another', async () => {
         const ours = await store.create(globex, { name: 'Emmy', email: 'emmy@example.com' });
         expect(await store.find(acme, ours.id)).toBeUndefined();
@@ -75,6 +86,16 @@ for (const { name, missing, create } of await engines()) {
           page = await store.list(paged, { limit: 2, after });
         }
         expect(seen).toEqual(['A', 'A', 'B', 'C', 'D']);
+      });
+
+      test('a database that is away is a 503 that says when to come back', async () => {
+        const missing = openDatabase('postgres://nobody@127.0.0.1:1/none');
+        await expect(new ContactStore(missing).list(acme, { limit: 1 })).rejects.toMatchObject({
+          code: 'ERR_STORE_UNAVAILABLE',
+          status: 503,
+          headers: { 'Retry-After': '2' },
+        });
+        await missing.destroy();
       });
 
       test('the demo contacts go to both organisations of the demo tenant', async () => {
