@@ -1,0 +1,27 @@
+import { createPublicKey, verify } from 'node:crypto';
+import Koa from 'koa';
+import type { MakeApp } from './index.ts';
+
+/** Koa and one route: what there is to pay without any authentication. */
+export const bare: MakeApp = async () => new Koa().use(answer).callback();
+
+/** The same, with the one thing no verifier can do without: one signature verified. */
+export const bareWithVerify: MakeApp = async ({ issuer }) => {
+  const response = await fetch(`${issuer}.well-known/jwks.json`);
+  const { keys } = (await response.json()) as { keys: [object] };
+  const key = createPublicKey({ key: keys[0] as never, format: 'jwk' });
+  const app = new Koa();
+  app.use(async function verifies(ctx, next) {
+    const token = ctx.get('authorization').slice('Bearer '.length);
+    const end = token.lastIndexOf('.');
+    const signature = Buffer.from(token.slice(end + 1), 'base64url');
+    if (!verify('sha256', Buffer.from(token.slice(0, end)), key, signature)) ctx.throw(401);
+    await next();
+  });
+  app.silent = true;
+  return app.use(answer).callback();
+};
+
+export const answer: Koa.Middleware = async function answer(ctx) {
+  ctx.body = { ok: true };
+};

@@ -1,0 +1,16 @@
+import { auth } from '@koa-oauth/resource-server';
+import Koa from 'koa';
+import { answer } from './bare.ts';
+import type { MakeApp } from './index.ts';
+
+const make =
+  (options: { verifiedTokens?: false }): MakeApp =>
+  async ({ issuer, audience }) => {
+    const app = new Koa();
+    app.silent = true;
+    app.use(auth({ issuerBaseURL: issuer, audience, ...options }));
+    return app.use(answer).callback();
+  };
+
+export const koaOauth = make({});
+export const koaOauthUncached = make({ verifiedTokens: false });

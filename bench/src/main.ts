@@ -1,0 +1,14 @@
+import { cpus } from 'node:os';
+import { benchResourceServer } from './resource-server.ts';
+
+const print = (text: string) => void process.stdout.write(text);
+
+print(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}. Each app in a process of its own, the load in
+another, all on loopback; rounds interleaved, medians of them. Compare the ratios: the absolute
+figures depend on the machine and on what else it does.
+
+## Protecting a route
+
+`);
+await benchResourceServer(print);
+process.exit(0);

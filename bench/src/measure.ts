@@ -1,0 +1,81 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import autocannon from 'autocannon';
+import type { AppName, AppOptions } from './apps/index.ts';
+import type { Reading } from './target.ts';
+
+const CONNECTIONS = 8;
+
+/** An app that runs in a process of its own, and what requests to it cost. */
+export class Target {
+  readonly name: AppName;
+  readonly #child: ChildProcess;
+  readonly #url: string;
+
+  private constructor(name: AppName, child: ChildProcess, port: number) {
+    this.name = name;
+    this.#child = child;
+    this.#url = `http://127.0.0.1:${port}`;
+  }
+
+  static async start(name: AppName, options: AppOptions): Promise<Target> {
+    const main = fileURLToPath(new URL('target.js', import.meta.url));
+    const child = fork(main, [name, JSON.stringify(options)], { execArgv: ['--expose-gc'] });
+    const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+    return new Target(name, child, port);
+  }
+
+  async read(): Promise<Reading> {
+    this.#child.send('read');
+    const [reading] = (await once(this.#child, 'message')) as [Reading];
+    return reading;
+  }
+
+  /**
+   * Sends each token once, a different part of them on each connection, or one token `times` times.
+   *
+   * @returns microseconds of the app's CPU time per request
+   * @throws when an answer isn't the expected one
+   */
+  async cost(
+    tokens: readonly string[],
+    expected: 200 | 401,
+    times = tokens.length,
+  ): Promise<number> {
+    const before = await this.read();
+    let connection = 0;
+    const result = await autocannon({
+      url: this.#url,
+      connections: CONNECTIONS,
+      amount: times,
+      setupClient(client) {
+        const part = tokens.filter((_, index) => index % CONNECTIONS === connection % CONNECTIONS);
+        connection += 1;
+        client.setRequests(
+          (part.length > 0 ? part : tokens).map((token) => ({
+            headers: { authorization: `Bearer ${token}` },
+          })),
+        );
+      },
+    });
+    const after = await this.read();
+    const asExpected = expected === 200 ? result['2xx'] : result['4xx'];
+    if (asExpected !== times) {
+      const { '2xx': ok, '4xx': refused, '5xx': failed, errors } = result;
+      throw new Error(
+        `${this.name}: of ${times} answers ${ok} were 2xx, ${refused} 4xx, ${failed} 5xx, ${errors} none`,
+      );
+    }
+    return (after.cpu - before.cpu) / times;
+  }
+
+  stop(): void {
+    this.#child.disconnect();
+  }
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
+}
