@@ -15,8 +15,10 @@ import { answerErrors } from './error-page.ts';
 import { openIdToken } from './id-token.ts';
 import { routeInteractions } from './interactions.ts';
 import { acceptJsonBodies } from './json-bodies.ts';
+import { describeError } from './logged-error.ts';
 import { routeLogout } from './logout.ts';
 import { createPostLogin } from './post-login.ts';
+import { refuseUnreadableTarget } from './request-target.ts';
 import { securityHeaders } from './security-headers.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { StateStore } from './state-store.ts';
@@ -33,7 +35,8 @@ export interface AppParts {
 }
 
 /** The whole server: the engine is a Koa application, and what is `use`d here runs before it. */
-export function createApp({ issuer, tenant, keys, store, log }: AppParts): Engine {
+export function createApp({ issuer, tenant, keys, store, log: parentLog }: AppParts): Engine {
+  const log = parentLog.child({}, { serializers: { err: describeError } });
   const consents = createConsents(store);
   const postLogin = createPostLogin(tenant, store, log);
   const provider = new Provider(
@@ -55,6 +58,7 @@ export function createApp({ issuer, tenant, keys, store, log }: AppParts): Engin
   provider.use(onIssuerOrigin(issuer));
   provider.use(securityHeaders());
   provider.use(answerErrors(tenant.tenant.friendly_name, log));
+  provider.use(refuseUnreadableTarget());
   if (tenant.tenant.flags.authorization_response_iss_parameter_supported !== true) {
     provider.use(withoutIssParameter(provider));
   }

@@ -24,7 +24,13 @@ export function apiOf(tenant: Tenant, resource: unknown): Api | undefined {
 }
 
 function nameOf(resource: string): string {
-  return resource.startsWith(NAMED) ? decodeURIComponent(resource.slice(NAMED.length)) : resource;
+  if (!resource.startsWith(NAMED)) return resource;
+  try {
+    return decodeURIComponent(resource.slice(NAMED.length));
+  } catch {
+    // Not one of ours: `resourceOf` encodes.
+    return resource;
+  }
 }
 
 /**

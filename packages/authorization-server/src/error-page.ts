@@ -55,7 +55,7 @@ export function answerErrors(tenantName: string, log: Logger): Middleware {
       if (name === 'SessionNotFound' && EXPLANATIONS.session_not_found) {
         answer(ctx, 400, EXPLANATIONS.session_not_found);
       } else if (status !== undefined && status >= 400 && status < 500) {
-        answer(ctx, status, { title: 'Bad request', text: 'The form could not be read.' });
+        answer(ctx, status, { title: 'Bad request', text: 'The request could not be read.' });
       } else {
         log.error({ err: error, path: ctx.path }, 'unexpected error');
         const text = 'The reason is in the log of this server.';

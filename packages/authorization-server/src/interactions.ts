@@ -23,7 +23,15 @@ export interface InteractionParts {
  */
 export function routeInteractions(router: Router, parts: InteractionParts): void {
   const { provider, tenant, consents, log } = parts;
-  const form = bodyParser({ enableTypes: ['form'], formLimit: '10kb' });
+  const form = bodyParser({
+    enableTypes: ['form'],
+    formLimit: '10kb',
+    // However reading it fails, it is its sender's fault, unless the parser says otherwise.
+    onError(cause, ctx) {
+      const { status = 400 } = cause as { status?: number };
+      ctx.throw(status, 'the form cannot be read', { cause });
+    },
+  });
 
   router.get('/u/login/:uid', async (ctx) => {
     const interaction = await interactionOf(provider, ctx, 'login');

@@ -60,7 +60,7 @@ function readKeys(file: string): SigningKeys | undefined {
 function keepKeys(file: string, keys: SigningKeys): SigningKeys {
   const draft = `${file}.${process.pid}`;
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     writeFileSync(draft, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
     chmodSync(draft, 0o600);
     linkSync(draft, file);

@@ -105,7 +105,7 @@ function open(place: string): Database.Database {
   if (place === 'memory:') return prepared(new Database(':memory:'));
   const file = resolve(place.replace(/^file:/, ''));
   try {
-    mkdirSync(dirname(file), { recursive: true });
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // Refresh tokens are in it: for the owner alone, and so from the first byte.
     closeSync(openSync(file, 'a', 0o600));
     const database = new Database(file);

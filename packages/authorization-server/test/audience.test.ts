@@ -29,7 +29,7 @@ test.each([
   expect(resourceOf(identifier)).toBe(resource);
 });
 
-test.each(['https://other.example/api', 'legacy'])(
+test.each(['https://other.example/api', 'legacy', 'urn:api:%zz'])(
   'unknown audience %s: Service not found',
   async (audience) => {
     const page = await openBrowser().get(authorizationRequest(server, { audience }).url);

@@ -1,4 +1,6 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './demo-server.ts';
 import { authorizationRequest, callbackOf, openBrowser, signIn } from './sign-in.ts';
@@ -44,6 +46,22 @@ describe('login page', () => {
     const answer = await browser.submit(page, fields);
     expect(answer.statusCode).toBe(400);
     expect(answer.url).toContain('/u/login/');
+  });
+
+  test.each([
+    ['not packed as it says', 400, Buffer.from('no gzip')],
+    ['cut off', 400, gzipSync('username=x').subarray(0, 12)],
+    ['too large once unpacked', 413, gzipSync('x'.repeat(20_000))],
+  ])('a form that is %s: %i', async (_name, status, body) => {
+    const answer = await got.post(new URL('u/login/x', server.issuer), {
+      body,
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        'content-encoding': 'gzip',
+      },
+      throwHttpErrors: false,
+    });
+    expect(answer.statusCode).toBe(status);
   });
 
   test('login_hint is typed in already', async () => {

@@ -106,6 +106,8 @@ describe('as a child with a channel', () => {
     const server = run({}, true);
     const [message] = await once(server.child, 'message');
     expect(message).toBe('ready');
+    // What it wrote before comes by another way, and may come later.
+    await listening(server);
     expect(server.output.stdout).not.toContain('alice-demo');
     for (const line of server.output.stdout.trim().split('\n')) {
       expect(JSON.parse(line)).toHaveProperty('msg');

@@ -14,6 +14,7 @@ test('are made once, for the owner alone, also when two start at the same time',
   expect(await loadSigningKeys(place)).toEqual(one);
   expect(new Set(one.keys.map(({ kid }) => kid)).size).toBe(2);
   expect(statSync(join(directory, 'a/keys.json')).mode & 0o777).toBe(0o600);
+  expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700);
 });
 
 test.each([

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { openStateStore, type StateStore } from '../src/state-store.ts';
 
@@ -48,4 +51,20 @@ test('goes with its grant, of its own kind only', () => {
 test('forgets none of many', () => {
   for (let i = 0; i < 5000; i += 1) store.write('RefreshToken', `token-${i}`, { i }, 100);
   expect(store.read('RefreshToken', 'token-0')?.content).toEqual({ i: 0 });
+});
+
+test('nobody else reads its files and folder, whatever the umask', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'state-'));
+  const umask = process.umask(0);
+  try {
+    const kept = openStateStore(`file:${join(directory, 'new', 'state.db')}`);
+    kept.write('Session', 'a', {});
+    const modeOf = (path: string) => (statSync(join(directory, path)).mode & 0o777).toString(8);
+    for (const suffix of ['', '-wal', '-shm']) expect(modeOf(`new/state.db${suffix}`)).toBe('600');
+    expect(modeOf('new')).toBe('700');
+    kept.close();
+  } finally {
+    process.umask(umask);
+    rmSync(directory, { recursive: true });
+  }
 });

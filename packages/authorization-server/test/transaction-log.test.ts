@@ -2,6 +2,7 @@ import { Writable } from 'node:stream';
 import { afterAll, expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { startDemo, stopServers } from './demo-server.ts';
+import { sendRaw } from './raw-request.ts';
 import {
   authorizationRequest,
   CALLBACK,
@@ -63,3 +64,28 @@ test('a login is told step by step, and nothing secret is in it', async () => {
   ];
   for (const secret of secrets) expect(written).not.toContain(secret);
 });
+
+// A Buffer is logged as its bytes, in one of two ways: [80,79] or {"0":80,"1":79}.
+const bytesIn = (line: string) =>
+  Buffer.from(
+    [...line.matchAll(/[:,[](\d{1,3})(?=[,\]}])/g)].map(([, byte]) => Number(byte)),
+  ).toString('latin1');
+
+test.each(['/oauth/token', '/u/login/x', '/nowhere'])(
+  'of a request to %s that breaks off, nothing it carried is in the log',
+  async (path) => {
+    const log: string[] = [];
+    const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
+    const server = await startDemo(undefined, { logger });
+    const secrets = ['the-session-cookie', 'the-client-secret', 'the-bearer-token'];
+    await sendRaw(
+      server,
+      `POST ${path} HTTP/1.1\r\nHost: x\r\nCookie: issuer_session=${secrets[0]}\r\n` +
+        `Authorization: Bearer ${secrets[2]}\r\nTransfer-Encoding: chunked\r\n\r\n` +
+        `ZZZ\r\nclient_secret=${secrets[1]}`,
+    );
+    const written = [...log, ...log.map(bytesIn)].join();
+    expect(written).toContain('HPE_INVALID_CHUNK_SIZE');
+    for (const secret of secrets) expect(written).not.toContain(secret);
+  },
+);

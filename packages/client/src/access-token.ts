@@ -1,7 +1,7 @@
 import { hasCode, OidcError } from './errors.ts';
 import type { Grants } from './grant.ts';
 import type { AccessToken, Session, SessionContent, Sessions } from './session.ts';
-import { TokenRequestRefused } from './token-response.ts';
+import { isInvalidGrant } from './token-response.ts';
 
 /** Keeps sessions supplied with a valid access token. */
 export interface AccessTokens {
@@ -51,9 +51,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
     try {
       content = await grants.byRefreshToken(refreshToken, session.content);
     } catch (error) {
-      if (error instanceof TokenRequestRefused && error.error === 'invalid_grant') {
-        return afterRefusal(session, error);
-      }
+      if (isInvalidGrant(error)) return afterRefusal(session, error);
       if (!lasts(session, 0) || (error as { status?: unknown }).status !== 503) throw error;
       onWarning(error as Error);
       return session;

@@ -1,8 +1,14 @@
-import type { IncomingHttpHeaders } from 'node:http';
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import got, { type Got, type Method } from 'got';
 import { isInside, resolveApiURL } from './api-url.ts';
 import { parseBearerChallenge } from './challenge.ts';
-import { foreignText, OidcError, type OidcErrorCode, type OidcErrorOptions } from './errors.ts';
+import {
+  errorCode,
+  foreignText,
+  OidcError,
+  type OidcErrorCode,
+  type OidcErrorOptions,
+} from './errors.ts';
 
 export interface ApiRequestOptions {
   searchParams?: Record<string, string | number | boolean | undefined>;
@@ -118,13 +124,14 @@ export function judgeApiResponse(response: ApiResponse): ApiResponse {
   const detail = `it answered ${status}`;
   if (status === 502 || status === 503 || status === 504) throw unavailable(detail, response);
   const challenge = parseBearerChallenge(headers['www-authenticate']);
-  const why = challenge?.error ? `${detail} ${foreignText(challenge.error, 60)}` : detail;
+  const error = errorCode(challenge?.error);
+  const why = error ? `${detail} ${error}` : detail;
   if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', { detail: why, response });
-  if (status === 403 && challenge?.error === 'insufficient_scope') {
-    const scope = challenge.scope && foreignText(challenge.scope);
+  if (status === 403 && error === 'insufficient_scope') {
+    const scope = challenge?.scope && foreignText(challenge.scope);
     throw new ApiError('ERR_INSUFFICIENT_SCOPE', { detail: why, response, scope });
   }
-  const ownStatus = status >= 400 && status < 500 ? status : 502;
+  const ownStatus = status >= 400 && status < 500 && STATUS_CODES[status] ? status : 502;
   throw new ApiError('ERR_API_REFUSED', { detail: why, response, status: ownStatus });
 }
 

@@ -4,6 +4,7 @@ import { createAccessTokens } from './access-token.ts';
 import { createApi } from './api.ts';
 import { cookieJar } from './cookies.ts';
 import { isCrossSite } from './cross-site.ts';
+import { createEndSession } from './end-session.ts';
 import { OidcError } from './errors.ts';
 import { createGrants } from './grant.ts';
 import { createLogin } from './login.ts';
@@ -55,15 +56,16 @@ export function auth(options: AuthOptions): Middleware {
     now,
     onWarning,
   });
+  const endSession = createEndSession({ sessions, grants, onWarning });
   const login = createLogin({
-    ...{ issuer, transactions, grants, sessions, baseURL, now },
+    ...{ issuer, transactions, grants, sessions, endSession, baseURL, now },
     clientID: client.clientID,
     redirectURI: baseURL + callbackPath,
     authorizationParams: checked.authorizationParams,
     ownPaths: [loginPath, callbackPath].filter((path) => path !== false),
   });
   const logout = createLogout({
-    ...{ issuer, sessions, transactions, grants, onWarning },
+    ...{ issuer, sessions, transactions, endSession, onWarning },
     clientID: client.clientID,
     postLogoutRedirectURI: checked.postLogoutRedirect ?? baseURL,
     idpLogout: checked.idpLogout,
@@ -82,7 +84,7 @@ export function auth(options: AuthOptions): Middleware {
     const oidc = createOidcContext(ctx, parts);
     ctx.oidc = oidc;
     try {
-      const route = `${ctx.method} ${ctx.path}`;
+      const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${ctx.path}`;
       if (route === `GET ${loginPath}`) await oidc.login({ returnTo: ctx.query.returnTo });
       else if (route === `GET ${callbackPath}`) await oidc.finishLogin();
       else if (route === `POST ${logoutPath}`) await oidc.logout();

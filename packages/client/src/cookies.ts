@@ -6,8 +6,8 @@ export interface CookieJar {
   /** @param maxAge seconds */
   set(name: string, value: string, maxAge: number): void;
   clear(name: string): void;
-  /** The names that the request carries and that begin so. */
-  names(prefix: string): string[];
+  /** The names that the request carries and that fit. */
+  names(pattern: RegExp): string[];
 }
 
 /** `__Host-` (RFC 6265bis §4.1.3.2) keeps neighbouring subdomains from planting a cookie. */
@@ -15,25 +15,37 @@ export function cookiePrefix(secure: boolean): string {
   return secure ? '__Host-' : '';
 }
 
+/** Browsers keep fewer than 200 for a host. */
+const MAX_COOKIES = 1000;
+
 export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean): CookieJar {
   // Whether the browser speaks https is told by the app's own address: a proxy may end TLS.
   ctx.cookies.secure = secure;
+  const carried = readCookies(ctx.get('Cookie'));
   const attributes = { httpOnly: true, sameSite: 'lax', path: '/', secure, signed: false } as const;
 
   return {
-    get: (name) => ctx.cookies.get(name, { signed: false }) || undefined,
+    get: (name) => carried.get(name) || undefined,
     set(name, value, maxAge) {
       ctx.cookies.set(name, value, { ...attributes, maxAge: maxAge * 1000, overwrite: true });
     },
     clear(name) {
       ctx.cookies.set(name, '', { ...attributes, expires: new Date(0), overwrite: true });
     },
-    names(prefix) {
-      return ctx
-        .get('Cookie')
-        .split(';')
-        .map((pair) => pair.slice(0, Math.max(pair.indexOf('='), 0)).trim())
-        .filter((name) => name.startsWith(prefix));
-    },
+    names: (pattern) => [...carried.keys()].filter((name) => pattern.test(name)),
   };
+}
+
+/**
+ * Of a name that comes twice, the first counts: browsers put the longer path first (RFC 6265 §5.4).
+ * Not `ctx.cookies.get`, which compiles each name and keeps it for ever: here callers choose names.
+ */
+function readCookies(header: string): Map<string, string> {
+  const cookies = new Map<string, string>();
+  for (const pair of header.split(';', MAX_COOKIES)) {
+    const [name = '', ...value] = pair.split('=');
+    if (value.length === 0 || name.trim() === '' || cookies.has(name.trim())) continue;
+    cookies.set(name.trim(), value.join('=').trim());
+  }
+  return cookies;
 }

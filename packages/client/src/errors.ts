@@ -11,6 +11,7 @@ const ERRORS = {
   ERR_LOGIN_PARAMETERS: [400, 'these parameters cannot be part of a sign-in'],
   ERR_ISSUER_UNSUITABLE: [502, 'the authorization server lacks what the sign-in needs'],
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: [503, 'the authorization server cannot be reached right now'],
+  ERR_CODE_REFUSED: [400, 'this sign-in took too long, or was used before'],
   ERR_TOKEN_REQUEST_REFUSED: [502, 'the authorization server refused the token request'],
   ERR_TOKEN_RESPONSE: [502, 'the authorization server sent tokens that cannot be used'],
   ERR_ID_TOKEN: [502, 'the authorization server sent an ID token that is not valid'],
@@ -79,6 +80,14 @@ export class AuthorizationRefused extends OidcError {
 export function foreignText(text: string, length = 300): string {
   const clean = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
   return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
+}
+
+/**
+ * The error code of an OAuth answer (RFC 6749 §5.2, RFC 6750 §3.1), for the log; undefined for
+ * anything that does not look like one, as what was sent might stand there.
+ */
+export function errorCode(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[a-z_]{1,40}$/.test(value) ? value : undefined;
 }
 
 /** Whether an error, of whatever make, is one with this code. */

@@ -13,7 +13,7 @@ import {
   requestTokensByCode,
   requestTokensByRefresh,
 } from './token-endpoint.ts';
-import { judgeTokenResponse, type TokenResponse } from './token-response.ts';
+import { isInvalidGrant, judgeTokenResponse, type TokenResponse } from './token-response.ts';
 import type { Transaction } from './transaction.ts';
 
 /** Exchanges grants for tokens and lets none through that was not verified. */
@@ -72,7 +72,7 @@ export function createGrants({
     async byCode(code, transaction) {
       const { url } = await tokenEndpoint();
       const answer = await requestTokensByCode(url, client, { code, ...transaction }, { timeout });
-      const response = judgeTokenResponse(answer, transaction.scope, seconds());
+      const response = judgeCodeResponse(answer, transaction.scope, seconds());
       if (!response.idToken) {
         throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
       }
@@ -114,6 +114,16 @@ export function createGrants({
       throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });
     },
   };
+}
+
+/** RFC 6749 §5.2: `invalid_grant` is about the code, which the browser brought; all else is not. */
+function judgeCodeResponse(...response: Parameters<typeof judgeTokenResponse>): TokenResponse {
+  try {
+    return judgeTokenResponse(...response);
+  } catch (error) {
+    if (!isInvalidGrant(error)) throw error;
+    throw new OidcError('ERR_CODE_REFUSED', { detail: error.error, cause: error });
+  }
 }
 
 function accessToken({ accessToken: value, expiresAt, scope }: TokenResponse) {

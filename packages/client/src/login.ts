@@ -2,6 +2,7 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { type AuthorizationParams, createAuthorizationRequest } from './authorization-request.ts';
 import { judgeAuthorizationResponse, readAuthorizationResponse } from './authorization-response.ts';
 import type { CookieJar } from './cookies.ts';
+import type { EndSession } from './end-session.ts';
 import { OidcError } from './errors.ts';
 import type { Grants } from './grant.ts';
 import { safeReturnTo } from './return-to.ts';
@@ -28,6 +29,7 @@ export interface LoginOptions {
   transactions: Transactions;
   grants: Pick<Grants, 'byCode'>;
   sessions: Pick<Sessions, 'open'>;
+  endSession: EndSession;
   clientID: string;
   baseURL: string;
   redirectURI: string;
@@ -74,7 +76,8 @@ export function createLogin(options: LoginOptions): Login {
         issPromised: metadata.authorization_response_iss_parameter_supported === true,
       });
       const content = await grants.byCode(code, transaction);
-      const session = await sessions.open(cookies, content, previous);
+      if (previous) await options.endSession(previous);
+      const session = await sessions.open(cookies, content);
       return { session, returnTo: returnPath(transaction.returnTo) };
     },
   };

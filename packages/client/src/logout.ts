@@ -1,6 +1,6 @@
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { CookieJar } from './cookies.ts';
-import type { Grants } from './grant.ts';
+import type { EndSession } from './end-session.ts';
 import type { Session, Sessions } from './session.ts';
 import type { Transactions } from './transaction.ts';
 
@@ -13,9 +13,9 @@ export type Logout = (
 
 export interface LogoutOptions {
   issuer: { metadata(): Promise<AuthorizationServerMetadata> };
-  sessions: Pick<Sessions, 'destroy'>;
+  sessions: Pick<Sessions, 'forget'>;
   transactions: Pick<Transactions, 'clear'>;
-  grants: Pick<Grants, 'revoke'>;
+  endSession: EndSession;
   clientID: string;
   /** Registered with the issuer: where it sends the browser afterwards. */
   postLogoutRedirectURI: string;
@@ -28,19 +28,19 @@ export interface LogoutOptions {
 const MAX_HINT = 2000;
 
 export function createLogout(options: LogoutOptions): Logout {
-  const { issuer, sessions, transactions, grants, onWarning } = options;
+  const { issuer, sessions, transactions, endSession, onWarning } = options;
 
   return async function logout(cookies, session, postLogoutRedirectURI) {
     const home = postLogoutRedirectURI ?? options.postLogoutRedirectURI;
     transactions.clear(cookies);
-    await sessions.destroy(cookies, session);
+    sessions.forget(cookies);
     if (!session) return home;
 
-    const { refreshToken, idToken } = session.content;
-    if (refreshToken) await grants.revoke(refreshToken).catch(onWarning);
+    await endSession(session);
     if (!options.idpLogout) return home;
     try {
       const metadata = await issuer.metadata();
+      const { idToken } = session.content;
       return endSessionURL(metadata, { clientID: options.clientID, idToken, home });
     } catch (error) {
       onWarning(error as Error);

@@ -1,4 +1,5 @@
-const MAX_LENGTH = 2048;
+/** Of the path as it comes out: it is kept in a cookie. */
+const MAX_LENGTH = 512;
 // A browser drops tab, CR and LF from a URL and reads "\" as "/", so "/\t/host" leaves the origin.
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 
@@ -8,7 +9,7 @@ const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
  * @param value whatever was asked for: only an absolute path, with or without query, is taken
  * @param baseURL the app's own address
  * @returns path, query and fragment, always beginning with exactly one slash; `/` in place of
- *   anything else
+ *   anything else, and of what takes more than 512 bytes
  */
 export function safeReturnTo(value: unknown, baseURL: string): string {
   if (typeof value !== 'string' || value.length > MAX_LENGTH) return '/';
@@ -18,5 +19,6 @@ export function safeReturnTo(value: unknown, baseURL: string): string {
   const url = new URL(value, base);
   // "/.//host" has the path "//host" once its dots are resolved: a URL of another origin.
   if (url.origin !== base.origin || url.pathname.startsWith('//')) return '/';
-  return url.pathname + url.search + url.hash;
+  const path = url.pathname + url.search + url.hash;
+  return path.length <= MAX_LENGTH ? path : '/';
 }

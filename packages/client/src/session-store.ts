@@ -29,8 +29,8 @@ export interface SessionStore {
   ): Promise<boolean>;
   /** Moves the expiry of a session that exists; its version stays. */
   touch(key: string, expiresAt: number): Promise<void>;
-  /** Does nothing when there is no such session. */
-  destroy(key: string): Promise<void>;
+  /** @returns the session that this call removed, expired or not; undefined when there was none */
+  destroy(key: string): Promise<StoredSession | undefined>;
   /** Lets go of files and connections. */
   close(): Promise<void>;
 }

@@ -40,13 +40,16 @@ export interface Session {
 export interface Sessions {
   /** The session that a request's cookie names, its idle time begun anew. */
   load(cookies: CookieJar): Promise<Session | undefined>;
-  /** Begins a session under a new id and ends the browser's previous one. */
-  open(cookies: CookieJar, content: SessionContent, previous?: Session): Promise<Session>;
+  /** Begins a session under a new id. */
+  open(cookies: CookieJar, content: SessionContent): Promise<Session>;
   /** The session as the store has it by now, or undefined when it has ended. */
   reload(session: Session): Promise<Session | undefined>;
   /** @returns the session as saved, or undefined when it changed or ended meanwhile */
   save(session: Session, content: SessionContent): Promise<Session | undefined>;
-  destroy(cookies: CookieJar, session: Session | undefined): Promise<void>;
+  /** @returns the session as it was at its end, or undefined when it had ended before */
+  destroy(session: Session): Promise<Session | undefined>;
+  /** Takes the cookie out of the browser. */
+  forget(cookies: CookieJar): void;
 }
 
 export interface SessionsOptions {
@@ -79,11 +82,16 @@ export function createSessions(options: SessionsOptions): Sessions {
     Math.min(seconds() + rollingDuration, createdAt + absoluteDuration);
 
   async function read(id: string): Promise<Session | undefined> {
-    const stored: StoredSession | undefined = await reached(() => store.read(storeKey(id)));
+    const stored = await reached(() => store.read(storeKey(id)));
     if (!stored || stored.expiresAt <= seconds()) return undefined;
-    const opened = (await seal.open(stored.sealed, id)) as Sealed | undefined;
-    if (!opened || opened.createdAt + absoluteDuration <= seconds()) return undefined;
-    return { id, version: stored.version, expiresAt: stored.expiresAt, ...opened };
+    const session = await opened(stored, id);
+    return session && session.createdAt + absoluteDuration > seconds() ? session : undefined;
+  }
+
+  async function opened(stored: StoredSession, id: string): Promise<Session | undefined> {
+    const { version, expiresAt, sealed } = stored;
+    const content = (await seal.open(sealed, id)) as Sealed | undefined;
+    return content && { id, version, expiresAt, ...content };
   }
 
   async function touch(session: Session): Promise<void> {
@@ -102,8 +110,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       return session;
     },
 
-    async open(cookies, content, previous) {
-      if (previous) await reached(() => store.destroy(storeKey(previous.id)));
+    async open(cookies, content) {
       const id = randomToken();
       const createdAt = seconds();
       const expiresAt = expiry(createdAt);
@@ -124,10 +131,12 @@ export function createSessions(options: SessionsOptions): Sessions {
       return saved ? { ...session, version: version + 1, expiresAt, content } : undefined;
     },
 
-    async destroy(cookies, session) {
-      cookies.clear(cookieName);
-      if (session) await reached(() => store.destroy(storeKey(session.id)));
+    async destroy({ id }) {
+      const stored = await reached(() => store.destroy(storeKey(id)));
+      return stored && opened(stored, id);
     },
+
+    forget: (cookies) => cookies.clear(cookieName),
   };
 }
 

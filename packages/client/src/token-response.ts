@@ -1,4 +1,4 @@
-import { foreignText, OidcError } from './errors.ts';
+import { errorCode, OidcError } from './errors.ts';
 import type { EndpointAnswer } from './token-endpoint.ts';
 
 /** What a token endpoint granted (RFC 6749 §5.1). */
@@ -12,18 +12,24 @@ export interface TokenResponse {
   readonly idToken: string | undefined;
 }
 
-/** The token endpoint said no (RFC 6749 §5.2). */
+/** The token endpoint said no (RFC 6749 §5.2). Its description may repeat the code or the secret. */
 export class TokenRequestRefused extends OidcError {
   override readonly name = 'TokenRequestRefused';
   readonly error: string;
 
-  constructor(error: string, description: string | undefined) {
-    super('ERR_TOKEN_REQUEST_REFUSED', {
-      detail: description ? `${error}: ${description}` : error,
-    });
+  constructor(error: string) {
+    super('ERR_TOKEN_REQUEST_REFUSED', { detail: error });
     this.error = error;
   }
 }
+
+/** Whether it was the code or the refresh token that the endpoint did not accept. */
+export function isInvalidGrant(error: unknown): error is TokenRequestRefused {
+  return error instanceof TokenRequestRefused && error.error === 'invalid_grant';
+}
+
+// RFC 6749 §3.3.
+const SCOPE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /**
  * Judges the answer to a token request.
@@ -44,10 +50,9 @@ export function judgeTokenResponse(
   const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
   const members = (isObject ? body : {}) as Record<string, unknown>;
   if (status !== 200) {
-    const { error, error_description } = members;
-    if (typeof error !== 'string') throw unusable(`it answered ${status}`);
-    const description = typeof error_description === 'string' ? foreignText(error_description) : '';
-    throw new TokenRequestRefused(foreignText(error, 60), description);
+    const error = errorCode(members.error);
+    if (error === undefined) throw unusable(`it answered ${status}`);
+    throw new TokenRequestRefused(error);
   }
   if (!isObject) throw unusable('it is not a JSON object');
 
@@ -58,7 +63,7 @@ export function judgeTokenResponse(
   const accessToken = token(members, 'access_token');
   if (accessToken === undefined) throw unusable('"access_token" is missing');
   const scope = members.scope ?? requestedScope;
-  if (typeof scope !== 'string') throw unusable('"scope" is not a string');
+  if (typeof scope !== 'string' || !SCOPE.test(scope)) throw unusable('"scope" is not a scope');
 
   return {
     accessToken,

@@ -37,6 +37,10 @@ export interface TransactionsOptions {
 
 const LIFETIME = 600;
 const MAX_IN_FLIGHT = 5;
+/** Of all of them together: Node takes 16 kB of headers, and these come with every request. */
+const MAX_BYTES = 6144;
+/** Names that others planted cost no more than this. */
+const MAX_LOOKED_AT = 20;
 const MAX_REMEMBERED = 50_000;
 
 /** 256 random bits, base64url: for state, nonce, code verifier and session id alike. */
@@ -50,22 +54,28 @@ export function randomToken(): string {
  */
 export function createTransactions({ seal, secure, now }: TransactionsOptions): Transactions {
   const prefix = `${cookiePrefix(secure)}login.`;
+  const pattern = new RegExp(`^${prefix.replace('.', '\\.')}[\\w-]{16}$`);
   const cookieName = (state: string) =>
     prefix + createHash('sha256').update(state).digest('base64url').slice(0, 16);
+  const inFlight = (cookies: CookieJar) => cookies.names(pattern).slice(0, MAX_LOOKED_AT);
   const ended = new Map<string, number>();
 
   return {
     async begin(cookies, transaction) {
-      const others = cookies
-        .names(prefix)
-        .map((name) => ({ name, startedAt: Number.parseInt(cookies.get(name) ?? '', 36) || 0 }))
-        .sort((a, b) => b.startedAt - a.startedAt);
-      for (const { name } of others.slice(MAX_IN_FLIGHT - 1)) cookies.clear(name);
-
       const name = cookieName(transaction.state);
       // The time stands in clear so that the oldest can be told without opening all.
       const time = Math.floor(now()).toString(36);
-      cookies.set(name, `${time}~${await seal.seal(transaction, name)}`, LIFETIME);
+      const value = `${time}~${await seal.seal(transaction, name)}`;
+
+      const others = inFlight(cookies)
+        .map((other) => ({ name: other, value: cookies.get(other) ?? '' }))
+        .sort((a, b) => startOf(b.value) - startOf(a.value));
+      let bytes = name.length + value.length;
+      for (const [index, other] of others.entries()) {
+        bytes += other.name.length + other.value.length;
+        if (index >= MAX_IN_FLIGHT - 1 || bytes > MAX_BYTES) cookies.clear(other.name);
+      }
+      cookies.set(name, value, LIFETIME);
     },
 
     async find(cookies, state) {
@@ -87,9 +97,13 @@ export function createTransactions({ seal, secure, now }: TransactionsOptions): 
     },
 
     clear(cookies) {
-      for (const name of cookies.names(prefix)) cookies.clear(name);
+      for (const name of inFlight(cookies)) cookies.clear(name);
     },
   };
+}
+
+function startOf(value: string): number {
+  return Number.parseInt(value, 36) || 0;
 }
 
 // A Map keeps the order of insertion, which here is the order of age.

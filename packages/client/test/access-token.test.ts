@@ -124,7 +124,7 @@ describe('once', () => {
 });
 
 describe('refused', () => {
-  const invalidGrant = new TokenRequestRefused('invalid_grant', undefined);
+  const invalidGrant = new TokenRequestRefused('invalid_grant');
 
   test('invalid_grant takes the tokens out of the session and asks for a sign-in', async () => {
     grant = fail(invalidGrant);
@@ -148,7 +148,7 @@ describe('refused', () => {
   });
 
   test('invalid_client leaves the session as it is', async () => {
-    grant = fail(new TokenRequestRefused('invalid_client', undefined));
+    grant = fail(new TokenRequestRefused('invalid_client'));
     stored = session(-1);
     await expect(tokenOf(stored)).rejects.toMatchObject({ code: 'ERR_TOKEN_REQUEST_REFUSED' });
     expect(stored?.content.refreshToken).toBe('refresh-1');

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import Koa from 'koa';
+import Koa, { type Middleware } from 'koa';
 import nock from 'nock';
 import { CookieJar } from 'tough-cookie';
 import { type AuthOptions, auth, type OidcError, requiresAuth } from '../src/index.ts';
@@ -37,9 +37,13 @@ afterEach(async () => {
 // It replaces node:http for all test files of a process until it is told to stop.
 afterAll(() => nock.restore());
 
-async function start(options: Partial<AuthOptions> = {}): Promise<Browser> {
+async function start(
+  options: Partial<AuthOptions> = {},
+  before: Middleware = (_ctx, next) => next(),
+): Promise<Browser> {
   const app = new Koa();
   app.silent = true;
+  app.use(before);
   app.use(async function answerErrors(ctx, next) {
     try {
       await next();
@@ -193,6 +197,13 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     const browser = await start();
     expect(await codeOf(await browser.get('/login'))).toBe('ERR_ISSUER_UNSUITABLE');
   });
+});
+
+test('HEAD is answered like GET (RFC 9110 §9.3.2)', async () => {
+  const browser = await start();
+  const { status, headers } = await browser.head('/login');
+  expect(status).toBe(302);
+  expect(headers.get('location')).toContain(`${ISSUER}authorize?`);
 });
 
 describe('callback (RFC 6749 §4.1.2)', () => {
@@ -376,6 +387,19 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
+  test.each([
+    ['invalid_grant', 400, 'ERR_CODE_REFUSED'],
+    ['invalid_client', 502, 'ERR_TOKEN_REQUEST_REFUSED'],
+  ])('a code answered with %s: %i, and no session', async (error, status, code) => {
+    const browser = await start();
+    const { callback } = await begin(browser);
+    issuer.onTokenRequest = () => [403, { error, error_description: 'Invalid code' }];
+    const answer = await browser.get(callback);
+    expect(answer.status).toBe(status);
+    expect(await codeOf(answer)).toBe(code);
+    expect(await browser.cookieNames()).toEqual([]);
+  });
+
   test('without an error handler of the app, the used transaction is cleared all the same', async () => {
     const app = new Koa();
     app.silent = true;
@@ -399,6 +423,40 @@ describe('callback (RFC 6749 §4.1.2)', () => {
   });
 });
 
+describe('cookies that others planted', () => {
+  const planted = Array.from({ length: 700 }, (_, index) => `__Host-login.${index}=`);
+  const shaped = planted
+    .slice(0, 300)
+    .map((_, i) => `__Host-login.${String(i).padStart(16, '0')}=`);
+  const cases: [string, string[]][] = [
+    ['with any name', planted],
+    ['with the name of a login', shaped],
+    ['with a name that no header may have', ['__Host-login.é=1', '__Host-login."[=1']],
+  ];
+
+  test.each(cases)('%s cost a few Set-Cookie headers and no memory', async (_name, cookies) => {
+    const asked: string[] = [];
+    const browser = await start({}, async function spy(ctx, next) {
+      ctx.cookies.get = (name) => {
+        asked.push(name);
+        return undefined;
+      };
+      await next();
+    });
+    const cookie = Buffer.from(cookies.join('; ')).toString('latin1');
+    for (const response of [
+      await browser.get('/login', { cookie }),
+      await browser.post('/logout', { cookie }),
+      await browser.get('/callback?code=c&state=made-up', { cookie }),
+    ]) {
+      expect(response.status).toBeLessThanOrEqual(400);
+      expect(response.headers.getSetCookie().length).toBeLessThanOrEqual(22);
+    }
+    // The cookies module keeps what it compiled of each name for ever.
+    expect(asked).toEqual([]);
+  });
+});
+
 describe('session', () => {
   test('a new login gets a new id, and the old one is dead in the store', async () => {
     const browser = await start();
@@ -408,6 +466,24 @@ describe('session', () => {
     const [after] = await browser.jar.getCookies(BASE_URL);
     expect(after?.value).not.toBe(before?.value);
     expect(await store.read(storeKey(before?.value ?? ''))).toBeUndefined();
+  });
+
+  test('a new login revokes the refresh token of the session it replaces', async () => {
+    const browser = await start();
+    await signIn(browser);
+    const { callback, request } = await begin(browser);
+    grant({ nonce: request.get('nonce') }, { refresh_token: 'refresh-2' });
+    expect((await browser.get(callback)).status).toBe(302);
+    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
+  });
+
+  test('a new login goes on though the old refresh token could not be revoked', async () => {
+    const browser = await start();
+    await signIn(browser);
+    issuer.revocationStatus = 503;
+    await signIn(browser);
+    expect(warnings).toHaveLength(1);
+    expect(await (await browser.get('/')).json()).toMatchObject({ authenticated: true });
   });
 
   test('ends after a day without a request, but not when used', async () => {
@@ -572,6 +648,35 @@ describe('logout', () => {
     issuer.revocationStatus = 503;
     expect((await browser.post('/logout')).status).toBe(303);
     expect(warnings).toHaveLength(1);
+  });
+
+  test('revokes the refresh token that a renewal put in place meanwhile', async () => {
+    let reached = () => {};
+    let goOn = () => {};
+    const destroying = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const renewed = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const slow: SessionStore = {
+      ...store,
+      async destroy(key) {
+        reached();
+        await renewed;
+        return store.destroy(key);
+      },
+    };
+    const browser = await start({ session: { store: slow } });
+    await signIn(browser);
+    now += 3_600_000;
+    grant({}, { refresh_token: 'refresh-2', id_token: undefined });
+    const leaving = browser.post('/logout');
+    await destroying;
+    expect((await browser.get('/private')).status).toBe(200);
+    goOn();
+    expect((await leaving).status).toBe(303);
+    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-2']);
   });
 
   test('without a session it is harmless', async () => {

@@ -7,6 +7,7 @@ import { CookieJar } from 'tough-cookie';
 export interface Browser {
   readonly jar: CookieJar;
   get(path: string, headers?: Record<string, string>): Promise<Response>;
+  head(path: string): Promise<Response>;
   post(
     path: string,
     headers?: Record<string, string>,
@@ -41,6 +42,7 @@ export async function serve(app: Koa, baseURL: string): Promise<Served> {
     return {
       jar,
       get: (path, headers = {}) => send(path, { headers: { ...PAGE, ...headers } }),
+      head: (path) => send(path, { method: 'HEAD', headers: PAGE }),
       post: (path, headers = {}, form = {}) =>
         send(path, {
           method: 'POST',

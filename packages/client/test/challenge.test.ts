@@ -18,3 +18,9 @@ test.each([undefined, '', 'Basic realm="x"', 'Bearerish error="e"', 'DPoP error=
     expect(parseBearerChallenge(header)).toBeUndefined();
   },
 );
+
+test('of a header of any length, the first 2 kB are read', () => {
+  const header = `Bearer error="e", scope="${'x '.repeat(1500)}", x="y"`;
+  expect(parseBearerChallenge(header)).toEqual({ error: 'e', scope: undefined });
+  expect(parseBearerChallenge(`${','.repeat(2048)} Bearer error="e"`)).toBeUndefined();
+});

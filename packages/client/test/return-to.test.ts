@@ -25,7 +25,20 @@ const HOSTILE = [
   ...['//[::1]', '//0', '//2130706433', '//evil.example:443', '//app.example.evil.example'],
   ...['／／evil.example', '//evil。example', '/\u2028/evil.example', '/\u200b/evil.example'],
   ...['/\u202e/evil.example', '\u0000//evil.example', '/\u00a0/evil.example', ' /x', '/ /evil'],
-  ...[`/${'a'.repeat(3000)}`, null, undefined, 0, false, {}, [], ['/x'], ['//evil.example']],
+  // What counts is the length once it is encoded: it is kept in a cookie.
+  ...[
+    `/${'a'.repeat(512)}`,
+    `/${'€'.repeat(57)}`,
+    `/?${'"'.repeat(200)}`,
+    null,
+    undefined,
+    0,
+    false,
+    {},
+    [],
+    ['/x'],
+    ['//evil.example'],
+  ],
 ];
 
 const KEPT = [
@@ -36,6 +49,8 @@ const KEPT = [
   ['/%2f%2fevil.example', '/%2f%2fevil.example'],
   ['/x?next=//evil.example', '/x?next=//evil.example'],
   ['/ü?ö', '/%C3%BC?%C3%B6'],
+  [`/${'a'.repeat(511)}`, `/${'a'.repeat(511)}`],
+  [`/${'€'.repeat(56)}`, `/${'%E2%82%AC'.repeat(56)}`],
 ];
 
 describe('return-to', () => {

@@ -1,6 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { SessionStore } from '../src/session-store.ts';
 import { fileStore } from '../src/stores/file.ts';
@@ -94,10 +94,23 @@ describe.each(makers)('the %s store keeps to the contract', (_name, make) => {
 
   test('destroying what is not there does nothing', async () => {
     await create();
-    await store.destroy('b');
+    expect(await store.destroy('b')).toBeUndefined();
     await store.destroy('a');
-    await store.destroy('a');
+    expect(await store.destroy('a')).toBeUndefined();
     expect(await store.read('a')).toBeUndefined();
+  });
+
+  test('destroying answers what was there last: of two at once, to one of them', async () => {
+    await create();
+    await store.update('a', 1, { sealed: 'two', expiresAt: LATER });
+    const [one, other] = await Promise.all([store.destroy('a'), store.destroy('a')]);
+    expect([one, other].filter(Boolean)).toEqual([{ sealed: 'two', expiresAt: LATER, version: 2 }]);
+  });
+
+  test('destroying answers an expired session too: what it holds may have to be revoked', async () => {
+    await create();
+    now += 100_000;
+    expect(await store.destroy('a')).toMatchObject({ sealed: 'one' });
   });
 });
 
@@ -127,6 +140,20 @@ describe('the file store', () => {
     store = fileStore({ path: path(), now: clock });
     expect(await store.read('a')).toMatchObject({ sealed: 'one' });
     expect(statSync(path()).mode & 0o777).toBe(0o600);
+  });
+
+  test('nobody else reads its files and folders, whatever the umask', async () => {
+    const file = join(folder, 'new', 'deep', 'sessions.db');
+    const umask = process.umask(0);
+    try {
+      store = fileStore({ path: file, now: clock });
+      await store.create('a', { sealed: 'one', expiresAt: LATER });
+    } finally {
+      process.umask(umask);
+    }
+    const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
+    for (const suffix of ['', '-wal', '-shm']) expect(modeOf(file + suffix)).toBe('600');
+    for (const path of [dirname(file), join(folder, 'new')]) expect(modeOf(path)).toBe('700');
   });
 
   test('is shared by those who open the same file', async () => {

@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { AuthorizationRefused } from '@koa-oauth/client';
 import type { Context, Middleware } from 'koa';
 import { explainError } from './error-text.ts';
+import { describeCause } from './logged-error.ts';
 import { signedInUser } from './signed-in-user.ts';
 import { ErrorPage } from './views/error.tsx';
 import { render } from './views/render.tsx';
@@ -65,10 +66,4 @@ function knownStatus(status: unknown): number {
 function isScript(ctx: Context): boolean {
   if (ctx.get('Sec-Fetch-Dest') === 'empty' || ctx.get('X-Requested-With')) return true;
   return ctx.accepts('html', 'json') === 'json';
-}
-
-// No more of a cause than this: an HTTP client's error would hold the whole request.
-function describeCause(cause: unknown): string | undefined {
-  if (!(cause instanceof Error)) return undefined;
-  return `${cause.name}: ${cause.message}`.slice(0, 500);
 }

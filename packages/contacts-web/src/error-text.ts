@@ -30,6 +30,12 @@ const UNEXPECTED_CALLBACK: Text = {
   todo: 'Start over with the button below; it takes a few seconds.',
   action: SIGN_IN,
 };
+const CODE_REFUSED: Text = {
+  title: 'This sign-in cannot be finished',
+  what: 'The authorization server no longer knows this sign-in: it took too long, or was finished before.',
+  todo: 'Start over with the button below; it takes a few seconds.',
+  action: { ...SIGN_IN, label: 'Sign in again' },
+};
 const BAD_ANSWER: Text = {
   title: 'This sign-in cannot be trusted',
   what: 'What came back from the sign-in does not pass the checks that keep it safe, so it was not accepted.',
@@ -59,6 +65,7 @@ const BY_CODE: Readonly<Record<string, Text>> = {
   ERR_UNEXPECTED_CALLBACK: UNEXPECTED_CALLBACK,
   ERR_AUTHORIZATION_RESPONSE: BAD_ANSWER,
   ERR_ISSUER_MISMATCH: BAD_ANSWER,
+  ERR_CODE_REFUSED: CODE_REFUSED,
   ERR_ID_TOKEN: BAD_ANSWER,
   ERR_TOKEN_RESPONSE: BAD_ANSWER,
   ERR_TOKEN_REQUEST_REFUSED: {

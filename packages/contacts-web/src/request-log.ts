@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Middleware } from 'koa';
 import type { Logger } from 'pino';
+import { pathOf } from './request-target.ts';
 
 /**
  * Gives each request an id and logs one line when it is answered. The line holds the path, never
@@ -15,7 +16,7 @@ export function requestLog({ logger }: { logger: Logger }): Middleware {
     await next();
     const ms = Math.round((performance.now() - start) * 10) / 10;
     const { method, status, state } = ctx;
-    const path = ctx.path.slice(0, 200);
+    const path = pathOf(ctx)?.slice(0, 200);
     const line = { requestId, method, path, status, ms, ...state.failure };
     logger[status >= 500 ? 'error' : 'info'](line, 'answered');
   };

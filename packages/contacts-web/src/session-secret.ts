@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
  * may read, so that a restart signs nobody out.
  */
 export function keptSecret(path: string): string {
-  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   try {
     // "wx" makes the file or fails: two processes that start at once end up with one secret.
     writeFileSync(path, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 });

@@ -71,6 +71,7 @@ const Environment = z.object({
     ),
   SECRET: z
     .string()
+    .refine((value) => split(value).length > 0, SECRET_TEXT)
     .refine((value) => split(value).every((one) => one.length >= 32), SECRET_TEXT)
     .optional(),
   SESSION_STORE_URL: z

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { API, ISSUER, standInForIssuer, startApp, type TestApp } from './stand-ins.ts';
@@ -25,6 +26,12 @@ const problem = (status: number, body: object, headers: Record<string, string> =
   nock(API)
     .post('/contacts')
     .reply(status, body, { 'Content-Type': 'application/problem+json', ...headers });
+
+// A Buffer is logged as its bytes, in one of two ways: [80,79] or {"0":80,"1":79}.
+const bytesIn = (line: string) =>
+  Buffer.from(
+    [...line.matchAll(/[:,[](\d{1,3})(?=[,\]}])/g)].map(([, byte]) => Number(byte)),
+  ).toString('latin1');
 
 describe('everyone', () => {
   test('sees what this is, with a way to sign in', async () => {
@@ -113,6 +120,20 @@ describe('a callback nobody asked for', () => {
     const line = app.log.find((entry) => entry.includes(reference)) ?? '';
     expect(JSON.parse(line)).toMatchObject({ status: 400, code: 'ERR_UNEXPECTED_CALLBACK' });
     expect(line).not.toMatch(/the-code|the-state/);
+  });
+
+  test('a code that the issuer does not accept is a 400 page that leads to a new sign-in', async () => {
+    const { headers } = await app.get('/login');
+    const state = new URL(headers.get('location') ?? '').searchParams.get('state') ?? '';
+    const refusal = { error: 'invalid_grant', error_description: 'Invalid code made-up-code' };
+    nock(ISSUER).post('/oauth/token').reply(403, refusal);
+    const query = new URLSearchParams({ code: 'made-up-code', state });
+    const response = await app.get(`/callback?${query}`);
+    expect(response.status).toBe(400);
+    const html = await response.text();
+    expect(html).toContain('ERR_CODE_REFUSED');
+    expect(html).toMatch(/<a class="button" href="\/login[^"]*">Sign in again/);
+    expect([html, ...app.log].join()).not.toContain('made-up-code');
   });
 
   test('an error that the issuer never sent is not shown', async () => {
@@ -256,6 +277,40 @@ describe('someone signed in', () => {
     expect((await app.get('/contacts')).status).toBe(502);
   });
 
+  const texts = [{ id: '\ud800' }, { email: 'a\udfff@b' }, { name: '\ud800' }, { notes: '\ud800' }];
+  test.each(texts)('half a character in the API’s answer (%j) is a 502', async (change) => {
+    await app.signIn();
+    const body = JSON.stringify({ items: [{ ...grace, ...change }] });
+    nock(API).get('/contacts').reply(200, body, { 'Content-Type': 'application/json' });
+    expect((await app.get('/contacts')).status).toBe(502);
+    problem(201, { ...grace, ...change });
+    expect((await app.post('/contacts', { name: 'x' })).status).toBe(502);
+  });
+
+  test.each([400, 404, 405, 409, 415, 422, 429, 499])(
+    'an API that answers %i to what this app alone asked for is a 502',
+    async (status) => {
+      await app.signIn();
+      nock(API).get('/contacts').reply(status, {});
+      expect((await app.get('/contacts')).status).toBe(502);
+    },
+  );
+
+  test.each([404, 405, 409, 415, 429, 499])(
+    'an API that answers %i to a new contact is a 502: nobody typed that',
+    async (status) => {
+      await app.signIn();
+      problem(status, {});
+      expect((await app.post('/contacts', { name: 'x' })).status).toBe(502);
+    },
+  );
+
+  test('an API that forbids it without naming a scope is a 403', async () => {
+    await app.signIn();
+    nock(API).get('/contacts').reply(403, {});
+    expect((await app.get('/contacts')).status).toBe(403);
+  });
+
   test('signs out by a button only, and goes on to the issuer', async () => {
     await app.signIn();
     const page = await (await app.get('/logout')).text();
@@ -297,11 +352,25 @@ describe('what goes wrong', () => {
     expect(await response.text()).toContain('There is nothing here');
   });
 
-  test('a wrong method is a 405 with Allow', async () => {
-    await app.signIn();
-    const response = await app.post('/');
-    expect(response.status).toBe(405);
-    expect(response.headers.get('allow')).toContain('GET');
+  test.each([
+    ['POST', '/', 405, 'GET, HEAD'],
+    ['TRACE', '/', 405, 'GET, HEAD'],
+    ['PROPFIND', '/contacts', 405, 'GET, HEAD, POST'],
+    ['PUT', '/contacts', 405, 'GET, HEAD, POST'],
+    ['PATCH', '/logout', 405, 'GET, HEAD, POST'],
+    ['POST', '/login', 405, 'GET, HEAD'],
+    ['SEARCH', '/callback', 405, 'GET, HEAD'],
+    ['DELETE', '/healthz', 405, 'GET, HEAD'],
+    ['TRACE', '/nowhere', 404, ''],
+    ['PROPFIND', '/nowhere', 404, ''],
+  ])('%s %s is a %i page, with Allow: %s', async (method, path, status, allow) => {
+    const answer = await app.sendRaw(
+      `${method} ${path} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
+    );
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toMatch(/^content-type: text\/html/im);
+    const allowed = /^allow: (.*)\r$/im.exec(answer)?.[1]?.split(', ').sort().join(', ') ?? '';
+    expect(allowed).toBe(allow);
   });
 
   test('the issuer being down is a 503 page with Retry-After; the start page goes on', async () => {
@@ -314,8 +383,47 @@ describe('what goes wrong', () => {
     expect((await app.get('/')).status).toBe(200);
   });
 
-  test('a form that is too large is a 413', async () => {
+  test.each([
+    ['too large', 413, Buffer.alloc(70_000, 'x'), {}],
+    ['too large once unpacked', 413, gzipSync('x'.repeat(70_000)), { 'content-encoding': 'gzip' }],
+    ['not packed as it says', 400, Buffer.from('no gzip'), { 'content-encoding': 'gzip' }],
+    ['cut off', 400, gzipSync('name=x').subarray(0, 12), { 'content-encoding': 'gzip' }],
+    ['packed in an unknown way', 415, Buffer.from('x'), { 'content-encoding': 'x' }],
+  ])('a form that is %s is a %i page', async (_name, status, body, headers) => {
     await app.signIn();
-    expect((await app.post('/contacts', { notes: 'x'.repeat(70_000) })).status).toBe(413);
+    const response = await app.post('/contacts', body, headers as Record<string, string>);
+    expect(response.status).toBe(status);
+    expect(await response.text()).toContain('What you sent was not saved');
+  });
+
+  test.each([
+    ['http://[/x?code=SECRET', 400],
+    ['http://xn--a/x?code=SECRET', 400],
+    ['a://?code=SECRET', 400],
+    ['http://%zz/x?code=SECRET', 404],
+    ['//[/x?code=SECRET', 404],
+  ])('the request target %s is a %i page, and its query in no log', async (target, status) => {
+    const answer = await app.sendRaw(
+      `GET ${target} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
+    );
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toMatch(/^content-type: text\/html/im);
+    expect(answer).toMatch(/^content-security-policy: /im);
+    expect(app.log).toHaveLength(1);
+    expect([answer, ...app.log].join()).not.toContain('SECRET');
+  });
+
+  test.each([
+    ['a chunk without a length', 'Transfer-Encoding: chunked\r\n\r\nZZZ\r\nname=private-name'],
+    ['an unknown transfer coding', 'Transfer-Encoding: gzip, x\r\n\r\nname=private-name'],
+  ])('of a request broken by %s, nothing it carried is in the log', async (_name, rest) => {
+    const secrets = ['the-session-cookie', 'the-bearer-token', 'private-name'];
+    await app.sendRaw(
+      `POST /logout HTTP/1.1\r\nHost: x\r\nCookie: session=${secrets[0]}\r\n` +
+        `Authorization: Bearer ${secrets[1]}\r\n${rest}`,
+    );
+    const written = [...app.log, ...app.log.map(bytesIn)].join();
+    expect(written).toContain('HPE_INVALID');
+    for (const secret of secrets) expect(written).not.toContain(secret);
   });
 });

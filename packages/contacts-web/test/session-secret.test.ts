@@ -12,12 +12,13 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('is made once, in a file for its owner only', () => {
+test('is made once, in a file and folder for its owner only', () => {
   const path = join(folder, 'new', 'secret');
   const secret = keptSecret(path);
   expect(secret).toMatch(/^[\w-]{43}$/);
   expect(keptSecret(path)).toBe(secret);
   expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder, 'new')).mode & 0o777).toBe(0o700);
 });
 
 test('a file that holds none stops the start, and says what to do', () => {

@@ -71,6 +71,17 @@ describe('settings', () => {
     ['an address of the app on plain http', { BASE_URL: 'http://app.example' }, /BASE_URL must/],
     ['a scope without openid', { SCOPE: 'profile' }, /SCOPE must contain openid/],
     ['a short secret', { SECRET: 'short' }, /SECRET must be 32 random characters/],
+    ['a list without a secret', { SECRET: ' , ,' }, /SECRET must be 32 random characters/],
+    [
+      'a list without a secret, with an issuer elsewhere',
+      {
+        ISSUER_BASE_URL: 'https://issuer.example/',
+        CLIENT_ID: 'c',
+        CLIENT_SECRET: 's',
+        SECRET: ',',
+      },
+      /SECRET must be 32 random characters/,
+    ],
     ['one short secret of two', { SECRET: `${'a'.repeat(32)},b` }, /SECRET must/],
     [
       'a store of an unknown kind',

@@ -1,7 +1,7 @@
 import { createSign, generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { afterAll } from '@jest/globals';
 import { memoryStore } from '@koa-oauth/client';
 import nock from 'nock';
@@ -19,14 +19,18 @@ afterAll(() => nock.restore());
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+
 export interface TestApp {
   readonly log: string[];
   get(path: string, headers?: Record<string, string>): Promise<Response>;
   post(
     path: string,
-    form?: Record<string, string>,
+    form?: Record<string, string> | Uint8Array<ArrayBuffer>,
     headers?: Record<string, string>,
   ): Promise<Response>;
+  /** Sends what no client would, byte for byte, and answers all that comes back. */
+  sendRaw(request: string): Promise<string>;
   /** Goes through the whole flow. */
   signIn(grant?: { scope?: string; claims?: Record<string, unknown> }): Promise<void>;
   close(): Promise<void>;
@@ -68,9 +72,14 @@ export async function startApp(): Promise<TestApp> {
     post: (path, form = {}, headers = {}) =>
       send(path, {
         method: 'POST',
-        headers: { 'sec-fetch-site': 'same-origin', ...headers },
-        body: new URLSearchParams(form),
+        headers: { 'sec-fetch-site': 'same-origin', ...FORM, ...headers },
+        body: form instanceof Uint8Array ? form : String(new URLSearchParams(form)),
       }),
+    async sendRaw(request) {
+      const socket = connect(port, '127.0.0.1');
+      socket.end(request, 'latin1');
+      return Buffer.concat((await socket.toArray()) as Buffer[]).toString('latin1');
+    },
     async signIn({ scope = ALL_SCOPES, claims = {} } = {}) {
       const { headers } = await testApp.get('/login?returnTo=/contacts');
       const request = new URL(headers.get('location') ?? '').searchParams;

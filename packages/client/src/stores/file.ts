@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'libsql';
 import type { SessionStore, StoredSession } from '../session-store.ts';
@@ -20,8 +20,10 @@ const PURGE_EVERY = 60_000;
  */
 export function fileStore({ path, now = Date.now }: FileStoreOptions): SessionStore {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const database = new Database(path, { timeout: 5000 });
+  // For its owner alone from the first byte, and so what SQLite puts beside it.
+  closeSync(openSync(path, 'a', 0o600));
   chmodSync(path, 0o600);
+  const database = new Database(path, { timeout: 5000 });
   database.exec(`
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
@@ -50,7 +52,9 @@ export function fileStore({ path, now = Date.now }: FileStoreOptions): SessionSt
        WHERE key = ? AND version = ? AND expires_at > ?`,
     ),
     touch: database.prepare('UPDATE sessions SET expires_at = ? WHERE key = ? AND expires_at > ?'),
-    delete: database.prepare('DELETE FROM sessions WHERE key = ?'),
+    delete: database.prepare(
+      'DELETE FROM sessions WHERE key = ? RETURNING version, expires_at AS expiresAt, sealed',
+    ),
   };
   const seconds = () => Math.floor(now() / 1000);
   let purgedAt = Number.NEGATIVE_INFINITY;
@@ -65,8 +69,7 @@ export function fileStore({ path, now = Date.now }: FileStoreOptions): SessionSt
       if (changes !== 1) throw new Error('the session exists already');
     },
     async read(key) {
-      const row = statements.select.get(key, seconds()) as StoredSession | undefined;
-      return row && { sealed: row.sealed, expiresAt: row.expiresAt, version: row.version };
+      return toSession(statements.select.get(key, seconds()));
     },
     async update(key, expectedVersion, { sealed, expiresAt }) {
       const { changes } = statements.update.run(expiresAt, sealed, key, expectedVersion, seconds());
@@ -76,10 +79,16 @@ export function fileStore({ path, now = Date.now }: FileStoreOptions): SessionSt
       statements.touch.run(expiresAt, key, seconds());
     },
     async destroy(key) {
-      statements.delete.run(key);
+      return toSession(statements.delete.get(key));
     },
     async close() {
       database.close();
     },
   };
+}
+
+function toSession(row: unknown): StoredSession | undefined {
+  if (row === undefined) return undefined;
+  const { sealed, expiresAt, version } = row as StoredSession;
+  return { sealed, expiresAt, version };
 }

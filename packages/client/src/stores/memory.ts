@@ -49,7 +49,9 @@ export function memoryStore({
       if (session) sessions.set(key, { ...session, expiresAt });
     },
     async destroy(key) {
+      const session = sessions.get(key);
       sessions.delete(key);
+      return session;
     },
     async close() {
       sessions.clear();

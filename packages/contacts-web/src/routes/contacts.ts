@@ -50,7 +50,19 @@ export function addContactRoute(): Middleware[] {
       await show(ctx, page, attempt);
     }
   }
-  return [bodyParser({ enableTypes: ['form'], formLimit: '64kb' }) as Middleware, add];
+  return [readForm(), add];
+}
+
+/** However reading a form fails, it is its sender's fault, unless the parser says otherwise. */
+function readForm(): Middleware {
+  return bodyParser({
+    enableTypes: ['form'],
+    formLimit: '64kb',
+    onError(cause, ctx) {
+      const { status = 400 } = cause as { status?: number };
+      ctx.throw(status, 'the form cannot be read', { cause });
+    },
+  }) as Middleware;
 }
 
 async function show(

@@ -1,0 +1,92 @@
+import { describe, expect, test } from '@jest/globals';
+import type { CookieJar } from '../src/cookies.ts';
+import { createSeal } from '../src/seal.ts';
+import { createTransactions, type Transaction } from '../src/transaction.ts';
+
+const NOW = 1_700_000_000_000;
+const SEAL = createSeal(['s'.repeat(32)], 'transaction');
+
+/** A browser's cookies: what is set is there for the next request. */
+function browserWith(...names: string[]) {
+  const kept = new Map(names.map((name) => [name, 'x']));
+  const [set, cleared]: [string[], string[]] = [[], []];
+  const cookies: CookieJar = {
+    get: (name) => kept.get(name),
+    set(name, value) {
+      set.push(name);
+      kept.set(name, value);
+    },
+    clear(name) {
+      cleared.push(name);
+      kept.delete(name);
+    },
+    names: (pattern) => [...kept.keys()].filter((name) => pattern.test(name)),
+  };
+  return { cookies, kept, set, cleared };
+}
+
+function transaction(state: string, change: Partial<Transaction> = {}): Transaction {
+  return {
+    ...{ state, nonce: 'n'.repeat(43), codeVerifier: 'v'.repeat(43), returnTo: '/' },
+    ...{ issuer: 'https://issuer.example/', redirectURI: 'https://app.example/callback' },
+    ...{ scope: 'openid profile email', audience: undefined, maxAge: undefined },
+    startedAt: NOW / 1000,
+    ...change,
+  };
+}
+
+const planted = (count: number, prefix = 'login.') =>
+  Array.from({ length: count }, (_, index) => prefix + String(index).padStart(16, '0'));
+
+describe.each([
+  ['http', false, 'login.'],
+  ['https', true, '__Host-login.'],
+])('logins in flight, on %s', (_name, secure, prefix) => {
+  const transactions = createTransactions({ seal: SEAL, secure, now: () => NOW });
+
+  test('other names are none', async () => {
+    const others = ['x', '', 'x'.repeat(15), 'x'.repeat(17), `${'x'.repeat(15)}.`, 'é'.repeat(16)];
+    const names = ['login', 'session', ...others.map((rest) => prefix + rest)];
+    const { cookies, cleared, set } = browserWith(...names, ...planted(9, `other-${prefix}`));
+    await transactions.begin(cookies, transaction('a'));
+    transactions.clear(cookies);
+    expect(cleared).toEqual(set);
+  });
+
+  test('of however many a request carries, 20 are looked at and cleared', async () => {
+    const starting = browserWith(...planted(987, prefix));
+    await transactions.begin(starting.cookies, transaction('a'));
+    expect(starting.cleared).toHaveLength(16);
+    const leaving = browserWith(...planted(987, prefix));
+    transactions.clear(leaving.cookies);
+    expect(leaving.cleared).toHaveLength(20);
+  });
+});
+
+describe('logins in flight take little of the 16 kB that a request header may have', () => {
+  let now = NOW;
+  const transactions = createTransactions({ seal: SEAL, secure: true, now: () => now });
+
+  async function begin(change: Partial<Transaction>) {
+    const browser = browserWith();
+    for (const state of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) {
+      now += 1000;
+      await transactions.begin(browser.cookies, transaction(state, change));
+    }
+    const found = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e', 'f', 'g'].map((state) => transactions.find(browser.cookies, state)),
+    );
+    const header = [...browser.kept].map(([name, value]) => `${name}=${value}`).join('; ');
+    return { bytes: header.length, states: found.flatMap((one) => one?.state ?? []).join('') };
+  }
+
+  test.each([
+    ['short ones: the newest five', { returnTo: '/' }, 'cdefg'],
+    ['long ones: as many of the newest as fit', { scope: 'x'.repeat(1000) }, 'efg'],
+    ['enormous ones: the newest alone', { scope: 'x'.repeat(5000) }, 'g'],
+  ])('%s', async (_name, change, kept) => {
+    const { bytes, states } = await begin(change);
+    expect(states).toBe(kept);
+    if (kept.length > 1) expect(bytes).toBeLessThanOrEqual(6144);
+  });
+});

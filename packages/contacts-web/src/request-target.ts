@@ -1,0 +1,18 @@
+import type { Context, Middleware } from 'koa';
+
+/** The path of a request; undefined when its target is no URL, which makes `ctx.path` throw. */
+export function pathOf(ctx: Pick<Context, 'path'>): string | undefined {
+  try {
+    return ctx.path ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Refuses a request whose target is no URL, so that everything behind may read `ctx.path`. */
+export function refuseUnreadableTarget(): Middleware {
+  return async function refuseUnreadableTarget(ctx, next) {
+    if (pathOf(ctx) === undefined) ctx.throw(400, 'the request target cannot be read');
+    await next();
+  };
+}
