@@ -62,7 +62,7 @@ const taken = (await Promise.all([3000, 3001, 3002].map(isTaken))).filter(
         await until('Ctrl-C stops all three');
         for (const text of [
           'http://localhost:3000',
-          'http://localhost:3001',
+          'http://localhost:3001/contacts',
           'http://localhost:3002/',
           'curl -H',
         ]) {

@@ -1,18 +1,44 @@
 import { spawn } from 'node:child_process';
+import { existsSync, watch } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runTogether } from './run-together.ts';
+import { packagePath, SERVICES, type Service } from './services.ts';
+
+// What a service reads when it starts: its code, and that of its packages, as the compiler wrote
+// it; its styles; the demo tenant.
+const WATCHED = ['dist', 'assets', 'public', 'tenant'];
+const SETTLED_AFTER = 200;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-
-// The compiler writes what changed; each service watches the files it has loaded, its packages' too.
-const compiler = spawn('npx', ['tsc', '-b', '--watch', '--preserveWatchOutput'], {
+const compiler = spawn('node_modules/.bin/tsc', ['-b', '--watch', '--preserveWatchOutput'], {
   cwd: root,
   stdio: ['ignore', 'inherit', 'inherit'],
+  // Its own group, since it starts a process in turn, and all of it must go.
+  detached: true,
 });
 
-await runTogether({
+const supervisor = await runTogether({
   // Sign-ins survive a restart of the authorization server.
   environment: { STATE: 'file:./data/issuer-state.db', ...process.env },
-  nodeOptions: ['--watch', '--watch-preserve-output'],
-  onStop: () => compiler.kill(),
+  onFailure: 'wait',
+  hint: 'A change restarts what it concerns. Ctrl-C stops all of it.',
+  onStop: () => compiler.pid && process.kill(-compiler.pid),
 });
+
+for (const service of SERVICES) {
+  const folders = service.packages.flatMap((name) => WATCHED.map((dir) => packagePath(name, dir)));
+  let settled: NodeJS.Timeout | undefined;
+  for (const folder of folders.filter((path) => existsSync(path))) {
+    watch(folder, { recursive: true }, (_, file) => {
+      // The compiler's notes to itself change with every build.
+      if (file?.endsWith('.tsbuildinfo')) return;
+      clearTimeout(settled);
+      settled = setTimeout(() => void restart(service), SETTLED_AFTER);
+    });
+  }
+}
+
+async function restart(service: Service): Promise<void> {
+  await supervisor.restart(service);
+  process.stdout.write(`${service.name.padEnd(6)} restarted\n`);
+}

@@ -3,7 +3,10 @@ import { Supervisor } from './services.ts';
 
 export interface RunTogetherOptions {
   readonly environment: NodeJS.ProcessEnv;
-  readonly nodeOptions?: readonly string[];
+  /** What becomes of the others when a service ends by itself. Default: they are stopped too. */
+  readonly onFailure?: 'stop' | 'wait';
+  /** The last line of the ready block. */
+  readonly hint: string;
   /** Told before the services end, whatever the reason. */
   readonly onStop?: () => void;
 }
@@ -11,64 +14,76 @@ export interface RunTogetherOptions {
 /**
  * Runs the authorization server, the API and the web app on their default addresses until Ctrl-C,
  * or until one of them fails; then ends them all.
+ *
+ * @returns when all of them listen
  */
 export async function runTogether({
   environment,
-  nodeOptions,
+  onFailure = 'stop',
+  hint,
   onStop,
-}: RunTogetherOptions): Promise<void> {
+}: RunTogetherOptions): Promise<Supervisor> {
   const { PORT, HOST, BASE_URL, ...shared } = environment;
   if (PORT ?? HOST ?? BASE_URL) {
     process.stderr.write(
-      'PORT, HOST and BASE_URL are left aside: each service has its own. Use them with npm run start:issuer, start:api and start:web.\n',
+      'PORT, HOST and BASE_URL are left aside: each service has its own. ' +
+        'Use them with npm run start:issuer, start:api and start:web.\n',
     );
   }
 
-  const supervisor = new Supervisor();
+  // Requests are logged when asked for; a first start should leave the addresses in sight.
+  const supervisor = new Supervisor({ LOG_LEVEL: 'warn', ...shared });
   const stop = async (exitCode: number) => {
     onStop?.();
     await supervisor.stop();
     process.exit(exitCode);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => void stop(0));
+  }
   // npm passes a SIGTERM on to its shell, which dies of it without a word to what it runs.
   const parent = process.ppid;
   if (environment.npm_lifecycle_event) {
     setInterval(() => process.ppid !== parent && void stop(0), 250).unref();
   }
+  let ready = false;
   supervisor.onFailure = (reason) => {
-    process.stderr.write(`\n${reason}; the others are stopped too\n`);
-    void stop(1);
+    const wait = ready && onFailure === 'wait';
+    const then = wait ? 'it starts again at the next change' : 'the others are stopped too';
+    process.stderr.write(`\n${reason}; ${then}\n`);
+    if (!wait) void stop(1);
   };
 
-  // Requests are logged when asked for; a first start should leave the addresses in sight.
-  await supervisor.start({ LOG_LEVEL: 'warn', ...shared }, nodeOptions);
-  process.stdout.write(readyBlock(environment.TENANT || demoTenantFile));
+  await supervisor.start();
+  ready = true;
+  process.stdout.write(readyBlock(environment.TENANT || demoTenantFile, hint));
+  return supervisor;
 }
 
-function readyBlock(tenantFile: string): string {
+function readyBlock(tenantFile: string, hint: string): string {
   const { users } = loadTenant(tenantFile);
-  const widest = Math.max(...users.map(({ email }) => email.length));
-  const lines = users.map(
-    ({ email, password, roles, app_metadata }) =>
-      `    ${email.padEnd(widest)}   password ${password}   (${[...roles, app_metadata.org_id].filter(Boolean).join(', ')})`,
-  );
+  const rows = users.map(({ email, password, roles, app_metadata }) => [
+    email,
+    `password ${password}`,
+    `(${[...roles, app_metadata.org_id].filter(Boolean).join(', ')})`,
+  ]);
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('   '));
   return `
   Contacts is ready
 
     Web app                http://localhost:3000
-    API                    http://localhost:3001
-    Authorization server   http://localhost:3002/
+    API                    http://localhost:3001/contacts
+    Authorization server   http://localhost:3002/.well-known/openid-configuration
 
   Demo users
-${lines.join('\n')}
+${lines.map((line) => `    ${line}`).join('\n')}
 
   Try next
     Open http://localhost:3000 and sign in; or, from another terminal:
     curl -H "Authorization: Bearer $(npm run -s token -- --user alice)" http://localhost:3001/contacts
 
-  Ctrl-C stops all three. LOG_LEVEL=info npm start shows every request.
+  ${hint}
 
 `;
 }

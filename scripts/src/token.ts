@@ -17,10 +17,19 @@ try {
   process.stdout.write(`${await getAccessToken(process.argv.slice(2))}\n`);
   process.exit(0);
 } catch (error) {
-  const { message, cause } = error as Error;
-  const reason = cause instanceof Error ? `: ${cause.message}` : '';
-  process.stderr.write(`token: ${message}${reason}\n`);
+  process.stderr.write(`token: ${describe(error)}\n`);
   process.exit(1);
+}
+
+function describe(error: unknown): string {
+  if (
+    error instanceof oauth.AuthorizationResponseError ||
+    error instanceof oauth.ResponseBodyError
+  ) {
+    return `the authorization server refused: ${error.error}: ${error.error_description ?? ''}`;
+  }
+  const { message, cause } = error as Error;
+  return cause instanceof Error ? `${message}: ${cause.message}` : message;
 }
 
 async function getAccessToken(args: string[]): Promise<string> {
@@ -31,7 +40,7 @@ async function getAccessToken(args: string[]): Promise<string> {
     CLIENT_ID = 'contacts-cli',
     CLIENT_SECRET,
   } = process.env;
-  const issuer = parseIssuerIdentifier(ISSUER_BASE_URL);
+  const issuer = readIssuer(ISSUER_BASE_URL);
   const tenant = loadTenant(TENANT || demoTenantFile);
   const secret =
     CLIENT_SECRET ?? tenant.clients.find(({ client_id }) => client_id === CLIENT_ID)?.client_secret;
@@ -79,6 +88,14 @@ async function getAccessToken(args: string[]): Promise<string> {
   return access_token;
 }
 
+function readIssuer(value: string): URL {
+  try {
+    return parseIssuerIdentifier(value);
+  } catch (error) {
+    throw new Error((error as Error).message.replace('issuerBaseURL', 'ISSUER_BASE_URL'));
+  }
+}
+
 function readArguments(args: string[]): { user?: string; scope: string; audience: string } {
   try {
     const { values } = parseArgs({
@@ -97,11 +114,14 @@ function readArguments(args: string[]): { user?: string; scope: string; audience
       },
     });
     if (!values.help) return values;
+    process.stdout.write(USAGE);
+    process.exit(0);
   } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n\n`);
+    process.stderr.write(
+      `${(error as Error).message}\n(npm wants "--" before the options)\n\n${USAGE}`,
+    );
+    process.exit(2);
   }
-  process.stderr.write(USAGE);
-  process.exit(2);
 }
 
 function findUser<User extends { email: string }>(users: readonly User[], name: string): User {
