@@ -43,7 +43,7 @@ export async function benchResourceServer(print: (text: string) => void): Promis
 
 function scenarios(issuer: TestIssuer): Scenario[] {
   const claims = { sub: 'auth0|alice', aud: AUDIENCE, scope: 'read:contacts', client_id: 'bench' };
-  const stranger = createTestKey('key-1');
+  const stranger = createTestKey({ kid: 'key-1' });
   let serial = 0;
   const mint = (change: object = {}, header: object = {}, key = issuer.keys[0]) => {
     serial += 1;

@@ -2,6 +2,7 @@ import { METHODS } from 'node:http';
 import Router from '@koa/router';
 import {
   auth,
+  createIssuer,
   PROTECTED_RESOURCE_METADATA_PATH,
   protectedResourceMetadata,
   requiredScopes,
@@ -44,8 +45,9 @@ export function createApp({
   logger,
 }: AppOptions): Koa {
   const contacts = contactsRoutes(store);
+  const issuer = createIssuer({ issuerBaseURL });
   const needsToken = auth({
-    issuerBaseURL,
+    issuer,
     audience,
     claims: { namespace: claimsNamespace, schema: ContactsClaims },
     realm: 'contacts',
@@ -59,7 +61,7 @@ export function createApp({
     PROTECTED_RESOURCE_METADATA_PATH,
     protectedResourceMetadata({
       resource: audience,
-      authorizationServers: [issuerBaseURL],
+      authorizationServers: [issuer],
       scopesSupported: SCOPES,
       resourceName: 'Contacts',
     }),

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createApp } from './app.ts';
 import { createLogger } from './logger.ts';
 import { InvalidSettings, readSettings } from './settings.ts';
@@ -19,14 +20,19 @@ async function main(): Promise<void> {
   const logger = createLogger(settings.logLevel);
 
   const database = openDatabase(databaseURL);
-  const migrated = await migrate(database);
+  const migrated = await migrate(database).catch((cause: Error) => {
+    throw new Error(`the database of DATABASE_URL does not answer: ${cause.message}`, { cause });
+  });
   const store = new ContactStore(database);
   if (demo && migrated.includes('0001_contacts')) await addDemoContacts(store);
 
-  const server = createServer(createApp({ ...settings, store, logger }).callback());
+  const server = createServer();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);
   });
+  const { port: actualPort } = server.address() as AddressInfo;
+  const { baseURL = `http://localhost:${actualPort}` } = settings;
+  server.on('request', createApp({ ...settings, baseURL, store, logger }).callback());
 
   let stopping = false;
   const stop = () => {
@@ -42,7 +48,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(signal, stop);
 
   if (process.send) process.send('ready');
-  else process.stdout.write(`contacts API listens on http://${host}:${port}\n`);
+  else process.stdout.write(`contacts API listens on http://${host}:${actualPort}\n`);
 }
 
 function describe(error: unknown): string {

@@ -1,4 +1,4 @@
-import { isLoopback, parseIssuerIdentifier } from '@koa-oauth/resource-server';
+import { isLoopback, isSecureURL, parseIssuerIdentifier } from '@koa-oauth/resource-server';
 import { z } from 'zod';
 
 /** Settings that can't work; the message names every one of them and says what would be right. */
@@ -8,18 +8,22 @@ export class InvalidSettings extends Error {
 
 const httpUrl = (text: string) => z.url({ protocol: /^https?$/, error: `must be ${text}` });
 
+const PORT_TEXT = 'must be a port number from 0 to 65535';
+
 const Environment = z.object({
-  PORT: z.coerce
-    .number({ error: 'must be a port number from 0 to 65535' })
-    .int('must be a port number from 0 to 65535')
-    .min(0, 'must be a port number from 0 to 65535')
-    .max(65535, 'must be a port number from 0 to 65535')
+  PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, PORT_TEXT)
+    .transform(Number)
+    .refine((port) => port <= 65535, PORT_TEXT)
     .default(3001),
   HOST: z
     .string()
     .min(1, 'must be an address to listen on, such as 127.0.0.1')
     .default('127.0.0.1'),
-  BASE_URL: httpUrl('the public address of this API, such as https://api.example.com').optional(),
+  BASE_URL: httpUrl('the public address of this API, such as https://api.example.com')
+    .refine((value) => isSecureURL(new URL(value)), 'must use https (http only on loopback)')
+    .optional(),
   ISSUER_BASE_URL: z
     .string()
     .default('http://localhost:3002')
@@ -33,6 +37,7 @@ const Environment = z.object({
     }),
   AUDIENCE: z
     .string()
+    .trim()
     .min(1, 'must be the identifier of this API')
     .default('https://contacts.example.com/api'),
   CLAIMS_NAMESPACE: httpUrl(
@@ -56,7 +61,8 @@ const Environment = z.object({
 export interface Settings {
   readonly port: number;
   readonly host: string;
-  readonly baseURL: string;
+  /** Without a slash at its end; undefined: `http://localhost:` and the port it listens on. */
+  readonly baseURL: string | undefined;
   readonly issuerBaseURL: string;
   readonly audience: string;
   readonly claimsNamespace: string;
@@ -83,7 +89,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
   return Object.freeze({
     port: data.PORT,
     host: data.HOST,
-    baseURL: (data.BASE_URL ?? `http://localhost:${data.PORT}`).replace(/\/$/, ''),
+    baseURL: data.BASE_URL?.replace(/\/$/, ''),
     issuerBaseURL: data.ISSUER_BASE_URL,
     audience: data.AUDIENCE,
     claimsNamespace: data.CLAIMS_NAMESPACE,

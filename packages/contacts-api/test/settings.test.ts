@@ -6,7 +6,7 @@ describe('settings', () => {
     expect(readSettings({ PORT: '' })).toEqual({
       port: 3001,
       host: '127.0.0.1',
-      baseURL: 'http://localhost:3001',
+      baseURL: undefined,
       issuerBaseURL: 'http://localhost:3002',
       audience: 'https://contacts.example.com/api',
       claimsNamespace: 'https://contacts.example.com/',
@@ -24,6 +24,9 @@ describe('settings', () => {
     ['PORT', 'abc'],
     ['PORT', '70000'],
     ['PORT', '1.5'],
+    ['PORT', '0x10'],
+    ['AUDIENCE', ' '],
+    ['BASE_URL', 'http://api.example.com'],
     ['ISSUER_BASE_URL', 'http://issuer.example.com/'],
     ['ISSUER_BASE_URL', 'issuer.example.com'],
     ['ISSUER_BASE_URL', 'https://issuer.example.com/?a=b'],

@@ -5,6 +5,12 @@ export {
   IssuerUnavailable,
   SigningKeyNotFound,
 } from './errors.ts';
+export { ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
 export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
-export { isLoopback, isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
+export {
+  isLoopback,
+  isSameIssuer,
+  isSecureURL,
+  parseIssuerIdentifier,
+} from './issuer-identifier.ts';
 export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';

@@ -3,9 +3,10 @@ import {
   fetchMetadata,
 } from './authorization-server-metadata.ts';
 import { InvalidMetadata, InvalidOptions, IssuerUnavailable } from './errors.ts';
+import { type IssuerEvent, issuerEvents } from './events.ts';
 import { fetchJson } from './fetch-json.ts';
 import { parseIssuerIdentifier } from './issuer-identifier.ts';
-import { JwkSet, type KeyHeader, type LeftOutKey, type SigningKey } from './jwk-set.ts';
+import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
 import { KeptFresh } from './kept-fresh.ts';
 
 export interface IssuerOptions {
@@ -19,8 +20,8 @@ export interface IssuerOptions {
   cooldown?: number;
   /** Milliseconds since the epoch, default `Date.now`. */
   now?: () => number;
-  /** Told of keys in the issuer's set that can't be used, and why. */
-  onLeftOut?: (keys: readonly LeftOutKey[]) => void;
+  /** Told of what happens to keys and metadata. */
+  onEvent?: (event: IssuerEvent) => void;
 }
 
 /** One issuer, as a relying side sees it. Nothing is fetched before it is needed. */
@@ -33,7 +34,10 @@ export interface Issuer {
    * @throws SigningKeyNotFound when the issuer has none; IssuerUnavailable (503) when that can't be told
    */
   signingKey(header: KeyHeader): Promise<SigningKey>;
-  /** Whether a key is still among the issuer's. */
+  /**
+   * Whether a key is known, without waiting, to be among the issuer's. Keeps the keys fresh as
+   * `signingKey` does. False also when that can't be told without asking the issuer.
+   */
   hasKey(key: SigningKey): boolean;
 }
 
@@ -54,21 +58,29 @@ export function createIssuer({
   maxStale = DAY,
   cooldown = 10_000,
   now = Date.now,
-  onLeftOut,
+  onEvent,
 }: IssuerOptions): Issuer {
   checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
   const fetch = (url: string) => fetchJson(url, { timeout, maxBytes: MAX_BYTES });
+  const emit = issuerEvents(issuerBaseURL, onEvent);
+  const tell = (what: 'metadata' | 'keys') => ({
+    onFailed: (error: unknown) => emit({ type: 'refresh_failed', what, detail: describe(error) }),
+    onStale: (ageMs: number) => emit({ type: 'stale_used', what, ageMs }),
+  });
   const metadata = new KeptFresh({
     fetch: () => fetchMetadata(issuerBaseURL, fetch),
     now,
     maxStale,
+    ...tell('metadata'),
   });
   const keys = new JwkSet({
     fetch: async () => fetch((await metadata.get()).jwks_uri),
     now,
     maxStale,
     cooldown,
-    onLeftOut,
+    ...tell('keys'),
+    onRefreshed: ({ length }) => emit({ type: 'keys_refreshed', keys: length }),
+    onLeftOut: (leftOut) => emit({ type: 'keys_left_out', leftOut }),
   });
   return {
     issuerBaseURL,
@@ -76,6 +88,10 @@ export function createIssuer({
     signingKey: (header) => keys.find(header).catch(throwCopy),
     hasKey: (key) => keys.has(key),
   };
+}
+
+function describe(error: unknown): string {
+  return error instanceof IssuerUnavailable ? error.detail : String(error);
 }
 
 function checkOptions(issuerBaseURL: unknown, limits: Record<string, unknown>): void {

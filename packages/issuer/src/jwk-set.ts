@@ -103,7 +103,10 @@ export interface JwkSetOptions {
   maxStale: number;
   /** The least time between two fetches made because of an unknown key, in milliseconds. */
   cooldown: number;
+  onRefreshed?: (keys: readonly SigningKey[]) => void;
   onLeftOut?: (keys: readonly LeftOutKey[]) => void;
+  onFailed?: (error: unknown) => void;
+  onStale?: (ageMs: number) => void;
 }
 
 /** An issuer's signing keys: fetched as a whole, kept fresh, and found by a token's header. */
@@ -114,8 +117,15 @@ export class JwkSet {
 
   constructor(options: JwkSetOptions) {
     this.#options = options;
-    const { now, maxStale } = options;
-    this.#keys = new KeptFresh({ fetch: () => this.#fetch(), now, maxStale });
+    const { now, maxStale, onRefreshed, onFailed, onStale } = options;
+    this.#keys = new KeptFresh({
+      fetch: () => this.#fetch(),
+      now,
+      maxStale,
+      onFetched: onRefreshed,
+      onFailed,
+      onStale,
+    });
   }
 
   /**
@@ -140,27 +150,23 @@ export class JwkSet {
     throw new SigningKeyNotFound('the issuer has no key that fits the token');
   }
 
-  /** Whether a key is still among the issuer's. */
+  /**
+   * Whether a key is known, without waiting, to be among the issuer's. Keeps the set fresh in the
+   * background, so that a key the issuer has given up does not live on in what was verified with it.
+   */
   has(key: SigningKey): boolean {
-    return this.#keys.held?.includes(key) ?? false;
+    return this.#keys.current()?.includes(key) ?? false;
   }
 
   async #fetch(): Promise<Fetched<readonly SigningKey[]>> {
     const { status, body, maxAge } = await this.#options.fetch();
     if (status !== 200) throw new IssuerUnavailable(`the key set answered ${status}`);
     const { keys, leftOut } = await parseJwkSet(body);
-    if (leftOut.length > 0) this.#tell(leftOut);
+    if (leftOut.length > 0) this.#options.onLeftOut?.(leftOut);
     // A key that stays keeps its identity, so that what was verified with it stays verified.
     const known = this.#keys.held ?? [];
     const value = keys.map((key) => known.find((old) => isSameKey(old, key)) ?? key);
     return { value, maxAge };
-  }
-
-  // Whoever listens must not be able to take the good keys away.
-  #tell(leftOut: readonly LeftOutKey[]): void {
-    try {
-      this.#options.onLeftOut?.(leftOut);
-    } catch {}
   }
 }
 

@@ -4,7 +4,7 @@ import { InvalidMetadata, InvalidOptions, IssuerUnavailable } from '../src/error
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
 import { createTestKey, startIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
 
-const keys: TestKey[] = [createTestKey('one'), createTestKey('two')];
+const keys: TestKey[] = [createTestKey({ kid: 'one' }), createTestKey({ kid: 'two' })];
 const METADATA = '/.well-known/openid-configuration';
 const JWKS = '/.well-known/jwks.json';
 const MINUTE = 60_000;
@@ -78,7 +78,7 @@ test('a rotation: the first header with the new key finds it', async () => {
 });
 
 test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
-  const other = await startIssuer({ keys: [createTestKey('one')] });
+  const other = await startIssuer({ keys: [createTestKey({ kid: 'one' })] });
   const fromOther = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(one);
   const ours = await issuer.signingKey(one);
   expect(ours.key.equals(fromOther.key)).toBe(false);

@@ -204,17 +204,59 @@ test('refresh fetches now, joins a fetch under way, and respects the back-off', 
   expect(await kept.get()).toBe(2);
 });
 
-test('a value of undefined is a value', async () => {
-  let calls = 0;
-  const kept = new KeptFresh<undefined>({
+describe('current: what can be had without waiting', () => {
+  test('nothing before the first fetch, and that starts none', () => {
+    const { source, kept } = setUp();
+    expect(kept.current()).toBeUndefined();
+    expect(source.calls).toBe(0);
+  });
+
+  test('the value; and when it is due the next fetch starts by itself', async () => {
+    const { source, clock, kept } = setUp();
+    await kept.get();
+    expect(kept.current()).toBe(1);
+    expect(source.calls).toBe(1);
+    source.value = 2;
+    clock.now += 9.5 * MINUTE;
+    expect([kept.current(), kept.current()]).toEqual([1, 1]);
+    await settle();
+    expect(kept.current()).toBe(2);
+    expect(source.calls).toBe(2);
+  });
+
+  test('nothing that has expired, unless its source is known to be down', async () => {
+    const { source, clock, kept } = setUp({ maxStale: HOUR });
+    await kept.get();
+    source.failure = new Error('down');
+    clock.now += 10 * MINUTE;
+    expect(kept.current()).toBeUndefined();
+    expect(await kept.get()).toBe(1);
+    expect(kept.current()).toBe(1);
+    clock.now += HOUR - 1;
+    expect(kept.current()).toBe(1);
+    clock.now += 1;
+    expect(kept.current()).toBeUndefined();
+  });
+});
+
+test('who wants to know is told: of a value fetched, a failure, and an expired value, once each', async () => {
+  const told: unknown[] = [];
+  let failure: Error | undefined;
+  const clock = { now: 1_000_000_000_000 };
+  const kept = new KeptFresh({
     fetch: async () => {
-      calls += 1;
-      return { value: undefined };
+      if (failure) throw failure;
+      return { value: 1 };
     },
-    now: () => 0,
-    maxStale: 0,
+    now: () => clock.now,
+    maxStale: HOUR,
+    onFetched: (value) => told.push(value),
+    onFailed: (error) => told.push(error),
+    onStale: (ageMs) => told.push(ageMs),
   });
   await kept.get();
-  await kept.get();
-  expect(calls).toBe(1);
+  failure = new Error('down');
+  clock.now += 11 * MINUTE;
+  for (let i = 0; i < 5; i += 1) await kept.get();
+  expect(told).toEqual([1, failure, 11 * MINUTE]);
 });

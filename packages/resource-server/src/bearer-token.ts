@@ -4,7 +4,8 @@ import { InvalidRequestError } from './errors.ts';
 export interface TokenRequest {
   /** Names and values in turn, as Node's `IncomingMessage` has them. */
   readonly rawHeaders: readonly string[];
-  readonly query: Readonly<Record<string, unknown>>;
+  /** The request target, query included. */
+  readonly url: string;
   /** The parsed body, when there is one and it came as a form (RFC 6750 §2.2). */
   readonly form?: unknown;
 }
@@ -18,8 +19,8 @@ const CREDENTIALS = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
  * @returns undefined when the request brings no bearer credentials
  * @throws InvalidRequestError for malformed credentials, two ways at once, or a token in the query or the form
  */
-export function bearerToken({ rawHeaders, query, form }: TokenRequest): string | undefined {
-  if (hasToken(query) || hasToken(form)) {
+export function bearerToken({ rawHeaders, url, form }: TokenRequest): string | undefined {
+  if (queryHasToken(url) || (form !== undefined && hasToken(form))) {
     throw new InvalidRequestError(
       'send the access token in the Authorization header and nowhere else',
     );
@@ -38,6 +39,11 @@ export function bearerToken({ rawHeaders, query, form }: TokenRequest): string |
   return token;
 }
 
+function queryHasToken(url: string): boolean {
+  const start = url.indexOf('?');
+  return start !== -1 && new URLSearchParams(url.slice(start)).has('access_token');
+}
+
 function hasToken(parameters: unknown): boolean {
   return (
     typeof parameters === 'object' &&
@@ -50,7 +56,10 @@ function hasToken(parameters: unknown): boolean {
 function authorizationHeaders(rawHeaders: readonly string[]): string[] {
   const values: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() === 'authorization') values.push(rawHeaders[i + 1] ?? '');
+    const name = rawHeaders[i] ?? '';
+    if (name.length === 13 && name.toLowerCase() === 'authorization') {
+      values.push(rawHeaders[i + 1] ?? '');
+    }
   }
   return values;
 }

@@ -14,6 +14,7 @@ export const REASONS = {
   expired: 'the access token has expired; get a new one',
   not_yet_valid: 'the access token is not valid yet',
   claim: 'the access token lacks a required claim, or has one of the wrong type',
+  revoked: 'the access token has been revoked',
   sender_constrained: 'the access token is bound to a key and must not be sent as a bearer token',
 } as const;
 
@@ -92,5 +93,20 @@ export class ClaimMismatchError extends AuthError {
 
   constructor(message = 'a claim of the access token does not allow this', detail?: string) {
     super(message, {}, detail);
+  }
+}
+
+/** Whether a token was revoked can't be told: our side's fault, so 503 and no challenge. */
+export class RevocationUnavailable extends Error {
+  override readonly name = 'RevocationUnavailable';
+  readonly code = 'ERR_REVOCATION_UNAVAILABLE';
+  readonly status = 503;
+  readonly expose = true;
+  readonly headers = { 'Retry-After': '2' };
+  readonly detail: string;
+
+  constructor(detail: string, cause?: unknown) {
+    super('whether the access token is still good cannot be told right now', { cause });
+    this.detail = detail;
   }
 }

@@ -1,3 +1,4 @@
+import { isSameIssuer } from '@koa-oauth/issuer';
 import { InvalidTokenError } from './errors.ts';
 import type { UnverifiedJwt } from './unverified-jwt.ts';
 
@@ -9,8 +10,8 @@ export type TokenProfile = 'rfc9068' | 'auth0' | 'any';
 
 /** What a token is held against. */
 export interface AccessTokenRules {
-  /** The issuer's identifier as its metadata has it; `iss` must equal it byte for byte. */
-  readonly issuer: string;
+  /** The issuer's identifier as it was configured: a slash at its end is for `checkIssuer`. */
+  readonly issuerBaseURL: string;
   /** One of these must be in `aud`. */
   readonly audience: readonly string[];
   readonly algorithms: readonly string[];
@@ -40,8 +41,8 @@ const FOREIGN_CLAIMS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
 const YEAR_9999 = 253_402_300_799;
 
 /**
- * Judges all of a token but its signature (RFC 9068 §4, RFC 8725 §3): header, type, issuer,
- * audience and times. Needs no key and no network, so it comes before both.
+ * Judges all of a token but its signature (RFC 9068 §4, RFC 8725 §3): header, type, issuer, a slash
+ * aside, audience and times. Needs no key and no network, so it comes before both.
  *
  * @param now seconds since the epoch
  * @returns the claims, to be believed once the signature held
@@ -56,12 +57,24 @@ export function checkAccessToken(
   checkType(header, payload, rules.profile);
   checkRegisteredClaims(payload, rules.profile);
   const claims = payload as unknown as AccessTokenClaims;
-  checkIssuer(claims, rules);
+  if (!isSameIssuer(rules.issuerBaseURL, claims.iss)) throw wrongIssuer(rules.issuerBaseURL);
   checkAudience(claims, rules);
   checkTimes(claims, rules.clockTolerance, now);
   if (payload.cnf !== undefined)
     throw new InvalidTokenError('sender_constrained', '"cnf" is present');
   return claims;
+}
+
+/**
+ * Judges the issuer: `iss` must equal what the metadata says byte for byte (RFC 9068 §4).
+ * @throws InvalidTokenError
+ */
+export function checkIssuer(
+  { iss }: Pick<AccessTokenClaims, 'iss'>,
+  { issuer }: { readonly issuer: string },
+): void {
+  if (iss === issuer) return;
+  throw wrongIssuer(issuer, isSameIssuer(iss, issuer) ? ', only the slash at the end differs' : '');
 }
 
 /** Judges what doesn't stay true: a token once accepted may have expired since. @throws InvalidTokenError */
@@ -124,11 +137,8 @@ function checkRegisteredClaims(payload: UnverifiedJwt['payload'], profile: Token
   if (wrong) throw new InvalidTokenError('claim', `"${wrong}" is missing or has the wrong type`);
 }
 
-function checkIssuer({ iss }: AccessTokenClaims, { issuer }: AccessTokenRules): void {
-  if (iss === issuer) return;
-  const hint =
-    `${iss}/` === issuer || iss === `${issuer}/` ? ', only the slash at the end differs' : '';
-  throw new InvalidTokenError('issuer', `expected ${JSON.stringify(issuer)}${hint}`);
+function wrongIssuer(expected: string, hint = ''): InvalidTokenError {
+  return new InvalidTokenError('issuer', `expected ${JSON.stringify(expected)}${hint}`);
 }
 
 function checkAudience({ aud }: AccessTokenClaims, { audience }: AccessTokenRules): void {

@@ -1,7 +1,10 @@
 import { createIssuer, InvalidOptions, type Issuer } from '@koa-oauth/issuer';
 import type { CustomClaims } from './custom-claims.ts';
-import type { TokenProfile } from './jwt-access-token.ts';
+import type { AuthEvent } from './events.ts';
+import type { AccessTokenRules, TokenProfile } from './jwt-access-token.ts';
+import type { IsRevoked } from './revocation.ts';
 import { ALGORITHMS, type Algorithm } from './signature.ts';
+import type { VerifiedTokensLimits } from './verified-tokens.ts';
 
 export interface AuthOptions<Claims> {
   /** The issuer identifier; its metadata says where its keys are. Give this or `issuer`. */
@@ -18,22 +21,39 @@ export interface AuthOptions<Claims> {
   clockTolerance?: number;
   /** Custom claims and their schema; they come out of `ctx.state.auth.claims`, typed and checked. */
   claims?: CustomClaims<Claims>;
+  /** Tells of revoked tokens; asked on every request. Its failure is answered 503. */
+  isRevoked?: IsRevoked;
+  /** Limits of the memory for tokens already verified; false to verify each one anew. */
+  verifiedTokens?: VerifiedTokensLimits | false;
   /** Whether a request without a token is refused, default true. A bad token always is. */
   authRequired?: boolean;
   /** `realm` of the challenge, default the first audience. */
   realm?: string;
   /** Address of this API's RFC 9728 metadata, for the challenge. */
   resourceMetadata?: string;
+  /** Told of each token verified and each request refused. */
+  onEvent?: (event: AuthEvent) => void;
   /** Milliseconds since the epoch, default `Date.now`. */
   now?: () => number;
 }
 
-export type CheckedOptions<Claims> = Readonly<
-  Required<
-    Omit<AuthOptions<Claims>, 'issuerBaseURL' | 'audience' | 'claims' | 'resourceMetadata'>
-  > &
-    Pick<AuthOptions<Claims>, 'claims' | 'resourceMetadata'> & { audience: readonly string[] }
->;
+/** What verifying takes, checked. */
+export interface VerifierOptions<Claims> {
+  readonly issuer: Issuer;
+  readonly rules: AccessTokenRules;
+  readonly clockTolerance: number;
+  readonly claims: CustomClaims<Claims> | undefined;
+  readonly isRevoked: IsRevoked | undefined;
+  readonly verifiedTokens: VerifiedTokensLimits | false | undefined;
+  readonly now: () => number;
+}
+
+export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
+  readonly authRequired: boolean;
+  readonly realm: string;
+  readonly resourceMetadata: string | undefined;
+  readonly onEvent: ((event: AuthEvent) => void) | undefined;
+}
 
 /** Checks the options once. @throws InvalidOptions that names every one at fault */
 export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptions<Claims> {
@@ -45,6 +65,9 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     claims,
     authRequired = true,
     resourceMetadata,
+    isRevoked,
+    verifiedTokens,
+    onEvent,
     now = Date.now,
   } = options;
   const fault = (found: boolean, text: string) => found && faults.push(text);
@@ -67,7 +90,13 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     'clockTolerance must be 0 to 300 seconds',
   );
   fault(typeof authRequired !== 'boolean', 'authRequired must be true or false');
-  fault(typeof now !== 'function', 'now must be a function');
+  for (const [name, value] of Object.entries({ now, isRevoked, onEvent })) {
+    fault(value !== undefined && typeof value !== 'function', `${name} must be a function`);
+  }
+  fault(
+    verifiedTokens !== undefined && verifiedTokens !== false && !areLimits(verifiedTokens),
+    'verifiedTokens must be false, or have maxEntries and maxBytes above 0',
+  );
   fault(options.realm !== undefined && !isText(options.realm), 'realm must be a non-empty string');
   fault(
     resourceMetadata !== undefined && !isURL(resourceMetadata),
@@ -97,18 +126,35 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
   if (!issuer || faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
 
   const realm = options.realm ?? (audience[0] as string);
-  return Object.freeze({
-    issuer,
+  const rules = {
+    issuerBaseURL: issuer.issuerBaseURL,
     audience: Object.freeze([...audience]),
     algorithms: Object.freeze([...algorithms]),
     profile,
     clockTolerance,
+  };
+  return Object.freeze({
+    issuer,
+    rules: Object.freeze(rules),
+    clockTolerance,
     claims,
+    isRevoked,
+    verifiedTokens,
     authRequired,
     realm,
     resourceMetadata,
+    onEvent,
     now,
   });
+}
+
+function areLimits(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.entries(value).every(
+    ([name, limit]) =>
+      (name === 'maxEntries' || name === 'maxBytes') &&
+      (limit === undefined || (Number.isSafeInteger(limit) && limit > 0)),
+  );
 }
 
 function isText(value: unknown): boolean {
@@ -130,5 +176,8 @@ const KNOWN = new Set([
   'authRequired',
   'realm',
   'resourceMetadata',
+  'isRevoked',
+  'verifiedTokens',
+  'onEvent',
   'now',
 ]);

@@ -1,3 +1,4 @@
+import type { Issuer } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 
 /** Where the document lies (RFC 9728 §3.1), for a resource identifier without a path. */
@@ -6,8 +7,11 @@ export const PROTECTED_RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-re
 export interface ProtectedResource {
   /** This API's identifier. */
   resource: string;
-  /** The issuers whose tokens it takes. */
-  authorizationServers: readonly string[];
+  /**
+   * The issuers whose tokens it takes: identifiers as the issuers themselves spell them, or what
+   * `createIssuer` made, which knows how they do.
+   */
+  authorizationServers: readonly (string | Issuer)[];
   scopesSupported?: readonly string[];
   resourceName?: string;
 }
@@ -19,16 +23,28 @@ export function protectedResourceMetadata({
   scopesSupported,
   resourceName,
 }: ProtectedResource): Middleware {
-  const document = JSON.stringify({
-    resource,
-    authorization_servers: authorizationServers,
-    scopes_supported: scopesSupported,
-    bearer_methods_supported: ['header'],
-    resource_name: resourceName,
-  });
   return async function protectedResourceMetadata(ctx) {
+    const servers = await Promise.all(authorizationServers.map(identifierOf));
+    const sure = servers.every((server) => server.sure);
     ctx.type = 'application/json';
-    ctx.set('Cache-Control', 'public, max-age=3600');
-    ctx.body = document;
+    ctx.set('Cache-Control', sure ? 'public, max-age=3600' : 'no-store');
+    ctx.body = JSON.stringify({
+      resource,
+      authorization_servers: servers.map(({ identifier }) => identifier),
+      scopes_supported: scopesSupported,
+      bearer_methods_supported: ['header'],
+      resource_name: resourceName,
+    });
   };
+}
+
+// While the issuer is down, what was configured is right but for a slash at its end.
+async function identifierOf(
+  server: string | Issuer,
+): Promise<{ readonly identifier: string; readonly sure: boolean }> {
+  if (typeof server === 'string') return { identifier: server, sure: true };
+  return server.metadata().then(
+    ({ issuer }) => ({ identifier: issuer, sure: true }),
+    () => ({ identifier: server.issuerBaseURL, sure: false }),
+  );
 }

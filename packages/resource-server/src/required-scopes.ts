@@ -16,7 +16,7 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes(scopes);
   return async function requiredScopes(ctx, next) {
-    const granted = scopesOf(ctx.state.auth);
+    const granted = grantedScopes(payloadOf(ctx.state.auth));
     if (!needed.every((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
@@ -26,8 +26,24 @@ export function requiredScopes(scopes: string | readonly string[]): Middleware {
 export function scopeIncludesAny(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes(scopes);
   return async function scopeIncludesAny(ctx, next) {
-    const granted = scopesOf(ctx.state.auth);
+    const granted = grantedScopes(payloadOf(ctx.state.auth));
     if (!needed.some((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
+    await next();
+  };
+}
+
+/**
+ * Lets in a token whose `permissions` claim has all of these: what Auth0 puts there when its RBAC
+ * is on, whichever scopes were asked for.
+ *
+ * @throws as `requiredScopes`
+ */
+export function requiredPermissions(permissions: string | readonly string[]): Middleware {
+  const needed = parseScopes(permissions);
+  return async function requiredPermissions(ctx, next) {
+    const { permissions } = payloadOf(ctx.state.auth);
+    const held: readonly unknown[] = Array.isArray(permissions) ? permissions : [];
+    if (!needed.every((name) => held.includes(name))) throw new InsufficientScopeError(needed);
     await next();
   };
 }
@@ -40,7 +56,7 @@ function parseScopes(scopes: string | readonly string[]): readonly string[] {
   return list;
 }
 
-function scopesOf(auth: { payload: AccessTokenClaims } | undefined): string[] {
+function payloadOf(auth: { payload: AccessTokenClaims } | undefined): AccessTokenClaims {
   if (!auth) throw new UnauthorizedError();
-  return grantedScopes(auth.payload);
+  return auth.payload;
 }

@@ -4,7 +4,7 @@ import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/t
 import { type Api, startApi } from './protected-api.ts';
 
 const audience = 'https://api.example.com';
-const keys = [createTestKey('one'), createTestKey('two')];
+const keys = [createTestKey({ kid: 'one' }), createTestKey({ kid: 'two' })];
 const METADATA = '/.well-known/openid-configuration';
 const JWKS = '/.well-known/jwks.json';
 const MINUTE = 60_000;
@@ -59,7 +59,7 @@ test('2,000 made-up kids make one fetch per cooldown, and good tokens stay 200',
 
 test('a rotation: the first request with the new key is 200', async () => {
   expect((await api.get(token())).status).toBe(200);
-  server.keys.unshift(keys[1]!);
+  server.rotate({ key: keys[1]! });
   expect((await api.get(token({}, keys[1]))).status).toBe(200);
   expect((await api.get(token())).status).toBe(200);
   expect(count(JWKS)).toBe(2);
@@ -68,7 +68,7 @@ test('a rotation: the first request with the new key is 200', async () => {
 test('a key taken out of the set is refused after the next fetch', async () => {
   const old = token();
   expect((await api.get(old)).status).toBe(200);
-  server.keys.splice(0, 1, keys[1]!);
+  server.rotate({ key: keys[1]!, dropOld: true });
   clock += 10 * MINUTE;
   expect(await api.get(old)).toMatchObject({ status: 401, error: 'invalid_token' });
   expect(api.errors.at(-1)).toMatchObject({ reason: 'key' });
@@ -76,25 +76,27 @@ test('a key taken out of the set is refused after the next fetch', async () => {
 });
 
 describe('the issuer is down', () => {
-  const down = (_: unknown, response: { destroy(): void }) => response.destroy();
-
   test('warm 200, past its time 200, past the stale window 503, and back 200', async () => {
-    await api.get(token());
-    server.fault = down;
+    let serial = 0;
+    const fresh = () => server.token({ sub: 'alice', aud: audience, jti: `${serial++}` });
+    const known = token();
+    await api.get(known);
+    server.goDown();
     for (const minutes of [0, 9.9, 5, 50]) {
       clock += minutes * MINUTE;
-      expect((await api.get(token())).status).toBe(200);
+      expect((await api.get(known)).status).toBe(200);
+      expect((await api.get(fresh())).status).toBe(200);
     }
     clock += 6 * MINUTE;
-    expect(await api.get(token())).toMatchObject(unavailable);
-    expect(await api.get(token())).toMatchObject(unavailable);
-    server.fault = undefined;
+    expect(await api.get(known)).toMatchObject(unavailable);
+    expect(await api.get(fresh())).toMatchObject(unavailable);
+    server.comeBack();
     clock += 3000;
     expect((await api.get(token())).status).toBe(200);
   });
 
   test('cold: 503 with Retry-After and no challenge, for good and bad alike; then 200', async () => {
-    server.fault = down;
+    server.goDown();
     const answers = await Promise.all(Array.from({ length: 50 }, () => api.get(token())));
     for (const answer of answers) {
       expect(answer).toMatchObject(unavailable);
@@ -106,14 +108,14 @@ describe('the issuer is down', () => {
     expect((await api.get()).status).toBe(401);
     expect((await api.get('a b')).status).toBe(400);
     expect((await api.get('abc')).status).toBe(401);
-    server.fault = undefined;
+    server.comeBack();
     clock += 2000;
     expect((await api.get(token())).status).toBe(200);
   });
 
   test('optional authentication does not make a token nobody’s', async () => {
     const optional = await startApi({ issuer: issuer(), audience, authRequired: false });
-    server.fault = down;
+    server.goDown();
     expect(await optional.get(token())).toMatchObject(unavailable);
     expect((await optional.get()).status).toBe(200);
     await optional.close();
@@ -121,11 +123,11 @@ describe('the issuer is down', () => {
 
   test('an unknown key cannot be judged then: 503; the known one is 200', async () => {
     await api.get(token());
-    server.fault = down;
-    server.keys.unshift(keys[1]!);
+    server.goDown();
+    server.rotate({ key: keys[1]! });
     expect(await api.get(token({}, keys[1]))).toMatchObject(unavailable);
     expect((await api.get(token())).status).toBe(200);
-    server.fault = undefined;
+    server.comeBack();
     clock += 250;
     expect((await api.get(token({}, keys[1]))).status).toBe(200);
   });
@@ -162,10 +164,11 @@ describe('a key set that cannot be used: 503 cold, 200 warm', () => {
     ['too large', (_, response) => response.end(Buffer.alloc(1024 * 1024, ' '))],
   ])('%s', async (_, fault) => {
     const warm = await startApi({ issuer: issuer(500), audience });
-    const cold = await startApi({ issuer: issuer(500), audience });
+    const coldIssuer = issuer(500);
+    const cold = await startApi({ issuer: coldIssuer, audience });
     expect((await warm.get(token())).status).toBe(200);
     // The metadata is had before the keys fail.
-    await cold.get(server.token({ sub: 'alice', aud: 'other' }));
+    await coldIssuer.metadata();
     server.fault = fault;
     clock += 11 * MINUTE;
     const [warmAnswer, coldAnswer] = await Promise.all([warm.get(token()), cold.get(token())]);
@@ -179,7 +182,7 @@ describe('a key set that cannot be used: 503 cold, 200 warm', () => {
 });
 
 test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () => {
-  const other = await startIssuer({ keys: [createTestKey('one')] });
+  const other = await startIssuer({ keys: [createTestKey({ kid: 'one' })] });
   const forOther = await startApi({ issuerBaseURL: other.issuer, audience });
   const ours = token();
   const theirs = other.token({ sub: 'alice', aud: audience });
@@ -197,12 +200,12 @@ test('none of it leaves a rejection that nobody handles', async () => {
   const unhandled: unknown[] = [];
   const note = (reason: unknown) => unhandled.push(reason);
   process.on('unhandledRejection', note);
-  server.fault = (request) => request.socket.destroy();
+  server.goDown();
   await Promise.all(Array.from({ length: 20 }, () => api.get(token())));
-  server.fault = undefined;
+  server.comeBack();
   clock += 3000;
   await api.get(token());
-  server.fault = (request) => request.socket.destroy();
+  server.goDown();
   clock += 9.9 * MINUTE;
   await Promise.all(Array.from({ length: 20 }, (_, i) => api.get(token({ kid: `${i}` }))));
   await api.get(token());

@@ -1,121 +1,80 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import {
-  constants,
-  createHmac,
-  generateKeyPairSync,
-  type KeyObject,
-  sign,
-  type webcrypto,
-} from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createTestKey, signJws, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+  createTestKey,
+  type HostileTokenName,
+  publicJwk,
+  signJws,
+  startIssuer,
+  TEST_ALGORITHMS,
+  type TestIssuer,
+  type TestKey,
+} from '@koa-oauth/issuer/testing';
 import type { InvalidTokenReason } from '../src/errors.ts';
 import type { TokenProfile } from '../src/jwt-access-token.ts';
+import type { AuthOptions } from '../src/options.ts';
 import { type Api, type Listening, listen, startApi } from './protected-api.ts';
 
 const audience = 'https://api.example.com';
-const METADATA = '/.well-known/openid-configuration';
 const JWKS = '/.well-known/jwks.json';
 
-const rsa = createTestKey('rsa');
-const elsewhere = createTestKey('rsa');
-const pairs = {
-  ps: generateKeyPairSync('rsa', { modulusLength: 2048 }),
-  weak: generateKeyPairSync('rsa', { modulusLength: 1024 }),
-  p256: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  p256b: generateKeyPairSync('ec', { namedCurve: 'P-256' }),
-  p384: generateKeyPairSync('ec', { namedCurve: 'P-384' }),
-  p521: generateKeyPairSync('ec', { namedCurve: 'P-521' }),
-  ed: generateKeyPairSync('ed25519'),
-  enc: generateKeyPairSync('rsa', { modulusLength: 2048 }),
+const rsa = createTestKey({ kid: 'rsa' });
+const ps = createTestKey({ kid: 'ps', alg: 'PS256' });
+const es256 = createTestKey({ kid: 'es256', alg: 'ES256' });
+const es256b = createTestKey({ kid: 'es256b', alg: 'ES256' });
+const es384 = createTestKey({ kid: 'es384', alg: 'ES384' });
+const ed = createTestKey({ kid: 'ed', alg: 'EdDSA' });
+const enc = createTestKey({ kid: 'enc' });
+const weak: TestKey = {
+  kid: 'weak',
+  alg: 'RS256',
+  ...generateKeyPairSync('rsa', { modulusLength: 1024 }),
 };
-const jwk = (key: KeyObject, more: object): object => ({
-  ...key.export({ format: 'jwk' }),
-  ...more,
-});
-const set = {
-  keys: [
-    jwk(rsa.publicKey, { kid: 'rsa', alg: 'RS256', use: 'sig' }),
-    jwk(pairs.ps.publicKey, { kid: 'ps', alg: 'PS256' }),
-    jwk(pairs.weak.publicKey, { kid: 'weak', alg: 'RS256' }),
-    jwk(pairs.p256.publicKey, { kid: 'p256' }),
-    jwk(pairs.p256b.publicKey, { kid: 'p256b' }),
-    jwk(pairs.p384.publicKey, { kid: 'p384' }),
-    jwk(pairs.p521.publicKey, { kid: 'p521' }),
-    jwk(pairs.p384.publicKey, { kid: 'p384-as-es256', alg: 'ES256' }),
-    jwk(pairs.ed.publicKey, { kid: 'ed', alg: 'EdDSA' }),
-    jwk(pairs.enc.publicKey, { kid: 'enc', use: 'enc' }),
-    { kty: 'oct', kid: 'oct', alg: 'HS256', k: 'c2VjcmV0' },
-  ],
-};
+const otherKeys = [
+  publicJwk(weak),
+  { ...publicJwk(enc), use: 'enc' },
+  { ...publicJwk(es384), kid: 'es384-as-es256', alg: 'ES256' },
+  { kty: 'oct', kid: 'oct', alg: 'HS256', k: 'c2VjcmV0' },
+];
 
 let issuer: TestIssuer;
 let canary: Listening;
+let hostile: Readonly<Record<HostileTokenName, string>>;
 const asked: string[] = [];
 const apis = {} as Record<TokenProfile, Api>;
+const open: { close(): Promise<void> }[] = [];
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [rsa] });
-  // A set with keys of every kind in place of the issuer's own.
-  issuer.fault = (request, response) => {
-    const { issuer: name } = issuer;
-    const metadata = { issuer: name, jwks_uri: `${name}.well-known/jwks.json` };
-    response.end(JSON.stringify(request.url === METADATA ? metadata : set));
-  };
+  issuer = await startIssuer({ keys: [rsa, ps, es256, es256b, es384, ed], otherKeys });
   canary = await listen((request, response) => {
     asked.push(request.url ?? '');
-    response.end(JSON.stringify({ keys: [jwk(elsewhere.publicKey, { kid: 'rsa' })] }));
+    response.end('{}');
   });
+  hostile = issuer.hostileTokens({ aud: audience }, canary.url);
   for (const profile of ['any', 'rfc9068', 'auth0'] as const) {
     apis[profile] = await startApi({ issuerBaseURL: issuer.issuer, audience, profile });
   }
 });
-afterAll(async () => {
-  for (const api of Object.values(apis)) await api.close();
-  await Promise.all([issuer.close(), canary.close()]);
-});
+afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
+afterAll(() => Promise.all([...Object.values(apis), issuer, canary].map((each) => each.close())));
 
 type Change = Record<string, unknown>;
 const now = () => Math.floor(Date.now() / 1000);
 const claims = (change: Change = {}) => ({
-  iss: issuer.issuer,
   sub: 'alice',
   aud: audience,
-  iat: now(),
-  exp: now() + 600,
   jti: 'j1',
   client_id: 'web',
   ...change,
 });
-const header = (change: Change = {}) => ({ alg: 'RS256', typ: 'at+jwt', kid: 'rsa', ...change });
-const token = (payload: Change = {}, head: Change = {}) =>
-  signJws(header(head), claims(payload), rsa.privateKey);
+const token = (payload: Change = {}, head: Change = {}, key?: TestKey) =>
+  issuer.token(claims(payload), head, key);
 
-/** Signs with any key and algorithm. */
-function signed(
-  head: Change,
-  key: KeyObject,
-  options: object = {},
-  hash: string | null = 'sha256',
-) {
-  const input = signJws(header(head), claims(), rsa.privateKey).split('.').slice(0, 2).join('.');
-  const signature = sign(hash, Buffer.from(input), { key, ...options });
-  return `${input}.${signature.toString('base64url')}`;
+async function start(options: Partial<AuthOptions<unknown>> = {}): Promise<Api> {
+  const api = await startApi({ issuerBaseURL: issuer.issuer, audience, ...options });
+  open.push(api);
+  return api;
 }
-
-function hmac(secret: string | Buffer, head: Change = {}): string {
-  const input = token({}, { alg: 'HS256', ...head })
-    .split('.')
-    .slice(0, 2)
-    .join('.');
-  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
-}
-
-const raw = (payload: string | Buffer, head: string | Buffer = JSON.stringify(header())) =>
-  signJws(head, payload, rsa.privateKey);
-const text = (change: Change = {}) => JSON.stringify(claims(change));
-const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
-const ec = { dsaEncoding: 'ieee-p1363' };
-const pem = () => rsa.publicKey.export({ format: 'pem', type: 'spki' }) as string;
 
 type Expected = InvalidTokenReason | 'accepted';
 
@@ -130,69 +89,247 @@ async function outcome(profile: TokenProfile, value: string): Promise<Expected> 
   return thrown.reason;
 }
 
+const REASONS: Record<HostileTokenName, InvalidTokenReason> = {
+  // Algorithms, keys, signatures: RFC 8725 §3.1 to §3.5, §3.10.
+  'alg none, unsigned': 'malformed',
+  'alg none, with a signature': 'algorithm',
+  'alg None': 'algorithm',
+  'alg NONE': 'algorithm',
+  'alg nOnE': 'algorithm',
+  'no signature': 'malformed',
+  'HS256 keyed with the PEM': 'algorithm',
+  'HS256 keyed with the PEM, trimmed': 'algorithm',
+  'HS256 keyed with the DER': 'algorithm',
+  'HS256 keyed with the JWK': 'algorithm',
+  'HS256 keyed with nothing': 'algorithm',
+  'HS256 with a space before it': 'algorithm',
+  'an HMAC under the name of the real algorithm': 'signature',
+  'another algorithm of the same key': 'key',
+  'another key under the right kid': 'signature',
+  'another key, without a kid': 'signature',
+  'another key, embedded as jwk': 'signature',
+  'another key, named by jku': 'signature',
+  'another key, named by x5u': 'signature',
+  'another key, with a certificate as x5c': 'signature',
+  'another key, under a kid that is an address': 'key',
+  'another payload under a good signature': 'signature',
+  'another header under a good signature': 'signature',
+  'a signature cut short': 'signature',
+  'a signature of zeros': 'signature',
+  'a signature with more behind it': 'signature',
+  // Header: RFC 7515 §4.1, RFC 8725 §3.11.
+  'no alg': 'algorithm',
+  'alg in a list': 'algorithm',
+  'alg unknown': 'algorithm',
+  'alg in lower case': 'algorithm',
+  'kid unknown': 'key',
+  'kid empty': 'key',
+  'kid a path': 'key',
+  'kid a query': 'key',
+  'kid __proto__': 'key',
+  'kid beyond ASCII': 'key',
+  'kid of 8 kB': 'key',
+  'kid a number': 'malformed',
+  'kid null': 'malformed',
+  'kid an object': 'malformed',
+  'crit unknown': 'critical',
+  'crit empty': 'critical',
+  'crit of a registered name': 'critical',
+  'crit twice the same': 'critical',
+  'crit no list': 'critical',
+  'b64 false': 'critical',
+  'b64 false, not called critical': 'critical',
+  'ID token': 'type',
+  'ID token without a nonce': 'type',
+  'ID token without a typ': 'type',
+  'ID token for the client': 'type',
+  'logout token': 'type',
+  'logout token of typ JWT': 'type',
+  'security event': 'type',
+  'DPoP proof': 'type',
+  'introspection answer': 'type',
+  'typ with a parameter': 'type',
+  'typ that only ends like ours': 'type',
+  'typ empty': 'type',
+  'typ a number': 'type',
+  'typ null': 'type',
+  'header a list': 'malformed',
+  'alg twice': 'malformed',
+  'invalid UTF-8 in the header': 'malformed',
+  // Claims: RFC 7519 §4.1, RFC 9068 §4, RFC 9449 §7.2, RFC 8705 §3.
+  'exp missing': 'claim',
+  'exp null': 'claim',
+  'exp a string': 'claim',
+  'exp past': 'expired',
+  'exp 0': 'expired',
+  'exp negative': 'claim',
+  'exp 1e999': 'claim',
+  'exp in milliseconds': 'claim',
+  'nbf ahead': 'not_yet_valid',
+  'nbf a string': 'claim',
+  'iat ahead': 'not_yet_valid',
+  'iat a string': 'claim',
+  'iss missing': 'claim',
+  'iss other': 'issuer',
+  'iss a list with ours in it': 'claim',
+  'iss without its slash': 'issuer',
+  'iss in other case': 'issuer',
+  'iss with more behind it': 'issuer',
+  'aud missing': 'claim',
+  'aud null': 'claim',
+  'aud other': 'audience',
+  'aud an empty list': 'audience',
+  'aud an object before ours': 'claim',
+  'aud null behind ours': 'claim',
+  'aud ours in a list in a list': 'claim',
+  'aud with more behind it': 'audience',
+  'aud two in one string': 'audience',
+  'sub missing': 'claim',
+  'sub null': 'claim',
+  'sub empty': 'claim',
+  'sub a number': 'claim',
+  'sub an object': 'claim',
+  'jti a number': 'claim',
+  'client_id a list': 'claim',
+  'scope a list': 'claim',
+  'cnf with jkt': 'sender_constrained',
+  'cnf with x5t#S256': 'sender_constrained',
+  'cnf of an unknown method': 'sender_constrained',
+  'cnf null': 'sender_constrained',
+  // Form: RFC 7515 §7.1, RFC 7519 §7.2, RFC 4648 §3.5.
+  'exp twice': 'malformed',
+  'sub twice, once escaped': 'malformed',
+  'a name twice further in': 'malformed',
+  'invalid UTF-8': 'malformed',
+  'a byte order mark': 'malformed',
+  'payload null': 'malformed',
+  'payload a list': 'malformed',
+  'payload a string': 'malformed',
+  'payload a number': 'malformed',
+  'payload a token itself': 'malformed',
+  'payload cut short': 'malformed',
+  'payload of brackets without end': 'malformed',
+  'no dots': 'malformed',
+  'dots only': 'malformed',
+  'two parts': 'malformed',
+  'four parts': 'malformed',
+  'five parts, as of a JWE': 'malformed',
+  'an empty header': 'malformed',
+  'an empty payload': 'malformed',
+  'padding at the end': 'malformed',
+  'a signature spelled in another way': 'malformed',
+  'a payload spelled in another way': 'malformed',
+  'the alphabet of plain base64': 'malformed',
+  'more than 16 kB': 'oversized',
+};
+
+describe('hostile tokens: 401 invalid_token, each for its own reason, in every profile', () => {
+  test.each(Object.entries(REASONS) as [HostileTokenName, InvalidTokenReason][])(
+    '%s: %s',
+    async (name, reason) => {
+      expect(await outcome('any', hostile[name])).toBe(reason);
+      expect(await outcome('rfc9068', hostile[name])).toBe(reason);
+      // The profile for typ JWT refuses at+jwt first of all.
+      expect(await outcome('auth0', hostile[name])).not.toBe('accepted');
+    },
+  );
+
+  test.each(TEST_ALGORITHMS.filter((alg) => alg !== 'RS256'))(
+    'of an issuer that signs with %s: none comes in, and the good one does',
+    async (alg) => {
+      const other = await startIssuer({ keys: [createTestKey({ alg })] });
+      open.push(other);
+      const api = await start({ issuerBaseURL: other.issuer });
+      expect((await api.get(other.token(claims()))).status).toBe(200);
+      const answers: [string, number][] = [];
+      for (const [name, value] of Object.entries(other.hostileTokens({ aud: audience })))
+        answers.push([name, (await api.get(value)).status]);
+      expect(answers.filter(([, status]) => status !== 401)).toEqual([]);
+    },
+  );
+
+  test('jku, x5u, jwk, x5c and kid make no request (RFC 8725 §3.10), nor does a foreign iss', async () => {
+    const own = { jku: canary.url, x5u: canary.url, x5t: 'x', x5c: ['MIIB'], jwk: publicJwk(rsa) };
+    expect(await outcome('any', token({}, own))).toBe('accepted');
+    expect(await outcome('any', token({ iss: canary.url }))).toBe('issuer');
+    // Those above carried the same address.
+    expect(asked).toEqual([]);
+  });
+
+  test('hopeless tokens cause no request at all: 401 even while a cold issuer is down', async () => {
+    const cold = await startIssuer({ keys: [rsa] });
+    open.push(cold);
+    const api = await start({ issuerBaseURL: cold.issuer });
+    cold.goDown();
+    const needsKey: InvalidTokenReason[] = ['key', 'signature'];
+    const tokens = cold.hostileTokens({ aud: audience });
+    for (const [name, reason] of Object.entries(REASONS) as [HostileTokenName, string][]) {
+      // Whether only the slash is wrong is for the metadata to say.
+      if (needsKey.includes(reason as InvalidTokenReason) || name === 'iss without its slash')
+        continue;
+      expect([name, (await api.get(tokens[name])).status]).toEqual([name, 401]);
+    }
+    expect(cold.requests).toEqual([]);
+    expect((await api.get(cold.token(claims()))).status).toBe(503);
+  });
+});
+
 describe('the matrix: name, token, and what becomes of it by default and as rfc9068', () => {
   test.each<[string, () => string, Expected, Expected]>([
     ['typ at+jwt', () => token(), 'accepted', 'accepted'],
     ['typ JWT', () => token({}, { typ: 'JWT' }), 'accepted', 'type'],
     ['typ absent', () => token({}, { typ: undefined }), 'accepted', 'type'],
-    ['typ logout+jwt', () => token({}, { typ: 'logout+jwt' }), 'type', 'type'],
-    ['no exp', () => token({ exp: undefined }), 'claim', 'claim'],
-    ['exp 1e999', () => raw(text().replace(/"exp":\d+/, '"exp":1e999')), 'claim', 'claim'],
-    [
-      'iat 9999 s ahead',
-      () => token({ iat: now() + 9999, exp: now() + 99_999 }),
-      'not_yet_valid',
-      'not_yet_valid',
-    ],
-    ['no aud', () => token({ aud: undefined }), 'claim', 'claim'],
-    ['no iss', () => token({ iss: undefined }), 'claim', 'claim'],
-    ['aud [{}, ours]', () => token({ aud: [{}, audience] }), 'claim', 'claim'],
-    ['crit unknown', () => token({}, { crit: ['x'], x: 1 }), 'critical', 'critical'],
-    ['crit []', () => token({}, { crit: [] }), 'critical', 'critical'],
-    ['b64 false', () => token({}, { b64: false, crit: ['b64'] }), 'critical', 'critical'],
+    ['typ logout+jwt', () => hostile['logout token'], 'type', 'type'],
+    ['no exp', () => hostile['exp missing'], 'claim', 'claim'],
+    ['exp 1e999', () => hostile['exp 1e999'], 'claim', 'claim'],
+    ['iat 9999 s ahead', () => hostile['iat ahead'], 'not_yet_valid', 'not_yet_valid'],
+    ['no aud', () => hostile['aud missing'], 'claim', 'claim'],
+    ['no iss', () => hostile['iss missing'], 'claim', 'claim'],
+    ['aud [{}, ours]', () => hostile['aud an object before ours'], 'claim', 'claim'],
+    ['crit unknown', () => hostile['crit unknown'], 'critical', 'critical'],
+    ['crit []', () => hostile['crit empty'], 'critical', 'critical'],
+    ['b64 false', () => hostile['b64 false'], 'critical', 'critical'],
     [
       'PS256 under a JWK with alg RS256',
-      () => signed({ alg: 'PS256' }, rsa.privateKey, pss),
+      () => hostile['another algorithm of the same key'],
       'key',
       'key',
     ],
-    ['RSA-1024 key', () => signed({ kid: 'weak' }, pairs.weak.privateKey), 'key', 'key'],
+    ['RSA-1024 key', () => token({}, {}, weak), 'key', 'key'],
     [
       'cnf.jkt sent as Bearer',
-      () => token({ cnf: { jkt: 'x' } }),
+      () => hostile['cnf with jkt'],
       'sender_constrained',
       'sender_constrained',
     ],
     [
       'cnf x5t#S256 as Bearer',
-      () => token({ cnf: { 'x5t#S256': 'x' } }),
+      () => hostile['cnf with x5t#S256'],
       'sender_constrained',
       'sender_constrained',
     ],
     [
       'unknown cnf as Bearer',
-      () => token({ cnf: { other: 'x' } }),
+      () => hostile['cnf of an unknown method'],
       'sender_constrained',
       'sender_constrained',
     ],
-    ['scope as array', () => token({ scope: ['a'] }), 'claim', 'claim'],
-    ['exp twice in the JSON', () => raw(`{"exp":1,${text().slice(1)}`), 'malformed', 'malformed'],
-    ['sub a number', () => token({ sub: 5 }), 'claim', 'claim'],
+    ['scope as array', () => hostile['scope a list'], 'claim', 'claim'],
+    ['exp twice in the JSON', () => hostile['exp twice'], 'malformed', 'malformed'],
+    ['sub a number', () => hostile['sub a number'], 'claim', 'claim'],
     ['no jti', () => token({ jti: undefined }), 'accepted', 'claim'],
-    ['last signature character changed', () => respelled(token()), 'malformed', 'malformed'],
-    ['= appended to the token', () => `${token()}=`, 'malformed', 'malformed'],
+    [
+      'last signature character changed',
+      () => hostile['a signature spelled in another way'],
+      'malformed',
+      'malformed',
+    ],
+    ['= appended to the token', () => hostile['padding at the end'], 'malformed', 'malformed'],
   ])('%s', async (_, make, any, rfc9068) => {
     expect(await outcome('any', make())).toBe(any);
     expect(await outcome('rfc9068', make())).toBe(rfc9068);
   });
 });
-
-/** The same bytes, spelled with other stray bits in the last character. */
-function respelled(value: string): string {
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-  const last = alphabet[alphabet.indexOf(value.at(-1) as string) ^ 1];
-  return value.slice(0, -1) + last;
-}
 
 test('every one of the 63 other last characters is refused', async () => {
   const good = token();
@@ -202,225 +339,72 @@ test('every one of the 63 other last characters is refused', async () => {
   }
 });
 
-describe('algorithms and keys, RFC 8725 §3.1 to §3.5', () => {
-  test.each<[string, () => string]>([
-    ['RS256', () => token()],
-    ['PS256', () => signed({ alg: 'PS256', kid: 'ps' }, pairs.ps.privateKey, pss)],
-    ['ES256', () => signed({ alg: 'ES256', kid: 'p256' }, pairs.p256.privateKey, ec)],
-    ['ES384', () => signed({ alg: 'ES384', kid: 'p384' }, pairs.p384.privateKey, ec, 'sha384')],
-    ['ES512', () => signed({ alg: 'ES512', kid: 'p521' }, pairs.p521.privateKey, ec, 'sha512')],
-    ['EdDSA', () => signed({ alg: 'EdDSA', kid: 'ed' }, pairs.ed.privateKey, {}, null)],
-    ['no kid, where one key has the alg', () => token({}, { kid: undefined })],
-  ])('%s works', async (_, make) => {
-    expect(await outcome('any', make())).toBe('accepted');
+describe('a set with keys of every kind, RFC 8725 §3.1 to §3.5', () => {
+  test.each<[string, TestKey]>([
+    ['RS256', rsa],
+    ['PS256', ps],
+    ['ES256', es256],
+    ['ES384', es384],
+    ['EdDSA', ed],
+  ])('%s works', async (_, key) => {
+    expect(await outcome('any', token({}, {}, key))).toBe('accepted');
   });
 
-  const unsigned = (alg: string) => token({}, { alg }).replace(/[^.]+$/, '');
+  test('no kid, where one key has the alg, works; where several have it, it does not', async () => {
+    expect(await outcome('any', token({}, { kid: undefined }))).toBe('accepted');
+    expect(await outcome('any', token({}, { kid: undefined }, es256))).toBe('key');
+  });
+
   test.each<[string, () => string, Expected]>([
-    ['none, unsigned', () => unsigned('none'), 'malformed'],
-    ['none, with a signature', () => token({}, { alg: 'none' }), 'algorithm'],
-    ['None', () => token({}, { alg: 'None' }), 'algorithm'],
-    ['NONE', () => token({}, { alg: 'NONE' }), 'algorithm'],
-    ['nOnE', () => token({}, { alg: 'nOnE' }), 'algorithm'],
-    ['RS256 unsigned', () => unsigned('RS256'), 'malformed'],
-    ['HS256 keyed with the PEM', () => hmac(pem()), 'algorithm'],
-    ['HS256 keyed with the PEM without its line break', () => hmac(pem().trim()), 'algorithm'],
-    [
-      'HS256 keyed with the DER',
-      () => hmac(rsa.publicKey.export({ format: 'der', type: 'spki' })),
-      'algorithm',
-    ],
-    ['HS256 keyed with the JWK text', () => hmac(JSON.stringify(set.keys[0])), 'algorithm'],
-    ['HS256 keyed with nothing', () => hmac(''), 'algorithm'],
-    ['HS256 of a published secret', () => hmac('secret', { kid: 'oct' }), 'algorithm'],
-    ['an HMAC that calls itself RS256', () => hmac(pem(), { alg: 'RS256' }), 'signature'],
-    ['HS256 with a space before', () => hmac(pem(), { alg: ' HS256' }), 'algorithm'],
-    [
-      'ES256 over P-384',
-      () => signed({ alg: 'ES256', kid: 'p384' }, pairs.p384.privateKey, ec),
-      'key',
-    ],
+    ['ES256 over P-384 (RFC 7518 §3.4)', () => token({}, {}, { ...es384, alg: 'ES256' }), 'key'],
     [
       'ES256 over P-384, so published',
-      () => signed({ alg: 'ES256', kid: 'p384-as-es256' }, pairs.p384.privateKey, ec),
+      () => token({}, {}, { ...es384, kid: 'es384-as-es256', alg: 'ES256' }),
       'key',
     ],
-    [
-      'ES256 with a DER signature',
-      () => signed({ alg: 'ES256', kid: 'p256' }, pairs.p256.privateKey),
-      'signature',
-    ],
+    ['RS512 under a key for RS256', () => token({}, {}, { ...rsa, alg: 'RS512' }), 'key'],
+    ['a key for encryption', () => token({}, {}, enc), 'key'],
+    ['a key by the name of another', () => token({}, { kid: 'es256b' }, es256), 'signature'],
     ['ES256K', () => token({}, { alg: 'ES256K' }), 'algorithm'],
     ['RSA-OAEP', () => token({}, { alg: 'RSA-OAEP' }), 'algorithm'],
-    ['a key for encryption', () => signed({ kid: 'enc' }, pairs.enc.privateKey), 'key'],
-    [
-      'RS512 under a key for RS256',
-      () => signed({ alg: 'RS512' }, rsa.privateKey, {}, 'sha512'),
-      'key',
-    ],
-    [
-      'another key under the same kid',
-      () => signJws(header(), claims(), elsewhere.privateKey),
-      'signature',
-    ],
-    ['an unknown kid', () => token({}, { kid: 'other' }), 'key'],
-    ['a kid that is empty', () => token({}, { kid: '' }), 'key'],
-    ['a kid that is a path', () => token({}, { kid: '../../dev/null' }), 'key'],
-    ['a kid that is a query', () => token({}, { kid: "x' OR '1'='1" }), 'key'],
-    ['a kid of 8 kB', () => token({}, { kid: 'k'.repeat(8000) }), 'key'],
-    ['a kid of the prototype', () => token({}, { kid: '__proto__' }), 'key'],
-    ['a kid beyond ASCII', () => token({}, { kid: 'schlüssel😀' }), 'key'],
-    ['a kid that is a number', () => token({}, { kid: 5 }), 'malformed'],
-    ['a kid that is null', () => token({}, { kid: null }), 'malformed'],
-    ['a kid that is an object', () => token({}, { kid: { toString: 'rsa' } }), 'malformed'],
-    [
-      'no kid, where several keys have the alg',
-      () => signed({ alg: 'ES256', kid: undefined }, pairs.p256.privateKey, ec),
-      'key',
-    ],
+    ['HS256 of a published secret', () => token({}, { alg: 'HS256', kid: 'oct' }), 'algorithm'],
   ])('%s: %3$s', async (_, make, expected) => {
     expect(await outcome('any', make())).toBe(expected);
   });
 
   test('an algorithm that is off by option is refused before its key is looked for', async () => {
-    const narrow = await startApi({
-      issuerBaseURL: issuer.issuer,
-      audience,
-      algorithms: ['ES256'],
-    });
+    const narrow = await start({ algorithms: ['ES256'] });
     const before = issuer.requests.length;
     expect(await narrow.get(token())).toMatchObject({ status: 401, error: 'invalid_token' });
     expect(narrow.errors).toEqual([expect.objectContaining({ reason: 'algorithm' })]);
     expect(issuer.requests.slice(before)).not.toContain(JWKS);
-    const es256 = signed({ alg: 'ES256', kid: 'p256' }, pairs.p256.privateKey, ec);
-    expect((await narrow.get(es256)).status).toBe(200);
-    await narrow.close();
-  });
-
-  test('hopeless tokens cause no request for keys', async () => {
-    const cold = await startApi({ issuerBaseURL: issuer.issuer, audience });
-    const before = issuer.requests.length;
-    const hopeless = [
-      token({}, { alg: 'none' }),
-      hmac(pem()),
-      token({}, { crit: ['x'] }),
-      token({}, { typ: 'dpop+jwt' }),
-      token({ iss: 'https://evil.example/' }),
-      token({ aud: 'https://other.example' }),
-      token({ exp: now() - 60 }),
-      token({ cnf: {} }),
-      'abc',
-      'a.b.c',
-    ];
-    for (const value of hopeless) expect((await cold.get(value)).status).toBe(401);
-    expect(issuer.requests.slice(before)).toEqual([METADATA]);
-    await cold.close();
-  });
-
-  test('jku, x5u, jwk and x5c in a header are neither asked nor believed (RFC 8725 §3.10)', async () => {
-    const publicJwk = elsewhere.publicKey.export({ format: 'jwk' }) as webcrypto.JsonWebKey;
-    const own: Change = {
-      jku: `${canary.url}jwks`,
-      x5u: `${canary.url}x5u`,
-      jwk: { ...publicJwk, kid: 'rsa' },
-      x5c: ['MIIB'],
-      x5t: 'x',
-    };
-    expect(await outcome('any', token({}, own))).toBe('accepted');
-    const forge = (head: Change) =>
-      signJws(header({ ...own, ...head }), claims(), elsewhere.privateKey);
-    expect(await outcome('any', forge({}))).toBe('signature');
-    expect(await outcome('any', forge({ kid: undefined }))).toBe('signature');
-    expect(await outcome('any', forge({ kid: `${canary.url}kid` }))).toBe('key');
-    expect(await outcome('any', token({ iss: canary.url }))).toBe('issuer');
-    expect(asked).toEqual([]);
+    expect((await narrow.get(token({}, {}, es256))).status).toBe(200);
   });
 });
 
-describe('only access tokens come in, RFC 9068 §4, RFC 8725 §3.11', () => {
-  test.each<[string, Change, Change, Expected]>([
-    ['an ID token with a nonce', { nonce: 'n' }, { typ: 'JWT' }, 'type'],
-    ['an ID token with at_hash', { at_hash: 'x' }, { typ: undefined }, 'type'],
-    ['an ID token for the client', { aud: 'web' }, { typ: 'JWT' }, 'audience'],
-    ['a logout token without a type of its own', { events: {} }, { typ: 'JWT' }, 'type'],
-    ['a logout token', { events: {} }, { typ: 'logout+jwt' }, 'type'],
-    ['a DPoP proof', { htm: 'GET' }, { typ: 'dpop+jwt' }, 'type'],
-    ['an introspection answer', {}, { typ: 'token-introspection+jwt' }, 'type'],
-    ['a typ that is a number', {}, { typ: 5 }, 'type'],
-    ['another API’s token', { aud: 'https://other.example' }, {}, 'audience'],
-    ['another issuer’s token', { iss: 'https://evil.example/' }, {}, 'issuer'],
-    ['our issuer without its slash', { iss: 'SLASH' }, {}, 'issuer'],
-    ['a list of issuers', { iss: ['https://evil.example/'] }, {}, 'claim'],
-    ['an expired token', { exp: 1 }, {}, 'expired'],
-    ['a token for later', { nbf: 4e9 }, {}, 'not_yet_valid'],
-  ])('%s', async (_, payload, head, expected) => {
-    const change = payload.iss === 'SLASH' ? { iss: issuer.issuer.slice(0, -1) } : payload;
-    expect(await outcome('any', token(change, head))).toBe(expected);
+describe('odd tokens that are good, RFC 7519 §4, RFC 9068 §2', () => {
+  const raw = (member: string) =>
+    signJws(
+      { alg: 'RS256', typ: 'at+jwt', kid: 'rsa' },
+      `{${member},${JSON.stringify({ iss: issuer.issuer, exp: now() + 600, ...claims() }).slice(1)}`,
+      rsa,
+    );
+
+  test.each<[string, () => string]>([
+    ['one that just fits', () => token({ x: 'x'.repeat(8000) })],
+    ['names of the prototype', () => raw('"__proto__":{"scope":"admin"},"constructor":1')],
+    [
+      'aud a list with the userinfo endpoint',
+      () => token({ aud: [audience, 'https://a/userinfo'] }),
+    ],
+    ['members nobody knows', () => token({ x: { y: [null, 1.5, { z: '😀' }] } }, { x: 1 })],
+  ])('%s', async (_, make) => {
+    expect(await outcome('any', make())).toBe('accepted');
   });
 
   test('the profile auth0 takes typ JWT and not at+jwt', async () => {
-    expect(
-      await outcome(
-        'auth0',
-        token({ jti: undefined, client_id: undefined, azp: 'web' }, { typ: 'JWT' }),
-      ),
-    ).toBe('accepted');
+    const auth0 = token({ jti: undefined, client_id: undefined, azp: 'web' }, { typ: 'JWT' });
+    expect(await outcome('auth0', auth0)).toBe('accepted');
     expect(await outcome('auth0', token())).toBe('type');
-  });
-});
-
-describe('form, RFC 7515 §7.1, RFC 7519 §7.2', () => {
-  test.each<[string, () => string, Expected]>([
-    ['a payload that is null', () => raw('null'), 'malformed'],
-    ['a payload that is a list', () => raw(`[${text()}]`), 'malformed'],
-    ['a payload that is a string', () => raw(JSON.stringify('alice')), 'malformed'],
-    ['a payload that is a number', () => raw('5'), 'malformed'],
-    ['a header that is a list', () => raw(text(), '["RS256"]'), 'malformed'],
-    [
-      'invalid UTF-8',
-      () =>
-        raw(
-          Buffer.concat([
-            Buffer.from(text({ x: '' }).slice(0, -2)),
-            Buffer.from([0xff]),
-            Buffer.from('"}'),
-          ]),
-        ),
-      'malformed',
-    ],
-    [
-      'alg twice',
-      () => raw(text(), '{"alg":"none","alg":"RS256","kid":"rsa","typ":"at+jwt"}'),
-      'malformed',
-    ],
-    ['sub twice, once escaped', () => raw(`{"s\\u0075b":"admin",${text().slice(1)}`), 'malformed'],
-    [
-      'a name twice in an inner object',
-      () => raw(text({ x: 0 }).replace('"x":0', '"x":{"a":1,"a":2}')),
-      'malformed',
-    ],
-    ['another alphabet', () => token().replace(/\.([^.]*)$/, '.+/$1'), 'malformed'],
-    ['five parts', () => `${token()}.a.b`, 'malformed'],
-    ['a payload of 17 kB', () => token({ x: 'x'.repeat(13_000) }), 'oversized'],
-    ['a payload of 200 kB', () => token({ x: 'x'.repeat(150_000) }), 'oversized'],
-    ['a payload that fits', () => token({ x: 'x'.repeat(8000) }), 'accepted'],
-    [
-      'deep nesting',
-      () => raw(text({ x: 0 }).replace('"x":0', `"x":${'['.repeat(4000)}${']'.repeat(4000)}`)),
-      'accepted',
-    ],
-    [
-      'names of the prototype',
-      () => raw(`{"__proto__":{"scope":"admin"},"constructor":1,${text().slice(1)}`),
-      'accepted',
-    ],
-    ['a signature by one part of the good one', () => token().slice(0, -102), 'signature'],
-    [
-      'a signature of another token',
-      () => [...token({ sub: 'admin' }).split('.').slice(0, 2), token().split('.')[2]].join('.'),
-      'signature',
-    ],
-  ])('%s', async (_, make, expected) => {
-    expect(await outcome('any', make())).toBe(expected);
   });
 });

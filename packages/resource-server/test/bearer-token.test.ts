@@ -5,7 +5,7 @@ import { InvalidRequestError } from '../src/errors.ts';
 
 const from = (...values: string[]) => ({
   rawHeaders: values.flatMap((value) => ['Authorization', value]),
-  query: {},
+  url: '/',
 });
 
 describe('the Authorization header, RFC 6750 §2.1', () => {
@@ -61,14 +61,14 @@ describe('the Authorization header, RFC 6750 §2.1', () => {
 
   test('the name of the header counts in any case', () => {
     for (const name of ['authorization', 'AUTHORIZATION', 'aUTHORIZATION']) {
-      expect(bearerToken({ rawHeaders: [name, 'Bearer abc'], query: {} })).toBe('abc');
+      expect(bearerToken({ rawHeaders: [name, 'Bearer abc'], url: '/' })).toBe('abc');
     }
   });
 
   test('a value is not taken for a name, nor another header for this one', () => {
     const rawHeaders = ['X-A', 'Authorization', 'Proxy-Authorization', 'Bearer abc'];
-    expect(bearerToken({ rawHeaders, query: {} })).toBeUndefined();
-    expect(bearerToken({ rawHeaders: [], query: {} })).toBeUndefined();
+    expect(bearerToken({ rawHeaders, url: '/' })).toBeUndefined();
+    expect(bearerToken({ rawHeaders: [], url: '/' })).toBeUndefined();
   });
 
   test.each([
@@ -80,21 +80,39 @@ describe('the Authorization header, RFC 6750 §2.1', () => {
   ])('two headers, %s: invalid_request', (_, ...values) => {
     expect(() => bearerToken(from(...values))).toThrow(InvalidRequestError);
     const rawHeaders = ['authorization', values[0]!, 'Host', 'a', 'AUTHORIZATION', values[1]!];
-    expect(() => bearerToken({ rawHeaders, query: {} })).toThrow(InvalidRequestError);
+    expect(() => bearerToken({ rawHeaders, url: '/' })).toThrow(InvalidRequestError);
   });
 });
 
 describe('any other way is no way, RFC 6750 §2.2, §2.3', () => {
-  test.each<[string, Record<string, unknown>, unknown]>([
-    ['the query', { access_token: 'abc' }, undefined],
-    ['the query, empty', { access_token: '' }, undefined],
-    ['the query, twice', { access_token: ['abc', 'def'] }, undefined],
-    ['the form', {}, { access_token: 'abc' }],
-    ['both', { access_token: 'abc' }, { access_token: 'abc' }],
-  ])('a token in %s: invalid_request, with a header and without', (_, query, form) => {
+  test.each<[string, string, unknown]>([
+    ['the query', '/?access_token=abc', undefined],
+    ['the query, empty', '/a/b?access_token=', undefined],
+    ['the query, without a value', '/?access_token', undefined],
+    ['the query, twice', '/?access_token=abc&access_token=def', undefined],
+    ['the query, behind others', '/?a=b&c&access_token=abc', undefined],
+    ['the query, escaped', '/?%61ccess%5Ftoken=abc', undefined],
+    ['the query of an absolute target', 'http://a.example/?access_token=abc', undefined],
+    ['the form', '/', { access_token: 'abc' }],
+    ['both', '/?access_token=abc', { access_token: 'abc' }],
+  ])('a token in %s: invalid_request, with a header and without', (_, url, form) => {
     for (const { rawHeaders } of [from(), from('Bearer abc'), from('Basic abc')]) {
-      expect(() => bearerToken({ rawHeaders, query, form })).toThrow(InvalidRequestError);
+      expect(() => bearerToken({ rawHeaders, url, form })).toThrow(InvalidRequestError);
     }
+  });
+
+  test.each([
+    '/access_token=abc',
+    '/?',
+    '/?access_tokens=abc',
+    '/?Access_Token=abc',
+    '/?a=access_token',
+    '/?%&%61&a=%zz',
+    '*',
+    '',
+  ])('%p brings none', (url) => {
+    expect(bearerToken({ ...from('Bearer abc'), url })).toBe('abc');
+    expect(bearerToken({ ...from(), url })).toBeUndefined();
   });
 
   test.each<[string, unknown]>([

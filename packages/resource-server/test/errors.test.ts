@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import {
   AuthError,
@@ -7,6 +8,7 @@ import {
   InvalidTokenError,
   type InvalidTokenReason,
   REASONS,
+  RevocationUnavailable,
   UnauthorizedError,
 } from '../src/errors.ts';
 
@@ -50,5 +52,29 @@ test.each(Object.keys(REASONS) as InvalidTokenReason[])(
     expect(challenge).toEqual({ error: 'invalid_token', error_description: message });
     expect(message).toMatch(/^[a-z][\x20\x21\x23-\x5b\x5d-\x7e]+$/);
     expect(detail).toBe('the detail');
+  },
+);
+
+test('RevocationUnavailable is a 503 with Retry-After, and no AuthError: it makes no challenge (RFC 9110 §15.6.4)', () => {
+  const cause = new Error('inner');
+  const error = new RevocationUnavailable('the detail', cause);
+  expect(error).not.toBeInstanceOf(AuthError);
+  expect(error).toMatchObject({
+    name: 'RevocationUnavailable',
+    code: 'ERR_REVOCATION_UNAVAILABLE',
+    status: 503,
+    expose: true,
+    headers: { 'Retry-After': '2' },
+    detail: 'the detail',
+    cause,
+  });
+  expect(error.message).not.toMatch(/detail|inner/);
+});
+
+test.each(Object.entries(REASONS))(
+  'the documentation has reason %s with its text',
+  (reason, text) => {
+    const page = readFileSync(new URL('../../../docs/resource-server.md', import.meta.url), 'utf8');
+    expect(page).toContain(`| \`${reason}\` | ${text} |`);
   },
 );

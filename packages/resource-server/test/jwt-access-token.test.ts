@@ -1,9 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
-import { type AccessTokenRules, checkAccessToken, checkTimes } from '../src/jwt-access-token.ts';
+import {
+  type AccessTokenRules,
+  checkAccessToken,
+  checkIssuer,
+  checkTimes,
+} from '../src/jwt-access-token.ts';
 
 const NOW = 1_800_000_000;
 const rules: AccessTokenRules = {
-  issuer: 'https://tenant.example.com/',
+  issuerBaseURL: 'https://tenant.example.com/',
   audience: ['https://api.example.com', 'urn:api'],
   algorithms: ['RS256', 'ES256'],
   profile: 'any',
@@ -173,25 +178,46 @@ describe('registered claims have their types, RFC 7519 §4.1', () => {
 
 test.each<[string, string]>([
   ['https://evil.example/', 'issuer'],
-  ['https://tenant.example.com', 'issuer'],
   ['https://tenant.example.com//', 'issuer'],
   ['https://TENANT.example.com/', 'issuer'],
   ['https://tenant.example.com/ ', 'issuer'],
   ['http://tenant.example.com/', 'issuer'],
+  ['https://tenant.example.com.evil.example/', 'issuer'],
   ['', 'issuer'],
+  ['/', 'issuer'],
+  ['https://tenant.example.com', 'accepted'],
   ['https://tenant.example.com/', 'accepted'],
-])('iss %p: %s, byte for byte (RFC 9068 §4)', (iss, expected) => {
+])('before the metadata is known, iss %p: %s, a slash at the end aside', (iss, expected) => {
   expect(judge({ payload: { iss } })).toBe(expected);
 });
 
-test('a slash too few is hinted at, in the detail alone', () => {
-  const payload = { ...claims, iss: 'https://tenant.example.com' };
-  expect(() => checkAccessToken({ header, payload }, rules, NOW)).toThrow(
-    expect.objectContaining({
-      detail: expect.stringContaining('slash'),
-      message: expect.not.stringContaining('slash'),
-    }),
-  );
+describe('checkIssuer', () => {
+  const issuer = 'https://tenant.example.com/';
+
+  test.each([
+    'https://evil.example/',
+    'https://tenant.example.com',
+    'https://tenant.example.com//',
+    'https://TENANT.example.com/',
+    '',
+  ])('iss %p is not the issuer of the metadata, byte for byte (RFC 9068 §4)', (iss) => {
+    expect(() => checkIssuer({ iss }, { issuer })).toThrow(
+      expect.objectContaining({ status: 401, reason: 'issuer' }),
+    );
+  });
+
+  test('the same bytes pass', () => {
+    expect(() => checkIssuer({ iss: issuer }, { issuer })).not.toThrow();
+  });
+
+  test('a slash too few is hinted at, in the detail alone', () => {
+    expect(() => checkIssuer({ iss: issuer.slice(0, -1) }, { issuer })).toThrow(
+      expect.objectContaining({
+        detail: expect.stringContaining('slash'),
+        message: expect.not.stringContaining('slash'),
+      }),
+    );
+  });
 });
 
 test.each<[unknown, string]>([

@@ -8,12 +8,18 @@ const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://
 
 test('defaults: every asymmetric algorithm, both profiles, five seconds, a token required', () => {
   const checked = checkOptions(good);
-  expect(checked).toMatchObject({
+  expect(checked.rules).toEqual({
+    issuerBaseURL: good.issuerBaseURL,
     audience: ['https://api.example.com'],
     algorithms: ALGORITHMS,
     profile: 'any',
     clockTolerance: 5,
+  });
+  expect(checked).toMatchObject({
     authRequired: true,
+    isRevoked: undefined,
+    verifiedTokens: undefined,
+    onEvent: undefined,
     realm: 'https://api.example.com',
     resourceMetadata: undefined,
     claims: undefined,
@@ -28,9 +34,11 @@ test('what was checked stays so', () => {
   const checked = checkOptions({ ...good, audience, algorithms });
   audience.push('b');
   algorithms.pop();
-  expect(checked.audience).toEqual(['a']);
-  expect(checked.algorithms).toEqual(['RS256']);
-  expect(Object.isFrozen(checked)).toBe(true);
+  expect(checked.rules.audience).toEqual(['a']);
+  expect(checked.rules.algorithms).toEqual(['RS256']);
+  for (const part of [checked, checked.rules, checked.rules.audience]) {
+    expect(Object.isFrozen(part)).toBe(true);
+  }
 });
 
 describe('options that cannot work stop the start', () => {
@@ -83,6 +91,15 @@ describe('options that cannot work stop the start', () => {
     ],
     ['claims that are null', { claims: null }, 'claims'],
     ['a clock that is a time', { now: 5 }, 'now'],
+    ['a list of revoked tokens', { isRevoked: ['j1'] }, 'isRevoked'],
+    ['a listener that is null', { onEvent: null }, 'onEvent'],
+    ['limits of verified tokens that are null', { verifiedTokens: null }, 'verifiedTokens'],
+    ['limits that are true', { verifiedTokens: true }, 'verifiedTokens'],
+    ['limits that are a number', { verifiedTokens: 5 }, 'verifiedTokens'],
+    ['limits of nothing', { verifiedTokens: { maxEntries: 0 } }, 'verifiedTokens'],
+    ['a limit that is text', { verifiedTokens: { maxBytes: '5' } }, 'verifiedTokens'],
+    ['a limit without end', { verifiedTokens: { maxBytes: Infinity } }, 'verifiedTokens'],
+    ['a limit nobody knows', { verifiedTokens: { maxEntrys: 5 } }, 'verifiedTokens'],
     ['a name nobody knows', { clockTolerence: 5 }, 'unknown: clockTolerence'],
     ['the name of a shared secret', { secret: 'x' }, 'unknown: secret'],
   ])('%s', (_, change, text) => {
@@ -118,6 +135,9 @@ test.each<[string, Partial<AuthOptions<unknown>>]>([
   ['an issuer made before', { issuerBaseURL: undefined, issuer: createIssuer(good) }],
   ['no tolerance', { clockTolerance: 0 }],
   ['five minutes of tolerance', { clockTolerance: 300 }],
+  ['verified tokens not remembered', { verifiedTokens: false }],
+  ['one limit of verified tokens', { verifiedTokens: { maxBytes: 1 } }],
+  ['limits left undefined', { verifiedTokens: { maxEntries: undefined } }],
   ['a namespace that is a URN', { claims: { namespace: 'urn:contacts:', schema: z.object({}) } }],
 ])('%s works', (_, change) => {
   expect(() => checkOptions({ ...good, ...change })).not.toThrow();

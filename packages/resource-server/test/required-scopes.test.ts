@@ -1,7 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Context } from 'koa';
 import { InsufficientScopeError, UnauthorizedError } from '../src/errors.ts';
-import { grantedScopes, requiredScopes, scopeIncludesAny } from '../src/required-scopes.ts';
+import {
+  grantedScopes,
+  requiredPermissions,
+  requiredScopes,
+  scopeIncludesAny,
+} from '../src/required-scopes.ts';
 
 /** Runs a guard over a token's claims; answers whether the route behind it was reached. */
 async function reaches(guard: ReturnType<typeof requiredScopes>, payload?: object) {
@@ -67,9 +72,51 @@ describe('scopeIncludesAny', () => {
   });
 });
 
+describe('requiredPermissions', () => {
+  test.each<[string | string[], unknown]>([
+    ['read:contacts', ['read:contacts']],
+    ['a b', ['b', 'c', 'a']],
+    [
+      ['a', 'b'],
+      ['a', 'b'],
+    ],
+    ['a', [null, 5, {}, 'a']],
+  ])('%p is held with %p', async (needed, permissions) => {
+    expect(await reaches(requiredPermissions(needed), { permissions })).toBe(true);
+  });
+
+  test.each<[string | string[], unknown]>([
+    ['a', undefined],
+    ['a', null],
+    ['a', []],
+    ['a', 'a'],
+    ['a', 'a b'],
+    ['a', ['ab']],
+    ['a', ['A']],
+    ['a', [['a']]],
+    ['a', { 0: 'a', length: 1 }],
+    ['a', { includes: true }],
+    ['a b', ['a']],
+    ['a b', ['a b']],
+    ['length', []],
+    ['__proto__', []],
+  ])('%p is not held with %p: insufficient_scope (RFC 6750 §3.1)', async (needed, permissions) => {
+    const refused = reaches(requiredPermissions(needed), { permissions });
+    const scopes = typeof needed === 'string' ? needed.split(' ') : needed;
+    await expect(refused).rejects.toBeInstanceOf(InsufficientScopeError);
+    await expect(refused).rejects.toMatchObject({ status: 403, scopes });
+  });
+
+  test('what the scope says counts for nothing, and the other way round', async () => {
+    await expect(reaches(requiredPermissions('a'), { scope: 'a' })).rejects.toThrow();
+    await expect(reaches(requiredScopes('a'), { permissions: ['a'] })).rejects.toThrow();
+  });
+});
+
 describe.each([
   ['requiredScopes', requiredScopes],
   ['scopeIncludesAny', scopeIncludesAny],
+  ['requiredPermissions', requiredPermissions],
 ])('%s', (_, guard) => {
   test.each<[string, unknown]>([
     ['nothing', undefined],
@@ -94,8 +141,10 @@ describe.each([
     const scopes = ['a'];
     const made = guard(scopes);
     scopes[0] = 'b';
-    expect(await reaches(made, { scope: 'a' })).toBe(true);
-    await expect(reaches(made, { scope: 'b' })).rejects.toBeInstanceOf(InsufficientScopeError);
+    expect(await reaches(made, { scope: 'a', permissions: ['a'] })).toBe(true);
+    await expect(reaches(made, { scope: 'b', permissions: ['b'] })).rejects.toBeInstanceOf(
+      InsufficientScopeError,
+    );
   });
 
   test('bears its own name', () => {

@@ -1,50 +1,36 @@
-import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { createHmac, type KeyObject, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { verifySignature } from '../src/signature.ts';
+import {
+  createTestKey,
+  signJws,
+  type TestAlgorithm,
+  type TestKey,
+} from '@koa-oauth/issuer/testing';
+import { ALGORITHMS, verifySignature } from '../src/signature.ts';
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const p256 = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });
-const p521 = generateKeyPairSync('ec', { namedCurve: 'P-521' });
-const ed25519 = generateKeyPairSync('ed25519');
+const rsa = createTestKey();
+const p384 = createTestKey({ alg: 'ES384' });
+const ed25519 = createTestKey({ alg: 'EdDSA' });
+const other = createTestKey();
 
-function jws(alg: string, key: KeyObject, payload: object = { sub: 'alice', exp: 1 }): string {
-  const input = `${encode({ alg })}.${encode(payload)}`;
-  const bytes = Buffer.from(input);
-  const hash = `sha${alg.slice(2)}`;
-  const signature = alg.startsWith('Ed')
-    ? sign(null, bytes, key)
-    : alg.startsWith('ES')
-      ? sign(hash, bytes, { key, dsaEncoding: 'ieee-p1363' })
-      : alg.startsWith('PS')
-        ? sign(hash, bytes, { key, padding: 6, saltLength: -1 })
-        : sign(hash, bytes, key);
-  return `${input}.${signature.toString('base64url')}`;
-}
+const jws = (
+  alg: TestAlgorithm,
+  { privateKey }: TestKey,
+  payload: object = { sub: 'alice', exp: 1 },
+) => signJws({ alg }, payload, { alg, privateKey });
 
 const refused = expect.objectContaining({ code: 'ERR_INVALID_TOKEN', reason: 'signature' });
-const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
 
-describe.each([
-  ['RS256', rsa],
-  ['RS384', rsa],
-  ['RS512', rsa],
-  ['PS256', rsa],
-  ['PS384', rsa],
-  ['PS512', rsa],
-  ['ES256', p256],
-  ['ES384', p384],
-  ['ES512', p521],
-  ['EdDSA', ed25519],
-  ['Ed25519', ed25519],
-])('%s, RFC 7518 §3, RFC 8037 §3.1', (alg, { privateKey, publicKey }) => {
-  const token = jws(alg, privateKey);
+describe.each(ALGORITHMS)('%s, RFC 7518 §3, RFC 8037 §3.1', (alg) => {
+  const key = createTestKey({ alg });
+  const { publicKey } = key;
+  const token = jws(alg, key);
   const [header, payload, signature] = token.split('.') as [string, string, string];
 
   test('holds, whatever the times say', async () => {
     await verifySignature(token, alg, publicKey);
-    const future = jws(alg, privateKey, { nbf: 4e9, iat: 4e9 });
+    const future = jws(alg, key, { nbf: 4e9, iat: 4e9 });
     await verifySignature(future, alg, publicKey);
   });
 
@@ -61,21 +47,22 @@ describe.each([
 });
 
 test.each<[string, string, string, KeyObject]>([
-  ['by another key', jws('RS256', other.privateKey), 'RS256', rsa.publicKey],
-  ['RS256 with a key for PS256', jws('RS256', rsa.privateKey), 'PS256', rsa.publicKey],
-  ['PS256 with a key for RS256', jws('PS256', rsa.privateKey), 'RS256', rsa.publicKey],
-  ['RS512 with a key for RS256', jws('RS512', rsa.privateKey), 'RS256', rsa.publicKey],
-  ['ES256 over P-384 (RFC 7518 §3.4)', jws('ES256', p384.privateKey), 'ES256', p384.publicKey],
-  ['EdDSA with a key of another type', jws('EdDSA', ed25519.privateKey), 'EdDSA', rsa.publicKey],
-  ['ES256 as DER', derSigned(), 'ES256', p256.publicKey],
+  ['by another key', jws('RS256', other), 'RS256', rsa.publicKey],
+  ['RS256 with a key for PS256', jws('RS256', rsa), 'PS256', rsa.publicKey],
+  ['PS256 with a key for RS256', jws('PS256', rsa), 'RS256', rsa.publicKey],
+  ['RS512 with a key for RS256', jws('RS512', rsa), 'RS256', rsa.publicKey],
+  ['ES256 over P-384 (RFC 7518 §3.4)', jws('ES256', p384), 'ES256', p384.publicKey],
+  ['EdDSA with a key of another type', jws('EdDSA', ed25519), 'EdDSA', rsa.publicKey],
 ])('%s does not hold', async (_, token, alg, key) => {
   await expect(verifySignature(token, alg, key)).rejects.toEqual(refused);
 });
 
-function derSigned(): string {
+test('ES256 with a signature in DER does not hold (RFC 7518 §3.4)', async () => {
+  const { privateKey, publicKey } = createTestKey({ alg: 'ES256' });
   const input = `${encode({ alg: 'ES256' })}.${encode({})}`;
-  return `${input}.${sign('sha256', Buffer.from(input), p256.privateKey).toString('base64url')}`;
-}
+  const der = sign('sha256', Buffer.from(input), privateKey).toString('base64url');
+  await expect(verifySignature(`${input}.${der}`, 'ES256', publicKey)).rejects.toEqual(refused);
+});
 
 test('an HMAC keyed with the public key does not hold (RFC 8725 §2.1)', async () => {
   for (const alg of ['HS256', 'RS256']) {
@@ -92,8 +79,8 @@ test('an HMAC keyed with the public key does not hold (RFC 8725 §2.1)', async (
 });
 
 test('many at once do not mix', async () => {
-  const good = jws('RS256', rsa.privateKey);
-  const bad = jws('RS256', other.privateKey);
+  const good = jws('RS256', rsa);
+  const bad = jws('RS256', other);
   const results = await Promise.allSettled(
     Array.from({ length: 100 }, (_, i) =>
       verifySignature(i % 2 ? good : bad, 'RS256', rsa.publicKey),

@@ -1,0 +1,22 @@
+import { createForge, type Forge, type ForgeOptions } from './forge.ts';
+import { wrongClaims } from './wrong-claims.ts';
+import { wrongForms } from './wrong-forms.ts';
+import { wrongHeaders } from './wrong-headers.ts';
+import { wrongSignatures } from './wrong-signatures.ts';
+
+export type HostileTokenName = keyof ReturnType<typeof makeAll>;
+export type HostileTokens = Readonly<Record<HostileTokenName, string>>;
+
+/** Makes one token of every kind that must be refused. @throws TypeError when the claims name no audience */
+export function hostileTokens(options: ForgeOptions): HostileTokens {
+  return Object.freeze(makeAll(createForge(options)));
+}
+
+function makeAll(forge: Forge) {
+  return {
+    ...wrongSignatures(forge),
+    ...wrongHeaders(forge),
+    ...wrongClaims(forge),
+    ...wrongForms(forge),
+  };
+}

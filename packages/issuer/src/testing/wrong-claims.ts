@@ -1,0 +1,47 @@
+import type { Forge } from './forge.ts';
+
+/** Claims missing, of the wrong type or value (RFC 7519 §4.1, RFC 9068 §4), under genuine signatures. */
+export function wrongClaims({ token, raw, json, issuer, audience, now }: Forge) {
+  return {
+    'exp missing': token({ exp: undefined }),
+    'exp null': token({ exp: null }),
+    'exp a string': token({ exp: String(now + 3600) }),
+    'exp past': token({ exp: now - 3600, iat: now - 7200 }),
+    'exp 0': token({ exp: 0 }),
+    'exp negative': token({ exp: -1 }),
+    'exp 1e999': raw(`{"exp":1e999,${json({ exp: undefined }).slice(1)}`),
+    'exp in milliseconds': token({ exp: (now + 3600) * 1000 }),
+    'nbf ahead': token({ nbf: now + 3600 }),
+    'nbf a string': token({ nbf: String(now) }),
+    'iat ahead': token({ iat: now + 9999, exp: now + 99_999 }),
+    'iat a string': token({ iat: String(now) }),
+    'iss missing': token({ iss: undefined }),
+    'iss other': token({ iss: 'https://attacker.example/' }),
+    'iss a list with ours in it': token({ iss: [issuer] }),
+    'iss without its slash': token({ iss: issuer.replace(/\/$/, '') }),
+    'iss in other case': token({ iss: issuer.toUpperCase() }),
+    'iss with more behind it': token({ iss: `${issuer}@attacker.example/` }),
+    'aud missing': token({ aud: undefined }),
+    'aud null': token({ aud: null }),
+    'aud other': token({ aud: 'https://attacker.example/api' }),
+    'aud an empty list': token({ aud: [] }),
+    'aud an object before ours': token({ aud: [{}, audience] }),
+    'aud null behind ours': token({ aud: [audience, null] }),
+    'aud ours in a list in a list': token({ aud: [[audience]] }),
+    'aud with more behind it': token({ aud: `${audience}.attacker.example` }),
+    'aud two in one string': token({ aud: `other ${audience}` }),
+    'sub missing': token({ sub: undefined }),
+    'sub null': token({ sub: null }),
+    'sub empty': token({ sub: '' }),
+    'sub a number': token({ sub: 5 }),
+    'sub an object': token({ sub: { id: 'alice' } }),
+    'jti a number': token({ jti: 5 }),
+    'client_id a list': token({ client_id: ['web'] }),
+    'scope a list': token({ scope: ['read'] }),
+    // Bound to a key (RFC 9449 §7.2, RFC 8705 §3), and sent as a bearer token all the same.
+    'cnf with jkt': token({ cnf: { jkt: 'x' } }),
+    'cnf with x5t#S256': token({ cnf: { 'x5t#S256': 'x' } }),
+    'cnf of an unknown method': token({ cnf: { other: 'x' } }),
+    'cnf null': token({ cnf: null }),
+  };
+}

@@ -1,0 +1,25 @@
+import { expect, test } from '@jest/globals';
+import { parseJwkSet } from '../../src/jwk-set.ts';
+import { createTestKey, publicJwk, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
+
+test.each(TEST_ALGORITHMS)(
+  '%s: a key that a relying side takes for it, RFC 7518 §3',
+  async (alg) => {
+    const key = createTestKey({ kid: 'one', alg });
+    const jwk = publicJwk(key);
+    expect(jwk).toMatchObject({ kid: 'one', alg, use: 'sig' });
+    expect(jwk).not.toHaveProperty('d');
+    const { keys, leftOut } = await parseJwkSet({ keys: [jwk] });
+    expect(leftOut).toEqual([]);
+    expect(keys).toMatchObject([{ kid: 'one', alg }]);
+    expect(keys[0]?.key.equals(key.publicKey)).toBe(true);
+  },
+);
+
+test('by default RS256 with 2048 bits, under a name of its own', () => {
+  const [a, b] = [createTestKey(), createTestKey()];
+  expect(a.alg).toBe('RS256');
+  expect(a.publicKey.asymmetricKeyDetails?.modulusLength).toBe(2048);
+  expect(a.kid).not.toBe(b.kid);
+  expect(a.publicKey.equals(b.publicKey)).toBe(false);
+});

@@ -1,0 +1,52 @@
+import type { SigningKey } from '@koa-oauth/issuer';
+import { LRUCache } from 'lru-cache';
+
+export interface VerifiedTokensLimits {
+  /** Tokens remembered, default 10,000. */
+  maxEntries?: number;
+  /** Bytes they may take together, roughly, default 32 MiB. */
+  maxBytes?: number;
+}
+
+/** What a token said, and the key its signature held with. */
+export interface VerifiedToken<Auth> {
+  readonly auth: Auth;
+  readonly key: SigningKey;
+}
+
+/**
+ * Tokens that were verified, so that the next request with the same one need not verify it again.
+ *
+ * One cache belongs to one `auth`, so its rules are part of the key; the token itself, byte for
+ * byte, is the other part. What may have changed since (times, the issuer's keys, revocation) is
+ * not remembered: whoever asks must check it on every hit.
+ */
+export class VerifiedTokens<Auth> {
+  readonly #entries: LRUCache<string, VerifiedToken<Auth>>;
+
+  constructor({ maxEntries = 10_000, maxBytes = 32 * 1024 * 1024 }: VerifiedTokensLimits = {}) {
+    this.#entries = new LRUCache({
+      max: maxEntries,
+      maxSize: maxBytes,
+      // The token, and what was parsed out of it, which takes several times as much.
+      sizeCalculation: (_, token) => 512 + 5 * token.length,
+    });
+  }
+
+  get(token: string): VerifiedToken<Auth> | undefined {
+    return this.#entries.get(token);
+  }
+
+  set(token: string, verified: VerifiedToken<Auth>): void {
+    this.#entries.set(token, verified);
+  }
+
+  get entries(): number {
+    return this.#entries.size;
+  }
+
+  /** Bytes that the entries take, by the estimate that `maxBytes` bounds. */
+  get bytes(): number {
+    return this.#entries.calculatedSize;
+  }
+}

@@ -1,0 +1,208 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import type { Middleware } from 'koa';
+import { z } from 'zod';
+import { claimEquals } from '../src/claim-check.ts';
+import { AUTH_CHANNEL, type AuthEvent, refusalOf } from '../src/events.ts';
+import type { AuthOptions } from '../src/options.ts';
+import { requiredScopes } from '../src/required-scopes.ts';
+import { type Api, startApi } from './protected-api.ts';
+
+const audience = 'https://api.example.com';
+const namespace = 'https://api.example.com/claims/';
+const sub = 'auth0|someone-in-particular';
+
+let issuer: TestIssuer;
+let told: AuthEvent[];
+let published: unknown[];
+/** Every token and every event of this suite. */
+const tokens = new Set<string>();
+const events: unknown[] = [];
+const open: Api[] = [];
+const listen = (event: unknown) => published.push(event);
+
+beforeAll(async () => {
+  issuer = await startIssuer();
+});
+beforeEach(() => {
+  told = [];
+  published = [];
+  subscribe(AUTH_CHANNEL, listen);
+});
+afterEach(async () => {
+  unsubscribe(AUTH_CHANNEL, listen);
+  events.push(...told, ...published);
+  await Promise.all(open.splice(0).map((each) => each.close()));
+});
+afterAll(() => issuer.close());
+
+async function start(
+  options: Partial<AuthOptions<unknown>> = {},
+  behind: Middleware[] = [],
+): Promise<Api> {
+  const all = {
+    issuerBaseURL: issuer.issuer,
+    audience,
+    onEvent: (event: AuthEvent) => told.push(event),
+    ...options,
+  };
+  const api = await startApi(all, { behind });
+  open.push(api);
+  return api;
+}
+
+function token(claims: Record<string, unknown> = {}): string {
+  const value = issuer.token({ sub, aud: audience, ...claims });
+  tokens.add(value);
+  return value;
+}
+
+describe('each event, by the option and by the channel', () => {
+  afterEach(() => expect(published).toEqual(told));
+
+  test('verified: for which client, and whether the token was known', async () => {
+    const api = await start();
+    const web = token({ client_id: 'web', azp: 'other' });
+    await api.get(web);
+    await api.get(web);
+    await api.get(token({ azp: 'spa' }));
+    await api.get(token());
+    expect(told).toEqual([
+      { type: 'verified', clientId: 'web', cached: false },
+      { type: 'verified', clientId: 'web', cached: true },
+      { type: 'verified', clientId: 'spa', cached: false },
+      { type: 'verified', clientId: undefined, cached: false },
+    ]);
+  });
+
+  test('refused: credentials missing or malformed (RFC 6750 §3.1)', async () => {
+    const api = await start();
+    await api.get();
+    await api.send({ Authorization: `Bearer ${token()} ${token()}` });
+    await api.get(token(), `?access_token=${token()}`);
+    expect(told).toEqual([
+      { type: 'refused', reason: 'missing_token', detail: undefined },
+      { type: 'refused', reason: 'invalid_request', detail: undefined },
+      { type: 'refused', reason: 'invalid_request', detail: undefined },
+    ]);
+  });
+
+  test('refused: every hostile token, by a reason from a bounded list', async () => {
+    const api = await start();
+    const hostile = Object.values(issuer.hostileTokens({ aud: audience, sub }));
+    for (const value of hostile) {
+      tokens.add(value);
+      await api.get(value);
+    }
+    expect(told).toHaveLength(hostile.length);
+    expect(told.filter(({ type }) => type !== 'refused')).toEqual([]);
+    const reasons = new Set(told.map((event) => event.type === 'refused' && event.reason));
+    expect([...reasons].sort()).toEqual([
+      ...['algorithm', 'audience', 'claim', 'critical', 'expired', 'issuer', 'key', 'malformed'],
+      ...['not_yet_valid', 'oversized', 'sender_constrained', 'signature', 'type'],
+    ]);
+  });
+
+  test('refused: revoked, or it cannot be told', async () => {
+    let isRevoked = async () => true;
+    const api = await start({ isRevoked: () => isRevoked() });
+    await api.get(token());
+    isRevoked = () => Promise.reject(new Error('down'));
+    await api.get(token());
+    expect(told).toEqual([
+      { type: 'refused', reason: 'revoked', detail: undefined },
+      { type: 'refused', reason: 'unavailable', detail: 'isRevoked failed' },
+    ]);
+  });
+
+  test('refused: what a guard behind lacked, after the token was verified', async () => {
+    const scoped = await start({}, [requiredScopes('read')]);
+    await scoped.get(token());
+    const claimed = await start({}, [claimEquals('org', 'acme')]);
+    await claimed.get(token());
+    const schema = z.object({ roles: z.array(z.string()) });
+    const typed = await start({ claims: { namespace, schema } });
+    await typed.get(token({ [`${namespace}roles`]: sub }));
+    expect(told).toEqual([
+      { type: 'verified', clientId: undefined, cached: false },
+      { type: 'refused', reason: 'insufficient_scope', detail: undefined },
+      { type: 'verified', clientId: undefined, cached: false },
+      { type: 'refused', reason: 'claim_mismatch', detail: undefined },
+      { type: 'refused', reason: 'claim_mismatch', detail: expect.stringMatching(/^roles: /) },
+    ]);
+  });
+
+  test('refused: the issuer is away, and its metadata is another’s', async () => {
+    const other = await startIssuer();
+    const api = await start({ issuerBaseURL: other.issuer });
+    const value = other.token({ sub, aud: audience });
+    tokens.add(value);
+    other.goDown();
+    await api.get(value);
+    other.fault = (_, response) => response.end('{"issuer":"https://evil.example/"}');
+    const misled = await start({ issuerBaseURL: other.issuer });
+    await misled.get(value);
+    expect(told).toMatchObject([
+      { type: 'refused', reason: 'unavailable', detail: expect.stringContaining('GET http') },
+      { type: 'refused', reason: 'unavailable', detail: expect.stringContaining('"issuer"') },
+    ]);
+    await other.close();
+  });
+
+  test('nothing: no credentials where none are needed, and errors of the routes’ own', async () => {
+    const optional = await start({ authRequired: false });
+    await optional.get();
+    expect(told).toEqual([]);
+    const failing = await start({}, [
+      () => {
+        throw Object.assign(new Error('mine'), { status: 401, code: 'ERR_MINE' });
+      },
+    ]);
+    await failing.get(token());
+    expect(told.map(({ type }) => type)).toEqual(['verified']);
+  });
+});
+
+describe('a listener in trouble harms no request', () => {
+  test.each<[string, AuthOptions<unknown>['onEvent']]>([
+    [
+      'one that throws',
+      () => {
+        throw new Error('the log is full');
+      },
+    ],
+    ['one whose promise is rejected', (async () => Promise.reject(new Error('no'))) as never],
+  ])('%s', async (_, onEvent) => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const api = await start({ onEvent });
+    const value = token();
+    expect((await api.get(value)).status).toBe(200);
+    expect((await api.get(value)).status).toBe(200);
+    expect(await api.get('abc')).toMatchObject({ status: 401, error: 'invalid_token' });
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+});
+
+test.each([undefined, null, 5, 'text', new Error('x'), { code: 'ERR_INVALID_TOKEN' }])(
+  '%p is no refusal',
+  (error) => {
+    expect(refusalOf(error)).toBeUndefined();
+  },
+);
+
+// Last, when there is something to search.
+test('no event holds a token, a part of one, or whom it is about', () => {
+  expect(events.length).toBeGreaterThan(200);
+  expect(tokens.size).toBeGreaterThan(100);
+  const text = JSON.stringify(events);
+  for (const value of tokens) {
+    for (const part of [value, ...value.split('.')].filter(({ length }) => length > 20)) {
+      expect(text.includes(part)).toBe(false);
+    }
+  }
+  expect(text).not.toContain('someone-in-particular');
+});
