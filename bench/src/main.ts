@@ -1,5 +1,7 @@
 import { cpus } from 'node:os';
+import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
+import { benchStart } from './start.ts';
 
 const print = (text: string) => void process.stdout.write(text);
 
@@ -11,4 +13,6 @@ figures depend on the machine and on what else it does.
 
 `);
 await benchResourceServer(print);
+await benchStart(print);
+await benchMemory(print);
 process.exit(0);

@@ -5,18 +5,21 @@ import autocannon from 'autocannon';
 import type { AppName, AppOptions } from './apps/index.ts';
 import type { Reading } from './target.ts';
 
+/** What every token of the benchmarks is meant for. */
+export const AUDIENCE = 'https://contacts.example.com/api';
+
 const CONNECTIONS = 8;
 
 /** An app that runs in a process of its own, and what requests to it cost. */
 export class Target {
   readonly name: AppName;
   readonly #child: ChildProcess;
-  readonly #url: string;
+  readonly url: string;
 
   private constructor(name: AppName, child: ChildProcess, port: number) {
     this.name = name;
     this.#child = child;
-    this.#url = `http://127.0.0.1:${port}`;
+    this.url = `http://127.0.0.1:${port}`;
   }
 
   static async start(name: AppName, options: AppOptions): Promise<Target> {
@@ -46,8 +49,8 @@ export class Target {
     const before = await this.read();
     let connection = 0;
     const result = await autocannon({
-      url: this.#url,
-      connections: CONNECTIONS,
+      url: this.url,
+      connections: Math.min(CONNECTIONS, times),
       amount: times,
       setupClient(client) {
         const part = tokens.filter((_, index) => index % CONNECTIONS === connection % CONNECTIONS);

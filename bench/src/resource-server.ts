@@ -1,8 +1,7 @@
 import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { APPS, type AppName } from './apps/index.ts';
-import { median, Target } from './measure.ts';
+import { AUDIENCE, median, Target } from './measure.ts';
 
-const AUDIENCE = 'https://contacts.example.com/api';
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const PER_ROUND = 2000;
 

@@ -11,7 +11,8 @@ export interface Reading {
 }
 
 const [name = '', options = '{}'] = process.argv.slice(2);
-const app = await APPS[name as AppName](JSON.parse(options) as AppOptions);
+const makeApp = await APPS[name as AppName]();
+const app = await makeApp(JSON.parse(options) as AppOptions);
 const server = createServer(app).listen(0, '127.0.0.1', () => {
   process.send?.({ port: (server.address() as AddressInfo).port });
 });

@@ -1,10 +1,4 @@
 import type { RequestListener } from 'node:http';
-import { awsJwtVerify } from './aws-jwt-verify.ts';
-import { bare, bareWithVerify } from './bare.ts';
-import { expressOauth2JwtBearer } from './express-oauth2-jwt-bearer.ts';
-import { joseOnKoa } from './jose.ts';
-import { koaJwtAsDocumented } from './koa-jwt.ts';
-import { koaOauth, koaOauthUncached } from './koa-oauth.ts';
 
 /** What each app is given. All answer `GET /` with the same small JSON document. */
 export interface AppOptions {
@@ -14,16 +8,20 @@ export interface AppOptions {
 
 export type MakeApp = (options: AppOptions) => Promise<RequestListener>;
 
-/** The apps that are held side by side; the first two are what the others are measured in. */
+/**
+ * The apps that are held side by side; the first two are what the others are measured in. Each is
+ * loaded by the process that runs it, and by no other.
+ */
 export const APPS = {
-  'Koa, no authentication': bare,
-  'Koa + one crypto.verify': bareWithVerify,
-  'koa-oauth': koaOauth,
-  'koa-oauth, verifiedTokens: false': koaOauthUncached,
-  'koa-jwt + jwks-rsa as documented': koaJwtAsDocumented,
-  'express-oauth2-jwt-bearer': expressOauth2JwtBearer,
-  'Koa + jose': joseOnKoa,
-  'Koa + aws-jwt-verify': awsJwtVerify,
-} satisfies Record<string, MakeApp>;
+  'Koa, no authentication': async () => (await import('./bare.ts')).bare,
+  'Koa + one crypto.verify': async () => (await import('./bare.ts')).bareWithVerify,
+  'koa-oauth': async () => (await import('./koa-oauth.ts')).koaOauth,
+  'koa-oauth, verifiedTokens: false': async () => (await import('./koa-oauth.ts')).koaOauthUncached,
+  'koa-jwt + jwks-rsa as documented': async () => (await import('./koa-jwt.ts')).koaJwtAsDocumented,
+  'express-oauth2-jwt-bearer': async () =>
+    (await import('./express-oauth2-jwt-bearer.ts')).expressOauth2JwtBearer,
+  'Koa + jose': async () => (await import('./jose.ts')).joseOnKoa,
+  'Koa + aws-jwt-verify': async () => (await import('./aws-jwt-verify.ts')).awsJwtVerify,
+} satisfies Record<string, () => Promise<MakeApp>>;
 
 export type AppName = keyof typeof APPS;

@@ -67,7 +67,9 @@ export function hasDuplicateNames(json: string): boolean {
     else if (text === '}' || text === ']') open.pop();
     else if (colon !== undefined) {
       const names = open.at(-1);
-      const name = JSON.parse(text.slice(0, text.lastIndexOf('"') + 1)) as string;
+      const quoted = text.slice(0, text.lastIndexOf('"') + 1);
+      // Two spellings of one name differ in their escapes; most names have none.
+      const name: string = quoted.includes('\\') ? JSON.parse(quoted) : quoted.slice(1, -1);
       if (names?.has(name)) return true;
       names?.add(name);
     }
