@@ -10,7 +10,7 @@ export type ActionConsole = Record<
 >;
 
 /** The functions an Action file may export, as Auth0 names them. */
-export interface ActionExports {
+interface ActionExports {
   onExecutePostLogin?: (event: unknown, api: unknown) => unknown;
 }
 

@@ -25,8 +25,9 @@ import type { StateStore } from './state-store.ts';
 import type { Tenant } from './tenant.ts';
 import { logTransactions } from './transaction-log.ts';
 import { addUserinfoClaims } from './userinfo-claims.ts';
+import { routeWelcome } from './welcome.ts';
 
-export interface AppParts {
+interface AppParts {
   readonly issuer: string;
   readonly tenant: Tenant;
   readonly keys: SigningKeys;
@@ -51,6 +52,7 @@ export function createApp({ issuer, tenant, keys, store, log: parentLog }: AppPa
   logTransactions(provider, log);
 
   const pages = new Router();
+  routeWelcome(pages, tenant.tenant.friendly_name);
   routeAssets(pages);
   routeInteractions(pages, { provider, tenant, consents, log });
   routeLogout(pages, provider, tenant);

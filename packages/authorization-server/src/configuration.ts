@@ -25,7 +25,7 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export interface EngineParts {
+interface EngineParts {
   readonly issuer: string;
   readonly tenant: Tenant;
   readonly keys: SigningKeys;

@@ -10,7 +10,7 @@ import { findApplication, type Tenant, type User } from './tenant.ts';
 import { consentPage } from './views/consent-page.tsx';
 import { loginPage } from './views/login-page.tsx';
 
-export interface InteractionParts {
+interface InteractionParts {
   readonly provider: Provider;
   readonly tenant: Tenant;
   readonly consents: Consents;

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 
 /** What the log may hold of an error. */
-export interface LoggedError {
+interface LoggedError {
   readonly type: string;
   readonly message?: string;
   readonly code?: string | undefined;

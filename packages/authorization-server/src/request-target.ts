@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 
 /** The path of a request; undefined when its target is no URL, which makes `ctx.path` throw. */
-export function pathOf(ctx: Pick<Context, 'path'>): string | undefined {
+function pathOf(ctx: Pick<Context, 'path'>): string | undefined {
   try {
     return ctx.path ?? undefined;
   } catch {

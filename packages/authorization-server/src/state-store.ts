@@ -4,7 +4,7 @@ import Database from 'libsql';
 import { StartError } from './errors.ts';
 
 /** What a record is found by besides its id. */
-export interface RecordKeys {
+interface RecordKeys {
   readonly uid?: string;
   readonly grantId?: string;
 }
@@ -23,7 +23,7 @@ export interface StateStore {
   close(): void;
 }
 
-export interface StoredRecord {
+interface StoredRecord {
   readonly content: Record<string, unknown>;
   readonly consumed: number | undefined;
 }

@@ -1,7 +1,7 @@
 import type { errors } from 'oidc-provider';
 
 /** How Auth0 words a refusal of the token endpoint. */
-export interface Auth0Error {
+interface Auth0Error {
   readonly status: number;
   readonly error: string;
   readonly description: string;

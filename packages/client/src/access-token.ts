@@ -14,9 +14,9 @@ export interface AccessTokens {
   supply(session: Session): Promise<Supplied>;
 }
 
-export type Supplied = Session & { content: { accessToken: AccessToken } };
+type Supplied = Session & { content: { accessToken: AccessToken } };
 
-export interface AccessTokensOptions {
+interface AccessTokensOptions {
   sessions: Pick<Sessions, 'reload' | 'save'>;
   grants: Pick<Grants, 'byRefreshToken' | 'revoke'>;
   /** Seconds before its end at which a token is renewed. */

@@ -60,7 +60,7 @@ export class ApiError extends OidcError {
   }
 }
 
-export interface ApiOptions {
+interface ApiOptions {
   baseURL: string;
   /** Milliseconds for a whole exchange. */
   timeout: number;
@@ -118,7 +118,7 @@ export function createApi(options: ApiOptions): (accessToken: () => Promise<stri
 }
 
 /** @returns a 2xx answer. @throws ApiError for any other */
-export function judgeApiResponse(response: ApiResponse): ApiResponse {
+function judgeApiResponse(response: ApiResponse): ApiResponse {
   const { status, headers } = response;
   if (status >= 200 && status < 300) return response;
   const detail = `it answered ${status}`;

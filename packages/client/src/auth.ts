@@ -58,20 +58,33 @@ export function auth(options: AuthOptions): Middleware {
   });
   const endSession = createEndSession({ sessions, grants, onWarning });
   const login = createLogin({
-    ...{ issuer, transactions, grants, sessions, endSession, baseURL, now },
+    issuer,
+    transactions,
+    grants,
+    sessions,
+    endSession,
+    baseURL,
+    now,
     clientID: client.clientID,
     redirectURI: baseURL + callbackPath,
     authorizationParams: checked.authorizationParams,
     ownPaths: [loginPath, callbackPath].filter((path) => path !== false),
   });
   const logout = createLogout({
-    ...{ issuer, sessions, transactions, endSession, onWarning },
+    issuer,
+    sessions,
+    transactions,
+    endSession,
+    onWarning,
     clientID: client.clientID,
     postLogoutRedirectURI: checked.postLogoutRedirect ?? baseURL,
     idpLogout: checked.idpLogout,
   });
   const accessTokens = createAccessTokens({
-    ...{ sessions, grants, now, onWarning },
+    sessions,
+    grants,
+    now,
+    onWarning,
     leeway: checked.refreshLeeway,
   });
   const bindApi = checked.api && createApi(checked.api);

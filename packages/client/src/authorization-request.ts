@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { OidcError } from './errors.ts';
-import { randomToken, type Transaction } from './transaction.ts';
+import { randomToken } from './random-token.ts';
+import type { Transaction } from './transaction.ts';
 
 /**
  * Parameters of an authorization request. `scope` and `audience` are what an app sets; any other
@@ -17,8 +18,14 @@ export interface AuthorizationParams {
 }
 
 const OURS = [
-  ...['response_type', 'response_mode', 'client_id', 'redirect_uri'],
-  ...['state', 'nonce', 'code_challenge', 'code_challenge_method'],
+  'response_type',
+  'response_mode',
+  'client_id',
+  'redirect_uri',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
 ];
 const WORD = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
@@ -42,7 +49,7 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   return faults;
 }
 
-export interface AuthorizationRequestOptions {
+interface AuthorizationRequestOptions {
   metadata: AuthorizationServerMetadata;
   clientID: string;
   redirectURI: string;
@@ -89,7 +96,12 @@ export function createAuthorizationRequest({
     if (value !== undefined) url.searchParams.set(name, String(value));
   }
   const transaction = {
-    ...{ state, nonce, codeVerifier, redirectURI, returnTo, startedAt: now },
+    state,
+    nonce,
+    codeVerifier,
+    redirectURI,
+    returnTo,
+    startedAt: now,
     issuer: metadata.issuer,
     scope: params.scope ?? '',
     audience: params.audience,

@@ -1,6 +1,6 @@
 import { AuthorizationRefused, OidcError } from './errors.ts';
 
-export interface AuthorizationResponseExpectations {
+interface AuthorizationResponseExpectations {
   /** The issuer that the request went to. */
   readonly issuer: string;
   /** Whether its metadata promises the `iss` parameter (RFC 9207 §3). */

@@ -1,5 +1,5 @@
 /** A Bearer challenge (RFC 6750 §3), as far as it says something. */
-export interface BearerChallenge {
+interface BearerChallenge {
   readonly error: string | undefined;
   readonly scope: string | undefined;
 }

@@ -4,7 +4,7 @@ import type { Session, Sessions } from './session.ts';
 /** Ends a session here, and its refresh token at the authorization server. */
 export type EndSession = (session: Session) => Promise<void>;
 
-export interface EndSessionOptions {
+interface EndSessionOptions {
   sessions: Pick<Sessions, 'destroy'>;
   grants: Pick<Grants, 'revoke'>;
   /** Told of a revocation that failed, which stops nobody. */

@@ -24,7 +24,7 @@ export interface Grants {
   revoke(refreshToken: string): Promise<void>;
 }
 
-export interface GrantsOptions {
+interface GrantsOptions {
   issuer: { metadata(): Promise<AuthorizationServerMetadata>; signingKey: FindSigningKey };
   client: ClientCredentials;
   /** Seconds that the clocks may differ. */

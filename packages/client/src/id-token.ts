@@ -40,9 +40,16 @@ export type FindSigningKey = (header: {
 }) => Promise<{ key: KeyObject; alg: string }>;
 
 /** Asymmetric signatures only: no `none`, and no HMAC that a public key could be passed to. */
-export const ID_TOKEN_ALGS = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
-  ...['ES256', 'ES384', 'ES512'],
+const ID_TOKEN_ALGS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
 ] as const;
 
 const MAX_LENGTH = 32 * 1024;
@@ -76,7 +83,7 @@ export async function verifyIdToken(
 }
 
 /** Judges the claims of a token whose signature holds. @throws OidcError `ERR_ID_TOKEN` */
-export function judgeIdTokenClaims(
+function judgeIdTokenClaims(
   claims: unknown,
   alg: string,
   expected: IdTokenExpectations,

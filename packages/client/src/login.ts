@@ -24,7 +24,7 @@ export interface Login {
   ): Promise<{ session: Session; returnTo: string }>;
 }
 
-export interface LoginOptions {
+interface LoginOptions {
   issuer: { metadata(): Promise<AuthorizationServerMetadata> };
   transactions: Transactions;
   grants: Pick<Grants, 'byCode'>;

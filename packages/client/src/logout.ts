@@ -11,7 +11,7 @@ export type Logout = (
   postLogoutRedirectURI?: string,
 ) => Promise<string>;
 
-export interface LogoutOptions {
+interface LogoutOptions {
   issuer: { metadata(): Promise<AuthorizationServerMetadata> };
   sessions: Pick<Sessions, 'forget'>;
   transactions: Pick<Transactions, 'clear'>;

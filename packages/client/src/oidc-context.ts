@@ -44,7 +44,7 @@ export interface OidcContext {
   readonly api: Api;
 }
 
-export interface OidcContextParts {
+interface OidcContextParts {
   cookies: CookieJar;
   session: Session | undefined;
   login: Login;
@@ -55,8 +55,21 @@ export interface OidcContextParts {
 
 /** Claims about the token rather than the user. */
 const PROTOCOL_CLAIMS = [
-  ...['iss', 'aud', 'exp', 'iat', 'nbf', 'azp', 'nonce', 'auth_time', 'acr', 'amr'],
-  ...['at_hash', 'c_hash', 's_hash', 'sid', 'jti'],
+  'iss',
+  'aud',
+  'exp',
+  'iat',
+  'nbf',
+  'azp',
+  'nonce',
+  'auth_time',
+  'acr',
+  'amr',
+  'at_hash',
+  'c_hash',
+  's_hash',
+  'sid',
+  'jti',
 ];
 
 /** What one request can do. `finishLogin` is for the callback route. */

@@ -1,5 +1,16 @@
-import { InvalidOptions, isSecureURL, parseIssuerIdentifier } from '@koa-oauth/issuer';
+import { InvalidOptions } from '@koa-oauth/issuer';
 import { type AuthorizationParams, authorizationParamsFaults } from './authorization-request.ts';
+import {
+  functionFaults,
+  issuerFaults,
+  numberFaults,
+  pathFaults,
+  secretFaults,
+  storeFaults,
+  textFaults,
+  urlFaults,
+} from './option-faults.ts';
+import { type NamesOf, type OptionNames, unknownOptionFaults } from './option-names.ts';
 import type { SessionStore } from './session-store.ts';
 
 export interface AuthOptions {
@@ -57,13 +68,53 @@ export interface AuthOptions {
   now?: () => number;
 }
 
-export type CheckedOptions = ReturnType<typeof checkOptions>;
-
-const MIN_SECRET = 32;
+/** Every option by its group. */
+export const OPTION_NAMES = {
+  '': {
+    issuerBaseURL: true,
+    baseURL: true,
+    clientID: true,
+    clientSecret: true,
+    clientAuthMethod: true,
+    secret: true,
+    authorizationParams: true,
+    session: true,
+    routes: true,
+    api: true,
+    idpLogout: true,
+    clockTolerance: true,
+    refreshLeeway: true,
+    httpTimeout: true,
+    onWarning: true,
+    now: true,
+  } satisfies NamesOf<AuthOptions>,
+  session: {
+    store: true,
+    name: true,
+    rollingDuration: true,
+    absoluteDuration: true,
+  } satisfies NamesOf<Required<AuthOptions>['session']>,
+  routes: {
+    login: true,
+    callback: true,
+    logout: true,
+    postLogoutRedirect: true,
+  } satisfies NamesOf<Required<AuthOptions>['routes']>,
+  api: {
+    baseURL: true,
+    timeout: true,
+    maxResponseSize: true,
+  } satisfies NamesOf<Required<AuthOptions>['api']>,
+} satisfies OptionNames;
 
 /** @throws InvalidOptions that names every fault at once */
 export function checkOptions(options: AuthOptions) {
-  const { session = {}, routes = {}, api } = options;
+  mustBeObject('the options', options);
+  const { session = {}, routes = {}, api, authorizationParams = {} } = options;
+  const groups = { session, routes, api: api ?? {} };
+  for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
+    mustBeObject(name, group);
+  }
   const checked = Object.freeze({
     issuerBaseURL: options.issuerBaseURL,
     baseURL: String(options.baseURL).replace(/\/$/, ''),
@@ -75,7 +126,7 @@ export function checkOptions(options: AuthOptions) {
     secrets: Object.freeze([options.secret].flat()) as readonly string[],
     authorizationParams: Object.freeze({
       scope: 'openid profile email',
-      ...options.authorizationParams,
+      ...authorizationParams,
     }),
     store: session.store,
     cookieName: session.name ?? 'session',
@@ -109,74 +160,22 @@ export function checkOptions(options: AuthOptions) {
     ...authorizationParamsFaults(checked.authorizationParams),
     ...pathFaults(checked),
     ...numberFaults(checked),
+    ...functionFaults({ onWarning: checked.onWarning, now: checked.now }),
+    ...(checked.store === undefined ? [] : storeFaults(checked.store)),
+    ...unknownOptionFaults({ '': options, ...groups }, OPTION_NAMES),
   ];
+  if (typeof checked.idpLogout !== 'boolean') faults.push('idpLogout must be true or false');
   if (!['client_secret_basic', 'client_secret_post'].includes(checked.client.clientAuthMethod)) {
     faults.push('clientAuthMethod must be client_secret_basic or client_secret_post');
   }
   if (!/^[\w.-]+$/.test(checked.cookieName)) {
     faults.push('session.name must be letters, digits, ".", "_" or "-"');
   }
-  if (faults.length > 0) throw new InvalidOptions(faults.join('\n'));
+  if (faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
   return checked;
 }
 
-function issuerFaults(issuerBaseURL: unknown): string[] {
-  try {
-    parseIssuerIdentifier(issuerBaseURL);
-    return [];
-  } catch (error) {
-    return [(error as Error).message];
-  }
-}
-
-function urlFaults(name: string, value: unknown): string[] {
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
-  const isClean = url && !url.search && !url.hash && !url.username && !url.password;
-  if (isClean && isSecureURL(url)) return [];
-  return [`${name} must be an https URL (http on a loopback address) without query or fragment`];
-}
-
-function textFaults(values: Record<string, unknown>): string[] {
-  return Object.entries(values)
-    .filter(([, value]) => typeof value !== 'string' || value === '')
-    .map(([name]) => `${name} must be as the authorization server registered it`);
-}
-
-function secretFaults(secrets: readonly unknown[]): string[] {
-  const areLong = secrets.every((one) => typeof one === 'string' && one.length >= MIN_SECRET);
-  if (areLong && secrets.length > 0) return [];
-  return [`secret must be ${MIN_SECRET} random characters or more, or a list of such`];
-}
-
-function pathFaults(paths: Record<'loginPath' | 'callbackPath' | 'logoutPath', unknown>): string[] {
-  return (['login', 'callback', 'logout'] as const).flatMap((name) => {
-    const path = paths[`${name}Path`];
-    if (typeof path === 'string' && /^\/[\w./~-]*$/.test(path)) return [];
-    if (path === false && name !== 'callback') return [];
-    return [`routes.${name} must be a path such as /${name}`];
-  });
-}
-
-function numberFaults(options: {
-  rollingDuration: unknown;
-  absoluteDuration: unknown;
-  clockTolerance: unknown;
-  refreshLeeway: unknown;
-  httpTimeout: unknown;
-  api: { timeout: unknown; maxResponseSize: unknown } | undefined;
-}): string[] {
-  const { rollingDuration, absoluteDuration, clockTolerance, refreshLeeway, httpTimeout, api } =
-    options;
-  const bounds: [name: string, value: unknown, min: number, max: number][] = [
-    ['session.rollingDuration', rollingDuration, 1, 31_536_000],
-    ['session.absoluteDuration', absoluteDuration, 1, 31_536_000],
-    ['clockTolerance', clockTolerance, 0, 300],
-    ['refreshLeeway', refreshLeeway, 0, 3600],
-    ['httpTimeout', httpTimeout, 1, 120_000],
-    ['api.timeout', api ? api.timeout : 1, 1, 120_000],
-    ['api.maxResponseSize', api ? api.maxResponseSize : 1, 1, 2 ** 30],
-  ];
-  return bounds
-    .filter(([, n, min, max]) => !(Number.isInteger(n) && Number(n) >= min && Number(n) <= max))
-    .map(([name, , min, max]) => `${name} must be a whole number from ${min} to ${max}`);
+function mustBeObject(name: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new InvalidOptions(`auth: ${name} must be an object`);
 }

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from './cookies.ts';
 import { OidcError } from './errors.ts';
 import type { IdTokenClaims } from './id-token.ts';
+import { randomToken } from './random-token.ts';
 import type { Seal } from './seal.ts';
 import type { SessionStore, StoredSession } from './session-store.ts';
-import { randomToken } from './transaction.ts';
 
 /** What is known of a user who signed in. Sealed at rest. */
 export interface SessionContent {
@@ -52,7 +52,7 @@ export interface Sessions {
   forget(cookies: CookieJar): void;
 }
 
-export interface SessionsOptions {
+interface SessionsOptions {
   store: SessionStore;
   seal: Seal;
   secure: boolean;

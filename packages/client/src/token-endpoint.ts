@@ -14,7 +14,7 @@ export interface EndpointAnswer {
   readonly body: unknown;
 }
 
-export interface EndpointLimits {
+interface EndpointLimits {
   /** Milliseconds for the whole exchange. */
   timeout: number;
 }

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from './cookies.ts';
 import type { Seal } from './seal.ts';
 
@@ -28,7 +28,7 @@ export interface Transactions {
   clear(cookies: CookieJar): void;
 }
 
-export interface TransactionsOptions {
+interface TransactionsOptions {
   seal: Seal;
   secure: boolean;
   /** Milliseconds since 1970. */
@@ -42,11 +42,6 @@ const MAX_BYTES = 6144;
 /** Names that others planted cost no more than this. */
 const MAX_LOOKED_AT = 20;
 const MAX_REMEMBERED = 50_000;
-
-/** 256 random bits, base64url: for state, nonce, code verifier and session id alike. */
-export function randomToken(): string {
-  return randomBytes(32).toString('base64url');
-}
 
 /**
  * The logins in flight: one sealed cookie each, named after its state, so that several tabs can

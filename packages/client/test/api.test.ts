@@ -50,16 +50,47 @@ describe('the fence', () => {
   });
 
   test.each([
-    ...['..', '../x', '/../x', '../v2/x', '../v1x', 'a/../../x', '%2e%2e/x', '.%2e/x', '%2E%2E/x'],
-    ...['..%2fx', '..%2Fx', 'a/..%2f..%2fx', '%2e%2e%2fx', '..%5cx', '..\\x', '\\\\evil.example'],
-    ...['\\/evil.example', 'a\u0000b', 'a\nb', '%', '%zz', '%ff'],
+    '..',
+    '../x',
+    '/../x',
+    '../v2/x',
+    '../v1x',
+    'a/../../x',
+    '%2e%2e/x',
+    '.%2e/x',
+    '%2E%2E/x',
+    '..%2fx',
+    '..%2Fx',
+    'a/..%2f..%2fx',
+    '%2e%2e%2fx',
+    '..%5cx',
+    '..\\x',
+    '\\\\evil.example',
+    '\\/evil.example',
+    'a\u0000b',
+    'a\nb',
+    '%',
+    '%zz',
+    '%ff',
   ])('%j is refused', (path) => {
     expect(() => resolveApiURL(BASE, path)).toThrow('outside the API');
   });
 
   test('whatever the path, the request goes below the API or nowhere', () => {
     const piece = fc.constantFrom(
-      ...['/', '\\', '.', '..', '%2e', '%2f', '@', ':', '?', '#', 'https:', 'evil.example', 'a'],
+      '/',
+      '\\',
+      '.',
+      '..',
+      '%2e',
+      '%2f',
+      '@',
+      ':',
+      '?',
+      '#',
+      'https:',
+      'evil.example',
+      'a',
     );
     const path = fc.oneof(
       fc.string({ unit: 'binary' }),

@@ -103,7 +103,7 @@ function grant(claims: Record<string, unknown>, response: Record<string, unknown
       token_type: 'Bearer',
       expires_in: 3600,
       refresh_token: 'refresh-1',
-      id_token: issuer.idToken({ name: 'Ada', ...claims }),
+      id_token: issuer.idToken({ name: 'Ada-Augusta Lovelace', ...claims }),
       ...response,
     },
   ];
@@ -231,7 +231,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(await browser.cookieNames()).toEqual(['__Host-session']);
     expect(await (await browser.get('/')).json()).toEqual({
       authenticated: true,
-      user: { sub: 'user-1', name: 'Ada' },
+      user: { sub: 'user-1', name: 'Ada-Augusta Lovelace' },
     });
   });
 
@@ -248,7 +248,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     await signIn(browser);
     const [cookie] = await browser.jar.getCookies(BASE_URL);
     expect(written[0]).toBe(storeKey(cookie?.value ?? ''));
-    for (const secret of ['access-1', 'refresh-1', 'Ada', cookie?.value ?? '']) {
+    for (const secret of ['access-1', 'refresh-1', 'Augusta Lovelace', cookie?.value ?? '']) {
       expect(written.join()).not.toContain(secret);
     }
   });

@@ -53,8 +53,14 @@ describe('authorization request', () => {
   });
 
   test.each([
-    ...['response_type', 'response_mode', 'client_id', 'redirect_uri', 'state', 'nonce'],
-    ...['code_challenge', 'code_challenge_method'],
+    'response_type',
+    'response_mode',
+    'client_id',
+    'redirect_uri',
+    'state',
+    'nonce',
+    'code_challenge',
+    'code_challenge_method',
   ])('a caller cannot set %s', (name) => {
     expect(() => create({ [name]: 'mine' })).toThrow('cannot be part of a sign-in');
   });

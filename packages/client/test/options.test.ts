@@ -10,13 +10,17 @@ const good: AuthOptions = {
   secret: 's'.repeat(32),
 };
 
+const api = { baseURL: 'https://api.example' };
+
 function faultsOf(options: unknown): string[] {
   try {
     checkOptions(options as AuthOptions);
     return [];
   } catch (error) {
     expect(error).toBeInstanceOf(InvalidOptions);
-    return (error as Error).message.split('\n');
+    const { message } = error as Error;
+    expect(message).toMatch(/^auth: /);
+    return message.slice('auth: '.length).split('; ');
   }
 }
 
@@ -49,7 +53,7 @@ describe('options', () => {
     expect(faultsOf({ ...good, ...options })).toEqual([]);
   });
 
-  test.each<[string, object, string]>([
+  test.each<[string, object, string | RegExp]>([
     ['an issuer on http', { issuerBaseURL: 'http://issuer.example' }, 'issuerBaseURL'],
     ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
     ['an app on http', { baseURL: 'http://app.example' }, 'baseURL'],
@@ -91,10 +95,28 @@ describe('options', () => {
     ['a tolerance of hours', { clockTolerance: 3601 }, 'clockTolerance'],
     ['a negative leeway', { refreshLeeway: -1 }, 'refreshLeeway'],
     ['no time at all', { httpTimeout: Number.NaN }, 'httpTimeout'],
+    ['a clock that stands', { now: 0 }, 'now must be a function'],
+    ['a store that is none', { session: { store: {} } }, 'session.store must have create'],
+    ['a maybe', { idpLogout: 'no' }, 'idpLogout must be true or false'],
+    ['a group that is none', { session: 'x' }, 'session must be an object'],
+    ['parameters that are none', { authorizationParams: null }, 'authorizationParams must be'],
+    ['another spelling', { clientId: 'x' }, /^unknown: clientId \(did you mean clientID\?\)$/],
+    ['a name out of place', { store: {} }, /^unknown: store \(did you mean session\.store\?\)$/],
+    ['a name in a group', { api: { ...api, retries: 2 } }, /^unknown: api\.retries$/],
+    [
+      'the spelling of the same group first',
+      { api: { ...api, baseUrl: 'x' } },
+      /^unknown: api\.baseUrl \(did you mean api\.baseURL\?\)$/,
+    ],
+    ['two names that nobody knows', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
   ])('%s is named', (_name, options, fault) => {
     const faults = faultsOf({ ...good, ...options });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(fault);
+  });
+
+  test.each([undefined, null, 'x', []])('%j in place of the options is named too', (options) => {
+    expect(faultsOf(options)).toEqual(['the options must be an object']);
   });
 
   test('all faults are named at once, and no secret', () => {

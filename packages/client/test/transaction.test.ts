@@ -27,9 +27,15 @@ function browserWith(...names: string[]) {
 
 function transaction(state: string, change: Partial<Transaction> = {}): Transaction {
   return {
-    ...{ state, nonce: 'n'.repeat(43), codeVerifier: 'v'.repeat(43), returnTo: '/' },
-    ...{ issuer: 'https://issuer.example/', redirectURI: 'https://app.example/callback' },
-    ...{ scope: 'openid profile email', audience: undefined, maxAge: undefined },
+    state,
+    nonce: 'n'.repeat(43),
+    codeVerifier: 'v'.repeat(43),
+    returnTo: '/',
+    issuer: 'https://issuer.example/',
+    redirectURI: 'https://app.example/callback',
+    scope: 'openid profile email',
+    audience: undefined,
+    maxAge: undefined,
     startedAt: NOW / 1000,
     ...change,
   };

@@ -13,13 +13,15 @@ import { healthRoute } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
 import { logoutRoute } from './routes/logout.ts';
 import { securityHeaders } from './security-headers.ts';
+import type { ClientAuthMethod } from './settings.ts';
 
-export interface AppOptions {
+interface AppOptions {
   /** The app's own address, without a slash at its end. */
   baseURL: string;
   issuerBaseURL: string;
   clientID: string;
   clientSecret: string;
+  clientAuthMethod: ClientAuthMethod;
   apiBaseURL: string;
   audience: string;
   scope: string;
@@ -57,7 +59,7 @@ export function createApp(options: AppOptions): Koa {
       baseURL,
       clientID: options.clientID,
       clientSecret: options.clientSecret,
-      clientAuthMethod: 'client_secret_post',
+      clientAuthMethod: options.clientAuthMethod,
       secret: options.secrets,
       authorizationParams: { scope, audience },
       session: { store: options.store },

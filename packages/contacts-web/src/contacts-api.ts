@@ -29,7 +29,10 @@ export const CONTACT_FIELDS = ['name', 'email', 'phone', 'company', 'notes'] as 
 export type ContactField = (typeof CONTACT_FIELDS)[number];
 export type ContactDraft = Readonly<Record<ContactField, string>>;
 
-/** The API refused what was typed; a message for each field it named, and the rest. */
+/**
+ * The API refused what was typed: for each field it named, what it says of that field ("must not be
+ * empty"), and of anything else whole sentences.
+ */
 export interface Refusal {
   readonly fields: Readonly<Partial<Record<ContactField, string>>>;
   readonly other: readonly string[];
@@ -64,7 +67,7 @@ export function refusalOf(error: unknown): Refusal | undefined {
   for (const { field, message } of data.errors) {
     const name = CONTACT_FIELDS.find((known) => known === field);
     if (name) fields[name] ??= message;
-    else other.push(`${field} ${message}`);
+    else other.push(`The field ${field} ${message}.`);
   }
   return { fields, other };
 }

@@ -5,8 +5,10 @@ export class InvalidSettings extends Error {
   override readonly name = 'InvalidSettings';
 }
 
+export type ClientAuthMethod = (typeof CLIENT_AUTH_METHODS)[number];
+
 /** What the web app needs to know, checked. Each setting and its default are in the README's table. */
-export interface Settings {
+interface Settings {
   readonly port: number;
   readonly host: string;
   /** Without a slash at its end. */
@@ -14,6 +16,8 @@ export interface Settings {
   readonly issuerBaseURL: string;
   readonly clientID: string;
   readonly clientSecret: string;
+  /** How the issuer is shown the secret (OpenID Connect Core §9). */
+  readonly clientAuthMethod: ClientAuthMethod;
   readonly apiBaseURL: string;
   readonly audience: string;
   readonly scope: string;
@@ -25,6 +29,7 @@ export interface Settings {
 }
 
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const PORT_TEXT = 'must be a port number from 0 to 65535';
 const SECRET_TEXT =
@@ -58,6 +63,9 @@ const Environment = z.object({
   ISSUER_BASE_URL: address('https://tenant.example.com/').default('http://localhost:3002'),
   CLIENT_ID: z.string().optional(),
   CLIENT_SECRET: z.string().optional(),
+  CLIENT_AUTH_METHOD: z
+    .enum(CLIENT_AUTH_METHODS, { error: `must be ${CLIENT_AUTH_METHODS.join(' or ')}` })
+    .default('client_secret_post'),
   API_BASE_URL: address('https://api.example.com').default('http://localhost:3001'),
   AUDIENCE: z.string().default('https://contacts.example.com/api'),
   SCOPE: z
@@ -111,6 +119,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     issuerBaseURL: data.ISSUER_BASE_URL,
     clientID: data.CLIENT_ID ?? DEMO_CLIENT.id,
     clientSecret: data.CLIENT_SECRET ?? DEMO_CLIENT.secret,
+    clientAuthMethod: data.CLIENT_AUTH_METHOD,
     apiBaseURL: data.API_BASE_URL,
     audience: data.AUDIENCE,
     scope: data.SCOPE.trim().split(/\s+/).join(' '),

@@ -14,7 +14,7 @@ describe('what the API says of the input', () => {
     ];
     expect(refusalOf(refused(422, { errors }))).toEqual({
       fields: { name: 'is required' },
-      other: ['constructor is not a field'],
+      other: ['The field constructor is not a field.'],
     });
   });
 

@@ -20,6 +20,7 @@ describe('settings', () => {
       issuerBaseURL: 'http://localhost:3002',
       clientID: 'contacts-web',
       clientSecret: 'contacts-web-demo-secret',
+      clientAuthMethod: 'client_secret_post',
       apiBaseURL: 'http://localhost:3001',
       audience: 'https://contacts.example.com/api',
       scope:
@@ -33,6 +34,11 @@ describe('settings', () => {
 
   test('an empty variable counts as not set', () => {
     expect(readSettings({ PORT: '', SECRET: ' ', BASE_URL: '' })).toEqual(readSettings({}));
+  });
+
+  test('the client secret may go in a header instead', () => {
+    const { clientAuthMethod } = readSettings({ CLIENT_AUTH_METHOD: 'client_secret_basic' });
+    expect(clientAuthMethod).toBe('client_secret_basic');
   });
 
   test('several secrets, newest first', () => {
@@ -92,6 +98,11 @@ describe('settings', () => {
       'Redis',
       { SESSION_STORE_URL: 'redis://localhost' },
       /SESSION_STORE_URL cannot be a Redis server yet/,
+    ],
+    [
+      'an unknown way to show the secret',
+      { CLIENT_AUTH_METHOD: 'none' },
+      /CLIENT_AUTH_METHOD must be client_secret_post or client_secret_basic/,
     ],
     ['an unknown log level', { LOG_LEVEL: 'loud' }, /LOG_LEVEL must be one of/],
   ];

@@ -44,6 +44,7 @@ export async function startApp(): Promise<TestApp> {
     issuerBaseURL: ISSUER,
     clientID: 'contacts-web',
     clientSecret: 'the-client-secret',
+    clientAuthMethod: 'client_secret_post',
     apiBaseURL: API,
     audience: 'https://contacts.example.com/api',
     scope: ALL_SCOPES,

@@ -1,7 +1,8 @@
 import type { VNode } from 'preact';
 import type { ContactDraft, ContactField, Refusal } from '../contacts-api.ts';
+import { complaint, firstAtFault, LABELS } from './contact-fields.ts';
 
-export interface ContactFormProps {
+interface ContactFormProps {
   readonly draft?: ContactDraft | undefined;
   readonly refusal?: Refusal | undefined;
   /** Whether the scopes granted allow it. The form is there in any case: the API decides. */
@@ -10,50 +11,53 @@ export interface ContactFormProps {
 
 interface FieldProps {
   readonly name: ContactField;
-  readonly label: string;
   /** Which keys a phone shows; the text is left as typed, for the API to judge. */
   readonly inputMode?: 'email' | 'tel';
   readonly required?: boolean;
   readonly draft: ContactDraft | undefined;
   readonly message: string | undefined;
+  /** Whether the page opens here, so that who was refused need not look for it. */
+  readonly isFirst: boolean;
 }
 
 /** Checked by the API alone, so that one place decides; hence `noValidate`. */
 export function ContactForm({ draft, refusal, mayAdd }: ContactFormProps): VNode {
-  const field = (name: ContactField) => ({ name, draft, message: refusal?.fields[name] });
+  const field = (name: ContactField) => ({
+    name,
+    draft,
+    message: complaint(name, refusal),
+    isFirst: name === firstAtFault(refusal),
+  });
   return (
-    <form class="card" method="post" action="/contacts" noValidate aria-labelledby="add-heading">
+    <form
+      id="add"
+      class="card"
+      method="post"
+      action="/contacts"
+      noValidate
+      aria-labelledby="add-heading"
+    >
       <h2 id="add-heading">Add a contact</h2>
       {!mayAdd && (
         <p class="hint">
-          Your sign-in was not granted <code>create:contacts</code>, so the API will refuse this.
-          You can see it do so.
+          Adding takes the scope <code>create:contacts</code> and your sign-in was not granted it,
+          so the API will refuse this. You can see it do so.
         </p>
       )}
-      {refusal && (
-        <div class="notice bad" role="alert">
-          <p>
-            <strong>Not saved yet.</strong> Please look at what is marked below.
-          </p>
-          {refusal.other.map((message) => (
-            <p key={message}>{message}</p>
-          ))}
-        </div>
-      )}
-      <Field {...field('name')} label="Name" required />
-      <Field {...field('email')} label="E-mail" inputMode="email" required />
-      <Field {...field('phone')} label="Phone" inputMode="tel" />
-      <Field {...field('company')} label="Company" />
+      <Field {...field('name')} required />
+      <Field {...field('email')} inputMode="email" required />
+      <Field {...field('phone')} inputMode="tel" />
+      <Field {...field('company')} />
       <Notes {...field('notes')} />
       <button type="submit">Add contact</button>
     </form>
   );
 }
 
-function Field({ name, label, inputMode, required, draft, message }: FieldProps) {
+function Field({ name, inputMode, required, draft, ...fault }: FieldProps) {
   return (
     <div class="field">
-      <Label name={name} label={label} required={required} />
+      <Label name={name} required={required} />
       <input
         id={name}
         name={name}
@@ -62,30 +66,30 @@ function Field({ name, label, inputMode, required, draft, message }: FieldProps)
         value={draft?.[name] ?? ''}
         autoComplete="off"
         required={required}
-        {...complaint(name, message)}
+        {...marks(name, fault)}
       />
-      <Message name={name} message={message} />
+      <Message name={name} message={fault.message} />
     </div>
   );
 }
 
-function Notes({ name, draft, message }: Pick<FieldProps, 'name' | 'draft' | 'message'>) {
+function Notes({ name, draft, ...fault }: FieldProps) {
   return (
     <div class="field">
-      <Label name={name} label="Notes" />
-      <textarea id={name} name={name} rows={3} {...complaint(name, message)}>
+      <Label name={name} />
+      <textarea id={name} name={name} rows={3} {...marks(name, fault)}>
         {/* The parser drops a line end that comes first. */}
         {`\n${draft?.[name] ?? ''}`}
       </textarea>
-      <Message name={name} message={message} />
+      <Message name={name} message={fault.message} />
     </div>
   );
 }
 
-function Label({ name, label, required }: Partial<FieldProps>) {
+function Label({ name, required }: Pick<FieldProps, 'name' | 'required'>) {
   return (
     <label for={name}>
-      {label}
+      {LABELS[name]}
       {!required && <span class="optional">optional</span>}
     </label>
   );
@@ -96,6 +100,11 @@ function Message({ name, message }: Pick<FieldProps, 'name' | 'message'>) {
   return <small id={`${name}-message`}>{message}</small>;
 }
 
-function complaint(name: string, message: string | undefined) {
-  return message ? ({ 'aria-invalid': true, 'aria-describedby': `${name}-message` } as const) : {};
+function marks(name: string, { message, isFirst }: Pick<FieldProps, 'message' | 'isFirst'>) {
+  if (!message) return {};
+  return {
+    autofocus: isFirst,
+    'aria-invalid': true,
+    'aria-describedby': `${name}-message`,
+  } as const;
 }

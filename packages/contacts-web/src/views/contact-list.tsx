@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import type { Contact, ContactPage } from '../contacts-api.ts';
 import { Avatar } from './avatar.tsx';
 
-export interface ContactListProps {
+interface ContactListProps {
   readonly page: ContactPage;
   /** The one to point out. */
   readonly addedId?: string | undefined;

@@ -3,6 +3,7 @@ import type { Contact, ContactDraft, ContactPage, Refusal } from '../contacts-ap
 import type { SignedInUser } from '../signed-in-user.ts';
 import { ContactForm } from './contact-form.tsx';
 import { ContactList } from './contact-list.tsx';
+import { RefusalNotice, ScopeNotice, UnavailableNotice } from './contact-notices.tsx';
 import { Layout } from './layout.tsx';
 
 export interface ContactsPageProps {
@@ -23,47 +24,49 @@ export interface ContactsPageProps {
 export function ContactsPage(props: ContactsPageProps): VNode {
   const { user, page, grantedScopes, missingScope, added, draft, refusal, problem } = props;
   const organisation = user?.organisation;
+  const subtitle = summary(page, organisation);
+  const title = refusal || problem ? 'Not saved · Contacts' : 'Contacts';
   return (
-    <Layout title="Contacts" user={user} current="contacts">
+    <Layout title={title} user={user} current="contacts">
       <header class="page-heading">
         <h1>Contacts</h1>
-        <p>{summary(page, organisation)}</p>
+        {subtitle && <p>{subtitle}</p>}
       </header>
       {added && (
         <p class="notice good" role="status">
           <strong>{added.name}</strong> was added.
         </p>
       )}
+      {refusal && <RefusalNotice refusal={refusal} />}
       {problem?.kind === 'scope' && (
         <ScopeNotice
-          what="add contacts"
+          refused="add"
           scope={problem.scope}
           grantedScopes={grantedScopes}
           organisation={organisation}
         />
       )}
-      {problem?.kind === 'unavailable' && (
-        <div class="notice bad" role="alert">
-          <h2>The API cannot be reached right now</h2>
-          <p>The contact was not saved. What you typed is still below: try again in a moment.</p>
-        </div>
+      {problem?.kind === 'unavailable' && <UnavailableNotice />}
+      {missingScope !== undefined && (
+        <ScopeNotice
+          refused="see"
+          scope={missingScope}
+          grantedScopes={grantedScopes}
+          organisation={organisation}
+        />
       )}
       <div class="columns">
         <section aria-labelledby="list-heading">
           <h2 id="list-heading" class="visually-hidden">
             Your organisation’s contacts
           </h2>
-          {missingScope !== undefined && (
-            <ScopeNotice
-              what="see contacts"
-              scope={missingScope}
-              grantedScopes={grantedScopes}
-              organisation={organisation}
-            />
-          )}
           {page && <ContactList page={page} addedId={added?.id} />}
-          {!page && missingScope === undefined && (
-            <p class="card">The contacts cannot be shown right now.</p>
+          {!page && (
+            <p class="card">
+              {missingScope === undefined
+                ? 'The contacts cannot be shown right now.'
+                : 'The contacts are not shown to you.'}
+            </p>
           )}
         </section>
         <aside>
@@ -78,38 +81,12 @@ export function ContactsPage(props: ContactsPageProps): VNode {
   );
 }
 
-interface ScopeNoticeProps {
-  readonly what: string;
-  readonly scope: string;
-  readonly grantedScopes: readonly string[];
-  readonly organisation: string | undefined;
-}
-
-function ScopeNotice({ what, scope, grantedScopes, organisation }: ScopeNoticeProps) {
-  const whose = organisation ? ` of ${organisation}` : '';
-  return (
-    <div class="notice bad" role="alert">
-      <h2>{`You may not ${what}`}</h2>
-      <p>
-        The API refused: this takes the scope <code>{scope}</code>, which your sign-in was not
-        granted. Nothing was saved.
-      </p>
-      <p>
-        {`An administrator${whose} can grant it by giving you a role that has it. Sign out and in again afterwards.`}
-      </p>
-      <p class="granted">
-        <span>Granted to you:</span>{' '}
-        {grantedScopes.map((granted) => (
-          <code key={granted}>{granted}</code>
-        ))}
-      </p>
-    </div>
-  );
-}
-
-function summary(page: ContactPage | undefined, organisation: string | undefined): string {
-  const whose = organisation ? `the organisation ${organisation}` : 'you';
-  if (!page) return `Shared within ${whose}`;
+/** Undefined where there is nothing to count: the page says so itself. */
+function summary(
+  page: ContactPage | undefined,
+  organisation: string | undefined,
+): string | undefined {
+  if (!page || page.contacts.length === 0) return undefined;
   const { length } = page.contacts;
   const count = page.hasMore
     ? `The first ${length}`

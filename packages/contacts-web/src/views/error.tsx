@@ -3,7 +3,7 @@ import type { ErrorText } from '../error-text.ts';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from './layout.tsx';
 
-export interface ErrorPageProps extends ErrorText {
+interface ErrorPageProps extends ErrorText {
   readonly user: SignedInUser | undefined;
   readonly status: number;
   readonly code: string;
@@ -14,7 +14,7 @@ export interface ErrorPageProps extends ErrorText {
 export function ErrorPage(props: ErrorPageProps): VNode {
   const { user, status, code, reference, title, what, quote, lost, todo, action } = props;
   return (
-    <Layout title={title} user={user}>
+    <Layout title={`${title} · Contacts`} user={user}>
       <section class="card narrow error">
         <p class="status">{status}</p>
         <h1>{title}</h1>

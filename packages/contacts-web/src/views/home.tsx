@@ -3,7 +3,7 @@ import type { SignedInUser } from '../signed-in-user.ts';
 import { Avatar } from './avatar.tsx';
 import { Layout } from './layout.tsx';
 
-export interface HomePageProps {
+interface HomePageProps {
   readonly user: SignedInUser | undefined;
   readonly issuerBaseURL: string;
   readonly apiBaseURL: string;
@@ -16,8 +16,9 @@ const PICTURED = [
 ] as const;
 
 export function HomePage({ user, issuerBaseURL, apiBaseURL }: HomePageProps): VNode {
+  const title = user ? 'Welcome · Contacts' : 'Contacts – sign in to your team’s address book';
   return (
-    <Layout title={user ? 'Welcome' : 'Sign in'} user={user}>
+    <Layout title={title} user={user}>
       {user ? <Greeting user={user} /> : <Invitation />}
       <section aria-labelledby="how">
         <h2 id="how">How you get to your contacts</h2>

@@ -3,7 +3,8 @@ import { assetURL } from '../assets.ts';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Avatar } from './avatar.tsx';
 
-export interface LayoutProps {
+interface LayoutProps {
+  /** Of the window: it stands alone in a list of tabs, so it names the app too. */
   readonly title: string;
   readonly user: SignedInUser | undefined;
   /** Which entry of the navigation this page is. */
@@ -19,7 +20,7 @@ export function Layout({ title, user, current, children }: LayoutProps): VNode {
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="color-scheme" content="light dark" />
-        <title>{`${title} · Contacts`}</title>
+        <title>{title}</title>
         <link rel="icon" href={assetURL('mark.svg')} type="image/svg+xml" />
         <link rel="stylesheet" href={assetURL('pico.css')} />
         <link rel="stylesheet" href={assetURL('contacts.css')} />

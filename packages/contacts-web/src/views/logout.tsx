@@ -4,7 +4,7 @@ import { Layout } from './layout.tsx';
 
 export function LogoutPage({ user }: { user: SignedInUser | undefined }): VNode {
   return (
-    <Layout title="Sign out" user={user}>
+    <Layout title="Sign out · Contacts" user={user}>
       <section class="card narrow">{user ? <Question name={user.name} /> : <NobodyHere />}</section>
     </Layout>
   );

@@ -1,0 +1,81 @@
+import { isSecureURL, parseIssuerIdentifier } from '@koa-oauth/issuer';
+
+// What is wrong with the value of an option: each answers sentences, none when all is well.
+
+const MIN_SECRET = 32;
+const STORE_METHODS = ['create', 'read', 'update', 'touch', 'destroy', 'close'] as const;
+
+export function issuerFaults(issuerBaseURL: unknown): string[] {
+  try {
+    parseIssuerIdentifier(issuerBaseURL);
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
+  }
+}
+
+export function urlFaults(name: string, value: unknown): string[] {
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  const isClean = url && !url.search && !url.hash && !url.username && !url.password;
+  if (isClean && isSecureURL(url)) return [];
+  return [`${name} must be an https URL (http on a loopback address) without query or fragment`];
+}
+
+export function textFaults(values: Record<string, unknown>): string[] {
+  return Object.entries(values)
+    .filter(([, value]) => typeof value !== 'string' || value === '')
+    .map(([name]) => `${name} must be as the authorization server registered it`);
+}
+
+export function secretFaults(secrets: readonly unknown[]): string[] {
+  const areLong = secrets.every((one) => typeof one === 'string' && one.length >= MIN_SECRET);
+  if (areLong && secrets.length > 0) return [];
+  return [`secret must be ${MIN_SECRET} random characters or more, or a list of such`];
+}
+
+export function pathFaults(
+  paths: Record<'loginPath' | 'callbackPath' | 'logoutPath', unknown>,
+): string[] {
+  return (['login', 'callback', 'logout'] as const).flatMap((name) => {
+    const path = paths[`${name}Path`];
+    if (typeof path === 'string' && /^\/[\w./~-]*$/.test(path)) return [];
+    if (path === false && name !== 'callback') return [];
+    return [`routes.${name} must be a path such as /${name}`];
+  });
+}
+
+export function functionFaults(values: Record<string, unknown>): string[] {
+  return Object.entries(values)
+    .filter(([, value]) => typeof value !== 'function')
+    .map(([name]) => `${name} must be a function`);
+}
+
+export function storeFaults(store: unknown): string[] {
+  const methods = (store ?? {}) as Record<string, unknown>;
+  if (STORE_METHODS.every((name) => typeof methods[name] === 'function')) return [];
+  return [`session.store must have ${STORE_METHODS.join(', ')}`];
+}
+
+export function numberFaults(options: {
+  rollingDuration: unknown;
+  absoluteDuration: unknown;
+  clockTolerance: unknown;
+  refreshLeeway: unknown;
+  httpTimeout: unknown;
+  api: { timeout: unknown; maxResponseSize: unknown } | undefined;
+}): string[] {
+  const { rollingDuration, absoluteDuration, clockTolerance, refreshLeeway, httpTimeout, api } =
+    options;
+  const bounds: [name: string, value: unknown, min: number, max: number][] = [
+    ['session.rollingDuration', rollingDuration, 1, 31_536_000],
+    ['session.absoluteDuration', absoluteDuration, 1, 31_536_000],
+    ['clockTolerance', clockTolerance, 0, 300],
+    ['refreshLeeway', refreshLeeway, 0, 3600],
+    ['httpTimeout', httpTimeout, 1, 120_000],
+    ['api.timeout', api ? api.timeout : 1, 1, 120_000],
+    ['api.maxResponseSize', api ? api.maxResponseSize : 1, 1, 2 ** 30],
+  ];
+  return bounds
+    .filter(([, n, min, max]) => !(Number.isInteger(n) && Number(n) >= min && Number(n) <= max))
+    .map(([name, , min, max]) => `${name} must be a whole number from ${min} to ${max}`);
+}
