@@ -24,7 +24,7 @@ export class Target {
 
   static async start(name: AppName, options: AppOptions): Promise<Target> {
     const main = fileURLToPath(new URL('target.js', import.meta.url));
-    const child = fork(main, [name, JSON.stringify(options)], { execArgv: ['--expose-gc'] });
+    const child = fork(main, [name, JSON.stringify(options)], { execArgv: [] });
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
     return new Target(name, child, port);
   }

@@ -2,7 +2,7 @@ import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/t
 import { APPS, type AppName } from './apps/index.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
 
-const ROUNDS = Number(process.env.ROUNDS ?? 5);
+const ROUNDS = Number(process.env.ROUNDS ?? 3);
 const PER_ROUND = 2000;
 
 interface Scenario {
