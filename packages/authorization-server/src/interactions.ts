@@ -67,8 +67,9 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     const asked = await consentOf(ctx);
     const { action } = fields(ctx);
     const client = asked.application.client_id;
-    log.info({ client, user: asked.user.user_id, action }, 'consent answered');
-    if (action !== 'accept') {
+    const accepted = action === 'accept';
+    log.info({ client, user: asked.user.user_id, accepted }, 'consent answered');
+    if (!accepted) {
       const error_description = 'User did not authorize the request';
       await resume(ctx, { error: 'access_denied', error_description });
       return;

@@ -7,15 +7,20 @@ interface LogoutPages {
 }
 
 /**
- * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2): at once with an `id_token_hint`, as at
- * Auth0; the engine always shows a form, so here the session ends before it is shown. Without the
- * hint the user is asked.
+ * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2): at once with an `id_token_hint`, or with
+ * the session's `sid` as `logout_hint`, as at Auth0; the engine always shows a form, so here the
+ * session ends before it is shown. Without a hint that fits the user is asked.
  */
 export function createLogoutPages(tenantName: string): LogoutPages {
   return {
     async logoutSource(ctx, form) {
       const { session, params, entities, provider } = ctx.oidc;
-      if (entities.IdTokenHint === undefined) {
+      const { client_id: clientId, logout_hint: hint } = params ?? {};
+      const isNamed =
+        typeof clientId === 'string' &&
+        typeof hint === 'string' &&
+        session?.sidFor(clientId) === hint;
+      if (entities.IdTokenHint === undefined && !isNamed) {
         const xsrf = /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
         ctx.body = logoutConfirmPage({ tenantName, xsrf });
         return undefined;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './demo-server.ts';
 import {
@@ -77,6 +78,29 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
     expect(page.headers.location).toBe('http://localhost:3000/?state=bye');
     expect(await silently(browser)).toBe('login_required');
   });
+
+  test('with the session’s sid as logout_hint: at once', async () => {
+    const { browser, tokens } = await tokensFor(server);
+    const page = await browser.get(
+      to('oidc/logout', {
+        client_id: 'contacts-web',
+        logout_hint: String(decodeJwt(tokens.id_token ?? '').sid),
+        post_logout_redirect_uri: 'http://localhost:3000',
+      }),
+    );
+    expect(page.headers.location).toBe('http://localhost:3000/');
+    expect(await silently(browser)).toBe('login_required');
+  });
+
+  test.each<Record<string, string>>([{}, { logout_hint: 'another' }, { logout_hint: '' }])(
+    'with %j it asks first',
+    async (hint) => {
+      const { browser } = await tokensFor(server);
+      const page = await browser.get(to('oidc/logout', { client_id: 'contacts-web', ...hint }));
+      expect(page.body).toContain('Sign out?');
+      expect(await silently(browser)).toBeNull();
+    },
+  );
 
   test('without it: asks first', async () => {
     const { browser } = await tokensFor(server);

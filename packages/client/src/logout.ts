@@ -24,9 +24,6 @@ interface LogoutOptions {
   onWarning: (error: Error) => void;
 }
 
-/** A longer hint does not fit into a URL everywhere; the client id stands in for it. */
-const MAX_HINT = 2000;
-
 export function createLogout(options: LogoutOptions): Logout {
   const { issuer, sessions, transactions, endSession, onWarning } = options;
 
@@ -40,8 +37,8 @@ export function createLogout(options: LogoutOptions): Logout {
     if (!options.idpLogout) return home;
     try {
       const metadata = await issuer.metadata();
-      const { idToken } = session.content;
-      return endSessionURL(metadata, { clientID: options.clientID, idToken, home });
+      const { sid } = session.content.claims;
+      return endSessionURL(metadata, { clientID: options.clientID, sid, home });
     } catch (error) {
       onWarning(error as Error);
       return home;
@@ -49,10 +46,13 @@ export function createLogout(options: LogoutOptions): Logout {
   };
 }
 
-/** OpenID Connect RP-Initiated Logout 1.0 §2, else Auth0's own `/v2/logout`. */
+/**
+ * OpenID Connect RP-Initiated Logout 1.0 §2, else Auth0's own `/v2/logout`. The session is named by
+ * its `sid` in `logout_hint`: an ID token in the URL would reach histories and logs.
+ */
 export function endSessionURL(
   { issuer, end_session_endpoint }: AuthorizationServerMetadata,
-  { clientID, idToken, home }: { clientID: string; idToken: string; home: string },
+  { clientID, sid, home }: { clientID: string; sid: unknown; home: string },
 ): string {
   if (!end_session_endpoint) {
     const url = new URL(`${issuer.replace(/\/$/, '')}/v2/logout`);
@@ -61,7 +61,7 @@ export function endSessionURL(
     return url.href;
   }
   const url = new URL(end_session_endpoint);
-  if (idToken.length <= MAX_HINT) url.searchParams.set('id_token_hint', idToken);
+  if (typeof sid === 'string') url.searchParams.set('logout_hint', sid);
   url.searchParams.set('client_id', clientID);
   url.searchParams.set('post_logout_redirect_uri', home);
   return url.href;

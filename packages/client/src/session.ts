@@ -9,7 +9,7 @@ import type { SessionStore, StoredSession } from './session-store.ts';
 /** What is known of a user who signed in. Sealed at rest. */
 export interface SessionContent {
   readonly claims: IdTokenClaims;
-  /** As it came; a hint for the authorization server at logout. */
+  /** As it came. It goes nowhere from here. */
   readonly idToken: string;
   readonly requestedScope: string;
   /** Undefined once the authorization server refused to renew it. */

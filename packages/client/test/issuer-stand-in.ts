@@ -64,7 +64,15 @@ export function standInForIssuer(metadata: Record<string, unknown> = {}): Issuer
       const now = Math.floor(Date.now() / 1000);
       return signJws(
         { alg: 'RS256', kid: 'key-1', ...header },
-        { iss: ISSUER, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300, ...claims },
+        {
+          iss: ISSUER,
+          sub: 'user-1',
+          aud: 'client-1',
+          sid: 'sid-1',
+          iat: now,
+          exp: now + 300,
+          ...claims,
+        },
       );
     },
   };
