@@ -18,7 +18,10 @@ export async function benchMemory(print: (text: string) => void): Promise<void> 
       const token = issuer.token({ sub: 'auth0|alice', aud: AUDIENCE, jti: `${step}-${i}` });
       const rawHeaders = ['authorization', `Bearer ${token}`];
       const context = { req: { rawHeaders, url: '/' }, request: {}, state: {} };
-      await verify(context as unknown as Parameters<typeof verify>[0] & Context, async () => {});
+      // Twice, since a token is remembered when it comes again.
+      for (let time = 0; time < 2; time += 1) {
+        await verify(context as unknown as Parameters<typeof verify>[0] & Context, async () => {});
+      }
     }
     globalThis.gc?.();
     const { heapUsed } = process.memoryUsage();

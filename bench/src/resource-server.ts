@@ -1,18 +1,31 @@
-import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import {
+  createTestKey,
+  startIssuer,
+  type TestIssuer,
+  type TestKey,
+} from '@koa-oauth/issuer/testing';
 import { APPS, type AppName } from './apps/index.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
 
-const ROUNDS = Number(process.env.ROUNDS ?? 3);
-const PER_ROUND = 2000;
+const ROUNDS = Number(process.env.ROUNDS ?? 8);
+const WARM_UPS = 3;
+const PER_ROUND = 1000;
 
 interface Scenario {
   readonly name: string;
+  /** Makes one token. */
+  readonly token: () => string;
   readonly expected: 200 | 401;
-  /** Tokens of one round, or of the warm-up before them. */
-  readonly tokens: (round: number) => readonly string[];
-  readonly times?: number;
-  readonly skip?: readonly AppName[];
+  readonly apps: readonly AppName[];
 }
+
+/** Microseconds of an app's CPU per request, round by round. */
+type Costs = Map<string, number[]>;
+
+const BARE = 'Koa, no authentication';
+const BARE_AND_VERIFY = 'Koa + one crypto.verify';
+const OURS = 'koa-oauth';
+const OURS_FRESH = 'koa-oauth, a good fresh token';
 
 /** What a request costs the API, with one token again and again, with fresh ones, and with wrong ones. */
 export async function benchResourceServer(print: (text: string) => void): Promise<void> {
@@ -20,19 +33,11 @@ export async function benchResourceServer(print: (text: string) => void): Promis
   const options = { issuer: issuer.issuer, audience: AUDIENCE };
   const names = Object.keys(APPS) as AppName[];
   const targets = await Promise.all(names.map((name) => Target.start(name, options)));
+  const mint = minter(issuer);
   try {
-    for (const scenario of scenarios(issuer)) {
-      const costs = new Map<AppName, number[]>(names.map((name) => [name, []]));
-      for (let round = 0; round <= ROUNDS; round += 1) {
-        const tokens = scenario.tokens(round);
-        // Interleaved, so that whatever else the machine does meets all of them.
-        for (const target of targets) {
-          if (scenario.skip?.includes(target.name)) continue;
-          const cost = await target.cost(tokens, scenario.expected, scenario.times);
-          if (round > 0) costs.get(target.name)?.push(cost);
-        }
-      }
-      print(table(scenario.name, costs));
+    for (const scenario of scenarios(mint, names)) {
+      const measured = targets.filter(({ name }) => scenario.apps.includes(name));
+      print(table(scenario, await measure(scenario, measured, mint)));
     }
   } finally {
     for (const target of targets) target.stop();
@@ -40,60 +45,82 @@ export async function benchResourceServer(print: (text: string) => void): Promis
   }
 }
 
-function scenarios(issuer: TestIssuer): Scenario[] {
+/** Interleaves the apps, forwards and backwards, so that whatever else the machine does meets all of them. */
+async function measure(
+  { token, expected }: Scenario,
+  targets: readonly Target[],
+  mint: Mint,
+): Promise<Costs> {
+  const costs: Costs = new Map(targets.map(({ name }) => [name, []]));
+  const ours = targets.find(({ name }) => name === OURS);
+  for (let round = -WARM_UPS; round < ROUNDS; round += 1) {
+    const tokens = Array.from({ length: PER_ROUND }, token);
+    const note = (name: string, cost: number) => {
+      if (round >= 0) costs.set(name, [...(costs.get(name) ?? []), cost]);
+    };
+    // What a wrong token costs is held against a good one, in the same round.
+    if (ours && expected === 401) {
+      const fresh = Array.from({ length: PER_ROUND }, () => mint());
+      note(OURS_FRESH, await ours.cost(fresh, 200));
+    }
+    for (const target of round % 2 === 0 ? targets : targets.toReversed()) {
+      note(target.name, await target.cost(tokens, expected));
+    }
+  }
+  return costs;
+}
+
+type Mint = (change?: object, header?: object, key?: TestKey) => string;
+
+/** Makes tokens of which no two are alike. */
+function minter(issuer: TestIssuer): Mint {
   const claims = { sub: 'auth0|alice', aud: AUDIENCE, scope: 'read:contacts', client_id: 'bench' };
-  const stranger = createTestKey({ kid: 'key-1' });
   let serial = 0;
-  const mint = (change: object = {}, header: object = {}, key = issuer.keys[0]) => {
+  return (change, header, key = issuer.keys[0]) => {
     serial += 1;
     return issuer.token({ ...claims, jti: `${serial}`, ...change }, { ...header }, key);
   };
-  const many = (make: () => string) => () => Array.from({ length: PER_ROUND }, make);
-  const one = [mint()];
-  const open: AppName[] = ['Koa, no authentication'];
-  const onlyVerifies: AppName[] = [...open, 'Koa + one crypto.verify'];
+}
+
+function scenarios(mint: Mint, apps: readonly AppName[]): Scenario[] {
+  const stranger = createTestKey({ kid: 'key-1' });
+  const one = mint();
+  let kid = 0;
+  const verifying = apps.filter((name) => name !== BARE);
+  const judging = verifying.filter((name) => name !== BARE_AND_VERIFY && !name.includes('alone'));
+  const good = { expected: 200, apps } as const;
   return [
-    { name: 'one token again and again', expected: 200, tokens: () => one, times: 2 * PER_ROUND },
-    { name: 'distinct tokens, each once', expected: 200, tokens: many(() => mint()) },
+    { name: 'one token again and again', token: () => one, ...good },
+    { name: 'distinct tokens, each once', token: () => mint(), ...good },
     {
       name: 'wrong signature',
+      token: () => mint({}, {}, stranger),
       expected: 401,
-      tokens: many(() => mint({}, {}, stranger)),
-      skip: open,
+      apps: verifying,
     },
-    {
-      name: 'expired',
-      expected: 401,
-      tokens: many(() => mint({ iat: 1, exp: 2 })),
-      skip: onlyVerifies,
-    },
+    { name: 'expired', token: () => mint({ iat: 1, exp: 2 }), expected: 401, apps: judging },
     {
       name: 'made-up kid',
+      token: () => mint({}, { kid: `made-up-${kid++}` }),
       expected: 401,
-      tokens: many(() => mint({}, { kid: `made-up-${serial}` })),
-      skip: onlyVerifies,
+      apps: judging,
     },
   ];
 }
 
-function table(scenario: string, costs: ReadonlyMap<AppName, readonly number[]>): string {
-  const medians = [...costs].map(([name, values]) => [name, median(values)] as const);
-  const cost = (wanted: AppName) => medians.find(([name]) => name === wanted)?.[1] ?? Number.NaN;
-  const ours = cost('koa-oauth');
-  const bare = cost('Koa, no authentication');
-  const rows = medians
-    .filter(([, value]) => !Number.isNaN(value))
-    .map(([name, value]) => {
-      const ratio = Number.isNaN(bare) ? '' : (value / bare).toFixed(2);
-      return `| ${name} | ${(value / ours).toFixed(2)} | ${ratio} | ${value.toFixed(0)} |`;
-    });
-  return [
-    `### ${scenario}`,
-    '',
-    '| app | × koa-oauth | × Koa alone | µs CPU per request |',
-    '| --- | ---: | ---: | ---: |',
-    ...rows,
-    '',
-    '',
-  ].join('\n');
+function table({ name }: Scenario, costs: Costs): string {
+  // A ratio is that of two costs in the same round; a column holds the medians over the rounds.
+  const against = (reference: string, values: readonly number[]) => {
+    const base = costs.get(reference);
+    if (!base) return '';
+    return median(values.map((value, round) => value / (base[round] ?? Number.NaN))).toFixed(2);
+  };
+  const columns = [BARE, BARE_AND_VERIFY, OURS, OURS_FRESH].filter((column) => costs.has(column));
+  const rows = [...costs].map(([app, values]) => {
+    const ratios = columns.map((column) => against(column, values));
+    return `| ${[app, ...ratios, median(values).toFixed(0)].join(' | ')} |`;
+  });
+  const head = ['app', ...columns.map((column) => `× ${column}`), 'µs CPU per request'];
+  const rule = head.map((_, column) => (column === 0 ? '---' : '---:'));
+  return `### ${name}\n\n${[`| ${head.join(' | ')} |`, `| ${rule.join(' | ')} |`, ...rows].join('\n')}\n\n`;
 }

@@ -17,6 +17,7 @@ export const APPS = {
   'Koa + one crypto.verify': async () => (await import('./bare.ts')).bareWithVerify,
   'koa-oauth': async () => (await import('./koa-oauth.ts')).koaOauth,
   'koa-oauth, verifiedTokens: false': async () => (await import('./koa-oauth.ts')).koaOauthUncached,
+  'koa-jwt alone, given the key': async () => (await import('./koa-jwt.ts')).koaJwtAlone,
   'koa-jwt + jwks-rsa as documented': async () => (await import('./koa-jwt.ts')).koaJwtAsDocumented,
   'express-oauth2-jwt-bearer': async () =>
     (await import('./express-oauth2-jwt-bearer.ts')).expressOauth2JwtBearer,

@@ -1,3 +1,4 @@
+import { createPublicKey } from 'node:crypto';
 import jwksRsa from 'jwks-rsa';
 import Koa from 'koa';
 import jwt from 'koa-jwt';
@@ -21,5 +22,16 @@ export const koaJwtAsDocumented: MakeApp = async ({ issuer, audience }) => {
       algorithms: ['RS256'],
     }),
   );
+  return app.use(answer).callback();
+};
+
+/** koa-jwt alone, given a parsed key that it need not look for: what there is to pay for having it at all. */
+export const koaJwtAlone: MakeApp = async ({ issuer, audience }) => {
+  const response = await fetch(`${issuer}.well-known/jwks.json`);
+  const { keys } = (await response.json()) as { keys: [object] };
+  const secret = createPublicKey({ key: keys[0] as never, format: 'jwk' });
+  const app = new Koa();
+  app.silent = true;
+  app.use(jwt({ secret: secret as never, audience, issuer, algorithms: ['RS256'] }));
   return app.use(answer).callback();
 };

@@ -90,8 +90,11 @@ async function parseJwk(value: unknown): Promise<SigningKey> {
   const [parsed] = await client.getSigningKeys().catch(() => []);
   if (!parsed) throw new Error('malformed');
   const key = createPublicKey(parsed.getPublicKey());
-  if (jwk.kty === 'RSA' && (key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048) {
-    throw new Error('RSA key under 2048 bits'); // RFC 7518 §3.3
+  if (jwk.kty === 'RSA') {
+    const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+    if (modulusLength < 2048) throw new Error('RSA key under 2048 bits'); // RFC 7518 §3.3
+    // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can write it.
+    if (publicExponent < 3n) throw new Error('RSA exponent under 3');
   }
   return { kid: jwk.kid as string | undefined, alg, key };
 }

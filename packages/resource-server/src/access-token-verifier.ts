@@ -1,4 +1,5 @@
 import { SigningKeyNotFound } from '@koa-oauth/issuer';
+import { checkBearerToken } from './bearer-token.ts';
 import { readCustomClaims } from './custom-claims.ts';
 import { InvalidTokenError } from './errors.ts';
 import {
@@ -9,6 +10,7 @@ import {
 } from './jwt-access-token.ts';
 import type { VerifierOptions } from './options.ts';
 import { checkRevocation } from './revocation.ts';
+import { SeenTokens } from './seen-tokens.ts';
 import { verifySignature } from './signature.ts';
 import { decodeJwt } from './unverified-jwt.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
@@ -24,7 +26,7 @@ export interface Auth<Claims = unknown> {
 /**
  * Verifies an access token.
  *
- * @throws InvalidTokenError (401), ClaimMismatchError (403), or a 503: IssuerUnavailable,
+ * @throws InvalidRequestError (400), InvalidTokenError (401), ClaimMismatchError (403), or a 503: IssuerUnavailable,
  *   RevocationUnavailable
  */
 export type VerifyAccessToken<Claims> = (
@@ -38,6 +40,7 @@ export function accessTokenVerifier<Claims>(
   const { issuer, verifiedTokens, isRevoked, clockTolerance, now } = options;
   const known =
     verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
+  const seen = new SeenTokens();
 
   return async function verifyAccessToken(token) {
     const found = known?.get(token);
@@ -47,7 +50,9 @@ export function accessTokenVerifier<Claims>(
       return { auth: found.auth, cached: true };
     }
     const verified = await verifyAnew(token, options);
-    known?.set(token, verified);
+    // Only a token that comes again is worth the room: one used once would push out one in use, and
+    // keep the collector busy.
+    if (known && seen.note(token)) known.set(token, verified);
     return { auth: verified.auth, cached: false };
   };
 }
@@ -55,6 +60,7 @@ export function accessTokenVerifier<Claims>(
 /** Cheap judgements first, then the key, then the signature; what is said is believed only then. */
 async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims>) {
   const { issuer, rules, isRevoked, now } = options;
+  checkBearerToken(token);
   const unverified = decodeJwt(token);
   const payload = checkAccessToken(unverified, rules, now() / 1000);
   checkIssuer(payload, await issuer.metadata());
@@ -73,7 +79,7 @@ function blameToken(error: unknown): never {
 }
 
 // Lists and plain objects only: a schema may give out a Date, or an object of the app's own. Walks a
-// set that grows, since nesting in a token may be deeper than the stack.
+// set that grows, since nesting in a token may be deeper than the stack, and a schema's answer a loop.
 function deepFreeze<T extends object>(root: T): T {
   const found = new Set<object>([root]);
   for (const object of found) {

@@ -1,6 +1,6 @@
 import type { Middleware, ParameterizedContext } from 'koa';
 import { type Auth, accessTokenVerifier } from './access-token-verifier.ts';
-import { bearerToken } from './bearer-token.ts';
+import { bearerCredentials } from './bearer-token.ts';
 import { buildChallenge } from './challenge.ts';
 import { AuthError, UnauthorizedError } from './errors.ts';
 import { emit, refusalOf } from './events.ts';
@@ -33,9 +33,9 @@ export function auth<Claims = unknown>(
     (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
     try {
       const { rawHeaders, url = '' } = ctx.req;
-      const token = bearerToken({ rawHeaders, url, form: formOf(ctx) });
-      if (token !== undefined) {
-        const { auth, cached } = await verifyAccessToken(token);
+      const credentials = bearerCredentials({ rawHeaders, url, form: formOf(ctx) });
+      if (credentials !== undefined) {
+        const { auth, cached } = await verifyAccessToken(credentials);
         const { client_id: clientId = auth.payload.azp } = auth.payload;
         emit({ type: 'verified', clientId, cached }, onEvent);
         ctx.state.auth = auth;

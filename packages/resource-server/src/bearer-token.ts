@@ -10,16 +10,14 @@ export interface TokenRequest {
   readonly form?: unknown;
 }
 
-// RFC 6750 §2.1: the scheme in any case, one or more spaces, b64token.
-const CREDENTIALS = /^bearer +([A-Za-z0-9\-._~+/]+=*)$/i;
-
 /**
- * Takes the access token out of the `Authorization` header, the only place where one is accepted.
+ * Takes the credentials out of the `Authorization` header, the only place where they are accepted.
+ * What they are is for `checkBearerToken` to judge, before anything else looks at them.
  *
  * @returns undefined when the request brings no bearer credentials
- * @throws InvalidRequestError for malformed credentials, two ways at once, or a token in the query or the form
+ * @throws InvalidRequestError for two ways at once, or a token in the query or the form
  */
-export function bearerToken({ rawHeaders, url, form }: TokenRequest): string | undefined {
+export function bearerCredentials({ rawHeaders, url, form }: TokenRequest): string | undefined {
   if (queryHasToken(url) || (form !== undefined && hasToken(form))) {
     throw new InvalidRequestError(
       'send the access token in the Authorization header and nowhere else',
@@ -29,14 +27,17 @@ export function bearerToken({ rawHeaders, url, form }: TokenRequest): string | u
   if (values.length > 1) throw new InvalidRequestError('send one Authorization header');
   const value = values[0];
   // Another scheme is as good as no credentials: RFC 6750 §3.1 gives it no error code.
-  if (value === undefined || !/^bearer(?:\s|$)/i.test(value)) return undefined;
-  const token = CREDENTIALS.exec(value)?.[1];
-  if (token === undefined) {
-    throw new InvalidRequestError(
-      'the Authorization header must read "Bearer" and the access token',
-    );
-  }
-  return token;
+  const scheme = value === undefined ? undefined : /^bearer(?: +|$|(?=\s))/i.exec(value)?.[0];
+  return scheme === undefined ? undefined : value?.slice(scheme.length);
+}
+
+/**
+ * Judges the form of credentials, not what they say: one b64token (RFC 6750 §2.1).
+ * @throws InvalidRequestError for anything else
+ */
+export function checkBearerToken(credentials: string): void {
+  if (/^[A-Za-z0-9\-._~+/]+=*$/.test(credentials)) return;
+  throw new InvalidRequestError('the Authorization header must read "Bearer" and the access token');
 }
 
 function queryHasToken(url: string): boolean {

@@ -14,13 +14,19 @@ const ORDER = ['realm', 'error', 'error_description', 'scope', 'resource_metadat
  * parameters is replaced, so no text can break out of its quotes or out of the header.
  */
 export function buildChallenge(parameters: ChallengeParameters): string {
-  const pairs = ORDER.flatMap((name) => {
+  let challenge = 'Bearer ';
+  for (const name of ORDER) {
     const value = parameters[name];
-    return value === undefined ? [] : [`${name}="${headerSafe(value)}"`];
-  });
-  return `Bearer ${pairs.join(', ')}`;
+    if (value === undefined) continue;
+    if (challenge.length > 7) challenge += ', ';
+    challenge += `${name}="${headerSafe(value)}"`;
+  }
+  return challenge;
 }
 
+const UNSAFE = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/;
+
 function headerSafe(text: string): string {
-  return text.replaceAll('"', "'").replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
+  if (!UNSAFE.test(text)) return text;
+  return text.replaceAll('"', "'").replace(new RegExp(UNSAFE, 'g'), '?');
 }

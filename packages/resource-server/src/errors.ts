@@ -33,7 +33,11 @@ export abstract class AuthError extends Error {
   readonly detail: string | undefined;
 
   constructor(message: string, challenge: ChallengeParameters, detail?: string) {
+    // Refusals are many and their stacks alike: writing them down costs more than judging a token.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = new.target.name;
     this.challenge = challenge;
     this.detail = detail;

@@ -1,7 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { bearerToken } from '../src/bearer-token.ts';
+import { bearerCredentials, checkBearerToken, type TokenRequest } from '../src/bearer-token.ts';
 import { InvalidRequestError } from '../src/errors.ts';
+
+/** What a request brings, judged as the middleware does. */
+function bearerToken(request: TokenRequest): string | undefined {
+  const credentials = bearerCredentials(request);
+  if (credentials !== undefined) checkBearerToken(credentials);
+  return credentials;
+}
 
 const from = (...values: string[]) => ({
   rawHeaders: values.flatMap((value) => ['Authorization', value]),

@@ -128,8 +128,7 @@ describe('hasDuplicateNames', () => {
     ['"a"', false],
     ['5', false],
   ])('%s: %s', (json, expected) => {
-    JSON.parse(json);
-    expect(hasDuplicateNames(json)).toBe(expected);
+    expect(hasDuplicateNames(json, JSON.parse(json))).toBe(expected);
   });
 
   type Node = string | number | boolean | null | Node[] | { members: [string, Node][] };
@@ -176,8 +175,7 @@ describe('hasDuplicateNames', () => {
     fc.assert(
       fc.property(node, fc.nat(50), (value, salt) => {
         const json = write(value, salt);
-        JSON.parse(json);
-        expect(hasDuplicateNames(json)).toBe(isRepeated(value));
+        expect(hasDuplicateNames(json, JSON.parse(json))).toBe(isRepeated(value));
       }),
       { seed: 7519, numRuns: 3000 },
     );

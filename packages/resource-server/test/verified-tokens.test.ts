@@ -7,7 +7,7 @@ const { kid, alg, publicKey } = createTestKey({ alg: 'ES256' });
 const key: SigningKey = { kid, alg, key: publicKey };
 const verified = (auth: unknown = {}) => ({ auth, key });
 /** A token's worth of text, another one for each number. */
-const token = (i: number, length = 1000) => `${i}.`.padEnd(length, 'x');
+const token = (i: number, length = 1000) => `.${i}`.padStart(length, 'x');
 
 test('what was put in comes out, for that very token alone', () => {
   const tokens = new VerifiedTokens();
