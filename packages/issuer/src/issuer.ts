@@ -35,6 +35,11 @@ export interface Issuer {
    */
   signingKey(header: KeyHeader): Promise<SigningKey>;
   /**
+   * Fetches metadata and keys if none are held, so that the first request need not wait.
+   * @throws IssuerUnavailable or InvalidMetadata, both status 503
+   */
+  ready(): Promise<void>;
+  /**
    * Whether a key is known, without waiting, to be among the issuer's. Keeps the keys fresh as
    * `signingKey` does. False also when that can't be told without asking the issuer.
    */
@@ -86,6 +91,11 @@ export function createIssuer({
     issuerBaseURL,
     metadata: () => metadata.get().catch(throwCopy),
     signingKey: (header) => keys.find(header).catch(throwCopy),
+    ready: () =>
+      keys
+        .ready()
+        .then(() => metadata.get())
+        .then(() => {}, throwCopy),
     hasKey: (key) => keys.has(key),
   };
 }

@@ -94,7 +94,8 @@ async function parseJwk(value: unknown): Promise<SigningKey> {
     const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
     if (modulusLength < 2048) throw new Error('RSA key under 2048 bits'); // RFC 7518 §3.3
     // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can write it.
-    if (publicExponent < 3n) throw new Error('RSA exponent under 3');
+    if (publicExponent < 3n || publicExponent % 2n === 0n)
+      throw new Error('RSA exponent that is even or under 3');
   }
   return { kid: jwk.kid as string | undefined, alg, key };
 }
@@ -151,6 +152,11 @@ export class JwkSet {
       if (renewed) return renewed;
     }
     throw new SigningKeyNotFound('the issuer has no key that fits the token');
+  }
+
+  /** Fetches the set if none is held. @throws IssuerUnavailable */
+  async ready(): Promise<void> {
+    await this.#keys.get();
   }
 
   /**

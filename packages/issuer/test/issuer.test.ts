@@ -64,6 +64,24 @@ test('nothing is asked before it is needed, and a cold burst asks once for each 
   expect(server.requests).toEqual([METADATA, JWKS]);
 });
 
+test('ready() fetches what is not held, once, and says so when it can’t', async () => {
+  server.goDown();
+  await expect(issuer.ready()).rejects.toMatchObject({
+    status: 503,
+    code: 'ERR_ISSUER_UNAVAILABLE',
+  });
+  server.comeBack();
+  clock += 3000;
+  server.requests.length = 0;
+  await issuer.ready();
+  await issuer.ready();
+  await issuer.signingKey(one);
+  expect(server.requests).toEqual([METADATA, JWKS]);
+  server.goDown();
+  clock += 9 * MINUTE;
+  await issuer.ready();
+});
+
 test('the metadata is given out as the server has it, slash included', async () => {
   issuer = create({ issuerBaseURL: server.issuer.slice(0, -1) });
   expect((await issuer.metadata()).issuer).toBe(server.issuer);

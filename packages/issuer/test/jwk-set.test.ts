@@ -43,7 +43,12 @@ describe('parseJwkSet', () => {
 
   test.each<[string, unknown, string | RegExp]>([
     ['RSA under 2048 bits (RFC 7518 §3.3)', rsa1024, 'RSA key under 2048 bits'],
-    ['RSA with the exponent 1 (RFC 8017 §3.1)', { ...rsa, e: 'AQ' }, 'RSA exponent under 3'],
+    [
+      'RSA with the exponent 1 (RFC 8017 §3.1)',
+      { ...rsa, e: 'AQ' },
+      'RSA exponent that is even or under 3',
+    ],
+    ['RSA with the exponent 65536', { ...rsa, e: 'AQAA' }, 'RSA exponent that is even or under 3'],
     ['a private key', privateRsa, 'private or symmetric key'],
     ['a symmetric key', { kty: 'oct', k: 'c2VjcmV0' }, 'private or symmetric key'],
     ['a symmetric key that hides it', { kty: 'oct' }, 'unsupported key type or curve'],

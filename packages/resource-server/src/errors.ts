@@ -34,10 +34,11 @@ export abstract class AuthError extends Error {
 
   constructor(message: string, challenge: ChallengeParameters, detail?: string) {
     // Refusals are many and their stacks alike: writing them down costs more than judging a token.
+    // Where the limit can't be set (`--frozen-intrinsics`), they are written down after all.
     const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0;
+    Reflect.set(Error, 'stackTraceLimit', 0);
     super(message);
-    Error.stackTraceLimit = stackTraceLimit;
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
     this.name = new.target.name;
     this.challenge = challenge;
     this.detail = detail;

@@ -55,11 +55,11 @@ async function verifyWithKoaJwt(token: string, alg: string, key: KeyObject): Pro
 // what a forged token would cost. The error is made before the call returns.
 function untraced<T>(call: () => T): T {
   const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = 0;
+  Reflect.set(Error, 'stackTraceLimit', 0);
   try {
     return call();
   } finally {
-    Error.stackTraceLimit = limit;
+    Reflect.set(Error, 'stackTraceLimit', limit);
   }
 }
 

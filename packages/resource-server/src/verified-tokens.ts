@@ -44,7 +44,9 @@ export class VerifiedTokens<Auth> {
   }
 
   set(token: string, verified: VerifiedToken<Auth>): void {
-    this.#entries.set(placeOf(token), { token, verified });
+    // A part of a header's text keeps all of the text alive; a copy keeps itself. A token is ASCII.
+    const copy = Buffer.from(token, 'latin1').toString('latin1');
+    this.#entries.set(placeOf(copy), { token: copy, verified });
   }
 
   get entries(): number {

@@ -78,3 +78,16 @@ test.each(Object.entries(REASONS))(
     expect(page).toContain(`| \`${reason}\` | ${text} |`);
   },
 );
+
+test('a refusal has no stack, costs none to others, and can be made where Error is frozen', () => {
+  const { stackTraceLimit } = Error;
+  expect(new InvalidTokenError('expired').stack).not.toMatch(/^ +at /m);
+  expect(Error.stackTraceLimit).toBe(stackTraceLimit);
+  expect(new Error('other').stack).toMatch(/^ +at /m);
+  Object.defineProperty(Error, 'stackTraceLimit', { writable: false });
+  try {
+    expect(new InvalidTokenError('expired')).toMatchObject({ status: 401, reason: 'expired' });
+  } finally {
+    Object.defineProperty(Error, 'stackTraceLimit', { writable: true });
+  }
+});
