@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { benchContactsApi } from './contacts-api.ts';
 import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
 import { benchStart } from './start.ts';
@@ -13,6 +14,7 @@ figures depend on the machine and on what else it does.
 
 `);
 await benchResourceServer(print);
+await benchContactsApi(print);
 await benchStart(print);
 await benchMemory(print);
 process.exit(0);

@@ -36,16 +36,16 @@ export class Target {
   }
 
   /**
-   * Sends each token once, a different part of them on each connection.
+   * Asks for a path with each token once, a different part of them on each connection.
    *
    * @returns microseconds of the app's CPU time per request
    * @throws when an answer isn't the expected one
    */
-  async cost(tokens: readonly string[], expected: 200 | 401): Promise<number> {
+  async cost(tokens: readonly string[], expected: 200 | 401, path = '/'): Promise<number> {
     const before = await this.read();
     let connection = 0;
     const result = await autocannon({
-      url: this.url,
+      url: this.url + path,
       connections: CONNECTIONS,
       amount: tokens.length,
       // It looks for the end at the end of a sample only.

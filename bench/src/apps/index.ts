@@ -1,16 +1,18 @@
 import type { RequestListener } from 'node:http';
 
-/** What each app is given. All answer `GET /` with the same small JSON document. */
+/** What each app is given. */
 export interface AppOptions {
   readonly issuer: string;
   readonly audience: string;
+  /** Where the contacts API's contacts are; the others have none. */
+  readonly databaseURL?: string;
 }
 
 export type MakeApp = (options: AppOptions) => Promise<RequestListener>;
 
 /**
- * The apps that are held side by side; the first two are what the others are measured in. Each is
- * loaded by the process that runs it, and by no other.
+ * The apps that are held side by side; the first two are what the others are measured in. All answer
+ * `GET /` with the same small JSON document. Each is loaded by the process that runs it, and by no other.
  */
 export const APPS = {
   'Koa, no authentication': async () => (await import('./bare.ts')).bare,
@@ -25,4 +27,12 @@ export const APPS = {
   'Koa + aws-jwt-verify': async () => (await import('./aws-jwt-verify.ts')).awsJwtVerify,
 } satisfies Record<string, () => Promise<MakeApp>>;
 
-export type AppName = keyof typeof APPS;
+/** How the contacts API is measured: as it is, and with less before its handlers. */
+export type ContactsVariant = 'as-it-is' | 'fixed-auth' | 'fixed-auth-unlimited';
+
+/** What answers on other paths than `GET /`. */
+export const CONTACTS_APPS = {
+  'contacts API': async () => (await import('./contacts-api.ts')).contactsApi,
+} satisfies Record<string, () => Promise<MakeApp>>;
+
+export type AppName = keyof typeof APPS | keyof typeof CONTACTS_APPS;

@@ -1,0 +1,97 @@
+import type { RequestListener } from 'node:http';
+import type { Auth } from '@koa-oauth/resource-server';
+import { createApp } from 'contacts-api';
+import { migrate, openDatabase } from 'contacts-api/database';
+import { createLogger } from 'contacts-api/logger';
+import { rateLimits } from 'contacts-api/rate-limits';
+import type Koa from 'koa';
+import type { ContactsVariant, MakeApp } from './index.ts';
+
+const NEVER_REACHED = 1_000_000;
+
+/** Each variant is the whole app that `createApp` makes, changed by this. */
+const VARIANTS: Readonly<Record<ContactsVariant, (koa: Koa) => void>> = {
+  'as-it-is': () => {},
+  'fixed-auth': (koa) => replace(koa, 'auth', onceOnly),
+  'fixed-auth-unlimited': (koa) => {
+    replace(koa, 'auth', onceOnly);
+    replace(koa, 'perSubject', () => undefined);
+  },
+};
+
+/**
+ * All variants in one process and on one database, since two processes that run the same code differ
+ * by more than authentication costs. The first segment of a path names the variant.
+ */
+export const contactsApi: MakeApp = async ({ issuer, audience, databaseURL = '' }) => {
+  await migrate(databaseURL);
+  const database = openDatabase(databaseURL);
+  const listeners = new Map<string, RequestListener>();
+  for (const [name, change] of Object.entries(VARIANTS)) {
+    const { koa } = createApp({
+      issuerBaseURL: issuer,
+      audience,
+      claimsNamespace: 'https://contacts.example.com/',
+      baseURL: 'http://localhost:3001',
+      corsOrigins: [],
+      trustProxy: false,
+      database,
+      limits: rateLimits({
+        perSubject: NEVER_REACHED,
+        refusedPerAddress: NEVER_REACHED,
+        storeURL: 'memory:',
+      }),
+      logger: createLogger('silent'),
+    });
+    change(koa);
+    listeners.set(name, koa.callback());
+  }
+  return function contactsApi(request, response) {
+    const { url = '' } = request;
+    const end = url.indexOf('/', 1);
+    request.url = url.slice(end);
+    listeners.get(url.slice(1, end))?.(request, response);
+  };
+};
+
+/** What `auth` made of the first token stands for all that follow. */
+function onceOnly(auth: Koa.Middleware): Koa.Middleware {
+  let fixed: Auth | undefined;
+  return async function onceOnly(ctx, next) {
+    if (!fixed) {
+      await auth(ctx, async () => {
+        fixed = ctx.state.auth;
+      });
+    }
+    ctx.state.auth = fixed;
+    await next();
+  };
+}
+
+/**
+ * Puts another middleware in the place of each of this name that the routes have, or none. The app is
+ * changed, not built again beside the real one, so that nothing else can differ.
+ */
+function replace(
+  koa: Koa,
+  name: string,
+  by: (middleware: Koa.Middleware) => Koa.Middleware | undefined,
+): void {
+  let count = 0;
+  for (const { router } of koa.middleware as Routing[]) {
+    for (const layer of router?.stack ?? []) {
+      const at = layer.stack.findIndex((middleware) => middleware.name === name);
+      const found = layer.stack[at];
+      if (!found) continue;
+      const other = by(found);
+      layer.stack.splice(at, 1, ...(other ? [other] : []));
+      count += 1;
+    }
+  }
+  if (count === 0) throw new Error(`no route of the contacts API has a middleware named ${name}`);
+}
+
+/** What `routes()` of @koa/router returns: it composes a route's stack anew for each request. */
+interface Routing {
+  readonly router?: { readonly stack: readonly { readonly stack: Koa.Middleware[] }[] };
+}
