@@ -1,8 +1,12 @@
 import { type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
 
-/** Makes the log: JSON lines on standard output. */
+/** Makes the log: JSON lines on standard output; on a terminal, lines for people. */
 export function createLogger(level: string): Logger {
-  return pino({ name: 'contacts-api', level, serializers: { err: describeError } });
+  const options = { name: 'contacts-api', level, serializers: { err: describeError } };
+  return process.stdout.isTTY
+    ? pino(options, PinoPretty({ sync: true, singleLine: true, ignore: 'pid,hostname' }))
+    : pino(options);
 }
 
 /**

@@ -1,54 +1,86 @@
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import cluster from 'node:cluster';
+import type { Server } from 'node:http';
 import { createApp } from './app.ts';
 import { createLogger } from './logger.ts';
-import { InvalidSettings, readSettings } from './settings.ts';
+import { rateLimits } from './rate-limits.ts';
+import { createBoundedServer, listen, stop } from './server.ts';
+import { InvalidSettings, readSettings, type Settings } from './settings.ts';
 import { ContactStore } from './store/contact-store.ts';
 import { migrate, openDatabase } from './store/database.ts';
 import { addDemoContacts } from './store/demo-contacts.ts';
+import { Workers } from './workers.ts';
 
 try {
-  await main();
+  const settings = readSettings(process.env);
+  const many = settings.workers > 1;
+  await (many && cluster.isPrimary ? runWorkers(settings) : runService(settings));
 } catch (error) {
   process.stderr.write(`contacts-api: ${describe(error)}\n`);
   process.exit(1);
 }
 
-async function main(): Promise<void> {
-  const settings = readSettings(process.env);
-  const { port, host, databaseURL, demo } = settings;
+/** Serves, in this process. */
+async function runService(settings: Settings): Promise<void> {
+  const { port, host, demo } = settings;
   const logger = createLogger(settings.logLevel);
+  const metrics = settings.metricsPort === undefined ? undefined : await import('./metrics.ts');
 
-  const database = openDatabase(databaseURL);
-  const migrated = await migrate(database).catch((cause: Error) => {
+  const migrated = await migrate(settings.databaseURL).catch((cause: Error) => {
     throw new Error(`the database of DATABASE_URL does not answer: ${cause.message}`, { cause });
   });
-  const store = new ContactStore(database);
-  if (demo && migrated.includes('0001_contacts')) await addDemoContacts(store);
+  const database = openDatabase(settings.databaseURL);
+  if (demo && migrated.includes('0001_contacts')) await addDemoContacts(new ContactStore(database));
+  const limits = rateLimits(settings.rateLimits);
 
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve);
-  });
-  const { port: actualPort } = server.address() as AddressInfo;
+  const server = createBoundedServer();
+  const actualPort = await listen(server, port, host);
   const { baseURL = `http://localhost:${actualPort}` } = settings;
-  server.on('request', createApp({ ...settings, baseURL, store, logger }).callback());
+  const app = createApp({ ...settings, baseURL, database, limits, logger, metrics });
+  server.on('request', app.koa.callback());
+  const metricsServer = cluster.isPrimary ? await startMetrics(settings) : undefined;
 
+  onceToldToStop(async () => {
+    app.markStopping();
+    await stop(server);
+    metricsServer?.close();
+    await limits.close();
+    await database.destroy();
+  });
+  announce(settings, actualPort);
+}
+
+/** Serves with several processes, and looks after them. */
+async function runWorkers(settings: Settings): Promise<void> {
+  const workers = new Workers(settings.workers);
+  onceToldToStop(() => workers.stop());
+  await workers.start();
+  await startMetrics(settings);
+  announce(settings, settings.port);
+}
+
+async function startMetrics({ metricsPort, host }: Settings): Promise<Server | undefined> {
+  if (metricsPort === undefined) return undefined;
+  const { metricsServer } = await import('./metrics.ts');
+  const server = metricsServer();
+  await listen(server, metricsPort, host);
+  return server;
+}
+
+function onceToldToStop(end: () => Promise<void>): void {
   let stopping = false;
-  const stop = () => {
+  const stopOnce = async () => {
     if (stopping) return;
     stopping = true;
-    server.close(async () => {
-      await database.destroy();
-      process.exit(0);
-    });
-    server.closeIdleConnections();
-    setTimeout(() => server.closeAllConnections(), 1000).unref();
+    await end();
+    process.exit(0);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(signal, stop);
+  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const) process.on(signal, stopOnce);
+}
 
+function announce({ host }: Settings, port: number): void {
+  if (cluster.isWorker) return;
   if (process.send) process.send('ready');
-  else process.stdout.write(`contacts API listens on http://${host}:${actualPort}\n`);
+  else process.stdout.write(`contacts API listens on http://${host}:${port}\n`);
 }
 
 function describe(error: unknown): string {

@@ -1,5 +1,6 @@
 import { isLoopback, isSecureURL, parseIssuerIdentifier } from '@koa-oauth/resource-server';
 import { z } from 'zod';
+import type { RateLimitOptions } from './rate-limits.ts';
 
 /** Settings that can't work; the message names every one of them and says what would be right. */
 export class InvalidSettings extends Error {
@@ -8,15 +9,19 @@ export class InvalidSettings extends Error {
 
 const httpUrl = (text: string) => z.url({ protocol: /^https?$/, error: `must be ${text}` });
 
-const PORT_TEXT = 'must be a port number from 0 to 65535';
+const whole = (text: string, min: number, max: number) =>
+  z
+    .string()
+    .regex(/^\d{1,9}$/, `must be ${text}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be ${text}`);
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text && text.startsWith('http');
+}
 
 const Environment = z.object({
-  PORT: z
-    .string()
-    .regex(/^\d{1,5}$/, PORT_TEXT)
-    .transform(Number)
-    .refine((port) => port <= 65535, PORT_TEXT)
-    .default(3001),
+  PORT: whole('a port number from 0 to 65535', 0, 65535).default(3001),
   HOST: z
     .string()
     .min(1, 'must be an address to listen on, such as 127.0.0.1')
@@ -50,6 +55,29 @@ const Environment = z.object({
       'must be file:PATH or postgres://USER@HOST/DATABASE',
     )
     .default('file:./data/contacts.db'),
+  RATE_LIMIT: whole('a number of requests a minute, from 1 to 1000000', 1, 1_000_000).default(600),
+  RATE_LIMIT_REFUSED: whole(
+    'a number of refused tokens a minute, from 1 to 1000000',
+    1,
+    1_000_000,
+  ).default(120),
+  RATE_LIMIT_STORE_URL: z
+    .string()
+    .regex(/^(memory:|rediss?:\/\/.+)$/s, 'must be memory: or redis://HOST:PORT')
+    .default('memory:'),
+  CORS_ORIGINS: z
+    .string()
+    .transform((list) => list.split(',').map((origin) => origin.trim()))
+    .refine((origins) => origins.every(isOrigin), {
+      error: 'must be origins such as https://app.example.com, with commas between them',
+    })
+    .optional(),
+  TRUST_PROXY: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .transform((value) => value === 'true')
+    .default(false),
+  METRICS_PORT: whole('a port number from 0 to 65535', 0, 65535).optional(),
+  WEB_CONCURRENCY: whole('a number of worker processes, from 1 to 64', 1, 64).default(1),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'must be fatal, error, warn, info, debug, trace or silent',
@@ -67,6 +95,13 @@ export interface Settings {
   readonly audience: string;
   readonly claimsNamespace: string;
   readonly databaseURL: string;
+  readonly rateLimits: RateLimitOptions;
+  readonly corsOrigins: readonly string[];
+  readonly trustProxy: boolean;
+  /** Undefined: no metrics. */
+  readonly metricsPort: number | undefined;
+  /** How many processes serve. */
+  readonly workers: number;
   readonly logLevel: string;
   /** Whether the issuer is on this machine, so that this is a demonstration and gets demo contacts. */
   readonly demo: boolean;
@@ -94,6 +129,15 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     audience: data.AUDIENCE,
     claimsNamespace: data.CLAIMS_NAMESPACE,
     databaseURL: data.DATABASE_URL,
+    rateLimits: {
+      perSubject: data.RATE_LIMIT,
+      refusedPerAddress: data.RATE_LIMIT_REFUSED,
+      storeURL: data.RATE_LIMIT_STORE_URL,
+    },
+    corsOrigins: data.CORS_ORIGINS ?? [],
+    trustProxy: data.TRUST_PROXY,
+    metricsPort: data.METRICS_PORT,
+    workers: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
     demo: isLoopback(new URL(data.ISSUER_BASE_URL)),
   });

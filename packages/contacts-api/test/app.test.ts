@@ -1,79 +1,28 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
-import got, { type Got, type OptionsOfJSONResponseBody } from 'got';
+import type { OptionsOfJSONResponseBody } from 'got';
 import type { Kysely } from 'kysely';
-import { pino } from 'pino';
-import { createApp } from '../src/app.ts';
 import { organisationNamed } from '../src/organisation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
-import { migrate, openDatabase, type Tables } from '../src/store/database.ts';
-import { engines, type TestDatabase } from './databases.ts';
+import type { Tables } from '../src/store/tables.ts';
+import { as, audience, namespace, type Serving, serve } from './serving.ts';
 
-const audience = 'https://contacts.example.com/api';
-const namespace = 'https://contacts.example.com/';
 const metadata = 'resource_metadata="http://localhost:3001/.well-known/oauth-protected-resource"';
+const by = { subject: 'auth0|alice', clientId: undefined };
+const ALL = 'read:contacts create:contacts update:contacts delete:contacts read:activity';
 
-let issuer: TestIssuer;
-let testDatabase: TestDatabase;
-let database: Kysely<Tables>;
+let serving: Serving;
+let api: Serving['api'];
+let token: Serving['token'];
 let store: ContactStore;
-let server: Server;
-let api: Got;
-let logged = '';
-const logger = pino(
-  { level: 'trace' },
-  {
-    write(line) {
-      logged += line;
-    },
-  },
-);
 
 beforeAll(async () => {
-  issuer = await startIssuer();
-  testDatabase = await ((await engines())[0] as { create(): Promise<TestDatabase> }).create();
-  database = openDatabase(testDatabase.url);
-  await migrate(database);
-  store = new ContactStore(database);
-  const app = createApp({
-    issuerBaseURL: issuer.issuer,
-    audience,
-    claimsNamespace: namespace,
-    baseURL: 'http://localhost:3001',
-    store,
-    logger,
-  });
-  server = createServer(app.callback()).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  api = got.extend({
-    prefixUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    throwHttpErrors: false,
-    retry: { limit: 0 },
-    responseType: 'json',
-  });
+  serving = await serve();
+  ({ api, token } = serving);
+  store = new ContactStore(serving.database);
 });
+afterAll(() => serving.close());
 
-afterAll(async () => {
-  server.close();
-  await issuer.close();
-  await database.destroy();
-  await testDatabase.drop();
-});
-
-function token(scope: string, claims: Record<string, unknown> = {}): string {
-  return issuer.token({
-    sub: 'auth0|alice',
-    aud: audience,
-    scope,
-    [`${namespace}org_id`]: 'acme',
-    ...claims,
-  });
-}
-
-const as = (accessToken: string) => ({ headers: { authorization: `Bearer ${accessToken}` } });
 const ada = { name: 'Ada Lovelace', email: 'ada@example.com' };
 
 describe('open routes', () => {
@@ -82,9 +31,32 @@ describe('open routes', () => {
     expect([statusCode, body]).toEqual([200, { status: 'ok' }]);
   });
 
+  test('GET /readyz: the database answers and the keys can be had', async () => {
+    expect((await api('readyz')).body).toEqual({ status: 'ok' });
+    serving.issuer.goDown();
+    const cold = await serve({ issuerBaseURL: serving.issuer.issuer });
+    const { statusCode, headers, body } = await cold.api('readyz');
+    serving.issuer.comeBack();
+    await cold.close();
+    expect([statusCode, headers['retry-after']]).toEqual([503, '2']);
+    expect(body).toMatchObject({ code: 'ERR_ISSUER_UNAVAILABLE' });
+  });
+
+  test('GET /readyz is 503 once the service is to stop; what comes is still answered', async () => {
+    const stopping = await serve();
+    stopping.app.markStopping();
+    expect((await stopping.api('readyz')).body).toMatchObject({ code: 'ERR_NOT_READY' });
+    const answer = await stopping.api('contacts', as(stopping.token('read:contacts')));
+    await stopping.close();
+    expect(answer.statusCode).toBe(200);
+  });
+
   test('GET /.well-known/oauth-protected-resource (RFC 9728 §3.2)', async () => {
     const { body } = await api('.well-known/oauth-protected-resource');
-    expect(body).toMatchObject({ resource: audience, authorization_servers: [issuer.issuer] });
+    expect(body).toMatchObject({
+      resource: audience,
+      authorization_servers: [serving.issuer.issuer],
+    });
   });
 });
 
@@ -128,7 +100,7 @@ describe('/contacts', () => {
 
   test('pages are bounded, linked (RFC 8288), and complete', async () => {
     for (const name of ['a', 'b', 'c']) {
-      await store.create(organisationNamed('pages'), { name, email: 'x@example.com' });
+      await store.create(organisationNamed('pages'), by, { name, email: 'x@example.com' });
     }
     const reader = as(token('read:contacts', { [`${namespace}org_id`]: 'pages' }));
     const first = await api<{ items: { name: string }[]; next: string }>(
@@ -142,6 +114,197 @@ describe('/contacts', () => {
       reader,
     );
     expect(second.body).toMatchObject({ items: [{ name: 'c' }], next: null });
+  });
+});
+
+describe('one contact', () => {
+  const create = async () => {
+    const json = { ...ada, phone: '+44 1', notes: 'first' };
+    const { body, headers } = await api.post<{ id: string }>('contacts', {
+      ...as(token(ALL)),
+      json,
+    });
+    return { path: `contacts/${body.id}`, etag: headers.etag ?? '', body };
+  };
+  const send = (
+    method: 'PUT' | 'PATCH' | 'DELETE',
+    path: string,
+    json?: object,
+    headers: Record<string, string> = {},
+  ) =>
+    api(path, {
+      method,
+      ...(json && { json }),
+      headers: { ...as(token(ALL)).headers, ...headers },
+    });
+
+  test('PUT replaces all of it: what is absent goes', async () => {
+    const { path } = await create();
+    const { statusCode, body, headers } = await send('PUT', path, { ...ada, company: 'Engines' });
+    expect(statusCode).toBe(200);
+    expect(body).toMatchObject({ ...ada, company: 'Engines', version: 2 });
+    expect(body).not.toHaveProperty('phone');
+    expect(headers.etag).toBe('"2"');
+  });
+
+  test.each(['application/merge-patch+json', 'application/json'])(
+    'PATCH changes what is named, and takes away what is null (RFC 7396, %s)',
+    async (type) => {
+      const { path } = await create();
+      const headers = { 'content-type': type };
+      const { statusCode, body } = await send('PATCH', path, { name: 'A', phone: null }, headers);
+      expect(statusCode).toBe(200);
+      expect(body).toMatchObject({ name: 'A', email: ada.email, notes: 'first', version: 2 });
+      expect(body).not.toHaveProperty('phone');
+    },
+  );
+
+  test('PATCH of nothing changes nothing but the version', async () => {
+    const { path, body } = await create();
+    expect((await send('PATCH', path, {})).body).toMatchObject({
+      ...body,
+      version: 2,
+      updated_at: expect.any(String),
+    });
+  });
+
+  test('DELETE: it is gone, for good', async () => {
+    const { path } = await create();
+    expect((await send('DELETE', path)).statusCode).toBe(204);
+    expect((await send('DELETE', path)).statusCode).toBe(404);
+    expect((await api(path, as(token(ALL)))).statusCode).toBe(404);
+  });
+
+  test.each(['PUT', 'PATCH', 'DELETE'] as const)(
+    '%s with If-Match is for the state it names, and for no other (RFC 9110 §13.1.1)',
+    async (method) => {
+      const { path, etag } = await create();
+      const json = method === 'DELETE' ? undefined : ada;
+      for (const ifMatch of ['"7"', '""', 'W/"1"', '1', '"1', ',', '"7", "8"']) {
+        const { statusCode, body } = await send(method, path, json, { 'if-match': ifMatch });
+        expect([ifMatch, statusCode]).toEqual([ifMatch, 412]);
+        expect(body).toMatchObject({ code: 'ERR_PRECONDITION_FAILED' });
+      }
+      expect((await api(path, as(token(ALL)))).headers.etag).toBe(etag);
+      const answer = await send(method, path, json, { 'if-match': `"9", ${etag}` });
+      expect(answer.statusCode).toBe(json ? 200 : 204);
+      expect((await send(method, path, json, { 'if-match': etag })).statusCode).toBe(
+        json ? 412 : 404,
+      );
+    },
+  );
+
+  test('If-Match * takes any state, and none is no state', async () => {
+    const { path } = await create();
+    expect((await send('PUT', path, ada, { 'if-match': '*' })).statusCode).toBe(200);
+    await send('DELETE', path);
+    expect((await send('PUT', path, ada, { 'if-match': '*' })).statusCode).toBe(404);
+  });
+
+  test('GET with If-None-Match: 304 and no body while it is as it was (RFC 9110 §13.1.2)', async () => {
+    const { path, etag } = await create();
+    const read = () => api(path, { headers: { ...as(token(ALL)).headers, 'if-none-match': etag } });
+    const same = await read();
+    expect([same.statusCode, same.rawBody.length, same.headers.etag]).toEqual([304, 0, etag]);
+    await send('PATCH', path, { name: 'B' });
+    expect(await read()).toMatchObject({ statusCode: 200, body: { name: 'B' } });
+  });
+
+  test('a patch of a required field with null is refused, and nothing changes', async () => {
+    const { path, etag } = await create();
+    const { statusCode, body } = await send('PATCH', path, { name: null, shoe: 1 });
+    expect(statusCode).toBe(422);
+    expect(body).toMatchObject({
+      errors: expect.arrayContaining([
+        expect.objectContaining({ field: 'name' }),
+        { field: 'shoe', message: 'is not known here' },
+      ]),
+    });
+    expect((await api(path, as(token(ALL)))).headers.etag).toBe(etag);
+  });
+});
+
+describe('a list', () => {
+  const reader = () => as(token('read:contacts', { [`${namespace}org_id`]: 'lists' }));
+  const names = async (query: string) => {
+    const { body } = await api<{ items: { name: string }[] }>(`contacts?${query}`, reader());
+    return body.items.map(({ name }) => name);
+  };
+
+  beforeAll(async () => {
+    const lists = organisationNamed('lists');
+    for (const [name, company] of [
+      ['Émilie', 'Châtelet'],
+      ['emma', '100% Sure_Ltd'],
+      ['Zoe', 'Engines'],
+      ['Adam', undefined],
+    ] as const) {
+      const email = `${name.at(0)?.toLowerCase()}@example.com`;
+      await store.create(lists, by, { name, email, company });
+    }
+  });
+
+  test('is sorted by name without regard to case and accents, or as asked', async () => {
+    expect(await names('')).toEqual(['Adam', 'Émilie', 'emma', 'Zoe']);
+    expect(await names('sort=-name')).toEqual(['Zoe', 'emma', 'Émilie', 'Adam']);
+    expect((await names('sort=created_at')).length).toBe(4);
+  });
+
+  test.each([
+    ['emil', ['Émilie']],
+    ['EM', ['Émilie', 'emma']],
+    ['chatelet', ['Émilie']],
+    ['z@example', ['Zoe']],
+    ['%25', ['emma']],
+    ['_', ['emma']],
+    ['%5C', []],
+    ["'%3B drop table contacts%3B --", []],
+  ])('is searched in name, address and company: q=%s', async (q, expected) => {
+    expect(await names(`q=${q}`)).toEqual(expected);
+  });
+
+  test('keeps search and sort from page to page', async () => {
+    const first = await api<{ next: string }>('contacts?limit=1&q=em&sort=-name', reader());
+    const link = /<\/(.*)>; rel="next"/.exec(String(first.headers.link))?.[1] ?? '';
+    expect(new URLSearchParams(link.split('?')[1]).get('q')).toBe('em');
+    const second = await api<{ items: { name: string }[]; next: null }>(link, reader());
+    expect(second.body).toMatchObject({ items: [{ name: 'Émilie' }], next: null });
+  });
+
+  test('a cursor of another sort is refused', async () => {
+    const { body } = await api<{ next: string }>('contacts?limit=1', reader());
+    const { statusCode } = await api(`contacts?sort=-name&cursor=${body.next}`, reader());
+    expect(statusCode).toBe(400);
+  });
+});
+
+describe('GET /activity', () => {
+  test('tells who changed what, the newest first, to administrators of the organisation', async () => {
+    const org = { [`${namespace}org_id`]: 'watched', azp: 'contacts-web' };
+    const writer = as(token(ALL, org));
+    const { body } = await api.post<{ id: string }>('contacts', { ...writer, json: ada });
+    await api.patch(`contacts/${body.id}`, { ...writer, json: { name: 'B' } });
+    await api.patch(`contacts/${body.id}`, { ...writer, json: { name: '' } });
+    await api.delete(`contacts/${body.id}`, writer);
+
+    const admin = as(token(ALL, { ...org, [`${namespace}roles`]: ['admin'] }));
+    const { body: page } = await api<{ items: object[]; next: string }>('activity?limit=2', admin);
+    const entry = {
+      id: expect.any(String),
+      at: expect.stringMatching(/^20.*Z$/),
+      subject: 'auth0|alice',
+      client_id: 'contacts-web',
+      contact_id: body.id,
+    };
+    expect(page.items).toEqual([
+      { ...entry, action: 'deleted' },
+      { ...entry, action: 'updated' },
+    ]);
+    const { body: rest } = await api(`activity?limit=2&cursor=${page.next}`, admin);
+    expect(rest).toEqual({ items: [{ ...entry, action: 'created' }], next: null });
+    const stranger = as(token(ALL, { [`${namespace}roles`]: ['admin'] }));
+    const { body: theirs } = await api<{ items: { contact_id: string }[] }>('activity', stranger);
+    expect(theirs.items.map(({ contact_id }) => contact_id)).not.toContain(body.id);
   });
 });
 
@@ -220,8 +383,20 @@ describe('refusals', () => {
     ],
     ['a path that is no UTF-8', () => ['contacts/%E0%A4%A', as(token('read:contacts'))], 404],
     ['a wrong limit', () => ['contacts?limit=0', as(token('read:contacts'))], 400],
+    ['an unknown sort', () => ['contacts?sort=age', as(token('read:contacts'))], 400],
+    ['an unknown parameter', () => ['contacts?page=2', as(token('read:contacts'))], 400],
+    ['a parameter of a route that has none', () => ['me?a=b', as(token(''))], 400],
+    ['a search for control characters', () => ['contacts?q=a%00', as(token('read:contacts'))], 400],
     ['two limits', () => ['contacts?limit=1&limit=2', as(token('read:contacts'))], 400],
     ['an absurd cursor', () => ['contacts?cursor=%00', as(token('read:contacts'))], 400],
+    [
+      'a patch that is no JSON at all',
+      () => [
+        'contacts/00000000-0000-4000-8000-000000000000',
+        { ...as(token(ALL)), method: 'PATCH' },
+      ],
+      415,
+    ],
     ['no body', () => ['contacts', { ...as(token('create:contacts')), method: 'POST' }], 415],
     [
       'a form',
@@ -273,8 +448,7 @@ describe('refusals', () => {
   });
 
   test('a target that is no URL is refused, and not a word of it is logged', async () => {
-    const { port } = server.address() as AddressInfo;
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect(serving.port, '127.0.0.1');
     socket.end(
       'GET http://[/contacts?access_token=SECRET HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
     );
@@ -282,7 +456,7 @@ describe('refusals', () => {
     for await (const chunk of socket) answer += chunk;
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toContain('application/problem+json');
-    expect(logged).not.toContain('SECRET');
+    expect(serving.logged()).not.toContain('SECRET');
   });
 
   test('every field at fault is named', async () => {
@@ -295,39 +469,30 @@ describe('refusals', () => {
       errors: expect.arrayContaining([
         { field: 'name', message: 'must not be empty' },
         { field: 'email', message: 'is required' },
-        { field: 'shoe', message: 'is not a field of a contact' },
+        { field: 'shoe', message: 'is not known here' },
       ]),
     });
   });
 
   test('a fault of ours is a bare 500, whole in the log alone', async () => {
-    const broken = createApp({
-      issuerBaseURL: issuer.issuer,
-      audience,
-      claimsNamespace: namespace,
-      baseURL: 'http://localhost:3001',
-      store: {
-        list: () => Promise.reject(new Error('table of secrets')),
-      } as unknown as ContactStore,
-      logger,
+    const broken = await serve({
+      database: {
+        selectFrom: () => {
+          throw new TypeError('table of secrets');
+        },
+      } as unknown as Kysely<Tables>,
     });
-    const own = createServer(broken.callback()).listen(0, '127.0.0.1');
-    await once(own, 'listening');
-    const prefixUrl = `http://127.0.0.1:${(own.address() as AddressInfo).port}`;
-    const { statusCode, rawBody } = await api('contacts', {
-      ...as(token('read:contacts')),
-      prefixUrl,
-    });
-    own.close();
+    const { statusCode, rawBody } = await broken.api('contacts', as(broken.token('read:contacts')));
+    await broken.close();
     expect(statusCode).toBe(500);
     expect(rawBody.toString()).not.toContain('secrets');
-    expect(logged).toContain('table of secrets');
+    expect(broken.logged()).toContain('table of secrets');
   });
 });
 
 test('no log line holds a token, a name or an address', () => {
-  expect(logged).toContain('"path":"/contacts"');
-  expect(logged).not.toMatch(/eyJ/);
-  expect(logged).not.toContain('Lovelace');
-  expect(logged).not.toContain('ada@example.com');
+  expect(serving.logged()).toContain('"path":"/contacts"');
+  expect(serving.logged()).not.toMatch(/eyJ/);
+  expect(serving.logged()).not.toContain('Lovelace');
+  expect(serving.logged()).not.toContain('ada@example.com');
 });

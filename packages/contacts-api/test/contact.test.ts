@@ -1,6 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { parseContactInput } from '../src/contact.ts';
+import { applyPatch, type Contact, ContactInput, ContactPatch } from '../src/contact.ts';
 import { InvalidInput } from '../src/errors.ts';
+import { readInput } from '../src/input.ts';
+
+const parseContactInput = (body: unknown) => readInput(ContactInput, body, 422);
 
 const good = { name: 'Ada Lovelace', email: 'ada@example.com' };
 
@@ -61,4 +64,43 @@ describe('contact input', () => {
       }),
     );
   });
+});
+
+describe('a merge patch, RFC 7396', () => {
+  const current: Contact = {
+    id: '00000000-0000-4000-8000-000000000000',
+    name: 'Ada',
+    email: 'ada@example.com',
+    phone: '1',
+    notes: 'n',
+    version: 3,
+    created_at: '2026-01-01T00:00:00.000Z',
+    updated_at: '2026-01-01T00:00:00.000Z',
+  };
+
+  test.each<[object, object]>([
+    [{}, { name: 'Ada', email: 'ada@example.com', phone: '1', notes: 'n' }],
+    [{ name: 'B' }, { name: 'B', email: 'ada@example.com', phone: '1', notes: 'n' }],
+    [
+      { phone: null, notes: null },
+      { name: 'Ada', email: 'ada@example.com' },
+    ],
+    [
+      { company: 'C' },
+      { name: 'Ada', email: 'ada@example.com', phone: '1', notes: 'n', company: 'C' },
+    ],
+  ])('%j', (patch, expected) => {
+    const { phone, company, notes, ...rest } = applyPatch(
+      current,
+      readInput(ContactPatch, patch, 422),
+    );
+    expect(JSON.parse(JSON.stringify({ ...rest, phone, company, notes }))).toEqual(expected);
+  });
+
+  test.each([[{ name: null }], [{ email: null }], [{ version: 9 }], [{ id: 'x' }], [[]], [null]])(
+    '%j is refused',
+    (patch) => {
+      expect(() => readInput(ContactPatch, patch, 422)).toThrow(InvalidInput);
+    },
+  );
 });

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, watch } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -65,6 +65,14 @@ describe('the process', () => {
       expect((await ended).code).toBe(0);
     },
   );
+
+  test('stops cleanly while its workers start', async () => {
+    const { child, ended } = run({ PORT: '0', WEB_CONCURRENCY: '2', DATABASE_URL: 'file:new.db' });
+    // A worker has opened its database: it starts, and does not serve yet.
+    for await (const { filename } of watch(cwd)) if (filename === 'new.db') break;
+    child.kill();
+    expect(await ended).toEqual({ code: 0, stderr: '' });
+  });
 
   for (const { name, missing, create } of available) {
     (missing ? test.skip : test)(

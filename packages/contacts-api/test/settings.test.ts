@@ -11,6 +11,11 @@ describe('settings', () => {
       audience: 'https://contacts.example.com/api',
       claimsNamespace: 'https://contacts.example.com/',
       databaseURL: 'file:./data/contacts.db',
+      rateLimits: { perSubject: 600, refusedPerAddress: 120, storeURL: 'memory:' },
+      corsOrigins: [],
+      trustProxy: false,
+      metricsPort: undefined,
+      workers: 1,
       logLevel: 'info',
       demo: true,
     });
@@ -35,6 +40,16 @@ describe('settings', () => {
     ['DATABASE_URL', 'mysql://localhost/contacts'],
     ['DATABASE_URL', 'contacts.db'],
     ['BASE_URL', 'ftp://api.example.com'],
+    ['RATE_LIMIT', '0'],
+    ['RATE_LIMIT', 'many'],
+    ['RATE_LIMIT_REFUSED', '-1'],
+    ['RATE_LIMIT_STORE_URL', 'postgres://a'],
+    ['CORS_ORIGINS', 'app.example.com'],
+    ['CORS_ORIGINS', 'https://app.example.com/path'],
+    ['CORS_ORIGINS', '*'],
+    ['TRUST_PROXY', 'yes'],
+    ['METRICS_PORT', '65536'],
+    ['WEB_CONCURRENCY', '0'],
     ['LOG_LEVEL', 'loud'],
   ])('refuse %s=%s and name it', (name, value) => {
     expect(() => readSettings({ [name]: value })).toThrow(InvalidSettings);

@@ -1,59 +1,161 @@
-import type { RouterMiddleware } from '@koa/router';
-import type { Auth } from '@koa-oauth/resource-server';
-import type { ContactsClaims } from '../claims.ts';
-import { parseContactInput } from '../contact.ts';
-import { readCursor, writeCursor } from '../cursor.ts';
-import { InvalidInput, NotFound } from '../errors.ts';
+import { callerOf } from '../caller.ts';
+import {
+  applyPatch,
+  Contact,
+  ContactInput,
+  ContactPatch,
+  ContactSort,
+  SearchText,
+} from '../contact.ts';
+import { NotFound } from '../errors.ts';
+import { type Answer, type Context, type Operation, operation } from '../operation.ts';
 import { organisationOf } from '../organisation.ts';
+import { PageQuery, pageOf, readCursor, writePage } from '../page.ts';
+import { checkIfMatch, entityTag } from '../preconditions.ts';
 import type { ContactStore } from '../store/contact-store.ts';
 
-const MAX_PAGE = 100;
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const JSON_TYPE = 'application/json';
+const MERGE_PATCH = 'application/merge-patch+json';
 
-export interface ContactsState {
-  auth: Auth<ContactsClaims>;
+const IF_MATCH = { 'If-Match': 'the `ETag` of the state that the change is meant for' };
+const CONTACT: Answer = {
+  description: 'the contact',
+  schema: Contact,
+  headers: { ETag: 'names this state of the contact' },
+};
+const CREATED: Answer = {
+  ...CONTACT,
+  headers: { ...CONTACT.headers, Location: 'where the contact is' },
+};
+const NONE: Answer = { description: 'your organisation has no such contact' };
+const CHANGED: Answer = { description: 'the contact has changed since' };
+
+const ListQuery = PageQuery.extend({
+  sort: ContactSort.default('name').meta({ description: 'what to sort by; `-` turns it round' }),
+  q: SearchText.optional().meta({
+    description: 'text in the name, e-mail address or company, in any case and without accents',
+  }),
+});
+
+/** The operations on contacts: input in, store, output out. */
+export function contactOperations(store: ContactStore): Operation[] {
+  return [
+    operation({
+      id: 'listContacts',
+      method: 'get',
+      path: '/contacts',
+      summary: 'List your organisation’s contacts',
+      needs: { scope: 'read:contacts' },
+      query: ListQuery,
+      answers: {
+        200: {
+          description: 'a page of contacts',
+          schema: pageOf(Contact),
+          headers: { Link: 'the next page, `rel="next"`' },
+        },
+      },
+      async handle(ctx, { query: { limit, cursor, sort, q } }) {
+        const after = readCursor(sort, cursor);
+        const page = await store.list(organisationOf(ctx.state.auth), { limit, sort, q, after });
+        const { body, link } = writePage(page, sort, ctx.URL);
+        if (link) ctx.set('Link', link);
+        ctx.body = body;
+      },
+    }),
+
+    operation({
+      id: 'createContact',
+      method: 'post',
+      path: '/contacts',
+      summary: 'Add a contact',
+      needs: { scope: 'create:contacts' },
+      body: { types: [JSON_TYPE], schema: ContactInput },
+      answers: { 201: CREATED },
+      async handle(ctx, { body }) {
+        const { auth } = ctx.state;
+        const contact = await store.create(organisationOf(auth), callerOf(auth), body);
+        ctx.status = 201;
+        ctx.set('Location', `/contacts/${contact.id}`);
+        answer(ctx, contact);
+      },
+    }),
+
+    operation({
+      id: 'getContact',
+      method: 'get',
+      path: '/contacts/{id}',
+      summary: 'Read a contact',
+      needs: { scope: 'read:contacts' },
+      headers: { 'If-None-Match': 'the `ETag` of the state that you have' },
+      answers: { 200: CONTACT, 304: { description: 'it is as you have it' }, 404: NONE },
+      async handle(ctx, { id }) {
+        answer(ctx, found(await store.find(organisationOf(ctx.state.auth), id)));
+        if (ctx.fresh) ctx.status = 304;
+      },
+    }),
+
+    operation({
+      id: 'replaceContact',
+      method: 'put',
+      path: '/contacts/{id}',
+      summary: 'Replace all of a contact',
+      needs: { scope: 'update:contacts' },
+      headers: IF_MATCH,
+      body: { types: [JSON_TYPE], schema: ContactInput },
+      answers: { 200: CONTACT, 404: NONE, 412: CHANGED },
+      async handle(ctx, { id, body }) {
+        await update(ctx, id, () => body);
+      },
+    }),
+
+    operation({
+      id: 'patchContact',
+      method: 'patch',
+      path: '/contacts/{id}',
+      summary: 'Change a part of a contact',
+      description: 'A JSON merge patch (RFC 7396): what is absent stays, what is null goes.',
+      needs: { scope: 'update:contacts' },
+      headers: IF_MATCH,
+      body: { types: [MERGE_PATCH, JSON_TYPE], schema: ContactPatch },
+      answers: { 200: CONTACT, 404: NONE, 412: CHANGED },
+      async handle(ctx, { id, body }) {
+        await update(ctx, id, (current) => applyPatch(current, body));
+      },
+    }),
+
+    operation({
+      id: 'deleteContact',
+      method: 'delete',
+      path: '/contacts/{id}',
+      summary: 'Delete a contact',
+      needs: { scope: 'delete:contacts' },
+      headers: IF_MATCH,
+      answers: { 204: { description: 'it is gone' }, 404: NONE, 412: CHANGED },
+      async handle(ctx, { id }) {
+        const { auth } = ctx.state;
+        const check = (current: Contact) => checkIfMatch(ctx.get('If-Match'), current);
+        found(await store.delete(organisationOf(auth), callerOf(auth), id, check));
+        ctx.status = 204;
+      },
+    }),
+  ];
+
+  async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
+    const { auth } = ctx.state;
+    const contact = await store.update(organisationOf(auth), callerOf(auth), id, (current) => {
+      checkIfMatch(ctx.get('If-Match'), current);
+      return edit(current);
+    });
+    answer(ctx, found(contact));
+  }
 }
 
-type Handler = RouterMiddleware<ContactsState>;
-
-/** The handlers of `/contacts`: input in, store, output out. */
-export function contactsRoutes(store: ContactStore): Record<'list' | 'read' | 'create', Handler> {
-  return {
-    async list(ctx) {
-      const limit = readLimit(ctx.query.limit);
-      const after =
-        ctx.query.cursor === undefined ? undefined : readCursor(String(ctx.query.cursor));
-      // One more than the page tells whether another one follows.
-      const found = await store.list(organisationOf(ctx.state.auth), { limit: limit + 1, after });
-      const items = found.slice(0, limit);
-      const last = items.at(-1);
-      const next = found.length > limit && last ? writeCursor(last) : null;
-      if (next !== null) ctx.set('Link', `</contacts?limit=${limit}&cursor=${next}>; rel="next"`);
-      ctx.body = { items, next };
-    },
-
-    async read(ctx) {
-      const { id = '' } = ctx.params;
-      const contact = UUID.test(id) && (await store.find(organisationOf(ctx.state.auth), id));
-      if (!contact) throw new NotFound('there is no such contact');
-      ctx.body = contact;
-    },
-
-    async create(ctx) {
-      const input = parseContactInput((ctx.request as { body?: unknown }).body);
-      const contact = await store.create(organisationOf(ctx.state.auth), input);
-      ctx.status = 201;
-      ctx.set('Location', `/contacts/${contact.id}`);
-      ctx.body = contact;
-    },
-  };
+function found(contact: Contact | undefined): Contact {
+  if (!contact) throw new NotFound('there is no such contact');
+  return contact;
 }
 
-function readLimit(value: unknown): number {
-  if (value === undefined) return 50;
-  const limit = typeof value === 'string' && /^\d{1,3}$/.test(value) ? Number(value) : 0;
-  if (limit >= 1 && limit <= MAX_PAGE) return limit;
-  throw new InvalidInput(400, [
-    { field: 'limit', message: `must be a whole number from 1 to ${MAX_PAGE}` },
-  ]);
+function answer(ctx: Context, contact: Contact): void {
+  ctx.set('ETag', entityTag(contact));
+  ctx.body = contact;
 }

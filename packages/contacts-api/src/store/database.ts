@@ -1,38 +1,34 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { Kysely, Migrator, PostgresDialect, SqliteAdapter, SqliteDialect, sql } from 'kysely';
 import Database from 'libsql';
 import pg from 'pg';
 import { migrations } from './migrations.ts';
+import { reach } from './reach.ts';
+import type { Tables } from './tables.ts';
 
-/** A row of the table `contacts`. Absent fields are null; times are ISO 8601 text on both engines. */
-export interface ContactRow {
-  id: string;
-  organisation: string;
-  name: string;
-  email: string;
-  phone: string | null;
-  company: string | null;
-  notes: string | null;
-  version: number;
-  created_at: string;
-  updated_at: string;
-}
+// Both end before a server that stops gives up waiting for its answers.
+const STATEMENT_TIMEOUT = 8000;
+const SILENCE_TIMEOUT = 9000;
 
-export interface Tables {
-  contacts: ContactRow;
-}
-
-/** Opens the database of a `DATABASE_URL`: `file:PATH` (made when missing) or `postgres://…`. */
-export function openDatabase(url: string): Kysely<Tables> {
+/**
+ * Opens the database of a `DATABASE_URL`: `file:PATH` (made when missing) or `postgres://…`.
+ *
+ * @param options.bounded whether PostgreSQL gets 8 seconds for a statement, default true
+ */
+export function openDatabase(url: string, { bounded = true } = {}): Kysely<Tables> {
   if (!url.startsWith('file:')) {
     const pool = new pg.Pool({
       connectionString: url,
       connectionTimeoutMillis: 5000,
-      statement_timeout: 10_000,
+      idleTimeoutMillis: STATEMENT_TIMEOUT,
+      ...(bounded && { statement_timeout: STATEMENT_TIMEOUT, stream: boundedSocket }),
     });
-    // An idle connection that breaks is replaced at the next query; unheard, the event would end the process.
+    // A connection that breaks is replaced at the next query, and a query under way fails by itself;
+    // unheard, the event of an idle connection or of one in use would end the process.
     pool.on('error', () => {});
+    pool.on('connect', (client) => client.on('error', () => {}));
     return new Kysely({ dialect: new PostgresDialect({ pool }) });
   }
   const path = url.slice('file:'.length);
@@ -42,15 +38,35 @@ export function openDatabase(url: string): Kysely<Tables> {
   const database = new Database(path);
   database.exec('PRAGMA busy_timeout = 5000');
   database.exec('PRAGMA journal_mode = WAL');
+  // What is acknowledged is on the disk.
+  database.exec('PRAGMA synchronous = FULL');
   return new Kysely({ dialect: new SqliteDialect({ database }) });
 }
 
+// Where the network drops everything, nobody tells that the server is gone. An idle connection is
+// closed before it could be taken for one of those.
+function boundedSocket(): Socket {
+  const socket = new Socket();
+  return socket.setTimeout(SILENCE_TIMEOUT, () => {
+    socket.destroy(new Error('the database says nothing'));
+  });
+}
+
 /**
- * Brings the tables up to date. Safe to run from several processes at once.
+ * Brings the tables of a `DATABASE_URL` up to date, however long that takes. Safe to run from several processes at once.
  *
  * @returns the names of the migrations that ran just now
  */
-export async function migrate(database: Kysely<Tables>): Promise<string[]> {
+export async function migrate(url: string): Promise<string[]> {
+  const database = openDatabase(url, { bounded: false });
+  try {
+    return await migrateAll(database);
+  } finally {
+    await database.destroy();
+  }
+}
+
+async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
   // On PostgreSQL the migrator takes a lock of its own. On a file nobody else may write meanwhile;
   // there is one connection, so what runs between these two is inside the transaction.
   const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
@@ -60,4 +76,9 @@ export async function migrate(database: Kysely<Tables>): Promise<string[]> {
   if (isFile) await sql.raw(error ? 'rollback' : 'commit').execute(database);
   if (error) throw error;
   return results.map(({ migrationName }) => migrationName);
+}
+
+/** Whether the database answers. @throws StoreUnavailable */
+export async function ping(database: Kysely<Tables>): Promise<void> {
+  await reach(sql`select 1`.execute(database));
 }

@@ -34,9 +34,11 @@ const DEMO_CONTACTS: Record<string, readonly ContactInput[]> = {
   ],
 };
 
+const SEED = { subject: 'demo-data', clientId: undefined };
+
 /** Gives the demo tenant's two organisations a few contacts. */
 export async function addDemoContacts(store: Pick<ContactStore, 'create'>): Promise<void> {
   for (const [orgId, contacts] of Object.entries(DEMO_CONTACTS)) {
-    for (const contact of contacts) await store.create(organisationNamed(orgId), contact);
+    for (const contact of contacts) await store.create(organisationNamed(orgId), SEED, contact);
   }
 }

@@ -1,15 +1,22 @@
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Kysely } from 'kysely';
+import fc from 'fast-check';
+import { type Kysely, Migrator } from 'kysely';
+import type { ContactInput, ContactSort } from '../../src/contact.ts';
 import { organisationNamed, organisationOf } from '../../src/organisation.ts';
-import { ContactStore } from '../../src/store/contact-store.ts';
-import { migrate, openDatabase, type Tables } from '../../src/store/database.ts';
+import { ActivityStore } from '../../src/store/activity-store.ts';
+import { ContactStore, type Position } from '../../src/store/contact-store.ts';
+import { migrate, openDatabase } from '../../src/store/database.ts';
 import { addDemoContacts } from '../../src/store/demo-contacts.ts';
+import { migrations } from '../../src/store/migrations.ts';
+import type { Tables } from '../../src/store/tables.ts';
 import { engines, type TestDatabase } from '../databases.ts';
 
 const acme = organisationNamed('acme');
 const globex = organisationNamed('globex');
+const by = { subject: 'auth0|alice', clientId: 'contacts-web' };
+const all = { limit: 100, sort: 'name' } as const;
 
 for (const { name, missing, create } of await engines()) {
   (missing ? describe.skip : describe)(
@@ -22,7 +29,7 @@ for (const { name, missing, create } of await engines()) {
       beforeAll(async () => {
         testDatabase = await create();
         database = openDatabase(testDatabase.url);
-        await migrate(database);
+        await migrate(testDatabase.url);
         store = new ContactStore(database);
       });
 
@@ -32,11 +39,11 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('a second migration finds nothing to do', async () => {
-        expect(await migrate(database)).toEqual([]);
+        expect(await migrate(testDatabase.url)).toEqual([]);
       });
 
       test('gives back what it was given, and leaves out what is absent', async () => {
-        const created = await store.create(acme, {
+        const created = await store.create(acme, by, {
           name: 'Ada',
           email: 'ada@example.com',
           notes: '',
@@ -59,10 +66,10 @@ for (const { name, missing, create } of await engines()) {
       }
 
       test('shows an organisation nothing of another', async () => {
-        const ours = await store.create(globex, { name: 'Emmy', email: 'emmy@example.com' });
+        const ours = await store.create(globex, by, { name: 'Emmy', email: 'emmy@example.com' });
         expect(await store.find(acme, ours.id)).toBeUndefined();
-        expect((await store.list(acme, { limit: 100 })).map(({ id }) => id)).not.toContain(ours.id);
-        expect((await store.list(globex, { limit: 100 })).map(({ id }) => id)).toEqual([ours.id]);
+        expect((await store.list(acme, all)).items.map(({ id }) => id)).not.toContain(ours.id);
+        expect((await store.list(globex, all)).items.map(({ id }) => id)).toEqual([ours.id]);
       });
 
       test('an organisation and a user of the same spelling share nothing', async () => {
@@ -70,27 +77,174 @@ for (const { name, missing, create } of await engines()) {
           payload: { iss: 'i', sub: 'acme', aud: 'a', exp: 1 },
           claims: { roles: [] },
         });
-        expect(await store.list(user, { limit: 100 })).toEqual([]);
+        expect((await store.list(user, all)).items).toEqual([]);
       });
 
-      test('pages through all contacts once, in order of name', async () => {
-        const paged = organisationNamed('paged');
-        for (const name of ['C', 'A', 'B', 'A', 'D']) {
-          await store.create(paged, { name, email: 'x@example.com' });
+      test.each<[ContactSort, string[]]>([
+        ['name', ['a', 'A', 'B', 'c', 'Ć', 'D']],
+        ['-name', ['D', 'Ć', 'c', 'B', 'A', 'a']],
+        ['created_at', ['c', 'a', 'B', 'A', 'D', 'Ć']],
+        ['-updated_at', ['Ć', 'D', 'A', 'B', 'a', 'c']],
+      ])('pages through all contacts once, sorted by %s', async (sort, expected) => {
+        const paged = organisationNamed(`paged by ${sort}`);
+        for (const name of ['c', 'a', 'B', 'A', 'D', 'Ć']) {
+          await store.create(paged, by, { name, email: 'x@example.com' });
+          // So that no two are made in one millisecond.
+          await new Promise((resolve) => setTimeout(resolve, 2));
         }
         const seen: string[] = [];
-        let after: { name: string; id: string } | undefined;
-        for (let page = await store.list(paged, { limit: 2 }); page.length > 0; ) {
-          seen.push(...page.map((contact) => contact.name));
-          after = page.at(-1);
-          page = await store.list(paged, { limit: 2, after });
-        }
-        expect(seen).toEqual(['A', 'A', 'B', 'C', 'D']);
+        let after: Position | undefined;
+        do {
+          const page = await store.list(paged, { limit: 2, sort, after });
+          seen.push(...page.items.map((contact) => contact.name));
+          after = page.next;
+        } while (after);
+        // Names that differ in case and accents alone stand side by side, in either order.
+        const plain = (names: string[]) =>
+          names.map((each) => each.toLowerCase().replace('ć', 'c'));
+        expect(plain(seen)).toEqual(plain(expected));
+        expect([...seen].sort()).toEqual([...expected].sort());
+      });
+
+      test('changes, and the activity that tells of them, are one', async () => {
+        const org = organisationNamed('watched');
+        const activity = new ActivityStore(database);
+        const { id } = await store.create(org, by, { name: 'A', email: 'a@example.com' });
+        const changed = await store.update(org, by, id, (current) => ({ ...current, name: 'B' }));
+        expect(changed).toMatchObject({ id, name: 'B', version: 2 });
+        const refuse = () => {
+          throw new RangeError('no');
+        };
+        await expect(store.update(org, by, id, refuse)).rejects.toThrow(RangeError);
+        await expect(store.delete(org, by, id, refuse)).rejects.toThrow(RangeError);
+        expect(await store.update(globex, by, id, refuse)).toBeUndefined();
+        expect(await store.delete(globex, by, id, refuse)).toBeUndefined();
+        expect(await store.delete(org, by, id, () => {})).toMatchObject({ name: 'B' });
+        const { items } = await activity.list(org, { limit: 10 });
+        expect(items.map(({ action }) => action).sort()).toEqual(['created', 'deleted', 'updated']);
+        expect(items[0]).toMatchObject({
+          subject: 'auth0|alice',
+          client_id: 'contacts-web',
+          contact_id: id,
+        });
+      });
+
+      test('a change that can’t be recorded is not made', async () => {
+        const org = organisationNamed('unrecorded');
+        const nobody = { subject: null as unknown as string, clientId: undefined };
+        const input = { name: 'A', email: 'a@example.com' };
+        await expect(store.create(org, nobody, input)).rejects.toThrow();
+        const { id } = await store.create(org, by, input);
+        await expect(store.delete(org, nobody, id, () => {})).rejects.toThrow();
+        await expect(store.update(org, nobody, id, () => input)).rejects.toThrow();
+        expect((await store.list(org, all)).items).toMatchObject([{ id, version: 1 }]);
+      });
+
+      test('of many changes at once none is lost', async () => {
+        const org = organisationNamed('busy');
+        const { id } = await store.create(org, by, { name: '0', email: 'a@example.com' });
+        const increment = () =>
+          store
+            .update(org, by, id, (current) => ({ ...current, name: `${Number(current.name) + 1}` }))
+            .then(() => 1)
+            .catch((error: { status: number }) => {
+              // Five times another came first: 503, and nothing was changed.
+              expect(error.status).toBe(503);
+              return 0;
+            });
+        const done = await Promise.all(Array.from({ length: 8 }, increment));
+        const acknowledged = done.reduce((sum, each) => sum + each, 0);
+        expect(acknowledged).toBeGreaterThan(0);
+        expect(await store.find(org, id)).toMatchObject({
+          name: `${acknowledged}`,
+          version: acknowledged + 1,
+        });
+      });
+
+      test('random operations of two organisations: each sees what it alone did', async () => {
+        const input = fc.record({
+          name: fc.constantFrom('Ada', 'ada', 'Émilie', '%', '_', 'x'),
+          email: fc.constantFrom('a@example.com', 'b@example.com'),
+        });
+        const operation = fc.record({
+          org: fc.constantFrom(0, 1),
+          kind: fc.constantFrom('create', 'update', 'delete', 'find', 'foreign', 'list'),
+          pick: fc.nat(20),
+          input,
+        });
+        let run = 0;
+        await fc.assert(
+          fc.asyncProperty(fc.array(operation, { maxLength: 25 }), async (operations) => {
+            run += 1;
+            const orgs = [organisationNamed(`p${run}a`), organisationNamed(`p${run}b`)] as const;
+            const models = [
+              new Map<string, ContactInput>(),
+              new Map<string, ContactInput>(),
+            ] as const;
+            for (const { org, kind, pick, input } of operations) {
+              const [ours, model] = [orgs[org]!, models[org]!];
+              const other = models[1 - org]!;
+              const id = [...model.keys()][pick % Math.max(1, model.size)];
+              const foreign = [...other.keys()][pick % Math.max(1, other.size)];
+              if (kind === 'create') {
+                model.set((await store.create(ours, by, input)).id, input);
+              } else if (kind === 'foreign' && foreign) {
+                expect(await store.find(ours, foreign)).toBeUndefined();
+                expect(await store.update(ours, by, foreign, () => input)).toBeUndefined();
+                expect(await store.delete(ours, by, foreign, () => {})).toBeUndefined();
+              } else if (kind === 'update' && id) {
+                expect(await store.update(ours, by, id, () => input)).toMatchObject(input);
+                model.set(id, input);
+              } else if (kind === 'delete' && id) {
+                expect(await store.delete(ours, by, id, () => {})).toMatchObject({ id });
+                model.delete(id);
+              } else if (kind === 'find' && id) {
+                expect(await store.find(ours, id)).toMatchObject(model.get(id)!);
+              }
+            }
+            for (const [index, model] of models.entries()) {
+              const { items } = await store.list(orgs[index]!, all);
+              const found = items.map(({ id, name, email }) => [id, { name, email }] as const);
+              expect(new Map(found)).toEqual(model);
+            }
+          }),
+          { seed: 4, numRuns: 40 },
+        );
+      });
+
+      test('a database of the first version is brought up to date, and searched', async () => {
+        const old = await create();
+        const first = openDatabase(old.url);
+        const { error } = await new Migrator({
+          db: first,
+          provider: {
+            getMigrations: async () => ({ '0001_contacts': migrations['0001_contacts']! }),
+          },
+        }).migrateToLatest();
+        expect(error).toBeUndefined();
+        const now = new Date().toISOString();
+        await first
+          .insertInto('contacts' as never)
+          .values({
+            id: 'i',
+            organisation: 'org:acme',
+            name: 'Émilie',
+            email: 'e@example.com',
+            version: 1,
+            created_at: now,
+            updated_at: now,
+          } as never)
+          .execute();
+        expect(await migrate(old.url)).toEqual(['0002_search_and_activity']);
+        const { items } = await new ContactStore(first).list(acme, { ...all, q: 'emilie' });
+        expect(items.map(({ name }) => name)).toEqual(['Émilie']);
+        await first.destroy();
+        await old.drop();
       });
 
       test('a database that is away is a 503 that says when to come back', async () => {
         const missing = openDatabase('postgres://nobody@127.0.0.1:1/none');
-        await expect(new ContactStore(missing).list(acme, { limit: 1 })).rejects.toMatchObject({
+        await expect(new ContactStore(missing).list(acme, all)).rejects.toMatchObject({
           code: 'ERR_STORE_UNAVAILABLE',
           status: 503,
           headers: { 'Retry-After': '2' },
@@ -99,10 +253,10 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('the demo contacts go to both organisations of the demo tenant', async () => {
-        const before = (await store.list(acme, { limit: 100 })).length;
+        const before = (await store.list(acme, all)).items.length;
         await addDemoContacts(store);
-        expect((await store.list(acme, { limit: 100 })).length).toBe(before + 3);
-        expect((await store.list(globex, { limit: 100 })).length).toBeGreaterThanOrEqual(2);
+        expect((await store.list(acme, all)).items.length).toBe(before + 3);
+        expect((await store.list(globex, all)).items.length).toBeGreaterThanOrEqual(2);
       });
     },
   );

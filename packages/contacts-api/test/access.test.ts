@@ -1,0 +1,142 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { type Operation, SCOPES } from '../src/operation.ts';
+import { organisationNamed } from '../src/organisation.ts';
+import { ContactStore } from '../src/store/contact-store.ts';
+import { as, namespace, type Serving, serve } from './serving.ts';
+
+// Every operation that is declared, against everyone who may call it. The tables are made of the
+// declarations themselves, so a new operation can't be left out.
+const probe = await serve();
+const { operations } = probe.app;
+await probe.close();
+
+const ada = { name: 'Ada', email: 'ada@example.com' };
+const closed = operations.filter(({ needs }) => needs !== undefined);
+const scoped = closed.filter(({ needs }) => needs?.scope);
+const allScopes = Object.keys(SCOPES);
+const ROLES = { [`${namespace}roles`]: ['admin', 'editor', 'reader'] };
+
+let serving: Serving;
+let id: string;
+
+beforeAll(async () => {
+  serving = await serve();
+  const store = new ContactStore(serving.database);
+  const by = { subject: 'auth0|alice', clientId: undefined };
+  ({ id } = await store.create(organisationNamed('acme'), by, ada));
+});
+afterAll(() => serving.close());
+
+const call = ({ method, path, body }: Operation, accessToken?: string) =>
+  serving.api(path.slice(1).replace('{id}', id), {
+    method,
+    ...(body && { json: ada }),
+    ...(accessToken === undefined ? {} : as(accessToken)),
+  });
+const named = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
+const others = (scope: string) => allScopes.filter((each) => each !== scope).join(' ');
+
+test('the operations of the contract, each with what it needs', () => {
+  const table = operations.map(({ method, path, needs }) => {
+    return [`${method.toUpperCase()} ${path}`, needs?.scope, needs?.role];
+  });
+  expect(Object.fromEntries(table.map(([route, ...needs]) => [route, needs]))).toEqual({
+    'GET /healthz': [undefined, undefined],
+    'GET /readyz': [undefined, undefined],
+    'GET /.well-known/oauth-protected-resource': [undefined, undefined],
+    'GET /me': [undefined, undefined],
+    'GET /contacts': ['read:contacts', undefined],
+    'GET /contacts/{id}': ['read:contacts', undefined],
+    'POST /contacts': ['create:contacts', undefined],
+    'PUT /contacts/{id}': ['update:contacts', undefined],
+    'PATCH /contacts/{id}': ['update:contacts', undefined],
+    'DELETE /contacts/{id}': ['delete:contacts', undefined],
+    'GET /activity': ['read:activity', 'admin'],
+  });
+});
+
+describe('no token', () => {
+  test.each(named(closed))('%s: 401, and nothing that blames one', async (_, operation) => {
+    const { statusCode, headers } = await call(operation);
+    expect(statusCode).toBe(401);
+    expect(headers['www-authenticate']).not.toContain('error');
+  });
+
+  test.each(named(operations.filter(({ needs }) => needs === undefined)))(
+    '%s is open: 200',
+    async (_, operation) => {
+      expect((await call(operation)).statusCode).toBe(200);
+    },
+  );
+});
+
+describe('an expired token', () => {
+  test.each(named(closed))('%s: 401 invalid_token', async (_, operation) => {
+    const { statusCode, headers } = await call(
+      operation,
+      serving.token(allScopes.join(' '), { ...ROLES, exp: 1 }),
+    );
+    expect(statusCode).toBe(401);
+    expect(headers['www-authenticate']).toContain('error="invalid_token"');
+  });
+});
+
+describe('every scope but the right one', () => {
+  test.each(named(scoped))('%s: 403 insufficient_scope, naming it', async (_, operation) => {
+    const scope = operation.needs?.scope ?? '';
+    const { statusCode, headers } = await call(operation, serving.token(others(scope), ROLES));
+    expect(statusCode).toBe(403);
+    expect(headers['www-authenticate']).toContain('error="insufficient_scope"');
+    expect(headers['www-authenticate']).toContain(`scope="${scope}"`);
+  });
+});
+
+describe('the right scope without the role', () => {
+  test.each(named(closed.filter(({ needs }) => needs?.role)))(
+    '%s: 403, and no error that blames the token',
+    async (_, operation) => {
+      const scope = operation.needs?.scope ?? '';
+      for (const roles of [undefined, [], ['reader'], ['administrator'], ['ADMIN']]) {
+        const { statusCode, headers } = await call(
+          operation,
+          serving.token(scope, { [`${namespace}roles`]: roles }),
+        );
+        expect(statusCode).toBe(403);
+        expect(headers['www-authenticate']).not.toContain('error=');
+      }
+    },
+  );
+});
+
+describe('a foreign organisation', () => {
+  test.each(named(closed.filter(({ path }) => path.includes('{id}'))))(
+    '%s: 404, as if there were no such contact',
+    async (_, operation) => {
+      for (const claims of [
+        { [`${namespace}org_id`]: 'globex' },
+        { [`${namespace}org_id`]: undefined, sub: 'acme' },
+        { [`${namespace}org_id`]: 'ACME' },
+      ]) {
+        const token = serving.token(allScopes.join(' '), { ...ROLES, ...claims });
+        const { statusCode, body } = await call(operation, token);
+        expect(statusCode).toBe(404);
+        expect(JSON.stringify(body)).not.toContain('Ada');
+      }
+    },
+  );
+});
+
+// Last, since one of them deletes the contact.
+describe('the right scope and role, and nothing else', () => {
+  const deletingLast = closed.toSorted(
+    (a, b) => Number(a.method === 'delete') - Number(b.method === 'delete'),
+  );
+  test.each(named(deletingLast))('%s: 2xx, as declared', async (_, operation) => {
+    const { scope = '', role } = operation.needs ?? {};
+    const roles = { [`${namespace}roles`]: role ? [role] : [] };
+    const { statusCode, body } = await call(operation, serving.token(scope, roles));
+    const declared = operation.answers[statusCode];
+    expect([statusCode < 300, declared === undefined]).toEqual([true, false]);
+    if (declared?.schema) declared.schema.parse(body);
+  });
+});

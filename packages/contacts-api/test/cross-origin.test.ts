@@ -1,0 +1,63 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { as, type Serving, serve } from './serving.ts';
+
+const origin = 'https://app.example.com';
+let closed: Serving;
+let opened: Serving;
+
+beforeAll(async () => {
+  closed = await serve();
+  opened = await serve({ corsOrigins: [origin] });
+});
+afterAll(() => Promise.all([closed.close(), opened.close()]));
+
+const preflight = ({ api }: Serving, from: string) =>
+  api('contacts', {
+    method: 'OPTIONS',
+    headers: {
+      origin: from,
+      'access-control-request-method': 'POST',
+      'access-control-request-headers': 'authorization,content-type',
+    },
+  });
+
+describe('CORS', () => {
+  test('is off unless configured: no header of it, whoever asks', async () => {
+    const { headers } = await preflight(closed, origin);
+    const { headers: answered } = await closed.api('healthz', { headers: { origin } });
+    for (const name of Object.keys({ ...headers, ...answered })) {
+      expect(name).not.toMatch(/^access-control/);
+    }
+  });
+
+  test('lets the pages of configured origins call, and read the headers that matter', async () => {
+    const { statusCode, headers } = await preflight(opened, origin);
+    expect(statusCode).toBe(204);
+    expect(headers['access-control-allow-origin']).toBe(origin);
+    expect(headers['access-control-allow-headers']).toBe('authorization,content-type');
+    expect(headers['access-control-allow-credentials']).toBeUndefined();
+    const answer = await opened.api('contacts', {
+      headers: { ...as(opened.token('read:contacts')).headers, origin },
+    });
+    expect(answer.headers['access-control-allow-origin']).toBe(origin);
+    expect(answer.headers['access-control-expose-headers']).toContain('WWW-Authenticate');
+    expect(answer.headers.vary).toContain('Origin');
+  });
+
+  test('a refusal can be read too', async () => {
+    const { statusCode, headers } = await opened.api('contacts', { headers: { origin } });
+    expect(statusCode).toBe(401);
+    expect(headers['access-control-allow-origin']).toBe(origin);
+    expect(headers['access-control-expose-headers']).toContain('WWW-Authenticate');
+  });
+
+  test.each([
+    'https://evil.example',
+    'https://app.example.com.evil.example',
+    'http://app.example.com',
+    'null',
+  ])('%s may not', async (other) => {
+    const { headers } = await preflight(opened, other);
+    expect(headers['access-control-allow-origin']).toBeUndefined();
+  });
+});

@@ -1,0 +1,150 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { type Engine, engines, type TestDatabase } from './databases.ts';
+import { administrator, endServices, type Service, startService } from './service.ts';
+
+/** Stands between the API and its database. */
+interface Cable {
+  readonly port: number;
+  /** Breaks every connection and takes no new one. */
+  cut(): Promise<void>;
+  /** Lets nothing through any more, and tells nobody. */
+  silence(): void;
+  restore(): Promise<void>;
+}
+
+async function layCable({ hostname, port: farPort }: URL): Promise<Cable> {
+  const sockets = new Set<Socket>();
+  let silent = false;
+  const server = createServer((near) => {
+    const far = connect(Number(farPort || 5432), hostname);
+    for (const [from, onto] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (chunk) => silent || onto.write(chunk));
+      from.on('error', () => {});
+      from.on('close', () => {
+        sockets.delete(from);
+        onto.destroy();
+      });
+    }
+  });
+  const listen = async (port: number) => {
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const port = await listen(0);
+  return {
+    port,
+    async cut() {
+      const closed = once(server.close(), 'close');
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+    silence() {
+      silent = true;
+    },
+    async restore() {
+      silent = false;
+      if (!server.listening) await listen(port);
+    },
+  };
+}
+
+const { missing, create } = (await engines())[1] as Engine;
+
+(missing ? describe.skip : describe)(
+  `while the database is away${missing ? `: ${missing}` : ''}`,
+  () => {
+    let issuer: TestIssuer;
+    let database: TestDatabase;
+    let cable: Cable;
+    let environment: Record<string, string>;
+    let service: Service;
+    let headers: Record<string, string>;
+
+    beforeAll(async () => {
+      issuer = await startIssuer();
+      headers = administrator(issuer);
+      database = await create();
+      const url = new URL(database.url);
+      cable = await layCable(url);
+      url.host = `127.0.0.1:${cable.port}`;
+      environment = {
+        DATABASE_URL: url.href,
+        ISSUER_BASE_URL: issuer.issuer,
+        LOG_LEVEL: 'silent',
+      };
+      service = await startService(environment);
+    });
+    afterAll(async () => {
+      endServices();
+      await cable.cut();
+      await issuer.close();
+      await database.drop();
+    });
+
+    const json = { name: 'Ada', email: 'ada@example.com' };
+    const list = () => service.api('contacts', { headers });
+    const add = () => service.api.post('contacts', { headers, json });
+    const status = async (path: string) => (await service.api(path)).statusCode;
+
+    const expectAway = ({ statusCode, headers, body }: Awaited<ReturnType<typeof list>>) => {
+      expect([statusCode, body]).toEqual([
+        503,
+        expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE' }),
+      ]);
+      expect(headers).toMatchObject({
+        'retry-after': '2',
+        'content-type': 'application/problem+json',
+      });
+    };
+
+    test('a request is answered 503, and the next one after its return as ever', async () => {
+      expect((await add()).statusCode).toBe(201);
+      await cable.cut();
+      for (const answer of await Promise.all([list(), add(), list()])) expectAway(answer);
+      await cable.restore();
+      expect([(await list()).statusCode, (await add()).statusCode]).toEqual([200, 201]);
+    });
+
+    test('it is alive, and not ready', async () => {
+      expect([await status('healthz'), await status('readyz')]).toEqual([200, 200]);
+      await cable.cut();
+      expect([await status('healthz'), await status('readyz')]).toEqual([200, 503]);
+      await cable.restore();
+      expect([await status('healthz'), await status('readyz')]).toEqual([200, 200]);
+    });
+
+    test('what was under way when the connection broke is answered 503 too', async () => {
+      for (let round = 0; round < 5; round += 1) {
+        cable.silence();
+        const answers = Promise.all([list(), add(), list()]);
+        expect(await status('healthz')).toBe(200);
+        await cable.cut();
+        for (const answer of await answers) expectAway(answer);
+        await cable.restore();
+        expect((await list()).statusCode).toBe(200);
+      }
+    });
+
+    test('a database that says nothing at all is away as well, and a stop ends all the same', async () => {
+      const stopping = await startService(environment);
+      const ask = () => stopping.api('contacts', { headers });
+      expect([(await list()).statusCode, (await ask()).statusCode]).toEqual([200, 200]);
+      cable.silence();
+      const answers = Promise.all([list(), add(), ask(), ask()]);
+      expect((await stopping.api('healthz')).statusCode).toBe(200);
+      const ended = stopping.end();
+      for (const answer of await answers) expectAway(answer);
+      expect(await ended).toBe(0);
+      await cable.restore();
+      expect((await list()).statusCode).toBe(200);
+      expect(await service.end()).toBe(0);
+    });
+  },
+);

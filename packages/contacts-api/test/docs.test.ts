@@ -1,0 +1,117 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Browser, Page } from 'playwright-core';
+import { launchChromium, whyNoChromium } from '../../../test/chromium.ts';
+import { type Serving, serve } from './serving.ts';
+
+let serving: Serving;
+
+beforeAll(async () => {
+  serving = await serve();
+});
+afterAll(() => serving.close());
+
+const fetchText = (path: string) => serving.api(path, { responseType: 'text' });
+
+test('GET /openapi.json: the document, which is no page', async () => {
+  const { statusCode, headers, body } = await fetchText('openapi.json');
+  expect(statusCode).toBe(200);
+  expect(headers).toMatchObject({
+    'content-type': 'application/json; charset=utf-8',
+    'cache-control': 'no-store',
+    'content-security-policy':
+      "default-src 'none';frame-ancestors 'none';base-uri 'none';form-action 'none'",
+  });
+  expect(JSON.parse(body)).toMatchObject({ openapi: '3.1.0', info: { title: 'Contacts' } });
+});
+
+test('GET /docs: a page that loads its viewer and nothing from elsewhere', async () => {
+  const { statusCode, headers, body } = await fetchText('docs');
+  expect(statusCode).toBe(200);
+  expect(headers).toMatchObject({
+    'content-type': 'text/html; charset=utf-8',
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+    'referrer-policy': 'no-referrer',
+  });
+  expect(String(headers['content-security-policy']).split(';').sort()).toEqual([
+    "base-uri 'none'",
+    "connect-src 'self'",
+    "default-src 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    'img-src data:',
+    "script-src 'self'",
+    "style-src 'unsafe-inline'",
+  ]);
+  // Behind a proxy the API may stand below a path.
+  expect([...body.matchAll(/ (?:src|spec-url|server-url)="([^"]*)"/g)].map(([, to]) => to)).toEqual(
+    ['docs/viewer.js', 'openapi.json', '.'],
+  );
+});
+
+test('GET /docs/viewer.js: a script that may be kept', async () => {
+  const { statusCode, headers } = await fetchText('docs/viewer.js');
+  expect(statusCode).toBe(200);
+  expect(headers['content-type']).toMatch(/javascript/);
+  expect(headers['cache-control']).toBe('max-age=3600');
+});
+
+(whyNoChromium ? describe.skip : describe)(`in a browser${whyNoChromium}`, () => {
+  let browser: Browser;
+  let page: Page;
+  const foreign: string[] = [];
+  const problems: string[] = [];
+
+  beforeAll(async () => {
+    browser = await launchChromium();
+    page = await browser.newPage({ locale: 'en-GB' });
+    const here = `http://127.0.0.1:${serving.port}/`;
+    page.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(here) && !url.startsWith('data:')) foreign.push(url);
+    });
+    // A blocked style or a failed file shows up nowhere else.
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/status of 40[13]/.test(message.text()))
+        problems.push(message.text());
+    });
+    page.on('pageerror', (error) => problems.push(error.message));
+    await page.goto(`${here}docs`);
+  }, 60_000);
+  afterAll(() => browser?.close());
+
+  /** Opens an operation and calls it. @returns once the page shows this of the answer */
+  async function execute(summary: string, ...shown: string[]): Promise<void> {
+    await page.getByRole('link', { name: summary, exact: true }).click();
+    await page.getByRole('heading', { name: summary, exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Execute' }).click();
+    for (const text of shown) await page.locator('api-request').getByText(text).first().waitFor();
+  }
+
+  test('every operation is listed', async () => {
+    for (const { summary } of serving.app.operations) {
+      expect(await page.getByRole('link', { name: summary, exact: true }).count()).toBe(1);
+    }
+  });
+
+  test('without a token a call is refused', async () => {
+    await execute('What the API made of your access token', 'Unauthorized (401)');
+  });
+
+  test('with the token that was pasted, a call is answered', async () => {
+    await page.getByRole('link', { name: 'Authentication' }).click();
+    await page.fill('input[name="api-key"]', serving.token('read:contacts'));
+    await page.press('input[name="api-key"]', 'Enter');
+    await execute('List your organisation’s contacts', 'OK (200)', '"next"');
+  });
+
+  test('and one that it has no scope for is refused, with the scope it needs', async () => {
+    const detail = 'this needs the scope create:contacts';
+    await execute('Add a contact', 'Forbidden (403)', detail);
+  });
+
+  test('nothing was asked of another host, and nothing was blocked or failed', () => {
+    expect(foreign).toEqual([]);
+    expect(problems).toEqual([]);
+  });
+});

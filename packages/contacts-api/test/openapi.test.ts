@@ -1,0 +1,120 @@
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { createConfig, lintFromString } from '@redocly/openapi-core';
+import { openApiDocument, Problem } from '../src/openapi.ts';
+import { type Operation, SCOPES } from '../src/operation.ts';
+import { as, audience, namespace, serve } from './serving.ts';
+
+interface Described {
+  readonly operationId: string;
+  readonly security: readonly { readonly accessToken: readonly string[] }[];
+  readonly 'x-required-role'?: string;
+  readonly responses: Readonly<Record<string, { readonly content?: object }>>;
+}
+
+const serving = await serve();
+const { operations } = serving.app;
+const document = openApiDocument({
+  operations,
+  baseURL: 'https://api.contacts.test',
+  issuerBaseURL: 'https://issuer.test/',
+  audience,
+});
+const paths = document.paths as Record<string, Record<string, Described>>;
+const described = ({ path, method }: Operation) => paths[path]?.[method] as Described;
+const examplesOf = ({ body }: Operation) => (body?.schema.meta()?.examples ?? []) as unknown[];
+const named = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
+
+afterAll(() => serving.close());
+
+test('lint finds no error, and nothing to warn of', async () => {
+  const config = await createConfig({
+    extends: ['recommended'],
+    // What is open to all refuses nobody; that all others do is tested below.
+    rules: { 'operation-4xx-response': 'off' },
+  });
+  const problems = await lintFromString({ source: JSON.stringify(document), config });
+  expect(problems.map(({ ruleId, location }) => [ruleId, location[0]?.pointer])).toEqual([]);
+});
+
+test('it is what GET /openapi.json answers, but for the addresses', async () => {
+  const answer = await serving.api('openapi.json').json<typeof document>();
+  expect(answer.paths).toEqual(JSON.parse(JSON.stringify(document.paths)));
+  expect(answer.components).toEqual(JSON.parse(JSON.stringify(document.components)));
+  expect(answer.servers).toEqual([{ url: 'http://localhost:3001' }]);
+});
+
+test('every operation is in it with its scope and role, and nothing else', () => {
+  const inDocument = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { operationId, security, ...rest }]) => {
+      return [method, path, operationId, security, rest['x-required-role']];
+    }),
+  );
+  const declared = operations.map(({ method, path, id, needs }) => {
+    const security = needs ? [{ accessToken: needs.scope ? [needs.scope] : [] }] : [];
+    return [method, path, id, security, needs?.role];
+  });
+  expect(inDocument.sort()).toEqual(declared.sort());
+});
+
+test('every scope is explained', () => {
+  for (const scope of Object.keys(SCOPES)) {
+    expect(JSON.stringify(document.info)).toContain(`\`${scope}\``);
+  }
+});
+
+test.each(named(operations.filter(({ needs }) => needs)))(
+  '%s says how it refuses',
+  (_, operation) => {
+    const statuses = Object.keys(described(operation).responses);
+    expect(statuses).toEqual(expect.arrayContaining(['400', '401', '403', '429', '503']));
+    if (operation.body) expect(statuses).toEqual(expect.arrayContaining(['413', '415', '422']));
+  },
+);
+
+describe('examples', () => {
+  test.each(named(operations.filter(({ body }) => body)))('of %s are good', (_, operation) => {
+    const examples = examplesOf(operation);
+    expect(examples).not.toEqual([]);
+    for (const example of examples) {
+      expect(operation.body?.schema.safeParse(example).error?.issues).toBeUndefined();
+    }
+  });
+});
+
+describe('real answers are as described', () => {
+  const accessToken = as(
+    serving.token(Object.keys(SCOPES).join(' '), { [`${namespace}roles`]: ['admin'] }),
+  );
+  const order = ['post', 'put', 'patch', 'get', 'delete'];
+  const inOrder = [...operations].sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
+  let id = '';
+
+  test.each(named(inOrder))('%s', async (_, operation) => {
+    const { method, path, needs, body, answers } = operation;
+    const { statusCode, headers, rawBody } = await serving.api(path.slice(1).replace('{id}', id), {
+      method,
+      ...(needs && accessToken),
+      ...(body && { json: examplesOf(operation)[0] }),
+      responseType: 'buffer',
+    });
+    id ||= headers.location?.split('/').at(-1) ?? '';
+    const answer = answers[statusCode];
+    expect(statusCode).toBeLessThan(300);
+    expect(Object.keys(answer?.headers ?? {}).filter((name) => name !== 'Link')).toEqual(
+      Object.keys(answer?.headers ?? {}).filter((name) => name.toLowerCase() in headers),
+    );
+    if (!answer?.schema) return expect(rawBody.length).toBe(0);
+    // What no schema names is dropped, so this finds what the document keeps quiet about.
+    const answered = JSON.parse(rawBody.toString());
+    expect(answer.schema.parse(answered)).toEqual(answered);
+  });
+
+  test.each(named(operations.filter(({ needs }) => needs)))(
+    'refusing %s',
+    async (_, { method, path }) => {
+      const { body } = await serving.api(path.slice(1).replace('{id}', id), { method });
+      expect(Problem.parse(body)).toEqual(body);
+      expect(body).toMatchObject({ status: 401 });
+    },
+  );
+});

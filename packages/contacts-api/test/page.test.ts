@@ -1,0 +1,88 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { InvalidInput } from '../src/errors.ts';
+import { readInput } from '../src/input.ts';
+import { PageQuery, readCursor, writeCursor, writePage } from '../src/page.ts';
+
+const refused = expect.objectContaining({
+  status: 400,
+  errors: [expect.objectContaining({ field: 'cursor' })],
+});
+
+describe('cursor', () => {
+  test('comes back as it went', () => {
+    const position = { value: 'Zoë "Z" \u{1f600}', id: '42' };
+    expect(readCursor('name', writeCursor('name', position))).toEqual(position);
+    expect(readCursor('name', undefined)).toBeUndefined();
+  });
+
+  test('belongs to the sort it was made for', () => {
+    const cursor = writeCursor('name', { value: 'a', id: 'b' });
+    expect(() => readCursor('-name', cursor)).toThrow(refused);
+  });
+
+  test('whatever else a caller sends is refused by name, and is never a 5xx', () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 3000 }), (text) => {
+        expect(() => readCursor('name', text)).toThrow(InvalidInput);
+      }),
+    );
+    for (const value of [
+      1,
+      null,
+      [],
+      ['name'],
+      ['name', 'a', 1],
+      ['name', 'a', 'b', 'c'],
+      { value: 'a', id: 'b' },
+      ['name', 'a\0', 'b'],
+      ['name', 'a\ud800', 'b'],
+    ]) {
+      const cursor = Buffer.from(JSON.stringify(value)).toString('base64url');
+      expect(() => readCursor('name', cursor)).toThrow(refused);
+    }
+  });
+});
+
+describe('the query of a list', () => {
+  test('has a page of fifty unless told otherwise', () => {
+    expect(readInput(PageQuery, {}, 400)).toEqual({ limit: 50 });
+    expect(readInput(PageQuery, { limit: '100', cursor: 'x' }, 400)).toEqual({
+      limit: 100,
+      cursor: 'x',
+    });
+  });
+
+  test.each<[Record<string, unknown>, string]>([
+    [{ limit: '0' }, 'limit'],
+    [{ limit: '101' }, 'limit'],
+    [{ limit: '1e1' }, 'limit'],
+    [{ limit: ' 1' }, 'limit'],
+    [{ limit: '' }, 'limit'],
+    [{ limit: ['1', '2'] }, 'limit'],
+    [{ cursor: ['a', 'b'] }, 'cursor'],
+    [{ cursor: 'x'.repeat(2001) }, 'cursor'],
+    [{ page: '2' }, 'page'],
+  ])('%j is refused by name', (query, field) => {
+    expect(() => readInput(PageQuery, query, 400)).toThrow(
+      expect.objectContaining({ status: 400, errors: [expect.objectContaining({ field })] }),
+    );
+  });
+});
+
+describe('a page', () => {
+  const url = new URL('http://a.example/contacts?q=%22%3E&limit=1');
+
+  test('links to the next one, with the same query (RFC 8288)', () => {
+    const { body, link } = writePage({ items: [1], next: { value: 'v', id: 'i' } }, 'name', url);
+    expect(body).toEqual({ items: [1], next: expect.any(String) });
+    expect(link).toBe(`</contacts?q=%22%3E&limit=1&cursor=${body.next}>; rel="next"`);
+  });
+
+  test('the last one links to none', () => {
+    expect(writePage({ items: [], next: undefined }, 'name', url)).toEqual({
+      body: { items: [], next: null },
+      link: undefined,
+    });
+  });
+});

@@ -1,0 +1,144 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { InvalidTokenError } from '@koa-oauth/resource-server';
+import { Redis } from 'ioredis';
+import type { Middleware } from 'koa';
+import { rateLimits } from '../src/rate-limits.ts';
+import { as, type Serving, serve } from './serving.ts';
+
+const open: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((each) => each.close()));
+});
+
+async function start(options: Parameters<typeof serve>[0]): Promise<Serving> {
+  const serving = await serve(options);
+  open.push(serving);
+  return serving;
+}
+
+describe('requests of one subject', () => {
+  test('are counted, told in RateLimit, and past the limit answered 429 (RFC 6585 §4)', async () => {
+    const { api, token } = await start({ perSubject: 2 });
+    const get = (claims = {}) => api('contacts', as(token('read:contacts', claims)));
+    for (const remaining of [1, 0]) {
+      const { statusCode, headers } = await get();
+      expect(statusCode).toBe(200);
+      expect(headers['ratelimit-policy']).toBe('"subject";q=2;w=60');
+      expect(headers.ratelimit).toMatch(new RegExp(`^"subject";r=${remaining};t=(60|59|58)$`));
+    }
+    const { statusCode, headers, body } = await get();
+    expect(statusCode).toBe(429);
+    expect(Number(headers['retry-after'])).toBeGreaterThan(50);
+    expect(headers['content-type']).toBe('application/problem+json');
+    expect(headers.ratelimit).toMatch(/^"subject";r=0;/);
+    expect(headers['www-authenticate']).toBeUndefined();
+    expect(body).toMatchObject({ code: 'ERR_TOO_MANY_REQUESTS' });
+    // Another token of the same subject is the same subject; another subject is not.
+    expect((await get({ jti: 'x' })).statusCode).toBe(429);
+    expect((await get({ sub: 'auth0|bob' })).statusCode).toBe(200);
+  });
+
+  test('a request that is refused for its token counts for nobody', async () => {
+    const { api, token } = await start({ perSubject: 1 });
+    for (let i = 0; i < 3; i += 1) await api('contacts', as(token('read:contacts', { exp: 1 })));
+    expect((await api('contacts', as(token('read:contacts')))).statusCode).toBe(200);
+  });
+});
+
+describe('refused tokens from one address', () => {
+  test('past the limit are answered 429; a good token from there is still 200', async () => {
+    const { api, token } = await start({ refused: 3 });
+    const wrong = () => api('me', as(token('', { exp: 1 })));
+    for (let i = 0; i < 3; i += 1) expect((await wrong()).statusCode).toBe(401);
+    const { statusCode, headers } = await wrong();
+    expect(statusCode).toBe(429);
+    expect(Number(headers['retry-after'])).toBeGreaterThan(0);
+    expect((await api('me', as(token('')))).statusCode).toBe(200);
+  });
+
+  test('what is no refusal of a token is not counted', async () => {
+    const { api, token } = await start({ refused: 1 });
+    for (let i = 0; i < 3; i += 1) {
+      expect((await api('me')).statusCode).toBe(401);
+      expect((await api('contacts', as(token('')))).statusCode).toBe(403);
+      expect((await api('me', as('a b'))).statusCode).toBe(400);
+    }
+  });
+
+  test.each([
+    [true, 401],
+    [false, 429],
+  ])(
+    'X-Forwarded-For counts only behind a proxy of ours (TRUST_PROXY %p)',
+    async (trustProxy, status) => {
+      const { api, token } = await start({ refused: 1, trustProxy });
+      const from = (address: string) =>
+        api('me', {
+          headers: { ...as(token('', { exp: 1 })).headers, 'x-forwarded-for': address },
+        });
+      await from('198.51.100.9, 192.0.2.1');
+      const { statusCode } = await from('198.51.100.9, 192.0.2.2');
+      expect(statusCode).toBe(status);
+      // What the caller itself wrote before it makes nobody another.
+      expect((await from('203.0.113.5, 192.0.2.1')).statusCode).toBe(429);
+    },
+  );
+});
+
+const url = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
+const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null });
+redis.on('error', () => {});
+const answers = await redis.connect().then(
+  () => true,
+  () => false,
+);
+redis.disconnect();
+
+(answers ? describe : describe.skip)(
+  `counted in Redis${answers ? '' : `: no Redis at ${new URL(url).host}, or none that TEST_REDIS_URL names`}`,
+  () => {
+    const limitsOf = (perSubject: number) => {
+      const limits = rateLimits({ perSubject, refusedPerAddress: perSubject, storeURL: url });
+      open.push(limits);
+      return limits;
+    };
+    const subject = `auth0|${process.pid}-${Date.now()}`;
+    const contextOf = () => ({
+      state: { auth: { payload: { iss: 'i', sub: subject } } },
+      set() {},
+      ip: subject,
+    });
+    const pass = (middleware: Middleware, next = async () => {}) =>
+      middleware(contextOf() as never, next);
+    // Until Redis is connected each process counts for itself.
+    const connected = () => new Promise((resolve) => setTimeout(resolve, 300));
+
+    test('by all processes together', async () => {
+      const [one, other] = [limitsOf(2), limitsOf(2)];
+      await connected();
+      await pass(one.perSubject);
+      await pass(other.perSubject);
+      await expect(pass(one.perSubject)).rejects.toMatchObject({ status: 429 });
+      await expect(pass(other.perSubject)).rejects.toMatchObject({ status: 429 });
+      const refuse = async () => {
+        throw new InvalidTokenError('expired');
+      };
+      await expect(pass(one.refusedPerAddress, refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(other.refusedPerAddress, refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(one.refusedPerAddress, refuse)).rejects.toMatchObject({ status: 429 });
+    });
+  },
+);
+
+test('while Redis is away each process counts for itself, and nobody waits', async () => {
+  const limits = rateLimits({
+    perSubject: 1,
+    refusedPerAddress: 1,
+    storeURL: 'redis://127.0.0.1:1',
+  });
+  open.push(limits);
+  const context = { state: { auth: { payload: { iss: 'i', sub: 's' } } }, set() {} };
+  const pass = () => limits.perSubject(context as never, async () => {});
+  await pass();
+  await expect(pass()).rejects.toMatchObject({ status: 429 });
+});

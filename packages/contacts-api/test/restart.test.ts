@@ -1,0 +1,60 @@
+import { setTimeout as after } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import type { Contact } from '../src/contact.ts';
+import { engines } from './databases.ts';
+import { Load } from './load.ts';
+import { administrator, endServices, readAll, startService } from './service.ts';
+
+const available = await engines();
+/** How long the load lasts on all engines together; a soak sets more. */
+const LOAD_SECONDS = Number(process.env.LOAD_SECONDS ?? 6);
+const HALF_A_LOAD = (LOAD_SECONDS * 1000) / available.length / 2;
+
+let issuer: TestIssuer;
+
+beforeAll(async () => {
+  issuer = await startIssuer();
+});
+afterEach(endServices);
+afterAll(() => issuer.close());
+
+for (const { name, missing, create } of available) {
+  (missing ? test.skip : test)(
+    `a restart under load loses no contact, and no answer is wrong: ${missing ?? name}`,
+    async () => {
+      const database = await create();
+      const environment = {
+        DATABASE_URL: database.url,
+        ISSUER_BASE_URL: issuer.issuer,
+        WEB_CONCURRENCY: '2',
+        LOG_LEVEL: 'silent',
+      };
+      const headers = administrator(issuer);
+      const first = await startService(environment);
+      const load = new Load(first, headers);
+      await after(HALF_A_LOAD);
+      load.mayBreak = true;
+      expect(await first.end()).toBe(0);
+      const second = await startService({ ...environment, PORT: String(first.port) });
+      load.mayBreak = false;
+      await load.progress();
+      await after(HALF_A_LOAD);
+      await load.end();
+
+      const { acknowledged, unacknowledged, requests, broken } = load;
+      const kept = await readAll<Contact>(second.api, 'contacts', headers);
+      const lost = new Map(acknowledged);
+      for (const { id } of kept) lost.delete(id);
+      if (process.env.LOAD_SECONDS)
+        process.stdout.write(
+          `${name}: ${requests} requests, ${broken} broken, ${acknowledged.size} acknowledged, ${lost.size} lost\n`,
+        );
+      expect([...lost.values()]).toEqual([]);
+      expect(kept.length).toBeLessThanOrEqual(acknowledged.size + unacknowledged);
+      expect(await second.end()).toBe(0);
+      await database.drop();
+    },
+    2 * HALF_A_LOAD + 60_000,
+  );
+}

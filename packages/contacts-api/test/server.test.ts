@@ -1,0 +1,146 @@
+import { once } from 'node:events';
+import { Agent, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createBoundedServer, listen, stop } from '../src/server.ts';
+
+let server: Server;
+let port: number;
+const agent = new Agent({ keepAlive: true });
+
+beforeEach(async () => {
+  server = createBoundedServer();
+  port = await listen(server, 0, '127.0.0.1');
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  if (server.listening) await once(server.close(), 'close');
+});
+
+/** Asks, and gives back what the server's handler got, to be answered by the test. */
+async function ask(): Promise<{ answer: Promise<IncomingMessage>; response: ServerResponse }> {
+  const answer = once(get({ port, agent }), 'response').then(([incoming]) => incoming);
+  const [, response] = await once(server, 'request');
+  return { answer, response };
+}
+
+/** Sends bytes on a connection of its own. @returns all that comes back until the server ends it */
+async function send(...chunks: string[]): Promise<string> {
+  const socket = await open();
+  const answer = text(socket);
+  for (const chunk of chunks) await new Promise((resolve) => socket.write(chunk, resolve));
+  return answer;
+}
+
+async function open(): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1');
+  await Promise.all([once(server, 'connection'), once(socket, 'connect')]);
+  return socket;
+}
+
+describe('stop', () => {
+  test('answers what is in flight, on a connection that then closes', async () => {
+    const { answer, response } = await ask();
+    const stopped = stop(server);
+    response.end('done');
+    const incoming = await answer;
+    expect(await text(incoming)).toBe('done');
+    expect(incoming.headers.connection).toBe('close');
+    await stopped;
+    await expect(once(get({ port }), 'response')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  test('an answer that is on its way is sent to its end', async () => {
+    const size = 32 * 1024 * 1024;
+    const { answer, response } = await ask();
+    response.end(Buffer.alloc(size));
+    const incoming = await answer;
+    const stopped = stop(server);
+    let length = 0;
+    for await (const chunk of incoming) length += chunk.length;
+    expect(length).toBe(size);
+    await stopped;
+  });
+
+  test('does not wait for connections without a request', async () => {
+    const fresh = await open();
+    const { answer, response } = await ask();
+    response.end('done');
+    await text(await answer);
+    await Promise.all([stop(server), once(fresh, 'close')]);
+  });
+
+  test('answers requests that came in one go', async () => {
+    const socket = await open();
+    const answers = text(socket);
+    const owed: ServerResponse[] = [];
+    server.on('request', (_, response) => owed.push(response));
+    socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2));
+    await once(server, 'request');
+    const stopped = stop(server);
+    for (const [index, response] of [...owed.entries()].reverse()) response.end(`${index + 1}`);
+    expect((await answers).match(/^Connection: .*(?=\r)|^\d/gm)).toEqual([
+      'Connection: keep-alive',
+      '1',
+      'Connection: close',
+      '2',
+    ]);
+    await stopped;
+  });
+});
+
+describe('what the parser refuses', () => {
+  const secret = 'c2VjcmV0';
+
+  test.each([
+    [
+      'a header over 24 kB',
+      [`GET / HTTP/1.1\r\nAuthorization: ${secret.repeat(4000)}\r\n\r\n`],
+      431,
+    ],
+    [
+      'a header of 1 MB in pieces',
+      [`GET / HTTP/1.1\r\nAuthorization: ${secret}`, ...Array(16).fill(secret.repeat(8000))],
+      431,
+    ],
+    ['garbage', [`${secret}\r\n\r\n`], 400],
+    ['a method that there is not', [`${secret} / HTTP/1.1\r\nHost: localhost\r\n\r\n`], 400],
+    ['TLS', [`\x16\x03\x01\x02\x00\x01${secret}`], 400],
+    [
+      'two lengths',
+      [
+        `POST / HTTP/1.1\r\nHost: ${secret}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n${secret}`,
+      ],
+      400,
+    ],
+  ])(
+    '%s is answered as application/problem+json, without a word of it',
+    async (_, chunks, status) => {
+      const answer = await send(...chunks);
+      expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      expect(answer).toMatch(/\r\nContent-Type: application\/problem\+json\r\n/);
+      expect(answer).toMatch(/\r\nConnection: close\r\n/);
+      const body = answer.slice(answer.indexOf('\r\n\r\n') + 4);
+      expect(JSON.parse(body)).toMatchObject({ type: 'about:blank', status });
+      expect(answer).not.toContain(secret);
+    },
+  );
+
+  test('a token of 16 kB fits', async () => {
+    server.on('request', (_, response) => response.end());
+    const answer = get({
+      port,
+      agent,
+      headers: { authorization: `Bearer ${'x'.repeat(16 * 1024)}` },
+    });
+    expect((await once(answer, 'response'))[0].statusCode).toBe(200);
+  });
+
+  test('does not hold up a stop', async () => {
+    const socket = await open();
+    socket.write('garbage\r\n\r\n');
+    await once(socket, 'data');
+    await stop(server);
+  });
+});

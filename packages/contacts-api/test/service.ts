@@ -1,0 +1,114 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { Agent } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { TestIssuer } from '@koa-oauth/issuer/testing';
+import got, { type Got } from 'got';
+
+const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+/** The API as it ships: a process of its own, set by its environment alone. */
+export interface Service {
+  readonly port: number;
+  /** Speaks to it over connections that are kept. */
+  readonly api: Got;
+  /** The ids of the processes that have logged something. */
+  pids(): ReadonlySet<number>;
+  /** Sends it a signal. @returns its exit code, null when the signal ended it */
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+const running = new Set<{ child: ChildProcess; folder: string }>();
+
+/** Starts it on `PORT`, or on a free port, and waits until it serves. */
+export async function startService(environment: Record<string, string>): Promise<Service> {
+  const { PORT = String(await freePort()) } = environment;
+  const folder = mkdtempSync(join(tmpdir(), 'contacts-api-'));
+  const child = spawn(process.execPath, [MAIN], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, RATE_LIMIT: '1000000', ...environment, PORT },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  running.add({ child, folder });
+  const pids = new Set<number>();
+  child.stdout?.on('data', (lines) => {
+    for (const [, pid] of String(lines).matchAll(/"pid":(\d+)/g)) pids.add(Number(pid));
+  });
+  let complaint = '';
+  child.stderr?.on('data', (chunk) => {
+    complaint += chunk;
+  });
+  const ended = once(child, 'close').then(([code]) => code as number | null);
+  await Promise.race([
+    once(child, 'message'),
+    ended.then(() => Promise.reject(new Error(`it did not start: ${complaint}`))),
+  ]);
+  return {
+    port: Number(PORT),
+    api: got.extend({
+      prefixUrl: `http://127.0.0.1:${PORT}`,
+      agent: { http: new Agent({ keepAlive: true }) },
+      throwHttpErrors: false,
+      retry: { limit: 0 },
+      responseType: 'json',
+    }),
+    pids: () => pids,
+    end(signal = 'SIGTERM') {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** Ends what a test has left running. */
+export function endServices(): void {
+  for (const { child, folder } of running) {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
+  running.clear();
+}
+
+/** What an administrator with every scope sends. Each organisation has contacts of its own. */
+export function administrator(issuer: TestIssuer, organisation = 'initech') {
+  const token = issuer.token({
+    sub: 'auth0|alice',
+    aud: 'https://contacts.example.com/api',
+    scope: 'read:contacts create:contacts update:contacts delete:contacts read:activity',
+    'https://contacts.example.com/org_id': organisation,
+    'https://contacts.example.com/roles': ['admin'],
+  });
+  return { authorization: `Bearer ${token}` };
+}
+
+/** All that a list has, page by page. */
+export async function readAll<Item>(
+  api: Got,
+  path: string,
+  headers: Record<string, string>,
+): Promise<Item[]> {
+  const all: Item[] = [];
+  let cursor: string | null | undefined;
+  do {
+    const searchParams = { limit: 100, ...(cursor && { cursor }) };
+    const { items, next } = await api(path, { headers, searchParams }).json<{
+      items: Item[];
+      next: string | null;
+    }>();
+    all.push(...items);
+    cursor = next;
+  } while (cursor);
+  return all;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  return port;
+}

@@ -1,0 +1,93 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import got, { type Got } from 'got';
+import type { Kysely } from 'kysely';
+import { pino } from 'pino';
+import { type App, type AppOptions, createApp } from '../src/app.ts';
+import { rateLimits } from '../src/rate-limits.ts';
+import { migrate, openDatabase } from '../src/store/database.ts';
+import type { Tables } from '../src/store/tables.ts';
+import { type Engine, engines, type TestDatabase } from './databases.ts';
+
+export const audience = 'https://contacts.example.com/api';
+export const namespace = 'https://contacts.example.com/';
+
+/** The API over real HTTP, with an issuer and a database of its own. */
+export interface Serving {
+  readonly app: App;
+  readonly issuer: TestIssuer;
+  readonly database: Kysely<Tables>;
+  readonly port: number;
+  readonly api: Got;
+  /** All that it has logged so far. */
+  logged(): string;
+  /** A good token of acme's alice with these scopes; other claims on top. */
+  token(scope: string, claims?: Record<string, unknown>): string;
+  close(): Promise<void>;
+}
+
+export async function serve(
+  options: Partial<AppOptions> & { engine?: Engine; perSubject?: number; refused?: number } = {},
+): Promise<Serving> {
+  const { engine = (await engines())[0] as Engine } = options;
+  const { perSubject = 1_000_000, refused = 1_000_000, ...appOptions } = options;
+  const issuer = await startIssuer();
+  const testDatabase: TestDatabase = await engine.create();
+  const database = openDatabase(testDatabase.url);
+  await migrate(testDatabase.url);
+  let logged = '';
+  const write = (line: string) => {
+    logged += line;
+  };
+  const limits = rateLimits({ perSubject, refusedPerAddress: refused, storeURL: 'memory:' });
+  const app = createApp({
+    issuerBaseURL: issuer.issuer,
+    audience,
+    claimsNamespace: namespace,
+    baseURL: 'http://localhost:3001',
+    corsOrigins: [],
+    trustProxy: false,
+    database,
+    limits,
+    logger: pino({ level: 'trace' }, { write }),
+    ...appOptions,
+  });
+  const server = createServer(app.koa.callback()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    app,
+    issuer,
+    database,
+    port,
+    api: got.extend({
+      prefixUrl: `http://127.0.0.1:${port}`,
+      throwHttpErrors: false,
+      retry: { limit: 0 },
+      responseType: 'json',
+    }),
+    logged: () => logged,
+    token: (scope, claims = {}) =>
+      issuer.token({
+        sub: 'auth0|alice',
+        aud: audience,
+        scope,
+        [`${namespace}org_id`]: 'acme',
+        ...claims,
+      }),
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await issuer.close();
+      await limits.close();
+      await database.destroy();
+      await testDatabase.drop();
+    },
+  };
+}
+
+export const as = (accessToken: string) => ({
+  headers: { authorization: `Bearer ${accessToken}` },
+});

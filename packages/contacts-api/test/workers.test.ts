@@ -1,0 +1,42 @@
+import { Agent } from 'node:http';
+import { afterEach, expect, test } from '@jest/globals';
+import { startIssuer } from '@koa-oauth/issuer/testing';
+import type { RequestError } from 'got';
+import { type Engine, engines } from './databases.ts';
+import { isBroken, Load } from './load.ts';
+import { administrator, endServices, startService } from './service.ts';
+
+const [{ create }] = (await engines()) as [Engine];
+
+afterEach(endServices);
+
+test('a worker that is killed is replaced, and the others serve meanwhile', async () => {
+  const issuer = await startIssuer();
+  const database = await create();
+  const service = await startService({
+    DATABASE_URL: database.url,
+    ISSUER_BASE_URL: issuer.issuer,
+    WEB_CONCURRENCY: '2',
+  });
+  /** Connects anew until so many processes have answered. */
+  const answeredBy = async (count: number) => {
+    while (service.pids().size < count)
+      await service
+        .api('healthz', { agent: { http: new Agent({ keepAlive: false }) } })
+        .catch((error: RequestError) => expect(isBroken(error.code)).toBe(true));
+    return [...service.pids()];
+  };
+  const [worker] = (await answeredBy(2)) as [number];
+  const load = new Load(service, administrator(issuer));
+  await load.progress();
+  load.mayBreak = true;
+  process.kill(worker, 'SIGKILL');
+  await load.progress();
+  await answeredBy(3);
+  load.mayBreak = false;
+  await load.progress();
+  await load.end();
+  expect(await service.end()).toBe(0);
+  await issuer.close();
+  await database.drop();
+}, 60_000);
