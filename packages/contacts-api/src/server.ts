@@ -4,6 +4,9 @@ import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 /** How long requests in flight get to finish once the server stops, in milliseconds. */
 const STOP_WITHIN = 10_000;
 
+/** How long what comes behind a refusal is thrown away, in milliseconds. */
+const DRAIN_FOR = 1000;
+
 /** A server's open connections, each with the newest answer that it is owed or has got. */
 type Connections = Map<Socket, ServerResponse | undefined>;
 
@@ -73,6 +76,9 @@ const STATUS: Readonly<Record<string, [number, string]>> = {
 // What Node's parser can't take never reaches the app. It gets the same kind of answer, and not a
 // word of what came.
 function refuse(code: string | undefined, socket: Socket): void {
+  // Who is still sending would lose the answer if the connection were cut at once.
+  if (socket.writableEnded) return;
+  setTimeout(() => socket.destroy(), DRAIN_FOR).unref();
   if (!socket.writable || code === 'ECONNRESET') {
     socket.destroy();
     return;

@@ -128,7 +128,14 @@ describe('hasDuplicateNames', () => {
     ['"a"', false],
     ['5', false],
   ])('%s: %s', (json, expected) => {
-    expect(hasDuplicateNames(json, JSON.parse(json))).toBe(expected);
+    JSON.parse(json);
+    expect(hasDuplicateNames(json)).toBe(expected);
+  });
+
+  test('whatever JSON.parse makes of it', () => {
+    // Having read this, Node 24 and 26 take the second name of the next one for a backslash.
+    for (let i = 0; i < 5; i += 1) JSON.parse('{"{":1,"\\\\":0,"a":1}');
+    expect(hasDuplicateNames('{"{":1,"\\u0022":0,"\\"":1}')).toBe(true);
   });
 
   type Node = string | number | boolean | null | Node[] | { members: [string, Node][] };
@@ -175,7 +182,8 @@ describe('hasDuplicateNames', () => {
     fc.assert(
       fc.property(node, fc.nat(50), (value, salt) => {
         const json = write(value, salt);
-        expect(hasDuplicateNames(json, JSON.parse(json))).toBe(isRepeated(value));
+        JSON.parse(json);
+        expect(hasDuplicateNames(json)).toBe(isRepeated(value));
       }),
       { seed: 7519, numRuns: 3000 },
     );
