@@ -5,11 +5,11 @@ import { UnreadableBody, UnsupportedMediaType } from './errors.ts';
 type Parser = ReturnType<typeof bodyParser>;
 type ParserContext = Parameters<Parser>[0];
 
-const onError = (error: Error & { status?: number }) => {
+const unreadable = (error: Error & { status?: number }) => {
   throw new UnreadableBody(error.status === 413 ? 413 : 400);
 };
 
-const parseForm = bodyParser({ enableTypes: ['form'], formLimit: '16kb', onError });
+const parseForm = bodyParser({ enableTypes: ['form'], formLimit: '16kb', onError: unreadable });
 
 /** Reads a form, if one comes, only so that a token in it can be refused (RFC 6750 §2.2). */
 export const form: Middleware = async function form(ctx, next) {
@@ -27,10 +27,22 @@ export function json(types: readonly string[]): Middleware {
     enableTypes: ['json'],
     extendTypes: { json: [...types] },
     jsonLimit: '64kb',
-    onError,
+    onError: unreadable,
   });
   return async function json(ctx, next) {
-    if (!ctx.is(...types)) throw new UnsupportedMediaType(ctx.method, types);
+    const { type, charset, length } = ctx.request;
+    if (
+      !types.includes(type) ||
+      !/^(?:utf-?8)?$/i.test(charset) ||
+      isUnknownEncoding(ctx.get('Content-Encoding'))
+    )
+      throw new UnsupportedMediaType(ctx.method, types);
+    if (length === 0) throw new UnreadableBody(400);
     await parse(ctx as ParserContext, next);
   };
+}
+
+// What the parser can undo; anything else it would take for a fault of the text.
+function isUnknownEncoding(encoding: string): boolean {
+  return !/^(?:|identity|gzip|deflate|br)$/i.test(encoding);
 }

@@ -12,7 +12,7 @@ const page = readFileSync(new URL('../assets/docs.html', import.meta.url), 'utf8
 /** `/openapi.json`, and `/docs`: a page that shows it and calls the API. Nothing comes from another host. */
 export function docsRouter(document: object): Router {
   const json = JSON.stringify(document);
-  const router = new Router();
+  const router = new Router({ strict: true, sensitive: true });
   router.get('/openapi.json', (ctx) => {
     ctx.type = 'application/json';
     ctx.body = json;

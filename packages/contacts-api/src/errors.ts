@@ -31,14 +31,18 @@ export abstract class ApiError extends Error {
   }
 }
 
+// Nobody mends more than these at a time; a body has room for thousands.
+const MAX_ERRORS = 50;
+
 /** Input that a route can't take: 400 for a query, 422 for a body. Names each field at fault. */
 export class InvalidInput extends ApiError {
   readonly errors: readonly FieldError[];
 
   constructor(status: 400 | 422, errors: readonly FieldError[]) {
-    const names = errors.map(({ field }) => field).join(', ');
+    const shown = errors.slice(0, MAX_ERRORS);
+    const names = shown.map(({ field }) => field).join(', ');
     super(status, 'ERR_INVALID_INPUT', `these fields are wrong: ${names}`);
-    this.errors = errors;
+    this.errors = shown;
   }
 }
 

@@ -30,7 +30,10 @@ async function runService(settings: Settings): Promise<void> {
   });
   const database = openDatabase(settings.databaseURL);
   if (demo && migrated.includes('0001_contacts')) await addDemoContacts(new ContactStore(database));
-  const limits = rateLimits(settings.rateLimits);
+  const limits = rateLimits({
+    ...settings.rateLimits,
+    onStoreChange: (state) => logger.warn(`the store of the rate limits: ${state}`),
+  });
 
   const server = createBoundedServer();
   const actualPort = await listen(server, port, host);
@@ -51,18 +54,21 @@ async function runService(settings: Settings): Promise<void> {
 
 /** Serves with several processes, and looks after them. */
 async function runWorkers(settings: Settings): Promise<void> {
-  const workers = new Workers(settings.workers);
+  const logger = createLogger(settings.logLevel);
+  const workers = new Workers(settings.workers, (reason) => logger.error(reason));
   onceToldToStop(() => workers.stop());
-  await workers.start();
+  const port = await workers.start();
   await startMetrics(settings);
-  announce(settings, settings.port);
+  announce(settings, port);
 }
 
 async function startMetrics({ metricsPort, host }: Settings): Promise<Server | undefined> {
   if (metricsPort === undefined) return undefined;
   const { metricsServer } = await import('./metrics.ts');
   const server = metricsServer();
-  await listen(server, metricsPort, host);
+  await listen(server, metricsPort, host).catch((cause: Error) => {
+    throw new Error(`METRICS_PORT ${metricsPort} cannot be listened on: ${cause.message}`);
+  });
   return server;
 }
 

@@ -25,6 +25,9 @@ const tokens = new Counter({
   labelNames: ['outcome'],
 });
 
+// Has a worker answer the primary that asks for its figures, and lets the primary ask.
+const workers = new AggregatorRegistry();
+
 // Of this process: CPU, memory, event loop.
 collectDefaultMetrics();
 
@@ -48,7 +51,6 @@ export function countToken(event: AuthEvent): void {
 
 /** Serves the metrics on a port of their own: this process's, or all workers' together. */
 export function metricsServer(): Server {
-  const workers = cluster.isPrimary ? new AggregatorRegistry() : undefined;
   return createServer(async (request, response) => {
     if (request.method !== 'GET' || request.url !== '/metrics') {
       response.writeHead(404).end();
@@ -56,7 +58,7 @@ export function metricsServer(): Server {
     }
     try {
       const inWorkers = Object.keys(cluster.workers ?? {}).length > 0;
-      const text = await (inWorkers ? workers?.clusterMetrics() : register.metrics());
+      const text = await (inWorkers ? workers.clusterMetrics() : register.metrics());
       response.writeHead(200, { 'Content-Type': register.contentType }).end(text);
     } catch {
       response.writeHead(500).end();

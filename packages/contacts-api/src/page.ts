@@ -57,11 +57,11 @@ export function readCursor(sort: string, cursor: string | undefined): Position |
 export function writePage<Item>(
   { items, next: position }: Page<Item>,
   sort: string,
-  url: URL,
+  { path, querystring }: { readonly path: string; readonly querystring: string },
 ): { body: { items: readonly Item[]; next: string | null }; link: string | undefined } {
   if (!position) return { body: { items, next: null }, link: undefined };
   const next = writeCursor(sort, position);
-  const parameters = new URLSearchParams(url.search);
+  const parameters = new URLSearchParams(querystring);
   parameters.set('cursor', next);
-  return { body: { items, next }, link: `<${url.pathname}?${parameters}>; rel="next"` };
+  return { body: { items, next }, link: `<${path}?${parameters}>; rel="next"` };
 }

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { PreconditionFailed } from './errors.ts';
 
 /** The entity tag of a contact's present state (RFC 9110 §8.8.3). */
@@ -6,13 +7,20 @@ export function entityTag({ version }: { readonly version: number }): string {
 }
 
 /**
- * Judges `If-Match` (RFC 9110 §13.1.1): the change is meant for this state, or for any (`*`).
+ * Judges whether a change is meant for the state that the contact is in (RFC 9110 §13.1.1, §13.1.2).
  *
- * @param ifMatch the header's value, empty when it was not sent
- * @throws PreconditionFailed (412) when the contact has changed since
+ * @throws PreconditionFailed (412) when it is not
  */
-export function checkIfMatch(ifMatch: string, contact: { readonly version: number }): void {
-  if (ifMatch === '' || ifMatch.trim() === '*') return;
-  const tags = ifMatch.split(',').map((tag) => tag.trim());
-  if (!tags.includes(entityTag(contact))) throw new PreconditionFailed();
+export function checkPreconditions(
+  headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
+  contact: { readonly version: number },
+): void {
+  const { 'if-match': match, 'if-none-match': noneMatch } = headers;
+  if (match !== undefined && !names(match, contact)) throw new PreconditionFailed();
+  if (noneMatch !== undefined && names(noneMatch, contact)) throw new PreconditionFailed();
+}
+
+function names(condition: string, contact: { readonly version: number }): boolean {
+  const tags = condition.split(',').map((tag) => tag.trim());
+  return condition.trim() === '*' || tags.includes(entityTag(contact));
 }

@@ -25,17 +25,17 @@ export function problemDetails(): Middleware {
       if (ctx.status >= 400 && ctx.body == null) respond(ctx, { status: ctx.status });
     } catch (error) {
       const failure = (typeof error === 'object' && error !== null ? error : {}) as Failure;
-      respond(ctx, failure);
-      const { code, reason, detail, expose } = failure;
-      ctx.state.failure = { code, reason, detail, err: expose === true ? undefined : error };
+      const { expose, code, reason, detail } = failure;
+      // What was not made for showing is a fault of ours, and says more than anyone should read: a
+      // database's `detail` holds the row that it is about.
+      const shown = expose === true;
+      respond(ctx, shown ? failure : { status: 500 });
+      ctx.state.failure = shown ? { code, reason, detail } : { code, err: error };
     }
   };
 }
 
-function respond(
-  ctx: Context,
-  { status: given, code, message, expose, headers, errors }: Failure,
-): void {
+function respond(ctx: Context, { status: given, code, message, headers, errors }: Failure): void {
   const status =
     typeof given === 'number' && given >= 400 && given <= 599 && STATUS_CODES[given] ? given : 500;
   ctx.status = status;
@@ -44,8 +44,8 @@ function respond(
     type: 'about:blank',
     title: STATUS_CODES[status],
     status,
-    detail: expose === true ? message : undefined,
-    code: expose === true ? code : undefined,
+    detail: message,
+    code,
     errors,
     requestId: ctx.state.requestId,
   });

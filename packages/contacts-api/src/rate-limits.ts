@@ -18,6 +18,8 @@ export interface RateLimitOptions {
   readonly refusedPerAddress: number;
   /** `memory:`, counted by each process for itself, or `redis://…`, counted by all together. */
   readonly storeURL: string;
+  /** Told when Redis goes, and when it is back. */
+  readonly onStoreChange?: (state: string) => void;
 }
 
 export interface RateLimits {
@@ -36,8 +38,9 @@ export function rateLimits({
   perSubject,
   refusedPerAddress,
   storeURL,
+  onStoreChange = () => {},
 }: RateLimitOptions): RateLimits {
-  const redis = storeURL.startsWith('memory:') ? undefined : connect(storeURL);
+  const redis = storeURL.startsWith('memory:') ? undefined : connect(storeURL, onStoreChange);
   const limiter = (keyPrefix: string, points: number): RateLimiterAbstract => {
     const memory = new RateLimiterMemory({ keyPrefix, points, duration: WINDOW });
     if (!redis) return memory;
@@ -90,15 +93,22 @@ async function consume(
   return { allowed, remaining: state.remainingPoints, seconds };
 }
 
-function connect(url: string): Redis {
-  // A request doesn't wait for Redis: it is counted in memory until Redis is back.
+function connect(url: string, onChange: (state: string) => void): Redis {
+  // A request waits for Redis a tenth of a second at most; then it is counted in memory.
   const redis = new Redis(url, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
-    commandTimeout: 500,
+    commandTimeout: 100,
     connectTimeout: 5000,
   });
   // Unheard, the event would end the process; the connection is tried again by itself.
   redis.on('error', () => {});
+  let here: boolean | undefined;
+  const tell = (isHere: boolean, state: string) => {
+    if (here !== isHere) onChange(state);
+    here = isHere;
+  };
+  redis.on('ready', () => tell(true, 'reached'));
+  redis.on('close', () => tell(false, 'away; each process counts for itself'));
   return redis;
 }

@@ -19,7 +19,10 @@ export function requestLog({ logger }: { logger: Logger }): Middleware {
     await next();
     const ms = Math.round((performance.now() - start) * 10) / 10;
     const { method, status, state } = ctx;
-    const path = pathOf(ctx)?.slice(0, 200);
+    // Somebody may put a token even there.
+    const path = pathOf(ctx)
+      ?.replace(/[^/]{65,}/g, '…')
+      .slice(0, 200);
     const level = status >= 500 ? 'error' : 'info';
     const { requestId, failure } = state;
     logger[level]({ requestId, method, path, status, ms, ...failure }, 'answered');

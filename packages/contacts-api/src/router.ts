@@ -29,7 +29,7 @@ export interface Guards {
 
 /** Makes the routes of operations, each with the checks that its declaration asks for. */
 export function operationsRouter(operations: readonly Operation[], guards: Guards): Router {
-  const router = new Router({ methods: METHODS });
+  const router = new Router({ methods: METHODS, strict: true, sensitive: true });
   for (const operation of operations) {
     const { method, path, needs, body } = operation;
     const checks = needs ? [form, ...guardsFor(needs, guards)] : [];

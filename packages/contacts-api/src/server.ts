@@ -19,6 +19,7 @@ export function createBoundedServer(): Server {
     maxHeaderSize: 24 * 1024,
     headersTimeout: 10_000,
     requestTimeout: 30_000,
+    connectionsCheckingInterval: 5000,
     keepAliveTimeout: 65_000,
   });
   const open: Connections = new Map();

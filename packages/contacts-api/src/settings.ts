@@ -16,6 +16,11 @@ const whole = (text: string, min: number, max: number) =>
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be ${text}`);
 
+function isPlain(text: string): boolean {
+  const { username, password, search, hash } = new URL(text);
+  return `${username}${password}${search}${hash}` === '';
+}
+
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text && text.startsWith('http');
 }
@@ -28,6 +33,7 @@ const Environment = z.object({
     .default('127.0.0.1'),
   BASE_URL: httpUrl('the public address of this API, such as https://api.example.com')
     .refine((value) => isSecureURL(new URL(value)), 'must use https (http only on loopback)')
+    .refine(isPlain, 'must have no user, query or fragment')
     .optional(),
   ISSUER_BASE_URL: z
     .string()
@@ -47,7 +53,9 @@ const Environment = z.object({
     .default('https://contacts.example.com/api'),
   CLAIMS_NAMESPACE: httpUrl(
     'the URL that prefixes the custom claims, such as https://contacts.example.com/',
-  ).default('https://contacts.example.com/'),
+  )
+    .regex(/[/#]$/, 'must end with / or #: the names of the claims follow it at once')
+    .default('https://contacts.example.com/'),
   DATABASE_URL: z
     .string()
     .regex(
@@ -76,7 +84,7 @@ const Environment = z.object({
     .enum(['true', 'false'], { error: 'must be true or false' })
     .transform((value) => value === 'true')
     .default(false),
-  METRICS_PORT: whole('a port number from 0 to 65535', 0, 65535).optional(),
+  METRICS_PORT: whole('a port number from 1 to 65535', 1, 65535).optional(),
   WEB_CONCURRENCY: whole('a number of worker processes, from 1 to 64', 1, 64).default(1),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
@@ -95,7 +103,7 @@ export interface Settings {
   readonly audience: string;
   readonly claimsNamespace: string;
   readonly databaseURL: string;
-  readonly rateLimits: RateLimitOptions;
+  readonly rateLimits: Omit<RateLimitOptions, 'onStoreChange'>;
   readonly corsOrigins: readonly string[];
   readonly trustProxy: boolean;
   /** Undefined: no metrics. */

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { OptionsOfJSONResponseBody } from 'got';
+import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
 import { organisationNamed } from '../src/organisation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
@@ -263,6 +263,26 @@ describe('a list', () => {
     expect(await names(`q=${q}`)).toEqual(expected);
   });
 
+  test('a page of names that unfold to many characters has a next one', async () => {
+    const org = organisationNamed('unfolding');
+    for (const name of ['ﷺ'.repeat(200), '한'.repeat(200), '\u{1d518}'.repeat(100)]) {
+      await store.create(org, by, { name, email: 'a@example.com', company: name });
+    }
+    const unfolding = as(token('read:contacts', { [`${namespace}org_id`]: 'unfolding' }));
+    let path: string | undefined = 'contacts?limit=1';
+    let seen = 0;
+    while (path !== undefined) {
+      const { statusCode, headers }: Pick<Response, 'statusCode' | 'headers'> = await api(
+        path,
+        unfolding,
+      );
+      expect(statusCode).toBe(200);
+      seen += 1;
+      path = /<\/(.*)>; rel="next"/.exec(String(headers.link))?.[1];
+    }
+    expect(seen).toBe(3);
+  });
+
   test('keeps search and sort from page to page', async () => {
     const first = await api<{ next: string }>('contacts?limit=1&q=em&sort=-name', reader());
     const link = /<\/(.*)>; rel="next"/.exec(String(first.headers.link))?.[1] ?? '';
@@ -383,6 +403,37 @@ describe('refusals', () => {
     ],
     ['a path that is no UTF-8', () => ['contacts/%E0%A4%A', as(token('read:contacts'))], 404],
     ['a wrong limit', () => ['contacts?limit=0', as(token('read:contacts'))], 400],
+    [
+      'a charset that JSON has not (RFC 8259 §8.1)',
+      () => ['contacts', { ...typed('application/json; charset=latin1'), body: '{}' }],
+      415,
+    ],
+    [
+      'an encoding that is unknown',
+      () => [
+        'contacts',
+        { ...typed('application/json', { 'content-encoding': 'zstd' }), body: '{}' },
+      ],
+      415,
+    ],
+    ['an empty body', () => ['contacts', { ...typed('application/json'), body: '' }], 400],
+    ['a path that differs by a slash', () => ['contacts/', as(token('read:contacts'))], 404],
+    ['a path that differs by case', () => ['Contacts', as(token('read:contacts'))], 404],
+    [
+      'a subject that no id can be',
+      () => [
+        'contacts',
+        as(token('read:contacts', { sub: 'a\0b', [`${namespace}org_id`]: undefined })),
+      ],
+      403,
+      challenge(),
+    ],
+    [
+      'an organisation of 256 characters',
+      () => ['contacts', as(token('read:contacts', { [`${namespace}org_id`]: 'o'.repeat(256) }))],
+      403,
+      challenge(),
+    ],
     ['an unknown sort', () => ['contacts?sort=age', as(token('read:contacts'))], 400],
     ['an unknown parameter', () => ['contacts?page=2', as(token('read:contacts'))], 400],
     ['a parameter of a route that has none', () => ['me?a=b', as(token(''))], 400],
@@ -426,6 +477,11 @@ describe('refusals', () => {
     headers: { ...as(accessToken).headers, 'content-type': 'application/json' },
   });
 
+  const typed = (type: string, headers: Record<string, string> = {}) => ({
+    method: 'POST' as const,
+    headers: { ...as(token('create:contacts')).headers, 'content-type': type, ...headers },
+  });
+
   test.each(cases.map(([name, ...rest]) => ({ name, rest })))('$name', async ({ rest }) => {
     const [request, status, expected] = rest;
     const { statusCode, headers, body } = await api(...request());
@@ -459,6 +515,15 @@ describe('refusals', () => {
     expect(serving.logged()).not.toContain('SECRET');
   });
 
+  test('of thousands of fields at fault the first fifty are named', async () => {
+    const fields = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`f${i}`, 1]));
+    const { statusCode, body } = await api.post<{ errors: object[] }>('contacts', {
+      ...as(token('create:contacts')),
+      json: fields,
+    });
+    expect([statusCode, body.errors.length]).toEqual([422, 50]);
+  });
+
   test('every field at fault is named', async () => {
     const answer = await api.post('contacts', {
       ...as(token('create:contacts')),
@@ -488,6 +553,12 @@ describe('refusals', () => {
     expect(rawBody.toString()).not.toContain('secrets');
     expect(broken.logged()).toContain('table of secrets');
   });
+});
+
+test('a token put into the path is not logged', async () => {
+  const wrong = token('read:contacts');
+  await api(`contacts/${wrong}`, as(wrong));
+  expect(serving.logged()).toContain('"path":"/contacts/…"');
 });
 
 test('no log line holds a token, a name or an address', () => {

@@ -71,7 +71,7 @@ describe('the query of a list', () => {
 });
 
 describe('a page', () => {
-  const url = new URL('http://a.example/contacts?q=%22%3E&limit=1');
+  const url = { path: '/contacts', querystring: 'q=%22%3E&limit=1' };
 
   test('links to the next one, with the same query (RFC 8288)', () => {
     const { body, link } = writePage({ items: [1], next: { value: 'v', id: 'i' } }, 'name', url);

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { checkIfMatch, entityTag } from '../src/preconditions.ts';
+import { checkPreconditions, entityTag } from '../src/preconditions.ts';
 
 const contact = { version: 12 };
 
@@ -8,15 +8,23 @@ test('an entity tag is strong, and another one for each version (RFC 9110 §8.8.
   expect(entityTag({ version: 13 })).not.toBe(entityTag(contact));
 });
 
-test.each(['', '*', ' * ', '"12"', '"11", "12"', '"11","12"'])('If-Match %p fits', (ifMatch) => {
-  expect(() => checkIfMatch(ifMatch, contact)).not.toThrow();
+test.each(['*', ' * ', '"12"', '"11", "12"', '"11","12"'])('If-Match %p fits', (ifMatch) => {
+  expect(() => checkPreconditions({ 'if-match': ifMatch }, contact)).not.toThrow();
 });
 
-test.each(['"1"', '12', 'W/"12"', '"12', '"1", "2"', ',', '"*"', '\u0000'])(
+const failed = expect.objectContaining({ status: 412, code: 'ERR_PRECONDITION_FAILED' });
+
+test.each(['', '"1"', '12', 'W/"12"', '"12', '"1", "2"', ',', '"*"', '\u0000'])(
   'If-Match %p does not: 412',
   (ifMatch) => {
-    expect(() => checkIfMatch(ifMatch, contact)).toThrow(
-      expect.objectContaining({ status: 412, code: 'ERR_PRECONDITION_FAILED' }),
-    );
+    expect(() => checkPreconditions({ 'if-match': ifMatch }, contact)).toThrow(failed);
   },
 );
+
+test('If-None-Match is for a state that it does not name (RFC 9110 §13.1.2)', () => {
+  for (const noneMatch of ['*', '"12"', '"1", "12"']) {
+    expect(() => checkPreconditions({ 'if-none-match': noneMatch }, contact)).toThrow(failed);
+  }
+  expect(() => checkPreconditions({ 'if-none-match': '"11"' }, contact)).not.toThrow();
+  expect(() => checkPreconditions({}, contact)).not.toThrow();
+});

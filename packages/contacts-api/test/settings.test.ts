@@ -49,6 +49,11 @@ describe('settings', () => {
     ['CORS_ORIGINS', '*'],
     ['TRUST_PROXY', 'yes'],
     ['METRICS_PORT', '65536'],
+    ['METRICS_PORT', '0'],
+    ['CLAIMS_NAMESPACE', 'https://contacts.example.com/claims'],
+    ['BASE_URL', 'https://api.example.com/v1?x=1'],
+    ['BASE_URL', 'https://user:pw@api.example.com'],
+    ['BASE_URL', 'https://api.example.com/#a'],
     ['WEB_CONCURRENCY', '0'],
     ['LOG_LEVEL', 'loud'],
   ])('refuse %s=%s and name it', (name, value) => {

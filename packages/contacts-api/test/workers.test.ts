@@ -1,14 +1,36 @@
 import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { startIssuer } from '@koa-oauth/issuer/testing';
-import type { RequestError } from 'got';
+import got, { type RequestError } from 'got';
 import { type Engine, engines } from './databases.ts';
 import { isBroken, Load } from './load.ts';
-import { administrator, endServices, startService } from './service.ts';
+import { administrator, endServices, freePort, startService } from './service.ts';
 
 const [{ create }] = (await engines()) as [Engine];
 
 afterEach(endServices);
+
+test('the metrics are those of all workers together', async () => {
+  const issuer = await startIssuer();
+  const database = await create();
+  const metricsPort = await freePort();
+  const service = await startService({
+    DATABASE_URL: database.url,
+    ISSUER_BASE_URL: issuer.issuer,
+    WEB_CONCURRENCY: '2',
+    METRICS_PORT: String(metricsPort),
+  });
+  const agent = { http: new Agent({ keepAlive: false }) };
+  let asked = 0;
+  for (; service.pids().size < 2; asked += 1) await service.api('me', { agent });
+  const text = await got(`http://127.0.0.1:${metricsPort}/metrics`).text();
+  expect(text).toContain(
+    `http_request_duration_seconds_count{method="GET",route="/me",status="401"} ${asked}\n`,
+  );
+  expect(await service.end()).toBe(0);
+  await issuer.close();
+  await database.drop();
+}, 60_000);
 
 test('a worker that is killed is replaced, and the others serve meanwhile', async () => {
   const issuer = await startIssuer();

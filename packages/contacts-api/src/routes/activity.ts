@@ -24,7 +24,7 @@ export function activityOperations(store: ActivityStore): Operation[] {
       async handle(ctx, { query: { limit, cursor } }) {
         const after = readCursor('-at', cursor);
         const page = await store.list(organisationOf(ctx.state.auth), { limit, after });
-        const { body, link } = writePage(page, '-at', ctx.URL);
+        const { body, link } = writePage(page, '-at', ctx);
         if (link) ctx.set('Link', link);
         ctx.body = body;
       },

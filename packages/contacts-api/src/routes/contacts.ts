@@ -11,7 +11,7 @@ import { NotFound } from '../errors.ts';
 import { type Answer, type Context, type Operation, operation } from '../operation.ts';
 import { organisationOf } from '../organisation.ts';
 import { PageQuery, pageOf, readCursor, writePage } from '../page.ts';
-import { checkIfMatch, entityTag } from '../preconditions.ts';
+import { checkPreconditions, entityTag } from '../preconditions.ts';
 import type { ContactStore } from '../store/contact-store.ts';
 
 const JSON_TYPE = 'application/json';
@@ -57,7 +57,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       async handle(ctx, { query: { limit, cursor, sort, q } }) {
         const after = readCursor(sort, cursor);
         const page = await store.list(organisationOf(ctx.state.auth), { limit, sort, q, after });
-        const { body, link } = writePage(page, sort, ctx.URL);
+        const { body, link } = writePage(page, sort, ctx);
         if (link) ctx.set('Link', link);
         ctx.body = body;
       },
@@ -133,7 +133,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       answers: { 204: { description: 'it is gone' }, 404: NONE, 412: CHANGED },
       async handle(ctx, { id }) {
         const { auth } = ctx.state;
-        const check = (current: Contact) => checkIfMatch(ctx.get('If-Match'), current);
+        const check = (current: Contact) => checkPreconditions(ctx.headers, current);
         found(await store.delete(organisationOf(auth), callerOf(auth), id, check));
         ctx.status = 204;
       },
@@ -143,7 +143,7 @@ export function contactOperations(store: ContactStore): Operation[] {
   async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
     const { auth } = ctx.state;
     const contact = await store.update(organisationOf(auth), callerOf(auth), id, (current) => {
-      checkIfMatch(ctx.get('If-Match'), current);
+      checkPreconditions(ctx.headers, current);
       return edit(current);
     });
     answer(ctx, found(contact));

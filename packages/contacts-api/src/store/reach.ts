@@ -1,9 +1,9 @@
 import { StoreUnavailable } from '../errors.ts';
 
 // SQLSTATE classes (PostgreSQL, appendix A): connection, transaction rollback, resources, operator
-// intervention, system.
+// intervention, system; 25006 is a server that was made a replica. E… is of the system or the resolver.
 const PASSING =
-  /^(?:08|40|53|57|58)...$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E[A-Z]+$/;
+  /^(?:08|40|53|57|58)...$|^25006$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
 
 /** @throws StoreUnavailable when the database is away or can't work; any other error as it is */
 export async function reach<T>(answer: Promise<T>): Promise<T> {

@@ -1,0 +1,31 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { searchText } from '../../src/store/search-text.ts';
+
+test.each([
+  ['Émilie', 'emilie'],
+  ['Straße', 'STRASSE'],
+  ['ΣΩΣ', 'σως'],
+  ['Ångström', 'angstrom'],
+  ['ﬁne', 'FINE'],
+  ['한국', '한국'],
+])('%s is found as %s', (name, asked) => {
+  expect(searchText(name)).toContain(searchText(asked));
+});
+
+test('parts keep apart, and absent ones leave nothing', () => {
+  expect(searchText('A', undefined, null, 'B')).toBe('a\nb');
+});
+
+test('however a character unfolds, a part stays within 200', () => {
+  for (const character of ['ﷺ', '한', 'ß', 'ﬃ', '𝔘', '\ud800']) {
+    const text = searchText(character.repeat(200), character.repeat(200));
+    expect(text.length).toBeLessThanOrEqual(401);
+    expect(text).not.toMatch(/\p{Cs}/u);
+  }
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
+      expect(searchText(text).length).toBeLessThanOrEqual(200);
+    }),
+  );
+});
