@@ -1,4 +1,5 @@
 /** @jest-config-loader esbuild-register */
+import { availableParallelism } from 'node:os';
 import type { Config } from 'jest';
 
 const typescript = (tsx: boolean): [string, Record<string, unknown>] => [
@@ -27,6 +28,8 @@ const config: Config = {
     '/node_modules/jose/.*\\.js$': ['@swc/jest', { module: { type: 'commonjs' } }],
   },
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],
+  // jest leaves a core to others, which of two is half of all.
+  maxWorkers: Math.max(2, availableParallelism() - 1),
   restoreMocks: true,
   setupFiles: ['<rootDir>/test/setup.ts'],
   reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
