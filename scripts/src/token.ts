@@ -124,9 +124,14 @@ function readArguments(args: string[]): { user?: string; scope: string; audience
   }
 }
 
-function findUser<User extends { email: string }>(users: readonly User[], name: string): User {
+function findUser(
+  users: readonly { email: string; password?: string | undefined }[],
+  name: string,
+): { email: string; password: string } {
   const found = users.find(({ email }) => email === name || email.split('@')[0] === name);
-  if (found) return found;
+  if (found?.password !== undefined) return { email: found.email, password: found.password };
+  if (found)
+    throw new Error(`the tenant has only a hash of ${found.email}'s password; sign in by hand`);
   throw new Error(
     `the tenant has no user "${name}"; it has ${users.map(({ email }) => email).join(', ')}`,
   );

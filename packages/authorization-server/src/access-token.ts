@@ -4,7 +4,7 @@ import type {
   JWTStructured,
   KoaContextWithOIDC,
 } from 'oidc-provider';
-import { isStandardClaim } from './custom-claims.ts';
+import type { Organizations } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
 import { type Api, findApi, findUser, permissionsOf, type Tenant } from './tenant.ts';
 
@@ -21,6 +21,7 @@ type CustomizeAccessToken = (
 export function createAccessTokenCustomizer(
   tenant: Tenant,
   postLogin: PostLogin,
+  organizations: Organizations,
 ): CustomizeAccessToken {
   return (ctx, token, jwt) => {
     const api = findApi(tenant, String(jwt.payload.aud));
@@ -31,7 +32,7 @@ export function createAccessTokenCustomizer(
     const withUserinfo = typeof scope === 'string' && scope.split(' ').includes('openid');
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
     jwt.payload = {
-      ...(machine ? {} : customClaims(postLogin, ctx)),
+      ...(machine ? {} : postLogin.outcome(ctx).accessToken),
       ...rest,
       iss,
       sub: machine ? `${client_id}@clients` : sub,
@@ -41,15 +42,10 @@ export function createAccessTokenCustomizer(
       exp,
       scope,
       ...(rfc9068 ? { client_id, jti } : { azp: client_id, ...grantType(token) }),
+      ...(machine ? {} : organizations.claims(ctx)),
       ...permissionsClaim(tenant, token, api),
     };
   };
-}
-
-/** Standard claims have no place in an access token; a name of Auth0's was dropped before. */
-function customClaims(postLogin: PostLogin, ctx: KoaContextWithOIDC): Record<string, unknown> {
-  const { accessToken } = postLogin.outcome(ctx);
-  return Object.fromEntries(Object.entries(accessToken).filter(([name]) => !isStandardClaim(name)));
 }
 
 /** `gty` is there for tokens that no user signed in for just now. */

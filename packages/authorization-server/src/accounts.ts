@@ -1,13 +1,21 @@
 import type { Account, AccountClaims, FindAccount } from 'oidc-provider';
 import { isStandardClaim } from './custom-claims.ts';
+import type { Organizations } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
 import { findUser, type Tenant, type User } from './tenant.ts';
 
 /** The engine's way to the tenant's users; at the token endpoint it brings the Actions' outcome. */
-export function createFindAccount(tenant: Tenant, postLogin: PostLogin): FindAccount {
+export function createFindAccount(
+  tenant: Tenant,
+  postLogin: PostLogin,
+  organizations: Organizations,
+): FindAccount {
   return async (ctx, userId, token): Promise<Account | undefined> => {
     const user = findUser(tenant, userId);
     if (user === undefined || user.blocked) return undefined;
+    if (token?.kind === 'RefreshToken' && !organizations.stillMember(token.grantId, user)) {
+      return undefined;
+    }
     if (token?.kind === 'RefreshToken') await postLogin.onRefresh(ctx, user);
     else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
       postLogin.recall(ctx, { grantId: token.grantId });

@@ -9,9 +9,12 @@ export type ActionConsole = Record<
   (...parts: unknown[]) => void
 >;
 
+type Handler = (event: unknown, api: unknown) => unknown;
+
 /** The functions an Action file may export, as Auth0 names them. */
-interface ActionExports {
-  onExecutePostLogin?: (event: unknown, api: unknown) => unknown;
+export interface ActionExports {
+  onExecutePostLogin?: Handler;
+  onExecuteCredentialsExchange?: Handler;
 }
 
 /**

@@ -1,16 +1,24 @@
-import { type ActionConsole, compileAction } from './action-file.ts';
-import { isRestrictedClaim } from './custom-claims.ts';
+import { type ActionLog, messageOf, runAction, TIME_LIMIT } from './action-run.ts';
+import { writeClaim } from './custom-claims.ts';
+import type { RequestFacts } from './request-facts.ts';
+import { addScope, isScope, removeScope, type ScopeChanges } from './scope-changes.ts';
 import type { Action, User } from './tenant.ts';
+import { unavailableMethods } from './unavailable-methods.ts';
 
-/** What all post-login Actions together made of one login. */
+/** What all rules and post-login Actions together made of one login. */
 export interface ActionOutcome {
   /** Custom claims of the access token. */
   readonly accessToken: Readonly<Record<string, unknown>>;
   /** Custom claims of the ID token and of the userinfo answer. */
   readonly idToken: Readonly<Record<string, unknown>>;
+  /** Changes to the access token's scope; undefined without any. */
+  readonly scope?: ScopeChanges;
   /** Why the login is refused; undefined when it is not. */
   readonly denied?: string;
 }
+
+/** The outcome of a login without Actions. */
+export const NOTHING: ActionOutcome = { accessToken: {}, idToken: {} };
 
 /** What an Action is told, "Actions Triggers: post-login, Event object"; `secrets` comes from us. */
 export interface PostLoginEvent {
@@ -18,6 +26,11 @@ export interface PostLoginEvent {
   readonly client: { client_id: string; name: string; metadata: Record<string, unknown> };
   readonly connection: { id: string; name: string; strategy: string };
   readonly authorization: { roles: string[] };
+  readonly authentication: { methods: { name: string; timestamp: string }[] };
+  readonly stats: { logins_count: number };
+  readonly organization?:
+    | { id: string; name: string; display_name: string; metadata: Record<string, unknown> }
+    | undefined;
   readonly resource_server?: { identifier: string };
   readonly tenant: { id: string };
   readonly transaction: {
@@ -25,103 +38,74 @@ export interface PostLoginEvent {
     requested_scopes: string[];
     [parameter: string]: unknown;
   };
-  readonly request: { ip: string; method: string; user_agent: string };
-}
-
-interface ActionLog {
-  warn: (fields: object, message: string) => void;
-  info: (fields: object, message: string) => void;
+  readonly request: RequestFacts & { query: Record<string, unknown> };
 }
 
 interface Draft {
   accessToken: Record<string, unknown>;
   idToken: Record<string, unknown>;
+  scope?: ScopeChanges;
   denied?: string;
 }
-
-const TIME_LIMIT = 20_000;
 
 /**
  * Runs the post-login Actions one after the other. The first that denies ends the run, and so does
  * one that throws or takes longer than `timeLimit`, which denies the login with its message.
  *
- * @param timeLimit milliseconds; Auth0's is 20 s.
+ * @param options `timeLimit` in milliseconds; `afterRules` is what the rules made of the login.
  */
 export async function runPostLogin(
   actions: readonly Action[],
   event: PostLoginEvent,
   log: ActionLog,
-  timeLimit = TIME_LIMIT,
+  { timeLimit = TIME_LIMIT, afterRules = NOTHING } = {},
 ): Promise<ActionOutcome> {
-  const draft: Draft = { accessToken: {}, idToken: {} };
+  const draft: Draft = {
+    ...afterRules,
+    accessToken: { ...afterRules.accessToken },
+    idToken: { ...afterRules.idToken },
+  };
   for (const action of actions) {
+    if (draft.denied !== undefined) break;
     try {
-      const { onExecutePostLogin } = compileAction(action)(consoleFor(action, log));
-      if (onExecutePostLogin === undefined) throw new Error('exports no onExecutePostLogin');
-      // A copy each: what one Action writes into its event is not seen by the next, as at Auth0.
-      const told = { ...structuredClone(event), secrets: { ...action.secrets } };
-      await within(timeLimit, onExecutePostLogin(told, apiFor(action, draft, log)));
+      const api = apiFor(action, draft, log);
+      await runAction(action, 'onExecutePostLogin', event, api, { log, timeLimit });
     } catch (error) {
       draft.denied ??= messageOf(error);
       log.warn({ action: action.name, reason: draft.denied }, 'the action failed');
     }
-    if (draft.denied !== undefined) break;
   }
   return draft;
 }
 
 /** The `api` object; every method answers it again, so that calls can be chained. */
 function apiFor(action: Action, draft: Draft, log: ActionLog): object {
-  const setter = (token: 'accessToken' | 'idToken') => (name: string, value: unknown) => {
-    if (isRestrictedClaim(String(name))) {
-      log.warn({ action: action.name, token, claim: name }, 'restricted claim dropped');
-    } else if (value === undefined || value === null) {
-      delete draft[token][name];
-    } else {
-      draft[token][name] = JSON.parse(JSON.stringify(value)) as unknown;
+  const source = { action: action.name };
+  const claimSetter = (token: 'accessToken' | 'idToken') => (name: unknown, value: unknown) => {
+    if (!writeClaim(draft[token], token, String(name), value)) {
+      log.warn({ ...source, token, claim: name }, 'restricted claim dropped');
     }
     return api;
   };
+  const scopeChanger = (change: typeof addScope) => (scope: unknown) => {
+    if (isScope(scope)) draft.scope = change(draft.scope, scope);
+    else log.warn({ ...source, scope }, 'invalid scope dropped');
+    return api;
+  };
   const api: object = {
+    ...unavailableMethods('post-login'),
     access: {
       deny: (reason: unknown) => {
         draft.denied ??= String(reason ?? 'the login was denied');
         return api;
       },
     },
-    accessToken: { setCustomClaim: setter('accessToken') },
-    idToken: { setCustomClaim: setter('idToken') },
+    accessToken: {
+      setCustomClaim: claimSetter('accessToken'),
+      addScope: scopeChanger(addScope),
+      removeScope: scopeChanger(removeScope),
+    },
+    idToken: { setCustomClaim: claimSetter('idToken') },
   };
   return api;
-}
-
-function consoleFor(action: Action, log: ActionLog): ActionConsole {
-  const write = (...parts: unknown[]): void => {
-    log.info({ action: action.name }, parts.map((part) => show(part)).join(' '));
-  };
-  return { debug: write, error: write, info: write, log: write, warn: write };
-}
-
-function show(part: unknown): string {
-  return typeof part === 'string' ? part : (JSON.stringify(part) ?? String(part));
-}
-
-function messageOf(error: unknown): string {
-  // An error from an Action may be of another realm, so its shape counts, not its class.
-  const message = (error as { message?: unknown } | null)?.message;
-  return typeof message === 'string' && message !== '' ? message : String(error);
-}
-
-async function within(milliseconds: number, work: unknown): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`took longer than ${milliseconds} ms`));
-    }, milliseconds);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,6 +1,7 @@
 import Router from '@koa/router';
 import type { Provider as Engine } from 'oidc-provider';
 import type { Logger } from 'pino';
+import { openAccessTokenScope } from './access-token-scope.ts';
 import { routeAssets } from './assets.ts';
 import {
   afterEachLogin,
@@ -10,6 +11,7 @@ import {
 } from './auth0-dialect.ts';
 import { engineConfiguration } from './configuration.ts';
 import { createConsents } from './consents.ts';
+import { createCredentialsExchange } from './credentials-exchange.ts';
 import { Provider } from './engine.ts';
 import { answerErrors } from './error-page.ts';
 import { openIdToken } from './id-token.ts';
@@ -17,12 +19,14 @@ import { routeInteractions } from './interactions.ts';
 import { acceptJsonBodies } from './json-bodies.ts';
 import { describeError } from './logged-error.ts';
 import { routeLogout } from './logout.ts';
+import { createOrganizations } from './organizations.ts';
 import { createPostLogin } from './post-login.ts';
 import { refuseUnreadableTarget } from './request-target.ts';
 import { securityHeaders } from './security-headers.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { StateStore } from './state-store.ts';
 import type { Tenant } from './tenant.ts';
+import { tokenRateLimit } from './token-rate-limit.ts';
 import { logTransactions } from './transaction-log.ts';
 import { addUserinfoClaims } from './userinfo-claims.ts';
 import { routeWelcome } from './welcome.ts';
@@ -39,15 +43,28 @@ interface AppParts {
 export function createApp({ issuer, tenant, keys, store, log: parentLog }: AppParts): Engine {
   const log = parentLog.child({}, { serializers: { err: describeError } });
   const consents = createConsents(store);
-  const postLogin = createPostLogin(tenant, store, log);
+  const organizations = createOrganizations(tenant, store);
+  const postLogin = createPostLogin(tenant, store, log, organizations);
+  const credentialsExchange = createCredentialsExchange(tenant, log);
   const provider = new Provider(
     issuer,
-    engineConfiguration({ issuer, tenant, keys, store, consents, postLogin }),
+    engineConfiguration({
+      issuer,
+      tenant,
+      keys,
+      store,
+      consents,
+      organizations,
+      postLogin,
+      credentialsExchange,
+    }),
   );
   // Not to trust a proxy, but to take the scheme that onIssuerOrigin writes.
   provider.proxy = true;
 
-  openIdToken(provider, postLogin);
+  openIdToken(provider, postLogin, organizations);
+  organizations.keepFrom(provider);
+  openAccessTokenScope(provider, postLogin);
   speakAuth0Errors(provider);
   logTransactions(provider, log);
 
@@ -64,6 +81,8 @@ export function createApp({ issuer, tenant, keys, store, log: parentLog }: AppPa
   if (tenant.tenant.flags.authorization_response_iss_parameter_supported !== true) {
     provider.use(withoutIssParameter(provider));
   }
+  const { token: tokenLimit } = tenant.rate_limits;
+  if (tokenLimit !== undefined) provider.use(tokenRateLimit(tokenLimit));
   provider.use(acceptJsonBodies());
   provider.use(addUserinfoClaims(postLogin));
   provider.use(afterEachLogin(postLogin.keep));

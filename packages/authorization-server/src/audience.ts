@@ -43,7 +43,7 @@ export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
   const audience = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
   if (typeof audience === 'string' && audience !== '') return resourceOf(audience);
   if (ctx.oidc.params?.grant_type === 'client_credentials') {
-    throw new errors.AccessDenied('no audience: name the API that the token is for');
+    throw new errors.AccessDenied('Non-global clients are not allowed access to APIv1');
   }
   return undefined;
 }
@@ -60,12 +60,15 @@ export function describeResource(
   client: Client,
 ): ResourceServer {
   const api = apiOf(tenant, resource);
-  if (api === undefined) throw new errors.AccessDenied(`Service not found: ${nameOf(resource)}`);
-  const scopes =
-    ctx.oidc.params?.grant_type === 'client_credentials'
-      ? grantedToClient(tenant, ctx, api, client)
-      : // The engine issues an API's token with the API's scopes only; Auth0's have the others too.
-        [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value)];
+  const machine = ctx.oidc.params?.grant_type === 'client_credentials';
+  if (api === undefined) {
+    const fault = machine ? 'Service not enabled within domain' : 'Service not found';
+    throw new errors.AccessDenied(`${fault}: ${nameOf(resource)}`);
+  }
+  const scopes = machine
+    ? grantedToClient(tenant, ctx, api, client)
+    : // The engine issues an API's token with the API's scopes only; Auth0's have the others too.
+      [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value)];
   return {
     scope: scopes.join(' '),
     audience: api.identifier,
@@ -87,7 +90,7 @@ function grantedToClient(
   if (grant === undefined) {
     throw new errors.AccessDenied(
       `Client is not authorized to access "${api.identifier}". You need to create a "client-grant" ` +
-        'associated to this API.',
+        'associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants',
     );
   }
   const params = ctx.oidc.params;

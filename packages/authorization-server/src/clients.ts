@@ -1,4 +1,5 @@
-import type { AdapterPayload, ResponseType } from 'oidc-provider';
+import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provider';
+import { publicKeyOf } from './client-keys.ts';
 import type { Application } from './tenant.ts';
 
 /** A loopback address that leaves the port open (RFC 8252 §7.3). */
@@ -9,6 +10,7 @@ export function toClientMetadata(application: Application): AdapterPayload {
   const responseTypes: ResponseType[] = application.grant_types.includes('authorization_code')
     ? ['code']
     : [];
+  const keys = credentialsOf(application).map(({ credential }) => publicKeyOf(credential));
   return {
     client_id: application.client_id,
     client_name: application.name,
@@ -19,8 +21,33 @@ export function toClientMetadata(application: Application): AdapterPayload {
     post_logout_redirect_uris: application.allowed_logout_urls,
     response_types: responseTypes,
     grant_types: application.grant_types,
-    token_endpoint_auth_method: application.token_endpoint_auth_method ?? 'client_secret_post',
+    token_endpoint_auth_method: authenticationMethod(application),
+    ...(keys.length > 0 && { jwks: { keys } }),
   };
+}
+
+/** How the application proves who it is: as it says, else by its keys, else by its secret. */
+export function authenticationMethod(application: Application): ClientAuthMethod {
+  const preset = credentialsOf(application).length > 0 ? 'private_key_jwt' : 'client_secret_post';
+  return application.token_endpoint_auth_method ?? preset;
+}
+
+/** The application's keys with their paths in the tenant file. */
+export function credentialsOf({
+  client_authentication_methods: methods,
+  jwks,
+}: Application): { at: PropertyKey[]; credential: Parameters<typeof publicKeyOf>[0] }[] {
+  const below = ['client_authentication_methods', 'private_key_jwt', 'credentials'];
+  return [
+    ...(methods?.private_key_jwt?.credentials ?? []).map((credential, index) => ({
+      at: [...below, index],
+      credential,
+    })),
+    ...(jwks?.keys ?? []).map((jwk, index) => ({
+      at: ['jwks', 'keys', index],
+      credential: { jwk },
+    })),
+  ];
 }
 
 function hasVariablePort(application: Application): boolean {

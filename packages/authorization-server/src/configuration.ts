@@ -1,4 +1,4 @@
-import type { Configuration, KoaContextWithOIDC } from 'oidc-provider';
+import type { Configuration } from 'oidc-provider';
 import { createAccessTokenCustomizer } from './access-token.ts';
 import { createFindAccount } from './accounts.ts';
 import {
@@ -15,7 +15,13 @@ import { renderEngineError } from './error-page.ts';
 import { loadGrant } from './grants.ts';
 import { createLoginPolicy } from './login-policy.ts';
 import { createLogoutPages } from './logout-pages.ts';
+import {
+  checkOrganizationUsage,
+  type Organizations,
+  requestedOrganization,
+} from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
+import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './refresh-token.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { StateStore } from './state-store.ts';
 import { findApplication, type Tenant } from './tenant.ts';
@@ -31,12 +37,16 @@ interface EngineParts {
   readonly keys: SigningKeys;
   readonly store: StateStore;
   readonly consents: Consents;
+  readonly organizations: Organizations;
   readonly postLogin: PostLogin;
+  readonly credentialsExchange: Configuration['extraTokenClaims'];
 }
 
 /** The one object for oidc-provider. */
 export function engineConfiguration(parts: EngineParts): Configuration {
-  const { issuer, tenant, keys, store, consents, postLogin } = parts;
+  const { issuer, tenant, keys, store, consents, organizations, postLogin, credentialsExchange } =
+    parts;
+  const applicationOf = (clientId: string | undefined) => findApplication(tenant, clientId ?? '');
   const name = tenant.tenant.friendly_name;
   return {
     adapter: createAdapter(tenant, store, createUserinfoTokens(issuer, keys)),
@@ -44,7 +54,7 @@ export function engineConfiguration(parts: EngineParts): Configuration {
     routes: ROUTES,
     scopes: OIDC_SCOPES,
     responseTypes: ['code'],
-    clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'none'],
+    clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'private_key_jwt', 'none'],
     claims: Object.fromEntries(
       Object.entries(SCOPE_CLAIMS).filter(([scope]) => OIDC_SCOPES.includes(scope)),
     ),
@@ -61,10 +71,17 @@ export function engineConfiguration(parts: EngineParts): Configuration {
       // The engine calls this for every request, with an audience or without.
       audience: (ctx, _audience, client) => settleOfflineAccess(tenant, ctx, client),
       connection: null,
+      organization: (_ctx, value, client) => {
+        checkOrganizationUsage(applicationOf(client.clientId), value);
+        requestedOrganization(tenant, value);
+      },
       screen_hint: null,
     },
-    findAccount: createFindAccount(tenant, postLogin),
-    formats: { customizers: { jwt: createAccessTokenCustomizer(tenant, postLogin) } },
+    extraTokenClaims: credentialsExchange,
+    findAccount: createFindAccount(tenant, postLogin, organizations),
+    formats: {
+      customizers: { jwt: createAccessTokenCustomizer(tenant, postLogin, organizations) },
+    },
     interactions: {
       policy: createLoginPolicy(tenant, postLogin),
       // The id is in the path because the cookie's path is this one: two tabs don't collide.
@@ -74,7 +91,7 @@ export function engineConfiguration(parts: EngineParts): Configuration {
     loadExistingGrant: (ctx) => loadGrant(tenant, consents, ctx),
     // A refresh token outlives the session, and each login has a grant of its own.
     expiresWithSession: () => false,
-    rotateRefreshToken: (ctx) => refreshSettings(tenant, ctx).rotation_type === 'rotating',
+    rotateRefreshToken: (ctx) => rotatesRefreshToken(tenant, ctx),
     clientBasedCORS: (_ctx, origin, client) =>
       findApplication(tenant, client.clientId)?.web_origins.includes(origin) ?? false,
     renderError: renderEngineError(name),
@@ -101,22 +118,11 @@ export function engineConfiguration(parts: EngineParts): Configuration {
       AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY,
       AuthorizationCode: MINUTE,
       ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY,
-      Grant: 366 * DAY,
+      Grant: (_ctx, grant) => grantSeconds(applicationOf(grant.clientId)),
       IdToken: 10 * HOUR,
       Interaction: HOUR,
-      // Rotation does not extend a token's life.
-      RefreshToken: (ctx) =>
-        ctx.oidc.entities.RotatedRefreshToken?.remainingTTL ??
-        refreshSettings(tenant, ctx).token_lifetime,
+      RefreshToken: (_ctx, token) => refreshTokenSeconds(applicationOf(token.clientId), token.iiat),
       Session: 7 * DAY,
     },
   };
-}
-
-function refreshSettings(
-  tenant: Tenant,
-  ctx: KoaContextWithOIDC,
-): { rotation_type: string; token_lifetime: number } {
-  const application = findApplication(tenant, ctx.oidc.client?.clientId ?? '');
-  return application?.refresh_token ?? { rotation_type: 'non-rotating', token_lifetime: 30 * DAY };
 }

@@ -1,11 +1,12 @@
 import type { StateStore } from './state-store.ts';
 
-/** Whose consent to what: remembered until revoked, as at Auth0, per user, application and API. */
+/** Whose consent to what: remembered until revoked, as at Auth0, per user, application, API and organization. */
 export interface ConsentKey {
   readonly userId: string;
   readonly clientId: string;
   /** The API's resource; empty without one. */
   readonly resource: string;
+  readonly organization?: string | undefined;
 }
 
 export interface Consents {
@@ -16,8 +17,8 @@ export interface Consents {
 const KIND = 'Consent';
 
 export function createConsents(store: StateStore): Consents {
-  const idOf = ({ userId, clientId, resource }: ConsentKey): string =>
-    JSON.stringify([userId, clientId, resource]);
+  const idOf = ({ userId, clientId, resource, organization }: ConsentKey): string =>
+    JSON.stringify([userId, clientId, resource, ...(organization ? [organization] : [])]);
   const recall = (key: ConsentKey): ReadonlySet<string> =>
     new Set((store.read(KIND, idOf(key))?.content.scopes ?? []) as string[]);
   return {

@@ -35,3 +35,26 @@ export function isRestrictedClaim(name: string): boolean {
 export function isStandardClaim(name: string): boolean {
   return STANDARD.has(name);
 }
+
+/**
+ * Writes a custom claim, as JSON will have it; null takes it back.
+ *
+ * @returns false when the name may not be there, and nothing is written. An access token has no place
+ *   for standard claims; in an ID token they need their scope, which is seen to later.
+ */
+export function writeClaim(
+  claims: Record<string, unknown>,
+  token: 'accessToken' | 'idToken',
+  name: string,
+  value: unknown,
+): boolean {
+  if (isRestrictedClaim(name) || (token === 'accessToken' && isStandardClaim(name))) return false;
+  if (value === undefined || value === null) {
+    delete claims[name];
+    return true;
+  }
+  const json = JSON.stringify(value) as string | undefined;
+  if (json === undefined) throw new Error(`the claim "${name}" is a ${typeof value}, not JSON`);
+  claims[name] = JSON.parse(json) as unknown;
+  return true;
+}

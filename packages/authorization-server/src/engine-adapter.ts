@@ -1,6 +1,7 @@
 import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import { toClientMetadata } from './clients.ts';
 import { errors } from './engine.ts';
+import { rotatingAdapter } from './refresh-token.ts';
 import type { StateStore } from './state-store.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 import { isJwt, readUserinfoGrant, type UserinfoTokens } from './userinfo-token.ts';
@@ -24,6 +25,17 @@ export function createAdapter(
         return {
           ...adapter,
           find: (id) => (isJwt(id) ? userinfoTokens.verify(id) : adapter.find(id)),
+        };
+      case 'RefreshToken':
+        return rotatingAdapter(adapter, tenant, store);
+      case 'ReplayDetection':
+        return {
+          ...adapter,
+          async upsert(id, payload, lifetime) {
+            // The engine looks and writes in two steps: of two proofs at once only one may win.
+            if (store.read(kind, id)) throw new errors.InvalidRequest('already used');
+            await adapter.upsert(id, payload, lifetime);
+          },
         };
       case 'Grant':
         return { ...adapter, find: async (id) => readUserinfoGrant(id) ?? adapter.find(id) };

@@ -8,15 +8,17 @@ interface Explanation {
   readonly text: string;
 }
 
-/** What a developer can do about it, by the engine's error code. */
-const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
+/** What a developer can do about it, by the engine's error code; `%s` is the request's own value. */
+const EXPLANATIONS: Readonly<Record<string, Explanation & { readonly param?: string }>> = {
   invalid_redirect_uri: {
     title: 'Callback URL mismatch',
-    text: "The redirect_uri of this request is not in the application's list of callbacks. Add it to the tenant file, or correct the application.",
+    text: "%s is not in the list of allowed callback URLs. Add it to the application's callbacks in the tenant file, or correct the application.",
+    param: 'redirect_uri',
   },
   invalid_client: {
     title: 'Unknown client',
-    text: 'No application of this tenant has the client_id of this request.',
+    text: 'Unknown client: %s. No application of this tenant has this client_id.',
+    param: 'client_id',
   },
   session_not_found: {
     title: 'This sign-in has ended',
@@ -29,12 +31,18 @@ export function renderEngineError(tenantName: string): Configuration['renderErro
   return async (ctx, out, error) => {
     const code = error.name === 'SessionNotFound' ? 'session_not_found' : out.error;
     const broken = out.error === 'server_error';
-    const { title, text } = EXPLANATIONS[code] ?? {
+    const { title, text, param } = EXPLANATIONS[code] ?? {
       title: broken ? 'Something went wrong here' : 'This request can’t be answered',
       text: out.error_description ?? 'The application sent a request that makes no sense.',
     };
+    const value = param && ctx.oidc?.params?.[param];
     ctx.type = 'html';
-    ctx.body = errorPage({ tenantName, title, text, code: broken ? undefined : out.error });
+    ctx.body = errorPage({
+      tenantName,
+      title,
+      text: text.replace('%s', () => String(value ?? 'What the request names')),
+      code: broken ? undefined : out.error,
+    });
   };
 }
 

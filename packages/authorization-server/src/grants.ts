@@ -2,12 +2,14 @@ import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { apiOf, OIDC_SCOPES } from './audience.ts';
 import type { ConsentKey, Consents } from './consents.ts';
 import { errors } from './engine.ts';
+import { requestedOrganization } from './organizations.ts';
 import {
   type Api,
   type Application,
   allowedScopes,
   findApplication,
   findUser,
+  type Organization,
   type Tenant,
   type User,
 } from './tenant.ts';
@@ -18,6 +20,7 @@ export interface AskedScopes {
   readonly application: Application;
   readonly api: Api | undefined;
   readonly resource: string;
+  readonly organization: Organization | undefined;
   /** Scopes of OpenID Connect. */
   readonly oidc: readonly string[];
   /** Scopes of the API that the user may have. */
@@ -44,14 +47,21 @@ export function askedScopes(
     application,
     api,
     resource: api === undefined ? '' : String(params.resource),
+    organization: requestedOrganization(tenant, params.organization),
     oidc: scopes.filter((scope) => OIDC_SCOPES.includes(scope)),
     allowed: ofApi.filter((scope) => permitted.includes(scope)),
     refused: ofApi.filter((scope) => !permitted.includes(scope)),
   };
 }
 
-export function consentKey({ user, application, resource }: AskedScopes): ConsentKey {
-  return { userId: user.user_id, clientId: application.client_id, resource };
+export function consentKey(asked: AskedScopes): ConsentKey {
+  const { user, application, resource, organization } = asked;
+  return {
+    userId: user.user_id,
+    clientId: application.client_id,
+    resource,
+    organization: organization?.id,
+  };
 }
 
 /** A grant of its own for each authorization: revoking one leaves the user's other logins alone. */

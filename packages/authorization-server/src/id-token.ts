@@ -1,5 +1,6 @@
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isStandardClaim } from './custom-claims.ts';
+import type { Organizations } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
 
 type Claims = Record<string, unknown>;
@@ -17,7 +18,11 @@ export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOID
  * when it was built, and an Action may choose any name; and it leaves `sid` to clients with a
  * back-channel logout, while Auth0 gives it to all.
  */
-export function openIdToken(provider: Provider, postLogin: PostLogin): void {
+export function openIdToken(
+  provider: Provider,
+  postLogin: PostLogin,
+  organizations: Organizations,
+): void {
   const prototype = provider.IdToken.prototype as {
     payload: () => Promise<Claims>;
     ctx?: KoaContextWithOIDC;
@@ -25,7 +30,8 @@ export function openIdToken(provider: Provider, postLogin: PostLogin): void {
   const { payload } = prototype;
   prototype.payload = async function withCustomClaims() {
     const claims = this.ctx === undefined ? {} : customIdTokenClaims(postLogin, this.ctx);
-    return { ...claims, ...(await payload.call(this)) };
+    const organization = this.ctx === undefined ? {} : organizations.claims(this.ctx);
+    return { ...claims, ...(await payload.call(this)), ...organization };
   };
   provider.Client.prototype.includeSid = () => true;
 }

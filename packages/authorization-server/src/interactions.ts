@@ -1,4 +1,3 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { bodyParser } from '@koa/bodyparser';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
@@ -6,6 +5,8 @@ import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { Consents } from './consents.ts';
 import { type AskedScopes, askedScopes, consentKey, newGrant } from './grants.ts';
+import { createLoginAttempts } from './login-attempts.ts';
+import { isPassword } from './password.ts';
 import { findApplication, type Tenant, type User } from './tenant.ts';
 import { consentPage } from './views/consent-page.tsx';
 import { loginPage } from './views/login-page.tsx';
@@ -23,6 +24,7 @@ interface InteractionParts {
  */
 export function routeInteractions(router: Router, parts: InteractionParts): void {
   const { provider, tenant, consents, log } = parts;
+  const attempts = createLoginAttempts(tenant.attack_protection.brute_force_protection);
   const form = bodyParser({
     enableTypes: ['form'],
     formLimit: '10kb',
@@ -42,15 +44,25 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     const interaction = await interactionOf(provider, ctx, 'login');
     const { username, password } = fields(ctx);
     const client = interaction.params.client_id;
+    const wait = attempts.begin(username, ctx.ip);
+    if (wait !== undefined) {
+      log.warn({ client }, 'login refused: too many failures');
+      const fault = `Too many failed sign-ins. Wait ${wait} seconds, then try again.`;
+      showLogin(ctx, interaction, { typed: username, fault });
+      ctx.set('Retry-After', String(wait));
+      ctx.status = 429;
+      return;
+    }
     const user = findByLogin(tenant, username);
-    if (user === undefined || !isPassword(user, password)) {
+    const right = user !== undefined && (await isPassword(user, password));
+    if (right) attempts.succeed(username, ctx.ip);
+    if (user === undefined || !right) {
       log.info({ client }, 'login failed: wrong e-mail address or password');
       showLogin(ctx, interaction, { typed: username, fault: 'Wrong e-mail address or password.' });
       ctx.status = 400;
     } else if (user.blocked) {
       log.info({ client, user: user.user_id }, 'login failed: the user is blocked');
-      showLogin(ctx, interaction, { typed: username, fault: 'This user is blocked.' });
-      ctx.status = 400;
+      await resume(ctx, { error: 'unauthorized', error_description: 'user is blocked' });
     } else {
       log.info({ client, user: user.user_id }, 'login succeeded');
       await resume(ctx, { login: { accountId: user.user_id, amr: ['pwd'] } });
@@ -89,7 +101,7 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     ctx.body = loginPage({
       tenantName: tenant.tenant.friendly_name,
       applicationName: application?.name ?? '',
-      users: tenant.users.filter((user) => !user.blocked),
+      users: tenant.users.filter((user) => !user.blocked && user.password !== undefined),
       typed,
       fault,
     });
@@ -138,9 +150,4 @@ function fields(ctx: Context): { username: string; password: string; action: str
 
 function findByLogin(tenant: Tenant, login: string): User | undefined {
   return tenant.users.find((user) => user.email.toLowerCase() === login.toLowerCase());
-}
-
-function isPassword(user: User, password: string): boolean {
-  const digest = (value: string): Buffer => createHash('sha256').update(value).digest();
-  return timingSafeEqual(digest(password), digest(user.password));
 }

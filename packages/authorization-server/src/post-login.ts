@@ -1,17 +1,21 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Logger } from 'pino';
-import { type ActionOutcome, type PostLoginEvent, runPostLogin } from './actions.ts';
+import { type ActionOutcome, NOTHING, type PostLoginEvent, runPostLogin } from './actions.ts';
 import { apiOf } from './audience.ts';
 import { errors } from './engine.ts';
+import { toPostLoginEvent } from './login-event.ts';
+import type { Organizations } from './organizations.ts';
+import { requestOf } from './request-facts.ts';
+import { runRules } from './rules.ts';
 import type { StateStore } from './state-store.ts';
-import { findApplication, type Tenant, type User } from './tenant.ts';
+import type { Tenant, User } from './tenant.ts';
 
 /**
- * Runs the post-login Actions at their two moments and carries what they made of the login to the
- * tokens: after sign-in and before consent, and again at every refresh.
+ * Runs the rules and post-login Actions at their two moments and carries what they made of the login
+ * to the tokens: after sign-in and before consent, and again at every refresh.
  */
 export interface PostLogin {
-  /** After sign-in. @throws AccessDenied when an Action denies or fails. */
+  /** After sign-in. @throws AccessDenied when a rule or an Action denies or fails. */
   onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void>;
   /** At a refresh. @throws AccessDenied as above. */
   onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void>;
@@ -29,18 +33,53 @@ interface LastLogin {
 
 const KIND = 'ActionOutcome';
 const DAYS_30 = 2_592_000;
-const NOTHING: ActionOutcome = { accessToken: {}, idToken: {} };
+const LOGINS = 'Logins';
 
-export function createPostLogin(tenant: Tenant, store: StateStore, log: Logger): PostLogin {
+export function createPostLogin(
+  tenant: Tenant,
+  store: StateStore,
+  log: Logger,
+  organizations: Organizations,
+): PostLogin {
   const outcomes = new WeakMap<object, ActionOutcome>();
   const idOfLast = ({ userId, clientId }: LastLogin): string => JSON.stringify([userId, clientId]);
+
+  const loginsOf = (user: User): number =>
+    Number(store.read(LOGINS, user.user_id)?.content.count ?? 0);
+
+  const toEvent = (
+    ctx: KoaContextWithOIDC,
+    user: User,
+    protocol: PostLoginEvent['transaction']['protocol'],
+  ): PostLoginEvent => {
+    const { client, params = {}, session, entities } = ctx.oidc;
+    const { RefreshToken: refreshToken } = entities;
+    const refresh = protocol === 'oauth2-refresh-token';
+    const loggedInAt = refresh ? refreshToken?.authTime : session?.authTime();
+    const timestamp = new Date((loggedInAt ?? 0) * 1000).toISOString();
+    const methods = (refresh ? refreshToken?.amr : session?.amr) ?? [];
+    return toPostLoginEvent(tenant, {
+      user,
+      clientId: client?.clientId ?? '',
+      api: apiOf(tenant, params.resource ?? refreshToken?.resource),
+      organization: organizations.of(ctx),
+      protocol,
+      scope: String(params.scope ?? refreshToken?.scope ?? ''),
+      params: refresh ? {} : { ...params },
+      loginsCount: loginsOf(user),
+      methods: methods.map((name) => ({ name, timestamp })),
+      request: requestOf(ctx),
+    });
+  };
 
   const run = async (
     ctx: KoaContextWithOIDC,
     user: User,
     protocol: PostLoginEvent['transaction']['protocol'],
   ): Promise<ActionOutcome> => {
-    const outcome = await runPostLogin(tenant.postLogin, toEvent(tenant, ctx, user, protocol), log);
+    const event = toEvent(ctx, user, protocol);
+    const afterRules = await runRules(tenant.loginRules, event, log);
+    const outcome = await runPostLogin(tenant.postLogin, event, log, { afterRules });
     if (outcome.denied !== undefined) throw new errors.AccessDenied(outcome.denied);
     outcomes.set(ctx, outcome);
     return outcome;
@@ -55,6 +94,7 @@ export function createPostLogin(tenant: Tenant, store: StateStore, log: Logger):
         outcomes.set(ctx, earlier);
         return;
       }
+      store.write(LOGINS, user.user_id, { count: loginsOf(user) + 1 });
       const outcome = await run(ctx, user, 'oidc-basic-profile');
       carrier.result = { ...carrier.result, actions: { ...outcome, userId: user.user_id } };
     },
@@ -76,45 +116,5 @@ export function createPostLogin(tenant: Tenant, store: StateStore, log: Logger):
       if (source.grantId !== undefined) store.write(KIND, source.grantId, outcome, DAYS_30);
     },
     outcome: (ctx) => outcomes.get(ctx) ?? NOTHING,
-  };
-}
-
-function toEvent(
-  tenant: Tenant,
-  ctx: KoaContextWithOIDC,
-  user: User,
-  protocol: PostLoginEvent['transaction']['protocol'],
-): PostLoginEvent {
-  const { client, params = {}, entities } = ctx.oidc;
-  const { password: _password, roles, ...profile } = user;
-  const api = apiOf(tenant, params.resource ?? entities.RefreshToken?.resource);
-  const application = findApplication(tenant, client?.clientId ?? '');
-  const requested = String(params.scope ?? entities.RefreshToken?.scope ?? '');
-  const picked = ['redirect_uri', 'state', 'prompt', 'acr_values', 'login_hint', 'response_type'];
-  return {
-    user: profile,
-    client: {
-      client_id: client?.clientId ?? '',
-      name: application?.name ?? '',
-      metadata: application?.client_metadata ?? {},
-    },
-    connection: {
-      id: 'con_local',
-      name: 'Username-Password-Authentication',
-      strategy: 'auth0',
-    },
-    authorization: { roles: [...roles] },
-    ...(api && { resource_server: { identifier: api.identifier } }),
-    tenant: { id: tenant.tenant.friendly_name },
-    transaction: {
-      protocol,
-      requested_scopes: requested.split(' ').filter(Boolean),
-      ...Object.fromEntries(picked.flatMap((name) => (params[name] ? [[name, params[name]]] : []))),
-    },
-    request: {
-      ip: ctx.req.socket.remoteAddress ?? '',
-      method: ctx.method,
-      user_agent: ctx.get('user-agent'),
-    },
   };
 }

@@ -1,11 +1,11 @@
-import type { Tenant } from './tenant.ts';
+import type { Tenant, User } from './tenant.ts';
 
 /** What someone who starts the server by hand wants to know: where it is, and who can sign in. */
 export function startBlock({ issuer }: { issuer: string }, tenant: Tenant): string {
   const width = (values: readonly string[]): number =>
     Math.max(...values.map((value) => value.length)) + 2;
   const email = width(tenant.users.map((user) => user.email));
-  const password = width(tenant.users.map((user) => user.password));
+  const password = width(tenant.users.map(shown));
   const lines = [
     tenant.tenant.friendly_name,
     '',
@@ -15,10 +15,14 @@ export function startBlock({ issuer }: { issuer: string }, tenant: Tenant): stri
     `  ${'user'.padEnd(email)}${'password'.padEnd(password)}roles`,
     ...tenant.users.map(
       (user) =>
-        `  ${user.email.padEnd(email)}${user.password.padEnd(password)}${user.roles.join(', ')}`,
+        `  ${user.email.padEnd(email)}${shown(user).padEnd(password)}${user.roles.join(', ')}`,
     ),
     '',
     '  For development only. Ctrl-C stops it.',
   ];
   return `\n${lines.join('\n')}\n\n`;
+}
+
+function shown({ password }: User): string {
+  return password ?? '(hashed)';
 }

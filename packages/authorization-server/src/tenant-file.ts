@@ -2,15 +2,21 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
-import { compileAction } from './action-file.ts';
+import { type ActionConsole, compileAction } from './action-file.ts';
 import { InvalidTenant } from './errors.ts';
-import { type Action, type Tenant, type TenantDocument, tenantSchema } from './tenant.ts';
+import { compileRule } from './rule-file.ts';
+import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
+import {
+  checkNames,
+  checkReferences,
+  type Path,
+  type Report,
+  type Trigger,
+} from './tenant-checks.ts';
+import { tenantSchema } from './tenant-schema.ts';
 
 /** The tenant that comes with this package. */
 export const demoTenantFile = fileURLToPath(new URL('../tenant/tenant.yaml', import.meta.url));
-
-type Path = readonly PropertyKey[];
-type Report = (path: Path, fault: string) => void;
 
 /**
  * Reads and checks a tenant file.
@@ -46,14 +52,19 @@ export function loadTenant(file: string): Tenant {
   checkNames(tenant, report);
   checkReferences(tenant, report);
   const actions = readActions(tenant, dirname(path), report);
+  const loginRules = readRules(tenant, dirname(path), report);
   complete();
 
+  const actionsOf = (trigger: Trigger): Action[] =>
+    tenant.triggers[trigger].flatMap(
+      ({ action_name }) => actions.find((action) => action.name === action_name) ?? [],
+    );
   return {
     ...tenant,
     file: path,
-    postLogin: tenant.triggers['post-login'].flatMap(
-      ({ action_name }) => actions.find((action) => action.name === action_name) ?? [],
-    ),
+    postLogin: actionsOf('post-login'),
+    credentialsExchange: actionsOf('credentials-exchange'),
+    loginRules,
     ignoredSections: Object.keys(tenant).filter((section) => !(section in tenantSchema.shape)),
   };
 }
@@ -86,81 +97,6 @@ function lineOf(document: Document, lines: LineCounter, path: Path): number {
   return 1;
 }
 
-function checkNames(tenant: TenantDocument, report: Report): void {
-  const unique = (section: string, key: string, values: readonly string[]): void => {
-    values.forEach((value, index) => {
-      if (values.indexOf(value) < index) report([section, index, key], `"${value}" is there twice`);
-    });
-  };
-  unique(
-    'clients',
-    'client_id',
-    tenant.clients.map((client) => client.client_id),
-  );
-  unique(
-    'resourceServers',
-    'identifier',
-    tenant.resourceServers.map((api) => api.identifier),
-  );
-  unique(
-    'users',
-    'user_id',
-    tenant.users.map((user) => user.user_id),
-  );
-  unique(
-    'users',
-    'email',
-    tenant.users.map((user) => user.email),
-  );
-  tenant.clients.forEach((client, index) => {
-    if (client.client_secret === undefined && client.token_endpoint_auth_method !== 'none') {
-      report(
-        ['clients', index],
-        'give a client_secret, or token_endpoint_auth_method: none for a public client',
-      );
-    }
-    if (client.grant_types.includes('authorization_code') && client.callbacks.length === 0) {
-      report(['clients', index], 'the authorization_code grant needs at least one of callbacks');
-    }
-  });
-}
-
-function checkReferences(tenant: TenantDocument, report: Report): void {
-  const scopesOf = new Map(
-    tenant.resourceServers.map((api) => [api.identifier, api.scopes.map((scope) => scope.value)]),
-  );
-  const checkScope = (path: Path, identifier: string, scope: string): void => {
-    const scopes = scopesOf.get(identifier);
-    if (scopes === undefined) report(path, `no API has the identifier "${identifier}"`);
-    else if (!scopes.includes(scope)) report(path, `the API has no scope "${scope}"`);
-  };
-
-  tenant.roles.forEach((role, r) => {
-    role.permissions.forEach((permission, p) => {
-      const { permission_name: scope, resource_server_identifier: identifier } = permission;
-      checkScope(['roles', r, 'permissions', p], identifier, scope);
-    });
-  });
-  tenant.clientGrants.forEach((grant, g) => {
-    if (!tenant.clients.some((client) => client.client_id === grant.client_id)) {
-      report(['clientGrants', g, 'client_id'], `no client has the id "${grant.client_id}"`);
-    }
-    grant.scope.forEach((scope, s) => {
-      checkScope(['clientGrants', g, 'scope', s], grant.audience, scope);
-    });
-  });
-  tenant.users.forEach((user, u) => {
-    user.roles.forEach((name, r) => {
-      if (tenant.roles.some((role) => role.name === name)) return;
-      report(['users', u, 'roles', r], `no role has the name "${name}"`);
-    });
-  });
-  tenant.triggers['post-login'].forEach(({ action_name: name }, a) => {
-    if (tenant.actions.some((action) => action.name === name)) return;
-    report(['triggers', 'post-login', a, 'action_name'], `no action has the name "${name}"`);
-  });
-}
-
 function readActions(tenant: TenantDocument, directory: string, report: Report): Action[] {
   return tenant.actions.flatMap((entry, index): Action[] => {
     const file = resolve(directory, entry.code);
@@ -170,10 +106,41 @@ function readActions(tenant: TenantDocument, directory: string, report: Report):
       compileAction(action);
       return [action];
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const fault = code === 'ENOENT' ? 'is not there' : `can't be used: ${message}`;
-      report(['actions', index, 'code'], `the file ${file} ${fault}`);
+      report(['actions', index, 'code'], faultOfFile(file, error));
       return [];
     }
   });
 }
+
+/** The enabled rules in their order; a rule without an order comes first, as 0. */
+function readRules(tenant: TenantDocument, directory: string, report: Report): Rule[] {
+  const configuration = Object.fromEntries(
+    tenant.rulesConfigs.map(({ key, value }) => [key, value]),
+  );
+  const rules = tenant.rules.flatMap(({ name, script, order, enabled }, index) => {
+    const file = resolve(directory, script);
+    try {
+      const rule: Rule = { name, file, code: readFileSync(file, 'utf8'), configuration };
+      compileRule(rule)(SILENT);
+      return enabled ? [{ order, rule }] : [];
+    } catch (error) {
+      report(['rules', index, 'script'], faultOfFile(file, error));
+      return [];
+    }
+  });
+  return rules.sort((a, b) => a.order - b.order).map(({ rule }) => rule);
+}
+
+function faultOfFile(file: string, error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return `the file ${file} ${code === 'ENOENT' ? 'is not there' : `can't be used: ${message}`}`;
+}
+
+const silent = (): void => {};
+const SILENT: ActionConsole = {
+  debug: silent,
+  error: silent,
+  info: silent,
+  log: silent,
+  warn: silent,
+};

@@ -25,6 +25,14 @@ const TABLE: readonly Row[] = [
     description: 'Failed to verify code verifier',
   },
   {
+    // The engine's answer to one that is too short, too long, or not of its alphabet (RFC 7636 §4.1).
+    when: 'invalid_request',
+    detail: /code_verifier/,
+    status: 403,
+    error: 'invalid_grant',
+    description: 'Failed to verify code verifier',
+  },
+  {
     when: 'invalid_grant',
     detail: /redirect_uri/,
     status: 403,
@@ -46,6 +54,13 @@ const TABLE: readonly Row[] = [
     description: 'Unknown or invalid refresh token.',
   },
   { when: 'invalid_client', status: 401, error: 'access_denied', description: 'Unauthorized' },
+  {
+    when: 'invalid_request',
+    detail: /no client authentication/,
+    status: 401,
+    error: 'invalid_client',
+    description: 'No client_id: name the application',
+  },
   {
     when: 'invalid_request',
     detail: /grant type is not allowed/,

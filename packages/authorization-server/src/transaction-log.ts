@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
-import type { Provider } from 'oidc-provider';
+import type { KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
+import { errors } from './engine.ts';
 
 /** One line for each thing that happens; codes, tokens, secrets and passwords never get here. */
 export function logTransactions(provider: Provider, log: Logger): void {
@@ -20,20 +21,23 @@ export function logTransactions(provider: Provider, log: Logger): void {
     const grant = oidc.params?.grant_type;
     log.info({ client: oidc.client?.clientId, user, grant, scope: token?.scope }, 'tokens issued');
   });
-  provider.on('grant.error', ({ oidc }, error) => {
+  const logRefusal = ({ oidc }: KoaContextWithOIDC, error: OidcErrors.OIDCProviderError): void => {
     const reason = error.error_detail ?? error.error_description;
     const grant = oidc.params?.grant_type;
     log.info(
       { client: oidc.client?.clientId, grant, error: error.error, reason },
       'tokens refused',
     );
-  });
+  };
+  provider.on('grant.error', logRefusal);
   // Without a listener Koa writes to the console.
   const application: EventEmitter = provider;
   application.on('error', (error: Error) => {
     log.error({ err: error }, 'unexpected error');
   });
   provider.on('server_error', (ctx, error) => {
-    log.error({ err: error, path: ctx.path }, 'unexpected error');
+    // An Action may refuse with this code too.
+    if (error instanceof errors.OIDCProviderError && error.expose) logRefusal(ctx, error);
+    else log.error({ err: error, path: ctx.path }, 'unexpected error');
   });
 }

@@ -1,36 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
-import { type PostLoginEvent, runPostLogin } from '../src/actions.ts';
-import type { User } from '../src/index.ts';
+import { runPostLogin } from '../src/actions.ts';
 import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
+import { aliceLogin as event, recorder } from './alice-login.ts';
 import { actionOf } from './demo-server.ts';
 
 const NAMESPACE = 'https://contacts.example.com/';
-
-const event: PostLoginEvent = {
-  user: loadTenant(demoTenantFile).users[0] as User,
-  client: { client_id: 'contacts-web', name: 'Contacts', metadata: {} },
-  connection: { id: 'con_local', name: 'db', strategy: 'auth0' },
-  authorization: { roles: ['admin'] },
-  resource_server: { identifier: 'https://contacts.example.com/api' },
-  tenant: { id: 'dev' },
-  transaction: { protocol: 'oidc-basic-profile', requested_scopes: ['openid'] },
-  request: { ip: '127.0.0.1', method: 'GET', user_agent: 'test' },
-};
-
-function recorder() {
-  const lines: { level: string; fields: Record<string, unknown>; message: string }[] = [];
-  const write = (level: string) => (fields: object, message: string) => {
-    lines.push({ level, fields: { ...fields }, message });
-  };
-  return { lines, warn: write('warn'), info: write('info') };
-}
 
 const run = (...bodies: string[]) =>
   runPostLogin(
     bodies.map((body, index) => actionOf(body, `action ${index + 1}`)),
     event,
     recorder(),
-    50,
+    { timeLimit: 50 },
   );
 
 test("the demo's Action runs as it is", async () => {
@@ -47,6 +28,7 @@ test('it is told who, for what, and its secrets', async () => {
     api.idToken.setCustomClaim('https://x.example/all', [
       event.user.email, event.client.client_id, event.resource_server.identifier,
       event.transaction.protocol, event.secrets.WORD, event.connection.strategy,
+      event.stats.logins_count, event.authentication.methods[0].name, event.request.query.audience,
     ]);`);
   expect(outcome.idToken['https://x.example/all']).toEqual([
     'alice@example.com',
@@ -55,6 +37,9 @@ test('it is told who, for what, and its secrets', async () => {
     'oidc-basic-profile',
     'hush',
     'auth0',
+    3,
+    'pwd',
+    'https://contacts.example.com/api',
   ]);
 });
 
@@ -76,11 +61,44 @@ test('what one writes into its event is not seen by the next', async () => {
   expect(event.authorization.roles).toEqual(['admin']);
 });
 
+test('scopes are added and removed, the later call counts, and what is no scope is dropped', async () => {
+  const log = recorder();
+  const outcome = await runPostLogin(
+    [
+      actionOf(
+        `api.accessToken.addScope('a').accessToken.addScope('b').accessToken.removeScope('c');`,
+      ),
+      actionOf(
+        `api.accessToken.removeScope('a').accessToken.addScope('c').accessToken.addScope('d e');`,
+      ),
+    ],
+    event,
+    log,
+  );
+  expect(outcome.scope).toEqual({ added: ['b', 'c'], removed: ['a'] });
+  expect(log.lines).toEqual([
+    { level: 'warn', fields: { action: 'test', scope: 'd e' }, message: 'invalid scope dropped' },
+  ]);
+});
+
+describe('what Auth0 has and this server has not denies the login by its name', () => {
+  test.each([
+    ['api.multifactor.enable', `api.multifactor.enable('any');`],
+    ['api.redirect.sendUserTo', `api.redirect.sendUserTo('https://x.example');`],
+    ['api.user.setAppMetadata', `api.user.setAppMetadata('a', 1);`],
+    ['api.cache.get', `await api.cache.get('a');`],
+    ['api.authentication.challengeWith', `api.authentication.challengeWith({ type: 'otp' });`],
+  ])('%s', async (name, body) => {
+    expect((await run(body)).denied).toBe(`${name} is not available locally`);
+  });
+});
+
 describe('a restricted claim is dropped with a warning, and the login goes on', () => {
   test.each([
     'sub',
     'aud',
     'permissions',
+    'email',
     'roles',
     'scope',
     'https://x.auth0.com/y',
@@ -107,6 +125,12 @@ describe('the login is denied, and no later Action runs', () => {
     ['by api.access.deny', `api.access.deny('not today');`, 'not today'],
     ['by an exception', `throw new Error('it broke');`, 'it broke'],
     ['by a method that is not there', 'api.nothing.here();', /undefined/],
+    ['by a method that no api has', `api.accessToken.nothing();`, /nothing is not a function/],
+    [
+      'by a claim that is no JSON',
+      `api.idToken.setCustomClaim('a', () => {});`,
+      'the claim "a" is a function, not JSON',
+    ],
     ['by taking too long', 'await new Promise(() => {});', 'took longer than 50 ms'],
     ['by throwing a word', `throw 'a word';`, 'a word'],
   ])('%s', async (_name, body, reason) => {

@@ -274,8 +274,8 @@ describe('client authentication, RFC 6749 §2.3.1', () => {
 
   test.each([
     ['more than its grant', { scope: 'delete:contacts' }, 'Client has not been granted scopes'],
-    ['no API', { audience: '' }, 'no audience'],
-    ['an unknown API', { audience: 'https://other.example/' }, 'Service not found'],
+    ['no API', { audience: '' }, 'Non-global clients'],
+    ['an unknown API', { audience: 'https://other.example/' }, 'Service not enabled'],
   ])('%s is refused', async (_name, change, description) => {
     const { status, body } = await requestTokens(server, { ...form, ...change }, 'contacts-cli');
     expect({ status, error: body.error }).toEqual({ status: 403, error: 'access_denied' });

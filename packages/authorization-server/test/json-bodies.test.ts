@@ -44,12 +44,19 @@ test('so does revocation', async () => {
 describe('is refused with 400 invalid_request', () => {
   test.each([
     ['no JSON', '{"grant_type"'],
-    ['a list', '[1]'],
     ['an object for a field', JSON.stringify({ ...client, grant_type: { a: 1 } })],
-    ['nothing', ''],
   ])('%s', async (_name, body) => {
     const answer = await post('oauth/token', body);
     expect(answer.status).toBe(400);
     expect(JSON.parse(answer.body)).toMatchObject({ error: 'invalid_request' });
   });
+});
+
+test.each([
+  ['a list', '[1]'],
+  ['nothing', ''],
+])('%s names no client: 401 invalid_client', async (_name, body) => {
+  const answer = await post('oauth/token', body);
+  expect(answer.status).toBe(401);
+  expect(JSON.parse(answer.body)).toMatchObject({ error: 'invalid_client' });
 });

@@ -1,8 +1,15 @@
-import { afterAll, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
 import { actionOf, startDemo, stopServers } from './demo-server.ts';
-import { authorizationRequest, openBrowser, requestTokens, signIn, tokensFor } from './sign-in.ts';
+import {
+  API,
+  authorizationRequest,
+  openBrowser,
+  requestTokens,
+  signIn,
+  tokensFor,
+} from './sign-in.ts';
 
 afterAll(stopServers);
 
@@ -72,4 +79,89 @@ test('a standard claim that an Action sets still needs its scope, in all three p
   expect(claims).toMatchObject(expected);
   expect(claims).not.toHaveProperty('email');
   expect(decodeJwt(tokens.access_token ?? '')).not.toHaveProperty('email');
+});
+
+describe('the scope of the access token and of the token response', () => {
+  const scopesOf = (tokens: Record<string, string>): { response: string[]; token: string[] } => ({
+    response: (tokens.scope ?? '').split(' '),
+    token: String(decodeJwt(tokens.access_token ?? '').scope).split(' '),
+  });
+
+  test('follows addScope, whatever the roles permit, and removeScope', async () => {
+    const server = await startWith(
+      `api.accessToken.addScope('delete:contacts').accessToken.removeScope('email');`,
+    );
+    const { tokens } = await tokensFor(server, 'bob', {
+      scope: 'openid email offline_access read:contacts',
+    });
+    const expected = ['openid', 'offline_access', 'read:contacts', 'delete:contacts'];
+    expect(scopesOf(tokens)).toEqual({ response: expected, token: expected });
+    // What his roles permit is not changed by it.
+    expect(decodeJwt(tokens.access_token ?? '').permissions).toEqual(['read:contacts']);
+  });
+
+  test('is settled anew at a refresh', async () => {
+    const server = await startWith(`
+      if (event.transaction.protocol === 'oauth2-refresh-token') api.accessToken.removeScope('read:contacts');
+      else api.accessToken.addScope('first:time');`);
+    const { tokens } = await tokensFor(server, 'bob', {
+      scope: 'openid offline_access read:contacts',
+    });
+    expect(scopesOf(tokens).token).toEqual([
+      'openid',
+      'offline_access',
+      'read:contacts',
+      'first:time',
+    ]);
+    const refreshed = await requestTokens(server, {
+      grant_type: 'refresh_token',
+      refresh_token: tokens.refresh_token ?? '',
+    });
+    const expected = ['openid', 'offline_access'];
+    expect(scopesOf(refreshed.body)).toEqual({ response: expected, token: expected });
+  });
+
+  test('of an opaque token too, which then gives no more at userinfo', async () => {
+    const server = await startWith(`api.accessToken.removeScope('email');`);
+    const { tokens } = await tokensFor(server, 'alice', {
+      scope: 'openid email',
+      audience: undefined,
+    });
+    expect(tokens.scope).toBe('openid');
+    const claims = await got(`${server.issuer}userinfo`, {
+      headers: { authorization: `Bearer ${tokens.access_token}` },
+    }).json();
+    expect(claims).not.toHaveProperty('email');
+  });
+});
+
+test('an Action is told how often the user logged in, how, and for what', async () => {
+  const server = await startWith(`
+    api.idToken.setCustomClaim('https://x.example/told', {
+      count: event.stats.logins_count,
+      methods: event.authentication.methods,
+      audience: event.request.query.audience,
+      secret: event.request.body.client_secret ?? null,
+    });`);
+  const told = (tokens: Record<string, string>) =>
+    decodeJwt(tokens.id_token ?? '')['https://x.example/told'];
+  const { tokens } = await tokensFor(server, 'alice');
+  expect(told(tokens)).toEqual({
+    count: 1,
+    methods: [{ name: 'pwd', timestamp: expect.stringMatching(/^\d{4}-.*Z$/) }],
+    audience: API,
+    secret: null,
+  });
+  expect(told((await tokensFor(server, 'alice')).tokens)).toMatchObject({ count: 2 });
+  expect(told((await tokensFor(server, 'bob')).tokens)).toMatchObject({ count: 1 });
+  // A refresh is no login.
+  const refreshed = await requestTokens(server, {
+    grant_type: 'refresh_token',
+    refresh_token: tokens.refresh_token ?? '',
+  });
+  expect(told(refreshed.body)).toMatchObject({
+    count: 2,
+    methods: [{ name: 'pwd' }],
+    secret: null,
+  });
 });

@@ -149,3 +149,112 @@ describe('a fault is named with its line and its path', () => {
     expect(() => loadTenant(write(changed))).toThrow(/actions\.0\.code: the file .* can't be used/);
   });
 });
+
+describe('a fault of refresh tokens, keys, passwords, organizations and limits', () => {
+  const BOB = '    password: bob-demo\n';
+  const WEB = '    client_secret: contacts-web-demo-secret\n';
+  const METHOD = '    token_endpoint_auth_method: client_secret_post\n    refresh_token';
+  const organization = (yaml: string) => (y: string) => `${y}\norganizations:\n  - ${yaml}\n`;
+  const faults: [string, (yaml: string) => string, RegExp][] = [
+    [
+      'a leeway below 0',
+      (y) => y.replace('token_lifetime: 2592000', 'leeway: -1'),
+      /line \d+, clients\.0\.refresh_token\.leeway: give a number of seconds/,
+    ],
+    [
+      'a life of more than a year',
+      (y) => y.replace('token_lifetime: 2592000', 'token_lifetime: 40000000'),
+      /refresh_token\.token_lifetime: give at most 31557600/,
+    ],
+    [
+      'an idle time as long as the life',
+      (y) => y.replace('token_lifetime: 2592000', 'token_lifetime: 60, idle_token_lifetime: 60'),
+      /refresh_token\.idle_token_lifetime: give less than token_lifetime/,
+    ],
+    [
+      'private_key_jwt without a key',
+      (y) => y.replace(METHOD, METHOD.replace('client_secret_post', 'private_key_jwt')),
+      /clients\.0: private_key_jwt needs a key/,
+    ],
+    [
+      'a key that is not used',
+      (y) => y.replace(WEB, `${WEB}    jwks: { keys: [{ kty: RSA, n: AQAB, e: AQAB }] }\n`),
+      /clients\.0: leave out the keys, or token_endpoint_auth_method: client_secret_post/,
+    ],
+    [
+      'a private key',
+      (y) => y.replace(WEB, `${WEB}    jwks: { keys: [{ kty: RSA, d: AQAB }] }\n`),
+      /clients\.0\.jwks\.keys\.0: give the public key/,
+    ],
+    [
+      'neither password nor hash',
+      (y) => y.replace(BOB, ''),
+      /users\.1: give either a password or a password_hash/,
+    ],
+    [
+      'a hash of another kind',
+      (y) => y.replace(BOB, "    password_hash: '$2b$10$abcdefghijklmnopqrstuv'\n"),
+      /users\.1\.password_hash: give scrypt/,
+    ],
+    [
+      'an unknown member',
+      organization('{ name: acme, members: [auth0|bob, { user: dave@example.com }] }'),
+      /line \d+, organizations\.0\.members\.1: no user has the id or address "dave@example\.com"/,
+    ],
+    [
+      'a member that is no text',
+      organization('{ name: acme, members: [7] }'),
+      /organizations\.0\.members\.0: give a user_id or an e-mail address/,
+    ],
+    [
+      'an organization name that looks like an id',
+      organization('{ name: org_acme }'),
+      /organizations\.0\.name: give lower-case letters/,
+    ],
+    [
+      'an id that does not look like one',
+      organization('{ name: acme, id: acme }'),
+      /organizations\.0\.id: give an id that begins with org_/,
+    ],
+    [
+      'an organization twice',
+      organization('{ name: acme }\n  - { name: acme, id: org_2 }'),
+      /organizations\.1\.name: "acme" is there twice/,
+    ],
+    [
+      'no attempt at all',
+      (y) => `${y}\nattack_protection: { brute_force_protection: { max_attempts: 0 } }\n`,
+      /attack_protection\.brute_force_protection\.max_attempts: give a number from 1 on/,
+    ],
+    [
+      'a limit of 0',
+      (y) => `${y}\nrate_limits: { token: { limit: 0 } }\n`,
+      /rate_limits\.token\.limit: give a number from 1 on/,
+    ],
+  ];
+  test.each(faults)('%s', (_name, change, message) => {
+    const changed = change(demo);
+    expect(changed).not.toBe(demo);
+    expect(() => loadTenant(write(changed))).toThrow(InvalidTenant);
+    expect(() => loadTenant(write(changed))).toThrow(message);
+  });
+});
+
+test('what a file leaves out gets its default', () => {
+  const yaml = `${demo}\norganizations: [{ name: acme, members: [{ user: bob@example.com }] }]\n`;
+  const tenant = loadTenant(write(yaml));
+  expect(tenant.organizations).toEqual([
+    { name: 'acme', id: 'org_acme', metadata: {}, members: ['bob@example.com'] },
+  ]);
+  expect(tenant.clients[1]?.refresh_token).toMatchObject({
+    rotation_type: 'non-rotating',
+    expiration_type: 'expiring',
+    token_lifetime: 2_592_000,
+    leeway: 0,
+  });
+  expect(tenant.attack_protection.brute_force_protection).toEqual({
+    enabled: true,
+    max_attempts: 10,
+  });
+  expect(tenant.rate_limits.token).toBeUndefined();
+});

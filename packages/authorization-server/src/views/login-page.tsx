@@ -6,7 +6,7 @@ import { UserMark } from './user-mark.tsx';
 interface LoginPageProps {
   readonly tenantName: string;
   readonly applicationName: string;
-  /** Offered for one click. */
+  /** Offered for one click: those whose password can be read. */
   readonly users: readonly User[];
   /** What stands in the e-mail field. */
   readonly typed: string;
@@ -59,18 +59,20 @@ export function loginPage(props: LoginPageProps): string {
         <button type="submit">Continue</button>
       </form>
 
-      <section class="users" aria-labelledby="users-title">
-        <h2 id="users-title" class="rule">
-          <span>or continue as</span>
-        </h2>
-        <ul>
-          {users.map((user) => (
-            <li key={user.user_id}>
-              <UserButton user={user} />
-            </li>
-          ))}
-        </ul>
-      </section>
+      {users.length > 0 && (
+        <section class="users" aria-labelledby="users-title">
+          <h2 id="users-title" class="rule">
+            <span>or continue as</span>
+          </h2>
+          <ul>
+            {users.map((user) => (
+              <li key={user.user_id}>
+                <UserButton user={user} />
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
     </Layout>,
   );
 }

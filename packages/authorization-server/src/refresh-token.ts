@@ -1,0 +1,117 @@
+import type { Adapter, AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
+import type { StateStore } from './state-store.ts';
+import { type Application, findApplication, type Tenant } from './tenant.ts';
+
+const DAY = 24 * 60 * 60;
+const NEVER = 100 * 365 * DAY;
+const FAMILY = 'RefreshTokenFamily';
+
+const epochTime = (): number => Math.floor(Date.now() / 1000);
+
+/**
+ * How many seconds a refresh token is good for from `now` on: until its absolute end, which counts
+ * from the login and which rotation does not put off, or until it has lain idle for too long.
+ */
+export function refreshTokenSeconds(
+  application: Application | undefined,
+  /** When the first token of the family was issued, in epoch seconds. */
+  loginAt: number | undefined,
+  now = epochTime(),
+): number {
+  const { absolute, idle } = limitsOf(application);
+  return Math.max(1, Math.min(idle, (loginAt ?? now) + absolute - now));
+}
+
+/** A grant outlives each of its refresh tokens. */
+export function grantSeconds(application: Application | undefined): number {
+  const { absolute } = limitsOf(application);
+  return Math.max(absolute, 366 * DAY);
+}
+
+/**
+ * Whether this use of a refresh token replaces it. One that stays begins its idle time again.
+ */
+export async function rotatesRefreshToken(
+  tenant: Tenant,
+  ctx: KoaContextWithOIDC,
+): Promise<boolean> {
+  const { client, entities } = ctx.oidc;
+  const application = findApplication(tenant, client?.clientId ?? '');
+  if (application?.refresh_token.rotation_type === 'rotating') return true;
+  const token = entities.RefreshToken;
+  if (token !== undefined && limitsOf(application).idle < NEVER) {
+    const now = epochTime();
+    token.exp = now + refreshTokenSeconds(application, token.iiat, now);
+    await token.save();
+  }
+  return false;
+}
+
+/**
+ * Refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"): within the leeway the
+ * immediately previous token may be used again; any later use, or that of an older one, counts as
+ * reuse, for which the engine ends the family and its grant.
+ *
+ * @param now epoch seconds.
+ */
+export function rotatingAdapter(
+  adapter: Adapter,
+  tenant: Tenant,
+  store: StateStore,
+  now: () => number = epochTime,
+): Adapter {
+  const latestOf = (grantId: string): number =>
+    Number(store.read(FAMILY, grantId)?.content.latest ?? 0);
+  const behind = ({ grantId, rotations }: AdapterPayload): number =>
+    grantId === undefined ? 0 : latestOf(grantId) - Number(rotations ?? 0);
+  const mayRepeat = (token: AdapterPayload): boolean => {
+    const leeway = findApplication(tenant, token.clientId ?? '')?.refresh_token.leeway ?? 0;
+    return leeway > 0 && behind(token) <= 1 && now() - Number(token.consumed) <= leeway;
+  };
+
+  return {
+    ...adapter,
+    async upsert(id, token, lifetime) {
+      await adapter.upsert(id, token, lifetime);
+      if (token.grantId === undefined) return;
+      const latest = Math.max(latestOf(token.grantId), Number(token.rotations ?? 0));
+      store.write(FAMILY, token.grantId, { latest }, lifetime);
+    },
+    async find(id) {
+      const token = await adapter.find(id);
+      if (!token) return undefined;
+      if (token.consumed) return mayRepeat(token) ? { ...token, consumed: undefined } : token;
+      // A leeway lets a family branch: a branch that falls behind the other is not the owner's.
+      return behind(token) > 1 ? { ...token, consumed: now() } : token;
+    },
+    async consume(id) {
+      const token = await adapter.find(id);
+      if (token?.consumed && mayRepeat(token)) return;
+      try {
+        await adapter.consume(id);
+      } catch (error) {
+        // Two requests at once, and no leeway: reuse, which the engine's look at it came too early for.
+        if (token?.grantId !== undefined) {
+          for (const kind of ['RefreshToken', 'AccessToken']) {
+            store.deleteByGrantId(kind, token.grantId);
+          }
+          store.delete('Grant', token.grantId);
+        }
+        throw error;
+      }
+    },
+  };
+}
+
+function limitsOf(application: Application | undefined): { absolute: number; idle: number } {
+  if (application === undefined) return { absolute: 30 * DAY, idle: NEVER };
+  const settings = application.refresh_token;
+  const ends = settings.expiration_type === 'expiring';
+  return {
+    absolute: ends && !settings.infinite_token_lifetime ? settings.token_lifetime : NEVER,
+    idle:
+      ends && !settings.infinite_idle_token_lifetime
+        ? (settings.idle_token_lifetime ?? NEVER)
+        : NEVER,
+  };
+}

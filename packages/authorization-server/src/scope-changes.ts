@@ -1,0 +1,45 @@
+/** What Actions and rules change about an access token's scope. */
+export interface ScopeChanges {
+  /** In place of the scopes that were granted; only a rule says so. */
+  readonly only?: readonly string[];
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+}
+
+const NONE: ScopeChanges = { added: [], removed: [] };
+
+/** RFC 6749 §3.3, `scope-token`. */
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+export function isScope(scope: unknown): scope is string {
+  return typeof scope === 'string' && SCOPE.test(scope);
+}
+
+/** Of adding and removing the same scope, the later counts. */
+export function addScope(changes: ScopeChanges = NONE, scope: string): ScopeChanges {
+  const { added, removed } = without(changes, scope);
+  return { ...changes, added: [...added, scope], removed };
+}
+
+export function removeScope(changes: ScopeChanges = NONE, scope: string): ScopeChanges {
+  const { added, removed } = without(changes, scope);
+  return { ...changes, added, removed: [...removed, scope] };
+}
+
+/**
+ * @param scope The granted scopes, with spaces between.
+ * @returns undefined when nothing is left.
+ */
+export function changeScope(
+  scope: string | undefined,
+  { only, added, removed }: ScopeChanges = NONE,
+): string | undefined {
+  const granted = only ?? scope?.split(' ').filter(Boolean) ?? [];
+  const scopes = new Set([...granted, ...added].filter((one) => !removed.includes(one)));
+  return [...scopes].join(' ') || undefined;
+}
+
+function without({ added, removed }: ScopeChanges, scope: string): ScopeChanges {
+  const others = (one: string): boolean => one !== scope;
+  return { added: added.filter(others), removed: removed.filter(others) };
+}

@@ -1,0 +1,208 @@
+import { z } from 'zod';
+import { passwordHashFault } from './password.ts';
+
+/**
+ * The tenant: applications, APIs, roles, actions and users, in the shape of the Auth0 deploy tool's
+ * `tenant.yaml`, plus `users`. Fields that this server has no use for are let through.
+ */
+
+const text = z.string().min(1, 'give a text that is not empty');
+const seconds = z.int().positive('give a number of seconds above 0');
+
+/** An absolute URL without a fragment (RFC 6749 §3.1.2). */
+const redirectUrl = z
+  .string()
+  .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
+  .refine((value) => !value.includes('#'), 'leave out the fragment (RFC 6749 §3.1.2)');
+
+/** A key by which a client proves who it is, in PEM or as a JWK. */
+const credentialSchema = z.looseObject({
+  pem: text.optional(),
+  jwk: z.record(z.string(), z.unknown()).optional(),
+  alg: text.optional(),
+  kid: text.optional(),
+});
+
+const refreshTokenSchema = z
+  .looseObject({
+    rotation_type: z.enum(['rotating', 'non-rotating']).default('non-rotating'),
+    expiration_type: z.enum(['expiring', 'non-expiring']).default('expiring'),
+    token_lifetime: seconds.max(31_557_600, 'give at most 31557600 (one year)').default(2_592_000),
+    /** Not given: it may lie idle until its end. */
+    idle_token_lifetime: seconds.optional(),
+    infinite_token_lifetime: z.boolean().default(false),
+    infinite_idle_token_lifetime: z.boolean().default(false),
+    leeway: z.int().min(0, 'give a number of seconds, 0 for none').default(0),
+  })
+  .refine(
+    (settings) =>
+      settings.expiration_type !== 'expiring' ||
+      settings.infinite_token_lifetime ||
+      settings.infinite_idle_token_lifetime ||
+      (settings.idle_token_lifetime ?? 0) < settings.token_lifetime,
+    { path: ['idle_token_lifetime'], message: 'give less than token_lifetime' },
+  );
+
+const applicationSchema = z.looseObject({
+  name: text,
+  client_id: text,
+  client_secret: text.optional(),
+  app_type: z.enum(['regular_web', 'spa', 'native', 'non_interactive']).default('regular_web'),
+  is_first_party: z.boolean().default(true),
+  callbacks: z.array(redirectUrl).default([]),
+  allowed_logout_urls: z.array(redirectUrl).default([]),
+  web_origins: z.array(redirectUrl).default([]),
+  grant_types: z
+    .array(z.enum(['authorization_code', 'refresh_token', 'client_credentials']))
+    .default(['authorization_code', 'refresh_token']),
+  token_endpoint_auth_method: z
+    .enum(['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'])
+    .nullish(),
+  client_authentication_methods: z
+    .looseObject({
+      private_key_jwt: z.looseObject({ credentials: z.array(credentialSchema) }).optional(),
+    })
+    .nullish(),
+  jwks: z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
+  /** Whether a login is for an organization; the deploy tool's name. */
+  organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
+  client_metadata: z.record(z.string(), z.unknown()).default({}),
+  refresh_token: refreshTokenSchema.prefault({}),
+});
+
+const apiSchema = z.looseObject({
+  name: text,
+  identifier: text,
+  scopes: z.array(z.looseObject({ value: text, description: z.string().optional() })).default([]),
+  signing_alg: z.literal('RS256', 'only RS256 is supported').default('RS256'),
+  token_dialect: z
+    .enum(['access_token', 'access_token_authz', 'rfc9068_profile', 'rfc9068_profile_authz'])
+    .default('access_token'),
+  enforce_policies: z.boolean().default(false),
+  allow_offline_access: z.boolean().default(false),
+  skip_consent_for_verifiable_first_party_clients: z.boolean().default(false),
+  token_lifetime: seconds.max(2_592_000, 'give at most 2592000 (30 days)').default(86_400),
+});
+
+const roleSchema = z.looseObject({
+  name: text,
+  description: z.string().optional(),
+  permissions: z
+    .array(z.looseObject({ permission_name: text, resource_server_identifier: text }))
+    .default([]),
+});
+
+const actionSchema = z.looseObject({
+  name: text,
+  code: text,
+  secrets: z.array(z.looseObject({ name: text, value: z.string() })).default([]),
+});
+
+const bindings = z.array(z.looseObject({ action_name: text })).default([]);
+
+const ruleSchema = z.looseObject({
+  name: text,
+  script: text,
+  order: z.number('give a number').default(0),
+  enabled: z.boolean().default(true),
+});
+
+const organizationSchema = z
+  .looseObject({
+    name: z
+      .string()
+      .regex(/^(?!org_)[a-z0-9][a-z0-9_-]{0,49}$/, 'give lower-case letters, digits, - and _'),
+    /** An export of the deploy tool has none. */
+    id: z
+      .string()
+      .regex(/^org_[\w-]+$/, 'give an id that begins with org_')
+      .optional(),
+    display_name: text.optional(),
+    metadata: z.record(z.string(), z.unknown()).default({}),
+    members: z
+      .array(
+        z.union([text, z.looseObject({ user: text }).transform(({ user }) => user)], {
+          error: 'give a user_id or an e-mail address',
+        }),
+      )
+      .default([]),
+  })
+  .transform((organization) => ({
+    ...organization,
+    id: organization.id ?? `org_${organization.name}`,
+  }));
+
+const userSchema = z.looseObject({
+  user_id: text,
+  email: z.email('give an e-mail address'),
+  email_verified: z.boolean().default(false),
+  password: text.optional(),
+  password_hash: text
+    .check((ctx) => {
+      const message = passwordHashFault(ctx.value);
+      if (message !== undefined) ctx.issues.push({ code: 'custom', message, input: ctx.value });
+    })
+    .optional(),
+  name: text,
+  given_name: z.string().optional(),
+  family_name: z.string().optional(),
+  nickname: z.string().optional(),
+  picture: z.string().optional(),
+  roles: z.array(text).default([]),
+  app_metadata: z.record(z.string(), z.unknown()).default({}),
+  user_metadata: z.record(z.string(), z.unknown()).default({}),
+  blocked: z.boolean().default(false),
+});
+
+/** Of what a tenant file is made; the section names are the deploy tool's. */
+export const tenantSchema = z.looseObject({
+  tenant: z
+    .looseObject({
+      friendly_name: text.default('Dev tenant'),
+      allowed_logout_urls: z.array(redirectUrl).default([]),
+      flags: z.record(z.string(), z.boolean()).default({}),
+      /** Puts `org_name` beside `org_id` into the tokens. */
+      allow_organization_name_in_authentication_api: z.boolean().default(false),
+    })
+    .prefault({}),
+  clients: z.array(applicationSchema),
+  resourceServers: z.array(apiSchema).default([]),
+  clientGrants: z
+    .array(z.looseObject({ client_id: text, audience: text, scope: z.array(text).default([]) }))
+    .default([]),
+  roles: z.array(roleSchema).default([]),
+  organizations: z.array(organizationSchema).default([]),
+  actions: z.array(actionSchema).default([]),
+  triggers: z
+    .looseObject({ 'post-login': bindings, 'credentials-exchange': bindings })
+    .default({ 'post-login': [], 'credentials-exchange': [] }),
+  rules: z.array(ruleSchema).default([]),
+  rulesConfigs: z.array(z.looseObject({ key: text, value: z.string() })).default([]),
+  attack_protection: z
+    .looseObject({
+      brute_force_protection: z
+        .looseObject({
+          enabled: z.boolean().default(true),
+          max_attempts: z.int().min(1, 'give a number from 1 on').default(10),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  rate_limits: z
+    .looseObject({
+      token: z
+        .looseObject({
+          limit: z.int().min(1, 'give a number from 1 on'),
+          window: seconds.default(60),
+        })
+        .optional(),
+    })
+    .default({}),
+  users: z.array(userSchema).min(1, 'give at least one user'),
+});
+
+export type TenantDocument = z.infer<typeof tenantSchema>;
+export type Application = z.infer<typeof applicationSchema>;
+export type Api = z.infer<typeof apiSchema>;
+export type Organization = z.infer<typeof organizationSchema>;
+export type User = z.infer<typeof userSchema>;

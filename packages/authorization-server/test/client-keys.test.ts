@@ -1,0 +1,154 @@
+import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
+import { decodeJwt, SignJWT } from 'jose';
+import { publicKeyOf } from '../src/client-keys.ts';
+import type { AuthorizationServer } from '../src/index.ts';
+import { startDemo, stopServers } from './demo-server.ts';
+import { API } from './sign-in.ts';
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const pem = String(rsa.publicKey.export({ type: 'spki', format: 'pem' }));
+const jwk = rsa.publicKey.export({ format: 'jwk' }) as Record<string, unknown>;
+const now = (): number => Math.floor(Date.now() / 1000);
+
+const FORMS = {
+  pem: {
+    client_authentication_methods: { private_key_jwt: { credentials: [{ pem, alg: 'RS256' }] } },
+  },
+  jwk: { client_authentication_methods: { private_key_jwt: { credentials: [{ jwk }] } } },
+  jwks: { jwks: { keys: [jwk] } },
+};
+
+const startWith = (form: object): Promise<AuthorizationServer> =>
+  startDemo((tenant) => {
+    const client = tenant.clients[1]!;
+    delete client.client_secret;
+    delete client.token_endpoint_auth_method;
+    Object.assign(client, form);
+  });
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startWith(FORMS.pem);
+});
+afterAll(stopServers);
+
+interface Assertion {
+  claims?: Record<string, unknown>;
+  key?: KeyObject;
+  alg?: string;
+}
+
+function assertionFor(to: AuthorizationServer, { claims, key, alg }: Assertion): Promise<string> {
+  const payload = {
+    iss: 'contacts-cli',
+    sub: 'contacts-cli',
+    aud: to.issuer,
+    iat: now(),
+    exp: now() + 60,
+    jti: randomUUID(),
+    ...claims,
+  };
+  return new SignJWT(payload)
+    .setProtectedHeader({ alg: alg ?? 'RS256' })
+    .sign(key ?? rsa.privateKey);
+}
+
+async function requestWith(to: AuthorizationServer, change: Record<string, string>) {
+  const form = {
+    grant_type: 'client_credentials',
+    audience: API,
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    ...change,
+  };
+  const url = new URL('oauth/token', to.issuer);
+  const answer = await got.post(url, { form, responseType: 'json', throwHttpErrors: false });
+  return { status: answer.statusCode, body: answer.body as Record<string, string> };
+}
+
+const UNAUTHORIZED = {
+  status: 401,
+  body: { error: 'access_denied', error_description: 'Unauthorized' },
+};
+
+describe('private_key_jwt, RFC 7523 §2.2', () => {
+  test.each(Object.entries(FORMS))('with the key as %s', async (_name, form) => {
+    const to = await startWith(form);
+    const { status, body } = await requestWith(to, {
+      client_assertion: await assertionFor(to, {}),
+    });
+    expect(status).toBe(200);
+    expect(decodeJwt(body.access_token ?? '')).toMatchObject({ sub: 'contacts-cli@clients' });
+  });
+
+  test('is named in the metadata', async () => {
+    const url = `${server.issuer}.well-known/openid-configuration`;
+    const metadata = await got(url).json<Record<string, string[]>>();
+    expect(metadata.token_endpoint_auth_methods_supported).toContain('private_key_jwt');
+  });
+
+  test('the token endpoint is an audience too', async () => {
+    const claims = { aud: `${server.issuer}oauth/token` };
+    const client_assertion = await assertionFor(server, { claims });
+    expect((await requestWith(server, { client_assertion })).status).toBe(200);
+  });
+
+  const faults: [string, Assertion][] = [
+    ['another key', { key: other.privateKey }],
+    ['another audience', { claims: { aud: 'https://other.example/' } }],
+    ['another issuer', { claims: { iss: 'contacts-web' } }],
+    ['another client', { claims: { iss: 'contacts-web', sub: 'contacts-web' } }],
+    ['an unknown client', { claims: { iss: 'nobody', sub: 'nobody' } }],
+    ['an end in the past', { claims: { exp: now() - 120 } }],
+    ['no end', { claims: { exp: undefined } }],
+    ['no id', { claims: { jti: undefined } }],
+    ['another algorithm than the key is for', { alg: 'PS256' }],
+  ];
+  test.each(faults)('%s is refused', async (_name, change) => {
+    const client_assertion = await assertionFor(server, change);
+    expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
+  });
+
+  test('an assertion is good once', async () => {
+    const client_assertion = await assertionFor(server, {});
+    expect((await requestWith(server, { client_assertion })).status).toBe(200);
+    expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
+  });
+
+  test('of two requests at once with one assertion, one wins', async () => {
+    const client_assertion = await assertionFor(server, {});
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => requestWith(server, { client_assertion })),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+  });
+
+  test('a secret, or nothing, will not do', async () => {
+    const url = new URL('oauth/token', server.issuer);
+    const form = { grant_type: 'client_credentials', audience: API, client_id: 'contacts-cli' };
+    for (const more of [{ client_secret: 'contacts-cli-demo-secret' }, {}]) {
+      const { statusCode } = await got.post(url, {
+        form: { ...form, ...more },
+        throwHttpErrors: false,
+      });
+      expect(statusCode).toBe(401);
+    }
+  });
+});
+
+describe('a key that cannot be used says what to give', () => {
+  const secret = rsa.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  test.each([
+    ['both', { pem, jwk }, 'give either a pem or a jwk'],
+    ['none', {}, 'give either a pem or a jwk'],
+    ['a private key in PEM', { pem: String(secret) }, 'give the public key'],
+    ['a private JWK', { jwk: { ...jwk, d: 'x' } }, 'give the public key'],
+    ['a shared secret', { jwk: { kty: 'oct', k: 'AAAA' } }, 'give the public key'],
+    ['no PEM', { pem: 'hello' }, 'no public key and no certificate'],
+    ['no JWK', { jwk: { kty: 'RSA' } }, 'no public key (RFC 7517)'],
+  ])('%s', (_name, credential, message) => {
+    expect(() => publicKeyOf(credential)).toThrow(message);
+  });
+});

@@ -1,0 +1,230 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import express, { type ErrorRequestHandler } from 'express';
+import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
+import { got } from 'got';
+import * as client from 'openid-client';
+import type { AuthorizationServer } from '../src/index.ts';
+import { startDemo, stopServers } from './demo-server.ts';
+import {
+  ALL_SCOPES,
+  API,
+  authorizationRequest,
+  type Browser,
+  CALLBACK,
+  openBrowser,
+  type Page,
+  signIn,
+  tokensFor,
+} from './sign-in.ts';
+
+afterAll(stopServers);
+
+const json = async (url: string, headers: Record<string, string> = {}) => {
+  const { statusCode, body } = await got(url, { headers, throwHttpErrors: false });
+  return { status: statusCode, body: JSON.parse(body) as Record<string, unknown> };
+};
+
+describe('openid-client 6', () => {
+  let server: AuthorizationServer;
+  let web: client.Configuration;
+  const discover = (issuer: string, id: string, secret: string) =>
+    client.discovery(new URL(issuer), id, secret, client.ClientSecretPost(secret), {
+      execute: [client.allowInsecureRequests],
+    });
+  beforeAll(async () => {
+    server = await startDemo();
+    web = await discover(server.issuer, 'contacts-web', 'contacts-web-demo-secret');
+  });
+
+  const codeFlow = async (change: { code?: string; verifier?: string } = {}) => {
+    const verifier = client.randomPKCECodeVerifier();
+    const [state, nonce] = [client.randomState(), client.randomNonce()];
+    const url = client.buildAuthorizationUrl(web, {
+      redirect_uri: CALLBACK,
+      scope: ALL_SCOPES,
+      audience: API,
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      state,
+      nonce,
+    });
+    const callback = new URL(CALLBACK);
+    const answer = await signIn(openBrowser(), { url: url.href, verifier });
+    if (change.code) answer.set('code', change.code);
+    callback.search = answer.toString();
+    return client.authorizationCodeGrant(web, callback, {
+      pkceCodeVerifier: change.verifier ?? verifier,
+      expectedState: state,
+      expectedNonce: nonce,
+      idTokenExpected: true,
+    });
+  };
+
+  test('discovers the issuer with and without the slash', async () => {
+    expect(web.serverMetadata().issuer).toBe(server.issuer);
+    const bare = await discover(server.issuer.slice(0, -1), 'contacts-web', 'x');
+    expect(bare.serverMetadata().issuer).toBe(server.issuer);
+  });
+
+  test('signs in, asks for userinfo, refreshes, revokes', async () => {
+    const tokens = await codeFlow();
+    const sub = tokens.claims()?.sub ?? '';
+    expect(sub).toBe('auth0|alice');
+    expect(tokens.expires_in).toBe(86_400);
+    expect(await client.fetchUserInfo(web, tokens.access_token, sub)).toMatchObject({
+      sub,
+      email: 'alice@example.com',
+    });
+
+    const refreshed = await client.refreshTokenGrant(web, tokens.refresh_token ?? '');
+    expect(refreshed.scope).toBe(ALL_SCOPES);
+    expect(refreshed.refresh_token).not.toBe(tokens.refresh_token);
+
+    await client.tokenRevocation(web, refreshed.refresh_token ?? '');
+    await expect(
+      client.refreshTokenGrant(web, refreshed.refresh_token ?? ''),
+    ).rejects.toMatchObject({
+      name: 'ResponseBodyError',
+      status: 403,
+      error: 'invalid_grant',
+      error_description: 'Unknown or invalid refresh token.',
+    });
+  });
+
+  test.each([
+    ['a forged code', { code: 'forged' }, 'Invalid authorization code'],
+    ['a wrong verifier', { verifier: 'x'.repeat(43) }, 'Failed to verify code verifier'],
+  ])('is told of %s', async (_name, change, error_description) => {
+    await expect(codeFlow(change)).rejects.toMatchObject({
+      status: 403,
+      error: 'invalid_grant',
+      error_description,
+    });
+  });
+
+  test('gets tokens by client credentials', async () => {
+    const cli = await discover(server.issuer, 'contacts-cli', 'contacts-cli-demo-secret');
+    const tokens = await client.clientCredentialsGrant(cli, { audience: API });
+    expect(tokens).toMatchObject({ token_type: 'bearer', scope: 'read:contacts' });
+    await expect(client.clientCredentialsGrant(web, { audience: API })).rejects.toMatchObject({
+      status: 403,
+      error: 'unauthorized_client',
+    });
+  });
+});
+
+describe('express-oauth2-jwt-bearer 1', () => {
+  let http: Server;
+  let api: string;
+  let tokens: Record<string, string>;
+  beforeAll(async () => {
+    const server = await startDemo();
+    const app = express();
+    app.use(auth({ issuerBaseURL: server.issuer, audience: API }));
+    app.get('/contacts', requiredScopes('read:contacts'), (req, res) => {
+      res.json({ sub: req.auth?.payload.sub });
+    });
+    app.get('/activity', requiredScopes('read:activity'), (_req, res) => {
+      res.json({});
+    });
+    const answer: ErrorRequestHandler = (error, _req, res, _next) => {
+      res.status(error.status ?? 500).json({ code: error.code, message: error.message });
+    };
+    app.use(answer);
+    http = app.listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    api = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    ({ tokens } = await tokensFor(server, 'bob'));
+  });
+  afterAll(() => {
+    http.close().closeAllConnections();
+  });
+
+  const call = (path: string, token?: string) =>
+    json(api + path, token === undefined ? {} : { authorization: `Bearer ${token}` });
+
+  test('accepts an access token', async () => {
+    expect(await call('/contacts', tokens.access_token)).toEqual({
+      status: 200,
+      body: { sub: 'auth0|bob' },
+    });
+  });
+
+  test('answers 403 where a scope is missing', async () => {
+    expect(await call('/activity', tokens.access_token)).toMatchObject({
+      status: 403,
+      body: { code: 'insufficient_scope' },
+    });
+  });
+
+  test.each([
+    ['an ID token', () => tokens.id_token],
+    ['a refresh token', () => tokens.refresh_token],
+    ['no token', () => undefined],
+  ])('refuses %s', async (_name, token) => {
+    expect((await call('/contacts', token())).status).toBe(401);
+  });
+});
+
+describe('express-openid-connect 3', () => {
+  let server: AuthorizationServer;
+  let app: ChildProcess;
+  let web: string;
+  beforeAll(async () => {
+    const file = fileURLToPath(new URL('express-openid-connect.mjs', import.meta.url));
+    app = fork(file, { execArgv: [] });
+    [web] = await once(app, 'message');
+    server = await startDemo((tenant) => {
+      tenant.clients[0]!.callbacks.push(`${web}/callback`);
+      tenant.clients[0]!.allowed_logout_urls.push(web);
+    });
+    app.send({ issuer: server.issuer, scope: ALL_SCOPES, audience: API });
+    await once(app, 'message');
+  });
+  afterAll(() => {
+    app.kill();
+  });
+
+  /** From page to page over both servers, as far as it goes without the user. */
+  const travel = async (browser: Browser, from: Promise<Page>): Promise<Page> => {
+    const page = await from;
+    const { location } = page.headers;
+    if (location === undefined) return page;
+    return travel(browser, browser.get(new URL(location, page.url).href));
+  };
+  const visit = (browser: Browser, path: string) => travel(browser, browser.get(web + path));
+  const read = async (browser: Browser, path: string) =>
+    JSON.parse((await visit(browser, path)).body) as Record<string, string>;
+
+  test('signs in, asks for userinfo, refreshes, signs out', async () => {
+    const browser = openBrowser();
+    expect(await read(browser, '/')).toEqual({});
+
+    const login = await visit(browser, '/login');
+    expect(login.url).toContain('/u/login/');
+    const user = { username: 'alice@example.com', password: 'alice-demo' };
+    const consent = await travel(browser, browser.submit(login, user));
+    expect(consent.url).toContain('/u/consent/');
+    const home = await travel(browser, browser.submit(consent, { action: 'accept' }));
+    expect(home.url).toBe(`${web}/`);
+
+    const before = await read(browser, '/');
+    expect(before.sub).toBe('auth0|alice');
+    expect(await read(browser, '/userinfo')).toMatchObject({ email: 'alice@example.com' });
+    await read(browser, '/refresh');
+    const after = await read(browser, '/');
+    expect(after.refreshToken).toBeTruthy();
+    expect(after.refreshToken).not.toBe(before.refreshToken);
+
+    expect((await visit(browser, '/logout')).url).toBe(`${web}/`);
+    expect(await read(browser, '/')).toEqual({});
+    const silent = authorizationRequest(server, { prompt: 'none' });
+    const page = await browser.get(silent.url);
+    expect(page.headers.location).toContain('error=login_required');
+  });
+});

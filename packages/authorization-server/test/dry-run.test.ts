@@ -1,0 +1,150 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { demoTenantFile } from '../src/tenant-file.ts';
+import { API } from './sign-in.ts';
+
+// The built program: what is tested is what ships.
+const program = fileURLToPath(new URL('../dist/dry-run.js', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'dry-run-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+interface Ended {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function dryRun(args: string[], tenant = ''): Promise<Ended> {
+  const env = { PATH: process.env.PATH, TENANT: tenant };
+  return new Promise((resolve) => {
+    execFile(process.execPath, [program, ...args], { env }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr });
+    });
+  });
+}
+
+/** The demo tenant with this Action in place of its own, and this rule before it. */
+function tenantWith(action: string, rule: string): string {
+  writeFileSync(join(directory, 'action.js'), action);
+  writeFileSync(join(directory, 'rule.js'), rule);
+  const yaml = readFileSync(demoTenantFile, 'utf8').replace(/code: .*\.js/, 'code: ./action.js');
+  const file = join(directory, 'tenant.yaml');
+  writeFileSync(file, `${yaml}\nrules: [{ name: Old, script: ./rule.js }]\n`);
+  return file;
+}
+
+test("the demo's Action for one of its users", async () => {
+  const { code, stdout, stderr } = await dryRun(['--user', 'bob@example.com']);
+  const claims = {
+    'https://contacts.example.com/roles': ['reader'],
+    'https://contacts.example.com/org_id': 'acme',
+  };
+  expect({ code, stderr, report: JSON.parse(stdout) }).toEqual({
+    code: 0,
+    stderr: '',
+    report: {
+      user: 'auth0|bob',
+      client: 'contacts-web',
+      audience: API,
+      denied: null,
+      scope: 'openid profile email offline_access read:contacts',
+      accessToken: claims,
+      idToken: claims,
+      dropped: [],
+      console: [],
+    },
+  });
+});
+
+test('rules and Actions, what they say and what they may not', async () => {
+  const tenant = tenantWith(
+    `exports.onExecutePostLogin = async (event, api) => {
+       console.log('client', event.client.client_id);
+       api.accessToken.setCustomClaim('sub', 'x').accessToken.addScope('more:contacts');
+       api.idToken.setCustomClaim('email', 'x@example.com');
+     };`,
+    `function (user, context, callback) {
+       console.log('rule', user.email);
+       context.idToken['https://x.example/a'] = 1;
+       context.accessToken.scope = ['read:contacts'];
+       callback(null, user, context);
+     }`,
+  );
+  const { code, stdout } = await dryRun(
+    [
+      '--user',
+      'auth0|alice',
+      '--client',
+      'contacts-cli',
+      '--audience',
+      API,
+      '--scope',
+      'openid offline_access',
+    ],
+    tenant,
+  );
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toEqual({
+    user: 'auth0|alice',
+    client: 'contacts-cli',
+    audience: API,
+    denied: null,
+    scope: 'read:contacts more:contacts',
+    accessToken: {},
+    idToken: { 'https://x.example/a': 1 },
+    dropped: [
+      { action: 'Roles and organisation', token: 'accessToken', claim: 'sub' },
+      { token: 'idToken', claim: 'email', reason: 'its scope is not granted' },
+    ],
+    console: [
+      { rule: 'Old', line: 'rule alice@example.com' },
+      { action: 'Roles and organisation', line: 'client contacts-cli' },
+    ],
+  });
+});
+
+test('a denial: exit code 1, with the reason and without tokens', async () => {
+  const tenant = tenantWith(
+    `exports.onExecutePostLogin = async (event, api) => { api.access.deny('not today'); };`,
+    '(user, context, callback) => callback()',
+  );
+  const { code, stdout, stderr } = await dryRun(['--user', 'alice@example.com'], tenant);
+  expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+  expect(JSON.parse(stdout)).toMatchObject({
+    denied: 'not today',
+    scope: null,
+    accessToken: null,
+    idToken: null,
+  });
+});
+
+describe('a wrong name: exit code 1 and one line', () => {
+  test.each([
+    ['no user', [], /^give --user; usage: /],
+    ['another option', ['--usr', 'x'], /^Unknown option '--usr'.*; usage: /],
+    [
+      'an unknown user',
+      ['--user', 'x@example.com'],
+      /^--user is "x@example.com": give one of alice@example.com, /,
+    ],
+    [
+      'an unknown client',
+      ['--user', 'alice@example.com', '--client', 'x'],
+      /^--client is "x": give one of contacts-web, contacts-cli/,
+    ],
+    [
+      'an unknown audience',
+      ['--user', 'alice@example.com', '--audience', 'x'],
+      /^--audience is "x": give one of https:\/\/contacts.example.com\/api/,
+    ],
+  ])('%s', async (_name, args, message) => {
+    const { code, stdout, stderr } = await dryRun(args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,313 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
+import { parse } from 'node-html-parser';
+import type { AuthorizationServer } from '../src/index.ts';
+import { actionOf, startDemo, stopServers } from './demo-server.ts';
+import {
+  API,
+  authorizationRequest,
+  CALLBACK,
+  callbackOf,
+  openBrowser,
+  type Page,
+  signIn,
+  tokensFor,
+} from './sign-in.ts';
+
+type Form = Record<string, string | undefined>;
+
+const WEB = { client_id: 'contacts-web', client_secret: 'contacts-web-demo-secret' };
+const OTHER = { client_id: 'other-web', client_secret: 'other-web-secret' };
+const CLI = { client_id: 'contacts-cli', client_secret: 'contacts-cli-demo-secret' };
+const UNGRANTED = 'https://ungranted.example.com/api';
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startDemo((tenant) => {
+    tenant.clients.push({ ...tenant.clients[0]!, ...OTHER, name: 'Another application' });
+    tenant.resourceServers.push({ ...tenant.resourceServers[0]!, identifier: UNGRANTED });
+    tenant.users[2]!.blocked = true;
+  });
+});
+afterAll(stopServers);
+
+const post = async (path: string, form: Form, headers: Record<string, string> = {}) => {
+  const sent = Object.entries(form).filter((field): field is [string, string] => !!field[1]);
+  const { statusCode, body } = await got.post(new URL(path, server.issuer), {
+    form: Object.fromEntries(sent),
+    headers,
+    throwHttpErrors: false,
+  });
+  return { status: statusCode, body: body === '' ? undefined : JSON.parse(body) };
+};
+
+const refusal = (status: number, error: string, error_description: string) => ({
+  status,
+  body: { error, error_description },
+});
+
+/** A code of alice's, as the web application would send it. */
+const freshCode = async (change: Form = {}): Promise<Form> => {
+  const request = authorizationRequest(server, change);
+  const code = (await signIn(openBrowser(), request)).get('code') ?? '';
+  expect(code).not.toBe('');
+  return {
+    grant_type: 'authorization_code',
+    ...WEB,
+    code,
+    redirect_uri: CALLBACK,
+    code_verifier: request.verifier,
+  };
+};
+
+const refreshWith = (refresh_token: string, change: Form = {}) =>
+  post('oauth/token', { grant_type: 'refresh_token', ...WEB, refresh_token, ...change });
+
+describe('authorization code', () => {
+  const invalid = refusal(403, 'invalid_grant', 'Invalid authorization code');
+  const unverified = refusal(403, 'invalid_grant', 'Failed to verify code verifier');
+  const redirected = refusal(
+    403,
+    'invalid_grant',
+    'The redirect URI is wrong: it differs from the one of the authorization request',
+  );
+
+  test.each<[string, Form, object]>([
+    ['forged', { code: 'x'.repeat(43) }, invalid],
+    ['of another application', OTHER, invalid],
+    ['with a wrong verifier', { code_verifier: 'x'.repeat(43) }, unverified],
+    ['with a verifier that is too short', { code_verifier: 'short' }, unverified],
+    ['without its verifier', { code_verifier: undefined }, unverified],
+    ['with a foreign redirect_uri', { redirect_uri: 'http://evil.example/callback' }, redirected],
+    ['with a fragment in redirect_uri', { redirect_uri: `${CALLBACK}#x` }, redirected],
+  ])('%s', async (_name, change, expected) => {
+    expect(await post('oauth/token', { ...(await freshCode()), ...change })).toEqual(expected);
+  });
+
+  test('used: refused, and what its first use gave is taken back', async () => {
+    const form = await freshCode({ audience: undefined, scope: 'openid offline_access' });
+    const { status, body: tokens } = await post('oauth/token', form);
+    expect(status).toBe(200);
+    expect(await post('oauth/token', form)).toEqual(invalid);
+
+    expect((await refreshWith(tokens.refresh_token)).status).toBe(403);
+    const userinfo = await got(`${server.issuer}userinfo`, {
+      headers: { authorization: `Bearer ${tokens.access_token}` },
+      throwHttpErrors: false,
+    });
+    expect(userinfo.statusCode).toBe(401);
+  });
+});
+
+describe('refresh token', () => {
+  const invalid = refusal(403, 'invalid_grant', 'Unknown or invalid refresh token.');
+  const refreshToken = async () => (await tokensFor(server)).tokens.refresh_token ?? '';
+
+  test('unknown', async () => {
+    expect(await refreshWith('bogus')).toEqual(invalid);
+  });
+
+  test('of another application: refused, and still good for its own', async () => {
+    const token = await refreshToken();
+    expect(await refreshWith(token, OTHER)).toEqual(invalid);
+    expect((await refreshWith(token)).status).toBe(200);
+  });
+
+  test('reused: refused, and so is the one that replaced it', async () => {
+    const token = await refreshToken();
+    const { body } = await refreshWith(token);
+    expect(await refreshWith(token)).toEqual(invalid);
+    expect(await refreshWith(body.refresh_token)).toEqual(invalid);
+  });
+
+  test('revoked', async () => {
+    const token = await refreshToken();
+    expect(await post('oauth/revoke', { ...WEB, token })).toEqual({ status: 200 });
+    expect(await refreshWith(token)).toEqual(invalid);
+  });
+
+  test('another application can not revoke it', async () => {
+    const token = await refreshToken();
+    await post('oauth/revoke', { ...OTHER, token });
+    expect((await refreshWith(token)).status).toBe(200);
+  });
+});
+
+describe('client', () => {
+  const unauthorized = refusal(401, 'access_denied', 'Unauthorized');
+  const basic = (id: string, secret: string) => ({
+    authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
+  });
+  const machine = { grant_type: 'client_credentials', audience: API };
+
+  test.each<[string, Form, Record<string, string>, object]>([
+    ['with a wrong secret', { ...CLI, client_secret: 'wrong' }, {}, unauthorized],
+    ['with a wrong secret in Basic', {}, basic(CLI.client_id, 'wrong'), unauthorized],
+    ['with the secret of another', { ...CLI, client_secret: WEB.client_secret }, {}, unauthorized],
+    ['without its secret', { client_id: CLI.client_id }, {}, unauthorized],
+    ['unknown', { client_id: 'unknown', client_secret: 'x' }, {}, unauthorized],
+    [
+      'not named',
+      { client_secret: CLI.client_secret },
+      {},
+      refusal(401, 'invalid_client', 'No client_id: name the application'),
+    ],
+    [
+      'without the grant',
+      WEB,
+      {},
+      refusal(
+        403,
+        'unauthorized_client',
+        "Grant type 'client_credentials' not allowed for the client.",
+      ),
+    ],
+  ])('%s', async (_name, client, headers, expected) => {
+    expect(await post('oauth/token', { ...machine, ...client }, headers)).toEqual(expected);
+  });
+
+  test('its wrong secret does not use up the code', async () => {
+    const form = await freshCode();
+    expect(await post('oauth/token', { ...form, client_secret: 'wrong' })).toEqual(unauthorized);
+    expect((await post('oauth/token', form)).status).toBe(200);
+  });
+});
+
+describe('client credentials', () => {
+  test.each<[string, Form, string]>([
+    [
+      'for an unknown API',
+      { audience: 'https://unknown.example.com' },
+      'Service not enabled within domain: https://unknown.example.com',
+    ],
+    [
+      'for an API without a grant',
+      { audience: UNGRANTED },
+      `Client is not authorized to access "${UNGRANTED}". You need to create a "client-grant" associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants`,
+    ],
+    [
+      'for more than the grant',
+      { audience: API, scope: 'read:contacts delete:contacts' },
+      'Client has not been granted scopes: delete:contacts',
+    ],
+    ['for no API', {}, 'Non-global clients are not allowed access to APIv1'],
+  ])('%s', async (_name, form, text) => {
+    const answer = await post('oauth/token', { grant_type: 'client_credentials', ...CLI, ...form });
+    expect(answer).toEqual(refusal(403, 'access_denied', text));
+  });
+});
+
+describe('authorization request, answered at the callback', () => {
+  const redirected = (page: Page) => {
+    expect(page.statusCode).toBe(303);
+    expect(page.headers.location).toMatch(/^http:\/\/localhost:3000\/callback\?/);
+    return Object.fromEntries(callbackOf(page));
+  };
+  const answered = (error: string, error_description: string) => ({
+    error,
+    error_description,
+    state: 'state-1',
+  });
+  const enter = async (from: AuthorizationServer, user = 'alice') => {
+    const browser = openBrowser();
+    const login = await browser.get(authorizationRequest(from).url);
+    const form = { username: `${user}@example.com`, password: `${user}-demo` };
+    return browser.submit(login, form);
+  };
+
+  test('for an unknown API', async () => {
+    const { url } = authorizationRequest(server, { audience: 'https://unknown.example.com' });
+    expect(redirected(await openBrowser().get(url))).toEqual(
+      answered('access_denied', 'Service not found: https://unknown.example.com'),
+    );
+  });
+
+  test.each([
+    ['denied by an Action', "api.access.deny('Not on Sundays');", 'Not on Sundays'],
+    ['broken by an Action', "throw new Error('The CRM is down');", 'The CRM is down'],
+  ])('%s', async (_name, body, text) => {
+    const strict = await startDemo((tenant) => {
+      Object.assign(tenant, { postLogin: [actionOf(body)] });
+    });
+    expect(redirected(await enter(strict))).toEqual(answered('access_denied', text));
+  });
+
+  test('silent, without a session', async () => {
+    const { url } = authorizationRequest(server, { prompt: 'none' });
+    expect(redirected(await openBrowser().get(url))).toEqual(
+      answered('login_required', 'Login required'),
+    );
+  });
+
+  test('silent, without consent', async () => {
+    const browser = openBrowser();
+    await signIn(browser, authorizationRequest(server, { scope: 'openid' }), 'bob');
+    const { url } = authorizationRequest(server, { prompt: 'none' });
+    expect(redirected(await browser.get(url))).toEqual(
+      answered('consent_required', 'Consent required'),
+    );
+  });
+
+  test('of a blocked user', async () => {
+    expect(redirected(await enter(server, 'carol'))).toEqual(
+      answered('unauthorized', 'user is blocked'),
+    );
+  });
+});
+
+describe('request that is answered by a page, never a redirect', () => {
+  const authorize = (change: Form) => authorizationRequest(server, change).url;
+  const logout = (params: Record<string, string>) =>
+    `${server.issuer}v2/logout?${new URLSearchParams(params)}`;
+  const mismatch = (url: string) => `${url} is not in the list of allowed callback URLs`;
+  const notAllowed = (url: string) =>
+    `The "returnTo" querystring parameter "${url}" is not defined as a valid URL in "Allowed Logout URLs"`;
+  const evil = 'http://evil.example/';
+
+  test.each<[string, () => string, string, string]>([
+    [
+      'a foreign callback',
+      () => authorize({ redirect_uri: evil }),
+      'Callback URL mismatch',
+      mismatch(evil),
+    ],
+    [
+      'a foreign callback, silently',
+      () => authorize({ redirect_uri: evil, prompt: 'none' }),
+      'Callback URL mismatch',
+      mismatch(evil),
+    ],
+    [
+      'a callback with a fragment',
+      () => authorize({ redirect_uri: `${CALLBACK}#x` }),
+      'Callback URL mismatch',
+      mismatch(`${CALLBACK}#x`),
+    ],
+    [
+      'an unknown client',
+      () => authorize({ client_id: '<b>who</b>' }),
+      'Unknown client',
+      'Unknown client: <b>who</b>',
+    ],
+    [
+      'a foreign logout URL',
+      () => logout({ client_id: 'contacts-web', returnTo: evil }),
+      'Logout URL mismatch',
+      notAllowed(evil),
+    ],
+    [
+      'a foreign logout URL without a client',
+      () => logout({ returnTo: evil }),
+      'Logout URL mismatch',
+      notAllowed(evil),
+    ],
+  ])('%s', async (_name, url, title, text) => {
+    const page = await openBrowser().get(url());
+    expect(page.statusCode).toBe(400);
+    expect(page.headers.location).toBeUndefined();
+    expect(page.headers['content-type']).toContain('text/html');
+    const content = parse(page.body);
+    expect(content.querySelector('h1')?.text).toBe(title);
+    expect(content.querySelector('.error-text')?.text).toContain(text);
+  });
+});
