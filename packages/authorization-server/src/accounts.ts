@@ -13,11 +13,13 @@ export function createFindAccount(
   return async (ctx, userId, token): Promise<Account | undefined> => {
     const user = findUser(tenant, userId);
     if (user === undefined || user.blocked) return undefined;
-    if (token?.kind === 'RefreshToken' && !organizations.stillMember(token.grantId, user)) {
-      return undefined;
-    }
-    if (token?.kind === 'RefreshToken') await postLogin.onRefresh(ctx, user);
-    else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
+    if (token?.kind === 'RefreshToken') {
+      // Used before: the engine ends its family after this, and no Action's denial may come first.
+      if (!token.consumed) {
+        if (!organizations.stillMember(token.grantId, user)) return undefined;
+        await postLogin.onRefresh(ctx, user);
+      }
+    } else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
       postLogin.recall(ctx, { grantId: token.grantId });
     } else if (token?.kind === 'AccessToken') {
       postLogin.recall(ctx, { userId, clientId: token.clientId ?? '' });

@@ -1,3 +1,4 @@
+import { inspect, types } from 'node:util';
 import { type ActionConsole, type ActionExports, compileAction } from './action-file.ts';
 import type { Action } from './tenant.ts';
 
@@ -57,5 +58,13 @@ export async function within<T>(milliseconds: number, work: T | PromiseLike<T>):
 }
 
 function show(part: unknown): string {
-  return typeof part === 'string' ? part : (JSON.stringify(part) ?? String(part));
+  if (typeof part === 'string') return part;
+  // JSON has nothing of an error; its further fields may be a whole request with its headers.
+  if (types.isNativeError(part)) return part.stack ?? String(part);
+  try {
+    return JSON.stringify(part) ?? inspect(part);
+  } catch {
+    // A circle or a bigint: what is only printed must not deny the login.
+    return inspect(part);
+  }
 }

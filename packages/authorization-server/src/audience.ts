@@ -123,7 +123,7 @@ export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, cli
 }
 
 /** The scope as the client sent it: in the query, the body, or a pushed request (RFC 9126). */
-function sentScope(ctx: KoaContextWithOIDC): string[] {
+export function sentScope(ctx: KoaContextWithOIDC): string[] {
   const pushed = ctx.oidc.entities.PushedAuthorizationRequest?.request;
   const sent = pushed ? decodeJwt(pushed).scope : (ctx.oidc.body?.scope ?? ctx.query.scope);
   return typeof sent === 'string' ? sent.split(' ') : [];

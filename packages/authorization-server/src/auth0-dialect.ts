@@ -43,8 +43,15 @@ export function withoutIssParameter(provider: Provider): Middleware {
   };
 }
 
-/** Gives the token endpoint's refusals Auth0's status, code and text. */
+/**
+ * Gives the token endpoint's refusals Auth0's status, code and text. A refresh token that stays the
+ * same is not sent again.
+ */
 export function speakAuth0Errors(provider: Provider): void {
+  provider.on('grant.success', ({ oidc, body }) => {
+    const kept = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
+    if (kept) delete (body as { refresh_token?: string }).refresh_token;
+  });
   provider.on('grant.error', (ctx, error) => {
     const { grant_type: grantType } = ctx.oidc.params ?? {};
     const answer = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');

@@ -4,7 +4,7 @@ import { runPostLogin } from './actions.ts';
 import { OIDC_SCOPES, resourceOf } from './audience.ts';
 import { isStandardClaim, SCOPE_CLAIMS } from './custom-claims.ts';
 import { StartError } from './errors.ts';
-import { askedScopes } from './grants.ts';
+import { askedScopes, scopeFault } from './grants.ts';
 import { toPostLoginEvent } from './login-event.ts';
 import { runRules } from './rules.ts';
 import { changeScope } from './scope-changes.ts';
@@ -72,7 +72,8 @@ async function dryRun(tenant: Tenant, { user, application, api, scope }: Login) 
       reported.dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
     return kept;
   });
-  const denied = user.blocked ? 'the user is blocked' : (outcome.denied ?? null);
+  const fault = asked && scopeFault(asked);
+  const denied = user.blocked ? 'the user is blocked' : (outcome.denied ?? fault ?? null);
   return {
     user: user.user_id,
     client: application.client_id,

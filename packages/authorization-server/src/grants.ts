@@ -54,6 +54,13 @@ export function askedScopes(
   };
 }
 
+/** Why there would be nothing to grant; undefined when there is something. */
+export function scopeFault({ oidc, allowed, refused }: AskedScopes): string | undefined {
+  if (oidc.length + allowed.length > 0) return undefined;
+  if (refused.length === 0) return 'no scope asked for';
+  return `the user has none of the permissions asked for: ${refused.join(' ')}`;
+}
+
 export function consentKey(asked: AskedScopes): ConsentKey {
   const { user, application, resource, organization } = asked;
   return {
@@ -101,12 +108,8 @@ export async function loadGrant(
 
   const asked = askedScopes(tenant, session?.accountId ?? '', params ?? {});
   if (asked === undefined) return undefined;
-  if (asked.oidc.length + asked.allowed.length === 0) {
-    const refused = asked.refused.join(' ');
-    throw new errors.AccessDenied(
-      refused ? `the user has none of the permissions asked for: ${refused}` : 'no scope asked for',
-    );
-  }
+  const fault = scopeFault(asked);
+  if (fault !== undefined) throw new errors.AccessDenied(fault);
   const skips =
     asked.application.is_first_party &&
     asked.api?.skip_consent_for_verifiable_first_party_clients === true;

@@ -25,6 +25,14 @@ interface InteractionParts {
 export function routeInteractions(router: Router, parts: InteractionParts): void {
   const { provider, tenant, consents, log } = parts;
   const attempts = createLoginAttempts(tenant.attack_protection.brute_force_protection);
+  // One password at a time: of many right ones at once none must count against another, and a
+  // hash takes much memory.
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(check: () => Promise<T>): Promise<T> => {
+    const mine = turn.then(check);
+    turn = mine.catch(() => {});
+    return mine;
+  };
   const form = bodyParser({
     enableTypes: ['form'],
     formLimit: '10kb',
@@ -44,7 +52,13 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     const interaction = await interactionOf(provider, ctx, 'login');
     const { username, password } = fields(ctx);
     const client = interaction.params.client_id;
-    const wait = attempts.begin(username, ctx.ip);
+    const { wait, user } = await inTurn(async () => {
+      const wait = attempts.begin(username, ctx.ip);
+      const found = wait === undefined ? findByLogin(tenant, username) : undefined;
+      if (found === undefined || !(await isPassword(found, password))) return { wait };
+      attempts.succeed(username, ctx.ip);
+      return { user: found };
+    });
     if (wait !== undefined) {
       log.warn({ client }, 'login refused: too many failures');
       const fault = `Too many failed sign-ins. Wait ${wait} seconds, then try again.`;
@@ -53,10 +67,7 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
       ctx.status = 429;
       return;
     }
-    const user = findByLogin(tenant, username);
-    const right = user !== undefined && (await isPassword(user, password));
-    if (right) attempts.succeed(username, ctx.ip);
-    if (user === undefined || !right) {
+    if (user === undefined) {
       log.info({ client }, 'login failed: wrong e-mail address or password');
       showLogin(ctx, interaction, { typed: username, fault: 'Wrong e-mail address or password.' });
       ctx.status = 400;

@@ -37,5 +37,10 @@ async function run(): Promise<void> {
   server = await startAuthorizationServer({ ...settings, tenant, logger });
   logger.info({ issuer: server.issuer, url: server.url }, 'listening');
   if (process.send === undefined) process.stdout.write(startBlock(server, tenant));
+  else if (server.control !== undefined) {
+    // Not by the log: logs are kept.
+    const { url, token } = server.control;
+    process.stdout.write(`control ${url}, token ${token}\n`);
+  }
   process.send?.('ready');
 }

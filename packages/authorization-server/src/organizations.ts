@@ -25,14 +25,15 @@ export interface Organizations {
 const KIND = 'LoginOrganization';
 
 /**
- * @param value of the parameter `organization`: an id or a name.
+ * @param value of the parameter `organization`: an id, or a name where the tenant allows names.
  * @throws InvalidRequest, in Auth0's words, when the tenant has no such organization.
  */
 export function requestedOrganization(tenant: Tenant, value: unknown): Organization | undefined {
   if (value === undefined) return undefined;
-  const organization =
-    tenant.organizations.find(({ id }) => id === value) ??
-    tenant.organizations.find(({ name }) => name === value);
+  const byName = tenant.tenant.allow_organization_name_in_authentication_api;
+  const organization = tenant.organizations.find(
+    ({ id, name }) => id === value || (byName && name === value),
+  );
   if (organization === undefined) {
     throw new errors.InvalidRequest(`parameter organization is invalid: ${String(value)}`);
   }

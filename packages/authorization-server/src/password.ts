@@ -18,6 +18,8 @@ export function passwordHashFault(value: string): string | undefined {
   const { N, r, p } = parts.cost;
   if (N < 2 || !Number.isInteger(Math.log2(N))) return 'N must be a power of 2 above 1';
   if (r < 1 || p < 1 || p > 16) return 'r must be at least 1, and p from 1 to 16';
+  // RFC 7914 §6; only a small r is concerned.
+  if (N >= 2 ** (16 * r)) return `with an r of ${r}, N must be less than ${2 ** (16 * r)}`;
   if (128 * N * r > MEMORY) return 'N and r need more than 256 MiB';
   if (parts.hash.length < 16) return 'the hash must have at least 16 bytes';
   return undefined;

@@ -24,6 +24,8 @@ export interface PostLogin {
   /** Keeps the outcome of an authorization or a refresh that succeeded. */
   keep(ctx: KoaContextWithOIDC): void;
   outcome(ctx: KoaContextWithOIDC): ActionOutcome;
+  /** Why this request's run of the rules and Actions denied; undefined when it did not. */
+  denial(ctx: KoaContextWithOIDC): string | undefined;
 }
 
 interface LastLogin {
@@ -42,6 +44,7 @@ export function createPostLogin(
   organizations: Organizations,
 ): PostLogin {
   const outcomes = new WeakMap<object, ActionOutcome>();
+  const denials = new WeakMap<object, string>();
   const idOfLast = ({ userId, clientId }: LastLogin): string => JSON.stringify([userId, clientId]);
 
   const loginsOf = (user: User): number =>
@@ -80,7 +83,10 @@ export function createPostLogin(
     const event = toEvent(ctx, user, protocol);
     const afterRules = await runRules(tenant.loginRules, event, log);
     const outcome = await runPostLogin(tenant.postLogin, event, log, { afterRules });
-    if (outcome.denied !== undefined) throw new errors.AccessDenied(outcome.denied);
+    if (outcome.denied !== undefined) {
+      denials.set(ctx, outcome.denied);
+      throw new errors.AccessDenied(outcome.denied);
+    }
     outcomes.set(ctx, outcome);
     return outcome;
   };
@@ -116,5 +122,6 @@ export function createPostLogin(
       if (source.grantId !== undefined) store.write(KIND, source.grantId, outcome, DAYS_30);
     },
     outcome: (ctx) => outcomes.get(ctx) ?? NOTHING,
+    denial: (ctx) => denials.get(ctx),
   };
 }

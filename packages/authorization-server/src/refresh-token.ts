@@ -24,8 +24,7 @@ export function refreshTokenSeconds(
 
 /** A grant outlives each of its refresh tokens. */
 export function grantSeconds(application: Application | undefined): number {
-  const { absolute } = limitsOf(application);
-  return Math.max(absolute, 366 * DAY);
+  return limitsOf(application).absolute + DAY;
 }
 
 /**
@@ -64,8 +63,10 @@ export function rotatingAdapter(
     Number(store.read(FAMILY, grantId)?.content.latest ?? 0);
   const behind = ({ grantId, rotations }: AdapterPayload): number =>
     grantId === undefined ? 0 : latestOf(grantId) - Number(rotations ?? 0);
+  const leewayOf = ({ clientId }: AdapterPayload): number =>
+    findApplication(tenant, clientId ?? '')?.refresh_token.leeway ?? 0;
   const mayRepeat = (token: AdapterPayload): boolean => {
-    const leeway = findApplication(tenant, token.clientId ?? '')?.refresh_token.leeway ?? 0;
+    const leeway = leewayOf(token);
     return leeway > 0 && behind(token) <= 1 && now() - Number(token.consumed) <= leeway;
   };
 
@@ -86,7 +87,8 @@ export function rotatingAdapter(
     },
     async consume(id) {
       const token = await adapter.find(id);
-      if (token?.consumed && mayRepeat(token)) return;
+      // `find` saw that it may be used; the Actions since then may have taken longer than the leeway.
+      if (token?.consumed && leewayOf(token) > 0) return;
       try {
         await adapter.consume(id);
       } catch (error) {

@@ -16,3 +16,9 @@ export function refuseUnreadableTarget(): Middleware {
     await next();
   };
 }
+
+/** The path as the engine's router takes it, which minds neither case nor a slash at the end. */
+export function endpointOf(ctx: Pick<Context, 'path'>): string | undefined {
+  const path = pathOf(ctx);
+  return path === '/' ? path : path?.toLowerCase().replace(/\/+$/, '');
+}

@@ -15,6 +15,8 @@ export interface Settings {
   readonly state: string;
   /** `memory:` or `file:PATH`. */
   readonly keys: string;
+  /** TCP port of the control, 0 for any free one; undefined: none. */
+  readonly control: number | undefined;
   readonly logLevel: string;
 }
 
@@ -36,10 +38,9 @@ export function readSettings(environment: Environment): Settings {
   };
 
   const port = get('PORT', '3002');
-  check(
-    /^\d{1,5}$/.test(port) && Number(port) <= 65_535,
-    `PORT is "${port}": give a port number from 0 to 65535, for example 3002`,
-  );
+  checkPort('PORT', port, '3002');
+  const control = environment.CONTROL?.trim() || undefined;
+  if (control !== undefined) checkPort('CONTROL', control, '3003');
 
   const host = get('HOST', '127.0.0.1');
   const openToNetwork = get('UNSAFE_ALLOW_NETWORK', 'no');
@@ -82,8 +83,16 @@ export function readSettings(environment: Environment): Settings {
     tenant: get('TENANT', demoTenantFile),
     state,
     keys,
+    control: control === undefined ? undefined : Number(control),
     logLevel,
   };
+
+  function checkPort(name: string, value: string, example: string): void {
+    check(
+      /^\d{1,5}$/.test(value) && Number(value) <= 65_535,
+      `${name} is "${value}": give a port number from 0 to 65535, for example ${example}`,
+    );
+  }
 
   function checkSwitch(name: string, value: string): void {
     check(value === 'yes' || value === 'no', `${name} is "${value}": give yes or no`);

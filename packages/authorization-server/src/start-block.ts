@@ -1,7 +1,11 @@
+import type { Control } from './control.ts';
 import type { Tenant, User } from './tenant.ts';
 
 /** What someone who starts the server by hand wants to know: where it is, and who can sign in. */
-export function startBlock({ issuer }: { issuer: string }, tenant: Tenant): string {
+export function startBlock(
+  { issuer, control }: { issuer: string; control?: Control | undefined },
+  tenant: Tenant,
+): string {
   const width = (values: readonly string[]): number =>
     Math.max(...values.map((value) => value.length)) + 2;
   const email = width(tenant.users.map((user) => user.email));
@@ -11,6 +15,9 @@ export function startBlock({ issuer }: { issuer: string }, tenant: Tenant): stri
     '',
     `  issuer    ${issuer}`,
     `  metadata  ${issuer}.well-known/openid-configuration`,
+    ...(control === undefined
+      ? []
+      : [`  log       ${issuer}log`, `  control   ${control.url}`, `  its token ${control.token}`]),
     '',
     `  ${'user'.padEnd(email)}${'password'.padEnd(password)}roles`,
     ...tenant.users.map(

@@ -34,7 +34,8 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   unique(
     'users',
     'email',
-    tenant.users.map((user) => user.email),
+    // The sign-in minds no case.
+    tenant.users.map((user) => user.email.toLowerCase()),
   );
   for (const key of ['name', 'id'] as const) {
     unique(

@@ -75,6 +75,8 @@ export function toAuth0Error(
   error: errors.OIDCProviderError,
   grantType: string,
 ): Auth0Error | undefined {
+  // A credentials-exchange Action's own refusal: its reason is not one of the engine's.
+  if (error.name === 'CustomOIDCProviderError') return undefined;
   const cause = error.cause instanceof Error ? error.cause.message : '';
   const detail = `${error.error_detail ?? ''} ${error.error_description ?? ''} ${cause}`;
   if (error.error === 'access_denied') {

@@ -37,12 +37,17 @@ export function tokenRateLimit(
       'X-RateLimit-Reset': String(resetAt),
     });
     if (!refused) return next();
-    ctx.set('Retry-After', String(resetAt - seconds));
-    ctx.status = 429;
-    ctx.body = {
-      error: 'too_many_requests',
-      error_description:
-        'Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.',
-    };
+    refuseTooMany(ctx, resetAt - seconds);
+  };
+}
+
+/** Auth0's refusal. @param retryAfter seconds. */
+export function refuseTooMany(ctx: Context, retryAfter: number): void {
+  ctx.set('Retry-After', String(retryAfter));
+  ctx.status = 429;
+  ctx.body = {
+    error: 'too_many_requests',
+    error_description:
+      'Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.',
   };
 }

@@ -146,6 +146,21 @@ describe('the login is denied, and no later Action runs', () => {
   });
 });
 
+test.each([
+  ['a circle', 'const a = { b: 1 }; a.a = a; console.log(a);', /b: 1.*Circular/s],
+  ['a bigint', 'console.log(12n);', /12n/],
+  [
+    'an error',
+    "console.log(Object.assign(new Error('broke'), { token: 'hush' }));",
+    /^Error: broke/,
+  ],
+])('its console prints %s and denies nothing', async (_name, body, line) => {
+  const log = recorder();
+  expect((await runPostLogin([actionOf(body)], event, log)).denied).toBeUndefined();
+  expect(log.lines).toMatchObject([{ level: 'info', message: expect.stringMatching(line) }]);
+  expect(JSON.stringify(log.lines)).not.toContain('hush');
+});
+
 test('its console goes to the log', async () => {
   const log = recorder();
   await runPostLogin([actionOf(`console.log('hello', { a: 1 });`)], event, log);

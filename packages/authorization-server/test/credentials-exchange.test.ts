@@ -74,6 +74,14 @@ describe('a denial is the answer of the token endpoint', () => {
     });
   });
 
+  test('in its own words, even where the engine has a case of that name', async () => {
+    const reason = 'code_verifier: no such thing';
+    expect(await tokenWith(`api.access.deny('invalid_request', '${reason}');`)).toEqual({
+      status: 400,
+      body: { error: 'invalid_request', error_description: reason },
+    });
+  });
+
   test('an exception: server_error with its message', async () => {
     expect(await tokenWith(`throw new Error('it broke');`)).toEqual({
       status: 500,

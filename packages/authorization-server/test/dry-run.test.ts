@@ -60,6 +60,21 @@ test("the demo's Action for one of its users", async () => {
   });
 });
 
+test('permissions that the user has none of are a denial', async () => {
+  const { code, stdout } = await dryRun([
+    '--user',
+    'bob@example.com',
+    '--scope',
+    'delete:contacts',
+  ]);
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout)).toMatchObject({
+    denied: 'the user has none of the permissions asked for: delete:contacts',
+    scope: null,
+    accessToken: null,
+  });
+});
+
 test('rules and Actions, what they say and what they may not', async () => {
   const tenant = tenantWith(
     `exports.onExecutePostLogin = async (event, api) => {

@@ -1,4 +1,6 @@
+import { scryptSync } from 'node:crypto';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import type { User } from '../src/index.ts';
 import { createLoginAttempts } from '../src/login-attempts.ts';
 import { startDemo, stopServers } from './demo-server.ts';
 import { authorizationRequest, openBrowser, signIn } from './sign-in.ts';
@@ -88,6 +90,21 @@ describe('over HTTP', () => {
     );
     expect(answers.filter(({ statusCode }) => statusCode === 400)).toHaveLength(10);
     expect(answers.filter(({ statusCode }) => statusCode === 429)).toHaveLength(5);
+  });
+
+  test('of many right ones at once none counts against another', async () => {
+    const server = await startDemo((tenant) => {
+      const hash = scryptSync('alice-demo', 'salt', 32, { N: 16_384, r: 8, p: 1 });
+      const [salt, key] = [Buffer.from('salt').toString('base64'), hash.toString('base64')];
+      const password_hash = `scrypt$16384$8$1$${salt}$${key}`;
+      const alice: User = { ...tenant.users[0]!, password: undefined, password_hash };
+      tenant.users[0] = alice;
+      tenant.attack_protection.brute_force_protection = { enabled: true, max_attempts: 1 };
+    });
+    const callbacks = await Promise.all(
+      Array.from({ length: 6 }, () => signIn(openBrowser(), authorizationRequest(server))),
+    );
+    for (const callback of callbacks) expect(callback.get('code')).toBeTruthy();
   });
 
   test.each([

@@ -77,6 +77,17 @@ describe('alone', () => {
     expect(server.output.stderr).toBe('');
   });
 
+  test('with CONTROL the token is shown, and it opens the control', async () => {
+    const server = run({ CONTROL: '0' });
+    await until(() => server.output.stdout.includes('Ctrl-C'));
+    const { stdout } = server.output;
+    const url = /control +(http:\S+)/.exec(stdout)?.[1];
+    const token = /its token +(\S+)/.exec(stdout)?.[1] ?? '';
+    const answer = await fetch(`${url}/log`, { headers: { authorization: `Bearer ${token}` } });
+    expect(await answer.json()).toEqual({ transactions: [] });
+    expect(stdout.split(token)).toHaveLength(2);
+  });
+
   test('a second signal while it stops does no harm, and an open request does not hold it', async () => {
     const server = run({ LOG_LEVEL: 'info' });
     await listening(server);

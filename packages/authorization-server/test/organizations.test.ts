@@ -47,9 +47,8 @@ const refresh = (refresh_token = '') =>
 
 describe('organization=', () => {
   test.each([
-    ['by id', 'alice', 'org_acme'],
-    ['by name', 'alice', 'acme'],
-    ['a member by e-mail address', 'bob', 'acme'],
+    ['a member by id', 'alice', 'org_acme'],
+    ['a member by e-mail address', 'bob', 'org_acme'],
   ])('%s: org_id in both tokens, also after a refresh', async (_name, user, organization) => {
     const { tokens } = await tokensFor(server, user, { organization });
     const refreshed = await refresh(tokens.refresh_token);
@@ -82,10 +81,12 @@ describe('organization=', () => {
 
   test('two logins of one session are for two organizations, each with its consent', async () => {
     const browser = openBrowser();
-    await signIn(browser, authorizationRequest(server, { organization: 'acme' }));
-    const page = await browser.get(authorizationRequest(server, { organization: 'globex' }).url);
+    await signIn(browser, authorizationRequest(server, { organization: 'org_acme' }));
+    const page = await browser.get(
+      authorizationRequest(server, { organization: 'org_globex' }).url,
+    );
     expect(page.url).toContain('/u/consent/');
-    const request = authorizationRequest(server, { organization: 'globex' });
+    const request = authorizationRequest(server, { organization: 'org_globex' });
     const callback = await signIn(browser, request);
     const { body } = await requestTokens(server, {
       grant_type: 'authorization_code',
@@ -96,12 +97,12 @@ describe('organization=', () => {
     expect(claimsOf(body).access.org_id).toBe('org_globex');
   });
 
-  test('with the flag of the tenant the tokens have org_name too', async () => {
+  test('with the flag of the tenant a name will do, and the tokens have org_name too', async () => {
     const naming = await startDemo((loaded) => {
       addOrganizations(loaded);
       loaded.tenant.allow_organization_name_in_authentication_api = true;
     });
-    const { tokens } = await tokensFor(naming, 'alice', { organization: 'org_acme' });
+    const { tokens } = await tokensFor(naming, 'alice', { organization: 'acme' });
     const { access, identity } = claimsOf(tokens);
     for (const claims of [access, identity]) {
       expect(claims).toMatchObject({ org_id: 'org_acme', org_name: 'acme' });
@@ -110,7 +111,7 @@ describe('organization=', () => {
 });
 
 describe('refused at the callback', () => {
-  test.each(['org_unknown', 'ACME', '<script>'])(
+  test.each(['org_unknown', 'acme', '<script>'])(
     'an organization that is not: %s',
     async (name) => {
       const page = await openBrowser().get(
@@ -125,7 +126,7 @@ describe('refused at the callback', () => {
   );
 
   test.each([
-    ['deny', 'acme', 'parameter organization is not allowed for this client'],
+    ['deny', 'org_acme', 'parameter organization is not allowed for this client'],
     ['require', undefined, 'parameter organization is required for this client'],
   ] as const)('with organization_usage: %s, %s', async (usage, organization, text) => {
     const choosy = await startDemo((loaded) => {
@@ -145,7 +146,7 @@ describe('refused at the callback', () => {
   ])('a user who is no member, %s', async (_name, change) => {
     const browser = openBrowser();
     if ('prompt' in change) await signIn(browser, authorizationRequest(server), 'carol');
-    const request = authorizationRequest(server, { organization: 'acme', ...change });
+    const request = authorizationRequest(server, { organization: 'org_acme', ...change });
     const callback = await signIn(browser, request, 'carol');
     expect(callback.get('code')).toBeNull();
     expect(Object.fromEntries(callback)).toMatchObject({
@@ -156,7 +157,7 @@ describe('refused at the callback', () => {
 });
 
 test('a member who has left gets no tokens by a refresh any more', async () => {
-  const { tokens } = await tokensFor(server, 'alice', { organization: 'globex' });
+  const { tokens } = await tokensFor(server, 'alice', { organization: 'org_globex' });
   tenant.organizations[1]!.members = [];
   expect(await refresh(tokens.refresh_token)).toMatchObject({
     status: 403,
@@ -164,9 +165,10 @@ test('a member who has left gets no tokens by a refresh any more', async () => {
   });
 });
 
-test('an id counts before a name', () => {
-  const [acme, globex] = tenant.organizations;
-  expect(requestedOrganization(tenant, 'org_globex')).toBe(globex);
-  expect(requestedOrganization(tenant, 'acme')).toBe(acme);
-  expect(() => requestedOrganization(tenant, ['acme'])).toThrow('invalid_request');
+test.each([
+  ['a name, without the flag', 'acme'],
+  ['not a text', ['org_acme']],
+])('%s is none of the tenant', (_name, value) => {
+  expect(requestedOrganization(tenant, 'org_acme')).toBe(tenant.organizations[0]);
+  expect(() => requestedOrganization(tenant, value)).toThrow('invalid_request');
 });

@@ -45,6 +45,7 @@ describe('a hash that cannot be used says why', () => {
     ['a part is missing', good.split('$').slice(0, 5).join('$'), /scrypt\$N\$r\$p/],
     ['N no power of 2', good.replace('$1024$', '$1000$'), /power of 2/],
     ['N too small', good.replace('$1024$', '$1$'), /power of 2/],
+    ['N too large for r', good.replace('$1024$8$', '$65536$1$'), /less than 65536/],
     ['r is 0', good.replace('$8$', '$0$'), /r must be/],
     ['p too large', good.replace('$8$1$', '$8$17$'), /p from 1 to 16/],
     ['too much memory', good.replace('$1024$', '$1048576$'), /256 MiB/],

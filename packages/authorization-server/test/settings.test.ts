@@ -15,6 +15,11 @@ test('nothing set: the documented defaults', () => {
   });
 });
 
+test('CONTROL is a port, 0 as well', () => {
+  expect(readSettings({ CONTROL: '0' }).control).toBe(0);
+  expect(readSettings({ CONTROL: ' ' }).control).toBeUndefined();
+});
+
 test('an empty variable counts as not set', () => {
   expect(readSettings({ PORT: '', HOST: ' ' })).toMatchObject({ port: 3002, host: '127.0.0.1' });
 });
@@ -32,6 +37,7 @@ describe('a wrong setting is named, with what would be right', () => {
   const wrong: [string, Record<string, string>, string][] = [
     ['a word for a port', { PORT: 'http' }, 'PORT is "http": give a port number'],
     ['a port too high', { PORT: '70000' }, 'PORT is "70000"'],
+    ['a word for the control', { CONTROL: 'on' }, 'CONTROL is "on": give a port number'],
     ['a host on the network', { HOST: '0.0.0.0' }, 'UNSAFE_ALLOW_NETWORK=yes'],
     ['production', { NODE_ENV: 'production' }, 'UNSAFE_ALLOW_PRODUCTION=yes'],
     ['a switch that is neither', { UNSAFE_ALLOW_NETWORK: '1' }, 'give yes or no'],

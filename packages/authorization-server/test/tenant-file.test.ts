@@ -79,6 +79,11 @@ describe('a fault is named with its line and its path', () => {
       /clients\.1\.client_id: "contacts-web" is there twice/,
     ],
     [
+      "a user's address twice, in another case",
+      (y) => y.replace('email: bob@example.com', 'email: ALICE@example.com'),
+      /users\.1\.email: "alice@example\.com" is there twice/,
+    ],
+    [
       'a callback that is no URL',
       (y) => y.replace('[http://localhost:3000/callback]', '[callback]'),
       /clients\.0\.callbacks\.0: give an absolute URL/,

@@ -4,11 +4,13 @@ import { renderToString } from 'preact-render-to-string';
 interface LayoutProps {
   readonly title: string;
   readonly tenantName: string;
+  /** For a list that needs the width of the screen. */
+  readonly wide?: boolean;
   readonly children: ComponentChildren;
 }
 
 /** One card in the middle of the page, and under it whose server this is. */
-export function Layout({ title, tenantName, children }: LayoutProps): VNode {
+export function Layout({ title, tenantName, wide = false, children }: LayoutProps): VNode {
   return (
     <html lang="en">
       <head>
@@ -21,7 +23,7 @@ export function Layout({ title, tenantName, children }: LayoutProps): VNode {
         <link rel="stylesheet" href="/assets/style.css" />
       </head>
       <body>
-        <main class="page">
+        <main class={wide ? 'page page-wide' : 'page'}>
           <article class="card">{children}</article>
           <footer class="mark">
             <img src="/assets/icon.svg" alt="" width="16" height="16" />

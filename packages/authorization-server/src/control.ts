@@ -1,0 +1,107 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { bodyParser } from '@koa/bodyparser';
+import Router from '@koa/router';
+import Koa, { type Context, type Middleware, type Next } from 'koa';
+import type { Logger } from 'pino';
+import { type Fault, type Faults, InvalidFault } from './faults.ts';
+import { describeError } from './logged-error.ts';
+import type { Transactions } from './transactions.ts';
+
+/** Where a running server is told to fail, and asked what happened. */
+export interface Control {
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** For `Authorization: Bearer TOKEN`; a new one at each start. */
+  readonly token: string;
+}
+
+interface ControlParts {
+  readonly token: string;
+  readonly faults: Faults;
+  readonly transactions: Transactions;
+  readonly log: Logger;
+}
+
+export function newControlToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** The application on the control port: JSON, and nothing without the token. */
+export function createControl(parts: ControlParts): Koa {
+  const { token, faults, transactions } = parts;
+  const log = parts.log.child({}, { serializers: { err: describeError } });
+  const app = new Koa();
+  const router = new Router();
+  const body = bodyParser({
+    enableTypes: ['json'],
+    jsonLimit: '10kb',
+    onError: (cause, ctx) => ctx.throw(400, 'the body cannot be read as JSON', { cause }),
+  });
+
+  router.get('/faults', (ctx) => {
+    ctx.body = { faults: faults.list() };
+  });
+  router.post('/faults', body, (ctx) => {
+    if (!ctx.is('json')) ctx.throw(415, 'send JSON, with content-type application/json');
+    faults.add(ctx.request.body as Fault);
+    ctx.status = 201;
+    ctx.body = { faults: faults.list() };
+  });
+  router.delete('/faults', (ctx) => {
+    faults.clear();
+    ctx.status = 204;
+  });
+  router.get('/log', (ctx) => {
+    ctx.body = { transactions: transactions.list() };
+  });
+
+  // Koa's own listener would print a request's error, with what the request held.
+  app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
+  app.use(answerJson(log));
+  app.use(requireToken(token));
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}
+
+function answerJson(log: Logger): Middleware {
+  return async function jsonAnswers(ctx: Context, next: Next) {
+    ctx.set('cache-control', 'no-store');
+    try {
+      await next();
+    } catch (error) {
+      if (error instanceof InvalidFault) {
+        ctx.status = 400;
+        ctx.body = { error: 'invalid_fault', field: error.field, error_description: error.message };
+        return;
+      }
+      const { status = 500, message } = error as { status?: number; message: string };
+      if (status >= 500) log.error({ err: error }, 'unexpected error of the control');
+      ctx.status = status;
+      ctx.body = {
+        error: status >= 500 ? 'server_error' : 'invalid_request',
+        error_description: status >= 500 ? 'The reason is in the log of this server.' : message,
+      };
+    }
+    if (ctx.status === 404 && !ctx.body) {
+      ctx.status = 404;
+      ctx.body = { error: 'not_found', error_description: 'There are /faults and /log here.' };
+    }
+  };
+}
+
+function requireToken(token: string): Middleware {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const right = digest(`Bearer ${token}`);
+  return function tokenRequired(ctx: Context, next: Next) {
+    // Digests are of one length, which the comparison needs, and tell nothing of the token.
+    if (timingSafeEqual(digest(ctx.get('authorization')), right)) return next();
+    ctx.status = 401;
+    ctx.set('WWW-Authenticate', 'Bearer');
+    ctx.body = {
+      error: 'invalid_token',
+      error_description: 'Send the token printed at the start.',
+    };
+    return undefined;
+  };
+}

@@ -1,0 +1,114 @@
+import type { DroppedScope } from './dropped-scopes.ts';
+
+/** One thing that happened, in words that hold no secret. */
+export type Step =
+  | {
+      readonly step: 'request';
+      readonly endpoint: string;
+      readonly grantType?: string | undefined;
+      readonly client?: string | undefined;
+      readonly scope?: readonly string[] | undefined;
+      readonly audience?: string | undefined;
+      readonly organization?: string | undefined;
+    }
+  | {
+      readonly step: 'sign-in';
+      /** `session`: the browser was signed in already. */
+      readonly outcome: 'succeeded' | 'failed' | 'session';
+      readonly user?: string | undefined;
+      readonly reason?: string | undefined;
+    }
+  | {
+      readonly step: 'consent';
+      /** `not asked`: given before, or the API asks for none. */
+      readonly outcome: 'accepted' | 'declined' | 'not asked';
+    }
+  | {
+      readonly step: 'actions';
+      readonly names: readonly string[];
+      readonly denied?: string | undefined;
+      /** Names of the claims that were set; their values are not kept. */
+      readonly claims: readonly string[];
+      readonly scopeAdded: readonly string[];
+      readonly scopeRemoved: readonly string[];
+    }
+  | { readonly step: 'code' }
+  | {
+      readonly step: 'tokens';
+      readonly kinds: readonly string[];
+      readonly user?: string | undefined;
+      readonly audience?: string | undefined;
+      readonly scope: readonly string[];
+      readonly dropped: readonly DroppedScope[];
+    }
+  | {
+      readonly step: 'refusal';
+      readonly status?: number | undefined;
+      /** Auth0's code and text, as the client gets them. */
+      readonly error: string;
+      readonly text?: string | undefined;
+      /** What the client is not told. */
+      readonly reason?: string | undefined;
+    }
+  | { readonly step: 'fault'; readonly fault: string };
+
+export type TimedStep = Step & { /** ISO 8601. */ readonly at: string };
+
+/** A sign-in up to its tokens, a refresh, or another single request. */
+export interface Transaction {
+  readonly id: number;
+  readonly client?: string | undefined;
+  readonly user?: string | undefined;
+  readonly steps: readonly TimedStep[];
+}
+
+/** A transaction while it goes on. */
+export interface OpenTransaction {
+  readonly steps: readonly TimedStep[];
+  add(step: Step): void;
+  /** Makes it known by the id of an interaction or a grant, which is never shown. */
+  link(key: string): void;
+}
+
+export interface Transactions {
+  begin(): OpenTransaction;
+  find(key: string): OpenTransaction | undefined;
+  /** The latest first. */
+  list(): Transaction[];
+}
+
+const MOST = 200;
+const MOST_STEPS = 50;
+
+/** The last transactions, in memory. @param now epoch milliseconds. */
+export function createTransactions(now: () => number = Date.now): Transactions {
+  const kept: (OpenTransaction & { id: number; keys: Set<string> })[] = [];
+  let count = 0;
+  return {
+    begin() {
+      const steps: TimedStep[] = [];
+      const keys = new Set<string>();
+      count += 1;
+      const transaction = {
+        id: count,
+        keys,
+        steps,
+        add(step: Step) {
+          if (steps.length < MOST_STEPS) steps.push({ at: new Date(now()).toISOString(), ...step });
+        },
+        link: (key: string) => void (keys.size < MOST_STEPS && keys.add(key)),
+      };
+      kept.push(transaction);
+      if (kept.length > MOST) kept.shift();
+      return transaction;
+    },
+    find: (key) => kept.findLast(({ keys }) => keys.has(key)),
+    list: () =>
+      kept.toReversed().map(({ id, steps }) => ({
+        id,
+        client: steps.flatMap((one) => (one.step === 'request' ? one.client : [])).at(0),
+        user: steps.flatMap((one) => ('user' in one && one.user ? one.user : [])).at(-1),
+        steps: structuredClone(steps) as TimedStep[],
+      })),
+  };
+}
