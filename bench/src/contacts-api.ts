@@ -1,15 +1,10 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { startIssuer } from '@koa-oauth/issuer/testing';
-import autocannon from 'autocannon';
 import type { ContactsVariant } from './apps/index.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
+import { CONNECTIONS, Service } from './service.ts';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 8) * 10;
 const WARM_UPS = 10;
@@ -23,11 +18,7 @@ const PATHS = [
 ];
 const CONTACTS = 50;
 
-const CONNECTIONS = 16;
-const SECONDS = 3;
 const THROUGHPUT_ROUNDS = 4;
-/** How long the service gets to start, and to stop, in milliseconds. */
-const PATIENCE = 30_000;
 
 const ROWS: readonly { readonly name: string; readonly variant: ContactsVariant }[] = [
   { name: 'as it is', variant: 'as-it-is' },
@@ -119,7 +110,11 @@ async function benchWorkers(print: (text: string) => void, setting: Setting): Pr
   const services: Service[] = [];
   const rates: number[][] = [[], []];
   try {
-    for (const workers of [1, 2]) services.push(await Service.start(workers, setting));
+    for (const workers of [1, 2]) {
+      const service = await Service.start(workers, setting);
+      services.push(service);
+      await checkContacts(service.url, setting.token);
+    }
     for (let round = -1; round < THROUGHPUT_ROUNDS; round += 1) {
       const order = [...services.entries()];
       for (const [index, service] of round % 2 === 0 ? order : order.toReversed()) {
@@ -143,89 +138,6 @@ second worker has little to run on, and the ratio says little of a machine with 
 | 2 | ${ratio.toFixed(2)} | ${median(two).toFixed(0)} |
 
 `);
-}
-
-/** The contacts API's own `main.js`. */
-class Service {
-  readonly #child: ChildProcess;
-  readonly #url: string;
-
-  private constructor(child: ChildProcess, url: string) {
-    this.#child = child;
-    this.#url = url;
-  }
-
-  static async start(workers: number, { issuer, databaseURL, token }: Setting): Promise<Service> {
-    const port = await freePort();
-    const main = fileURLToPath(
-      new URL('../../packages/contacts-api/dist/main.js', import.meta.url),
-    );
-    const child = fork(main, [], {
-      execArgv: [],
-      env: {
-        PATH: process.env.PATH,
-        PORT: String(port),
-        WEB_CONCURRENCY: String(workers),
-        ISSUER_BASE_URL: issuer,
-        AUDIENCE,
-        DATABASE_URL: databaseURL,
-        RATE_LIMIT: '1000000',
-        LOG_LEVEL: 'silent',
-      },
-    });
-    const service = new Service(child, `http://127.0.0.1:${port}`);
-    try {
-      await service.#ready();
-      await checkContacts(service.#url, token);
-    } catch (error) {
-      await service.stop();
-      throw error;
-    }
-    return service;
-  }
-
-  async #ready(): Promise<void> {
-    const signal = AbortSignal.timeout(PATIENCE);
-    const ended = once(this.#child, 'exit', { signal }).then(() => {
-      throw new Error('the contacts API ended before it was ready');
-    });
-    await Promise.race([once(this.#child, 'message', { signal }), ended]);
-  }
-
-  /** @returns requests answered per second */
-  async throughput(token: string): Promise<number> {
-    const {
-      '2xx': ok,
-      non2xx,
-      errors,
-      duration,
-    } = await autocannon({
-      url: `${this.#url}/contacts`,
-      connections: CONNECTIONS,
-      duration: SECONDS,
-      headers: { authorization: `Bearer ${token}` },
-    });
-    if (non2xx + errors > 0) throw new Error(`contacts API: ${non2xx} refused, ${errors} failed`);
-    return ok / duration;
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = once(this.#child, 'exit');
-    const force = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE);
-    this.#child.kill('SIGTERM');
-    await ended;
-    clearTimeout(force);
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function seed(url: string, token: string): Promise<void> {

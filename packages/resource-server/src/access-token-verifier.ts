@@ -26,8 +26,8 @@ export interface Auth<Claims = unknown> {
 /**
  * Verifies an access token.
  *
- * @throws InvalidRequestError (400), InvalidTokenError (401), ClaimMismatchError (403), or a 503: IssuerUnavailable,
- *   RevocationUnavailable
+ * @throws InvalidRequestError (400), InvalidTokenError (401), ClaimMismatchError (403), or a 503:
+ *   IssuerUnavailable, RevocationUnavailable
  */
 export type VerifyAccessToken<Claims> = (
   token: string,
@@ -40,7 +40,7 @@ export function accessTokenVerifier<Claims>(
   const { issuer, verifiedTokens, isRevoked, clockTolerance, now } = options;
   const known =
     verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
-  const seen = new SeenTokens();
+  const seen = known && new SeenTokens();
 
   return async function verifyAccessToken(token) {
     const found = known?.get(token);
@@ -52,7 +52,7 @@ export function accessTokenVerifier<Claims>(
     const verified = await verifyAnew(token, options);
     // Only a token that comes again is worth the room: one used once would push out one in use, and
     // keep the collector busy.
-    if (known && seen.note(token)) known.set(token, verified);
+    if (seen?.note(token)) known?.set(token, verified);
     return { auth: verified.auth, cached: false };
   };
 }

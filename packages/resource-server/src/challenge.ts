@@ -14,14 +14,12 @@ const ORDER = ['realm', 'error', 'error_description', 'scope', 'resource_metadat
  * parameters is replaced, so no text can break out of its quotes or out of the header.
  */
 export function buildChallenge(parameters: ChallengeParameters): string {
-  let challenge = 'Bearer ';
+  const pairs: string[] = [];
   for (const name of ORDER) {
     const value = parameters[name];
-    if (value === undefined) continue;
-    if (challenge.length > 7) challenge += ', ';
-    challenge += `${name}="${headerSafe(value)}"`;
+    if (value !== undefined) pairs.push(`${name}="${headerSafe(value)}"`);
   }
-  return challenge;
+  return `Bearer ${pairs.join(', ')}`;
 }
 
 const UNSAFE = /[^\x20-\x21\x23-\x5b\x5d-\x7e]/;
