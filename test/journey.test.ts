@@ -7,12 +7,12 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import got from 'got';
 import { decodeJwt, SignJWT } from 'jose';
-import { FormBrowser, type Page } from '../scripts/src/form-browser.ts';
+import { FormBrowser, type Page } from './form-browser.ts';
 import { type Services, startServices } from './services.ts';
 
 const USERNAME = 'form:has(input[name="username"]:not([type="hidden"]))';
 const CONSENT = 'form:has([name="action"])';
-const ADD = 'form[action="/contacts"]';
+const ADD = 'form[action="/contacts"][method="post"]';
 const tokenScript = fileURLToPath(new URL('../scripts/dist/token.js', import.meta.url));
 
 let services: Services;

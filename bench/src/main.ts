@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { benchAuthorizationServer } from './authorization-server.ts';
 import { benchContactsApi } from './contacts-api.ts';
 import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
@@ -15,6 +16,7 @@ figures depend on the machine and on what else it does.
 `);
 await benchResourceServer(print);
 await benchContactsApi(print);
+await benchAuthorizationServer(print);
 await benchStart(print);
 await benchMemory(print);
 process.exit(0);

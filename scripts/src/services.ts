@@ -51,6 +51,10 @@ export class Supervisor {
     await this.#start(service);
   }
 
+  isRunning({ name }: Service): boolean {
+    return this.#children.has(name);
+  }
+
   /** Ends all services, by force if they take longer than two seconds. */
   async stop(): Promise<void> {
     await Promise.all(SERVICES.map(({ name }) => this.#stop(name)));

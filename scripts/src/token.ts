@@ -3,9 +3,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
+import { credentialsOf, signIn } from '@koa-oauth/authorization-server/testing';
 import { isLoopback, parseIssuerIdentifier } from '@koa-oauth/issuer';
 import * as oauth from 'openid-client';
-import { signIn } from './sign-in.ts';
 
 const USAGE = `usage: npm run token -- [--user alice] [--scope "read:contacts"] [--audience https://contacts.example.com/api]
 
@@ -79,7 +79,7 @@ async function getAccessToken(args: string[]): Promise<string> {
     code_challenge_method: 'S256',
   });
   const response = user
-    ? await signIn(request.href, redirectURI, findUser(tenant.users, user))
+    ? await signIn(request.href, redirectURI, credentialsOf(tenant, user))
     : await waitForBrowser(listener, request.href, redirectURI);
   const { access_token } = await oauth.authorizationCodeGrant(config, response, {
     pkceCodeVerifier,
@@ -122,19 +122,6 @@ function readArguments(args: string[]): { user?: string; scope: string; audience
     );
     process.exit(2);
   }
-}
-
-function findUser(
-  users: readonly { email: string; password?: string | undefined }[],
-  name: string,
-): { email: string; password: string } {
-  const found = users.find(({ email }) => email === name || email.split('@')[0] === name);
-  if (found?.password !== undefined) return { email: found.email, password: found.password };
-  if (found)
-    throw new Error(`the tenant has only a hash of ${found.email}'s password; sign in by hand`);
-  throw new Error(
-    `the tenant has no user "${name}"; it has ${users.map(({ email }) => email).join(', ')}`,
-  );
 }
 
 async function waitForBrowser(

@@ -6,7 +6,9 @@ import type {
 } from 'oidc-provider';
 import type { Organizations } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
-import { type Api, findApi, findUser, permissionsOf, type Tenant } from './tenant.ts';
+import { type Api, findApi, permissionsOf, type Tenant } from './tenant.ts';
+import { byClock, type TokenClock } from './token-clock.ts';
+import type { Users } from './users.ts';
 
 type CustomizeAccessToken = (
   ctx: KoaContextWithOIDC,
@@ -20,8 +22,10 @@ type CustomizeAccessToken = (
  */
 export function createAccessTokenCustomizer(
   tenant: Tenant,
+  users: Users,
   postLogin: PostLogin,
   organizations: Organizations,
+  clock: TokenClock,
 ): CustomizeAccessToken {
   return (ctx, token, jwt) => {
     const api = findApi(tenant, String(jwt.payload.aud));
@@ -31,20 +35,23 @@ export function createAccessTokenCustomizer(
     const machine = token.kind === 'ClientCredentials';
     const withUserinfo = typeof scope === 'string' && scope.split(' ').includes('openid');
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
-    jwt.payload = {
-      ...(machine ? {} : postLogin.outcome(ctx).accessToken),
-      ...rest,
-      iss,
-      sub: machine ? `${client_id}@clients` : sub,
-      // The engine refuses several audiences, but only before it asks here.
-      aud: withUserinfo ? [aud, `${ctx.oidc.issuer}userinfo`] : aud,
-      iat,
-      exp,
-      scope,
-      ...(rfc9068 ? { client_id, jti } : { azp: client_id, ...grantType(token) }),
-      ...(machine ? {} : organizations.claims(ctx)),
-      ...permissionsClaim(tenant, token, api),
-    };
+    jwt.payload = byClock(
+      {
+        ...(machine ? {} : postLogin.outcome(ctx).accessToken),
+        ...rest,
+        iss,
+        sub: machine ? `${client_id}@clients` : sub,
+        // The engine refuses several audiences, but only before it asks here.
+        aud: withUserinfo ? [aud, `${ctx.oidc.issuer}userinfo`] : aud,
+        iat,
+        exp,
+        scope,
+        ...(rfc9068 ? { client_id, jti } : { azp: client_id, ...grantType(token) }),
+        ...(machine ? {} : organizations.claims(ctx)),
+        ...permissionsClaim(tenant, users, token, api),
+      },
+      clock,
+    );
   };
 }
 
@@ -56,6 +63,7 @@ function grantType(token: AccessToken | ClientCredentials): { gty?: string } {
 
 function permissionsClaim(
   tenant: Tenant,
+  users: Users,
   token: AccessToken | ClientCredentials,
   api: Api,
 ): { permissions?: string[] } {
@@ -63,6 +71,6 @@ function permissionsClaim(
   if (token.kind === 'ClientCredentials') {
     return { permissions: token.scope?.split(' ').filter(Boolean) ?? [] };
   }
-  const user = findUser(tenant, (token as AccessToken).accountId);
+  const user = users.find((token as AccessToken).accountId);
   return { permissions: user === undefined ? [] : permissionsOf(tenant, user, api) };
 }

@@ -2,16 +2,17 @@ import type { Account, AccountClaims, FindAccount } from 'oidc-provider';
 import { isStandardClaim } from './custom-claims.ts';
 import type { Organizations } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
-import { findUser, type Tenant, type User } from './tenant.ts';
+import type { User } from './tenant.ts';
+import type { Users } from './users.ts';
 
-/** The engine's way to the tenant's users; at the token endpoint it brings the Actions' outcome. */
+/** The engine's way to the users; at the token endpoint it brings the Actions' outcome. */
 export function createFindAccount(
-  tenant: Tenant,
+  users: Users,
   postLogin: PostLogin,
   organizations: Organizations,
 ): FindAccount {
   return async (ctx, userId, token): Promise<Account | undefined> => {
-    const user = findUser(tenant, userId);
+    const user = users.find(userId);
     if (user === undefined || user.blocked) return undefined;
     if (token?.kind === 'RefreshToken') {
       // Used before: the engine ends its family after this, and no Action's denial may come first.
@@ -45,9 +46,9 @@ function profileOf(user: User): AccountClaims {
     name: user.name,
     given_name: user.given_name,
     family_name: user.family_name,
-    nickname: user.nickname ?? user.email.split('@')[0],
+    nickname: user.nickname ?? (user.email.split('@')[0] || undefined),
     picture: user.picture,
-    email: user.email,
-    email_verified: user.email_verified,
+    // An identity provider may know no address.
+    ...(user.email && { email: user.email, email_verified: user.email_verified }),
   };
 }

@@ -14,8 +14,13 @@ type Handler = (event: unknown, api: unknown) => unknown;
 /** The functions an Action file may export, as Auth0 names them. */
 export interface ActionExports {
   onExecutePostLogin?: Handler;
+  /** Runs when the user comes back from where the Action sent them. */
+  onContinuePostLogin?: Handler;
   onExecuteCredentialsExchange?: Handler;
 }
+
+/** Compiling takes longer than most Actions do, and each runs at every login. */
+const compiled = new WeakMap<Action, ReturnType<typeof compileFunction>>();
 
 /**
  * Compiles an Action without running it.
@@ -28,7 +33,9 @@ export interface ActionExports {
  */
 export function compileAction(action: Action): (output: ActionConsole) => ActionExports {
   const parameters = ['exports', 'require', 'module', '__filename', '__dirname', 'console'];
-  const run = compileFunction(action.code, parameters, { filename: action.file });
+  const run =
+    compiled.get(action) ?? compileFunction(action.code, parameters, { filename: action.file });
+  compiled.set(action, run);
   return (output) => {
     const module: { exports: ActionExports } = { exports: {} };
     const require = createRequire(action.file);

@@ -11,9 +11,18 @@ export interface ActionLog {
 /** Milliseconds; Auth0's limit is 20 s. */
 export const TIME_LIMIT = 20_000;
 
+/** What one Action is told: a copy, so that what it writes there is not seen by the next. */
+export function tell<E extends object>(
+  action: Action,
+  event: E,
+): E & { secrets: Record<string, string> } {
+  return { ...structuredClone(event), secrets: { ...action.secrets } };
+}
+
 /**
  * Runs one Action once.
  *
+ * @param event from `tell`.
  * @throws what the Action throws, and an Error when it has no such handler or takes too long.
  */
 export async function runAction(
@@ -25,9 +34,7 @@ export async function runAction(
 ): Promise<void> {
   const run = compileAction(action)(consoleOf({ action: action.name }, log))[handler];
   if (run === undefined) throw new Error(`exports no ${handler}`);
-  // A copy each: what one Action writes into its event is not seen by the next, as at Auth0.
-  const told = { ...structuredClone(event), secrets: { ...action.secrets } };
-  await within(timeLimit, run(told, api));
+  await within(timeLimit, run(event, api));
 }
 
 export function consoleOf(source: object, log: ActionLog): ActionConsole {
@@ -35,12 +42,6 @@ export function consoleOf(source: object, log: ActionLog): ActionConsole {
     log.info({ ...source }, parts.map((part) => show(part)).join(' '));
   };
   return { debug: write, error: write, info: write, log: write, warn: write };
-}
-
-export function messageOf(error: unknown): string {
-  // An error from an Action may be of another realm, so its shape counts, not its class.
-  const message = (error as { message?: unknown } | null)?.message;
-  return typeof message === 'string' && message !== '' ? message : String(error);
 }
 
 export async function within<T>(milliseconds: number, work: T | PromiseLike<T>): Promise<T> {
@@ -57,14 +58,23 @@ export async function within<T>(milliseconds: number, work: T | PromiseLike<T>):
   }
 }
 
+/** What is only printed must not deny the login, whatever it is. */
 function show(part: unknown): string {
   if (typeof part === 'string') return part;
-  // JSON has nothing of an error; its further fields may be a whole request with its headers.
-  if (types.isNativeError(part)) return part.stack ?? String(part);
   try {
+    // JSON has nothing of an error; its further fields may be a whole request with its headers.
+    if (types.isNativeError(part)) return String(part.stack ?? part);
     return JSON.stringify(part) ?? inspect(part);
   } catch {
-    // A circle or a bigint: what is only printed must not deny the login.
-    return inspect(part);
+    // A circle, a bigint, or what throws when it is read.
+    return inspected(part);
+  }
+}
+
+function inspected(part: unknown): string {
+  try {
+    return inspect(part, { customInspect: false, getters: false });
+  } catch {
+    return '[unreadable]';
   }
 }

@@ -1,111 +1,92 @@
-import { type ActionLog, messageOf, runAction, TIME_LIMIT } from './action-run.ts';
-import { writeClaim } from './custom-claims.ts';
-import type { RequestFacts } from './request-facts.ts';
-import { addScope, isScope, removeScope, type ScopeChanges } from './scope-changes.ts';
-import type { Action, User } from './tenant.ts';
-import { unavailableMethods } from './unavailable-methods.ts';
+import { type ActionCache, createActionCache } from './action-cache.ts';
+import { type ActionLog, runAction, TIME_LIMIT, tell } from './action-run.ts';
+import type { PostLoginEvent } from './login-event.ts';
+import { type ActionOutcome, NOTHING } from './login-outcome.ts';
+import { type PostLoginDraft, postLoginApi, type Returned } from './post-login-api.ts';
+import type { Action } from './tenant.ts';
+import { thrownText } from './thrown-text.ts';
+import { NO_CHANGES, withMetadata } from './user-metadata.ts';
 
-/** What all rules and post-login Actions together made of one login. */
-export interface ActionOutcome {
-  /** Custom claims of the access token. */
-  readonly accessToken: Readonly<Record<string, unknown>>;
-  /** Custom claims of the ID token and of the userinfo answer. */
-  readonly idToken: Readonly<Record<string, unknown>>;
-  /** Changes to the access token's scope; undefined without any. */
-  readonly scope?: ScopeChanges;
-  /** Why the login is refused; undefined when it is not. */
-  readonly denied?: string;
-}
-
-/** The outcome of a login without Actions. */
-export const NOTHING: ActionOutcome = { accessToken: {}, idToken: {} };
-
-/** What an Action is told, "Actions Triggers: post-login, Event object"; `secrets` comes from us. */
-export interface PostLoginEvent {
-  readonly user: Omit<User, 'password' | 'roles'>;
-  readonly client: { client_id: string; name: string; metadata: Record<string, unknown> };
-  readonly connection: { id: string; name: string; strategy: string };
-  readonly authorization: { roles: string[] };
-  readonly authentication: { methods: { name: string; timestamp: string }[] };
-  readonly stats: { logins_count: number };
-  readonly organization?:
-    | { id: string; name: string; display_name: string; metadata: Record<string, unknown> }
-    | undefined;
-  readonly resource_server?: { identifier: string };
-  readonly tenant: { id: string };
-  readonly transaction: {
-    protocol: 'oidc-basic-profile' | 'oauth2-refresh-token';
-    requested_scopes: string[];
-    [parameter: string]: unknown;
-  };
-  readonly request: RequestFacts & { query: Record<string, unknown> };
-}
-
-interface Draft {
-  accessToken: Record<string, unknown>;
-  idToken: Record<string, unknown>;
-  scope?: ScopeChanges;
-  denied?: string;
+interface RunOptions {
+  /** Milliseconds for each Action. */
+  readonly timeLimit?: number;
+  /** What the rules made of the login, or what there was when the user was sent away. */
+  readonly before?: ActionOutcome;
+  /** The names of the rules that ran. */
+  readonly rules?: readonly string[];
+  readonly cache?: ActionCache;
+  /** Whether there is a browser with a user before it; default true. */
+  readonly interactive?: boolean;
+  /** With what the user came back from `before.redirect`; the Actions go on from there. */
+  readonly returned?: Returned | undefined;
+  /** Epoch seconds. */
+  readonly now?: () => number;
 }
 
 /**
  * Runs the post-login Actions one after the other. The first that denies ends the run, and so does
- * one that throws or takes longer than `timeLimit`, which denies the login with its message.
- *
- * @param options `timeLimit` in milliseconds; `afterRules` is what the rules made of the login.
+ * one that throws or takes longer than `timeLimit`, which denies the login with its message. One that
+ * redirects ends the run for now: with `before` and `returned` it goes on with the same Action's
+ * `onContinuePostLogin`, and the Actions after it.
  */
 export async function runPostLogin(
   actions: readonly Action[],
   event: PostLoginEvent,
   log: ActionLog,
-  { timeLimit = TIME_LIMIT, afterRules = NOTHING } = {},
+  options: RunOptions = {},
 ): Promise<ActionOutcome> {
-  const draft: Draft = {
-    ...afterRules,
-    accessToken: { ...afterRules.accessToken },
-    idToken: { ...afterRules.idToken },
-  };
-  for (const action of actions) {
-    if (draft.denied !== undefined) break;
-    try {
-      const api = apiFor(action, draft, log);
-      await runAction(action, 'onExecutePostLogin', event, api, { log, timeLimit });
-    } catch (error) {
-      draft.denied ??= messageOf(error);
-      log.warn({ action: action.name, reason: draft.denied }, 'the action failed');
-    }
+  const { timeLimit = TIME_LIMIT, before = NOTHING, cache = createActionCache() } = options;
+  const { rules = [], interactive = true, returned, now = epochSeconds } = options;
+  const { redirect: paused, ...draft } = draftOf(before);
+  const from = returned === undefined ? undefined : paused?.action;
+  if (from !== undefined && actions[from.index]?.name !== from.name) {
+    return { ...draft, denied: `the Action "${from.name}" that redirected is gone` };
   }
-  return draft;
+  const state: PostLoginDraft = draft;
+  for (const [index, action] of actions.entries()) {
+    if (state.denied !== undefined || state.redirect !== undefined) break;
+    if (index < (from?.index ?? 0)) continue;
+    const continues = index === from?.index;
+    const { metadata } = state;
+    const told = tell(action, during(event, state));
+    const facts = {
+      index,
+      rules,
+      cache,
+      interactive,
+      now,
+      returned: continues ? returned : undefined,
+    };
+    try {
+      const api = postLoginApi(action, { event: told, draft: state, log, ...facts });
+      const handler = continues ? 'onContinuePostLogin' : 'onExecutePostLogin';
+      await runAction(action, handler, told, api, { log, timeLimit });
+    } catch (error) {
+      state.denied ??= thrownText(error);
+      if (metadata === undefined) delete state.metadata;
+      else state.metadata = metadata;
+      log.warn({ action: action.name, reason: state.denied }, 'the action failed');
+    }
+    if (state.denied !== undefined) delete state.redirect;
+  }
+  return state;
 }
 
-/** The `api` object; every method answers it again, so that calls can be chained. */
-function apiFor(action: Action, draft: Draft, log: ActionLog): object {
-  const source = { action: action.name };
-  const claimSetter = (token: 'accessToken' | 'idToken') => (name: unknown, value: unknown) => {
-    if (!writeClaim(draft[token], token, String(name), value)) {
-      log.warn({ ...source, token, claim: name }, 'restricted claim dropped');
-    }
-    return api;
+/** The login as it is after the Actions that have run. */
+function during(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEvent {
+  const { metadata = NO_CHANGES, transaction = {}, methods = [] } = draft;
+  return {
+    ...event,
+    user: withMetadata(event.user, metadata),
+    authentication: { methods: [...event.authentication.methods, ...methods] },
+    transaction: { ...event.transaction, metadata: transaction },
   };
-  const scopeChanger = (change: typeof addScope) => (scope: unknown) => {
-    if (isScope(scope)) draft.scope = change(draft.scope, scope);
-    else log.warn({ ...source, scope }, 'invalid scope dropped');
-    return api;
-  };
-  const api: object = {
-    ...unavailableMethods('post-login'),
-    access: {
-      deny: (reason: unknown) => {
-        draft.denied ??= String(reason ?? 'the login was denied');
-        return api;
-      },
-    },
-    accessToken: {
-      setCustomClaim: claimSetter('accessToken'),
-      addScope: scopeChanger(addScope),
-      removeScope: scopeChanger(removeScope),
-    },
-    idToken: { setCustomClaim: claimSetter('idToken') },
-  };
-  return api;
+}
+
+function draftOf(before: ActionOutcome): PostLoginDraft {
+  return { ...before, accessToken: { ...before.accessToken }, idToken: { ...before.idToken } };
+}
+
+function epochSeconds(): number {
+  return Math.floor(Date.now() / 1000);
 }

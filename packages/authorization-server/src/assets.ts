@@ -4,13 +4,14 @@ import type Router from '@koa/router';
 
 const own = (name: string): Buffer => readFileSync(new URL(`../public/${name}`, import.meta.url));
 
-/** The stylesheets and the icon, from memory. */
+/** The stylesheets, the icon and the one script, from memory. */
 export function routeAssets(router: Router): void {
   const require = createRequire(import.meta.url);
   const assets = {
     'pico.min.css': readFileSync(require.resolve('@picocss/pico/css/pico.min.css')),
     'style.css': own('style.css'),
     'icon.svg': own('icon.svg'),
+    'web-message.js': own('web-message.js'),
   };
   for (const [name, content] of Object.entries(assets)) {
     router.get(`/assets/${name}`, (ctx) => {

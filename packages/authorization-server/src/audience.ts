@@ -1,5 +1,6 @@
 import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
+import { isClaimScope, restoreClaimScopes } from './claim-scopes.ts';
 import { errors } from './engine.ts';
 import { type Api, findApi, type Tenant } from './tenant.ts';
 
@@ -68,7 +69,7 @@ export function describeResource(
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
     : // The engine issues an API's token with the API's scopes only; Auth0's have the others too.
-      [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value)];
+      [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value), ...askedClaims(ctx, api)];
   return {
     scope: scopes.join(' '),
     audience: api.identifier,
@@ -76,6 +77,13 @@ export function describeResource(
     accessTokenFormat: 'jwt',
     jwt: { sign: { alg: 'RS256' } },
   };
+}
+
+/** The custom claims asked for by scope, now or at the sign-in that these tokens come from. */
+function askedClaims({ oidc }: KoaContextWithOIDC, api: Api): string[] {
+  const { AuthorizationCode: code, RefreshToken: refreshToken } = oidc.entities;
+  const scopes = [...oidc.requestParamScopes, ...((code ?? refreshToken)?.scopes ?? [])];
+  return scopes.filter((scope) => isClaimScope(scope, api));
 }
 
 function grantedToClient(
@@ -120,6 +128,7 @@ export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, cli
   if (allowed && sentScope(ctx).includes('offline_access')) scopes.add('offline_access');
   else scopes.delete('offline_access');
   params.scope = [...scopes].join(' ') || undefined;
+  restoreClaimScopes(ctx, sentScope(ctx), api);
 }
 
 /** The scope as the client sent it: in the query, the body, or a pushed request (RFC 9126). */

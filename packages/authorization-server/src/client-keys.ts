@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey } from 'node:crypto';
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
 /** What a tenant file has for one key of a client: its PEM, or its JWK. */
 interface Credential {
@@ -10,34 +10,86 @@ interface Credential {
 
 export type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
 
+const LEAST_BITS = 2048;
+const MOST_BITS = 16_384;
+/** Beyond it a single assertion would keep the server busy. */
+const MOST_EXPONENT = 2n ** 64n;
+
+/** The private members of a JWK (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2). */
+const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
+
 /**
- * The public key of a client that signs its assertions (RFC 7523 §2.2).
+ * The public key of a client that signs its assertions (RFC 7523 §2.2), of its own members alone.
  *
- * @throws Error saying what to give instead.
+ * @throws Error saying what to give instead: for a private or shared key, one that is weak, not for
+ *   signatures, or not of its `alg`.
  */
-export function publicKeyOf({ pem, jwk, alg, kid }: Credential): PublicJwk {
+export function publicKeyOf({ pem, jwk, alg: givenAlg, kid: givenKid }: Credential): PublicJwk {
   if ((pem === undefined) === (jwk === undefined)) throw new Error('give either a pem or a jwk');
   // A private key would be read all the same: it has no business in this file.
-  if (pem?.includes('PRIVATE KEY') || jwk?.d !== undefined || jwk?.k !== undefined) {
+  if (pem?.includes('PRIVATE KEY') || PRIVATE.some((member) => jwk?.[member] !== undefined)) {
     throw new Error('give the public key: the private one stays with the application');
   }
   const key = jwk === undefined ? fromPem(pem ?? '') : fromJwk(jwk);
-  return { ...key, use: 'sig', ...(alg && { alg }), ...(kid && { kid }) };
+  checkUse(jwk ?? {});
+  const algorithms = algorithmsOf(key);
+  const alg = oneOf('alg', givenAlg, jwk?.alg);
+  if (alg !== undefined && !algorithms.includes(alg)) {
+    throw new Error(`"alg" is ${alg}: for this key give ${algorithms.join(' or ')}`);
+  }
+  const kid = oneOf('kid', givenKid, jwk?.kid);
+  return { ...key.export({ format: 'jwk' }), use: 'sig', ...(alg && { alg }), ...(kid && { kid }) };
 }
 
-function fromPem(pem: string): PublicJwk {
+function fromPem(pem: string): KeyObject {
   try {
-    return createPublicKey(pem).export({ format: 'jwk' }) as PublicJwk;
+    return createPublicKey(pem);
   } catch {
     throw new Error('the pem is no public key and no certificate');
   }
 }
 
-function fromJwk(jwk: Readonly<Record<string, unknown>>): PublicJwk {
+function fromJwk(jwk: Readonly<Record<string, unknown>>): KeyObject {
   try {
-    createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
-    return { ...jwk } as PublicJwk;
+    return createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
   } catch {
     throw new Error('the jwk is no public key (RFC 7517)');
   }
+}
+
+/** RFC 7517 §4.2, §4.3. */
+function checkUse({ use, key_ops: operations }: Readonly<Record<string, unknown>>): void {
+  const verifies = Array.isArray(operations) ? operations.includes('verify') : true;
+  if ((use !== undefined && use !== 'sig') || !verifies) {
+    throw new Error('the jwk is not for signatures: give one with "use": "sig", or without a use');
+  }
+}
+
+/** What the engine verifies with a key of this kind. @throws Error when it is weak or of another. */
+function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject) {
+  if (type === 'rsa') {
+    const { modulusLength: bits = 0, publicExponent: exponent = 0n } = details ?? {};
+    if (bits < LEAST_BITS || bits > MOST_BITS) {
+      throw new Error(`the RSA key has ${bits} bits: give one of ${LEAST_BITS} to ${MOST_BITS}`);
+    }
+    if (exponent < 3n || exponent % 2n === 0n || exponent > MOST_EXPONENT) {
+      throw new Error('the exponent of the RSA key makes it worthless: give one with 65537');
+    }
+    return ['RS256', 'PS256'];
+  }
+  // OpenSSL's name for P-256.
+  if (type === 'ec' && details?.namedCurve === 'prime256v1') return ['ES256'];
+  if (type === 'ed25519') return ['EdDSA', 'Ed25519'];
+  throw new Error('give an RSA key, an EC key on the curve P-256, or an Ed25519 key');
+}
+
+/** The value beside the key, or the one in it; both only if they are the same. */
+function oneOf(name: string, beside: string | undefined, within: unknown): string | undefined {
+  if (within !== undefined && (typeof within !== 'string' || within === '')) {
+    throw new Error(`"${name}" of the jwk must be a text`);
+  }
+  if (beside !== undefined && within !== undefined && beside !== within) {
+    throw new Error(`"${name}" is ${beside} here and ${within} in the jwk: give it once`);
+  }
+  return beside ?? within;
 }

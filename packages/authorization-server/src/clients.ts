@@ -32,6 +32,12 @@ export function authenticationMethod(application: Application): ClientAuthMethod
   return application.token_endpoint_auth_method ?? preset;
 }
 
+/** Whether pages of this origin may call the endpoints, and be answered in a frame of theirs. */
+export function isWebOrigin({ web_origins }: Application, origin: string): boolean {
+  // What has no origin of its own calls itself "null", as does an entry with a scheme of its own.
+  return origin !== 'null' && web_origins.some((entry) => new URL(entry).origin === origin);
+}
+
 /** The application's keys with their paths in the tenant file. */
 export function credentialsOf({
   client_authentication_methods: methods,

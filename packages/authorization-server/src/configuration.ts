@@ -7,6 +7,7 @@ import {
   requestedResource,
   settleOfflineAccess,
 } from './audience.ts';
+import { isWebOrigin } from './clients.ts';
 import type { Consents } from './consents.ts';
 import { SCOPE_CLAIMS } from './custom-claims.ts';
 import { ROUTES } from './endpoints.ts';
@@ -21,11 +22,16 @@ import {
   requestedOrganization,
 } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
+import { redirectPath } from './redirects.ts';
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './refresh-token.ts';
+import { checkConnection } from './requested-connection.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { StateStore } from './state-store.ts';
 import { findApplication, type Tenant } from './tenant.ts';
+import type { TokenClock } from './token-clock.ts';
 import { createUserinfoTokens } from './userinfo-token.ts';
+import type { Users } from './users.ts';
+import { checkWebMessageOrigin } from './web-message.ts';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -34,8 +40,10 @@ const DAY = 24 * HOUR;
 interface EngineParts {
   readonly issuer: string;
   readonly tenant: Tenant;
+  readonly users: Users;
   readonly keys: SigningKeys;
   readonly store: StateStore;
+  readonly clock: TokenClock;
   readonly consents: Consents;
   readonly organizations: Organizations;
   readonly postLogin: PostLogin;
@@ -44,12 +52,22 @@ interface EngineParts {
 
 /** The one object for oidc-provider. */
 export function engineConfiguration(parts: EngineParts): Configuration {
-  const { issuer, tenant, keys, store, consents, organizations, postLogin, credentialsExchange } =
-    parts;
+  const {
+    issuer,
+    tenant,
+    users,
+    keys,
+    store,
+    clock,
+    consents,
+    organizations,
+    postLogin,
+    credentialsExchange,
+  } = parts;
   const applicationOf = (clientId: string | undefined) => findApplication(tenant, clientId ?? '');
   const name = tenant.tenant.friendly_name;
   return {
-    adapter: createAdapter(tenant, store, createUserinfoTokens(issuer, keys)),
+    adapter: createAdapter(tenant, store, createUserinfoTokens(issuer, keys, clock)),
     jwks: keys,
     routes: ROUTES,
     scopes: OIDC_SCOPES,
@@ -69,8 +87,11 @@ export function engineConfiguration(parts: EngineParts): Configuration {
     },
     extraParams: {
       // The engine calls this for every request, with an audience or without.
-      audience: (ctx, _audience, client) => settleOfflineAccess(tenant, ctx, client),
-      connection: null,
+      audience: (ctx, _audience, client) => {
+        checkWebMessageOrigin(applicationOf(client.clientId), ctx.oidc);
+        settleOfflineAccess(tenant, ctx, client);
+      },
+      connection: (_ctx, value, client) => checkConnection(tenant, value, client.clientId),
       organization: (_ctx, value, client) => {
         checkOrganizationUsage(applicationOf(client.clientId), value);
         requestedOrganization(tenant, value);
@@ -78,22 +99,28 @@ export function engineConfiguration(parts: EngineParts): Configuration {
       screen_hint: null,
     },
     extraTokenClaims: credentialsExchange,
-    findAccount: createFindAccount(tenant, postLogin, organizations),
+    findAccount: createFindAccount(users, postLogin, organizations),
     formats: {
-      customizers: { jwt: createAccessTokenCustomizer(tenant, postLogin, organizations) },
+      customizers: {
+        jwt: createAccessTokenCustomizer(tenant, users, postLogin, organizations, clock),
+      },
     },
     interactions: {
-      policy: createLoginPolicy(tenant, postLogin),
+      policy: createLoginPolicy(tenant, users, postLogin),
       // The id is in the path because the cookie's path is this one: two tabs don't collide.
       url: (_ctx, { prompt, uid }) =>
-        `/u/${prompt.name === 'consent' ? 'consent' : 'login'}/${uid}`,
+        prompt.name === 'actions'
+          ? redirectPath(String(prompt.details.state))
+          : `/u/${prompt.name === 'consent' ? 'consent' : 'login'}/${uid}`,
     },
-    loadExistingGrant: (ctx) => loadGrant(tenant, consents, ctx),
+    loadExistingGrant: (ctx) => loadGrant(tenant, users, consents, ctx),
     // A refresh token outlives the session, and each login has a grant of its own.
     expiresWithSession: () => false,
     rotateRefreshToken: (ctx) => rotatesRefreshToken(tenant, ctx),
-    clientBasedCORS: (_ctx, origin, client) =>
-      findApplication(tenant, client.clientId)?.web_origins.includes(origin) ?? false,
+    clientBasedCORS: (_ctx, origin, client) => {
+      const application = applicationOf(client.clientId);
+      return application !== undefined && isWebOrigin(application, origin);
+    },
     renderError: renderEngineError(name),
     features: {
       devInteractions: { enabled: false },

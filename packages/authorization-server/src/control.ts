@@ -3,8 +3,11 @@ import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
+import { z } from 'zod';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';
 import { describeError } from './logged-error.ts';
+import type { RunningApp } from './running-app.ts';
+import { checkClock, type TokenClock } from './token-clock.ts';
 import type { Transactions } from './transactions.ts';
 
 /** Where a running server is told to fail, and asked what happened. */
@@ -19,8 +22,16 @@ interface ControlParts {
   readonly token: string;
   readonly faults: Faults;
   readonly transactions: Transactions;
+  readonly app: Pick<RunningApp, 'rotateKeys' | 'revokePreviousKey' | 'reset'>;
+  readonly clock: TokenClock;
   readonly log: Logger;
 }
+
+const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
+
+const clockSchema = z.strictObject({ clock: z.number() });
+
+const NOT_JSON = 'send JSON, with content-type application/json';
 
 export function newControlToken(): string {
   return randomBytes(32).toString('base64url');
@@ -28,7 +39,7 @@ export function newControlToken(): string {
 
 /** The application on the control port: JSON, and nothing without the token. */
 export function createControl(parts: ControlParts): Koa {
-  const { token, faults, transactions } = parts;
+  const { token, faults, transactions, clock, app: served } = parts;
   const log = parts.log.child({}, { serializers: { err: describeError } });
   const app = new Koa();
   const router = new Router();
@@ -42,13 +53,38 @@ export function createControl(parts: ControlParts): Koa {
     ctx.body = { faults: faults.list() };
   });
   router.post('/faults', body, (ctx) => {
-    if (!ctx.is('json')) ctx.throw(415, 'send JSON, with content-type application/json');
-    faults.add(ctx.request.body as Fault);
+    if (!ctx.is('json')) ctx.throw(415, NOT_JSON);
+    faults.add(fieldsOf(ctx) as unknown as Fault);
     ctx.status = 201;
     ctx.body = { faults: faults.list() };
   });
   router.delete('/faults', (ctx) => {
     faults.clear();
+    ctx.status = 204;
+  });
+  router.post('/rotate-keys', body, async (ctx) => {
+    const { revoke } = read(ctx, rotationSchema, 'send nothing, or {"revoke": true}');
+    await served.rotateKeys({ revoke });
+    ctx.status = 204;
+  });
+  router.post('/revoke-previous-key', async (ctx) => {
+    await served.revokePreviousKey();
+    ctx.status = 204;
+  });
+  router.get('/clock', (ctx) => {
+    ctx.body = { clock: clock.seconds };
+  });
+  router.put('/clock', body, (ctx) => {
+    const given = read(ctx, clockSchema, 'send {"clock": SECONDS}');
+    try {
+      clock.seconds = checkClock(given.clock);
+    } catch (error) {
+      ctx.throw(400, (error as Error).message);
+    }
+    ctx.body = { clock: clock.seconds };
+  });
+  router.post('/reset', (ctx) => {
+    served.reset();
     ctx.status = 204;
   });
   router.get('/log', (ctx) => {
@@ -62,6 +98,18 @@ export function createControl(parts: ControlParts): Koa {
   app.use(router.routes());
   app.use(router.allowedMethods());
   return app;
+}
+
+/** The members of a JSON body; none without a body. */
+function fieldsOf(ctx: Context): Record<string, unknown> {
+  if (ctx.request.length !== 0 && ctx.is('json') === false) ctx.throw(415, NOT_JSON);
+  return (ctx.request.body ?? {}) as Record<string, unknown>;
+}
+
+/** The body as the schema has it. @throws 400 with what to send. */
+function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): T {
+  const { success, data } = schema.safeParse(fieldsOf(ctx));
+  return success ? data : ctx.throw(400, expected);
 }
 
 function answerJson(log: Logger): Middleware {
@@ -85,7 +133,11 @@ function answerJson(log: Logger): Middleware {
     }
     if (ctx.status === 404 && !ctx.body) {
       ctx.status = 404;
-      ctx.body = { error: 'not_found', error_description: 'There are /faults and /log here.' };
+      ctx.body = {
+        error: 'not_found',
+        error_description:
+          'There are /faults, /log, /clock, /rotate-keys, /revoke-previous-key and /reset here.',
+      };
     }
   };
 }

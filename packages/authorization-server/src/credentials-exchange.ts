@@ -1,10 +1,12 @@
 import type { AccessToken, ClientCredentials, KoaContextWithOIDC } from 'oidc-provider';
-import { type ActionLog, messageOf, runAction, TIME_LIMIT } from './action-run.ts';
+import { type ActionCache, createActionCache } from './action-cache.ts';
+import { type ActionLog, runAction, TIME_LIMIT, tell } from './action-run.ts';
 import { writeClaim } from './custom-claims.ts';
 import { errors } from './engine.ts';
 import { type RequestFacts, requestOf } from './request-facts.ts';
 import { type Action, findApplication, type Tenant } from './tenant.ts';
-import { unavailableMethods } from './unavailable-methods.ts';
+import { thrownText } from './thrown-text.ts';
+import { unavailableMethods, withUnavailable } from './unavailable-methods.ts';
 
 /** What an Action is told, "Actions Triggers: credentials-exchange"; `secrets` comes from us. */
 export interface CredentialsExchangeEvent {
@@ -29,13 +31,13 @@ const DENIALS = ['invalid_scope', 'invalid_request', 'server_error'];
  * Runs the credentials-exchange Actions one after the other. The first that denies ends the run, and
  * so does one that throws or takes longer than `timeLimit`, which counts as `server_error`.
  *
- * @param timeLimit milliseconds; Auth0's is 20 s.
+ * @param options `timeLimit` in milliseconds, Auth0's is 20 s; `cache` is the trigger's.
  */
 export async function runCredentialsExchange(
   actions: readonly Action[],
   event: CredentialsExchangeEvent,
   log: ActionLog,
-  timeLimit = TIME_LIMIT,
+  { timeLimit = TIME_LIMIT, cache = createActionCache() as ActionCache } = {},
 ): Promise<CredentialsExchangeOutcome> {
   const claims: Record<string, unknown> = {};
   let denied: CredentialsExchangeOutcome['denied'];
@@ -44,12 +46,12 @@ export async function runCredentialsExchange(
       ...unavailableMethods('credentials-exchange'),
       access: {
         deny: (code: unknown, reason: unknown) => {
-          if (!DENIALS.includes(String(code))) {
+          if (typeof code !== 'string' || !DENIALS.includes(code)) {
             throw new Error(
-              `api.access.deny: the code is "${code}": give one of ${DENIALS.join(', ')}`,
+              `api.access.deny: the code is "${thrownText(code)}": give one of ${DENIALS.join(', ')}`,
             );
           }
-          denied ??= { code: String(code), reason: String(reason ?? 'the request was denied') };
+          denied ??= { code, reason: thrownText(reason ?? 'the request was denied') };
           return api;
         },
       },
@@ -62,13 +64,14 @@ export async function runCredentialsExchange(
           return api;
         },
       },
+      cache: withUnavailable('cache', { get: cache.get, set: cache.set, delete: cache.delete }),
     };
     const accessToken = { ...event.accessToken, customClaims: claims };
-    const told = { ...event, accessToken };
+    const told = tell(action, { ...event, accessToken });
     try {
       await runAction(action, 'onExecuteCredentialsExchange', told, api, { log, timeLimit });
     } catch (error) {
-      denied ??= { code: 'server_error', reason: messageOf(error) };
+      denied ??= { code: 'server_error', reason: thrownText(error) };
       log.warn({ action: action.name, reason: denied.reason }, 'the action failed');
     }
     if (denied !== undefined) return { accessToken: {}, denied };
@@ -87,7 +90,11 @@ type ExtraClaims = (
  *
  * @returns throws the engine's error when an Action denies: 400, or 500 for `server_error`.
  */
-export function createCredentialsExchange(tenant: Tenant, log: ActionLog): ExtraClaims {
+export function createCredentialsExchange(
+  tenant: Tenant,
+  log: ActionLog,
+  cache: ActionCache = createActionCache(),
+): ExtraClaims {
   return async (ctx, token) => {
     if (token.kind !== 'ClientCredentials' || tenant.credentialsExchange.length === 0) return;
     const clientId = token.clientId ?? '';
@@ -109,6 +116,7 @@ export function createCredentialsExchange(tenant: Tenant, log: ActionLog): Extra
       tenant.credentialsExchange,
       event,
       log,
+      { cache },
     );
     if (denied !== undefined) throw refusal(denied);
     return { ...accessToken };

@@ -1,4 +1,5 @@
 import { OIDC_SCOPES } from './audience.ts';
+import { isClaimScope } from './claim-scopes.ts';
 import type { ScopeChanges } from './scope-changes.ts';
 import { type Api, type Application, allowedScopes, type Tenant, type User } from './tenant.ts';
 
@@ -29,6 +30,7 @@ export function droppedScopes(tenant: Tenant, token: Issued): DroppedScope[] {
 
 function whyDropped(tenant: Tenant, token: Issued, scope: string): string | undefined {
   const { user, application, api, changes, granted } = token;
+  if (isClaimScope(scope, api)) return 'no Action set this claim';
   if (changes?.removed.includes(scope)) return 'an Action removed it';
   if (changes?.only !== undefined && !changes.only.includes(scope)) return 'a rule replaced all';
   if (granted !== undefined && !granted.includes(scope)) return 'not granted at the sign-in';

@@ -7,6 +7,12 @@ import { findApplication, type Tenant } from './tenant.ts';
 import { isJwt, readUserinfoGrant, type UserinfoTokens } from './userinfo-token.ts';
 
 /**
+ * Sign-ins that nobody completes wait for an hour. One takes some 2 kB, and a hostile one as much as
+ * a request may have: of more than these the oldest goes.
+ */
+const MOST_INTERACTIONS = 5000;
+
+/**
  * Where the engine keeps and finds its records. Not its own store for development: that one forgets
  * after some thousand records.
  */
@@ -28,6 +34,8 @@ export function createAdapter(
         };
       case 'RefreshToken':
         return rotatingAdapter(adapter, tenant, store);
+      case 'Interaction':
+        return boundedAdapter(adapter, MOST_INTERACTIONS);
       case 'ReplayDetection':
         return {
           ...adapter,
@@ -42,6 +50,27 @@ export function createAdapter(
       default:
         return adapter;
     }
+  };
+}
+
+/** Keeps the last `most` records that this process wrote. */
+function boundedAdapter(adapter: Adapter, most: number): Adapter {
+  const kept = new Set<string>();
+  return {
+    ...adapter,
+    async upsert(id, payload, lifetime) {
+      kept.add(id);
+      const [oldest] = kept;
+      if (kept.size > most && oldest !== undefined) {
+        kept.delete(oldest);
+        await adapter.destroy(oldest);
+      }
+      await adapter.upsert(id, payload, lifetime);
+    },
+    async destroy(id) {
+      kept.delete(id);
+      await adapter.destroy(id);
+    },
   };
 }
 

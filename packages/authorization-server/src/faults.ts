@@ -1,18 +1,32 @@
 import { z } from 'zod';
 import { ROUTES } from './endpoints.ts';
 
-const ENDPOINTS: readonly string[] = [
-  ...Object.values(ROUTES),
-  '/.well-known/openid-configuration',
-];
+const METADATA = '/.well-known/openid-configuration';
+const ENDPOINTS: readonly string[] = [...Object.values(ROUTES), METADATA];
 const MINUTES_10 = 600_000;
 
-const KINDS = ['status', 'reset', 'halfBody', 'rateLimited', 'loseRefreshResponse'] as const;
+const KINDS = [
+  ...(['status', 'reset', 'halfBody', 'rateLimited', 'loseRefreshResponse'] as const),
+  ...(['garbage', 'contentType', 'oversized'] as const),
+  ...(['emptyKeySet', 'wrongKids', 'otherIssuer'] as const),
+] as const;
+
+/** Those that only one endpoint has an answer for. */
+const PLACES: Partial<Record<(typeof KINDS)[number], string>> = {
+  loseRefreshResponse: ROUTES.token,
+  emptyKeySet: ROUTES.jwks,
+  wrongKids: ROUTES.jwks,
+  otherIssuer: METADATA,
+};
+
+/** A media type without parameters (RFC 9110 §8.3.1). */
+const MEDIA_TYPE = /^[\w!#$&^.+-]{1,60}\/[\w!#$&^.+-]{1,60}$/;
 
 const faultSchema = z
   .strictObject({
     endpoint: z.enum(ENDPOINTS),
     times: z.int().min(1).max(1_000_000).default(1),
+    every: z.int().min(1).max(1_000_000).optional(),
     status: z.int().min(400).max(599).optional(),
     retryAfter: z.int().min(0).max(86_400).optional(),
     delay: z.int().min(1).max(MINUTES_10).optional(),
@@ -20,6 +34,12 @@ const faultSchema = z
     halfBody: z.literal(true).optional(),
     rateLimited: z.literal(true).optional(),
     loseRefreshResponse: z.literal(true).optional(),
+    garbage: z.literal(true).optional(),
+    contentType: z.string().regex(MEDIA_TYPE, 'give a media type, such as text/html').optional(),
+    oversized: z.literal(true).optional(),
+    emptyKeySet: z.literal(true).optional(),
+    wrongKids: z.literal(true).optional(),
+    otherIssuer: z.literal(true).optional(),
   })
   .check(({ value, issues }) => {
     const fault = (field: string, message: string): void => {
@@ -33,8 +53,9 @@ const faultSchema = z
     if (value.retryAfter !== undefined && value.status === undefined) {
       fault('retryAfter', 'give "status" with it');
     }
-    if (value.loseRefreshResponse && value.endpoint !== ROUTES.token) {
-      fault('endpoint', `give ${ROUTES.token} with "loseRefreshResponse"`);
+    const place = first && PLACES[first];
+    if (place !== undefined && value.endpoint !== place) {
+      fault('endpoint', `give ${place} with "${first}"`);
     }
   });
 
@@ -44,6 +65,8 @@ export interface Fault {
   readonly endpoint: string;
   /** How many requests meet it; 1 if not given. */
   readonly times?: number | undefined;
+  /** Only each request of this number meets it, with 3 the third, the sixth and so on; default 1. */
+  readonly every?: number | undefined;
   /** 400 to 599, in place of an answer. */
   readonly status?: number | undefined;
   /** Seconds, with `status`: the header `Retry-After`. */
@@ -58,6 +81,18 @@ export interface Fault {
   readonly rateLimited?: true | undefined;
   /** The refresh happens, the token rotates, and the client never gets the answer. */
   readonly loseRefreshResponse?: true | undefined;
+  /** In place of the body comes what is no JSON, under the type of the answer. */
+  readonly garbage?: true | undefined;
+  /** The answer comes under this media type, such as `text/html`. */
+  readonly contentType?: string | undefined;
+  /** The answer has a member more, of 8 MiB. */
+  readonly oversized?: true | undefined;
+  /** A key set without a key. */
+  readonly emptyKeySet?: true | undefined;
+  /** The keys of the key set bear other names. */
+  readonly wrongKids?: true | undefined;
+  /** The metadata is that of another issuer. */
+  readonly otherIssuer?: true | undefined;
 }
 
 /** A fault that waits, with how many requests are still to meet it. */
@@ -71,7 +106,7 @@ export interface Faults {
   clear(): void;
   /** Those that wait, in the order they come. */
   list(): WaitingFault[];
-  /** The first that waits for this endpoint and is one of these; it counts as met. */
+  /** The first whose turn it is at this endpoint and that is one of these; it counts as met. */
   take(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined;
 }
 
@@ -90,19 +125,23 @@ export class InvalidFault extends Error {
 const MOST = 1000;
 
 export function createFaults(): Faults {
-  let waiting: { fault: Fault; left: number }[] = [];
+  let waiting: { fault: Fault; left: number; seen: number }[] = [];
   return {
     add(given) {
       const fault = checked(given);
       if (waiting.length >= MOST) throw new InvalidFault('endpoint', `${MOST} faults wait already`);
-      waiting.push({ fault, left: fault.times });
+      waiting.push({ fault, left: fault.times, seen: 0 });
     },
     clear() {
       waiting = [];
     },
     list: () => waiting.map(({ fault, left }) => ({ ...fault, left })),
     take(endpoint, fits) {
-      const met = waiting.find(({ fault }) => fault.endpoint === endpoint && fits(fault));
+      const met = waiting.find((one) => {
+        if (one.fault.endpoint !== endpoint || !fits(one.fault)) return false;
+        one.seen += 1;
+        return one.seen % (one.fault.every ?? 1) === 0;
+      });
       if (met === undefined) return undefined;
       met.left -= 1;
       if (met.left === 0) waiting = waiting.filter((one) => one !== met);

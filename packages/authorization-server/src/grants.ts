@@ -1,5 +1,6 @@
 import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { apiOf, OIDC_SCOPES } from './audience.ts';
+import { isClaimScope, restoreClaimScopes } from './claim-scopes.ts';
 import type { ConsentKey, Consents } from './consents.ts';
 import { errors } from './engine.ts';
 import { requestedOrganization } from './organizations.ts';
@@ -8,11 +9,11 @@ import {
   type Application,
   allowedScopes,
   findApplication,
-  findUser,
   type Organization,
   type Tenant,
   type User,
 } from './tenant.ts';
+import type { Users } from './users.ts';
 
 /** What an authorization request comes to for one user of one application. */
 export interface AskedScopes {
@@ -23,19 +24,23 @@ export interface AskedScopes {
   readonly organization: Organization | undefined;
   /** Scopes of OpenID Connect. */
   readonly oidc: readonly string[];
+  /** Names of custom claims: granted without consent, and in the scope once an Action set the claim. */
+  readonly claims: readonly string[];
   /** Scopes of the API that the user may have. */
   readonly allowed: readonly string[];
   /** Scopes of the API that the user may not have: left out without a word (RBAC). */
   readonly refused: readonly string[];
 }
 
-/** @param params of the authorization request, after `audience` became `resource`. */
+/**
+ * @param params of the authorization request, after `audience` became `resource`.
+ * @returns undefined when the user or the application is gone.
+ */
 export function askedScopes(
   tenant: Tenant,
-  userId: string,
+  user: User | undefined,
   params: Readonly<Record<string, unknown>>,
 ): AskedScopes | undefined {
-  const user = findUser(tenant, userId);
   const application = findApplication(tenant, String(params.client_id));
   if (user === undefined || application === undefined) return undefined;
   const scopes = typeof params.scope === 'string' ? params.scope.split(' ') : [];
@@ -49,14 +54,15 @@ export function askedScopes(
     resource: api === undefined ? '' : String(params.resource),
     organization: requestedOrganization(tenant, params.organization),
     oidc: scopes.filter((scope) => OIDC_SCOPES.includes(scope)),
+    claims: scopes.filter((scope) => isClaimScope(scope, api)),
     allowed: ofApi.filter((scope) => permitted.includes(scope)),
     refused: ofApi.filter((scope) => !permitted.includes(scope)),
   };
 }
 
 /** Why there would be nothing to grant; undefined when there is something. */
-export function scopeFault({ oidc, allowed, refused }: AskedScopes): string | undefined {
-  if (oidc.length + allowed.length > 0) return undefined;
+export function scopeFault({ oidc, claims, allowed, refused }: AskedScopes): string | undefined {
+  if (oidc.length + claims.length + allowed.length > 0) return undefined;
   if (refused.length === 0) return 'no scope asked for';
   return `the user has none of the permissions asked for: ${refused.join(' ')}`;
 }
@@ -81,7 +87,7 @@ export function newGrant(
     accountId: asked.user.user_id,
     clientId: asked.application.client_id,
   });
-  const oidc = asked.oidc.filter(granted);
+  const oidc = [...asked.oidc.filter(granted), ...asked.claims];
   const ofApi = asked.allowed.filter(granted);
   if (oidc.length > 0) grant.addOIDCScope(oidc);
   if (asked.api !== undefined) {
@@ -99,14 +105,19 @@ export function newGrant(
  */
 export async function loadGrant(
   tenant: Tenant,
+  users: Users,
   consents: Consents,
   ctx: KoaContextWithOIDC,
 ): Promise<Grant | undefined> {
-  const { provider, session, params, result } = ctx.oidc;
+  const { provider, session, params, result, entities } = ctx.oidc;
+  const sent = entities.Interaction?.params.scope;
+  if (typeof sent === 'string') {
+    restoreClaimScopes(ctx, sent.split(' '), apiOf(tenant, params?.resource));
+  }
   const consented = result?.consent?.grantId;
   if (consented !== undefined) return provider.Grant.find(consented);
 
-  const asked = askedScopes(tenant, session?.accountId ?? '', params ?? {});
+  const asked = askedScopes(tenant, users.find(session?.accountId ?? ''), params ?? {});
   if (asked === undefined) return undefined;
   const fault = scopeFault(asked);
   if (fault !== undefined) throw new errors.AccessDenied(fault);

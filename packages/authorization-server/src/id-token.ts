@@ -2,6 +2,7 @@ import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isStandardClaim } from './custom-claims.ts';
 import type { Organizations } from './organizations.ts';
 import type { PostLogin } from './post-login.ts';
+import { byClock, type TokenClock } from './token-clock.ts';
 
 type Claims = Record<string, unknown>;
 
@@ -12,26 +13,31 @@ export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOID
 }
 
 /**
- * Lets the Actions' claims and `sid` into the ID token.
+ * Lets the Actions' claims and `sid` into the ID token, and its times go by the tokens' clock.
  *
- * The only two methods of the engine that are replaced: it lets through none but the claims named
- * when it was built, and an Action may choose any name; and it leaves `sid` to clients with a
- * back-channel logout, while Auth0 gives it to all.
+ * The only three methods of the engine that are replaced: it lets through none but the claims named
+ * when it was built, and an Action may choose any name; it takes the end of an ID token from the real
+ * clock; and it leaves `sid` to clients with a back-channel logout, while Auth0 gives it to all.
  */
 export function openIdToken(
   provider: Provider,
   postLogin: PostLogin,
   organizations: Organizations,
+  clock: TokenClock,
 ): void {
-  const prototype = provider.IdToken.prototype as {
-    payload: () => Promise<Claims>;
-    ctx?: KoaContextWithOIDC;
+  const IdToken = provider.IdToken as unknown as {
+    prototype: { payload: () => Promise<Claims>; ctx?: KoaContextWithOIDC };
+    expiresIn: (...args: unknown[]) => number;
   };
+  const { prototype } = IdToken;
   const { payload } = prototype;
   prototype.payload = async function withCustomClaims() {
     const claims = this.ctx === undefined ? {} : customIdTokenClaims(postLogin, this.ctx);
     const organization = this.ctx === undefined ? {} : organizations.claims(this.ctx);
-    return { ...claims, ...(await payload.call(this)), ...organization };
+    const iat = Math.floor(Date.now() / 1000);
+    return byClock({ ...claims, ...(await payload.call(this)), ...organization, iat }, clock);
   };
+  const { expiresIn } = IdToken;
+  IdToken.expiresIn = (...args) => expiresIn.apply(IdToken, args) + clock.seconds;
   provider.Client.prototype.includeSid = () => true;
 }

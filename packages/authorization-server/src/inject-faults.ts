@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { alterAnswer } from './alter-answer.ts';
 import type { Fault, Faults } from './faults.ts';
 import { endpointOf } from './request-target.ts';
 import { refuseTooMany } from './token-rate-limit.ts';
@@ -21,6 +22,7 @@ export function injectFaults(
     else if (fault?.rateLimited) answerRateLimited(ctx);
     else await next();
     if (fault?.halfBody) await sendHalf(ctx);
+    else if (fault !== undefined && ctx.respond !== false) alterAnswer(ctx, fault);
     if (fault !== undefined) note(ctx, describe(fault));
     else if (isRefreshed(ctx)) await loseResponse(ctx, endpoint);
   };
@@ -40,7 +42,7 @@ function isRefreshed(ctx: Context): boolean {
   return oidc?.params?.grant_type === 'refresh_token';
 }
 
-function describe({ endpoint: _, times: __, ...kind }: Fault): string {
+function describe({ endpoint: _, times: __, every: ___, ...kind }: Fault): string {
   return Object.entries(kind)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => (value === true ? name : `${name} ${value}`))

@@ -1,20 +1,33 @@
-import { bodyParser } from '@koa/bodyparser';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
+import {
+  connectionInId,
+  isFederated,
+  offeredConnections,
+  offersPasswords,
+  passwordDatabase,
+} from './connections.ts';
 import type { Consents } from './consents.ts';
+import { interactionOf, resumeInteraction, sessionNotFound } from './current-interaction.ts';
+import type { SendToProvider } from './federation.ts';
+import { readForm } from './form-body.ts';
 import { type AskedScopes, askedScopes, consentKey, newGrant } from './grants.ts';
-import { createLoginAttempts } from './login-attempts.ts';
+import type { LoginAttempts } from './login-attempts.ts';
 import { isPassword } from './password.ts';
 import { findApplication, type Tenant, type User } from './tenant.ts';
+import type { Users } from './users.ts';
 import { consentPage } from './views/consent-page.tsx';
 import { loginPage } from './views/login-page.tsx';
 
 interface InteractionParts {
   readonly provider: Provider;
   readonly tenant: Tenant;
+  readonly users: Users;
   readonly consents: Consents;
+  readonly attempts: LoginAttempts;
+  readonly sendToProvider: SendToProvider;
   readonly log: Logger;
 }
 
@@ -23,8 +36,7 @@ interface InteractionParts {
  * the engine throw SessionNotFound.
  */
 export function routeInteractions(router: Router, parts: InteractionParts): void {
-  const { provider, tenant, consents, log } = parts;
-  const attempts = createLoginAttempts(tenant.attack_protection.brute_force_protection);
+  const { provider, tenant, users, consents, attempts, sendToProvider, log } = parts;
   // One password at a time: of many right ones at once none must count against another, and a
   // hash takes much memory.
   let turn: Promise<unknown> = Promise.resolve();
@@ -33,34 +45,37 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     turn = mine.catch(() => {});
     return mine;
   };
-  const form = bodyParser({
-    enableTypes: ['form'],
-    formLimit: '10kb',
-    // However reading it fails, it is its sender's fault, unless the parser says otherwise.
-    onError(cause, ctx) {
-      const { status = 400 } = cause as { status?: number };
-      ctx.throw(status, 'the form cannot be read', { cause });
-    },
-  });
+  const form = readForm();
 
   router.get('/u/login/:uid', async (ctx) => {
     const interaction = await interactionOf(provider, ctx, 'login');
+    const federated = tenant.connections.find(
+      (one) => isFederated(one) && one.name === interaction.params.connection,
+    );
+    if (federated !== undefined) {
+      await sendToProvider(ctx, interaction, federated.name);
+      return;
+    }
     showLogin(ctx, interaction, { typed: String(interaction.params.login_hint ?? '') });
   });
 
   router.post('/u/login/:uid', form, async (ctx) => {
     const interaction = await interactionOf(provider, ctx, 'login');
     const { username, password } = fields(ctx);
+    if (!takesPassword(interaction)) throw sessionNotFound();
     const client = interaction.params.client_id;
-    const { wait, user } = await inTurn(async () => {
+    const { wait, user, type } = await inTurn(async () => {
       const wait = attempts.begin(username, ctx.ip);
       const found = wait === undefined ? findByLogin(tenant, username) : undefined;
-      if (found === undefined || !(await isPassword(found, password))) return { wait };
+      if (found === undefined) return { wait, type: wait === undefined ? 'fu' : 'limit_wc' };
+      if (!(await isPassword(found, password))) return { type: 'fp' };
       attempts.succeed(username, ctx.ip);
       return { user: found };
     });
+    // Auth0's log event type code, for the record of transactions.
+    ctx.state.loginFailure = type;
     if (wait !== undefined) {
-      log.warn({ client }, 'login refused: too many failures');
+      log.warn({ type, client }, 'login refused: too many failures');
       const fault = `Too many failed sign-ins. Wait ${wait} seconds, then try again.`;
       showLogin(ctx, interaction, { typed: username, fault });
       ctx.set('Retry-After', String(wait));
@@ -68,7 +83,7 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
       return;
     }
     if (user === undefined) {
-      log.info({ client }, 'login failed: wrong e-mail address or password');
+      log.info({ type, client }, 'login failed: wrong e-mail address or password');
       showLogin(ctx, interaction, { typed: username, fault: 'Wrong e-mail address or password.' });
       ctx.status = 400;
     } else if (user.blocked) {
@@ -108,45 +123,39 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     { typed, fault }: { typed: string; fault?: string },
   ): void {
     const application = findApplication(tenant, String(interaction.params.client_id));
+    const passwords = takesPassword(interaction);
     ctx.type = 'html';
     ctx.body = loginPage({
       tenantName: tenant.tenant.friendly_name,
       applicationName: application?.name ?? '',
-      users: tenant.users.filter((user) => !user.blocked && user.password !== undefined),
+      uid: interaction.uid,
+      passwords,
+      // A connection that was asked for is the only one.
+      connections: interaction.params.connection ? [] : offeredConnections(tenant, application),
+      users: passwords
+        ? tenant.users.filter((one) => !one.blocked && one.password !== undefined)
+        : [],
       typed,
       fault,
     });
   }
 
+  function takesPassword({ params }: Interaction): boolean {
+    const { connection, client_id: clientId } = params;
+    if (connection && connection !== passwordDatabase(tenant).name) return false;
+    return offersPasswords(tenant, findApplication(tenant, String(clientId)));
+  }
+
   async function consentOf(ctx: Context): Promise<AskedScopes> {
     const { params, session } = await interactionOf(provider, ctx, 'consent');
-    const asked = askedScopes(tenant, session?.accountId ?? '', params);
+    const asked = askedScopes(tenant, users.find(session?.accountId ?? ''), params);
     if (asked === undefined) throw sessionNotFound();
     return asked;
   }
 
-  async function resume(ctx: Context, result: InteractionResults): Promise<void> {
-    const returnTo = await provider.interactionResult(ctx.req, ctx.res, result);
-    ctx.status = 303;
-    ctx.redirect(returnTo);
+  function resume(ctx: Context, result: InteractionResults): Promise<void> {
+    return resumeInteraction(provider, ctx, result);
   }
-}
-
-async function interactionOf(
-  provider: Provider,
-  ctx: Context,
-  prompt: 'login' | 'consent',
-): Promise<Interaction> {
-  const interaction = await provider.interactionDetails(ctx.req, ctx.res);
-  // The cookie decides, not the path: a consent form must not be answered by a login.
-  if (interaction.uid !== ctx.params.uid || interaction.prompt.name !== prompt) {
-    throw sessionNotFound();
-  }
-  return interaction;
-}
-
-function sessionNotFound(): Error {
-  return Object.assign(new Error('interaction session not found'), { name: 'SessionNotFound' });
 }
 
 function fields(ctx: Context): { username: string; password: string; action: string } {
@@ -160,5 +169,8 @@ function fields(ctx: Context): { username: string; password: string; action: str
 }
 
 function findByLogin(tenant: Tenant, login: string): User | undefined {
-  return tenant.users.find((user) => user.email.toLowerCase() === login.toLowerCase());
+  return tenant.users.find(
+    ({ user_id, email }) =>
+      connectionInId(user_id) === undefined && email.toLowerCase() === login.toLowerCase(),
+  );
 }

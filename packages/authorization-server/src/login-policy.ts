@@ -1,11 +1,17 @@
 import type { interactionPolicy as Policy } from 'oidc-provider';
 import { interactionPolicy } from './engine.ts';
 import { checkMembership } from './organizations.ts';
-import type { PostLogin } from './post-login.ts';
-import { findUser, type Tenant } from './tenant.ts';
+import { EXTERNAL_INTERACTION, type PostLogin } from './post-login.ts';
+import type { RedirectStart } from './redirects.ts';
+import type { Tenant } from './tenant.ts';
+import type { Users } from './users.ts';
 
 /** In what order a user is asked for what: sign-in, then the Actions, then consent. */
-export function createLoginPolicy(tenant: Tenant, postLogin: PostLogin): Policy.DefaultPolicy {
+export function createLoginPolicy(
+  tenant: Tenant,
+  users: Users,
+  postLogin: PostLogin,
+): Policy.DefaultPolicy {
   const policy = interactionPolicy.base();
 
   policy.get('login')?.checks.add(
@@ -17,15 +23,23 @@ export function createLoginPolicy(tenant: Tenant, postLogin: PostLogin): Policy.
     ),
   );
 
-  // Asks nothing: a prompt of the engine's is where something runs after sign-in and before consent.
-  const actions = new interactionPolicy.Check('actions', 'the Actions run', async (ctx) => {
-    const user = findUser(tenant, ctx.oidc.session?.accountId ?? '');
-    if (user !== undefined) {
+  // A prompt of the engine's is where something runs after sign-in and before consent; the user sees
+  // of it only where an Action or a rule sends them.
+  const redirects = new WeakMap<object, RedirectStart>();
+  const actions = new interactionPolicy.Check(
+    'actions',
+    EXTERNAL_INTERACTION,
+    async (ctx) => {
+      const user = users.find(ctx.oidc.session?.accountId ?? '');
+      if (user === undefined) return interactionPolicy.Check.NO_NEED_TO_PROMPT;
       checkMembership(tenant, ctx, user);
-      await postLogin.onAuthorization(ctx, user);
-    }
-    return interactionPolicy.Check.NO_NEED_TO_PROMPT;
-  });
+      const redirect = await postLogin.onAuthorization(ctx, user);
+      if (redirect === undefined) return interactionPolicy.Check.NO_NEED_TO_PROMPT;
+      redirects.set(ctx, redirect);
+      return interactionPolicy.Check.REQUEST_PROMPT;
+    },
+    (ctx) => ({ ...redirects.get(ctx) }),
+  );
   policy.add(new interactionPolicy.Prompt({ name: 'actions' }, actions), 1);
 
   // The engine asks for consent at each login of a native client; Auth0 remembers it there too.

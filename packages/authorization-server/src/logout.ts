@@ -1,5 +1,6 @@
 import type Router from '@koa/router';
 import type { Provider } from 'oidc-provider';
+import type { Logger } from 'pino';
 import { findApplication, type Tenant } from './tenant.ts';
 import { errorPage } from './views/error-page.tsx';
 import { logoutDonePage } from './views/logout-pages.tsx';
@@ -9,7 +10,10 @@ import { logoutDonePage } from './views/logout-pages.tsx';
  * `returnTo`, which must be one of the application's allowed logout URLs, or, without a `client_id`,
  * one of the tenant's; without `returnTo`, to the first of them.
  */
-export function routeLogout(router: Router, provider: Provider, tenant: Tenant): void {
+export function routeLogout(
+  router: Router,
+  { provider, tenant, log }: { provider: Provider; tenant: Tenant; log: Logger },
+): void {
   const tenantName = tenant.tenant.friendly_name;
 
   router.get('/v2/logout', async (ctx) => {
@@ -20,7 +24,9 @@ export function routeLogout(router: Router, provider: Provider, tenant: Tenant):
       ? (application?.allowed_logout_urls ?? [])
       : tenant.tenant.allowed_logout_urls;
 
+    const client = application?.client_id;
     if (returnTo !== undefined && !allowed.includes(String(returnTo))) {
+      log.info({ type: 'flo', client }, 'logout refused: returnTo is no allowed logout URL');
       ctx.status = 400;
       ctx.type = 'html';
       ctx.body = errorPage({
@@ -32,7 +38,10 @@ export function routeLogout(router: Router, provider: Provider, tenant: Tenant):
     }
 
     const session = await provider.Session.get(ctx);
-    if (session.accountId !== undefined) await session.destroy();
+    const user = session.accountId;
+    if (user !== undefined) await session.destroy();
+    log.info({ type: 'slo', client, user }, 'logged out');
+    ctx.state.loggedOut = { user };
     ctx.cookies.set(provider.cookieName('session'), null, { httpOnly: true, sameSite: 'lax' });
     const target = returnTo === undefined ? allowed[0] : String(returnTo);
     if (target === undefined) {

@@ -17,9 +17,6 @@ async function run(): Promise<void> {
   const settings = readSettings(process.env);
   const tenant = loadTenant(settings.tenant);
   const logger = pino({ level: settings.logLevel });
-  if (tenant.ignoredSections.length > 0) {
-    logger.warn({ sections: tenant.ignoredSections }, 'sections of the tenant file are ignored');
-  }
 
   let server: AuthorizationServer | undefined;
   let stopping = false;

@@ -1,4 +1,5 @@
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { connectionInId } from './connections.ts';
 import { errors } from './engine.ts';
 import { grantSeconds } from './refresh-token.ts';
 import type { StateStore } from './state-store.ts';
@@ -55,9 +56,10 @@ export function checkOrganizationUsage(
 }
 
 export function isMember({ members }: Organization, user: User): boolean {
-  return members.some(
-    (member) => member === user.user_id || member.toLowerCase() === user.email.toLowerCase(),
-  );
+  if (members.includes(user.user_id)) return true;
+  // An identity provider may claim any address, and must not let anybody in by it.
+  if (connectionInId(user.user_id) !== undefined) return false;
+  return members.some((member) => member.toLowerCase() === user.email.toLowerCase());
 }
 
 /** @throws AccessDenied, in Auth0's words, when the user is not of the organization asked for. */

@@ -3,11 +3,13 @@ import type { KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-pr
 import { apiOf, sentScope } from './audience.ts';
 import { droppedScopes } from './dropped-scopes.ts';
 import { ROUTES } from './endpoints.ts';
+import { exchangeType, loginType, refusalType } from './log-types.ts';
 import type { PostLogin } from './post-login.ts';
 import { createRedaction } from './redaction.ts';
 import { endpointOf } from './request-target.ts';
-import { findApplication, findUser, type Tenant } from './tenant.ts';
-import type { OpenTransaction, Transactions } from './transactions.ts';
+import { findApplication, type Tenant } from './tenant.ts';
+import type { OpenTransaction, Step, Transactions } from './transactions.ts';
+import type { Users } from './users.ts';
 
 interface Recording {
   readonly transaction: OpenTransaction;
@@ -22,7 +24,9 @@ interface Recorder {
   noteFault(ctx: Context, fault: string): void;
 }
 
-const RECORDED: readonly string[] = Object.values(ROUTES).filter((path) => path !== ROUTES.jwks);
+const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].filter(
+  (path) => path !== ROUTES.jwks,
+);
 
 /**
  * Keeps what the engine tells of its transactions. No code, token, secret or password gets there:
@@ -31,7 +35,7 @@ const RECORDED: readonly string[] = Object.values(ROUTES).filter((path) => path 
 export function recordTransactions(
   provider: Provider,
   transactions: Transactions,
-  { tenant, postLogin }: { tenant: Tenant; postLogin: PostLogin },
+  { tenant, users, postLogin }: { tenant: Tenant; users: Users; postLogin: PostLogin },
 ): Recorder {
   const recordings = new WeakMap<object, Recording>();
   const redact = createRedaction(tenant);
@@ -107,7 +111,7 @@ export function recordTransactions(
     addActions(ctx, transaction);
     const asked = ctx.oidc.result?.consent !== undefined;
     transaction.add({ step: 'consent', outcome: asked ? 'accepted' : 'not asked' });
-    transaction.add({ step: 'code' });
+    transaction.add({ step: 'code' }, loginType(ctx));
   });
 
   provider.on('authorization.error', (ctx, error) => {
@@ -124,12 +128,13 @@ export function recordTransactions(
       addActions(ctx, transaction);
     }
     recording.refused = true;
-    transaction.add({
+    const refusal: Step = {
       step: 'refusal',
       error: error.error,
       text: optional(error.error_description, ctx),
       reason: optional(error.error_detail, ctx),
-    });
+    };
+    transaction.add(refusal, refusalType(ROUTES.authorization, '', ctx));
   });
 
   provider.on('grant.success', (ctx) => {
@@ -145,7 +150,7 @@ export function recordTransactions(
       one.step === 'request' ? (one.scope ?? []) : [],
     );
     const resource = entities.AuthorizationCode?.resource ?? entities.RefreshToken?.resource;
-    transaction.add({
+    const tokens: Step = {
       step: 'tokens',
       kinds: Object.keys(answer).filter((name) => name.endsWith('_token')),
       user: account?.accountId,
@@ -154,13 +159,19 @@ export function recordTransactions(
       dropped: droppedScopes(tenant, {
         asked: refresh && asked.length === 0 ? (granted ?? []) : asked,
         issued,
-        user: findUser(tenant, account?.accountId ?? ''),
+        user: users.find(account?.accountId ?? ''),
         application: findApplication(tenant, client?.clientId ?? ''),
         api: apiOf(tenant, params?.resource ?? resource),
         changes: postLogin.outcome(ctx).scope,
         granted,
       }),
-    });
+    };
+    transaction.add(tokens, exchangeType(ctx));
+  });
+
+  provider.on('end_session.success', (ctx) => {
+    const user = ctx.oidc.session?.accountId;
+    recordingOf(ctx).transaction.add({ step: 'logout', user }, 'slo');
   });
 
   const keepReason = (ctx: KoaContextWithOIDC, error: OidcErrors.OIDCProviderError): void => {
@@ -183,21 +194,28 @@ export function recordTransactions(
       if (page !== undefined && ctx.method === 'POST' && ctx.status >= 400) {
         const reason =
           ctx.status === 429 ? 'too many failures' : 'wrong e-mail address or password';
-        transactions.find(`uid:${page}`)?.add({ step: 'sign-in', outcome: 'failed', reason });
+        const failed: Step = { step: 'sign-in', outcome: 'failed', reason };
+        transactions.find(`uid:${page}`)?.add(failed, ctx.state.loginFailure);
       }
       if (path === undefined || !RECORDED.includes(path) || ctx.method === 'OPTIONS') return;
       const recording = recordingOf(ctx);
+      const { loggedOut } = ctx.state as { loggedOut?: { user?: string } };
+      if (loggedOut !== undefined)
+        recording.transaction.add({ step: 'logout', ...loggedOut }, 'slo');
       if (recording.refused || ctx.status < 400) return;
       // What the client gets, after every change to it.
       const { error, error_description: text } = (ctx.body ?? {}) as Record<string, unknown>;
       if (typeof error !== 'string' && ctx.respond === false) return;
-      recording.transaction.add({
+      const engineCtx = ctx as unknown as KoaContextWithOIDC;
+      const refusal: Step = {
         step: 'refusal',
         status: ctx.status,
-        error: redact(error, ctx as unknown as KoaContextWithOIDC) || String(ctx.status),
-        text: optional(text, ctx as unknown as KoaContextWithOIDC),
+        error: redact(error, engineCtx) || String(ctx.status),
+        text: optional(text, engineCtx),
         reason: recording.reason,
-      });
+      };
+      const reason = recording.reason ?? refusal.text ?? '';
+      recording.transaction.add(refusal, refusalType(path, reason, engineCtx));
     },
   };
 }

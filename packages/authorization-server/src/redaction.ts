@@ -34,6 +34,9 @@ const isTokenLike = (run: string): boolean => run.includes('eyJ') || /[\w-]{40}/
 export function createRedaction(tenant: Tenant): Redact {
   const ofTenant = [
     ...tenant.clients.map(({ client_secret }) => client_secret),
+    ...tenant.connections.flatMap(({ options: { client_secret: secret } }) =>
+      typeof secret === 'string' ? [secret] : [],
+    ),
     ...tenant.users.map(({ password }) => password),
     ...[...tenant.postLogin, ...tenant.credentialsExchange].flatMap(({ secrets }) =>
       Object.values(secrets),
@@ -41,7 +44,8 @@ export function createRedaction(tenant: Tenant): Redact {
     ...tenant.loginRules.flatMap(({ configuration }) => Object.values(configuration)),
   ].filter((secret) => secret !== undefined && !isPublic(tenant, secret));
   return (text, ctx) => {
-    let shown = typeof text === 'string' ? text : '';
+    if (typeof text !== 'string' || text === '') return '';
+    let shown = text;
     for (const secret of [...ofTenant, ...ofRequest(ctx)]) {
       if (secret) shown = shown.replaceAll(secret, HIDDEN);
     }

@@ -1,10 +1,10 @@
 import type { Adapter, AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
+import { createRefreshTokenFamilies } from './refresh-token-families.ts';
 import type { StateStore } from './state-store.ts';
 import { type Application, findApplication, type Tenant } from './tenant.ts';
 
 const DAY = 24 * 60 * 60;
 const NEVER = 100 * 365 * DAY;
-const FAMILY = 'RefreshTokenFamily';
 
 const epochTime = (): number => Math.floor(Date.now() / 1000);
 
@@ -49,7 +49,8 @@ export async function rotatesRefreshToken(
 /**
  * Refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"): within the leeway the
  * immediately previous token may be used again; any later use, or that of an older one, counts as
- * reuse, for which the engine ends the family and its grant.
+ * reuse, for which the engine ends the family and its grant. Until its own end a token that can
+ * never be good again is kept for that alone, as little as is needed to know it.
  *
  * @param now epoch seconds.
  */
@@ -59,34 +60,47 @@ export function rotatingAdapter(
   store: StateStore,
   now: () => number = epochTime,
 ): Adapter {
-  const latestOf = (grantId: string): number =>
-    Number(store.read(FAMILY, grantId)?.content.latest ?? 0);
+  const families = createRefreshTokenFamilies(store, now);
   const behind = ({ grantId, rotations }: AdapterPayload): number =>
-    grantId === undefined ? 0 : latestOf(grantId) - Number(rotations ?? 0);
+    grantId === undefined ? 0 : families.latestOf(grantId) - Number(rotations ?? 0);
   const leewayOf = ({ clientId }: AdapterPayload): number =>
     findApplication(tenant, clientId ?? '')?.refresh_token.leeway ?? 0;
   const mayRepeat = (token: AdapterPayload): boolean => {
     const leeway = leewayOf(token);
     return leeway > 0 && behind(token) <= 1 && now() - Number(token.consumed) <= leeway;
   };
+  const read = async (id: string): Promise<AdapterPayload | undefined> => {
+    const token = (await adapter.find(id)) || undefined;
+    return token && token.clientId === undefined ? families.restore(id, token) : token;
+  };
+  const end = async (grantId: string): Promise<void> => {
+    await adapter.revokeByGrantId(grantId);
+    families.end(grantId);
+  };
+  const shorten = async (id: string): Promise<void> => {
+    const { grantId, jkt, exp } = (await adapter.find(id)) || {};
+    const left = Number(exp) - now();
+    if (left > 0) await adapter.upsert(id, { grantId, jkt }, left);
+  };
 
   return {
     ...adapter,
+    revokeByGrantId: end,
     async upsert(id, token, lifetime) {
       await adapter.upsert(id, token, lifetime);
       if (token.grantId === undefined) return;
-      const latest = Math.max(latestOf(token.grantId), Number(token.rotations ?? 0));
-      store.write(FAMILY, token.grantId, { latest }, lifetime);
+      const { spent, ended } = families.note(id, token, lifetime ?? NEVER);
+      await Promise.all([...spent.map(shorten), ...ended.map(end)]);
     },
     async find(id) {
-      const token = await adapter.find(id);
+      const token = await read(id);
       if (!token) return undefined;
       if (token.consumed) return mayRepeat(token) ? { ...token, consumed: undefined } : token;
       // A leeway lets a family branch: a branch that falls behind the other is not the owner's.
       return behind(token) > 1 ? { ...token, consumed: now() } : token;
     },
     async consume(id) {
-      const token = await adapter.find(id);
+      const token = await read(id);
       // `find` saw that it may be used; the Actions since then may have taken longer than the leeway.
       if (token?.consumed && leewayOf(token) > 0) return;
       try {
@@ -94,9 +108,8 @@ export function rotatingAdapter(
       } catch (error) {
         // Two requests at once, and no leeway: reuse, which the engine's look at it came too early for.
         if (token?.grantId !== undefined) {
-          for (const kind of ['RefreshToken', 'AccessToken']) {
-            store.deleteByGrantId(kind, token.grantId);
-          }
+          await end(token.grantId);
+          store.deleteByGrantId('AccessToken', token.grantId);
           store.delete('Grant', token.grantId);
         }
         throw error;

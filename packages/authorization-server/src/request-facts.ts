@@ -8,6 +8,10 @@ export interface RequestFacts {
   readonly ip: string;
   readonly method: string;
   readonly user_agent: string;
+  /** Of this server. */
+  readonly hostname?: string;
+  /** As the browser sent it in `Accept-Language`. */
+  readonly language?: string;
   /** Of a request to the token endpoint, without what is secret in it. */
   readonly body: Record<string, unknown>;
 }
@@ -17,6 +21,8 @@ export function requestOf(ctx: KoaContextWithOIDC): RequestFacts {
     ip: ctx.req.socket.remoteAddress ?? '',
     method: ctx.method,
     user_agent: ctx.get('user-agent'),
+    hostname: ctx.hostname,
+    language: ctx.get('accept-language'),
     body: Object.fromEntries(
       Object.entries(ctx.oidc.body ?? {}).filter(([name]) => !SECRET.includes(name)),
     ),

@@ -16,6 +16,9 @@ class UnauthorizedError extends Error {
 
 const BEFORE = 'const rule = ';
 
+/** Compiling takes longer than most rules do, and each runs at every login. */
+const compiled = new WeakMap<Rule, ReturnType<typeof compileFunction>>();
+
 /**
  * Compiles a rule without running it: a file that is one function expression, CommonJS around it.
  *
@@ -24,10 +27,13 @@ const BEFORE = 'const rule = ';
  */
 export function compileRule(rule: Rule): (output: ActionConsole) => RuleFunction {
   const parameters = ['require', 'console', 'configuration', 'UnauthorizedError'];
-  const make = compileFunction(`${BEFORE}${rule.code}\n; return rule;`, parameters, {
-    filename: rule.file,
-    columnOffset: -BEFORE.length,
-  });
+  const make =
+    compiled.get(rule) ??
+    compileFunction(`${BEFORE}${rule.code}\n; return rule;`, parameters, {
+      filename: rule.file,
+      columnOffset: -BEFORE.length,
+    });
+  compiled.set(rule, make);
   return (output) => {
     const made: unknown = make(
       createRequire(rule.file),

@@ -1,9 +1,12 @@
-import { type ActionLog, consoleOf, messageOf, TIME_LIMIT, within } from './action-run.ts';
-import { type ActionOutcome, NOTHING, type PostLoginEvent } from './actions.ts';
+import { type ActionLog, consoleOf, TIME_LIMIT, within } from './action-run.ts';
 import { writeClaim } from './custom-claims.ts';
+import type { PostLoginEvent } from './login-event.ts';
+import { type ActionOutcome, NOTHING } from './login-outcome.ts';
+import { redirectUrl } from './redirect-url.ts';
 import { compileRule } from './rule-file.ts';
 import { isScope } from './scope-changes.ts';
 import type { Rule } from './tenant.ts';
+import { thrownText } from './thrown-text.ts';
 
 type Claims = Record<string, unknown>;
 
@@ -16,26 +19,32 @@ interface Hands {
 /**
  * Runs the rules, Auth0's predecessors of the Actions, one after the other; they come before the
  * Actions. The first that gives its callback an error, throws or takes longer than `timeLimit` ends
- * the run and denies the login.
+ * the run and denies the login. With a `context.redirect` at the end of all rules the user is sent
+ * there; after that all of them run again, and a redirect is ignored ("Redirect Users from Within
+ * Rules").
  *
- * @param timeLimit milliseconds for each rule.
+ * @param options `timeLimit` in milliseconds for each rule; `returned` is true when the user is back.
  */
 export async function runRules(
   rules: readonly Rule[],
   event: PostLoginEvent,
   log: ActionLog,
-  timeLimit = TIME_LIMIT,
+  { timeLimit = TIME_LIMIT, returned = false } = {},
 ): Promise<ActionOutcome> {
-  let hands: Hands = { user: structuredClone(event.user), context: toContext(event) };
+  if (rules.length === 0) return NOTHING;
+  const context = toContext(event);
+  if (returned) context.protocol = 'redirect-callback';
+  let hands: Hands = { user: structuredClone(event.user), context };
   let outcome = NOTHING;
   for (const rule of rules) {
     try {
       hands = await within(timeLimit, call(rule, hands, log));
-      outcome = toOutcome(rule, hands.context, log);
+      outcome = toOutcome(rule, hands.context, { log, returned });
     } catch (error) {
-      const denied = messageOf(error);
+      const denied = thrownText(error);
       log.warn({ rule: rule.name, reason: denied }, 'the rule denied the login or failed');
-      return { ...outcome, denied };
+      const { redirect: _redirect, ...others } = outcome;
+      return { ...others, denied };
     }
   }
   return outcome;
@@ -54,11 +63,16 @@ function call(rule: Rule, hands: Hands, log: ActionLog): Promise<Hands> {
 }
 
 /** What the rule left in the context; what may not be there is taken out, so it is logged once. */
-function toOutcome(rule: Rule, context: Claims, log: ActionLog): ActionOutcome {
-  // Auth0 would go on without these, and the user would get in without a second factor.
-  for (const part of ['multifactor', 'redirect']) {
-    if (context[part]) throw new Error(`context.${part} is not available locally`);
-  }
+function toOutcome(
+  rule: Rule,
+  context: Claims,
+  { log, returned }: { log: ActionLog; returned: boolean },
+): ActionOutcome {
+  // Auth0 would go on without it, and the user would get in without a second factor.
+  if (context.multifactor) throw new Error('context.multifactor is not available locally');
+  const { url } = (context.redirect ?? {}) as { url?: unknown };
+  const redirects = Boolean(context.redirect) && !returned;
+  const redirect = redirects && { url: redirectUrl(url, {}, 'context.redirect.url') };
   const read = (token: 'accessToken' | 'idToken'): Claims => {
     const written = (context[token] ?? {}) as Claims;
     const claims: Claims = {};
@@ -76,6 +90,7 @@ function toOutcome(rule: Rule, context: Claims, log: ActionLog): ActionOutcome {
     accessToken,
     idToken: read('idToken'),
     ...(only && { scope: { only, added: [], removed: [] } }),
+    ...(redirect && { redirect }),
   };
 }
 

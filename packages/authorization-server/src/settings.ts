@@ -1,4 +1,5 @@
 import { InvalidSettings } from './errors.ts';
+import { isConfidentialUrl, isLoopback } from './loopback.ts';
 import { demoTenantFile } from './tenant-file.ts';
 
 /** What the environment says, checked. */
@@ -17,13 +18,14 @@ export interface Settings {
   readonly keys: string;
   /** TCP port of the control, 0 for any free one; undefined: none. */
   readonly control: number | undefined;
+  /** Whether a changed tenant file is taken while the server runs. */
+  readonly watch: boolean;
   readonly logLevel: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
-const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
 
 /**
  * Reads the settings; an empty variable counts as not set.
@@ -46,7 +48,7 @@ export function readSettings(environment: Environment): Settings {
   const openToNetwork = get('UNSAFE_ALLOW_NETWORK', 'no');
   checkSwitch('UNSAFE_ALLOW_NETWORK', openToNetwork);
   check(
-    LOOPBACK.test(host) || openToNetwork === 'yes',
+    isLoopback(host) || openToNetwork === 'yes',
     `HOST is "${host}": this server shows its users' passwords, so it listens on a loopback ` +
       'address only (127.0.0.1, ::1 or localhost); if others may reach it, set UNSAFE_ALLOW_NETWORK=yes',
   );
@@ -68,6 +70,9 @@ export function readSettings(environment: Environment): Settings {
   const keys = get('KEYS', 'file:./data/issuer-keys.json');
   checkPlace('KEYS', keys, 'file:./data/issuer-keys.json');
 
+  const watch = get('WATCH', 'no');
+  checkSwitch('WATCH', watch);
+
   const logLevel = get('LOG_LEVEL', 'info');
   check(
     LOG_LEVELS.includes(logLevel),
@@ -84,6 +89,7 @@ export function readSettings(environment: Environment): Settings {
     state,
     keys,
     control: control === undefined ? undefined : Number(control),
+    watch: watch === 'yes',
     logLevel,
   };
 
@@ -111,7 +117,7 @@ function faultOfIssuer(value: string): string | undefined {
   const example = 'for example http://localhost:3002/';
   if (!URL.canParse(value)) return `give an absolute URL, ${example}`;
   const url = new URL(value);
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && LOOPBACK.test(url.hostname))) {
+  if (!isConfidentialUrl(url)) {
     return `give an https URL, or http on a loopback address, ${example}`;
   }
   if (url.username || url.password) return `leave out the user name and password, ${example}`;

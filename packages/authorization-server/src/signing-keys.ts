@@ -1,10 +1,7 @@
 import { generateKeyPair } from 'node:crypto';
-import { chmodSync, linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { calculateJwkThumbprint } from 'jose';
 import { z } from 'zod';
-import { StartError } from './errors.ts';
 
 const keySchema = z.looseObject({
   kty: z.literal('RSA'),
@@ -21,71 +18,35 @@ const keySchema = z.looseObject({
   qi: z.string(),
 });
 
-const keySetSchema = z.object({ keys: z.array(keySchema).min(2) });
+export const signingKeysSchema = z.object({ keys: z.array(keySchema).min(1).max(3) });
 
-/** Private keys (RFC 7517 §5), RS256: the first signs, the second is published before its use. */
-export type SigningKeys = z.infer<typeof keySetSchema>;
+/** A private RS256 key (RFC 7517 §5), named by its thumbprint (RFC 7638). */
+export type SigningKey = z.infer<typeof keySchema>;
 
 /**
- * The signing keys of a file; made and written, readable by the owner alone, when there are none.
- *
- * @param place `file:PATH`, or `memory:` for keys that end with the process.
- * @throws StartError when the file is there but is no such key set, or can't be written.
+ * The current key, which signs; the next, published before its use; and after a rotation the
+ * previous one, which signs no more.
  */
-export async function loadSigningKeys(place: string): Promise<SigningKeys> {
-  if (place === 'memory:') return makeKeys();
-  const file = resolve(place.replace(/^file:/, ''));
-  return readKeys(file) ?? keepKeys(file, await makeKeys());
-}
+export type SigningKeys = z.infer<typeof signingKeysSchema>;
 
-function readKeys(file: string): SigningKeys | undefined {
-  let content: string;
-  try {
-    content = readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw unusable(file, error);
-  }
-  try {
-    return keySetSchema.parse(JSON.parse(content));
-  } catch {
-    throw new StartError(
-      'invalid_keys',
-      `the key file ${file} holds no two RS256 keys: delete it, and new ones are made`,
-    );
-  }
-}
-
-/** Written aside and linked into place: two servers that start at once end up with the same keys. */
-function keepKeys(file: string, keys: SigningKeys): SigningKeys {
-  const draft = `${file}.${process.pid}`;
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(draft, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
-    chmodSync(draft, 0o600);
-    linkSync(draft, file);
-    return keys;
-  } catch (error) {
-    const winner = (error as NodeJS.ErrnoException).code === 'EEXIST' ? readKeys(file) : undefined;
-    if (winner === undefined) throw unusable(file, error);
-    return winner;
-  } finally {
-    rmSync(draft, { force: true });
-  }
-}
-
-function unusable(file: string, cause: unknown): StartError {
-  const { code } = cause as NodeJS.ErrnoException;
-  const message = `the key file ${file} can't be used (${code}): set KEYS to a file of your own`;
-  return new StartError('invalid_keys', message, { cause });
-}
-
-async function makeKeys(): Promise<SigningKeys> {
-  return keySetSchema.parse({ keys: await Promise.all([makeKey(), makeKey()]) });
-}
-
-async function makeKey(): Promise<object> {
+export async function makeSigningKey(): Promise<SigningKey> {
   const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2048 });
   const jwk = privateKey.export({ format: 'jwk' });
-  return { ...jwk, alg: 'RS256', use: 'sig', kid: await calculateJwkThumbprint(jwk) };
+  return keySchema.parse({
+    ...jwk,
+    alg: 'RS256',
+    use: 'sig',
+    kid: await calculateJwkThumbprint(jwk),
+  });
+}
+
+const ofProcess: Promise<SigningKey>[] = [];
+
+/**
+ * A key in memory, by its number: the same one for the whole process, made when first asked for, so
+ * that only the first of many servers waits for it.
+ */
+export function memoryKey(index: number): Promise<SigningKey> {
+  ofProcess[index] ??= makeSigningKey();
+  return ofProcess[index];
 }

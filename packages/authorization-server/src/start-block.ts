@@ -1,3 +1,4 @@
+import { connectionInId } from './connections.ts';
 import type { Control } from './control.ts';
 import type { Tenant, User } from './tenant.ts';
 
@@ -30,6 +31,7 @@ export function startBlock(
   return `\n${lines.join('\n')}\n\n`;
 }
 
-function shown({ password }: User): string {
+function shown({ password, password_hash: hash, user_id }: User): string {
+  if (password === undefined && hash === undefined) return `(${connectionInId(user_id)})`;
   return password ?? '(hashed)';
 }

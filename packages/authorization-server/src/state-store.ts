@@ -1,32 +1,12 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
-import Database from 'libsql';
+import type Database from 'libsql';
 import { StartError } from './errors.ts';
+import { createMemoryState } from './memory-state.ts';
+import type { StateStore, StoredRecord } from './state-records.ts';
 
-/** What a record is found by besides its id. */
-interface RecordKeys {
-  readonly uid?: string;
-  readonly grantId?: string;
-}
-
-/** Logins, grants, codes, refresh tokens, consents: JSON records by kind and id, each with an end. */
-export interface StateStore {
-  /** The record, unless its time is over. `consumed` is when it was used up, in epoch seconds. */
-  read(kind: string, id: string): StoredRecord | undefined;
-  readByUid(kind: string, uid: string): StoredRecord | undefined;
-  /** @param lifetime seconds; undefined keeps it until it is deleted. */
-  write(kind: string, id: string, content: object, lifetime?: number, keys?: RecordKeys): void;
-  /** Marks a record as used up; false when it was already, or is gone. */
-  consume(kind: string, id: string): boolean;
-  delete(kind: string, id: string): void;
-  deleteByGrantId(kind: string, grantId: string): void;
-  close(): void;
-}
-
-interface StoredRecord {
-  readonly content: Record<string, unknown>;
-  readonly consumed: number | undefined;
-}
+export type { StateStore } from './state-records.ts';
 
 interface Row {
   content: string;
@@ -57,6 +37,7 @@ export function openStateStore(
   place: string,
   now: () => number = () => Math.floor(Date.now() / 1000),
 ): StateStore {
+  if (place === 'memory:') return createMemoryState(now);
   const database = open(place);
   const select = (column: string) =>
     database.prepare(
@@ -75,6 +56,7 @@ export function openStateStore(
   );
   const remove = database.prepare('DELETE FROM records WHERE kind = ? AND id = ?');
   const removeByGrant = database.prepare('DELETE FROM records WHERE kind = ? AND grant_id = ?');
+  const removeAll = database.prepare('DELETE FROM records');
   const sweep = database.prepare('DELETE FROM records WHERE expires_at <= ?');
   const timer = setInterval(() => {
     sweep.run(now());
@@ -94,6 +76,9 @@ export function openStateStore(
     deleteByGrantId(kind, grantId) {
       removeByGrant.run(kind, grantId);
     },
+    clear() {
+      removeAll.run();
+    },
     close() {
       clearInterval(timer);
       database.close();
@@ -102,15 +87,15 @@ export function openStateStore(
 }
 
 function open(place: string): Database.Database {
-  if (place === 'memory:') return prepared(new Database(':memory:'));
   const file = resolve(place.replace(/^file:/, ''));
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // Refresh tokens are in it: for the owner alone, and so from the first byte.
     closeSync(openSync(file, 'a', 0o600));
-    const database = new Database(file);
+    const database = openDatabase(file);
     database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
-    return prepared(database);
+    database.exec(TABLE);
+    return database;
   } catch (cause) {
     const { message } = cause as Error;
     throw new StartError('invalid_state', `the state file ${file} can't be used: ${message}`, {
@@ -119,9 +104,10 @@ function open(place: string): Database.Database {
   }
 }
 
-function prepared(database: Database.Database): Database.Database {
-  database.exec(TABLE);
-  return database;
+/** Loads the database only now: a state in memory needs none. */
+function openDatabase(file: string): Database.Database {
+  const Constructor = createRequire(import.meta.url)('libsql') as typeof Database;
+  return new Constructor(file);
 }
 
 function toRecord(row: unknown): StoredRecord | undefined {

@@ -1,5 +1,6 @@
 import { publicKeyOf } from './client-keys.ts';
 import { authenticationMethod, credentialsOf } from './clients.ts';
+import { connectionInId, connectionOfUser } from './connections.ts';
 import type { Application, TenantDocument } from './tenant-schema.ts';
 
 /** Where in the tenant file something is. */
@@ -34,8 +35,15 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   unique(
     'users',
     'email',
-    // The sign-in minds no case.
-    tenant.users.map((user) => user.email.toLowerCase()),
+    // The sign-in minds no case. With an identity provider nobody signs in by address.
+    tenant.users.map(({ user_id, email }) =>
+      connectionInId(user_id) === undefined ? email.toLowerCase() : user_id,
+    ),
+  );
+  unique(
+    'connections',
+    'name',
+    tenant.connections.map((connection) => connection.name),
   );
   for (const key of ['name', 'id'] as const) {
     unique(
@@ -45,7 +53,11 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
     );
   }
   tenant.users.forEach((user, index) => {
-    if ((user.password === undefined) === (user.password_hash === undefined)) {
+    const { password, password_hash: hash } = user;
+    if (connectionInId(user.user_id) !== undefined) {
+      if (password === undefined && hash === undefined) return;
+      report(['users', index], 'leave out the password: an identity provider signs this user in');
+    } else if ((password === undefined) === (hash === undefined)) {
       report(['users', index], 'give either a password or a password_hash');
     }
   });
@@ -103,16 +115,29 @@ export function checkReferences(tenant: TenantDocument, report: Report): void {
       checkScope(['clientGrants', g, 'scope', s], grant.audience, scope);
     });
   });
+  tenant.connections.forEach((connection, c) => {
+    connection.enabled_clients.forEach((client, e) => {
+      if (tenant.clients.some(({ name, client_id }) => [name, client_id].includes(client))) return;
+      report(['connections', c, 'enabled_clients', e], `no client has the name or id "${client}"`);
+    });
+  });
   tenant.organizations.forEach((organization, o) => {
     organization.members.forEach((member, m) => {
       const known = tenant.users.some(
-        ({ user_id, email }) => user_id === member || email.toLowerCase() === member.toLowerCase(),
+        ({ user_id, email }) =>
+          user_id === member ||
+          (connectionInId(user_id) === undefined && email.toLowerCase() === member.toLowerCase()),
       );
-      if (known) return;
+      // A user of an identity provider need not be in the file.
+      if (known || connectionOfUser(tenant, member) !== undefined) return;
       report(['organizations', o, 'members', m], `no user has the id or address "${member}"`);
     });
   });
   tenant.users.forEach((user, u) => {
+    const connection = connectionInId(user.user_id);
+    if (connection !== undefined && connectionOfUser(tenant, user.user_id) === undefined) {
+      report(['users', u, 'user_id'], `no connection of the strategy oidc is "${connection}"`);
+    }
     user.roles.forEach((name, r) => {
       if (tenant.roles.some((role) => role.name === name)) return;
       report(['users', u, 'roles', r], `no role has the name "${name}"`);

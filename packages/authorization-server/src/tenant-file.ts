@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { type ActionConsole, compileAction } from './action-file.ts';
+import { ignoredConnections } from './connections.ts';
 import { InvalidTenant } from './errors.ts';
 import { compileRule } from './rule-file.ts';
 import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
@@ -65,7 +66,10 @@ export function loadTenant(file: string): Tenant {
     postLogin: actionsOf('post-login'),
     credentialsExchange: actionsOf('credentials-exchange'),
     loginRules,
-    ignoredSections: Object.keys(tenant).filter((section) => !(section in tenantSchema.shape)),
+    ignoredSections: [
+      ...Object.keys(tenant).filter((section) => !(section in tenantSchema.shape)),
+      ...ignoredConnections(tenant),
+    ],
   };
 }
 
@@ -132,8 +136,11 @@ function readRules(tenant: TenantDocument, directory: string, report: Report): R
 }
 
 function faultOfFile(file: string, error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return `the file ${file} ${code === 'ENOENT' ? 'is not there' : `can't be used: ${message}`}`;
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return `the file ${file} is not there`;
+  // What can't be compiled says where before it says what.
+  const line = stack?.startsWith(`${file}:`) && /^\d+/.exec(stack.slice(file.length + 1))?.[0];
+  return `the file ${file}${line ? `, line ${line},` : ''} can't be used: ${message}`;
 }
 
 const silent = (): void => {};

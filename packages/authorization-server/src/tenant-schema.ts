@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { connectionSchema } from './connection-schema.ts';
 import { passwordHashFault } from './password.ts';
 
 /**
@@ -170,6 +171,7 @@ export const tenantSchema = z.looseObject({
   clientGrants: z
     .array(z.looseObject({ client_id: text, audience: text, scope: z.array(text).default([]) }))
     .default([]),
+  connections: z.array(connectionSchema).default([]),
   roles: z.array(roleSchema).default([]),
   organizations: z.array(organizationSchema).default([]),
   actions: z.array(actionSchema).default([]),

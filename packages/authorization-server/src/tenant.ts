@@ -1,5 +1,7 @@
 import type { Api, Application, TenantDocument, User } from './tenant-schema.ts';
 
+export type { Connection } from './connection-schema.ts';
+
 export type { Api, Application, Organization, TenantDocument, User } from './tenant-schema.ts';
 
 /** One Action file with its secrets. */
@@ -40,10 +42,6 @@ export function findApplication(tenant: Tenant, clientId: string): Application |
 
 export function findApi(tenant: Tenant, identifier: string): Api | undefined {
   return tenant.resourceServers.find((api) => api.identifier === identifier);
-}
-
-export function findUser(tenant: Tenant, userId: string): User | undefined {
-  return tenant.users.find((user) => user.user_id === userId);
 }
 
 /** The user's permissions for one API, over all roles, in the order the API lists its scopes. */

@@ -12,8 +12,15 @@ interface Row extends Auth0Error {
   readonly when: string;
   /** What its private detail says; any, if not given. */
   readonly detail?: RegExp;
-  readonly grantType?: string;
+  /** Which grant type was asked for; any, if not given. */
+  readonly grantType?: string | RegExp;
 }
+
+const NOT_ALLOWED = "Grant type '%s' not allowed for the client.";
+
+/** Grant types that Auth0 has, this server has not, and so no application of it is allowed. */
+const KNOWN_GRANT_TYPES =
+  /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:device_code|jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
 
 /** The first row that fits counts. Texts as tenants are known to answer; the engine has one for all. */
 const TABLE: readonly Row[] = [
@@ -66,9 +73,24 @@ const TABLE: readonly Row[] = [
     detail: /grant type is not allowed/,
     status: 403,
     error: 'unauthorized_client',
-    description: "Grant type '%s' not allowed for the client.",
+    description: NOT_ALLOWED,
+  },
+  {
+    when: 'unsupported_grant_type',
+    grantType: KNOWN_GRANT_TYPES,
+    status: 403,
+    error: 'unauthorized_client',
+    description: NOT_ALLOWED,
+  },
+  {
+    when: 'unsupported_grant_type',
+    status: 403,
+    error: 'unsupported_grant_type',
+    description: 'Unsupported grant type: %s',
   },
 ];
+
+const LONGEST = 100;
 
 /** @returns undefined where the engine's own answer will do. */
 export function toAuth0Error(
@@ -87,9 +109,16 @@ export function toAuth0Error(
     ({ when, detail: pattern, grantType: only }) =>
       when === error.error &&
       (pattern?.test(detail) ?? true) &&
-      (only === undefined || only === grantType),
+      (only === undefined ||
+        (typeof only === 'string' ? only === grantType : only.test(grantType))),
   );
   if (row === undefined) return undefined;
   const { status, error: code, description } = row;
-  return { status, error: code, description: description.replace('%s', grantType) };
+  return { status, error: code, description: description.replace('%s', () => shown(grantType)) };
+}
+
+/** What the client sent, in a text for it: of RFC 6749 §5.2's characters, and not without end. */
+function shown(value: string): string {
+  const text = value.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text;
 }

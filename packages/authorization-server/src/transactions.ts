@@ -1,4 +1,8 @@
 import type { DroppedScope } from './dropped-scopes.ts';
+import type { LogType } from './log-types.ts';
+
+/** What came of sending a user to an identity provider. */
+export type ConnectionOutcome = 'sent' | 'returned' | 'denied' | 'failed';
 
 /** One thing that happened, in words that hold no secret. */
 export type Step =
@@ -16,6 +20,12 @@ export type Step =
       /** `session`: the browser was signed in already. */
       readonly outcome: 'succeeded' | 'failed' | 'session';
       readonly user?: string | undefined;
+      readonly reason?: string | undefined;
+    }
+  | {
+      readonly step: 'connection';
+      readonly name: string;
+      readonly outcome: ConnectionOutcome;
       readonly reason?: string | undefined;
     }
   | {
@@ -50,9 +60,15 @@ export type Step =
       /** What the client is not told. */
       readonly reason?: string | undefined;
     }
+  | { readonly step: 'logout'; readonly user?: string | undefined }
   | { readonly step: 'fault'; readonly fault: string };
 
-export type TimedStep = Step & { /** ISO 8601. */ readonly at: string };
+export type TimedStep = Step & {
+  /** ISO 8601. */
+  readonly at: string;
+  /** Auth0's log event type code, where it writes a log. */
+  readonly type?: LogType | undefined;
+};
 
 /** A sign-in up to its tokens, a refresh, or another single request. */
 export interface Transaction {
@@ -65,7 +81,7 @@ export interface Transaction {
 /** A transaction while it goes on. */
 export interface OpenTransaction {
   readonly steps: readonly TimedStep[];
-  add(step: Step): void;
+  add(step: Step, type?: LogType): void;
   /** Makes it known by the id of an interaction or a grant, which is never shown. */
   link(key: string): void;
 }
@@ -75,6 +91,7 @@ export interface Transactions {
   find(key: string): OpenTransaction | undefined;
   /** The latest first. */
   list(): Transaction[];
+  clear(): void;
 }
 
 const MOST = 200;
@@ -93,8 +110,9 @@ export function createTransactions(now: () => number = Date.now): Transactions {
         id: count,
         keys,
         steps,
-        add(step: Step) {
-          if (steps.length < MOST_STEPS) steps.push({ at: new Date(now()).toISOString(), ...step });
+        add(step: Step, type?: LogType) {
+          if (steps.length >= MOST_STEPS) return;
+          steps.push({ at: new Date(now()).toISOString(), ...(type && { type }), ...step });
         },
         link: (key: string) => void (keys.size < MOST_STEPS && keys.add(key)),
       };
@@ -102,6 +120,7 @@ export function createTransactions(now: () => number = Date.now): Transactions {
       if (kept.length > MOST) kept.shift();
       return transaction;
     },
+    clear: () => void kept.splice(0),
     find: (key) => kept.findLast(({ keys }) => keys.has(key)),
     list: () =>
       kept.toReversed().map(({ id, steps }) => ({

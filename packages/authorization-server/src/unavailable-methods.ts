@@ -2,27 +2,28 @@
  * Parts of the post-login `api` that Auth0 has and this server has not ("Actions Triggers:
  * post-login, API object").
  */
-const POST_LOGIN = `authentication cache groups multifactor prompt redirect refreshToken roles rules
-  samlResponse session transaction user validation`.split(/\s+/);
+const POST_LOGIN = 'groups multifactor prompt refreshToken roles samlResponse session'.split(' ');
 
-const CREDENTIALS_EXCHANGE = ['cache', 'transaction'];
+const CREDENTIALS_EXCHANGE = ['transaction'];
 
 /** The parts of a trigger's `api` that are missing here: every method says so when it is called. */
 export function unavailableMethods(trigger: 'post-login' | 'credentials-exchange'): object {
   const parts = trigger === 'post-login' ? POST_LOGIN : CREDENTIALS_EXCHANGE;
-  return Object.fromEntries(parts.map((part) => [part, unavailable(`api.${part}`)]));
+  return Object.fromEntries(parts.map((part) => [part, withUnavailable(part, {})]));
 }
 
-function unavailable(part: string): object {
-  return new Proxy(
-    {},
-    {
-      get: (_target, method) =>
-        typeof method === 'symbol'
-          ? undefined
-          : () => {
-              throw new Error(`${part}.${method} is not available locally`);
-            },
+/** A part of the `api` with these methods; every other says that it is missing here. */
+export function withUnavailable<M extends Readonly<Record<string, unknown>>>(
+  part: string,
+  methods: M,
+): M {
+  return new Proxy(methods, {
+    get: (target, method) => {
+      if (typeof method === 'symbol') return undefined;
+      if (Object.hasOwn(target, method)) return target[method];
+      return () => {
+        throw new Error(`api.${part}.${method} is not available locally`);
+      };
     },
-  );
+  });
 }

@@ -1,6 +1,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import type { SigningKeys } from './signing-keys.ts';
+import type { TokenClock } from './token-clock.ts';
 
 /** Takes this server's own JWT access tokens at the userinfo endpoint, without having stored them. */
 export interface UserinfoTokens {
@@ -15,7 +16,11 @@ export function isJwt(token: string): boolean {
   return token.split('.').length === 3;
 }
 
-export function createUserinfoTokens(issuer: string, keys: SigningKeys): UserinfoTokens {
+export function createUserinfoTokens(
+  issuer: string,
+  keys: SigningKeys,
+  clock: TokenClock,
+): UserinfoTokens {
   const keySet = createLocalJWKSet({
     keys: keys.keys.map(({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use })),
   });
@@ -26,6 +31,7 @@ export function createUserinfoTokens(issuer: string, keys: SigningKeys): Userinf
         const { payload } = await jwtVerify(token, keySet, {
           issuer,
           audience: `${issuer}userinfo`,
+          currentDate: new Date(Date.now() + clock.seconds * 1000),
           algorithms: ['RS256'],
           requiredClaims: ['sub', 'exp', 'iat', 'scope'],
         });
@@ -38,8 +44,9 @@ export function createUserinfoTokens(issuer: string, keys: SigningKeys): Userinf
           clientId,
           accountId: payload.sub,
           scope: payload.scope,
-          iat: payload.iat,
-          exp: payload.exp,
+          // The engine goes by the real clock.
+          iat: Number(payload.iat) - clock.seconds,
+          exp: Number(payload.exp) - clock.seconds,
           grantId: GRANT + Buffer.from(JSON.stringify(grant)).toString('base64url'),
           jkt: (payload.cnf as { jkt?: string } | undefined)?.jkt,
         };

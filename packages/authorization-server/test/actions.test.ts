@@ -4,6 +4,7 @@ import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
 import { aliceLogin as event, recorder } from './alice-login.ts';
 import { actionOf } from './demo-server.ts';
 
+const UNREADABLE = /^the reason could not be read$/;
 const NAMESPACE = 'https://contacts.example.com/';
 
 const run = (...bodies: string[]) =>
@@ -61,6 +62,127 @@ test('what one writes into its event is not seen by the next', async () => {
   expect(event.authorization.roles).toEqual(['admin']);
 });
 
+test('metadata and what was recorded are seen by the next Action, and by the same one', async () => {
+  const outcome = await run(
+    `api.user.setAppMetadata('plan', { name: 'gold' }).user.setUserMetadata('hobby', 'chess')
+       .user.setAppMetadata('org_id', null).transaction.setMetadata('score', 7)
+       .transaction.setMetadata('ok', true);
+     api.idToken.setCustomClaim('https://x.example/same', event.transaction.metadata);`,
+    `api.idToken.setCustomClaim('https://x.example/next', [
+       event.user.app_metadata, event.user.user_metadata, event.transaction.metadata]);`,
+  );
+  expect(outcome).toEqual({
+    accessToken: {},
+    idToken: {
+      'https://x.example/same': { score: 7, ok: true },
+      'https://x.example/next': [
+        { plan: { name: 'gold' } },
+        { hobby: 'chess' },
+        { score: 7, ok: true },
+      ],
+    },
+    metadata: {
+      app_metadata: { plan: { name: 'gold' }, org_id: null },
+      user_metadata: { hobby: 'chess' },
+    },
+    transaction: { score: 7, ok: true },
+  });
+});
+
+test('a denial keeps the metadata that was set, a failure does not', async () => {
+  const change = `api.user.setAppMetadata('tries', 1);`;
+  const denied = await run(`${change} api.access.deny('no');`);
+  expect(denied).toMatchObject({ denied: 'no', metadata: { app_metadata: { tries: 1 } } });
+  expect(await run(`${change} throw new Error('broke');`)).not.toHaveProperty('metadata');
+});
+
+test('it is told which rules ran', async () => {
+  const body = `api.idToken.setCustomClaim('https://x.example/r',
+    [api.rules.wasExecuted('Old'), api.rules.wasExecuted('New')]);`;
+  const outcome = await runPostLogin([actionOf(body)], event, recorder(), { rules: ['Old'] });
+  expect(outcome.idToken).toEqual({ 'https://x.example/r': [true, false] });
+});
+
+describe('a redirect', () => {
+  const away = (name: string) => ({
+    ...actionOf('', name),
+    code: `
+      exports.onExecutePostLogin = async (event, api) => {
+        api.idToken.setCustomClaim('https://x.example/before', 1);
+        api.redirect.sendUserTo('https://x.example/form?a=1', { query: { a: 2, b: 'ü' } });
+      };
+      exports.onContinuePostLogin = async (event, api) => {
+        api.authentication.recordMethod('https://x.example/card')
+          .idToken.setCustomClaim('https://x.example/back', event.transaction.metadata);
+      };`,
+  });
+  const later = actionOf(
+    `api.idToken.setCustomClaim('https://x.example/later', event.authentication.methods.map(m => m.name));`,
+  );
+  const first = actionOf(`api.transaction.setMetadata('first', true);`, 'first');
+  const actions = [first, away('away'), later];
+  const returned = { state: 's', fields: {}, request: { method: 'GET', query: {}, body: {} } };
+
+  test('ends the run for now, and the same Action goes on with it', async () => {
+    const before = await runPostLogin(actions, event, recorder());
+    expect(before).toEqual({
+      accessToken: {},
+      idToken: { 'https://x.example/before': 1 },
+      transaction: { first: true },
+      redirect: {
+        url: 'https://x.example/form?a=2&b=%C3%BC',
+        action: { index: 1, name: 'away' },
+      },
+    });
+    const after = await runPostLogin(actions, event, recorder(), {
+      before,
+      returned,
+      now: () => 0,
+    });
+    expect(after).toEqual({
+      accessToken: {},
+      idToken: {
+        'https://x.example/before': 1,
+        'https://x.example/back': { first: true },
+        'https://x.example/later': ['pwd', 'https://x.example/card'],
+      },
+      transaction: { first: true },
+      methods: [{ name: 'https://x.example/card', timestamp: '1970-01-01T00:00:00.000Z' }],
+    });
+  });
+
+  test('of an Action that is not there any more denies', async () => {
+    const before = await runPostLogin(actions, event, recorder());
+    const { denied } = await runPostLogin([first], event, recorder(), { before, returned });
+    expect(denied).toBe('the Action "away" that redirected is gone');
+  });
+
+  test.each([
+    ['a path', `api.redirect.sendUserTo('/form');`, /sendUserTo: give an absolute URL/],
+    ['a script', `api.redirect.sendUserTo('javascript:alert(1)');`, /give an absolute URL/],
+    ['a denial as well', `api.redirect.sendUserTo('https://x.example').access.deny('no');`, /^no$/],
+    [
+      'a token without a secret',
+      `api.redirect.encodeToken({ payload: {} });`,
+      /encodeToken: give a secret/,
+    ],
+    [
+      'a token before the user is back',
+      `api.redirect.validateToken({ secret: 'x' });`,
+      /only onContinuePostLogin has a token/,
+    ],
+    [
+      'a method recorded before the user is back',
+      `api.authentication.recordMethod('https://x.example');`,
+      /only onContinuePostLogin may call it/,
+    ],
+  ])('with %s denies, and sends nobody away', async (_name, body, reason) => {
+    const outcome = await run(body);
+    expect(outcome.denied).toMatch(reason);
+    expect(outcome).not.toHaveProperty('redirect');
+  });
+});
+
 test('scopes are added and removed, the later call counts, and what is no scope is dropped', async () => {
   const log = recorder();
   const outcome = await runPostLogin(
@@ -84,9 +206,10 @@ test('scopes are added and removed, the later call counts, and what is no scope 
 describe('what Auth0 has and this server has not denies the login by its name', () => {
   test.each([
     ['api.multifactor.enable', `api.multifactor.enable('any');`],
-    ['api.redirect.sendUserTo', `api.redirect.sendUserTo('https://x.example');`],
-    ['api.user.setAppMetadata', `api.user.setAppMetadata('a', 1);`],
-    ['api.cache.get', `await api.cache.get('a');`],
+    ['api.prompt.render', `api.prompt.render('form');`],
+    ['api.session.revoke', `api.session.revoke('x');`],
+    ['api.authentication.setPrimaryUser', `api.authentication.setPrimaryUser('x');`],
+    ['api.transaction.setResultUrl', `api.transaction.setResultUrl('x');`],
     ['api.authentication.challengeWith', `api.authentication.challengeWith({ type: 'otp' });`],
   ])('%s', async (name, body) => {
     expect((await run(body)).denied).toBe(`${name} is not available locally`);
@@ -133,6 +256,21 @@ describe('the login is denied, and no later Action runs', () => {
     ],
     ['by taking too long', 'await new Promise(() => {});', 'took longer than 50 ms'],
     ['by throwing a word', `throw 'a word';`, 'a word'],
+    ['by throwing null', 'throw null;', /^null$/],
+    ['by throwing a symbol', `throw Symbol('odd');`, /^Symbol\(odd\)$/],
+    ['by throwing an object without a prototype', 'throw Object.create(null);', UNREADABLE],
+    [
+      'by throwing a revoked proxy',
+      'const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); throw proxy;',
+      UNREADABLE,
+    ],
+    [
+      'by an error whose message throws',
+      `throw Object.defineProperty(new Error(), 'message', { get() { throw new Error('x'); } });`,
+      UNREADABLE,
+    ],
+    ['by a reason without a prototype', 'api.access.deny(Object.create(null));', UNREADABLE],
+    ['by a validation error', `api.validation.error('no-age', 'How old are you?');`, /^How old/],
   ])('%s', async (_name, body, reason) => {
     const outcome = await run(body, `api.idToken.setCustomClaim('https://x.example/later', 1);`);
     expect(outcome.denied).toMatch(reason);
@@ -149,6 +287,12 @@ describe('the login is denied, and no later Action runs', () => {
 test.each([
   ['a circle', 'const a = { b: 1 }; a.a = a; console.log(a);', /b: 1.*Circular/s],
   ['a bigint', 'console.log(12n);', /12n/],
+  ['what throws when it is read', 'console.log({ get a() { throw 1; } });', /Getter/],
+  [
+    'a revoked proxy',
+    'const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); console.log(proxy);',
+    /revoked/i,
+  ],
   [
     'an error',
     "console.log(Object.assign(new Error('broke'), { token: 'hush' }));",

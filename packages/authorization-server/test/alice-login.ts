@@ -1,6 +1,6 @@
 import type { ActionLog } from '../src/action-run.ts';
-import type { PostLoginEvent } from '../src/actions.ts';
 import type { User } from '../src/index.ts';
+import type { PostLoginEvent } from '../src/login-event.ts';
 import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
 
 /** A login of the demo's Alice, as an Action is told of it. */

@@ -3,8 +3,25 @@ import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { startDemo, stopServers } from './demo-server.ts';
-import { authorizationRequest, callbackOf, requestTokens, tokensFor } from './sign-in.ts';
+import { got } from 'got';
+import {
+  createLocalJWKSet,
+  decodeJwt,
+  decodeProtectedHeader,
+  type JSONWebKeySet,
+  jwtVerify,
+} from 'jose';
+import type { AuthorizationServer } from '../src/index.ts';
+import { actionOf, startDemo, stopServers } from './demo-server.ts';
+import {
+  API,
+  authorizationRequest,
+  CALLBACK,
+  callbackOf,
+  openBrowser,
+  requestTokens,
+  tokensFor,
+} from './sign-in.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'issuer-'));
 afterAll(async () => {
@@ -71,4 +88,135 @@ test('close does not wait for a connection that is kept alive, and may be called
   });
   await Promise.all([server.close(), server.close()]);
   agent.destroy();
+});
+
+describe('rotateKeys', () => {
+  const keySetOf = (server: AuthorizationServer) =>
+    got(`${server.url}/.well-known/jwks.json`).json<JSONWebKeySet>();
+  const kidOf = (token = '') => decodeProtectedHeader(token).kid;
+  const machineToken = async (server: AuthorizationServer) => {
+    const form = { grant_type: 'client_credentials', audience: API };
+    return (await requestTokens(server, form, 'contacts-cli')).body.access_token ?? '';
+  };
+
+  test('the next key is published first, then signs, and the previous still verifies', async () => {
+    const server = await startDemo();
+    const before = await keySetOf(server);
+    const [current, next] = before.keys.map(({ kid }) => kid);
+    expect(before.keys).toHaveLength(2);
+    const { tokens } = await tokensFor(server);
+    expect([kidOf(tokens.access_token), kidOf(tokens.id_token)]).toEqual([current, current]);
+
+    await server.rotateKeys();
+    const after = await keySetOf(server);
+    expect(after.keys.map(({ kid }) => kid)).toEqual([next, expect.any(String), current]);
+    for (const key of after.keys) expect(key).not.toHaveProperty('d');
+    const { tokens: later } = await tokensFor(server);
+    expect([kidOf(later.access_token), kidOf(later.id_token)]).toEqual([next, next]);
+    for (const token of [tokens.access_token, later.access_token]) {
+      await jwtVerify(token ?? '', createLocalJWKSet(after), { issuer: server.issuer });
+    }
+    // A relying party that has not asked again can verify what was signed since.
+    await jwtVerify(later.access_token ?? '', createLocalJWKSet(before));
+  });
+
+  test('userinfo takes tokens of the previous key until it is revoked', async () => {
+    const server = await startDemo();
+    const { tokens } = await tokensFor(server);
+    const ask = async () => {
+      const headers = { authorization: `Bearer ${tokens.access_token}` };
+      return (await got(`${server.url}/userinfo`, { headers, throwHttpErrors: false })).statusCode;
+    };
+    await server.rotateKeys();
+    expect(await ask()).toBe(200);
+    await server.revokePreviousKey();
+    expect(await ask()).toBe(401);
+    expect((await keySetOf(server)).keys).toHaveLength(2);
+  });
+
+  test('with revoke the key that signed until now is gone at once', async () => {
+    const server = await startDemo();
+    const token = await machineToken(server);
+    await server.rotateKeys({ revoke: true });
+    const keySet = await keySetOf(server);
+    expect(keySet.keys.map(({ kid }) => kid)).not.toContain(kidOf(token));
+    await expect(jwtVerify(token, createLocalJWKSet(keySet))).rejects.toMatchObject({
+      code: 'ERR_JWKS_NO_MATCHING_KEY',
+    });
+    await jwtVerify(await machineToken(server), createLocalJWKSet(keySet));
+  });
+
+  test('sessions, pages in flight, codes, refresh tokens, faults and the log survive it', async () => {
+    const server = await startDemo((tenant) => {
+      tenant.rate_limits.token = { limit: 5, window: 3600 };
+    });
+    const { browser, tokens } = await tokensFor(server);
+    const login = openBrowser();
+    const request = authorizationRequest(server);
+    const page = await login.get(request.url);
+    expect(page.url).toContain('/u/login/');
+    const silent = authorizationRequest(server, { prompt: 'none' });
+    const code = callbackOf(await browser.get(silent.url)).get('code') ?? '';
+    server.faults.add({ endpoint: '/oauth/token', status: 503 });
+    const logged = server.log().length;
+
+    await server.rotateKeys();
+    expect(server.log()).toHaveLength(logged);
+    expect(server.faults.list()).toHaveLength(1);
+    const refresh = () =>
+      requestTokens(server, {
+        grant_type: 'refresh_token',
+        refresh_token: tokens.refresh_token ?? '',
+      });
+    expect((await refresh()).status).toBe(503);
+    expect((await refresh()).status).toBe(200);
+    const exchanged = await requestTokens(server, {
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: CALLBACK,
+      code_verifier: silent.verifier,
+    });
+    expect(exchanged.status).toBe(200);
+    const fields = { username: 'alice@example.com', password: 'alice-demo' };
+    expect(callbackOf(await login.submit(page, fields)).get('code')).toBeTruthy();
+    const again = authorizationRequest(server, { prompt: 'none' });
+    expect(callbackOf(await browser.get(again.url)).get('code')).toBeTruthy();
+    // What the limits have counted is not forgotten: the first of five was before the rotation.
+    await machineToken(server);
+    await machineToken(server);
+    expect((await refresh()).status).toBe(429);
+  });
+
+  test('what Actions keep in their cache survives it', async () => {
+    const counting = actionOf(`
+      const count = Number(api.cache.get('count')?.value ?? 0) + 1;
+      api.cache.set('count', String(count));
+      api.idToken.setCustomClaim('https://x.example/count', count);
+    `);
+    const server = await startDemo((tenant) => Object.assign(tenant, { postLogin: [counting] }));
+    const countOf = async () =>
+      decodeJwt((await tokensFor(server)).tokens.id_token ?? '')['https://x.example/count'];
+    expect(await countOf()).toBe(1);
+    await server.rotateKeys();
+    expect(await countOf()).toBe(2);
+    server.reset();
+    expect(await countOf()).toBe(1);
+  });
+
+  test('an ID token of the previous key still hints at who signs out', async () => {
+    const server = await startDemo();
+    const { browser, tokens } = await tokensFor(server);
+    await server.rotateKeys();
+    const url = new URL('oidc/logout', server.issuer);
+    url.searchParams.set('id_token_hint', tokens.id_token ?? '');
+    expect((await browser.get(url.href)).statusCode).toBe(200);
+  });
+
+  test('keys in a file: a server that starts later signs with the rotated ones', async () => {
+    const keys = `file:${join(directory, 'rotated.json')}`;
+    const first = await startDemo(undefined, { keys });
+    await first.rotateKeys();
+    const second = await startDemo(undefined, { keys });
+    expect(await keySetOf(second)).toEqual(await keySetOf(first));
+  });
 });

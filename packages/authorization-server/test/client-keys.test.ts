@@ -1,9 +1,12 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt, SignJWT } from 'jose';
 import { publicKeyOf } from '../src/client-keys.ts';
-import type { AuthorizationServer } from '../src/index.ts';
+import { type AuthorizationServer, type InvalidTenant, loadTenant } from '../src/index.ts';
 import { startDemo, stopServers } from './demo-server.ts';
 import { API } from './sign-in.ts';
 
@@ -11,6 +14,15 @@ const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const pem = String(rsa.publicKey.export({ type: 'spki', format: 'pem' }));
 const jwk = rsa.publicKey.export({ format: 'jwk' }) as Record<string, unknown>;
+const generate = generateKeyPairSync as (
+  type: string,
+  options?: object,
+) => { publicKey: KeyObject };
+const pemOf = (type: string, options?: object): string =>
+  String(generate(type, options).publicKey.export({ type: 'spki', format: 'pem' }));
+function jwkOf(type: string, options?: object): Record<string, unknown> {
+  return generate(type, options).publicKey.export({ format: 'jwk' }) as Record<string, unknown>;
+}
 const now = (): number => Math.floor(Date.now() / 1000);
 
 const FORMS = {
@@ -146,9 +158,105 @@ describe('a key that cannot be used says what to give', () => {
     ['a private key in PEM', { pem: String(secret) }, 'give the public key'],
     ['a private JWK', { jwk: { ...jwk, d: 'x' } }, 'give the public key'],
     ['a shared secret', { jwk: { kty: 'oct', k: 'AAAA' } }, 'give the public key'],
+    ['a JWK with a prime of the private key', { jwk: { ...jwk, p: 'x' } }, 'give the public key'],
     ['no PEM', { pem: 'hello' }, 'no public key and no certificate'],
     ['no JWK', { jwk: { kty: 'RSA' } }, 'no public key (RFC 7517)'],
-  ])('%s', (_name, credential, message) => {
-    expect(() => publicKeyOf(credential)).toThrow(message);
+    ['a symmetric key without its bytes', { jwk: { kty: 'oct' } }, 'no public key (RFC 7517)'],
+    ['a weak RSA key', { pem: pemOf('rsa', { modulusLength: 1024 }) }, 'has 1024 bits'],
+    ['a weak RSA key as JWK', { jwk: jwkOf('rsa', { modulusLength: 2040 }) }, 'has 2040 bits'],
+    ['an exponent of 1', { jwk: { ...jwk, e: 'AQ' } }, 'the exponent'],
+    ['an even exponent', { jwk: { ...jwk, e: 'AQAA' } }, 'the exponent'],
+    ['an exponent without end', { jwk: { ...jwk, e: jwk.n } }, 'the exponent'],
+    [
+      'an RSA key for PSS alone',
+      { pem: pemOf('rsa-pss', { modulusLength: 2048 }) },
+      'give an RSA key',
+    ],
+    ['another curve', { jwk: jwkOf('ec', { namedCurve: 'P-384' }) }, 'the curve P-256'],
+    ['the curve of Bitcoin', { jwk: jwkOf('ec', { namedCurve: 'secp256k1' }) }, 'the curve P-256'],
+    ['a key for agreement', { jwk: jwkOf('x25519') }, 'the curve P-256'],
+    ['an Ed448 key', { pem: pemOf('ed448') }, 'an Ed25519 key'],
+    ['one for encryption', { jwk: { ...jwk, use: 'enc' } }, 'not for signatures'],
+    ['one that verifies nothing', { jwk: { ...jwk, key_ops: ['encrypt'] } }, 'not for signatures'],
+    ['an alg of another kind', { pem, alg: 'ES256' }, 'give RS256 or PS256'],
+    ['a symmetric alg', { pem, alg: 'HS256' }, 'give RS256 or PS256'],
+    ['no alg at all', { pem, alg: 'none' }, 'give RS256 or PS256'],
+    [
+      'an alg for encryption in the jwk',
+      { jwk: { ...jwk, alg: 'RSA-OAEP' } },
+      'give RS256 or PS256',
+    ],
+    ['two algs', { jwk: { ...jwk, alg: 'RS256' }, alg: 'PS256' }, 'give it once'],
+    ['a kid that is a number', { jwk: { ...jwk, kid: 5 } }, '"kid" of the jwk must be a text'],
+  ] as [string, Parameters<typeof publicKeyOf>[0], string][])(
+    '%s',
+    (_name, credential, message) => {
+      expect(() => publicKeyOf(credential)).toThrow(message);
+    },
+  );
+
+  test('where it is in the tenant file, with its line', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keys-'));
+    const weak = jwkOf('rsa', { modulusLength: 1024 });
+    const file = join(directory, 'tenant.yaml');
+    writeFileSync(
+      file,
+      `clients:
+  - name: Machine
+    client_id: machine
+    grant_types: [client_credentials]
+    client_authentication_methods:
+      private_key_jwt:
+        credentials:
+          - jwk: ${JSON.stringify(jwk)}
+          - jwk: ${JSON.stringify(weak)}
+    jwks:
+      keys:
+        - ${JSON.stringify({ ...jwk, use: 'enc' })}
+users: [{ user_id: a, email: a@example.com, name: A, password: a }]
+`,
+    );
+    try {
+      loadTenant(file);
+      throw new Error('it was loaded');
+    } catch (error) {
+      const { message, faults } = error as InvalidTenant;
+      expect(message).toContain(file);
+      expect(faults).toEqual([
+        expect.stringMatching(
+          /^line 9, clients\.0\.client_authentication_methods\.private_key_jwt\.credentials\.1: the RSA key has 1024 bits/,
+        ),
+        expect.stringMatching(/^line 12, clients\.0\.jwks\.keys\.0: the jwk is not for signatures/),
+      ]);
+      // Not even a public key is repeated.
+      expect(message).not.toContain(String(weak.n));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+});
+
+describe('a key that can be used keeps its public members alone', () => {
+  test.each([
+    ['RSA', jwk, 'RS256'],
+    ['RSA', jwk, 'PS256'],
+    ['P-256', jwkOf('ec', { namedCurve: 'P-256' }), 'ES256'],
+    ['Ed25519', jwkOf('ed25519'), 'EdDSA'],
+  ])('%s for %3$s', (_name, key, alg) => {
+    const given = {
+      ...key,
+      kid: 'one',
+      use: 'sig',
+      key_ops: ['verify'],
+      x5u: 'http://evil.example',
+    };
+    expect(publicKeyOf({ jwk: given, alg })).toEqual({ ...key, kid: 'one', use: 'sig', alg });
+  });
+
+  test('and signs in with an EC key', async () => {
+    const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const to = await startWith({ jwks: { keys: [ec.publicKey.export({ format: 'jwk' })] } });
+    const client_assertion = await assertionFor(to, { key: ec.privateKey, alg: 'ES256' });
+    expect((await requestWith(to, { client_assertion })).status).toBe(200);
   });
 });

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import express, { type ErrorRequestHandler } from 'express';
-import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
+import { type AuthOptions, auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 import { got } from 'got';
 import * as client from 'openid-client';
 import type { AuthorizationServer } from '../src/index.ts';
@@ -119,13 +119,10 @@ describe('openid-client 6', () => {
 });
 
 describe('express-oauth2-jwt-bearer 1', () => {
-  let http: Server;
-  let api: string;
-  let tokens: Record<string, string>;
-  beforeAll(async () => {
-    const server = await startDemo();
+  const apis: Server[] = [];
+  const startApi = async (issuerBaseURL: string, options: AuthOptions = {}): Promise<string> => {
     const app = express();
-    app.use(auth({ issuerBaseURL: server.issuer, audience: API }));
+    app.use(auth({ issuerBaseURL, audience: API, ...options }));
     app.get('/contacts', requiredScopes('read:contacts'), (req, res) => {
       res.json({ sub: req.auth?.payload.sub });
     });
@@ -136,17 +133,26 @@ describe('express-oauth2-jwt-bearer 1', () => {
       res.status(error.status ?? 500).json({ code: error.code, message: error.message });
     };
     app.use(answer);
-    http = app.listen(0, '127.0.0.1');
+    const http = app.listen(0, '127.0.0.1');
+    apis.push(http);
     await once(http, 'listening');
-    api = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+    return `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
+  };
+
+  let server: AuthorizationServer;
+  let api: string;
+  let tokens: Record<string, string>;
+  beforeAll(async () => {
+    server = await startDemo();
+    api = await startApi(server.issuer);
     ({ tokens } = await tokensFor(server, 'bob'));
   });
   afterAll(() => {
-    http.close().closeAllConnections();
+    for (const http of apis) http.close().closeAllConnections();
   });
 
-  const call = (path: string, token?: string) =>
-    json(api + path, token === undefined ? {} : { authorization: `Bearer ${token}` });
+  const call = (path: string, token?: string, base = api) =>
+    json(base + path, token === undefined ? {} : { authorization: `Bearer ${token}` });
 
   test('accepts an access token', async () => {
     expect(await call('/contacts', tokens.access_token)).toEqual({
@@ -168,6 +174,31 @@ describe('express-oauth2-jwt-bearer 1', () => {
     ['no token', () => undefined],
   ])('refuses %s', async (_name, token) => {
     expect((await call('/contacts', token())).status).toBe(401);
+  });
+
+  test('survives a rotation of the keys, and refuses a revoked one once it asks again', async () => {
+    const rotating = await startDemo();
+    const cacheMaxAge = 100;
+    const patient = await startApi(rotating.issuer);
+    const impatient = await startApi(rotating.issuer, { cacheMaxAge, cooldownDuration: 0 });
+    const before = (await tokensFor(rotating)).tokens.access_token;
+    expect((await call('/contacts', before, patient)).status).toBe(200);
+
+    await rotating.rotateKeys();
+    const after = (await tokensFor(rotating)).tokens.access_token;
+    for (const base of [patient, impatient]) {
+      expect((await call('/contacts', after, base)).status).toBe(200);
+      expect((await call('/contacts', before, base)).status).toBe(200);
+    }
+    // The patient one verified both with the keys of before: it asked once.
+    await rotating.revokePreviousKey();
+    expect((await call('/contacts', before, patient)).status).toBe(200);
+    await new Promise((resolve) => setTimeout(resolve, cacheMaxAge + 10));
+    expect(await call('/contacts', before, impatient)).toMatchObject({
+      status: 401,
+      body: { code: 'invalid_token' },
+    });
+    expect((await call('/contacts', after, impatient)).status).toBe(200);
   });
 });
 

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { got } from 'got';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './demo-server.ts';
+import { authorizationRequest, callbackOf, requestTokens, tokensFor } from './sign-in.ts';
 
 let server: AuthorizationServer;
 beforeAll(async () => {
@@ -32,6 +33,70 @@ test('the log is JSON, the same as in process', async () => {
   const { body, headers } = await control().get('log');
   expect(JSON.parse(body)).toEqual({ transactions: JSON.parse(JSON.stringify(server.log())) });
   expect(headers['cache-control']).toBe('no-store');
+});
+
+test('the clock is set and read', async () => {
+  expect(JSON.parse((await control().get('clock')).body)).toEqual({ clock: 0 });
+  const answer = await control().put('clock', { json: { clock: -60 } });
+  expect([answer.statusCode, JSON.parse(answer.body)]).toEqual([200, { clock: -60 }]);
+  expect(server.clock).toBe(-60);
+  for (const json of [{ clock: 0.5 }, { clock: '5' }, {}, { clock: 1, x: 1 }]) {
+    expect((await control().put('clock', { json })).statusCode).toBe(400);
+  }
+  expect(server.clock).toBe(-60);
+});
+
+test('reset forgets all but the keys', async () => {
+  const { browser, tokens } = await tokensFor(server);
+  server.faults.add({ endpoint: '/userinfo', status: 503 });
+  server.clock = 5;
+  const keys = await kids();
+  expect((await control().post('reset')).statusCode).toBe(204);
+  expect([server.log(), server.faults.list(), server.clock]).toEqual([[], [], 0]);
+  expect(await kids()).toEqual(keys);
+  const silent = await browser.get(authorizationRequest(server, { prompt: 'none' }).url);
+  expect(callbackOf(silent).get('error')).toBe('login_required');
+  const refresh_token = tokens.refresh_token ?? '';
+  const refreshed = await requestTokens(server, { grant_type: 'refresh_token', refresh_token });
+  expect(refreshed.status).toBe(403);
+  // Consent is asked for anew.
+  const login = await browser.get(authorizationRequest(server).url);
+  const consent = await browser.submit(login, {
+    username: 'alice@example.com',
+    password: 'alice-demo',
+  });
+  expect(consent.url).toContain('/u/consent/');
+});
+
+const kids = async () => {
+  const { keys } = await got(`${server.url}/.well-known/jwks.json`).json<{
+    keys: { kid: string }[];
+  }>();
+  return keys.map(({ kid }) => kid);
+};
+
+test('keys are rotated and revoked', async () => {
+  const [first, second] = await kids();
+  expect((await control().post('rotate-keys')).statusCode).toBe(204);
+  expect(await kids()).toEqual([second, expect.any(String), first]);
+  expect((await control().post('revoke-previous-key')).statusCode).toBe(204);
+  const [, third] = await kids();
+  expect(await kids()).toEqual([second, third]);
+  const answer = await control().post('rotate-keys', { json: { revoke: true } });
+  expect(answer.statusCode).toBe(204);
+  expect(await kids()).toEqual([third, expect.any(String)]);
+});
+
+test.each([
+  ['revoke as text', { json: { revoke: 'yes' } }, 400],
+  ['an unknown field', { json: { revok: true } }, 400],
+  ['a list', { json: [true] }, 400],
+  ['a form', { form: { revoke: 'true' } }, 415],
+])('rotate-keys with %s is refused, and the keys stay', async (_name, sent, status) => {
+  const before = await kids();
+  const answer = await control().post('rotate-keys', sent);
+  expect([answer.statusCode, answer.body]).toEqual([status, expect.stringContaining('error')]);
+  expect(await kids()).toEqual(before);
 });
 
 test.each([

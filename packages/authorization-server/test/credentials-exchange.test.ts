@@ -35,7 +35,7 @@ const event: CredentialsExchangeEvent = {
 };
 
 const run = (...bodies: string[]) =>
-  runCredentialsExchange(bodies.map(exchangeOf), event, recorder(), 50);
+  runCredentialsExchange(bodies.map(exchangeOf), event, recorder(), { timeLimit: 50 });
 
 test('an Action is told for whom and for what, and adds a claim', async () => {
   const { status, body } = await tokenWith(`
@@ -113,8 +113,19 @@ describe('the first that denies ends the run', () => {
     ],
     [
       'a method that is not here',
-      `api.cache.set('a', 'b');`,
-      'api.cache.set is not available locally',
+      `api.transaction.setMetadata('a', 'b');`,
+      'api.transaction.setMetadata is not available locally',
+    ],
+    ['an object without a prototype', 'throw Object.create(null);', 'the reason could not be read'],
+    [
+      'a symbol as its reason',
+      `api.access.deny('server_error', Symbol('odd'));`,
+      /^Symbol\(odd\)$/,
+    ],
+    [
+      'a code that is no text',
+      `api.access.deny(Object.create(null), 'x');`,
+      /the code is "the reason could not be read": give one of invalid_scope, /,
     ],
     ['taking too long', 'await new Promise(() => {});', 'took longer than 50 ms'],
   ])('%s: server_error', async (_name, body, reason) => {
@@ -141,6 +152,31 @@ test('the next Action sees the claims of the one before, and may take one back',
   expect(outcome.accessToken).toEqual({
     'https://x.example/b': 1,
     'https://x.example/c': { 'https://x.example/a': 1, 'https://x.example/b': 1 },
+  });
+});
+
+test('what it caches is there at the next request', async () => {
+  const server = await startDemo((tenant) =>
+    Object.assign(tenant, {
+      credentialsExchange: [
+        exchangeOf(`
+          const seen = Number(api.cache.get('seen')?.value ?? 0) + 1;
+          api.cache.set('seen', String(seen));
+          api.accessToken.setCustomClaim('https://x.example/seen', seen);`),
+      ],
+    }),
+  );
+  const form = { grant_type: 'client_credentials', audience: API };
+  for (const seen of [1, 2]) {
+    const { body } = await requestTokens(server, form, 'contacts-cli');
+    expect(decodeJwt(body.access_token ?? '')['https://x.example/seen']).toBe(seen);
+  }
+});
+
+test('whatever it throws, the answer is 500 server_error with a text that can be read', async () => {
+  expect(await tokenWith('throw Object.create(null);')).toEqual({
+    status: 500,
+    body: { error: 'server_error', error_description: 'the reason could not be read' },
   });
 });
 

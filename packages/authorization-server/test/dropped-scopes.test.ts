@@ -13,6 +13,7 @@ test.each([
   ['an Action', 'read:contacts', { changes: { ...none, removed: ['read:contacts'] } }, 'an Action'],
   ['a rule', 'read:contacts', { changes: { ...none, only: [] } }, 'a rule'],
   ['an earlier sign-in', 'read:contacts', { granted: [] }, 'not granted at the sign-in'],
+  ['nobody: no Action', 'https://x.example/roles', {}, 'no Action set this claim'],
   ['the API', 'read:nothing', {}, 'has no such scope'],
   ['no API', 'read:contacts', { api: undefined }, 'no audience was asked for'],
   ['the roles', 'read:activity', {}, "no role of the user's permits it"],

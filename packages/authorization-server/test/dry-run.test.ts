@@ -28,12 +28,12 @@ function dryRun(args: string[], tenant = ''): Promise<Ended> {
 }
 
 /** The demo tenant with this Action in place of its own, and this rule before it. */
-function tenantWith(action: string, rule: string): string {
+function tenantWith(action: string, rule: string, more = ''): string {
   writeFileSync(join(directory, 'action.js'), action);
   writeFileSync(join(directory, 'rule.js'), rule);
   const yaml = readFileSync(demoTenantFile, 'utf8').replace(/code: .*\.js/, 'code: ./action.js');
   const file = join(directory, 'tenant.yaml');
-  writeFileSync(file, `${yaml}\nrules: [{ name: Old, script: ./rule.js }]\n`);
+  writeFileSync(file, `${yaml}\nrules: [{ name: Old, script: ./rule.js }]\n${more}\n`);
   return file;
 }
 
@@ -50,10 +50,15 @@ test("the demo's Action for one of its users", async () => {
       user: 'auth0|bob',
       client: 'contacts-web',
       audience: API,
+      organization: null,
       denied: null,
       scope: 'openid profile email offline_access read:contacts',
       accessToken: claims,
       idToken: claims,
+      redirect: null,
+      metadata: { app_metadata: {}, user_metadata: {} },
+      transactionMetadata: {},
+      cache: {},
       dropped: [],
       console: [],
     },
@@ -107,10 +112,15 @@ test('rules and Actions, what they say and what they may not', async () => {
     user: 'auth0|alice',
     client: 'contacts-cli',
     audience: API,
+    organization: null,
     denied: null,
     scope: 'read:contacts more:contacts',
     accessToken: {},
     idToken: { 'https://x.example/a': 1 },
+    redirect: null,
+    metadata: { app_metadata: {}, user_metadata: {} },
+    transactionMetadata: {},
+    cache: {},
     dropped: [
       { action: 'Roles and organisation', token: 'accessToken', claim: 'sub' },
       { token: 'idToken', claim: 'email', reason: 'its scope is not granted' },
@@ -134,6 +144,56 @@ test('a denial: exit code 1, with the reason and without tokens', async () => {
     scope: null,
     accessToken: null,
     idToken: null,
+  });
+});
+
+test('an organization, a redirect, metadata and cache, and a timer and a socket left open', async () => {
+  const tenant = tenantWith(
+    `exports.onExecutePostLogin = async (event, api) => {
+       setInterval(() => {}, 1000);
+       require('node:http').createServer().listen(0);
+       console.log(event.organization.id);
+       api.cache.set('a', 'b', { expires_at: Date.now() + 60000 });
+       api.user.setAppMetadata('plan', 'gold').transaction.setMetadata('score', 7)
+         .redirect.sendUserTo('https://forms.example.com/age', { query: { lang: 'en' } });
+     };`,
+    '(user, context, callback) => callback()',
+    'organizations: [{ name: acme, members: [alice@example.com] }]',
+  );
+  const args = ['--user', 'alice@example.com', '--organization', 'acme'];
+  const { code, stdout } = await dryRun(args, tenant);
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    organization: 'org_acme',
+    denied: null,
+    redirect: 'https://forms.example.com/age?lang=en',
+    metadata: { app_metadata: { plan: 'gold' }, user_metadata: {} },
+    transactionMetadata: { score: 7 },
+    cache: { a: { value: 'b', expires_at: expect.any(Number) } },
+    console: [{ line: 'org_acme' }],
+  });
+
+  const wrong = async (user: string, organization: string) =>
+    (await dryRun(['--user', user, '--organization', organization], tenant)).stderr.trim();
+  expect(await wrong('alice@example.com', 'x')).toBe('--organization is "x": give one of org_acme');
+  expect(await wrong('bob@example.com', 'org_acme')).toBe(
+    '--organization is "org_acme": bob@example.com is no member of it',
+  );
+});
+
+test('a claim asked for by scope', async () => {
+  const tenant = tenantWith(
+    `exports.onExecutePostLogin = async (event, api) => {
+       api.user.setAppMetadata('https://x.example/plan', 'gold');
+     };`,
+    '(user, context, callback) => callback()',
+  );
+  const scope = 'openid https://x.example/plan https://x.example/none';
+  const { stdout } = await dryRun(['--user', 'alice@example.com', '--scope', scope], tenant);
+  expect(JSON.parse(stdout)).toMatchObject({
+    scope: 'openid https://x.example/plan',
+    accessToken: { 'https://x.example/plan': 'gold' },
+    idToken: { 'https://x.example/plan': 'gold' },
   });
 });
 

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { parse } from 'node-html-parser';
@@ -31,9 +32,14 @@ beforeAll(async () => {
 });
 afterAll(stopServers);
 
-const post = async (path: string, form: Form, headers: Record<string, string> = {}) => {
+const post = async (
+  path: string,
+  form: Form,
+  headers: Record<string, string> = {},
+  to: AuthorizationServer = server,
+) => {
   const sent = Object.entries(form).filter((field): field is [string, string] => !!field[1]);
-  const { statusCode, body } = await got.post(new URL(path, server.issuer), {
+  const { statusCode, body } = await got.post(new URL(path, to.issuer), {
     form: Object.fromEntries(sent),
     headers,
     throwHttpErrors: false,
@@ -126,6 +132,29 @@ describe('refresh token', () => {
     expect(await refreshWith(token)).toEqual(invalid);
   });
 
+  test.concurrent.each([
+    ['at its end', { token_lifetime: 1 }],
+    ['that has lain idle', { token_lifetime: 100, idle_token_lifetime: 1 }],
+  ])('expired, %s', async (_name, change) => {
+    const brief = await startDemo((tenant) => {
+      Object.assign(tenant.clients[0]!.refresh_token, change);
+    });
+    const { tokens } = await tokensFor(brief);
+    await wait(1100);
+    const form = { grant_type: 'refresh_token', ...WEB, refresh_token: tokens.refresh_token };
+    expect(await post('oauth/token', form, {}, brief)).toEqual(invalid);
+  });
+
+  test('with more than its scope: refused, and still good', async () => {
+    const { tokens } = await tokensFor(server, 'alice', {
+      scope: 'openid offline_access read:contacts',
+    });
+    const token = tokens.refresh_token ?? '';
+    const { status, body } = await refreshWith(token, { scope: 'openid delete:contacts' });
+    expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_scope' });
+    expect((await refreshWith(token)).status).toBe(200);
+  });
+
   test('another application can not revoke it', async () => {
     const token = await refreshToken();
     await post('oauth/revoke', { ...OTHER, token });
@@ -173,7 +202,89 @@ describe('client', () => {
   });
 });
 
+describe('grant type', () => {
+  const notAllowed = (name: string) =>
+    refusal(403, 'unauthorized_client', `Grant type '${name}' not allowed for the client.`);
+  const unsupported = (shown: string) =>
+    refusal(403, 'unsupported_grant_type', `Unsupported grant type: ${shown}`);
+
+  test.each([
+    'password',
+    'implicit',
+    'http://auth0.com/oauth/grant-type/password-realm',
+    'http://auth0.com/oauth/grant-type/passwordless/otp',
+    'urn:ietf:params:oauth:grant-type:device_code',
+    'urn:ietf:params:oauth:grant-type:token-exchange',
+  ])('%s, which Auth0 has', async (grant_type) => {
+    const form = { ...WEB, grant_type, username: 'alice@example.com', password: 'alice-demo' };
+    expect(await post('oauth/token', form)).toEqual(notAllowed(grant_type));
+  });
+
+  test.each([
+    ['made up', 'magic', 'magic'],
+    ['of an object', 'constructor', 'constructor'],
+    ['with a pattern', "$&$'%s", "$&$'%s"],
+    ['with line breaks and quotes', 'a\r\nSet-Cookie: "x"\\', 'a??Set-Cookie: ?x??'],
+    ['in other letters', 'ключ<script>', '????<script>'],
+    ['without end', 'x'.repeat(5000), `${'x'.repeat(100)}...`],
+  ])('%s', async (_name, grant_type, shown) => {
+    expect(await post('oauth/token', { ...WEB, grant_type })).toEqual(unsupported(shown));
+  });
+
+  test('the client comes first', async () => {
+    const form = { ...WEB, client_secret: 'wrong', grant_type: 'password' };
+    expect(await post('oauth/token', form)).toEqual(refusal(401, 'access_denied', 'Unauthorized'));
+  });
+
+  test('none', async () => {
+    const { status, body } = await post('oauth/token', WEB);
+    expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_request' });
+  });
+});
+
+test('too many requests', async () => {
+  const busy = await startDemo((tenant) => {
+    tenant.rate_limits = { token: { limit: 1, window: 3600 } };
+  });
+  const ask = () =>
+    got.post(new URL('oauth/token', busy.issuer), {
+      form: { grant_type: 'client_credentials', ...CLI, audience: API },
+      throwHttpErrors: false,
+      retry: { limit: 0 },
+    });
+  expect((await ask()).statusCode).toBe(200);
+  const { statusCode, headers, body } = await ask();
+  expect({ status: statusCode, body: JSON.parse(body) }).toEqual(
+    refusal(
+      429,
+      'too_many_requests',
+      'Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.',
+    ),
+  );
+  expect(headers).toMatchObject({ 'x-ratelimit-limit': '1', 'x-ratelimit-remaining': '0' });
+  // Epoch seconds.
+  expect(Number(headers['x-ratelimit-reset']) * 1000).toBeGreaterThan(Date.now());
+});
+
 describe('client credentials', () => {
+  test.each([
+    ['invalid_scope', 400],
+    ['invalid_request', 400],
+    ['server_error', 500],
+  ])('denied by an Action with %s', async (code, status) => {
+    const denial = `exports.onExecuteCredentialsExchange = async (event, api) => {
+      api.access.deny('${code}', 'Not this machine');
+    };`;
+    const strict = await startDemo((tenant) => {
+      const action = { ...actionOf(''), code: denial };
+      Object.assign(tenant, { credentialsExchange: [action] });
+    });
+    const form = { grant_type: 'client_credentials', ...CLI, audience: API };
+    expect(await post('oauth/token', form, {}, strict)).toEqual(
+      refusal(status, code, 'Not this machine'),
+    );
+  });
+
   test.each<[string, Form, string]>([
     [
       'for an unknown API',
@@ -245,6 +356,38 @@ describe('authorization request, answered at the callback', () => {
     const { url } = authorizationRequest(server, { prompt: 'none' });
     expect(redirected(await browser.get(url))).toEqual(
       answered('consent_required', 'Consent required'),
+    );
+  });
+
+  test.each(['org_unknown', '<script>'])(
+    'for an organization that is not there: %s',
+    async (org) => {
+      const { url } = authorizationRequest(server, { organization: org });
+      expect(redirected(await openBrowser().get(url))).toEqual(
+        answered('invalid_request', `parameter organization is invalid: ${org}`),
+      );
+    },
+  );
+
+  test('for an organization that the user is not of', async () => {
+    const strict = await startDemo((tenant) => {
+      tenant.organizations.push({ name: 'acme', id: 'org_acme', metadata: {}, members: [] });
+    });
+    const browser = openBrowser();
+    const login = await browser.get(authorizationRequest(strict, { organization: 'org_acme' }).url);
+    const form = { username: 'alice@example.com', password: 'alice-demo' };
+    expect(redirected(await browser.submit(login, form))).toEqual(
+      answered('access_denied', 'user auth0|alice is not part of the org_acme organization'),
+    );
+  });
+
+  test('declined', async () => {
+    const browser = openBrowser();
+    const login = await browser.get(authorizationRequest(server).url);
+    const form = { username: 'bob@example.com', password: 'bob-demo' };
+    const consent = await browser.submit(login, form);
+    expect(redirected(await browser.submit(consent, { action: 'decline' }))).toEqual(
+      answered('access_denied', 'User did not authorize the request'),
     );
   });
 

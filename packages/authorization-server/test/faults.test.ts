@@ -22,6 +22,18 @@ test('one for another endpoint waits, and clear takes it away', () => {
   expect(faults.list()).toEqual([]);
 });
 
+test('one for every third request is met by the third, the sixth and no more than it says', () => {
+  const faults = createFaults();
+  faults.add({ endpoint: '/userinfo', status: 500, every: 3, times: 2 });
+  faults.add({ endpoint: '/userinfo', status: 503, every: 2, times: 9 });
+  const met = [1, 2, 3, 4, 5, 6, 7, 8].map(() => faults.take('/userinfo', any)?.status);
+  // The second sees none of the requests that met the first.
+  expect(met).toEqual([undefined, 503, 500, undefined, 503, 500, undefined, 503]);
+  expect(faults.list()).toEqual([
+    { endpoint: '/userinfo', status: 503, every: 2, times: 9, left: 6 },
+  ]);
+});
+
 describe('bad input names its field', () => {
   const right = { endpoint: '/oauth/token', status: 503 };
   const wrong: [string, unknown, string][] = [
@@ -39,6 +51,16 @@ describe('bad input names its field', () => {
     ['retryAfter alone', { endpoint: '/oauth/token', delay: 1, retryAfter: 1 }, 'retryAfter'],
     ['reset false', { endpoint: '/oauth/token', reset: false }, 'reset'],
     ['an unknown field', { ...right, time: 1 }, 'time'],
+    ['every 0', { ...right, every: 0 }, 'every'],
+    [
+      'a content type that is none',
+      { endpoint: '/userinfo', contentType: 'x\r\ny: z' },
+      'contentType',
+    ],
+    ['garbage and a status', { ...right, garbage: true }, 'garbage'],
+    ['an empty key set elsewhere', { endpoint: '/userinfo', emptyKeySet: true }, 'endpoint'],
+    ['wrong kids elsewhere', { endpoint: '/userinfo', wrongKids: true }, 'endpoint'],
+    ['another issuer elsewhere', { endpoint: '/userinfo', otherIssuer: true }, 'endpoint'],
     ['a lost refresh elsewhere', { endpoint: '/userinfo', loseRefreshResponse: true }, 'endpoint'],
   ];
   test.each(wrong)('%s', (_name, given, field) => {

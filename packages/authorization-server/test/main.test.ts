@@ -1,13 +1,14 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, get } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { demoTenantFile } from '../src/tenant-file.ts';
 
 // The built program: what is tested is what ships.
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -110,6 +111,22 @@ describe('alone', () => {
     expect(await server.ended).toMatchObject({ code: 0 });
     agent.destroy();
   });
+});
+
+test('with WATCH=yes a changed tenant file is taken, and a wrong one logged', async () => {
+  const folder = join(directory, 'watched');
+  cpSync(dirname(demoTenantFile), folder, { recursive: true });
+  const tenant = join(folder, 'tenant.yaml');
+  const source = readFileSync(tenant, 'utf8');
+  const server = run({ WATCH: 'yes', TENANT: tenant, LOG_LEVEL: 'info' });
+  await until(() => server.output.stdout.includes('Ctrl-C'));
+  writeFileSync(tenant, source.replace('Contacts dev tenant', 'Other tenant'));
+  await until(() => server.output.stdout.includes('the tenant file has changed'));
+  expect(await (await fetch(urlOf(server))).text()).toContain('Other tenant');
+  writeFileSync(tenant, source.replace('client_id: contacts-web', 'client_idd: x'));
+  await until(() => server.output.stdout.includes('is wrong, the old one stays'));
+  expect(server.output.stdout).toMatch(/line \d+, clients\.0\.client_id/);
+  expect(await (await fetch(urlOf(server))).text()).toContain('Other tenant');
 });
 
 describe('as a child with a channel', () => {

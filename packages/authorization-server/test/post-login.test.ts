@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
 import { actionOf, startDemo, stopServers } from './demo-server.ts';
+import { ruleOf } from './rule-of.ts';
 import {
   API,
   authorizationRequest,
@@ -163,5 +164,109 @@ test('an Action is told how often the user logged in, how, and for what', async 
     count: 2,
     methods: [{ name: 'pwd' }],
     secret: null,
+  });
+});
+
+test('metadata that an Action sets is there at the next login, at a refresh, and for a rule', async () => {
+  const server = await startDemo((tenant) =>
+    Object.assign(tenant, {
+      loginRules: [
+        ruleOf(`context.idToken['https://x.example/rule'] = user.app_metadata.seen ?? 0;
+          callback(null, user, context);`),
+      ],
+      postLogin: [
+        actionOf(`
+          const { org_id, seen = 0 } = event.user.app_metadata;
+          api.user.setAppMetadata('seen', seen + 1).user.setUserMetadata('last', event.transaction.protocol);
+          api.idToken.setCustomClaim('https://x.example/told',
+            [org_id, seen, event.user.user_metadata.last ?? null, event.transaction.metadata]);
+          api.transaction.setMetadata('once', true);`),
+      ],
+    }),
+  );
+  const told = (tokens: Record<string, string>) => {
+    const claims = decodeJwt(tokens.id_token ?? '');
+    return [claims['https://x.example/rule'], claims['https://x.example/told']];
+  };
+  const { tokens } = await tokensFor(server);
+  expect(told(tokens)).toEqual([0, ['acme', 0, null, {}]]);
+  const refreshed = await requestTokens(server, {
+    grant_type: 'refresh_token',
+    refresh_token: tokens.refresh_token ?? '',
+  });
+  expect(told(refreshed.body)).toEqual([1, ['acme', 1, 'oidc-basic-profile', {}]]);
+  expect(told((await tokensFor(server)).tokens)).toEqual([
+    2,
+    ['acme', 2, 'oauth2-refresh-token', {}],
+  ]);
+  expect(told((await tokensFor(server, 'bob')).tokens)).toEqual([0, ['acme', 0, null, {}]]);
+});
+
+test('a denial does not take back the metadata', async () => {
+  const server = await startWith(`
+    const { tries = 0 } = event.user.app_metadata;
+    api.user.setAppMetadata('tries', tries + 1).access.deny('try ' + tries);`);
+  for (const text of ['try 0', 'try 1']) {
+    const callback = await signIn(openBrowser(), authorizationRequest(server));
+    expect(callback.get('error_description')).toBe(text);
+  }
+});
+
+test('what it caches is there at the next login of anybody', async () => {
+  const server = await startWith(`
+    api.idToken.setCustomClaim('https://x.example/cached', api.cache.get('who')?.value);
+    api.cache.set('who', event.user.email, { ttl: 60000 });`);
+  const cached = (tokens: Record<string, string>) =>
+    decodeJwt(tokens.id_token ?? '')['https://x.example/cached'];
+  expect(cached((await tokensFor(server, 'alice')).tokens)).toBeUndefined();
+  expect(cached((await tokensFor(server, 'bob')).tokens)).toBe('alice@example.com');
+});
+
+test('it is told of the session, and at a refresh of the refresh token, which is not in it', async () => {
+  const server = await startWith(`
+    api.idToken.setCustomClaim('https://x.example/told', {
+      session: event.session ?? null, refresh_token: event.refresh_token ?? null,
+      locale: event.transaction.locale, hostname: event.request.hostname,
+    });`);
+  const { tokens } = await tokensFor(server, 'alice', { ui_locales: 'de en' });
+  const told = (token = '') => decodeJwt(token)['https://x.example/told'];
+  const time = expect.stringMatching(/^20\d\d-.*Z$/);
+  const { sid } = decodeJwt(tokens.id_token ?? '');
+  expect(told(tokens.id_token)).toEqual({
+    session: { id: sid, created_at: time, authenticated_at: time },
+    refresh_token: null,
+    locale: 'de',
+    hostname: 'localhost',
+  });
+  const refreshed = await requestTokens(server, {
+    grant_type: 'refresh_token',
+    refresh_token: tokens.refresh_token ?? '',
+  });
+  expect(told(refreshed.body.id_token)).toMatchObject({
+    session: null,
+    refresh_token: {
+      client_id: 'contacts-web',
+      session_id: sid,
+      created_at: time,
+      expires_at: time,
+      rotating: true,
+    },
+  });
+  expect(JSON.stringify(told(refreshed.body.id_token))).not.toContain(tokens.refresh_token);
+});
+
+test.each([
+  ['an object without a prototype', 'throw Object.create(null);', 'the reason could not be read'],
+  ['a symbol', `throw Symbol('odd');`, 'Symbol(odd)'],
+  ['lines', `throw new Error('one\\r\\ntwo');`, 'one two'],
+  ['half a character', `api.access.deny('a\\ud800');`, 'a\ufffd'],
+  ['a megabyte', `throw new Error('x'.repeat(1e6));`, 'x'.repeat(500)],
+])('%s: access_denied at the callback, never a page with 500', async (_name, body, text) => {
+  const server = await startWith(body);
+  const callback = await signIn(openBrowser(), authorizationRequest(server));
+  expect(Object.fromEntries(callback)).toEqual({
+    error: 'access_denied',
+    error_description: text,
+    state: 'state-1',
   });
 });

@@ -8,12 +8,14 @@ import { authorizationRequest, openBrowser, requestTokens, signIn, tokensFor } f
 
 afterAll(stopServers);
 
+const UNREADABLE = 'the reason could not be read';
+
 const run = (...bodies: string[]) =>
   runRules(
     bodies.map((body, index) => ruleOf(body, `rule ${index + 1}`)),
     aliceLogin,
     recorder(),
-    50,
+    { timeLimit: 50 },
   );
 
 test('claims of both tokens and the scope come out of the context', async () => {
@@ -119,14 +121,51 @@ describe('the login is denied, and no later rule runs', () => {
       'context.multifactor is not available locally',
     ],
     [
-      'by a redirect',
-      `context.redirect = { url: 'https://x.example' }; callback(null, user, context);`,
-      'context.redirect is not available locally',
+      'by a redirect to nowhere',
+      `context.redirect = { url: '/form' }; callback(null, user, context);`,
+      'context.redirect.url: give an absolute URL that begins with https:// or http://',
+    ],
+    ['by throwing an object without a prototype', 'throw Object.create(null);', UNREADABLE],
+    ['by a symbol', `callback(Symbol('odd'));`, 'Symbol(odd)'],
+    ['by throwing null', 'throw null;', 'null'],
+    [
+      'by a message that throws',
+      `callback(Object.defineProperty(new Error(), 'message', { get() { throw 1; } }));`,
+      UNREADABLE,
+    ],
+    [
+      'by a revoked proxy as its context',
+      'const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); callback(null, user, proxy);',
+      /proxy/i,
     ],
   ])('%s', async (_name, body, denied) => {
     const later = `context.idToken['https://x.example/later'] = 1; callback(null, user, context);`;
-    expect(await run(body, later)).toEqual({ accessToken: {}, idToken: {}, denied });
+    const reason = denied instanceof RegExp ? expect.stringMatching(denied) : denied;
+    expect(await run(body, later)).toEqual({ accessToken: {}, idToken: {}, denied: reason });
   });
+});
+
+test('a redirect at the end of all rules; once the user is back it is ignored', async () => {
+  const away = ruleOf(`context.redirect = { url: 'https://x.example/form?a=1' };
+    context.idToken['https://x.example/protocol'] = context.protocol; callback(null, user, context);`);
+  const after = ruleOf(
+    `context.idToken['https://x.example/after'] = 1; callback(null, user, context);`,
+  );
+  const idToken = {
+    'https://x.example/after': 1,
+    'https://x.example/protocol': 'oidc-basic-profile',
+  };
+  expect(await runRules([away, after], aliceLogin, recorder())).toEqual({
+    accessToken: {},
+    idToken,
+    redirect: { url: 'https://x.example/form?a=1' },
+  });
+  expect(await runRules([away, after], aliceLogin, recorder(), { returned: true })).toEqual({
+    accessToken: {},
+    idToken: { ...idToken, 'https://x.example/protocol': 'redirect-callback' },
+  });
+  const taken = ruleOf('delete context.redirect; callback(null, user, context);');
+  expect(await runRules([away, taken], aliceLogin, recorder())).not.toHaveProperty('redirect');
 });
 
 test('its console goes to the log', async () => {

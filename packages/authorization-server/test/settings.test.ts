@@ -11,6 +11,7 @@ test('nothing set: the documented defaults', () => {
     tenant: demoTenantFile,
     state: 'memory:',
     keys: 'file:./data/issuer-keys.json',
+    watch: false,
     logLevel: 'info',
   });
 });
@@ -41,6 +42,7 @@ describe('a wrong setting is named, with what would be right', () => {
     ['a host on the network', { HOST: '0.0.0.0' }, 'UNSAFE_ALLOW_NETWORK=yes'],
     ['production', { NODE_ENV: 'production' }, 'UNSAFE_ALLOW_PRODUCTION=yes'],
     ['a switch that is neither', { UNSAFE_ALLOW_NETWORK: '1' }, 'give yes or no'],
+    ['a word for the watch', { WATCH: 'true' }, 'WATCH is "true": give yes or no'],
     ['an issuer that is no URL', { ISSUER: 'localhost' }, 'ISSUER is "localhost"'],
     ['http off loopback', { ISSUER: 'http://issuer.example.com/' }, 'give an https URL'],
     ['http on a look-alike', { ISSUER: 'http://localhost.example.com/' }, 'give an https URL'],

@@ -22,7 +22,7 @@ export type Page = Response<string>;
 /** A browser without a window: keeps cookies, follows redirects until they leave the server. */
 export interface Browser {
   get(url: string): Promise<Page>;
-  submit(page: Page, fields: Record<string, string>): Promise<Page>;
+  submit(page: Pick<Page, 'url'>, fields: Record<string, string>): Promise<Page>;
 }
 
 export function openBrowser(): Browser {
@@ -44,7 +44,14 @@ export function openBrowser(): Browser {
   };
   return {
     get: async (url) => follow(await http.get(url)),
-    submit: async (page, fields) => follow(await http.post(page.url, { form: fields })),
+    async submit(page, fields) {
+      const answer = await http.post(page.url, { form: fields });
+      // Of all redirects the one that keeps the method and the form.
+      if (answer.statusCode !== 307) return follow(answer);
+      return follow(
+        await http.post(new URL(answer.headers.location ?? '', page.url), { form: fields }),
+      );
+    },
   };
 }
 

@@ -1,34 +1,18 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, expect, test } from '@jest/globals';
-import { loadSigningKeys } from '../src/signing-keys.ts';
+import { expect, test } from '@jest/globals';
+import { calculateJwkThumbprint } from 'jose';
+import { makeSigningKey, memoryKey, signingKeysSchema } from '../src/signing-keys.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'keys-'));
-afterAll(() => rmSync(directory, { recursive: true }));
-
-test('are made once, for the owner alone, also when two start at the same time', async () => {
-  const place = `file:${join(directory, 'a/keys.json')}`;
-  const [one, two] = await Promise.all([loadSigningKeys(place), loadSigningKeys(place)]);
-  expect(one).toEqual(two);
-  expect(await loadSigningKeys(place)).toEqual(one);
-  expect(new Set(one.keys.map(({ kid }) => kid)).size).toBe(2);
-  expect(statSync(join(directory, 'a/keys.json')).mode & 0o777).toBe(0o600);
-  expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700);
+test('a key is for RS256, named by its thumbprint, and no two are the same', async () => {
+  const [one, two] = await Promise.all([makeSigningKey(), makeSigningKey()]);
+  expect(one).toMatchObject({ kty: 'RSA', alg: 'RS256', use: 'sig' });
+  expect(one.kid).toBe(await calculateJwkThumbprint(one));
+  expect(one.kid).not.toBe(two.kid);
+  expect(signingKeysSchema.parse({ keys: [one, two] })).toEqual({ keys: [one, two] });
 });
 
-test.each([
-  ['no JSON', '{'],
-  ['no keys', '{"keys":[]}'],
-  ['public keys', '{"keys":[{"kty":"RSA","n":"x","e":"AQAB"},{"kty":"RSA","n":"y","e":"AQAB"}]}'],
-])('a file with %s stops the start and says what to do', async (_name, content) => {
-  const file = join(directory, 'broken.json');
-  writeFileSync(file, content);
-  await expect(loadSigningKeys(`file:${file}`)).rejects.toThrow(
-    `the key file ${file} holds no two RS256 keys: delete it, and new ones are made`,
-  );
-});
-
-test('a directory in its place stops the start', async () => {
-  await expect(loadSigningKeys(`file:${directory}`)).rejects.toThrow(/can't be used \(EISDIR\)/);
+test('a key in memory is made once, also when two ask at the same time', async () => {
+  const [one, same, other] = await Promise.all([memoryKey(0), memoryKey(0), memoryKey(1)]);
+  expect(same).toBe(one);
+  expect(other.kid).not.toBe(one.kid);
+  expect(await memoryKey(0)).toBe(one);
 });

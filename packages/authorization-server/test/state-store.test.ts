@@ -1,56 +1,105 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { openStateStore, type StateStore } from '../src/state-store.ts';
 
-let now = 1000;
-let store: StateStore;
-beforeEach(() => {
-  now = 1000;
-  store = openStateStore('memory:', () => now);
-});
-afterEach(() => store.close());
+describe.each(['memory:', 'file:'])('%s', (place) => {
+  let now = 1000;
+  let store: StateStore;
+  let directory: string;
+  beforeEach(() => {
+    now = 1000;
+    directory = mkdtempSync(join(tmpdir(), 'state-'));
+    store = openStateStore(
+      place === 'file:' ? `file:${join(directory, 'state.db')}` : place,
+      () => now,
+    );
+  });
+  afterEach(() => {
+    store.close();
+    rmSync(directory, { recursive: true });
+  });
 
-test('a record is there until its time is over', () => {
-  store.write('Session', 'a', { x: 1 }, 10);
-  store.write('Consent', 'a', { y: 2 });
-  now += 9;
-  expect(store.read('Session', 'a')?.content).toEqual({ x: 1 });
-  now += 1;
-  expect(store.read('Session', 'a')).toBeUndefined();
-  expect(store.read('Consent', 'a')?.content).toEqual({ y: 2 });
-});
+  test('a record is there until its time is over', () => {
+    store.write('Session', 'a', { x: 1 }, 10);
+    store.write('Consent', 'a', { y: 2 });
+    now += 9;
+    expect(store.read('Session', 'a')?.content).toEqual({ x: 1 });
+    now += 1;
+    expect(store.read('Session', 'a')).toBeUndefined();
+    expect(store.read('Consent', 'a')?.content).toEqual({ y: 2 });
+  });
 
-test('writing again replaces the content and its end', () => {
-  store.write('Session', 'a', { x: 1 }, 10, { uid: 'u1' });
-  store.write('Session', 'a', { x: 2 }, 20, { uid: 'u2' });
-  now += 15;
-  expect(store.readByUid('Session', 'u1')).toBeUndefined();
-  expect(store.readByUid('Session', 'u2')?.content).toEqual({ x: 2 });
-});
+  test('writing again replaces the content and its end', () => {
+    store.write('Session', 'a', { x: 1 }, 10, { uid: 'u1' });
+    store.write('Session', 'a', { x: 2 }, 20, { uid: 'u2' });
+    now += 15;
+    expect(store.readByUid('Session', 'u1')).toBeUndefined();
+    expect(store.readByUid('Session', 'u2')?.content).toEqual({ x: 2 });
+  });
 
-test('is used up once', () => {
-  store.write('AuthorizationCode', 'a', {}, 10);
-  expect(store.consume('AuthorizationCode', 'a')).toBe(true);
-  expect(store.consume('AuthorizationCode', 'a')).toBe(false);
-  expect(store.consume('AuthorizationCode', 'unknown')).toBe(false);
-  expect(store.read('AuthorizationCode', 'a')?.consumed).toBe(1000);
-});
+  test('clear deletes all there is', () => {
+    store.write('Session', 'a', { x: 1 }, 10, { uid: 'u1', grantId: 'g' });
+    store.write('Consent', 'a', { y: 2 });
+    store.clear();
+    expect(store.read('Session', 'a')).toBeUndefined();
+    expect(store.readByUid('Session', 'u1')).toBeUndefined();
+    expect(store.read('Consent', 'a')).toBeUndefined();
+    store.write('Consent', 'a', { y: 3 });
+    expect(store.read('Consent', 'a')?.content).toEqual({ y: 3 });
+  });
 
-test('goes with its grant, of its own kind only', () => {
-  store.write('RefreshToken', 'a', {}, 10, { grantId: 'g' });
-  store.write('AccessToken', 'a', {}, 10, { grantId: 'g' });
-  store.write('RefreshToken', 'b', {}, 10, { grantId: 'h' });
-  store.deleteByGrantId('RefreshToken', 'g');
-  expect(store.read('RefreshToken', 'a')).toBeUndefined();
-  expect(store.read('RefreshToken', 'b')).toBeDefined();
-  expect(store.read('AccessToken', 'a')).toBeDefined();
-});
+  test('is used up once', () => {
+    store.write('AuthorizationCode', 'a', {}, 10);
+    expect(store.consume('AuthorizationCode', 'a')).toBe(true);
+    expect(store.consume('AuthorizationCode', 'a')).toBe(false);
+    expect(store.consume('AuthorizationCode', 'unknown')).toBe(false);
+    expect(store.read('AuthorizationCode', 'a')?.consumed).toBe(1000);
+  });
 
-test('forgets none of many', () => {
-  for (let i = 0; i < 5000; i += 1) store.write('RefreshToken', `token-${i}`, { i }, 100);
-  expect(store.read('RefreshToken', 'token-0')?.content).toEqual({ i: 0 });
+  test('stays used up when it is written again', () => {
+    store.write('RefreshToken', 'a', { x: 1 }, 10);
+    store.consume('RefreshToken', 'a');
+    store.write('RefreshToken', 'a', { x: 2 }, 10);
+    expect(store.read('RefreshToken', 'a')).toEqual({ content: { x: 2 }, consumed: 1000 });
+    expect(store.consume('RefreshToken', 'a')).toBe(false);
+  });
+
+  test('is found by its uid under a new id', () => {
+    store.write('Session', 'old', { x: 1 }, 10, { uid: 'u' });
+    store.write('Session', 'new', { x: 2 }, 10, { uid: 'u' });
+    store.delete('Session', 'old');
+    expect(store.readByUid('Session', 'u')?.content).toEqual({ x: 2 });
+    store.delete('Session', 'new');
+    expect(store.readByUid('Session', 'u')).toBeUndefined();
+  });
+
+  test('is a copy of what was written, and gives out copies', () => {
+    const content = { scopes: ['a'] };
+    store.write('Consent', 'a', content);
+    content.scopes.push('b');
+    Object.assign(store.read('Consent', 'a')?.content ?? {}, { scopes: [] });
+    expect(store.read('Consent', 'a')?.content).toEqual({ scopes: ['a'] });
+  });
+
+  test('goes with its grant, of its own kind only', () => {
+    store.write('RefreshToken', 'a', {}, 10, { grantId: 'g' });
+    store.write('AccessToken', 'a', {}, 10, { grantId: 'g' });
+    store.write('RefreshToken', 'b', {}, 10, { grantId: 'h' });
+    store.write('RefreshToken', 'c', {}, 10, { grantId: 'h' });
+    store.write('RefreshToken', 'c', {}, 10, { grantId: 'g' });
+    store.deleteByGrantId('RefreshToken', 'g');
+    expect(store.read('RefreshToken', 'a')).toBeUndefined();
+    expect(store.read('RefreshToken', 'c')).toBeUndefined();
+    expect(store.read('RefreshToken', 'b')).toBeDefined();
+    expect(store.read('AccessToken', 'a')).toBeDefined();
+  });
+
+  test('forgets none of many', () => {
+    for (let i = 0; i < 5000; i += 1) store.write('RefreshToken', `token-${i}`, { i }, 100);
+    expect(store.read('RefreshToken', 'token-0')?.content).toEqual({ i: 0 });
+  });
 });
 
 test('nobody else reads its files and folder, whatever the umask', () => {

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { errors } from '../src/engine.ts';
 import { toAuth0Error } from '../src/token-errors.ts';
 
@@ -59,4 +60,18 @@ test.each([
 
 test('anything else stays as it is', () => {
   expect(toAuth0Error(new errors.InvalidRequest('missing parameter'), 'x')).toBeUndefined();
+});
+
+test('whatever the grant type is, the text is of the characters of RFC 6749 §5.2, and short', () => {
+  const anything = fc.oneof(fc.string({ unit: 'binary', maxLength: 400 }), fc.string());
+  fc.assert(
+    fc.property(anything, fc.boolean(), (grantType, supported) => {
+      const error = supported
+        ? new errors.InvalidRequest('requested grant type is not allowed for this client')
+        : new errors.UnsupportedGrantType();
+      const { status, description = '' } = toAuth0Error(error, grantType) ?? {};
+      expect(status).toBe(403);
+      expect(description).toMatch(/^[\x20-\x21\x23-\x5b\x5d-\x7e]{1,160}$/);
+    }),
+  );
 });

@@ -65,6 +65,18 @@ test('a login is told step by step, and nothing secret is in it', async () => {
   for (const secret of secrets) expect(written).not.toContain(secret);
 });
 
+test('a grant type that is not known may be a secret: it is not logged', async () => {
+  const log: string[] = [];
+  const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
+  const server = await startDemo(undefined, { logger });
+  await requestTokens(server, { grant_type: 'a-secret-in-the-wrong-field' });
+  await requestTokens(server, { grant_type: 'password' });
+  const [unknown, known] = log.map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(unknown).toMatchObject({ msg: 'tokens refused', error: 'unsupported_grant_type' });
+  expect(known).toMatchObject({ msg: 'tokens refused', grant: 'password', type: 'fepft' });
+  expect(log.join()).not.toContain('wrong-field');
+});
+
 // A Buffer is logged as its bytes, in one of two ways: [80,79] or {"0":80,"1":79}.
 const bytesIn = (line: string) =>
   Buffer.from(

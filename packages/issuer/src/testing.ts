@@ -12,8 +12,12 @@
  *
  * @module
  */
-export type { HostileClaims } from './testing/forge.ts';
-export type { HostileTokenName, HostileTokens } from './testing/hostile-tokens.ts';
+export type { ForgeOptions, HostileClaims } from './testing/forge.ts';
+export {
+  type HostileTokenName,
+  type HostileTokens,
+  hostileTokens,
+} from './testing/hostile-tokens.ts';
 export { type Signer, signInput, signJws } from './testing/sign-jws.ts';
 export { startIssuer, type TestIssuer, type TestIssuerOptions } from './testing/test-issuer.ts';
 export {

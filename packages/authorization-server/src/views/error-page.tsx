@@ -6,9 +6,13 @@ interface ErrorPageProps {
   readonly text: string;
   /** The error code of the protocol, for a developer. */
   readonly code?: string | undefined;
+  /** By what the log of this server knows the failure. */
+  readonly reference?: string | undefined;
+  readonly back?: { readonly href: string; readonly text: string } | undefined;
 }
 
-export function errorPage({ tenantName, title, text, code }: ErrorPageProps): string {
+export function errorPage(props: ErrorPageProps): string {
+  const { tenantName, title, text, code, reference, back } = props;
   return toPage(
     <Layout title={title} tenantName={tenantName}>
       <header class="card-head">
@@ -21,6 +25,16 @@ export function errorPage({ tenantName, title, text, code }: ErrorPageProps): st
       {code && (
         <p class="error-code">
           <code>{code}</code>
+        </p>
+      )}
+      {reference && (
+        <p class="error-code">
+          Reference <code>{reference}</code>
+        </p>
+      )}
+      {back && (
+        <p class="error-text">
+          <a href={back.href}>{back.text}</a>
         </p>
       )}
     </Layout>,

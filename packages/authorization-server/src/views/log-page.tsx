@@ -41,6 +41,11 @@ function TransactionSteps({ id, client, user, steps }: Transaction): VNode {
               <time datetime={step.at}>{step.at.slice(11, 19)}</time>
               <div>
                 <strong>{heading}</strong>
+                {step.type && (
+                  <span class="step-fact">
+                    <span>type</span> <code>{step.type}</code>
+                  </span>
+                )}
                 {facts.map(([name, value]) => (
                   <span class="step-fact" key={name}>
                     <span>{name}</span> {value}
@@ -88,6 +93,17 @@ function describe(step: TimedStep): Described {
         ]),
         bad: step.outcome === 'failed',
       };
+    case 'connection':
+      return {
+        heading: {
+          sent: `Sent to ${step.name}`,
+          returned: `Returned from ${step.name}`,
+          denied: `Denied by ${step.name}`,
+          failed: `${step.name} failed`,
+        }[step.outcome],
+        facts: some([['reason', step.reason]]),
+        bad: step.outcome === 'denied' || step.outcome === 'failed',
+      };
     case 'consent':
       return {
         heading: `Consent ${step.outcome}`,
@@ -106,6 +122,8 @@ function describe(step: TimedStep): Described {
         ]),
         bad: step.denied !== undefined,
       };
+    case 'logout':
+      return { heading: 'Signed out', facts: some([['user', step.user]]) };
     case 'code':
       return { heading: 'Code issued', facts: [] };
     case 'tokens':

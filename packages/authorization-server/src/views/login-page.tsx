@@ -1,11 +1,17 @@
 import type { VNode } from 'preact';
-import type { User } from '../tenant.ts';
+import type { Connection, User } from '../tenant.ts';
 import { Layout, toPage } from './layout.tsx';
 import { UserMark } from './user-mark.tsx';
 
 interface LoginPageProps {
   readonly tenantName: string;
   readonly applicationName: string;
+  /** Of the interaction. */
+  readonly uid: string;
+  /** Whether there is a form for a password. */
+  readonly passwords: boolean;
+  /** The identity providers to choose from. */
+  readonly connections: readonly Connection[];
   /** Offered for one click: those whose password can be read. */
   readonly users: readonly User[];
   /** What stands in the e-mail field. */
@@ -13,9 +19,12 @@ interface LoginPageProps {
   readonly fault?: string | undefined;
 }
 
-/** Posts `username` and `password` to its own address, from the form as from each user's button. */
+/**
+ * Posts `username` and `password` to its own address, from the form as from each user's button, and
+ * `connection` to `/u/login/ID/connection`.
+ */
 export function loginPage(props: LoginPageProps): string {
-  const { tenantName, applicationName, users, typed, fault } = props;
+  const { tenantName, applicationName, uid, passwords, connections, users, typed, fault } = props;
   return toPage(
     <Layout title="Sign in" tenantName={tenantName}>
       <header class="card-head">
@@ -31,33 +40,45 @@ export function loginPage(props: LoginPageProps): string {
         </p>
       )}
 
-      <form method="post" class="fields">
-        <label>
-          E-mail address
-          <input
-            type="email"
-            name="username"
-            value={typed}
-            autocomplete="username"
-            required
-            autofocus={typed === ''}
-            aria-describedby={fault && 'fault'}
-          />
-        </label>
-        <label>
-          Password
-          <input
-            type="password"
-            name="password"
-            autocomplete="current-password"
-            required
-            autofocus={typed !== ''}
-            aria-invalid={fault ? 'true' : undefined}
-            aria-describedby={fault && 'fault'}
-          />
-        </label>
-        <button type="submit">Continue</button>
-      </form>
+      {passwords && (
+        <form method="post" class="fields">
+          <label>
+            E-mail address
+            <input
+              type="email"
+              name="username"
+              value={typed}
+              autocomplete="username"
+              required
+              autofocus={typed === ''}
+              aria-describedby={fault && 'fault'}
+            />
+          </label>
+          <label>
+            Password
+            <input
+              type="password"
+              name="password"
+              autocomplete="current-password"
+              required
+              autofocus={typed !== ''}
+              aria-invalid={fault ? 'true' : undefined}
+              aria-describedby={fault && 'fault'}
+            />
+          </label>
+          <button type="submit">Continue</button>
+        </form>
+      )}
+
+      {connections.length > 0 && (
+        <form method="post" action={`/u/login/${uid}/connection`} class="connections">
+          {connections.map(({ name, display_name: label = name }) => (
+            <button key={name} type="submit" name="connection" value={name} class="quiet">
+              Continue with {label}
+            </button>
+          ))}
+        </form>
+      )}
 
       {users.length > 0 && (
         <section class="users" aria-labelledby="users-title">

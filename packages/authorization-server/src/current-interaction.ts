@@ -1,0 +1,36 @@
+import type { Context } from 'koa';
+import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
+
+/**
+ * The sign-in or consent that a page belongs to.
+ *
+ * @throws SessionNotFound when it is unknown or has ended.
+ */
+export async function interactionOf(
+  provider: Provider,
+  ctx: Context,
+  prompt: 'login' | 'consent',
+): Promise<Interaction> {
+  const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+  // The cookie decides, not the path: a consent form must not be answered by a login.
+  if (interaction.uid !== ctx.params.uid || interaction.prompt.name !== prompt) {
+    throw sessionNotFound();
+  }
+  return interaction;
+}
+
+/** Goes on with the authorization request. */
+export async function resumeInteraction(
+  provider: Provider,
+  ctx: Context,
+  result: InteractionResults,
+): Promise<void> {
+  const returnTo = await provider.interactionResult(ctx.req, ctx.res, result);
+  ctx.status = 303;
+  ctx.redirect(returnTo);
+}
+
+/** Like the engine's own; it becomes the page "This sign-in has ended". */
+export function sessionNotFound(): Error {
+  return Object.assign(new Error('interaction session not found'), { name: 'SessionNotFound' });
+}

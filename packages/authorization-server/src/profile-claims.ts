@@ -1,0 +1,53 @@
+import { z } from 'zod';
+
+/** What is kept of a user of an identity provider. */
+export interface FederatedProfile {
+  readonly name?: string;
+  readonly given_name?: string;
+  readonly family_name?: string;
+  readonly nickname?: string;
+  readonly picture?: string;
+  readonly email?: string;
+  /** There whenever `email` is. */
+  readonly email_verified?: boolean;
+}
+
+const LONGEST_NAME = 300;
+const LONGEST_URL = 2048;
+const email = z.email().max(320);
+
+/** A subject identifier is at most 255 ASCII characters (OpenID Connect Core §2). */
+export function isSubject(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x20-\x7e]{1,255}$/.test(value);
+}
+
+/**
+ * The profile in an identity provider's claims (OpenID Connect Core §5.1). A claim of another type,
+ * too long, or with control characters is left out: it must not keep its user from signing in.
+ */
+export function readProfile(claims: Readonly<Record<string, unknown>>): FederatedProfile {
+  const address = email.safeParse(claims.email);
+  const { picture } = claims;
+  return {
+    ...name('name', claims.name),
+    ...name('given_name', claims.given_name),
+    ...name('family_name', claims.family_name),
+    ...name('nickname', claims.nickname ?? claims.preferred_username),
+    ...(isPicture(picture) && { picture }),
+    ...(address.success && {
+      email: address.data,
+      email_verified: claims.email_verified === true,
+    }),
+  };
+}
+
+function name(claim: keyof FederatedProfile, value: unknown): FederatedProfile {
+  if (typeof value !== 'string' || value.length > LONGEST_NAME) return {};
+  const shown = value.trim();
+  return shown === '' || /\p{Cc}/u.test(shown) ? {} : { [claim]: shown };
+}
+
+function isPicture(value: unknown): value is string {
+  if (typeof value !== 'string' || value.length > LONGEST_URL || !URL.canParse(value)) return false;
+  return ['https:', 'http:'].includes(new URL(value).protocol);
+}

@@ -1,0 +1,24 @@
+/**
+ * The authorization server for the tests of an API or an app: real logins, any token one asks for,
+ * and those that must not get in.
+ *
+ * ```ts
+ * const issuer = await startIssuer();
+ * const server = createApp({ issuerBaseURL: issuer.issuer, audience }).listen(0);
+ * expect(await statusOf(server, await issuer.tokenFor({ user: 'bob' }))).toBe(200);
+ * expect(await statusOf(server, issuer.mint({ exp: 1 }))).toBe(401);
+ * await issuer.rotateKeys({ revoke: true });
+ * ```
+ *
+ * @module
+ */
+export type { HostileTokenName, HostileTokens } from '@koa-oauth/issuer/testing';
+export {
+  credentialsOf,
+  requestTokens,
+  type TokenRequest,
+  type TokenResponse,
+} from './testing/code-flow.ts';
+export type { Mint } from './testing/mint.ts';
+export { type Credentials, signIn } from './testing/sign-in.ts';
+export { type Issuer, type IssuerOptions, startIssuer } from './testing/start-issuer.ts';

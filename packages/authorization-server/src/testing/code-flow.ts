@@ -1,0 +1,158 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { OIDC_SCOPES } from '../audience.ts';
+import { authenticationMethod } from '../clients.ts';
+import { ROUTES } from '../endpoints.ts';
+import { type Application, findApi, type Tenant, type User } from '../tenant.ts';
+import { type Credentials, signIn } from './sign-in.ts';
+
+/** Who signs in with what to get tokens for what. */
+export interface TokenRequest {
+  /** Id, e-mail address or what stands before its @; default: the first who has a password. */
+  readonly user?: string;
+  /** `client_id`; default: the first application with a login and a callback. */
+  readonly client?: string;
+  /** Identifier of an API; default: the first; empty: none, and the access token is opaque. */
+  readonly audience?: string;
+  /** With spaces between; default: all of OpenID Connect's and of the API that the client may have. */
+  readonly scope?: string;
+  /** Id, or name where the tenant takes names. */
+  readonly organization?: string;
+  /** More parameters of the authorization request, such as `nonce`; they override those above. */
+  readonly parameters?: Readonly<Record<string, string>>;
+}
+
+/** RFC 6749 §5.1, OpenID Connect Core §3.1.3.3. */
+export interface TokenResponse {
+  readonly access_token: string;
+  readonly token_type: string;
+  /** Seconds. */
+  readonly expires_in: number;
+  readonly scope?: string;
+  readonly id_token?: string;
+  readonly refresh_token?: string;
+}
+
+/**
+ * Gets tokens through the authorization code flow with PKCE, over HTTP: sign-in page, consent page,
+ * callback, token endpoint.
+ *
+ * @throws Error with the server's words when it refuses, or naming what the tenant has not.
+ */
+export async function requestTokens(
+  issuer: string,
+  tenant: Tenant,
+  request: TokenRequest = {},
+): Promise<TokenResponse> {
+  const application = applicationOf(tenant, request.client);
+  const [redirectURI = ''] = application.callbacks;
+  const verifier = randomBytes(32).toString('base64url');
+  const state = randomBytes(16).toString('base64url');
+  const audience = request.audience ?? tenant.resourceServers[0]?.identifier ?? '';
+  const url = new URL(ROUTES.authorization.slice(1), issuer);
+  const parameters = {
+    response_type: 'code',
+    client_id: application.client_id,
+    redirect_uri: redirectURI,
+    scope: request.scope ?? allScopes(tenant, application, audience),
+    state,
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge_method: 'S256',
+    ...(audience && { audience }),
+    ...(request.organization && { organization: request.organization }),
+    ...request.parameters,
+  };
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+
+  const response = await signIn(url.href, redirectURI, credentialsOf(tenant, request.user));
+  const answer = response.searchParams;
+  if (answer.get('state') !== parameters.state) throw new Error('the state came back changed');
+  const code = answer.get('code');
+  if (code === null) throw refusal(answer.get('error'), answer.get('error_description'));
+  return exchange(issuer, application, {
+    grant_type: 'authorization_code',
+    code,
+    redirect_uri: redirectURI,
+    code_verifier: verifier,
+  });
+}
+
+/** The user's e-mail address and password. @throws Error naming the users that there are. */
+export function credentialsOf(tenant: Pick<Tenant, 'users'>, name?: string): Credentials {
+  const { users } = tenant;
+  const found = users.find((user) =>
+    name === undefined ? hasLogin(user) : namesOf(user).includes(name),
+  );
+  if (found?.password !== undefined) return { email: found.email, password: found.password };
+  if (found !== undefined) {
+    throw new Error(`the tenant has no readable password of ${found.email}; sign in by hand`);
+  }
+  const known = users.map(({ email }) => email).join(', ');
+  throw new Error(
+    name === undefined
+      ? 'the tenant has no user with a readable password'
+      : `the tenant has no user "${name}"; it has ${known}`,
+  );
+}
+
+function namesOf({ user_id, email }: User): string[] {
+  return [user_id, email, email.slice(0, email.indexOf('@'))];
+}
+
+function hasLogin({ password, blocked }: User): boolean {
+  return password !== undefined && !blocked;
+}
+
+function applicationOf({ clients }: Tenant, clientId: string | undefined): Application {
+  const able = clients.filter(
+    ({ grant_types, callbacks }) =>
+      grant_types.includes('authorization_code') && callbacks.length > 0,
+  );
+  const found =
+    clientId === undefined ? able[0] : able.find(({ client_id }) => client_id === clientId);
+  if (found !== undefined) return found;
+  const known = able.map(({ client_id }) => client_id).join(', ');
+  throw new Error(`client is "${clientId ?? ''}": give one with a login and a callback: ${known}`);
+}
+
+function allScopes(tenant: Tenant, { grant_types }: Application, audience: string): string {
+  const api = findApi(tenant, audience);
+  const offline = grant_types.includes('refresh_token') && (api?.allow_offline_access ?? true);
+  return [...OIDC_SCOPES, ...(api?.scopes.map(({ value }) => value) ?? [])]
+    .filter((scope) => scope !== 'offline_access' || offline)
+    .join(' ');
+}
+
+async function exchange(
+  issuer: string,
+  application: Application,
+  form: Record<string, string>,
+): Promise<TokenResponse> {
+  const { client_id, client_secret = '' } = application;
+  const method = authenticationMethod(application);
+  const body = new URLSearchParams(form);
+  const headers: Record<string, string> = {};
+  if (method === 'client_secret_basic') {
+    // RFC 6749 §2.3.1: both are form-encoded first.
+    const pair = [client_id, client_secret].map(encodeURIComponent).join(':');
+    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+  } else if (method === 'client_secret_post' || method === 'none') {
+    body.set('client_id', client_id);
+    if (method !== 'none') body.set('client_secret', client_secret);
+  } else {
+    throw new Error(`client ${client_id} proves who it is by ${method}: give one with a secret`);
+  }
+  const answer = await fetch(new URL(ROUTES.token.slice(1), issuer), {
+    method: 'POST',
+    headers,
+    body,
+  });
+  const content = (await answer.json()) as TokenResponse & Record<string, string | undefined>;
+  if (answer.ok) return content;
+  throw refusal(content.error, content.error_description);
+}
+
+function refusal(error: string | null | undefined, description: string | null | undefined): Error {
+  return new Error(
+    `the authorization server refused: ${error ?? 'no error given'}: ${description ?? ''}`,
+  );
+}

@@ -1,0 +1,87 @@
+import { createPrivateKey, createPublicKey, randomUUID } from 'node:crypto';
+import {
+  type HostileTokenName,
+  type HostileTokens,
+  hostileTokens,
+  signJws,
+  type TestKey,
+} from '@koa-oauth/issuer/testing';
+import type { SigningKey } from '../signing-keys.ts';
+import { findApi, type Tenant } from '../tenant.ts';
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** Signs tokens that the server itself would not give. */
+export interface Mint {
+  /**
+   * Signs any claims with the current key. Unless given, these are added: `iss`, `sub` (the first
+   * user), `aud` (the first API), `iat` by the server's clock, `exp` by the API's lifetime, and in
+   * the API's dialect `azp`, or `client_id` and `jti`; to the header `alg`, `kid` and `typ`. A member
+   * given as undefined is left out.
+   */
+  (claims?: Members, header?: Members): string;
+  /** One of the hostile tokens. */
+  hostile(name: HostileTokenName, claims?: Members): string;
+}
+
+interface MintParts {
+  readonly issuer: string;
+  readonly tenant: () => Tenant;
+  readonly key: () => SigningKey;
+  /** Seconds by which the server's clock is ahead. */
+  readonly clock: () => number;
+}
+
+export interface Mints {
+  readonly mint: Mint;
+  /**
+   * Tokens that an API must refuse, by name, made from a good one (`typ` at+jwt, RFC 9068) with these
+   * claims, but for the one thing its name says. Their times go by the real clock.
+   *
+   * @param claims those of a token that the API lets in; `aud` is the first API unless given.
+   */
+  hostileTokens(claims?: Members): HostileTokens;
+}
+
+export function createMints({ issuer, tenant, key, clock }: MintParts): Mints {
+  const realTime = (): number => Math.floor(Date.now() / 1000);
+  const hostile: Mints['hostileTokens'] = (claims = {}) => {
+    const [api] = tenant().resourceServers;
+    const named = { aud: api?.identifier ?? '', ...claims } as { aud: string };
+    return hostileTokens({ issuer, key: toTestKey(key()), now: realTime(), claims: named });
+  };
+  const mint = (claims: Members = {}, header: Members = {}): string => {
+    const { resourceServers, users, clients } = tenant();
+    const { aud = resourceServers[0]?.identifier } = claims;
+    const [audience] = [aud].flat();
+    const api = findApi(tenant(), String(audience));
+    const rfc9068 = api?.token_dialect.startsWith('rfc9068') ?? false;
+    const client = clients[0]?.client_id;
+    const iat = realTime() + clock();
+    const { alg, kid, privateKey } = toTestKey(key());
+    return signJws(
+      { alg, typ: rfc9068 ? 'at+jwt' : 'JWT', kid, ...header },
+      {
+        iss: issuer,
+        sub: users[0]?.user_id,
+        aud,
+        iat,
+        exp: iat + (api?.token_lifetime ?? 86_400),
+        ...(rfc9068 ? { client_id: client, jti: randomUUID() } : { azp: client }),
+        ...claims,
+      },
+      { alg, privateKey },
+    );
+  };
+  return {
+    mint: Object.assign(mint, {
+      hostile: (name: HostileTokenName, claims?: Members) => hostile(claims)[name],
+    }),
+    hostileTokens: hostile,
+  };
+}
+
+function toTestKey(jwk: SigningKey): TestKey {
+  const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
+  return { kid: jwk.kid, alg: 'RS256', privateKey, publicKey: createPublicKey(privateKey) };
+}

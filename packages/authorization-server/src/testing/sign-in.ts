@@ -1,0 +1,89 @@
+import { createCookies } from './cookies.ts';
+
+export interface Credentials {
+  readonly email: string;
+  readonly password: string;
+}
+
+/** Where a request came to its end. */
+interface Arrival {
+  readonly url: URL;
+  readonly status: number;
+  readonly text: string;
+  /** Whether `url` is where the authorization response goes; it is not asked for. */
+  readonly left: boolean;
+}
+
+const MOST_REDIRECTS = 20;
+
+/**
+ * Signs a user in at an authorization server of this package over HTTP, and consents where it asks, as
+ * a person with a browser would. Nothing is sent to any other server.
+ *
+ * @param authorizationRequest URL of the authorization endpoint with its parameters.
+ * @param redirectURI the one in the request; nobody needs to listen there.
+ * @returns the authorization response: the redirect URI with its parameters, which may be an error's.
+ * @throws Error that says on which page it ended, when it does not get that far.
+ */
+export async function signIn(
+  authorizationRequest: string,
+  redirectURI: string,
+  { email, password }: Credentials,
+): Promise<URL> {
+  const { origin } = new URL(authorizationRequest);
+  const cookies = createCookies();
+
+  const request = async (url: URL, form?: Record<string, string>): Promise<Response> => {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      headers: {
+        accept: 'text/html',
+        cookie: cookies.header(url.pathname),
+        ...(form && { origin }),
+      },
+      ...(form && { method: 'POST', body: new URLSearchParams(form) }),
+    });
+    cookies.keep(response);
+    return response;
+  };
+  const visit = async (from: URL, form?: Record<string, string>): Promise<Arrival> => {
+    let url = from;
+    let response = await request(url, form);
+    for (let redirects = 0; redirects < MOST_REDIRECTS; redirects += 1) {
+      const location = response.headers.get('location');
+      if (location === null) break;
+      await response.body?.cancel();
+      url = new URL(location, url);
+      const left = isSamePlace(url, new URL(redirectURI));
+      if (left || url.origin !== origin) {
+        return { url, status: response.status, text: '', left };
+      }
+      response = await request(url);
+    }
+    return { url, status: response.status, text: await response.text(), left: false };
+  };
+
+  let page = await visit(new URL(authorizationRequest));
+  if (isPage(page, 'login')) page = await visit(page.url, { username: email, password });
+  if (isPage(page, 'consent')) page = await visit(page.url, { action: 'accept' });
+  if (page.left) return page.url;
+  const { url, status, text } = page;
+  const said = spoken(text);
+  throw new Error(
+    `signing in ended at ${url.origin}${url.pathname} with status ${status}${said && `: ${said}`}`,
+  );
+}
+
+function isPage({ url, left }: Arrival, name: 'login' | 'consent'): boolean {
+  return !left && url.pathname.startsWith(`/u/${name}/`);
+}
+
+function isSamePlace(one: URL, other: URL): boolean {
+  return one.origin === other.origin && one.pathname === other.pathname;
+}
+
+/** What a page says is wrong; the rest of a sign-in page may show passwords. */
+function spoken(html: string): string {
+  const [, text = ''] = /<p[^>]*(?:role="alert"|class="error-text")[^>]*>([^<]*)/.exec(html) ?? [];
+  return text.trim().slice(0, 300);
+}

@@ -1,0 +1,52 @@
+import {
+  type AuthorizationServer,
+  type AuthorizationServerOptions,
+  startWithKeys,
+} from '../authorization-server.ts';
+import { openKeyRing } from '../key-ring.ts';
+import type { Tenant } from '../tenant.ts';
+import { demoTenantFile, loadTenant } from '../tenant-file.ts';
+import { requestTokens, type TokenRequest, type TokenResponse } from './code-flow.ts';
+import { createMints, type Mints } from './mint.ts';
+
+export interface IssuerOptions extends Omit<AuthorizationServerOptions, 'tenant'> {
+  /** Path of a tenant file, or what `loadTenant` made of one; default: the demo tenant. */
+  readonly tenant?: string | Tenant;
+}
+
+/** An authorization server with what a test wants of it besides. */
+export interface Issuer extends AuthorizationServer, Mints {
+  /** An access token got through the code flow. @throws Error with the server's words. */
+  tokenFor(request?: TokenRequest): Promise<string>;
+  /** All tokens of it. @throws Error as above. */
+  tokensFor(request?: TokenRequest): Promise<TokenResponse>;
+}
+
+/**
+ * Starts an authorization server for tests.
+ *
+ * @throws InvalidTenant naming every fault of the tenant file; StartError as `startAuthorizationServer`.
+ */
+export async function startIssuer({
+  tenant = demoTenantFile,
+  keys = 'memory:',
+  ...options
+}: IssuerOptions = {}): Promise<Issuer> {
+  const loaded = typeof tenant === 'string' ? loadTenant(tenant) : tenant;
+  const ring = await openKeyRing(keys);
+  const server = await startWithKeys(ring, { ...options, tenant: loaded });
+  const { issuer } = server;
+  const tokensFor = (request?: TokenRequest): Promise<TokenResponse> =>
+    requestTokens(issuer, server.tenant, request);
+  // Assigned, not copied: `clock` and `tenant` are read and set through it.
+  return Object.assign(server, {
+    tokensFor,
+    tokenFor: async (request?: TokenRequest) => (await tokensFor(request)).access_token,
+    ...createMints({
+      issuer,
+      tenant: () => server.tenant,
+      key: () => ring.current,
+      clock: () => server.clock,
+    }),
+  });
+}
