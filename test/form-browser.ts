@@ -10,6 +10,12 @@ export interface Page {
   readonly location: string | undefined;
 }
 
+export interface FormBrowserOptions {
+  /** Beginning of an address: what sends the browser there is not followed. */
+  readonly stopAt?: string;
+  readonly userAgent?: string;
+}
+
 /**
  * As much of a browser as signing in needs: cookies, redirects, forms. It runs no script, and
  * stops at the first redirect to an address it is told to stop at.
@@ -18,7 +24,7 @@ export class FormBrowser {
   readonly #got: Got;
   readonly #stopAt: string | undefined;
 
-  constructor({ stopAt }: { stopAt?: string } = {}) {
+  constructor({ stopAt, userAgent = 'form-browser' }: FormBrowserOptions = {}) {
     this.#stopAt = stopAt;
     this.#got = got.extend({
       cookieJar: new CookieJar(),
@@ -30,6 +36,7 @@ export class FormBrowser {
         accept: 'text/html,application/xhtml+xml',
         'sec-fetch-mode': 'navigate',
         'sec-fetch-dest': 'document',
+        'user-agent': userAgent,
       },
     });
   }

@@ -1,34 +1,34 @@
-import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
-import got, { type Got, type Method } from 'got';
-import { isInside, resolveApiURL } from './api-url.ts';
-import { parseBearerChallenge } from './challenge.ts';
-import {
-  errorCode,
-  foreignText,
-  OidcError,
-  type OidcErrorCode,
-  type OidcErrorOptions,
-} from './errors.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Method } from 'got';
+import { type ApiExchangeContext, createApiExchange } from './api-exchange.ts';
+import { ApiError, type ApiResponse, judgeApiResponse } from './api-response.ts';
+import { resolveApiURL } from './api-url.ts';
+import { foreignText, OidcError } from './errors.ts';
 
 export interface ApiRequestOptions {
   searchParams?: Record<string, string | number | boolean | undefined>;
-  /** Sent as `application/json`. */
+  /** Sent as `application/json`. One of `json`, `form` and `body` at most; a GET has none. */
   json?: unknown;
+  /** Sent as `application/x-www-form-urlencoded`. */
+  form?: Record<string, string | number | boolean | undefined>;
+  /** Sent as it is; its `content-type` is for you to give. No stream: it could not be sent again. */
+  body?: string | Buffer;
   headers?: Record<string, string>;
   signal?: AbortSignal;
-}
-
-export interface ApiResponse {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  /** Parsed if it is JSON, else its text. Written by others: to be judged before it is used. */
-  readonly body: unknown;
+  /** Calls with a token that has these scopes of those granted, and no other. */
+  scope?: string;
+  /** Calls with a token for this audience in place of the sign-in's. */
+  audience?: string;
 }
 
 /**
  * Calls one API with the session's access token. Paths are relative to the API's address.
  *
- * Each method resolves to a 2xx answer and rejects with an `ApiError` for any other.
+ * Each method resolves to a 2xx answer and rejects with an `ApiError` for any other. When the API
+ * refuses the token (401), it is renewed and the request sent once more.
+ *
+ * @throws ApiError; OidcError `ERR_API_URL`; what `ctx.oidc.accessToken()` rejects with; TypeError
+ *   for options that can't be sent
  */
 export interface Api {
   get(path: string, options?: ApiRequestOptions): Promise<ApiResponse>;
@@ -39,72 +39,80 @@ export interface Api {
 }
 
 /**
- * The API did not do as asked: `ERR_API_UNAVAILABLE`, `ERR_API_TOKEN_REFUSED` (401),
- * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. Neither it nor what it holds
- * has anything of the request.
+ * Supplies access tokens. Asked for one in place of a token that the API refused, it answers that
+ * very token when no other can be had.
  */
-export class ApiError extends OidcError {
-  override readonly name = 'ApiError';
-  /** The API's answer; undefined when there was none. */
-  readonly response: ApiResponse | undefined;
-  /** With `ERR_INSUFFICIENT_SCOPE`: what the API says the request needs. */
-  readonly scope: string | undefined;
-
-  constructor(
-    code: OidcErrorCode,
-    options: OidcErrorOptions & { response?: ApiResponse; scope?: string | undefined },
-  ) {
-    super(code, options);
-    this.response = options.response;
-    this.scope = options.scope;
-  }
-}
+export type TokenSource = (wanted: {
+  scope?: string;
+  audience?: string;
+  insteadOf?: string;
+}) => Promise<string>;
 
 interface ApiOptions {
   baseURL: string;
-  /** Milliseconds for a whole exchange. */
+  /** Milliseconds for each exchange. */
   timeout: number;
   /** Bytes of an answer's body. */
   maxResponseSize: number;
+  /** Milliseconds since 1970. */
+  now: () => number;
 }
 
-/** @returns a function that binds the client to whatever supplies an access token */
-export function createApi(options: ApiOptions): (accessToken: () => Promise<string>) => Api {
-  const client = createClient(options);
-  const { baseURL, maxResponseSize } = options;
+/** @returns a function that binds the client to whatever supplies access tokens */
+export function createApi(options: ApiOptions): (tokens: TokenSource) => Api {
+  const { baseURL, maxResponseSize, now } = options;
+  const exchange = createApiExchange(options);
 
-  return function bindApi(accessToken) {
+  return function bindApi(tokens) {
     async function call(
       method: Method,
       path: string,
-      { searchParams, json, headers, signal }: ApiRequestOptions = {},
+      { searchParams, headers, signal, scope, audience, ...payload }: ApiRequestOptions = {},
     ): Promise<ApiResponse> {
       const url = resolveApiURL(baseURL, path);
       for (const [name, value] of Object.entries(searchParams ?? {})) {
         if (value !== undefined) url.searchParams.set(name, String(value));
       }
-      const request = client(url, {
+      const content = contentOf(method, payload);
+      const wanted = { ...(scope ? { scope } : {}), ...(audience ? { audience } : {}) };
+      const accessToken = await tokens(wanted);
+      const used = [accessToken];
+      let withoutToken: unknown;
+
+      const context: ApiExchangeContext = {
+        accessToken,
+        async anotherToken(insteadOf) {
+          try {
+            const another = await tokens({ ...wanted, insteadOf });
+            used.push(another);
+            return another;
+          } catch (error) {
+            withoutToken = error;
+            throw error;
+          }
+        },
+      };
+      const request = exchange(url, {
         method,
         headers: harmless(headers),
-        context: { accessToken: await accessToken() },
-        ...(json === undefined ? {} : { json }),
+        context,
+        ...content,
         ...(signal ? { signal } : {}),
       });
       request.on('downloadProgress', ({ transferred }) => {
         if (transferred > maxResponseSize) request.cancel();
       });
-      let answer: Awaited<typeof request>;
       try {
-        answer = await request;
+        const answer = await request;
+        return judgeApiResponse(readable(answer, used), Math.floor(now() / 1000));
       } catch (error) {
         if (error instanceof OidcError) throw error;
-        throw unavailable(`${method} ${url.origin}${url.pathname}: ${describe(error)}`);
+        if (withoutToken !== undefined) throw withoutToken;
+        const { cause } = error as Error;
+        if (cause instanceof OidcError) throw cause;
+        const detail = `${method} ${url.origin}${url.pathname}: ${describe(error)}`;
+        throw new ApiError('ERR_API_UNAVAILABLE', { detail });
       }
-      return judgeApiResponse({
-        status: answer.statusCode,
-        headers: answer.headers,
-        body: parseBody(answer.headers['content-type'], answer.body as string),
-      });
     }
 
     return {
@@ -117,65 +125,63 @@ export function createApi(options: ApiOptions): (accessToken: () => Promise<stri
   };
 }
 
-/** @returns a 2xx answer. @throws ApiError for any other */
-function judgeApiResponse(response: ApiResponse): ApiResponse {
-  const { status, headers } = response;
-  if (status >= 200 && status < 300) return response;
-  const detail = `it answered ${status}`;
-  if (status === 502 || status === 503 || status === 504) throw unavailable(detail, response);
-  const challenge = parseBearerChallenge(headers['www-authenticate']);
-  const error = errorCode(challenge?.error);
-  const why = error ? `${detail} ${error}` : detail;
-  if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', { detail: why, response });
-  if (status === 403 && error === 'insufficient_scope') {
-    const scope = challenge?.scope && foreignText(challenge.scope);
-    throw new ApiError('ERR_INSUFFICIENT_SCOPE', { detail: why, response, scope });
+type Payload = Pick<ApiRequestOptions, 'json' | 'form' | 'body'>;
+
+function contentOf(method: Method, { json, form, body }: Payload): Payload {
+  const given = Object.entries({ json, form, body }).filter(([, value]) => value !== undefined);
+  if (given.length > 1) throw new TypeError('give one of json, form and body');
+  if (given.length > 0 && method === 'GET') throw new TypeError('a GET has no body');
+  if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) {
+    throw new TypeError('body must be a string or a Buffer; a stream could not be sent again');
   }
-  const ownStatus = status >= 400 && status < 500 && STATUS_CODES[status] ? status : 502;
-  throw new ApiError('ERR_API_REFUSED', { detail: why, response, status: ownStatus });
+  return Object.fromEntries(given);
 }
 
-function createClient({ baseURL, timeout }: ApiOptions): Got {
-  const fence = resolveApiURL(baseURL, '');
-  return got.extend({
-    mutableDefaults: false,
-    responseType: 'text',
-    headers: { accept: 'application/json' },
-    followRedirect: false,
-    throwHttpErrors: false,
-    retry: { limit: 0 },
-    timeout: { request: timeout },
-    // A few compressed kilobytes could unfold into gigabytes.
-    decompress: false,
-    enableUnixSockets: false,
-    hooks: {
-      beforeRequest: [
-        // Runs for whatever is about to leave, a retry included; so the token is added here.
-        (request) => {
-          const { accessToken } = request.context;
-          if (!(request.url instanceof URL) || !isInside(fence, request.url)) {
-            throw new OidcError('ERR_API_URL', { detail: "the request left the API's address" });
-          }
-          request.headers.authorization = `Bearer ${String(accessToken)}`;
-        },
-      ],
-      beforeError: [
-        (error) => {
-          delete error.options.headers.authorization;
-          error.options.context = {};
-          return error;
-        },
-      ],
-    },
-  });
-}
-
-const NOT_THE_CALLERS = ['authorization', 'cookie', 'host', 'proxy-authorization'];
+/** What names the caller, or how a message is framed (RFC 9112 §6), is not for a caller to set. */
+const OURS = [
+  'authorization',
+  'connection',
+  'content-length',
+  'cookie',
+  'dpop',
+  'expect',
+  'host',
+  'keep-alive',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+];
 
 function harmless(headers: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => !NOT_THE_CALLERS.includes(name.toLowerCase())),
+    Object.entries(headers).filter(([name]) => !OURS.includes(name.toLowerCase())),
   );
+}
+
+interface Answer {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: unknown;
+}
+
+/** An API's page about an error may show the request that led to it. */
+function readable({ statusCode, headers, body }: Answer, tokens: readonly string[]): ApiResponse {
+  const withoutTokens = (text: string) =>
+    tokens.reduce((rest, token) => rest.replaceAll(token, '[access token]'), text);
+  const isError = statusCode >= 300;
+  const text = isError ? withoutTokens(String(body)) : String(body);
+  const ownHeaders = Object.entries(headers).map(([name, value]) => [
+    name,
+    Array.isArray(value) ? value.map(withoutTokens) : withoutTokens(String(value)),
+  ]);
+  return {
+    status: statusCode,
+    headers: isError ? Object.fromEntries(ownHeaders) : headers,
+    body: parseBody(headers['content-type'], text),
+  };
 }
 
 function parseBody(type: string | undefined, body: string): unknown {
@@ -185,10 +191,6 @@ function parseBody(type: string | undefined, body: string): unknown {
   } catch {
     return body;
   }
-}
-
-function unavailable(detail: string, response?: ApiResponse): ApiError {
-  return new ApiError('ERR_API_UNAVAILABLE', { detail, ...(response ? { response } : {}) });
 }
 
 function describe(error: unknown): string {

@@ -2,17 +2,22 @@ import { createIssuer } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { createAccessTokens } from './access-token.ts';
 import { createApi } from './api.ts';
+import { createBackChannelLogout } from './back-channel-logout.ts';
 import { cookieJar } from './cookies.ts';
 import { isCrossSite } from './cross-site.ts';
 import { createEndSession } from './end-session.ts';
 import { OidcError } from './errors.ts';
+import { clientEvents, failure } from './events.ts';
 import { createGrants } from './grant.ts';
 import { createLogin } from './login.ts';
 import { createLogout } from './logout.ts';
 import { createOidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options.ts';
+import { createOwnSessions } from './own-sessions.ts';
 import { createSeal } from './seal.ts';
 import { createSessions } from './session.ts';
+import { createSessionTerms } from './session-terms.ts';
+import { createStepUp } from './step-up.ts';
 import { memoryStore } from './stores/memory.ts';
 import { createTransactions } from './transaction.ts';
 
@@ -20,35 +25,48 @@ import { createTransactions } from './transaction.ts';
  * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and
  * puts `ctx.oidc` in place for what comes after it.
  *
- * Routes of its own: `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`. Requests from
- * other sites that would change something are refused. The issuer is asked when it is first needed:
- * an app starts, and goes on, while the issuer is down.
+ * Routes of its own: `GET /login?returnTo=/path`, `GET /callback`, `POST /logout`, and for the issuer
+ * `POST /backchannel-logout` if it was asked for. Requests from other sites that would change
+ * something are refused. The issuer is asked when it is first needed: an app starts, and goes on,
+ * while the issuer is down.
  *
  * @throws InvalidOptions at once, naming every option that can't work
  * @throws OidcError, or the issuer's IssuerUnavailable, while it serves: each with `status`,
  *   `code`, `headers` and a `message` that may be shown
  */
 export function auth(options: AuthOptions): Middleware {
-  const { client, baseURL, now, onWarning, ...checked } = checkOptions(options);
+  const { client, baseURL, now, recordFlow, ...checked } = checkOptions(options);
   const secure = baseURL.startsWith('https:');
-  const { loginPath, callbackPath, logoutPath, clockTolerance } = checked;
+  const { loginPath, callbackPath, logoutPath, backChannelLogoutPath, clockTolerance } = checked;
 
-  const issuer = createIssuer({ issuerBaseURL: checked.issuerBaseURL });
+  const emit = clientEvents(checked.onEvent);
+  const onWarning = (error: Error) => emit({ type: 'warning', ...failure(error) });
+  const issuer = createIssuer({
+    issuerBaseURL: checked.issuerBaseURL,
+    now,
+    onEvent: emit,
+  });
+  const store = checked.store ?? memoryStore({ now });
   const grants = createGrants({
     issuer,
     client,
+    audienceParameter: checked.authorizationParams.resource === undefined ? 'audience' : 'resource',
     clockTolerance,
     timeout: checked.httpTimeout,
     now,
+    recordFlow,
   });
   const transactions = createTransactions({
     seal: createSeal(checked.secrets, 'transaction'),
+    store,
     secure,
     now,
   });
   const sessions = createSessions({
-    store: checked.store ?? memoryStore({ now }),
+    store,
     seal: createSeal(checked.secrets, 'session'),
+    aboutSeal: createSeal(checked.secrets, 'about a session'),
+    terms: createSessionTerms(checked.secrets),
     secure,
     cookieName: checked.cookieName,
     rollingDuration: checked.rollingDuration,
@@ -56,19 +74,23 @@ export function auth(options: AuthOptions): Middleware {
     now,
     onWarning,
   });
-  const endSession = createEndSession({ sessions, grants, onWarning });
+  const endSession = createEndSession({ sessions, grants, onWarning, emit });
   const login = createLogin({
     issuer,
+    client,
     transactions,
     grants,
     sessions,
     endSession,
     baseURL,
     now,
-    clientID: client.clientID,
+    recordFlow,
+    emit,
+    timeout: checked.httpTimeout,
+    pushedAuthorizationRequests: checked.pushedAuthorizationRequests,
     redirectURI: baseURL + callbackPath,
     authorizationParams: checked.authorizationParams,
-    ownPaths: [loginPath, callbackPath].filter((path) => path !== false),
+    ownPaths: [loginPath, callbackPath, backChannelLogoutPath].filter((path) => path !== false),
   });
   const logout = createLogout({
     issuer,
@@ -76,24 +98,40 @@ export function auth(options: AuthOptions): Middleware {
     transactions,
     endSession,
     onWarning,
+    baseURL,
     clientID: client.clientID,
     postLogoutRedirectURI: checked.postLogoutRedirect ?? baseURL,
     idpLogout: checked.idpLogout,
   });
+  const backChannelLogout = createBackChannelLogout({
+    issuer,
+    sessions,
+    store,
+    now,
+    onWarning,
+    emit,
+    clientID: client.clientID,
+    clockTolerance,
+  });
+  const ownSessions = createOwnSessions({ sessions, endSession, emit });
   const accessTokens = createAccessTokens({
     sessions,
     grants,
     now,
     onWarning,
+    emit,
     leeway: checked.refreshLeeway,
   });
-  const bindApi = checked.api && createApi(checked.api);
+  const stepUp = createStepUp({ scope: checked.authorizationParams.scope, clockTolerance, now });
+  const bindApi = checked.api && createApi({ ...checked.api, now });
 
   return async function auth(ctx, next) {
+    if (ctx.method === 'POST' && ctx.path === callbackPath) throw formPost();
+    if (ctx.path === backChannelLogoutPath) return backChannelLogout(ctx);
     if (isCrossSite(ctx, baseURL)) throw new OidcError('ERR_CROSS_SITE');
     const cookies = cookieJar(ctx, secure);
     const session = await sessions.load(cookies);
-    const parts = { cookies, session, login, logout, accessTokens, bindApi };
+    const parts = { cookies, session, login, logout, ownSessions, accessTokens, stepUp, bindApi };
     const oidc = createOidcContext(ctx, parts);
     ctx.oidc = oidc;
     try {
@@ -107,6 +145,13 @@ export function auth(options: AuthOptions): Middleware {
       throw error;
     }
   };
+}
+
+// Never asked for: the cookie of the sign-in does not come along with a POST from another site.
+function formPost(): OidcError {
+  const detail = 'the callback came by POST: response_mode=form_post is not supported';
+  const headers = { Allow: 'GET, HEAD' };
+  return new OidcError('ERR_AUTHORIZATION_RESPONSE', { detail, headers, status: 405 });
 }
 
 // Koa drops all headers of a request that failed, but a used transaction's cookie must still go.

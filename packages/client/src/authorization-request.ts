@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { OidcError } from './errors.ts';
+import { essentialAcr } from './essential-acr.ts';
 import { randomToken } from './random-token.ts';
 import type { Transaction } from './transaction.ts';
 
@@ -12,8 +13,20 @@ export interface AuthorizationParams {
   scope?: string;
   /** The API that the access token is for: its identifier, not its address. */
   audience?: string;
+  /** What a server that speaks RFC 8707 has in place of `audience`: the API's absolute URI. */
+  resource?: string;
   /** Seconds since the user last signed in; 0 asks for a new sign-in. */
   max_age?: number;
+  /**
+   * Authentication context classes, one of which is wanted, with spaces between them. It is a wish:
+   * `requiresAuth({ acr })` insists.
+   */
+  acr_values?: string;
+  /**
+   * Claims wanted one by one, as JSON (OpenID Connect Core §5.5). Where it asks for `acr` as
+   * essential, an ID token without one of its values opens no session.
+   */
+  claims?: string;
   [name: string]: string | number | boolean | undefined;
 }
 
@@ -22,6 +35,8 @@ const OURS = [
   'response_mode',
   'client_id',
   'redirect_uri',
+  'request',
+  'request_uri',
   'state',
   'nonce',
   'code_challenge',
@@ -34,7 +49,7 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   const faults = Object.keys(params)
     .filter((name) => OURS.includes(name))
     .map((name) => `authorizationParams.${name} is set by this package and cannot be given`);
-  const { scope, audience, max_age } = params;
+  const { scope, audience, resource, max_age } = params;
   if (typeof scope !== 'string' || !scope.split(' ').includes('openid')) {
     faults.push('authorizationParams.scope must contain "openid", or no ID token is issued');
   } else if (!scope.split(' ').every((word) => WORD.test(word))) {
@@ -43,10 +58,25 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
     faults.push('authorizationParams.audience must be the identifier of an API');
   }
+  const isAbsoluteURI = typeof resource === 'string' && URL.canParse(resource);
+  if (resource !== undefined && !(isAbsoluteURI && !resource.includes('#'))) {
+    faults.push('authorizationParams.resource must be an absolute URI without a fragment');
+  }
   if (max_age !== undefined && !(Number.isSafeInteger(max_age) && max_age >= 0)) {
     faults.push('authorizationParams.max_age must be a whole number of seconds, 0 or more');
   }
+  try {
+    essentialAcr(params.claims);
+  } catch (error) {
+    faults.push((error as Error).message);
+  }
   return faults;
+}
+
+export interface AuthorizationRequest {
+  /** As the authorization endpoint gets them, or the one that they are pushed to. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly transaction: Transaction;
 }
 
 interface AuthorizationRequestOptions {
@@ -73,15 +103,13 @@ export function createAuthorizationRequest({
   params,
   returnTo,
   now,
-}: AuthorizationRequestOptions): { url: string; transaction: Transaction } {
+}: AuthorizationRequestOptions): AuthorizationRequest {
   const faults = authorizationParamsFaults(params);
   if (faults.length > 0) throw new OidcError('ERR_LOGIN_PARAMETERS', { detail: faults.join('; ') });
-  const { authorization_endpoint, code_challenge_methods_supported: methods } = metadata;
-  if (!authorization_endpoint) throw unsuitable('it has no authorization endpoint');
+  const { code_challenge_methods_supported: methods } = metadata;
   if (methods && !methods.includes('S256')) throw unsuitable('it does not support PKCE with S256');
 
   const [state, nonce, codeVerifier] = [randomToken(), randomToken(), randomToken()];
-  const url = new URL(authorization_endpoint);
   const all: AuthorizationParams = {
     response_type: 'code',
     client_id: clientID,
@@ -92,9 +120,8 @@ export function createAuthorizationRequest({
     code_challenge: codeChallenge(codeVerifier),
     code_challenge_method: 'S256',
   };
-  for (const [name, value] of Object.entries(all)) {
-    if (value !== undefined) url.searchParams.set(name, String(value));
-  }
+  const entries = Object.entries(all).filter(([, value]) => value !== undefined);
+  const parameters = Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
   const transaction = {
     state,
     nonce,
@@ -104,10 +131,23 @@ export function createAuthorizationRequest({
     startedAt: now,
     issuer: metadata.issuer,
     scope: params.scope ?? '',
-    audience: params.audience,
+    audience: params.audience ?? params.resource,
     maxAge: params.max_age,
+    acrValues: params.acr_values,
+    essentialAcr: essentialAcr(params.claims),
   };
-  return { url: url.href, transaction };
+  return { parameters, transaction };
+}
+
+/** The authorization endpoint, which keeps a query of its own, with these parameters. */
+export function authorizationURL(
+  { authorization_endpoint }: AuthorizationServerMetadata,
+  parameters: Readonly<Record<string, string>>,
+): string {
+  if (!authorization_endpoint) throw unsuitable('it has no authorization endpoint');
+  const url = new URL(authorization_endpoint);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
 }
 
 /** RFC 7636 §4.2, method S256. */

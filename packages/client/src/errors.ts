@@ -10,12 +10,16 @@ const ERRORS = {
   ERR_AUTHORIZATION_UNAVAILABLE: [503, 'the authorization server cannot sign anyone in right now'],
   ERR_LOGIN_PARAMETERS: [400, 'these parameters cannot be part of a sign-in'],
   ERR_ISSUER_UNSUITABLE: [502, 'the authorization server lacks what the sign-in needs'],
+  ERR_PUSHED_REQUEST: [502, 'the authorization server did not take the request to sign in'],
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: [503, 'the authorization server cannot be reached right now'],
   ERR_CODE_REFUSED: [400, 'this sign-in took too long, or was used before'],
   ERR_TOKEN_REQUEST_REFUSED: [502, 'the authorization server refused the token request'],
   ERR_TOKEN_RESPONSE: [502, 'the authorization server sent tokens that cannot be used'],
   ERR_ID_TOKEN: [502, 'the authorization server sent an ID token that is not valid'],
+  ERR_LOGOUT_TOKEN: [400, 'the logout token is not valid'],
   ERR_LOGIN_REQUIRED: [401, 'sign in to continue'],
+  ERR_STEP_UP_REQUIRED: [401, 'sign in again to continue'],
+  ERR_INSUFFICIENT_CLAIMS: [403, 'this account may not do this'],
   ERR_CROSS_SITE: [403, 'this request came from another site'],
   ERR_SESSION_STORE: [503, 'the session cannot be read or saved right now'],
   ERR_API_URL: [500, 'the URL lies outside the API'],
@@ -52,6 +56,12 @@ export class OidcError extends Error {
     this.status = status ?? ownStatus;
     this.detail = detail;
     this.headers = this.status === 503 ? { 'Retry-After': '2', ...headers } : headers;
+  }
+
+  /** What a script may be answered: nothing of it is for the log alone. */
+  toJSON(): Record<string, unknown> {
+    const { code, status, message } = this;
+    return { code, status, message };
   }
 }
 

@@ -1,7 +1,7 @@
-import { createHash, type KeyObject } from 'node:crypto';
-import { SigningKeyNotFound } from '@koa-oauth/issuer';
-import { compactVerify, decodeProtectedHeader } from 'jose';
+import { createHash } from 'node:crypto';
 import { OidcError } from './errors.ts';
+import { namesLogout } from './logout-token.ts';
+import { type FindSigningKey, isTime, verifySignedJwt } from './signed-jwt.ts';
 
 export interface IdTokenClaims {
   readonly iss: string;
@@ -28,31 +28,14 @@ export interface IdTokenExpectations {
   readonly accessToken: string | undefined;
   /** Seconds since the user last signed in, when `max_age` was asked for; 0 counts. */
   readonly maxAge: number | undefined;
+  /** Of which `acr` must be one, when it was asked for as essential. */
+  readonly acr?: readonly string[] | undefined;
   /** Seconds since 1970. */
   readonly now: number;
   /** Seconds that the clocks may differ. */
   readonly clockTolerance: number;
 }
 
-export type FindSigningKey = (header: {
-  alg?: string;
-  kid?: string;
-}) => Promise<{ key: KeyObject; alg: string }>;
-
-/** Asymmetric signatures only: no `none`, and no HMAC that a public key could be passed to. */
-const ID_TOKEN_ALGS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-] as const;
-
-const MAX_LENGTH = 32 * 1024;
 /** An ID token is fetched by us just after it was made: an older one was kept by someone. */
 const MAX_AGE_OF_ISSUE = 600;
 
@@ -69,34 +52,25 @@ export async function verifyIdToken(
   signingKey: FindSigningKey,
   expected: IdTokenExpectations,
 ): Promise<IdTokenClaims> {
-  const header = readHeader(unverified);
-  try {
-    const { key, alg } = await signingKey(header);
-    const { payload } = await compactVerify(unverified, key, { algorithms: [alg] });
-    return judgeIdTokenClaims(parse(payload), header.alg, expected);
-  } catch (error) {
-    if (error instanceof SigningKeyNotFound) throw invalid('no key of the issuer fits', error);
-    const { code } = error as { code?: unknown };
-    if (typeof code !== 'string' || !/^ERR_(JW|JOSE)/.test(code)) throw error;
-    throw invalid('the signature does not verify', error);
-  }
+  const { alg, claims } = await verifySignedJwt(unverified, signingKey, {
+    // An access token, a logout token and whatever else says in its type that it is no ID token.
+    isType: (typ) => !typ?.endsWith('+jwt'),
+    code: 'ERR_ID_TOKEN',
+  });
+  return judgeIdTokenClaims(claims, alg, expected);
 }
 
 /** Judges the claims of a token whose signature holds. @throws OidcError `ERR_ID_TOKEN` */
 function judgeIdTokenClaims(
-  claims: unknown,
+  claims: Readonly<Record<string, unknown>>,
   alg: string,
   expected: IdTokenExpectations,
 ): IdTokenClaims {
-  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
-    throw invalid('the payload is not an object');
-  }
-  const { iss, sub, aud, azp, exp, iat, nbf, nonce, auth_time, at_hash } = claims as Record<
-    string,
-    unknown
-  >;
+  const { iss, sub, aud, azp, exp, iat, nbf, nonce, auth_time, at_hash } = claims;
   const { now, clockTolerance } = expected;
 
+  // Its issuer may have left out the type that says so (Back-Channel Logout 1.0 §2.4).
+  if (namesLogout(claims.events)) throw invalid('"events" is that of a logout token');
   if (iss !== expected.issuer) throw invalid('"iss" is not the issuer');
   if (typeof sub !== 'string' || sub === '' || sub.length > 255) throw invalid('"sub" is missing');
 
@@ -124,12 +98,16 @@ function judgeIdTokenClaims(
       throw invalid('"auth_time" is longer ago than "max_age" allows');
     }
   }
+  const { acr } = claims;
+  if (expected.acr !== undefined && !expected.acr.some((wanted) => wanted === acr)) {
+    throw invalid('"acr" is not among the asked');
+  }
   if (at_hash !== undefined && expected.accessToken !== undefined) {
     if (at_hash !== accessTokenHash(expected.accessToken, alg)) {
       throw invalid('"at_hash" is not that of the access token');
     }
   }
-  return claims as IdTokenClaims;
+  return claims as unknown as IdTokenClaims;
 }
 
 /**
@@ -158,36 +136,6 @@ export function accessTokenHash(accessToken: string, alg: string): string {
     .update(accessToken, 'ascii')
     .digest();
   return digest.subarray(0, digest.length / 2).toString('base64url');
-}
-
-function readHeader(unverified: string): { alg: string; kid?: string } {
-  if (unverified.length > MAX_LENGTH) throw invalid('it is too long');
-  if (unverified.split('.').length !== 3) throw invalid('it is not a signed JWT');
-  let header: { alg?: unknown; kid?: unknown };
-  try {
-    header = decodeProtectedHeader(unverified);
-  } catch (cause) {
-    throw invalid('its header is not JSON', cause);
-  }
-  const { alg, kid } = header;
-  if (typeof alg !== 'string' || !(ID_TOKEN_ALGS as readonly string[]).includes(alg)) {
-    throw invalid('"alg" is not allowed');
-  }
-  if (kid === undefined) return { alg };
-  if (typeof kid !== 'string') throw invalid('"kid" is not a string');
-  return { alg, kid };
-}
-
-function parse(payload: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(payload));
-  } catch (cause) {
-    throw invalid('the payload is not JSON', cause);
-  }
-}
-
-function isTime(value: unknown): value is number {
-  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
 function invalid(detail: string, cause?: unknown): OidcError {

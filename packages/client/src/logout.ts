@@ -1,14 +1,21 @@
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { CookieJar } from './cookies.ts';
 import type { EndSession } from './end-session.ts';
+import { safeReturnTo } from './return-to.ts';
 import type { Session, Sessions } from './session.ts';
 import type { Transactions } from './transaction.ts';
 
-/** Ends a session here and at the authorization server. @returns where to send the browser */
+/**
+ * Ends a session here, then at the authorization server.
+ *
+ * @param returnTo hostile: a path of this app, or else the default is taken
+ * @returns where to send the browser
+ * @throws OidcError `ERR_SESSION_STORE`; the session and its cookie are then as they were
+ */
 export type Logout = (
   cookies: CookieJar,
   session: Session | undefined,
-  postLogoutRedirectURI?: string,
+  returnTo: unknown,
 ) => Promise<string>;
 
 interface LogoutOptions {
@@ -16,6 +23,7 @@ interface LogoutOptions {
   sessions: Pick<Sessions, 'forget'>;
   transactions: Pick<Transactions, 'clear'>;
   endSession: EndSession;
+  baseURL: string;
   clientID: string;
   /** Registered with the issuer: where it sends the browser afterwards. */
   postLogoutRedirectURI: string;
@@ -27,14 +35,19 @@ interface LogoutOptions {
 export function createLogout(options: LogoutOptions): Logout {
   const { issuer, sessions, transactions, endSession, onWarning } = options;
 
-  return async function logout(cookies, session, postLogoutRedirectURI) {
-    const home = postLogoutRedirectURI ?? options.postLogoutRedirectURI;
-    transactions.clear(cookies);
-    sessions.forget(cookies);
-    if (!session) return home;
+  const afterwards = (returnTo: unknown): string => {
+    const path = safeReturnTo(returnTo, options.baseURL);
+    return path === '/' ? options.postLogoutRedirectURI : new URL(path, options.baseURL).href;
+  };
 
-    await endSession(session);
-    if (!options.idpLogout) return home;
+  return async function logout(cookies, session, returnTo) {
+    const home = afterwards(returnTo);
+    // The cookie goes last: without it nobody could try again to end what a store did not.
+    if (session) await endSession(session, 'logout');
+    sessions.forget(cookies);
+    transactions.clear(cookies);
+
+    if (!session || !options.idpLogout) return home;
     try {
       const metadata = await issuer.metadata();
       const { sid } = session.content.claims;

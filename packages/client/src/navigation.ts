@@ -4,20 +4,26 @@ import type { Context } from 'koa';
 export function isPrefetch(request: Pick<Context, 'get'>): boolean {
   const header = (name: string) => request.get(name);
   return (
-    /\bprefetch\b|\bprerender\b/i.test(header('Sec-Purpose')) ||
-    /^(prefetch|preview)$/i.test(header('Purpose') || header('X-Purpose') || header('X-Moz')) ||
-    header('Next-Router-Prefetch') !== ''
+    ['Sec-Purpose', 'X-Sec-Purpose', 'Purpose', 'X-Purpose', 'X-Moz'].some((name) =>
+      /\b(prefetch|prerender|preview)\b/i.test(header(name)),
+    ) ||
+    ['Next-Router-Prefetch', 'Next-Router-Segment-Prefetch', 'X-Middleware-Prefetch'].some(
+      (name) => header(name) !== '',
+    )
   );
 }
 
-/**
- * Whether a person is going to a page, so that sending the browser elsewhere makes sense. A script
- * that fetches (`Sec-Fetch-Dest: empty`, `X-Requested-With`) could not follow to another origin.
- */
+/** A script that fetches: it could not follow a redirect to another origin. */
+export function isScript(request: Pick<Context, 'get'>): boolean {
+  const header = (name: string) => request.get(name).toLowerCase();
+  return header('X-Requested-With') === 'xmlhttprequest' || header('Sec-Fetch-Dest') === 'empty';
+}
+
+/** Whether a person is going to a page, so that sending the browser elsewhere makes sense. */
 export function isNavigation(request: Pick<Context, 'get' | 'method'>): boolean {
   const header = (name: string) => request.get(name).toLowerCase();
   if (request.method !== 'GET' && request.method !== 'HEAD') return false;
-  if (header('X-Requested-With') === 'xmlhttprequest') return false;
+  if (isScript(request)) return false;
   const [destination, mode] = [header('Sec-Fetch-Dest'), header('Sec-Fetch-Mode')];
   if (destination) return ['document', 'iframe', 'frame'].includes(destination);
   const accept = header('Accept');

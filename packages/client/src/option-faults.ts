@@ -3,7 +3,19 @@ import { isSecureURL, parseIssuerIdentifier } from '@koa-oauth/issuer';
 // What is wrong with the value of an option: each answers sentences, none when all is well.
 
 const MIN_SECRET = 32;
-const STORE_METHODS = ['create', 'read', 'update', 'touch', 'destroy', 'close'] as const;
+const STORE_METHODS = [
+  'create',
+  'read',
+  'update',
+  'touch',
+  'destroy',
+  'list',
+  'acquire',
+  'extend',
+  'release',
+  'once',
+  'close',
+] as const;
 
 export function issuerFaults(issuerBaseURL: unknown): string[] {
   try {
@@ -34,14 +46,30 @@ export function secretFaults(secrets: readonly unknown[]): string[] {
 }
 
 export function pathFaults(
-  paths: Record<'loginPath' | 'callbackPath' | 'logoutPath', unknown>,
+  paths: Record<'loginPath' | 'callbackPath' | 'logoutPath' | 'backChannelLogoutPath', unknown>,
 ): string[] {
-  return (['login', 'callback', 'logout'] as const).flatMap((name) => {
-    const path = paths[`${name}Path`];
-    if (typeof path === 'string' && /^\/[\w./~-]*$/.test(path)) return [];
+  const { loginPath, callbackPath, logoutPath, backChannelLogoutPath } = paths;
+  const routes: [name: string, path: unknown, example: string][] = [
+    ['login', loginPath, '/login'],
+    ['callback', callbackPath, '/callback'],
+    ['logout', logoutPath, '/logout'],
+    ['backChannelLogout', backChannelLogoutPath, '/backchannel-logout'],
+  ];
+  const isTaken = [loginPath, callbackPath, logoutPath].includes(backChannelLogoutPath);
+  return routes.flatMap(([name, path, example]) => {
     if (path === false && name !== 'callback') return [];
-    return [`routes.${name} must be a path such as /${name}`];
+    if (typeof path !== 'string' || !/^\/[\w./~-]*$/.test(path)) {
+      return [`routes.${name} must be a path such as ${example}`];
+    }
+    if (name !== 'backChannelLogout' || !isTaken) return [];
+    return [`routes.${name} must be a path of its own`];
   });
+}
+
+export function booleanFaults(values: Record<string, unknown>): string[] {
+  return Object.entries(values)
+    .filter(([, value]) => typeof value !== 'boolean')
+    .map(([name]) => `${name} must be true or false`);
 }
 
 export function functionFaults(values: Record<string, unknown>): string[] {

@@ -1,31 +1,34 @@
 import { InvalidOptions } from '@koa-oauth/issuer';
 import { type AuthorizationParams, authorizationParamsFaults } from './authorization-request.ts';
+import { type ClientOptions, checkClient } from './client-options.ts';
+import type { ClientEvent } from './events.ts';
 import {
+  booleanFaults,
   functionFaults,
   issuerFaults,
   numberFaults,
   pathFaults,
   secretFaults,
   storeFaults,
-  textFaults,
   urlFaults,
 } from './option-faults.ts';
 import { type NamesOf, type OptionNames, unknownOptionFaults } from './option-names.ts';
 import type { SessionStore } from './session-store.ts';
 
-export interface AuthOptions {
+export interface AuthOptions extends ClientOptions {
   /** The issuer identifier: `https`, or `http` on a loopback address. */
   issuerBaseURL: string;
   /** This app's address as browsers see it. The redirect URI is made from it and from nothing else. */
   baseURL: string;
-  clientID: string;
-  clientSecret: string;
-  /** Default: `client_secret_basic` */
-  clientAuthMethod?: 'client_secret_basic' | 'client_secret_post';
   /** Seals cookies and sessions: 32 characters or more. Of several, newest first, each still opens. */
   secret: string | readonly string[];
   /** Default: `{ scope: 'openid profile email' }` */
   authorizationParams?: AuthorizationParams;
+  /**
+   * Whether each authorization request is pushed to the issuer first (RFC 9126), so that nothing of
+   * it goes through the browser. True also where the issuer demands it. Default: false
+   */
+  pushedAuthorizationRequests?: boolean;
   session?: {
     /** Default: in this process's memory. */
     store?: SessionStore;
@@ -43,6 +46,11 @@ export interface AuthOptions {
     callback?: string;
     /** Answers POST only. Default: `/logout`; false to have none. */
     logout?: string | false;
+    /**
+     * Where the issuer's server tells that a user signed out there, such as `/backchannel-logout`
+     * (OpenID Connect Back-Channel Logout 1.0). Default: false, to have none
+     */
+    backChannelLogout?: string | false;
     /** Where the issuer sends the browser after a logout, as registered there. Default: `baseURL` */
     postLogoutRedirect?: string;
   };
@@ -58,12 +66,20 @@ export interface AuthOptions {
   idpLogout?: boolean;
   /** Seconds that our clock and the issuer's may differ. Default: 60 */
   clockTolerance?: number;
-  /** Seconds before its end at which an access token is renewed. Default: 30 */
+  /**
+   * Seconds before its end at which an access token is renewed; up to half as much more, by session,
+   * and never more than half of its lifetime. Default: 30
+   */
   refreshLeeway?: number;
   /** Milliseconds for one exchange with the issuer's token endpoint. Default: 10,000 */
   httpTimeout?: number;
-  /** Told of failures that stopped nobody: a revocation at logout, a renewal that could wait. */
-  onWarning?: (error: Error) => void;
+  /** Told of sign-ins, refreshes, ended sessions, failures that stopped nobody, and of the issuer. */
+  onEvent?: (event: ClientEvent) => void;
+  /**
+   * For development: whether what was sent and received for a session is kept in it, secrets masked,
+   * for a page that shows `ctx.oidc.flow`. Default: false
+   */
+  recordFlow?: boolean;
   /** The clock: milliseconds since 1970. Default: `Date.now` */
   now?: () => number;
 }
@@ -76,8 +92,11 @@ export const OPTION_NAMES = {
     clientID: true,
     clientSecret: true,
     clientAuthMethod: true,
+    clientAssertionSigningKey: true,
+    clientAssertionSigningAlg: true,
     secret: true,
     authorizationParams: true,
+    pushedAuthorizationRequests: true,
     session: true,
     routes: true,
     api: true,
@@ -85,7 +104,8 @@ export const OPTION_NAMES = {
     clockTolerance: true,
     refreshLeeway: true,
     httpTimeout: true,
-    onWarning: true,
+    onEvent: true,
+    recordFlow: true,
     now: true,
   } satisfies NamesOf<AuthOptions>,
   session: {
@@ -98,6 +118,7 @@ export const OPTION_NAMES = {
     login: true,
     callback: true,
     logout: true,
+    backChannelLogout: true,
     postLogoutRedirect: true,
   } satisfies NamesOf<Required<AuthOptions>['routes']>,
   api: {
@@ -115,19 +136,17 @@ export function checkOptions(options: AuthOptions) {
   for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
     mustBeObject(name, group);
   }
+  const { client, faults: clientFaults } = checkClient(options);
   const checked = Object.freeze({
     issuerBaseURL: options.issuerBaseURL,
     baseURL: String(options.baseURL).replace(/\/$/, ''),
-    client: Object.freeze({
-      clientID: options.clientID,
-      clientSecret: options.clientSecret,
-      clientAuthMethod: options.clientAuthMethod ?? 'client_secret_basic',
-    }),
+    client,
     secrets: Object.freeze([options.secret].flat()) as readonly string[],
     authorizationParams: Object.freeze({
       scope: 'openid profile email',
       ...authorizationParams,
     }),
+    pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? false,
     store: session.store,
     cookieName: session.name ?? 'session',
     rollingDuration: session.rollingDuration ?? 86_400,
@@ -135,6 +154,7 @@ export function checkOptions(options: AuthOptions) {
     loginPath: routes.login ?? '/login',
     callbackPath: routes.callback ?? '/callback',
     logoutPath: routes.logout ?? '/logout',
+    backChannelLogoutPath: routes.backChannelLogout ?? false,
     postLogoutRedirect: routes.postLogoutRedirect,
     api: api && {
       baseURL: api.baseURL,
@@ -145,7 +165,8 @@ export function checkOptions(options: AuthOptions) {
     clockTolerance: options.clockTolerance ?? 60,
     refreshLeeway: options.refreshLeeway ?? 30,
     httpTimeout: options.httpTimeout ?? 10_000,
-    onWarning: options.onWarning ?? (() => {}),
+    onEvent: options.onEvent ?? (() => {}),
+    recordFlow: options.recordFlow ?? false,
     now: options.now ?? Date.now,
   });
   const faults = [
@@ -155,19 +176,17 @@ export function checkOptions(options: AuthOptions) {
     ...(checked.postLogoutRedirect === undefined
       ? []
       : urlFaults('routes.postLogoutRedirect', checked.postLogoutRedirect)),
-    ...textFaults({ clientID: options.clientID, clientSecret: options.clientSecret }),
+    ...clientFaults,
     ...secretFaults(checked.secrets),
     ...authorizationParamsFaults(checked.authorizationParams),
     ...pathFaults(checked),
     ...numberFaults(checked),
-    ...functionFaults({ onWarning: checked.onWarning, now: checked.now }),
+    ...functionFaults({ onEvent: checked.onEvent, now: checked.now }),
     ...(checked.store === undefined ? [] : storeFaults(checked.store)),
     ...unknownOptionFaults({ '': options, ...groups }, OPTION_NAMES),
   ];
-  if (typeof checked.idpLogout !== 'boolean') faults.push('idpLogout must be true or false');
-  if (!['client_secret_basic', 'client_secret_post'].includes(checked.client.clientAuthMethod)) {
-    faults.push('clientAuthMethod must be client_secret_basic or client_secret_post');
-  }
+  const { idpLogout, pushedAuthorizationRequests, recordFlow } = checked;
+  faults.push(...booleanFaults({ idpLogout, pushedAuthorizationRequests, recordFlow }));
   if (!/^[\w.-]+$/.test(checked.cookieName)) {
     faults.push('session.name must be letters, digits, ".", "_" or "-"');
   }

@@ -1,11 +1,30 @@
-/** What a store keeps of a session: nothing of it can be read without the browser's cookie. */
+/** What a store keeps of a session: nothing of its tokens can be read without the browser's cookie. */
 export interface StoredSession {
-  /** The session's content, encrypted. */
+  /** The session's content, encrypted under a key that only the cookie completes. */
   readonly sealed: string;
+  /** What the user may know of a session from another one, encrypted under the app's secret. */
+  readonly about: string;
   /** Seconds since 1970; from then on the session is gone. */
   readonly expiresAt: number;
   /** Counts up by one with each update. */
   readonly version: number;
+}
+
+export interface NewSession {
+  readonly sealed: string;
+  readonly about: string;
+  /** Seconds since 1970. */
+  readonly expiresAt: number;
+  /** By which the session is found again without its key; opaque to the store, eight at most. */
+  readonly terms: readonly string[];
+}
+
+/** A session found by a term. */
+export interface ListedSession {
+  readonly key: string;
+  readonly about: string;
+  /** Seconds since 1970. */
+  readonly expiresAt: number;
 }
 
 /**
@@ -13,24 +32,50 @@ export interface StoredSession {
  * a session.
  *
  * Writes are compare-and-set: `update` never overwrites what it has not seen and never brings back
- * a session that was destroyed. Each method may be called concurrently, from several processes if
- * the store is shared, and rejects when the store can't do its work.
+ * a session that was destroyed. A session has a lease, which one caller holds at a time, over all
+ * processes: who renews its tokens. Each method may be called concurrently, from several processes
+ * if the store is shared, and rejects when the store can't do its work. `testSessionStore` of
+ * `@koa-oauth/client/testing` shows whether a store of your own keeps to all of this.
  */
 export interface SessionStore {
   /** Keeps a new session at version 1. @throws when the key is taken */
-  create(key: string, session: { sealed: string; expiresAt: number }): Promise<void>;
+  create(key: string, session: NewSession): Promise<void>;
   /** @returns the session, or undefined when there is none or it has expired */
   read(key: string): Promise<StoredSession | undefined>;
-  /** @returns whether it was written: false when the version has moved on or the session is gone */
+  /**
+   * @param fence of a lease: nothing is written when the lease has been given to another since
+   * @returns whether it was written: false when the version has moved on or the session is gone
+   */
   update(
     key: string,
     expectedVersion: number,
     session: { sealed: string; expiresAt: number },
+    fence?: number,
   ): Promise<boolean>;
   /** Moves the expiry of a session that exists; its version stays. */
   touch(key: string, expiresAt: number): Promise<void>;
   /** @returns the session that this call removed, expired or not; undefined when there was none */
   destroy(key: string): Promise<StoredSession | undefined>;
+  /** The sessions that bear this term and have not expired, a thousand at most. */
+  list(term: string): Promise<ListedSession[]>;
+  /**
+   * Takes the lease of a session that exists and whose lease nobody holds.
+   *
+   * @param milliseconds after which it falls back, whatever became of its holder
+   * @returns its fence, a number higher than any this session's lease had before, or undefined
+   */
+  acquire(key: string, milliseconds: number): Promise<number | undefined>;
+  /** @returns whether the lease was still held under this fence, and now ends that much later */
+  extend(key: string, fence: number, milliseconds: number): Promise<boolean>;
+  /** Gives the lease back, if it is still held under this fence. */
+  release(key: string, fence: number): Promise<void>;
+  /**
+   * Remembers a value that may be used once.
+   *
+   * @param expiresAt seconds since 1970; until then it is remembered
+   * @returns whether this was the first time, over all processes that share the store
+   */
+  once(value: string, expiresAt: number): Promise<boolean>;
   /** Lets go of files and connections. */
   close(): Promise<void>;
 }

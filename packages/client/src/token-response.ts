@@ -1,5 +1,6 @@
+import type { EndpointAnswer } from './endpoint-request.ts';
 import { errorCode, OidcError } from './errors.ts';
-import type { EndpointAnswer } from './token-endpoint.ts';
+import { retryAfter } from './retry-after.ts';
 
 /** What a token endpoint granted (RFC 6749 §5.1). */
 export interface TokenResponse {
@@ -23,6 +24,21 @@ export class TokenRequestRefused extends OidcError {
   }
 }
 
+/** The token endpoint can't answer right now: a 429 or a 5xx. */
+export class TokenEndpointUnavailable extends OidcError {
+  override readonly name = 'TokenEndpointUnavailable';
+  /** Seconds, when it said how long it wants to be left alone. */
+  readonly retryAfter: number | undefined;
+
+  constructor(status: number, seconds: number | undefined) {
+    super('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
+      detail: `it answered ${status}`,
+      ...(seconds === undefined ? {} : { headers: { 'Retry-After': String(seconds) } }),
+    });
+    this.retryAfter = seconds;
+  }
+}
+
 /** Whether it was the code or the refresh token that the endpoint did not accept. */
 export function isInvalidGrant(error: unknown): error is TokenRequestRefused {
   return error instanceof TokenRequestRefused && error.error === 'invalid_grant';
@@ -36,16 +52,19 @@ const SCOPE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
  *
  * @param requestedScope what the answer means when it names no scope (§5.1)
  * @param now seconds since 1970
- * @throws TokenRequestRefused, or OidcError `ERR_TOKEN_ENDPOINT_UNAVAILABLE` (429 and 5xx) or
+ * @throws TokenRequestRefused, TokenEndpointUnavailable (429 and 5xx) or OidcError
  *   `ERR_TOKEN_RESPONSE`
  */
 export function judgeTokenResponse(
-  { status, body }: EndpointAnswer,
+  { status, headers, body }: EndpointAnswer,
   requestedScope: string,
   now: number,
 ): TokenResponse {
   if (status === 429 || status >= 500) {
-    throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', { detail: `it answered ${status}` });
+    // Auth0 tells the state of its rate limits with every answer.
+    const { 'retry-after': after } = headers;
+    const told = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
+    throw new TokenEndpointUnavailable(status, retryAfter(told, now));
   }
   const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
   const members = (isObject ? body : {}) as Record<string, unknown>;

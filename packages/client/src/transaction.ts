@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from './cookies.ts';
+import type { FlowStep } from './flow-record.ts';
+import { reached } from './reached.ts';
 import type { Seal } from './seal.ts';
+import type { SessionStore } from './session-store.ts';
 
 /** What must survive the way to the authorization server and back. */
 export interface Transaction {
@@ -13,9 +16,14 @@ export interface Transaction {
   readonly scope: string;
   readonly audience: string | undefined;
   readonly maxAge: number | undefined;
+  readonly acrValues?: string | undefined;
+  /** Of which the ID token's `acr` must be one, if any. */
+  readonly essentialAcr?: readonly string[] | undefined;
   readonly returnTo: string;
   /** Seconds since 1970. */
   readonly startedAt: number;
+  /** What was sent, where that is recorded. */
+  readonly flow?: readonly FlowStep[] | undefined;
 }
 
 export interface Transactions {
@@ -23,13 +31,20 @@ export interface Transactions {
   begin(cookies: CookieJar, transaction: Transaction): Promise<void>;
   /** @returns the transaction this browser began with this state, or undefined */
   find(cookies: CookieJar, state: string): Promise<Transaction | undefined>;
-  /** Ends a transaction. @returns false when it had been ended before */
-  end(cookies: CookieJar, state: string): boolean;
+  /**
+   * Ends a transaction that was found, over all processes that share the store.
+   *
+   * @returns false when it had been ended before
+   * @throws OidcError `ERR_SESSION_STORE`
+   */
+  end(cookies: CookieJar, transaction: Transaction): Promise<boolean>;
   clear(cookies: CookieJar): void;
 }
 
 interface TransactionsOptions {
   seal: Seal;
+  /** Remembers which were ended. */
+  store: Pick<SessionStore, 'once'>;
   secure: boolean;
   /** Milliseconds since 1970. */
   now: () => number;
@@ -39,28 +54,33 @@ const LIFETIME = 600;
 const MAX_IN_FLIGHT = 5;
 /** Of all of them together: Node takes 16 kB of headers, and these come with every request. */
 const MAX_BYTES = 6144;
+/** Of one of them: browsers drop a cookie of more than 4096, attributes included. */
+const MAX_COOKIE = 3900;
 /** Names that others planted cost no more than this. */
 const MAX_LOOKED_AT = 20;
-const MAX_REMEMBERED = 50_000;
 
 /**
  * The logins in flight: one sealed cookie each, named after its state, so that several tabs can
  * sign in at once and none can finish another's.
  */
-export function createTransactions({ seal, secure, now }: TransactionsOptions): Transactions {
+export function createTransactions(options: TransactionsOptions): Transactions {
+  const { seal, store, secure, now } = options;
   const prefix = `${cookiePrefix(secure)}login.`;
   const pattern = new RegExp(`^${prefix.replace('.', '\\.')}[\\w-]{16}$`);
-  const cookieName = (state: string) =>
-    prefix + createHash('sha256').update(state).digest('base64url').slice(0, 16);
+  const cookieName = (state: string) => prefix + hash(state).slice(0, 16);
   const inFlight = (cookies: CookieJar) => cookies.names(pattern).slice(0, MAX_LOOKED_AT);
-  const ended = new Map<string, number>();
 
   return {
     async begin(cookies, transaction) {
       const name = cookieName(transaction.state);
       // The time stands in clear so that the oldest can be told without opening all.
       const time = Math.floor(now()).toString(36);
-      const value = `${time}~${await seal.seal(transaction, name)}`;
+      const sealed = async (kept: Transaction) => `${time}~${await seal.seal(kept, name)}`;
+      let value = await sealed(transaction);
+      // The record of a flow is for looking at; the sign-in must go on without it.
+      if (transaction.flow && name.length + value.length > MAX_COOKIE) {
+        value = await sealed({ ...transaction, flow: [] });
+      }
 
       const others = inFlight(cookies)
         .map((other) => ({ name: other, value: cookies.get(other) ?? '' }))
@@ -76,19 +96,18 @@ export function createTransactions({ seal, secure, now }: TransactionsOptions): 
     async find(cookies, state) {
       const name = cookieName(state);
       const sealed = cookies.get(name)?.split('~')[1];
-      if (!sealed || ended.has(name)) return undefined;
+      if (!sealed) return undefined;
       const transaction = (await seal.open(sealed, name)) as Transaction | undefined;
       if (transaction?.state !== state) return undefined;
       return now() / 1000 - transaction.startedAt <= LIFETIME ? transaction : undefined;
     },
 
-    end(cookies, state) {
-      const name = cookieName(state);
-      cookies.clear(name);
-      if (ended.has(name)) return false;
-      forgetOld(ended, now());
-      ended.set(name, now());
-      return true;
+    async end(cookies, { state, startedAt }) {
+      // Longer than it can be found, as the clock of the store may differ.
+      const until = Math.ceil(startedAt) + LIFETIME + 60;
+      const isFirst = await reached(() => store.once(`login ${hash(state)}`, until));
+      cookies.clear(cookieName(state));
+      return isFirst;
     },
 
     clear(cookies) {
@@ -101,10 +120,6 @@ function startOf(value: string): number {
   return Number.parseInt(value, 36) || 0;
 }
 
-// A Map keeps the order of insertion, which here is the order of age.
-function forgetOld(ended: Map<string, number>, now: number): void {
-  for (const [name, endedAt] of ended) {
-    if (ended.size < MAX_REMEMBERED && now - endedAt <= LIFETIME * 1000) return;
-    ended.delete(name);
-  }
+function hash(state: string): string {
+  return createHash('sha256').update(state).digest('base64url');
 }

@@ -1,9 +1,16 @@
 import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import Koa, { type Middleware } from 'koa';
+import Koa, { type Context, type Middleware } from 'koa';
 import nock from 'nock';
 import { CookieJar } from 'tough-cookie';
-import { type AuthOptions, auth, type OidcError, requiresAuth } from '../src/index.ts';
+import {
+  type AuthOptions,
+  auth,
+  type ClientEvent,
+  type OidcError,
+  requiresAuth,
+} from '../src/index.ts';
 import { storeKey } from '../src/session.ts';
 import type { SessionStore } from '../src/session-store.ts';
 import { memoryStore } from '../src/stores/memory.ts';
@@ -16,7 +23,7 @@ const API = 'https://api.example/v1/';
 let issuer: IssuerStandIn;
 let store: SessionStore;
 let served: Served | undefined;
-let warnings: Error[];
+let warnings: ClientEvent[];
 let now: number;
 
 beforeEach(() => {
@@ -64,7 +71,9 @@ async function start(
       authorizationParams: { scope: 'openid profile read', audience: 'https://api.example' },
       session: { store },
       api: { baseURL: API },
-      onWarning: (warning) => warnings.push(warning),
+      onEvent: (event) => {
+        if (event.type === 'warning') warnings.push(event);
+      },
       now: () => now,
       ...options,
     }),
@@ -118,7 +127,7 @@ async function signIn(browser: Browser): Promise<void> {
 const codeOf = async (response: Response) => ((await response.json()) as { code: string }).code;
 
 describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', () => {
-  test('redirects with exactly the parameters of the flow', async () => {
+  test('L1, L3: redirects with exactly the parameters of the flow, whatever the query asks for', async () => {
     const browser = await start();
     const response = await browser.get('/login?returnTo=/private&prompt=none&scope=admin');
     expect(response.status).toBe(302);
@@ -137,7 +146,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     for (const value of [state, nonce, code_challenge]) expect(value).toMatch(/^[\w-]{43}$/);
   });
 
-  test('keeps each transaction in a sealed __Host- cookie for ten minutes', async () => {
+  test('G3: keeps each transaction in a sealed __Host- cookie for ten minutes', async () => {
     const browser = await start();
     const response = await browser.get('/login');
     const [cookie = ''] = response.headers.getSetCookie();
@@ -150,7 +159,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     expect(stored?.maxAge ?? Number(stored?.TTL()) / 1000).toBeCloseTo(600, -1);
   });
 
-  test('a sixth login in one browser makes the oldest forget, and no other', async () => {
+  test('C2: a sixth login in one browser makes the oldest forget, and no other', async () => {
     const browser = await start();
     const started = [];
     for (let i = 0; i < 6; i += 1) {
@@ -168,7 +177,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     ['Sec-Purpose', 'prefetch;prerender'],
     ['Purpose', 'prefetch'],
     ['Next-Router-Prefetch', '1'],
-  ])('a prefetch (%s: %s) starts none', async (name, value) => {
+  ])('L8: a prefetch (%s: %s) starts none', async (name, value) => {
     const browser = await start();
     const response = await browser.get('/login', { [name]: value });
     expect(response.status).toBe(401);
@@ -181,7 +190,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     expect(location(await browser.get(callback)).href).toBe(`${BASE_URL}/`);
   });
 
-  test('the issuer being down is a 503, and the next try asks it again', async () => {
+  test('L7: the issuer being down is a 503, and the next try asks it again', async () => {
     nock.cleanAll();
     nock(ISSUER).get('/.well-known/openid-configuration').replyWithError('down');
     const browser = await start();
@@ -191,7 +200,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     expect((await browser.get('/')).status).toBe(200);
   });
 
-  test('an issuer without S256 is not used', async () => {
+  test('G2: an issuer without S256 is not used', async () => {
     nock.cleanAll();
     issuer = standInForIssuer({ code_challenge_methods_supported: ['plain'] });
     const browser = await start();
@@ -207,7 +216,7 @@ test('HEAD is answered like GET (RFC 9110 §9.3.2)', async () => {
 });
 
 describe('callback (RFC 6749 §4.1.2)', () => {
-  test('exchanges the code, opens a session and returns', async () => {
+  test('F1: exchanges the code with its secret and verifier, opens a session and returns', async () => {
     const browser = await start();
     const { request, callback } = await begin(browser, '/login?returnTo=/private%3Fa=1');
     const response = await browser.get(callback);
@@ -254,15 +263,19 @@ describe('callback (RFC 6749 §4.1.2)', () => {
   });
 
   const refused: [name: string, change: (params: URLSearchParams) => void, code: string][] = [
-    ['no state', (p) => p.delete('state'), 'ERR_UNEXPECTED_CALLBACK'],
-    ['a state nobody made', (p) => p.set('state', 'x'.repeat(43)), 'ERR_UNEXPECTED_CALLBACK'],
-    ['two states', (p) => p.append('state', 'y'), 'ERR_AUTHORIZATION_RESPONSE'],
-    ['two codes', (p) => p.append('code', 'y'), 'ERR_AUTHORIZATION_RESPONSE'],
-    ['two issuers', (p) => p.append('iss', ISSUER), 'ERR_AUTHORIZATION_RESPONSE'],
+    ['C1: no state', (p) => p.delete('state'), 'ERR_UNEXPECTED_CALLBACK'],
+    ['C1: a state nobody made', (p) => p.set('state', 'x'.repeat(43)), 'ERR_UNEXPECTED_CALLBACK'],
+    ['C3: two states', (p) => p.append('state', 'y'), 'ERR_AUTHORIZATION_RESPONSE'],
+    ['C3: two codes', (p) => p.append('code', 'y'), 'ERR_AUTHORIZATION_RESPONSE'],
+    ['C3: two issuers', (p) => p.append('iss', ISSUER), 'ERR_AUTHORIZATION_RESPONSE'],
     ['no code', (p) => p.delete('code'), 'ERR_AUTHORIZATION_RESPONSE'],
-    ['another iss', (p) => p.set('iss', 'https://evil.example/'), 'ERR_ISSUER_MISMATCH'],
-    ['iss without its slash', (p) => p.set('iss', ISSUER.slice(0, -1)), 'ERR_ISSUER_MISMATCH'],
-    ['no iss, though promised', (p) => p.delete('iss'), 'ERR_ISSUER_MISMATCH'],
+    ['C4, N1: another iss', (p) => p.set('iss', 'https://evil.example/'), 'ERR_ISSUER_MISMATCH'],
+    [
+      'C4, N1: iss without its slash',
+      (p) => p.set('iss', ISSUER.slice(0, -1)),
+      'ERR_ISSUER_MISMATCH',
+    ],
+    ['C4, N2: no iss, though promised', (p) => p.delete('iss'), 'ERR_ISSUER_MISMATCH'],
   ];
   test.each(refused)('%s: 400, and no token request', async (_name, change, code) => {
     const browser = await start();
@@ -275,7 +288,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(issuer.tokenRequests).toHaveLength(0);
   });
 
-  test('nobody asked for it: 400, and no token request', async () => {
+  test('C1: nobody asked for it: 400, and no token request', async () => {
     const browser = await start();
     const response = await browser.get('/callback?code=c&state=s');
     expect(response.status).toBe(400);
@@ -283,7 +296,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(issuer.tokenRequests).toHaveLength(0);
   });
 
-  test('another browser cannot finish a login', async () => {
+  test('C1, G3, V10.1.2, V10.2.1: another browser cannot finish a login', async () => {
     const browser = await start();
     const { callback } = await begin(browser);
     const other = served?.browser();
@@ -291,7 +304,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(issuer.tokenRequests).toHaveLength(0);
   });
 
-  test('the same callback twice, even with the cookie put back, makes one token request', async () => {
+  test('C1, G4: the same callback twice, even with the cookie put back, makes one token request', async () => {
     const browser = await start();
     const { callback } = await begin(browser);
     const copy = await CookieJar.deserialize(await browser.jar.serialize());
@@ -309,7 +322,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     ['changed', (value: string) => `${value.slice(0, -4)}AAAA`],
     ['cut', (value: string) => value.slice(0, 40)],
     ['empty', () => ''],
-  ])('a transaction cookie that was %s counts as none', async (_name, change) => {
+  ])('C7: a transaction cookie that was %s counts as none', async (_name, change) => {
     const browser = await start();
     const { callback } = await begin(browser);
     const [cookie] = await browser.jar.getCookies(BASE_URL);
@@ -319,7 +332,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(await codeOf(await browser.get(callback))).toBe('ERR_UNEXPECTED_CALLBACK');
   });
 
-  test('the cookie of one login under the name of another counts as none', async () => {
+  test('C7: the cookie of one login under the name of another counts as none', async () => {
     const browser = await start();
     const [first, second] = [await begin(browser), await begin(browser)];
     const [a, b] = await browser.jar.getCookies(BASE_URL);
@@ -332,14 +345,14 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     }
   });
 
-  test('a transaction older than ten minutes counts as none', async () => {
+  test('C1: a transaction older than ten minutes counts as none', async () => {
     const browser = await start();
     const { callback } = await begin(browser);
     now += 601_000;
     expect(await codeOf(await browser.get(callback))).toBe('ERR_UNEXPECTED_CALLBACK');
   });
 
-  test('two tabs both finish, in either order', async () => {
+  test('C2: two tabs both finish, in either order', async () => {
     const browser = await start();
     const first = await begin(browser);
     const second = await begin(browser);
@@ -348,7 +361,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect((await browser.get(first.callback)).status).toBe(302);
   });
 
-  test('an error of the issuer is told, its transaction gone, its text bounded', async () => {
+  test('C5: an error of the issuer is told, its transaction gone, its text bounded', async () => {
     const browser = await start();
     const { state } = await begin(browser);
     const error_description = `no\u0000 <script>${'x'.repeat(1000)}`;
@@ -363,8 +376,11 @@ describe('callback (RFC 6749 §4.1.2)', () => {
   });
 
   test.each([
-    ['an error from another issuer', { error: 'access_denied', iss: 'https://evil.example/' }],
-    ['an error without the promised iss', { error: 'access_denied' }],
+    [
+      'C4, N1: an error from another issuer',
+      { error: 'access_denied', iss: 'https://evil.example/' },
+    ],
+    ['C4, N2: an error without the promised iss', { error: 'access_denied' }],
   ])('%s is not believed', async (_name, params) => {
     const browser = await start();
     const { state } = await begin(browser);
@@ -373,8 +389,8 @@ describe('callback (RFC 6749 §4.1.2)', () => {
   });
 
   test.each([
-    ['an ID token for another nonce', { nonce: 'other' }, {}, 502, 'ERR_ID_TOKEN'],
-    ['no ID token', {}, { id_token: undefined }, 502, 'ERR_TOKEN_RESPONSE'],
+    ['G7, V10.5.1: an ID token for another nonce', { nonce: 'other' }, {}, 502, 'ERR_ID_TOKEN'],
+    ['D1: no ID token', {}, { id_token: undefined }, 502, 'ERR_TOKEN_RESPONSE'],
     ['another token type', {}, { token_type: 'DPoP' }, 502, 'ERR_TOKEN_RESPONSE'],
     ['an ID token for another client', { aud: 'client-2' }, {}, 502, 'ERR_ID_TOKEN'],
   ])('%s opens no session', async (_name, claims, response, status, code) => {
@@ -458,7 +474,7 @@ describe('cookies that others planted', () => {
 });
 
 describe('session', () => {
-  test('a new login gets a new id, and the old one is dead in the store', async () => {
+  test('V7.2.4: a new login gets a new id, and the old one is dead in the store', async () => {
     const browser = await start();
     await signIn(browser);
     const [before] = await browser.jar.getCookies(BASE_URL);
@@ -549,6 +565,50 @@ describe('session', () => {
   });
 });
 
+describe('S4 an answer whose headers leave early', () => {
+  const stream = () => {
+    let left = 3;
+    return new Readable({
+      read() {
+        left -= 1;
+        this.push(left >= 0 ? 'part ' : null);
+      },
+    });
+  };
+
+  test.each<[string, (ctx: Context) => void]>([
+    [
+      'as a stream',
+      (ctx) => {
+        ctx.body = stream();
+      },
+    ],
+    [
+      'flushed by hand',
+      (ctx) => {
+        ctx.respond = false;
+        ctx.res.statusCode = 200;
+        // Of the redirect's own text.
+        ctx.remove('Content-Length');
+        ctx.res.flushHeaders();
+        stream().pipe(ctx.res);
+      },
+    ],
+  ])('S4 still carries the session’s cookie, %s', async (_name, answer) => {
+    const browser = await start({}, async (ctx, next) => {
+      await next();
+      if (ctx.path !== '/callback') return;
+      ctx.status = 200;
+      answer(ctx);
+    });
+    const { callback } = await begin(browser);
+    const response = await browser.get(callback);
+    expect(await response.text()).toBe('part part part ');
+    expect(await browser.cookieNames()).toEqual(['__Host-session']);
+    expect(await (await browser.get('/')).json()).toMatchObject({ authenticated: true });
+  });
+});
+
 describe('requiresAuth', () => {
   test('sends a page to sign in and brings it back', async () => {
     const browser = await start();
@@ -618,90 +678,5 @@ describe('access token and API', () => {
   test('without a session there is no request to the API', async () => {
     const browser = await start();
     expect(await codeOf(await browser.get('/api'))).toBe('ERR_LOGIN_REQUIRED');
-  });
-});
-
-describe('logout', () => {
-  test('ends the session, revokes the refresh token, and goes to the issuer', async () => {
-    const browser = await start();
-    await signIn(browser);
-    await browser.get('/login');
-    const jar = await CookieJar.deserialize(await browser.jar.serialize());
-    const response = await browser.post('/logout');
-    expect(response.status).toBe(303);
-    const url = location(response);
-    expect(url.origin + url.pathname).toBe(`${ISSUER}oidc/logout`);
-    expect(Object.fromEntries(url.searchParams)).toEqual({
-      client_id: 'client-1',
-      post_logout_redirect_uri: BASE_URL,
-      logout_hint: 'sid-1',
-    });
-    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
-    expect(await browser.cookieNames()).toEqual([]);
-    const copy = await served?.browser(jar).get('/');
-    expect(await copy?.json()).toMatchObject({ authenticated: false });
-  });
-
-  test('a revocation that fails stops nobody, and is reported', async () => {
-    const browser = await start();
-    await signIn(browser);
-    issuer.revocationStatus = 503;
-    expect((await browser.post('/logout')).status).toBe(303);
-    expect(warnings).toHaveLength(1);
-  });
-
-  test('revokes the refresh token that a renewal put in place meanwhile', async () => {
-    let reached = () => {};
-    let goOn = () => {};
-    const destroying = new Promise<void>((resolve) => {
-      reached = resolve;
-    });
-    const renewed = new Promise<void>((resolve) => {
-      goOn = resolve;
-    });
-    const slow: SessionStore = {
-      ...store,
-      async destroy(key) {
-        reached();
-        await renewed;
-        return store.destroy(key);
-      },
-    };
-    const browser = await start({ session: { store: slow } });
-    await signIn(browser);
-    now += 3_600_000;
-    grant({}, { refresh_token: 'refresh-2', id_token: undefined });
-    const leaving = browser.post('/logout');
-    await destroying;
-    expect((await browser.get('/private')).status).toBe(200);
-    goOn();
-    expect((await leaving).status).toBe(303);
-    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-2']);
-  });
-
-  test('without a session it is harmless', async () => {
-    const browser = await start();
-    const response = await browser.post('/logout');
-    expect(response.status).toBe(303);
-    expect(location(response).origin).toBe(BASE_URL);
-  });
-
-  test.each([
-    ['Sec-Fetch-Site says so', { 'sec-fetch-site': 'cross-site' }],
-    ['it comes from a neighbour', { 'sec-fetch-site': 'same-site' }],
-    ['Origin says so', { 'sec-fetch-site': '', origin: 'https://evil.example' }],
-    ['its origin is hidden', { 'sec-fetch-site': '', origin: 'null' }],
-  ])('is refused from another site: %s', async (_name, headers) => {
-    const browser = await start();
-    await signIn(browser);
-    const response = await browser.post('/logout', headers as Record<string, string>);
-    expect(response.status).toBe(403);
-    expect(await codeOf(response)).toBe('ERR_CROSS_SITE');
-    expect(await (await browser.get('/')).json()).toMatchObject({ authenticated: true });
-  });
-
-  test('a GET is left to the app', async () => {
-    const browser = await start();
-    expect((await browser.get('/logout')).status).toBe(404);
   });
 });

@@ -19,7 +19,7 @@ function errorOf(work: () => unknown): AuthorizationRefused {
   throw new Error('it was accepted');
 }
 
-describe('authorization response (RFC 6749 §4.1.2, RFC 9207 §2.4)', () => {
+describe('C3, C4, N1, N2, V10.2.2: authorization response (RFC 6749 §4.1.2, RFC 9207 §2.4)', () => {
   test.each<[string, Record<string, string>, boolean]>([
     ['a code', { code: 'c' }, false],
     ['a code and the issuer', { code: 'c', iss: ISSUER }, false],
@@ -64,7 +64,7 @@ describe('authorization response (RFC 6749 §4.1.2, RFC 9207 §2.4)', () => {
     expect(errorOf(() => judge(params, issPromised)).code).toBe(code);
   });
 
-  test('what the issuer says of an error is bounded and has no control characters', () => {
+  test('C5: what the issuer says of an error is bounded and has no control characters', () => {
     const error_description = `a\r\nb\u202e${'c'.repeat(500)}`;
     const error = errorOf(() => judge({ error: `x${'y'.repeat(500)}`, error_description }));
     expect(error.error.length).toBeLessThanOrEqual(60);

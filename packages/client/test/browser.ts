@@ -17,6 +17,8 @@ export interface Browser {
 }
 
 export interface Served {
+  /** Where it listens. */
+  readonly origin: string;
   /** A browser with cookies of its own, that follows no redirect by itself. */
   browser(jar?: CookieJar): Browser;
   close(): Promise<void>;
@@ -54,6 +56,7 @@ export async function serve(app: Koa, baseURL: string): Promise<Served> {
   };
 
   return {
+    origin: `http://127.0.0.1:${port}`,
     browser,
     async close() {
       server.closeAllConnections();

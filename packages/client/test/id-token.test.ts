@@ -41,7 +41,7 @@ async function detailOf(work: Promise<unknown>): Promise<string | undefined> {
 
 type Claims = Record<string, unknown>;
 
-describe('OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
+describe('I1, D3, V10.5.4: OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
   const hash = accessTokenHash(ACCESS_TOKEN, 'RS256');
   const accepted: [string, Claims, Partial<IdTokenExpectations>?][] = [
     ['as it should be', {}],
@@ -54,8 +54,11 @@ describe('OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
     ['at_hash', { at_hash: hash }],
     ['auth_time within max_age', { auth_time: NOW - 100 }, { maxAge: 100 }],
     ['auth_time now, max_age 0', { auth_time: NOW }, { maxAge: 0 }],
+    ['acr among the asked', { acr: 'b' }, { acr: ['a', 'b'] }],
+    ['acr that nobody asked for', { acr: 'b' }],
     ['nbf now', { nbf: NOW }],
     ['a time with a fraction', { exp: NOW + 0.5 }],
+    ['events of an app’s own', { events: ['concert'] }],
     ['a nonce that nobody asked for', {}, { nonce: undefined }],
   ];
   test.each(accepted)('%s: accepted', async (_name, change, also = {}) => {
@@ -99,8 +102,18 @@ describe('OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
     ['auth_time too long ago', { auth_time: NOW - 161 }, '"auth_time"', { maxAge: 100 }],
     ['auth_time too long ago for 0', { auth_time: NOW - 61 }, '"auth_time"', { maxAge: 0 }],
     ['auth_time as text', { auth_time: String(NOW) }, '"auth_time"'],
-    ['at_hash of another', { at_hash: accessTokenHash('x', 'RS256') }, '"at_hash"'],
+    ['acr missing', {}, '"acr"', { acr: ['a'] }],
+    ['acr not among the asked', { acr: 'c' }, '"acr"', { acr: ['a', 'b'] }],
+    ['acr that holds one of the asked', { acr: 'a b' }, '"acr"', { acr: ['a', 'b'] }],
+    ['acr a list', { acr: ['a'] }, '"acr"', { acr: ['a'] }],
+    ['acr where none would do', { acr: 'a' }, '"acr"', { acr: [] }],
+    ['D5: at_hash of another', { at_hash: accessTokenHash('x', 'RS256') }, '"at_hash"'],
     ['at_hash not text', { at_hash: 1 }, '"at_hash"'],
+    [
+      'K1 a logout token without its type',
+      { events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
+      '"events"',
+    ],
   ];
   test.each(rejected)('%s: rejected', async (_name, change, detail, also = {}) => {
     const token = sign({ ...good, ...change });
@@ -114,7 +127,7 @@ describe('OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
   });
 });
 
-describe('OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
+describe('I1, D3: OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
   const [head = '', body = '', signature = ''] = sign(good).split('.');
   const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const hmac = (input: string) => createHmac('sha256', 'secret').update(input).digest('base64url');
@@ -129,6 +142,10 @@ describe('OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
     ['another alg than the key has', sign(good, { alg: 'PS256' }), 'signature'],
     ['a curve for an RSA key', sign(good, { alg: 'ES256' }), 'signature'],
     ['kid a number', sign(good, { kid: 1 }), '"kid"'],
+    ['typ of an access token', sign(good, { typ: 'at+jwt' }), '"typ"'],
+    ['typ of a logout token', sign(good, { typ: 'logout+jwt' }), '"typ"'],
+    ['typ in full and in capitals', sign(good, { typ: 'application/Logout+JWT' }), '"typ"'],
+    ['typ no text', sign(good, { typ: 1 }), '"typ"'],
     ['crit', sign(good, { crit: ['x'], x: 1 }), 'signature'],
     ['no signature', `${head}.${body}.`, 'signature'],
     [

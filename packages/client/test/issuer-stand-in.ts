@@ -15,6 +15,10 @@ export interface IssuerStandIn {
   /** What the token endpoint was asked, in order. */
   readonly tokenRequests: TokenRequest[];
   readonly revocations: URLSearchParams[];
+  /** What was pushed, in order. */
+  readonly pushedRequests: TokenRequest[];
+  /** Decides what the endpoint of pushed requests answers next. */
+  onPushedRequest: (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
   /** Decides what the token endpoint answers next. */
   onTokenRequest: (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
   revocationStatus: number;
@@ -50,6 +54,12 @@ export function standInForIssuer(metadata: Record<string, unknown> = {}): Issuer
     standIn.tokenRequests.push(request);
     return (await standIn.onTokenRequest(request)) as [number, nock.Body];
   });
+  scope.post('/oauth/par').reply(async function answer(_uri, body) {
+    const { authorization } = this.req.headers as Record<string, string | undefined>;
+    const request = { form: formOf(body), authorization };
+    standIn.pushedRequests.push(request);
+    return (await standIn.onPushedRequest(request)) as [number, nock.Body];
+  });
   scope.post('/oauth/revoke').reply((_uri, body) => {
     standIn.revocations.push(formOf(body));
     return [standIn.revocationStatus, ''];
@@ -58,6 +68,11 @@ export function standInForIssuer(metadata: Record<string, unknown> = {}): Issuer
   const standIn: IssuerStandIn = {
     tokenRequests: [],
     revocations: [],
+    pushedRequests: [],
+    onPushedRequest: () => [
+      201,
+      { request_uri: 'urn:ietf:params:oauth:request_uri:1', expires_in: 60 },
+    ],
     onTokenRequest: () => [500, {}],
     revocationStatus: 200,
     idToken(claims = {}, header = {}) {

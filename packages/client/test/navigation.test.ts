@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { isNavigation } from '../src/navigation.ts';
+import { isNavigation, isPrefetch, isScript } from '../src/navigation.ts';
 
 const request = (headers: Record<string, string>, method = 'GET') => {
   const lower = new Map(
@@ -8,7 +8,40 @@ const request = (headers: Record<string, string>, method = 'GET') => {
   return { method, get: (name: string) => lower.get(name.toLowerCase()) ?? '' };
 };
 
-describe('who goes to a page', () => {
+describe('L8: what no one has asked for yet', () => {
+  test.each([
+    ['Sec-Purpose', 'prefetch', true],
+    ['Sec-Purpose', 'prefetch;prerender', true],
+    ['Sec-Purpose', 'prefetch;anonymous-client-ip', true],
+    ['sec-purpose', 'Prefetch', true],
+    ['X-Sec-Purpose', 'prefetch', true],
+    ['Purpose', 'prefetch', true],
+    ['X-Purpose', 'preview', true],
+    ['X-Moz', 'prefetch', true],
+    ['Next-Router-Prefetch', '1', true],
+    ['Next-Router-Segment-Prefetch', '/_tree', true],
+    ['X-Middleware-Prefetch', '1', true],
+    ['Purpose', 'navigation', false],
+    ['Sec-Purpose', 'prefetched', false],
+    ['X-Other', 'prefetch', false],
+  ])('%s: %s', (name, value, expected) => {
+    expect(isPrefetch(request({ [name]: value }))).toBe(expected);
+  });
+});
+
+describe('L9: who could not follow to another origin', () => {
+  test.each([
+    ['Sec-Fetch-Dest', 'empty', true],
+    ['X-Requested-With', 'XMLHttpRequest', true],
+    ['Sec-Fetch-Dest', 'document', false],
+    ['Sec-Fetch-Mode', 'cors', false],
+    ['Accept', 'application/json', false],
+  ])('%s: %s', (name, value, expected) => {
+    expect(isScript(request({ [name]: value }))).toBe(expected);
+  });
+});
+
+describe('L9: who goes to a page', () => {
   const html = 'text/html,application/xhtml+xml,*/*;q=0.8';
   const rows: [string, Record<string, string>, boolean][] = [
     [

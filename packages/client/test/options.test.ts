@@ -24,7 +24,7 @@ function faultsOf(options: unknown): string[] {
   }
 }
 
-describe('options', () => {
+describe('S9: options', () => {
   test('the defaults', () => {
     expect(checkOptions(good)).toMatchObject({
       client: { clientAuthMethod: 'client_secret_basic' },
@@ -72,7 +72,7 @@ describe('options', () => {
     ],
     ['no client', { clientID: '' }, 'clientID'],
     ['no client secret', { clientSecret: undefined }, 'clientSecret'],
-    ['an unknown way to authenticate', { clientAuthMethod: 'none' }, 'clientAuthMethod'],
+    ['an unknown way to authenticate', { clientAuthMethod: 'tls' }, 'clientAuthMethod must be'],
     ['a short secret', { secret: 'short' }, 'secret'],
     ['one short of two', { secret: ['s'.repeat(32), 'short'] }, 'secret'],
     ['no secret', { secret: [] }, 'secret'],
@@ -98,6 +98,13 @@ describe('options', () => {
     ['a clock that stands', { now: 0 }, 'now must be a function'],
     ['a store that is none', { session: { store: {} } }, 'session.store must have create'],
     ['a maybe', { idpLogout: 'no' }, 'idpLogout must be true or false'],
+    [
+      'a maybe about a push',
+      { pushedAuthorizationRequests: 1 },
+      'pushedAuthorizationRequests must be',
+    ],
+    ['a maybe about a record', { recordFlow: 'yes' }, 'recordFlow must be true or false'],
+    ['a listener that is none', { onEvent: {} }, 'onEvent must be a function'],
     ['a group that is none', { session: 'x' }, 'session must be an object'],
     ['parameters that are none', { authorizationParams: null }, 'authorizationParams must be'],
     ['another spelling', { clientId: 'x' }, /^unknown: clientId \(did you mean clientID\?\)$/],

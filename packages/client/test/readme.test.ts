@@ -35,10 +35,75 @@ describe('README', () => {
     expect(listed.sort()).toEqual([...options].sort());
   });
 
+  test('the table of a store’s methods has each, with what it gets', () => {
+    const table = readme.split('### A store of your own')[1]?.split('\n## ')[0] ?? '';
+    const listed = [...table.matchAll(/^\| `(\w+)\(/gm)].map(([, name]) => name);
+    const methods = [...read('../src/session-store.ts').matchAll(/^ {2}(\w+)\(/gm)];
+    expect(listed).toEqual(methods.map(([, name]) => name));
+  });
+
+  test('the table of events has each type', () => {
+    const [table = ''] = readme.split('## Events')[1]?.split('\n## ') ?? [];
+    const rows = [...table.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)].map(([, cell]) => cell);
+    const types = [...read('../src/events.ts').matchAll(/readonly type: '(\w+)'/g)];
+    const issuers = [...read('../../issuer/src/events.ts').matchAll(/readonly type: '(\w+)'/g)];
+    const all = [...types, ...issuers].map(([, type]) => `\`${type}\``);
+    expect(rows.join(', ').split(', ').sort()).toEqual([...new Set(all)].sort());
+  });
+
   test('what it imports and names is exported', () => {
-    for (const name of ['refuseCrossSite', 'safeReturnTo', 'hasCode', 'memoryStore', 'fileStore']) {
+    for (const name of [
+      'claimCheck',
+      'claimEquals',
+      'claimIncludes',
+      'requiresAuth',
+      'refuseCrossSite',
+      'safeReturnTo',
+      'hasCode',
+      'memoryStore',
+      'fileStore',
+      'redisStore',
+    ]) {
       expect(readme).toContain(`${name}(`);
       expect(client).toHaveProperty(name);
     }
+  });
+});
+
+describe('Coming from express-openid-connect', () => {
+  const page = read('../../../docs/coming-from-express-openid-connect.md');
+  const types = read('../../../node_modules/express-openid-connect/index.d.ts');
+
+  const membersOf = (name: string): string[] => {
+    const [body = ''] = types.split(`interface ${name} {`)[1]?.split('\n}') ?? [];
+    const [routes = ''] = body.split('  routes?: {')[1]?.split('\n  }') ?? [];
+    const members = [...body.matchAll(/^ {2}(\w+)\??[:(]/gm)];
+    return [...members, ...routes.matchAll(/^ {4}(\w+)\??:/gm)].map(([, member = '']) => member);
+  };
+
+  test.each([
+    'ConfigParams',
+    'SessionConfigParams',
+    'CookieConfigParams',
+    'BackchannelLogoutOptions',
+    'RequestContext',
+    'ResponseContext',
+    'LoginOptions',
+    'LogoutOptions',
+    'CallbackOptions',
+    'AccessToken',
+  ])('the page names each member of %s', (name) => {
+    const members = membersOf(name);
+    expect(members.length).toBeGreaterThan(0);
+    const named = new Set(
+      [...page.matchAll(/`([^`\n]+)`/g)].flatMap(([, code = '']) => code.split(/\W+/)),
+    );
+    expect(members.filter((member) => !named.has(member))).toEqual([]);
+  });
+
+  test('the page names each function that it exports', () => {
+    const exported = [...types.matchAll(/^export (?:function|class) (\w+)/gm)];
+    expect(exported.length).toBeGreaterThan(5);
+    for (const [, name = ''] of exported) expect(page).toContain(name);
   });
 });

@@ -98,7 +98,7 @@ const KEPT = [
   [`/${'€'.repeat(56)}`, `/${'%E2%82%AC'.repeat(56)}`],
 ];
 
-describe('return-to', () => {
+describe('G8, returnTo', () => {
   test.each(KEPT)('%s leads to %s', (value, expected) => {
     expect(safeReturnTo(value, BASE)).toBe(expected);
   });

@@ -5,7 +5,8 @@ import { judgeTokenResponse, TokenRequestRefused } from '../src/token-response.t
 
 const NOW = 1_700_000_000;
 const good = { access_token: 'a', token_type: 'Bearer', expires_in: 60, scope: 'openid read' };
-const judge = (body: unknown, status = 200) => judgeTokenResponse({ status, body }, 'openid', NOW);
+const judge = (body: unknown, status = 200, headers = {}) =>
+  judgeTokenResponse({ status, headers, body }, 'openid', NOW);
 
 function errorOf(work: () => unknown): OidcError {
   try {
@@ -78,6 +79,18 @@ describe('error response (RFC 6749 §5.2)', () => {
   test.each([429, 500, 502, 503])('%i is transient, whatever the body says', (status) => {
     const error = errorOf(() => judge({ error: 'invalid_grant' }, status));
     expect(error).toMatchObject({ code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', status: 503 });
+  });
+
+  test.each([
+    [429, { 'retry-after': '9' }, 9],
+    [503, { 'retry-after': '9' }, 9],
+    [429, { 'x-ratelimit-reset': String(NOW + 9) }, 9],
+    // Auth0 sends it with every answer.
+    [500, { 'x-ratelimit-reset': String(NOW + 9) }, undefined],
+    [429, {}, undefined],
+  ])('%i with %j asks to be left alone for %p seconds', (status, headers, retryAfter) => {
+    const error = errorOf(() => judge({}, status, headers));
+    expect(error).toMatchObject({ retryAfter, headers: { 'Retry-After': `${retryAfter ?? 2}` } });
   });
 
   test.each([

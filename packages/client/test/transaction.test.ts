@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CookieJar } from '../src/cookies.ts';
 import { createSeal } from '../src/seal.ts';
+import { memoryStore } from '../src/stores/memory.ts';
 import { createTransactions, type Transaction } from '../src/transaction.ts';
 
 const NOW = 1_700_000_000_000;
@@ -48,7 +49,12 @@ describe.each([
   ['http', false, 'login.'],
   ['https', true, '__Host-login.'],
 ])('logins in flight, on %s', (_name, secure, prefix) => {
-  const transactions = createTransactions({ seal: SEAL, secure, now: () => NOW });
+  const transactions = createTransactions({
+    seal: SEAL,
+    store: memoryStore({ now: () => NOW }),
+    secure,
+    now: () => NOW,
+  });
 
   test('other names are none', async () => {
     const others = ['x', '', 'x'.repeat(15), 'x'.repeat(17), `${'x'.repeat(15)}.`, 'é'.repeat(16)];
@@ -71,7 +77,12 @@ describe.each([
 
 describe('logins in flight take little of the 16 kB that a request header may have', () => {
   let now = NOW;
-  const transactions = createTransactions({ seal: SEAL, secure: true, now: () => now });
+  const transactions = createTransactions({
+    seal: SEAL,
+    store: memoryStore({ now: () => now }),
+    secure: true,
+    now: () => now,
+  });
 
   async function begin(change: Partial<Transaction>) {
     const browser = browserWith();
@@ -96,3 +107,74 @@ describe('logins in flight take little of the 16 kB that a request header may ha
     if (kept.length > 1) expect(bytes).toBeLessThanOrEqual(6144);
   });
 });
+
+describe('one transaction', () => {
+  const transactions = createTransactions({
+    seal: SEAL,
+    store: memoryStore({ now: () => NOW }),
+    secure: true,
+    now: () => NOW,
+  });
+
+  test('comes back as it was kept', async () => {
+    const { cookies } = browserWith();
+    const kept = transaction('a', { maxAge: 0, essentialAcr: ['mfa'], returnTo: '/x?y#z' });
+    await transactions.begin(cookies, kept);
+    expect(await transactions.find(cookies, 'a')).toEqual(kept);
+  });
+
+  test('a record of the flow that no cookie can hold is left out', async () => {
+    const step = (length: number) => ({
+      step: 'authorization_request' as const,
+      at: NOW,
+      parameters: { scope: 'x'.repeat(length) },
+    });
+    const { cookies, kept } = browserWith();
+    await transactions.begin(cookies, transaction('a', { flow: [step(1000)] }));
+    await transactions.begin(cookies, transaction('b', { flow: [step(1000), step(4000)] }));
+    expect(await transactions.find(cookies, 'a')).toMatchObject({ flow: [step(1000)] });
+    expect(await transactions.find(cookies, 'b')).toMatchObject({ state: 'b', flow: [] });
+    for (const [name, value] of kept) expect(name.length + value.length).toBeLessThan(3900);
+  });
+
+  test('G5: with any one character of its cookie changed it counts as none', async () => {
+    const { cookies, kept } = browserWith();
+    await transactions.begin(cookies, transaction('a', { returnTo: '/private' }));
+    const [[name = '', value = ''] = []] = [...kept];
+    const start = value.indexOf('~') + 1;
+    const survived: number[] = [];
+    for (let index = start; index < value.length; index += 1) {
+      kept.set(name, value.slice(0, index) + other(value[index] ?? '') + value.slice(index + 1));
+      if (await transactions.find(cookies, 'a')) survived.push(index);
+    }
+    expect(survived).toEqual([]);
+    kept.set(name, value);
+    expect(await transactions.find(cookies, 'a')).toMatchObject({ returnTo: '/private' });
+  });
+
+  test('C7: a cookie sealed under another secret counts as none', async () => {
+    const { cookies } = browserWith();
+    const foreign = createTransactions({
+      seal: createSeal(['t'.repeat(32)], 'transaction'),
+      store: memoryStore(),
+      secure: true,
+      now: () => NOW,
+    });
+    await foreign.begin(cookies, transaction('a'));
+    expect(await transactions.find(cookies, 'a')).toBeUndefined();
+  });
+
+  test('G4: it ends once, and its cookie goes each time', async () => {
+    const { cookies, cleared, set } = browserWith();
+    await transactions.begin(cookies, transaction('b'));
+    expect(await transactions.end(cookies, transaction('b'))).toBe(true);
+    expect(await transactions.end(cookies, transaction('b'))).toBe(false);
+    expect(cleared).toEqual([...set, ...set]);
+  });
+});
+
+// Of the last character of a part, only the higher bits may count.
+function other(character: string): string {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+  return alphabet[alphabet.indexOf(character) ^ 32] ?? '!';
+}

@@ -4,14 +4,23 @@ import { auth, requiresAuth, type SessionStore } from '@koa-oauth/client';
 import Koa, { type Middleware } from 'koa';
 import type { Logger } from 'pino';
 import { assets } from './assets.ts';
+import { logClientEvent } from './client-event-log.ts';
 import { errorPage } from './error-page.ts';
 import { describeError } from './logged-error.ts';
 import { requestLog } from './request-log.ts';
 import { refuseUnreadableTarget } from './request-target.ts';
+import {
+  changeContactRoute,
+  confirmDeleteRoute,
+  deleteContactRoute,
+  editContactRoute,
+} from './routes/contact.ts';
 import { addContactRoute, contactsRoute } from './routes/contacts.ts';
 import { healthRoute } from './routes/health.ts';
 import { homeRoute } from './routes/home.ts';
 import { logoutRoute } from './routes/logout.ts';
+import { askForPermissionRoute } from './routes/permissions.ts';
+import { endSessionRoute, refreshRoute, sessionRoute, tryRoute } from './routes/session.ts';
 import { securityHeaders } from './security-headers.ts';
 import type { ClientAuthMethod } from './settings.ts';
 
@@ -28,12 +37,14 @@ interface AppOptions {
   /** Newest first. */
   secrets: readonly string[];
   store: SessionStore;
+  /** Whether `/session` shows the flow and the tokens: in development only. */
+  showTokens: boolean;
   logger: Logger;
 }
 
 /** The web app: its layers from the outside in, and every route. */
 export function createApp(options: AppOptions): Koa {
-  const { baseURL, issuerBaseURL, apiBaseURL, audience, scope } = options;
+  const { baseURL, issuerBaseURL, apiBaseURL, audience, scope, showTokens } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
 
   // Every method is known here, so that a wrong one is a 405 and never a 501.
@@ -41,6 +52,15 @@ export function createApp(options: AppOptions): Koa {
     .get('/', homeRoute({ issuerBaseURL, apiBaseURL }))
     .get('/contacts', requiresAuth(), contactsRoute())
     .post('/contacts', requiresAuth(), ...addContactRoute())
+    .get('/contacts/:id/edit', requiresAuth(), editContactRoute())
+    .post('/contacts/:id/edit', requiresAuth(), ...changeContactRoute())
+    .get('/contacts/:id/delete', requiresAuth(), confirmDeleteRoute())
+    .post('/contacts/:id/delete', requiresAuth(), ...deleteContactRoute())
+    .post('/permissions', requiresAuth(), ...askForPermissionRoute())
+    .get('/session', requiresAuth(), sessionRoute({ apiBaseURL, showTokens }))
+    .post('/session/refresh', requiresAuth(), ...refreshRoute({ apiBaseURL, showTokens }))
+    .post('/session/try', requiresAuth(), ...tryRoute({ apiBaseURL, showTokens }))
+    .post('/session/end', requiresAuth(), ...endSessionRoute())
     .get('/logout', logoutRoute())
     // What answers these stands before the router, which needs them for `Allow`.
     .get(['/login', '/callback', '/healthz'], answeredBefore)
@@ -63,8 +83,9 @@ export function createApp(options: AppOptions): Koa {
       secret: options.secrets,
       authorizationParams: { scope, audience },
       session: { store: options.store },
+      recordFlow: showTokens,
       api: { baseURL: apiBaseURL },
-      onWarning: (error) => logger.warn(describeWarning(error), error.message),
+      onEvent: logClientEvent(logger),
     }),
   );
   app.use(routes.routes());
@@ -74,9 +95,3 @@ export function createApp(options: AppOptions): Koa {
 }
 
 const answeredBefore: Middleware = (_ctx, next) => next();
-
-// Field by field: of a foreign error, nothing else may reach the log.
-function describeWarning(error: Error): { code?: unknown; detail?: unknown } {
-  const { code, detail } = error as { code?: unknown; detail?: unknown };
-  return { code, detail };
-}

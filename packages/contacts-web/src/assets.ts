@@ -9,6 +9,7 @@ import type { Middleware } from 'koa';
 const FILES = {
   'pico.css': createRequire(import.meta.url).resolve('@picocss/pico/css/pico.min.css'),
   'contacts.css': fileURLToPath(new URL('../assets/contacts.css', import.meta.url)),
+  'contacts.js': fileURLToPath(new URL('../assets/contacts.js', import.meta.url)),
   'mark.svg': fileURLToPath(new URL('../assets/mark.svg', import.meta.url)),
 };
 

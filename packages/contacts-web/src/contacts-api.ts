@@ -12,16 +12,29 @@ const Contact = z.object({
   phone: Text.nullish(),
   company: Text.nullish(),
   notes: Text.nullish(),
+  version: z.int(),
 });
 const ContactList = z.object({ items: z.array(Contact), next: z.string().nullish() });
 const Problem = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
 
 export type Contact = z.infer<typeof Contact>;
 
+/** What a list may be sorted by, as the API calls it. */
+export const CONTACT_SORTS = ['name', '-name', '-updated_at', '-created_at'] as const;
+
+/** Which contacts of the list are asked for. */
+export interface ContactQuery {
+  /** Text that is looked for; empty for all. */
+  readonly q: string;
+  readonly sort: (typeof CONTACT_SORTS)[number];
+  /** Of the page, from the one before it; empty for the first. */
+  readonly cursor: string;
+}
+
 export interface ContactPage {
   readonly contacts: readonly Contact[];
-  /** Whether the API has more than these. */
-  readonly hasMore: boolean;
+  /** The cursor of the page behind this one, when there is one. */
+  readonly next: string | undefined;
 }
 
 /** The fields of a contact as typed: trimmed or not, complete or not. */
@@ -38,22 +51,73 @@ export interface Refusal {
   readonly other: readonly string[];
 }
 
+/** A contact as someone saw it. */
+export type ContactState = Pick<Contact, 'id' | 'version'>;
+
+const PAGE_SIZE = 20;
 const FORBIDDEN = 403;
+const NOT_FOUND = 404;
+const CHANGED = 412;
 const REFUSED_INPUT = [400, 413, 422];
 
 /** @throws ApiError, or what the session's access token rejects with */
-export async function listContacts(api: Api): Promise<ContactPage> {
-  const { body } = await theirs([FORBIDDEN], api.get('contacts'));
+export async function listContacts(api: Api, query: ContactQuery): Promise<ContactPage> {
+  const searchParams = {
+    limit: PAGE_SIZE,
+    sort: query.sort,
+    q: query.q || undefined,
+    cursor: query.cursor || undefined,
+  };
+  const answer = api.get('contacts', { searchParams });
+  // Text and cursor come out of the page's address, where anyone can write anything.
+  const typed = query.q || query.cursor ? REFUSED_INPUT : [];
+  const { body } = await theirs([FORBIDDEN, ...typed], answer);
   const { items, next } = understood(ContactList, body);
-  return { contacts: items, hasMore: !!next };
+  return { contacts: items, next: next ?? undefined };
+}
+
+/** @throws ApiError, with the status 404 when the user's organisation has no such contact */
+export async function findContact(api: Api, id: string): Promise<Contact> {
+  const { body } = await theirs([FORBIDDEN, NOT_FOUND], api.get(pathOf(id)));
+  return understood(Contact, body);
 }
 
 /** Leaves empty fields out. @throws ApiError; `refusalOf` reads what was wrong with the input */
 export async function addContact(api: Api, draft: ContactDraft): Promise<Contact> {
-  const filled = Object.entries(draft).filter(([, value]) => value.trim() !== '');
-  const answer = api.post('contacts', { json: Object.fromEntries(filled) });
+  const answer = api.post('contacts', { json: filled(draft) });
   const { body } = await theirs([FORBIDDEN, ...REFUSED_INPUT], answer);
   return understood(Contact, body);
+}
+
+/**
+ * Writes all of a contact. @throws ApiError, for which `hasChanged` tells whether the contact is no
+ * longer at this version
+ */
+export async function changeContact(
+  api: Api,
+  { id, version }: ContactState,
+  draft: ContactDraft,
+): Promise<Contact> {
+  const answer = api.put(pathOf(id), { json: filled(draft), headers: ifMatch(version) });
+  const { body } = await theirs([FORBIDDEN, NOT_FOUND, CHANGED, ...REFUSED_INPUT], answer);
+  return understood(Contact, body);
+}
+
+/** @throws ApiError, for which `hasChanged` tells the same */
+export async function deleteContact(api: Api, { id, version }: ContactState): Promise<void> {
+  const answer = api.delete(pathOf(id), { headers: ifMatch(version) });
+  await theirs([FORBIDDEN, NOT_FOUND, CHANGED], answer);
+}
+
+/** Whether the API refused a change because another came first (RFC 9110 §15.5.13). */
+export function hasChanged(error: unknown): boolean {
+  return error instanceof ApiError && error.response?.status === CHANGED;
+}
+
+/** A contact as its form shows it. */
+export function draftOf(contact: Contact): ContactDraft {
+  const entries = CONTACT_FIELDS.map((name) => [name, contact[name] ?? '']);
+  return Object.fromEntries(entries) as ContactDraft;
 }
 
 /** What was wrong with the input, or undefined when the error is about something else. */
@@ -70,6 +134,18 @@ export function refusalOf(error: unknown): Refusal | undefined {
     else other.push(`The field ${field} ${message}.`);
   }
   return { fields, other };
+}
+
+function filled(draft: ContactDraft): Record<string, string> {
+  return Object.fromEntries(Object.entries(draft).filter(([, value]) => value.trim() !== ''));
+}
+
+function pathOf(id: string): string {
+  return `contacts/${encodeURIComponent(id)}`;
+}
+
+function ifMatch(version: number): Record<string, string> {
+  return { 'If-Match': `"${version}"` };
 }
 
 /** The user can mend a refusal with one of these statuses; any other is between us and the API. */

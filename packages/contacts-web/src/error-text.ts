@@ -72,6 +72,10 @@ const BY_CODE: Readonly<Record<string, Text>> = {
     ...BAD_ANSWER,
     what: 'The authorization server did not give out tokens for this sign-in.',
   },
+  ERR_PUSHED_REQUEST: {
+    ...BAD_ANSWER,
+    what: 'The authorization server did not take the request to sign you in.',
+  },
   ERR_AUTHORIZATION_REFUSED: {
     title: 'You were not signed in',
     what: 'The authorization server ended the sign-in without success.',
@@ -96,6 +100,24 @@ const BY_CODE: Readonly<Record<string, Text>> = {
     action: HOME,
   },
   ERR_API_UNAVAILABLE: API_DOWN,
+  ERR_STEP_UP_REQUIRED: {
+    title: 'Please sign in once more',
+    what: 'This takes a fresher or a stronger sign-in than yours.',
+    todo: 'Sign in and try again.',
+    action: { ...SIGN_IN, label: 'Sign in again' },
+  },
+  ERR_INSUFFICIENT_CLAIMS: {
+    title: 'You may not do this',
+    what: 'It is not for users like you: something that the authorization server says of you does not fit.',
+    todo: 'An administrator can change that.',
+    action: HOME,
+  },
+  ERR_INSUFFICIENT_SCOPE: {
+    title: 'You may not do this',
+    what: 'The API refused: it takes a scope that your sign-in was not granted.',
+    todo: 'Your list of contacts says which scopes you have, and how to get another.',
+    action: { ...CONTACTS, label: 'See what you may do' },
+  },
   ERR_API_TOKEN_REFUSED: {
     title: 'Please sign in again',
     what: 'The API did not accept the access token of your session.',
@@ -110,6 +132,12 @@ const BY_CODE: Readonly<Record<string, Text>> = {
   },
 };
 
+const GONE: Text = {
+  title: 'This contact is not there',
+  what: 'Your organisation has no such contact: somebody may have deleted it meanwhile.',
+  todo: 'Go back to the list.',
+  action: { ...CONTACTS, label: 'See all contacts' },
+};
 const NOT_FOUND: Text = {
   title: 'There is nothing here',
   what: 'This address leads to no page of this app.',
@@ -132,7 +160,8 @@ const UNFORESEEN: Text = {
 /** Says what happened, whether anything was lost, and what to do. */
 export function explainError({ status, code, isChange, reason }: Facts): ErrorText {
   const general = status === 404 ? NOT_FOUND : status < 500 ? BAD_REQUEST : UNFORESEEN;
-  const text = Object.hasOwn(BY_CODE, code) ? (BY_CODE[code] ?? general) : general;
+  const known = code === 'ERR_API_REFUSED' && status === 404 ? GONE : BY_CODE[code];
+  const text = Object.hasOwn(BY_CODE, code) ? (known ?? general) : general;
   const lost = isChange
     ? 'What you sent was not saved.'
     : 'Nothing was lost: nothing was being saved.';

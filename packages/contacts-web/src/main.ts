@@ -1,5 +1,5 @@
 import { createServer } from 'node:http';
-import { fileStore, memoryStore } from '@koa-oauth/client';
+import { fileStore, memoryStore, redisStore, type SessionStore } from '@koa-oauth/client';
 import { pino } from 'pino';
 import { createApp } from './app.ts';
 import { keptSecret } from './session-secret.ts';
@@ -21,8 +21,7 @@ async function main(): Promise<void> {
   const logger = pino({ name: 'contacts-web', level: logLevel });
   const secrets =
     settings.secrets.length > 0 ? settings.secrets : [keptSecret('data/session-secret')];
-  const path = sessionStoreURL.replace(/^file:/, '');
-  const store = sessionStoreURL === 'memory:' ? memoryStore() : fileStore({ path });
+  const store = openStore(sessionStoreURL);
 
   const server = createServer(createApp({ ...settings, secrets, store, logger }).callback());
   await new Promise<void>((resolve, reject) => {
@@ -42,6 +41,12 @@ async function main(): Promise<void> {
 
   if (process.send) process.send('ready');
   else process.stdout.write(`contacts web app: open ${baseURL} (listens on ${host}:${port})\n`);
+}
+
+function openStore(url: string): SessionStore {
+  if (url === 'memory:') return memoryStore();
+  if (url.startsWith('file:')) return fileStore({ path: url.replace(/^file:/, '') });
+  return redisStore({ url, prefix: 'contacts-web:' });
 }
 
 function describe(error: unknown): string {

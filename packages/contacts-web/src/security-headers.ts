@@ -2,7 +2,7 @@ import type { Middleware } from 'koa';
 import helmet from 'koa-helmet';
 
 /**
- * A strict Content-Security-Policy, without a script, an inline style or another host, and what
+ * A strict Content-Security-Policy, without an inline script or style or another host, and what
  * else keeps a page from being framed, sniffed or cached.
  *
  * @param issuerBaseURL where signing out leads: browsers hold a form's redirects, too, against
@@ -20,6 +20,7 @@ export function securityHeaders({
       useDefaults: false,
       directives: {
         defaultSrc: ["'none'"],
+        scriptSrc: ["'self'"],
         styleSrc: ["'self'"],
         // The style sheet draws the small icons of form fields from data: URLs.
         imgSrc: ["'self'", 'data:'],

@@ -23,8 +23,10 @@ interface Settings {
   readonly scope: string;
   /** Newest first; empty: one is made and kept in `./data`. */
   readonly secrets: readonly string[];
-  /** `memory:` or `file:PATH` */
+  /** `memory:`, `file:PATH` or `redis://…`, in which a password may stand */
   readonly sessionStoreURL: string;
+  /** Whether `/session` shows the flow and the tokens, which are for developers alone. */
+  readonly showTokens: boolean;
   readonly logLevel: string;
 }
 
@@ -41,6 +43,8 @@ const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
 
 const isSecure = (url: URL) =>
   url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname));
+
+const isRedis = (value: string) => /^rediss?:\/\/[^/]/.test(value) && URL.canParse(value);
 
 const address = (example: string) =>
   z.string().refine(
@@ -84,12 +88,14 @@ const Environment = z.object({
     .optional(),
   SESSION_STORE_URL: z
     .string()
-    .refine((value) => !/^rediss?:/.test(value), {
-      error: 'cannot be a Redis server yet: give memory: or file:PATH',
-      abort: true,
+    .refine((value) => /^(memory:|file:.+)$/s.test(value) || isRedis(value), {
+      error:
+        'must be memory:, file:PATH such as file:./data/sessions.db, or redis://HOST:PORT ' +
+        '(rediss:// over TLS), in whose user name and password "@", "/", "#" and "%" are encoded',
     })
-    .regex(/^(memory:|file:.+)$/s, 'must be memory: or file:PATH, such as file:./data/sessions.db')
     .default('file:./data/sessions.db'),
+  SHOW_TOKENS: z.enum(['yes', 'no'], { error: 'must be yes or no' }).optional(),
+  NODE_ENV: z.string().optional(),
   LOG_LEVEL: z
     .enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` })
     .default('info'),
@@ -125,6 +131,9 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
     secrets: split(data.SECRET ?? ''),
     sessionStoreURL: data.SESSION_STORE_URL,
+    showTokens: data.SHOW_TOKENS
+      ? data.SHOW_TOKENS === 'yes'
+      : data.NODE_ENV !== 'production' && isOnLoopback(data.ISSUER_BASE_URL),
     logLevel: data.LOG_LEVEL,
   });
 }
@@ -136,7 +145,10 @@ function missing(present: Readonly<Record<string, string>>): string[] {
   if (Number(PORT) === 0 && !BASE_URL) {
     faults.push('BASE_URL must be set when PORT is 0, to the address that browsers will use');
   }
-  if (!issuer || !URL.canParse(issuer) || LOOPBACK.test(new URL(issuer).hostname)) return faults;
+  if (present.SHOW_TOKENS === 'yes' && present.NODE_ENV === 'production') {
+    faults.push('SHOW_TOKENS must not be yes when NODE_ENV is production: it is for developers');
+  }
+  if (!issuer || !URL.canParse(issuer) || isOnLoopback(issuer)) return faults;
   const required = {
     CLIENT_ID: 'must be set to the client id of this app at the issuer',
     CLIENT_SECRET: 'must be set to the client secret of this app at the issuer',
@@ -146,6 +158,10 @@ function missing(present: Readonly<Record<string, string>>): string[] {
     if (!present[name]) faults.push(`${name} ${text}`);
   }
   return faults;
+}
+
+function isOnLoopback(url: string): boolean {
+  return LOOPBACK.test(new URL(url).hostname);
 }
 
 function split(secrets: string): string[] {

@@ -104,6 +104,29 @@ describe('the process', () => {
     expect(output.err).not.toMatch(/ {2}at /);
   });
 
+  test('while Redis is away it starts, refuses who has a session, and tells no password', async () => {
+    const port = await freePort();
+    const { child, output, ended } = start(
+      {
+        PORT: String(port),
+        LOG_LEVEL: 'trace',
+        SESSION_STORE_URL: `redis://app:PASSWORD@127.0.0.1:${await freePort()}`,
+      },
+      true,
+    );
+    expect((await once(child, 'message'))[0]).toBe('ready');
+    const visit = (headers: Record<string, string>) =>
+      fetch(`http://127.0.0.1:${port}/`, { headers });
+    expect((await visit({})).status).toBe(200);
+    const refused = await visit({ cookie: `session=${'x'.repeat(43)}` });
+    expect(refused.status).toBe(503);
+    expect(await refused.text()).not.toContain('PASSWORD');
+    child.disconnect();
+    expect((await ended)[0]).toBe(0);
+    expect(output.out).toContain('ERR_SESSION_STORE');
+    expect(output.out + output.err).not.toContain('PASSWORD');
+  });
+
   test('a store that cannot be opened ends it without a stack', async () => {
     const { output, ended } = start({
       PORT: '0',

@@ -28,6 +28,7 @@ describe('settings', () => {
         'delete:contacts read:activity',
       secrets: [],
       sessionStoreURL: 'file:./data/sessions.db',
+      showTokens: true,
       logLevel: 'info',
     });
   });
@@ -92,17 +93,24 @@ describe('settings', () => {
     [
       'a store of an unknown kind',
       { SESSION_STORE_URL: 'x' },
-      /SESSION_STORE_URL must be memory: or file:PATH/,
+      /SESSION_STORE_URL must be memory:, file:PATH such as/,
     ],
+    ['Redis without a host', { SESSION_STORE_URL: 'redis://' }, /SESSION_STORE_URL must be/],
     [
-      'Redis',
-      { SESSION_STORE_URL: 'redis://localhost' },
-      /SESSION_STORE_URL cannot be a Redis server yet/,
+      'Redis with a password that is not encoded, and is not repeated',
+      { SESSION_STORE_URL: 'redis://user:PASS/WORD@host' },
+      /^(?![\s\S]*PASS)[\s\S]*SESSION_STORE_URL must be/,
     ],
     [
       'an unknown way to show the secret',
       { CLIENT_AUTH_METHOD: 'none' },
       /CLIENT_AUTH_METHOD must be client_secret_post or client_secret_basic/,
+    ],
+    ['a switch that is neither', { SHOW_TOKENS: 'true' }, /SHOW_TOKENS must be yes or no/],
+    [
+      'tokens shown in production',
+      { SHOW_TOKENS: 'yes', NODE_ENV: 'production' },
+      /SHOW_TOKENS must not be yes/,
     ],
     ['an unknown log level', { LOG_LEVEL: 'loud' }, /LOG_LEVEL must be one of/],
   ];
@@ -110,6 +118,33 @@ describe('settings', () => {
     const text = messageFor(environment);
     expect(text).toMatch(message);
     expect(text.split('\n')).toHaveLength(2);
+  });
+
+  test.each([
+    'memory:',
+    'file:./data/sessions.db',
+    'redis://127.0.0.1:6379',
+    'rediss://user:pass%2Fword@redis.example:6380/1',
+  ])('the store may be %s', (SESSION_STORE_URL) => {
+    expect(readSettings({ SESSION_STORE_URL })).toMatchObject({
+      sessionStoreURL: SESSION_STORE_URL,
+    });
+  });
+
+  const ELSEWHERE = {
+    ISSUER_BASE_URL: 'https://tenant.example.com/',
+    CLIENT_ID: 'c',
+    CLIENT_SECRET: 's',
+    SECRET: 's'.repeat(32),
+  };
+  test.each([
+    ['on one machine', {}, true],
+    ['in production', { NODE_ENV: 'production' }, false],
+    ['with an issuer elsewhere', ELSEWHERE, false],
+    ['with an issuer elsewhere, when told', { ...ELSEWHERE, SHOW_TOKENS: 'yes' }, true],
+    ['when told not to', { SHOW_TOKENS: 'no' }, false],
+  ])('whether tokens are shown %s', (_name, environment, expected) => {
+    expect(readSettings(environment)).toMatchObject({ showTokens: expected });
   });
 
   test('elsewhere than on loopback, client and secret cannot be guessed', () => {

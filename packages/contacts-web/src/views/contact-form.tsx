@@ -1,12 +1,20 @@
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 import type { ContactDraft, ContactField, Refusal } from '../contacts-api.ts';
+import type { SignedInUser } from '../signed-in-user.ts';
 import { complaint, firstAtFault, LABELS } from './contact-fields.ts';
 
 interface ContactFormProps {
+  readonly title: string;
+  readonly action: string;
+  readonly submit: string;
+  /** Of the contact as it was shown; a form for a new one has none. */
+  readonly version?: number;
+  /** Who types it. */
+  readonly user: SignedInUser | undefined;
   readonly draft?: ContactDraft | undefined;
   readonly refusal?: Refusal | undefined;
-  /** Whether the scopes granted allow it. The form is there in any case: the API decides. */
-  readonly mayAdd: boolean;
+  /** What is to be known before it is sent, such as a scope that is missing. */
+  readonly children?: ComponentChildren;
 }
 
 interface FieldProps {
@@ -21,7 +29,8 @@ interface FieldProps {
 }
 
 /** Checked by the API alone, so that one place decides; hence `noValidate`. */
-export function ContactForm({ draft, refusal, mayAdd }: ContactFormProps): VNode {
+export function ContactForm(props: ContactFormProps): VNode {
+  const { title, action, submit, version, user, draft, refusal, children } = props;
   const field = (name: ContactField) => ({
     name,
     draft,
@@ -30,26 +39,23 @@ export function ContactForm({ draft, refusal, mayAdd }: ContactFormProps): VNode
   });
   return (
     <form
-      id="add"
+      id="contact-form"
       class="card"
       method="post"
-      action="/contacts"
+      action={action}
       noValidate
-      aria-labelledby="add-heading"
+      data-draft-of={user?.mark}
+      aria-labelledby="form-heading"
     >
-      <h2 id="add-heading">Add a contact</h2>
-      {!mayAdd && (
-        <p class="hint">
-          Adding takes the scope <code>create:contacts</code> and your sign-in was not granted it,
-          so the API will refuse this. You can see it do so.
-        </p>
-      )}
+      <h2 id="form-heading">{title}</h2>
+      {children}
+      {version !== undefined && <input type="hidden" name="version" value={version} />}
       <Field {...field('name')} required />
       <Field {...field('email')} inputMode="email" required />
       <Field {...field('phone')} inputMode="tel" />
       <Field {...field('company')} />
       <Notes {...field('notes')} />
-      <button type="submit">Add contact</button>
+      <button type="submit">{submit}</button>
     </form>
   );
 }

@@ -1,36 +1,91 @@
 import type { VNode } from 'preact';
-import type { Contact, ContactPage } from '../contacts-api.ts';
+import { contactsURL } from '../contact-query.ts';
+import {
+  CONTACT_SORTS,
+  type Contact,
+  type ContactPage,
+  type ContactQuery,
+} from '../contacts-api.ts';
 import { Avatar } from './avatar.tsx';
 
 interface ContactListProps {
   readonly page: ContactPage;
+  readonly query: ContactQuery;
   /** The one to point out. */
-  readonly addedId?: string | undefined;
+  readonly changedId?: string | undefined;
+  readonly mayChange: boolean;
+  readonly mayDelete: boolean;
 }
 
-export function ContactList({ page, addedId }: ContactListProps): VNode {
-  if (page.contacts.length === 0) return <Empty />;
+const SORT_LABELS: Readonly<Record<ContactQuery['sort'], string>> = {
+  name: 'Name, A to Z',
+  '-name': 'Name, Z to A',
+  '-updated_at': 'Changed last',
+  '-created_at': 'Added last',
+};
+
+export function ContactList({ page, query, ...rest }: ContactListProps): VNode {
+  const isAll = query.q === '' && query.cursor === '';
+  if (page.contacts.length === 0 && isAll) return <Empty />;
   return (
     <>
-      <ul class="contacts">
-        {page.contacts.map((contact) => (
-          <Row key={contact.id} contact={contact} isNew={contact.id === addedId} />
-        ))}
-      </ul>
-      {page.hasMore && <p class="more">There are more than fit on this page.</p>}
+      <Search query={query} />
+      {page.contacts.length === 0 && <NothingFound query={query} />}
+      {page.contacts.length > 0 && (
+        <ul class="contacts">
+          {page.contacts.map((contact) => (
+            <Row key={contact.id} contact={contact} {...rest} />
+          ))}
+        </ul>
+      )}
+      <Pages page={page} query={query} />
     </>
   );
 }
 
-function Row({ contact, isNew }: { contact: Contact; isNew: boolean }) {
-  const { name, email, phone, company, notes } = contact;
+function Search({ query }: { query: ContactQuery }) {
   return (
-    <li class={isNew ? 'contact new' : 'contact'}>
+    <search>
+      <form class="search" method="get" action="/contacts" data-submit-on-change>
+        <div class="field">
+          <label for="q">Search</label>
+          <input
+            id="q"
+            name="q"
+            type="search"
+            value={query.q}
+            maxLength={200}
+            placeholder="name, e-mail or company"
+            autoComplete="off"
+          />
+        </div>
+        <div class="field">
+          <label for="sort">Sort by</label>
+          <select id="sort" name="sort">
+            {CONTACT_SORTS.map((sort) => (
+              <option key={sort} value={sort} selected={sort === query.sort}>
+                {SORT_LABELS[sort]}
+              </option>
+            ))}
+          </select>
+        </div>
+        <button class="quiet" type="submit">
+          Show
+        </button>
+      </form>
+    </search>
+  );
+}
+
+function Row({ contact, changedId, mayChange, mayDelete }: RowProps) {
+  const { id, name, email, phone, company, notes } = contact;
+  return (
+    <li class={id === changedId ? 'contact new' : 'contact'}>
       <Avatar name={name} />
       <div class="who">
         <h3>
           {name}
-          {isNew && <span class="badge">new</span>}
+          {id === changedId && <span class="badge">new</span>}
         </h3>
         {company && <p>{company}</p>}
       </div>
@@ -39,7 +94,51 @@ function Row({ contact, isNew }: { contact: Contact; isNew: boolean }) {
         {phone && <a href={`tel:${phone.replaceAll(/[^+\d]/g, '')}`}>{phone}</a>}
       </div>
       {notes && <p class="notes">{notes}</p>}
+      {(mayChange || mayDelete) && (
+        <p class="row-actions">
+          {mayChange && (
+            <a href={`/contacts/${id}/edit`} aria-label={`Edit ${name}`}>
+              Edit
+            </a>
+          )}
+          {mayDelete && (
+            <a href={`/contacts/${id}/delete`} aria-label={`Delete ${name}`}>
+              Delete
+            </a>
+          )}
+        </p>
+      )}
     </li>
+  );
+}
+
+type RowProps = { contact: Contact } & Pick<
+  ContactListProps,
+  'changedId' | 'mayChange' | 'mayDelete'
+>;
+
+function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
+  if (!page.next && !query.cursor) return null;
+  return (
+    <nav class="pages" aria-label="Pages">
+      {query.cursor && <a href={contactsURL({ ...query, cursor: '' })}>First page</a>}
+      {page.next && (
+        <a rel="next" href={contactsURL({ ...query, cursor: page.next })}>
+          Next page
+        </a>
+      )}
+    </nav>
+  );
+}
+
+function NothingFound({ query }: { query: ContactQuery }) {
+  return (
+    <div class="card empty">
+      <h3>{query.q ? `Nobody found for “${query.q}”` : 'Nobody on this page'}</h3>
+      <p>
+        <a href="/contacts">See all contacts</a>
+      </p>
+    </div>
   );
 }
 

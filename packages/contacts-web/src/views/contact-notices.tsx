@@ -1,9 +1,36 @@
 import type { VNode } from 'preact';
 import { CONTACT_FIELDS, type Refusal } from '../contacts-api.ts';
+import type { WriteProblem } from '../failed-write.ts';
+import { type Permission, permissionFor } from '../permissions.ts';
 import { complaint } from './contact-fields.ts';
+import { PermissionNotice } from './permission-notice.tsx';
+
+interface FailedWriteNoticeProps {
+  readonly refusal?: Refusal | undefined;
+  readonly problem?: WriteProblem | undefined;
+  readonly permissions: readonly Permission[];
+  readonly organisation: string | undefined;
+  readonly returnTo: string;
+}
+
+/** Why a contact was not saved, above the form that still has it. */
+export function FailedWriteNotice(props: FailedWriteNoticeProps): VNode | null {
+  const { refusal, problem, permissions, organisation, returnTo } = props;
+  if (refusal) return <RefusalNotice refusal={refusal} />;
+  if (problem?.kind === 'unavailable') return <UnavailableNotice />;
+  if (problem === undefined) return null;
+  return (
+    <PermissionNotice
+      permission={permissionFor(permissions, problem.scope)}
+      organisation={organisation}
+      returnTo={returnTo}
+      kept="What you typed is still in the form."
+    />
+  );
+}
 
 /** What the API did not accept, with a link to each field at fault. */
-export function RefusalNotice({ refusal }: { refusal: Refusal }): VNode {
+function RefusalNotice({ refusal }: { refusal: Refusal }) {
   const { fields, other } = refusal;
   return (
     <div class="notice bad" role="alert">
@@ -25,7 +52,7 @@ export function RefusalNotice({ refusal }: { refusal: Refusal }): VNode {
   );
 }
 
-export function UnavailableNotice(): VNode {
+function UnavailableNotice() {
   return (
     <div class="notice bad" role="alert">
       <h2>The API cannot be reached right now</h2>
@@ -36,40 +63,6 @@ export function UnavailableNotice(): VNode {
   );
 }
 
-interface ScopeNoticeProps {
-  readonly refused: 'see' | 'add';
-  readonly scope: string;
-  readonly grantedScopes: readonly string[];
-  readonly organisation: string | undefined;
-}
-
-export function ScopeNotice({ refused, scope, grantedScopes, organisation }: ScopeNoticeProps) {
-  const whose = organisation ? ` of ${organisation}` : '';
-  return (
-    <div class="notice bad" role="alert">
-      <h2>{`You may not ${refused} contacts`}</h2>
-      <p>
-        The API refused: this takes the scope <code>{scope}</code> and your sign-in was not granted
-        it.
-      </p>
-      {refused === 'add' && (
-        <p>
-          Nothing was saved. What you typed is <StillInTheForm />.
-        </p>
-      )}
-      <p>
-        {`An administrator${whose} can grant it by giving you a role that has it. Sign out and in again afterwards.`}
-      </p>
-      <p class="granted">
-        <span>Granted to you:</span>{' '}
-        {grantedScopes.map((granted) => (
-          <code key={granted}>{granted}</code>
-        ))}
-      </p>
-    </div>
-  );
-}
-
 function StillInTheForm() {
-  return <a href="#add">still in the form</a>;
+  return <a href="#contact-form">still in the form</a>;
 }

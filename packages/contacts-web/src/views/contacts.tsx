@@ -1,30 +1,38 @@
 import type { VNode } from 'preact';
-import type { Contact, ContactDraft, ContactPage, Refusal } from '../contacts-api.ts';
+import { contactsURL } from '../contact-query.ts';
+import type { ContactPage, ContactQuery } from '../contacts-api.ts';
+import type { FailedWrite } from '../failed-write.ts';
+import { type Permission, permissionFor } from '../permissions.ts';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { ContactForm } from './contact-form.tsx';
 import { ContactList } from './contact-list.tsx';
-import { RefusalNotice, ScopeNotice, UnavailableNotice } from './contact-notices.tsx';
+import { FailedWriteNotice } from './contact-notices.tsx';
 import { Layout } from './layout.tsx';
+import { PermissionNotice, Permissions } from './permission-notice.tsx';
 
-export interface ContactsPageProps {
+/** What a change did that led back here. */
+export interface Done {
+  readonly what: 'added' | 'changed' | 'deleted';
+  readonly id: string;
+}
+
+interface ContactsPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
   /** Undefined when the API did not give them out. */
   readonly page: ContactPage | undefined;
-  readonly grantedScopes: readonly string[];
+  readonly query: ContactQuery;
+  readonly permissions: readonly Permission[];
   /** The scope that seeing contacts takes, when it is missing. */
   readonly missingScope?: string | undefined;
-  /** The contact that was just added. */
-  readonly added?: Contact | undefined;
-  /** What was typed, when it was refused. */
-  readonly draft?: ContactDraft;
-  readonly refusal?: Refusal;
-  readonly problem?: { kind: 'scope'; scope: string } | { kind: 'unavailable' };
+  readonly done: Done | undefined;
 }
 
 export function ContactsPage(props: ContactsPageProps): VNode {
-  const { user, page, grantedScopes, missingScope, added, draft, refusal, problem } = props;
+  const { user, page, query, permissions, missingScope, done, draft, refusal, problem } = props;
   const organisation = user?.organisation;
-  const subtitle = summary(page, organisation);
+  const returnTo = contactsURL(query);
+  const may = (scope: string) => permissionFor(permissions, scope).granted;
+  const subtitle = page && summary(page, query, organisation);
   const title = refusal || problem ? 'Not saved · Contacts' : 'Contacts';
   return (
     <Layout title={title} user={user} current="contacts">
@@ -32,27 +40,13 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         <h1>Contacts</h1>
         {subtitle && <p>{subtitle}</p>}
       </header>
-      {added && (
-        <p class="notice good" role="status">
-          <strong>{added.name}</strong> was added.
-        </p>
-      )}
-      {refusal && <RefusalNotice refusal={refusal} />}
-      {problem?.kind === 'scope' && (
-        <ScopeNotice
-          refused="add"
-          scope={problem.scope}
-          grantedScopes={grantedScopes}
-          organisation={organisation}
-        />
-      )}
-      {problem?.kind === 'unavailable' && <UnavailableNotice />}
+      {done && <DoneNotice done={done} page={page} />}
+      <FailedWriteNotice {...{ refusal, problem, permissions, organisation, returnTo }} />
       {missingScope !== undefined && (
-        <ScopeNotice
-          refused="see"
-          scope={missingScope}
-          grantedScopes={grantedScopes}
+        <PermissionNotice
+          permission={permissionFor(permissions, missingScope)}
           organisation={organisation}
+          returnTo={returnTo}
         />
       )}
       <div class="columns">
@@ -60,7 +54,15 @@ export function ContactsPage(props: ContactsPageProps): VNode {
           <h2 id="list-heading" class="visually-hidden">
             Your organisation’s contacts
           </h2>
-          {page && <ContactList page={page} addedId={added?.id} />}
+          {page && (
+            <ContactList
+              page={page}
+              query={query}
+              changedId={done?.id}
+              mayChange={may('update:contacts')}
+              mayDelete={may('delete:contacts')}
+            />
+          )}
           {!page && (
             <p class="card">
               {missingScope === undefined
@@ -71,27 +73,51 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         </section>
         <aside>
           <ContactForm
+            title="Add a contact"
+            action="/contacts"
+            submit="Add contact"
+            user={user}
             draft={draft}
             refusal={refusal}
-            mayAdd={grantedScopes.includes('create:contacts')}
-          />
+          >
+            {!may('create:contacts') && <AddHint />}
+          </ContactForm>
+          <Permissions permissions={permissions} organisation={organisation} returnTo={returnTo} />
         </aside>
       </div>
     </Layout>
   );
 }
 
+function AddHint() {
+  return (
+    <p class="hint">
+      Adding takes the scope <code>create:contacts</code> and your sign-in was not granted it, so
+      the API will refuse this. You can see it do so.
+    </p>
+  );
+}
+
+function DoneNotice({ done, page }: { done: Done; page: ContactPage | undefined }) {
+  const name = page?.contacts.find(({ id }) => id === done.id)?.name;
+  return (
+    <p class="notice good" role="status" data-saved>
+      {name ? <strong>{name}</strong> : 'The contact'}
+      {` was ${done.what}.`}
+    </p>
+  );
+}
+
 /** Undefined where there is nothing to count: the page says so itself. */
 function summary(
-  page: ContactPage | undefined,
+  { contacts, next }: ContactPage,
+  { q, cursor }: ContactQuery,
   organisation: string | undefined,
 ): string | undefined {
-  if (!page || page.contacts.length === 0) return undefined;
-  const { length } = page.contacts;
-  const count = page.hasMore
-    ? `The first ${length}`
-    : length === 1
-      ? '1 person'
-      : `${length} people`;
-  return organisation ? `${count}, shared within ${organisation}` : count;
+  const { length } = contacts;
+  if (length === 0) return undefined;
+  const people = length === 1 ? '1 person' : `${length} people`;
+  const count = next || cursor ? `${people} on this page` : people;
+  const what = q ? `${count} found for “${q}”` : count;
+  return organisation ? `${what}, shared within ${organisation}` : what;
 }

@@ -8,7 +8,7 @@ interface LayoutProps {
   readonly title: string;
   readonly user: SignedInUser | undefined;
   /** Which entry of the navigation this page is. */
-  readonly current?: 'contacts';
+  readonly current?: 'contacts' | 'session';
   readonly children: ComponentChildren;
 }
 
@@ -24,6 +24,7 @@ export function Layout({ title, user, current, children }: LayoutProps): VNode {
         <link rel="icon" href={assetURL('mark.svg')} type="image/svg+xml" />
         <link rel="stylesheet" href={assetURL('pico.css')} />
         <link rel="stylesheet" href={assetURL('contacts.css')} />
+        <script src={assetURL('contacts.js')} defer />
       </head>
       <body>
         <a class="skip" href="#main">
@@ -59,6 +60,9 @@ function SignedIn({ user, current }: Pick<LayoutProps, 'current'> & { user: Sign
         <a href="/contacts" aria-current={current === 'contacts' ? 'page' : undefined}>
           <span class="on-wide">All contacts</span>
           <span class="on-narrow">Contacts</span>
+        </a>
+        <a href="/session" aria-current={current === 'session' ? 'page' : undefined}>
+          Session
         </a>
       </nav>
       <div class="signed-in">

@@ -1,0 +1,284 @@
+import { strict as assert } from 'node:assert';
+import type { NewSession, SessionStore, StoredSession } from './session-store.ts';
+
+/** What one test of the contract has to work with. */
+export interface ContractRun {
+  readonly store: SessionStore;
+  /** Another store on the same sessions; the same one where they are not shared. */
+  readonly other: SessionStore;
+  readonly key: string;
+  readonly term: string;
+  /** Seconds since 1970 at which a session made now expires. */
+  readonly later: number;
+  /** Milliseconds that a lease lasts. */
+  readonly lease: number;
+  /** Lets a session of `later`, and a lease, run out. */
+  expire(): Promise<void>;
+}
+
+const MANY = 20;
+
+/** What a store must do, each by a sentence. */
+export const CONTRACT: Record<string, (run: ContractRun) => Promise<void>> = {
+  async 'reads what was created, at version 1'({ store, other, key, later }) {
+    await store.create(key, session(later));
+    same(await other.read(key), { ...stored(later), version: 1 });
+    equal(await store.read(`${key}-other`), undefined);
+  },
+
+  async 'keeps long values and all characters as they are'({ store, key, later }) {
+    const sealed = `"'\\{}%$ ä € 😀 \n${'x'.repeat(64 * 1024)}`;
+    await store.create(key, { ...session(later), sealed, about: "it's; -- 😀" });
+    same(await store.read(key), { sealed, about: "it's; -- 😀", expiresAt: later, version: 1 });
+  },
+
+  async 'creates nothing over a session that is there'({ store, other, key, term, later }) {
+    await store.create(key, session(later));
+    await assert.rejects(async () => other.create(key, { ...session(later, [term]), sealed: 'x' }));
+    same(await store.read(key), { ...stored(later), version: 1 });
+    equal((await store.list(term)).length, 0);
+  },
+
+  async 'of many that create at once one succeeds'({ store, other, key, later }) {
+    const results = await many(store, other, (each) => each.create(key, session(later)));
+    equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
+  },
+
+  async 'creates in place of an expired session'({ store, key, later, expire }) {
+    await store.create(key, session(later));
+    await expire();
+    await store.create(key, { ...session(later + 1000), sealed: 'new' });
+    same(await store.read(key), { ...stored(later + 1000), sealed: 'new', version: 1 });
+  },
+
+  async 'updates what has not changed since it was read'({ store, other, key, later }) {
+    await store.create(key, session(later));
+    equal(await other.update(key, 1, { sealed: 'two', expiresAt: later + 1 }), true);
+    same(await store.read(key), { ...stored(later + 1), sealed: 'two', version: 2 });
+    equal(await store.update(key, 1, { sealed: 'three', expiresAt: later }), false);
+    equal(await store.update(key, 3, { sealed: 'three', expiresAt: later }), false);
+    same(await other.read(key), { ...stored(later + 1), sealed: 'two', version: 2 });
+  },
+
+  async 'of many updates of one version one is written'({ store, other, key, later }) {
+    await store.create(key, session(later));
+    const results = await many(store, other, (each, i) =>
+      each.update(key, 1, { sealed: `sealed-${i}`, expiresAt: later }),
+    );
+    const winners = results.flatMap((result, i) => (resultOf(result) ? [i] : []));
+    equal(winners.length, 1);
+    same(await store.read(key), { ...stored(later), sealed: `sealed-${winners[0]}`, version: 2 });
+  },
+
+  async 'neither update nor touch brings back a session that ended'({ store, other, key, later }) {
+    await store.create(key, session(later));
+    await other.destroy(key);
+    equal(await store.update(key, 1, { sealed: 'two', expiresAt: later }), false);
+    await store.touch(key, later + 50);
+    equal(await store.read(key), undefined);
+  },
+
+  async 'touch moves the expiry and leaves the version'({ store, other, key, later, expire }) {
+    await store.create(key, session(later));
+    await other.touch(key, later + 1000);
+    same(await store.read(key), { ...stored(later + 1000), version: 1 });
+    await expire();
+    same(await store.read(key), { ...stored(later + 1000), version: 1 });
+  },
+
+  async 'an expired session is gone for all'({ store, key, term, later, expire, lease }) {
+    await store.create(key, session(later, [term]));
+    await expire();
+    equal(await store.read(key), undefined);
+    equal(await store.update(key, 1, { sealed: 'two', expiresAt: later + 1000 }), false);
+    await store.touch(key, later + 1000);
+    equal(await store.acquire(key, lease), undefined);
+    equal((await store.list(term)).length, 0);
+    equal(await store.read(key), undefined);
+  },
+
+  async 'destroy answers what was there last'({ store, other, key, later }) {
+    await store.create(key, session(later));
+    await store.update(key, 1, { sealed: 'two', expiresAt: later });
+    same(await other.destroy(key), { ...stored(later), sealed: 'two', version: 2 });
+    equal(await store.destroy(key), undefined);
+    equal(await store.read(key), undefined);
+  },
+
+  async 'of many that destroy at once one gets the session'({ store, other, key, later }) {
+    await store.create(key, session(later));
+    const results = await many(store, other, (each) => each.destroy(key));
+    equal(results.filter(resultOf).length, 1);
+  },
+
+  async 'destroying an expired session removes it, answered or not'({ store, key, later, expire }) {
+    await store.create(key, session(later));
+    await expire();
+    const last = await store.destroy(key);
+    if (last) same(last, { ...stored(later), version: 1 });
+    equal(await store.destroy(key), undefined);
+  },
+
+  async 'lists the sessions that bear a term, and no other'({ store, other, key, term, later }) {
+    await store.create(`${key}-1`, { ...session(later, [term, `${term}-x`]), about: 'first' });
+    await store.create(`${key}-2`, { ...session(later + 1, [term]), about: 'second' });
+    await store.create(`${key}-3`, session(later, [`${term}-x`]));
+    await store.create(`${key}-4`, session(later));
+    const listed = (await other.list(term)).sort((a, b) => a.expiresAt - b.expiresAt);
+    const shown = listed.map(({ key, about, expiresAt }) => ({ key, about, expiresAt }));
+    assert.equal(
+      JSON.stringify(shown),
+      JSON.stringify([
+        { key: `${key}-1`, about: 'first', expiresAt: later },
+        { key: `${key}-2`, about: 'second', expiresAt: later + 1 },
+      ]),
+    );
+    equal((await other.list(`${term}-x`)).length, 2);
+    equal((await other.list(`${term}-none`)).length, 0);
+  },
+
+  async 'the end of one session leaves the others listed'({ store, other, key, term, later }) {
+    await store.create(`${key}-1`, session(later, [term]));
+    await store.create(`${key}-2`, session(later, [term]));
+    await other.destroy(`${key}-1`);
+    assert.deepEqual(
+      (await store.list(term)).map((listed) => listed.key),
+      [`${key}-2`],
+    );
+  },
+
+  async 'a session that was touched or updated stays listed'({ store, key, term, later, expire }) {
+    await store.create(`${key}-1`, session(later, [term]));
+    await store.create(`${key}-2`, session(later, [term]));
+    await store.create(`${key}-3`, session(later, [term]));
+    await store.touch(`${key}-1`, later + 1000);
+    await store.update(`${key}-2`, 1, { sealed: 'two', expiresAt: later + 2000 });
+    await expire();
+    assert.deepEqual(
+      (await store.list(term)).map(({ expiresAt }) => expiresAt - later).sort(),
+      [1000, 2000],
+    );
+  },
+
+  async 'of many that ask for the lease one gets it'({ store, other, key, later, lease }) {
+    await store.create(key, session(later));
+    const results = await many(store, other, (each) => each.acquire(key, lease));
+    equal(results.filter((result) => typeof resultOf(result) === 'number').length, 1);
+    equal(results.filter(({ status }) => status === 'rejected').length, 0);
+  },
+
+  async 'the lease of a session that is not there is nobody’s'({ store, key, lease }) {
+    equal(await store.acquire(key, lease), undefined);
+    equal(await store.extend(key, 1, lease), false);
+    await store.release(key, 1);
+    equal(await store.read(key), undefined);
+  },
+
+  async 'a lease that was given back can be had, under a higher fence'(run) {
+    const { store, other, key, later, lease } = run;
+    await store.create(key, session(later));
+    const first = fence(await store.acquire(key, lease));
+    await other.release(key, first + 1);
+    equal(await other.acquire(key, lease), undefined);
+    await store.release(key, first);
+    assert.ok(fence(await other.acquire(key, lease)) > first);
+    await store.release(key, first);
+    equal(await store.acquire(key, lease), undefined);
+  },
+
+  async 'a lease runs out, and is then another’s'({ store, other, key, later, lease, expire }) {
+    await store.create(key, session(later + 1000));
+    const first = fence(await store.acquire(key, lease));
+    await expire();
+    equal(await store.extend(key, first, lease), false);
+    assert.ok(fence(await other.acquire(key, lease)) > first);
+    equal(await store.extend(key, first, lease), false);
+  },
+
+  async 'a lease that is extended stays with its holder'({ store, other, key, later, expire }) {
+    await store.create(key, session(later + 100_000));
+    const held = fence(await store.acquire(key, 1000));
+    equal(await store.extend(key, held, 3_600_000), true);
+    equal(await other.extend(key, held + 1, 3_600_000), false);
+    await expire();
+    equal(await other.acquire(key, 1000), undefined);
+  },
+
+  async 'an update under a fence is written while no other got the lease'(run) {
+    const { store, other, key, later, lease, expire } = run;
+    await store.create(key, session(later + 1000));
+    const write = { sealed: 'two', expiresAt: later + 1000 };
+    const first = fence(await store.acquire(key, lease));
+    equal(await store.update(key, 1, write, first), true);
+    await expire();
+    equal(await store.update(key, 2, write, first), true);
+    const second = fence(await other.acquire(key, lease));
+    equal(await store.update(key, 3, write, first), false);
+    equal(await other.update(key, 3, write, second), true);
+    await other.release(key, second);
+    equal(await other.update(key, 4, write, second), true);
+  },
+
+  async 'writes leave the lease, and the lease leaves what was written'(run) {
+    const { store, other, key, later, lease } = run;
+    await store.create(key, session(later));
+    const held = fence(await store.acquire(key, lease));
+    equal(await other.update(key, 1, { sealed: 'two', expiresAt: later }), true);
+    await other.touch(key, later + 10);
+    equal(await other.acquire(key, lease), undefined);
+    equal(await store.extend(key, held, lease), true);
+    await store.release(key, held);
+    same(await store.read(key), { ...stored(later + 10), sealed: 'two', version: 2 });
+  },
+
+  async 'a value can be used once until it expires'({ store, other, key, later, expire }) {
+    equal(await store.once(key, later), true);
+    equal(await store.once(key, later), false);
+    equal(await other.once(key, later + 1000), false);
+    equal(await other.once(`${key}-other`, later), true);
+    await expire();
+    equal(await other.once(key, later + 1000), true);
+  },
+
+  async 'of many that use a value at once one is the first'({ store, other, key, later }) {
+    const results = await many(store, other, (each) => each.once(key, later));
+    equal(results.filter(resultOf).length, 1);
+  },
+};
+
+function session(expiresAt: number, terms: readonly string[] = []): NewSession {
+  return { sealed: 'sealed', about: 'about', expiresAt, terms };
+}
+
+function stored(expiresAt: number) {
+  return { sealed: 'sealed', about: 'about', expiresAt };
+}
+
+function fence(value: number | undefined): number {
+  assert.ok(Number.isInteger(value), `a lease has a whole number for its fence, not ${value}`);
+  return value as number;
+}
+
+function equal(actual: unknown, expected: unknown): void {
+  assert.equal(actual, expected);
+}
+
+/** Fields only: an object that a database made may have another prototype. */
+function same(actual: StoredSession | undefined, expected: StoredSession): void {
+  assert.ok(actual, 'the session is not there');
+  const { sealed, about, expiresAt, version } = actual;
+  assert.deepEqual({ sealed, about, expiresAt, version }, expected);
+}
+
+function many<T>(
+  one: SessionStore,
+  other: SessionStore,
+  call: (store: SessionStore, i: number) => Promise<T>,
+): Promise<PromiseSettledResult<T>[]> {
+  const calls = Array.from({ length: MANY }, (_, i) => call(i % 2 === 0 ? one : other, i));
+  return Promise.allSettled(calls);
+}
+
+function resultOf<T>(result: PromiseSettledResult<T>): T | undefined {
+  return result.status === 'fulfilled' ? result.value : undefined;
+}

@@ -1,0 +1,72 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SessionStore } from './session-store.ts';
+import { CONTRACT, type ContractRun } from './session-store-contract.ts';
+
+export interface SessionStoreTestOptions {
+  /** Of your test runner: jest, vitest, `node:test` or one like them. */
+  test: (name: string, run: () => Promise<void>) => unknown;
+  /** Of your test runner, to group the tests. Default: they stand by themselves. */
+  describe?: (name: string, define: () => void) => unknown;
+  /** What the store is called in the group's name. Default: `session store` */
+  name?: string;
+  /**
+   * Whether two stores that `make` made hold the same sessions, as two processes do that share a
+   * database. Default: true
+   */
+  shared?: boolean;
+  /**
+   * Whether the store goes by the clock that `make` gets. If false, the tests wait for what must
+   * expire, some seconds each. Default: true
+   */
+  takesClock?: boolean;
+}
+
+/** Makes a store, one that holds what the others before it hold, if they are `shared`. */
+export type MakeSessionStore = (options: {
+  /** The clock: milliseconds since 1970. */
+  now: () => number;
+}) => SessionStore | Promise<SessionStore>;
+
+/**
+ * Defines the tests of the `SessionStore` contract for a store. Each uses keys of its own, so the
+ * store need not be empty, and what they leave expires.
+ */
+export function testSessionStore(make: MakeSessionStore, options: SessionStoreTestOptions): void {
+  const { test, describe = (_name, define) => define(), name = 'session store' } = options;
+  describe(`${name}: the contract of SessionStore`, () => {
+    for (const [title, judge] of Object.entries(CONTRACT)) {
+      test(title, () => runOne(make, options, judge));
+    }
+  });
+}
+
+async function runOne(
+  make: MakeSessionStore,
+  { shared = true, takesClock = true }: SessionStoreTestOptions,
+  judge: (run: ContractRun) => Promise<void>,
+): Promise<void> {
+  const start = Date.now();
+  let passed = 0;
+  const now = takesClock ? () => start + passed : Date.now;
+  const lifetime = takesClock ? 100 : 3;
+  const store = await make({ now });
+  const other = shared ? await make({ now }) : store;
+  try {
+    await judge({
+      store,
+      other,
+      key: `key-${randomUUID()}`,
+      term: `term-${randomUUID()}`,
+      later: Math.floor(now() / 1000) + lifetime,
+      lease: takesClock ? 30_000 : 1500,
+      async expire() {
+        passed += lifetime * 1000;
+        if (!takesClock) await sleep(lifetime * 1000);
+      },
+    });
+  } finally {
+    await store.close();
+    if (shared) await other.close();
+  }
+}

@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { expect, test } from '@jest/globals';
+import * as client from '../src/index.ts';
+import { checkOptions, OPTION_NAMES } from '../src/options.ts';
+
+const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
+const page = read('../../../docs/client.md');
+const readme = read('../README.md');
+
+test('what docs/client.md and the README import from here is exported', () => {
+  const imports = [page, readme].flatMap((text) => [
+    ...text.matchAll(/import \{([^}]+)\} from '@koa-oauth\/client'/g),
+  ]);
+  expect(imports.length).toBeGreaterThanOrEqual(2);
+  for (const [, names = ''] of imports) {
+    for (const name of names.split(',')) expect(client).toHaveProperty(name.trim());
+  }
+});
+
+test('the errors and options that docs/client.md names are there', () => {
+  const codes = [...page.matchAll(/ERR_[A-Z_]+/g)].map(([code]) => code);
+  expect(codes.length).toBeGreaterThan(2);
+  for (const code of codes) expect(readme).toContain(`| \`${code}\` |`);
+
+  const groups = Object.keys(OPTION_NAMES).filter((group) => group !== '');
+  const named = [...page.matchAll(/`(\w+)\.(\w+)`/g)].filter(([, group]) =>
+    groups.includes(String(group)),
+  );
+  expect(named.length).toBeGreaterThan(2);
+  for (const [, group, name] of named) {
+    expect(OPTION_NAMES).toHaveProperty([String(group), String(name)]);
+  }
+});
+
+test('V7.1.1, V7.1.2, V7.1.3: how sessions end, how many there are, and the issuer’s are written down', () => {
+  const { rollingDuration, absoluteDuration } = checkOptions({
+    issuerBaseURL: 'https://issuer.example/',
+    baseURL: 'https://app.example',
+    clientID: 'client-1',
+    clientSecret: 'client-secret-1',
+    secret: 's'.repeat(32),
+  });
+  expect([rollingDuration, absoluteDuration]).toEqual([24 * 3600, 7 * 24 * 3600]);
+  expect(page).toContain('a day without a request, and a week after the sign-in');
+  for (const [option, seconds] of Object.entries({ rollingDuration, absoluteDuration })) {
+    const row = new RegExp(`^\\| \`session\\.${option}\`.*${seconds.toLocaleString('en')}`, 'm');
+    expect(readme).toMatch(row);
+  }
+  expect(page).toMatch(/ctx\.oidc\.sessions\(\)` lists the user's sessions in all browsers/);
+  expect(page).toMatch(/A user may have any number of sessions/);
+  expect(page).toMatch(/outlives the one at the issuer/);
+});

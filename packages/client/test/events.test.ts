@@ -1,0 +1,156 @@
+import { channel } from 'node:diagnostics_channel';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { AuthorizationRefused, OidcError } from '../src/errors.ts';
+import { CLIENT_CHANNEL, type ClientEvent, clientEvents, failure } from '../src/events.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
+import { startWebApp, type WebApp } from './web-app.ts';
+
+describe('telling', () => {
+  const event: ClientEvent = { type: 'signed_in' };
+
+  test('onEvent and the channel get the same', () => {
+    const [heard, published]: [unknown[], unknown[]] = [[], []];
+    const listen = (message: unknown) => published.push(message);
+    channel(CLIENT_CHANNEL).subscribe(listen);
+    const emit = clientEvents((one) => heard.push(one));
+    emit(event);
+    // The issuer has published it itself, on its own channel.
+    emit({ type: 'keys_refreshed', issuer: ISSUER, keys: 1 });
+    channel(CLIENT_CHANNEL).unsubscribe(listen);
+    expect(published).toEqual([event]);
+    expect(heard).toEqual([event, { type: 'keys_refreshed', issuer: ISSUER, keys: 1 }]);
+  });
+
+  test('a listener that fails harms nobody', async () => {
+    const throws = clientEvents(() => {
+      throw new Error('a bug of the app');
+    });
+    const rejects = clientEvents((async () => {
+      throw new Error('a bug of the app');
+    }) as () => void);
+    expect(() => throws(event)).not.toThrow();
+    expect(() => rejects(event)).not.toThrow();
+    await new Promise(setImmediate);
+    expect(() => clientEvents(undefined)(event)).not.toThrow();
+  });
+
+  test.each<[string, unknown, object]>([
+    [
+      'one of ours',
+      new OidcError('ERR_ID_TOKEN', { detail: '"iss" is not the issuer' }),
+      { code: 'ERR_ID_TOKEN', detail: '"iss" is not the issuer' },
+    ],
+    [
+      'a refusal, without what may name a person',
+      new AuthorizationRefused('access_denied', 'Ada said no'),
+      { code: 'ERR_AUTHORIZATION_REFUSED', detail: 'access_denied' },
+    ],
+    [
+      'a refusal that is no code',
+      new AuthorizationRefused('Ada said no'),
+      { code: 'ERR_AUTHORIZATION_REFUSED', detail: undefined },
+    ],
+    ['a foreign one', new TypeError('Ada'), { code: undefined, detail: undefined }],
+    ['nothing', undefined, { code: undefined, detail: undefined }],
+  ])('of an error: %s', (_name, error, told) => {
+    expect(failure(error)).toEqual(told);
+  });
+});
+
+describe('what an app is told', () => {
+  let issuer: IssuerStandIn;
+  let app: WebApp;
+  let now: number;
+
+  beforeEach(async () => {
+    nock.disableNetConnect();
+    nock.enableNetConnect('127.0.0.1');
+    issuer = standInForIssuer();
+    now = Date.now();
+    app = await startWebApp(issuer, { now: () => now });
+  });
+
+  afterEach(async () => {
+    await app.served.close();
+    nock.cleanAll();
+  });
+
+  /** What came about since the last look, but for the issuer's keys. */
+  const told = () => app.events.splice(0).filter(({ type }) => type !== 'keys_refreshed');
+
+  test('from the sign-in to the logout, and nothing that opens anything', async () => {
+    const everything: ClientEvent[] = [];
+    const look = () => {
+      everything.push(...app.events);
+      return told();
+    };
+    await app.signIn({ name: 'Ada Lovelace', email: 'ada@example.com' });
+    expect(app.events.map(({ type }) => type)).toContain('keys_refreshed');
+    expect(look()).toEqual([{ type: 'signed_in' }]);
+
+    now += 3_600_000;
+    app.grant({}, { id_token: undefined, access_token: 'access-2', refresh_token: 'refresh-2' });
+    await app.browser.get('/private');
+    expect(look()).toEqual([{ type: 'token_refreshed' }]);
+
+    now += 3_600_000;
+    issuer.onTokenRequest = () => [503, {}];
+    await app.browser.get('/private');
+    expect(look()).toEqual([
+      {
+        type: 'token_refresh_failed',
+        transient: true,
+        code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+        detail: 'it answered 503',
+      },
+    ]);
+
+    now += 600_000;
+    issuer.onTokenRequest = () => [400, { error: 'invalid_grant', error_description: 'of Ada' }];
+    await app.browser.get('/private');
+    expect(look()).toEqual([
+      {
+        type: 'token_refresh_failed',
+        transient: false,
+        code: 'ERR_TOKEN_REQUEST_REFUSED',
+        detail: 'invalid_grant',
+      },
+    ]);
+
+    await app.signIn({ name: 'Ada Lovelace' });
+    expect(look()).toEqual([
+      { type: 'session_ended', reason: 'replaced', sessions: 1 },
+      { type: 'signed_in' },
+    ]);
+    issuer.revocationStatus = 503;
+    await app.browser.post('/logout');
+    expect(look()).toEqual([
+      { type: 'session_ended', reason: 'logout', sessions: 1 },
+      {
+        type: 'warning',
+        code: 'ERR_TOKEN_REQUEST_REFUSED',
+        detail: 'revocation: it answered 503',
+      },
+    ]);
+    expect(JSON.stringify(everything)).not.toMatch(
+      /access-\d|refresh-\d|code-1|client-secret|user-1|Ada|ada@|sid-1|eyJ/,
+    );
+  });
+
+  test('of sign-ins that were refused', async () => {
+    const { request, callback } = await app.begin();
+    app.grant({ nonce: 'other', name: 'Ada' });
+    await app.browser.get(callback());
+    expect(told()).toEqual([
+      {
+        type: 'sign_in_refused',
+        code: 'ERR_ID_TOKEN',
+        detail: '"nonce" is not the one of this sign-in',
+      },
+    ]);
+    await app.browser.get(callback());
+    expect(told()).toMatchObject([{ type: 'sign_in_refused', code: 'ERR_UNEXPECTED_CALLBACK' }]);
+    expect(request.get('state')).not.toBeNull();
+  });
+});

@@ -1,0 +1,60 @@
+import { describe, expect, test } from '@jest/globals';
+import { authorizationParamsFaults } from '../src/authorization-request.ts';
+import * as client from '../src/index.ts';
+import { type AuthOptions, checkOptions } from '../src/options.ts';
+
+const good = {
+  issuerBaseURL: 'https://issuer.example/',
+  baseURL: 'https://app.example',
+  clientID: 'client-1',
+  clientSecret: 'client-secret-1',
+  secret: 's'.repeat(32),
+};
+const faultsOf = (options: object) => () => checkOptions(options as AuthOptions);
+
+describe('what would weaken the flow can’t be asked for', () => {
+  // Names by which other libraries know it.
+  test.each([
+    'pkce',
+    'usePKCE',
+    'usePkce',
+    'codeChallengeMethod',
+    'nonce',
+    'state',
+    'checks',
+    'skipStateCheck',
+    'skipNonceCheck',
+    'response_type',
+    'responseType',
+    'authorizationFlow',
+    'implicit',
+    'tlsVerify',
+    'rejectUnauthorized',
+    'insecure',
+    'allowInsecureRequests',
+    'idTokenSigningAlg',
+    'tokenInQuery',
+  ])('W1: there is no option %s', (name) => {
+    expect(faultsOf(good)).not.toThrow();
+    expect(faultsOf({ ...good, [name]: false })).toThrow(name);
+  });
+
+  test.each(['token', 'id_token', 'code id_token', 'code token', 'none'])(
+    'G1, W1: response_type %s cannot be sent',
+    (response_type) => {
+      const [fault] = authorizationParamsFaults({ scope: 'openid', response_type });
+      expect(fault).toContain('response_type is set by this package');
+    },
+  );
+
+  test('G1: there is nothing that takes a password', () => {
+    const names = Object.keys(client);
+    expect(names).toContain('auth');
+    for (const name of names) expect(name).not.toMatch(/password|implicit|ropc|credentials/i);
+  });
+
+  test('F1: a client is confidential unless it says that it can keep no secret', () => {
+    expect(faultsOf({ ...good, clientSecret: undefined })).toThrow('clientSecret');
+    expect(faultsOf({ ...good, clientSecret: undefined, clientAuthMethod: 'none' })).not.toThrow();
+  });
+});

@@ -1,0 +1,46 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
+import { BASE_URL, startWebApp, type WebApp } from './web-app.ts';
+
+let issuer: IssuerStandIn;
+let app: WebApp;
+
+beforeEach(async () => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  issuer = standInForIssuer();
+  app = await startWebApp(issuer, {}, async (ctx, next) => {
+    if (ctx.path === '/more') await ctx.oidc.login({ returnTo: '//evil.example' });
+    else await next();
+  });
+});
+afterEach(async () => {
+  await app.served.close();
+  nock.cleanAll();
+});
+
+// RFC 9700 §4.12: a 307 would send the form's fields along, a password among them.
+describe('where a form is answered with a redirect', () => {
+  test.each(['/logout', '/more'])('G15: POST %s is answered 303', async (path) => {
+    await app.signIn();
+    const response = await app.browser.post(path, {}, { password: 'typed' });
+    expect(response.status).toBe(303);
+    expect(response.headers.get('location')).not.toContain('typed');
+  });
+});
+
+test('G8: no redirect leaves for an origin but the issuer’s and our own', async () => {
+  const origins = new Set<string>();
+  const follow = async (path: string, method: 'get' | 'post' = 'get') => {
+    const location = (await app.browser[method](path)).headers.get('location') ?? '/';
+    origins.add(new URL(location, BASE_URL).origin);
+  };
+  const evil = encodeURIComponent('https://evil.example/');
+  await follow(`/login?returnTo=${evil}`);
+  await follow('/more');
+  const { callback } = await app.begin(`/login?returnTo=${evil}`);
+  await follow(callback({ returnTo: 'https://evil.example/', redirect_uri: '//evil.example' }));
+  await follow(`/logout?returnTo=${evil}&post_logout_redirect_uri=${evil}`, 'post');
+  expect([...origins].sort()).toEqual([BASE_URL, 'https://issuer.example']);
+});

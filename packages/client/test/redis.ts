@@ -1,0 +1,45 @@
+import { randomBytes } from 'node:crypto';
+import { Redis } from 'ioredis';
+
+export const REDIS_URL = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
+
+/** Why Redis can't be tested here, or undefined when it can. */
+export async function whyNoRedis(): Promise<string | undefined> {
+  const redis = new Redis(REDIS_URL, { lazyConnect: true, retryStrategy: () => null });
+  redis.on('error', () => {});
+  try {
+    await redis.connect();
+    return undefined;
+  } catch {
+    return `no Redis at ${new URL(REDIS_URL).host}, or none that TEST_REDIS_URL names`;
+  } finally {
+    redis.disconnect();
+  }
+}
+
+/** A prefix that no other run uses. */
+export function newPrefix(): string {
+  return `test-${randomBytes(6).toString('hex')}:`;
+}
+
+/** A client for what tests do beside a store. Its owner ends it. */
+export function redisClient(options: { keyPrefix?: string } = {}): Redis {
+  return new Redis(REDIS_URL, options);
+}
+
+export async function keysOf(prefix: string): Promise<string[]> {
+  const redis = redisClient();
+  const found: string[] = [];
+  for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) {
+    found.push(...(keys as string[]));
+  }
+  redis.disconnect();
+  return found;
+}
+
+export async function dropKeys(prefix: string): Promise<void> {
+  const keys = await keysOf(prefix);
+  const redis = redisClient();
+  if (keys.length > 0) await redis.del(...keys);
+  redis.disconnect();
+}

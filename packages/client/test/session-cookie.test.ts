@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { storeKey } from '../src/session.ts';
+import { memoryStore } from '../src/stores/memory.ts';
+import { type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
+import { startWebApp, type WebApp } from './web-app.ts';
+
+let issuer: IssuerStandIn;
+let app: WebApp;
+
+beforeEach(() => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  issuer = standInForIssuer();
+});
+afterEach(async () => {
+  await app.served.close();
+  nock.cleanAll();
+});
+
+/** @returns the `Set-Cookie` line of the session, and its value */
+async function signIn(): Promise<[string, string]> {
+  const { request, callback } = await app.begin();
+  app.grant({ nonce: request.get('nonce') });
+  const lines = (await app.browser.get(callback())).headers.getSetCookie();
+  const line = lines.find((one) => /session=[^;]/.test(one)) ?? '';
+  return [line, /session=([^;]*)/.exec(line)?.[1] ?? ''];
+}
+
+describe('the cookie of a session', () => {
+  test('F2: on https it is for this host alone, not for scripts, not sent by other sites', async () => {
+    app = await startWebApp(issuer);
+    const [line] = await signIn();
+    const [, ...attributes] = line.toLowerCase().split('; ');
+    expect(line).toMatch(/^__Host-session=/);
+    expect(attributes).toEqual(
+      expect.arrayContaining(['path=/', 'samesite=lax', 'secure', 'httponly']),
+    );
+    expect(attributes.some((attribute) => attribute.startsWith('domain'))).toBe(false);
+  });
+
+  test('F2: on http, as in development, it can be neither Secure nor __Host-', async () => {
+    app = await startWebApp(issuer, { baseURL: 'http://localhost:3000' });
+    const [line] = await signIn();
+    expect(line).toMatch(/^session=/);
+    expect(line).toMatch(/samesite=lax; httponly/i);
+    expect(line).not.toMatch(/secure/i);
+  });
+
+  test('V7.2.2, V7.2.3: it is 256 random bits and nothing else, others each time', async () => {
+    app = await startWebApp(issuer);
+    const values = [(await signIn())[1], (await signIn())[1], (await signIn())[1]];
+    for (const value of values) expect(value).toMatch(/^[\w-]{43}$/);
+    expect(new Set(values).size).toBe(3);
+  });
+
+  test('V7.2.1: the store decides: what it does not have is nobody, whatever the cookie says', async () => {
+    const store = memoryStore();
+    app = await startWebApp(issuer, { session: { store } });
+    const [, value] = await signIn();
+    const userWith = async (cookie: string) => {
+      const stranger = app.served.browser();
+      const response = await stranger.get('/', { cookie: `__Host-session=${cookie}` });
+      return ((await response.json()) as { user?: { sub: string } }).user?.sub;
+    };
+    expect(await userWith(value)).toBe('user-1');
+    const other = `${value.slice(0, -2)}${value.endsWith('AA') ? 'BA' : 'AA'}`;
+    for (const forged of [other, storeKey(value), 'user-1', `${value}x`, '']) {
+      expect(await userWith(forged)).toBeUndefined();
+    }
+    await store.destroy(storeKey(value));
+    expect(await userWith(value)).toBeUndefined();
+  });
+});

@@ -1,0 +1,102 @@
+// What the pages can do better with a script. All of them work without it.
+
+submitOnChange();
+keepDrafts();
+countDown();
+offerToCopy();
+
+/** A choice takes effect at once; without a script there is the button beside it. */
+function submitOnChange() {
+  for (const form of document.querySelectorAll('form[data-submit-on-change]')) {
+    for (const select of form.querySelectorAll('select')) {
+      select.addEventListener('change', () => form.requestSubmit());
+    }
+  }
+}
+
+/**
+ * What was typed into a contact's form outlives a sign-in that comes between: it is kept in this
+ * tab until the contact is saved, and only ever shown to the user who typed it.
+ */
+function keepDrafts() {
+  const form = document.querySelector('form[data-draft-of]');
+  const key = form && `draft ${form.getAttribute('action')} ${form.dataset.draftOf}`;
+  if (document.querySelector('[data-saved]')) forgetAll();
+  for (const leave of document.querySelectorAll('form[action="/logout"]')) {
+    leave.addEventListener('submit', forgetAll);
+  }
+  if (!key) return;
+
+  const fields = [...form.querySelectorAll('input:not([type="hidden"]), textarea')];
+  const shown = JSON.stringify(valuesOf(fields));
+  const kept = sessionStorage.getItem(key);
+  // A page that says what was wrong has what was typed; only one that begins anew has not.
+  if (kept && kept !== shown && !document.querySelector('[role="alert"]')) restore(fields, kept);
+  document.addEventListener('submit', () => {
+    const typed = JSON.stringify(valuesOf(fields));
+    if (typed !== shown || kept) sessionStorage.setItem(key, typed);
+  });
+
+  function restore(inputs, json) {
+    const values = JSON.parse(json);
+    for (const input of inputs) input.value = values[input.name] ?? input.value;
+    const note = document.createElement('p');
+    note.className = 'hint';
+    note.setAttribute('role', 'status');
+    note.textContent = 'What you typed before is still here. It is not saved yet.';
+    form.querySelector('h2').after(note);
+  }
+}
+
+/** A time that runs out is told by the second. */
+function countDown() {
+  for (const time of document.querySelectorAll('[data-expires]')) {
+    const end = Number(time.dataset.expires);
+    const show = () => {
+      const left = Math.max(0, Math.round(end - Date.now() / 1000));
+      time.textContent = inWords(left);
+      if (left > 0) setTimeout(show, 1000);
+    };
+    show();
+  }
+}
+
+function inWords(seconds) {
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  return first === -1
+    ? '0 s'
+    : parts
+        .slice(first)
+        .map(([count, unit]) => `${count} ${unit}`)
+        .join(' ');
+}
+
+/** A button beside a text to copy; without a script nobody could press it. */
+function offerToCopy() {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll('button[data-copies]')) {
+    button.hidden = false;
+    button.addEventListener('click', async () => {
+      await navigator.clipboard.writeText(
+        document.getElementById(button.dataset.copies).textContent,
+      );
+      button.textContent = 'Copied';
+    });
+  }
+}
+
+function valuesOf(fields) {
+  return Object.fromEntries(fields.map(({ name, value }) => [name, value]));
+}
+
+function forgetAll() {
+  for (const key of Object.keys(sessionStorage)) {
+    if (key.startsWith('draft ')) sessionStorage.removeItem(key);
+  }
+}

@@ -1,0 +1,45 @@
+/** What each parameter of the flow is for, in a sentence; where two steps differ, by step. */
+const PARAMETERS: Readonly<Record<string, string>> = {
+  response_type: 'An authorization code is asked for, to be exchanged behind the browser’s back.',
+  client_id: 'Which application asks, as it is registered.',
+  redirect_uri: 'Where the answer goes; it must be registered, letter by letter.',
+  scope: 'What the app would like to do in your name.',
+  audience: 'The API that the access token is for.',
+  state: 'Ties the answer to this browser: a callback that nobody here began is refused.',
+  nonce: 'Comes back inside the ID token, so that it can’t be one from another sign-in.',
+  code_challenge: 'The hash of a secret that only this app holds (PKCE).',
+  code_challenge_method: 'How it was hashed: SHA-256.',
+  max_age: 'How long ago you may have signed in, in seconds.',
+  prompt: 'Which page the authorization server is to show in any case.',
+  code: 'Good for one exchange within a minute, and worth nothing without the verifier.',
+  iss: 'Who answers: it must be the issuer that was asked (RFC 9207).',
+  grant_type: 'What is exchanged for tokens.',
+  code_verifier: 'The secret behind the challenge: whoever stole the code lacks it.',
+  client_secret: 'Proves that it is this app that asks.',
+  client_assertion: 'Proves, by a signature, that it is this app that asks.',
+  client_assertion_type: 'Of what kind the proof is.',
+  access_token: 'What the API takes. This app only passes it on.',
+  refresh_token: 'Gets a new access token when this one has expired, without you.',
+  id_token: 'Who you are, signed by the issuer.',
+  token_type: 'Whoever bears it may use it: it goes in the Authorization header.',
+  expires_in: 'Seconds that the access token lasts.',
+  error: 'Why there is no token.',
+  resource: 'The API that the access token is for.',
+};
+
+const BY_STEP: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  token_request: { redirect_uri: 'Once more: it must be the one that the code was made for.' },
+  token_response: { scope: 'What was granted, which may be less than was asked for.' },
+  refresh_request: { scope: 'What the new token is to allow: at most what was granted.' },
+  refresh_response: {
+    scope: 'What the new token allows.',
+    refresh_token: 'A new one: the one that was sent is spent (rotation).',
+  },
+};
+
+/** @returns undefined for a parameter that this app knows nothing of */
+export function explainParameter(step: string, name: string): string | undefined {
+  const ofStep = BY_STEP[step] ?? {};
+  if (Object.hasOwn(ofStep, name)) return ofStep[name];
+  return Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined;
+}

@@ -1,0 +1,96 @@
+import type { VNode } from 'preact';
+import type { AboutAccessToken } from './session.tsx';
+
+interface ScopesProps {
+  readonly accessToken: AboutAccessToken;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Requested against granted, how long it lasts, and the two ways to refresh. */
+export function Scopes({ accessToken, now }: ScopesProps): VNode {
+  const { scope, requestedScope, expiresAt } = accessToken;
+  const granted = scope.split(' ').filter(Boolean);
+  const requested = requestedScope.split(' ').filter(Boolean);
+  const narrower = granted.filter((one) => one.includes(':'));
+  return (
+    <section class="card" aria-labelledby="scopes-heading">
+      <h3 id="scopes-heading">Scopes, and how long they last</h3>
+      <table class="scopes">
+        <thead>
+          <tr>
+            <th scope="col">Scope</th>
+            <th scope="col">Asked for</th>
+            <th scope="col">Granted</th>
+          </tr>
+        </thead>
+        <tbody>
+          {[...new Set([...requested, ...granted])].map((one) => (
+            <tr key={one}>
+              <th scope="row">
+                <code>{one}</code>
+              </th>
+              <td>{yes(requested.includes(one))}</td>
+              <td>{yes(granted.includes(one))}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {expiresAt !== undefined && <Expiry expiresAt={expiresAt} now={now} />}
+      <div class="actions">
+        <form method="post" action="/session/refresh">
+          <button type="submit">Refresh now</button>
+        </form>
+        {narrower.length > 0 && (
+          <form class="inline-form" method="post" action="/session/refresh">
+            <label for="narrow">Only for</label>
+            <select id="narrow" name="scope">
+              {narrower.map((one) => (
+                <option key={one} value={one}>
+                  {one}
+                </option>
+              ))}
+            </select>
+            <button class="quiet" type="submit">
+              Refresh for less
+            </button>
+          </form>
+        )}
+      </div>
+    </section>
+  );
+}
+
+function Expiry({ expiresAt, now }: { expiresAt: number; now: number }) {
+  const end = new Date(expiresAt * 1000).toISOString();
+  const left = Math.max(0, Math.round(expiresAt - now / 1000));
+  return (
+    <p>
+      The access token expires in{' '}
+      <time dateTime={end} data-expires={expiresAt}>
+        {duration(left)}
+      </time>
+      , and is renewed by itself shortly before.
+    </p>
+  );
+}
+
+/** 3,725 seconds as "1 h 2 min 5 s". */
+export function duration(seconds: number): string {
+  const parts: [number, string][] = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'min'],
+    [seconds % 60, 's'],
+  ];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first === -1) return '0 s';
+  return parts
+    .slice(first)
+    .map(([count, unit]) => `${count} ${unit}`)
+    .join(' ');
+}
+
+function yes(value: boolean): string {
+  return value ? 'yes' : 'no';
+}

@@ -1,0 +1,78 @@
+import type { FlowStep } from '@koa-oauth/client';
+import type { VNode } from 'preact';
+
+const LANES = ['Browser', 'This app', 'Authorization server', 'API'] as const;
+const WIDTH = 760;
+const LANE_WIDTH = WIDTH / LANES.length;
+const TOP = 46;
+const ROW = 44;
+
+interface Arrow {
+  readonly from: number;
+  readonly to: number;
+  readonly text: string;
+}
+
+const ARROWS: Readonly<Record<FlowStep['step'], readonly Arrow[]>> = {
+  pushed_authorization_request: [{ from: 1, to: 2, text: 'the request itself' }],
+  pushed_authorization_response: [{ from: 2, to: 1, text: 'a name for it' }],
+  authorization_request: [
+    { from: 1, to: 0, text: '1  go and ask for a code' },
+    { from: 0, to: 2, text: 'authorization request' },
+  ],
+  authorization_response: [
+    { from: 2, to: 0, text: '2  go back with the code' },
+    { from: 0, to: 1, text: 'code and state' },
+  ],
+  token_request: [{ from: 1, to: 2, text: '3  code, verifier, secret' }],
+  token_response: [{ from: 2, to: 1, text: 'tokens' }],
+  refresh_request: [{ from: 1, to: 2, text: 'refresh token' }],
+  refresh_response: [{ from: 2, to: 1, text: 'a new access token' }],
+};
+const API_CALL: readonly Arrow[] = [
+  { from: 1, to: 3, text: '4  access token' },
+  { from: 3, to: 1, text: 'contacts' },
+];
+
+/** The messages of this session's sign-in, drawn in the order they went. The list beside it says the same. */
+export function Sequence({ flow }: { flow: readonly FlowStep[] }): VNode {
+  const arrows = [...flow.flatMap(({ step }) => ARROWS[step]), ...API_CALL];
+  const height = TOP + arrows.length * ROW + 10;
+  return (
+    <svg
+      class="sequence"
+      viewBox={`0 0 ${WIDTH} ${height}`}
+      role="img"
+      aria-label="The messages between browser, app, authorization server and API, in order"
+    >
+      {LANES.map((lane, index) => (
+        <g key={lane}>
+          <line class="lane" x1={center(index)} y1={TOP - 10} x2={center(index)} y2={height} />
+          <rect class="head" x={center(index) - 84} y={4} width={168} height={30} rx={8} />
+          <text class="lane-name" x={center(index)} y={24}>
+            {lane}
+          </text>
+        </g>
+      ))}
+      {arrows.map(({ from, to, text }, index) => {
+        const y = TOP + index * ROW + 26;
+        const [start, end] = [center(from), center(to)];
+        const tip = end > start ? end - 2 : end + 2;
+        const back = end > start ? tip - 9 : tip + 9;
+        return (
+          <g key={`${index} ${text}`}>
+            <line class="message" x1={start} y1={y} x2={tip} y2={y} />
+            <path class="tip" d={`M${tip} ${y} L${back} ${y - 5} L${back} ${y + 5} Z`} />
+            <text class="message-name" x={(start + end) / 2} y={y - 7}>
+              {text}
+            </text>
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+function center(lane: number): number {
+  return LANE_WIDTH * (lane + 0.5);
+}

@@ -1,0 +1,75 @@
+import type { FlowStep, UserSession } from '@koa-oauth/client';
+import type { VNode } from 'preact';
+import type { ApiRoute } from '../../session/api-routes.ts';
+import type { Attempt } from '../../session/broken-tokens.ts';
+import type { ApiAnswer } from '../../session/try-api.ts';
+import type { UnverifiedToken } from '../../session/unverified-token.ts';
+import type { SignedInUser } from '../../signed-in-user.ts';
+import { Layout } from '../layout.tsx';
+import { ApiRoutes } from './api-routes.tsx';
+import { Attempts } from './attempts.tsx';
+import { Flow } from './flow.tsx';
+import { OutcomeNotice } from './outcome.tsx';
+import { Scopes } from './scopes.tsx';
+import { Sessions } from './sessions.tsx';
+import { TokenCard } from './tokens.tsx';
+
+/** What a button of this page did. */
+export type Outcome =
+  | { kind: 'refreshed'; asked: string; granted: string; isNarrow: boolean }
+  | { kind: 'not_granted'; scope: string }
+  | { kind: 'tried'; attempt: Attempt; answer: ApiAnswer | undefined }
+  | { kind: 'ended'; count: number };
+
+export interface AboutAccessToken {
+  /** Seconds since 1970; undefined when the authorization server did not say. */
+  readonly expiresAt: number | undefined;
+  readonly scope: string;
+  readonly requestedScope: string;
+  /** Undefined for a token that is no JWT. */
+  readonly parts: UnverifiedToken | undefined;
+}
+
+export interface SessionPageProps {
+  readonly user: SignedInUser | undefined;
+  readonly flow: readonly FlowStep[];
+  readonly idToken: UnverifiedToken;
+  readonly accessToken: AboutAccessToken;
+  /** The tokens themselves; undefined in production. */
+  readonly raw: { idToken: string; accessToken: string } | undefined;
+  /** Undefined when the API did not tell. */
+  readonly routes: readonly ApiRoute[] | undefined;
+  readonly sessions: readonly UserSession[];
+  readonly apiBaseURL: string;
+  readonly outcome: Outcome | undefined;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+export function SessionPage(props: SessionPageProps): VNode {
+  const { user, flow, idToken, accessToken, raw, routes, sessions, apiBaseURL, outcome, now } =
+    props;
+  return (
+    <Layout title="Your session · Contacts" user={user} current="session">
+      <header class="page-heading">
+        <h1>Your session</h1>
+        <p>How you got here, what this app was given, and what it may do with it.</p>
+      </header>
+      {outcome && <OutcomeNotice outcome={outcome} />}
+      {flow.length > 0 && <Flow flow={flow} />}
+      <section aria-labelledby="tokens-heading">
+        <h2 id="tokens-heading">What this app was given</h2>
+        <div class="side-by-side">
+          <TokenCard kind="id_token" token={idToken} raw={raw?.idToken} />
+          <TokenCard kind="access_token" token={accessToken.parts} raw={raw?.accessToken} />
+        </div>
+      </section>
+      <div class="side-by-side">
+        <Scopes accessToken={accessToken} now={now} />
+        <ApiRoutes routes={routes} accessToken={accessToken} user={user} />
+      </div>
+      {raw && <Attempts apiBaseURL={apiBaseURL} accessToken={raw.accessToken} />}
+      <Sessions sessions={sessions} now={now} />
+    </Layout>
+  );
+}

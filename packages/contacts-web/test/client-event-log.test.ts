@@ -1,0 +1,35 @@
+import { expect, test } from '@jest/globals';
+import type { ClientEvent } from '@koa-oauth/client';
+import { pino } from 'pino';
+import { logClientEvent } from '../src/client-event-log.ts';
+
+const failure = { code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', detail: 'it answered 503' };
+
+test.each<[ClientEvent, number, object]>([
+  [{ type: 'signed_in' }, 30, { msg: 'signed in' }],
+  [{ type: 'sign_in_refused', ...failure }, 40, { msg: 'sign in refused', ...failure }],
+  [{ type: 'token_refreshed' }, 20, { msg: 'token refreshed' }],
+  [
+    { type: 'token_refresh_failed', transient: true, ...failure },
+    40,
+    { msg: 'token refresh failed', transient: true, ...failure },
+  ],
+  [
+    { type: 'session_ended', reason: 'logout', sessions: 1 },
+    30,
+    { msg: 'session ended', reason: 'logout', sessions: 1 },
+  ],
+  [{ type: 'warning', ...failure }, 40, { msg: 'warning', ...failure }],
+  [
+    { type: 'stale_used', issuer: 'https://issuer.example/', what: 'keys', ageMs: 5 },
+    40,
+    { msg: 'stale used', issuer: 'https://issuer.example/', what: 'keys', ageMs: 5 },
+  ],
+])('%j is a line of level %i', (event, level, members) => {
+  const lines: string[] = [];
+  const logger = pino({ level: 'trace', base: null }, { write: (line) => lines.push(line) });
+  logClientEvent(logger)(event);
+  expect(lines).toHaveLength(1);
+  const { time, ...line } = JSON.parse(lines[0] ?? '');
+  expect(line).toEqual({ level, ...members });
+});
