@@ -1,4 +1,4 @@
-import got, { type Got } from 'got';
+import got, { type Got, type Response } from 'got';
 import { type HTMLElement, parse } from 'node-html-parser';
 import { CookieJar } from 'tough-cookie';
 
@@ -14,6 +14,8 @@ export interface FormBrowserOptions {
   /** Beginning of an address: what sends the browser there is not followed. */
   readonly stopAt?: string;
   readonly userAgent?: string;
+  /** Shown every answer, those of redirects too. */
+  readonly onAnswer?: (answer: Response) => void;
 }
 
 /**
@@ -24,7 +26,7 @@ export class FormBrowser {
   readonly #got: Got;
   readonly #stopAt: string | undefined;
 
-  constructor({ stopAt, userAgent = 'form-browser' }: FormBrowserOptions = {}) {
+  constructor({ stopAt, userAgent = 'form-browser', onAnswer }: FormBrowserOptions = {}) {
     this.#stopAt = stopAt;
     this.#got = got.extend({
       cookieJar: new CookieJar(),
@@ -37,6 +39,14 @@ export class FormBrowser {
         'sec-fetch-mode': 'navigate',
         'sec-fetch-dest': 'document',
         'user-agent': userAgent,
+      },
+      hooks: {
+        afterResponse: [
+          (answer) => {
+            onAnswer?.(answer);
+            return answer;
+          },
+        ],
       },
     });
   }

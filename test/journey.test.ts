@@ -107,6 +107,23 @@ describe('in the web app', () => {
     expect(contacts.html.text).not.toContain('Ada Lovelace');
   });
 
+  test('a sign-out at the authorization server ends the session in the app too', async () => {
+    const browser = new FormBrowser();
+    const login = await browser.open(`${services.web}/contacts`);
+    // She consented before.
+    const contacts = await browser.submit(login, USERNAME, {
+      username: 'alice@example.com',
+      password: 'alice-demo',
+    });
+    expect(contacts.url).toBe(`${services.web}/contacts`);
+    const out = await browser.open(
+      `${services.issuer}v2/logout?${new URLSearchParams({ client_id: 'contacts-web', returnTo: services.web })}`,
+    );
+    expect(new URL(out.url).origin).toBe(services.web);
+    const again = await browser.open(`${services.web}/contacts`);
+    expect(again.url).toContain(services.issuer);
+  });
+
   test('a callback nobody asked for is a 400 page, never a stack trace', async () => {
     const { status, html } = await new FormBrowser().open(
       `${services.web}/callback?code=x&state=y`,

@@ -10,6 +10,7 @@ import {
 import { retryAfter } from './retry-after.ts';
 import { foreignScope } from './scope.ts';
 
+/** An answer of the API, its body read to the end. */
 export interface ApiResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;

@@ -5,6 +5,7 @@ import { ApiError, type ApiResponse, judgeApiResponse } from './api-response.ts'
 import { resolveApiURL } from './api-url.ts';
 import { foreignText, OidcError } from './errors.ts';
 
+/** What a call to the API sends beside its path. */
 export interface ApiRequestOptions {
   searchParams?: Record<string, string | number | boolean | undefined>;
   /** Sent as `application/json`. One of `json`, `form` and `body` at most; a GET has none. */

@@ -15,6 +15,7 @@ export interface ClientSigningKey {
   readonly kid: string | undefined;
 }
 
+/** An algorithm for client assertions (RFC 7518 §3.1, RFC 8037, RFC 9864). */
 export type ClientSigningAlg = (typeof CLIENT_SIGNING_ALGS)[number];
 
 export const CLIENT_SIGNING_ALGS = [

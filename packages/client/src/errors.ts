@@ -29,6 +29,7 @@ const ERRORS = {
   ERR_API_REFUSED: [502, 'the API refused the request'],
 } as const satisfies Record<`ERR_${string}`, readonly [status: number, message: string]>;
 
+/** The stable name of what went wrong; the README says what to do about each. */
 export type OidcErrorCode = keyof typeof ERRORS;
 
 export interface OidcErrorOptions {

@@ -3,6 +3,7 @@ import { OidcError } from './errors.ts';
 import { namesLogout } from './logout-token.ts';
 import { type FindSigningKey, isTime, verifySignedJwt } from './signed-jwt.ts';
 
+/** The claims of an ID token that was checked (OpenID Connect Core §2). */
 export interface IdTokenClaims {
   readonly iss: string;
   readonly sub: string;

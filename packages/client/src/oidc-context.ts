@@ -22,11 +22,13 @@ declare module 'koa' {
   }
 }
 
+/** What `ctx.oidc.login()` takes. */
 export interface LoginParams extends StepUpParams {
   /** A path of this app to come back to; `/` in place of anything that is none. */
   returnTo?: unknown;
 }
 
+/** What `ctx.oidc.logout()` takes. */
 export interface LogoutParams {
   /**
    * A path of this app to come back to. Its whole address must be registered at the issuer as a
@@ -36,6 +38,7 @@ export interface LogoutParams {
   returnTo?: unknown;
 }
 
+/** `ctx.oidc`: who is signed in, and what can be done in their name. */
 export interface OidcContext {
   /** The ID token's claims about the user; undefined when nobody is signed in. */
   readonly user: Readonly<Record<string, unknown>> | undefined;

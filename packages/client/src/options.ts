@@ -15,6 +15,7 @@ import {
 import { type NamesOf, type OptionNames, unknownOptionFaults } from './option-names.ts';
 import type { SessionStore } from './session-store.ts';
 
+/** Options of `auth()`. A wrong one stops the start with an `InvalidOptions` that names it. */
 export interface AuthOptions extends ClientOptions {
   /** The issuer identifier: `https`, or `http` on a loopback address. */
   issuerBaseURL: string;

@@ -4,6 +4,7 @@ import { hasCode } from './errors.ts';
 import { isNavigation, isPrefetch } from './navigation.ts';
 import { requirementFaults, type SignInRequirement } from './sign-in-requirement.ts';
 
+/** What a route needs beside somebody who is signed in. */
 export interface RequiresAuthOptions extends SignInRequirement {
   /**
    * Whether a page that lacks a scope sends the user to consent to it. When false, the error

@@ -10,6 +10,7 @@ export interface StoredSession {
   readonly version: number;
 }
 
+/** A session as it is handed to a store. */
 export interface NewSession {
   readonly sealed: string;
   readonly about: string;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SessionStore } from './session-store.ts';
 import { CONTRACT, type ContractRun } from './session-store-contract.ts';
 
+/** Options of `testSessionStore`: the test runner, and what the store can't do. */
 export interface SessionStoreTestOptions {
   /** Of your test runner: jest, vitest, `node:test` or one like them. */
   test: (name: string, run: () => Promise<void>) => unknown;

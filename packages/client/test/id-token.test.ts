@@ -136,7 +136,7 @@ describe('I1, D3: OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
   const rejected: [string, string, string][] = [
     ['alg none', `${encode({ alg: 'none' })}.${body}.`, '"alg"'],
     ['alg NONE', `${encode({ alg: 'NONE' })}.${body}.`, '"alg"'],
-    ['HMAC', `${hs256}.${hmac(hs256)}`, '"alg"'],
+    ['D4: HMAC', `${hs256}.${hmac(hs256)}`, '"alg"'],
     ['alg missing', `${encode({})}.${body}.${signature}`, '"alg"'],
     ['alg a list', `${encode({ alg: ['RS256'] })}.${body}.${signature}`, '"alg"'],
     ['another alg than the key has', sign(good, { alg: 'PS256' }), 'signature'],
@@ -196,7 +196,7 @@ test.each([
   expect(accessTokenHash('t', alg)).toBe(half.toString('base64url'));
 });
 
-describe('§12.2: the ID token of a refresh', () => {
+describe('D8: §12.2: the ID token of a refresh', () => {
   const first: IdTokenClaims = { ...good, auth_time: NOW - 10 };
 
   test.each([

@@ -4,6 +4,7 @@ submitOnChange();
 keepDrafts();
 countDown();
 offerToCopy();
+showNoPageAgain();
 
 /** A choice takes effect at once; without a script there is the button beside it. */
 function submitOnChange() {
@@ -89,6 +90,20 @@ function offerToCopy() {
       button.textContent = 'Copied';
     });
   }
+}
+
+/**
+ * Browsers may keep a page that is left, although it says `no-store`, and show it again as it was,
+ * to whoever uses them by then. What was someone's is fetched anew instead.
+ */
+function showNoPageAgain() {
+  if (!document.querySelector('form[action="/logout"]')) return;
+  window.addEventListener('pagehide', ({ persisted }) => {
+    if (persisted) document.body.hidden = true;
+  });
+  window.addEventListener('pageshow', ({ persisted }) => {
+    if (persisted) location.reload();
+  });
 }
 
 function valuesOf(fields) {

@@ -64,7 +64,7 @@ export function createApp(options: AppOptions): Koa {
     .get('/logout', logoutRoute())
     // What answers these stands before the router, which needs them for `Allow`.
     .get(['/login', '/callback', '/healthz'], answeredBefore)
-    .post('/logout', answeredBefore);
+    .post(['/logout', '/backchannel-logout'], answeredBefore);
 
   const app = new Koa();
   app.use(requestLog({ logger }));
@@ -83,6 +83,7 @@ export function createApp(options: AppOptions): Koa {
       secret: options.secrets,
       authorizationParams: { scope, audience },
       session: { store: options.store },
+      routes: { backChannelLogout: '/backchannel-logout' },
       recordFlow: showTokens,
       api: { baseURL: apiBaseURL },
       onEvent: logClientEvent(logger),

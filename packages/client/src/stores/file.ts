@@ -4,6 +4,7 @@ import Database from 'libsql';
 import type { ListedSession, SessionStore, StoredSession } from '../session-store.ts';
 import { inTransaction, prepareSchema } from './file-schema.ts';
 
+/** Options of `fileStore`. */
 export interface FileStoreOptions {
   /** The database file; made, with its folder, when missing. */
   path: string;

@@ -1,5 +1,6 @@
 import type { NewSession, SessionStore, StoredSession } from '../session-store.ts';
 
+/** Options of `memoryStore`; each has a default. */
 export interface MemoryStoreOptions {
   /** Milliseconds since 1970. Default: `Date.now` */
   now?: () => number;

@@ -4,6 +4,7 @@ import type { ListedSession, SessionStore, StoredSession } from '../session-stor
 import { connectRedis, type RedisClient, type RedisConnection } from './redis-connection.ts';
 import { SCRIPTS } from './redis-scripts.ts';
 
+/** Options of `redisStore`: either `url` or `client`. */
 export interface RedisStoreOptions {
   /** `redis://` or, over TLS, `rediss://`, such as `rediss://user:password@redis.example:6380/0`. */
   url?: string;

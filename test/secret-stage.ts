@@ -1,0 +1,126 @@
+import { randomBytes, scryptSync } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
+import { type Issuer, startIssuer } from '@koa-oauth/authorization-server/testing';
+import { pino } from 'pino';
+import { type RecordingProxy, startRecordingProxy } from './recording-proxy.ts';
+import type { Place, Secret } from './secret-search.ts';
+import { freePorts, startService } from './services.ts';
+
+/** Seconds that access tokens are good for: refreshes come soon. */
+export const TOKEN_LIFETIME = 2;
+
+/** The web app, the API and the issuer, each behind a proxy that keeps all that passes. */
+export interface Stage {
+  readonly issuer: Issuer;
+  readonly toWeb: RecordingProxy;
+  readonly toApi: RecordingProxy;
+  readonly toIssuer: RecordingProxy;
+  /** Of the data folder, where the API has its database too. */
+  readonly dir: string;
+  readonly passwords: ReadonlyMap<string, string>;
+  /** Those that are there before the first request. */
+  readonly secrets: readonly Secret[];
+  logs(): Place[];
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts them.
+ *
+ * @param sessionStoreURL relative to the data folder, if it is a file
+ * @param settings of the web app, beside those that it needs here
+ */
+export async function startStage(
+  sessionStoreURL: string,
+  settings: Record<string, string> = {},
+): Promise<Stage> {
+  const dir = await mkdtemp(join(tmpdir(), 'koa-oauth-secrets-'));
+  const [toWeb, toApi, toIssuer] = await Promise.all([
+    startRecordingProxy(),
+    startRecordingProxy(),
+    startRecordingProxy(),
+  ]);
+  const [clientSecret, cookieSecret] = [randomBytes(32), randomBytes(32)].map((bytes) =>
+    bytes.toString('base64'),
+  ) as [string, string];
+
+  const tenant = loadTenant(demoTenantFile);
+  const [application] = tenant.clients;
+  const [api] = tenant.resourceServers;
+  if (!application || !api) throw new Error('the demo tenant has changed');
+  application.client_secret = clientSecret;
+  application.callbacks.push(`${toWeb.url}/callback`);
+  application.allowed_logout_urls.push(toWeb.url);
+  api.token_lifetime = TOKEN_LIFETIME;
+  const passwords = new Map(
+    tenant.users.map((user) => {
+      const password = randomBytes(12).toString('base64url');
+      // What is readable in the tenant stands on the sign-in page, as a button.
+      Object.assign(user, { password: undefined, password_hash: hash(password) });
+      return [user.email, password];
+    }),
+  );
+
+  let issuerLog = '';
+  const write = (line: string) => {
+    issuerLog += line;
+  };
+  const issuer = await startIssuer({
+    tenant,
+    issuer: `${toIssuer.url}/`,
+    logger: pino({ level: 'trace' }, { write }),
+  });
+  const [webPort, apiPort] = (await freePorts(2)) as [number, number];
+  Object.assign(toIssuer, { target: Number(new URL(issuer.url).port) });
+  Object.assign(toWeb, { target: webPort });
+  Object.assign(toApi, { target: apiPort });
+  const services = await Promise.all([
+    startService('contacts-web', dir, {
+      PORT: String(webPort),
+      BASE_URL: toWeb.url,
+      ISSUER_BASE_URL: issuer.issuer,
+      API_BASE_URL: toApi.url,
+      CLIENT_SECRET: clientSecret,
+      SECRET: cookieSecret,
+      SESSION_STORE_URL: sessionStoreURL,
+      SHOW_TOKENS: 'no',
+      ...settings,
+    }),
+    startService('contacts-api', dir, { PORT: String(apiPort), ISSUER_BASE_URL: issuer.issuer }),
+  ]);
+
+  return {
+    issuer,
+    toWeb,
+    toApi,
+    toIssuer,
+    dir,
+    passwords,
+    secrets: [
+      { kind: 'client secret', value: clientSecret },
+      { kind: 'cookie secret', value: cookieSecret },
+      ...[...passwords.values()].map((value) => ({ kind: 'password', value })),
+    ],
+    logs: () => [
+      { name: 'the log of the web app', text: services[0]?.printed() ?? '' },
+      { name: 'the log of the API', text: services[1]?.printed() ?? '' },
+      { name: 'the log of the issuer', text: issuerLog },
+      { name: 'the transactions of the issuer', text: JSON.stringify(issuer.log()) },
+    ],
+    async stop() {
+      await Promise.all(services.map((service) => service.stop()));
+      await Promise.all([issuer, toWeb, toApi, toIssuer].map((one) => one.close()));
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+/** In the form that the README of the authorization server has. */
+function hash(password: string): string {
+  const salt = randomBytes(16);
+  const key = scryptSync(password, salt, 32, { N: 16384, r: 8, p: 1 });
+  return ['scrypt', 16384, 8, 1, salt.toString('base64'), key.toString('base64')].join('$');
+}

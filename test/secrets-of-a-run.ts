@@ -1,0 +1,124 @@
+import type { Exchange, RecordingProxy } from './recording-proxy.ts';
+import type { Place, Secret } from './secret-search.ts';
+import type { Stage } from './secret-stage.ts';
+
+/** What nobody but the two ends of an exchange may see. */
+export interface SecretsOfARun {
+  /** Tokens, codes, verifiers, and what was there before the run. */
+  readonly credentials: readonly Secret[];
+  /** Values of the web app's cookies. */
+  readonly cookies: readonly Secret[];
+  /** `state` and `nonce` of each sign-in, by the browser that began it. */
+  readonly signIns: ReadonlyMap<string, readonly Secret[]>;
+}
+
+/** `name=` of a token request or its answer → what it is. */
+const KINDS = {
+  code: 'code',
+  code_verifier: 'verifier',
+  access_token: 'access token',
+  refresh_token: 'refresh token',
+  id_token: 'ID token',
+  token: 'refresh token',
+} as const;
+const BACK_CHANNEL = /^\/oauth\/(token|revoke)/;
+
+/** Reads the secrets where they are in clear: from what reached the issuer, and what it answered. */
+export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
+  const exchanges = toIssuer.exchanges;
+  const members = exchanges
+    .filter(({ url }) => BACK_CHANNEL.test(url))
+    .flatMap(({ requestBody, responseBody }) => [
+      ...new URLSearchParams(requestBody),
+      ...Object.entries(responseBody.startsWith('{') ? JSON.parse(responseBody) : {}),
+    ]) as [string, unknown][];
+  const sent = exchanges.flatMap(({ responseHeaders }) => codeIn(responseHeaders) ?? []);
+  const logoutTokens = toWeb.exchanges.flatMap(({ requestBody }) =>
+    new URLSearchParams(requestBody).getAll('logout_token'),
+  );
+  const signIns = new Map<string, Secret[]>();
+  for (const { url, requestHeaders } of exchanges) {
+    if (!url.startsWith('/authorize?')) continue;
+    const query = new URL(url, 'http://localhost').searchParams;
+    const browser = userAgent(requestHeaders);
+    const known = signIns.get(browser) ?? [];
+    for (const kind of ['state', 'nonce']) known.push({ kind, value: query.get(kind) ?? '' });
+    signIns.set(browser, known);
+  }
+  return {
+    credentials: unique([
+      ...secrets,
+      ...members.flatMap(([name, value]) =>
+        Object.hasOwn(KINDS, name)
+          ? [{ kind: KINDS[name as keyof typeof KINDS], value: String(value) }]
+          : [],
+      ),
+      ...sent.map((value) => ({ kind: 'code', value })),
+      ...logoutTokens.map((value) => ({ kind: 'logout token', value })),
+    ]),
+    cookies: unique(
+      [
+        ...toWeb.exchanges
+          .map(({ responseHeaders }) => responseHeaders)
+          .join('\n')
+          .matchAll(/^set-cookie: [^=]+=([^;]+)/gim),
+      ].map(([, value = '']) => ({ kind: 'cookie', value })),
+    ),
+    signIns,
+  };
+}
+
+/** All that the browser sent to the web app, and got from it and the issuer; each place once. */
+export function seenByBrowsers({ toWeb, toIssuer }: Stage, of = (_browser: string) => true) {
+  const from = (proxy: RecordingProxy) =>
+    proxy.exchanges.filter(
+      ({ url, requestHeaders }) => !BACK_CHANNEL.test(url) && of(userAgent(requestHeaders)),
+    );
+  const whole = [...from(toWeb), ...from(toIssuer)];
+  const bodies = whole.map((one) => place('the body', one, bodyWithoutCode(one)));
+  return {
+    bodies,
+    all: [
+      ...bodies,
+      ...whole.map((one) => place('the headers', one, withoutCode(one.responseHeaders))),
+      ...from(toWeb).map((one) => place('the request', one, requestText(one))),
+    ],
+  };
+}
+
+function place(what: string, { method, url }: Exchange, text: string): Place {
+  return { name: `${what} of ${method} ${url.split('?')[0]}`, text };
+}
+
+/** The code may be in one request: the one to the callback. A logout token comes from no browser. */
+function requestText({ url, requestHeaders, requestBody }: Exchange): string {
+  const target = url.startsWith('/callback?') ? '/callback' : url;
+  const body = target === '/backchannel-logout' ? '' : requestBody;
+  return `${target}\n${requestHeaders}\n${body}`;
+}
+
+const CALLBACK = /^location: (\S+\/callback\?\S*)$/im;
+
+/** And it may be in one answer: the redirect to the callback. */
+function withoutCode(headers: string): string {
+  return headers.replace(CALLBACK, '');
+}
+
+/** Of which the text, for browsers that follow no redirect, repeats the address. */
+function bodyWithoutCode({ responseHeaders, responseBody }: Exchange): string {
+  const [, location] = CALLBACK.exec(responseHeaders) ?? [];
+  return location === undefined ? responseBody : '';
+}
+
+function codeIn(headers: string): string | null | undefined {
+  const [, location] = CALLBACK.exec(headers) ?? [];
+  return location && new URL(location).searchParams.get('code');
+}
+
+function userAgent(headers: string): string {
+  return /^user-agent: (.+)$/im.exec(headers)?.[1] ?? '';
+}
+
+function unique(secrets: readonly Secret[]): Secret[] {
+  return [...new Map(secrets.map((secret) => [secret.value, secret])).values()];
+}
