@@ -1,5 +1,6 @@
 import { inspect, types } from 'node:util';
 import { type ActionConsole, type ActionExports, compileAction } from './action-file.ts';
+import { runAs } from './running-source.ts';
 import type { Action } from './tenant.ts';
 
 /** Where Actions and rules are reported: `info` is their console, `warn` what was dropped or failed. */
@@ -32,9 +33,12 @@ export async function runAction(
   api: object,
   { log, timeLimit }: { log: ActionLog; timeLimit: number },
 ): Promise<void> {
-  const run = compileAction(action)(consoleOf({ action: action.name }, log))[handler];
-  if (run === undefined) throw new Error(`exports no ${handler}`);
-  await within(timeLimit, run(event, api));
+  const work = runAs(action, async () => {
+    const run = compileAction(action)(consoleOf({ action: action.name }, log))[handler];
+    if (run === undefined) throw new Error(`exports no ${handler}`);
+    await run(event, api);
+  });
+  await within(timeLimit, work);
 }
 
 export function consoleOf(source: object, log: ActionLog): ActionConsole {

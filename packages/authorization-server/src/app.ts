@@ -7,9 +7,11 @@ import { routeAssets } from './assets.ts';
 import {
   afterEachLogin,
   onIssuerOrigin,
+  ProviderWithoutIss,
   speakAuth0Errors,
-  withoutIssParameter,
+  withoutIssInMetadata,
 } from './auth0-dialect.ts';
+import { sendLogoutTokensAnywhere } from './backchannel-logout.ts';
 import { engineConfiguration } from './configuration.ts';
 import { createConsents } from './consents.ts';
 import { createCredentialsExchange } from './credentials-exchange.ts';
@@ -24,6 +26,7 @@ import { injectFaults } from './inject-faults.ts';
 import { routeInteractions } from './interactions.ts';
 import { acceptJsonBodies } from './json-bodies.ts';
 import type { Limits } from './limits.ts';
+import { logAnswers } from './log-answers.ts';
 import { routeLog } from './log-page.ts';
 import { describeError } from './logged-error.ts';
 import { routeLogout } from './logout.ts';
@@ -70,7 +73,8 @@ export function createApp(parts: AppParts): Engine {
   const organizations = createOrganizations(tenant, store);
   const postLogin = createPostLogin(tenant, store, log, organizations, caches.postLogin);
   const credentialsExchange = createCredentialsExchange(tenant, log, caches.credentialsExchange);
-  const provider = new Provider(
+  const sendsIss = tenant.tenant.flags.authorization_response_iss_parameter_supported === true;
+  const provider = new (sendsIss ? Provider : ProviderWithoutIss)(
     issuer,
     engineConfiguration({
       issuer,
@@ -89,6 +93,7 @@ export function createApp(parts: AppParts): Engine {
   provider.proxy = true;
 
   openIdToken(provider, postLogin, organizations, clock);
+  sendLogoutTokensAnywhere(provider);
   organizations.keepFrom(provider);
   openAccessTokenScope(provider, postLogin);
   speakAuth0Errors(provider);
@@ -119,20 +124,20 @@ export function createApp(parts: AppParts): Engine {
   });
   routeRedirects(pages, { provider, store });
   routeLogout(pages, { provider, tenant, log });
-  if (showLog) routeLog(pages, tenant.tenant.friendly_name, transactions);
+  const tenantName = tenant.tenant.friendly_name;
+  if (showLog) routeLog(pages, { issuer, tenantName, transactions });
 
   provider.use(onIssuerOrigin(issuer));
   provider.use(securityHeaders());
   provider.use(recorder.middleware);
+  provider.use(logAnswers(log));
   provider.use(allowOriginOfRefusals(tenant));
   provider.use(injectFaults(faults, recorder.noteFault));
   provider.use(answerErrors(tenant.tenant.friendly_name, log));
   provider.use(refuseUnreadableTarget());
-  if (tenant.tenant.flags.authorization_response_iss_parameter_supported !== true) {
-    provider.use(withoutIssParameter(provider));
-  }
+  if (!sendsIss) provider.use(withoutIssInMetadata());
   if (limits.tokenRequests !== undefined) provider.use(limits.tokenRequests);
-  provider.use(answerByWebMessage(provider, tenant));
+  provider.use(answerByWebMessage(provider));
   provider.use(acceptJsonBodies());
   provider.use(addUserinfoClaims(postLogin));
   provider.use(afterEachLogin(postLogin.keep));

@@ -1,11 +1,15 @@
 import type { Context, Middleware, Next } from 'koa';
-import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { ROUTES } from './endpoints.ts';
+import type { Provider as Engine, KoaContextWithOIDC } from 'oidc-provider';
+import { Provider } from './engine.ts';
+import { endpointOf } from './request-target.ts';
 import { toAuth0Error } from './token-errors.ts';
+
+type ResponseMode = Parameters<Engine['registerResponseMode']>[1];
 
 /**
  * The endpoints never follow the request's Host or X-Forwarded-* header: a server reached as
- * 127.0.0.1 would otherwise publish addresses that differ from its issuer's.
+ * 127.0.0.1 would otherwise publish addresses that differ from its issuer's. What was sent is kept as
+ * `ctx.state.sentHost`.
  */
 export function onIssuerOrigin(issuer: string): Middleware {
   const { host, protocol } = new URL(issuer);
@@ -13,6 +17,7 @@ export function onIssuerOrigin(issuer: string): Middleware {
     const { headers } = ctx.req;
     delete headers['x-forwarded-host'];
     delete headers['x-forwarded-for'];
+    ctx.state.sentHost = headers.host;
     headers.host = host;
     headers['x-forwarded-proto'] = protocol.slice(0, -1);
     return next();
@@ -20,24 +25,23 @@ export function onIssuerOrigin(issuer: string): Middleware {
 }
 
 /**
- * Auth0 sends no `iss` with an authorization response (RFC 9207) unless the tenant's flag
- * `authorization_response_iss_parameter_supported` says so; the engine always does.
+ * An engine that, as Auth0 unless the tenant's flag `authorization_response_iss_parameter_supported`
+ * says otherwise, sends no `iss` with an authorization response (RFC 9207): in no response mode, and
+ * with a refusal no more than with a code.
  */
-export function withoutIssParameter(provider: Provider): Middleware {
-  provider.on('authorization.success', (_ctx, response) => {
-    if (response !== undefined) delete response.iss;
-  });
-  return async function noIssParameter(ctx: Context, next: Next) {
+export class ProviderWithoutIss extends Provider {
+  override registerResponseMode(name: string, respond: ResponseMode): void {
+    super.registerResponseMode(name, (ctx, redirectUri, { iss: _, ...response }) =>
+      respond(ctx, redirectUri, response),
+    );
+  }
+}
+
+/** Takes `iss` out of the metadata too. */
+export function withoutIssInMetadata(): Middleware {
+  return async function noIssInMetadata(ctx: Context, next: Next) {
     await next();
-    const location = ctx.response.get('location');
-    if (ctx.path.startsWith(ROUTES.authorization) && URL.canParse(location)) {
-      const url = new URL(location);
-      if (url.searchParams.has('error')) {
-        url.searchParams.delete('iss');
-        ctx.set('location', url.href);
-      }
-    }
-    if (ctx.path.startsWith('/.well-known/') && isMetadata(ctx.body)) {
+    if (endpointOf(ctx)?.startsWith('/.well-known/') && isMetadata(ctx.body)) {
       delete ctx.body.authorization_response_iss_parameter_supported;
     }
   };
@@ -47,7 +51,7 @@ export function withoutIssParameter(provider: Provider): Middleware {
  * Gives the token endpoint's refusals Auth0's status, code and text. A refresh token that stays the
  * same is not sent again.
  */
-export function speakAuth0Errors(provider: Provider): void {
+export function speakAuth0Errors(provider: Engine): void {
   provider.on('grant.success', ({ oidc, body }) => {
     const kept = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
     if (kept) delete (body as { refresh_token?: string }).refresh_token;

@@ -13,6 +13,7 @@ import { watchTenant } from './tenant-watch.ts';
 import { checkClock, type TokenClock } from './token-clock.ts';
 import { createTransactions, type Transaction } from './transactions.ts';
 
+/** Options of `startAuthorizationServer`. Only `tenant` is required. */
 export interface AuthorizationServerOptions {
   /** From `loadTenant`. */
   readonly tenant: Tenant;
@@ -37,6 +38,7 @@ export interface AuthorizationServerOptions {
   readonly logger?: Logger;
 }
 
+/** A server that runs, until `close`. */
 export interface AuthorizationServer {
   /** Issuer identifier, with the slash at its end. */
   readonly issuer: string;

@@ -10,15 +10,21 @@ export function toClientMetadata(application: Application): AdapterPayload {
   const responseTypes: ResponseType[] = application.grant_types.includes('authorization_code')
     ? ['code']
     : [];
+  const [logoutUrl] = application.oidc_logout?.backchannel_logout_urls ?? [];
   const keys = credentialsOf(application).map(({ credential }) => publicKeyOf(credential));
   return {
     client_id: application.client_id,
     client_name: application.name,
     ...(application.client_secret && { client_secret: application.client_secret }),
-    // The engine compares the port of a loopback callback for web applications only.
-    application_type: hasVariablePort(application) ? 'native' : 'web',
+    // The engine compares the port of a loopback callback for web applications only, and knows
+    // schemes of their own for native ones only.
+    application_type: hasNativeAddresses(application) ? 'native' : 'web',
     redirect_uris: application.callbacks,
     post_logout_redirect_uris: application.allowed_logout_urls,
+    ...(logoutUrl && {
+      backchannel_logout_uri: logoutUrl,
+      backchannel_logout_session_required: true,
+    }),
     response_types: responseTypes,
     grant_types: application.grant_types,
     token_endpoint_auth_method: authenticationMethod(application),
@@ -36,6 +42,17 @@ export function authenticationMethod(application: Application): ClientAuthMethod
 export function isWebOrigin({ web_origins }: Application, origin: string): boolean {
   // What has no origin of its own calls itself "null", as does an entry with a scheme of its own.
   return origin !== 'null' && web_origins.some((entry) => new URL(entry).origin === origin);
+}
+
+/** Whether an address is opened by an app and not by a browser: `com.example.app://callback`. */
+export function isOwnScheme(url: string): boolean {
+  return !/^https?:$/.test(new URL(url).protocol);
+}
+
+/** Whether the engine has to judge the application's addresses as those of a native one. */
+export function hasNativeAddresses(application: Application): boolean {
+  const { callbacks, allowed_logout_urls: logouts } = application;
+  return hasVariablePort(application) || [...callbacks, ...logouts].some(isOwnScheme);
 }
 
 /** The application's keys with their paths in the tenant file. */

@@ -131,6 +131,7 @@ export function engineConfiguration(parts: EngineParts): Configuration {
         enabled: true,
         allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
       },
+      backchannelLogout: { enabled: true },
       rpInitiatedLogout: { enabled: true, ...createLogoutPages(name) },
       resourceIndicators: {
         enabled: true,
@@ -149,7 +150,8 @@ export function engineConfiguration(parts: EngineParts): Configuration {
       IdToken: 10 * HOUR,
       Interaction: HOUR,
       RefreshToken: (_ctx, token) => refreshTokenSeconds(applicationOf(token.clientId), token.iiat),
-      Session: 7 * DAY,
+      // One that nobody signed in to yet is made by whoever asks; it lasts as long as a sign-in may.
+      Session: (_ctx, session) => (session.accountId === undefined ? HOUR : 7 * DAY),
     },
   };
 }

@@ -1,11 +1,12 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { bodyParser } from '@koa/bodyparser';
 import Router from '@koa/router';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';
 import { describeError } from './logged-error.ts';
+import { isLoopback } from './loopback.ts';
+import { readJson } from './read-body.ts';
 import type { RunningApp } from './running-app.ts';
 import { checkClock, type TokenClock } from './token-clock.ts';
 import type { Transactions } from './transactions.ts';
@@ -31,6 +32,8 @@ const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
 
 const clockSchema = z.strictObject({ clock: z.number() });
 
+/** Bytes of a body. */
+const MOST = 10_240;
 const NOT_JSON = 'send JSON, with content-type application/json';
 
 export function newControlToken(): string {
@@ -43,18 +46,13 @@ export function createControl(parts: ControlParts): Koa {
   const log = parts.log.child({}, { serializers: { err: describeError } });
   const app = new Koa();
   const router = new Router();
-  const body = bodyParser({
-    enableTypes: ['json'],
-    jsonLimit: '10kb',
-    onError: (cause, ctx) => ctx.throw(400, 'the body cannot be read as JSON', { cause }),
-  });
 
   router.get('/faults', (ctx) => {
     ctx.body = { faults: faults.list() };
   });
-  router.post('/faults', body, (ctx) => {
+  router.post('/faults', async (ctx) => {
     if (!ctx.is('json')) ctx.throw(415, NOT_JSON);
-    faults.add(fieldsOf(ctx) as unknown as Fault);
+    faults.add((await fieldsOf(ctx)) as unknown as Fault);
     ctx.status = 201;
     ctx.body = { faults: faults.list() };
   });
@@ -62,8 +60,8 @@ export function createControl(parts: ControlParts): Koa {
     faults.clear();
     ctx.status = 204;
   });
-  router.post('/rotate-keys', body, async (ctx) => {
-    const { revoke } = read(ctx, rotationSchema, 'send nothing, or {"revoke": true}');
+  router.post('/rotate-keys', async (ctx) => {
+    const { revoke } = await read(ctx, rotationSchema, 'send nothing, or {"revoke": true}');
     await served.rotateKeys({ revoke });
     ctx.status = 204;
   });
@@ -74,8 +72,8 @@ export function createControl(parts: ControlParts): Koa {
   router.get('/clock', (ctx) => {
     ctx.body = { clock: clock.seconds };
   });
-  router.put('/clock', body, (ctx) => {
-    const given = read(ctx, clockSchema, 'send {"clock": SECONDS}');
+  router.put('/clock', async (ctx) => {
+    const given = await read(ctx, clockSchema, 'send {"clock": SECONDS}');
     try {
       clock.seconds = checkClock(given.clock);
     } catch (error) {
@@ -94,6 +92,7 @@ export function createControl(parts: ControlParts): Koa {
   // Koa's own listener would print a request's error, with what the request held.
   app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
   app.use(answerJson(log));
+  app.use(refuseBrowsers());
   app.use(requireToken(token));
   app.use(router.routes());
   app.use(router.allowedMethods());
@@ -101,14 +100,15 @@ export function createControl(parts: ControlParts): Koa {
 }
 
 /** The members of a JSON body; none without a body. */
-function fieldsOf(ctx: Context): Record<string, unknown> {
-  if (ctx.request.length !== 0 && ctx.is('json') === false) ctx.throw(415, NOT_JSON);
-  return (ctx.request.body ?? {}) as Record<string, unknown>;
+async function fieldsOf(ctx: Context): Promise<Record<string, unknown>> {
+  // Null says that there is no body.
+  if (ctx.is('json') === null || ctx.request.length === 0) return {};
+  return ctx.is('json') ? readJson(ctx, MOST) : ctx.throw(415, NOT_JSON);
 }
 
 /** The body as the schema has it. @throws 400 with what to send. */
-function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): T {
-  const { success, data } = schema.safeParse(fieldsOf(ctx));
+async function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
+  const { success, data } = schema.safeParse(await fieldsOf(ctx));
   return success ? data : ctx.throw(400, expected);
 }
 
@@ -139,6 +139,20 @@ function answerJson(log: Logger): Middleware {
           'There are /faults, /log, /clock, /rotate-keys, /revoke-previous-key and /reset here.',
       };
     }
+  };
+}
+
+/**
+ * Nothing here is for a page in a browser. One of another site that names this address sends its
+ * `Origin`; one whose own name was made to lead here (DNS rebinding) gives itself away by `Host`.
+ */
+function refuseBrowsers(): Middleware {
+  return function browsersRefused(ctx: Context, next: Next) {
+    if (ctx.get('origin') === '' && isLoopback(ctx.hostname)) return next();
+    ctx.throw(
+      403,
+      'the control is not for web pages: ask it without Origin, by a loopback address',
+    );
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
+import { boundedAdapter } from './bounded-adapter.ts';
 import { toClientMetadata } from './clients.ts';
-import { errors } from './engine.ts';
+import { errors, Provider } from './engine.ts';
 import { rotatingAdapter } from './refresh-token.ts';
 import type { StateStore } from './state-store.ts';
 import { findApplication, type Tenant } from './tenant.ts';
@@ -8,9 +9,12 @@ import { isJwt, readUserinfoGrant, type UserinfoTokens } from './userinfo-token.
 
 /**
  * Sign-ins that nobody completes wait for an hour. One takes some 2 kB, and a hostile one as much as
- * a request may have: of more than these the oldest goes.
+ * a request may have: of more than these the oldest goes, of the address that has the most.
  */
 const MOST_INTERACTIONS = 5000;
+
+/** Pushed requests wait for a minute, and may have 56 kB. */
+const MOST_PUSHED = 1000;
 
 /**
  * Where the engine keeps and finds its records. Not its own store for development: that one forgets
@@ -35,7 +39,9 @@ export function createAdapter(
       case 'RefreshToken':
         return rotatingAdapter(adapter, tenant, store);
       case 'Interaction':
-        return boundedAdapter(adapter, MOST_INTERACTIONS);
+        return boundedAdapter(adapter, MOST_INTERACTIONS, addressNow);
+      case 'PushedAuthorizationRequest':
+        return boundedAdapter(adapter, MOST_PUSHED, addressNow);
       case 'ReplayDetection':
         return {
           ...adapter,
@@ -53,25 +59,8 @@ export function createAdapter(
   };
 }
 
-/** Keeps the last `most` records that this process wrote. */
-function boundedAdapter(adapter: Adapter, most: number): Adapter {
-  const kept = new Set<string>();
-  return {
-    ...adapter,
-    async upsert(id, payload, lifetime) {
-      kept.add(id);
-      const [oldest] = kept;
-      if (kept.size > most && oldest !== undefined) {
-        kept.delete(oldest);
-        await adapter.destroy(oldest);
-      }
-      await adapter.upsert(id, payload, lifetime);
-    },
-    async destroy(id) {
-      kept.delete(id);
-      await adapter.destroy(id);
-    },
-  };
+function addressNow(): string {
+  return Provider.ctx?.ip ?? '';
 }
 
 function clientOf(tenant: Tenant, id: string): AdapterPayload | undefined {

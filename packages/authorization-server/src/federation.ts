@@ -25,7 +25,10 @@ interface FederationParts {
   readonly log: Logger;
 }
 
-/** Sends the user of an interaction to an identity provider. */
+/**
+ * Sends the user of an interaction to an identity provider. The last time counts: what was left open
+ * before must not pile up.
+ */
 export type SendToProvider = (
   ctx: Context,
   interaction: Interaction,
@@ -68,7 +71,9 @@ export function routeFederation(router: Router, parts: FederationParts): SendToP
   const connectionOf = (interaction: Interaction, name: unknown): Connection => {
     const application = findApplication(tenant, String(interaction.params.client_id));
     const connection = offeredConnections(tenant, application).find((one) => one.name === name);
-    if (connection === undefined) throw sessionNotFound();
+    const { connection: asked } = interaction.params;
+    // Who was sent for one connection has no choice.
+    if (connection === undefined || (asked && asked !== name)) throw sessionNotFound();
     return connection;
   };
 
@@ -76,9 +81,9 @@ export function routeFederation(router: Router, parts: FederationParts): SendToP
     transactions.find(`uid:${uid}`)?.add({ step: 'connection', name, outcome, reason });
   };
 
-  router.post('/u/login/:uid/connection', readForm(), async (ctx) => {
+  router.post('/u/login/:uid/connection', async (ctx) => {
     const interaction = await interactionOf(provider, ctx, 'login');
-    const { connection } = (ctx.request.body ?? {}) as Record<string, unknown>;
+    const { connection } = await readForm(ctx);
     await send(ctx, interaction, String(connection));
   });
 
@@ -164,7 +169,10 @@ export function routeFederation(router: Router, parts: FederationParts): SendToP
         again: typeof prompt === 'string' && prompt.split(' ').includes('login'),
         maxAge: maxAge === undefined ? undefined : Number(maxAge),
       });
-      store.write(SENT, pending.state, { ...pending, uid, connection: connectionName }, AWAY);
+      const earlier = store.readByUid(SENT, uid)?.content.state;
+      if (typeof earlier === 'string') store.delete(SENT, earlier);
+      const sent: Sent = { ...pending, uid, connection: connectionName };
+      store.write(SENT, pending.state, sent, AWAY, { uid });
       note(uid, connectionName, 'sent');
       log.info({ client: params.client_id, connection: connectionName }, 'sent to connection');
       ctx.status = 303;

@@ -1,15 +1,21 @@
-import { bodyParser } from '@koa/bodyparser';
-import type { Middleware } from 'koa';
+import type { Context } from 'koa';
+import { readBody } from './read-body.ts';
 
-/** Reads the form that a page of this server posts. @throws 4xx when it can't be read. */
-export function readForm(): Middleware {
-  return bodyParser({
-    enableTypes: ['form'],
-    formLimit: '10kb',
-    // However reading it fails, it is its sender's fault, unless the parser says otherwise.
-    onError(cause, ctx) {
-      const { status = 400 } = cause as { status?: number };
-      ctx.throw(status, 'the form cannot be read', { cause });
-    },
-  }) as Middleware;
+const MOST = 10_240;
+
+/**
+ * The fields of a form that a page posts; none when it is no form. A field that is there more than
+ * once has a list as its value.
+ *
+ * @throws 4xx when it can't be read.
+ */
+export async function readForm(ctx: Context): Promise<Record<string, string | string[]>> {
+  if (!ctx.is('urlencoded')) return {};
+  const form = new URLSearchParams(await readBody(ctx, MOST));
+  return Object.fromEntries(
+    [...new Set(form.keys())].map((name) => {
+      const [value = '', ...more] = form.getAll(name);
+      return [name, more.length === 0 ? value : [value, ...more]];
+    }),
+  );
 }

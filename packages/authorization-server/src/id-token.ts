@@ -15,7 +15,7 @@ export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOID
 /**
  * Lets the Actions' claims and `sid` into the ID token, and its times go by the tokens' clock.
  *
- * The only three methods of the engine that are replaced: it lets through none but the claims named
+ * Three methods of the engine are replaced: it lets through none but the claims named
  * when it was built, and an Action may choose any name; it takes the end of an ID token from the real
  * clock; and it leaves `sid` to clients with a back-channel logout, while Auth0 gives it to all.
  */
@@ -32,8 +32,10 @@ export function openIdToken(
   const { prototype } = IdToken;
   const { payload } = prototype;
   prototype.payload = async function withCustomClaims() {
-    const claims = this.ctx === undefined ? {} : customIdTokenClaims(postLogin, this.ctx);
-    const organization = this.ctx === undefined ? {} : organizations.claims(this.ctx);
+    // A logout token: it has no claims of the login, and both its times are by the real clock.
+    if (this.ctx === undefined) return payload.call(this);
+    const claims = customIdTokenClaims(postLogin, this.ctx);
+    const organization = organizations.claims(this.ctx);
     const iat = Math.floor(Date.now() / 1000);
     return byClock({ ...claims, ...(await payload.call(this)), ...organization, iat }, clock);
   };

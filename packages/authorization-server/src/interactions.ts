@@ -45,7 +45,6 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     turn = mine.catch(() => {});
     return mine;
   };
-  const form = readForm();
 
   router.get('/u/login/:uid', async (ctx) => {
     const interaction = await interactionOf(provider, ctx, 'login');
@@ -59,9 +58,9 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     showLogin(ctx, interaction, { typed: String(interaction.params.login_hint ?? '') });
   });
 
-  router.post('/u/login/:uid', form, async (ctx) => {
+  router.post('/u/login/:uid', async (ctx) => {
     const interaction = await interactionOf(provider, ctx, 'login');
-    const { username, password } = fields(ctx);
+    const { username, password } = await fields(ctx);
     if (!takesPassword(interaction)) throw sessionNotFound();
     const client = interaction.params.client_id;
     const { wait, user, type } = await inTurn(async () => {
@@ -101,9 +100,9 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     ctx.body = consentPage({ tenantName: tenant.tenant.friendly_name, asked });
   });
 
-  router.post('/u/consent/:uid', form, async (ctx) => {
+  router.post('/u/consent/:uid', async (ctx) => {
     const asked = await consentOf(ctx);
-    const { action } = fields(ctx);
+    const { action } = await fields(ctx);
     const client = asked.application.client_id;
     const accepted = action === 'accept';
     log.info({ client, user: asked.user.user_id, accepted }, 'consent answered');
@@ -158,9 +157,9 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
   }
 }
 
-function fields(ctx: Context): { username: string; password: string; action: string } {
-  const body = (ctx.request.body ?? {}) as Record<string, unknown>;
-  const field = (name: string): string => (typeof body[name] === 'string' ? body[name] : '');
+async function fields(ctx: Context): Promise<Record<'username' | 'password' | 'action', string>> {
+  const form = await readForm(ctx);
+  const field = (name: string): string => (typeof form[name] === 'string' ? form[name] : '');
   return {
     username: field('username').trim(),
     password: field('password'),

@@ -1,9 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { bodyParser } from '@koa/bodyparser';
 import type { Context, Middleware, Next } from 'koa';
 import { ROUTES } from './endpoints.ts';
+import { readJson } from './read-body.ts';
+import { endpointOf } from './request-target.ts';
 
+/** Bytes. */
+const MOST = 57_344;
 const PATHS: readonly string[] = [ROUTES.token, ROUTES.revocation];
 
 /**
@@ -11,15 +14,15 @@ const PATHS: readonly string[] = [ROUTES.token, ROUTES.revocation];
  * engine, which takes forms only and reads the request itself, is given the same fields as a form.
  */
 export function acceptJsonBodies(): Middleware {
-  const parse = bodyParser({ enableTypes: ['json'], jsonLimit: '56kb' });
   return async function jsonBodies(ctx: Context, next: Next) {
-    if (ctx.method !== 'POST' || !PATHS.includes(ctx.path) || !ctx.is('json')) return next();
+    if (ctx.method !== 'POST' || !PATHS.includes(endpointOf(ctx) ?? '') || !ctx.is('json'))
+      return next();
+    let fields: [string, unknown][];
     try {
-      await parse(ctx, async () => {});
+      fields = Object.entries(await readJson(ctx, MOST));
     } catch {
       return refuse(ctx, 'failed to parse the request body');
     }
-    const fields = Object.entries((ctx.request.body ?? {}) as Record<string, unknown>);
     const odd = fields.find(([, value]) => typeof value === 'object' && value !== null);
     if (odd !== undefined) return refuse(ctx, `"${odd[0]}" must be a text`);
     const form = new URLSearchParams(

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   chmodSync,
   linkSync,
@@ -67,10 +68,11 @@ function writeAside(
   keys: SigningKeys,
   place: (draft: string, file: string) => void,
 ): void {
-  const draft = `${file}.${process.pid}`;
+  // A name that nobody can put something in the place of beforehand, nor another thread take too.
+  const draft = `${file}.${randomUUID()}`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(draft, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600 });
+    writeFileSync(draft, `${JSON.stringify(keys, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
     chmodSync(draft, 0o600);
     place(draft, file);
   } finally {

@@ -22,11 +22,14 @@ export type LogType =
   | 'fsa'
   | 'fu'
   | 'limit_wc'
+  | 'oidc_backchannel_logout_failed'
+  | 'oidc_backchannel_logout_succeeded'
   | 's'
   | 'seacft'
   | 'seccft'
   | 'sertft'
   | 'slo'
+  | 'srrt'
   | 'ssa';
 
 const AUTH0 = 'http://auth0.com/oauth/grant-type/';

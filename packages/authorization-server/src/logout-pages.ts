@@ -1,4 +1,5 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { announceLogout } from './backchannel-logout.ts';
 import { logoutConfirmPage, logoutDonePage } from './views/logout-pages.tsx';
 
 interface LogoutPages {
@@ -25,6 +26,7 @@ export function createLogoutPages(tenantName: string): LogoutPages {
         ctx.body = logoutConfirmPage({ tenantName, xsrf });
         return undefined;
       }
+      if (session !== undefined) await announceLogout(provider, ctx, session);
       await session?.destroy();
       ctx.oidc.cookies.set(provider.cookieName('session'), null);
       const { post_logout_redirect_uri: target, state } = params ?? {};

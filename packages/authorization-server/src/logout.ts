@@ -1,6 +1,7 @@
 import type Router from '@koa/router';
 import type { Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
+import { announceLogout } from './backchannel-logout.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 import { errorPage } from './views/error-page.tsx';
 import { logoutDonePage } from './views/logout-pages.tsx';
@@ -39,7 +40,10 @@ export function routeLogout(
 
     const session = await provider.Session.get(ctx);
     const user = session.accountId;
-    if (user !== undefined) await session.destroy();
+    if (user !== undefined) {
+      await announceLogout(provider, ctx, session);
+      await session.destroy();
+    }
     log.info({ type: 'slo', client, user }, 'logged out');
     ctx.state.loggedOut = { user };
     ctx.cookies.set(provider.cookieName('session'), null, { httpOnly: true, sameSite: 'lax' });

@@ -1,8 +1,10 @@
+#!/usr/bin/env node
 import { pino } from 'pino';
 import { type AuthorizationServer, startAuthorizationServer } from './authorization-server.ts';
 import { StartError } from './errors.ts';
 import { readSettings } from './settings.ts';
 import { startBlock } from './start-block.ts';
+import { surviveStrayFailures } from './stray-failures.ts';
 import { loadTenant } from './tenant-file.ts';
 
 try {
@@ -17,6 +19,7 @@ async function run(): Promise<void> {
   const settings = readSettings(process.env);
   const tenant = loadTenant(settings.tenant);
   const logger = pino({ level: settings.logLevel });
+  surviveStrayFailures(logger);
 
   let server: AuthorizationServer | undefined;
   let stopping = false;

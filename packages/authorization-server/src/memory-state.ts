@@ -48,6 +48,7 @@ export function createMemoryState(now: () => number): StateStore {
     delete(kind, id) {
       recordsOf(kind).delete(id);
     },
+    idsByGrantId: (kind, grantId) => recordsOf(kind).idsByGrantId(grantId, now()),
     deleteByGrantId(kind, grantId) {
       recordsOf(kind).deleteByGrantId(grantId);
     },
@@ -94,6 +95,17 @@ class Records {
       if (ids?.size === 0) this.#idsByGrantId.delete(grantId);
     }
     this.#byId.delete(id);
+  }
+
+  idsByGrantId(grantId: string, now: number): string[] {
+    const found: { readonly id: string; readonly end: number }[] = [];
+    for (const id of this.#idsByGrantId.get(grantId) ?? []) {
+      const { end } = this.#byId.get(id) as Kept;
+      if (end > now) found.push({ id, end });
+    }
+    // Of two that never end the difference is no number.
+    found.sort((one, other) => one.end - other.end || 0);
+    return found.map(({ id }) => id);
   }
 
   deleteByGrantId(grantId: string): void {

@@ -7,6 +7,7 @@ import { exchangeType, loginType, refusalType } from './log-types.ts';
 import type { PostLogin } from './post-login.ts';
 import { createRedaction } from './redaction.ts';
 import { endpointOf } from './request-target.ts';
+import { revokedToken } from './revoked-token.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 import type { OpenTransaction, Step, Transactions } from './transactions.ts';
 import type { Users } from './users.ts';
@@ -202,6 +203,10 @@ export function recordTransactions(
       const { loggedOut } = ctx.state as { loggedOut?: { user?: string } };
       if (loggedOut !== undefined)
         recording.transaction.add({ step: 'logout', ...loggedOut }, 'slo');
+      const revoked = revokedToken(ctx);
+      if (revoked !== undefined) {
+        recording.transaction.add({ step: 'revocation', user: revoked.accountId }, 'srrt');
+      }
       if (recording.refused || ctx.status < 400) return;
       // What the client gets, after every change to it.
       const { error, error_description: text } = (ctx.body ?? {}) as Record<string, unknown>;

@@ -40,7 +40,6 @@ export function routeRedirects(
   router: Router,
   { provider, store }: { provider: Provider; store: StateStore },
 ): void {
-  const form = readForm();
   const path = redirectPath(':state');
 
   router.get(path, async (ctx) => {
@@ -52,8 +51,8 @@ export function routeRedirects(
   });
 
   // The cookie is not for this path, so that two sign-ins in two tabs don't take each other's.
-  const back = (ctx: Context): void => {
-    const state = fieldsOf(ctx).state;
+  const back = async (ctx: Context): Promise<void> => {
+    const { state } = { ...ctx.query, ...(await readForm(ctx)) };
     if (typeof state !== 'string' || !STATE.test(state)) throw sessionNotFound();
     if (store.read(KIND, state) === undefined) throw sessionNotFound();
     // With the method and the body as they are (RFC 9110 §15.4.8).
@@ -61,23 +60,23 @@ export function routeRedirects(
     ctx.redirect(`${redirectPath(state)}/continue${ctx.search}`);
   };
   router.get('/continue', back);
-  router.post('/continue', form, back);
+  router.post('/continue', back);
 
   const goOn = async (ctx: Context): Promise<void> => {
     await interactionOf(ctx);
+    const body = await readForm(ctx);
     const state = String(ctx.params.state);
     if (!store.consume(KIND, state)) throw sessionNotFound();
     const { query, method } = ctx;
-    const body = (ctx.request.body ?? {}) as Record<string, unknown>;
     const returned: Returned = {
       state,
-      fields: fieldsOf(ctx),
+      fields: { ...query, ...body },
       request: { method, query: { ...query }, body },
     };
     await resumeInteraction(provider, ctx, { returned });
   };
   router.get(`${path}/continue`, goOn);
-  router.post(`${path}/continue`, form, goOn);
+  router.post(`${path}/continue`, goOn);
 
   async function interactionOf(ctx: Context): Promise<Interaction> {
     const interaction = await provider.interactionDetails(ctx.req, ctx.res);
@@ -85,8 +84,4 @@ export function routeRedirects(
     if (name !== 'actions' || details.state !== ctx.params.state) throw sessionNotFound();
     return interaction;
   }
-}
-
-function fieldsOf(ctx: Context): Record<string, unknown> {
-  return { ...ctx.query, ...((ctx.request.body ?? {}) as Record<string, unknown>) };
 }

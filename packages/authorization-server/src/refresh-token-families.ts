@@ -26,11 +26,7 @@ interface Family {
   readonly scope?: string | undefined;
 }
 
-/** Ends, in epoch seconds, of a user's families with one application, by grant, the oldest first. */
-type Ends = Record<string, number>;
-
 const FAMILY = 'RefreshTokenFamily';
-const OWNER = 'RefreshTokenOwner';
 
 /** Auth0's limit of active refresh tokens for one user and application. */
 export const MOST_ACTIVE = 200;
@@ -47,14 +43,12 @@ export function createRefreshTokenFamilies(
     const content = store.read(FAMILY, grantId)?.content;
     return content && ({ whole: [], ...content } as unknown as Family);
   };
-  const endsOf = (owner: string): Ends => {
-    const ends = Object.entries((store.read(OWNER, owner)?.content ?? {}) as Ends);
-    return Object.fromEntries(ends.filter(([, end]) => end > now()));
-  };
-  const writeEnds = (owner: string, ends: Ends): void => {
-    const last = Math.max(...Object.values(ends));
-    if (last > now()) store.write(OWNER, owner, ends, last - now());
-    else store.delete(OWNER, owner);
+  /** Makes room for one more family. @returns the logins that have to end. */
+  const makeRoom = (owner: string): string[] => {
+    const grants = store.idsByGrantId(FAMILY, owner);
+    const ended = grants.slice(0, Math.max(0, grants.length - MOST_ACTIVE + 1));
+    for (const grant of ended) store.delete(FAMILY, grant);
+    return ended;
   };
 
   return {
@@ -75,13 +69,9 @@ export function createRefreshTokenFamilies(
         accountId,
         scope,
       };
-      store.write(FAMILY, grantId, kept, lifetime);
-
       const owner = ownerOf(kept);
-      const ends = { ...endsOf(owner), [grantId]: now() + lifetime };
-      const ended = Object.keys(ends).slice(0, -MOST_ACTIVE);
-      for (const grant of ended) delete ends[grant];
-      writeEnds(owner, ends);
+      const ended = family === undefined ? makeRoom(owner) : [];
+      store.write(FAMILY, grantId, kept, lifetime, { grantId: owner });
       return { spent: whole.filter(isSpent).map(([one]) => one), ended };
     },
     restore(id, { grantId = '', jkt, consumed = now() }) {
@@ -101,16 +91,11 @@ export function createRefreshTokenFamilies(
         consumed,
       };
     },
-    end(grantId) {
-      const family = familyOf(grantId);
-      store.delete(FAMILY, grantId);
-      if (family === undefined) return;
-      const { [grantId]: _, ...ends } = endsOf(ownerOf(family));
-      writeEnds(ownerOf(family), ends);
-    },
+    end: (grantId) => store.delete(FAMILY, grantId),
   };
 }
 
+/** Families are found by it, where other records are found by their grant. */
 function ownerOf({ clientId, accountId }: Family): string {
   return JSON.stringify([clientId, accountId]);
 }

@@ -4,6 +4,7 @@ import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NOTHING } from './login-outcome.ts';
 import { redirectUrl } from './redirect-url.ts';
 import { compileRule } from './rule-file.ts';
+import { runAs } from './running-source.ts';
 import { isScope } from './scope-changes.ts';
 import type { Rule } from './tenant.ts';
 import { thrownText } from './thrown-text.ts';
@@ -38,7 +39,11 @@ export async function runRules(
   let outcome = NOTHING;
   for (const rule of rules) {
     try {
-      hands = await within(timeLimit, call(rule, hands, log));
+      const given = hands;
+      hands = await within(
+        timeLimit,
+        runAs(rule, () => call(rule, given, log)),
+      );
       outcome = toOutcome(rule, hands.context, { log, returned });
     } catch (error) {
       const denied = thrownText(error);

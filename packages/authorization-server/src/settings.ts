@@ -23,9 +23,69 @@ export interface Settings {
   readonly logLevel: string;
 }
 
+/** A setting as the README shows it, in Markdown. */
+export interface Setting {
+  readonly name: string;
+  readonly meaning: string;
+  /** The default, or what holds without one. */
+  readonly preset: string;
+}
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
+interface Row {
+  readonly meaning: string;
+  readonly preset?: string;
+  /** What holds without a default, in Markdown. */
+  readonly otherwise?: string;
+}
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'];
+
+// Each with its default, or with what holds instead.
+const TABLE = {
+  PORT: { preset: '3002', meaning: 'port it listens on; 0: any free one' },
+  HOST: { preset: '127.0.0.1', meaning: 'address it listens on' },
+  ISSUER: {
+    otherwise: '`http://localhost:PORT/`',
+    meaning: 'its identifier; a slash is put at its end',
+  },
+  TENANT: { otherwise: 'the demo tenant', meaning: 'the tenant file' },
+  STATE: {
+    preset: 'memory:',
+    meaning: '`memory:` or `file:PATH`: logins, consents, refresh tokens',
+  },
+  KEYS: {
+    preset: 'file:./data/issuer-keys.json',
+    meaning: '`memory:` or `file:PATH`: the signing keys, made when missing',
+  },
+  CONTROL: {
+    otherwise: 'off',
+    meaning: 'port of [the control](#the-control), on 127.0.0.1; 0: any',
+  },
+  WATCH: {
+    preset: 'no',
+    meaning: '`yes`: a changed tenant is [taken while it runs](#while-it-runs)',
+  },
+  LOG_LEVEL: { preset: 'info', meaning: 'of the JSON log on standard output' },
+  UNSAFE_ALLOW_NETWORK: {
+    preset: 'no',
+    meaning: '`yes` lets it listen on an address that is not loopback',
+  },
+  UNSAFE_ALLOW_PRODUCTION: {
+    preset: 'no',
+    meaning: '`yes` lets it start with `NODE_ENV=production`',
+  },
+} satisfies Record<string, Row>;
+
+/** Every setting that is read, in the order of the README. */
+export const SETTINGS: readonly Setting[] = Object.entries<Row>(TABLE).map(
+  ([name, { meaning, preset, otherwise = 'none' }]) => ({
+    name,
+    meaning,
+    preset: preset === undefined ? otherwise : `\`${preset}\``,
+  }),
+);
 
 /**
  * Reads the settings; an empty variable counts as not set.
@@ -34,18 +94,22 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
  */
 export function readSettings(environment: Environment): Settings {
   const faults: string[] = [];
-  const get = (name: string, preset: string): string => environment[name]?.trim() || preset;
+  const given = (name: keyof typeof TABLE) => environment[name]?.trim() || undefined;
+  const get = (name: keyof typeof TABLE): string => {
+    const { preset = '' }: Row = TABLE[name];
+    return given(name) ?? preset;
+  };
   const check = (right: boolean, fault: string): void => {
     if (!right) faults.push(fault);
   };
 
-  const port = get('PORT', '3002');
+  const port = get('PORT');
   checkPort('PORT', port, '3002');
-  const control = environment.CONTROL?.trim() || undefined;
+  const control = given('CONTROL');
   if (control !== undefined) checkPort('CONTROL', control, '3003');
 
-  const host = get('HOST', '127.0.0.1');
-  const openToNetwork = get('UNSAFE_ALLOW_NETWORK', 'no');
+  const host = get('HOST');
+  const openToNetwork = get('UNSAFE_ALLOW_NETWORK');
   checkSwitch('UNSAFE_ALLOW_NETWORK', openToNetwork);
   check(
     isLoopback(host) || openToNetwork === 'yes',
@@ -53,7 +117,7 @@ export function readSettings(environment: Environment): Settings {
       'address only (127.0.0.1, ::1 or localhost); if others may reach it, set UNSAFE_ALLOW_NETWORK=yes',
   );
 
-  const production = get('UNSAFE_ALLOW_PRODUCTION', 'no');
+  const production = get('UNSAFE_ALLOW_PRODUCTION');
   checkSwitch('UNSAFE_ALLOW_PRODUCTION', production);
   check(
     environment.NODE_ENV !== 'production' || production === 'yes',
@@ -61,19 +125,19 @@ export function readSettings(environment: Environment): Settings {
       'web app at a real issuer, or set UNSAFE_ALLOW_PRODUCTION=yes',
   );
 
-  const issuer = environment.ISSUER?.trim() || undefined;
+  const issuer = given('ISSUER');
   const issuerFault = issuer === undefined ? undefined : faultOfIssuer(issuer);
   check(issuerFault === undefined, `ISSUER is "${issuer}": ${issuerFault}`);
 
-  const state = get('STATE', 'memory:');
+  const state = get('STATE');
   checkPlace('STATE', state, 'file:./data/issuer.db');
-  const keys = get('KEYS', 'file:./data/issuer-keys.json');
+  const keys = get('KEYS');
   checkPlace('KEYS', keys, 'file:./data/issuer-keys.json');
 
-  const watch = get('WATCH', 'no');
+  const watch = get('WATCH');
   checkSwitch('WATCH', watch);
 
-  const logLevel = get('LOG_LEVEL', 'info');
+  const logLevel = get('LOG_LEVEL');
   check(
     LOG_LEVELS.includes(logLevel),
     `LOG_LEVEL is "${logLevel}": give one of ${LOG_LEVELS.join(', ')}`,
@@ -85,7 +149,7 @@ export function readSettings(environment: Environment): Settings {
     host,
     // The address of a web site and its identifier differ by this slash only; Auth0's always have it.
     issuer: issuer === undefined ? undefined : new URL(issuer).href,
-    tenant: get('TENANT', demoTenantFile),
+    tenant: given('TENANT') ?? demoTenantFile,
     state,
     keys,
     control: control === undefined ? undefined : Number(control),

@@ -19,6 +19,8 @@ export interface StateStore {
   /** Marks a record as used up; false when it was already, or is gone. */
   consume(kind: string, id: string): boolean;
   delete(kind: string, id: string): void;
+  /** Of the records whose time is not over; the one that ends first comes first. */
+  idsByGrantId(kind: string, grantId: string): string[];
   deleteByGrantId(kind: string, grantId: string): void;
   /** Deletes all there is. */
   clear(): void;

@@ -54,6 +54,11 @@ export function openStateStore(
   const consume = database.prepare(
     'UPDATE records SET consumed_at = ? WHERE kind = ? AND id = ? AND consumed_at IS NULL',
   );
+  const idsByGrant = database.prepare(
+    `SELECT id FROM records
+     WHERE kind = ? AND grant_id = ? AND (expires_at IS NULL OR expires_at > ?)
+     ORDER BY expires_at IS NULL, expires_at`,
+  );
   const remove = database.prepare('DELETE FROM records WHERE kind = ? AND id = ?');
   const removeByGrant = database.prepare('DELETE FROM records WHERE kind = ? AND grant_id = ?');
   const removeAll = database.prepare('DELETE FROM records');
@@ -73,6 +78,8 @@ export function openStateStore(
     delete(kind, id) {
       remove.run(kind, id);
     },
+    idsByGrantId: (kind, grantId) =>
+      (idsByGrant.all(kind, grantId, now()) as { id: string }[]).map(({ id }) => id),
     deleteByGrantId(kind, grantId) {
       removeByGrant.run(kind, grantId);
     },

@@ -1,6 +1,7 @@
 import { publicKeyOf } from './client-keys.ts';
-import { authenticationMethod, credentialsOf } from './clients.ts';
+import { authenticationMethod, credentialsOf, hasNativeAddresses, isOwnScheme } from './clients.ts';
 import { connectionInId, connectionOfUser } from './connections.ts';
+import { isLoopback } from './loopback.ts';
 import type { Application, TenantDocument } from './tenant-schema.ts';
 
 /** Where in the tenant file something is. */
@@ -63,10 +64,31 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   });
   tenant.clients.forEach((client, index) => {
     checkAuthentication(client, ['clients', index], report);
+    checkAddresses(client, ['clients', index], report);
     if (client.grant_types.includes('authorization_code') && client.callbacks.length === 0) {
       report(['clients', index], 'the authorization_code grant needs at least one of callbacks');
     }
   });
+}
+
+/**
+ * A scheme of its own is for apps that a device can open by it (RFC 8252 §7.1). Beside one, or a
+ * loopback address without a port, the engine takes no other addresses than those of such apps.
+ */
+function checkAddresses(client: Application, path: Path, report: Report): void {
+  if (!hasNativeAddresses(client)) return;
+  for (const section of ['callbacks', 'allowed_logout_urls'] as const) {
+    client[section].forEach((entry, index) => {
+      const { protocol, hostname } = new URL(entry);
+      const at = [...path, section, index];
+      if (isOwnScheme(entry)) {
+        if (client.app_type === 'native') return;
+        report(at, `${protocol}// is for an application with app_type: native`);
+      } else if ((protocol === 'http:') !== isLoopback(hostname)) {
+        report(at, 'a native application has https, or http on a loopback address');
+      }
+    });
+  }
 }
 
 function checkAuthentication(client: Application, path: Path, report: Report): void {

@@ -44,12 +44,11 @@ export function loadTenant(file: string): Tenant {
     );
   };
 
-  const content: unknown = document.toJS();
-  const checked = tenantSchema.safeParse(content);
+  const checked = tenantSchema.safeParse(document.toJS());
   for (const issue of checked.error?.issues ?? []) report(issue.path, issue.message);
   complete();
 
-  const tenant = tenantSchema.parse(content);
+  const tenant = checked.data as TenantDocument;
   checkNames(tenant, report);
   checkReferences(tenant, report);
   const actions = readActions(tenant, dirname(path), report);

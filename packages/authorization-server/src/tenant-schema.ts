@@ -10,11 +10,30 @@ import { passwordHashFault } from './password.ts';
 const text = z.string().min(1, 'give a text that is not empty');
 const seconds = z.int().positive('give a number of seconds above 0');
 
+/** What a browser would run or show in place of an application. */
+const NO_PLACE = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
+
 /** An absolute URL without a fragment (RFC 6749 §3.1.2). */
 const redirectUrl = z
   .string()
+  .refine(
+    (value) => !URL.canParse(value) || !NO_PLACE.includes(new URL(value).protocol),
+    'give a URL of an application: https, http, or a scheme of its own',
+  )
   .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
   .refine((value) => !value.includes('#'), 'leave out the fragment (RFC 6749 §3.1.2)');
+
+/** Where a server of the application is posted to (OpenID Connect Back-Channel Logout 1.0 §2.2). */
+const receiverUrl = redirectUrl
+  .refine(
+    (value) => !URL.canParse(value) || /^https?:$/.test(new URL(value).protocol),
+    'give an http or https URL',
+  )
+  .refine(
+    (value) =>
+      !URL.canParse(value) || `${new URL(value).username}${new URL(value).password}` === '',
+    'leave out user and password',
+  );
 
 /** A key by which a client proves who it is, in PEM or as a JWK. */
 const credentialSchema = z.looseObject({
@@ -65,6 +84,12 @@ const applicationSchema = z.looseObject({
     })
     .nullish(),
   jwks: z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
+  /** Where the application is told that a session has ended; Auth0 takes one URL as well. */
+  oidc_logout: z
+    .looseObject({
+      backchannel_logout_urls: z.array(receiverUrl).max(1, 'give at most one URL').default([]),
+    })
+    .nullish(),
   /** Whether a login is for an organization; the deploy tool's name. */
   organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
   client_metadata: z.record(z.string(), z.unknown()).default({}),
@@ -204,7 +229,10 @@ export const tenantSchema = z.looseObject({
 });
 
 export type TenantDocument = z.infer<typeof tenantSchema>;
+/** An application of the tenant: an entry of `clients`, with its defaults. */
 export type Application = z.infer<typeof applicationSchema>;
+/** An API of the tenant: an entry of `resourceServers`, with its defaults. */
 export type Api = z.infer<typeof apiSchema>;
 export type Organization = z.infer<typeof organizationSchema>;
+/** A user of the tenant: an entry of `users`, with its defaults. */
 export type User = z.infer<typeof userSchema>;

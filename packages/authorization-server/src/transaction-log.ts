@@ -1,12 +1,14 @@
 import type { EventEmitter } from 'node:events';
-import type { KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
+import type { Client, KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
 import { ROUTES } from './endpoints.ts';
 import { errors } from './engine.ts';
-import { exchangeType, knownGrantType, loginType, refusalType } from './log-types.ts';
+import { exchangeType, knownGrantType, type LogType, loginType, refusalType } from './log-types.ts';
 
 /** One line for each thing that happens, with Auth0's log event `type`; codes, tokens, secrets and passwords never get here. */
 export function logTransactions(provider: Provider, log: Logger): void {
+  // With the events that the engine's types leave out.
+  const application: EventEmitter = provider;
   provider.on('authorization.success', (ctx) => {
     const { client, session } = ctx.oidc;
     const type = loginType(ctx);
@@ -47,6 +49,14 @@ export function logTransactions(provider: Provider, log: Logger): void {
       'logout refused',
     );
   });
+  application.on('backchannel.success', (_ctx, client: Client, user: string) => {
+    const type: LogType = 'oidc_backchannel_logout_succeeded';
+    log.info({ type, client: client.clientId, user }, 'application told of the logout');
+  });
+  application.on('backchannel.error', (_ctx, err: Error, client: Client, user: string) => {
+    const type: LogType = 'oidc_backchannel_logout_failed';
+    log.warn({ type, client: client.clientId, user, err }, 'application not told of the logout');
+  });
   const logRefusal = ({ oidc }: KoaContextWithOIDC, error: OidcErrors.OIDCProviderError): void => {
     const reason = error.error_detail ?? error.error_description;
     const grant = knownGrantType(oidc);
@@ -58,7 +68,6 @@ export function logTransactions(provider: Provider, log: Logger): void {
   };
   provider.on('grant.error', logRefusal);
   // Without a listener Koa writes to the console.
-  const application: EventEmitter = provider;
   application.on('error', (error: Error) => {
     log.error({ err: error }, 'unexpected error');
   });

@@ -60,9 +60,11 @@ export type Step =
       /** What the client is not told. */
       readonly reason?: string | undefined;
     }
+  | { readonly step: 'revocation'; readonly user?: string | undefined }
   | { readonly step: 'logout'; readonly user?: string | undefined }
   | { readonly step: 'fault'; readonly fault: string };
 
+/** A step of a transaction, with when it was taken. */
 export type TimedStep = Step & {
   /** ISO 8601. */
   readonly at: string;
@@ -100,7 +102,12 @@ const MOST_STEPS = 50;
 /** The last transactions, in memory. @param now epoch milliseconds. */
 export function createTransactions(now: () => number = Date.now): Transactions {
   const kept: (OpenTransaction & { id: number; keys: Set<string> })[] = [];
+  const byKey = new Map<string, OpenTransaction>();
   let count = 0;
+  const drop = (): void => {
+    const oldest = kept.shift();
+    for (const key of oldest?.keys ?? []) if (byKey.get(key) === oldest) byKey.delete(key);
+  };
   return {
     begin() {
       const steps: TimedStep[] = [];
@@ -114,14 +121,22 @@ export function createTransactions(now: () => number = Date.now): Transactions {
           if (steps.length >= MOST_STEPS) return;
           steps.push({ at: new Date(now()).toISOString(), ...(type && { type }), ...step });
         },
-        link: (key: string) => void (keys.size < MOST_STEPS && keys.add(key)),
+        link(key: string) {
+          // Nothing would take the key of a dropped one out again.
+          if (keys.size >= MOST_STEPS || !kept.includes(transaction)) return;
+          keys.add(key);
+          byKey.set(key, transaction);
+        },
       };
       kept.push(transaction);
-      if (kept.length > MOST) kept.shift();
+      if (kept.length > MOST) drop();
       return transaction;
     },
-    clear: () => void kept.splice(0),
-    find: (key) => kept.findLast(({ keys }) => keys.has(key)),
+    clear() {
+      kept.splice(0);
+      byKey.clear();
+    },
+    find: (key) => byKey.get(key),
     list: () =>
       kept.toReversed().map(({ id, steps }) => ({
         id,

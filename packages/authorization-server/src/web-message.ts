@@ -2,23 +2,20 @@ import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isWebOrigin } from './clients.ts';
 import { errors } from './engine.ts';
-import type { Application, Tenant } from './tenant.ts';
+import type { Application } from './tenant.ts';
 import { webMessagePage } from './views/web-message-page.tsx';
 
 const MODE = 'web_message';
 
 /**
  * The response mode `web_message` ("OAuth 2.0 Web Message Response Mode", draft-sakimura): a page in
- * a hidden frame hands the answer to the single-page application that asks with `prompt=none`. The
- * engine's own page can't be told to leave out `iss`, which Auth0 does not send.
+ * a hidden frame hands the answer to the single-page application that asks with `prompt=none`. Not
+ * the engine's own page, whose script is in the page.
  *
  * @returns names the mode in the metadata.
  */
-export function answerByWebMessage(provider: Provider, tenant: Tenant): Middleware {
+export function answerByWebMessage(provider: Provider): Middleware {
   provider.registerResponseMode(MODE, (ctx, redirectUri, response) => {
-    if (tenant.tenant.flags.authorization_response_iss_parameter_supported !== true) {
-      delete response.iss;
-    }
     // Checked before: one of the application's callbacks. Nobody else may read the message.
     const { origin } = new URL(redirectUri);
     ctx.remove('x-frame-options');

@@ -66,6 +66,28 @@ describe('iss in the authorization response, RFC 9207', () => {
   });
 });
 
+describe('iss of a refusal', () => {
+  const refusal = async (from: AuthorizationServer, path: string, response_mode: string) => {
+    const { url } = authorizationRequest(from, { prompt: 'none', response_mode });
+    const { body, headers } = await openBrowser().get(url.replace('/authorize', path));
+    expect(`${headers.location}${body}`).toContain('login_required');
+    return `${headers.location}${body}`.includes('iss');
+  };
+
+  test.each([
+    ['/authorize', 'form_post'],
+    ['/authorize', 'fragment'],
+    ['/authorize', 'query'],
+    ['/AUTHORIZE/', 'query'],
+  ])('is nowhere in the answer of %s with %s, unless the flag is on', async (path, mode) => {
+    expect(await refusal(server, path, mode)).toBe(false);
+    const flagged = await startDemo((tenant) => {
+      tenant.tenant.flags.authorization_response_iss_parameter_supported = true;
+    });
+    expect(await refusal(flagged, path, mode)).toBe(true);
+  });
+});
+
 test('an unknown refresh token is refused in Auth0’s words', async () => {
   const form = { grant_type: 'refresh_token', refresh_token: 'bogus' };
   expect(await requestTokens(server, form)).toEqual({

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './demo-server.ts';
@@ -57,6 +58,52 @@ describe('a redirect_uri that is not allowed is a page with 400, never a redirec
     expect(page.body).not.toContain('<script');
     expect(page.body).not.toContain('node_modules');
   });
+});
+
+describe('a native application, RFC 8252', () => {
+  const APP = 'com.example.app://callback';
+  const start = () =>
+    startDemo((tenant) => {
+      const [web] = tenant.clients;
+      tenant.clients.push({
+        ...web!,
+        client_id: 'app',
+        client_secret: undefined,
+        token_endpoint_auth_method: 'none',
+        app_type: 'native',
+        callbacks: [APP, 'http://127.0.0.1:5000/callback', 'https://app.example/callback'],
+        allowed_logout_urls: ['com.example.app://bye'],
+      });
+    });
+
+  test('signs in and out by its own scheme', async () => {
+    const native = await start();
+    const request = authorizationRequest(native, { client_id: 'app', redirect_uri: APP });
+    const browser = openBrowser();
+    const callback = await signIn(browser, request);
+    const form = {
+      grant_type: 'authorization_code',
+      client_id: 'app',
+      code: callback.get('code') ?? '',
+      redirect_uri: APP,
+      code_verifier: request.verifier,
+    };
+    const tokens = await got
+      .post(`${native.issuer}oauth/token`, { form })
+      .json<{ id_token: string }>();
+    expect(decodeJwt(tokens.id_token).aud).toBe('app');
+    const logout = `${native.issuer}v2/logout?client_id=app&returnTo=com.example.app://bye`;
+    expect((await browser.get(logout)).headers.location).toBe('com.example.app://bye');
+  });
+
+  test.each(['com.example.other://callback', `${APP}/x`, `${APP}?x=1`, 'com.example.app:callback'])(
+    '%s is refused',
+    async (redirect_uri) => {
+      const { url } = authorizationRequest(await start(), { client_id: 'app', redirect_uri });
+      const page = await openBrowser().get(url);
+      expect([page.statusCode, page.headers.location]).toEqual([400, undefined]);
+    },
+  );
 });
 
 test('an unknown client is a page with 400', async () => {

@@ -114,7 +114,7 @@ test.each([
 test.each([
   ['broken JSON', '{', 'application/json', 400],
   ['a form', 'status=503', 'application/x-www-form-urlencoded', 415],
-  ['too much', JSON.stringify({ endpoint: 'x'.repeat(20_000) }), 'application/json', 400],
+  ['too much', JSON.stringify({ endpoint: 'x'.repeat(20_000) }), 'application/json', 413],
 ])('%s is refused', async (_name, body, type, status) => {
   const answer = await control().post('faults', { body, headers: { 'content-type': type } });
   expect([answer.statusCode, answer.body]).toEqual([status, expect.stringContaining('error')]);
@@ -135,6 +135,44 @@ test.each([
     expect(answer.statusCode).toBe(401);
     expect(answer.headers['www-authenticate']).toBe('Bearer');
   }
+});
+
+test.each([
+  ['a page of another site', { origin: 'http://evil.example' }],
+  ['a page without an origin of its own', { origin: 'null' }],
+  ['a page of this machine', { origin: 'http://localhost:3000' }],
+  ['a page whose name was made to lead here', { host: 'evil.example' }],
+  ['a name that only begins like a loopback one', { host: '127.0.0.1.evil.example' }],
+])('%s: 403, even with the token', async (_name, headers) => {
+  const answer = await control().post('reset', { headers });
+  expect([answer.statusCode, answer.headers['access-control-allow-origin']]).toEqual([
+    403,
+    undefined,
+  ]);
+});
+
+test('a browser’s preflight is told nothing', async () => {
+  const answer = await got(`${server.control?.url}/reset`, {
+    method: 'OPTIONS',
+    headers: { origin: 'http://evil.example', 'access-control-request-method': 'POST' },
+    throwHttpErrors: false,
+  });
+  expect([answer.statusCode, answer.headers['access-control-allow-origin']]).toEqual([
+    403,
+    undefined,
+  ]);
+});
+
+test.each([
+  ['evil.example', 403],
+  ['localhost.evil.example:80', 403],
+  ['localhost:1234', 200],
+  ['127.0.0.1', 200],
+  ['[::1]:80', 200],
+])('the page at /log under the name "%s": %i', async (host, status) => {
+  await tokensFor(server);
+  const page = await got(`${server.url}/log`, { headers: { host }, throwHttpErrors: false });
+  expect([page.statusCode, page.body.includes('auth0|alice')]).toEqual([status, status === 200]);
 });
 
 test('elsewhere: 404', async () => {

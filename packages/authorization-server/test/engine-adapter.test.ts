@@ -12,6 +12,13 @@ afterEach(() => store.close());
 const adapterOf = (kind: string) =>
   createAdapter(loadTenant(demoTenantFile), store, { verify: async () => undefined })(kind);
 
+test('of 1000 pushed requests that nobody uses the oldest goes', async () => {
+  const adapter = adapterOf('PushedAuthorizationRequest');
+  for (let i = 0; i < 1001; i += 1) await adapter.upsert(`r${i}`, {}, 60);
+  expect(await adapter.find('r0')).toBeUndefined();
+  expect(await adapter.find('r1')).toBeDefined();
+});
+
 test('of 5000 sign-ins that nobody completes the oldest goes', async () => {
   const adapter = adapterOf('Interaction');
   for (let i = 0; i < 5000; i += 1) await adapter.upsert(`i${i}`, { uid: `u${i}` }, 3600);

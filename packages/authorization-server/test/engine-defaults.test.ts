@@ -144,7 +144,6 @@ describe('what is left out', () => {
   });
 
   test.each([
-    'backchannel_logout_supported',
     'device_authorization_endpoint',
     'introspection_endpoint',
     'registration_endpoint',

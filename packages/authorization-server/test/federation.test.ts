@@ -148,6 +148,31 @@ describe('sent by a button', () => {
     expect((await here.submit(button, { connection: 'partner' })).statusCode).toBe(400);
   });
 
+  test('a connection other than the one that was asked for leads nowhere', async () => {
+    const { first, partner } = await startPair((tenant) => {
+      const [known] = tenant.connections;
+      tenant.connections.push({ ...known!, name: 'corp' });
+    });
+    const here = openBrowser();
+    const asked = authorizationRequest(first, { connection: 'corp' });
+    expect(leavingTo(await here.get(asked.url))).toContain(partner.issuer);
+    const login = await here.get(asked.url);
+    const button = { ...login, url: `${login.url}/connection` } as typeof login;
+    expect((await here.submit(button, { connection: 'partner' })).statusCode).toBe(400);
+    expect((await here.submit(button, { connection: 'corp' })).statusCode).toBe(303);
+  });
+
+  test('pressed again: the first state is good no more, the second is', async () => {
+    const [here, there] = [openBrowser(), openBrowser()];
+    const login = await here.get(authorizationRequest(pair.first).url);
+    const button = { ...login, url: `${login.url}/connection` } as typeof login;
+    const press = async () => leavingTo(await here.submit(button, { connection: 'partner' }));
+    const [first, second] = [await press(), await press()];
+    const [stale, fresh] = [await signInThere(there, first), await signInThere(there, second)];
+    expect((await here.get(stale)).statusCode).toBe(400);
+    expect(callbackOf(await here.get(fresh)).get('code')).toBeTruthy();
+  });
+
   test('without a database that is enabled there is no form, and no password is taken', async () => {
     const { first } = await startPair((tenant) => {
       const database = { name: 'db', strategy: 'auth0', enabled_clients: [], options: {} };

@@ -44,6 +44,8 @@ test('so does revocation', async () => {
 describe('is refused with 400 invalid_request', () => {
   test.each([
     ['no JSON', '{"grant_type"'],
+    ['a list', '[1]'],
+    ['a text', '"client_id"'],
     ['an object for a field', JSON.stringify({ ...client, grant_type: { a: 1 } })],
   ])('%s', async (_name, body) => {
     const answer = await post('oauth/token', body);
@@ -52,11 +54,13 @@ describe('is refused with 400 invalid_request', () => {
   });
 });
 
-test.each([
-  ['a list', '[1]'],
-  ['nothing', ''],
-])('%s names no client: 401 invalid_client', async (_name, body) => {
-  const answer = await post('oauth/token', body);
+test('an empty body names no client: 401 invalid_client', async () => {
+  const answer = await post('oauth/token', '');
   expect(answer.status).toBe(401);
   expect(JSON.parse(answer.body)).toMatchObject({ error: 'invalid_client' });
+});
+
+test('the path minds neither case nor a slash at its end, as with a form', async () => {
+  const answer = await post('OAuth/Token/', JSON.stringify({ ...client, grant_type: 'x' }));
+  expect(JSON.parse(answer.body)).toMatchObject({ error: 'unsupported_grant_type' });
 });

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
-import { createKeyFile, readKeyFile } from '../src/key-file.ts';
+import { createKeyFile, readKeyFile, replaceKeyFile } from '../src/key-file.ts';
 import { memoryKey } from '../src/signing-keys.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'keys-'));
@@ -26,6 +26,16 @@ test.each([
 
 test('a directory in its place can not be used', () => {
   expect(() => readKeyFile(directory)).toThrow(/can't be used \(EISDIR\)/);
+});
+
+test('what waits under the name of a draft is not written to', async () => {
+  const file = join(directory, 'replaced.json');
+  const victim = join(directory, 'victim');
+  writeFileSync(victim, 'untouched');
+  symlinkSync(victim, `${file}.${process.pid}`);
+  replaceKeyFile(file, { keys: [await memoryKey(0)] });
+  expect(readFileSync(victim, 'utf8')).toBe('untouched');
+  expect(readKeyFile(file)?.keys).toHaveLength(1);
 });
 
 test('the second to create a file gets what the first wrote', async () => {

@@ -1,7 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { readKeyFile } from '../src/key-file.ts';
 import { type KeyRing, openKeyRing } from '../src/key-ring.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'keys-'));
@@ -50,6 +51,22 @@ describe('keys in a file', () => {
     await Promise.all([ring.rotate(), ring.rotate()]);
     expect(kids(ring)).toEqual([expect.any(String), expect.any(String), second]);
     expect(new Set(kids(ring)).size).toBe(3);
+  });
+
+  test('two servers that rotate the keys of one file never leave it broken', async () => {
+    const [one, two] = [await openKeyRing(place), await openKeyRing(place)];
+    const changes = [one, two, one, two].map((ring) => ring.rotate());
+    let read = 0;
+    const all = Promise.all(changes).then(() => true);
+    while (!(await Promise.race([all, new Promise((next) => setImmediate(next, false))]))) {
+      expect(readKeyFile(file)?.keys.length).toBeGreaterThanOrEqual(2);
+      read += 1;
+    }
+    expect(read).toBeGreaterThan(0);
+    // The last to write wins, and what it signs with is in the file.
+    const kids = readKeyFile(file)?.keys.map(({ kid }) => kid);
+    expect([one, two].map((ring) => ring.keys.keys.map(({ kid }) => kid))).toContainEqual(kids);
+    expect(readdirSync(directory).filter((name) => name.includes('.json.'))).toEqual([]);
   });
 
   test('a file of one key gains the next', async () => {

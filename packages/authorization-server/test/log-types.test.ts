@@ -72,6 +72,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     server = await startDemo(
       (tenant) => {
         tenant.attack_protection.brute_force_protection.max_attempts = 2;
+        tenant.clients[0]!.oidc_logout = undefined;
         tenant.clients[1]!.web_origins = ['http://localhost:5173'];
         tenant.rate_limits = { token: { limit: 1000, window: 3600 } };
       },
@@ -124,6 +125,21 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(await since(() => refresh(tokens.refresh_token))).toEqual(both('sertft'));
     expect(await since(() => refresh(tokens.refresh_token))).toEqual(both('ferrt'));
     expect(await since(() => refresh('bogus'))).toEqual(both('fertft'));
+  });
+
+  test('a refresh token that is revoked; another client’s, and one revoked before, are not', async () => {
+    const { tokens } = await tokensFor(server);
+    const revoke = (client_id: string) => () =>
+      got.post(new URL('oauth/revoke', server.issuer), {
+        form: {
+          token: tokens.refresh_token,
+          client_id,
+          client_secret: `${client_id}-demo-secret`,
+        },
+      });
+    expect(await since(revoke('contacts-cli'))).toEqual(both());
+    expect(await since(revoke('contacts-web'))).toEqual(both('srrt'));
+    expect(await since(revoke('contacts-web'))).toEqual(both());
   });
 
   test('silently, with a session and without', async () => {
@@ -222,10 +238,15 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
   });
 
   test('too many requests', async () => {
-    const busy = await startDemo((tenant) => {
-      tenant.rate_limits = { token: { limit: 1, window: 3600 } };
-    });
+    const kept = keptLog();
+    const busy = await startDemo(
+      (tenant) => {
+        tenant.rate_limits = { token: { limit: 1, window: 3600 } };
+      },
+      { logger: kept.logger },
+    );
     for (const _ of [1, 2]) await requestTokens(busy, { grant_type: 'client_credentials' });
     expect(busy.log()[0]?.steps.at(-1)).toMatchObject({ status: 429, type: 'api_limit' });
+    expect(kept.lines.at(-1)).toMatchObject({ type: 'api_limit', endpoint: '/oauth/token' });
   });
 });

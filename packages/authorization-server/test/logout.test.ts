@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
+import { openStateStore } from '../src/state-store.ts';
 import { startDemo, stopServers } from './demo-server.ts';
 import {
   authorizationRequest,
@@ -112,6 +116,24 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
     const done = await browser.submit(confirm, { xsrf, logout: 'yes' });
     expect(done.body).toContain('You are signed out');
     expect(await silently(browser)).toBe('login_required');
+  });
+
+  test('what is kept of a browser that is not signed in is gone after an hour', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'logout-'));
+    const state = `file:${join(folder, 'state.db')}`;
+    const kept = await startDemo(undefined, { state });
+    const answer = await fetch(`${kept.issuer}oidc/logout`);
+    const [cookie = ''] = answer.headers.getSetCookie();
+    const id = /^issuer_session=([^;]+)/.exec(cookie)?.[1] ?? '';
+    const isThere = (seconds: number): boolean => {
+      const store = openStateStore(state, () => Math.floor(Date.now() / 1000) + seconds);
+      const found = store.read('Session', id);
+      store.close();
+      return found !== undefined;
+    };
+    expect([isThere(3500), isThere(3700)]).toEqual([true, false]);
+    await kept.close();
+    rmSync(folder, { recursive: true });
   });
 
   test('a URL that is not allowed is a page with 400', async () => {

@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
-import { demoTenantFile } from '../src/tenant-file.ts';
+import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
+import { requestTokens } from '../src/testing/code-flow.ts';
 
 // The built program: what is tested is what ships.
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
@@ -127,6 +128,57 @@ test('with WATCH=yes a changed tenant file is taken, and a wrong one logged', as
   await until(() => server.output.stdout.includes('is wrong, the old one stays'));
   expect(server.output.stdout).toMatch(/line \d+, clients\.0\.client_id/);
   expect(await (await fetch(urlOf(server))).text()).toContain('Other tenant');
+});
+
+describe('what fails outside of every request', () => {
+  const LEFT = {
+    'a promise that nobody awaits': `Promise.reject(new Error('left: ' + event.secrets.WORD));`,
+    'a function that nobody awaits': `(async () => { await null; throw new Error('left: ' + event.secrets.WORD); })();`,
+    'a timer that throws': `setTimeout(() => { throw new Error('left: ' + event.secrets.WORD); }, 1);`,
+    'a socket without a listener': `require('node:net').connect({ port: 1, host: '127.0.0.1' });`,
+  };
+
+  test.each(Object.entries(LEFT))(
+    '%s of an Action is logged, and the server goes on',
+    async (_name, code) => {
+      const folder = mkdtempSync(join(directory, 'left-'));
+      cpSync(dirname(demoTenantFile), folder, { recursive: true });
+      const file = join(folder, 'tenant.yaml');
+      const source = readFileSync(file, 'utf8');
+      const [, action = ''] = /code: (\S+)/.exec(source) ?? [];
+      writeFileSync(
+        join(folder, action),
+        `exports.onExecutePostLogin = async (event, api) => { ${code} };`,
+      );
+      writeFileSync(file, source.replace('secrets: [', 'secrets: [{ name: WORD, value: hush }, '));
+      const tenant = loadTenant(file);
+      expect(tenant.postLogin[0]?.secrets.WORD).toBe('hush');
+      const server = run({ TENANT: file, LOG_LEVEL: 'info' });
+      await listening(server);
+      const issuer = `http://localhost:${new URL(urlOf(server)).port}/`;
+      await requestTokens(issuer, tenant);
+      await until(() => server.output.stdout.includes('left something that failed'));
+      const line = server.output.stdout.split('\n').find((one) => one.includes('left something'));
+      expect(JSON.parse(line ?? '')).toMatchObject({
+        name: tenant.postLogin[0]?.name,
+        file: join(folder, action),
+        reason: expect.stringMatching(/^(left: \[hidden\]|connect ECONNREFUSED .*)$/),
+      });
+      expect(server.output.stdout).not.toContain('hush');
+      await requestTokens(issuer, tenant);
+      expect([server.output.stderr, server.child.exitCode]).toEqual(['', null]);
+    },
+  );
+
+  test.each([
+    ['promise', "Promise.reject(new Error('of the server'))"],
+    ['timer', "throw new Error('of the server')"],
+  ])('a %s of the server itself ends it', async (_name, code) => {
+    const late = `data:text/javascript,setTimeout(() => { ${code} }, 300)`;
+    const server = run({ NODE_OPTIONS: `--import "${late}"` });
+    expect(await server.ended).toMatchObject({ code: 1, signal: null });
+    expect(server.output.stderr).toContain('Error: of the server');
+  });
 });
 
 describe('as a child with a channel', () => {

@@ -96,6 +96,26 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.read('AccessToken', 'a')).toBeDefined();
   });
 
+  test('tells the ids of a grant, what ends first at the front and what has ended not at all', () => {
+    const grantId = 'g';
+    store.write('Family', 'never', {}, undefined, { grantId });
+    store.write('Family', 'always', {}, undefined, { grantId });
+    store.write('Family', 'late', {}, 30, { grantId });
+    store.write('Family', 'soon', {}, 10, { grantId });
+    store.write('Family', 'put off', {}, 5, { grantId });
+    store.write('Family', 'put off', {}, 20, { grantId });
+    store.write('Family', 'foreign', {}, 20, { grantId: 'other' });
+    store.write('Token', 'of another kind', {}, 20, { grantId });
+    const ids = store.idsByGrantId('Family', grantId);
+    expect(ids.slice(0, 3)).toEqual(['soon', 'put off', 'late']);
+    expect(ids.slice(3).sort()).toEqual(['always', 'never']);
+    now += 10;
+    expect(store.idsByGrantId('Family', grantId)[0]).toBe('put off');
+    store.delete('Family', 'put off');
+    expect(store.idsByGrantId('Family', grantId)[0]).toBe('late');
+    expect(store.idsByGrantId('Family', 'unknown')).toEqual([]);
+  });
+
   test('forgets none of many', () => {
     for (let i = 0; i < 5000; i += 1) store.write('RefreshToken', `token-${i}`, { i }, 100);
     expect(store.read('RefreshToken', 'token-0')?.content).toEqual({ i: 0 });

@@ -47,6 +47,35 @@ describe('a fault is named with its line and its path', () => {
       /line \d+, users\.1\.roles\.0: no role has the name "writer"/,
     ],
     [
+      'a scheme of its own in a web application',
+      (y) =>
+        y.replace(
+          'callbacks: [http://localhost:3000/callback]',
+          'callbacks: [http://localhost:3000/callback, com.example.app://cb]',
+        ),
+      /line \d+, clients\.0\.callbacks\.1: com\.example\.app:\/\/ is for an application with app_type: native/,
+    ],
+    [
+      'a scheme of its own beside http on the network',
+      (y) =>
+        y
+          .replace(
+            'callbacks: [http://localhost:3000/callback]',
+            'app_type: native\n    callbacks: [com.example.app://cb, http://app.example/cb]',
+          )
+          .replace('app_type: regular_web', ''),
+      /clients\.0\.callbacks\.1: a native application has https, or http on a loopback address/,
+    ],
+    [
+      'a callback that a browser would run',
+      (y) =>
+        y.replace(
+          'callbacks: [http://localhost:3000/callback]',
+          "callbacks: ['javascript:alert(1)']",
+        ),
+      /clients\.0\.callbacks\.0: give a URL of an application/,
+    ],
+    [
       'no such scope',
       (y) => y.replace('permission_name: read:activity', 'permission_name: read:all'),
       /roles\.0\.permissions\.4: the API has no scope "read:all"/,

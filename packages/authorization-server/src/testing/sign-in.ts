@@ -1,5 +1,6 @@
 import { createCookies } from './cookies.ts';
 
+/** What a user types into the sign-in page. */
 export interface Credentials {
   readonly email: string;
   readonly password: string;

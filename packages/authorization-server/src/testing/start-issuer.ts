@@ -9,6 +9,7 @@ import { demoTenantFile, loadTenant } from '../tenant-file.ts';
 import { requestTokens, type TokenRequest, type TokenResponse } from './code-flow.ts';
 import { createMints, type Mints } from './mint.ts';
 
+/** Options of `startIssuer`: those of `startAuthorizationServer`, the tenant with a default. */
 export interface IssuerOptions extends Omit<AuthorizationServerOptions, 'tenant'> {
   /** Path of a tenant file, or what `loadTenant` made of one; default: the demo tenant. */
   readonly tenant?: string | Tenant;

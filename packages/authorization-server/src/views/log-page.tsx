@@ -122,6 +122,8 @@ function describe(step: TimedStep): Described {
         ]),
         bad: step.denied !== undefined,
       };
+    case 'revocation':
+      return { heading: 'Refresh token revoked', facts: some([['user', step.user]]) };
     case 'logout':
       return { heading: 'Signed out', facts: some([['user', step.user]]) };
     case 'code':

@@ -1,0 +1,50 @@
+import type { Context } from 'koa';
+
+/**
+ * The body of a request as text.
+ *
+ * @param most bytes.
+ * @throws 413 when it has more, 415 when it is compressed, 400 when it breaks off.
+ */
+export async function readBody(ctx: Context, most: number): Promise<string> {
+  const { req } = ctx;
+  if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) {
+    ctx.throw(415, 'send the body as it is, not compressed');
+  }
+  const tooLong = `the body has more than ${most} bytes`;
+  if (Number(ctx.get('content-length')) > most) ctx.throw(413, tooLong);
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    // The connection is needed for the answer.
+    for await (const chunk of req.iterator({ destroyOnReturn: false })) {
+      length += (chunk as Buffer).length;
+      if (length > most) break;
+      chunks.push(chunk as Buffer);
+    }
+  } catch (cause) {
+    ctx.throw(400, 'the body breaks off', { cause });
+  }
+  if (length > most) {
+    // What is still to come must not hold up the connection.
+    req.resume();
+    ctx.throw(413, tooLong);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** The members of a JSON object; none in an empty body. @throws as above, and 400 when it is none. */
+export async function readJson(ctx: Context, most: number): Promise<Record<string, unknown>> {
+  const text = await readBody(ctx, most);
+  let content: unknown;
+  if (text === '') return {};
+  try {
+    content = JSON.parse(text);
+  } catch {
+    // Its message would repeat a part of the body.
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content)) {
+    ctx.throw(400, 'the body is no JSON object');
+  }
+  return content as Record<string, unknown>;
+}
