@@ -15,10 +15,16 @@ export const whyNoChromium = executablePath
   ? ''
   : ': no Chromium found; install it, or set CHROMIUM to its path';
 
-/** Starts a browser that asks the network for nothing of its own. */
-export function launchChromium(): Promise<Browser> {
+/**
+ * Starts a browser that asks the network for nothing of its own.
+ *
+ * @param keepsPages whether it shows a page as it was when one goes back to it (the back/forward
+ *   cache), as people's browsers do; what is open then is lost to the driver
+ */
+export function launchChromium({ keepsPages = false } = {}): Promise<Browser> {
   return chromium.launch({
     executablePath,
+    ...(keepsPages && { ignoreDefaultArgs: ['--disable-back-forward-cache'] }),
     args: [
       '--no-sandbox',
       '--disable-gpu',

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -18,7 +17,8 @@ export interface Service {
 
 /** One of the three, which can be stopped and started again at the same address. */
 export interface RestartableService extends Service {
-  start(): Promise<void>;
+  /** @param settings that are other ones this time */
+  start(settings?: Record<string, string>): Promise<void>;
 }
 
 export interface ServicesOptions {
@@ -91,13 +91,13 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
   return { web, api, issuer, dir, tenant, each, printed, stop };
 }
 
-function restartable(...what: Parameters<typeof startService>): RestartableService {
+function restartable(name: string, dir: string, env: Record<string, string>): RestartableService {
   let running: Service | undefined;
   let before = '';
   return {
     printed: () => before + (running?.printed() ?? ''),
-    async start() {
-      running = await startService(...what);
+    async start(settings) {
+      running = await startService(name, dir, { ...env, ...settings });
     },
     async stop() {
       const stopped = running;
@@ -160,16 +160,26 @@ async function copyTenant(
   return copy;
 }
 
-/** Ports that nothing listens on just now. */
+/**
+ * Ports that nothing listens on just now. They lie below those that systems hand out for outgoing
+ * connections, so that none is taken before its service starts, or while it is down.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(10_000, 32_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+  } catch {
+    return false;
+  }
+  await once(server.close(), 'close');
+  return true;
 }

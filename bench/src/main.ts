@@ -1,5 +1,6 @@
 import { cpus } from 'node:os';
 import { benchAuthorizationServer } from './authorization-server.ts';
+import { benchClient } from './client.ts';
 import { benchContactsApi } from './contacts-api.ts';
 import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
@@ -16,6 +17,7 @@ figures depend on the machine and on what else it does.
 `);
 await benchResourceServer(print);
 await benchContactsApi(print);
+await benchClient(print);
 await benchAuthorizationServer(print);
 await benchStart(print);
 await benchMemory(print);

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { APPS, type AppName, type AppOptions, CONTACTS_APPS } from './apps/index.ts';
+import { APPS, type AppName, type AppOptions, CLIENT_APPS, CONTACTS_APPS } from './apps/index.ts';
 
 /** What an app in a process of its own tells when asked. */
 export interface Reading {
@@ -9,7 +9,7 @@ export interface Reading {
 }
 
 const [name = '', options = '{}'] = process.argv.slice(2);
-const makeApp = await { ...APPS, ...CONTACTS_APPS }[name as AppName]();
+const makeApp = await { ...APPS, ...CONTACTS_APPS, ...CLIENT_APPS }[name as AppName]();
 const app = await makeApp(JSON.parse(options) as AppOptions);
 const server = createServer(app).listen(0, '127.0.0.1', () => {
   process.send?.({ port: (server.address() as AddressInfo).port });

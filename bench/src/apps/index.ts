@@ -35,4 +35,11 @@ export const CONTACTS_APPS = {
   'contacts API': async () => (await import('./contacts-api.ts')).contactsApi,
 } satisfies Record<string, () => Promise<MakeApp>>;
 
-export type AppName = keyof typeof APPS | keyof typeof CONTACTS_APPS;
+/** What sign users in; all answer `GET /` with the name of who is. */
+export const CLIENT_APPS = {
+  'koa-oauth client': async () => (await import('./koa-oauth-client.ts')).koaOauthClient,
+  'express-openid-connect': async () =>
+    (await import('./express-openid-connect.ts')).expressOpenidConnect,
+} satisfies Record<string, () => Promise<MakeApp>>;
+
+export type AppName = keyof typeof APPS | keyof typeof CONTACTS_APPS | keyof typeof CLIENT_APPS;

@@ -9,7 +9,6 @@ import type { AuthorizationServer } from '../src/index.ts';
 import { openStateStore } from '../src/state-store.ts';
 import { startDemo, stopServers } from './demo-server.ts';
 import {
-  ALL_SCOPES,
   authorizationRequest,
   CALLBACK,
   callbackOf,
@@ -128,7 +127,7 @@ test('a sign-in that one browser began is of no use in another', async () => {
 
 test('the consent page names the application, the API and each scope', async () => {
   const browser = openBrowser();
-  const login = await browser.get(authorizationRequest(server, { scope: ALL_SCOPES }).url);
+  const login = await browser.get(authorizationRequest(server).url);
   // Nobody else here signs in as carol, whose consent would be remembered.
   const carol = { username: 'carol@example.com', password: 'carol-demo' };
   const { url, body } = await browser.submit(login, carol);

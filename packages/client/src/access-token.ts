@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { createBackOff } from './back-off.ts';
-import { hasCode, OidcError } from './errors.ts';
+import { OidcError } from './errors.ts';
 import type { EmitClientEvent } from './events.ts';
 import type { Grants } from './grant.ts';
 import { InsufficientScope } from './insufficient-scope.ts';
@@ -119,11 +119,6 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
       return oneAtATime(session.id, nameOf(wanted), () => renew(session, wanted, deadline));
     },
   };
-}
-
-/** Whether only a new sign-in helps. */
-export function needsLogin(error: unknown): boolean {
-  return hasCode(error, 'ERR_LOGIN_REQUIRED');
 }
 
 function checked(params: AccessTokenParams & { insteadOf?: string }): WantedToken {

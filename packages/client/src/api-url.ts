@@ -13,7 +13,7 @@ export function resolveApiURL(baseURL: string, path: string): URL {
   const relative = path.startsWith('/') ? path.slice(1) : path;
   // "./" keeps a first segment like "https:" from being read as a scheme, "//" as a host.
   const url = URL.canParse(`./${relative}`, base.href) ? new URL(`./${relative}`, base) : undefined;
-  if (typeof path !== 'string' || /[\p{Cc}\\]/u.test(path) || !url || !isInside(base, url)) {
+  if (/[\p{Cc}\\]/u.test(path) || !url || !isInside(base, url)) {
     throw new OidcError('ERR_API_URL', { detail: "a path must stay below the API's address" });
   }
   return url;
@@ -30,12 +30,12 @@ export function isInside(base: URL, url: URL): boolean {
   );
 }
 
-// A server may decode "..%2f" where URL resolution does not.
+// A server may decode "..%2f" where URL resolution does not, or leave out what follows a ";".
 function climbs(pathname: string): boolean {
   try {
     return decodeURIComponent(pathname)
       .split(/[\\/]/)
-      .some((segment) => segment === '..' || segment === '.');
+      .some((segment) => /^\.\.?(;|$)/.test(segment));
   } catch {
     return true;
   }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { refuseUpgrade } from '@koa-oauth/issuer';
 import type { Method } from 'got';
 import { type ApiExchangeContext, createApiExchange } from './api-exchange.ts';
 import { ApiError, type ApiResponse, judgeApiResponse } from './api-response.ts';
@@ -100,6 +101,7 @@ export function createApi(options: ApiOptions): (tokens: TokenSource) => Api {
         ...content,
         ...(signal ? { signal } : {}),
       });
+      request.on('request', refuseUpgrade);
       request.on('downloadProgress', ({ transferred }) => {
         if (transferred > maxResponseSize) request.cancel();
       });

@@ -62,9 +62,11 @@ export function auth(options: AuthOptions): Middleware {
     secure,
     now,
   });
+  // Where several share a store and a secret, a session of one is none for the others.
+  const party = JSON.stringify([checked.issuerBaseURL.replace(/\/$/, ''), client.clientID]);
   const sessions = createSessions({
     store,
-    seal: createSeal(checked.secrets, 'session'),
+    seal: createSeal(checked.secrets, `session ${party}`),
     aboutSeal: createSeal(checked.secrets, 'about a session'),
     terms: createSessionTerms(checked.secrets),
     secure,

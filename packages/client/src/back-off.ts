@@ -2,8 +2,12 @@
 export interface BackOff {
   /** @returns for how many seconds no try may be made, and why; undefined when one may */
   pause(key: string): Pause | undefined;
-  /** @param retryAfter seconds, when the server named them: then for every key */
-  failed(key: string, error: Error, retryAfter: number | undefined): Pause;
+  /**
+   * @param retryAfter seconds, when the server named them: then for every key
+   * @param succeededAt seconds since 1970 when a try went well, in whatever process: failures of
+   *   before count no more
+   */
+  failed(key: string, error: Error, retryAfter: number | undefined, succeededAt?: number): Pause;
   succeeded(key: string): void;
 }
 
@@ -21,7 +25,8 @@ interface BackOffOptions {
 
 interface Failures {
   readonly count: number;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, as `until` is. */
+  readonly at: number;
   readonly until: number;
   readonly error: Error;
 }
@@ -43,16 +48,18 @@ export function createBackOff({ now, random }: BackOffOptions): BackOff {
   return {
     pause: (key) => pauseOf(forAll) ?? pauseOf(failures.get(key)),
 
-    failed(key, error, retryAfter) {
+    failed(key, error, retryAfter, succeededAt = 0) {
+      const at = now();
       if (retryAfter !== undefined) {
-        forAll = { count: 1, until: now() + retryAfter * 1000, error };
+        forAll = { count: 1, at, until: at + retryAfter * 1000, error };
         return { seconds: retryAfter, error };
       }
-      const count = (failures.get(key)?.count ?? 0) + 1;
+      const before = failures.get(key);
+      const count = before && before.at >= succeededAt * 1000 ? before.count + 1 : 1;
       const longest = Math.min(LONGEST, FIRST * 2 ** (count - 1));
       const milliseconds = longest * (1 - random() / 2);
       failures.delete(key);
-      failures.set(key, { count, until: now() + milliseconds, error });
+      failures.set(key, { count, at, until: at + milliseconds, error });
       const [oldest] = failures.keys();
       if (failures.size > MAX_REMEMBERED && oldest !== undefined) failures.delete(oldest);
       return { seconds: Math.ceil(milliseconds / 1000), error };

@@ -43,9 +43,11 @@ export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean
 function readCookies(header: string): Map<string, string> {
   const cookies = new Map<string, string>();
   for (const pair of header.split(';', MAX_COOKIES)) {
-    const [name = '', ...value] = pair.split('=');
-    if (value.length === 0 || name.trim() === '' || cookies.has(name.trim())) continue;
-    cookies.set(name.trim(), value.join('=').trim());
+    const [before = '', ...value] = pair.split('=');
+    // Only what browsers put there. For them a name behind any other space has no `__Host-` to guard.
+    const name = before.replace(/^[ \t]+/, '');
+    if (value.length === 0 || name === '' || cookies.has(name)) continue;
+    cookies.set(name, value.join('=').trim());
   }
   return cookies;
 }

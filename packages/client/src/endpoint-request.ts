@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { refuseUpgrade } from '@koa-oauth/issuer';
 import got from 'got';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
 import { foreignText, OidcError, type OidcErrorCode } from './errors.ts';
@@ -64,6 +65,7 @@ export async function postToEndpoint(
     form,
     timeout: { request: timeout },
   });
+  request.on('request', refuseUpgrade);
   request.on('downloadProgress', ({ transferred }) => {
     if (transferred > MAX_BYTES) request.cancel();
   });

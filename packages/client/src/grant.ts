@@ -41,7 +41,11 @@ export interface Refreshed {
 }
 
 interface GrantsOptions {
-  issuer: { metadata(): Promise<AuthorizationServerMetadata>; signingKey: FindSigningKey };
+  issuer: {
+    metadata(): Promise<AuthorizationServerMetadata>;
+    signingKey: FindSigningKey;
+    ready(): Promise<void>;
+  };
   client: ClientCredentials;
   /** What the authorization server calls the API that a token is for. */
   audienceParameter: 'audience' | 'resource';
@@ -126,6 +130,8 @@ export function createGrants({
     },
 
     async byRefreshToken(refreshToken, content, { scope, audience }) {
+      // Without keys the answer could not be judged, and the refresh token would be spent.
+      await issuer.ready();
       const endpoint = await tokenEndpoint();
       const flow = createFlowRecord(recordFlow, now);
       const target = audience ?? (audienceParameter === 'resource' && content.requestedAudience);

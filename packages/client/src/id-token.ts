@@ -93,6 +93,10 @@ function judgeIdTokenClaims(
     throw invalid('"nonce" is not the one of this sign-in');
   }
   if (auth_time !== undefined && !isTime(auth_time)) throw invalid('"auth_time" is not a time');
+  // In milliseconds, say, it would be recent for ever.
+  if (auth_time !== undefined && auth_time - clockTolerance > now) {
+    throw invalid('"auth_time" lies in the future');
+  }
   if (expected.maxAge !== undefined) {
     if (!isTime(auth_time)) throw invalid('"auth_time" is missing');
     if (now - auth_time > expected.maxAge + clockTolerance) {

@@ -49,20 +49,23 @@ export function pathFaults(
   paths: Record<'loginPath' | 'callbackPath' | 'logoutPath' | 'backChannelLogoutPath', unknown>,
 ): string[] {
   const { loginPath, callbackPath, logoutPath, backChannelLogoutPath } = paths;
-  const routes: [name: string, path: unknown, example: string][] = [
-    ['login', loginPath, '/login'],
-    ['callback', callbackPath, '/callback'],
-    ['logout', logoutPath, '/logout'],
-    ['backChannelLogout', backChannelLogoutPath, '/backchannel-logout'],
+  const routes: [name: string, path: unknown, example: string, others: unknown[]][] = [
+    ['login', loginPath, '/login', []],
+    ['callback', callbackPath, '/callback', [loginPath]],
+    ['logout', logoutPath, '/logout', []],
+    [
+      'backChannelLogout',
+      backChannelLogoutPath,
+      '/backchannel-logout',
+      [loginPath, callbackPath, logoutPath],
+    ],
   ];
-  const isTaken = [loginPath, callbackPath, logoutPath].includes(backChannelLogoutPath);
-  return routes.flatMap(([name, path, example]) => {
+  return routes.flatMap(([name, path, example, others]) => {
     if (path === false && name !== 'callback') return [];
     if (typeof path !== 'string' || !/^\/[\w./~-]*$/.test(path)) {
       return [`routes.${name} must be a path such as ${example}`];
     }
-    if (name !== 'backChannelLogout' || !isTaken) return [];
-    return [`routes.${name} must be a path of its own`];
+    return others.includes(path) ? [`routes.${name} must be a path of its own`] : [];
   });
 }
 

@@ -44,7 +44,8 @@ export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
       if (isConsent && !incrementalConsent) surfacing.add(error);
       const params = isConsent && surfacing.has(error) ? undefined : ctx.oidc.stepUp(error);
       if (!params || !isNavigation(ctx) || isPrefetch(ctx) || ctx.headerSent) throw error;
-      await ctx.oidc.login({ ...params, returnTo: ctx.originalUrl });
+      const scope = incrementalConsent ? params.scope : '';
+      await ctx.oidc.login({ ...params, scope, returnTo: ctx.originalUrl });
     }
   };
 }

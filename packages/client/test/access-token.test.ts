@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
 import { createTestKey } from '@koa-oauth/issuer/testing';
-import { type AccessTokenParams, createAccessTokens, needsLogin } from '../src/access-token.ts';
+import { type AccessTokenParams, createAccessTokens } from '../src/access-token.ts';
 import type { CookieJar } from '../src/cookies.ts';
 import type { ClientEvent } from '../src/events.ts';
 import { createGrants } from '../src/grant.ts';
@@ -34,6 +34,7 @@ beforeEach(() => {
   server.grants.length = 0;
   server.revoked.length = 0;
   Object.assign(server, { delay: 0, leeway: false, rotates: true, onGrant: () => undefined });
+  server.hasKeys = true;
 });
 afterEach(() => store.close());
 afterAll(() => server.close());
@@ -57,7 +58,7 @@ function startProcess({ leaseDuration = 1000, audienceParameter = 'audience' as 
     onWarning,
   });
   const grants = createGrants({
-    issuer: createIssuer({ issuerBaseURL: server.issuer }),
+    issuer: createIssuer({ issuerBaseURL: server.issuer, now: clock }),
     client: {
       clientID: 'client-1',
       clientSecret: 'secret-1',
@@ -257,7 +258,6 @@ describe('T: tokens', () => {
     const past = await signIn(one, -1, { refreshToken: undefined });
     const error = await one.tokenOf(past).catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_LOGIN_REQUIRED', status: 401 });
-    expect(needsLogin(error)).toBe(true);
     expect(server.grants).toHaveLength(0);
   });
 
@@ -696,6 +696,45 @@ describe('R9: the authorization server says no', () => {
     }
     expect(server.grants).toHaveLength(8);
     server.onGrant = () => undefined;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
+  test('R9: what failed before another process renewed makes no later pause longer', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, -1);
+    answering({ status: 502 });
+    for (const seconds of [1, 2, 4]) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        headers: { 'Retry-After': String(seconds) },
+      });
+      now += seconds * 1000;
+    }
+    server.onGrant = () => undefined;
+    now += 1000;
+    expect(await other.tokenOf(session)).toMatch(/^access-/);
+    now += 3_600_000;
+    answering({ status: 502 });
+    for (const seconds of [1, 2]) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        headers: { 'Retry-After': String(seconds) },
+      });
+      now += seconds * 1000;
+    }
+  });
+
+  test('R9: while the keys cannot be had that judge the answer, no refresh token is spent', async () => {
+    const one = startProcess();
+    server.onGrant = () => ({ more: { id_token: server.idToken({}) } });
+    server.hasKeys = false;
+    const session = await signIn(one, 3);
+    for (let i = 0; i < 5; i += 1) {
+      const token = one.tokenOf(session);
+      if (i < 2) expect(await token).toBe('old');
+      else await expect(token).rejects.toMatchObject({ headers: { 'Retry-After': '2' } });
+      now += 2000;
+    }
+    expect(server.grants).toHaveLength(0);
+    server.hasKeys = true;
     expect(await one.tokenOf(session)).toMatch(/^access-/);
   });
 

@@ -42,6 +42,15 @@ test('a success begins anew; one key says nothing of another', () => {
   expect(backOff.failed('a', down, undefined).seconds).toBe(1);
 });
 
+test('failures before a success elsewhere count no more', () => {
+  backOff.failed('a', down, undefined);
+  backOff.failed('a', down, undefined);
+  now += 5000;
+  const succeededAt = now / 1000;
+  expect(backOff.failed('a', down, undefined, succeededAt).seconds).toBe(1);
+  expect(backOff.failed('a', down, undefined, succeededAt).seconds).toBe(2);
+});
+
 test('what the server names goes for all', () => {
   expect(backOff.failed('a', down, 20).seconds).toBe(20);
   expect(backOff.pause('b')).toEqual({ seconds: 20, error: down });

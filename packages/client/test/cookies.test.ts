@@ -30,6 +30,12 @@ describe('the cookies of a request', () => {
     ['', 'a', undefined],
     ['a=1', '.', undefined],
     ['a=1', '__proto__', undefined],
+    // Browsers let a neighbouring subdomain plant these: they do not begin with "__Host-".
+    ['\u00a0__Host-a=1', '__Host-a', undefined],
+    ['b=2; \u00a0__Host-a=1', '__Host-a', undefined],
+    ['\ufeff__Host-a=1', '__Host-a', undefined],
+    ['\u000b__Host-a=1', '__Host-a', undefined],
+    [' \t__Host-a=1', '__Host-a', '1'],
   ])('%j: %s is %j', (header, name, value) => {
     expect(jarOf(header).jar.get(name)).toBe(value);
   });

@@ -49,6 +49,7 @@ describe('S9: options', () => {
     ['several secrets', { secret: ['a'.repeat(32), 'b'.repeat(40)] }],
     ['no login and no logout route', { routes: { login: false, logout: false } }],
     ['max_age 0', { authorizationParams: { max_age: 0 } }],
+    ['one path to sign in by GET and out by POST', { routes: { login: '/me', logout: '/me' } }],
   ])('%s is allowed', (_name, options) => {
     expect(faultsOf({ ...good, ...options })).toEqual([]);
   });
@@ -84,6 +85,16 @@ describe('S9: options', () => {
     ['a parameter of ours', { authorizationParams: { nonce: 'x' } }, 'authorizationParams.nonce'],
     ['a route that is no path', { routes: { login: 'login' } }, 'routes.login'],
     ['no callback', { routes: { callback: false } }, 'routes.callback'],
+    [
+      'a callback that begins a sign-in',
+      { routes: { login: '/sign-in', callback: '/sign-in' } },
+      'routes.callback must be a path of its own',
+    ],
+    [
+      'a back channel in the way of others',
+      { routes: { backChannelLogout: '/logout' } },
+      'routes.backChannelLogout must be a path of its own',
+    ],
     [
       'a hostile place after logout',
       { routes: { postLogoutRedirect: 'http://x.example' } },

@@ -381,6 +381,24 @@ describe('a scope that was not granted', () => {
     expect((await browser.get('/edit')).status).toBe(403);
   });
 
+  test('incrementalConsent: false asks for none beside a newer sign-in either', async () => {
+    const browser = await start(
+      { maxAge: 300, scope: 'write', incrementalConsent: false },
+      (ctx) => {
+        ctx.body = 'in';
+      },
+    );
+    await signIn(browser, await browser.get('/login'), { scope: BASE_SCOPE });
+    const { request } = await signIn(browser, await browser.get('/edit'), {
+      scope: BASE_SCOPE,
+      claims: { auth_time: Math.floor(now / 1000) },
+    });
+    expect(request).toMatchObject({ max_age: '300', scope: BASE_SCOPE });
+    const response = await browser.get('/edit');
+    expect(response.status).toBe(403);
+    expect(await answerOf(response)).toMatchObject({ scope: 'write' });
+  });
+
   test('a button of the app asks for the union, as often as it is pressed', async () => {
     const browser = await start({}, (ctx) => ctx.oidc.login({ scope: 'write', returnTo: '/edit' }));
     for (let press = 0; press < 2; press += 1) {

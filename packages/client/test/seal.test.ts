@@ -1,5 +1,6 @@
+import { hkdfSync } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { decodeProtectedHeader } from 'jose';
+import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { createSeal } from '../src/seal.ts';
 
 const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
@@ -14,6 +15,32 @@ describe('seal (RFC 7516, dir and A256GCM)', () => {
       enc: 'A256GCM',
       kid: expect.stringMatching(/^[\w-]{8}$/),
     });
+  });
+
+  test("is what another implementation of JWE, jose's, reads and writes", async () => {
+    const key = new Uint8Array(hkdfSync('sha256', NEW, 'salt', 'koa-oauth test', 32));
+    const seal = createSeal([NEW], 'test');
+    for (let length = 0; length < 50; length += 1) {
+      const value = 'ü'.repeat(length);
+      const sealed = await seal.seal(value, 'salt');
+      const { plaintext, protectedHeader } = await compactDecrypt(sealed, key);
+      expect(JSON.parse(new TextDecoder().decode(plaintext))).toBe(value);
+      const theirs = new CompactEncrypt(plaintext).setProtectedHeader(protectedHeader);
+      expect(await seal.open(await theirs.encrypt(key), 'salt')).toBe(value);
+    }
+  });
+
+  test('a shortened or lengthened part opens nothing', async () => {
+    const seal = createSeal([NEW], 'test');
+    const parts = (await seal.seal('value', 'salt')).split('.');
+    for (const index of parts.keys()) {
+      const part = parts[index] ?? '';
+      for (const other of [part.slice(0, -4), part.slice(0, 6), '', `${part}AAAA`]) {
+        if (other === part) continue;
+        expect(await seal.open(parts.with(index, other).join('.'), 'salt')).toBeUndefined();
+      }
+    }
+    expect(await seal.open([...parts, ''].join('.'), 'salt')).toBeUndefined();
   });
 
   test('seals with the newest secret and opens with any', async () => {

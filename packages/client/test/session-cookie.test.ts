@@ -1,8 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import type { AuthOptions } from '../src/options.ts';
 import { storeKey } from '../src/session.ts';
 import { memoryStore } from '../src/stores/memory.ts';
-import { type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './web-app.ts';
 
 let issuer: IssuerStandIn;
@@ -70,5 +71,32 @@ describe('the cookie of a session', () => {
     }
     await store.destroy(storeKey(value));
     expect(await userWith(value)).toBeUndefined();
+  });
+
+  test('V10.5.3, V10.5.4: a session is none for another client or another issuer, store and secret shared', async () => {
+    const store = memoryStore();
+    app = await startWebApp(issuer, { session: { store } });
+    const [, value] = await signIn();
+    await app.served.close();
+    const userAt = async (options: Partial<AuthOptions>) => {
+      const another = await startWebApp(issuer, { session: { store }, ...options });
+      const response = await another.browser.get('/', { cookie: `__Host-session=${value}` });
+      await another.served.close();
+      return ((await response.json()) as { user?: { sub: string } }).user?.sub;
+    };
+    expect(await userAt({ clientID: 'client-2' })).toBeUndefined();
+    expect(await userAt({ issuerBaseURL: 'https://other.example/' })).toBeUndefined();
+    expect(await userAt({ issuerBaseURL: ISSUER.replace(/\/$/, '') })).toBe('user-1');
+    app = await startWebApp(issuer, { session: { store } });
+  });
+
+  test('F2: a name that only looks like it, as a subdomain could plant, is another cookie', async () => {
+    app = await startWebApp(issuer);
+    const [, value] = await signIn();
+    for (const space of ['\u00a0', '\u0085', '\u00c2\u00a0']) {
+      const cookie = `${space}__Host-session=${value}`;
+      const response = await app.served.browser().get('/', { cookie: `a=1; ${cookie}` });
+      expect(((await response.json()) as { user?: object }).user).toBeUndefined();
+    }
   });
 });

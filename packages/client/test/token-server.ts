@@ -21,6 +21,8 @@ export interface TokenServer {
   /** Whether the previous refresh token may be used once more. */
   leeway: boolean;
   rotates: boolean;
+  /** Whether the key set can be had. */
+  hasKeys: boolean;
   /** Decides on each answer; undefined: its own. */
   onGrant: (form: URLSearchParams) => Answer | undefined | Promise<Answer>;
   /** A refresh token of a new family. */
@@ -40,7 +42,9 @@ export async function startTokenServer(): Promise<TokenServer> {
   const route = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const form = new URLSearchParams(await text(request));
     if (request.url === '/.well-known/openid-configuration') return send(response, 200, metadata());
-    if (request.url === '/jwks') return send(response, 200, { keys: [publicJwk(key)] });
+    if (request.url === '/jwks') {
+      return send(response, server.hasKeys ? 200 : 503, { keys: [publicJwk(key)] });
+    }
     if (request.url === '/oauth/revoke') {
       server.revoked.push(form.get('token') ?? '');
       return send(response, 200, {});
@@ -107,6 +111,7 @@ export async function startTokenServer(): Promise<TokenServer> {
     delay: 0,
     leeway: false,
     rotates: true,
+    hasKeys: true,
     onGrant: () => undefined,
     begin() {
       const family = `refresh-${families.size + 1}`;

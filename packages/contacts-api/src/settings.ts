@@ -26,15 +26,19 @@ function isOrigin(text: string): boolean {
 }
 
 const Environment = z.object({
-  PORT: whole('a port number from 0 to 65535', 0, 65535).default(3001),
+  PORT: whole('a port number from 0 to 65535', 0, 65535)
+    .default(3001)
+    .describe('port it listens on; 0: any free one'),
   HOST: z
     .string()
     .min(1, 'must be an address to listen on, such as 127.0.0.1')
-    .default('127.0.0.1'),
+    .default('127.0.0.1')
+    .describe('address it listens on'),
   BASE_URL: httpUrl('the public address of this API, such as https://api.example.com')
     .refine((value) => isSecureURL(new URL(value)), 'must use https (http only on loopback)')
     .refine(isPlain, 'must have no user, query or fragment')
-    .optional(),
+    .optional()
+    .meta({ description: 'its public address', otherwise: '`http://localhost:PORT`' }),
   ISSUER_BASE_URL: z
     .string()
     .default('http://localhost:3002')
@@ -45,53 +49,99 @@ const Environment = z.object({
         const message = (error as Error).message.replace(/^issuerBaseURL /, '');
         context.addIssue({ code: 'custom', message });
       }
-    }),
+    })
+    .describe('the issuer, `https`; `http` only on loopback'),
   AUDIENCE: z
     .string()
     .trim()
     .min(1, 'must be the identifier of this API')
-    .default('https://contacts.example.com/api'),
+    .default('https://contacts.example.com/api')
+    .describe("this API's identifier; `aud` must contain it"),
   CLAIMS_NAMESPACE: httpUrl(
     'the URL that prefixes the custom claims, such as https://contacts.example.com/',
   )
     .regex(/[/#]$/, 'must end with / or #: the names of the claims follow it at once')
-    .default('https://contacts.example.com/'),
+    .default('https://contacts.example.com/')
+    .describe('prefix of its custom claims, up to its `/` or `#`'),
   DATABASE_URL: z
     .string()
     .regex(
       /^(file:.+|postgres(ql)?:\/\/.+)$/s,
       'must be file:PATH or postgres://USER@HOST/DATABASE',
     )
-    .default('file:./data/contacts.db'),
-  RATE_LIMIT: whole('a number of requests a minute, from 1 to 1000000', 1, 1_000_000).default(600),
-  RATE_LIMIT_REFUSED: whole(
-    'a number of refused tokens a minute, from 1 to 1000000',
-    1,
-    1_000_000,
-  ).default(120),
+    .default('file:./data/contacts.db')
+    .describe(
+      '`file:PATH` (libsql, one machine) or `postgres://…` (any number of processes and machines)',
+    ),
+  RATE_LIMIT: whole('a number of requests a minute, from 1 to 1000000', 1, 1_000_000)
+    .default(600)
+    .describe('requests a minute of one subject, then 429'),
+  RATE_LIMIT_REFUSED: whole('a number of refused tokens a minute, from 1 to 1000000', 1, 1_000_000)
+    .default(120)
+    .describe(
+      'refused tokens a minute from one address, then 429 in place of 401; a good token from ' +
+        'there is served all the same',
+    ),
   RATE_LIMIT_STORE_URL: z
     .string()
     .regex(/^(memory:|rediss?:\/\/.+)$/s, 'must be memory: or redis://HOST:PORT')
-    .default('memory:'),
+    .default('memory:')
+    .describe(
+      '`memory:`, counted by each process for itself; `redis://…`, by all together (by each while ' +
+        'Redis is away)',
+    ),
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(',').map((origin) => origin.trim()))
     .refine((origins) => origins.every(isOrigin), {
       error: 'must be origins such as https://app.example.com, with commas between them',
     })
-    .optional(),
+    .optional()
+    .describe('origins whose pages may call the API, with commas between them'),
   TRUST_PROXY: z
     .enum(['true', 'false'], { error: 'must be true or false' })
     .transform((value) => value === 'true')
-    .default(false),
-  METRICS_PORT: whole('a port number from 1 to 65535', 1, 65535).optional(),
-  WEB_CONCURRENCY: whole('a number of worker processes, from 1 to 64', 1, 64).default(1),
+    .default(false)
+    .describe(
+      '`true` behind one proxy of yours that sets `X-Forwarded-*`; the address it adds is the ' +
+        "caller's",
+    ),
+  METRICS_PORT: whole('a port number from 1 to 65535', 1, 65535)
+    .optional()
+    .describe('where `GET /metrics` answers, on `HOST`, for Prometheus'),
+  WEB_CONCURRENCY: whole('a number of worker processes, from 1 to 64', 1, 64)
+    .default(1)
+    .describe(
+      'processes that serve, 1 to 64; one that ends by itself is replaced, after a pause that grows',
+    ),
   LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
       error: 'must be fatal, error, warn, info, debug, trace or silent',
     })
-    .default('info'),
+    .default('info')
+    .describe('of the log on standard output: JSON, or lines for people on a terminal'),
 });
+
+/** A setting as the README shows it, in Markdown. */
+export interface Setting {
+  readonly name: string;
+  readonly meaning: string;
+  /** The default, or what holds without one. */
+  readonly preset: string;
+}
+
+/** Every setting that is read, in the order of the README. */
+export const SETTINGS: readonly Setting[] = Object.entries(Environment.shape).map(
+  ([name, schema]) => {
+    const { description = '', otherwise = 'none' } = schema.meta() ?? {};
+    const preset: unknown = schema.safeParse(undefined).data;
+    return {
+      name,
+      meaning: description,
+      preset: preset === undefined ? String(otherwise) : `\`${preset}\``,
+    };
+  },
+);
 
 /** What the API needs to know, checked. Each setting and its default are in the README's table. */
 export interface Settings {

@@ -15,8 +15,8 @@ export type WriteProblem =
   | { readonly kind: 'unavailable' };
 
 /**
- * Reads an error of the API as something that the page with the form can say, and takes its status
- * and what the log is to know for this answer.
+ * Reads an error of the API as something that the page with the form can say, and takes its status,
+ * its headers and what the log is to know for this answer.
  *
  * @param scope that the change takes, should the API not say so
  * @throws the error, when it is about something else
@@ -29,6 +29,7 @@ export function failedWrite(
   const failed = explain(error, scope);
   if (!failed || !(error instanceof ApiError)) throw error;
   ctx.status = error.status;
+  ctx.set({ ...error.headers });
   ctx.state.failure = { code: error.code, detail: error.detail };
   return { ...failed, draft };
 }

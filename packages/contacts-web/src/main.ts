@@ -23,7 +23,9 @@ async function main(): Promise<void> {
     settings.secrets.length > 0 ? settings.secrets : [keptSecret('data/session-secret')];
   const store = openStore(sessionStoreURL);
 
-  const server = createServer(createApp({ ...settings, secrets, store, logger }).callback());
+  const app = createApp({ ...settings, secrets, store, logger });
+  // Longer than the proxy before it keeps them, which must never send to one that is closing.
+  const server = createServer({ keepAliveTimeout: 65_000 }, app.callback());
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);
   });

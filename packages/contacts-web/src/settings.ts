@@ -61,17 +61,35 @@ const Environment = z.object({
     .regex(/^\d{1,5}$/, PORT_TEXT)
     .transform(Number)
     .refine((port) => port <= 65535, PORT_TEXT)
-    .default(3000),
-  HOST: z.string().default('127.0.0.1'),
-  BASE_URL: address('https://contacts.example.com').optional(),
-  ISSUER_BASE_URL: address('https://tenant.example.com/').default('http://localhost:3002'),
-  CLIENT_ID: z.string().optional(),
-  CLIENT_SECRET: z.string().optional(),
+    .default(3000)
+    .describe('port it listens on; 0: any free one, and then `BASE_URL` is required'),
+  HOST: z.string().default('127.0.0.1').describe('address it listens on'),
+  BASE_URL: address('https://contacts.example.com').optional().meta({
+    description: 'its public address, from which the callback is made',
+    otherwise: '`http://localhost:PORT`',
+  }),
+  ISSUER_BASE_URL: address('https://tenant.example.com/')
+    .default('http://localhost:3002')
+    .describe('the issuer, `https`; `http` only on loopback'),
+  CLIENT_ID: z.string().optional().meta({
+    description: 'the registration; required unless the issuer is on loopback',
+    otherwise: 'the demo client',
+  }),
+  CLIENT_SECRET: z.string().optional().meta({
+    description: 'its secret; required unless the issuer is on loopback',
+    otherwise: 'the demo client’s',
+  }),
   CLIENT_AUTH_METHOD: z
     .enum(CLIENT_AUTH_METHODS, { error: `must be ${CLIENT_AUTH_METHODS.join(' or ')}` })
-    .default('client_secret_post'),
-  API_BASE_URL: address('https://api.example.com').default('http://localhost:3001'),
-  AUDIENCE: z.string().default('https://contacts.example.com/api'),
+    .default('client_secret_post')
+    .describe('`client_secret_post` or `client_secret_basic`'),
+  API_BASE_URL: address('https://api.example.com')
+    .default('http://localhost:3001')
+    .describe('the API it calls'),
+  AUDIENCE: z
+    .string()
+    .default('https://contacts.example.com/api')
+    .describe('the API’s identifier, for which it asks for access tokens'),
   SCOPE: z
     .string()
     .refine((value) => value.split(/\s+/).includes('openid'), {
@@ -80,12 +98,19 @@ const Environment = z.object({
     .default(
       'openid profile email offline_access ' +
         'read:contacts create:contacts update:contacts delete:contacts read:activity',
-    ),
+    )
+    .describe('what it asks for'),
   SECRET: z
     .string()
     .refine((value) => split(value).length > 0, SECRET_TEXT)
     .refine((value) => split(value).every((one) => one.length >= 32), SECRET_TEXT)
-    .optional(),
+    .optional()
+    .meta({
+      description:
+        'seals cookies and sessions, 32 characters or more; several with commas between them, ' +
+        'newest first; required unless the issuer is on loopback',
+      otherwise: 'made once, kept in `./data`',
+    }),
   SESSION_STORE_URL: z
     .string()
     .refine((value) => /^(memory:|file:.+)$/s.test(value) || isRedis(value), {
@@ -93,13 +118,43 @@ const Environment = z.object({
         'must be memory:, file:PATH such as file:./data/sessions.db, or redis://HOST:PORT ' +
         '(rediss:// over TLS), in whose user name and password "@", "/", "#" and "%" are encoded',
     })
-    .default('file:./data/sessions.db'),
-  SHOW_TOKENS: z.enum(['yes', 'no'], { error: 'must be yes or no' }).optional(),
-  NODE_ENV: z.string().optional(),
+    .default('file:./data/sessions.db')
+    .describe(
+      '`memory:`, `file:PATH`, or for several processes on any number of machines `redis://…` ' +
+        '(`rediss://…` over TLS)',
+    ),
+  SHOW_TOKENS: z.enum(['yes', 'no'], { error: 'must be yes or no' }).optional().meta({
+    description:
+      '`yes`: `/session` shows developers the tokens and the flow; refused with `NODE_ENV=production`',
+    otherwise: '`yes` with an issuer on loopback and no `NODE_ENV=production`, else `no`',
+  }),
+  NODE_ENV: z.string().optional().describe('`production`: see `SHOW_TOKENS`'),
   LOG_LEVEL: z
     .enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` })
-    .default('info'),
+    .default('info')
+    .describe('of the JSON log on standard output'),
 });
+
+/** A setting as the README shows it, in Markdown. */
+export interface Setting {
+  readonly name: string;
+  readonly meaning: string;
+  /** The default, or what holds without one. */
+  readonly preset: string;
+}
+
+/** Every setting that is read, in the order of the README. */
+export const SETTINGS: readonly Setting[] = Object.entries(Environment.shape).map(
+  ([name, schema]) => {
+    const { description = '', otherwise = 'none' } = schema.meta() ?? {};
+    const preset: unknown = schema.safeParse(undefined).data;
+    return {
+      name,
+      meaning: description,
+      preset: preset === undefined ? String(otherwise) : `\`${preset}\``,
+    };
+  },
+);
 
 /**
  * Reads the settings from the environment. An empty variable counts as not set.

@@ -87,7 +87,7 @@ describe('the list', () => {
     expect(html).not.toContain('/contacts/g-1/delete');
     expect(html).toContain('You may not delete contacts');
     expect(html).toContain('an administrator of acme can give you one that does');
-    expect(html).toContain('aria-label="Ask for delete:contacts"');
+    expect(html).toContain('aria-label="Ask once more: delete:contacts"');
     expect(html).not.toContain('has not asked for yet');
   });
 
@@ -169,6 +169,16 @@ describe('editing', () => {
       expect(html).toContain('role="alert"');
     },
   );
+
+  test.each([
+    ['said so', { 'Retry-After': '7' }, '7'],
+    ['did not', {}, '2'],
+  ])('says when to try again, whether the API %s', async (_name, headers, after) => {
+    await app.signIn();
+    api().put('/contacts/g-1').reply(503, {}, headers);
+    const response = await app.post('/contacts/g-1/edit', form);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, after]);
+  });
 
   test('a contact that is gone is a 404 page that says so', async () => {
     await app.signIn();

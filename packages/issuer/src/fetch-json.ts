@@ -1,5 +1,6 @@
 import got, { type OptionsOfBufferResponseBody } from 'got';
 import { IssuerUnavailable } from './errors.ts';
+import { refuseUpgrade } from './refuse-upgrade.ts';
 
 export interface FetchedJson {
   readonly status: number;
@@ -27,6 +28,7 @@ export async function fetchJson(
   { timeout, maxBytes }: FetchLimits,
 ): Promise<FetchedJson> {
   const request = got(url, options(timeout));
+  request.on('request', refuseUpgrade);
   let tooLarge = false;
   request.on('downloadProgress', ({ transferred }) => {
     if (transferred > maxBytes && !tooLarge) {

@@ -14,3 +14,4 @@ export {
   parseIssuerIdentifier,
 } from './issuer-identifier.ts';
 export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
+export { refuseUpgrade } from './refuse-upgrade.ts';

@@ -10,6 +10,7 @@ export function isSecureURL(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
 }
 
+/** Whether a URL names this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname);
 }

@@ -9,6 +9,7 @@ import { parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
 import { KeptFresh } from './kept-fresh.ts';
 
+/** Options of `createIssuer`. Of all but `issuerBaseURL` the default is meant for production. */
 export interface IssuerOptions {
   /** The issuer identifier (RFC 8414 §2); a slash at the end may differ from the metadata's. */
   issuerBaseURL: string;

@@ -17,6 +17,7 @@ export interface KeyHeader {
   readonly kid?: unknown;
 }
 
+/** A key of the published set that can't be used, and why. */
 export interface LeftOutKey {
   readonly kid: string | undefined;
   readonly reason: string;

@@ -1,11 +1,18 @@
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { IssuerUnavailable } from '../src/errors.ts';
 import { fetchJson } from '../src/fetch-json.ts';
+import { selfSigned } from './self-signed.ts';
 
 const limits = { timeout: 5000, maxBytes: 100_000 };
 
@@ -186,5 +193,50 @@ describe('a server that misbehaves', () => {
     ['speaks no HTTP', (request) => request.socket.end('220 smtp ready\r\n')],
   ])('one that %s is no answer', async (_, listener) => {
     expect(await against(listener)).toBeInstanceOf(IssuerUnavailable);
+  });
+});
+
+describe('the certificate of the server', () => {
+  const { key, cert } = selfSigned();
+  const directory = mkdtempSync(join(tmpdir(), 'certificate-'));
+  const trusted = join(directory, 'cert.pem');
+  writeFileSync(trusted, cert);
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  // In a process of its own: Node reads both variables where no test can set them.
+  const SCRIPT = `
+    const { fetchJson } = await import(process.argv[1]);
+    const answer = fetchJson(process.argv[2], { timeout: 5000, maxBytes: 100 });
+    console.log(await answer.then(({ status }) => status, ({ detail }) => detail));
+  `;
+
+  test.each<[string, Record<string, string>, string, number]>([
+    ['one that is vouched for is accepted', { NODE_EXTRA_CA_CERTS: trusted }, '200', 1],
+    ['no other is accepted', {}, 'DEPTH_ZERO_SELF_SIGNED_CERT', 0],
+    [
+      'no other is accepted, whatever the environment says',
+      { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      0,
+    ],
+  ])('%s (RFC 6750 §5.3)', async (_, env, expected, requests) => {
+    let received = 0;
+    const server = createTlsServer({ key, cert }, (_, response) => {
+      received += 1;
+      response.end('{}');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const file = new URL('../dist/fetch-json.js', import.meta.url).href;
+      const args = ['--input-type=module', '-e', SCRIPT, file, `https://127.0.0.1:${port}/`];
+      const { stdout } = await promisify(execFile)(process.execPath, args, {
+        env: { PATH: process.env.PATH, ...env },
+      });
+      expect(stdout).toContain(expected);
+      expect(received).toBe(requests);
+    } finally {
+      server.close();
+    }
   });
 });

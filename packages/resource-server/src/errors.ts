@@ -18,6 +18,7 @@ export const REASONS = {
   sender_constrained: 'the access token is bound to a key and must not be sent as a bearer token',
 } as const;
 
+/** Why an access token was refused: the keys of `REASONS`. */
 export type InvalidTokenReason = keyof typeof REASONS;
 
 /**

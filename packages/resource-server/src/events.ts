@@ -18,6 +18,7 @@ export type AuthEvent =
       readonly detail: string | undefined;
     };
 
+/** Why a request was refused: a bounded list, fit for a metric's label. */
 export type RefusalReason =
   | InvalidTokenReason
   | 'missing_token'

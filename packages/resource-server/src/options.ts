@@ -6,6 +6,7 @@ import type { IsRevoked } from './revocation.ts';
 import { ALGORITHMS, type Algorithm } from './signature.ts';
 import type { VerifiedTokensLimits } from './verified-tokens.ts';
 
+/** Options of `auth`. `audience` is required, and one of `issuerBaseURL` and `issuer`. */
 export interface AuthOptions<Claims> {
   /** The issuer identifier; its metadata says where its keys are. Give this or `issuer`. */
   issuerBaseURL?: string;

@@ -4,6 +4,7 @@ import type { Middleware } from 'koa';
 /** Where the document lies (RFC 9728 §3.1), for a resource identifier without a path. */
 export const PROTECTED_RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-resource';
 
+/** What an API says of itself (RFC 9728 §2). */
 export interface ProtectedResource {
   /** This API's identifier. */
   resource: string;

@@ -18,6 +18,7 @@ export const ALGORITHMS = [
   'Ed25519',
 ] as const;
 
+/** An algorithm that access tokens may be signed with: asymmetric ones alone. */
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /**

@@ -1,6 +1,7 @@
 import type { SigningKey } from '@koa-oauth/issuer';
 import { LRUCache } from 'lru-cache';
 
+/** How many verified tokens are remembered at most. */
 export interface VerifiedTokensLimits {
   /** Tokens remembered, default 10,000. */
   maxEntries?: number;

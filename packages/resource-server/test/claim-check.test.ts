@@ -44,6 +44,18 @@ describe('claimCheck', () => {
     ).rejects.toBe(broken);
   });
 
+  test('a route may ask how strongly and how recently the user signed in (RFC 9068 §2.2.1)', async () => {
+    const now = 1_000_000;
+    const guard = claimCheck(
+      ({ acr, auth_time }) => acr === 'mfa' && Number(auth_time) >= now - 300,
+      'a recent sign-in with two factors is needed',
+    );
+    expect(await reaches(guard, { acr: 'mfa', auth_time: now - 300 })).toBe(true);
+    const others = [{ acr: 'pwd', auth_time: now }, { acr: 'mfa', auth_time: now - 301 }, {}];
+    for (const claims of others)
+      await expect(reaches(guard, claims)).rejects.toMatchObject(refused);
+  });
+
   test('behind no auth nobody gets in', async () => {
     await expect(reaches(claimCheck(() => true))).rejects.toBeInstanceOf(UnauthorizedError);
   });

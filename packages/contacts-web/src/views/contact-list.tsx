@@ -11,8 +11,8 @@ import { Avatar } from './avatar.tsx';
 interface ContactListProps {
   readonly page: ContactPage;
   readonly query: ContactQuery;
-  /** The one to point out. */
-  readonly changedId?: string | undefined;
+  /** The one to point out, and what was done to it. */
+  readonly done?: { readonly id: string; readonly what: string } | undefined;
   readonly mayChange: boolean;
   readonly mayDelete: boolean;
 }
@@ -77,15 +77,15 @@ function Search({ query }: { query: ContactQuery }) {
   );
 }
 
-function Row({ contact, changedId, mayChange, mayDelete }: RowProps) {
+function Row({ contact, done, mayChange, mayDelete }: RowProps) {
   const { id, name, email, phone, company, notes } = contact;
   return (
-    <li class={id === changedId ? 'contact new' : 'contact'}>
+    <li class={id === done?.id ? 'contact new' : 'contact'}>
       <Avatar name={name} />
       <div class="who">
         <h3>
           {name}
-          {id === changedId && <span class="badge">new</span>}
+          {id === done?.id && <span class="badge">{done.what}</span>}
         </h3>
         {company && <p>{company}</p>}
       </div>
@@ -112,10 +112,7 @@ function Row({ contact, changedId, mayChange, mayDelete }: RowProps) {
   );
 }
 
-type RowProps = { contact: Contact } & Pick<
-  ContactListProps,
-  'changedId' | 'mayChange' | 'mayDelete'
->;
+type RowProps = { contact: Contact } & Pick<ContactListProps, 'done' | 'mayChange' | 'mayDelete'>;
 
 function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
   if (!page.next && !query.cursor) return null;

@@ -58,7 +58,7 @@ export function ContactsPage(props: ContactsPageProps): VNode {
             <ContactList
               page={page}
               query={query}
-              changedId={done?.id}
+              done={done}
               mayChange={may('update:contacts')}
               mayDelete={may('delete:contacts')}
             />

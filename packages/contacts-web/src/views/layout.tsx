@@ -44,8 +44,10 @@ export function Layout({ title, user, current, children }: LayoutProps): VNode {
         </main>
         <footer class="site-footer">
           <p>
-            A demonstration of the OAuth 2.0 authorization code flow. Tokens stay on the server:
-            this page holds none.
+            A demonstration of the OAuth 2.0 authorization code flow.{' '}
+            {current === 'session'
+              ? 'This page alone may show tokens, and in development only.'
+              : 'Tokens stay on the server: this page holds none.'}
           </p>
         </footer>
       </body>

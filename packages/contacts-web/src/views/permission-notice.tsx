@@ -60,12 +60,13 @@ export function Permissions({
 }
 
 function AskFor({ permission, returnTo }: { permission: Permission; returnTo: string }) {
+  const label = permission.asked ? 'Ask once more' : 'Ask for it';
   return (
     <form class="ask" method="post" action="/permissions">
       <input type="hidden" name="scope" value={permission.scope} />
       <input type="hidden" name="returnTo" value={returnTo} />
-      <button class="quiet" type="submit" aria-label={`Ask for ${permission.scope}`}>
-        {permission.asked ? 'Ask once more' : 'Ask for it'}
+      <button class="quiet" type="submit" aria-label={`${label}: ${permission.scope}`}>
+        {label}
       </button>
     </form>
   );

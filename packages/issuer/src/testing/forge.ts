@@ -7,6 +7,7 @@ export interface HostileClaims {
   readonly [claim: string]: unknown;
 }
 
+/** Whose tokens are forged, with which key, and at what time. */
 export interface ForgeOptions {
   readonly issuer: string;
   readonly key: TestKey;

@@ -6,6 +6,7 @@ import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
 import { signJws } from './sign-jws.ts';
 import { createTestKey, publicJwk, type TestKey } from './test-key.ts';
 
+/** Options of `startIssuer`; without any it is a good issuer with one key. */
 export interface TestIssuerOptions {
   /** Its keys, the first of which signs; default one for RS256, named `key-1`. */
   keys?: readonly TestKey[];
@@ -15,6 +16,7 @@ export interface TestIssuerOptions {
   now?: () => number;
 }
 
+/** An issuer for tests that runs, until `close`. */
 export interface TestIssuer {
   /** The issuer identifier, with a slash at the end: `http://127.0.0.1:PORT/`. */
   readonly issuer: string;

@@ -6,6 +6,7 @@ export const TEST_ALGORITHMS = [
   ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
 ] as const;
 
+/** An algorithm (RFC 7518 §3.1, RFC 8037, RFC 9864) that a test key can sign with. */
 export type TestAlgorithm = (typeof TEST_ALGORITHMS)[number];
 
 /** One key pair of a test issuer, with the name and the algorithm it bears in the key set. */

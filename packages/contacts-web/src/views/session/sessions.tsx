@@ -27,7 +27,7 @@ export function Sessions({ sessions, now }: SessionsProps): VNode {
                 <button
                   class="quiet"
                   type="submit"
-                  aria-label={`End the session in ${browserName(userAgent)}, signed in ${ago(createdAt, now)}`}
+                  aria-label={`End this one: ${browserName(userAgent)}, signed in ${ago(createdAt, now)}`}
                 >
                   End this one
                 </button>

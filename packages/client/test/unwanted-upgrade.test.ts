@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { createApi } from '../src/api.ts';
+import { requestRevocation, requestTokensByRefresh } from '../src/token-endpoint.ts';
+
+// An answer of 101 is for Node the end of an exchange, and for got none: it would wait for ever.
+
+const client = { clientID: 'client-1', clientAuthMethod: 'none' } as const;
+const limits = { timeout: 2000, now: Date.now };
+
+let server: Server;
+let origin: string;
+/** What the server answers before the first 101. */
+let refusals: number;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    request.socket.on('error', () => {});
+    refusals -= 1;
+    if (refusals >= 0) {
+      response.writeHead(401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end();
+    } else response.writeHead(101, { Connection: 'upgrade', Upgrade: 'other' }).flushHeaders();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+});
+
+beforeEach(() => {
+  refusals = 0;
+});
+
+afterAll(async () => {
+  server.closeAllConnections();
+  await once(server.close(), 'close');
+});
+
+test('an endpoint that changes the protocol gave no answer', async () => {
+  const endpoint = { url: `${origin}token`, issuer: origin };
+  for (const request of [
+    requestTokensByRefresh(endpoint, client, { refreshToken: 'r' }, limits),
+    requestRevocation(endpoint, client, 'r', limits),
+  ]) {
+    const error = await request.catch((e) => e);
+    expect(error).toMatchObject({
+      code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+      detail: `POST ${origin}token: ERR_UNWANTED_UPGRADE`,
+    });
+  }
+});
+
+test.each([0, 1])('nor did an API, after %i refused tokens', async (count) => {
+  refusals = count;
+  const bind = createApi({ baseURL: origin, timeout: 2000, maxResponseSize: 1000, now: Date.now });
+  const api = bind(async ({ insteadOf }) => `${insteadOf ?? 'token'}-1`);
+  const error = await api.get('things').catch((e) => e);
+  expect(error).toMatchObject({
+    code: 'ERR_API_UNAVAILABLE',
+    detail: `GET ${origin}things: ERR_UNWANTED_UPGRADE`,
+  });
+});

@@ -1,0 +1,176 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { Page } from 'playwright-core';
+import { logWhile } from './log-lines.ts';
+import { describeInBrowser, openSite, type Site, signIn } from './site.ts';
+
+const PAGE_SIZE = 20;
+
+describeInBrowser('contacts in a browser', () => {
+  let site: Site;
+
+  beforeAll(async () => {
+    site = await openSite();
+  }, 60_000);
+  afterAll(() => site?.stop());
+
+  async function visitAs(user: string): Promise<Page> {
+    const page = await site.visit();
+    await signIn(site, page, user);
+    return page;
+  }
+
+  const names = (page: Page) => page.locator('.contact h3').allInnerTexts();
+
+  test('alice adds a contact, finds it, changes it, deletes it, and signs out', async () => {
+    const page = await visitAs('alice');
+    expect(await names(page)).toContain('Ada Lovelace');
+    await page.fill('[name="name"]', 'Hedy Lamarr');
+    await page.fill('[name="email"]', 'hedy@example.com');
+    await page.press('[name="email"]', 'Enter');
+    await page.getByText('Hedy Lamarr was added.').waitFor();
+
+    await page.selectOption('[name="sort"]', '-name');
+    await page.waitForURL(/sort=-name/);
+    const shown = await names(page);
+    expect(shown).toEqual([...shown].sort().reverse());
+    await page.fill('[name="q"]', 'hedy');
+    await page.press('[name="q"]', 'Enter');
+    await page.waitForURL(/q=hedy/);
+    expect(await names(page)).toEqual(['Hedy Lamarr']);
+
+    await page.getByRole('link', { name: 'Edit Hedy Lamarr' }).click();
+    expect(await page.inputValue('[name="email"]')).toBe('hedy@example.com');
+    await page.fill('[name="company"]', 'Frequency Hopping');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.getByText('Hedy Lamarr was changed.').waitFor();
+    expect(await page.textContent('main')).toContain('Frequency Hopping');
+
+    await page.getByRole('link', { name: 'Delete Hedy Lamarr' }).click();
+    await page.getByRole('heading', { name: 'Delete Hedy Lamarr?' }).waitFor();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('The contact was deleted.').waitFor();
+    expect(await names(page)).not.toContain('Hedy Lamarr');
+
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.waitForURL(`${site.web}/`);
+    await page.goto(`${site.web}/contacts`);
+    await page.waitForSelector('input[name="password"]:visible');
+  });
+
+  test('what the API does not accept is named, and what was typed stays', async () => {
+    const page = await visitAs('alice');
+    await page.fill('[name="name"]', 'No Address');
+    await page.fill('[name="email"]', 'nonsense');
+    await page.press('[name="email"]', 'Enter');
+    await page.getByRole('alert').getByText('must be an e-mail address').waitFor();
+    expect(await page.inputValue('[name="name"]')).toBe('No Address');
+    expect(await page.evaluate('document.activeElement.name')).toBe('email');
+  });
+
+  test('bob, who may only read, has no links to change anything, and is refused', async () => {
+    const page = await visitAs('bob');
+    expect(await page.getByRole('link', { name: /^(Edit|Delete) / }).count()).toBe(0);
+    await page.fill('[name="name"]', 'Kept Name');
+    await page.fill('[name="email"]', 'kept@example.com');
+    await page.press('[name="email"]', 'Enter');
+    await page.getByRole('alert').getByText('create:contacts').waitFor();
+    expect(await page.inputValue('[name="name"]')).toBe('Kept Name');
+    expect(await names(page)).not.toContain('Kept Name');
+  });
+
+  test("carol sees none of acme's contacts, and those of globex a page at a time", async () => {
+    const page = await visitAs('carol');
+    for (let i = 0; i < PAGE_SIZE; i += 1) {
+      const form = { name: `Person ${i}`, email: `person-${i}@example.com` };
+      const added = await page.request.post(`${site.web}/contacts`, {
+        form,
+        headers: { origin: site.web },
+        maxRedirects: 0,
+      });
+      expect(added.status()).toBe(303);
+    }
+    await page.goto(`${site.web}/contacts`);
+    const first = await names(page);
+    expect(first).toHaveLength(PAGE_SIZE);
+    expect(first).toContain('Alan Turing');
+    expect(first).not.toContain('Ada Lovelace');
+    await page.getByRole('link', { name: 'Next page' }).click();
+    await page.getByRole('link', { name: 'First page' }).waitFor();
+    const second = await names(page);
+    expect(second.length).toBeGreaterThan(0);
+    expect(first.filter((name) => second.includes(name))).toEqual([]);
+  });
+
+  test('two browsers change one contact: the second sees both versions, and chooses', async () => {
+    const [one, other] = await Promise.all([visitAs('alice'), visitAs('alice')]);
+    const edit = (page: Page) => page.getByRole('link', { name: 'Edit Grace Hopper' }).click();
+    const save = async (page: Page, notes: string) => {
+      await page.fill('[name="notes"]', notes);
+      await page.getByRole('button', { name: 'Save changes' }).click();
+    };
+    await Promise.all([edit(one), edit(other)]);
+    await save(one, 'an apple');
+    await one.getByText('Grace Hopper was changed.').waitFor();
+    await save(other, 'nanoseconds');
+    await other.getByRole('alert').getByText('Somebody has changed this contact').waitFor();
+    const notes = other.locator('tr', { hasText: 'Notes' }).locator('td');
+    expect(await notes.allInnerTexts()).toEqual(['an apple', 'nanoseconds']);
+
+    await other.getByRole('button', { name: 'Save mine over it' }).click();
+    await other.getByText('Grace Hopper was changed.').waitFor();
+    expect(await other.textContent('main')).toContain('nanoseconds');
+    expect(await other.textContent('main')).not.toContain('an apple');
+
+    // Deleting is for what was shown, too.
+    await other.getByRole('link', { name: 'Delete Grace Hopper' }).click();
+    await one.goto(`${site.web}/contacts`);
+    await edit(one);
+    await save(one, 'COBOL');
+    await one.getByText('Grace Hopper was changed.').waitFor();
+    await other.getByRole('button', { name: 'Delete' }).click();
+    await other.getByRole('alert').getByText('It was not deleted.').waitFor();
+    await one.goto(`${site.web}/contacts`);
+    expect(await names(one)).toContain('Grace Hopper');
+  });
+
+  test('the list is one call to the API and no refresh', async () => {
+    const page = await visitAs('alice');
+    let web: unknown;
+    const api = await logWhile(site.each.api, site.api, async () => {
+      web = await logWhile(site.each.web, site.web, () => page.goto(`${site.web}/contacts`));
+    });
+    expect(api.map(({ method, path, status }) => [method, path, status])).toEqual([
+      ['GET', '/contacts', 200],
+    ]);
+    expect(web).toContainEqual(expect.objectContaining({ path: '/contacts', status: 200 }));
+    expect(web).not.toContainEqual(expect.objectContaining({ msg: 'token refreshed' }));
+  });
+
+  test('all of it works without a script', async () => {
+    const page = await site.visit({ javaScriptEnabled: false });
+    await signIn(site, page, 'alice');
+    await page.fill('[name="name"]', 'Emmy Noether');
+    await page.fill('[name="email"]', 'emmy@example.com');
+    await page.press('[name="email"]', 'Enter');
+    await page.getByText('Emmy Noether was added.').waitFor();
+    await page.fill('[name="q"]', 'emmy');
+    await page.getByRole('button', { name: 'Show' }).click();
+    expect(await names(page)).toEqual(['Emmy Noether']);
+    await page.getByRole('link', { name: 'Edit Emmy Noether' }).click();
+    await page.fill('[name="phone"]', '+49 9131 85');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.getByText('Emmy Noether was changed.').waitFor();
+    await page.getByRole('link', { name: 'Delete Emmy Noether' }).click();
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByText('The contact was deleted.').waitFor();
+    await page.getByRole('link', { name: 'Session' }).click();
+    await page.getByRole('heading', { name: 'Your session', exact: true }).waitFor();
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.waitForURL(`${site.web}/`);
+  });
+
+  test('nothing was blocked, no script failed, and no token came outside /session', () => {
+    expect(site.deliveries.length).toBeGreaterThan(50);
+    expect(site.complaints()).toEqual([]);
+  });
+});

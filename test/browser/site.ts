@@ -1,0 +1,96 @@
+import { describe } from '@jest/globals';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { launchChromium, whyNoChromium } from '../chromium.ts';
+import { type Services, type ServicesOptions, startServices } from '../services.ts';
+import { type Delivery, keepDeliveries } from './deliveries.ts';
+
+/** The running services, and a browser that looks at them as people do. */
+export interface Site extends Services {
+  readonly browser: Browser;
+  /** Someone's browser, with cookies of its own, and a first tab. */
+  visit(options?: BrowserContextOptions): Promise<Page>;
+  /** All that browsers were sent so far. */
+  readonly deliveries: readonly Delivery[];
+  /** Scripts that failed, files that were blocked, and tokens where no page shows any. */
+  complaints(): string[];
+}
+
+/** Two dots between three texts, of which two begin as JSON objects do: a signed JWT. */
+const TOKEN = /eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/;
+
+/** Starts them. */
+export async function openSite(options: ServicesOptions = {}): Promise<Site> {
+  const browser = await launchChromium();
+  const services = await startServices(options).catch(async (error) => {
+    await browser.close();
+    throw error;
+  });
+  const problems: string[] = [];
+  const deliveries: Delivery[] = [];
+
+  return {
+    ...services,
+    browser,
+    deliveries,
+    async visit(options) {
+      const context = await browser.newContext({ locale: 'en-GB', ...options });
+      // A blocked style or a failed file shows up nowhere else.
+      context.on('console', (message) => {
+        if (message.type() === 'error' && !/status of (4\d\d|503)/.test(message.text())) {
+          problems.push(message.text());
+        }
+      });
+      context.on('weberror', (error) => problems.push(error.error().message));
+      const page = await context.newPage();
+      await keepDeliveries(page, deliveries);
+      return page;
+    },
+    complaints: () => [...problems, ...deliveries.filter(hasStrayToken).map(({ url }) => url)],
+    async stop() {
+      await browser.close();
+      await services.stop();
+    },
+  };
+}
+
+export function hasToken({ headers, body }: Delivery): boolean {
+  return TOKEN.test(headers) || TOKEN.test(body);
+}
+
+/** Only the page that shows tokens to developers may hold any. */
+function hasStrayToken(delivery: Delivery): boolean {
+  return hasToken(delivery) && !/^\/session(\/|$)/.test(new URL(delivery.url).pathname);
+}
+
+/** As `describe`, but skipped by name where there is no browser. */
+export function describeInBrowser(name: string, tests: () => void): void {
+  (whyNoChromium ? describe.skip : describe)(`${name}${whyNoChromium}`, tests);
+}
+
+/** Opens a page of the web app, and signs in where that is asked for. */
+export async function signIn(
+  site: Pick<Site, 'web'>,
+  page: Page,
+  user: string,
+  path = '/contacts',
+): Promise<void> {
+  await page.goto(site.web + path);
+  await typePassword(page, user);
+  await consent(site, page);
+}
+
+/** On the authorization server's page: types, and sends it off. */
+export async function typePassword(page: Page, user: string, password = `${user}-demo`) {
+  await page.fill('input[name="username"]:visible', `${user}@example.com`);
+  await page.fill('input[name="password"]:visible', password);
+  await page.press('input[name="password"]:visible', 'Enter');
+}
+
+/** Accepts, if the authorization server still asks. */
+export async function consent({ web }: Pick<Site, 'web'>, page: Page): Promise<void> {
+  await page.waitForURL((url) => url.origin === web || url.pathname.startsWith('/u/consent/'));
+  if (!page.url().startsWith(web)) {
+    await page.click('[name="action"][value="accept"]');
+    await page.waitForURL((url) => url.origin === web);
+  }
+}
