@@ -107,13 +107,13 @@ export function createRefresh(options: RefreshOptions): Refresh {
     }
     const transient = (error as { status?: unknown }).status === 503;
     emit({ type: 'token_refresh_failed', transient, ...failure(error) });
-    if (!transient) throw error;
+    const old = findToken(session.content, wanted, { now: seconds(), leeway: 0 });
+    if (!transient && !old) throw error;
     // Without metadata or keys the token endpoint was not asked, and the issuer's own pauses do.
     const told = error instanceof TokenEndpointUnavailable ? error.retryAfter : undefined;
     const renewedAt = session.content.accessToken?.issuedAt;
-    const wasAsked = hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
+    const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
     const pause = wasAsked && backOff.failed(session.id, error, told, renewedAt);
-    const old = findToken(session.content, wanted, { now: seconds(), leeway: 0 });
     if (old) return { session, accessToken: old };
     throw pause ? withRetryAfter(error, pause.seconds) : error;
   }

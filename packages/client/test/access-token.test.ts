@@ -681,6 +681,27 @@ describe('R9: the authorization server says no', () => {
     },
   );
 
+  test.each<[string, () => Answer]>([
+    ['refuses this client', () => ({ status: 401, body: { error: 'invalid_client' } })],
+    ['sends no token', () => ({ more: { access_token: undefined } })],
+    [
+      "sends somebody else's ID token",
+      () => ({ more: { id_token: server.idToken({ sub: 'user-2' }) } }),
+    ],
+  ])('R9: who %s: told, and the old token serves while it lasts', async (_name, answer) => {
+    const one = startProcess();
+    server.rotates = false;
+    answering(answer());
+    const session = await signIn(one, 10);
+    for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
+    expect(server.grants).toHaveLength(1);
+    expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
+    now += 10_001;
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ status: 502 });
+    server.onGrant = () => undefined;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
   test('R9: a 503 once the old token is over; each pause is longer, and a success ends it', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);

@@ -1,0 +1,108 @@
+import type { Disturbance, Ledger } from './ledger.ts';
+
+/** An answer, as whoever asked got it. */
+export interface Answer {
+  readonly method: string;
+  readonly url: string;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+  /** When it was asked for. */
+  readonly begun: number;
+}
+
+const STORE: readonly Disturbance[] = ['sessions'];
+const ISSUER: readonly Disturbance[] = ['sign-in'];
+const WRONG: readonly Disturbance[] = ['wrong answers'];
+
+/** `code` of an error → what must have been disturbed for it. */
+const NEEDS: Readonly<Record<string, readonly Disturbance[]>> = {
+  ERR_SESSION_STORE: STORE,
+  ERR_ISSUER_UNAVAILABLE: ISSUER,
+  ERR_INVALID_METADATA: ISSUER,
+  ERR_AUTHORIZATION_UNAVAILABLE: ISSUER,
+  ERR_TOKEN_ENDPOINT_UNAVAILABLE: ISSUER,
+  ERR_TOKEN_RESPONSE: WRONG,
+  ERR_ID_TOKEN: WRONG,
+  ERR_TOKEN_REQUEST_REFUSED: WRONG,
+  ERR_API_TOKEN_REFUSED: ['clock', 'keys'],
+  ERR_API_UNAVAILABLE: ['api', 'database'],
+};
+const SIGN_IN_PATHS = ['/login', '/callback'];
+
+export interface WebAsker {
+  readonly ledger: Ledger;
+  readonly isSignedIn: boolean;
+  /** Whether its sessions are on the small disk. */
+  readonly isOnDisk: boolean;
+  /** The 4xx that this step may meet. */
+  readonly mayMeet: readonly number[];
+}
+
+/** Judges an answer of the web app: an error has its cause, and its right status. */
+export function judgeWebAnswer(answer: Answer, asker: WebAsker): void {
+  const { method, url, status, body, begun } = answer;
+  if (status < 400 || asker.mayMeet.includes(status)) return;
+  const { pathname } = new URL(url);
+  const [, code = ''] = /<code>(ERR_[A-Z_]+)<\/code>/.exec(body) ?? [];
+  const what = `${status} ${code || 'without a code'}`;
+  const where = `${method} ${pathname.replace(/[\w-]{36}/, 'ID')}: ${what}`;
+  judgeStatus(answer, where, asker.ledger);
+  // A page with the form that could not be saved has no code.
+  const known = NEEDS[code || (status === 503 ? 'ERR_API_UNAVAILABLE' : '')] ?? [];
+  const needs = known === STORE && asker.isOnDisk ? (['disk'] as const) : known;
+  if (known === ISSUER && asker.isSignedIn && !SIGN_IN_PATHS.includes(pathname)) {
+    asker.ledger.wrong('who is signed in does not need the issuer', where, begun);
+  } else {
+    asker.ledger.failure(needs, `web app, ${what}`, begun, where);
+  }
+}
+
+/** Judges an answer of the API to a token that it must take. */
+export function judgeApiAnswer(
+  answer: Answer,
+  expected: readonly number[],
+  ledger: Ledger,
+): boolean {
+  const { method, url, status, begun } = answer;
+  if (expected.includes(status)) return true;
+  const code = codeOf(answer);
+  const where = `${method} ${new URL(url).pathname.replace(/[\w-]{36}/, 'ID')}: ${status} ${code}`;
+  judgeStatus(answer, where, ledger);
+  if (status < 500) {
+    const needs: Disturbance[] = status === 401 ? ['keys'] : [];
+    ledger.failure(needs, `API, ${status} ${code} to a valid token`, begun, where);
+  } else {
+    const needs: Disturbance[] =
+      code === 'ERR_STORE_UNAVAILABLE'
+        ? ['database']
+        : code === 'ERR_ISSUER_UNAVAILABLE'
+          ? ['keys']
+          : [];
+    ledger.failure(needs, `API, ${status} ${code}`, begun, where);
+  }
+  return false;
+}
+
+/** Judges an answer of the API to a token that nobody may have. */
+export function judgeForged(answer: Answer, ledger: Ledger): boolean {
+  if (answer.status === 401) return true;
+  if (answer.status < 400) {
+    ledger.wrong('a forged token opens nothing', `${answer.status}`, answer.begun);
+    return false;
+  }
+  return judgeApiAnswer(answer, [], ledger);
+}
+
+function codeOf({ body }: Answer): string {
+  const [, code = 'without a code'] = /"code":"(\w+)"/.exec(body) ?? [];
+  return code;
+}
+
+/** Of all errors: never one that nobody foresaw, and one that passes says when to come again. */
+function judgeStatus({ status, headers, begun }: Answer, where: string, ledger: Ledger): void {
+  if (status === 500) ledger.wrong('no error is unforeseen', where, begun);
+  if (status === 503 && headers['retry-after'] === undefined) {
+    ledger.wrong('a 503 says when to come again', where, begun);
+  }
+}
