@@ -1,4 +1,6 @@
+import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { benchAuthorizationServer } from './authorization-server.ts';
 import { benchClient } from './client.ts';
 import { benchContactsApi } from './contacts-api.ts';
@@ -6,19 +8,27 @@ import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
 import { benchStart } from './start.ts';
 
-const print = (text: string) => void process.stdout.write(text);
+const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
 
-print(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model.trim()}. Each app in a process of its own, the load in
-another, all on loopback; rounds interleaved, medians of them. Compare the ratios: the absolute
-figures depend on the machine and on what else it does.
+const [core] = cpus();
+const method = `Each app runs in a process of its own, the load in another, all on loopback. Rounds are interleaved,
+so that what else the machine does falls on all alike; what is compared is compared within a round,
+and the median of the rounds is told. Compare the ratios: the absolute figures depend on the machine,
+here ${cpus().length} cores of ${core?.model.trim().replaceAll(/\s+/g, ' ')}, Node ${process.version}.
+`;
 
-## Protecting a route
+let report = `# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`;
+const print = (text: string): void => {
+  report += text;
+  process.stdout.write(text);
+};
 
-`);
+print('\n## Protecting a route\n\n');
 await benchResourceServer(print);
 await benchContactsApi(print);
 await benchClient(print);
 await benchAuthorizationServer(print);
 await benchStart(print);
 await benchMemory(print);
+if (process.argv.includes('--write')) writeFileSync(PAGE, report);
 process.exit(0);

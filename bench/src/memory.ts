@@ -11,7 +11,7 @@ export async function benchMemory(print: (text: string) => void): Promise<void> 
   const issuer = await startIssuer({ keys: [createTestKey({ alg: 'EdDSA' })] });
   const verify = auth({ issuerBaseURL: issuer.issuer, audience: AUDIENCE });
   print(
-    '### memory while ever new tokens arrive\n\n| distinct tokens | MiB on the heap |\n| ---: | ---: |\n',
+    '## Memory while ever new tokens arrive\n\n| distinct tokens | MiB on the heap |\n| ---: | ---: |\n',
   );
   for (let step = 1; step <= STEPS; step += 1) {
     for (let i = 0; i < TOKENS / STEPS; i += 1) {

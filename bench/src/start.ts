@@ -27,7 +27,7 @@ export async function benchStart(print: (text: string) => void): Promise<void> {
   await issuer.close();
   const ours = median(times.get('koa-oauth') ?? []);
   print(
-    '### from a new process to its first answer\n\n| app | × koa-oauth | ms |\n| --- | ---: | ---: |\n',
+    '## From a new process to its first answer\n\n| app | × koa-oauth | ms |\n| --- | ---: | ---: |\n',
   );
   for (const [name, values] of times) {
     const value = median(values);
