@@ -1,4 +1,5 @@
 import { createPrivateKey, type JsonWebKey, KeyObject } from 'node:crypto';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
 
 /** A private key as an app has it: PEM, JWK (RFC 7517) or one of Node's. */
 export type ClientSigningKeyInput =
@@ -15,22 +16,10 @@ export interface ClientSigningKey {
   readonly kid: string | undefined;
 }
 
-/** An algorithm for client assertions (RFC 7518 §3.1, RFC 8037, RFC 9864). */
-export type ClientSigningAlg = (typeof CLIENT_SIGNING_ALGS)[number];
+/** An algorithm for client assertions. */
+export type ClientSigningAlg = SigningAlgorithm;
 
-export const CLIENT_SIGNING_ALGS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
+export const CLIENT_SIGNING_ALGS = SIGNING_ALGORITHMS;
 
 const RSA_ALGS = CLIENT_SIGNING_ALGS.filter((alg) => /^[RP]S/.test(alg));
 const EC_ALGS: Readonly<Record<string, ClientSigningAlg>> = {

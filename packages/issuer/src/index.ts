@@ -15,3 +15,4 @@ export {
 } from './issuer-identifier.ts';
 export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
 export { refuseUpgrade } from './refuse-upgrade.ts';
+export { SIGNING_ALGORITHMS, type SigningAlgorithm } from './signing-algorithms.ts';

@@ -3,6 +3,7 @@ import { JwksClient } from 'jwks-rsa';
 import { IssuerUnavailable, SigningKeyNotFound } from './errors.ts';
 import type { FetchedJson } from './fetch-json.ts';
 import { type Fetched, KeptFresh } from './kept-fresh.ts';
+import { SIGNING_ALGORITHMS } from './signing-algorithms.ts';
 
 /** A public key that verifies signatures of one algorithm, and no other (RFC 8725 §3.1). */
 export interface SigningKey {
@@ -23,8 +24,8 @@ export interface LeftOutKey {
   readonly reason: string;
 }
 
-const ALGORITHMS: ReadonlyMap<string, ReadonlySet<string>> = new Map([
-  ['RSA', new Set(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])],
+const ALGORITHMS: ReadonlyMap<string, ReadonlySet<string>> = new Map<string, Set<string>>([
+  ['RSA', new Set(SIGNING_ALGORITHMS.filter((alg) => /^[RP]S/.test(alg)))],
   ['EC P-256', new Set(['ES256'])],
   ['EC P-384', new Set(['ES384'])],
   ['EC P-521', new Set(['ES512'])],

@@ -1,22 +1,11 @@
 import { type KeyObject, verify } from 'node:crypto';
+import { SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import koaJwt from 'koa-jwt';
 import { InvalidTokenError } from './errors.ts';
 
-/** The algorithms accepted unless an option narrows them: asymmetric ones only (RFC 8725 §3.1). */
-export const ALGORITHMS = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519',
-] as const;
+/** The algorithms accepted unless an option narrows them. */
+export const ALGORITHMS = SIGNING_ALGORITHMS;
 
 /** An algorithm that access tokens may be signed with: asymmetric ones alone. */
 export type Algorithm = (typeof ALGORITHMS)[number];
