@@ -20,6 +20,12 @@ describeInBrowser('contacts in a browser', () => {
   }
 
   const names = (page: Page) => page.locator('.contact h3').allInnerTexts();
+  const edit = (page: Page) => page.getByRole('link', { name: 'Edit Grace Hopper' }).click();
+
+  async function save(page: Page, notes: string): Promise<void> {
+    await page.fill('[name="notes"]', notes);
+    await page.getByRole('button', { name: 'Save changes' }).click();
+  }
 
   test('alice adds a contact, finds it, changes it, deletes it, and signs out', async () => {
     const page = await visitAs('alice');
@@ -103,11 +109,6 @@ describeInBrowser('contacts in a browser', () => {
 
   test('two browsers change one contact: the second sees both versions, and chooses', async () => {
     const [one, other] = await Promise.all([visitAs('alice'), visitAs('alice')]);
-    const edit = (page: Page) => page.getByRole('link', { name: 'Edit Grace Hopper' }).click();
-    const save = async (page: Page, notes: string) => {
-      await page.fill('[name="notes"]', notes);
-      await page.getByRole('button', { name: 'Save changes' }).click();
-    };
     await Promise.all([edit(one), edit(other)]);
     await save(one, 'an apple');
     await one.getByText('Grace Hopper was changed.').waitFor();
@@ -131,6 +132,19 @@ describeInBrowser('contacts in a browser', () => {
     await other.getByRole('alert').getByText('It was not deleted.').waitFor();
     await one.goto(`${site.web}/contacts`);
     expect(await names(one)).toContain('Grace Hopper');
+  });
+
+  test('who starts from theirs has theirs, and not what was typed before', async () => {
+    const page = await visitAs('alice');
+    const other = await page.context().newPage();
+    await other.goto(`${site.web}/contacts`);
+    await Promise.all([edit(page), edit(other)]);
+    await save(other, 'theirs');
+    await other.getByText('Grace Hopper was changed.').waitFor();
+    await save(page, 'mine');
+    await page.getByRole('link', { name: 'Start from theirs' }).click();
+    await page.getByRole('heading', { name: 'Edit a contact' }).waitFor();
+    expect(await page.inputValue('[name="notes"]')).toBe('theirs');
   });
 
   test('the list is one call to the API and no refresh', async () => {

@@ -112,6 +112,19 @@ describeInBrowser('sessions in a browser', () => {
     expect(await other.inputValue('[name="name"]')).toBe('Never Saved');
   });
 
+  test('signing out leaves nothing that was typed in the tab', async () => {
+    const page = await visitAs('alice');
+    const kept = () => page.evaluate('Object.keys(sessionStorage)');
+    await page.fill('[name="name"]', 'On A Shared Computer');
+    await page.press('[name="name"]', 'Enter');
+    await page.getByRole('alert').waitFor();
+    expect(await kept()).toHaveLength(1);
+    await page.fill('[name="name"]', 'Typed Once More');
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.waitForURL(`${site.web}/`);
+    expect(await kept()).toEqual([]);
+  });
+
   test('back, after signing out, leads to the sign-in and to nothing personal', async () => {
     const page = await visitAs('alice');
     await page.goto(`${site.web}/session`);

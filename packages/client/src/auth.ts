@@ -133,8 +133,17 @@ export function auth(options: AuthOptions): Middleware {
     if (isCrossSite(ctx, baseURL)) throw new OidcError('ERR_CROSS_SITE');
     const cookies = cookieJar(ctx, secure);
     const session = await sessions.load(cookies);
-    const parts = { cookies, session, login, logout, ownSessions, accessTokens, stepUp, bindApi };
-    const oidc = createOidcContext(ctx, parts);
+    const oidc = createOidcContext(ctx, {
+      cookies,
+      session,
+      login,
+      logout,
+      ownSessions,
+      accessTokens,
+      stepUp,
+      bindApi,
+      recordFlow,
+    });
     ctx.oidc = oidc;
     try {
       const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${ctx.path}`;

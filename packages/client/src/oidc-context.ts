@@ -116,6 +116,8 @@ interface OidcContextParts {
   accessTokens: AccessTokens;
   stepUp: StepUp;
   bindApi: ((tokens: TokenSource) => Api) | undefined;
+  /** Whether the flow may be told, should a session have it. */
+  recordFlow: boolean;
 }
 
 /** What one request can do. `finishLogin` is for the callback route. */
@@ -129,6 +131,7 @@ export function createOidcContext(
     accessTokens,
     stepUp,
     bindApi,
+    recordFlow,
     ...parts
   }: OidcContextParts,
 ): OidcContext & { finishLogin(): Promise<void> } {
@@ -163,7 +166,7 @@ export function createOidcContext(
       return session?.content.idToken;
     },
     get flow() {
-      return session?.content.flow ?? [];
+      return (recordFlow && session?.content.flow) || [];
     },
     isAuthenticated: () => session !== undefined,
     async login({ returnTo, authorizationParams, scope } = {}) {

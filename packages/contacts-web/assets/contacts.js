@@ -1,5 +1,7 @@
 // What the pages can do better with a script. All of them work without it.
 
+const SIGN_OUT = 'form[action="/logout"]';
+
 submitOnChange();
 keepDrafts();
 countDown();
@@ -17,14 +19,17 @@ function submitOnChange() {
 
 /**
  * What was typed into a contact's form outlives a sign-in that comes between: it is kept in this
- * tab until the contact is saved, and only ever shown to the user who typed it.
+ * tab until the contact is saved or the user signs out, and only ever shown to who typed it.
  */
 function keepDrafts() {
   const form = document.querySelector('form[data-draft-of]');
   const key = form && `draft ${form.getAttribute('action')} ${form.dataset.draftOf}`;
-  if (document.querySelector('[data-saved]')) forgetAll();
-  for (const leave of document.querySelectorAll('form[action="/logout"]')) {
-    leave.addEventListener('submit', forgetAll);
+  if (document.querySelector('[data-saved]')) forget();
+  for (const link of document.querySelectorAll('a[data-discards]')) {
+    link.addEventListener('click', () => forget(`${link.dataset.discards} `));
+  }
+  for (const leave of document.querySelectorAll(SIGN_OUT)) {
+    leave.addEventListener('submit', () => forget());
   }
   if (!key) return;
 
@@ -33,7 +38,8 @@ function keepDrafts() {
   const kept = sessionStorage.getItem(key);
   // A page that says what was wrong has what was typed; only one that begins anew has not.
   if (kept && kept !== shown && !document.querySelector('[role="alert"]')) restore(fields, kept);
-  document.addEventListener('submit', () => {
+  document.addEventListener('submit', ({ target }) => {
+    if (target.matches(SIGN_OUT)) return;
     const typed = JSON.stringify(valuesOf(fields));
     if (typed !== shown || kept) sessionStorage.setItem(key, typed);
   });
@@ -97,7 +103,7 @@ function offerToCopy() {
  * to whoever uses them by then. What was someone's is fetched anew instead.
  */
 function showNoPageAgain() {
-  if (!document.querySelector('form[action="/logout"]')) return;
+  if (!document.querySelector(SIGN_OUT)) return;
   window.addEventListener('pagehide', ({ persisted }) => {
     if (persisted) document.body.hidden = true;
   });
@@ -110,8 +116,9 @@ function valuesOf(fields) {
   return Object.fromEntries(fields.map(({ name, value }) => [name, value]));
 }
 
-function forgetAll() {
+/** Forgets all drafts, or those of the form with this action and a space behind it. */
+function forget(form = '') {
   for (const key of Object.keys(sessionStorage)) {
-    if (key.startsWith('draft ')) sessionStorage.removeItem(key);
+    if (key.startsWith(`draft ${form}`)) sessionStorage.removeItem(key);
   }
 }

@@ -1,12 +1,15 @@
 import { type Api, ApiError, type ApiResponse, hasCode } from '@koa-oauth/client';
 import { z } from 'zod';
 
+/** Of a contact; anything else could lead elsewhere, in the API or in this app. */
+export const CONTACT_ID = /^[\w-]{1,100}$/;
+
 // JSON can carry half of a surrogate pair, of which no URL can be made.
 const Text = z.string().regex(/^\P{Surrogate}*$/u);
 
 // The API's answers, as far as this app shows them; what else they hold is left aside.
 const Contact = z.object({
-  id: Text,
+  id: z.string().regex(CONTACT_ID),
   name: Text,
   email: Text,
   phone: Text.nullish(),

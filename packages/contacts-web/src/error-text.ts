@@ -85,6 +85,12 @@ const BY_CODE: Readonly<Record<string, Text>> = {
   ERR_AUTHORIZATION_UNAVAILABLE: ISSUER_DOWN,
   ERR_ISSUER_UNAVAILABLE: ISSUER_DOWN,
   ERR_INVALID_METADATA: ISSUER_DOWN,
+  ERR_ISSUER_UNSUITABLE: {
+    title: 'Signing in is not possible here',
+    what: 'The authorization server does not offer what this app needs to sign you in.',
+    todo: 'Tell whoever runs this app, with the reference below.',
+    action: HOME,
+  },
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: ISSUER_DOWN,
   ERR_LOGIN_REQUIRED: SIGNED_OUT,
   ERR_SESSION_STORE: {
@@ -163,7 +169,8 @@ export function explainError({ status, code, isChange, reason }: Facts): ErrorTe
   const known = code === 'ERR_API_REFUSED' && status === 404 ? GONE : BY_CODE[code];
   const text = Object.hasOwn(BY_CODE, code) ? (known ?? general) : general;
   const lost = isChange
-    ? 'What you sent was not saved.'
+    ? // Of what failed on the way, nobody knows how far it came.
+      `What you sent ${status < 500 ? 'was not' : 'may not have been'} saved.`
     : 'Nothing was lost: nothing was being saved.';
   const quote = reason && [reason.error, reason.errorDescription].filter(Boolean).join(': ');
   return { ...text, lost, quote };

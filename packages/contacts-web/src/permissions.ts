@@ -30,7 +30,7 @@ export function permissionsOf(scopes: { granted: string; asked: string }): Permi
 /** The permission that a scope is; one that this app does not know too, as the API may name any. */
 export function permissionFor(permissions: readonly Permission[], scope: string): Permission {
   const known = permissions.find((permission) => permission.scope === scope);
-  return known ?? { scope, verb: 'do this', granted: false, asked: true };
+  return known ?? { scope, verb: 'do this', granted: false, asked: false };
 }
 
 export function isKnownScope(scope: string): boolean {

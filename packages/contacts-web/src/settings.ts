@@ -64,10 +64,15 @@ const Environment = z.object({
     .default(3000)
     .describe('port it listens on; 0: any free one, and then `BASE_URL` is required'),
   HOST: z.string().default('127.0.0.1').describe('address it listens on'),
-  BASE_URL: address('https://contacts.example.com').optional().meta({
-    description: 'its public address, from which the callback is made',
-    otherwise: '`http://localhost:PORT`',
-  }),
+  BASE_URL: address('https://contacts.example.com')
+    .refine((value) => !URL.canParse(value) || new URL(value).pathname === '/', {
+      error: 'must have no path, such as https://contacts.example.com',
+    })
+    .optional()
+    .meta({
+      description: 'its public address, without a path, from which the callback is made',
+      otherwise: '`http://localhost:PORT`',
+    }),
   ISSUER_BASE_URL: address('https://tenant.example.com/')
     .default('http://localhost:3002')
     .describe('the issuer, `https`; `http` only on loopback'),

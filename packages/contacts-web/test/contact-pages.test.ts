@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { API, ISSUER, standInForIssuer, startApp, type TestApp } from './stand-ins.ts';
 
@@ -15,8 +15,6 @@ afterEach(async () => {
   await app.close();
   nock.cleanAll();
 });
-
-afterAll(() => nock.restore());
 
 const grace = { id: 'g-1', name: 'Grace Hopper', email: 'grace@example.org', version: 3 };
 const typed = { name: 'Grace M. Hopper', email: 'grace@example.org', phone: '', company: 'Navy' };
@@ -74,6 +72,34 @@ describe('the list', () => {
       .query(true)
       .reply(400, { errors: [{ field: 'cursor', message: 'must be one' }] });
     expect((await app.get('/contacts?cursor=made-up')).status).toBe(400);
+  });
+
+  test.each(['../logout?', 'a/b', '', 'x'.repeat(101)])(
+    'an id of the API’s that would lead elsewhere (%j) is a 502, and no link',
+    async (id) => {
+      await app.signIn();
+      api()
+        .get('/contacts')
+        .query(true)
+        .reply(200, { items: [{ ...grace, id }] });
+      const response = await app.get('/contacts');
+      expect(response.status).toBe(502);
+      expect(await response.text()).not.toContain('/contacts/');
+    },
+  );
+
+  test('a scope that this app never asks for has no button that would be refused', async () => {
+    await app.signIn();
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(...refusal('read:secrets'));
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(403);
+    const html = await response.text();
+    expect(html).toContain('<code>read:secrets</code>');
+    expect(html).toContain('This app never asks for this scope');
+    expect(html).not.toContain('action="/permissions"');
   });
 
   test('offers what the scopes allow, and explains what they do not', async () => {
@@ -153,7 +179,7 @@ describe('editing', () => {
   test.each([
     ['what it does not accept', [422, { errors: [{ field: 'name', message: 'is odd' }] }], 422],
     ['a missing scope', refusal('update:contacts'), 403],
-    ['being down', [503, {}], 503],
+    ['being down, which tells nothing of the contact', [503, {}], 503],
   ] as const)(
     'keeps what was typed when the API answers with %s',
     async (_name, answer, status) => {

@@ -8,6 +8,7 @@ test.each([
   ['ERR_ISSUER_UNAVAILABLE', 'Signing in is not possible right now', '/login?returnTo=/contacts'],
   ['ERR_LOGIN_REQUIRED', 'Please sign in', '/login?returnTo=/contacts'],
   ['ERR_API_UNAVAILABLE', 'The contacts cannot be reached right now', '/contacts'],
+  ['ERR_ISSUER_UNSUITABLE', 'Signing in is not possible here', '/'],
   ['ERR_OF_TOMORROW', 'Something went wrong here', '/'],
   ['constructor', 'Something went wrong here', '/'],
 ])('%s: %s', (code, title, href) => {
@@ -16,7 +17,8 @@ test.each([
 
 test('says whether something was lost', () => {
   expect(explainError(facts).lost).toMatch(/^Nothing was lost/);
-  expect(explainError({ ...facts, isChange: true }).lost).toMatch(/not saved/);
+  expect(explainError({ ...facts, status: 403, isChange: true }).lost).toMatch(/was not saved/);
+  expect(explainError({ ...facts, isChange: true }).lost).toMatch(/may not have been saved/);
 });
 
 test('quotes what the authorization server said', () => {

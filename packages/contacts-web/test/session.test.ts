@@ -38,8 +38,6 @@ afterEach(async () => {
   nock.cleanAll();
 });
 
-afterAll(() => nock.restore());
-
 const page = async () => (await app.get('/session')).text();
 
 describe('in development', () => {
@@ -67,6 +65,7 @@ describe('in development', () => {
     const html = await page();
     expect(html).toContain('Checked: is the one this sign-in was begun with.');
     expect(html).toContain('Checked: names the API.');
+    expect(html).toContain('as <code>SHOW_TOKENS</code> has it');
     expect(html).toContain(ORDERS);
     expect(html).toContain('&lt;b>');
     expect(html).not.toContain('<b>');
@@ -110,6 +109,14 @@ describe('in development', () => {
     expect(html).toContain(ORDERS);
     expect(html).toContain('<h3>Refresh</h3>');
     expect(html).not.toContain('the-refresh-token');
+  });
+
+  test('a refresh token that the issuer no longer takes ends it', async () => {
+    await app.signIn();
+    nock(ISSUER).post('/oauth/token').reply(403, { error: 'invalid_grant' });
+    const response = await app.post('/session/refresh');
+    expect(response.status).toBe(401);
+    expect(await response.text()).toContain('Please sign in');
   });
 
   test('gets a second token for fewer scopes, and keeps the first', async () => {
@@ -201,6 +208,7 @@ describe('in production', () => {
     expect(html).toContain('Ada Lovelace');
     expect(html).not.toMatch(/[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}/);
     expect(html).not.toMatch(/curl|See the API refuse|code_challenge/);
+    expect(html).toContain('&quot;alg&quot;:&quot;RS256&quot;');
   });
 
   test('plays no games with the API', async () => {

@@ -76,6 +76,11 @@ describe('settings', () => {
       /API_BASE_URL must be an https/,
     ],
     ['an address of the app on plain http', { BASE_URL: 'http://app.example' }, /BASE_URL must/],
+    [
+      'an address of the app with a path, which its links would leave',
+      { BASE_URL: 'https://app.example/contacts-web' },
+      /BASE_URL must have no path/,
+    ],
     ['a scope without openid', { SCOPE: 'profile' }, /SCOPE must contain openid/],
     ['a short secret', { SECRET: 'short' }, /SECRET must be 32 random characters/],
     ['a list without a secret', { SECRET: ' , ,' }, /SECRET must be 32 random characters/],

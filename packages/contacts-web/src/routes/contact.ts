@@ -1,5 +1,6 @@
 import type { Context, Middleware } from 'koa';
 import {
+  CONTACT_ID,
   type Contact,
   type ContactState,
   changeContact,
@@ -101,9 +102,8 @@ function stateOf(ctx: Context): ContactState {
   return { id: idOf(ctx), version: Number(version) };
 }
 
-/** Anything else could lead elsewhere in the API. */
 function idOf(ctx: Context): string {
   const id = String(ctx.params.id);
-  ctx.assert(/^[\w-]{1,100}$/.test(id), 404);
+  ctx.assert(CONTACT_ID.test(id), 404);
   return id;
 }

@@ -19,7 +19,8 @@ export function contactsRoute(): Middleware {
     } catch (error) {
       if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) throw error;
       missingScope = (error instanceof ApiError && error.scope) || 'read:contacts';
-      ctx.status = 403;
+      ctx.status = error.status;
+      ctx.state.failure = { code: error.code, detail: error.detail };
     }
     await show(ctx, page, { missingScope });
   };

@@ -7,7 +7,8 @@ import { tryApi } from '../session/try-api.ts';
 import { takeApart } from '../session/unverified-token.ts';
 import { signedInUser } from '../signed-in-user.ts';
 import { render } from '../views/render.tsx';
-import { type Outcome, SessionPage } from '../views/session/session.tsx';
+import type { Outcome } from '../views/session/outcome.tsx';
+import { SessionPage } from '../views/session/session.tsx';
 
 interface SessionOptions {
   apiBaseURL: string;

@@ -20,7 +20,7 @@ const ID_TOKEN: Readonly<Record<string, ClaimText>> = {
   nonce: { meaning: 'The nonce of the request.', check: 'is the one this sign-in was begun with' },
   at_hash: { meaning: 'Half of the access token’s hash.', check: 'fits the access token' },
   auth_time: { meaning: 'When you typed your password.', check: 'is as recent as was asked for' },
-  acr: { meaning: 'How strongly you were authenticated.', check: 'is among those asked for' },
+  acr: { meaning: 'How strongly you were authenticated.' },
   amr: { meaning: 'How you were authenticated.' },
   name: { meaning: 'From the scope profile.' },
   given_name: { meaning: 'From the scope profile.' },

@@ -13,6 +13,8 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   prompt: 'Which page the authorization server is to show in any case.',
   code: 'Good for one exchange within a minute, and worth nothing without the verifier.',
   iss: 'Who answers: it must be the issuer that was asked (RFC 9207).',
+  request_uri: 'The name under which the request was pushed (RFC 9126).',
+  acr_values: 'How strongly you would best be authenticated.',
   grant_type: 'What is exchanged for tokens.',
   code_verifier: 'The secret behind the challenge: whoever stole the code lacks it.',
   client_secret: 'Proves that it is this app that asks.',
@@ -24,6 +26,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   token_type: 'Whoever bears it may use it: it goes in the Authorization header.',
   expires_in: 'Seconds that the access token lasts.',
   error: 'Why there is no token.',
+  error_description: 'The same, for whoever writes the app.',
   resource: 'The API that the access token is for.',
 };
 

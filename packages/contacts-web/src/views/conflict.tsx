@@ -55,10 +55,10 @@ export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode
           <input key={name} type="hidden" name={name} value={draft[name]} />
         ))}
         <button type="submit">Save mine over it</button>
-        <a class="button outline" href={action}>
+        <a class="button outline" href={action} data-discards={action}>
           Start from theirs
         </a>
-        <a class="button outline" href="/contacts">
+        <a class="button outline" href="/contacts" data-discards={action}>
           Leave it as it is
         </a>
       </form>

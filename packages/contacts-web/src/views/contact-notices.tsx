@@ -57,7 +57,8 @@ function UnavailableNotice() {
     <div class="notice bad" role="alert">
       <h2>The API cannot be reached right now</h2>
       <p>
-        The contact was not saved. What you typed is <StillInTheForm />: try again in a moment.
+        The contact may not have been saved. What you typed is <StillInTheForm />: try again in a
+        moment.
       </p>
     </div>
   );

@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import type { Permission } from '../permissions.ts';
+import { isKnownScope, type Permission } from '../permissions.ts';
 
 interface PermissionNoticeProps {
   readonly permission: Permission;
@@ -21,8 +21,14 @@ export function PermissionNotice(props: PermissionNoticeProps): VNode {
         not granted it.
       </p>
       {kept && <p>{`Nothing was saved. ${kept}`}</p>}
-      <p>{whoCanGrant(permission, organisation)}</p>
-      <AskFor permission={permission} returnTo={returnTo} />
+      {isKnownScope(permission.scope) ? (
+        <>
+          <p>{whoCanGrant(permission, organisation)}</p>
+          <AskFor permission={permission} returnTo={returnTo} />
+        </>
+      ) : (
+        <p>This app never asks for this scope: tell whoever runs it.</p>
+      )}
     </div>
   );
 }

@@ -1,17 +1,17 @@
 import type { VNode } from 'preact';
 import type { ApiRoute } from '../../session/api-routes.ts';
 import type { SignedInUser } from '../../signed-in-user.ts';
-import type { AboutAccessToken } from './session.tsx';
 
 interface ApiRoutesProps {
   readonly routes: readonly ApiRoute[] | undefined;
-  readonly accessToken: AboutAccessToken;
+  /** The scopes of the access token, separated by spaces. */
+  readonly scope: string;
   readonly user: SignedInUser | undefined;
 }
 
 /** What each route of the API needs, and whether this token has it. */
-export function ApiRoutes({ routes, accessToken, user }: ApiRoutesProps): VNode {
-  const granted = accessToken.scope.split(' ');
+export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNode {
+  const granted = scopes.split(' ');
   const roles = user?.roles ?? [];
   const may = ({ scope, role }: ApiRoute) =>
     (scope === undefined || granted.includes(scope)) &&

@@ -33,8 +33,8 @@ export function Attempts({ apiBaseURL, accessToken }: AttemptsProps): VNode {
         </button>
       </details>
       <p class="hint">
-        Tokens are shown because the issuer runs on this machine. In production this page shows
-        claims only.
+        Tokens are shown to developers, as <code>SHOW_TOKENS</code> has it. In production this page
+        shows claims only.
       </p>
     </section>
   );

@@ -1,5 +1,13 @@
 import type { VNode } from 'preact';
-import type { Outcome } from './session.tsx';
+import type { Attempt } from '../../session/broken-tokens.ts';
+import type { ApiAnswer } from '../../session/try-api.ts';
+
+/** What a button of the page did. */
+export type Outcome =
+  | { kind: 'refreshed'; asked: string; granted: string; isNarrow: boolean }
+  | { kind: 'not_granted'; scope: string }
+  | { kind: 'tried'; attempt: Attempt; answer: ApiAnswer | undefined }
+  | { kind: 'ended'; count: number };
 
 /** What the button did that led here. */
 export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {

@@ -1,15 +1,17 @@
 import type { VNode } from 'preact';
-import type { AboutAccessToken } from './session.tsx';
 
 interface ScopesProps {
-  readonly accessToken: AboutAccessToken;
+  /** Of the access token, as granted and as asked for; each separated by spaces. */
+  readonly scope: string;
+  readonly requestedScope: string;
+  /** Seconds since 1970; undefined when the authorization server did not say. */
+  readonly expiresAt: number | undefined;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
 /** Requested against granted, how long it lasts, and the two ways to refresh. */
-export function Scopes({ accessToken, now }: ScopesProps): VNode {
-  const { scope, requestedScope, expiresAt } = accessToken;
+export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): VNode {
   const granted = scope.split(' ').filter(Boolean);
   const requested = requestedScope.split(' ').filter(Boolean);
   const narrower = granted.filter((one) => one.includes(':'));
@@ -70,13 +72,13 @@ function Expiry({ expiresAt, now }: { expiresAt: number; now: number }) {
       <time dateTime={end} data-expires={expiresAt}>
         {duration(left)}
       </time>
-      , and is renewed by itself shortly before.
+      . If there is a refresh token, it is renewed by itself shortly before.
     </p>
   );
 }
 
 /** 3,725 seconds as "1 h 2 min 5 s". */
-export function duration(seconds: number): string {
+function duration(seconds: number): string {
   const parts: [number, string][] = [
     [Math.floor(seconds / 86_400), 'd'],
     [Math.floor(seconds / 3600) % 24, 'h'],

@@ -1,27 +1,18 @@
 import type { FlowStep, UserSession } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 import type { ApiRoute } from '../../session/api-routes.ts';
-import type { Attempt } from '../../session/broken-tokens.ts';
-import type { ApiAnswer } from '../../session/try-api.ts';
 import type { UnverifiedToken } from '../../session/unverified-token.ts';
 import type { SignedInUser } from '../../signed-in-user.ts';
 import { Layout } from '../layout.tsx';
 import { ApiRoutes } from './api-routes.tsx';
 import { Attempts } from './attempts.tsx';
 import { Flow } from './flow.tsx';
-import { OutcomeNotice } from './outcome.tsx';
+import { type Outcome, OutcomeNotice } from './outcome.tsx';
 import { Scopes } from './scopes.tsx';
 import { Sessions } from './sessions.tsx';
 import { TokenCard } from './tokens.tsx';
 
-/** What a button of this page did. */
-export type Outcome =
-  | { kind: 'refreshed'; asked: string; granted: string; isNarrow: boolean }
-  | { kind: 'not_granted'; scope: string }
-  | { kind: 'tried'; attempt: Attempt; answer: ApiAnswer | undefined }
-  | { kind: 'ended'; count: number };
-
-export interface AboutAccessToken {
+interface AboutAccessToken {
   /** Seconds since 1970; undefined when the authorization server did not say. */
   readonly expiresAt: number | undefined;
   readonly scope: string;
@@ -30,7 +21,7 @@ export interface AboutAccessToken {
   readonly parts: UnverifiedToken | undefined;
 }
 
-export interface SessionPageProps {
+interface SessionPageProps {
   readonly user: SignedInUser | undefined;
   readonly flow: readonly FlowStep[];
   readonly idToken: UnverifiedToken;
@@ -49,6 +40,7 @@ export interface SessionPageProps {
 export function SessionPage(props: SessionPageProps): VNode {
   const { user, flow, idToken, accessToken, raw, routes, sessions, apiBaseURL, outcome, now } =
     props;
+  const { scope, requestedScope, expiresAt, parts } = accessToken;
   return (
     <Layout title="Your session · Contacts" user={user} current="session">
       <header class="page-heading">
@@ -61,12 +53,12 @@ export function SessionPage(props: SessionPageProps): VNode {
         <h2 id="tokens-heading">What this app was given</h2>
         <div class="side-by-side">
           <TokenCard kind="id_token" token={idToken} raw={raw?.idToken} />
-          <TokenCard kind="access_token" token={accessToken.parts} raw={raw?.accessToken} />
+          <TokenCard kind="access_token" token={parts} raw={raw?.accessToken} />
         </div>
       </section>
       <div class="side-by-side">
-        <Scopes accessToken={accessToken} now={now} />
-        <ApiRoutes routes={routes} accessToken={accessToken} user={user} />
+        <Scopes {...{ scope, requestedScope, expiresAt, now }} />
+        <ApiRoutes routes={routes} scope={scope} user={user} />
       </div>
       {raw && <Attempts apiBaseURL={apiBaseURL} accessToken={raw.accessToken} />}
       <Sessions sessions={sessions} now={now} />
