@@ -1,4 +1,5 @@
 import type Database from 'libsql';
+import { useWriteAheadLog } from './write-ahead-log.ts';
 
 const VERSION = 1;
 
@@ -8,11 +9,8 @@ const VERSION = 1;
  * @throws when a newer version of this package made the file
  */
 export function prepareSchema(database: Database.Database): void {
-  database.exec(`
-    PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = NORMAL;
-    PRAGMA busy_timeout = 5000;
-  `);
+  useWriteAheadLog(database);
+  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
   // Of several processes that start at once, one does it and the others find it done.
   inTransaction(database, () => {
     const version = userVersion(database);

@@ -7,6 +7,7 @@ import pg from 'pg';
 import { migrations } from './migrations.ts';
 import { reach } from './reach.ts';
 import type { Tables } from './tables.ts';
+import { useWriteAheadLog } from './write-ahead-log.ts';
 
 // Both end before a server that stops gives up waiting for its answers.
 const STATEMENT_TIMEOUT = 8000;
@@ -37,7 +38,7 @@ export function openDatabase(url: string, { bounded = true } = {}): Kysely<Table
   closeSync(openSync(path, 'a', 0o600));
   const database = new Database(path);
   database.exec('PRAGMA busy_timeout = 5000');
-  database.exec('PRAGMA journal_mode = WAL');
+  useWriteAheadLog(database);
   // What is acknowledged is on the disk.
   database.exec('PRAGMA synchronous = FULL');
   return new Kysely({ dialect: new SqliteDialect({ database }) });
