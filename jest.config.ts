@@ -31,7 +31,7 @@ const config: Config = {
   // jest leaves a core to others, which of two is half of all.
   maxWorkers: Math.max(2, availableParallelism() - 1),
   restoreMocks: true,
-  setupFiles: ['<rootDir>/test/setup.ts'],
+  setupFiles: ['<rootDir>/test/support/setup.ts'],
   reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
   testTimeout: 20_000,
 };

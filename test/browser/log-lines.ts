@@ -1,4 +1,4 @@
-import type { Service } from '../services.ts';
+import type { Service } from '../support/services.ts';
 
 /** One line of a service's log. */
 export interface LogLine {

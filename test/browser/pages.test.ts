@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
-import { launchChromium } from '../chromium.ts';
-import { keepPictures } from '../pictures.ts';
-import { type Services, startServices } from '../services.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { keepPictures } from '../support/pictures.ts';
+import { type Services, startServices } from '../support/services.ts';
 import { violationsOf } from './accessibility.ts';
 import { consent, describeInBrowser, signIn, typePassword } from './site.ts';
 

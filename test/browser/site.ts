@@ -1,7 +1,7 @@
 import { describe } from '@jest/globals';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
-import { launchChromium, whyNoChromium } from '../chromium.ts';
-import { type Services, type ServicesOptions, startServices } from '../services.ts';
+import { launchChromium, whyNoChromium } from '../support/chromium.ts';
+import { type Services, type ServicesOptions, startServices } from '../support/services.ts';
 import { type Delivery, keepDeliveries } from './deliveries.ts';
 
 /** The running services, and a browser that looks at them as people do. */

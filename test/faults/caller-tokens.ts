@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import got from 'got';
-import { FormBrowser } from '../form-browser.ts';
+import { FormBrowser } from '../support/form-browser.ts';
 import type { CallerToken } from './token-facts.ts';
 
 const AUDIENCE = 'https://contacts.example.com/api';

@@ -1,4 +1,4 @@
-import { findSecrets, type Secret } from '../secret-search.ts';
+import { findSecrets, type Secret } from '../support/secret-search.ts';
 
 const KINDS: readonly (readonly [kind: string, RegExp])[] = [
   ['access token', /^authorization: Bearer ([\w.~+/=-]+)/gim],

@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePorts } from '../services.ts';
+import { freePorts } from '../support/services.ts';
 import { IssuerControl } from './issuer-control.ts';
 import { OwnPostgres, postgresPrograms } from './postgres.ts';
 import { hasRedis, OwnRedis } from './redis.ts';

@@ -1,5 +1,5 @@
 import type { Response } from 'got';
-import { FormBrowser, type Page } from '../form-browser.ts';
+import { FormBrowser, type Page } from '../support/form-browser.ts';
 import { judgeWebAnswer } from './answers.ts';
 import {
   type BookEntry,

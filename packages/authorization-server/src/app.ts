@@ -1,51 +1,51 @@
 import Router from '@koa/router';
 import type { Provider as Engine } from 'oidc-provider';
 import type { Logger } from 'pino';
-import { openAccessTokenScope } from './access-token-scope.ts';
-import type { ActionCache } from './action-cache.ts';
-import { routeAssets } from './assets.ts';
+import type { ActionCache } from './actions/cache.ts';
+import { createCredentialsExchange } from './actions/credentials-exchange.ts';
+import { createPostLogin } from './actions/post-login.ts';
+import { routeRedirects } from './actions/redirects.ts';
+import { createOrganizations } from './claims/organizations.ts';
+import { engineConfiguration } from './configuration.ts';
+import type { Faults } from './control/faults.ts';
+import { injectFaults } from './control/inject-faults.ts';
+import { routeAssets } from './http/assets.ts';
+import { answerErrors } from './http/error-page.ts';
 import {
   afterEachLogin,
   onIssuerOrigin,
   ProviderWithoutIss,
   speakAuth0Errors,
   withoutIssInMetadata,
-} from './auth0-dialect.ts';
-import { sendLogoutTokensAnywhere } from './backchannel-logout.ts';
-import { engineConfiguration } from './configuration.ts';
-import { createConsents } from './consents.ts';
-import { createCredentialsExchange } from './credentials-exchange.ts';
-import { allowOriginOfRefusals } from './cross-origin.ts';
-import { Provider } from './engine.ts';
-import { answerErrors } from './error-page.ts';
-import type { Faults } from './faults.ts';
-import { routeFederation } from './federation.ts';
-import { openIdToken } from './id-token.ts';
-import { createIdentityProviders } from './identity-providers.ts';
-import { injectFaults } from './inject-faults.ts';
-import { routeInteractions } from './interactions.ts';
-import { acceptJsonBodies } from './json-bodies.ts';
-import type { Limits } from './limits.ts';
-import { logAnswers } from './log-answers.ts';
+} from './http/issuer-origin.ts';
+import type { Limits } from './http/limits.ts';
+import { describeError } from './http/logged-error.ts';
+import { refuseUnreadableTarget } from './http/request-target.ts';
+import { securityHeaders } from './http/security-headers.ts';
+import { routeWelcome } from './http/welcome.ts';
+import type { SigningKeys } from './keys/signing-keys.ts';
+import { logAnswers } from './log/log-answers.ts';
+import { recordTransactions } from './log/record.ts';
+import { logTransactions } from './log/transaction-log.ts';
+import type { Transactions } from './log/transactions.ts';
 import { routeLog } from './log-page.ts';
-import { describeError } from './logged-error.ts';
-import { routeLogout } from './logout.ts';
-import { createOrganizations } from './organizations.ts';
-import { createPostLogin } from './post-login.ts';
-import { recordTransactions } from './record-transactions.ts';
-import { routeRedirects } from './redirects.ts';
-import { refuseUnreadableTarget } from './request-target.ts';
-import { securityHeaders } from './security-headers.ts';
-import type { SigningKeys } from './signing-keys.ts';
-import type { StateStore } from './state-store.ts';
-import type { Tenant } from './tenant.ts';
-import type { TokenClock } from './token-clock.ts';
-import { logTransactions } from './transaction-log.ts';
-import type { Transactions } from './transactions.ts';
-import { addUserinfoClaims } from './userinfo-claims.ts';
-import { createUsers } from './users.ts';
-import { answerByWebMessage } from './web-message.ts';
-import { routeWelcome } from './welcome.ts';
+import { sendLogoutTokensAnywhere } from './login/backchannel-logout.ts';
+import { createConsents } from './login/consents.ts';
+import { routeFederation } from './login/federation.ts';
+import { createIdentityProviders } from './login/identity-providers.ts';
+import { routeInteractions } from './login/interactions.ts';
+import { routeLogout } from './login/logout.ts';
+import { answerByWebMessage } from './login/web-message.ts';
+import { Provider } from './oidc-provider.ts';
+import type { StateStore } from './state/file.ts';
+import type { Tenant } from './tenant/tenant.ts';
+import { createUsers } from './tenant/users.ts';
+import { openAccessTokenScope } from './token/access-token-scope.ts';
+import type { TokenClock } from './token/clock.ts';
+import { allowOriginOfRefusals } from './token/cross-origin.ts';
+import { openIdToken } from './token/id-token.ts';
+import { acceptJsonBodies } from './token/json-bodies.ts';
+import { addUserinfoClaims } from './token/userinfo-claims.ts';
 
 export interface AppParts {
   readonly issuer: string;

@@ -1,17 +1,17 @@
 import type { Server } from 'node:http';
 import { type Logger, pino } from 'pino';
-import { type Control, createControl, newControlToken } from './control.ts';
+import { type Control, createControl, newControlToken } from './control/control.ts';
+import { createFaults, type Faults } from './control/faults.ts';
 import { InvalidTenant } from './errors.ts';
-import { createFaults, type Faults } from './faults.ts';
 import { warnOfIgnoredSections } from './ignored-sections.ts';
-import { type KeyRing, openKeyRing, type RotateOptions } from './key-ring.ts';
+import { type KeyRing, openKeyRing, type RotateOptions } from './keys/key-ring.ts';
 import { close, listen, portOf } from './listener.ts';
+import { createTransactions, type Transaction } from './log/transactions.ts';
 import { createRunningApp, type RunningApp } from './running-app.ts';
-import { openStateStore } from './state-store.ts';
-import type { Tenant } from './tenant.ts';
-import { watchTenant } from './tenant-watch.ts';
-import { checkClock, type TokenClock } from './token-clock.ts';
-import { createTransactions, type Transaction } from './transactions.ts';
+import { openStateStore } from './state/file.ts';
+import type { Tenant } from './tenant/tenant.ts';
+import { watchTenant } from './tenant/watch.ts';
+import { checkClock, type TokenClock } from './token/clock.ts';
 
 /** Options of `startAuthorizationServer`. Only `tenant` is required. */
 export interface AuthorizationServerOptions {

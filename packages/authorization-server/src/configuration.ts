@@ -1,37 +1,37 @@
 import type { Configuration } from 'oidc-provider';
-import { createAccessTokenCustomizer } from './access-token.ts';
-import { createFindAccount } from './accounts.ts';
+import type { PostLogin } from './actions/post-login.ts';
+import { redirectPath } from './actions/redirects.ts';
+import { createAdapter } from './adapter.ts';
+import { SCOPE_CLAIMS } from './claims/custom-claims.ts';
+import {
+  checkOrganizationUsage,
+  type Organizations,
+  requestedOrganization,
+} from './claims/organizations.ts';
+import { ROUTES } from './endpoints.ts';
+import { renderEngineError } from './http/error-page.ts';
+import type { SigningKeys } from './keys/signing-keys.ts';
+import type { Consents } from './login/consents.ts';
+import { loadGrant } from './login/grants.ts';
+import { createLoginPolicy } from './login/login-policy.ts';
+import { createLogoutPages } from './login/logout-pages.ts';
+import { checkWebMessageOrigin } from './login/web-message.ts';
+import type { StateStore } from './state/file.ts';
+import { isWebOrigin } from './tenant/applications.ts';
+import { checkConnection } from './tenant/requested-connection.ts';
+import { findApplication, type Tenant } from './tenant/tenant.ts';
+import type { Users } from './tenant/users.ts';
+import { createAccessTokenCustomizer } from './token/access-token.ts';
+import { createFindAccount } from './token/accounts.ts';
 import {
   describeResource,
   OIDC_SCOPES,
   requestedResource,
   settleOfflineAccess,
-} from './audience.ts';
-import { isWebOrigin } from './clients.ts';
-import type { Consents } from './consents.ts';
-import { SCOPE_CLAIMS } from './custom-claims.ts';
-import { ROUTES } from './endpoints.ts';
-import { createAdapter } from './engine-adapter.ts';
-import { renderEngineError } from './error-page.ts';
-import { loadGrant } from './grants.ts';
-import { createLoginPolicy } from './login-policy.ts';
-import { createLogoutPages } from './logout-pages.ts';
-import {
-  checkOrganizationUsage,
-  type Organizations,
-  requestedOrganization,
-} from './organizations.ts';
-import type { PostLogin } from './post-login.ts';
-import { redirectPath } from './redirects.ts';
-import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './refresh-token.ts';
-import { checkConnection } from './requested-connection.ts';
-import type { SigningKeys } from './signing-keys.ts';
-import type { StateStore } from './state-store.ts';
-import { findApplication, type Tenant } from './tenant.ts';
-import type { TokenClock } from './token-clock.ts';
-import { createUserinfoTokens } from './userinfo-token.ts';
-import type { Users } from './users.ts';
-import { checkWebMessageOrigin } from './web-message.ts';
+} from './token/audience.ts';
+import type { TokenClock } from './token/clock.ts';
+import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
+import { createUserinfoTokens } from './token/userinfo-token.ts';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;

@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util';
-import { OIDC_SCOPES } from './audience.ts';
+import { isMember } from './claims/organizations.ts';
 import { StartError } from './errors.ts';
-import { isMember } from './organizations.ts';
 import {
   type Api,
   type Application,
@@ -9,7 +8,8 @@ import {
   type Organization,
   type Tenant,
   type User,
-} from './tenant.ts';
+} from './tenant/tenant.ts';
+import { OIDC_SCOPES } from './token/audience.ts';
 
 /** The login that a dry run is for. */
 export interface DryRunLogin {

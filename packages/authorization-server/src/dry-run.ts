@@ -1,19 +1,19 @@
-import { createActionCache } from './action-cache.ts';
-import type { ActionLog } from './action-run.ts';
-import { runPostLogin } from './actions.ts';
-import { resourceOf } from './audience.ts';
-import { settleClaimScopes } from './claim-scopes.ts';
-import { connectionInId } from './connections.ts';
-import { isStandardClaim, SCOPE_CLAIMS } from './custom-claims.ts';
+import { createActionCache } from './actions/cache.ts';
+import { toPostLoginEvent } from './actions/login-event.ts';
+import type { ActionLog } from './actions/run.ts';
+import { runPostLogin } from './actions/run-actions.ts';
+import { runRules } from './actions/run-rules.ts';
+import { NO_CHANGES, withMetadata } from './actions/user-metadata.ts';
+import { settleClaimScopes } from './claims/claim-scopes.ts';
+import { isStandardClaim, SCOPE_CLAIMS } from './claims/custom-claims.ts';
+import { changeScope } from './claims/scope-changes.ts';
 import { type DryRunLogin, readDryRunLogin } from './dry-run-login.ts';
 import { StartError } from './errors.ts';
-import { askedScopes, scopeFault } from './grants.ts';
-import { toPostLoginEvent } from './login-event.ts';
-import { runRules } from './rules.ts';
-import { changeScope } from './scope-changes.ts';
-import type { Tenant, User } from './tenant.ts';
-import { demoTenantFile, loadTenant } from './tenant-file.ts';
-import { NO_CHANGES, withMetadata } from './user-metadata.ts';
+import { askedScopes, scopeFault } from './login/grants.ts';
+import { connectionInId } from './tenant/connections.ts';
+import { demoTenantFile, loadTenant } from './tenant/load.ts';
+import type { Tenant, User } from './tenant/tenant.ts';
+import { resourceOf } from './token/audience.ts';
 
 /*
  * A program: shows as JSON what the tenant's rules and post-login Actions would do for one login.

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Tenant } from './tenant.ts';
+import type { Tenant } from './tenant/tenant.ts';
 
 /** Warns of the sections of a tenant file that this server does not know, of each of them once. */
 export function warnOfIgnoredSections(log: Logger): (tenant: Tenant) => void {

@@ -3,10 +3,10 @@ export {
   type AuthorizationServerOptions,
   startAuthorizationServer,
 } from './authorization-server.ts';
-export type { Control } from './control.ts';
+export type { Control } from './control/control.ts';
+export { type Fault, InvalidFault, type WaitingFault } from './control/faults.ts';
 export { InvalidTenant, StartError } from './errors.ts';
-export { type Fault, InvalidFault, type WaitingFault } from './faults.ts';
-export type { RotateOptions } from './key-ring.ts';
-export type { Action, Api, Application, Tenant, User } from './tenant.ts';
-export { demoTenantFile, loadTenant } from './tenant-file.ts';
-export type { Step, TimedStep, Transaction } from './transactions.ts';
+export type { RotateOptions } from './keys/key-ring.ts';
+export type { Step, TimedStep, Transaction } from './log/transactions.ts';
+export { demoTenantFile, loadTenant } from './tenant/load.ts';
+export type { Action, Api, Application, Tenant, User } from './tenant/tenant.ts';

@@ -1,8 +1,8 @@
 import type Router from '@koa/router';
-import { isLoopback } from './loopback.ts';
-import type { Transactions } from './transactions.ts';
+import { isLoopback } from './http/loopback.ts';
+import { logPage } from './log/log-page.tsx';
+import type { Transactions } from './log/transactions.ts';
 import { errorPage } from './views/error-page.tsx';
-import { logPage } from './views/log-page.tsx';
 
 interface LogPageParts {
   readonly issuer: string;

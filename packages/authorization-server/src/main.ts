@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { pino } from 'pino';
+import { surviveStrayFailures } from './actions/stray-failures.ts';
 import { type AuthorizationServer, startAuthorizationServer } from './authorization-server.ts';
 import { StartError } from './errors.ts';
 import { readSettings } from './settings.ts';
 import { startBlock } from './start-block.ts';
-import { surviveStrayFailures } from './stray-failures.ts';
-import { loadTenant } from './tenant-file.ts';
+import { loadTenant } from './tenant/load.ts';
 
 try {
   await run();

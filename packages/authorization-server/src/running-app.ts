@@ -1,9 +1,9 @@
 import type { RequestListener } from 'node:http';
-import { createActionCache } from './action-cache.ts';
+import { createActionCache } from './actions/cache.ts';
 import { type AppParts, createApp } from './app.ts';
-import type { KeyRing, RotateOptions } from './key-ring.ts';
-import { createLimits } from './limits.ts';
-import type { Tenant } from './tenant.ts';
+import { createLimits } from './http/limits.ts';
+import type { KeyRing, RotateOptions } from './keys/key-ring.ts';
+import type { Tenant } from './tenant/tenant.ts';
 
 interface RunningAppParts extends Omit<AppParts, 'keys' | 'limits' | 'caches'> {
   readonly ring: KeyRing;

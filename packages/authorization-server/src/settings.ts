@@ -1,6 +1,6 @@
 import { InvalidSettings } from './errors.ts';
-import { isConfidentialUrl, isLoopback } from './loopback.ts';
-import { demoTenantFile } from './tenant-file.ts';
+import { isConfidentialUrl, isLoopback } from './http/loopback.ts';
+import { demoTenantFile } from './tenant/load.ts';
 
 /** What the environment says, checked. */
 export interface Settings {

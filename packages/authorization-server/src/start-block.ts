@@ -1,6 +1,6 @@
-import { connectionInId } from './connections.ts';
-import type { Control } from './control.ts';
-import type { Tenant, User } from './tenant.ts';
+import type { Control } from './control/control.ts';
+import { connectionInId } from './tenant/connections.ts';
+import type { Tenant, User } from './tenant/tenant.ts';
 
 /** What someone who starts the server by hand wants to know: where it is, and who can sign in. */
 export function startBlock(

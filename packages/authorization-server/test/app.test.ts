@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
-import { startDemo, stopServers } from './demo-server.ts';
+import { startDemo, stopServers } from './support/demo-server.ts';
 import {
   ALL_SCOPES,
   API,
@@ -12,7 +12,7 @@ import {
   requestTokens,
   signIn,
   tokensFor,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 let server: AuthorizationServer;
 beforeAll(async () => {

@@ -12,7 +12,7 @@ import {
   jwtVerify,
 } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
-import { actionOf, startDemo, stopServers } from './demo-server.ts';
+import { actionOf, startDemo, stopServers } from './support/demo-server.ts';
 import {
   API,
   authorizationRequest,
@@ -21,7 +21,7 @@ import {
   openBrowser,
   requestTokens,
   tokensFor,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'issuer-'));
 afterAll(async () => {

@@ -6,8 +6,8 @@ import { got } from 'got';
 import { decodeJwt } from 'jose';
 import { CookieJar } from 'tough-cookie';
 import type { AuthorizationServer } from '../src/index.ts';
-import { openStateStore } from '../src/state-store.ts';
-import { startDemo, stopServers } from './demo-server.ts';
+import { openStateStore } from '../src/state/file.ts';
+import { startDemo, stopServers } from './support/demo-server.ts';
 import {
   authorizationRequest,
   CALLBACK,
@@ -16,7 +16,7 @@ import {
   requestTokens,
   signIn,
   tokensFor,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 // What RFC 9700 asks of an authorization server, where no file of ours is the one that sees to it.
 

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import type { Adapter } from 'oidc-provider';
+import { createAdapter } from '../src/adapter.ts';
 import { boundedAdapter } from '../src/bounded-adapter.ts';
-import { createAdapter } from '../src/engine-adapter.ts';
-import { openStateStore, type StateStore } from '../src/state-store.ts';
-import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
+import { openStateStore, type StateStore } from '../src/state/file.ts';
+import { demoTenantFile, loadTenant } from '../src/tenant/load.ts';
 
 let store: StateStore;
 let bounded: Adapter;

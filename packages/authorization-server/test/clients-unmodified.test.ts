@@ -9,7 +9,7 @@ import { type AuthOptions, auth, requiredScopes } from 'express-oauth2-jwt-beare
 import { got } from 'got';
 import * as client from 'openid-client';
 import type { AuthorizationServer } from '../src/index.ts';
-import { startDemo, stopServers } from './demo-server.ts';
+import { startDemo, stopServers } from './support/demo-server.ts';
 import {
   ALL_SCOPES,
   API,
@@ -20,7 +20,7 @@ import {
   type Page,
   signIn,
   tokensFor,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 afterAll(stopServers);
 
@@ -207,7 +207,7 @@ describe('express-openid-connect 3', () => {
   let app: ChildProcess;
   let web: string;
   beforeAll(async () => {
-    const file = fileURLToPath(new URL('express-openid-connect.mjs', import.meta.url));
+    const file = fileURLToPath(new URL('support/express-openid-connect.mjs', import.meta.url));
     app = fork(file, { execArgv: [] });
     [web] = await once(app, 'message');
     server = await startDemo((tenant) => {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { demoTenantFile } from '../src/tenant-file.ts';
-import { API } from './sign-in.ts';
+import { demoTenantFile } from '../src/tenant/load.ts';
+import { API } from './support/sign-in.ts';
 
 // The built program: what is tested is what ships.
 const program = fileURLToPath(new URL('../dist/dry-run.js', import.meta.url));

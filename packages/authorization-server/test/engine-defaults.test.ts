@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { calculateJwkThumbprint, decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
-import { startDemo, stopServers } from './demo-server.ts';
+import { startDemo, stopServers } from './support/demo-server.ts';
 import {
   API,
   authorizationRequest,
@@ -13,7 +13,7 @@ import {
   requestTokens,
   signIn,
   tokensFor,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 // What the engine does by itself, and this server must not: a new version of it that changes back
 // is seen here. The rest is in the tests of the files that see to it.

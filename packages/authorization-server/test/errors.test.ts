@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { parse } from 'node-html-parser';
 import type { AuthorizationServer } from '../src/index.ts';
-import { actionOf, startDemo, stopServers } from './demo-server.ts';
+import { actionOf, startDemo, stopServers } from './support/demo-server.ts';
 import {
   API,
   authorizationRequest,
@@ -13,7 +13,7 @@ import {
   type Page,
   signIn,
   tokensFor,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 type Form = Record<string, string | undefined>;
 

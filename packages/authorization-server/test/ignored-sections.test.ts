@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { warnOfIgnoredSections } from '../src/ignored-sections.ts';
-import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
-import { keptLog } from './kept-log.ts';
+import { demoTenantFile, loadTenant } from '../src/tenant/load.ts';
+import { keptLog } from './support/kept-log.ts';
 
 test('each section is listed once, however often the tenant is read', () => {
   const { logger, lines } = keptLog();

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
-import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
+import { demoTenantFile, loadTenant } from '../src/tenant/load.ts';
 import { requestTokens } from '../src/testing/code-flow.ts';
 
 // The built program: what is tested is what ships.

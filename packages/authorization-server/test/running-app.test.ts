@@ -1,14 +1,14 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { pino } from 'pino';
-import { createFaults } from '../src/faults.ts';
-import { openKeyRing } from '../src/key-ring.ts';
+import { createFaults } from '../src/control/faults.ts';
+import { openKeyRing } from '../src/keys/key-ring.ts';
 import { close, listen, portOf } from '../src/listener.ts';
+import { createTransactions } from '../src/log/transactions.ts';
 import { createRunningApp } from '../src/running-app.ts';
-import { openStateStore } from '../src/state-store.ts';
-import type { Tenant } from '../src/tenant.ts';
-import { demoTenantFile, loadTenant } from '../src/tenant-file.ts';
-import { createTransactions } from '../src/transactions.ts';
+import { openStateStore } from '../src/state/file.ts';
+import { demoTenantFile, loadTenant } from '../src/tenant/load.ts';
+import type { Tenant } from '../src/tenant/tenant.ts';
 
 const server = await listen('127.0.0.1', 0);
 const url = `http://127.0.0.1:${portOf(server)}`;

@@ -1,10 +1,10 @@
 import { afterAll, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { Tenant } from '../src/index.ts';
-import { actionOf, startDemo, stopServers } from './demo-server.ts';
-import { keptLog } from './kept-log.ts';
-import { ruleOf } from './rule-of.ts';
-import { tokensFor } from './sign-in.ts';
+import { actionOf, startDemo, stopServers } from './support/demo-server.ts';
+import { keptLog } from './support/kept-log.ts';
+import { ruleOf } from './support/rule-of.ts';
+import { tokensFor } from './support/sign-in.ts';
 
 afterAll(stopServers);
 

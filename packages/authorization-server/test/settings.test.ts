@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { InvalidSettings } from '../src/errors.ts';
 import { readSettings } from '../src/settings.ts';
-import { demoTenantFile } from '../src/tenant-file.ts';
+import { demoTenantFile } from '../src/tenant/load.ts';
 
 test('nothing set: the documented defaults', () => {
   expect(readSettings({})).toEqual({

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
-import { startDemo, stopServers } from './demo-server.ts';
+import { startDemo, stopServers } from './support/demo-server.ts';
 import {
   authorizationRequest,
   type Browser,
@@ -11,7 +11,7 @@ import {
   type Page,
   requestTokens,
   signIn,
-} from './sign-in.ts';
+} from './support/sign-in.ts';
 
 let server: AuthorizationServer;
 beforeAll(async () => {

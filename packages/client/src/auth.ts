@@ -1,25 +1,25 @@
 import { createIssuer } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
-import { createAccessTokens } from './access-token.ts';
-import { createApi } from './api.ts';
-import { createBackChannelLogout } from './back-channel-logout.ts';
-import { cookieJar } from './cookies.ts';
-import { isCrossSite } from './cross-site.ts';
-import { createEndSession } from './end-session.ts';
+import { createApi } from './api/api.ts';
+import { cookieJar } from './browser/cookies.ts';
+import { isCrossSite } from './browser/cross-site.ts';
 import { OidcError } from './errors.ts';
 import { clientEvents, failure } from './events.ts';
-import { createGrants } from './grant.ts';
-import { createLogin } from './login.ts';
-import { createLogout } from './logout.ts';
+import { createBackChannelLogout } from './login/back-channel-logout.ts';
+import { createEndSession } from './login/end-session.ts';
+import { createGrants } from './login/grant.ts';
+import { createLogin } from './login/login.ts';
+import { createLogout } from './login/logout.ts';
+import { createOwnSessions } from './login/own-sessions.ts';
+import { createStepUp } from './login/step-up.ts';
 import { createOidcContext } from './oidc-context.ts';
-import { type AuthOptions, checkOptions } from './options.ts';
-import { createOwnSessions } from './own-sessions.ts';
-import { createSeal } from './seal.ts';
-import { createSessions } from './session.ts';
-import { createSessionTerms } from './session-terms.ts';
-import { createStepUp } from './step-up.ts';
-import { memoryStore } from './stores/memory.ts';
-import { createTransactions } from './transaction.ts';
+import { type AuthOptions, checkOptions } from './options/options.ts';
+import { createSeal } from './session/seal.ts';
+import { createSessions } from './session/session.ts';
+import { createSessionTerms } from './session/session-terms.ts';
+import { memoryStore } from './session/stores/memory.ts';
+import { createTransactions } from './session/transaction.ts';
+import { createAccessTokens } from './tokens/access-token.ts';
 
 /**
  * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and

@@ -1,7 +1,7 @@
 import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { OidcError } from './errors.ts';
-import type { IdTokenClaims } from './id-token.ts';
+import type { IdTokenClaims } from './oauth/id-token.ts';
 import { requiresAuth } from './requires-auth.ts';
 
 /** A claim's value that can be compared. */

@@ -1,19 +1,19 @@
 import type { Context } from 'koa';
-import type { AccessTokenParams, AccessTokens } from './access-token.ts';
-import type { Api, TokenSource } from './api.ts';
-import type { CookieJar } from './cookies.ts';
+import type { Api, TokenSource } from './api/api.ts';
+import type { CookieJar } from './browser/cookies.ts';
+import { isNavigation, isPrefetch, isScript } from './browser/navigation.ts';
 import { hasCode, OidcError } from './errors.ts';
-import type { FlowStep } from './flow-record.ts';
-import type { IdTokenClaims } from './id-token.ts';
-import type { Login } from './login.ts';
-import type { Logout } from './logout.ts';
-import { isNavigation, isPrefetch, isScript } from './navigation.ts';
-import type { OwnSessions } from './own-sessions.ts';
-import type { AccessToken, Session } from './session.ts';
-import type { UserSession } from './session-list.ts';
-import type { SignInRequirement } from './sign-in-requirement.ts';
-import type { StepUp, StepUpParams } from './step-up.ts';
-import { aboutTheUser } from './user-claims.ts';
+import type { FlowStep } from './login/flow-record.ts';
+import type { Login } from './login/login.ts';
+import type { Logout } from './login/logout.ts';
+import type { OwnSessions } from './login/own-sessions.ts';
+import type { SignInRequirement } from './login/sign-in-requirement.ts';
+import type { StepUp, StepUpParams } from './login/step-up.ts';
+import type { IdTokenClaims } from './oauth/id-token.ts';
+import { aboutTheUser } from './oauth/user-claims.ts';
+import type { AccessToken, Session } from './session/session.ts';
+import type { UserSession } from './session/session-list.ts';
+import type { AccessTokenParams, AccessTokens } from './tokens/access-token.ts';
 
 declare module 'koa' {
   interface ExtendableContext {

@@ -1,8 +1,8 @@
 import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
+import { isNavigation, isPrefetch } from './browser/navigation.ts';
 import { hasCode } from './errors.ts';
-import { isNavigation, isPrefetch } from './navigation.ts';
-import { requirementFaults, type SignInRequirement } from './sign-in-requirement.ts';
+import { requirementFaults, type SignInRequirement } from './login/sign-in-requirement.ts';
 
 /** What a route needs beside somebody who is signed in. */
 export interface RequiresAuthOptions extends SignInRequirement {

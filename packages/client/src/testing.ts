@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { SessionStore } from './session-store.ts';
-import { CONTRACT, type ContractRun } from './session-store-contract.ts';
+import type { SessionStore } from './session/session-store.ts';
+import { CONTRACT, type ContractRun } from './session/session-store-contract.ts';
 
 /** Options of `testSessionStore`: the test runner, and what the store can't do. */
 export interface SessionStoreTestOptions {

@@ -6,8 +6,8 @@ import Koa from 'koa';
 import Provider, { type Configuration } from 'oidc-provider';
 import { CookieJar } from 'tough-cookie';
 import { auth } from '../src/index.ts';
-import { type Browser, type Served, serve } from './browser.ts';
-import { userOf } from './served-app.ts';
+import { type Browser, type Served, serve } from './support/browser.ts';
+import { userOf } from './support/served-app.ts';
 
 const BASE_URL = 'https://app.example';
 const PATH = '/backchannel-logout';

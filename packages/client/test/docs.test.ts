@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import * as client from '../src/index.ts';
-import { checkOptions, OPTION_NAMES } from '../src/options.ts';
+import { checkOptions, OPTION_NAMES } from '../src/options/options.ts';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 const page = read('../../../docs/client.md');

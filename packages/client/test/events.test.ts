@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { AuthorizationRefused, OidcError } from '../src/errors.ts';
 import { CLIENT_CHANNEL, type ClientEvent, clientEvents, failure } from '../src/events.ts';
-import { ISSUER, type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
-import { startWebApp, type WebApp } from './web-app.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
+import { startWebApp, type WebApp } from './support/web-app.ts';
 
 describe('telling', () => {
   const event: ClientEvent = { type: 'signed_in' };

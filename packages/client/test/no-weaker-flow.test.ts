@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { authorizationParamsFaults } from '../src/authorization-request.ts';
 import * as client from '../src/index.ts';
-import { type AuthOptions, checkOptions } from '../src/options.ts';
+import { authorizationParamsFaults } from '../src/oauth/authorization-request.ts';
+import { type AuthOptions, checkOptions } from '../src/options/options.ts';
 
 const good = {
   issuerBaseURL: 'https://issuer.example/',

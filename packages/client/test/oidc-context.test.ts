@@ -2,9 +2,9 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Middleware } from 'koa';
 import nock from 'nock';
 import type { AuthOptions } from '../src/index.ts';
-import { memoryStore } from '../src/stores/memory.ts';
-import { type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
-import { codeOf, startWebApp, type WebApp } from './web-app.ts';
+import { memoryStore } from '../src/session/stores/memory.ts';
+import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
+import { codeOf, startWebApp, type WebApp } from './support/web-app.ts';
 
 let issuer: IssuerStandIn;
 const apps: WebApp[] = [];

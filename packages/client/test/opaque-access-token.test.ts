@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { requiresAuth } from '../src/index.ts';
-import { type IssuerStandIn, signJws, standInForIssuer } from './issuer-stand-in.ts';
-import { startWebApp, type WebApp } from './web-app.ts';
+import { type IssuerStandIn, signJws, standInForIssuer } from './support/issuer-stand-in.ts';
+import { startWebApp, type WebApp } from './support/web-app.ts';
 
 let issuer: IssuerStandIn;
 let app: WebApp;

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import * as client from '../src/index.ts';
-import { OPTION_NAMES } from '../src/options.ts';
+import { OPTION_NAMES } from '../src/options/options.ts';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 const readme = read('../README.md');
@@ -38,7 +38,7 @@ describe('README', () => {
   test('the table of a store’s methods has each, with what it gets', () => {
     const table = readme.split('### A store of your own')[1]?.split('\n## ')[0] ?? '';
     const listed = [...table.matchAll(/^\| `(\w+)\(/gm)].map(([, name]) => name);
-    const methods = [...read('../src/session-store.ts').matchAll(/^ {2}(\w+)\(/gm)];
+    const methods = [...read('../src/session/session-store.ts').matchAll(/^ {2}(\w+)\(/gm)];
     expect(listed).toEqual(methods.map(([, name]) => name));
   });
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
-import { type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
-import { BASE_URL, startWebApp, type WebApp } from './web-app.ts';
+import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
+import { BASE_URL, startWebApp, type WebApp } from './support/web-app.ts';
 
 let issuer: IssuerStandIn;
 let app: WebApp;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import type { NewSession, SessionStore } from '../src/session-store.ts';
-import { memoryStore } from '../src/stores/memory.ts';
+import type { NewSession, SessionStore } from '../src/session/session-store.ts';
+import { memoryStore } from '../src/session/stores/memory.ts';
 import { testSessionStore } from '../src/testing.ts';
 
 type Make = (good: SessionStore, clock: { now: () => number }) => Partial<SessionStore>;

@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { createApi } from '../src/api.ts';
-import { requestRevocation, requestTokensByRefresh } from '../src/token-endpoint.ts';
+import { createApi } from '../src/api/api.ts';
+import { requestRevocation, requestTokensByRefresh } from '../src/oauth/token-endpoint.ts';
 
 // An answer of 101 is for Node the end of an exchange, and for got none: it would wait for ever.
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import nock from 'nock';
-import { ISSUER, type IssuerStandIn, standInForIssuer } from './issuer-stand-in.ts';
-import { startWebApp, type WebApp } from './web-app.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
+import { startWebApp, type WebApp } from './support/web-app.ts';
 
 let issuer: IssuerStandIn;
 let app: WebApp;

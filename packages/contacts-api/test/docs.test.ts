@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
-import { launchChromium, whyNoChromium } from '../../../test/chromium.ts';
+import { launchChromium, whyNoChromium } from '../../../test/support/chromium.ts';
 import { type Serving, serve } from './serving.ts';
 
 let serving: Serving;

@@ -12,7 +12,7 @@ import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { IssuerUnavailable } from '../src/errors.ts';
 import { fetchJson } from '../src/fetch-json.ts';
-import { selfSigned } from './self-signed.ts';
+import { selfSigned } from './support/self-signed.ts';
 
 const limits = { timeout: 5000, maxBytes: 100_000 };
 

@@ -1,10 +1,10 @@
 import type { Middleware, ParameterizedContext } from 'koa';
-import { type Auth, accessTokenVerifier } from './access-token-verifier.ts';
-import { bearerCredentials } from './bearer-token.ts';
-import { buildChallenge } from './challenge.ts';
 import { AuthError, UnauthorizedError } from './errors.ts';
 import { emit, refusalOf } from './events.ts';
 import { type AuthOptions, checkOptions } from './options.ts';
+import { bearerCredentials } from './request/bearer-token.ts';
+import { buildChallenge } from './request/challenge.ts';
+import { type Auth, accessTokenVerifier } from './token/access-token-verifier.ts';
 
 declare module 'koa' {
   interface DefaultState {

@@ -1,4 +1,4 @@
-import type { ChallengeParameters } from './challenge.ts';
+import type { ChallengeParameters } from './request/challenge.ts';
 
 /** Why an access token was refused: a label for logs and metrics, and the text the caller gets. */
 export const REASONS = {

@@ -1,10 +1,10 @@
 import { createIssuer, InvalidOptions, type Issuer } from '@koa-oauth/issuer';
-import type { CustomClaims } from './custom-claims.ts';
 import type { AuthEvent } from './events.ts';
-import type { AccessTokenRules, TokenProfile } from './jwt-access-token.ts';
-import type { IsRevoked } from './revocation.ts';
-import { ALGORITHMS, type Algorithm } from './signature.ts';
-import type { VerifiedTokensLimits } from './verified-tokens.ts';
+import type { CustomClaims } from './token/custom-claims.ts';
+import type { AccessTokenRules, TokenProfile } from './token/jwt-access-token.ts';
+import type { IsRevoked } from './token/revocation.ts';
+import { ALGORITHMS, type Algorithm } from './token/signature.ts';
+import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
 
 /** Options of `auth`. `audience` is required, and one of `issuerBaseURL` and `issuer`. */
 export interface AuthOptions<Claims> {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
 import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
-import { type Api, startApi } from './protected-api.ts';
+import { type Api, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
 const keys = [createTestKey({ kid: 'one' }), createTestKey({ kid: 'two' })];

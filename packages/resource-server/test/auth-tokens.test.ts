@@ -11,9 +11,9 @@ import {
   type TestKey,
 } from '@koa-oauth/issuer/testing';
 import type { InvalidTokenReason } from '../src/errors.ts';
-import type { TokenProfile } from '../src/jwt-access-token.ts';
 import type { AuthOptions } from '../src/options.ts';
-import { type Api, type Listening, listen, startApi } from './protected-api.ts';
+import type { TokenProfile } from '../src/token/jwt-access-token.ts';
+import { type Api, type Listening, listen, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
 const JWKS = '/.well-known/jwks.json';

@@ -8,11 +8,11 @@ import fc from 'fast-check';
 import Koa, { type Middleware } from 'koa';
 import { z } from 'zod';
 import { auth } from '../src/auth.ts';
-import { claimCheck, claimEquals, claimIncludes } from '../src/claim-check.ts';
 import { ClaimMismatchError } from '../src/errors.ts';
 import type { AuthOptions } from '../src/options.ts';
-import { requiredScopes, scopeIncludesAny } from '../src/required-scopes.ts';
-import { type Api, sendRaw, serve, startApi } from './protected-api.ts';
+import { claimCheck, claimEquals, claimIncludes } from '../src/requirements/claim-check.ts';
+import { requiredScopes, scopeIncludesAny } from '../src/requirements/required-scopes.ts';
+import { type Api, sendRaw, serve, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
 const namespace = 'https://api.example.com/claims/';

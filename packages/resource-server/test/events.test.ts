@@ -3,11 +3,11 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { claimEquals } from '../src/claim-check.ts';
 import { AUTH_CHANNEL, type AuthEvent, refusalOf } from '../src/events.ts';
 import type { AuthOptions } from '../src/options.ts';
-import { requiredScopes } from '../src/required-scopes.ts';
-import { type Api, startApi } from './protected-api.ts';
+import { claimEquals } from '../src/requirements/claim-check.ts';
+import { requiredScopes } from '../src/requirements/required-scopes.ts';
+import { type Api, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
 const namespace = 'https://api.example.com/claims/';

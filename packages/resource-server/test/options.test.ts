@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createIssuer, InvalidOptions } from '@koa-oauth/issuer';
 import { z } from 'zod';
 import { type AuthOptions, checkOptions } from '../src/options.ts';
-import { ALGORITHMS } from '../src/signature.ts';
+import { ALGORITHMS } from '../src/token/signature.ts';
 
 const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' };
 

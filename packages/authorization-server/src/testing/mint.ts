@@ -6,8 +6,8 @@ import {
   signJws,
   type TestKey,
 } from '@koa-oauth/issuer/testing';
-import type { SigningKey } from '../signing-keys.ts';
-import { findApi, type Tenant } from '../tenant.ts';
+import type { SigningKey } from '../keys/signing-keys.ts';
+import { findApi, type Tenant } from '../tenant/tenant.ts';
 
 type Members = Readonly<Record<string, unknown>>;
 

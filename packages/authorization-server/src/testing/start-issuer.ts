@@ -3,9 +3,9 @@ import {
   type AuthorizationServerOptions,
   startWithKeys,
 } from '../authorization-server.ts';
-import { openKeyRing } from '../key-ring.ts';
-import type { Tenant } from '../tenant.ts';
-import { demoTenantFile, loadTenant } from '../tenant-file.ts';
+import { openKeyRing } from '../keys/key-ring.ts';
+import { demoTenantFile, loadTenant } from '../tenant/load.ts';
+import type { Tenant } from '../tenant/tenant.ts';
 import { requestTokens, type TokenRequest, type TokenResponse } from './code-flow.ts';
 import { createMints, type Mints } from './mint.ts';
 

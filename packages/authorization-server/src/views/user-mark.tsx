@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import type { User } from '../tenant.ts';
+import type { User } from '../tenant/tenant.ts';
 
 /** Initials, name, and what sets this user apart: roles and organisation. */
 export function UserMark({ user }: { readonly user: User }): VNode {

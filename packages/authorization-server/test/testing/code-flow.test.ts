@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { credentialsOf, requestTokens, type TokenRequest } from '../../src/testing/code-flow.ts';
-import { startDemo, stopServers } from '../demo-server.ts';
-import { ALL_SCOPES, API } from '../sign-in.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { ALL_SCOPES, API } from '../support/sign-in.ts';
 
 let server: AuthorizationServer;
 beforeAll(async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { type Issuer, startIssuer } from '../../src/testing.ts';
-import { API } from '../sign-in.ts';
+import { API } from '../support/sign-in.ts';
 
 let issuer: Issuer;
 beforeAll(async () => {

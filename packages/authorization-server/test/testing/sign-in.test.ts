@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { signIn } from '../../src/testing/sign-in.ts';
-import { startDemo, stopServers } from '../demo-server.ts';
-import { authorizationRequest, CALLBACK } from '../sign-in.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { authorizationRequest, CALLBACK } from '../support/sign-in.ts';
 
 let server: AuthorizationServer;
 beforeAll(async () => {

@@ -1,0 +1,141 @@
+import { writeClaim } from '../claims/custom-claims.ts';
+import { isScope } from '../claims/scope-changes.ts';
+import { compileRule } from '../tenant/rule-file.ts';
+import type { Rule } from '../tenant/tenant.ts';
+import type { PostLoginEvent } from './login-event.ts';
+import { type ActionOutcome, NOTHING } from './login-outcome.ts';
+import { redirectUrl } from './redirect-url.ts';
+import { type ActionLog, consoleOf, TIME_LIMIT, within } from './run.ts';
+import { runAs } from './running-source.ts';
+import { thrownText } from './thrown-text.ts';
+
+type Claims = Record<string, unknown>;
+
+/** What is handed from rule to rule. */
+interface Hands {
+  user: unknown;
+  context: Record<string, unknown>;
+}
+
+/**
+ * Runs the rules, Auth0's predecessors of the Actions, one after the other; they come before the
+ * Actions. The first that gives its callback an error, throws or takes longer than `timeLimit` ends
+ * the run and denies the login. With a `context.redirect` at the end of all rules the user is sent
+ * there; after that all of them run again, and a redirect is ignored ("Redirect Users from Within
+ * Rules").
+ *
+ * @param options `timeLimit` in milliseconds for each rule; `returned` is true when the user is back.
+ */
+export async function runRules(
+  rules: readonly Rule[],
+  event: PostLoginEvent,
+  log: ActionLog,
+  { timeLimit = TIME_LIMIT, returned = false } = {},
+): Promise<ActionOutcome> {
+  if (rules.length === 0) return NOTHING;
+  const context = toContext(event);
+  if (returned) context.protocol = 'redirect-callback';
+  let hands: Hands = { user: structuredClone(event.user), context };
+  let outcome = NOTHING;
+  for (const rule of rules) {
+    try {
+      const given = hands;
+      hands = await within(
+        timeLimit,
+        runAs(rule, () => call(rule, given, log)),
+      );
+      outcome = toOutcome(rule, hands.context, { log, returned });
+    } catch (error) {
+      const denied = thrownText(error);
+      log.warn({ rule: rule.name, reason: denied }, 'the rule denied the login or failed');
+      const { redirect: _redirect, ...others } = outcome;
+      return { ...others, denied };
+    }
+  }
+  return outcome;
+}
+
+function call(rule: Rule, hands: Hands, log: ActionLog): Promise<Hands> {
+  return new Promise((resolve, reject) => {
+    const run = compileRule(rule)(consoleOf({ rule: rule.name }, log));
+    const returned = run(hands.user, hands.context, (error, user, context) => {
+      if (error) reject(error);
+      else resolve({ user: user ?? hands.user, context: (context ?? hands.context) as Claims });
+    });
+    // An `async` rule that throws never calls back.
+    Promise.resolve(returned).catch(reject);
+  });
+}
+
+/** What the rule left in the context; what may not be there is taken out, so it is logged once. */
+function toOutcome(
+  rule: Rule,
+  context: Claims,
+  { log, returned }: { log: ActionLog; returned: boolean },
+): ActionOutcome {
+  // Auth0 would go on without it, and the user would get in without a second factor.
+  if (context.multifactor) throw new Error('context.multifactor is not available locally');
+  const { url } = (context.redirect ?? {}) as { url?: unknown };
+  const redirects = Boolean(context.redirect) && !returned;
+  const redirect = redirects && { url: redirectUrl(url, {}, 'context.redirect.url') };
+  const read = (token: 'accessToken' | 'idToken'): Claims => {
+    const written = (context[token] ?? {}) as Claims;
+    const claims: Claims = {};
+    for (const [name, value] of Object.entries(written)) {
+      if (token === 'accessToken' && name === 'scope') continue;
+      if (writeClaim(claims, token, name, value)) continue;
+      delete written[name];
+      log.warn({ rule: rule.name, token, claim: name }, 'restricted claim dropped');
+    }
+    return claims;
+  };
+  const accessToken = read('accessToken');
+  const only = readScope(rule, (context.accessToken ?? {}) as Claims, log);
+  return {
+    accessToken,
+    idToken: read('idToken'),
+    ...(only && { scope: { only, added: [], removed: [] } }),
+    ...(redirect && { redirect }),
+  };
+}
+
+/** `context.accessToken.scope` takes the place of all scopes, those that RBAC left out as well. */
+function readScope(rule: Rule, accessToken: Claims, log: ActionLog): string[] | undefined {
+  const { scope } = accessToken;
+  if (scope === undefined || scope === null) return undefined;
+  const scopes: unknown[] = Array.isArray(scope) ? scope : String(scope).split(' ').filter(Boolean);
+  const right = scopes.filter(isScope);
+  for (const wrong of scopes.filter((one) => !isScope(one))) {
+    log.warn({ rule: rule.name, scope: wrong }, 'invalid scope dropped');
+  }
+  accessToken.scope = right;
+  return right;
+}
+
+/** "Context Object Properties in Rules". */
+function toContext(event: PostLoginEvent): Record<string, unknown> {
+  const { client, connection, request, transaction } = structuredClone(event);
+  return {
+    tenant: event.tenant.id,
+    clientID: client.client_id,
+    clientName: client.name,
+    clientMetadata: client.metadata,
+    connection: connection.name,
+    connectionID: connection.id,
+    connectionStrategy: connection.strategy,
+    protocol: transaction.protocol,
+    request: {
+      ip: request.ip,
+      method: request.method,
+      userAgent: request.user_agent,
+      query: request.query,
+      body: request.body,
+    },
+    stats: { loginsCount: event.stats.logins_count },
+    ...(event.organization && { organization: structuredClone(event.organization) }),
+    authorization: structuredClone(event.authorization),
+    authentication: structuredClone(event.authentication),
+    accessToken: {},
+    idToken: {},
+  };
+}

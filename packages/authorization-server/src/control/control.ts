@@ -1,0 +1,173 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import Router from '@koa/router';
+import Koa, { type Context, type Middleware, type Next } from 'koa';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { readJson } from '../http/body.ts';
+import { describeError } from '../http/logged-error.ts';
+import { isLoopback } from '../http/loopback.ts';
+import type { Transactions } from '../log/transactions.ts';
+import type { RunningApp } from '../running-app.ts';
+import { checkClock, type TokenClock } from '../token/clock.ts';
+import { type Fault, type Faults, InvalidFault } from './faults.ts';
+
+/** Where a running server is told to fail, and asked what happened. */
+export interface Control {
+  /** Without a slash at its end. */
+  readonly url: string;
+  /** For `Authorization: Bearer TOKEN`; a new one at each start. */
+  readonly token: string;
+}
+
+interface ControlParts {
+  readonly token: string;
+  readonly faults: Faults;
+  readonly transactions: Transactions;
+  readonly app: Pick<RunningApp, 'rotateKeys' | 'revokePreviousKey' | 'reset'>;
+  readonly clock: TokenClock;
+  readonly log: Logger;
+}
+
+const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
+
+const clockSchema = z.strictObject({ clock: z.number() });
+
+/** Bytes of a body. */
+const MOST = 10_240;
+const NOT_JSON = 'send JSON, with content-type application/json';
+
+export function newControlToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/** The application on the control port: JSON, and nothing without the token. */
+export function createControl(parts: ControlParts): Koa {
+  const { token, faults, transactions, clock, app: served } = parts;
+  const log = parts.log.child({}, { serializers: { err: describeError } });
+  const app = new Koa();
+  const router = new Router();
+
+  router.get('/faults', (ctx) => {
+    ctx.body = { faults: faults.list() };
+  });
+  router.post('/faults', async (ctx) => {
+    if (!ctx.is('json')) ctx.throw(415, NOT_JSON);
+    faults.add((await fieldsOf(ctx)) as unknown as Fault);
+    ctx.status = 201;
+    ctx.body = { faults: faults.list() };
+  });
+  router.delete('/faults', (ctx) => {
+    faults.clear();
+    ctx.status = 204;
+  });
+  router.post('/rotate-keys', async (ctx) => {
+    const { revoke } = await read(ctx, rotationSchema, 'send nothing, or {"revoke": true}');
+    await served.rotateKeys({ revoke });
+    ctx.status = 204;
+  });
+  router.post('/revoke-previous-key', async (ctx) => {
+    await served.revokePreviousKey();
+    ctx.status = 204;
+  });
+  router.get('/clock', (ctx) => {
+    ctx.body = { clock: clock.seconds };
+  });
+  router.put('/clock', async (ctx) => {
+    const given = await read(ctx, clockSchema, 'send {"clock": SECONDS}');
+    try {
+      clock.seconds = checkClock(given.clock);
+    } catch (error) {
+      ctx.throw(400, (error as Error).message);
+    }
+    ctx.body = { clock: clock.seconds };
+  });
+  router.post('/reset', (ctx) => {
+    served.reset();
+    ctx.status = 204;
+  });
+  router.get('/log', (ctx) => {
+    ctx.body = { transactions: transactions.list() };
+  });
+
+  // Koa's own listener would print a request's error, with what the request held.
+  app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
+  app.use(answerJson(log));
+  app.use(refuseBrowsers());
+  app.use(requireToken(token));
+  app.use(router.routes());
+  app.use(router.allowedMethods());
+  return app;
+}
+
+/** The members of a JSON body; none without a body. */
+async function fieldsOf(ctx: Context): Promise<Record<string, unknown>> {
+  // Null says that there is no body.
+  if (ctx.is('json') === null || ctx.request.length === 0) return {};
+  return ctx.is('json') ? readJson(ctx, MOST) : ctx.throw(415, NOT_JSON);
+}
+
+/** The body as the schema has it. @throws 400 with what to send. */
+async function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
+  const { success, data } = schema.safeParse(await fieldsOf(ctx));
+  return success ? data : ctx.throw(400, expected);
+}
+
+function answerJson(log: Logger): Middleware {
+  return async function jsonAnswers(ctx: Context, next: Next) {
+    ctx.set('cache-control', 'no-store');
+    try {
+      await next();
+    } catch (error) {
+      if (error instanceof InvalidFault) {
+        ctx.status = 400;
+        ctx.body = { error: 'invalid_fault', field: error.field, error_description: error.message };
+        return;
+      }
+      const { status = 500, message } = error as { status?: number; message: string };
+      if (status >= 500) log.error({ err: error }, 'unexpected error of the control');
+      ctx.status = status;
+      ctx.body = {
+        error: status >= 500 ? 'server_error' : 'invalid_request',
+        error_description: status >= 500 ? 'The reason is in the log of this server.' : message,
+      };
+    }
+    if (ctx.status === 404 && !ctx.body) {
+      ctx.status = 404;
+      ctx.body = {
+        error: 'not_found',
+        error_description:
+          'There are /faults, /log, /clock, /rotate-keys, /revoke-previous-key and /reset here.',
+      };
+    }
+  };
+}
+
+/**
+ * Nothing here is for a page in a browser. One of another site that names this address sends its
+ * `Origin`; one whose own name was made to lead here (DNS rebinding) gives itself away by `Host`.
+ */
+function refuseBrowsers(): Middleware {
+  return function browsersRefused(ctx: Context, next: Next) {
+    if (ctx.get('origin') === '' && isLoopback(ctx.hostname)) return next();
+    ctx.throw(
+      403,
+      'the control is not for web pages: ask it without Origin, by a loopback address',
+    );
+  };
+}
+
+function requireToken(token: string): Middleware {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const right = digest(`Bearer ${token}`);
+  return function tokenRequired(ctx: Context, next: Next) {
+    // Digests are of one length, which the comparison needs, and tell nothing of the token.
+    if (timingSafeEqual(digest(ctx.get('authorization')), right)) return next();
+    ctx.status = 401;
+    ctx.set('WWW-Authenticate', 'Bearer');
+    ctx.body = {
+      error: 'invalid_token',
+      error_description: 'Send the token printed at the start.',
+    };
+    return undefined;
+  };
+}

@@ -1,0 +1,163 @@
+import { z } from 'zod';
+import { ROUTES } from '../endpoints.ts';
+
+const METADATA = '/.well-known/openid-configuration';
+const ENDPOINTS: readonly string[] = [...Object.values(ROUTES), METADATA];
+const MINUTES_10 = 600_000;
+
+const KINDS = [
+  ...(['status', 'reset', 'halfBody', 'rateLimited', 'loseRefreshResponse'] as const),
+  ...(['garbage', 'contentType', 'oversized'] as const),
+  ...(['emptyKeySet', 'wrongKids', 'otherIssuer'] as const),
+] as const;
+
+/** Those that only one endpoint has an answer for. */
+const PLACES: Partial<Record<(typeof KINDS)[number], string>> = {
+  loseRefreshResponse: ROUTES.token,
+  emptyKeySet: ROUTES.jwks,
+  wrongKids: ROUTES.jwks,
+  otherIssuer: METADATA,
+};
+
+/** A media type without parameters (RFC 9110 §8.3.1). */
+const MEDIA_TYPE = /^[\w!#$&^.+-]{1,60}\/[\w!#$&^.+-]{1,60}$/;
+
+const faultSchema = z
+  .strictObject({
+    endpoint: z.enum(ENDPOINTS),
+    times: z.int().min(1).max(1_000_000).default(1),
+    every: z.int().min(1).max(1_000_000).optional(),
+    status: z.int().min(400).max(599).optional(),
+    retryAfter: z.int().min(0).max(86_400).optional(),
+    delay: z.int().min(1).max(MINUTES_10).optional(),
+    reset: z.literal(true).optional(),
+    halfBody: z.literal(true).optional(),
+    rateLimited: z.literal(true).optional(),
+    loseRefreshResponse: z.literal(true).optional(),
+    garbage: z.literal(true).optional(),
+    contentType: z.string().regex(MEDIA_TYPE, 'give a media type, such as text/html').optional(),
+    oversized: z.literal(true).optional(),
+    emptyKeySet: z.literal(true).optional(),
+    wrongKids: z.literal(true).optional(),
+    otherIssuer: z.literal(true).optional(),
+  })
+  .check(({ value, issues }) => {
+    const fault = (field: string, message: string): void => {
+      issues.push({ code: 'custom', path: [field], message, input: value });
+    };
+    const [first, second] = KINDS.filter((kind) => value[kind] !== undefined);
+    if (second !== undefined) fault(second, `give this or "${first}", not both`);
+    if (first === undefined && value.delay === undefined) {
+      fault('status', `give this or one of delay, ${KINDS.slice(1).join(', ')}`);
+    }
+    if (value.retryAfter !== undefined && value.status === undefined) {
+      fault('retryAfter', 'give "status" with it');
+    }
+    const place = first && PLACES[first];
+    if (place !== undefined && value.endpoint !== place) {
+      fault('endpoint', `give ${place} with "${first}"`);
+    }
+  });
+
+/** What the next requests to one endpoint meet: one kind, a delay, or both. */
+export interface Fault {
+  /** Its path, such as `/oauth/token`. */
+  readonly endpoint: string;
+  /** How many requests meet it; 1 if not given. */
+  readonly times?: number | undefined;
+  /** Only each request of this number meets it, with 3 the third, the sixth and so on; default 1. */
+  readonly every?: number | undefined;
+  /** 400 to 599, in place of an answer. */
+  readonly status?: number | undefined;
+  /** Seconds, with `status`: the header `Retry-After`. */
+  readonly retryAfter?: number | undefined;
+  /** Milliseconds before anything else happens. */
+  readonly delay?: number | undefined;
+  /** The connection is reset before the request is looked at. */
+  readonly reset?: true | undefined;
+  /** The request is served, and its answer breaks off in the middle. */
+  readonly halfBody?: true | undefined;
+  /** 429 with Auth0's `X-RateLimit-*` headers. */
+  readonly rateLimited?: true | undefined;
+  /** The refresh happens, the token rotates, and the client never gets the answer. */
+  readonly loseRefreshResponse?: true | undefined;
+  /** In place of the body comes what is no JSON, under the type of the answer. */
+  readonly garbage?: true | undefined;
+  /** The answer comes under this media type, such as `text/html`. */
+  readonly contentType?: string | undefined;
+  /** The answer has a member more, of 8 MiB. */
+  readonly oversized?: true | undefined;
+  /** A key set without a key. */
+  readonly emptyKeySet?: true | undefined;
+  /** The keys of the key set bear other names. */
+  readonly wrongKids?: true | undefined;
+  /** The metadata is that of another issuer. */
+  readonly otherIssuer?: true | undefined;
+}
+
+/** A fault that waits, with how many requests are still to meet it. */
+export interface WaitingFault extends Fault {
+  readonly left: number;
+}
+
+export interface Faults {
+  /** @throws InvalidFault naming the field that is wrong. */
+  add(fault: Fault): void;
+  clear(): void;
+  /** Those that wait, in the order they come. */
+  list(): WaitingFault[];
+  /** The first whose turn it is at this endpoint and that is one of these; it counts as met. */
+  take(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined;
+}
+
+/** A fault that can't be injected. */
+export class InvalidFault extends Error {
+  /** The field that is wrong. */
+  readonly field: string;
+
+  constructor(field: string, message: string) {
+    super(`"${field}": ${message}`);
+    this.name = 'InvalidFault';
+    this.field = field;
+  }
+}
+
+const MOST = 1000;
+
+export function createFaults(): Faults {
+  let waiting: { fault: Fault; left: number; seen: number }[] = [];
+  return {
+    add(given) {
+      const fault = checked(given);
+      if (waiting.length >= MOST) throw new InvalidFault('endpoint', `${MOST} faults wait already`);
+      waiting.push({ fault, left: fault.times, seen: 0 });
+    },
+    clear() {
+      waiting = [];
+    },
+    list: () => waiting.map(({ fault, left }) => ({ ...fault, left })),
+    take(endpoint, fits) {
+      const met = waiting.find((one) => {
+        if (one.fault.endpoint !== endpoint || !fits(one.fault)) return false;
+        one.seen += 1;
+        return one.seen % (one.fault.every ?? 1) === 0;
+      });
+      if (met === undefined) return undefined;
+      met.left -= 1;
+      if (met.left === 0) waiting = waiting.filter((one) => one !== met);
+      return met.fault;
+    },
+  };
+}
+
+function checked(given: unknown): z.infer<typeof faultSchema> {
+  const { success, data, error } = faultSchema.safeParse(given);
+  if (success) return data;
+  const [issue] = error.issues;
+  const field =
+    issue?.code === 'unrecognized_keys' ? String(issue.keys[0]) : String(issue?.path[0] ?? 'body');
+  throw new InvalidFault(
+    field.slice(0, 40),
+    issue?.code === 'unrecognized_keys' ? 'there is no such field' : (issue?.message ?? 'wrong'),
+  );
+}

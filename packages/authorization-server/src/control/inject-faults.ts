@@ -1,0 +1,90 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Context, Middleware, Next } from 'koa';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { endpointOf } from '../http/request-target.ts';
+import { refuseTooMany } from '../http/token-rate-limit.ts';
+import { alterAnswer } from './alter-answer.ts';
+import type { Fault, Faults } from './faults.ts';
+
+/** Lets requests meet the faults that wait for them. */
+export function injectFaults(
+  faults: Faults,
+  note: (ctx: Context, fault: string) => void,
+): Middleware {
+  return async function faultInjected(ctx: Context, next: Next) {
+    const endpoint = endpointOf(ctx);
+    // A preflight is the browser's request, not the client's.
+    if (endpoint === undefined || ctx.method === 'OPTIONS') return next();
+    const fault = faults.take(endpoint, ({ loseRefreshResponse }) => !loseRefreshResponse);
+    if (fault?.delay !== undefined) await wait(fault.delay, undefined, { ref: false });
+    if (fault?.reset) cut(ctx);
+    else if (fault?.status !== undefined) answerStatus(ctx, fault);
+    else if (fault?.rateLimited) answerRateLimited(ctx);
+    else await next();
+    if (fault?.halfBody) await sendHalf(ctx);
+    else if (fault !== undefined && ctx.respond !== false) alterAnswer(ctx, fault);
+    if (fault !== undefined) note(ctx, describe(fault));
+    else if (isRefreshed(ctx)) await loseResponse(ctx, endpoint);
+  };
+
+  async function loseResponse(ctx: Context, endpoint: string): Promise<void> {
+    const lost = faults.take(endpoint, ({ loseRefreshResponse }) => loseRefreshResponse === true);
+    if (lost === undefined) return;
+    if (lost.delay !== undefined) await wait(lost.delay, undefined, { ref: false });
+    cut(ctx);
+    note(ctx, describe(lost));
+  }
+}
+
+function isRefreshed(ctx: Context): boolean {
+  if (ctx.status !== 200 || !('oidc' in ctx)) return false;
+  const { oidc } = ctx as unknown as KoaContextWithOIDC;
+  return oidc?.params?.grant_type === 'refresh_token';
+}
+
+function describe({ endpoint: _, times: __, every: ___, ...kind }: Fault): string {
+  return Object.entries(kind)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => (value === true ? name : `${name} ${value}`))
+    .join(', ');
+}
+
+function answerStatus(ctx: Context, { status = 500, retryAfter }: Fault): void {
+  ctx.status = status;
+  if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
+  const ofServer = status === 503 ? 'temporarily_unavailable' : 'server_error';
+  ctx.body = {
+    error: status >= 500 ? ofServer : 'invalid_request',
+    error_description: 'A fault that was asked for at the control port.',
+  };
+}
+
+function answerRateLimited(ctx: Context): void {
+  const resetAt = Math.floor(Date.now() / 1000) + 1;
+  ctx.set({ 'X-RateLimit-Limit': '1', 'X-RateLimit-Remaining': '0' });
+  ctx.set('X-RateLimit-Reset', String(resetAt));
+  refuseTooMany(ctx, 1);
+}
+
+function cut(ctx: Context): void {
+  ctx.respond = false;
+  ctx.req.socket.resetAndDestroy();
+}
+
+/** Announces the whole body, sends the first half of it and closes the connection. */
+async function sendHalf(ctx: Context): Promise<void> {
+  const { body, status, res } = ctx;
+  const text =
+    typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body ?? '');
+  const content = Buffer.from(text);
+  ctx.respond = false;
+  res.statusCode = status;
+  res.setHeader('content-length', content.length);
+  // Half a body never comes to its end by itself: the connection is closed when it went out.
+  await new Promise<void>((sent) => {
+    res.once('close', sent);
+    res.write(content.subarray(0, Math.floor(content.length / 2)), () => {
+      ctx.req.socket.destroySoon();
+    });
+  });
+}

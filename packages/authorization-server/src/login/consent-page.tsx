@@ -1,0 +1,75 @@
+import { Layout, toPage } from '../views/layout.tsx';
+import { UserMark } from '../views/user-mark.tsx';
+import type { AskedScopes } from './grants.ts';
+
+interface ConsentPageProps {
+  readonly tenantName: string;
+  readonly asked: AskedScopes;
+}
+
+const OIDC_IN_WORDS: Readonly<Record<string, string>> = {
+  openid: 'Know that it is you',
+  profile: 'See your name and profile',
+  email: 'See your e-mail address',
+  offline_access: 'Stay signed in while you are away',
+};
+
+/** Posts `action`, `accept` or `decline`, to its own address. */
+export function consentPage({ tenantName, asked }: ConsentPageProps): string {
+  const { application, user, api } = asked;
+  const ofApi = asked.allowed.map((scope) => ({
+    scope,
+    words: api?.scopes.find(({ value }) => value === scope)?.description ?? inWords(scope),
+  }));
+  const ofUser = asked.oidc.map((scope) => ({ scope, words: OIDC_IN_WORDS[scope] ?? scope }));
+  return toPage(
+    <Layout title="Authorize" tenantName={tenantName}>
+      <header class="card-head">
+        <h1>Authorize {application.name}</h1>
+        <p>to act on your behalf</p>
+      </header>
+      <div class="signed-in">
+        <UserMark user={user} />
+      </div>
+      <ScopeList heading="About you" entries={ofUser} />
+      <ScopeList heading={`In ${api?.name ?? 'the API'}`} entries={ofApi} />
+      <form method="post" class="answers">
+        <button type="submit" name="action" value="accept">
+          Accept
+        </button>
+        <button type="submit" name="action" value="decline" class="quiet">
+          Decline
+        </button>
+      </form>
+    </Layout>,
+  );
+}
+
+interface ScopeListProps {
+  readonly heading: string;
+  readonly entries: readonly { readonly scope: string; readonly words: string }[];
+}
+
+function ScopeList({ heading, entries }: ScopeListProps) {
+  if (entries.length === 0) return null;
+  return (
+    <section class="scopes">
+      <h2>{heading}</h2>
+      <ul>
+        {entries.map(({ scope, words }) => (
+          <li key={scope}>
+            <span class="scope-words">{words}</span>
+            <code>{scope}</code>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** A scope without a description, the way Auth0 words it: `read:contacts` is "Contacts: read". */
+function inWords(scope: string): string {
+  const [action, resource] = scope.split(':');
+  if (!action || !resource) return scope;
+  return `${resource.charAt(0).toUpperCase()}${resource.slice(1)}: ${action}`;
+}

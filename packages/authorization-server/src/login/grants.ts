@@ -1,0 +1,132 @@
+import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { isClaimScope, restoreClaimScopes } from '../claims/claim-scopes.ts';
+import { requestedOrganization } from '../claims/organizations.ts';
+import { errors } from '../oidc-provider.ts';
+import {
+  type Api,
+  type Application,
+  allowedScopes,
+  findApplication,
+  type Organization,
+  type Tenant,
+  type User,
+} from '../tenant/tenant.ts';
+import type { Users } from '../tenant/users.ts';
+import { apiOf, OIDC_SCOPES } from '../token/audience.ts';
+import type { ConsentKey, Consents } from './consents.ts';
+
+/** What an authorization request comes to for one user of one application. */
+export interface AskedScopes {
+  readonly user: User;
+  readonly application: Application;
+  readonly api: Api | undefined;
+  readonly resource: string;
+  readonly organization: Organization | undefined;
+  /** Scopes of OpenID Connect. */
+  readonly oidc: readonly string[];
+  /** Names of custom claims: granted without consent, and in the scope once an Action set the claim. */
+  readonly claims: readonly string[];
+  /** Scopes of the API that the user may have. */
+  readonly allowed: readonly string[];
+  /** Scopes of the API that the user may not have: left out without a word (RBAC). */
+  readonly refused: readonly string[];
+}
+
+/**
+ * @param params of the authorization request, after `audience` became `resource`.
+ * @returns undefined when the user or the application is gone.
+ */
+export function askedScopes(
+  tenant: Tenant,
+  user: User | undefined,
+  params: Readonly<Record<string, unknown>>,
+): AskedScopes | undefined {
+  const application = findApplication(tenant, String(params.client_id));
+  if (user === undefined || application === undefined) return undefined;
+  const scopes = typeof params.scope === 'string' ? params.scope.split(' ') : [];
+  const api = apiOf(tenant, params.resource);
+  const permitted = api === undefined ? [] : allowedScopes(tenant, user, api);
+  const ofApi = scopes.filter((scope) => api?.scopes.some((known) => known.value === scope));
+  return {
+    user,
+    application,
+    api,
+    resource: api === undefined ? '' : String(params.resource),
+    organization: requestedOrganization(tenant, params.organization),
+    oidc: scopes.filter((scope) => OIDC_SCOPES.includes(scope)),
+    claims: scopes.filter((scope) => isClaimScope(scope, api)),
+    allowed: ofApi.filter((scope) => permitted.includes(scope)),
+    refused: ofApi.filter((scope) => !permitted.includes(scope)),
+  };
+}
+
+/** Why there would be nothing to grant; undefined when there is something. */
+export function scopeFault({ oidc, claims, allowed, refused }: AskedScopes): string | undefined {
+  if (oidc.length + claims.length + allowed.length > 0) return undefined;
+  if (refused.length === 0) return 'no scope asked for';
+  return `the user has none of the permissions asked for: ${refused.join(' ')}`;
+}
+
+export function consentKey(asked: AskedScopes): ConsentKey {
+  const { user, application, resource, organization } = asked;
+  return {
+    userId: user.user_id,
+    clientId: application.client_id,
+    resource,
+    organization: organization?.id,
+  };
+}
+
+/** A grant of its own for each authorization: revoking one leaves the user's other logins alone. */
+export function newGrant(
+  provider: Provider,
+  asked: AskedScopes,
+  granted: (scope: string) => boolean,
+): Grant {
+  const grant = new provider.Grant({
+    accountId: asked.user.user_id,
+    clientId: asked.application.client_id,
+  });
+  const oidc = [...asked.oidc.filter(granted), ...asked.claims];
+  const ofApi = asked.allowed.filter(granted);
+  if (oidc.length > 0) grant.addOIDCScope(oidc);
+  if (asked.api !== undefined) {
+    // The token for the API carries the OpenID scopes as well, so they are granted there too.
+    if (oidc.length + ofApi.length > 0) grant.addResourceScope(asked.resource, [...oidc, ...ofApi]);
+    // "Rejected" counts as settled: without it the engine would ask for consent for ever.
+    if (asked.refused.length > 0) grant.rejectResourceScope(asked.resource, [...asked.refused]);
+  }
+  return grant;
+}
+
+/**
+ * The grant the engine goes on with: the one just consented to, or one made of the scopes that the
+ * user consented to before. It is stored only when nothing is missing.
+ */
+export async function loadGrant(
+  tenant: Tenant,
+  users: Users,
+  consents: Consents,
+  ctx: KoaContextWithOIDC,
+): Promise<Grant | undefined> {
+  const { provider, session, params, result, entities } = ctx.oidc;
+  const sent = entities.Interaction?.params.scope;
+  if (typeof sent === 'string') {
+    restoreClaimScopes(ctx, sent.split(' '), apiOf(tenant, params?.resource));
+  }
+  const consented = result?.consent?.grantId;
+  if (consented !== undefined) return provider.Grant.find(consented);
+
+  const asked = askedScopes(tenant, users.find(session?.accountId ?? ''), params ?? {});
+  if (asked === undefined) return undefined;
+  const fault = scopeFault(asked);
+  if (fault !== undefined) throw new errors.AccessDenied(fault);
+  const skips =
+    asked.application.is_first_party &&
+    asked.api?.skip_consent_for_verifiable_first_party_clients === true;
+  const remembered = consents.recall(consentKey(asked));
+  const isGranted = (scope: string): boolean => skips || remembered.has(scope);
+  const grant = newGrant(provider, asked, isGranted);
+  if ([...asked.oidc, ...asked.allowed].every(isGranted)) await grant.save();
+  return grant;
+}

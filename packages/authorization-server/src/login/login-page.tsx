@@ -1,0 +1,112 @@
+import type { VNode } from 'preact';
+import type { Connection, User } from '../tenant/tenant.ts';
+import { Layout, toPage } from '../views/layout.tsx';
+import { UserMark } from '../views/user-mark.tsx';
+
+interface LoginPageProps {
+  readonly tenantName: string;
+  readonly applicationName: string;
+  /** Of the interaction. */
+  readonly uid: string;
+  /** Whether there is a form for a password. */
+  readonly passwords: boolean;
+  /** The identity providers to choose from. */
+  readonly connections: readonly Connection[];
+  /** Offered for one click: those whose password can be read. */
+  readonly users: readonly User[];
+  /** What stands in the e-mail field. */
+  readonly typed: string;
+  readonly fault?: string | undefined;
+}
+
+/**
+ * Posts `username` and `password` to its own address, from the form as from each user's button, and
+ * `connection` to `/u/login/ID/connection`.
+ */
+export function loginPage(props: LoginPageProps): string {
+  const { tenantName, applicationName, uid, passwords, connections, users, typed, fault } = props;
+  return toPage(
+    <Layout title="Sign in" tenantName={tenantName}>
+      <header class="card-head">
+        <h1>Sign in</h1>
+        <p>
+          to continue to <strong>{applicationName}</strong>
+        </p>
+      </header>
+
+      {fault && (
+        <p class="fault" role="alert" id="fault">
+          {fault}
+        </p>
+      )}
+
+      {passwords && (
+        <form method="post" class="fields">
+          <label>
+            E-mail address
+            <input
+              type="email"
+              name="username"
+              value={typed}
+              autocomplete="username"
+              required
+              autofocus={typed === ''}
+              aria-describedby={fault && 'fault'}
+            />
+          </label>
+          <label>
+            Password
+            <input
+              type="password"
+              name="password"
+              autocomplete="current-password"
+              required
+              autofocus={typed !== ''}
+              aria-invalid={fault ? 'true' : undefined}
+              aria-describedby={fault && 'fault'}
+            />
+          </label>
+          <button type="submit">Continue</button>
+        </form>
+      )}
+
+      {connections.length > 0 && (
+        <form method="post" action={`/u/login/${uid}/connection`} class="connections">
+          {connections.map(({ name, display_name: label = name }) => (
+            <button key={name} type="submit" name="connection" value={name} class="quiet">
+              Continue with {label}
+            </button>
+          ))}
+        </form>
+      )}
+
+      {users.length > 0 && (
+        <section class="users" aria-labelledby="users-title">
+          <h2 id="users-title" class="rule">
+            <span>or continue as</span>
+          </h2>
+          <ul>
+            {users.map((user) => (
+              <li key={user.user_id}>
+                <UserButton user={user} />
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </Layout>,
+  );
+}
+
+/** The passwords are no secret: they are printed at the start, and this server is for development. */
+function UserButton({ user }: { readonly user: User }): VNode {
+  return (
+    <form method="post">
+      <input type="hidden" name="username" value={user.email} />
+      <input type="hidden" name="password" value={user.password} />
+      <button type="submit" class="user">
+        <UserMark user={user} />
+      </button>
+    </form>
+  );
+}

@@ -1,0 +1,179 @@
+import { isLoopback } from '../http/loopback.ts';
+import {
+  authenticationMethod,
+  credentialsOf,
+  hasNativeAddresses,
+  isOwnScheme,
+} from './applications.ts';
+import { publicKeyOf } from './client-keys.ts';
+import { connectionInId, connectionOfUser } from './connections.ts';
+import type { Application, TenantDocument } from './schema.ts';
+
+/** Where in the tenant file something is. */
+export type Path = readonly PropertyKey[];
+export type Report = (path: Path, fault: string) => void;
+
+export const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
+export type Trigger = (typeof TRIGGERS)[number];
+
+/** Judges what has to be unlike, and what one entry needs for itself. */
+export function checkNames(tenant: TenantDocument, report: Report): void {
+  const unique = (section: string, key: string, values: readonly string[]): void => {
+    values.forEach((value, index) => {
+      if (values.indexOf(value) < index) report([section, index, key], `"${value}" is there twice`);
+    });
+  };
+  unique(
+    'clients',
+    'client_id',
+    tenant.clients.map((client) => client.client_id),
+  );
+  unique(
+    'resourceServers',
+    'identifier',
+    tenant.resourceServers.map((api) => api.identifier),
+  );
+  unique(
+    'users',
+    'user_id',
+    tenant.users.map((user) => user.user_id),
+  );
+  unique(
+    'users',
+    'email',
+    // The sign-in minds no case. With an identity provider nobody signs in by address.
+    tenant.users.map(({ user_id, email }) =>
+      connectionInId(user_id) === undefined ? email.toLowerCase() : user_id,
+    ),
+  );
+  unique(
+    'connections',
+    'name',
+    tenant.connections.map((connection) => connection.name),
+  );
+  for (const key of ['name', 'id'] as const) {
+    unique(
+      'organizations',
+      key,
+      tenant.organizations.map((organization) => organization[key]),
+    );
+  }
+  tenant.users.forEach((user, index) => {
+    const { password, password_hash: hash } = user;
+    if (connectionInId(user.user_id) !== undefined) {
+      if (password === undefined && hash === undefined) return;
+      report(['users', index], 'leave out the password: an identity provider signs this user in');
+    } else if ((password === undefined) === (hash === undefined)) {
+      report(['users', index], 'give either a password or a password_hash');
+    }
+  });
+  tenant.clients.forEach((client, index) => {
+    checkAuthentication(client, ['clients', index], report);
+    checkAddresses(client, ['clients', index], report);
+    if (client.grant_types.includes('authorization_code') && client.callbacks.length === 0) {
+      report(['clients', index], 'the authorization_code grant needs at least one of callbacks');
+    }
+  });
+}
+
+/**
+ * A scheme of its own is for apps that a device can open by it (RFC 8252 §7.1). Beside one, or a
+ * loopback address without a port, the engine takes no other addresses than those of such apps.
+ */
+function checkAddresses(client: Application, path: Path, report: Report): void {
+  if (!hasNativeAddresses(client)) return;
+  for (const section of ['callbacks', 'allowed_logout_urls'] as const) {
+    client[section].forEach((entry, index) => {
+      const { protocol, hostname } = new URL(entry);
+      const at = [...path, section, index];
+      if (isOwnScheme(entry)) {
+        if (client.app_type === 'native') return;
+        report(at, `${protocol}// is for an application with app_type: native`);
+      } else if ((protocol === 'http:') !== isLoopback(hostname)) {
+        report(at, 'a native application has https, or http on a loopback address');
+      }
+    });
+  }
+}
+
+function checkAuthentication(client: Application, path: Path, report: Report): void {
+  const credentials = credentialsOf(client);
+  const method = authenticationMethod(client);
+  if (method.startsWith('client_secret') && client.client_secret === undefined) {
+    report(path, 'give a client_secret, or token_endpoint_auth_method: none for a public client');
+  }
+  if (method === 'private_key_jwt' && credentials.length === 0) {
+    report(path, 'private_key_jwt needs a key: give client_authentication_methods or jwks');
+  }
+  if (method !== 'private_key_jwt' && credentials.length > 0) {
+    report(path, `leave out the keys, or token_endpoint_auth_method: ${method}`);
+  }
+  for (const { at, credential } of credentials) {
+    try {
+      publicKeyOf(credential);
+    } catch (error) {
+      report([...path, ...at], (error as Error).message);
+    }
+  }
+}
+
+/** Judges what names something else: that it is there. */
+export function checkReferences(tenant: TenantDocument, report: Report): void {
+  const scopesOf = new Map(
+    tenant.resourceServers.map((api) => [api.identifier, api.scopes.map((scope) => scope.value)]),
+  );
+  const checkScope = (path: Path, identifier: string, scope: string): void => {
+    const scopes = scopesOf.get(identifier);
+    if (scopes === undefined) report(path, `no API has the identifier "${identifier}"`);
+    else if (!scopes.includes(scope)) report(path, `the API has no scope "${scope}"`);
+  };
+
+  tenant.roles.forEach((role, r) => {
+    role.permissions.forEach((permission, p) => {
+      const { permission_name: scope, resource_server_identifier: identifier } = permission;
+      checkScope(['roles', r, 'permissions', p], identifier, scope);
+    });
+  });
+  tenant.clientGrants.forEach((grant, g) => {
+    if (!tenant.clients.some((client) => client.client_id === grant.client_id)) {
+      report(['clientGrants', g, 'client_id'], `no client has the id "${grant.client_id}"`);
+    }
+    grant.scope.forEach((scope, s) => {
+      checkScope(['clientGrants', g, 'scope', s], grant.audience, scope);
+    });
+  });
+  tenant.connections.forEach((connection, c) => {
+    connection.enabled_clients.forEach((client, e) => {
+      if (tenant.clients.some(({ name, client_id }) => [name, client_id].includes(client))) return;
+      report(['connections', c, 'enabled_clients', e], `no client has the name or id "${client}"`);
+    });
+  });
+  tenant.organizations.forEach((organization, o) => {
+    organization.members.forEach((member, m) => {
+      const known = tenant.users.some(
+        ({ user_id, email }) =>
+          user_id === member ||
+          (connectionInId(user_id) === undefined && email.toLowerCase() === member.toLowerCase()),
+      );
+      // A user of an identity provider need not be in the file.
+      if (known || connectionOfUser(tenant, member) !== undefined) return;
+      report(['organizations', o, 'members', m], `no user has the id or address "${member}"`);
+    });
+  });
+  tenant.users.forEach((user, u) => {
+    const connection = connectionInId(user.user_id);
+    if (connection !== undefined && connectionOfUser(tenant, user.user_id) === undefined) {
+      report(['users', u, 'user_id'], `no connection of the strategy oidc is "${connection}"`);
+    }
+    user.roles.forEach((name, r) => {
+      if (tenant.roles.some((role) => role.name === name)) return;
+      report(['users', u, 'roles', r], `no role has the name "${name}"`);
+    });
+  });
+  for (const trigger of TRIGGERS) {
+    tenant.triggers[trigger].forEach(({ action_name: name }, a) => {
+      if (tenant.actions.some((action) => action.name === name)) return;
+      report(['triggers', trigger, a, 'action_name'], `no action has the name "${name}"`);
+    });
+  }
+}

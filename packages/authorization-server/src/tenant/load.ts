@@ -1,0 +1,146 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
+import { InvalidTenant } from '../errors.ts';
+import { checkNames, checkReferences, type Path, type Report, type Trigger } from './checks.ts';
+import { ignoredConnections } from './connections.ts';
+import { compileRule } from './rule-file.ts';
+import { tenantSchema } from './schema.ts';
+import { type ActionConsole, compileAction } from './source-files.ts';
+import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
+
+/** The tenant that comes with this package. */
+export const demoTenantFile = fileURLToPath(new URL('../../tenant/tenant.yaml', import.meta.url));
+
+/**
+ * Reads and checks a tenant file.
+ *
+ * @param file Path of a YAML file, relative to the working directory.
+ * @throws InvalidTenant naming every fault with its line and its path in the file.
+ */
+export function loadTenant(file: string): Tenant {
+  const path = resolve(file);
+  const lines = new LineCounter();
+  const document = parse(path, lines);
+
+  const faults: { line: number; fault: string }[] = [];
+  const report: Report = (at, fault) => {
+    const line = lineOf(document, lines, at);
+    faults.push({ line, fault: `line ${line}, ${at.map(String).join('.') || 'top'}: ${fault}` });
+  };
+  const complete = (): void => {
+    if (faults.length === 0) return;
+    faults.sort((a, b) => a.line - b.line);
+    throw new InvalidTenant(
+      path,
+      faults.map(({ fault }) => fault),
+    );
+  };
+
+  const checked = tenantSchema.safeParse(document.toJS());
+  for (const issue of checked.error?.issues ?? []) report(issue.path, issue.message);
+  complete();
+
+  const tenant = checked.data as TenantDocument;
+  checkNames(tenant, report);
+  checkReferences(tenant, report);
+  const actions = readActions(tenant, dirname(path), report);
+  const loginRules = readRules(tenant, dirname(path), report);
+  complete();
+
+  const actionsOf = (trigger: Trigger): Action[] =>
+    tenant.triggers[trigger].flatMap(
+      ({ action_name }) => actions.find((action) => action.name === action_name) ?? [],
+    );
+  return {
+    ...tenant,
+    file: path,
+    postLogin: actionsOf('post-login'),
+    credentialsExchange: actionsOf('credentials-exchange'),
+    loginRules,
+    ignoredSections: [
+      ...Object.keys(tenant).filter((section) => !(section in tenantSchema.shape)),
+      ...ignoredConnections(tenant),
+    ],
+  };
+}
+
+function parse(path: string, lines: LineCounter): Document {
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new InvalidTenant(path, [`it can't be read (${code}): set TENANT to a YAML file`]);
+  }
+  const document = parseDocument(source, { lineCounter: lines });
+  if (document.errors.length > 0) {
+    throw new InvalidTenant(
+      path,
+      document.errors.map((error) => error.message.split('\n')[0] ?? 'not YAML'),
+    );
+  }
+  return document;
+}
+
+/** The line of the node at `path`, or of the nearest one above it that exists. */
+function lineOf(document: Document, lines: LineCounter, path: Path): number {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const node: unknown =
+      length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+  }
+  return 1;
+}
+
+function readActions(tenant: TenantDocument, directory: string, report: Report): Action[] {
+  return tenant.actions.flatMap((entry, index): Action[] => {
+    const file = resolve(directory, entry.code);
+    const secrets = Object.fromEntries(entry.secrets.map(({ name, value }) => [name, value]));
+    try {
+      const action = { name: entry.name, file, code: readFileSync(file, 'utf8'), secrets };
+      compileAction(action);
+      return [action];
+    } catch (error) {
+      report(['actions', index, 'code'], faultOfFile(file, error));
+      return [];
+    }
+  });
+}
+
+/** The enabled rules in their order; a rule without an order comes first, as 0. */
+function readRules(tenant: TenantDocument, directory: string, report: Report): Rule[] {
+  const configuration = Object.fromEntries(
+    tenant.rulesConfigs.map(({ key, value }) => [key, value]),
+  );
+  const rules = tenant.rules.flatMap(({ name, script, order, enabled }, index) => {
+    const file = resolve(directory, script);
+    try {
+      const rule: Rule = { name, file, code: readFileSync(file, 'utf8'), configuration };
+      compileRule(rule)(SILENT);
+      return enabled ? [{ order, rule }] : [];
+    } catch (error) {
+      report(['rules', index, 'script'], faultOfFile(file, error));
+      return [];
+    }
+  });
+  return rules.sort((a, b) => a.order - b.order).map(({ rule }) => rule);
+}
+
+function faultOfFile(file: string, error: unknown): string {
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return `the file ${file} is not there`;
+  // What can't be compiled says where before it says what.
+  const line = stack?.startsWith(`${file}:`) && /^\d+/.exec(stack.slice(file.length + 1))?.[0];
+  return `the file ${file}${line ? `, line ${line},` : ''} can't be used: ${message}`;
+}
+
+const silent = (): void => {};
+const SILENT: ActionConsole = {
+  debug: silent,
+  error: silent,
+  info: silent,
+  log: silent,
+  warn: silent,
+};

@@ -1,0 +1,139 @@
+import { decodeJwt } from 'jose';
+import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
+import { isClaimScope, restoreClaimScopes } from '../claims/claim-scopes.ts';
+import { errors } from '../oidc-provider.ts';
+import { type Api, findApi, type Tenant } from '../tenant/tenant.ts';
+
+/** The scopes of OpenID Connect Core §5.4 and §11 that this server knows. */
+export const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access'];
+
+const NAMED = 'urn:api:';
+
+/**
+ * Auth0's `audience` in terms of RFC 8707: what the engine calls a resource is the API's
+ * identifier; an identifier that is no absolute URI, which the engine refuses, becomes a URN.
+ */
+export function resourceOf(identifier: string): string {
+  const usable = URL.canParse(identifier) && !identifier.includes('#');
+  return usable ? identifier : NAMED + encodeURIComponent(identifier);
+}
+
+/** The API behind a resource; undefined without one, or when the tenant has no such API. */
+export function apiOf(tenant: Tenant, resource: unknown): Api | undefined {
+  if (typeof resource !== 'string') return undefined;
+  return findApi(tenant, nameOf(resource));
+}
+
+function nameOf(resource: string): string {
+  if (!resource.startsWith(NAMED)) return resource;
+  try {
+    return decodeURIComponent(resource.slice(NAMED.length));
+  } catch {
+    // Not one of ours: `resourceOf` encodes.
+    return resource;
+  }
+}
+
+/**
+ * The resource that a request asks for by its `audience`.
+ *
+ * @throws AccessDenied when a machine names none: its token would be good for nothing.
+ */
+export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
+  // At the token endpoint the engine strips parameters it does not know, so the body is asked too.
+  const audience = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
+  if (typeof audience === 'string' && audience !== '') return resourceOf(audience);
+  if (ctx.oidc.params?.grant_type === 'client_credentials') {
+    throw new errors.AccessDenied('Non-global clients are not allowed access to APIv1');
+  }
+  return undefined;
+}
+
+/**
+ * What the engine is to know of an API.
+ *
+ * @throws AccessDenied when there is no such API, or, with client credentials, no grant for it.
+ */
+export function describeResource(
+  tenant: Tenant,
+  ctx: KoaContextWithOIDC,
+  resource: string,
+  client: Client,
+): ResourceServer {
+  const api = apiOf(tenant, resource);
+  const machine = ctx.oidc.params?.grant_type === 'client_credentials';
+  if (api === undefined) {
+    const fault = machine ? 'Service not enabled within domain' : 'Service not found';
+    throw new errors.AccessDenied(`${fault}: ${nameOf(resource)}`);
+  }
+  const scopes = machine
+    ? grantedToClient(tenant, ctx, api, client)
+    : // The engine issues an API's token with the API's scopes only; Auth0's have the others too.
+      [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value), ...askedClaims(ctx, api)];
+  return {
+    scope: scopes.join(' '),
+    audience: api.identifier,
+    accessTokenTTL: api.token_lifetime,
+    accessTokenFormat: 'jwt',
+    jwt: { sign: { alg: 'RS256' } },
+  };
+}
+
+/** The custom claims asked for by scope, now or at the sign-in that these tokens come from. */
+function askedClaims({ oidc }: KoaContextWithOIDC, api: Api): string[] {
+  const { AuthorizationCode: code, RefreshToken: refreshToken } = oidc.entities;
+  const scopes = [...oidc.requestParamScopes, ...((code ?? refreshToken)?.scopes ?? [])];
+  return scopes.filter((scope) => isClaimScope(scope, api));
+}
+
+function grantedToClient(
+  tenant: Tenant,
+  ctx: KoaContextWithOIDC,
+  api: Api,
+  client: Client,
+): string[] {
+  const grant = tenant.clientGrants.find(
+    (entry) => entry.client_id === client.clientId && entry.audience === api.identifier,
+  );
+  if (grant === undefined) {
+    throw new errors.AccessDenied(
+      `Client is not authorized to access "${api.identifier}". You need to create a "client-grant" ` +
+        'associated to this API. See: https://auth0.com/docs/api/v2#!/Client_Grants/post_client_grants',
+    );
+  }
+  const params = ctx.oidc.params;
+  if (params !== undefined) {
+    const asked = typeof params.scope === 'string' ? params.scope.split(' ') : grant.scope;
+    const missing = asked.filter((scope) => !grant.scope.includes(scope));
+    if (missing.length > 0) {
+      throw new errors.AccessDenied(`Client has not been granted scopes: ${missing.join(', ')}`);
+    }
+    // No scope asks for all of the grant; the engine would give none.
+    params.scope = asked.join(' ') || undefined;
+  }
+  return grant.scope;
+}
+
+/**
+ * Decides on `offline_access`: the engine takes it out of every request without `prompt=consent`
+ * (OpenID Connect Core §11); at Auth0 the application's grant and the API decide.
+ */
+export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, client: Client): void {
+  const { params } = ctx.oidc;
+  if (params === undefined) return;
+  const api = apiOf(tenant, params.resource);
+  const allowed =
+    client.grantTypeAllowed('refresh_token') && (api === undefined || api.allow_offline_access);
+  const scopes = new Set(ctx.oidc.requestParamScopes);
+  if (allowed && sentScope(ctx).includes('offline_access')) scopes.add('offline_access');
+  else scopes.delete('offline_access');
+  params.scope = [...scopes].join(' ') || undefined;
+  restoreClaimScopes(ctx, sentScope(ctx), api);
+}
+
+/** The scope as the client sent it: in the query, the body, or a pushed request (RFC 9126). */
+export function sentScope(ctx: KoaContextWithOIDC): string[] {
+  const pushed = ctx.oidc.entities.PushedAuthorizationRequest?.request;
+  const sent = pushed ? decodeJwt(pushed).scope : (ctx.oidc.body?.scope ?? ctx.query.scope);
+  return typeof sent === 'string' ? sent.split(' ') : [];
+}

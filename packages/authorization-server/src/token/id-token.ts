@@ -1,0 +1,45 @@
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { PostLogin } from '../actions/post-login.ts';
+import { isStandardClaim } from '../claims/custom-claims.ts';
+import type { Organizations } from '../claims/organizations.ts';
+import { byClock, type TokenClock } from './clock.ts';
+
+type Claims = Record<string, unknown>;
+
+/** What the Actions put into the ID token under names of their own. */
+export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOIDC): Claims {
+  const { idToken } = postLogin.outcome(ctx);
+  return Object.fromEntries(Object.entries(idToken).filter(([name]) => !isStandardClaim(name)));
+}
+
+/**
+ * Lets the Actions' claims and `sid` into the ID token, and its times go by the tokens' clock.
+ *
+ * Three methods of the engine are replaced: it lets through none but the claims named
+ * when it was built, and an Action may choose any name; it takes the end of an ID token from the real
+ * clock; and it leaves `sid` to clients with a back-channel logout, while Auth0 gives it to all.
+ */
+export function openIdToken(
+  provider: Provider,
+  postLogin: PostLogin,
+  organizations: Organizations,
+  clock: TokenClock,
+): void {
+  const IdToken = provider.IdToken as unknown as {
+    prototype: { payload: () => Promise<Claims>; ctx?: KoaContextWithOIDC };
+    expiresIn: (...args: unknown[]) => number;
+  };
+  const { prototype } = IdToken;
+  const { payload } = prototype;
+  prototype.payload = async function withCustomClaims() {
+    // A logout token: it has no claims of the login, and both its times are by the real clock.
+    if (this.ctx === undefined) return payload.call(this);
+    const claims = customIdTokenClaims(postLogin, this.ctx);
+    const organization = organizations.claims(this.ctx);
+    const iat = Math.floor(Date.now() / 1000);
+    return byClock({ ...claims, ...(await payload.call(this)), ...organization, iat }, clock);
+  };
+  const { expiresIn } = IdToken;
+  IdToken.expiresIn = (...args) => expiresIn.apply(IdToken, args) + clock.seconds;
+  provider.Client.prototype.includeSid = () => true;
+}

@@ -1,0 +1,99 @@
+import { connect } from 'node:net';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { got } from 'got';
+import type { AuthorizationServer } from '../../src/index.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { requestTokens, tokensFor } from '../support/sign-in.ts';
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startDemo();
+});
+afterEach(() => server.faults.clear());
+afterAll(stopServers);
+
+const JWKS = '/.well-known/jwks.json';
+const fetchKeys = () =>
+  got(`${server.url}${JWKS}`, { retry: { limit: 0 }, throwHttpErrors: false });
+
+test('a status, with Retry-After, as often as asked, then the server is well again', async () => {
+  server.faults.add({ endpoint: '/oauth/token', status: 503, retryAfter: 7, times: 2 });
+  const ask = () =>
+    got.post(`${server.url}/oauth/token`, { retry: { limit: 0 }, throwHttpErrors: false });
+  for (const _ of [1, 2]) {
+    const { statusCode, headers, body } = await ask();
+    expect(statusCode).toBe(503);
+    expect(headers['retry-after']).toBe('7');
+    expect(JSON.parse(body)).toMatchObject({ error: 'temporarily_unavailable' });
+  }
+  expect((await ask()).statusCode).toBe(401);
+});
+
+test('the key set is down', async () => {
+  server.faults.add({ endpoint: JWKS, status: 500 });
+  expect((await fetchKeys()).statusCode).toBe(500);
+  expect(JSON.parse((await fetchKeys()).body)).toHaveProperty('keys');
+});
+
+test('a delay, and then the answer', async () => {
+  server.faults.add({ endpoint: JWKS, delay: 80 });
+  const begin = performance.now();
+  expect((await fetchKeys()).statusCode).toBe(200);
+  expect(performance.now() - begin).toBeGreaterThan(70);
+});
+
+test('a connection reset', async () => {
+  server.faults.add({ endpoint: JWKS, reset: true });
+  await expect(fetchKeys()).rejects.toMatchObject({ code: 'ECONNRESET' });
+  expect((await fetchKeys()).statusCode).toBe(200);
+});
+
+test('half a body: less comes than was announced', async () => {
+  const whole = (await fetchKeys()).rawBody;
+  server.faults.add({ endpoint: JWKS, halfBody: true });
+  const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+  socket.write(`GET ${JWKS} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  const answer = Buffer.concat((await socket.toArray()) as Buffer[]).toString('latin1');
+  const [head, body] = answer.split('\r\n\r\n');
+  expect(head).toContain('200 OK');
+  expect(head?.toLowerCase()).toContain(`content-length: ${whole.length}`);
+  expect(body).toBe(whole.toString('latin1').slice(0, Math.floor(whole.length / 2)));
+});
+
+test('429 with the headers and the refusal of Auth0', async () => {
+  server.faults.add({ endpoint: '/oauth/token', rateLimited: true });
+  const { statusCode, headers, body } = await got.post(`${server.url}/oauth/token`, {
+    retry: { limit: 0 },
+    throwHttpErrors: false,
+  });
+  expect(statusCode).toBe(429);
+  expect(headers).toMatchObject({
+    'x-ratelimit-limit': '1',
+    'x-ratelimit-remaining': '0',
+    'x-ratelimit-reset': expect.stringMatching(/^\d{10}$/),
+    'retry-after': '1',
+  });
+  expect(JSON.parse(body)).toMatchObject({ error: 'too_many_requests' });
+});
+
+test('the refresh response is lost after rotation: the token was used up', async () => {
+  const rotating = await startDemo((tenant) => {
+    const web = tenant.clients.find(({ client_id }) => client_id === 'contacts-web');
+    Object.assign(web?.refresh_token ?? {}, { rotation_type: 'rotating', leeway: 0 });
+  });
+  const { tokens } = await tokensFor(rotating);
+  rotating.faults.add({ endpoint: '/oauth/token', loseRefreshResponse: true });
+  const refresh = (token = '') =>
+    requestTokens(rotating, { grant_type: 'refresh_token', refresh_token: token });
+  // A refused refresh does not meet it.
+  expect((await refresh('bogus')).status).toBe(403);
+  await expect(refresh(tokens.refresh_token)).rejects.toMatchObject({ code: 'ECONNRESET' });
+  expect(rotating.faults.list()).toEqual([]);
+  expect(rotating.log()[0]?.steps.map(({ step }) => step)).toEqual([
+    'request',
+    'actions',
+    'tokens',
+    'fault',
+  ]);
+  expect((await refresh(tokens.refresh_token)).status).toBe(403);
+});

@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { got } from 'got';
+import type { AuthorizationServer } from '../../src/index.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { authorizationRequest, openBrowser } from '../support/sign-in.ts';
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startDemo();
+});
+afterAll(stopServers);
+
+test.each(['login', 'error', 'not found'])('the %s page is kept to itself', async (which) => {
+  const urls: Record<string, string> = {
+    login: authorizationRequest(server).url,
+    error: authorizationRequest(server, { redirect_uri: 'http://evil.example/' }).url,
+    'not found': `${server.issuer}nowhere`,
+  };
+  const { headers } = await openBrowser().get(urls[which] ?? '');
+  expect(headers['content-security-policy']).toBe(
+    "default-src 'none';base-uri 'none';frame-ancestors 'none';img-src 'self' data:;style-src 'self';script-src 'self'",
+  );
+  expect(headers).toMatchObject({
+    'cache-control': 'no-store',
+    'referrer-policy': 'no-referrer',
+    'x-content-type-options': 'nosniff',
+    'x-frame-options': 'DENY',
+  });
+});
+
+test.each([
+  ['style.css', 'text/css'],
+  ['pico.min.css', 'text/css'],
+  ['icon.svg', 'image/svg+xml'],
+])('%s is served', async (name, type) => {
+  const { headers, statusCode } = await got(`${server.issuer}assets/${name}`);
+  expect(statusCode).toBe(200);
+  expect(headers['content-type']).toContain(type);
+});
+
+test('a script gets JSON where there is no page', async () => {
+  const answer = await got(`${server.issuer}nowhere`, {
+    throwHttpErrors: false,
+    responseType: 'json',
+  });
+  expect(answer.statusCode).toBe(404);
+  expect(answer.body).toEqual({
+    error: 'Not found',
+    error_description: 'There is no such page here.',
+  });
+});

@@ -1,0 +1,34 @@
+import { describe, expect, test } from '@jest/globals';
+import { createTransactions } from '../../src/log/transactions.ts';
+
+describe('a transaction is found by its keys', () => {
+  test('the latest of one key, and none after a clear', () => {
+    const transactions = createTransactions();
+    const [first, second] = [transactions.begin(), transactions.begin()];
+    first.link('cid:a');
+    first.link('uid:b');
+    second.link('cid:a');
+    expect(transactions.find('cid:a')).toBe(second);
+    expect(transactions.find('uid:b')).toBe(first);
+    expect(transactions.find('uid:c')).toBeUndefined();
+    transactions.clear();
+    expect(transactions.find('cid:a')).toBeUndefined();
+    expect(transactions.list()).toEqual([]);
+  });
+
+  test('until 200 others have begun; a key that a later one took over stays', () => {
+    const transactions = createTransactions();
+    const first = transactions.begin();
+    first.link('grant:mine');
+    first.link('grant:shared');
+    const later = transactions.begin();
+    later.link('grant:shared');
+    for (let i = 0; i < 199; i += 1) transactions.begin();
+    expect(transactions.find('grant:mine')).toBeUndefined();
+    expect(transactions.find('grant:shared')).toBe(later);
+    // What still goes on with the dropped one makes it known no more.
+    first.link('grant:late');
+    expect(transactions.find('grant:late')).toBeUndefined();
+    expect(transactions.list()).toHaveLength(200);
+  });
+});

@@ -1,0 +1,130 @@
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { AuthorizationServer } from '../../src/index.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { authorizationRequest, callbackOf, openBrowser, signIn } from '../support/sign-in.ts';
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startDemo((tenant) => {
+    tenant.users[2]!.blocked = true;
+    tenant.users[1]!.name = 'Bob <b>Brown</b>';
+  });
+});
+afterAll(stopServers);
+
+describe('login page', () => {
+  test('has a form and a button for each user who may sign in, and no script', async () => {
+    const page = await openBrowser().get(authorizationRequest(server).url);
+    expect(page.statusCode).toBe(200);
+    expect(page.body).toContain('name="username"');
+    expect(page.body).toContain('type="password" name="password"');
+    expect(page.body).toContain('Alice Adams');
+    expect(page.body).toContain('Bob &lt;b>Brown&lt;/b>');
+    expect(page.body).not.toContain('carol@example.com');
+    expect(page.body).not.toContain('<script');
+  });
+
+  test('wrong password: says so, keeps the address, escapes it', async () => {
+    const browser = openBrowser();
+    const page = await browser.get(authorizationRequest(server).url);
+    const answer = await browser.submit(page, { username: 'a"><script>@b', password: 'wrong' });
+    expect(answer.statusCode).toBe(400);
+    expect(answer.body).toContain('Wrong e-mail address or password.');
+    expect(answer.body).toContain('value="a&quot;><script>@b"'.replaceAll('<script', '&lt;script'));
+    expect(answer.body).not.toContain('wrong"');
+  });
+
+  test.each([
+    ['no fields', {}],
+    ['a blocked user with a wrong password', { username: 'carol@example.com', password: 'x' }],
+    ["another user's password", { username: 'alice@example.com', password: 'bob-demo' }],
+  ])('%s does not get in', async (_name, fields) => {
+    const browser = openBrowser();
+    const page = await browser.get(authorizationRequest(server).url);
+    const answer = await browser.submit(page, fields);
+    expect(answer.statusCode).toBe(400);
+    expect(answer.url).toContain('/u/login/');
+  });
+
+  test.each([
+    ['packed', 415, 'username=x', 'gzip'],
+    ['too large', 413, `username=${'x'.repeat(20_000)}`, 'identity'],
+  ])('a form that is %s: %i, and the sign-in goes on', async (_name, status, text, encoding) => {
+    const start = await fetch(authorizationRequest(server).url, { redirect: 'manual' });
+    const [cookie = ''] = start.headers.getSetCookie();
+    const login = new URL(start.headers.get('location') ?? '', server.issuer);
+    const headers = {
+      cookie: cookie.slice(0, cookie.indexOf(';')),
+      'content-type': 'application/x-www-form-urlencoded',
+      'content-encoding': encoding,
+    };
+    const body = encoding === 'gzip' ? new Uint8Array(gzipSync(text)) : text;
+    expect((await fetch(login, { method: 'POST', headers, body })).status).toBe(status);
+    expect((await fetch(login, { headers: { cookie: headers.cookie } })).status).toBe(200);
+  });
+
+  test('login_hint is typed in already', async () => {
+    const { url } = authorizationRequest(server, { login_hint: 'bob@example.com' });
+    expect((await openBrowser().get(url)).body).toContain('value="bob@example.com"');
+  });
+});
+
+describe('consent page', () => {
+  test('lists the scopes in words, only those the user may have', async () => {
+    const browser = openBrowser();
+    const login = await browser.get(authorizationRequest(server).url);
+    const page = await browser.submit(login, {
+      username: 'bob@example.com',
+      password: 'bob-demo',
+    });
+    expect(page.url).toContain('/u/consent/');
+    expect(page.body).toContain('See your organisation');
+    expect(page.body).toContain('<code>read:contacts</code>');
+    expect(page.body).not.toContain('create:contacts');
+  });
+
+  test('declined: access_denied at the callback, with the state', async () => {
+    const browser = openBrowser();
+    const login = await browser.get(authorizationRequest(server).url);
+    const page = await browser.submit(login, {
+      username: 'bob@example.com',
+      password: 'bob-demo',
+    });
+    const callback = callbackOf(await browser.submit(page, { action: 'decline' }));
+    expect(Object.fromEntries(callback)).toEqual({
+      error: 'access_denied',
+      error_description: 'User did not authorize the request',
+      state: 'state-1',
+    });
+  });
+});
+
+test('a lost interaction is a page, with 400', async () => {
+  const page = await openBrowser().get(`${server.issuer}u/login/unknown`);
+  expect(page.statusCode).toBe(400);
+  expect(page.body).toContain('This sign-in has ended');
+});
+
+test('a consent form can not be answered at the login’s address', async () => {
+  const browser = openBrowser();
+  const login = await browser.get(authorizationRequest(server).url);
+  const misplaced = {
+    ...login,
+    url: login.url.replace('/u/login/', '/u/consent/'),
+  } as typeof login;
+  expect((await browser.submit(misplaced, { action: 'accept' })).statusCode).toBe(400);
+});
+
+test('a session whose user is gone from the tenant leads to the login page', async () => {
+  const users: { user_id: string }[] = [];
+  const shrinking = await startDemo((tenant) => {
+    users.push(...tenant.users);
+    Object.assign(tenant, { users });
+  });
+  const browser = openBrowser();
+  await signIn(browser, authorizationRequest(shrinking), 'alice');
+  users.splice(0, 1);
+  const page = await browser.get(authorizationRequest(shrinking).url);
+  expect(page.url).toContain('/u/login/');
+});

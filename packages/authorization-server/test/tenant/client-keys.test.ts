@@ -1,0 +1,262 @@
+import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
+import { decodeJwt, SignJWT } from 'jose';
+import { type AuthorizationServer, type InvalidTenant, loadTenant } from '../../src/index.ts';
+import { publicKeyOf } from '../../src/tenant/client-keys.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { API } from '../support/sign-in.ts';
+
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const pem = String(rsa.publicKey.export({ type: 'spki', format: 'pem' }));
+const jwk = rsa.publicKey.export({ format: 'jwk' }) as Record<string, unknown>;
+const generate = generateKeyPairSync as (
+  type: string,
+  options?: object,
+) => { publicKey: KeyObject };
+const pemOf = (type: string, options?: object): string =>
+  String(generate(type, options).publicKey.export({ type: 'spki', format: 'pem' }));
+function jwkOf(type: string, options?: object): Record<string, unknown> {
+  return generate(type, options).publicKey.export({ format: 'jwk' }) as Record<string, unknown>;
+}
+const now = (): number => Math.floor(Date.now() / 1000);
+
+const FORMS = {
+  pem: {
+    client_authentication_methods: { private_key_jwt: { credentials: [{ pem, alg: 'RS256' }] } },
+  },
+  jwk: { client_authentication_methods: { private_key_jwt: { credentials: [{ jwk }] } } },
+  jwks: { jwks: { keys: [jwk] } },
+};
+
+const startWith = (form: object): Promise<AuthorizationServer> =>
+  startDemo((tenant) => {
+    const client = tenant.clients[1]!;
+    delete client.client_secret;
+    delete client.token_endpoint_auth_method;
+    Object.assign(client, form);
+  });
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startWith(FORMS.pem);
+});
+afterAll(stopServers);
+
+interface Assertion {
+  claims?: Record<string, unknown>;
+  key?: KeyObject;
+  alg?: string;
+}
+
+function assertionFor(to: AuthorizationServer, { claims, key, alg }: Assertion): Promise<string> {
+  const payload = {
+    iss: 'contacts-cli',
+    sub: 'contacts-cli',
+    aud: to.issuer,
+    iat: now(),
+    exp: now() + 60,
+    jti: randomUUID(),
+    ...claims,
+  };
+  return new SignJWT(payload)
+    .setProtectedHeader({ alg: alg ?? 'RS256' })
+    .sign(key ?? rsa.privateKey);
+}
+
+async function requestWith(to: AuthorizationServer, change: Record<string, string>) {
+  const form = {
+    grant_type: 'client_credentials',
+    audience: API,
+    client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
+    ...change,
+  };
+  const url = new URL('oauth/token', to.issuer);
+  const answer = await got.post(url, { form, responseType: 'json', throwHttpErrors: false });
+  return { status: answer.statusCode, body: answer.body as Record<string, string> };
+}
+
+const UNAUTHORIZED = {
+  status: 401,
+  body: { error: 'access_denied', error_description: 'Unauthorized' },
+};
+
+describe('private_key_jwt, RFC 7523 §2.2', () => {
+  test.each(Object.entries(FORMS))('with the key as %s', async (_name, form) => {
+    const to = await startWith(form);
+    const { status, body } = await requestWith(to, {
+      client_assertion: await assertionFor(to, {}),
+    });
+    expect(status).toBe(200);
+    expect(decodeJwt(body.access_token ?? '')).toMatchObject({ sub: 'contacts-cli@clients' });
+  });
+
+  test('is named in the metadata', async () => {
+    const url = `${server.issuer}.well-known/openid-configuration`;
+    const metadata = await got(url).json<Record<string, string[]>>();
+    expect(metadata.token_endpoint_auth_methods_supported).toContain('private_key_jwt');
+  });
+
+  test('the token endpoint is an audience too', async () => {
+    const claims = { aud: `${server.issuer}oauth/token` };
+    const client_assertion = await assertionFor(server, { claims });
+    expect((await requestWith(server, { client_assertion })).status).toBe(200);
+  });
+
+  const faults: [string, Assertion][] = [
+    ['another key', { key: other.privateKey }],
+    ['another audience', { claims: { aud: 'https://other.example/' } }],
+    ['another issuer', { claims: { iss: 'contacts-web' } }],
+    ['another client', { claims: { iss: 'contacts-web', sub: 'contacts-web' } }],
+    ['an unknown client', { claims: { iss: 'nobody', sub: 'nobody' } }],
+    ['an end in the past', { claims: { exp: now() - 120 } }],
+    ['no end', { claims: { exp: undefined } }],
+    ['no id', { claims: { jti: undefined } }],
+    ['another algorithm than the key is for', { alg: 'PS256' }],
+  ];
+  test.each(faults)('%s is refused', async (_name, change) => {
+    const client_assertion = await assertionFor(server, change);
+    expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
+  });
+
+  test('an assertion is good once', async () => {
+    const client_assertion = await assertionFor(server, {});
+    expect((await requestWith(server, { client_assertion })).status).toBe(200);
+    expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
+  });
+
+  test('of two requests at once with one assertion, one wins', async () => {
+    const client_assertion = await assertionFor(server, {});
+    const answers = await Promise.all(
+      [1, 2, 3].map(() => requestWith(server, { client_assertion })),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
+  });
+
+  test('a secret, or nothing, will not do', async () => {
+    const url = new URL('oauth/token', server.issuer);
+    const form = { grant_type: 'client_credentials', audience: API, client_id: 'contacts-cli' };
+    for (const more of [{ client_secret: 'contacts-cli-demo-secret' }, {}]) {
+      const { statusCode } = await got.post(url, {
+        form: { ...form, ...more },
+        throwHttpErrors: false,
+      });
+      expect(statusCode).toBe(401);
+    }
+  });
+});
+
+describe('a key that cannot be used says what to give', () => {
+  const secret = rsa.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  test.each([
+    ['both', { pem, jwk }, 'give either a pem or a jwk'],
+    ['none', {}, 'give either a pem or a jwk'],
+    ['a private key in PEM', { pem: String(secret) }, 'give the public key'],
+    ['a private JWK', { jwk: { ...jwk, d: 'x' } }, 'give the public key'],
+    ['a shared secret', { jwk: { kty: 'oct', k: 'AAAA' } }, 'give the public key'],
+    ['a JWK with a prime of the private key', { jwk: { ...jwk, p: 'x' } }, 'give the public key'],
+    ['no PEM', { pem: 'hello' }, 'no public key and no certificate'],
+    ['no JWK', { jwk: { kty: 'RSA' } }, 'no public key (RFC 7517)'],
+    ['a symmetric key without its bytes', { jwk: { kty: 'oct' } }, 'no public key (RFC 7517)'],
+    ['a weak RSA key', { pem: pemOf('rsa', { modulusLength: 1024 }) }, 'has 1024 bits'],
+    ['a weak RSA key as JWK', { jwk: jwkOf('rsa', { modulusLength: 2040 }) }, 'has 2040 bits'],
+    ['an exponent of 1', { jwk: { ...jwk, e: 'AQ' } }, 'the exponent'],
+    ['an even exponent', { jwk: { ...jwk, e: 'AQAA' } }, 'the exponent'],
+    ['an exponent without end', { jwk: { ...jwk, e: jwk.n } }, 'the exponent'],
+    [
+      'an RSA key for PSS alone',
+      { pem: pemOf('rsa-pss', { modulusLength: 2048 }) },
+      'give an RSA key',
+    ],
+    ['another curve', { jwk: jwkOf('ec', { namedCurve: 'P-384' }) }, 'the curve P-256'],
+    ['the curve of Bitcoin', { jwk: jwkOf('ec', { namedCurve: 'secp256k1' }) }, 'the curve P-256'],
+    ['a key for agreement', { jwk: jwkOf('x25519') }, 'the curve P-256'],
+    ['an Ed448 key', { pem: pemOf('ed448') }, 'an Ed25519 key'],
+    ['one for encryption', { jwk: { ...jwk, use: 'enc' } }, 'not for signatures'],
+    ['one that verifies nothing', { jwk: { ...jwk, key_ops: ['encrypt'] } }, 'not for signatures'],
+    ['an alg of another kind', { pem, alg: 'ES256' }, 'give RS256 or PS256'],
+    ['a symmetric alg', { pem, alg: 'HS256' }, 'give RS256 or PS256'],
+    ['no alg at all', { pem, alg: 'none' }, 'give RS256 or PS256'],
+    [
+      'an alg for encryption in the jwk',
+      { jwk: { ...jwk, alg: 'RSA-OAEP' } },
+      'give RS256 or PS256',
+    ],
+    ['two algs', { jwk: { ...jwk, alg: 'RS256' }, alg: 'PS256' }, 'give it once'],
+    ['a kid that is a number', { jwk: { ...jwk, kid: 5 } }, '"kid" of the jwk must be a text'],
+  ] as [string, Parameters<typeof publicKeyOf>[0], string][])(
+    '%s',
+    (_name, credential, message) => {
+      expect(() => publicKeyOf(credential)).toThrow(message);
+    },
+  );
+
+  test('where it is in the tenant file, with its line', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'keys-'));
+    const weak = jwkOf('rsa', { modulusLength: 1024 });
+    const file = join(directory, 'tenant.yaml');
+    writeFileSync(
+      file,
+      `clients:
+  - name: Machine
+    client_id: machine
+    grant_types: [client_credentials]
+    client_authentication_methods:
+      private_key_jwt:
+        credentials:
+          - jwk: ${JSON.stringify(jwk)}
+          - jwk: ${JSON.stringify(weak)}
+    jwks:
+      keys:
+        - ${JSON.stringify({ ...jwk, use: 'enc' })}
+users: [{ user_id: a, email: a@example.com, name: A, password: a }]
+`,
+    );
+    try {
+      loadTenant(file);
+      throw new Error('it was loaded');
+    } catch (error) {
+      const { message, faults } = error as InvalidTenant;
+      expect(message).toContain(file);
+      expect(faults).toEqual([
+        expect.stringMatching(
+          /^line 9, clients\.0\.client_authentication_methods\.private_key_jwt\.credentials\.1: the RSA key has 1024 bits/,
+        ),
+        expect.stringMatching(/^line 12, clients\.0\.jwks\.keys\.0: the jwk is not for signatures/),
+      ]);
+      // Not even a public key is repeated.
+      expect(message).not.toContain(String(weak.n));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+});
+
+describe('a key that can be used keeps its public members alone', () => {
+  test.each([
+    ['RSA', jwk, 'RS256'],
+    ['RSA', jwk, 'PS256'],
+    ['P-256', jwkOf('ec', { namedCurve: 'P-256' }), 'ES256'],
+    ['Ed25519', jwkOf('ed25519'), 'EdDSA'],
+  ])('%s for %3$s', (_name, key, alg) => {
+    const given = {
+      ...key,
+      kid: 'one',
+      use: 'sig',
+      key_ops: ['verify'],
+      x5u: 'http://evil.example',
+    };
+    expect(publicKeyOf({ jwk: given, alg })).toEqual({ ...key, kid: 'one', use: 'sig', alg });
+  });
+
+  test('and signs in with an EC key', async () => {
+    const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const to = await startWith({ jwks: { keys: [ec.publicKey.export({ format: 'jwk' })] } });
+    const client_assertion = await assertionFor(to, { key: ec.privateKey, alg: 'ES256' });
+    expect((await requestWith(to, { client_assertion })).status).toBe(200);
+  });
+});

@@ -1,0 +1,294 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { InvalidTenant } from '../../src/errors.ts';
+import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'tenant-'));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const demo = readFileSync(demoTenantFile, 'utf8').replaceAll(
+  './actions/',
+  `${join(dirname(demoTenantFile), 'actions')}/`,
+);
+
+function write(content: string): string {
+  const file = join(directory, 'tenant.yaml');
+  writeFileSync(file, content);
+  return file;
+}
+
+test('the demo tenant is right, and its Actions are in order', () => {
+  const tenant = loadTenant(demoTenantFile);
+  expect(tenant.clients.map((client) => client.client_id)).toEqual([
+    'contacts-web',
+    'contacts-cli',
+  ]);
+  expect(tenant.users.map((user) => user.user_id)).toEqual([
+    'auth0|alice',
+    'auth0|bob',
+    'auth0|carol',
+  ]);
+  expect(tenant.postLogin.map((action) => action.name)).toEqual(['Roles and organisation']);
+  expect(tenant.ignoredSections).toEqual([]);
+});
+
+test('sections of the deploy tool that this server does not know are let through, and listed', () => {
+  const tenant = loadTenant(write(`${demo}\nbranding: { colors: { primary: '#000' } }\n`));
+  expect(tenant.ignoredSections).toEqual(['branding']);
+});
+
+describe('a fault is named with its line and its path', () => {
+  const faults: [string, (yaml: string) => string, RegExp][] = [
+    [
+      'no such role',
+      (y) => y.replace('roles: [reader]', 'roles: [writer]'),
+      /line \d+, users\.1\.roles\.0: no role has the name "writer"/,
+    ],
+    [
+      'a scheme of its own in a web application',
+      (y) =>
+        y.replace(
+          'callbacks: [http://localhost:3000/callback]',
+          'callbacks: [http://localhost:3000/callback, com.example.app://cb]',
+        ),
+      /line \d+, clients\.0\.callbacks\.1: com\.example\.app:\/\/ is for an application with app_type: native/,
+    ],
+    [
+      'a scheme of its own beside http on the network',
+      (y) =>
+        y
+          .replace(
+            'callbacks: [http://localhost:3000/callback]',
+            'app_type: native\n    callbacks: [com.example.app://cb, http://app.example/cb]',
+          )
+          .replace('app_type: regular_web', ''),
+      /clients\.0\.callbacks\.1: a native application has https, or http on a loopback address/,
+    ],
+    [
+      'a callback that a browser would run',
+      (y) =>
+        y.replace(
+          'callbacks: [http://localhost:3000/callback]',
+          "callbacks: ['javascript:alert(1)']",
+        ),
+      /clients\.0\.callbacks\.0: give a URL of an application/,
+    ],
+    [
+      'no such scope',
+      (y) => y.replace('permission_name: read:activity', 'permission_name: read:all'),
+      /roles\.0\.permissions\.4: the API has no scope "read:all"/,
+    ],
+    [
+      'no such API',
+      (y) =>
+        y.replace('audience: https://contacts.example.com/api', 'audience: https://x.example/'),
+      /clientGrants\.0\.scope\.0: no API has the identifier/,
+    ],
+    [
+      'no such client',
+      (y) =>
+        y.replace('  - client_id: contacts-cli\n    audience', '  - client_id: x\n    audience'),
+      /clientGrants\.0\.client_id: no client has the id "x"/,
+    ],
+    [
+      'no such action',
+      (y) => y.replace('action_name: Roles', 'action_name: Rules'),
+      /triggers\.post-login\.0\.action_name: no action/,
+    ],
+    [
+      'no such action file',
+      (y) => y.replace('organisation.js', 'missing.js'),
+      /actions\.0\.code: the file .*missing\.js is not there/,
+    ],
+    [
+      'a client twice',
+      (y) => y.replace('client_id: contacts-cli', 'client_id: contacts-web'),
+      /clients\.1\.client_id: "contacts-web" is there twice/,
+    ],
+    [
+      "a user's address twice, in another case",
+      (y) => y.replace('email: bob@example.com', 'email: ALICE@example.com'),
+      /users\.1\.email: "alice@example\.com" is there twice/,
+    ],
+    [
+      'a callback that is no URL',
+      (y) => y.replace('[http://localhost:3000/callback]', '[callback]'),
+      /clients\.0\.callbacks\.0: give an absolute URL/,
+    ],
+    [
+      'a callback with a fragment',
+      (y) => y.replace('3000/callback]', '3000/callback#x]'),
+      /clients\.0\.callbacks\.0: leave out the fragment/,
+    ],
+    [
+      'no callback',
+      (y) => y.replace('callbacks: [http://localhost:3000/callback]', 'callbacks: []'),
+      /clients\.0: the authorization_code grant needs/,
+    ],
+    [
+      'no secret',
+      (y) => y.replace('    client_secret: contacts-web-demo-secret\n', ''),
+      /clients\.0: give a client_secret/,
+    ],
+    [
+      'a lifetime too long',
+      (y) => y.replace('token_lifetime: 86400', 'token_lifetime: 99999999'),
+      /token_lifetime: give at most 2592000/,
+    ],
+    [
+      'another algorithm',
+      (y) => y.replace('signing_alg: RS256', 'signing_alg: HS256'),
+      /signing_alg: only RS256/,
+    ],
+    [
+      'no e-mail address',
+      (y) => y.replace('email: bob@example.com', 'email: bob'),
+      /users\.1\.email: give an e-mail address/,
+    ],
+    ['no YAML', (y) => `${y}\n  - [`, /line/],
+  ];
+  test.each(faults)('%s', (_name, change, message) => {
+    const changed = change(demo);
+    expect(changed).not.toBe(demo);
+    expect(() => loadTenant(write(changed))).toThrow(InvalidTenant);
+    expect(() => loadTenant(write(changed))).toThrow(message);
+  });
+
+  test('all of them, in the order of their lines', () => {
+    const changed = demo
+      .replace('email: bob@example.com', 'email: bob')
+      .replace('app_type: regular_web', 'app_type: gadget');
+    const line = (text: string): number => demo.slice(0, demo.indexOf(text)).split('\n').length;
+    let faults: readonly string[] = [];
+    try {
+      loadTenant(write(changed));
+    } catch (error) {
+      faults = (error as InvalidTenant).faults;
+    }
+    expect(faults).toHaveLength(2);
+    expect(faults[0]).toMatch(`line ${line('app_type: regular_web')}, clients.0.app_type`);
+    expect(faults[1]).toMatch(`line ${line('email: bob@example.com')}, users.1.email`);
+  });
+
+  test('a file that is not there', () => {
+    expect(() => loadTenant(join(directory, 'none.yaml'))).toThrow(/can't be read \(ENOENT\)/);
+  });
+
+  test('an Action that is no JavaScript', () => {
+    const action = join(directory, 'broken.js');
+    writeFileSync(action, 'exports.onExecutePostLogin = async (event => {');
+    const changed = demo.replace(/code: .*roles-and-organisation\.js/, `code: ${action}`);
+    expect(() => loadTenant(write(changed))).toThrow(/actions\.0\.code: the file .* can't be used/);
+  });
+});
+
+describe('a fault of refresh tokens, keys, passwords, organizations and limits', () => {
+  const BOB = '    password: bob-demo\n';
+  const WEB = '    client_secret: contacts-web-demo-secret\n';
+  const METHOD = '    token_endpoint_auth_method: client_secret_post\n    refresh_token';
+  const organization = (yaml: string) => (y: string) => `${y}\norganizations:\n  - ${yaml}\n`;
+  const faults: [string, (yaml: string) => string, RegExp][] = [
+    [
+      'a leeway below 0',
+      (y) => y.replace('token_lifetime: 2592000', 'leeway: -1'),
+      /line \d+, clients\.0\.refresh_token\.leeway: give a number of seconds/,
+    ],
+    [
+      'a life of more than a year',
+      (y) => y.replace('token_lifetime: 2592000', 'token_lifetime: 40000000'),
+      /refresh_token\.token_lifetime: give at most 31557600/,
+    ],
+    [
+      'an idle time as long as the life',
+      (y) => y.replace('token_lifetime: 2592000', 'token_lifetime: 60, idle_token_lifetime: 60'),
+      /refresh_token\.idle_token_lifetime: give less than token_lifetime/,
+    ],
+    [
+      'private_key_jwt without a key',
+      (y) => y.replace(METHOD, METHOD.replace('client_secret_post', 'private_key_jwt')),
+      /clients\.0: private_key_jwt needs a key/,
+    ],
+    [
+      'a key that is not used',
+      (y) => y.replace(WEB, `${WEB}    jwks: { keys: [{ kty: RSA, n: AQAB, e: AQAB }] }\n`),
+      /clients\.0: leave out the keys, or token_endpoint_auth_method: client_secret_post/,
+    ],
+    [
+      'a private key',
+      (y) => y.replace(WEB, `${WEB}    jwks: { keys: [{ kty: RSA, d: AQAB }] }\n`),
+      /clients\.0\.jwks\.keys\.0: give the public key/,
+    ],
+    [
+      'neither password nor hash',
+      (y) => y.replace(BOB, ''),
+      /users\.1: give either a password or a password_hash/,
+    ],
+    [
+      'a hash of another kind',
+      (y) => y.replace(BOB, "    password_hash: '$2b$10$abcdefghijklmnopqrstuv'\n"),
+      /users\.1\.password_hash: give scrypt/,
+    ],
+    [
+      'an unknown member',
+      organization('{ name: acme, members: [auth0|bob, { user: dave@example.com }] }'),
+      /line \d+, organizations\.0\.members\.1: no user has the id or address "dave@example\.com"/,
+    ],
+    [
+      'a member that is no text',
+      organization('{ name: acme, members: [7] }'),
+      /organizations\.0\.members\.0: give a user_id or an e-mail address/,
+    ],
+    [
+      'an organization name that looks like an id',
+      organization('{ name: org_acme }'),
+      /organizations\.0\.name: give lower-case letters/,
+    ],
+    [
+      'an id that does not look like one',
+      organization('{ name: acme, id: acme }'),
+      /organizations\.0\.id: give an id that begins with org_/,
+    ],
+    [
+      'an organization twice',
+      organization('{ name: acme }\n  - { name: acme, id: org_2 }'),
+      /organizations\.1\.name: "acme" is there twice/,
+    ],
+    [
+      'no attempt at all',
+      (y) => `${y}\nattack_protection: { brute_force_protection: { max_attempts: 0 } }\n`,
+      /attack_protection\.brute_force_protection\.max_attempts: give a number from 1 on/,
+    ],
+    [
+      'a limit of 0',
+      (y) => `${y}\nrate_limits: { token: { limit: 0 } }\n`,
+      /rate_limits\.token\.limit: give a number from 1 on/,
+    ],
+  ];
+  test.each(faults)('%s', (_name, change, message) => {
+    const changed = change(demo);
+    expect(changed).not.toBe(demo);
+    expect(() => loadTenant(write(changed))).toThrow(InvalidTenant);
+    expect(() => loadTenant(write(changed))).toThrow(message);
+  });
+});
+
+test('what a file leaves out gets its default', () => {
+  const yaml = `${demo}\norganizations: [{ name: acme, members: [{ user: bob@example.com }] }]\n`;
+  const tenant = loadTenant(write(yaml));
+  expect(tenant.organizations).toEqual([
+    { name: 'acme', id: 'org_acme', metadata: {}, members: ['bob@example.com'] },
+  ]);
+  expect(tenant.clients[1]?.refresh_token).toMatchObject({
+    rotation_type: 'non-rotating',
+    expiration_type: 'expiring',
+    token_lifetime: 2_592_000,
+    leeway: 0,
+  });
+  expect(tenant.attack_protection.brute_force_protection).toEqual({
+    enabled: true,
+    max_attempts: 10,
+  });
+  expect(tenant.rate_limits.token).toBeUndefined();
+});

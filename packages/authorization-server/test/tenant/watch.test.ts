@@ -1,0 +1,184 @@
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { loadTenant, type Tenant } from '../../src/index.ts';
+import { demoTenantFile } from '../../src/tenant/load.ts';
+import { watchTenant } from '../../src/tenant/watch.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { keptLog } from '../support/kept-log.ts';
+import { authorizationRequest, callbackOf, requestTokens, tokensFor } from '../support/sign-in.ts';
+
+let directory: string;
+let file: string;
+let stop: (() => void) | undefined;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'tenant-'));
+  cpSync(dirname(demoTenantFile), directory, { recursive: true });
+  file = join(directory, 'tenant.yaml');
+});
+afterEach(async () => {
+  stop?.();
+  stop = undefined;
+  await stopServers();
+  rmSync(directory, { recursive: true });
+});
+
+const edit = (from: string, to: string) => {
+  const source = readFileSync(file, 'utf8');
+  expect(source).toContain(from);
+  writeFileSync(file, source.replace(from, to));
+};
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+};
+const beyondSettling = () => new Promise((resolve) => setTimeout(resolve, 80));
+
+function watched() {
+  const taken: Tenant[] = [];
+  const faults: string[] = [];
+  stop = watchTenant({
+    tenant: loadTenant(file),
+    onChange: (tenant) => taken.push(tenant),
+    onFault: ({ message }) => faults.push(message),
+    settle: 20,
+  });
+  return { taken, faults };
+}
+
+describe('a change is taken', () => {
+  test('of the tenant file, also when a new one takes its place', async () => {
+    const { taken, faults } = watched();
+    edit('name: Alice Adams', 'name: Alice Brown');
+    await until(() => taken.length === 1);
+    expect(taken[0]?.users[0]?.name).toBe('Alice Brown');
+    const draft = join(directory, 'draft');
+    writeFileSync(draft, readFileSync(file, 'utf8').replace('Alice Brown', 'Alice Clark'));
+    renameSync(draft, file);
+    await until(() => taken.length === 2);
+    expect(taken[1]?.users[0]?.name).toBe('Alice Clark');
+    expect(faults).toEqual([]);
+  });
+
+  test('of an Action file, and of one that only the changed tenant names', async () => {
+    const { taken } = watched();
+    const [action] = loadTenant(file).postLogin;
+    writeFileSync(action?.file ?? '', 'exports.onExecutePostLogin = () => "changed";');
+    await until(() => taken.length === 1);
+    expect(taken[0]?.postLogin[0]?.code).toContain('changed');
+
+    mkdirSync(join(directory, 'rules'));
+    writeFileSync(join(directory, 'rules/one.js'), 'function (user, context, callback) {}');
+    edit('users:', 'rules: [{ name: One, script: ./rules/one.js }]\nusers:');
+    await until(() => taken.length === 2);
+    writeFileSync(join(directory, 'rules/one.js'), 'function other(user, context, callback) {}');
+    await until(() => taken.length === 3);
+    expect(taken[2]?.loginRules[0]?.code).toContain('other');
+  });
+
+  test('several at once are read once, and a file it does not name is none', async () => {
+    const { taken, faults } = watched();
+    writeFileSync(join(directory, 'notes.txt'), 'x');
+    writeFileSync(file, readFileSync(file));
+    await beyondSettling();
+    expect(taken).toEqual([]);
+    for (const name of ['A', 'B', 'C']) {
+      writeFileSync(
+        file,
+        readFileSync(file, 'utf8').replace(/name: Alice .*/, `name: Alice ${name}`),
+      );
+    }
+    await until(() => taken.length > 0);
+    await beyondSettling();
+    expect(taken.map(({ users }) => users[0]?.name)).toEqual(['Alice C']);
+    expect(faults).toEqual([]);
+  });
+});
+
+test('a fault is told with file and line; the repaired file is taken', async () => {
+  const { taken, faults } = watched();
+  edit('friendly_name: Contacts dev tenant', 'friendly_name: [x]');
+  await until(() => faults.length === 1);
+  expect(faults[0]).toContain(`the tenant file ${file} is wrong`);
+  expect(faults[0]).toMatch(/line \d+, tenant\.friendly_name/);
+  edit('friendly_name: [x]', 'friendly_name: Other');
+  await until(() => taken.length === 1);
+
+  const [action] = loadTenant(file).postLogin;
+  const right = readFileSync(action?.file ?? '');
+  writeFileSync(action?.file ?? '', '// one\nexports.onExecutePostLogin = (;');
+  await until(() => faults.length === 2);
+  expect(faults[1]).toContain(`the file ${action?.file}, line 2, can't be used: Unexpected token`);
+  writeFileSync(action?.file ?? '', right);
+  await until(() => taken.length === 2);
+});
+
+test('a file that is named before it is there is taken once it is', async () => {
+  const { taken, faults } = watched();
+  edit('users:', 'rules: [{ name: One, script: ./one.js }]\nusers:');
+  await until(() => faults.length === 1);
+  expect(faults[0]).toContain('one.js is not there');
+  writeFileSync(join(directory, 'notes.txt'), 'x');
+  await beyondSettling();
+  expect(faults).toHaveLength(1);
+  writeFileSync(join(directory, 'one.js'), 'function (user, context, callback) {}');
+  await until(() => taken.length === 1);
+  expect(taken[0]?.loginRules).toHaveLength(1);
+});
+
+describe('a server with watch', () => {
+  test('takes the change, and logins and refresh tokens stay', async () => {
+    const { logger, lines } = keptLog();
+    const server = await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
+    const { browser, tokens } = await tokensFor(server);
+    edit('name: Alice Adams', 'name: Alice Brown\n    more: x');
+    await until(() => lines.some(({ msg }) => String(msg).includes('has changed')));
+    const silent = authorizationRequest(server, { prompt: 'none' });
+    expect(callbackOf(await browser.get(silent.url)).get('code')).toBeTruthy();
+    const refreshed = await requestTokens(server, {
+      grant_type: 'refresh_token',
+      refresh_token: tokens.refresh_token ?? '',
+    });
+    const [, payload = ''] = refreshed.body.id_token?.split('.') ?? [];
+    expect(JSON.parse(Buffer.from(payload, 'base64url').toString()).name).toBe('Alice Brown');
+  });
+
+  test('goes on with the old one when the changed is wrong, and logs why', async () => {
+    const { logger, lines } = keptLog();
+    const server = await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
+    edit('client_id: contacts-web', 'client_idd: contacts-web');
+    await until(() => lines.some(({ level }) => level === 50));
+    expect(lines.find(({ level }) => level === 50)).toMatchObject({
+      file,
+      faults: expect.arrayContaining([expect.stringMatching(/^line \d+, clients\.0\.client_id/)]),
+      msg: 'the changed tenant file is wrong, the old one stays',
+    });
+    await tokensFor(server);
+  });
+
+  test('lists a section it does not know once', async () => {
+    writeFileSync(file, `${readFileSync(file, 'utf8')}\nhooks: []\n`);
+    const { logger, lines } = keptLog();
+    await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
+    writeFileSync(file, `${readFileSync(file, 'utf8')}\nbranding: {}\n`);
+    await until(() => lines.some(({ msg }) => String(msg).includes('has changed')));
+    const listed = lines.flatMap(({ sections }) => (sections as string[] | undefined) ?? []);
+    expect(listed).toEqual(['hooks', 'branding']);
+  });
+
+  test('without it a change is not taken', async () => {
+    const { logger, lines } = keptLog();
+    await startDemo(undefined, { tenant: loadTenant(file), logger });
+    edit('name: Alice Adams', 'name: Alice Brown');
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(lines.filter(({ msg }) => String(msg).includes('tenant file'))).toEqual([]);
+  });
+});

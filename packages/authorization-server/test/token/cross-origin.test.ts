@@ -1,0 +1,88 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
+import type { AuthorizationServer } from '../../src/index.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { API } from '../support/sign-in.ts';
+
+const ORIGIN = 'http://localhost:5173';
+
+let server: AuthorizationServer;
+beforeAll(async () => {
+  server = await startDemo((tenant) => {
+    tenant.clients[1]!.web_origins = [ORIGIN, 'custom:/x'];
+    tenant.rate_limits = { token: { limit: 1, window: 3600 } };
+  });
+  expect((await post('oauth/token', ORIGIN)).statusCode).toBe(200);
+});
+afterAll(stopServers);
+
+const form = {
+  grant_type: 'client_credentials',
+  client_id: 'contacts-cli',
+  client_secret: 'contacts-cli-demo-secret',
+  audience: API,
+};
+const post = (path: string, origin?: string) =>
+  got.post(new URL(path, server.issuer), {
+    form,
+    headers: { ...(origin && { origin }) },
+    throwHttpErrors: false,
+    retry: { limit: 0 },
+  });
+const allowed = 'access-control-allow-origin';
+
+describe('429 of the token endpoint', () => {
+  test('a web origin may read it and its headers', async () => {
+    const { statusCode, headers } = await post('oauth/token', ORIGIN);
+    expect(statusCode).toBe(429);
+    expect(headers[allowed]).toBe(ORIGIN);
+    expect(headers.vary).toMatch(/origin/i);
+    const exposed = headers['access-control-expose-headers'] ?? '';
+    for (const name of ['Retry-After', 'X-RateLimit-Reset']) expect(exposed).toContain(name);
+  });
+
+  test.each([
+    'http://evil.example',
+    `${ORIGIN}.evil.example`,
+    `${ORIGIN}/`,
+    'null',
+    '*',
+    undefined,
+  ])('origin %p may not', async (origin) => {
+    const { statusCode, headers } = await post('OAuth/Token/', origin);
+    expect(statusCode).toBe(429);
+    expect(headers).not.toHaveProperty(allowed);
+  });
+});
+
+test.each([{ status: 503 }, { rateLimited: true }] as const)(
+  'an injected %j may be read too',
+  async (fault) => {
+    server.faults.add({ endpoint: '/oauth/token', ...fault });
+    const { statusCode, headers } = await post('oauth/token', ORIGIN);
+    expect(statusCode).toBe('status' in fault ? 503 : 429);
+    expect(headers[allowed]).toBe(ORIGIN);
+  },
+);
+
+test('a page of this server is nobody else’s', async () => {
+  const { headers } = await post('u/login/x', ORIGIN);
+  expect(headers).not.toHaveProperty(allowed);
+});
+
+test("the engine's refusal of another application's origin is left as it is", async () => {
+  const free = await startDemo((tenant) => {
+    tenant.clients[0]!.web_origins = [ORIGIN];
+    tenant.clients[1]!.web_origins = ['http://localhost:9999/'];
+  });
+  const ask = (origin: string) =>
+    got.post(new URL('oauth/token', free.issuer), {
+      form,
+      headers: { origin },
+      throwHttpErrors: false,
+    });
+  const { statusCode, headers } = await ask(ORIGIN);
+  expect(statusCode).toBe(400);
+  expect(headers).not.toHaveProperty(allowed);
+  expect((await ask('http://localhost:9999')).headers[allowed]).toBe('http://localhost:9999');
+});

@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createAdapter } from '../../src/adapter.ts';
+import { demoTenantFile, loadTenant } from '../../src/index.ts';
+import { openStateStore, type StateStore } from '../../src/state/file.ts';
+import { rotatingAdapter } from '../../src/token/refresh-token.ts';
+import { createRefreshTokenFamilies, MOST_ACTIVE } from '../../src/token/refresh-token-families.ts';
+import { startDemo, stopServers } from '../support/demo-server.ts';
+import { requestTokens, tokensFor } from '../support/sign-in.ts';
+
+let now = 1000;
+let store: StateStore;
+beforeEach(() => {
+  now = 1000;
+  store = openStateStore('memory:', () => now);
+});
+afterEach(async () => {
+  store.close();
+  await stopServers();
+});
+
+const LIFETIME = 10_000;
+const tenant = loadTenant(demoTenantFile);
+
+/** A login and its tokens. */
+function login(grantId: string, change = {}) {
+  // Of another kind, so that it does not rotate by itself, by another clock.
+  const inner = createAdapter(tenant, store, { verify: async () => undefined })('DeviceCode');
+  const adapter = rotatingAdapter(inner, tenant, store, () => now);
+  const ids: string[] = [];
+  const issue = async (rotations: number): Promise<string> => {
+    const id = `${grantId}-${rotations}-${randomUUID()}`;
+    const exp = now + LIFETIME;
+    const token = {
+      kind: 'RefreshToken',
+      jti: id,
+      exp,
+      grantId,
+      clientId: 'contacts-web',
+      accountId: 'auth0|alice',
+      scope: 'openid offline_access',
+      nonce: 'x'.repeat(500),
+      rotations,
+      ...change,
+    };
+    await adapter.upsert(id, token, LIFETIME);
+    ids.push(id);
+    return id;
+  };
+  const rotate = async (times: number): Promise<void> => {
+    if (ids.length === 0) await issue(0);
+    for (let i = 0; i < times; i += 1) {
+      await adapter.consume(ids.at(-1) ?? '');
+      await issue(ids.length);
+    }
+  };
+  return { adapter, ids, issue, rotate };
+}
+
+const sizeOf = (id: string): number =>
+  JSON.stringify(store.read('DeviceCode', id)?.content ?? '').length;
+
+describe('a token that was rotated out', () => {
+  test('is kept small, but for the last two, and is known as used', async () => {
+    const { adapter, ids, rotate } = login('grant');
+    await rotate(5);
+    expect(ids.map((id) => sizeOf(id) > 500)).toEqual([false, false, false, false, true, true]);
+    for (const id of ids.slice(0, 4)) {
+      expect(sizeOf(id)).toBeLessThan(100);
+      expect(await adapter.find(id)).toMatchObject({
+        kind: 'RefreshToken',
+        jti: id,
+        grantId: 'grant',
+        clientId: 'contacts-web',
+        accountId: 'auth0|alice',
+        scope: 'openid offline_access',
+        consumed: expect.any(Number),
+      });
+    }
+    expect((await adapter.find(ids[5]!))?.consumed).toBeUndefined();
+  });
+
+  test('keeps the key that it is bound to (RFC 9449)', async () => {
+    const { adapter, ids, rotate } = login('grant', { jkt: 'thumbprint' });
+    await rotate(2);
+    expect(await adapter.find(ids[0]!)).toMatchObject({ jkt: 'thumbprint' });
+  });
+
+  test('is kept no longer than it would have been', async () => {
+    const { adapter, ids, rotate } = login('grant');
+    await rotate(3);
+    now += LIFETIME;
+    expect(store.read('DeviceCode', ids[0]!)).toBeUndefined();
+    expect(await adapter.find(ids[0]!)).toBeUndefined();
+  });
+
+  test('goes with its family', async () => {
+    const { adapter, ids, rotate } = login('grant');
+    await rotate(3);
+    await adapter.revokeByGrantId('grant');
+    for (const id of ids) expect(await adapter.find(id)).toBeUndefined();
+    expect(store.read('RefreshTokenFamily', 'grant')).toBeUndefined();
+  });
+
+  test('is small when a branch fell behind unused, and counts as used', async () => {
+    const { adapter, issue, rotate, ids } = login('grant');
+    await rotate(1);
+    const branch = await issue(1);
+    await adapter.upsert(`${ids[1]}-next`, { ...(await adapter.find(ids[1]!)), rotations: 2 }, 100);
+    await adapter.upsert(`${ids[1]}-last`, { ...(await adapter.find(ids[1]!)), rotations: 3 }, 100);
+    expect(sizeOf(branch)).toBeLessThan(100);
+    expect((await adapter.find(branch))?.consumed).toEqual(expect.any(Number));
+  });
+});
+
+test('one whose request began within the leeway goes on, though others rotated twice meanwhile', async () => {
+  const { leeway } = tenant.clients[0]!.refresh_token;
+  tenant.clients[0]!.refresh_token.leeway = 60;
+  try {
+    const { adapter, ids, rotate } = login('grant');
+    await rotate(1);
+    expect((await adapter.find(ids[0]!))?.consumed).toBeUndefined();
+    await rotate(2);
+    expect(sizeOf(ids[0]!)).toBeLessThan(100);
+    await adapter.consume(ids[0]!);
+    expect((await adapter.find(ids.at(-1)!))?.consumed).toBeUndefined();
+    // One that comes now is too late.
+    expect((await adapter.find(ids[0]!))?.consumed).toEqual(expect.any(Number));
+  } finally {
+    tenant.clients[0]!.refresh_token.leeway = leeway;
+  }
+});
+
+test('over HTTP, the first of many tokens still ends the family, for its own client alone', async () => {
+  const server = await startDemo((loaded) => {
+    loaded.clients.push({
+      ...loaded.clients[0]!,
+      client_id: 'contacts-other',
+      client_secret: 'contacts-other-secret',
+    });
+  });
+  const { tokens } = await tokensFor(server);
+  const use = (refresh_token = '', more = {}) =>
+    requestTokens(server, { grant_type: 'refresh_token', refresh_token, ...more });
+  let token = tokens.refresh_token;
+  for (let i = 0; i < 5; i += 1) token = (await use(token)).body.refresh_token;
+  const other = { client_id: 'contacts-other', client_secret: 'contacts-other-secret' };
+  expect((await use(tokens.refresh_token, other)).status).toBe(403);
+  token = (await use(token)).body.refresh_token;
+  expect(token).toBeTruthy();
+  expect((await use(tokens.refresh_token)).status).toBe(403);
+  expect((await use(token)).status).toBe(403);
+});
+
+describe(`more than ${MOST_ACTIVE} logins of a user with one application`, () => {
+  const families = () => createRefreshTokenFamilies(store, () => now);
+  const token = (grantId: string, change = {}) => ({
+    grantId,
+    clientId: 'contacts-web',
+    accountId: 'auth0|alice',
+    rotations: 0,
+    ...change,
+  });
+  const fill = (count: number): string[] =>
+    Array.from({ length: count }, (_, i) =>
+      families().note(`t${i}`, token(`g${i}`), LIFETIME),
+    ).flatMap(({ ended }) => ended);
+
+  test('the oldest ends', () => {
+    expect(fill(MOST_ACTIVE)).toEqual([]);
+    expect(families().note('x', token('gx'), LIFETIME).ended).toEqual(['g0']);
+    expect(families().note('y', token('gy'), LIFETIME).ended).toEqual(['g1']);
+  });
+
+  test('another user and another application have their own', () => {
+    fill(MOST_ACTIVE);
+    for (const change of [{ accountId: 'auth0|bob' }, { clientId: 'contacts-cli' }]) {
+      expect(families().note('x', token('gx', change), LIFETIME).ended).toEqual([]);
+    }
+  });
+
+  test('rotation does not count, nor does what has ended', () => {
+    fill(MOST_ACTIVE);
+    expect(families().note('r', token('g0', { rotations: 1 }), LIFETIME).ended).toEqual([]);
+    families().end('g5');
+    expect(families().note('x', token('gx'), LIFETIME).ended).toEqual([]);
+    now += LIFETIME;
+    expect(families().note('y', token('gy'), LIFETIME).ended).toEqual([]);
+  });
+
+  test('its tokens are gone, those of the others stay', async () => {
+    const first = login('first');
+    await first.rotate(2);
+    const second = login('second');
+    await second.issue(0);
+    for (let i = 0; i < MOST_ACTIVE - 1; i += 1) await login(`more-${i}`).issue(0);
+    for (const id of first.ids) expect(await first.adapter.find(id)).toBeUndefined();
+    expect(await second.adapter.find(second.ids[0]!)).toBeDefined();
+  });
+});
+
+test('many branches within one leeway stay good', async () => {
+  const { adapter, issue, ids } = login('grant');
+  await issue(0);
+  for (let i = 0; i < 150; i += 1) await issue(1);
+  for (const id of ids) expect((await adapter.find(id))?.consumed).toBeUndefined();
+});

@@ -1,0 +1,87 @@
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import {
+  errorCode,
+  foreignText,
+  OidcError,
+  type OidcErrorCode,
+  type OidcErrorOptions,
+} from '../errors.ts';
+import { parseBearerChallenge } from '../oauth/challenge.ts';
+import { retryAfter } from '../oauth/retry-after.ts';
+import { foreignScope } from '../oauth/scope.ts';
+
+/** An answer of the API, its body read to the end. */
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Parsed if it is JSON, else its text. Written by others: to be judged before it is used. */
+  readonly body: unknown;
+}
+
+/**
+ * The API did not do as asked: `ERR_API_UNAVAILABLE`, `ERR_API_TOKEN_REFUSED` (401),
+ * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. Neither it nor what it holds
+ * has anything of the request.
+ */
+export class ApiError extends OidcError {
+  override readonly name = 'ApiError';
+  /** The API's answer; undefined when there was none. */
+  readonly response: ApiResponse | undefined;
+  /** With `ERR_INSUFFICIENT_SCOPE`: what the API says the request needs. */
+  readonly scope: string | undefined;
+  /** Seconds that the API wants to be left alone, 1 to 300, when a 429 or 503 said so. */
+  readonly retryAfter: number | undefined;
+
+  constructor(
+    code: OidcErrorCode,
+    options: OidcErrorOptions & {
+      response?: ApiResponse;
+      scope?: string | undefined;
+      retryAfter?: number | undefined;
+    },
+  ) {
+    super(code, options);
+    this.response = options.response;
+    this.scope = options.scope;
+    this.retryAfter = options.retryAfter;
+    if (this.retryAfter !== undefined) this.headers['Retry-After'] = String(this.retryAfter);
+  }
+
+  override toJSON(): Record<string, unknown> {
+    const { scope } = this;
+    return { ...super.toJSON(), ...(scope === undefined ? {} : { scope }) };
+  }
+}
+
+/** Whether an answer says that another access token might do (RFC 6750 §3.1). */
+export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): boolean {
+  if (status !== 401) return false;
+  const challenge = parseBearerChallenge(headers['www-authenticate']);
+  return !!challenge && (challenge.error === undefined || challenge.error === 'invalid_token');
+}
+
+/**
+ * @param now seconds since 1970
+ * @returns a 2xx answer
+ * @throws ApiError for any other
+ */
+export function judgeApiResponse(response: ApiResponse, now: number): ApiResponse {
+  const { status, headers } = response;
+  if (status >= 200 && status < 300) return response;
+
+  const challenge = parseBearerChallenge(headers['www-authenticate']);
+  const error = errorCode(challenge?.error);
+  const detail = error ? `it answered ${status} ${error}` : `it answered ${status}`;
+  const waits = status === 429 || status === 503 ? retryAfter(headers, now) : undefined;
+
+  if (status === 502 || status === 503 || status === 504) {
+    throw new ApiError('ERR_API_UNAVAILABLE', { detail, response, retryAfter: waits });
+  }
+  if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', { detail, response });
+  if (status === 403 && error === 'insufficient_scope') {
+    const scope = foreignScope(foreignText(challenge?.scope ?? '')) || undefined;
+    throw new ApiError('ERR_INSUFFICIENT_SCOPE', { detail, response, scope });
+  }
+  const ownStatus = status >= 400 && status < 500 && STATUS_CODES[status] ? status : 502;
+  throw new ApiError('ERR_API_REFUSED', { detail, response, retryAfter: waits, status: ownStatus });
+}

@@ -1,0 +1,113 @@
+import { hasCode, OidcError } from '../errors.ts';
+import { InsufficientScope } from '../insufficient-scope.ts';
+import type { AuthorizationParams } from '../oauth/authorization-request.ts';
+import { foreignScope, missingScopes, scopesOf, unionOfScopes } from '../oauth/scope.ts';
+import type { SessionContent } from '../session/session.ts';
+import { requirementFaults, type SignInRequirement } from './sign-in-requirement.ts';
+
+/** The sign-in is too old, or was too weak: the user has to prove again who they are. */
+export class StepUpRequired extends OidcError {
+  override readonly name = 'StepUpRequired';
+  /** What was not met, and beside it the scopes that are missing. */
+  readonly requirement: Readonly<SignInRequirement>;
+
+  constructor(requirement: SignInRequirement) {
+    const unmet = Object.keys(requirement).join(', ');
+    super('ERR_STEP_UP_REQUIRED', { detail: `the sign-in does not meet: ${unmet}` });
+    this.requirement = requirement;
+  }
+}
+
+/** Parameters of a sign-in that asks for more than the one before. */
+export interface StepUpParams {
+  authorizationParams?: AuthorizationParams;
+  /** Scopes to ask for beside those configured, asked for and granted so far. */
+  scope?: string;
+}
+
+export interface StepUp {
+  /**
+   * @throws OidcError `ERR_LOGIN_REQUIRED`, StepUpRequired `ERR_STEP_UP_REQUIRED` or
+   *   InsufficientScope `ERR_INSUFFICIENT_SCOPE`
+   * @throws TypeError for a requirement that can't be one
+   */
+  judge(content: SessionContent | undefined, requirement: SignInRequirement): void;
+  /** @returns the sign-in that may mend this error; undefined when none can, or it was tried */
+  paramsFor(error: unknown, content: SessionContent | undefined): StepUpParams | undefined;
+  /** The scopes configured, asked for and granted so far, and these. */
+  union(content: SessionContent | undefined, ...scopes: (string | undefined)[]): string;
+}
+
+interface StepUpOptions {
+  /** What each sign-in asks for. */
+  scope: string;
+  /** Seconds that the clocks may differ. */
+  clockTolerance: number;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+/** Beyond those configured: whoever names ever new ones gets no endless chain of sign-ins. */
+const MAX_ADDED_SCOPES = 20;
+
+/** Step-up: which sign-in is not enough, and which would be. */
+export function createStepUp({ scope: configured, clockTolerance, now }: StepUpOptions): StepUp {
+  const union: StepUp['union'] = (content, ...scopes) =>
+    unionOfScopes(configured, content?.requestedScope, content?.accessToken?.scope, ...scopes);
+
+  const isRecent = (authTime: unknown, maxAge: number) =>
+    typeof authTime === 'number' && now() / 1000 - authTime <= maxAge + clockTolerance;
+
+  const isAmong = (value: unknown, words: string) =>
+    typeof value === 'string' && words.split(' ').includes(value);
+
+  function scopesToAskFor(needed: string, content: SessionContent): string | undefined {
+    // A refresh token is the app's to want (`offline_access` in its own settings), nobody else's.
+    const scopes = [...scopesOf(foreignScope(needed))].filter((one) => one !== 'offline_access');
+    const scope = scopes.join(' ');
+    // What the sign-in asked for and did not get would not be got by asking the same again.
+    if (missingScopes(scope, content.requestedScope).length === 0) return undefined;
+    const added = missingScopes(union(content, scope), configured);
+    return added.length <= MAX_ADDED_SCOPES ? scope : undefined;
+  }
+
+  return {
+    union,
+
+    judge(content, requirement) {
+      const faults = requirementFaults(requirement);
+      if (faults.length > 0) throw new TypeError(faults.join('; '));
+      const { maxAge, acr, scope } = requirement;
+      if (!content) throw new OidcError('ERR_LOGIN_REQUIRED');
+      const { claims, accessToken } = content;
+      // Without a token, what was granted is not known to be so still.
+      if (scope && !accessToken) throw new OidcError('ERR_LOGIN_REQUIRED');
+      const missing = missingScopes(scope ?? '', accessToken?.scope ?? '').join(' ');
+      const unmet: SignInRequirement = {};
+      if (maxAge !== undefined && !isRecent(claims.auth_time, maxAge)) unmet.maxAge = maxAge;
+      if (acr !== undefined && !isAmong(claims.acr, acr)) unmet.acr = acr;
+      if (Object.keys(unmet).length > 0) {
+        throw new StepUpRequired({ ...unmet, ...(missing && { scope: missing }) });
+      }
+      if (missing) throw new InsufficientScope(missing);
+    },
+
+    paramsFor(error, content) {
+      if (hasCode(error, 'ERR_LOGIN_REQUIRED')) return content ? { scope: '' } : {};
+      if (!content) return undefined;
+      if (error instanceof StepUpRequired) {
+        const { maxAge, acr, scope } = error.requirement;
+        if (acr !== undefined && acr === content.requestedAcr) return undefined;
+        const authorizationParams = {
+          ...(maxAge !== undefined && { max_age: maxAge }),
+          ...(acr !== undefined && { acr_values: acr }),
+        };
+        return { authorizationParams, scope: scopesToAskFor(scope ?? '', content) ?? '' };
+      }
+      if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) return undefined;
+      const { scope: needed } = error as { scope?: unknown };
+      const scope = typeof needed === 'string' ? scopesToAskFor(needed, content) : undefined;
+      return scope === undefined ? undefined : { scope };
+    },
+  };
+}

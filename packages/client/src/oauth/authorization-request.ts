@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
+import { OidcError } from '../errors.ts';
+import type { Transaction } from '../session/transaction.ts';
+import { essentialAcr } from './essential-acr.ts';
+import { randomToken } from './random-token.ts';
+
+/**
+ * Parameters of an authorization request. `scope` and `audience` are what an app sets; any other
+ * of the authorization server's may stand beside them (`prompt`, `login_hint`, `organization`, …).
+ */
+export interface AuthorizationParams {
+  scope?: string;
+  /** The API that the access token is for: its identifier, not its address. */
+  audience?: string;
+  /** What a server that speaks RFC 8707 has in place of `audience`: the API's absolute URI. */
+  resource?: string;
+  /** Seconds since the user last signed in; 0 asks for a new sign-in. */
+  max_age?: number;
+  /**
+   * Authentication context classes, one of which is wanted, with spaces between them. It is a wish:
+   * `requiresAuth({ acr })` insists.
+   */
+  acr_values?: string;
+  /**
+   * Claims wanted one by one, as JSON (OpenID Connect Core §5.5). Where it asks for `acr` as
+   * essential, an ID token without one of its values opens no session.
+   */
+  claims?: string;
+  [name: string]: string | number | boolean | undefined;
+}
+
+const OURS = [
+  'response_type',
+  'response_mode',
+  'client_id',
+  'redirect_uri',
+  'request',
+  'request_uri',
+  'state',
+  'nonce',
+  'code_challenge',
+  'code_challenge_method',
+];
+const WORD = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+/** What is wrong with these parameters, each fault a sentence; empty when nothing is. */
+export function authorizationParamsFaults(params: AuthorizationParams): string[] {
+  const faults = Object.keys(params)
+    .filter((name) => OURS.includes(name))
+    .map((name) => `authorizationParams.${name} is set by this package and cannot be given`);
+  const { scope, audience, resource, max_age } = params;
+  if (typeof scope !== 'string' || !scope.split(' ').includes('openid')) {
+    faults.push('authorizationParams.scope must contain "openid", or no ID token is issued');
+  } else if (!scope.split(' ').every((word) => WORD.test(word))) {
+    faults.push('authorizationParams.scope must be scopes with one space between them');
+  }
+  if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
+    faults.push('authorizationParams.audience must be the identifier of an API');
+  }
+  const isAbsoluteURI = typeof resource === 'string' && URL.canParse(resource);
+  if (resource !== undefined && !(isAbsoluteURI && !resource.includes('#'))) {
+    faults.push('authorizationParams.resource must be an absolute URI without a fragment');
+  }
+  if (max_age !== undefined && !(Number.isSafeInteger(max_age) && max_age >= 0)) {
+    faults.push('authorizationParams.max_age must be a whole number of seconds, 0 or more');
+  }
+  try {
+    essentialAcr(params.claims);
+  } catch (error) {
+    faults.push((error as Error).message);
+  }
+  return faults;
+}
+
+export interface AuthorizationRequest {
+  /** As the authorization endpoint gets them, or the one that they are pushed to. */
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly transaction: Transaction;
+}
+
+interface AuthorizationRequestOptions {
+  metadata: AuthorizationServerMetadata;
+  clientID: string;
+  redirectURI: string;
+  params: AuthorizationParams;
+  returnTo: string;
+  /** Seconds since 1970. */
+  now: number;
+}
+
+/**
+ * Makes an authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) with PKCE S256
+ * (RFC 7636), and what must be remembered of it.
+ *
+ * @throws OidcError `ERR_LOGIN_PARAMETERS`, or `ERR_ISSUER_UNSUITABLE` when the issuer can't do
+ *   what makes the flow safe
+ */
+export function createAuthorizationRequest({
+  metadata,
+  clientID,
+  redirectURI,
+  params,
+  returnTo,
+  now,
+}: AuthorizationRequestOptions): AuthorizationRequest {
+  const faults = authorizationParamsFaults(params);
+  if (faults.length > 0) throw new OidcError('ERR_LOGIN_PARAMETERS', { detail: faults.join('; ') });
+  const { code_challenge_methods_supported: methods } = metadata;
+  if (methods && !methods.includes('S256')) throw unsuitable('it does not support PKCE with S256');
+
+  const [state, nonce, codeVerifier] = [randomToken(), randomToken(), randomToken()];
+  const all: AuthorizationParams = {
+    response_type: 'code',
+    client_id: clientID,
+    redirect_uri: redirectURI,
+    ...params,
+    state,
+    nonce,
+    code_challenge: codeChallenge(codeVerifier),
+    code_challenge_method: 'S256',
+  };
+  const entries = Object.entries(all).filter(([, value]) => value !== undefined);
+  const parameters = Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
+  const transaction = {
+    state,
+    nonce,
+    codeVerifier,
+    redirectURI,
+    returnTo,
+    startedAt: now,
+    issuer: metadata.issuer,
+    scope: params.scope ?? '',
+    audience: params.audience ?? params.resource,
+    maxAge: params.max_age,
+    acrValues: params.acr_values,
+    essentialAcr: essentialAcr(params.claims),
+  };
+  return { parameters, transaction };
+}
+
+/** The authorization endpoint, which keeps a query of its own, with these parameters. */
+export function authorizationURL(
+  { authorization_endpoint }: AuthorizationServerMetadata,
+  parameters: Readonly<Record<string, string>>,
+): string {
+  if (!authorization_endpoint) throw unsuitable('it has no authorization endpoint');
+  const url = new URL(authorization_endpoint);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url.href;
+}
+
+/** RFC 7636 §4.2, method S256. */
+export function codeChallenge(codeVerifier: string): string {
+  return createHash('sha256').update(codeVerifier, 'ascii').digest('base64url');
+}
+
+function unsuitable(detail: string): OidcError {
+  return new OidcError('ERR_ISSUER_UNSUITABLE', { detail });
+}

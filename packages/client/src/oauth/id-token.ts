@@ -1,0 +1,148 @@
+import { createHash } from 'node:crypto';
+import { OidcError } from '../errors.ts';
+import { namesLogout } from './logout-token.ts';
+import { type FindSigningKey, isTime, verifySignedJwt } from './signed-jwt.ts';
+
+/** The claims of an ID token that was checked (OpenID Connect Core §2). */
+export interface IdTokenClaims {
+  readonly iss: string;
+  readonly sub: string;
+  readonly aud: string | readonly string[];
+  readonly exp: number;
+  readonly iat: number;
+  readonly nonce?: string;
+  readonly auth_time?: number;
+  readonly azp?: string;
+  readonly sid?: string;
+  readonly name?: string;
+  readonly email?: string;
+  readonly [claim: string]: unknown;
+}
+
+export interface IdTokenExpectations {
+  /** The metadata's `issuer`, byte for byte. */
+  readonly issuer: string;
+  readonly clientID: string;
+  /** The transaction's. When undefined, as at a refresh, none is asked for. */
+  readonly nonce: string | undefined;
+  /** The access token issued with it; `at_hash` is checked against it. */
+  readonly accessToken: string | undefined;
+  /** Seconds since the user last signed in, when `max_age` was asked for; 0 counts. */
+  readonly maxAge: number | undefined;
+  /** Of which `acr` must be one, when it was asked for as essential. */
+  readonly acr?: readonly string[] | undefined;
+  /** Seconds since 1970. */
+  readonly now: number;
+  /** Seconds that the clocks may differ. */
+  readonly clockTolerance: number;
+}
+
+/** An ID token is fetched by us just after it was made: an older one was kept by someone. */
+const MAX_AGE_OF_ISSUE = 600;
+
+/**
+ * Verifies an ID token: every rule of OpenID Connect Core 1.0 §3.1.3.7, signature included.
+ *
+ * @param unverified the token as it came
+ * @returns the verified claims
+ * @throws OidcError `ERR_ID_TOKEN`, its `detail` naming the rule; or what `signingKey` rejects with
+ *   when the issuer's keys can't be had
+ */
+export async function verifyIdToken(
+  unverified: string,
+  signingKey: FindSigningKey,
+  expected: IdTokenExpectations,
+): Promise<IdTokenClaims> {
+  const { alg, claims } = await verifySignedJwt(unverified, signingKey, {
+    // An access token, a logout token and whatever else says in its type that it is no ID token.
+    isType: (typ) => !typ?.endsWith('+jwt'),
+    code: 'ERR_ID_TOKEN',
+  });
+  return judgeIdTokenClaims(claims, alg, expected);
+}
+
+/** Judges the claims of a token whose signature holds. @throws OidcError `ERR_ID_TOKEN` */
+function judgeIdTokenClaims(
+  claims: Readonly<Record<string, unknown>>,
+  alg: string,
+  expected: IdTokenExpectations,
+): IdTokenClaims {
+  const { iss, sub, aud, azp, exp, iat, nbf, nonce, auth_time, at_hash } = claims;
+  const { now, clockTolerance } = expected;
+
+  // Its issuer may have left out the type that says so (Back-Channel Logout 1.0 §2.4).
+  if (namesLogout(claims.events)) throw invalid('"events" is that of a logout token');
+  if (iss !== expected.issuer) throw invalid('"iss" is not the issuer');
+  if (typeof sub !== 'string' || sub === '' || sub.length > 255) throw invalid('"sub" is missing');
+
+  const audiences = Array.isArray(aud) ? aud : [aud];
+  if (!audiences.includes(expected.clientID)) throw invalid('"aud" does not name this client');
+  if (audiences.length > 1 && azp === undefined) throw invalid('"azp" is missing');
+  if (azp !== undefined && azp !== expected.clientID) throw invalid('"azp" is not this client');
+
+  if (!isTime(exp)) throw invalid('"exp" is not a time');
+  if (now - clockTolerance >= exp) throw invalid('"exp" has passed');
+  if (!isTime(iat)) throw invalid('"iat" is not a time');
+  if (iat - clockTolerance > now) throw invalid('"iat" lies in the future');
+  if (now - iat > MAX_AGE_OF_ISSUE + clockTolerance) throw invalid('"iat" is too long ago');
+  if (nbf !== undefined && !(isTime(nbf) && nbf - clockTolerance <= now)) {
+    throw invalid('"nbf" lies in the future');
+  }
+
+  if (expected.nonce !== undefined && nonce !== expected.nonce) {
+    throw invalid('"nonce" is not the one of this sign-in');
+  }
+  if (auth_time !== undefined && !isTime(auth_time)) throw invalid('"auth_time" is not a time');
+  // In milliseconds, say, it would be recent for ever.
+  if (auth_time !== undefined && auth_time - clockTolerance > now) {
+    throw invalid('"auth_time" lies in the future');
+  }
+  if (expected.maxAge !== undefined) {
+    if (!isTime(auth_time)) throw invalid('"auth_time" is missing');
+    if (now - auth_time > expected.maxAge + clockTolerance) {
+      throw invalid('"auth_time" is longer ago than "max_age" allows');
+    }
+  }
+  const { acr } = claims;
+  if (expected.acr !== undefined && !expected.acr.some((wanted) => wanted === acr)) {
+    throw invalid('"acr" is not among the asked');
+  }
+  if (at_hash !== undefined && expected.accessToken !== undefined) {
+    if (at_hash !== accessTokenHash(expected.accessToken, alg)) {
+      throw invalid('"at_hash" is not that of the access token');
+    }
+  }
+  return claims as unknown as IdTokenClaims;
+}
+
+/**
+ * Judges the ID token of a refresh against the one of the sign-in (OpenID Connect Core §12.2).
+ *
+ * @throws OidcError `ERR_ID_TOKEN`
+ */
+export function judgeRefreshedClaims(refreshed: IdTokenClaims, first: IdTokenClaims): void {
+  const audiences = (aud: IdTokenClaims['aud']) => JSON.stringify([aud].flat().sort());
+  if (refreshed.iss !== first.iss) throw invalid('"iss" differs from the sign-in\'s');
+  if (refreshed.sub !== first.sub) throw invalid('"sub" differs from the sign-in\'s');
+  if (audiences(refreshed.aud) !== audiences(first.aud)) {
+    throw invalid('"aud" differs from the sign-in\'s');
+  }
+  if (refreshed.auth_time !== undefined && refreshed.auth_time !== first.auth_time) {
+    throw invalid('"auth_time" differs from the sign-in\'s');
+  }
+  if (refreshed.nonce !== undefined && refreshed.nonce !== first.nonce) {
+    throw invalid('"nonce" differs from the sign-in\'s');
+  }
+}
+
+/** §3.1.3.6: the left half of the hash that belongs to the signature's algorithm. */
+export function accessTokenHash(accessToken: string, alg: string): string {
+  const digest = createHash(`sha${alg.slice(-3)}`)
+    .update(accessToken, 'ascii')
+    .digest();
+  return digest.subarray(0, digest.length / 2).toString('base64url');
+}
+
+function invalid(detail: string, cause?: unknown): OidcError {
+  return new OidcError('ERR_ID_TOKEN', { detail, cause });
+}

@@ -1,0 +1,70 @@
+import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
+import { errorCode, OidcError } from '../errors.ts';
+import type { ClientCredentials } from './client-authentication.ts';
+import {
+  type EndpointAnswer,
+  type EndpointRequestOptions,
+  postToEndpoint,
+} from './endpoint-request.ts';
+import { retryAfter } from './retry-after.ts';
+
+/**
+ * Pushes an authorization request to the server (RFC 9126 §2.1), so that nothing of it goes through
+ * the browser. Sent once: what has no answer is a new sign-in.
+ *
+ * @throws OidcError `ERR_ISSUER_UNSUITABLE` when the server has no such endpoint, or
+ *   `ERR_AUTHORIZATION_UNAVAILABLE` when it does not answer
+ */
+export async function requestPushedAuthorization(
+  { issuer, pushed_authorization_request_endpoint: url }: AuthorizationServerMetadata,
+  client: ClientCredentials,
+  parameters: Readonly<Record<string, string>>,
+  options: EndpointRequestOptions,
+): Promise<EndpointAnswer> {
+  if (!url) {
+    const detail = 'it has no pushed authorization request endpoint';
+    throw new OidcError('ERR_ISSUER_UNSUITABLE', { detail });
+  }
+  const unavailable = 'ERR_AUTHORIZATION_UNAVAILABLE';
+  return postToEndpoint({ url, issuer }, client, parameters, { ...options, unavailable });
+}
+
+// A URI (RFC 3986 §2) and nothing that would end a line or a parameter.
+const REQUEST_URI = /^[\w:/?#[\]@!$&'()*+,;=.~%-]{1,2000}$/;
+
+/**
+ * Judges the answer to a pushed authorization request (RFC 9126 §2.2, §2.3).
+ *
+ * @param now seconds since 1970
+ * @returns the `request_uri` that stands for the request
+ * @throws OidcError `ERR_AUTHORIZATION_UNAVAILABLE` (429 and 5xx) or `ERR_PUSHED_REQUEST`
+ */
+export function judgePushedAuthorization(
+  { status, headers, body }: EndpointAnswer,
+  now: number,
+): string {
+  if (status === 429 || status >= 500) {
+    const seconds = retryAfter(headers, now);
+    throw new OidcError('ERR_AUTHORIZATION_UNAVAILABLE', {
+      detail: `pushed authorization request: it answered ${status}`,
+      ...(seconds !== undefined && { headers: { 'Retry-After': String(seconds) } }),
+    });
+  }
+  const members = (typeof body === 'object' && body !== null ? body : {}) as Record<
+    string,
+    unknown
+  >;
+  if (status !== 201) throw refused(errorCode(members.error) ?? `it answered ${status}`);
+  const { request_uri, expires_in } = members;
+  if (typeof request_uri !== 'string' || !REQUEST_URI.test(request_uri)) {
+    throw refused('"request_uri" is not a URI');
+  }
+  if (!(Number.isSafeInteger(expires_in) && Number(expires_in) > 0)) {
+    throw refused('"expires_in" is not a number of seconds');
+  }
+  return request_uri;
+}
+
+function refused(detail: string): OidcError {
+  return new OidcError('ERR_PUSHED_REQUEST', { detail: `pushed authorization request: ${detail}` });
+}

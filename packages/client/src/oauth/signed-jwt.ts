@@ -1,0 +1,98 @@
+import type { KeyObject } from 'node:crypto';
+import { SIGNING_ALGORITHMS, SigningKeyNotFound } from '@koa-oauth/issuer';
+import { compactVerify, decodeProtectedHeader } from 'jose';
+import { OidcError, type OidcErrorCode } from '../errors.ts';
+
+/** A JWT whose signature held. What its claims say is for another to judge. */
+export interface SignedJwt {
+  readonly alg: string;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+export type FindSigningKey = (header: {
+  alg?: string;
+  kid?: string;
+}) => Promise<{ key: KeyObject; alg: string }>;
+
+interface SignedJwtRules {
+  /**
+   * Whether it is the kind of token that is wanted (RFC 8725 §3.11).
+   *
+   * @param typ in lower case, without `application/` (RFC 7515 §4.1.9)
+   */
+  isType: (typ: string | undefined) => boolean;
+  /** Of what is thrown. */
+  code: OidcErrorCode;
+}
+
+/** Not Ed25519's: which hash `at_hash` is made with is told from the name, and theirs tells none. */
+const ALGS = SIGNING_ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
+
+const MAX_LENGTH = 32 * 1024;
+
+/**
+ * Verifies the signature of a token of the issuer's.
+ *
+ * @param unverified the token as it came
+ * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKey` rejects
+ *   with when the issuer's keys can't be had
+ */
+export async function verifySignedJwt(
+  unverified: string,
+  signingKey: FindSigningKey,
+  { isType, code }: SignedJwtRules,
+): Promise<SignedJwt> {
+  const invalid = (detail: string, cause?: unknown) => new OidcError(code, { detail, cause });
+
+  function readHeader(): { alg: string; kid?: string } {
+    if (unverified.length > MAX_LENGTH) throw invalid('it is too long');
+    if (unverified.split('.').length !== 3) throw invalid('it is not a signed JWT');
+    let header: { alg?: unknown; kid?: unknown; typ?: unknown };
+    try {
+      header = decodeProtectedHeader(unverified);
+    } catch (cause) {
+      throw invalid('its header is not JSON', cause);
+    }
+    const { alg, kid, typ } = header;
+    if (typeof alg !== 'string' || !(ALGS as readonly string[]).includes(alg)) {
+      throw invalid('"alg" is not allowed');
+    }
+    if (typ !== undefined && typeof typ !== 'string') throw invalid('"typ" is not a string');
+    if (!isType(typ?.toLowerCase().replace(/^application\//, ''))) {
+      throw invalid('"typ" is that of another kind of token');
+    }
+    if (kid === undefined) return { alg };
+    if (typeof kid !== 'string') throw invalid('"kid" is not a string');
+    return { alg, kid };
+  }
+
+  function parse(payload: Uint8Array): SignedJwt['claims'] {
+    let claims: unknown;
+    try {
+      claims = JSON.parse(new TextDecoder().decode(payload));
+    } catch (cause) {
+      throw invalid('the payload is not JSON', cause);
+    }
+    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) {
+      return claims as SignedJwt['claims'];
+    }
+    throw invalid('the payload is not an object');
+  }
+
+  const header = readHeader();
+  try {
+    const { key, alg } = await signingKey(header);
+    const { payload } = await compactVerify(unverified, key, { algorithms: [alg] });
+    return { alg: header.alg, claims: parse(payload) };
+  } catch (error) {
+    if (error instanceof SigningKeyNotFound) throw invalid('no key of the issuer fits', error);
+    const { code: joseCode } = error as { code?: unknown };
+    if (typeof joseCode !== 'string' || !/^ERR_(JW|JOSE)/.test(joseCode)) throw error;
+    throw invalid('the signature does not verify', error);
+  }
+}
+
+/** Seconds since 1970, in a range that can be reckoned with. */
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+}

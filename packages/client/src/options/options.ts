@@ -1,0 +1,204 @@
+import { InvalidOptions } from '@koa-oauth/issuer';
+import type { ClientEvent } from '../events.ts';
+import {
+  type AuthorizationParams,
+  authorizationParamsFaults,
+} from '../oauth/authorization-request.ts';
+import type { SessionStore } from '../session/session-store.ts';
+import { type ClientOptions, checkClient } from './client-options.ts';
+import {
+  booleanFaults,
+  functionFaults,
+  issuerFaults,
+  numberFaults,
+  pathFaults,
+  secretFaults,
+  storeFaults,
+  urlFaults,
+} from './option-faults.ts';
+import { type NamesOf, type OptionNames, unknownOptionFaults } from './option-names.ts';
+
+/** Options of `auth()`. A wrong one stops the start with an `InvalidOptions` that names it. */
+export interface AuthOptions extends ClientOptions {
+  /** The issuer identifier: `https`, or `http` on a loopback address. */
+  issuerBaseURL: string;
+  /** This app's address as browsers see it. The redirect URI is made from it and from nothing else. */
+  baseURL: string;
+  /** Seals cookies and sessions: 32 characters or more. Of several, newest first, each still opens. */
+  secret: string | readonly string[];
+  /** Default: `{ scope: 'openid profile email' }` */
+  authorizationParams?: AuthorizationParams;
+  /**
+   * Whether each authorization request is pushed to the issuer first (RFC 9126), so that nothing of
+   * it goes through the browser. True also where the issuer demands it. Default: false
+   */
+  pushedAuthorizationRequests?: boolean;
+  session?: {
+    /** Default: in this process's memory. */
+    store?: SessionStore;
+    /** The cookie's name, which gets `__Host-` before it on https. Default: `session` */
+    name?: string;
+    /** Seconds without a request after which a session ends. Default: 86,400, a day */
+    rollingDuration?: number;
+    /** Seconds after the sign-in at which a session ends. Default: 604,800, a week */
+    absoluteDuration?: number;
+  };
+  routes?: {
+    /** Default: `/login`; false to have none. */
+    login?: string | false;
+    /** Default: `/callback` */
+    callback?: string;
+    /** Answers POST only. Default: `/logout`; false to have none. */
+    logout?: string | false;
+    /**
+     * Where the issuer's server tells that a user signed out there, such as `/backchannel-logout`
+     * (OpenID Connect Back-Channel Logout 1.0). Default: false, to have none
+     */
+    backChannelLogout?: string | false;
+    /** Where the issuer sends the browser after a logout, as registered there. Default: `baseURL` */
+    postLogoutRedirect?: string;
+  };
+  /** The one API that `ctx.oidc.api` calls. */
+  api?: {
+    baseURL: string;
+    /** Milliseconds for a whole exchange. Default: 10,000 */
+    timeout?: number;
+    /** Bytes of an answer. Default: 4 MiB */
+    maxResponseSize?: number;
+  };
+  /** Whether a logout here ends the session at the issuer too. Default: true */
+  idpLogout?: boolean;
+  /** Seconds that our clock and the issuer's may differ. Default: 60 */
+  clockTolerance?: number;
+  /**
+   * Seconds before its end at which an access token is renewed; up to half as much more, by session,
+   * and never more than half of its lifetime. Default: 30
+   */
+  refreshLeeway?: number;
+  /** Milliseconds for one exchange with the issuer's token endpoint. Default: 10,000 */
+  httpTimeout?: number;
+  /** Told of sign-ins, refreshes, ended sessions, failures that stopped nobody, and of the issuer. */
+  onEvent?: (event: ClientEvent) => void;
+  /**
+   * For development: whether what was sent and received for a session is kept in it, secrets masked,
+   * for a page that shows `ctx.oidc.flow`. Default: false
+   */
+  recordFlow?: boolean;
+  /** The clock: milliseconds since 1970. Default: `Date.now` */
+  now?: () => number;
+}
+
+/** Every option by its group. */
+export const OPTION_NAMES = {
+  '': {
+    issuerBaseURL: true,
+    baseURL: true,
+    clientID: true,
+    clientSecret: true,
+    clientAuthMethod: true,
+    clientAssertionSigningKey: true,
+    clientAssertionSigningAlg: true,
+    secret: true,
+    authorizationParams: true,
+    pushedAuthorizationRequests: true,
+    session: true,
+    routes: true,
+    api: true,
+    idpLogout: true,
+    clockTolerance: true,
+    refreshLeeway: true,
+    httpTimeout: true,
+    onEvent: true,
+    recordFlow: true,
+    now: true,
+  } satisfies NamesOf<AuthOptions>,
+  session: {
+    store: true,
+    name: true,
+    rollingDuration: true,
+    absoluteDuration: true,
+  } satisfies NamesOf<Required<AuthOptions>['session']>,
+  routes: {
+    login: true,
+    callback: true,
+    logout: true,
+    backChannelLogout: true,
+    postLogoutRedirect: true,
+  } satisfies NamesOf<Required<AuthOptions>['routes']>,
+  api: {
+    baseURL: true,
+    timeout: true,
+    maxResponseSize: true,
+  } satisfies NamesOf<Required<AuthOptions>['api']>,
+} satisfies OptionNames;
+
+/** @throws InvalidOptions that names every fault at once */
+export function checkOptions(options: AuthOptions) {
+  mustBeObject('the options', options);
+  const { session = {}, routes = {}, api, authorizationParams = {} } = options;
+  const groups = { session, routes, api: api ?? {} };
+  for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
+    mustBeObject(name, group);
+  }
+  const { client, faults: clientFaults } = checkClient(options);
+  const checked = Object.freeze({
+    issuerBaseURL: options.issuerBaseURL,
+    baseURL: String(options.baseURL).replace(/\/$/, ''),
+    client,
+    secrets: Object.freeze([options.secret].flat()) as readonly string[],
+    authorizationParams: Object.freeze({
+      scope: 'openid profile email',
+      ...authorizationParams,
+    }),
+    pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? false,
+    store: session.store,
+    cookieName: session.name ?? 'session',
+    rollingDuration: session.rollingDuration ?? 86_400,
+    absoluteDuration: session.absoluteDuration ?? 604_800,
+    loginPath: routes.login ?? '/login',
+    callbackPath: routes.callback ?? '/callback',
+    logoutPath: routes.logout ?? '/logout',
+    backChannelLogoutPath: routes.backChannelLogout ?? false,
+    postLogoutRedirect: routes.postLogoutRedirect,
+    api: api && {
+      baseURL: api.baseURL,
+      timeout: api.timeout ?? 10_000,
+      maxResponseSize: api.maxResponseSize ?? 4 * 1024 * 1024,
+    },
+    idpLogout: options.idpLogout ?? true,
+    clockTolerance: options.clockTolerance ?? 60,
+    refreshLeeway: options.refreshLeeway ?? 30,
+    httpTimeout: options.httpTimeout ?? 10_000,
+    onEvent: options.onEvent ?? (() => {}),
+    recordFlow: options.recordFlow ?? false,
+    now: options.now ?? Date.now,
+  });
+  const faults = [
+    ...issuerFaults(checked.issuerBaseURL),
+    ...urlFaults('baseURL', checked.baseURL),
+    ...(checked.api ? urlFaults('api.baseURL', checked.api.baseURL) : []),
+    ...(checked.postLogoutRedirect === undefined
+      ? []
+      : urlFaults('routes.postLogoutRedirect', checked.postLogoutRedirect)),
+    ...clientFaults,
+    ...secretFaults(checked.secrets),
+    ...authorizationParamsFaults(checked.authorizationParams),
+    ...pathFaults(checked),
+    ...numberFaults(checked),
+    ...functionFaults({ onEvent: checked.onEvent, now: checked.now }),
+    ...(checked.store === undefined ? [] : storeFaults(checked.store)),
+    ...unknownOptionFaults({ '': options, ...groups }, OPTION_NAMES),
+  ];
+  const { idpLogout, pushedAuthorizationRequests, recordFlow } = checked;
+  faults.push(...booleanFaults({ idpLogout, pushedAuthorizationRequests, recordFlow }));
+  if (!/^[\w.-]+$/.test(checked.cookieName)) {
+    faults.push('session.name must be letters, digits, ".", "_" or "-"');
+  }
+  if (faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
+  return checked;
+}
+
+function mustBeObject(name: string, value: unknown): void {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
+  throw new InvalidOptions(`auth: ${name} must be an object`);
+}

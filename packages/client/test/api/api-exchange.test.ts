@@ -1,0 +1,206 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { createApi, type TokenSource } from '../../src/api/api.ts';
+import { createApiExchange } from '../../src/api/api-exchange.ts';
+import { OidcError } from '../../src/errors.ts';
+import { OPTION_NAMES } from '../../src/options/options.ts';
+
+const API = 'https://api.example';
+const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
+
+let asked: (string | undefined)[];
+let server: Server | undefined;
+
+beforeEach(() => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  asked = [];
+});
+
+afterEach(() => {
+  server?.closeAllConnections();
+  server?.close();
+  server = undefined;
+  nock.cleanAll();
+});
+
+afterAll(() => nock.restore());
+
+/** Supplies token-1, then token-2 in its place, and so on. */
+const renewing: TokenSource = async ({ insteadOf }) => {
+  asked.push(insteadOf);
+  return insteadOf === undefined ? 'token-1' : `token-${Number(insteadOf.slice(6)) + 1}`;
+};
+
+const apiWith = (tokens: TokenSource = renewing, baseURL = `${API}/v1`) =>
+  createApi({ baseURL, timeout: 1000, maxResponseSize: 1000, now: Date.now })(tokens);
+
+const withToken = (value: string) =>
+  nock(API).matchHeader('authorization', (sent) => [sent].flat().join() === `Bearer ${value}`);
+
+describe('a token that the API refuses (RFC 6750 §3.1)', () => {
+  test.each([
+    ['invalid_token', INVALID],
+    ['no error code', { 'WWW-Authenticate': 'Bearer realm="x"' }],
+    ['another scheme before it', { 'WWW-Authenticate': 'Basic realm="x", Bearer' }],
+  ])('A1: %s: it is renewed once, and the request sent once more', async (_name, challenge) => {
+    withToken('token-1').get('/v1/things?q=1').reply(401, 'no', challenge);
+    withToken('token-2').get('/v1/things?q=1').reply(200, { items: [] });
+    const answer = await apiWith().get('things', { searchParams: { q: 1 } });
+    expect(answer).toMatchObject({ status: 200, body: { items: [] } });
+    expect(asked).toEqual([undefined, 'token-1']);
+    expect(nock.isDone()).toBe(true);
+  });
+
+  test('A1: each call has its own second try', async () => {
+    const api = apiWith();
+    for (let i = 0; i < 3; i += 1) {
+      withToken('token-1').get('/v1/things').reply(401, '', INVALID);
+      withToken('token-2').get('/v1/things').reply(200, '');
+      expect((await api.get('things')).status).toBe(200);
+    }
+    expect(asked).toHaveLength(6);
+  });
+
+  test('A1, A6: a second 401 surfaces, and neither token is in it', async () => {
+    withToken('token-1').get('/v1/things').reply(401, '', INVALID);
+    withToken('token-2').get('/v1/things').reply(401, 'token-1, token-2', INVALID);
+    const error = await apiWith()
+      .get('things')
+      .catch((e) => e);
+    expect(error).toMatchObject({ code: 'ERR_API_TOKEN_REFUSED', status: 401 });
+    expect(asked).toEqual([undefined, 'token-1']);
+    expect(inspect(error, { depth: 50, showHidden: true })).not.toMatch(/token-\d/);
+  });
+
+  test('A1: where no other token can be had, the request is not sent again', async () => {
+    withToken('only').get('/v1/things').reply(401, '', INVALID);
+    await expect(apiWith(async () => 'only').get('things')).rejects.toMatchObject({
+      code: 'ERR_API_TOKEN_REFUSED',
+    });
+  });
+
+  test.each([
+    ['401 without a challenge', 401, {}],
+    ['401 of another scheme', 401, { 'WWW-Authenticate': 'Basic realm="x"' }],
+    ['401 for another reason', 401, { 'WWW-Authenticate': 'Bearer error="invalid_request"' }],
+    ['403', 403, { 'WWW-Authenticate': 'Bearer error="insufficient_scope", scope="a"' }],
+    ['403 that names the token', 403, INVALID],
+    ['429', 429, { 'Retry-After': '1' }],
+    ['503', 503, { 'Retry-After': '1' }],
+    ['500', 500, {}],
+  ])('a %s renews nothing', async (_name, status, headers) => {
+    withToken('token-1').get('/v1/things').reply(status, '', headers);
+    await expect(apiWith().get('things')).rejects.toMatchObject({ response: { status } });
+    expect(asked).toEqual([undefined]);
+  });
+
+  const failures: [string, Error][] = [
+    ['of ours', new OidcError('ERR_LOGIN_REQUIRED')],
+    ['of another make', Object.assign(new Error('down'), { status: 503 })],
+  ];
+  test.each(failures)(
+    'a renewal that fails surfaces as it is: an error %s',
+    async (_name, failure) => {
+      withToken('token-1').get('/v1/things').reply(401, '', INVALID);
+      const tokens: TokenSource = async ({ insteadOf }) => {
+        if (insteadOf) throw failure;
+        return 'token-1';
+      };
+      expect(
+        await apiWith(tokens)
+          .get('things')
+          .catch((e) => e),
+      ).toBe(failure);
+      expect(inspect(failure, { depth: 50, showHidden: true })).not.toContain('token-1');
+    },
+  );
+
+  test.each<[string, object, unknown]>([
+    ['json', { json: { a: 1 } }, { a: 1 }],
+    ['a form', { form: { a: 1 } }, { a: '1' }],
+    ['a text', { body: 'text' }, 'text'],
+    ['bytes', { body: Buffer.from('bytes') }, 'bytes'],
+  ])('A7: %s is sent once more, whole', async (_name, options, body) => {
+    withToken('token-1')
+      .post('/v1/things', body as nock.DataMatcherMap)
+      .reply(401, '', INVALID);
+    withToken('token-2')
+      .post('/v1/things', body as nock.DataMatcherMap)
+      .reply(201, '');
+    expect((await apiWith().post('things', options)).status).toBe(201);
+  });
+
+  test('a POST is not sent again when its answer broke', async () => {
+    let requests = 0;
+    server = createServer((request) => {
+      requests += 1;
+      request.socket.destroy();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const api = apiWith(renewing, `http://127.0.0.1:${port}/v1`);
+    await expect(api.post('things', { json: 1 })).rejects.toMatchObject({ status: 503 });
+    expect(requests).toBe(1);
+  });
+});
+
+describe('redirects', () => {
+  const targets = [
+    'https://evil.example/v1/things',
+    'http://api.example/v1/things',
+    'https://api.example:8443/v1/things',
+    '//evil.example/',
+    '/v1/elsewhere',
+  ];
+  const cases = [301, 302, 303, 307, 308].flatMap((status) =>
+    targets.map((target): [number, string] => [status, target]),
+  );
+  test.each(cases)('A4: a %i to %s is not followed', async (status, Location) => {
+    const sent: string[] = [];
+    const noted = (url: string) =>
+      nock(url)
+        .get(/.*/)
+        .reply(() => [200, sent.push(url)]);
+    for (const url of ['https://evil.example', 'http://api.example', `${API}:8443`]) noted(url);
+    withToken('token-1').get('/v1/things').reply(status, '', { Location });
+    nock(API)
+      .get('/v1/elsewhere')
+      .reply(() => [200, sent.push(API)]);
+    await expect(apiWith().get('things')).rejects.toMatchObject({
+      code: 'ERR_API_REFUSED',
+      status: 502,
+      response: { status },
+    });
+    expect(sent).toEqual([]);
+  });
+});
+
+test('G9: over real HTTP, the token is in the Authorization header and nowhere else', async () => {
+  const seen: string[] = [];
+  server = createServer((request, response) => {
+    const { authorization, ...rest } = request.headers;
+    seen.push(authorization ?? '', JSON.stringify([request.url, rest]));
+    response.writeHead(seen.length < 3 ? 401 : 200, INVALID).end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await apiWith(renewing, `http://127.0.0.1:${port}/v1`).get('things');
+  expect(seen).toEqual([
+    'Bearer token-1',
+    expect.not.stringContaining('token'),
+    'Bearer token-2',
+    expect.not.stringContaining('token'),
+  ]);
+});
+
+test('G10: certificates are checked, and no option says anything of them', () => {
+  const { https } = createApiExchange({ baseURL: API, timeout: 1 }).defaults.options;
+  expect(https).toMatchObject({ rejectUnauthorized: true, minVersion: 'TLSv1.2' });
+  const names = Object.values(OPTION_NAMES).flatMap((group) => Object.keys(group));
+  expect(names.filter((name) => /tls|cert|insecure|reject|agent/i.test(name))).toEqual([]);
+});

@@ -1,0 +1,356 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { CookieJar } from 'tough-cookie';
+import { auth } from '../../src/index.ts';
+import { storeKey } from '../../src/session/session.ts';
+import { memoryStore } from '../../src/session/stores/memory.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
+import { BASE_URL, codeOf, startWebApp, type WebApp } from '../support/web-app.ts';
+
+let issuer: IssuerStandIn;
+let apps: WebApp[];
+
+beforeEach(() => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  issuer = standInForIssuer();
+  apps = [];
+});
+
+afterEach(async () => {
+  for (const { served } of apps) await served.close();
+  nock.cleanAll();
+});
+
+async function start(
+  ...[options, page]: [Parameters<typeof startWebApp>[1]?, Parameters<typeof startWebApp>[2]?]
+) {
+  const app = await startWebApp(issuer, options, page);
+  apps.push(app);
+  return app;
+}
+
+function standInWith(metadata: Record<string, unknown>): void {
+  nock.cleanAll();
+  issuer = standInForIssuer(metadata);
+}
+
+const location = (response: Response) => new URL(response.headers.get('location') ?? '', BASE_URL);
+
+describe('authorization request', () => {
+  test.each([
+    'response_type',
+    'state',
+    'nonce',
+    'redirect_uri',
+    'client_id',
+    'code_challenge',
+    'request_uri',
+  ])('L2: a route of the app cannot set %s', async (name) => {
+    const { browser } = await start({}, async (ctx, next) => {
+      if (ctx.path !== '/go') return next();
+      await ctx.oidc.login({ authorizationParams: { [name]: 'mine' } });
+    });
+    const response = await browser.get('/go');
+    expect(response.status).toBe(400);
+    expect(await codeOf(response)).toBe('ERR_LOGIN_PARAMETERS');
+    expect(await browser.cookieNames()).toEqual([]);
+  });
+
+  test('L4: max_age=0 is sent, and a sign-in of before does not count', async () => {
+    const { browser, begin, grant } = await start({
+      authorizationParams: { scope: 'openid', max_age: 0 },
+    });
+    const first = await begin();
+    expect(first.request.get('max_age')).toBe('0');
+    const [nonce, now] = [first.request.get('nonce'), Math.floor(Date.now() / 1000)];
+    grant({ nonce, auth_time: now - 100 });
+    expect(await codeOf(await browser.get(first.callback()))).toBe('ERR_ID_TOKEN');
+    const second = await begin();
+    grant({ nonce: second.request.get('nonce'), auth_time: now });
+    expect((await browser.get(second.callback())).status).toBe(302);
+  });
+
+  test('L7: a failed discovery is shared by those who wait, and the next try asks again', async () => {
+    nock.cleanAll();
+    let asked = 0;
+    nock(ISSUER)
+      .get('/.well-known/openid-configuration')
+      .reply(() => {
+        asked += 1;
+        return [503, ''];
+      });
+    let now = Date.now();
+    const { browser, events } = await start({ now: () => now });
+    const answers = await Promise.all([1, 2, 3].map(() => browser.get('/login')));
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503]);
+    expect(asked).toBe(1);
+    expect(events.filter(({ type }) => type === 'sign_in_refused')).toHaveLength(3);
+    nock.cleanAll();
+    issuer = standInForIssuer();
+    // The issuer is left alone for a while after it failed.
+    now += 30_000;
+    expect((await browser.get('/login')).status).toBe(302);
+  });
+});
+
+describe('L6: pushed authorization requests (RFC 9126)', () => {
+  const PAR = { pushed_authorization_request_endpoint: `${ISSUER}oauth/par` };
+
+  test('L6: only client_id and request_uri go through the browser', async () => {
+    standInWith(PAR);
+    const { browser, begin } = await start({ pushedAuthorizationRequests: true });
+    const { request, callback } = await begin('/login?returnTo=/private');
+    expect(Object.fromEntries(request)).toEqual({
+      client_id: 'client-1',
+      request_uri: 'urn:ietf:params:oauth:request_uri:1',
+    });
+    const [pushed] = issuer.pushedRequests;
+    expect([...(pushed?.form.keys() ?? [])].sort()).toEqual([
+      'audience',
+      'client_id',
+      'code_challenge',
+      'code_challenge_method',
+      'nonce',
+      'redirect_uri',
+      'response_type',
+      'scope',
+      'state',
+    ]);
+    expect(pushed?.authorization).toMatch(/^Basic /);
+    expect(location(await browser.get(callback())).href).toBe(`${BASE_URL}/private`);
+  });
+
+  test('L6: the issuer’s metadata may demand it', async () => {
+    standInWith({ ...PAR, require_pushed_authorization_requests: true });
+    const { begin } = await start();
+    expect([...(await begin()).request.keys()]).toEqual(['client_id', 'request_uri']);
+  });
+
+  test.each<[string, Record<string, unknown>, object]>([
+    ['where it was asked for', {}, { pushedAuthorizationRequests: true }],
+    ['where the metadata demands it', { require_pushed_authorization_requests: true }, {}],
+  ])('L6: an issuer without the endpoint is not used, %s', async (_name, metadata, options) => {
+    standInWith(metadata);
+    const { browser } = await start(options);
+    const response = await browser.get('/login');
+    expect(response.status).toBe(502);
+    expect(await codeOf(response)).toBe('ERR_ISSUER_UNSUITABLE');
+    expect(await browser.cookieNames()).toEqual([]);
+  });
+
+  test('L6: a refused request is no sign-in, and falls back to nothing', async () => {
+    standInWith(PAR);
+    issuer.onPushedRequest = () => [401, { error: 'invalid_client' }];
+    const { browser, events } = await start({ pushedAuthorizationRequests: true });
+    const response = await browser.get('/login');
+    expect(response.status).toBe(502);
+    expect(response.headers.get('location')).toBeNull();
+    expect(events.at(-1)).toEqual({
+      type: 'sign_in_refused',
+      code: 'ERR_PUSHED_REQUEST',
+      detail: 'pushed authorization request: invalid_client',
+    });
+  });
+});
+
+test('a public client proves itself by PKCE alone', async () => {
+  const { browser, begin } = await start({ clientSecret: undefined, clientAuthMethod: 'none' });
+  const { callback } = await begin();
+  expect((await browser.get(callback())).status).toBe(302);
+  const [sent] = issuer.tokenRequests;
+  expect(sent?.authorization).toBeUndefined();
+  expect([...(sent?.form.keys() ?? [])].sort()).toEqual([
+    'client_id',
+    'code',
+    'code_verifier',
+    'grant_type',
+    'redirect_uri',
+  ]);
+});
+
+describe('callback', () => {
+  test.each(['state', 'code', 'iss', 'error', 'error_description', 'session_state'])(
+    'C3, G16: %s twice: 400, and no token request',
+    async (name) => {
+      const { browser, begin } = await start();
+      const { callback } = await begin();
+      const params = new URLSearchParams(callback({ [name]: 'a' }).split('?')[1]);
+      params.append(name, 'b');
+      const response = await browser.get(`/callback?${params}`);
+      expect(response.status).toBe(400);
+      expect(await codeOf(response)).toBe('ERR_AUTHORIZATION_RESPONSE');
+      expect(issuer.tokenRequests).toHaveLength(0);
+    },
+  );
+
+  test('G16: parameters that nobody knows are ignored', async () => {
+    const { browser, begin } = await start();
+    const { callback } = await begin();
+    expect((await browser.get(callback({ session_state: 'x', foo: 'y' }))).status).toBe(302);
+  });
+
+  test.each<[string, number, string]>([
+    ['access_denied', 403, 'ERR_AUTHORIZATION_REFUSED'],
+    ['login_required', 403, 'ERR_AUTHORIZATION_REFUSED'],
+    ['temporarily_unavailable', 503, 'ERR_AUTHORIZATION_UNAVAILABLE'],
+  ])('C5: error=%s is a %i, and the sign-in is over', async (error, status, code) => {
+    const { browser, begin, events } = await start();
+    const { callback } = await begin();
+    const response = await browser.get(
+      callback({ code: undefined, error, error_description: 'Ada <b>said</b> no' }),
+    );
+    expect(response.status).toBe(status);
+    expect(await codeOf(response)).toBe(code);
+    expect(await browser.cookieNames()).toEqual([]);
+    expect((await browser.get(callback())).status).toBe(400);
+    expect(events.slice(0, -1)).toContainEqual({ type: 'sign_in_refused', code, detail: error });
+    expect(JSON.stringify(events)).not.toContain('Ada');
+  });
+
+  test('C6: the back button on a used callback leads home who is signed in', async () => {
+    const { browser, begin, events } = await start();
+    const { callback } = await begin('/login?returnTo=/private');
+    await browser.get(callback());
+    const again = await browser.get(callback());
+    expect(again.status).toBe(302);
+    expect(location(again).href).toBe(`${BASE_URL}/`);
+    expect(issuer.tokenRequests).toHaveLength(1);
+    expect(events.map(({ type }) => type)).not.toContain('sign_in_refused');
+  });
+
+  test('C8: a callback by POST is refused clearly, before anything is read of it', async () => {
+    const { browser, begin } = await start();
+    const { callback } = await begin();
+    const form = Object.fromEntries(new URLSearchParams(callback().split('?')[1]));
+    const headers = { origin: new URL(ISSUER).origin, 'sec-fetch-site': 'cross-site' };
+    const response = await browser.post('/callback', headers, form);
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toBe('GET, HEAD');
+    expect(await response.json()).toMatchObject({
+      code: 'ERR_AUTHORIZATION_RESPONSE',
+      detail: expect.stringContaining('form_post'),
+    });
+    expect(issuer.tokenRequests).toHaveLength(0);
+  });
+
+  test('C9: redirect_uri is the same twice, whatever the proxy makes of the request', async () => {
+    const baseURL = 'https://app.example:8443/shop';
+    const { browser, begin } = await start({ baseURL });
+    const { request, callback } = await begin('/login?returnTo=/shop/login');
+    expect(request.get('redirect_uri')).toBe(`${baseURL}/callback`);
+    const headers = { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'http' };
+    const finished = await browser.get(callback(), headers);
+    expect([finished.status, finished.headers.get('location')]).toEqual([302, '/shop/']);
+    expect(issuer.tokenRequests[0]?.form.get('redirect_uri')).toBe(`${baseURL}/callback`);
+    expect((await browser.get(callback())).headers.get('location')).toBe('/shop/');
+  });
+
+  test('C10: another user replaces all of the one before', async () => {
+    const store = memoryStore();
+    const { browser, signIn, events } = await start({ session: { store } });
+    await signIn({ name: 'Ada', role: 'admin' });
+    const [before] = await browser.jar.getCookies(BASE_URL);
+    await signIn({ sub: 'user-2', name: 'Bob' }, { refresh_token: undefined });
+    expect(await (await browser.get('/')).json()).toMatchObject({
+      user: { sub: 'user-2', name: 'Bob' },
+    });
+    expect(await (await browser.get('/')).text()).not.toContain('admin');
+    expect(await store.read(storeKey(before?.value ?? ''))).toBeUndefined();
+    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
+    expect(events.filter(({ type }) => type === 'session_ended')).toEqual([
+      { type: 'session_ended', reason: 'replaced', sessions: 1 },
+    ]);
+  });
+
+  test('G4: two processes with one store make one token request of one callback', async () => {
+    const store = memoryStore();
+    const [one, other] = [await start({ session: { store } }), await start({ session: { store } })];
+    const { callback } = await one.begin();
+    const copies = await Promise.all(
+      [one, other, one, other].map(async ({ served }) =>
+        served.browser(await CookieJar.deserialize(await one.browser.jar.serialize())),
+      ),
+    );
+    const answers = await Promise.all(copies.map((browser) => browser.get(callback())));
+    expect(answers.map(({ status }) => status).sort()).toEqual([302, 400, 400, 400]);
+    expect(issuer.tokenRequests).toHaveLength(1);
+  });
+
+  test('G4: a store that cannot remember it: 503, no token request, and the sign-in can go on', async () => {
+    const store = memoryStore();
+    let isAway = true;
+    const once: typeof store.once = (...args) =>
+      isAway ? Promise.reject(new Error('away')) : store.once(...args);
+    const { browser, begin } = await start({ session: { store: { ...store, once } } });
+    const { callback } = await begin();
+    const response = await browser.get(callback());
+    expect(response.status).toBe(503);
+    expect(await codeOf(response)).toBe('ERR_SESSION_STORE');
+    expect(issuer.tokenRequests).toHaveLength(0);
+    isAway = false;
+    expect((await browser.get(callback())).status).toBe(302);
+  });
+
+  test('G6: the answer to a request that went to another issuer is not accepted', async () => {
+    const { browser, begin } = await start();
+    const { callback } = await begin();
+    await apps.pop()?.served.close();
+    nock.cleanAll();
+    issuer = standInForIssuer();
+    // The same app and secret by now, but of another issuer.
+    const moved = await startWebApp(issuer, { issuerBaseURL: 'https://other.example/' });
+    apps.push(moved);
+    nock('https://other.example').get('/.well-known/openid-configuration').reply(200, {
+      issuer: 'https://other.example/',
+      jwks_uri: 'https://other.example/jwks',
+      token_endpoint: 'https://other.example/oauth/token',
+      authorization_endpoint: 'https://other.example/authorize',
+    });
+    const response = await moved.served
+      .browser(browser.jar)
+      .get(callback({ iss: 'https://other.example/' }));
+    expect(await codeOf(response)).toBe('ERR_ISSUER_MISMATCH');
+    expect(issuer.tokenRequests).toHaveLength(0);
+  });
+
+  test('G17: neither redirect may be kept or tell where it came from', async () => {
+    const { browser, begin } = await start();
+    const { callback } = await begin();
+    const { headers } = await browser.get(callback());
+    expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('referrer-policy')).toBe('no-referrer');
+  });
+});
+
+describe('acr (OpenID Connect Core §5.5.1.1)', () => {
+  const claims = JSON.stringify({ id_token: { acr: { essential: true, values: ['mfa', 'hw'] } } });
+
+  test.each<[string, object, string | undefined, number]>([
+    ['asked for as essential, and there', { claims }, 'hw', 302],
+    ['asked for as essential, and another', { claims }, 'pwd', 502],
+    ['asked for as essential, and missing', { claims }, undefined, 502],
+    ['wished for, and another', { acr_values: 'mfa' }, 'pwd', 302],
+    ['wished for, and missing', { acr_values: 'mfa' }, undefined, 302],
+  ])('I1, D3: %s', async (_name, params, acr, status) => {
+    const { browser, begin, grant } = await start({
+      authorizationParams: { scope: 'openid', ...params },
+    });
+    const { request, callback } = await begin();
+    grant({ nonce: request.get('nonce'), acr });
+    expect((await browser.get(callback())).status).toBe(status);
+  });
+});
+
+test('D1: scope must contain openid', () => {
+  expect(() =>
+    auth({
+      issuerBaseURL: ISSUER,
+      baseURL: BASE_URL,
+      clientID: 'c',
+      clientSecret: 's',
+      secret: 's'.repeat(32),
+      authorizationParams: { scope: 'profile' },
+    }),
+  ).toThrow('must contain "openid"');
+});

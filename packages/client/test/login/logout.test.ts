@@ -1,0 +1,336 @@
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import nock from 'nock';
+import { CookieJar } from 'tough-cookie';
+import type { AuthOptions } from '../../src/index.ts';
+import { endSessionURL } from '../../src/login/logout.ts';
+import { storeKey } from '../../src/session/session.ts';
+import type { SessionStore } from '../../src/session/session-store.ts';
+import { memoryStore } from '../../src/session/stores/memory.ts';
+import type { Browser } from '../support/browser.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
+import { BASE_URL, type ServedApp, serveApp, userOf } from '../support/served-app.ts';
+
+let issuer: IssuerStandIn;
+let store: SessionStore;
+let app: ServedApp | undefined;
+let warnings: unknown[];
+let now: number;
+
+beforeEach(() => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  issuer = standInForIssuer();
+  now = Date.now();
+  store = memoryStore({ now: () => now });
+  warnings = [];
+});
+
+afterEach(async () => {
+  await app?.close();
+  app = undefined;
+  nock.cleanAll();
+});
+
+afterAll(() => nock.restore());
+
+async function start(options: Partial<AuthOptions> = {}, headers = {}): Promise<ServedApp> {
+  app = await serveApp(issuer, {
+    options: {
+      session: { store },
+      onEvent: (event) => {
+        if (event.type === 'warning') warnings.push(event);
+      },
+      now: () => now,
+      ...options,
+    },
+    async page(ctx) {
+      ctx.set(headers);
+      if (ctx.path === '/token') ctx.body = { token: (await ctx.oidc.accessToken()).value };
+      if (ctx.path === '/leave') await ctx.oidc.logout({ returnTo: ctx.query.to });
+    },
+  });
+  return app;
+}
+
+const location = (response: Response) => new URL(response.headers.get('location') ?? '');
+const home = (response: Response) =>
+  location(response).searchParams.get('post_logout_redirect_uri');
+const copyOf = async (browser: Browser) =>
+  app?.browser(await CookieJar.deserialize(await browser.jar.serialize())) as Browser;
+
+const metadata = { issuer: 'https://issuer.example/', jwks_uri: 'https://issuer.example/jwks' };
+const session = { clientID: 'c', sid: 'sid-1', home: 'https://app.example' };
+
+describe('O1 where the browser goes', () => {
+  test('O1 RP-Initiated Logout 1.0 §2, the endpoint’s own query kept', () => {
+    const end_session_endpoint = 'https://issuer.example/logout?tenant=1';
+    const url = new URL(endSessionURL({ ...metadata, end_session_endpoint }, session));
+    expect(url.origin + url.pathname).toBe('https://issuer.example/logout');
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      tenant: '1',
+      logout_hint: 'sid-1',
+      client_id: 'c',
+      post_logout_redirect_uri: 'https://app.example',
+    });
+  });
+
+  test.each(['https://issuer.example/', 'https://issuer.example'])(
+    'O1 Auth0’s /v2/logout, only when %s names no endpoint',
+    (issuer) => {
+      expect(endSessionURL({ ...metadata, issuer }, session)).toBe(
+        'https://issuer.example/v2/logout?client_id=c&returnTo=https%3A%2F%2Fapp.example',
+      );
+    },
+  );
+
+  test('O1 only this app ends the session, where the issuer’s is to stay', async () => {
+    const { signIn } = await start({ idpLogout: false });
+    const browser = await signIn();
+    expect(location(await browser.post('/logout')).href).toBe(`${BASE_URL}/`);
+    expect(await userOf(browser)).toBeNull();
+  });
+
+  test('O1 while the issuer’s metadata can’t be had, the session ends here', async () => {
+    const browser = await (await start()).signIn();
+    const [cookie] = await browser.jar.getCookies(BASE_URL);
+    await app?.close();
+    nock.cleanAll();
+    const again = (await start()).browser(browser.jar);
+    expect(await userOf(again)).toBe('user-1');
+    expect(location(await again.post('/logout')).href).toBe(`${BASE_URL}/`);
+    expect(warnings).toContainEqual(
+      expect.objectContaining({ type: 'warning', code: 'ERR_ISSUER_UNAVAILABLE' }),
+    );
+    expect(await store.read(storeKey(cookie?.value ?? ''))).toBeUndefined();
+  });
+
+  test.each([
+    ['a path', '/goodbye?a=1', `${BASE_URL}/goodbye?a=1`],
+    ['nothing', undefined, `${BASE_URL}/signed-out`],
+    ['the start page', '/', `${BASE_URL}/signed-out`],
+    ['another site', 'https://evil.example/', `${BASE_URL}/signed-out`],
+    ['another site without a scheme', '//evil.example', `${BASE_URL}/signed-out`],
+    ['another site for a browser', '/\\evil.example', `${BASE_URL}/signed-out`],
+    ['a script', 'javascript:alert(1)', `${BASE_URL}/signed-out`],
+    ['a second line', '/a\r\nSet-Cookie: a=b', `${BASE_URL}/signed-out`],
+    ['our own whole address', `${BASE_URL}/goodbye`, `${BASE_URL}/signed-out`],
+  ])('O1 returnTo: %s', async (_name, to, expected) => {
+    const { signIn } = await start({ routes: { postLogoutRedirect: `${BASE_URL}/signed-out` } });
+    const browser = await signIn();
+    const query = to === undefined ? '' : `?${new URLSearchParams({ to })}`;
+    const response = await browser.post(`/leave${query}`);
+    expect(response.status).toBe(303);
+    expect(home(response)).toBe(expected);
+  });
+
+  test('O1 returnTo: whatever it is, it stays in this app', async () => {
+    await start({ idpLogout: false });
+    const browser = app?.browser() as Browser;
+    await fc.assert(
+      fc.asyncProperty(fc.oneof(fc.webUrl(), fc.string({ unit: 'binary' })), async (to) => {
+        const response = await browser.post(`/leave?${new URLSearchParams({ to })}`);
+        expect(location(response).origin).toBe(BASE_URL);
+      }),
+      { numRuns: 60, examples: [['//evil.example'], ['/.//evil.example'], ['/\t/evil.example']] },
+    );
+  });
+});
+
+describe('O2 P2 what the issuer is told', () => {
+  test('O2 P2 client_id, a registered address and the issuer’s name of the session; no ID token', async () => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    const response = await browser.post('/logout');
+    const url = location(response);
+    expect(url.origin + url.pathname).toBe(`${ISSUER}oidc/logout`);
+    expect(Object.fromEntries(url.searchParams)).toEqual({
+      client_id: 'client-1',
+      post_logout_redirect_uri: BASE_URL,
+      logout_hint: 'sid-1',
+    });
+    expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+  });
+
+  test('O2 a user with a name of any length has a short address', async () => {
+    const { signIn } = await start();
+    const browser = await signIn({ groups: Array.from({ length: 500 }, (_, i) => `group ${i}`) });
+    const response = await browser.post('/logout');
+    expect(response.headers.get('location')?.length).toBeLessThan(300);
+  });
+
+  test.each([undefined, 7, null])('O2 a session id of %p is no hint', (sid) => {
+    const end_session_endpoint = 'https://issuer.example/logout';
+    const url = endSessionURL({ ...metadata, end_session_endpoint }, { ...session, sid });
+    expect(new URL(url).searchParams.has('logout_hint')).toBe(false);
+  });
+});
+
+describe('O3 P1 the session and its refresh token', () => {
+  test('O3 P1 V7.4.1 the session is dead in the store, then its refresh token is revoked', async () => {
+    const order: string[] = [];
+    const spied: SessionStore = {
+      ...store,
+      async destroy(key) {
+        order.push(`destroy, ${issuer.revocations.length} revoked`);
+        return store.destroy(key);
+      },
+    };
+    const { signIn } = await start({ session: { store: spied } });
+    const browser = await signIn();
+    const copy = await copyOf(browser);
+    expect((await browser.post('/logout')).status).toBe(303);
+    expect(order).toEqual(['destroy, 0 revoked']);
+    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
+    expect(await userOf(copy)).toBeNull();
+  });
+
+  test('O3 a revocation that fails stops nobody, and is told', async () => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    issuer.revocationStatus = 503;
+    const response = await browser.post('/logout');
+    expect(location(response).origin).toBe(new URL(ISSUER).origin);
+    expect(warnings).toEqual([expect.objectContaining({ code: 'ERR_TOKEN_REQUEST_REFUSED' })]);
+    expect(await userOf(browser)).toBeNull();
+  });
+
+  test('O3 revokes the refresh token that a renewal put in place meanwhile', async () => {
+    let reached = () => {};
+    let goOn = () => {};
+    const destroying = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const renewed = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const slow: SessionStore = {
+      ...store,
+      async destroy(key) {
+        reached();
+        await renewed;
+        return store.destroy(key);
+      },
+    };
+    const { signIn } = await start({ session: { store: slow } });
+    const browser = await signIn();
+    now += 3_600_000;
+    const token = { access_token: 'access-2', token_type: 'Bearer', expires_in: 3600 };
+    issuer.onTokenRequest = () => [200, { ...token, refresh_token: 'renewed' }];
+    const leaving = browser.post('/logout');
+    await destroying;
+    expect(await (await browser.get('/token')).json()).toEqual({ token: 'access-2' });
+    goOn();
+    expect((await leaving).status).toBe(303);
+    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['renewed']);
+  });
+
+  test('P1 a store that fails is a 503, and the logout can be tried again', async () => {
+    let isUp = false;
+    const shaky: SessionStore = {
+      ...store,
+      async destroy(key) {
+        if (!isUp) throw new Error('the disk is full');
+        return store.destroy(key);
+      },
+    };
+    const { signIn } = await start({ session: { store: shaky } });
+    const browser = await signIn();
+    const copy = await copyOf(browser);
+    expect((await browser.post('/logout')).status).toBe(503);
+    expect(issuer.revocations).toHaveLength(0);
+    expect(await userOf(browser)).toBe('user-1');
+    isUp = true;
+    expect((await browser.post('/logout')).status).toBe(303);
+    expect(await userOf(copy)).toBeNull();
+  });
+});
+
+describe('O4 what stays in the browser', () => {
+  test('O4 no cookie of a session or a sign-in, each cleared with the attributes it was set with', async () => {
+    const { signIn } = await start();
+    const set: string[] = [];
+    const browser = await signIn();
+    for (const path of ['/login', '/login']) {
+      set.push(...(await browser.get(path)).headers.getSetCookie());
+    }
+    const cleared = (await browser.post('/logout')).headers.getSetCookie();
+    expect(cleared).toHaveLength(3);
+    const attributesOf = (cookie = '') =>
+      cookie
+        .split('; ')
+        .slice(1)
+        .filter((attribute) => !/^(expires|max-age)=/i.test(attribute))
+        .sort();
+    for (const cookie of cleared) {
+      expect(cookie).toMatch(/^__Host-[\w.-]+=; /);
+      expect(cookie).toContain('expires=Thu, 01 Jan 1970 00:00:00 GMT');
+      expect(attributesOf(cookie)).toEqual(attributesOf(set[0]));
+    }
+    expect(await browser.cookieNames()).toEqual([]);
+  });
+
+  test('O4 V14.3.1 no page that the back button would show', async () => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    const { headers } = await browser.post('/logout');
+    expect(headers.get('clear-site-data')).toBe('"cache"');
+    expect(headers.get('cache-control')).toBe('no-store');
+  });
+
+  test('O4 an app may have more cleared', async () => {
+    const { signIn } = await start({}, { 'Clear-Site-Data': '"cache", "storage"' });
+    const { headers } = await (await signIn()).post('/leave');
+    expect(headers.get('clear-site-data')).toBe('"cache", "storage"');
+  });
+
+  test('V7.4.1 other tabs are signed out by their next request', async () => {
+    const { signIn, browser: open } = await start();
+    const tab = await signIn();
+    const otherTab = open(tab.jar);
+    expect(await userOf(otherTab)).toBe('user-1');
+    await tab.post('/logout');
+    expect(await userOf(otherTab)).toBeNull();
+    expect((await otherTab.get('/token')).status).toBe(401);
+  });
+});
+
+test('O5 without a session it is harmless', async () => {
+  const browser = (await start()).browser();
+  const response = await browser.post('/logout');
+  expect(response.status).toBe(303);
+  expect(location(response).href).toBe(`${BASE_URL}/`);
+  expect(issuer.revocations).toHaveLength(0);
+});
+
+test('O5 a second logout is as harmless', async () => {
+  const { signIn } = await start();
+  const browser = await signIn();
+  const copy = await copyOf(browser);
+  const answers = await Promise.all([browser.post('/logout'), copy.post('/logout')]);
+  expect(answers.map(({ status }) => status)).toEqual([303, 303]);
+  expect(await userOf(copy)).toBeNull();
+});
+
+describe('O6 only this app’s own pages sign anyone out', () => {
+  test.each([
+    ['Sec-Fetch-Site says so', { 'sec-fetch-site': 'cross-site' }],
+    ['it comes from a neighbour', { 'sec-fetch-site': 'same-site' }],
+    ['Origin says so', { 'sec-fetch-site': '', origin: 'https://evil.example' }],
+    ['its origin is hidden', { 'sec-fetch-site': '', origin: 'null' }],
+  ])('O6 a POST from another site is refused: %s', async (_name, headers) => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    const response = await browser.post('/logout', headers as Record<string, string>);
+    expect(response.status).toBe(403);
+    expect(await response.json()).toEqual({ code: 'ERR_CROSS_SITE' });
+    expect(await userOf(browser)).toBe('user-1');
+  });
+
+  test.each(['get', 'head'] as const)('O6 a %s is left to the app', async (method) => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    expect((await browser[method]('/logout')).status).toBe(404);
+    expect(await userOf(browser)).toBe('user-1');
+  });
+});

@@ -1,0 +1,98 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  authorizationParamsFaults,
+  authorizationURL,
+  codeChallenge,
+  createAuthorizationRequest,
+} from '../../src/oauth/authorization-request.ts';
+
+const metadata = {
+  issuer: 'https://issuer.example/',
+  jwks_uri: 'https://issuer.example/jwks',
+  authorization_endpoint: 'https://issuer.example/authorize?tenant=1',
+};
+const create = (params: Record<string, string | number | boolean | undefined> = {}) => {
+  const { parameters, transaction } = createAuthorizationRequest({
+    metadata,
+    clientID: 'client-1',
+    redirectURI: 'https://app.example/callback',
+    params: { scope: 'openid', ...params },
+    returnTo: '/x',
+    now: 1_700_000_000,
+  });
+  return { url: authorizationURL(metadata, parameters), transaction };
+};
+
+describe('authorization request', () => {
+  test('L1: the endpoint keeps its own query (RFC 6749 §3.1)', () => {
+    expect(new URL(create().url).searchParams.get('tenant')).toBe('1');
+  });
+
+  test('G2: PKCE: the challenge is that of appendix B (RFC 7636)', () => {
+    expect(codeChallenge('dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk')).toBe(
+      'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM',
+    );
+    const { url, transaction } = create();
+    expect(new URL(url).searchParams.get('code_challenge')).toBe(
+      codeChallenge(transaction.codeVerifier),
+    );
+    expect(url).not.toContain(transaction.codeVerifier);
+  });
+
+  test('G3: no two share a random value', () => {
+    const values = Array.from({ length: 50 }, () => create().transaction).flatMap(
+      ({ state, nonce, codeVerifier }) => [state, nonce, codeVerifier],
+    );
+    expect(new Set(values).size).toBe(150);
+    for (const value of values) expect(Buffer.from(value, 'base64url')).toHaveLength(32);
+  });
+
+  test('L4, L5: values that are falsy but mean something are sent, undefined is not', () => {
+    const { url, transaction } = create({ max_age: 0, x: '', y: false, z: undefined });
+    const params = new URL(url).searchParams;
+    expect([params.get('max_age'), params.get('x'), params.get('y')]).toEqual(['0', '', 'false']);
+    expect(params.has('z')).toBe(false);
+    expect(transaction.maxAge).toBe(0);
+  });
+
+  test.each(['audience', 'resource'])(
+    '%s is sent, and remembered as what was asked for',
+    (name) => {
+      const { url, transaction } = create({ [name]: 'https://api.example' });
+      expect(new URL(url).searchParams.get(name)).toBe('https://api.example');
+      expect(transaction.audience).toBe('https://api.example');
+    },
+  );
+
+  test.each([
+    'response_type',
+    'response_mode',
+    'client_id',
+    'redirect_uri',
+    'request',
+    'request_uri',
+    'state',
+    'nonce',
+    'code_challenge',
+    'code_challenge_method',
+  ])('L2, G1: a caller cannot set %s', (name) => {
+    expect(() => create({ [name]: 'mine' })).toThrow('cannot be part of a sign-in');
+  });
+
+  test.each([
+    ['scope without openid', { scope: 'profile' }],
+    ['no scope', { scope: undefined }],
+    ['scope with an empty word', { scope: 'openid  read' }],
+    ['scope with a quotation mark', { scope: 'openid "x"' }],
+    ['L4: a negative max_age', { scope: 'openid', max_age: -1 }],
+    ['L4: a max_age that is no number', { scope: 'openid', max_age: Number.NaN }],
+    ['L4: a max_age in text', { scope: 'openid', max_age: '1' as never }],
+    ['claims that are no JSON', { scope: 'openid', claims: '{' }],
+    ['claims that are a list', { scope: 'openid', claims: '[]' }],
+    ['an empty audience', { scope: 'openid', audience: '' }],
+    ['a resource that is no URI (RFC 8707 §2)', { scope: 'openid', resource: 'orders' }],
+    ['a resource with a fragment', { scope: 'openid', resource: 'https://api.example/#x' }],
+  ])('%s is a fault', (_name, params) => {
+    expect(authorizationParamsFaults(params)).toHaveLength(1);
+  });
+});

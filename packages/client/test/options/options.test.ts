@@ -1,0 +1,145 @@
+import { describe, expect, test } from '@jest/globals';
+import { InvalidOptions } from '@koa-oauth/issuer';
+import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
+
+const good: AuthOptions = {
+  issuerBaseURL: 'https://issuer.example/',
+  baseURL: 'https://app.example',
+  clientID: 'client-1',
+  clientSecret: 'client-secret-1',
+  secret: 's'.repeat(32),
+};
+
+const api = { baseURL: 'https://api.example' };
+
+function faultsOf(options: unknown): string[] {
+  try {
+    checkOptions(options as AuthOptions);
+    return [];
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidOptions);
+    const { message } = error as Error;
+    expect(message).toMatch(/^auth: /);
+    return message.slice('auth: '.length).split('; ');
+  }
+}
+
+describe('S9: options', () => {
+  test('the defaults', () => {
+    expect(checkOptions(good)).toMatchObject({
+      client: { clientAuthMethod: 'client_secret_basic' },
+      authorizationParams: { scope: 'openid profile email' },
+      cookieName: 'session',
+      rollingDuration: 86_400,
+      absoluteDuration: 604_800,
+      loginPath: '/login',
+      callbackPath: '/callback',
+      logoutPath: '/logout',
+      idpLogout: true,
+      clockTolerance: 60,
+      refreshLeeway: 30,
+      httpTimeout: 10_000,
+      api: undefined,
+    });
+    expect(Object.isFrozen(checkOptions(good))).toBe(true);
+  });
+
+  test.each<[string, Partial<AuthOptions>]>([
+    ['http on loopback', { issuerBaseURL: 'http://localhost:1', baseURL: 'http://127.0.0.1:2' }],
+    ['several secrets', { secret: ['a'.repeat(32), 'b'.repeat(40)] }],
+    ['no login and no logout route', { routes: { login: false, logout: false } }],
+    ['max_age 0', { authorizationParams: { max_age: 0 } }],
+    ['one path to sign in by GET and out by POST', { routes: { login: '/me', logout: '/me' } }],
+  ])('%s is allowed', (_name, options) => {
+    expect(faultsOf({ ...good, ...options })).toEqual([]);
+  });
+
+  test.each<[string, object, string | RegExp]>([
+    ['an issuer on http', { issuerBaseURL: 'http://issuer.example' }, 'issuerBaseURL'],
+    ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
+    ['an app on http', { baseURL: 'http://app.example' }, 'baseURL'],
+    ['an app address with a query', { baseURL: 'https://app.example/?a' }, 'baseURL'],
+    ['no app address', { baseURL: undefined }, 'baseURL'],
+    ['an API on http', { api: { baseURL: 'http://api.example' } }, 'api.baseURL'],
+    [
+      'an API address with a password',
+      { api: { baseURL: 'https://a:b@api.example' } },
+      'api.baseURL',
+    ],
+    [
+      'an API without patience',
+      { api: { baseURL: 'https://a.example', timeout: 0 } },
+      'api.timeout',
+    ],
+    ['no client', { clientID: '' }, 'clientID'],
+    ['no client secret', { clientSecret: undefined }, 'clientSecret'],
+    ['an unknown way to authenticate', { clientAuthMethod: 'tls' }, 'clientAuthMethod must be'],
+    ['a short secret', { secret: 'short' }, 'secret'],
+    ['one short of two', { secret: ['s'.repeat(32), 'short'] }, 'secret'],
+    ['no secret', { secret: [] }, 'secret'],
+    [
+      'scope without openid',
+      { authorizationParams: { scope: 'email' } },
+      'authorizationParams.scope',
+    ],
+    ['a parameter of ours', { authorizationParams: { nonce: 'x' } }, 'authorizationParams.nonce'],
+    ['a route that is no path', { routes: { login: 'login' } }, 'routes.login'],
+    ['no callback', { routes: { callback: false } }, 'routes.callback'],
+    [
+      'a callback that begins a sign-in',
+      { routes: { login: '/sign-in', callback: '/sign-in' } },
+      'routes.callback must be a path of its own',
+    ],
+    [
+      'a back channel in the way of others',
+      { routes: { backChannelLogout: '/logout' } },
+      'routes.backChannelLogout must be a path of its own',
+    ],
+    [
+      'a hostile place after logout',
+      { routes: { postLogoutRedirect: 'http://x.example' } },
+      'routes.post',
+    ],
+    ['a lifetime of nothing', { session: { rollingDuration: 0 } }, 'session.rollingDuration'],
+    ['a lifetime in text', { session: { absoluteDuration: '1' } }, 'session.absoluteDuration'],
+    ['a cookie name with a space', { session: { name: 'a b' } }, 'session.name'],
+    ['a tolerance of hours', { clockTolerance: 3601 }, 'clockTolerance'],
+    ['a negative leeway', { refreshLeeway: -1 }, 'refreshLeeway'],
+    ['no time at all', { httpTimeout: Number.NaN }, 'httpTimeout'],
+    ['a clock that stands', { now: 0 }, 'now must be a function'],
+    ['a store that is none', { session: { store: {} } }, 'session.store must have create'],
+    ['a maybe', { idpLogout: 'no' }, 'idpLogout must be true or false'],
+    [
+      'a maybe about a push',
+      { pushedAuthorizationRequests: 1 },
+      'pushedAuthorizationRequests must be',
+    ],
+    ['a maybe about a record', { recordFlow: 'yes' }, 'recordFlow must be true or false'],
+    ['a listener that is none', { onEvent: {} }, 'onEvent must be a function'],
+    ['a group that is none', { session: 'x' }, 'session must be an object'],
+    ['parameters that are none', { authorizationParams: null }, 'authorizationParams must be'],
+    ['another spelling', { clientId: 'x' }, /^unknown: clientId \(did you mean clientID\?\)$/],
+    ['a name out of place', { store: {} }, /^unknown: store \(did you mean session\.store\?\)$/],
+    ['a name in a group', { api: { ...api, retries: 2 } }, /^unknown: api\.retries$/],
+    [
+      'the spelling of the same group first',
+      { api: { ...api, baseUrl: 'x' } },
+      /^unknown: api\.baseUrl \(did you mean api\.baseURL\?\)$/,
+    ],
+    ['two names that nobody knows', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
+  ])('%s is named', (_name, options, fault) => {
+    const faults = faultsOf({ ...good, ...options });
+    expect(faults).toHaveLength(1);
+    expect(faults[0]).toMatch(fault);
+  });
+
+  test.each([undefined, null, 'x', []])('%j in place of the options is named too', (options) => {
+    expect(faultsOf(options)).toEqual(['the options must be an object']);
+  });
+
+  test('all faults are named at once, and no secret', () => {
+    const faults = faultsOf({ ...good, baseURL: 'x', clientID: '', secret: 'short-secret' });
+    expect(faults).toHaveLength(3);
+    expect(faults.join()).not.toContain('short-secret');
+  });
+});

@@ -1,0 +1,60 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { SessionStore } from '../../src/session/session-store.ts';
+import { fileStore } from '../../src/session/stores/file.ts';
+import { memoryStore } from '../../src/session/stores/memory.ts';
+import { redisStore } from '../../src/session/stores/redis.ts';
+import { type MakeSessionStore, testSessionStore } from '../../src/testing.ts';
+import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
+import { type Deed, liveTogether } from '../support/session-store-life.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'sessions-'));
+const prefix = newPrefix();
+const noRedis = await whyNoRedis();
+
+afterAll(async () => {
+  rmSync(folder, { recursive: true });
+  if (!noRedis) await dropKeys(prefix);
+});
+
+const stores: [name: string, make: MakeSessionStore, shared: boolean, missing?: string][] = [
+  ['memory', ({ now }) => memoryStore({ now }), false],
+  ['file', ({ now }) => fileStore({ path: join(folder, 'sessions.db'), now }), true],
+  ['Redis', ({ now }) => redisStore({ url: REDIS_URL, prefix, now }), true, noRedis],
+];
+
+const deed: fc.Arbitrary<Deed> = fc.oneof(
+  { weight: 4, arbitrary: fc.constant<Deed>('append') },
+  { weight: 3, arbitrary: fc.constant<Deed>('append under the lease') },
+  { weight: 1, arbitrary: fc.constant<Deed>('touch') },
+  { weight: 1, arbitrary: fc.constant<Deed>('create') },
+  { weight: 1, arbitrary: fc.constant<Deed>('destroy') },
+);
+const lives = fc.array(fc.array(deed, { minLength: 1, maxLength: 6 }), {
+  minLength: 2,
+  maxLength: 4,
+});
+
+describe.each(stores)('the %s store', (name, make, shared, missing) => {
+  const title = missing ? `${name}: ${missing}` : name;
+  const run = missing ? test.skip : test;
+  testSessionStore(make, { name: title, shared, test: run, describe });
+
+  run('loses no update that it acknowledged, and brings nothing back, in any order', async () => {
+    const now = () => Date.now();
+    const one = await make({ now });
+    const other: SessionStore = shared ? await make({ now }) : one;
+    try {
+      await fc.assert(
+        fc.asyncProperty(lives, (each) => liveTogether([one, other], each)),
+        { numRuns: 60 },
+      );
+    } finally {
+      await one.close();
+      if (shared) await other.close();
+    }
+  });
+});

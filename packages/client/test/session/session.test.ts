@@ -1,0 +1,477 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import type { CookieJar } from '../../src/browser/cookies.ts';
+import { createSeal } from '../../src/session/seal.ts';
+import {
+  createSessions,
+  type SessionContent,
+  type Sessions,
+  storeKey,
+} from '../../src/session/session.ts';
+import type { SessionStore } from '../../src/session/session-store.ts';
+import { createSessionTerms } from '../../src/session/session-terms.ts';
+import { memoryStore } from '../../src/session/stores/memory.ts';
+
+const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
+const START = 1_700_000_000;
+const DAY = 86_400;
+const ISSUER = 'https://issuer.example/';
+
+let now: number;
+let store: SessionStore;
+let warnings: Error[];
+
+beforeEach(() => {
+  now = START;
+  store = memoryStore({ now: () => now * 1000 });
+  warnings = [];
+});
+
+function sessionsOf(
+  secrets: readonly string[] = [NEW],
+  durations: { rollingDuration?: number; absoluteDuration?: number } = {},
+  kept: SessionStore = store,
+): Sessions {
+  return createSessions({
+    store: kept,
+    seal: createSeal(secrets, 'session'),
+    aboutSeal: createSeal(secrets, 'about a session'),
+    terms: createSessionTerms(secrets),
+    secure: true,
+    cookieName: 'session',
+    rollingDuration: DAY,
+    absoluteDuration: 7 * DAY,
+    now: () => now * 1000,
+    onWarning: (error) => warnings.push(error),
+    ...durations,
+  });
+}
+
+/** The cookies of one browser. */
+function browser(): CookieJar {
+  const cookies = new Map<string, string>();
+  return {
+    get: (name) => cookies.get(name),
+    set: (name, value) => cookies.set(name, value),
+    clear: (name) => cookies.delete(name),
+    names: (pattern) => [...cookies.keys()].filter((name) => pattern.test(name)),
+  };
+}
+
+function content(claims: Record<string, unknown> = {}, token = 'access-1'): SessionContent {
+  return {
+    claims: { iss: ISSUER, sub: 'user-1', sid: 'sid-1', aud: 'c', exp: 0, iat: 0, ...claims },
+    idToken: 'id-token',
+    requestedScope: 'openid',
+    accessToken: {
+      value: token,
+      expiresAt: undefined,
+      scope: 'openid',
+      requestedScope: 'openid',
+      issuedAt: START,
+    },
+    refreshToken: 'refresh-1',
+  };
+}
+
+/** A store whose methods of these names are replaced. */
+const storeWith = (methods: Partial<Record<keyof SessionStore, unknown>>): SessionStore =>
+  ({ ...store, ...methods }) as SessionStore;
+
+describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
+  const HOUR = 3600;
+  const cases: [
+    name: string,
+    durations: { rollingDuration?: number; absoluteDuration?: number },
+    sessionExpiry: unknown,
+    lasts: number,
+  ][] = [
+    ['rolling', { rollingDuration: 100 }, undefined, 100],
+    ['absolute', { absoluteDuration: 200 }, undefined, 200],
+    ['both', { rollingDuration: 300, absoluteDuration: 200 }, undefined, 200],
+    ['the issuer’s session_expiry, when sooner', {}, START + HOUR, HOUR],
+    ['the issuer’s session_expiry, when later', {}, START + 30 * DAY, DAY],
+    ['session_expiry in milliseconds counts as none', {}, (START + HOUR) * 1000, DAY],
+    ['session_expiry that is no number counts as none', {}, Number.NaN, DAY],
+    ['session_expiry as text counts as none', {}, `${START + HOUR}`, DAY],
+    ['session_expiry below zero counts as none', {}, -1, DAY],
+    ['session_expiry of zero counts as none', {}, 0, DAY],
+    ['session_expiry with a fraction counts as none', {}, START + 0.5, DAY],
+  ];
+
+  test.each(cases)('S2 %s', async (_name, durations, session_expiry, lasts) => {
+    const sessions = sessionsOf([NEW], durations);
+    const cookies = browser();
+    const session = await sessions.open(cookies, content({ session_expiry }));
+    expect(session.expiresAt).toBe(START + lasts);
+    now = START + lasts - 1;
+    expect(await sessions.reload(session)).toMatchObject({ id: session.id });
+    now += 1;
+    expect(await sessions.reload(session)).toBeUndefined();
+    expect(await sessions.load(cookies)).toBeUndefined();
+  });
+
+  test('S2 requests keep it alive up to the issuer’s end, and not beyond', async () => {
+    const sessions = sessionsOf();
+    const cookies = browser();
+    await sessions.open(cookies, content({ session_expiry: START + 2 * DAY }));
+    for (now = START; now < START + 2 * DAY; now += DAY / 2) {
+      expect(await sessions.load(cookies)).toBeDefined();
+    }
+    expect(await sessions.load(cookies)).toBeUndefined();
+  });
+
+  test('S2 a sign-in whose session_expiry has passed begins no session', async () => {
+    const cookies = browser();
+    const open = sessionsOf().open(cookies, content({ session_expiry: START }));
+    await expect(open).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', status: 502 });
+    expect(cookies.names(/./)).toEqual([]);
+  });
+
+  test('S2 shorter durations hold for sessions that have begun, too', async () => {
+    const cookies = browser();
+    await sessionsOf().open(cookies, content());
+    now += 1000;
+    expect(await sessionsOf([NEW], { absoluteDuration: 900 }).load(cookies)).toBeUndefined();
+  });
+});
+
+describe('S3 a store that fails', () => {
+  const away = async () => {
+    throw new Error('away');
+  };
+
+  test.each([
+    ['null', null],
+    ['a record of another kind', { sealed: 7, version: 'x', expiresAt: START + 100 }],
+    ['a record that nobody sealed', { sealed: 'a.b.c.d.e', version: 1, expiresAt: START + 100 }],
+  ])('S3 that answers %s: nobody is signed in', async (_name, answer) => {
+    const cookies = browser();
+    await sessionsOf().open(cookies, content());
+    const failing = sessionsOf([NEW], {}, storeWith({ read: async () => answer }));
+    expect(await failing.load(cookies)).toBeUndefined();
+  });
+
+  test('S3 that does not have the record yet, as a lagging replica: nobody, and then somebody', async () => {
+    const cookies = browser();
+    let isThere = false;
+    const lagging = storeWith({
+      read: async (key: string) => (isThere ? store.read(key) : undefined),
+    });
+    const sessions = sessionsOf([NEW], {}, lagging);
+    await sessions.open(cookies, content());
+    expect(await sessions.load(cookies)).toBeUndefined();
+    isThere = true;
+    expect(await sessions.load(cookies)).toBeDefined();
+  });
+
+  test.each([
+    'read',
+    'create',
+    'update',
+    'destroy',
+    'list',
+    'acquire',
+    'extend',
+    'release',
+  ] as const)('S3 that cannot %s is a 503', async (method) => {
+    const cookies = browser();
+    const session = await sessionsOf().open(cookies, content());
+    const failing = sessionsOf([NEW], {}, storeWith({ [method]: away }));
+    const call = {
+      read: () => failing.load(cookies),
+      create: () => failing.open(browser(), content()),
+      update: () => failing.save(session, content()),
+      destroy: () => failing.destroy(session),
+      list: () => failing.listOf(session),
+      acquire: () => failing.acquire(session, 1000),
+      extend: () => failing.extend(session, 1, 1000),
+      release: () => failing.release(session, 1),
+    }[method];
+    await expect(call()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 });
+  });
+
+  test('S3 that cannot create leaves no cookie', async () => {
+    const cookies = browser();
+    const failing = sessionsOf([NEW], {}, storeWith({ create: away }));
+    await failing.open(cookies, content()).catch(() => {});
+    expect(cookies.names(/./)).toEqual([]);
+  });
+
+  test('S3 that can be read but not written still serves, and is reported', async () => {
+    const cookies = browser();
+    await sessionsOf().open(cookies, content());
+    now += 3600;
+    const failing = sessionsOf([NEW], {}, storeWith({ touch: away }));
+    expect(await failing.load(cookies)).toBeDefined();
+    expect(warnings).toMatchObject([{ code: 'ERR_SESSION_STORE' }]);
+  });
+});
+
+describe('S5 a new secret', () => {
+  test('S5 opens what the old one sealed, seals anew with its first write, and finds all', async () => {
+    const cookies = browser();
+    await sessionsOf([OLD]).open(cookies, content(), 'Old browser');
+    const both = sessionsOf([NEW, OLD]);
+    const loaded = await both.load(cookies);
+    if (!loaded) throw new Error('the old secret no longer opens');
+    const second = await both.open(browser(), content(), 'New browser');
+    expect((await both.listOf(second)).map(({ userAgent }) => userAgent).sort()).toEqual([
+      'New browser',
+      'Old browser',
+    ]);
+    await both.save(loaded, content({}, 'access-2'));
+    // Without the old one, what was written since opens all the same.
+    const reloaded = await sessionsOf([NEW]).load(cookies);
+    expect(reloaded?.content.accessToken?.value).toBe('access-2');
+    expect(await both.endBySub(ISSUER, 'user-1')).toBe(2);
+  });
+
+  test('S5 V7.4.5 a retired secret opens nothing: nobody is signed in', async () => {
+    const cookies = browser();
+    await sessionsOf([OLD]).open(cookies, content());
+    expect(await sessionsOf([NEW]).load(cookies)).toBeUndefined();
+  });
+});
+
+describe('S6 writes at the same time', () => {
+  test('S6 to different sessions both survive', async () => {
+    const sessions = sessionsOf();
+    const [one, two] = [browser(), browser()];
+    const [first, second] = [
+      await sessions.open(one, content()),
+      await sessions.open(two, content()),
+    ];
+    await Promise.all([
+      sessions.save(first, content({}, 'of one')),
+      sessions.save(second, content({}, 'of two')),
+    ]);
+    expect((await sessions.load(one))?.content.accessToken?.value).toBe('of one');
+    expect((await sessions.load(two))?.content.accessToken?.value).toBe('of two');
+  });
+
+  test('S6 to one session: one is told that it came late, sees the other’s and adds its own', async () => {
+    const sessions = sessionsOf();
+    const cookies = browser();
+    const session = await sessions.open(cookies, content());
+    const results = await Promise.all([
+      sessions.save(session, { ...session.content, refreshToken: 'refresh-2' }),
+      sessions.save(session, { ...session.content, requestedScope: 'openid read' }),
+    ]);
+    expect(results.map((saved) => saved !== undefined).sort()).toEqual([false, true]);
+    const current = await sessions.reload(session);
+    if (!current) throw new Error('the session is gone');
+    await sessions.save(
+      current,
+      results[0]
+        ? { ...current.content, requestedScope: 'openid read' }
+        : { ...current.content, refreshToken: 'refresh-2' },
+    );
+    const { refreshToken, requestedScope } = (await sessions.load(cookies))?.content ?? {};
+    expect({ refreshToken, requestedScope }).toEqual({
+      refreshToken: 'refresh-2',
+      requestedScope: 'openid read',
+    });
+  });
+
+  test('S6 under a lease that was given to another since nothing is saved', async () => {
+    const sessions = sessionsOf();
+    const session = await sessions.open(browser(), content());
+    const first = await sessions.acquire(session, 1000);
+    expect(await sessions.acquire(session, 1000)).toBeUndefined();
+    now += 2;
+    const second = await sessions.acquire(session, 1000);
+    expect(await sessions.save(session, content({}, 'late'), first)).toBeUndefined();
+    expect(await sessions.save(session, content({}, 'right'), second)).toBeDefined();
+    await sessions.release(session, second as number);
+    expect(await sessions.acquire(session, 1000)).toBeGreaterThan(second as number);
+  });
+});
+
+describe('S7 logout', () => {
+  test('S7 a request that saves after logout brings nothing back', async () => {
+    const sessions = sessionsOf();
+    const cookies = browser();
+    const slow = await sessions.open(cookies, content());
+    const fence = (await sessions.acquire(slow, 10_000)) as number;
+    expect(await sessions.destroy(slow)).toMatchObject({ id: slow.id });
+    now += 3600;
+    expect(await sessions.save(slow, content({}, 'access-2'))).toBeUndefined();
+    expect(await sessions.save(slow, content({}, 'access-2'), fence)).toBeUndefined();
+    expect(await sessions.extend(slow, fence, 10_000)).toBe(false);
+    await sessions.release(slow, fence);
+    expect(await sessions.reload(slow)).toBeUndefined();
+    expect(await sessions.load(cookies)).toBeUndefined();
+    expect(await store.read(storeKey(slow.id))).toBeUndefined();
+    expect(await sessions.destroy(slow)).toBeUndefined();
+  });
+
+  test('S7 a request that was under way when it began brings nothing back with its end', async () => {
+    const cookies = browser();
+    const session = await sessionsOf().open(cookies, content());
+    now += 3600;
+    // The session ends after it was read, and before its expiry is moved.
+    const racing = storeWith({
+      touch: async (key: string, expiresAt: number) => {
+        await store.destroy(key);
+        await store.touch(key, expiresAt);
+      },
+    });
+    await sessionsOf([NEW], {}, racing).load(cookies);
+    expect(await store.read(storeKey(session.id))).toBeUndefined();
+    expect(await sessionsOf().load(cookies)).toBeUndefined();
+  });
+});
+
+describe('S8 visits of nobody', () => {
+  test.each([undefined, '', 'short', 'x'.repeat(43), 'x'.repeat(5000), '../'.repeat(14)])(
+    'S8 with the cookie %j write nothing',
+    async (cookie) => {
+      const calls: string[] = [];
+      const watched = new Proxy(store, {
+        get(target, name: keyof SessionStore) {
+          calls.push(name);
+          return target[name];
+        },
+      });
+      const cookies = browser();
+      if (cookie !== undefined) cookies.set('__Host-session', cookie, 1);
+      expect(await sessionsOf([NEW], {}, watched).load(cookies)).toBeUndefined();
+      expect(calls.filter((name) => name !== 'read')).toEqual([]);
+      expect(calls).toHaveLength(cookie?.length === 43 ? 1 : 0);
+    },
+  );
+});
+
+describe('the sessions of a user', () => {
+  test('are listed, newest first, with what the user may know and nothing more', async () => {
+    const sessions = sessionsOf();
+    const desk = browser();
+    await sessions.open(desk, content(), 'Desk/1.0');
+    now += 100;
+    const phone = await sessions.open(browser(), content({ sid: 'sid-2' }), 'Phone/2.0');
+    await sessions.open(browser(), content({ sub: 'user-2' }), 'Stranger');
+    await sessions.open(browser(), content({ iss: 'https://other.example/' }), 'Elsewhere');
+    now += 1000;
+    await sessions.load(desk);
+    expect(await sessions.listOf(phone)).toEqual([
+      {
+        id: storeKey(phone.id).slice(0, 16),
+        createdAt: START + 100,
+        lastSeenAt: START + 100,
+        expiresAt: START + 100 + DAY,
+        userAgent: 'Phone/2.0',
+        current: true,
+      },
+      {
+        id: expect.stringMatching(/^[\w-]{16}$/),
+        createdAt: START,
+        lastSeenAt: START + 1100,
+        expiresAt: START + 1100 + DAY,
+        userAgent: 'Desk/1.0',
+        current: false,
+      },
+    ]);
+  });
+
+  test('the id of one opens nothing', async () => {
+    const sessions = sessionsOf();
+    const session = await sessions.open(browser(), content());
+    const [listed] = await sessions.listOf(session);
+    const cookies = browser();
+    for (const guess of [listed?.id ?? '', storeKey(session.id)]) {
+      cookies.set('__Host-session', guess, 1);
+      expect(await sessions.load(cookies)).toBeUndefined();
+    }
+  });
+
+  test.each([
+    ['\u001b[31mred\u0007 \u202egnp.exe\u0000', '[31mred gnp.exe'],
+    ['x'.repeat(5000), 'x'.repeat(200)],
+    ['😀'.repeat(300), '😀'.repeat(200)],
+    ['', undefined],
+    ['\u0000', undefined],
+  ])('a browser that names itself %j is bounded, and steers nothing', async (given, kept) => {
+    const sessions = sessionsOf();
+    const session = await sessions.open(browser(), content(), given);
+    expect((await sessions.listOf(session))[0]?.userAgent).toBe(kept);
+  });
+
+  test('one ends by its id, if it is the same user’s', async () => {
+    const sessions = sessionsOf();
+    const [mine, other, strange] = [browser(), browser(), browser()];
+    const session = await sessions.open(mine, content());
+    const ended = await sessions.open(other, content());
+    const stranger = await sessions.open(strange, content({ sub: 'user-2' }));
+    const idOf = async (of: typeof session) =>
+      (await sessions.listOf(of)).find(({ current }) => current)?.id ?? '';
+    expect(await sessions.end(session, await idOf(stranger))).toBe(false);
+    for (const id of ['', '*', storeKey(ended.id)]) {
+      expect(await sessions.end(session, id)).toBe(false);
+    }
+    expect(await sessions.end(session, await idOf(ended))).toBe(true);
+    expect(await sessions.load(other)).toBeUndefined();
+    expect(await sessions.load(mine)).toBeDefined();
+    expect(await sessions.load(strange)).toBeDefined();
+  });
+
+  test('all others end, and of no other user', async () => {
+    const sessions = sessionsOf();
+    const mine = browser();
+    const others = [browser(), browser(), browser()];
+    const session = await sessions.open(mine, content());
+    for (const each of others) await sessions.open(each, content({ sid: 'x' }));
+    const strange = browser();
+    await sessions.open(strange, content({ sub: 'user-2' }));
+    expect(await sessions.endOthers(session)).toBe(3);
+    for (const each of others) expect(await sessions.load(each)).toBeUndefined();
+    for (const each of [mine, strange]) expect(await sessions.load(each)).toBeDefined();
+    expect(await sessions.endOthers(session)).toBe(0);
+  });
+
+  test('D9 V10.5.2 end by the issuer’s sid, and by the user, at that issuer only', async () => {
+    const sessions = sessionsOf();
+    const [a, b, c] = [browser(), browser(), browser()];
+    await sessions.open(a, content({ sid: 'sid-1' }));
+    await sessions.open(b, content({ sid: 'sid-2' }));
+    await sessions.open(c, content({ iss: 'https://other.example/' }));
+    expect(await sessions.endBySid(ISSUER, 'sid-1')).toBe(1);
+    expect(await sessions.load(a)).toBeUndefined();
+    expect(await sessions.load(b)).toBeDefined();
+    // What is a user here is no sid there, and the other way round.
+    expect(await sessions.endBySid(ISSUER, 'user-1')).toBe(0);
+    expect(await sessions.endBySub(ISSUER, 'sid-2')).toBe(0);
+    expect(await sessions.endBySub(ISSUER, 'user-1')).toBe(1);
+    expect(await sessions.load(b)).toBeUndefined();
+    expect(await sessions.load(c)).toBeDefined();
+  });
+
+  test('more than a store lists at a time end all the same', async () => {
+    const sessions = sessionsOf();
+    const few = storeWith({ list: async (term: string) => (await store.list(term)).slice(0, 2) });
+    for (let i = 0; i < 7; i += 1) await sessions.open(browser(), content());
+    expect(await sessionsOf([NEW], {}, few).endBySub(ISSUER, 'user-1')).toBe(7);
+  });
+
+  test('the store is shown no name: neither of the user, the issuer, the sid nor the browser', async () => {
+    const shown: unknown[] = [];
+    const watched = storeWith({
+      create: async (...args: Parameters<SessionStore['create']>) => {
+        shown.push(args);
+        return store.create(...args);
+      },
+    });
+    const claims = { sub: 'user-ada', sid: 'sid-ada', name: 'Ada' };
+    await sessionsOf([NEW], {}, watched).open(browser(), content(claims), 'Ada/1.0');
+    const text = JSON.stringify(shown);
+    expect(text).not.toMatch(/ada/i);
+    expect(text).not.toContain('issuer.example');
+    for (const name of ['user-ada', 'sid-ada']) {
+      expect(text).not.toContain(Buffer.from(name).toString('base64url').slice(0, 8));
+    }
+    const [[, { terms }]] = shown as [[string, { terms: string[] }]];
+    expect(terms).toHaveLength(2);
+    for (const term of terms) expect(term).toMatch(/^[\w-]{43}$/);
+    const unlike = createSessionTerms([OLD]).of({ iss: ISSUER, sub: 'user-ada', sid: 'sid-ada' });
+    expect(terms).not.toEqual(expect.arrayContaining(unlike));
+  });
+});

@@ -1,0 +1,82 @@
+import Koa, { type Context, type Middleware } from 'koa';
+import { type AuthOptions, auth, type OidcError } from '../../src/index.ts';
+import { type Browser, type Served, serve } from './browser.ts';
+import { ISSUER, type IssuerStandIn } from './issuer-stand-in.ts';
+
+export const BASE_URL = 'https://app.example';
+
+export interface ServedApp extends Served {
+  /** Signs a browser in as the user of these claims; a new one unless one is given. */
+  signIn(claims?: Record<string, unknown>, browser?: Browser): Promise<Browser>;
+}
+
+interface ServedAppParts {
+  options?: Partial<AuthOptions>;
+  before?: Middleware;
+  /** Answers what `auth()` leaves; `/` is answered with the user's `sub` or null in any case. */
+  page?: (ctx: Context) => Promise<void>;
+}
+
+/** An app behind `auth()`, served, with users that the issuer's stand-in signs in. */
+export async function serveApp(
+  issuer: IssuerStandIn,
+  { options, before = (_ctx, next) => next(), page }: ServedAppParts = {},
+): Promise<ServedApp> {
+  const app = new Koa();
+  app.silent = true;
+  app.use(async function answerErrors(ctx, next) {
+    try {
+      await next();
+    } catch (error) {
+      const { status, headers, code } = error as OidcError;
+      ctx.status = status ?? 500;
+      ctx.set({ ...headers } as Record<string, string>);
+      ctx.body = { code };
+    }
+  });
+  app.use(before);
+  app.use(
+    auth({
+      issuerBaseURL: ISSUER,
+      baseURL: BASE_URL,
+      clientID: 'client-1',
+      clientSecret: 'client-secret-1',
+      secret: 's'.repeat(32),
+      ...options,
+    }),
+  );
+  app.use(async (ctx, next) => {
+    if (ctx.path === '/') ctx.body = { user: ctx.oidc.user?.sub ?? null };
+    else if (page) await page(ctx);
+    else await next();
+  });
+  const served = await serve(app, BASE_URL);
+
+  return {
+    ...served,
+    async signIn(claims = {}, browser = served.browser()) {
+      const login = await browser.get('/login');
+      const asked = new URL(login.headers.get('location') ?? '').searchParams;
+      issuer.onTokenRequest = () => [
+        200,
+        {
+          access_token: 'access-1',
+          token_type: 'Bearer',
+          expires_in: 3600,
+          refresh_token: `refresh-${issuer.tokenRequests.length}`,
+          id_token: issuer.idToken({ nonce: asked.get('nonce'), ...claims }),
+        },
+      ];
+      const state = asked.get('state') ?? '';
+      const answer = new URLSearchParams({ code: 'code-1', state, iss: ISSUER });
+      const back = await browser.get(`/callback?${answer}`);
+      if (back.status !== 302) throw new Error(`no sign-in: ${await back.text()}`);
+      return browser;
+    },
+  };
+}
+
+/** @returns who the app takes a browser for; null: nobody */
+export async function userOf(browser: Browser): Promise<unknown> {
+  return ((await (await browser.get('/')).json()) as { user: unknown }).user;
+}

@@ -1,0 +1,130 @@
+import Koa, { type Middleware } from 'koa';
+import {
+  type AuthOptions,
+  auth,
+  type ClientEvent,
+  type OidcError,
+  requiresAuth,
+} from '../../src/index.ts';
+import { type Browser, type Served, serve } from './browser.ts';
+import { ISSUER, type IssuerStandIn } from './issuer-stand-in.ts';
+
+export const BASE_URL = 'https://app.example';
+
+/** An app behind `auth()`, served over HTTP, with an issuer that grants what it is told to. */
+export interface WebApp {
+  readonly served: Served;
+  readonly browser: Browser;
+  readonly events: ClientEvent[];
+  /** Starts a login in a browser; the token endpoint will answer it well. */
+  begin(path?: string, browser?: Browser): Promise<StartedLogin>;
+  /** What the token endpoint answers from now on. */
+  grant(claims: Record<string, unknown>, response?: Record<string, unknown>): void;
+  signIn(claims?: Record<string, unknown>, response?: Record<string, unknown>): Promise<void>;
+}
+
+export interface StartedLogin {
+  /** The authorization request as the browser was given it. */
+  readonly request: URLSearchParams;
+  readonly state: string;
+  /** Where the issuer would send the browser, with parameters added or, when undefined, left out. */
+  callback(change?: Record<string, string | undefined>): string;
+}
+
+export async function startWebApp(
+  issuer: IssuerStandIn,
+  options: Partial<AuthOptions> = {},
+  page: Middleware = (_ctx, next) => next(),
+): Promise<WebApp> {
+  const events: ClientEvent[] = [];
+  const baseURL = options.baseURL ?? BASE_URL;
+  const app = new Koa();
+  app.silent = true;
+  app.use(async function answerErrors(ctx, next) {
+    try {
+      await next();
+    } catch (error) {
+      const { status, headers, code, message, detail } = error as OidcError;
+      ctx.status = status ?? 500;
+      ctx.set({ ...headers } as Record<string, string>);
+      ctx.body = { code, message, detail };
+    }
+  });
+  app.use(
+    auth({
+      issuerBaseURL: ISSUER,
+      baseURL,
+      clientID: 'client-1',
+      clientSecret: 'client-secret-1',
+      secret: 's'.repeat(32),
+      authorizationParams: { scope: 'openid read', audience: 'https://api.example' },
+      onEvent: (event) => events.push(event),
+      ...options,
+    }),
+  );
+  app.use(page);
+  app.use(async function pages(ctx, next) {
+    if (ctx.path === '/') {
+      const { user, idToken, flow } = ctx.oidc;
+      ctx.body = { user, idToken, flow };
+    } else if (ctx.path === '/private') {
+      await requiresAuth()(ctx, async () => {
+        ctx.body = { token: (await ctx.oidc.accessToken()).value };
+      });
+    } else await next();
+  });
+  const served = await serve(app, baseURL);
+  const own = served.browser();
+
+  const seconds = () => Math.floor((options.now ?? Date.now)() / 1000);
+  const grant: WebApp['grant'] = (claims, response = {}) => {
+    issuer.onTokenRequest = () => [
+      200,
+      {
+        access_token: 'access-1',
+        token_type: 'Bearer',
+        expires_in: 3600,
+        refresh_token: 'refresh-1',
+        id_token: issuer.idToken({ iat: seconds(), exp: seconds() + 300, ...claims }),
+        ...response,
+      },
+    ];
+  };
+
+  const begin: WebApp['begin'] = async (path = '/login', browser = own) => {
+    const response = await browser.get(path);
+    const sent = new URL(response.headers.get('location') ?? '').searchParams;
+    // What was pushed does not go through the browser.
+    const request = sent.has('request_uri') ? (issuer.pushedRequests.at(-1)?.form ?? sent) : sent;
+    const state = request.get('state') ?? '';
+    grant({ nonce: request.get('nonce') });
+    return {
+      request: sent,
+      state,
+      callback(change = {}) {
+        const all = { code: 'code-1', state, iss: ISSUER, ...change };
+        const kept = Object.entries(all).filter(([, value]) => value !== undefined);
+        return `/callback?${new URLSearchParams(kept as [string, string][])}`;
+      },
+    };
+  };
+
+  return {
+    served,
+    browser: own,
+    events,
+    begin,
+    grant,
+    async signIn(claims = {}, response = {}) {
+      const { request, callback } = await begin();
+      const nonce = request.get('nonce') ?? issuer.pushedRequests.at(-1)?.form.get('nonce');
+      grant({ nonce, ...claims }, response);
+      const answer = await own.get(callback());
+      if (answer.status !== 302) throw new Error(`no sign-in: ${await answer.text()}`);
+    },
+  };
+}
+
+export async function codeOf(response: Response): Promise<string> {
+  return ((await response.json()) as { code: string }).code;
+}

@@ -1,0 +1,830 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { createIssuer } from '@koa-oauth/issuer';
+import { createTestKey } from '@koa-oauth/issuer/testing';
+import type { CookieJar } from '../../src/browser/cookies.ts';
+import type { ClientEvent } from '../../src/events.ts';
+import { createGrants } from '../../src/login/grant.ts';
+import { createSeal } from '../../src/session/seal.ts';
+import { createSessions, type Session, type SessionContent } from '../../src/session/session.ts';
+import type { SessionStore } from '../../src/session/session-store.ts';
+import { createSessionTerms } from '../../src/session/session-terms.ts';
+import { memoryStore } from '../../src/session/stores/memory.ts';
+import { type AccessTokenParams, createAccessTokens } from '../../src/tokens/access-token.ts';
+import {
+  type Answer,
+  SIGN_INS_SCOPE,
+  startTokenServer,
+  type TokenServer,
+} from '../support/token-server.ts';
+
+const SECRETS = ['s'.repeat(32)];
+const API = 'https://api.example';
+const OTHER_API = 'https://other.example';
+const noCookies: CookieJar = { get: () => undefined, set() {}, clear() {}, names: () => [] };
+
+let server: TokenServer;
+let store: SessionStore;
+let now: number;
+let warnings: Error[];
+let events: ClientEvent[];
+
+beforeAll(async () => {
+  server = await startTokenServer();
+});
+beforeEach(() => {
+  now = Date.now();
+  warnings = [];
+  events = [];
+  store = memoryStore();
+  server.grants.length = 0;
+  server.revoked.length = 0;
+  Object.assign(server, { delay: 0, leeway: false, rotates: true, onGrant: () => undefined });
+  server.hasKeys = true;
+});
+afterEach(() => store.close());
+afterAll(() => server.close());
+
+type Process = ReturnType<typeof startProcess>;
+
+/** What one process of an app has: nothing but the store is shared with another. */
+function startProcess({ leaseDuration = 1000, audienceParameter = 'audience' as const } = {}) {
+  const onWarning = (warning: Error) => warnings.push(warning);
+  const clock = () => now;
+  const sessions = createSessions({
+    store,
+    seal: createSeal(SECRETS, 'session'),
+    aboutSeal: createSeal(SECRETS, 'about a session'),
+    terms: createSessionTerms(SECRETS),
+    secure: true,
+    cookieName: 'session',
+    rollingDuration: 86_400,
+    absoluteDuration: 604_800,
+    now: clock,
+    onWarning,
+  });
+  const grants = createGrants({
+    issuer: createIssuer({ issuerBaseURL: server.issuer, now: clock }),
+    client: {
+      clientID: 'client-1',
+      clientSecret: 'secret-1',
+      clientAuthMethod: 'client_secret_basic',
+    },
+    audienceParameter,
+    clockTolerance: 60,
+    timeout: 5000,
+    now: clock,
+  });
+  const accessTokens = createAccessTokens({
+    sessions,
+    grants,
+    leeway: 30,
+    now: clock,
+    onWarning,
+    emit: (event) => events.push(event),
+    leaseDuration,
+    random: () => 0,
+  });
+  const tokenOf = async (session: Session, params?: AccessTokenParams & { insteadOf?: string }) =>
+    (await accessTokens.supply(session, params)).accessToken.value;
+  return { sessions, accessTokens, tokenOf };
+}
+
+/** A session whose token ends in so many seconds; it was issued for an hour. */
+async function signIn(
+  { sessions }: Process,
+  expiresIn: number | undefined,
+  change: Partial<SessionContent> = {},
+): Promise<Session> {
+  const seconds = Math.floor(now / 1000);
+  return sessions.open(noCookies, {
+    claims: {
+      iss: server.issuer,
+      sub: 'user-1',
+      aud: 'client-1',
+      iat: seconds,
+      exp: seconds + 300,
+      nonce: 'nonce-1',
+      auth_time: seconds - 5,
+    },
+    idToken: 'i.d.t',
+    requestedScope: `${SIGN_INS_SCOPE} delete`,
+    requestedAudience: API,
+    accessToken: {
+      value: 'old',
+      expiresAt: expiresIn === undefined ? undefined : seconds + expiresIn,
+      scope: SIGN_INS_SCOPE,
+      requestedScope: `${SIGN_INS_SCOPE} delete`,
+      issuedAt: seconds + (expiresIn ?? 0) - 3600,
+    },
+    refreshToken: server.begin(),
+    ...change,
+  });
+}
+
+const answering = (answer: Answer) => {
+  server.onGrant = () => answer;
+};
+const refusing = (error: string) => answering({ status: 400, body: { error } });
+const refreshTokenOf = async ({ sessions }: Process, session: Session) =>
+  (await sessions.reload(session))?.content.refreshToken;
+const used = () => server.grants.map((form) => form.get('refresh_token'));
+
+describe('T: tokens', () => {
+  test('T1: a token without a known end is used', async () => {
+    const one = startProcess();
+    const session = await signIn(one, undefined);
+    expect(await one.tokenOf(session)).toBe('old');
+    expect(server.grants).toHaveLength(0);
+  });
+
+  test.each([
+    ['T1: expires_in missing: no known end', { expires_in: undefined }, undefined],
+    ['T1: expires_in as text', { expires_in: '60' }, 60],
+  ])('%s', async (_name, more, seconds) => {
+    const one = startProcess();
+    answering({ more });
+    const { accessToken } = await one.accessTokens.supply(await signIn(one, -1));
+    const { expiresAt, issuedAt } = accessToken;
+    expect(expiresAt).toBe(seconds === undefined ? undefined : issuedAt + seconds);
+  });
+
+  test('T1: a token that lasts less than the leeway is used for half of its time', async () => {
+    const one = startProcess();
+    answering({ more: { expires_in: 10 } });
+    const session = await signIn(one, -1);
+    expect(await one.tokenOf(session)).toBe(await one.tokenOf(session));
+    expect(server.grants).toHaveLength(1);
+    now += 6000;
+    await one.tokenOf(session);
+    expect(server.grants).toHaveLength(2);
+  });
+
+  test.each([
+    ['T2: scope missing: as it was', { scope: undefined }, SIGN_INS_SCOPE],
+    ['T2: a narrower scope is kept as what was granted', { scope: 'openid read' }, 'openid read'],
+  ])('%s', async (_name, more, scope) => {
+    const one = startProcess();
+    answering({ more });
+    const { session, accessToken } = await one.accessTokens.supply(await signIn(one, -1));
+    expect(accessToken).toMatchObject({ scope, requestedScope: `${SIGN_INS_SCOPE} delete` });
+    expect((await one.sessions.reload(session))?.content.accessToken).toEqual(accessToken);
+  });
+
+  test('T3: token_type in any case', async () => {
+    const one = startProcess();
+    answering({ more: { token_type: 'bEARER' } });
+    expect(await one.tokenOf(await signIn(one, -1))).toMatch(/^access-/);
+  });
+
+  test('T3: a token of another type is refused', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    answering({ more: { token_type: 'DPoP' } });
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_TOKEN_RESPONSE' });
+    expect((await one.sessions.reload(session))?.content.accessToken?.value).toBe('old');
+  });
+
+  test('T4: without a new refresh token the old one stays', async () => {
+    const one = startProcess();
+    server.rotates = false;
+    answering({ more: { refresh_token: undefined } });
+    const session = await signIn(one, -1);
+    await one.tokenOf(session);
+    expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
+  });
+
+  test('T4, G13: a new refresh token is stored before anyone has the access token, the old one gone', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    const { session: supplied } = await one.accessTokens.supply(session);
+    const next = session.content.refreshToken?.replace('.1', '.2');
+    expect(supplied.content.refreshToken).toBe(next);
+    expect(await one.sessions.reload(session)).toEqual(supplied);
+    expect(JSON.stringify(supplied)).not.toContain(session.content.refreshToken);
+  });
+
+  const ID_TOKENS: [string, Record<string, unknown>][] = [
+    ['another sub', { sub: 'user-2' }],
+    ['another iss', { iss: 'https://other.example/' }],
+    ['another aud', { aud: ['client-1', 'client-2'], azp: 'client-1' }],
+    ['an older auth_time', { auth_time: 1 }],
+    ['another nonce', { nonce: 'nonce-2' }],
+  ];
+  test.each(ID_TOKENS)('T5: a refreshed ID token with %s is refused', async (_name, claims) => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    answering({ more: { id_token: server.idToken(claims) } });
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', status: 502 });
+    expect((await one.sessions.reload(session))?.content.accessToken?.value).toBe('old');
+    expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
+  });
+
+  test('T5: a refreshed ID token with a bad signature is refused, a good one is not', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    const foreign = server.idToken({}, createTestKey({ kid: 'key-1' }));
+    answering({ more: { id_token: foreign } });
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN' });
+    answering({ more: { id_token: server.idToken({}) } });
+    expect(await one.tokenOf(await signIn(one, -1))).toMatch(/^access-/);
+  });
+
+  test.each([
+    ['far from its end', 3600, 0],
+    ['outside the leeway and the half of it that varies', 46, 0],
+    ['within the leeway', 29, 1],
+    ['over', -1, 1],
+  ])('T6: a token %s', async (_name, expiresIn, grants) => {
+    const one = startProcess();
+    const value = await one.tokenOf(await signIn(one, expiresIn));
+    expect(value === 'old').toBe(grants === 0);
+    expect(server.grants).toHaveLength(grants);
+  });
+
+  test('T6: sessions do not all reach the leeway at once, and each at the same time everywhere', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    server.onGrant = () => ({ status: 503 });
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => signIn(one, 38)));
+    const renewing = async (process: Process) => {
+      const before = server.grants.length;
+      for (const session of sessions) await process.tokenOf(session);
+      return server.grants.splice(before).map((form) => form.get('refresh_token'));
+    };
+    const first = await renewing(one);
+    expect(first.length).toBeGreaterThan(0);
+    expect(first.length).toBeLessThan(20);
+    expect(await renewing(other)).toEqual(first);
+  });
+
+  test('T6: without a refresh token, one near its end is used, one past it asks for a sign-in', async () => {
+    const one = startProcess();
+    const near = await signIn(one, 10, { refreshToken: undefined });
+    expect(await one.tokenOf(near)).toBe('old');
+    const past = await signIn(one, -1, { refreshToken: undefined });
+    const error = await one.tokenOf(past).catch((e) => e);
+    expect(error).toMatchObject({ code: 'ERR_LOGIN_REQUIRED', status: 401 });
+    expect(server.grants).toHaveLength(0);
+  });
+
+  test('T7: fewer scopes are asked for, kept beside the sign-in, and found again as a set', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    const narrow = await one.accessTokens.supply(session, { scope: 'read' });
+    expect(server.grants.map((form) => form.get('scope'))).toEqual(['read']);
+    expect(server.grants[0]?.has('audience')).toBe(false);
+    expect(narrow.accessToken).toMatchObject({ scope: 'read', requestedScope: 'read' });
+
+    const wider = await one.tokenOf(narrow.session, { scope: ['write', 'read'] });
+    expect(await one.tokenOf(session, { scope: 'read write' })).toBe(wider);
+    // Of those that suffice the one with the fewest scopes.
+    expect(await one.tokenOf(session, { scope: 'read' })).toBe(narrow.accessToken.value);
+    expect(await one.tokenOf(session, { scope: 'write' })).toBe(wider);
+    expect(await one.tokenOf(session)).toBe('old');
+    expect(server.grants).toHaveLength(2);
+    const stored = await one.sessions.reload(session);
+    expect(stored?.content.accessToken?.value).toBe('old');
+  });
+
+  test("T7: all of the sign-in's scopes, in any order, are the sign-in's own token", async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    expect(await one.tokenOf(session, { scope: 'write openid read', audience: API })).toBe('old');
+  });
+
+  test('T7: a narrower token near its end is asked for anew, and replaces the one before', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 7200);
+    const first = await one.tokenOf(session, { scope: 'read' });
+    now += 3590_000;
+    const second = await one.tokenOf(session, { scope: 'read' });
+    expect(second).not.toBe(first);
+    const stored = await one.sessions.reload(session);
+    expect(stored?.content.otherAccessTokens?.map(({ value }) => value)).toEqual([second]);
+  });
+
+  test('T7: after a narrower one, the sign-in renews with all of its scopes', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 60);
+    await one.tokenOf(session, { scope: 'read' });
+    now += 100_000;
+    const { accessToken } = await one.accessTokens.supply(session);
+    expect(accessToken.scope).toBe(SIGN_INS_SCOPE);
+    expect(server.grants[1]?.has('scope')).toBe(false);
+  });
+
+  test('T7: a scope that was not granted is told without a request', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    await expect(one.tokenOf(session, { scope: 'read delete admin' })).rejects.toMatchObject({
+      code: 'ERR_INSUFFICIENT_SCOPE',
+      status: 403,
+      scope: 'delete admin',
+    });
+    expect(server.grants).toHaveLength(0);
+  });
+
+  test('T7: what another API did not grant is asked for once, and told each time', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    answering({ more: { scope: 'list' } });
+    const params = { audience: OTHER_API, scope: 'list purge' };
+    for (let i = 0; i < 3; i += 1) {
+      await expect(one.tokenOf(session, params)).rejects.toMatchObject({
+        code: 'ERR_INSUFFICIENT_SCOPE',
+        scope: 'purge',
+      });
+    }
+    expect(server.grants).toHaveLength(1);
+    expect(await one.tokenOf(session, { audience: OTHER_API, scope: 'list' })).toMatch(/^access-/);
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('T7: invalid_scope is told as the missing scopes; the session stays', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    refusing('invalid_scope');
+    await expect(
+      one.tokenOf(session, { audience: OTHER_API, scope: 'purge' }),
+    ).rejects.toMatchObject({ code: 'ERR_INSUFFICIENT_SCOPE', scope: 'purge' });
+    expect(await one.tokenOf(session)).toBe('old');
+  });
+
+  test('T7: of tokens beside the sign-in, eight are kept', async () => {
+    const one = startProcess();
+    let session = await signIn(one, 3600);
+    for (let i = 0; i < 10; i += 1) {
+      const params = { audience: `https://api-${i}.example` };
+      session = (await one.accessTokens.supply(session, params)).session;
+    }
+    expect(session.content.otherAccessTokens?.map(({ audience }) => audience)).toEqual(
+      Array.from({ length: 8 }, (_, i) => `https://api-${i + 2}.example`),
+    );
+  });
+
+  test.each([
+    ['a scope with a quote', { scope: 'read"' }],
+    ['a scope that is none', { scope: [5] as unknown as string[] }],
+    ['an empty audience', { audience: '' }],
+    ['an audience that is no text', { audience: 5 as unknown as string }],
+  ])('T7: %s is a TypeError', async (_name, params) => {
+    const one = startProcess();
+    await expect(one.tokenOf(await signIn(one, 3600), params)).rejects.toThrow(TypeError);
+    expect(server.grants).toHaveLength(0);
+  });
+
+  test('T8: another API has a token of its own, named as the sign-in named it', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    const other = await one.tokenOf(session, { audience: OTHER_API });
+    expect(server.grants[0]?.get('audience')).toBe(OTHER_API);
+    expect(server.grants[0]?.has('scope')).toBe(false);
+    expect(await one.tokenOf(session, { audience: OTHER_API })).toBe(other);
+    expect(await one.tokenOf(session)).toBe('old');
+    expect(await one.tokenOf(session, { audience: 'https://third.example' })).not.toBe(other);
+  });
+
+  test('T8: where the sign-in used resource (RFC 8707), so does each refresh', async () => {
+    const one = startProcess({ audienceParameter: 'resource' as 'audience' });
+    const session = await signIn(one, -1);
+    await one.tokenOf(session);
+    await one.tokenOf(session, { audience: OTHER_API, scope: 'list' });
+    expect(server.grants.map((form) => form.get('resource'))).toEqual([API, OTHER_API]);
+    expect(server.grants.some((form) => form.has('audience'))).toBe(false);
+  });
+
+  test('T8: users and APIs share nothing, asked for at once', async () => {
+    const one = startProcess();
+    const sessions = await Promise.all([signIn(one, -1), signIn(one, -1), signIn(one, -1)]);
+    const params: AccessTokenParams[] = [{}, { audience: OTHER_API }, { scope: 'read' }];
+    const values = await Promise.all(
+      sessions.flatMap((session) => params.map((each) => one.tokenOf(session, each))),
+    );
+    expect(new Set(values).size).toBe(9);
+    expect(server.grants).toHaveLength(9);
+  });
+});
+
+describe('R: refresh, once', () => {
+  test('R1: 100 calls at once in one process make one grant', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    const values = await Promise.all(Array.from({ length: 100 }, () => one.tokenOf(session)));
+    expect(new Set(values).size).toBe(1);
+    expect(used()).toEqual([session.content.refreshToken]);
+  });
+
+  test('R2: calls at once over two processes make one grant', async () => {
+    const processes = [startProcess(), startProcess()] as const;
+    const session = await signIn(processes[0], -1);
+    server.delay = 20;
+    const values = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => processes[i % 2 ? 0 : 1].tokenOf(session)),
+    );
+    expect(new Set(values).size).toBe(1);
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('R3: a lease whose holder is gone falls back; the next one goes on', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    expect(await one.sessions.acquire(session, 100)).toBeDefined();
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('R3: who waits too long is told to come back, or has the old token while it lasts', async () => {
+    const one = startProcess({ leaseDuration: 60 });
+    for (const [expiresIn, result] of [
+      [10, 'old'],
+      [-1, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE'],
+    ] as const) {
+      const session = await signIn(one, expiresIn);
+      await one.sessions.acquire(session, 10_000);
+      const outcome = await one.tokenOf(session).catch((error) => {
+        expect(error).toMatchObject({ status: 503, headers: { 'Retry-After': '2' } });
+        return error.code;
+      });
+      expect(outcome).toBe(result);
+    }
+    expect(server.grants).toHaveLength(0);
+  });
+
+  test('R4: a grant that takes longer than the lease keeps it: still one grant', async () => {
+    const [one, other] = [startProcess({ leaseDuration: 450 }), startProcess()];
+    const session = await signIn(one, -1);
+    server.delay = 300;
+    const first = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    expect(await other.tokenOf(session)).toBe(await first);
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('R4: a lease that was lost and taken over: the one who renewed first is used', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, -1);
+    server.delay = 60;
+    server.leeway = true;
+    const first = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    await loseLease(session);
+    server.delay = 0;
+    const second = await other.tokenOf(session);
+    expect(await first).toBe(second);
+    expect(server.grants).toHaveLength(2);
+    expect(await refreshTokenOf(one, session)).toBe(
+      session.content.refreshToken?.replace('.1', '.2'),
+    );
+  });
+
+  test('R4: a lease that was lost and is free again: what was granted is stored', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    server.delay = 40;
+    const supplied = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    await loseLease(session);
+    const fence = await one.sessions.acquire(session, 1000);
+    await one.sessions.release(session, fence ?? 0);
+    expect(await supplied).toMatch(/^access-/);
+    expect(server.grants).toHaveLength(1);
+    expect(await refreshTokenOf(one, session)).toBe(
+      session.content.refreshToken?.replace('.1', '.2'),
+    );
+  });
+
+  /** As if this process had been asleep for longer than the lease. */
+  async function loseLease(session: Session): Promise<void> {
+    const { sessions } = startProcess();
+    for (let fence = 1; fence < 10; fence += 1) await sessions.release(session, fence);
+  }
+
+  test('R5: two APIs at once make two grants in turn, the second with the new refresh token', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, 3600);
+    server.delay = 10;
+    const values = await Promise.all([
+      one.tokenOf(session, { audience: OTHER_API }),
+      one.tokenOf(session, { scope: 'read' }),
+      other.tokenOf(session, { audience: 'https://third.example' }),
+    ]);
+    expect(new Set(values).size).toBe(3);
+    const first = session.content.refreshToken ?? '';
+    expect(used()).toEqual([first, first.replace('.1', '.2'), first.replace('.1', '.3')]);
+    expect(await refreshTokenOf(one, session)).toBe(first.replace('.1', '.4'));
+  });
+
+  test('R6: who comes later with the old record makes no grant', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, -1);
+    const value = await one.tokenOf(session);
+    expect(await one.tokenOf(session)).toBe(value);
+    expect(await other.tokenOf(session)).toBe(value);
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('R6: a token that an API refused is renewed once, by whom ever asks first', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, 3600);
+    const asked = [one, other, one].map((each) => each.tokenOf(session, { insteadOf: 'old' }));
+    const values = new Set(await Promise.all(asked));
+    expect(values.size).toBe(1);
+    expect(values).not.toContain('old');
+    expect(await one.tokenOf(session, { insteadOf: 'old' })).toBe([...values][0]);
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('R7: invalid_grant after another process has renewed uses what that one got', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, -1);
+    server.delay = 30;
+    const late = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    // Without the lease: as a process would that lost it, or an app of an older release.
+    const content = { ...session.content, refreshToken: 'stored-by-another' };
+    const accessToken = { ...content.accessToken, value: 'of-another', expiresAt: undefined };
+    const saved = await other.sessions.save(session, {
+      ...content,
+      accessToken: accessToken as SessionContent['accessToken'],
+    });
+    expect(saved).toBeDefined();
+    refusing('invalid_grant');
+    expect(await late).toBe('of-another');
+    expect(await refreshTokenOf(one, session)).toBe('stored-by-another');
+  });
+
+  test('R7: the same when the authorization server itself says invalid_grant', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, -1);
+    server.onGrant = async () => {
+      const { accessToken } = session.content;
+      await other.sessions.save(session, {
+        ...session.content,
+        refreshToken: 'stored-by-another',
+        accessToken: accessToken && { ...accessToken, value: 'of-another', expiresAt: undefined },
+      });
+      return { status: 400, body: { error: 'invalid_grant' } };
+    };
+    expect(await one.tokenOf(session)).toBe('of-another');
+    expect(server.grants).toHaveLength(1);
+  });
+
+  test('R8: a session that ended during the refresh stays dead, and what was granted is revoked', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    server.delay = 20;
+    const supplied = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    await one.sessions.destroy(session);
+    await expect(supplied).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    expect(await one.sessions.reload(session)).toBeUndefined();
+    expect(server.revoked).toEqual([session.content.refreshToken?.replace('.1', '.2')]);
+  });
+
+  test('R8: a session that had ended before makes no grant', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    await one.sessions.destroy(session);
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    expect(server.grants).toHaveLength(0);
+  });
+
+  test('R8: a session that changed during the refresh keeps both changes', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    server.delay = 20;
+    const supplied = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    await one.sessions.save(session, { ...session.content, requestedScope: 'changed' });
+    const value = await supplied;
+    expect((await one.sessions.reload(session))?.content).toMatchObject({
+      requestedScope: 'changed',
+      accessToken: { value },
+    });
+  });
+
+  test('R8: a store that is away when the answer comes is asked again', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    const { update } = store;
+    let failures = 2;
+    store.update = (...args) => {
+      if (failures === 0) return update(...args);
+      failures -= 1;
+      return Promise.reject(new Error('away'));
+    };
+    const value = await one.tokenOf(session);
+    expect((await one.sessions.reload(session))?.content.accessToken?.value).toBe(value);
+    expect(server.grants).toHaveLength(1);
+  });
+});
+
+describe('R9: the authorization server says no', () => {
+  test('R9, F6: invalid_grant takes the tokens out of the session and asks for a sign-in, once', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    await one.tokenOf(session, { audience: OTHER_API });
+    refusing('invalid_grant');
+    server.grants.length = 0;
+    for (let i = 0; i < 3; i += 1) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        code: 'ERR_LOGIN_REQUIRED',
+        status: 401,
+      });
+    }
+    expect(server.grants).toHaveLength(1);
+    const content = (await one.sessions.reload(session))?.content;
+    expect(content).toMatchObject({ claims: { sub: 'user-1' } });
+    expect(JSON.stringify(content)).not.toMatch(/access-|refresh-/);
+  });
+
+  test.each(['invalid_client', 'unauthorized_client', 'unsupported_grant_type', 'access_denied'])(
+    'R9: %s leaves the session as it is, is a 502 and told',
+    async (error) => {
+      const one = startProcess();
+      refusing(error);
+      const session = await signIn(one, -1);
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        code: 'ERR_TOKEN_REQUEST_REFUSED',
+        status: 502,
+        detail: error,
+      });
+      expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
+      expect(events).toEqual([
+        {
+          type: 'token_refresh_failed',
+          transient: false,
+          code: 'ERR_TOKEN_REQUEST_REFUSED',
+          detail: error,
+        },
+      ]);
+    },
+  );
+
+  test.each<[string, Answer]>([
+    ['500', { status: 500 }],
+    ['429', { status: 429 }],
+    ['no answer', 'lost'],
+  ])(
+    'R9: %s: the old token serves while it lasts, and nobody asks again at once',
+    async (_n, answer) => {
+      const one = startProcess();
+      server.rotates = false;
+      answering(answer);
+      const session = await signIn(one, 10);
+      for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
+      expect(server.grants).toHaveLength(1);
+      expect(events).toMatchObject([
+        {
+          type: 'token_refresh_failed',
+          transient: true,
+          code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+        },
+      ]);
+      now += 10_001;
+      server.onGrant = () => undefined;
+      expect(await one.tokenOf(session)).toMatch(/^access-/);
+    },
+  );
+
+  test.each<[string, () => Answer]>([
+    ['refuses this client', () => ({ status: 401, body: { error: 'invalid_client' } })],
+    ['sends no token', () => ({ more: { access_token: undefined } })],
+    [
+      "sends somebody else's ID token",
+      () => ({ more: { id_token: server.idToken({ sub: 'user-2' }) } }),
+    ],
+  ])('R9: who %s: told, and the old token serves while it lasts', async (_name, answer) => {
+    const one = startProcess();
+    server.rotates = false;
+    answering(answer());
+    const session = await signIn(one, 10);
+    for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
+    expect(server.grants).toHaveLength(1);
+    expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
+    now += 10_001;
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ status: 502 });
+    server.onGrant = () => undefined;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
+  test('R9: a 503 once the old token is over; each pause is longer, and a success ends it', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    answering({ status: 502 });
+    for (const seconds of [1, 2, 4, 8, 16, 32, 60, 60]) {
+      for (let i = 0; i < 2; i += 1) {
+        await expect(one.tokenOf(session)).rejects.toMatchObject({
+          status: 503,
+          headers: { 'Retry-After': String(seconds) },
+        });
+      }
+      now += seconds * 1000;
+    }
+    expect(server.grants).toHaveLength(8);
+    server.onGrant = () => undefined;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
+  test('R9: what failed before another process renewed makes no later pause longer', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const session = await signIn(one, -1);
+    answering({ status: 502 });
+    for (const seconds of [1, 2, 4]) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        headers: { 'Retry-After': String(seconds) },
+      });
+      now += seconds * 1000;
+    }
+    server.onGrant = () => undefined;
+    now += 1000;
+    expect(await other.tokenOf(session)).toMatch(/^access-/);
+    now += 3_600_000;
+    answering({ status: 502 });
+    for (const seconds of [1, 2]) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        headers: { 'Retry-After': String(seconds) },
+      });
+      now += seconds * 1000;
+    }
+  });
+
+  test('R9: while the keys cannot be had that judge the answer, no refresh token is spent', async () => {
+    const one = startProcess();
+    server.onGrant = () => ({ more: { id_token: server.idToken({}) } });
+    server.hasKeys = false;
+    const session = await signIn(one, 3);
+    for (let i = 0; i < 5; i += 1) {
+      const token = one.tokenOf(session);
+      if (i < 2) expect(await token).toBe('old');
+      else await expect(token).rejects.toMatchObject({ headers: { 'Retry-After': '2' } });
+      now += 2000;
+    }
+    expect(server.grants).toHaveLength(0);
+    server.hasKeys = true;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
+  test.each([
+    ['seconds', 429, () => ({ 'retry-after': '17' }), '17'],
+    ['seconds, with a 503', 503, () => ({ 'retry-after': '17' }), '17'],
+    ['a date', 503, () => ({ 'retry-after': new Date(now + 40_000).toUTCString() }), '40'],
+    ['a day', 429, () => ({ 'retry-after': '86400' }), '300'],
+    ["Auth0's reset", 429, () => ({ 'x-ratelimit-reset': `${Math.floor(now / 1000) + 25}` }), '25'],
+  ])(
+    'R9: no grant for any session before Retry-After: %s',
+    async (_name, status, headers, after) => {
+      const one = startProcess();
+      now = Math.ceil(now / 1000) * 1000;
+      const sessions = [await signIn(one, -1), await signIn(one, -1)];
+      answering({ status, headers: headers() });
+      for (const session of sessions) {
+        await expect(one.tokenOf(session)).rejects.toMatchObject({
+          code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+          headers: { 'Retry-After': after },
+        });
+      }
+      now += Number(after) * 1000 - 1;
+      for (const session of sessions) await expect(one.tokenOf(session)).rejects.toThrow();
+      expect(server.grants).toHaveLength(1);
+      now += 1;
+      server.onGrant = () => undefined;
+      for (const session of sessions) expect(await one.tokenOf(session)).toMatch(/^access-/);
+    },
+  );
+
+  test('R9: fewer scopes are not had from the sign-in while the server is away', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    answering({ status: 503 });
+    await expect(one.tokenOf(session, { scope: 'read' })).rejects.toMatchObject({ status: 503 });
+    expect(await one.tokenOf(session)).toBe('old');
+  });
+
+  test('R9: an answer lost after rotation: with a leeway the next try gets on', async () => {
+    const one = startProcess();
+    server.leeway = true;
+    answering('lost');
+    const session = await signIn(one, -1);
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ status: 503 });
+    server.onGrant = () => undefined;
+    now += 1000;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
+  test('R9: an answer lost after rotation: without a leeway a sign-in is needed, and no loop', async () => {
+    const one = startProcess();
+    answering('lost');
+    const session = await signIn(one, -1);
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ status: 503 });
+    server.onGrant = () => undefined;
+    now += 1000;
+    for (let i = 0; i < 3; i += 1) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    }
+    expect(server.grants).toHaveLength(2);
+  });
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
+}

@@ -1,0 +1,78 @@
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import type { Session } from '../../src/session/session.ts';
+import type { SessionStore } from '../../src/session/session-store.ts';
+import { memoryStore } from '../../src/session/stores/memory.ts';
+import { takeLease } from '../../src/tokens/lease.ts';
+
+const session = { id: 'a' } as Session;
+const warnings: Error[] = [];
+const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+let store: SessionStore;
+
+beforeEach(async () => {
+  warnings.length = 0;
+  store = memoryStore();
+  const expiresAt = Date.now() / 1000 + 100;
+  await store.create('a', { sealed: '', about: '', expiresAt, terms: [] });
+});
+afterEach(() => store.close());
+
+const take = (duration: number) =>
+  takeLease(session, {
+    sessions: {
+      acquire: ({ id }, milliseconds) => store.acquire(id, milliseconds),
+      extend: ({ id }, fence, milliseconds) => store.extend(id, fence, milliseconds),
+      release: ({ id }, fence) => store.release(id, fence),
+    },
+    duration,
+    onWarning: (warning) => warnings.push(warning),
+  });
+
+test('one has it at a time, for as long as is needed, and gives it back', async () => {
+  const lease = await take(300);
+  await wait(500);
+  expect(await take(300)).toBeUndefined();
+  await lease?.end();
+  const next = await take(300);
+  expect(next?.fence).toBeGreaterThan(lease?.fence ?? 0);
+  await next?.end();
+});
+
+test('once ended it is not renewed', async () => {
+  const lease = await take(60);
+  await lease?.end();
+  const fence = await store.acquire('a', 1);
+  await wait(40);
+  expect(await store.acquire('a', 1)).toBeGreaterThan(fence ?? 0);
+});
+
+test('is regained while it is held, and when it was lost and is free, under a new fence', async () => {
+  const lease = await take(10_000);
+  const { fence = 0 } = lease ?? {};
+  expect(await lease?.regain()).toBe(true);
+  expect(lease?.fence).toBe(fence);
+
+  await store.release('a', fence);
+  expect(await lease?.regain()).toBe(true);
+  expect(lease?.fence).toBeGreaterThan(fence);
+
+  await store.release('a', lease?.fence ?? 0);
+  await store.acquire('a', 10_000);
+  expect(await lease?.regain()).toBe(false);
+  await lease?.end();
+  expect(await store.acquire('a', 1)).toBeUndefined();
+});
+
+test('a store that is away is told, and stops nobody', async () => {
+  const lease = await take(300);
+  const { extend } = store;
+  store.extend = () => Promise.reject(new Error('away'));
+  await wait(150);
+  store.extend = extend;
+  await wait(300);
+  expect(await take(300)).toBeUndefined();
+  store.release = () => Promise.reject(new Error('away'));
+  await lease?.end();
+  expect(warnings.length).toBeGreaterThanOrEqual(2);
+});

@@ -1,0 +1,168 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { createSeal } from '../../src/session/seal.ts';
+import { createSessions, type Session } from '../../src/session/session.ts';
+import { createSessionTerms } from '../../src/session/session-terms.ts';
+import { fileStore } from '../../src/session/stores/file.ts';
+import { redisStore } from '../../src/session/stores/redis.ts';
+import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
+import { SIGN_INS_SCOPE, startTokenServer, type TokenServer } from '../support/token-server.ts';
+
+const WORKER = fileURLToPath(new URL('../support/refresh-worker.mjs', import.meta.url));
+const secrets = ['s'.repeat(32)];
+const folder = mkdtempSync(join(tmpdir(), 'refresh-'));
+const prefix = newPrefix();
+const noRedis = await whyNoRedis();
+const file = { path: join(folder, 'sessions.db') };
+const redis = { url: REDIS_URL, prefix };
+
+const LEASE = 1200;
+
+const workers: ChildProcess[] = [];
+let server: TokenServer;
+let four: [ChildProcess, ChildProcess, ChildProcess, ChildProcess];
+
+beforeAll(async () => {
+  server = await startTokenServer();
+  four = await Promise.all([startWorker(), startWorker(), startWorker(), startWorker()]);
+});
+beforeEach(() => {
+  server.grants.length = 0;
+  server.delay = 0;
+  server.leeway = false;
+});
+afterAll(async () => {
+  await Promise.all(workers.map(end));
+  await server.close();
+  rmSync(folder, { recursive: true });
+  if (!noRedis) await dropKeys(prefix);
+});
+
+/** As the app is built: a process of its own, which shares only the stores. */
+async function startWorker(): Promise<ChildProcess> {
+  const settings = { issuer: server.issuer, secrets, leaseDuration: LEASE, file };
+  const argument = JSON.stringify({ ...settings, ...(!noRedis && { redis }) });
+  const worker = fork(WORKER, [argument], { execArgv: [], silent: true });
+  workers.push(worker);
+  let complaint = '';
+  worker.stderr?.on('data', (chunk) => {
+    complaint += chunk;
+  });
+  await Promise.race([
+    once(worker, 'message'),
+    once(worker, 'close').then(() => Promise.reject(new Error(`no worker: ${complaint}`))),
+  ]);
+  return worker;
+}
+
+async function end(worker: ChildProcess): Promise<void> {
+  if (worker.exitCode !== null || worker.signalCode !== null) return;
+  const closed = once(worker, 'close');
+  worker.kill('SIGKILL');
+  await closed;
+}
+
+const stores = [
+  { name: 'file', missing: undefined, make: () => fileStore(file) },
+  { name: 'Redis', missing: noRedis, make: () => redisStore(redis) },
+];
+
+describe.each(stores)('processes that share a $name store', ({ name, missing, make }) => {
+  const testIt = missing ? test.skip : test;
+  const why = missing ?? name;
+
+  /** A session whose access token has run out. */
+  async function signIn(): Promise<Session> {
+    const now = Math.floor(Date.now() / 1000);
+    const store = make();
+    const sessions = createSessions({
+      store,
+      seal: createSeal(secrets, 'session'),
+      aboutSeal: createSeal(secrets, 'about a session'),
+      terms: createSessionTerms(secrets),
+      secure: true,
+      cookieName: 'session',
+      rollingDuration: 86_400,
+      absoluteDuration: 604_800,
+      now: Date.now,
+      onWarning: () => {},
+    });
+    const noCookies = { get: () => undefined, set() {}, clear() {}, names: () => [] };
+    const session = await sessions.open(noCookies, {
+      claims: { iss: server.issuer, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300 },
+      idToken: 'i.d.t',
+      requestedScope: SIGN_INS_SCOPE,
+      accessToken: {
+        value: 'old',
+        expiresAt: now - 1,
+        issuedAt: now - 3600,
+        scope: SIGN_INS_SCOPE,
+        requestedScope: SIGN_INS_SCOPE,
+      },
+      refreshToken: server.begin(),
+    });
+    await store.close();
+    return session;
+  }
+
+  function send(worker: ChildProcess, { id }: Session, calls: number): void {
+    worker.send({ store: name, id, calls });
+  }
+
+  /** @returns what each call got: the token, or the code of the error */
+  async function ask(worker: ChildProcess, session: Session, calls: number): Promise<string[]> {
+    const answer = once(worker, 'message');
+    send(worker, session, calls);
+    const [values] = await answer;
+    return values;
+  }
+
+  const askAll = async (session: Session, calls: number) =>
+    (await Promise.all(four.map((worker) => ask(worker, session, calls)))).flat();
+
+  testIt(`R2: four processes with 25 calls each make one grant: ${why}`, async () => {
+    for (const delay of [0, 60]) {
+      server.grants.length = 0;
+      server.delay = delay;
+      const session = await signIn();
+      const values = await askAll(session, 25);
+      expect(values).toHaveLength(100);
+      expect([...new Set(values)]).toEqual([expect.stringMatching(/^access-\d+$/)]);
+      expect(server.grants.map((form) => form.get('refresh_token'))).toEqual([
+        session.content.refreshToken,
+      ]);
+    }
+  });
+
+  testIt(`R3: a process killed in mid-refresh holds nobody up for long: ${why}`, async () => {
+    const dying = await startWorker();
+    const session = await signIn();
+    server.leeway = true;
+    server.delay = 60_000;
+    send(dying, session, 3);
+    await until(() => server.grants.length > 0);
+    await end(dying);
+    server.delay = 0;
+    const values = await askAll(session, 5);
+    expect([...new Set(values)]).toEqual([expect.stringMatching(/^access-\d+$/)]);
+    expect(server.grants).toHaveLength(2);
+  });
+
+  testIt(`R4: a grant slower than the lease is still the only one: ${why}`, async () => {
+    const session = await signIn();
+    // 1.3 seconds for one grant; the others wait for 1.8.
+    server.delay = 650;
+    const values = await askAll(session, 5);
+    expect([...new Set(values)]).toEqual([expect.stringMatching(/^access-\d+$/)]);
+    expect(server.grants).toHaveLength(1);
+  });
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
+}

@@ -1,0 +1,59 @@
+import { ClaimMismatchError } from '../errors.ts';
+
+/** What of Standard Schema (standardschema.dev, version 1) is used: zod, valibot, arktype and others have it. */
+export interface StandardSchema<Output = unknown> {
+  readonly '~standard': {
+    readonly version: 1;
+    readonly vendor: string;
+    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
+  };
+}
+
+type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | {
+      readonly issues: readonly {
+        readonly message: string;
+        readonly path?: readonly unknown[] | undefined;
+      }[];
+    };
+
+/** Custom claims, declared once: the prefix they bear in the token, and the shape they must have. */
+export interface CustomClaims<Output> {
+  /** A URL of one's own, such as `https://contacts.example.com/`; names are what follows it. */
+  readonly namespace: string;
+  /** Checks an object of the claims without their prefix. */
+  readonly schema: StandardSchema<Output>;
+}
+
+/**
+ * Reads the custom claims out of a verified token.
+ *
+ * @throws ClaimMismatchError (403) when they don't fit the schema: the token is genuine, but not fit for this
+ */
+export async function readCustomClaims<Output>(
+  payload: Readonly<Record<string, unknown>>,
+  { namespace, schema }: CustomClaims<Output>,
+): Promise<Output> {
+  const claims: Record<string, unknown> = Object.fromEntries(
+    Object.entries(payload)
+      .filter(([name]) => name.startsWith(namespace))
+      .map(([name, value]) => [name.slice(namespace.length), value]),
+  );
+  const result = await schema['~standard'].validate(claims);
+  if (result.issues === undefined) return result.value;
+  const detail = result.issues
+    .map(({ path, message }) => `${nameOf(path?.[0])}: ${message}`)
+    .join('; ');
+  throw new ClaimMismatchError(
+    'a custom claim of the access token does not fit',
+    detail.slice(0, 500),
+  );
+}
+
+// A segment of the path is the name itself or an object that holds it.
+function nameOf(segment: unknown): string {
+  const key = typeof segment === 'object' ? (segment as { key?: unknown } | null)?.key : segment;
+  return typeof key === 'string' ? key : 'claims';
+}

@@ -1,0 +1,67 @@
+import { afterEach, expect, test } from '@jest/globals';
+import Router from '@koa/router';
+import { createIssuer } from '@koa-oauth/issuer';
+import { createTestKey, startIssuer } from '@koa-oauth/issuer/testing';
+import Koa from 'koa';
+import {
+  PROTECTED_RESOURCE_METADATA_PATH,
+  type ProtectedResource,
+  protectedResourceMetadata,
+} from '../../src/request/protected-resource-metadata.ts';
+import { serve } from '../support/protected-api.ts';
+
+const open: { close(): Promise<void> }[] = [];
+afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
+
+async function start(more: Partial<ProtectedResource>) {
+  const router = new Router();
+  const resource = {
+    resource: 'https://api.example.com/',
+    authorizationServers: ['https://tenant.example.com/'],
+    ...more,
+  };
+  router.get(PROTECTED_RESOURCE_METADATA_PATH, protectedResourceMetadata(resource));
+  const app = new Koa();
+  app.use(router.routes());
+  const api = await serve(app);
+  open.push(api);
+  return () => api.get(undefined, '.well-known/oauth-protected-resource');
+}
+
+test.each([
+  [
+    { scopesSupported: ['read:contacts'], resourceName: 'Contacts' },
+    { scopes_supported: ['read:contacts'], resource_name: 'Contacts' },
+  ],
+  [{}, {}],
+])('RFC 9728 §2, §3.2: the document of %p', async (more, members) => {
+  const get = await start(more);
+  const { status, headers, body } = await get();
+  expect(status).toBe(200);
+  expect(headers.get('content-type')).toMatch(/^application\/json/);
+  expect(headers.get('cache-control')).toBe('public, max-age=3600');
+  expect(JSON.parse(body)).toEqual({
+    resource: 'https://api.example.com/',
+    authorization_servers: ['https://tenant.example.com/'],
+    bearer_methods_supported: ['header'],
+    ...members,
+  });
+});
+
+test('an issuer is named as it names itself, slash included (RFC 9728 §2, RFC 8414 §2)', async () => {
+  const server = await startIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
+  open.push(server);
+  const issuerBaseURL = server.issuer.slice(0, -1);
+  let clock = 1_000_000_000_000;
+  const issuer = createIssuer({ issuerBaseURL, now: () => clock });
+  const get = await start({ authorizationServers: [issuer] });
+  server.goDown();
+  const unsure = await get();
+  expect(JSON.parse(unsure.body)).toMatchObject({ authorization_servers: [issuerBaseURL] });
+  expect(unsure.headers.get('cache-control')).toBe('no-store');
+  server.comeBack();
+  clock += 2000;
+  const sure = await get();
+  expect(JSON.parse(sure.body)).toMatchObject({ authorization_servers: [server.issuer] });
+  expect(sure.headers.get('cache-control')).toBe('public, max-age=3600');
+});

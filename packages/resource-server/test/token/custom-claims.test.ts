@@ -1,0 +1,119 @@
+import { describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
+import { ClaimMismatchError } from '../../src/errors.ts';
+import { readCustomClaims, type StandardSchema } from '../../src/token/custom-claims.ts';
+
+const namespace = 'https://contacts.example.com/';
+const schema = z.object({ org_id: z.string().min(1).optional(), roles: z.array(z.string()) });
+
+/** A Standard Schema made by hand, from its one function. */
+function standard<Output>(
+  validate: StandardSchema<Output>['~standard']['validate'],
+): StandardSchema<Output> {
+  return { '~standard': { version: 1, vendor: 'test', validate } };
+}
+
+describe('a schema of zod', () => {
+  test('gives the claims out typed, without their prefix', async () => {
+    const payload = {
+      sub: 'alice',
+      roles: ['not these'],
+      [`${namespace}org_id`]: 'acme',
+      [`${namespace}roles`]: ['admin'],
+    };
+    const claims = await readCustomClaims(payload, { namespace, schema });
+    const typed: { org_id?: string; roles: string[] } = claims;
+    expect(typed).toEqual({ org_id: 'acme', roles: ['admin'] });
+    // @ts-expect-error the schema knows no such claim
+    expect(claims.other).toBeUndefined();
+  });
+
+  test.each<[string, Record<string, unknown>, string]>([
+    ['is missing', {}, 'roles'],
+    ['bears no prefix', { roles: ['admin'] }, 'roles'],
+    ['has the wrong type', { [`${namespace}roles`]: 'admin' }, 'roles'],
+    ['is empty', { [`${namespace}roles`]: [], [`${namespace}org_id`]: '' }, 'org_id'],
+    ['bears a prefix in other case', { [`${namespace.toUpperCase()}roles`]: ['a'] }, 'roles'],
+    ['is further in', { claims: { [`${namespace}roles`]: ['a'] } }, 'roles'],
+  ])('a claim that %s: 403, and the name in the detail alone', async (_, payload, name) => {
+    const read = readCustomClaims(payload, { namespace, schema });
+    await expect(read).rejects.toBeInstanceOf(ClaimMismatchError);
+    await expect(read).rejects.toMatchObject({
+      status: 403,
+      challenge: {},
+      message: 'a custom claim of the access token does not fit',
+      detail: expect.stringMatching(new RegExp(`^${name}: `)),
+    });
+  });
+
+  test('what the schema makes of the claims is what comes out', async () => {
+    const transforming = z.object({ n: z.string().transform(Number) });
+    const payload = { [`${namespace}n`]: '42' };
+    expect(await readCustomClaims(payload, { namespace, schema: transforming })).toEqual({ n: 42 });
+  });
+});
+
+describe('any Standard Schema', () => {
+  test('one that answers later is waited for', async () => {
+    const later = standard(async (value) => ({ value: value as { a: number } }));
+    const claims = await readCustomClaims({ [`${namespace}a`]: 1 }, { namespace, schema: later });
+    expect(claims.a).toBe(1);
+  });
+
+  test.each<[string, readonly unknown[] | undefined, string]>([
+    ['a name', ['roles', 0], 'roles: no'],
+    ['an object that holds the name', [{ key: 'roles' }], 'roles: no'],
+    ['a symbol', [Symbol('s')], 'claims: no'],
+    ['an object without text', [Object.create(null)], 'claims: no'],
+    ['null', [null], 'claims: no'],
+    ['nothing', undefined, 'claims: no'],
+    ['an empty list', [], 'claims: no'],
+  ])('issues whose path is %s', async (_, path, detail) => {
+    const refusing = standard(() => ({ issues: [{ message: 'no', path }] }));
+    await expect(readCustomClaims({}, { namespace, schema: refusing })).rejects.toMatchObject({
+      status: 403,
+      detail,
+    });
+  });
+
+  test('an empty list of issues refuses too', async () => {
+    const refusing = standard(() => ({ issues: [] }));
+    const read = readCustomClaims({}, { namespace, schema: refusing });
+    await expect(read).rejects.toBeInstanceOf(ClaimMismatchError);
+  });
+
+  test('a thousand issues make a short detail', async () => {
+    const issues = Array.from({ length: 1000 }, () => ({ message: 'x'.repeat(50) }));
+    const read = readCustomClaims({}, { namespace, schema: standard(() => ({ issues })) });
+    await expect(read).rejects.toMatchObject({ detail: expect.stringMatching(/^.{1,500}$/) });
+  });
+
+  test.each<[string, StandardSchema['~standard']['validate']]>([
+    [
+      'throws',
+      () => {
+        throw new RangeError('broken');
+      },
+    ],
+    ['rejects', () => Promise.reject(new RangeError('broken'))],
+  ])('one that %s lets nobody in: it is a fault of ours, not of the token', async (_, validate) => {
+    const read = readCustomClaims({}, { namespace, schema: standard(validate) });
+    await expect(read).rejects.toThrow(RangeError);
+  });
+});
+
+test('names of the prototype are claims like others, and change nothing', async () => {
+  const payload = JSON.parse(`{"${namespace}__proto__":{"admin":true},"${namespace}":1}`);
+  const seen = await readCustomClaims(payload as Record<string, unknown>, {
+    namespace,
+    schema: standard((value) => ({ value: value as Record<string, unknown> })),
+  });
+  expect(seen.admin).toBeUndefined();
+  expect(Object.getPrototypeOf(seen)).toBe(Object.prototype);
+  expect(Object.keys(seen)).toEqual(['__proto__', '']);
+  const { admin } = await readCustomClaims(payload as Record<string, unknown>, {
+    namespace,
+    schema: z.object({ admin: z.boolean().optional() }),
+  });
+  expect(admin).toBeUndefined();
+});

@@ -1,0 +1,144 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from '@jest/globals';
+import { read } from '../support/snippets.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const pages = [
+  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md'],
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+  ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
+];
+
+/** The first cells of the tables below a heading, each cell's names apart. */
+function firstCells(page: string, heading: string): string[] {
+  const [, section = ''] = read(page).split(`\n## ${heading}\n`);
+  const rows = [...(section.split('\n## ')[0] ?? '').matchAll(/^\| (`[^|]+) \|/gm)];
+  return rows.flatMap(([, cell = '']) => cell.split(', ').map((name) => name.replaceAll('`', '')));
+}
+
+/** The members of an interface, by name. */
+function membersOf(file: string, name: string): string[] {
+  const [, after = ''] = read(file).split(new RegExp(`interface ${name}\\b[^{]*\\{\n`));
+  const [body = ''] = after.split('\n}');
+  return [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, member = '']) => member);
+}
+
+describe('settings', () => {
+  test('the READMEs have the tables that `npm run docs` writes', () => {
+    const check = () =>
+      execFileSync(process.execPath, ['scripts/dist/docs.js', '--check'], { cwd: root });
+    expect(check).not.toThrow();
+  });
+
+  test.each(['authorization-server', 'contacts-api', 'contacts-web'])(
+    'of %s each is in the table that the reader reads',
+    async (name) => {
+      const { SETTINGS } = await import(join(root, 'packages', name, 'dist/settings.js'));
+      const settings = SETTINGS as { name: string; meaning: string; preset: string }[];
+      expect(settings.length).toBeGreaterThan(9);
+      for (const { meaning, preset } of settings) {
+        expect(meaning).toMatch(/\w+ \w+|`\w+`/);
+        expect(preset).not.toBe('');
+      }
+      const listed = firstCells(
+        `packages/${name}/README.md`,
+        name === 'authorization-server' ? 'By itself' : 'Settings',
+      );
+      expect(listed).toEqual(settings.map((setting) => setting.name));
+    },
+  );
+});
+
+describe('errors', () => {
+  const codes = [
+    ...codesOf('packages/resource-server/src/errors.ts'),
+    ...codesOf('packages/issuer/src/errors.ts'),
+    ...codesOf('packages/contacts-api/src/errors.ts'),
+  ];
+
+  test('the table has each code of the API and its libraries, and no other', () => {
+    expect(codes.length).toBeGreaterThan(15);
+    const listed = firstCells('docs/architecture.md', 'Errors');
+    expect(listed.sort()).toEqual(codes.map(({ code }) => code).sort());
+  });
+
+  test.each(codes.map(({ code, statuses }) => [code, statuses]))(
+    '%s has its status %s',
+    (code, statuses) => {
+      const row = new RegExp(`^\\| [^|]*\`${code}\`[^|]* \\| ([^|]+) \\|`, 'm');
+      expect(row.exec(read('docs/architecture.md'))?.[1]).toBe(statuses);
+    },
+  );
+});
+
+describe('docs/resource-server.md', () => {
+  const page = 'docs/resource-server.md';
+
+  test('has every option', () => {
+    const options = firstCells(page, 'Options');
+    const auth = membersOf('packages/resource-server/src/options.ts', 'AuthOptions');
+    const issuer = membersOf('packages/issuer/src/issuer.ts', 'IssuerOptions');
+    expect([auth.length > 10, issuer.length > 4]).toEqual([true, true]);
+    expect(options.sort()).toEqual([...auth, ...issuer].sort());
+  });
+
+  test('has every reason, with its text', () => {
+    const errors = read('packages/resource-server/src/errors.ts');
+    const [table = ''] = errors.split('export const REASONS = {\n')[1]?.split('\n}') ?? [];
+    const reasons = [...table.matchAll(/^ {2}(\w+): '(.+)',$/gm)];
+    expect(reasons.length).toBeGreaterThan(10);
+    for (const [, reason, text] of reasons)
+      expect(read(page)).toContain(`\n| \`${reason}\` | ${text} |`);
+    const others = read('packages/resource-server/src/events.ts').split('RefusalReason =\n')[1];
+    const more = [...(others?.split(';')[0] ?? '').matchAll(/'(\w+)'/g)];
+    expect(firstCells(page, 'Reasons')).toEqual([...reasons, ...more].map(([, reason]) => reason));
+  });
+});
+
+describe.each(pages)('the links of %s', (page) => {
+  test('lead to files and headings that exist', () => {
+    const links = [...read(page).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(
+      ([, link = '']) => link,
+    );
+    const broken = links.filter((link) => {
+      const [path = '', heading] = link.split('#');
+      const target = path === '' ? page : join(dirname(page), path);
+      if (!existsSync(join(root, target))) return true;
+      return heading !== undefined && !headingsOf(target).includes(heading);
+    });
+    expect(broken).toEqual([]);
+  });
+});
+
+test('the first page is short', () => {
+  expect(read('README.md').split('\n').length).toBeLessThan(150);
+});
+
+/** The codes of the errors that a file declares, with the statuses that they are answered with. */
+function codesOf(file: string): { code: string; statuses: string }[] {
+  return read(file)
+    .split(/^export (?:abstract )?class /m)
+    .slice(1)
+    .flatMap((text) => {
+      const [, code] = /'(ERR_\w+)'/.exec(text) ?? [];
+      if (code === undefined) return [];
+      const [, statuses] = /(?:super\(|status(?:: | = ))(\d{3}(?: \| \d{3})*)/.exec(text) ?? [];
+      const inherited = text.includes('extends IssuerUnavailable') ? '503' : 'none';
+      return [{ code, statuses: statuses?.replaceAll(' | ', ', ') ?? inherited }];
+    });
+}
+
+/** The headings of a page as links name them. */
+function headingsOf(page: string): string[] {
+  return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}

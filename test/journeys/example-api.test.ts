@@ -1,0 +1,94 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+
+const audience = 'https://api.example.com';
+const namespace = 'https://contacts.example.com/';
+
+let issuer: TestIssuer;
+let child: ChildProcess;
+let url: string;
+
+beforeAll(async () => {
+  issuer = await startIssuer();
+  const example = fileURLToPath(new URL('../../examples/dist/api.js', import.meta.url));
+  child = spawn(process.execPath, [example], {
+    env: { PATH: process.env.PATH, ISSUER_BASE_URL: issuer.issuer, AUDIENCE: audience, PORT: '0' },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [printed] = await Promise.race([
+    once(child.stdout!, 'data'),
+    once(child, 'close').then(() => Promise.reject(new Error('the example did not start'))),
+  ]);
+  url = String(printed).trim();
+});
+afterAll(async () => {
+  const closed = once(child, 'close');
+  child.kill();
+  await Promise.all([closed, issuer.close()]);
+});
+
+async function get(path: string, token?: string) {
+  const response = await fetch(url + path, {
+    headers: token === undefined ? {} : { Authorization: `Bearer ${token}` },
+  });
+  const body = await response.text();
+  return { status: response.status, challenge: response.headers.get('www-authenticate'), body };
+}
+const token = (claims: Record<string, unknown> = {}) =>
+  issuer.token({
+    sub: 'alice',
+    aud: audience,
+    [`${namespace}org_id`]: 'acme',
+    [`${namespace}roles`]: ['reader'],
+    ...claims,
+  });
+
+describe('examples/api.ts', () => {
+  test('a good token: 200, and its custom claims without their prefix', async () => {
+    const { status, body } = await get('/hello', token());
+    expect([status, JSON.parse(body)]).toEqual([
+      200,
+      { hello: 'alice', organisation: 'acme', roles: ['reader'] },
+    ]);
+  });
+
+  test('no token: 401 with a challenge that has no error (RFC 6750 §3.1)', async () => {
+    expect(await get('/hello')).toEqual({
+      status: 401,
+      challenge: `Bearer realm="${audience}"`,
+      body: 'this resource needs an access token',
+    });
+  });
+
+  test('a token of every hostile kind: 401', async () => {
+    const claims = { aud: audience, [`${namespace}org_id`]: 'acme' };
+    for (const [name, value] of Object.entries(issuer.hostileTokens(claims))) {
+      // Node itself answers a header of this size.
+      const expected = name === 'more than 16 kB' ? 431 : 401;
+      expect([name, (await get('/hello', value)).status]).toEqual([name, expected]);
+    }
+  });
+
+  test('a scope missing: 403 insufficient_scope that names it (RFC 6750 §3.1)', async () => {
+    const { status, challenge } = await get('/contacts', token({ scope: 'read:other' }));
+    expect(status).toBe(403);
+    expect(challenge).toContain('error="insufficient_scope"');
+    expect(challenge).toContain('scope="read:contacts"');
+    const { body } = await get('/contacts', token({ scope: 'read:contacts' }));
+    expect(JSON.parse(body)).toEqual({ of: 'acme', items: [] });
+  });
+
+  test('a role missing, or a custom claim that does not fit: 403 that blames no token', async () => {
+    const reader = await get('/activity', token());
+    expect([reader.status, reader.challenge]).toEqual([403, `Bearer realm="${audience}"`]);
+    expect((await get('/activity', token({ [`${namespace}roles`]: ['admin'] }))).status).toBe(200);
+    for (const change of [
+      { [`${namespace}org_id`]: undefined },
+      { [`${namespace}roles`]: 'admin' },
+    ])
+      expect((await get('/hello', token(change))).status).toBe(403);
+  });
+});

@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { fileStore } from '@koa-oauth/client';
+import { Redis } from 'ioredis';
+import { REDIS_URL, whyNoRedis } from '../../packages/client/test/support/redis.ts';
+import { FormBrowser } from '../support/form-browser.ts';
+import { findSecrets, type Place, type Secret } from '../support/secret-search.ts';
+import { type Stage, startStage } from '../support/secret-stage.ts';
+import { secretsOf, seenByBrowsers } from '../support/secrets-of-a-run.ts';
+import { filesIn, keysIn } from '../support/store-contents.ts';
+import { signIn, useEverything } from '../support/use-everything.ts';
+
+const PREFIX = 'contacts-web:';
+
+const noRedis = await whyNoRedis();
+// A database of its own, as the app's prefix is always the same.
+const redisURL = new URL('/15', REDIS_URL).href;
+
+describe('a store in a file', () => {
+  const stage = wholeRun('file:./sessions.db', ({ dir }) => filesIn(dir));
+
+  test('the search looks into the file, and into what was not moved over yet', async () => {
+    const { dir } = stage();
+    const planted = { kind: 'planted', value: 'a-value-that-was-put-there' };
+    const store = fileStore({ path: `${dir}/sessions.db` });
+    const expiresAt = Date.now() / 1000 + 60;
+    await store.create('k', { sealed: planted.value, about: '', expiresAt, terms: [] });
+    const found = findSecrets([planted], await filesIn(dir));
+    expect(found).toEqual(['planted in the file sessions.db-wal, as it is']);
+    await store.close();
+  });
+});
+
+(noRedis ? describe.skip : describe)(`a store in Redis${noRedis ? `: ${noRedis}` : ''}`, () => {
+  let redis: Redis;
+  const known = new Set<string>();
+  beforeAll(async () => {
+    redis = new Redis(redisURL);
+    for (const key of await redis.keys(`${PREFIX}*`)) known.add(key);
+  });
+  afterAll(async () => {
+    const made = (await redis.keys(`${PREFIX}*`)).filter((key) => !known.has(key));
+    if (made.length > 0) await redis.del(...made);
+    redis.disconnect();
+  });
+
+  wholeRun(redisURL, async ({ dir }) => [
+    ...(await keysIn(redis, PREFIX)),
+    ...(await filesIn(dir)),
+  ]);
+
+  test('the search looks into Redis', async () => {
+    const planted = { kind: 'planted', value: 'a-value-that-was-put-there' };
+    await redis.hset(`${PREFIX}planted`, { sealed: planted.value });
+    const found = findSecrets([planted], await keysIn(redis, PREFIX));
+    expect(found).toEqual(['planted in a value in Redis, as it is']);
+  });
+});
+
+test('an app that shows tokens, as it may in development, is found out', async () => {
+  const stage = await startStage('memory:', { SHOW_TOKENS: 'yes' });
+  try {
+    const alice = new FormBrowser({ userAgent: 'alice' });
+    await signIn(stage, alice, 'alice');
+    await alice.open(`${stage.toWeb.url}/session`);
+    const found = findSecrets(secretsOf(stage).credentials, seenByBrowsers(stage).all);
+    expect(found).toContain('access token in the body of GET /session, as it is');
+  } finally {
+    await stage.stop();
+  }
+});
+
+/** Uses the apps in every way, then looks for all that was secret in all that was to be seen. */
+function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place[]>): () => Stage {
+  let stage: Stage;
+  const stored: Place[] = [];
+  const keep = async () => {
+    stored.push(...(await dump(stage)));
+  };
+
+  beforeAll(async () => {
+    stage = await startStage(sessionStoreURL);
+    await useEverything(stage, keep);
+  }, 60_000);
+  afterAll(() => stage?.stop());
+
+  test('the run had secrets of every kind', () => {
+    const { credentials, cookies, signIns } = secretsOf(stage);
+    const counts = new Map<string, number>();
+    for (const { kind, value } of credentials) {
+      expect([kind, value.length >= 16]).toEqual([kind, true]);
+      counts.set(kind, (counts.get(kind) ?? 0) + 1);
+    }
+    expect(Object.fromEntries(counts)).toEqual({
+      'client secret': 1,
+      'cookie secret': 1,
+      password: 3,
+      code: expect.any(Number),
+      verifier: expect.any(Number),
+      'access token': expect.any(Number),
+      'refresh token': expect.any(Number),
+      'ID token': expect.any(Number),
+      'logout token': 1,
+    });
+    for (const kind of ['code', 'verifier', 'access token', 'refresh token', 'ID token']) {
+      expect([kind, (counts.get(kind) ?? 0) >= 3]).toEqual([kind, true]);
+    }
+    expect(cookies.length).toBeGreaterThan(6);
+    expect([...signIns.keys()].sort()).toEqual(['alice', 'bob', 'carol']);
+  });
+
+  test('F3, V10.1.1: no page, header or redirect has a token, code, verifier, secret or password', () => {
+    expect(findSecrets(secretsOf(stage).credentials, seenByBrowsers(stage).all)).toEqual([]);
+  });
+
+  test('no page has the value of a cookie', () => {
+    expect(findSecrets(secretsOf(stage).cookies, seenByBrowsers(stage).bodies)).toEqual([]);
+  });
+
+  test("no browser sees the state or nonce of another's sign-in", () => {
+    for (const [browser, secrets] of secretsOf(stage).signIns) {
+      const others = seenByBrowsers(stage, (name) => name !== browser).all;
+      expect(others.length).toBeGreaterThan(10);
+      expect(findSecrets(secrets, others)).toEqual([]);
+    }
+  });
+
+  test('G11: no log has any of them', () => {
+    const logs = stage.logs();
+    for (const { name, text } of logs) expect([name, text.length > 200]).toEqual([name, true]);
+    expect(findSecrets(allSecretsOf(stage), logs)).toEqual([]);
+  });
+
+  test('the store has none of them', () => {
+    expect(stored.length).toBeGreaterThan(3);
+    expect(findSecrets(allSecretsOf(stage), stored)).toEqual([]);
+  });
+
+  test('the search finds what is there', () => {
+    const name = { kind: 'name', value: 'Alice Adams' };
+    expect(findSecrets([name], seenByBrowsers(stage).bodies)).toContain(
+      'name in the body of GET /contacts, as it is',
+    );
+    const [cookie] = secretsOf(stage).cookies;
+    expect(findSecrets([cookie as Secret], seenByBrowsers(stage).all)).not.toEqual([]);
+    const path = { kind: 'path', value: 'not-a-page-of-this-app' };
+    expect(findSecrets([path], stage.logs())).toEqual(['path in the log of the web app, as it is']);
+  });
+  return () => stage;
+}
+
+function allSecretsOf(stage: Stage): Secret[] {
+  const { credentials, cookies, signIns } = secretsOf(stage);
+  return [...credentials, ...cookies, ...[...signIns.values()].flat()];
+}

@@ -1,0 +1,175 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  type AuthorizationServer,
+  demoTenantFile,
+  loadTenant,
+  startAuthorizationServer,
+} from '@koa-oauth/authorization-server';
+import { auth, type OidcError, requiresAuth } from '@koa-oauth/client';
+import { auth as protect, requiredScopes } from '@koa-oauth/resource-server';
+import Koa from 'koa';
+import { FormBrowser, type Page } from '../support/form-browser.ts';
+
+const AUDIENCE = 'https://contacts.example.com/api';
+const SCOPE = 'openid offline_access read:contacts';
+const USERNAME = 'form:has(input[name="username"]:not([type="hidden"]))';
+const CONSENT = 'form:has([name="action"])';
+
+let server: AuthorizationServer;
+let web: Server;
+let api: Server;
+let baseURL: string;
+let apiCalls: number;
+
+beforeEach(async () => {
+  apiCalls = 0;
+  [web, api] = await Promise.all([listening(), listening()]);
+  baseURL = `http://localhost:${portOf(web)}`;
+  const tenant = loadTenant(demoTenantFile);
+  tenant.clients[0]?.callbacks.push(`${baseURL}/callback`);
+  server = await startAuthorizationServer({ tenant });
+  api.on('request', theApi().callback());
+  web.on('request', theApp().callback());
+});
+
+afterEach(async () => {
+  for (const one of [web, api]) {
+    one.closeAllConnections();
+    await once(one.close(), 'close');
+  }
+  await server.close();
+});
+
+async function listening(): Promise<Server> {
+  const one = createServer().listen(0, '127.0.0.1');
+  await once(one, 'listening');
+  return one;
+}
+
+function portOf(one: Server): number {
+  return (one.address() as AddressInfo).port;
+}
+
+/** An API of which one route takes a scope that the app does not ask for at first. */
+function theApi(): Koa {
+  const app = new Koa();
+  app.silent = true;
+  app.use(async function count(_ctx, next) {
+    apiCalls += 1;
+    await next();
+  });
+  app.use(protect({ issuerBaseURL: server.issuer, audience: AUDIENCE }));
+  app.use(requiredScopes('update:contacts'));
+  app.use(function changed(ctx) {
+    ctx.body = { changed: true };
+  });
+  return app;
+}
+
+function theApp(): Koa {
+  const app = new Koa();
+  app.use(async function answerErrors(ctx, next) {
+    try {
+      await next();
+    } catch (error) {
+      ctx.status = (error as OidcError).status ?? 500;
+      ctx.body = JSON.stringify(error);
+    }
+  });
+  app.use(
+    auth({
+      issuerBaseURL: server.issuer,
+      baseURL,
+      clientID: 'contacts-web',
+      clientSecret: 'contacts-web-demo-secret',
+      clientAuthMethod: 'client_secret_post',
+      secret: 's'.repeat(32),
+      authorizationParams: { scope: SCOPE, audience: AUDIENCE },
+      api: { baseURL: `http://localhost:${portOf(api)}` },
+    }),
+  );
+  const [signedIn, fresh] = [requiresAuth(), requiresAuth({ maxAge: 0 })];
+  app.use(async function pages(ctx) {
+    if (ctx.path === '/edit') {
+      await signedIn(ctx, async () => {
+        ctx.body = (await ctx.oidc.api.get('contacts')).body;
+      });
+    } else if (ctx.path === '/password') {
+      await fresh(ctx, async () => {
+        ctx.body = { authTime: ctx.oidc.idTokenClaims?.auth_time };
+      });
+    } else {
+      const granted = ctx.oidc.isAuthenticated() && (await ctx.oidc.accessToken()).scope;
+      ctx.body = { granted };
+    }
+  });
+  return app;
+}
+
+async function signIn(browser: FormBrowser, user: string): Promise<void> {
+  const consent = await typePassword(browser, await browser.open(`${baseURL}/login`), user);
+  await browser.submit(consent, CONSENT, { action: 'accept' });
+}
+
+function typePassword(browser: FormBrowser, login: Page, user: string): Promise<Page> {
+  const password = `${user}-demo`;
+  return browser.submit(login, USERNAME, { username: `${user}@example.com`, password });
+}
+
+const shown = ({ html }: Page) => JSON.parse(html.text);
+const granted = async (browser: FormBrowser): Promise<string[]> =>
+  shown(await browser.open(`${baseURL}/`))
+    .granted.split(' ')
+    .sort();
+
+describe('incremental consent', () => {
+  test('A2: what the API asks for is consented to, and the page opens', async () => {
+    const browser = new FormBrowser();
+    await signIn(browser, 'alice');
+    expect(await granted(browser)).toEqual(SCOPE.split(' ').sort());
+
+    const consent = await browser.open(`${baseURL}/edit?id=1`);
+    expect(consent.url).toContain(server.issuer);
+    expect(apiCalls).toBe(1);
+    const page = await browser.submit(consent, CONSENT, { action: 'accept' });
+    expect([page.url, page.status]).toEqual([`${baseURL}/edit?id=1`, 200]);
+    expect(shown(page)).toEqual({ changed: true });
+    expect(await granted(browser)).toEqual(`${SCOPE} update:contacts`.split(' ').sort());
+  });
+
+  test('A2: a user who may not have it is told so, and sent round no circle', async () => {
+    const browser = new FormBrowser();
+    await signIn(browser, 'bob');
+    const page = await browser.open(`${baseURL}/edit`);
+    expect([page.url, page.status]).toEqual([`${baseURL}/edit`, 403]);
+    expect(shown(page)).toMatchObject({ code: 'ERR_INSUFFICIENT_SCOPE', scope: 'update:contacts' });
+    expect(apiCalls).toBe(2);
+
+    expect((await browser.open(`${baseURL}/edit`)).status).toBe(403);
+    expect(apiCalls).toBe(3);
+  });
+
+  test('a user who declines keeps the session and its scopes', async () => {
+    const browser = new FormBrowser();
+    await signIn(browser, 'alice');
+    const consent = await browser.open(`${baseURL}/edit`);
+    const declined = await browser.submit(consent, CONSENT, { action: 'decline' });
+    expect(declined.status).toBe(403);
+    expect(shown(declined).code).toBe('ERR_AUTHORIZATION_REFUSED');
+    expect(await granted(browser)).toEqual(SCOPE.split(' ').sort());
+  });
+});
+
+test('maxAge: a page that needs a fresh sign-in has the password typed again, once', async () => {
+  const browser = new FormBrowser();
+  await signIn(browser, 'alice');
+  const login = await browser.open(`${baseURL}/password`);
+  expect(login.url).toContain(server.issuer);
+  const page = await typePassword(browser, login, 'alice');
+  expect([page.url, page.status]).toEqual([`${baseURL}/password`, 200]);
+  expect(shown(page).authTime).toEqual(expect.any(Number));
+  expect((await browser.open(`${baseURL}/password`)).status).toBe(200);
+});

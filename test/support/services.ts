@@ -1,0 +1,185 @@
+import { spawn } from 'node:child_process';
+import { randomBytes, randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Service {
+  /** All that it has printed so far. */
+  printed(): string;
+  stop(): Promise<void>;
+}
+
+/** One of the three, which can be stopped and started again at the same address. */
+export interface RestartableService extends Service {
+  /** @param settings that are other ones this time */
+  start(settings?: Record<string, string>): Promise<void>;
+}
+
+export interface ServicesOptions {
+  /** Settings of each service beside those by which the three find each other. */
+  readonly settings?: Partial<Record<ServiceName, Record<string, string>>>;
+  /** Seconds that access tokens for the API last, when not as long as in the demo tenant. */
+  readonly tokenLifetime?: number;
+}
+
+type ServiceName = 'web' | 'api' | 'issuer';
+
+/** The three built services, on free ports, with a data folder of their own. */
+export interface Services {
+  readonly web: string;
+  readonly api: string;
+  readonly issuer: string;
+  readonly dir: string;
+  readonly tenant: string;
+  readonly each: Readonly<Record<ServiceName, RestartableService>>;
+  /** All that the services have printed so far. */
+  printed(): string;
+  stop(): Promise<void>;
+}
+
+/** Starts the services as they ship: each a process, set by its environment alone. */
+export async function startServices(options: ServicesOptions = {}): Promise<Services> {
+  const { settings = {}, tokenLifetime } = options;
+  const dir = await mkdtemp(join(tmpdir(), 'koa-oauth-'));
+  const [webPort, apiPort, issuerPort] = (await freePorts(3)) as [number, number, number];
+  const web = `http://localhost:${webPort}`;
+  const api = `http://localhost:${apiPort}`;
+  const issuer = `http://localhost:${issuerPort}/`;
+  const tenant = await copyTenant(dir, web, tokenLifetime);
+
+  const each = {
+    issuer: restartable('authorization-server', dir, {
+      PORT: String(issuerPort),
+      TENANT: tenant,
+      KEYS: `file:${join(dir, 'keys.json')}`,
+      ...settings.issuer,
+    }),
+    api: restartable('contacts-api', dir, {
+      PORT: String(apiPort),
+      ISSUER_BASE_URL: issuer,
+      ...settings.api,
+    }),
+    web: restartable('contacts-web', dir, {
+      PORT: String(webPort),
+      BASE_URL: web,
+      ISSUER_BASE_URL: issuer,
+      API_BASE_URL: api,
+      SECRET: randomBytes(32).toString('base64url'),
+      ...settings.web,
+    }),
+  };
+  const all = Object.values(each);
+  const starting = await Promise.allSettled(all.map((service) => service.start()));
+  const stop = async () => {
+    await Promise.all(all.map((service) => service.stop()));
+    await rm(dir, { recursive: true });
+  };
+  for (const one of starting) {
+    if (one.status === 'rejected') {
+      await stop();
+      throw one.reason;
+    }
+  }
+  const printed = () => all.map((service) => service.printed()).join('');
+
+  return { web, api, issuer, dir, tenant, each, printed, stop };
+}
+
+function restartable(name: string, dir: string, env: Record<string, string>): RestartableService {
+  let running: Service | undefined;
+  let before = '';
+  return {
+    printed: () => before + (running?.printed() ?? ''),
+    async start(settings) {
+      running = await startService(name, dir, { ...env, ...settings });
+    },
+    async stop() {
+      const stopped = running;
+      await stopped?.stop();
+      before += stopped?.printed() ?? '';
+      running = undefined;
+    },
+  };
+}
+
+/**
+ * Starts one built service as a process in a folder. It logs all that it can.
+ *
+ * @throws Error with what it printed, when it does not start
+ */
+export async function startService(
+  name: string,
+  dir: string,
+  env: Record<string, string>,
+): Promise<Service> {
+  const child = spawn(process.execPath, [join(root, 'packages', name, 'dist', 'main.js')], {
+    cwd: dir,
+    env: { PATH: process.env.PATH, LOG_LEVEL: 'trace', ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  let printed = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on('data', (chunk) => {
+      printed += chunk;
+    });
+  }
+  const closed = once(child, 'close');
+  await Promise.race([
+    once(child, 'message'),
+    closed.then(() => Promise.reject(new Error(`${name} did not start:\n${printed}`))),
+  ]);
+  return {
+    printed: () => printed,
+    async stop() {
+      child.kill();
+      await closed;
+    },
+  };
+}
+
+/** The demo tenant, with the web app at another address. */
+async function copyTenant(
+  dir: string,
+  web: string,
+  tokenLifetime: number | undefined,
+): Promise<string> {
+  const source = join(root, 'packages/authorization-server/tenant/tenant.yaml');
+  await cp(dirname(source), join(dir, 'tenant'), { recursive: true });
+  const copy = join(dir, 'tenant', 'tenant.yaml');
+  let text = (await readFile(source, 'utf8')).replaceAll('http://localhost:3000', web);
+  if (tokenLifetime !== undefined) {
+    text = text.replace(/^( {4}token_lifetime:) \d+$/m, `$1 ${tokenLifetime}`);
+  }
+  await writeFile(copy, text);
+  return copy;
+}
+
+/**
+ * Ports that nothing listens on just now. They lie below those that systems hand out for outgoing
+ * connections, so that none is taken before its service starts, or while it is down.
+ */
+export async function freePorts(count: number): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = randomInt(10_000, 32_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening');
+  } catch {
+    return false;
+  }
+  await once(server.close(), 'close');
+  return true;
+}
