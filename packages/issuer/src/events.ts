@@ -1,4 +1,3 @@
-import { channel } from 'node:diagnostics_channel';
 import type { LeftOutKey } from './jwk-set.ts';
 
 /** What happens to an issuer's keys and metadata. No event carries a token or a key. */
@@ -21,25 +20,6 @@ export type IssuerEvent = { readonly issuer: string } & (
  */
 export const ISSUER_CHANNEL = 'koa-oauth:issuer';
 
-type EventWithoutIssuer<E> = E extends unknown ? Omit<E, 'issuer'> : never;
+type WithoutIssuer<Event> = Event extends unknown ? Omit<Event, 'issuer'> : never;
 
-export type EmitIssuerEvent = (event: EventWithoutIssuer<IssuerEvent>) => void;
-
-/**
- * Makes the function that tells both audiences. An `onEvent` that throws, or whose promise is
- * rejected, harms nobody.
- */
-export function issuerEvents(
-  issuer: string,
-  onEvent: ((event: IssuerEvent) => void) | undefined,
-): EmitIssuerEvent {
-  const published = channel(ISSUER_CHANNEL);
-  return function emit(partial) {
-    const event = { ...partial, issuer } as IssuerEvent;
-    published.publish(event);
-    try {
-      const answer: unknown = onEvent?.(event);
-      if (answer instanceof Promise) answer.catch(() => {});
-    } catch {}
-  };
-}
+export type EventWithoutIssuer = WithoutIssuer<IssuerEvent>;

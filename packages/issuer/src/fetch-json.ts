@@ -1,6 +1,5 @@
-import got, { type OptionsOfBufferResponseBody } from 'got';
 import { IssuerUnavailable } from './errors.ts';
-import { refuseUpgrade } from './refuse-upgrade.ts';
+import type { HttpClient } from './http-client.ts';
 
 export interface FetchedJson {
   readonly status: number;
@@ -9,68 +8,23 @@ export interface FetchedJson {
   readonly maxAge: number | undefined;
 }
 
-export interface FetchLimits {
-  /** Milliseconds for the whole exchange, body included. */
-  timeout: number;
-  /** Bytes of the body. */
-  maxBytes: number;
-}
-
 /**
- * One GET of a JSON document. Follows no redirect, retries nothing, decompresses nothing, and
- * bounds both the time of the whole exchange and the size of the body.
+ * Fetches a JSON document.
  *
  * @returns the parsed body of a 200; any other status with `body` undefined
  * @throws IssuerUnavailable when there is no answer, or one that is too slow, too large or no JSON
  */
-export async function fetchJson(
-  url: string,
-  { timeout, maxBytes }: FetchLimits,
-): Promise<FetchedJson> {
-  const request = got(url, options(timeout));
-  request.on('request', refuseUpgrade);
-  let tooLarge = false;
-  request.on('downloadProgress', ({ transferred }) => {
-    if (transferred > maxBytes && !tooLarge) {
-      tooLarge = true;
-      request.cancel();
-    }
+export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJson> {
+  const { status, headers, body } = await http(url).catch((cause: Error) => {
+    throw new IssuerUnavailable(cause.message, { cause });
   });
-
-  let response: Awaited<typeof request>;
+  const maxAge = parseMaxAge(headers['cache-control']);
+  if (status !== 200) return { status, body: undefined, maxAge };
   try {
-    response = await request;
-  } catch (cause) {
-    const reason = tooLarge ? `sent more than ${maxBytes} bytes` : describe(cause);
-    throw new IssuerUnavailable(`GET ${url}: ${reason}`, { cause });
-  }
-
-  const maxAge = parseMaxAge(response.headers['cache-control']);
-  if (response.statusCode !== 200) return { status: response.statusCode, body: undefined, maxAge };
-  try {
-    return { status: 200, body: JSON.parse(response.body.toString('utf8')), maxAge };
+    return { status, body: JSON.parse(body), maxAge };
   } catch (cause) {
     throw new IssuerUnavailable(`GET ${url}: the body is not JSON`, { cause });
   }
-}
-
-function options(timeout: number): OptionsOfBufferResponseBody {
-  return {
-    responseType: 'buffer',
-    headers: { accept: 'application/json', 'user-agent': 'koa-oauth' },
-    followRedirect: false,
-    throwHttpErrors: false,
-    retry: { limit: 0 },
-    timeout: { request: timeout },
-    // A few compressed kilobytes could unfold into gigabytes.
-    decompress: false,
-    enableUnixSockets: false,
-  };
-}
-
-function describe(error: unknown): string {
-  const { code, message } = error as { code?: string; message?: string };
-  return code ?? message ?? 'failed';
 }
 
 function parseMaxAge(header: string | undefined): number | undefined {

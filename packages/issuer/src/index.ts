@@ -1,4 +1,5 @@
 export type { AuthorizationServerMetadata } from './authorization-server-metadata.ts';
+export { createEmitter } from './create-emitter.ts';
 export {
   InvalidMetadata,
   InvalidOptions,
@@ -6,6 +7,14 @@ export {
   SigningKeyNotFound,
 } from './errors.ts';
 export { ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
+export {
+  createHttpClient,
+  type HttpAnswer,
+  type HttpClient,
+  type HttpClientOptions,
+  HttpError,
+  type HttpRequest,
+} from './http-client.ts';
 export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
 export {
   isLoopback,

@@ -2,9 +2,11 @@ import {
   type AuthorizationServerMetadata,
   fetchMetadata,
 } from './authorization-server-metadata.ts';
+import { createEmitter } from './create-emitter.ts';
 import { InvalidMetadata, InvalidOptions, IssuerUnavailable } from './errors.ts';
-import { type IssuerEvent, issuerEvents } from './events.ts';
+import { type EventWithoutIssuer, ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
 import { fetchJson } from './fetch-json.ts';
+import { createHttpClient, type HttpClientOptions } from './http-client.ts';
 import { parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
 import { KeptFresh } from './kept-fresh.ts';
@@ -21,6 +23,8 @@ export interface IssuerOptions {
   cooldown?: number;
   /** Milliseconds since the epoch, default `Date.now`. */
   now?: () => number;
+  /** Proxy and certificate authorities of its HTTP client. */
+  http?: Pick<HttpClientOptions, 'proxy' | 'ca'>;
   /** Told of what happens to keys and metadata. */
   onEvent?: (event: IssuerEvent) => void;
 }
@@ -47,7 +51,6 @@ export interface Issuer {
   hasKey(key: SigningKey): boolean;
 }
 
-const MAX_BYTES = 512 * 1024;
 const DAY = 24 * 60 * 60 * 1000;
 // The longest that a timer of Node can wait.
 const LONGEST = 2 ** 31 - 1;
@@ -64,11 +67,15 @@ export function createIssuer({
   maxStale = DAY,
   cooldown = 10_000,
   now = Date.now,
+  http,
   onEvent,
 }: IssuerOptions): Issuer {
   checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
-  const fetch = (url: string) => fetchJson(url, { timeout, maxBytes: MAX_BYTES });
-  const emit = issuerEvents(issuerBaseURL, onEvent);
+  const client = createHttpClient({ timeout, ...http });
+  const fetch = (url: string) => fetchJson(url, client);
+  const publish = createEmitter(ISSUER_CHANNEL, onEvent);
+  const emit = (event: EventWithoutIssuer) =>
+    publish({ ...event, issuer: issuerBaseURL } as IssuerEvent);
   const tell = (what: 'metadata' | 'keys') => ({
     onFailed: (error: unknown) => emit({ type: 'refresh_failed', what, detail: describe(error) }),
     onStale: (ageMs: number) => emit({ type: 'stale_used', what, ageMs }),

@@ -7,6 +7,7 @@ import {
 } from '../src/authorization-server-metadata.ts';
 import { InvalidMetadata, IssuerUnavailable } from '../src/errors.ts';
 import { fetchJson } from '../src/fetch-json.ts';
+import { createHttpClient } from '../src/http-client.ts';
 
 const issuer = 'https://tenant.example.com/';
 const good = { issuer, jwks_uri: 'https://tenant.example.com/jwks.json' };
@@ -85,7 +86,8 @@ describe('checkMetadata', () => {
 });
 
 describe('fetchMetadata', () => {
-  const fetch = (url: string) => fetchJson(url, { timeout: 1000, maxBytes: 10_000 });
+  const http = createHttpClient({ timeout: 1000 });
+  const fetch = (url: string) => fetchJson(url, http);
   const openid = '/.well-known/openid-configuration';
   const oauth = '/.well-known/oauth-authorization-server';
 

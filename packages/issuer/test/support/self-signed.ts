@@ -1,12 +1,15 @@
 import { createSign, generateKeyPairSync } from 'node:crypto';
+import { isIPv4 } from 'node:net';
 
-/** A key and a certificate for 127.0.0.1 that it signed itself, in PEM (RFC 5280 §4.1). */
-export function selfSigned(): { key: string; cert: string } {
+/** Makes a key and a certificate that it signed itself, in PEM (RFC 5280 §4.1). */
+export function selfSigned(host = '127.0.0.1'): { key: string; cert: string } {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const ecdsaWithSha256 = sequence(der(0x06, Buffer.from('2a8648ce3d040302', 'hex')));
-  const commonName = sequence(der(0x06, Buffer.from('550403', 'hex')), der(0x0c, '127.0.0.1'));
+  const commonName = sequence(der(0x06, Buffer.from('550403', 'hex')), der(0x0c, host));
   const name = sequence(der(0x31, commonName));
-  const address = sequence(der(0x87, Buffer.from([127, 0, 0, 1])));
+  const address = sequence(
+    isIPv4(host) ? der(0x87, Buffer.from(host.split('.').map(Number))) : der(0x82, host),
+  );
   const subjectAltName = sequence(der(0x06, Buffer.from('551d11', 'hex')), der(0x04, address));
   const certificate = sequence(
     der(0xa0, der(0x02, Buffer.from([2]))),

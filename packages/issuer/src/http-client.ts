@@ -1,0 +1,262 @@
+import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
+import type { Agent } from 'node:https';
+import tls from 'node:tls';
+import { promisify } from 'node:util';
+import { brotliDecompress, gunzip, inflate } from 'node:zlib';
+import got, { type OptionsOfBufferResponseBody } from 'got';
+import { InvalidOptions } from './errors.ts';
+import { isLoopback } from './issuer-identifier.ts';
+
+/** Options of `createHttpClient`. */
+export interface HttpClientOptions {
+  /** Maximum milliseconds for a whole exchange, body included. Default: 5,000. */
+  timeout?: number;
+  /** Maximum bytes of an answer's body, decoded. Default: 512 KiB. */
+  maxBodyBytes?: number;
+  /**
+   * URL of the proxy that `https` requests go through (`http://user:password@proxy.example:3128`), or
+   * false for none. Default: `HTTPS_PROXY` and `NO_PROXY` of the environment. Loopback addresses are
+   * always reached directly.
+   */
+  proxy?: string | false;
+  /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
+  ca?: string | readonly string[];
+}
+
+/** One request of an `HttpClient`. */
+export interface HttpRequest {
+  /** Default: `GET`. */
+  method?: string;
+  /** Default: `Accept: application/json`. */
+  headers?: Record<string, string>;
+  /** Sent as it is; its `content-type` belongs in `headers`. */
+  body?: string | Uint8Array;
+  signal?: AbortSignal;
+}
+
+/** An answer, read to its end. Written by another server: judge it before use. */
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** The body as text, without a byte order mark. */
+  readonly body: string;
+}
+
+/**
+ * Sends one request and reads the whole answer, whatever its status.
+ *
+ * @throws HttpError when there is no answer that can be read
+ */
+export type HttpClient = (url: string | URL, request?: HttpRequest) => Promise<HttpAnswer>;
+
+/**
+ * No answer, or one that cannot be read. The error holds nothing of what was sent: no header, no
+ * body, no query.
+ */
+export class HttpError extends Error {
+  override readonly name = 'HttpError';
+  /** A code of Node's (`ECONNREFUSED`, `ETIMEDOUT`), or one of this client's (`ERR_HTTP_…`). */
+  readonly code: string;
+
+  constructor(method: string, url: URL, code: string, reason = code) {
+    super(`${method} ${url.origin}${url.pathname}: ${reason}`);
+    this.code = code;
+  }
+}
+
+const MAX_BODY_BYTES = 512 * 1024;
+const TIMEOUT_MS = 5000;
+
+const DECODERS: ReadonlyMap<string, (body: Buffer, options: object) => Promise<Buffer>> = new Map([
+  ['gzip', promisify(gunzip)],
+  ['x-gzip', promisify(gunzip)],
+  ['deflate', promisify(inflate)],
+  ['br', promisify(brotliDecompress)],
+]);
+
+/**
+ * Makes the one client that all outbound requests of these libraries go through.
+ *
+ * It bounds the time of the whole exchange and the size of the body, follows no redirect, keeps no
+ * cookies, always checks certificates (TLS 1.2 or newer), and asks for answers without a content
+ * coding. It repeats nothing, with one exception: a GET whose reused connection was closed before an
+ * answer came (RFC 9112 §9.3.1).
+ *
+ * @throws InvalidOptions when a limit is no positive number, or `proxy` is no `http` or `https` URL
+ * @example
+ * const http = createHttpClient({ timeout: 2000, ca: readFileSync('company-ca.pem', 'utf8') });
+ * const { status, body } = await http('https://tenant.example.com/.well-known/jwks.json');
+ */
+export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
+  const { timeout = TIMEOUT_MS, maxBodyBytes = MAX_BODY_BYTES, proxy, ca } = options;
+  checkOptions(options);
+  const defaults: OptionsOfBufferResponseBody = {
+    responseType: 'buffer',
+    followRedirect: false,
+    throwHttpErrors: false,
+    retry: { limit: 0 },
+    timeout: { request: timeout },
+    // Decoded below, within bounds: a few compressed kilobytes can unfold into gigabytes.
+    decompress: false,
+    enableUnixSockets: false,
+    https: {
+      // Set here, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off.
+      rejectUnauthorized: true,
+      minVersion: 'TLSv1.2',
+      ...(ca !== undefined && { certificateAuthority: [...defaultAuthorities(), ...[ca].flat()] }),
+    },
+  };
+  const agents = new ProxyAgents(proxy);
+
+  return async function http(target, { method = 'GET', headers, body, signal } = {}) {
+    const url = new URL(target);
+    const fail = (code: string, reason?: string) => new HttpError(method, url, code, reason);
+    const agent = await agents.for(url);
+    const request: OptionsOfBufferResponseBody = {
+      ...defaults,
+      method: method as 'GET',
+      headers: {
+        accept: 'application/json',
+        'user-agent': 'koa-oauth',
+        'accept-encoding': 'identity',
+        ...headers,
+      },
+      ...(body !== undefined && { body }),
+      ...(signal && { signal }),
+      ...(agent && { agent: { https: agent } }),
+    };
+
+    for (let attempt = 1; ; attempt += 1) {
+      let sent: ClientRequest | undefined;
+      let answered = false;
+      let refused: HttpError | undefined;
+      const exchange = got(url, request);
+      exchange.on('request', (started: ClientRequest) => {
+        sent = started;
+        sent.once('response', () => {
+          answered = true;
+        });
+        refuseUpgrade(sent);
+        refuseProxyAnswer(sent);
+      });
+      exchange.on('downloadProgress', ({ transferred }) => {
+        if (transferred <= maxBodyBytes || refused) return;
+        refused = fail('ERR_HTTP_TOO_LARGE', `sent more than ${maxBodyBytes} bytes`);
+        exchange.cancel();
+      });
+      try {
+        const { statusCode: status, headers: received, body: bytes } = await exchange;
+        const coding = received['content-encoding'];
+        return { status, headers: received, body: await textOf(bytes, coding) };
+      } catch (error) {
+        if (refused) throw refused;
+        const { code, name } = error as { code?: unknown; name?: unknown };
+        const isGone = code === 'ECONNRESET' || code === 'EPIPE';
+        const wasReused = sent?.reusedSocket && !answered;
+        if (attempt === 1 && method === 'GET' && wasReused && isGone) continue;
+        throw error instanceof UnreadableBody
+          ? fail(error.code, error.message)
+          : fail(String(code ?? name));
+      }
+    }
+
+    async function textOf(bytes: Buffer, coding = 'identity'): Promise<string> {
+      const decode = DECODERS.get(coding.trim().toLowerCase());
+      if (decode) {
+        const unfolded = await decode(bytes, { maxOutputLength: maxBodyBytes }).catch((error) => {
+          const isLong = error.code === 'ERR_BUFFER_TOO_LARGE';
+          throw isLong
+            ? new UnreadableBody('ERR_HTTP_TOO_LARGE', `sent more than ${maxBodyBytes} bytes`)
+            : new UnreadableBody(
+                'ERR_HTTP_CODING',
+                'the body is not what its Content-Encoding says',
+              );
+        });
+        return new TextDecoder().decode(unfolded);
+      }
+      if (coding.trim().toLowerCase() === 'identity' || bytes.length === 0) {
+        return new TextDecoder().decode(bytes);
+      }
+      throw new UnreadableBody(
+        'ERR_HTTP_CODING',
+        'the Content-Encoding of the answer is not known',
+      );
+    }
+  };
+}
+
+class UnreadableBody extends Error {
+  readonly code: string;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Finds the agent that tunnels a request through a proxy, and keeps one for each proxy. */
+class ProxyAgents {
+  readonly #proxy: string | false | undefined;
+  readonly #agents = new Map<string, Agent>();
+
+  constructor(proxy: string | false | undefined) {
+    this.#proxy = proxy;
+  }
+
+  /** Returns undefined when the URL is reached directly. */
+  async for(url: URL): Promise<Agent | undefined> {
+    if (url.protocol !== 'https:' || isLoopback(url) || this.#proxy === false) return undefined;
+    const proxy = this.#proxy ?? (await import('proxy-from-env')).getProxyForUrl(url.href);
+    if (!proxy) return undefined;
+    let agent = this.#agents.get(proxy);
+    if (!agent) {
+      // Loaded when a proxy is in use: most processes never need it.
+      const { HttpsProxyAgent } = await import('https-proxy-agent');
+      agent = new HttpsProxyAgent(proxy, { keepAlive: true }) as unknown as Agent;
+      this.#agents.set(proxy, agent);
+    }
+    return agent;
+  }
+}
+
+// What a proxy says instead of opening the tunnel is not the server's answer, and its certificate was
+// not checked: a 400 of its own must not pass for the token endpoint's.
+function refuseProxyAnswer(request: ClientRequest): void {
+  request.once('proxyConnect', ({ statusCode }: { statusCode: number }) => {
+    if (statusCode === 200) return;
+    const error = new Error(`the proxy answered ${statusCode}`);
+    request.destroy(Object.assign(error, { code: 'ERR_HTTP_PROXY' }));
+  });
+}
+
+// A 101 that nobody asked for (RFC 9110 §15.2.2) ends the exchange for Node, without response or
+// error: got would wait forever, whatever its timeouts say.
+function refuseUpgrade(request: ClientRequest): void {
+  request.once('upgrade', (_response, socket) => {
+    socket.destroy();
+    const error = new Error('the server changes the protocol');
+    request.emit('error', Object.assign(error, { code: 'ERR_UNWANTED_UPGRADE' }));
+  });
+}
+
+function defaultAuthorities(): readonly string[] {
+  // Node 22.15 and newer; it includes NODE_EXTRA_CA_CERTS, which the bundled list lacks.
+  const { getCACertificates } = tls as { getCACertificates?: (type: 'default') => string[] };
+  return getCACertificates?.('default') ?? tls.rootCertificates;
+}
+
+function checkOptions({ timeout, maxBodyBytes, proxy, ca }: HttpClientOptions): void {
+  const faults: string[] = [];
+  for (const [name, value] of Object.entries({ timeout, maxBodyBytes })) {
+    if (value !== undefined && !(typeof value === 'number' && value > 0)) {
+      faults.push(`${name} must be a number above 0`);
+    }
+  }
+  const isProxy = typeof proxy === 'string' && /^https?:\/\/./.test(proxy) && URL.canParse(proxy);
+  if (proxy !== undefined && proxy !== false && !isProxy) {
+    faults.push('proxy must be false, or a URL such as http://proxy.example.com:3128');
+  }
+  const isPem = (text: unknown) => typeof text === 'string' && text.includes('-----BEGIN CERT');
+  if (ca !== undefined && ![ca].flat().every(isPem)) faults.push('ca must be PEM certificates');
+  if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
+}

@@ -1,0 +1,354 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import { type AddressInfo, connect, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import {
+  createHttpClient,
+  type HttpClientOptions,
+  HttpError,
+  type HttpRequest,
+} from '../src/http-client.ts';
+import { selfSigned } from './support/self-signed.ts';
+
+const limits = { timeout: 5000, maxBodyBytes: 100_000 };
+const portOf = (server: Server) => (server.address() as AddressInfo).port;
+
+/** What the client makes of a server that answers like this: the answer, or the error. */
+async function against(
+  listener: RequestListener,
+  options: HttpClientOptions = {},
+  request?: HttpRequest,
+): Promise<unknown> {
+  const server = createServer(listener).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const http = createHttpClient({ ...limits, ...options });
+    const url = `http://127.0.0.1:${portOf(server)}/path?secret=1`;
+    return await http(url, request).catch((error: unknown) => error);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+}
+
+describe('a content coding that was not asked for (RFC 9110 §12.5.3)', () => {
+  test.each([
+    ['gzip', gzipSync],
+    ['x-gzip', gzipSync],
+    ['GZIP', gzipSync],
+    ['deflate', deflateSync],
+    ['br', brotliCompressSync],
+    ['identity', (text: string) => Buffer.from(text)],
+  ])('%s is decoded', async (coding, encode) => {
+    const asked: unknown[] = [];
+    const answer = await against((request, response) => {
+      asked.push(request.headers['accept-encoding']);
+      response.writeHead(200, { 'content-encoding': coding }).end(encode('{"ok":true}'));
+    });
+    expect(asked).toEqual(['identity']);
+    expect(answer).toMatchObject({ status: 200, body: '{"ok":true}' });
+  });
+
+  test.each([
+    ['a coding of another name', 'zstd', Buffer.from('x'), 'ERR_HTTP_CODING'],
+    ['two codings', 'gzip, br', gzipSync('x'), 'ERR_HTTP_CODING'],
+    ['a body that is not gzip', 'gzip', Buffer.from('{}'), 'ERR_HTTP_CODING'],
+    ['a cut gzip body', 'gzip', gzipSync('x'.repeat(99)).subarray(0, 20), 'ERR_HTTP_CODING'],
+    ['10 MB in 10 kB', 'gzip', gzipSync('x'.repeat(10_000_000)), 'ERR_HTTP_TOO_LARGE'],
+    ['10 MB in 20 bytes', 'br', brotliCompressSync('x'.repeat(10_000_000)), 'ERR_HTTP_TOO_LARGE'],
+  ])('%s is an error with a code', async (_, coding, body, code) => {
+    const error = await against((_request, response) =>
+      response.writeHead(200, { 'content-encoding': coding }).end(body),
+    );
+    expect(error).toBeInstanceOf(HttpError);
+    expect(error).toMatchObject({ code });
+  });
+});
+
+test('a byte order mark is not part of the text (RFC 8259 §8.1)', async () => {
+  expect(await against((_, response) => response.end('\ufeff{}'))).toMatchObject({ body: '{}' });
+});
+
+test('an error holds nothing of the request but its method, origin and path', async () => {
+  const error = await against(
+    (request) => request.socket.destroy(),
+    {},
+    {
+      method: 'POST',
+      body: 'client_secret=s3cret',
+      headers: { authorization: 'Bearer s3cret' },
+    },
+  );
+  expect(error).toBeInstanceOf(HttpError);
+  expect((error as Error).message).toMatch(/^POST http:\/\/127\.0\.0\.1:\d+\/path: ECONNRESET$/);
+  expect(JSON.stringify({ ...(error as object), cause: (error as Error).cause })).not.toContain(
+    's3cret',
+  );
+});
+
+describe('a reused connection that the server has closed (RFC 9112 §9.3.1)', () => {
+  async function secondOf(method: string): Promise<{ second: unknown; requests: number }> {
+    let requests = 0;
+    const perSocket = new WeakMap<object, number>();
+    const server = createServer((request, response) => {
+      requests += 1;
+      const count = (perSocket.get(request.socket) ?? 0) + 1;
+      perSocket.set(request.socket, count);
+      if (count > 1) request.socket.destroy();
+      else response.end('{}');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const http = createHttpClient(limits);
+      const url = `http://127.0.0.1:${portOf(server)}/`;
+      await http(url, { method });
+      return { second: await http(url, { method }).catch((error: unknown) => error), requests };
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+
+  test('a GET is sent once more', async () => {
+    expect(await secondOf('GET')).toMatchObject({ second: { status: 200 }, requests: 3 });
+  });
+
+  test('a POST is not', async () => {
+    const { second, requests } = await secondOf('POST');
+    expect(second).toMatchObject({ code: 'ECONNRESET' });
+    expect(requests).toBe(2);
+  });
+
+  test('a GET on a new connection is not', async () => {
+    let requests = 0;
+    await against((request) => {
+      requests += 1;
+      request.socket.destroy();
+    });
+    expect(requests).toBe(1);
+  });
+});
+
+describe('a proxy', () => {
+  const HOST = 'tenant.example.com';
+  const { key, cert } = selfSigned(HOST);
+  const asked: string[] = [];
+  let answer = 'HTTP/1.1 200 OK\r\n\r\n';
+  let target: TlsServer;
+  let proxy: Server;
+  let proxyURL: string;
+  const environment = { ...process.env };
+
+  beforeAll(async () => {
+    target = createTlsServer({ key, cert }, (_, response) => response.end('{"through":true}'));
+    proxy = createServer().on('connect', (request, socket) => {
+      asked.push(`${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim());
+      socket.on('error', () => {});
+      socket.write(answer);
+      if (!answer.includes(' 200 ')) return void socket.end();
+      const tunnel = connect(portOf(target), '127.0.0.1');
+      tunnel.on('error', () => {});
+      socket.pipe(tunnel).pipe(socket);
+    });
+    for (const server of [target, proxy]) await once(server.listen(0, '127.0.0.1'), 'listening');
+    proxyURL = `http://127.0.0.1:${portOf(proxy)}`;
+  });
+  afterEach(() => {
+    asked.length = 0;
+    answer = 'HTTP/1.1 200 OK\r\n\r\n';
+    process.env = { ...environment };
+  });
+  afterAll(() => {
+    target.closeAllConnections();
+    target.close();
+    proxy.close();
+  });
+
+  test('named by option carries https requests, credentials and all', async () => {
+    const http = createHttpClient({ proxy: proxyURL.replace('//', '//user:pass@'), ca: cert });
+    expect(await http(`https://${HOST}/x`)).toMatchObject({
+      status: 200,
+      body: '{"through":true}',
+    });
+    expect(asked).toEqual([`${HOST}:443 Basic ${btoa('user:pass')}`]);
+  });
+
+  test('named by HTTPS_PROXY does too, unless NO_PROXY or the option excludes it', async () => {
+    Object.assign(process.env, { HTTPS_PROXY: proxyURL, NO_PROXY: 'other.invalid' });
+    expect(await createHttpClient({ ca: cert })(`https://${HOST}/`)).toMatchObject({ status: 200 });
+    const direct = { code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/) };
+    await expect(createHttpClient()('https://other.invalid/')).rejects.toMatchObject(direct);
+    const never = createHttpClient({ proxy: false });
+    await expect(never('https://issuer.invalid/')).rejects.toMatchObject(direct);
+    expect(asked).toEqual([`${HOST}:443`]);
+  });
+
+  test('is not asked for a loopback address', async () => {
+    const http = createHttpClient({ proxy: proxyURL, ca: cert });
+    await expect(http(`https://127.0.0.1:${portOf(target)}/`)).rejects.toMatchObject({
+      code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+    });
+    expect(asked).toEqual([]);
+  });
+
+  test.each([400, 401, 407, 502])(
+    'that answers %i itself gives no answer of the server',
+    async (status) => {
+      answer = `HTTP/1.1 ${status} No\r\nContent-Length: 25\r\n\r\n{"error":"invalid_grant"}`;
+      const http = createHttpClient({ proxy: proxyURL, ca: cert });
+      await expect(http(`https://${HOST}/`)).rejects.toMatchObject({ code: 'ERR_HTTP_PROXY' });
+    },
+  );
+
+  test('sees no certificate accepted that is not trusted', async () => {
+    await expect(createHttpClient({ proxy: proxyURL })(`https://${HOST}/`)).rejects.toMatchObject({
+      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+    });
+  });
+});
+
+test.each<[string, object, string]>([
+  ['a timeout of 0', { timeout: 0 }, 'timeout must be a number above 0'],
+  ['a limit that is no number', { maxBodyBytes: '5' }, 'maxBodyBytes must be a number above 0'],
+  ['a proxy without a scheme', { proxy: 'proxy:3128' }, 'proxy must be false, or a URL'],
+  ['a SOCKS proxy', { proxy: 'socks5://proxy:1080' }, 'proxy must be false, or a URL'],
+  ['the path of a certificate', { ca: '/etc/ca.pem' }, 'ca must be PEM certificates'],
+])('%s is refused at once', (_, options, message) => {
+  expect(() => createHttpClient(options)).toThrow(message);
+});
+
+describe('a server that misbehaves', () => {
+  /** Writes for as long as the reader takes it; answers with how much that was. */
+  function pour(response: ServerResponse, total: number): Promise<number> {
+    const chunk = Buffer.alloc(64 * 1024, ' ');
+    let sent = 0;
+    return new Promise((resolve) => {
+      response.on('close', () => resolve(sent));
+      const write = () => {
+        while (sent < total && !response.destroyed) {
+          sent += chunk.length;
+          if (!response.write(chunk)) return void response.once('drain', write);
+        }
+        if (!response.destroyed) response.end();
+      };
+      write();
+    });
+  }
+
+  test.each([200, 404])('300 MB with status %i are cut off early', async (status) => {
+    let poured: Promise<number> | undefined;
+    const error = await against((_, response) => {
+      response.writeHead(status);
+      poured = pour(response, 300 * 2 ** 20);
+    });
+    expect(error).toBeInstanceOf(HttpError);
+    expect(error).toMatchObject({ message: expect.stringContaining('more than 100000 bytes') });
+    // What lay in the sockets' buffers on both sides was sent too.
+    expect(await poured).toBeLessThan(30 * 2 ** 20);
+  });
+
+  test('a body of exactly the limit is taken, one byte more is not', async () => {
+    const body = (length: number) => `"${'x'.repeat(length - 2)}"`;
+    const answer = (length: number) =>
+      against((_, response) => response.end(body(length)), { maxBodyBytes: 5000 });
+    expect(await answer(5000)).toMatchObject({ status: 200 });
+    expect(await answer(5001)).toBeInstanceOf(HttpError);
+  });
+
+  test.each<[string, RequestListener]>([
+    ['says nothing', () => {}],
+    ['stalls after its headers', (_, response) => response.writeHead(200).flushHeaders()],
+    ['stalls in the body', (_, response) => response.writeHead(200).write('{"keys":[')],
+    [
+      'drips',
+      (_, response) => {
+        const drip = setInterval(() => response.write(' '), 10);
+        response.on('close', () => clearInterval(drip));
+      },
+    ],
+  ])('one that %s is given up on: the limit is for the whole exchange', async (_, listener) => {
+    const error = await against(listener, { timeout: 100 });
+    expect(error).toBeInstanceOf(HttpError);
+    expect(error).toMatchObject({ message: expect.stringContaining('ETIMEDOUT') });
+  });
+
+  test.each<[string, RequestListener]>([
+    ['hangs up at once', (request) => request.socket.destroy()],
+    [
+      'cuts a chunked body',
+      (request, response) => {
+        response.writeHead(200).write('{"keys":[]');
+        setTimeout(() => request.socket.destroy(), 10);
+      },
+    ],
+    [
+      'cuts a body of known length',
+      (request, response) => {
+        response.writeHead(200, { 'Content-Length': '50' }).write('{"keys":[]}');
+        setTimeout(() => request.socket.destroy(), 10);
+      },
+    ],
+    [
+      'changes the protocol (RFC 9110 §15.2.2)',
+      (_, response) => {
+        response.writeHead(101, { Connection: 'upgrade', Upgrade: 'other' });
+        response.flushHeaders();
+      },
+    ],
+    ['speaks no HTTP', (request) => request.socket.end('220 smtp ready\r\n')],
+  ])('one that %s is no answer', async (_, listener) => {
+    expect(await against(listener)).toBeInstanceOf(HttpError);
+  });
+});
+
+describe('the certificate of the server', () => {
+  const { key, cert } = selfSigned();
+  const directory = mkdtempSync(join(tmpdir(), 'certificate-'));
+  const trusted = join(directory, 'cert.pem');
+  writeFileSync(trusted, cert);
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  // In a process of its own: Node reads both variables where no test can set them.
+  const SCRIPT = `
+    const { createHttpClient } = await import(process.argv[1]);
+    const answer = createHttpClient()(process.argv[2]);
+    console.log(await answer.then(({ status }) => status, ({ message }) => message));
+  `;
+
+  test.each<[string, Record<string, string>, string, number]>([
+    ['one that is vouched for is accepted', { NODE_EXTRA_CA_CERTS: trusted }, '200', 1],
+    ['no other is accepted', {}, 'DEPTH_ZERO_SELF_SIGNED_CERT', 0],
+    [
+      'no other is accepted, whatever the environment says',
+      { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      0,
+    ],
+  ])('%s (RFC 6750 §5.3)', async (_, env, expected, requests) => {
+    let received = 0;
+    const server = createTlsServer({ key, cert }, (_, response) => {
+      received += 1;
+      response.end('{}');
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const file = new URL('../dist/http-client.js', import.meta.url).href;
+      const args = ['--input-type=module', '-e', SCRIPT, file, `https://127.0.0.1:${port}/`];
+      const { stdout } = await promisify(execFile)(process.execPath, args, {
+        env: { PATH: process.env.PATH, ...env },
+      });
+      expect(stdout).toContain(expected);
+      expect(received).toBe(requests);
+    } finally {
+      server.close();
+    }
+  });
+});
