@@ -25,6 +25,8 @@ const ENTRIES = [
   '@koa-oauth/resource-server',
   '@koa-oauth/client',
   '@koa-oauth/client/testing',
+  '@koa-oauth/service',
+  '@koa-oauth/service/sqlite',
   '@koa-oauth/authorization-server',
   '@koa-oauth/authorization-server/testing',
 ];

@@ -9,7 +9,13 @@ const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /** The libraries that are published, by the names of their folders. */
-export const LIBRARIES = ['issuer', 'resource-server', 'client', 'authorization-server'] as const;
+export const LIBRARIES = [
+  'issuer',
+  'resource-server',
+  'client',
+  'service',
+  'authorization-server',
+] as const;
 
 export interface Packed {
   readonly library: (typeof LIBRARIES)[number];

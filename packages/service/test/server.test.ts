@@ -1,17 +1,20 @@
 import { once } from 'node:events';
-import { Agent, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { Agent, createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createBoundedServer, listen, stop } from '../src/server.ts';
+import { GracefulServer } from '../src/server.ts';
 
-let server: Server;
+const GRACE_MS = 10_000;
+
+let server: GracefulServer;
 let port: number;
 const agent = new Agent({ keepAlive: true });
 
 beforeEach(async () => {
-  server = createBoundedServer();
-  port = await listen(server, 0, '127.0.0.1');
+  server = new GracefulServer({ maxHeaderBytes: 24 * 1024 });
+  await server.start(0, '127.0.0.1');
+  port = server.port;
 });
 afterEach(async () => {
   server.closeAllConnections();
@@ -39,10 +42,33 @@ async function open(): Promise<Socket> {
   return socket;
 }
 
+describe('start', () => {
+  test.each([
+    ['PORT', 'stop what listens there or set PORT'],
+    ['METRICS_PORT', 'stop what listens there or set METRICS_PORT'],
+  ])('a port in use is named, and %s with it', async (setting, text) => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    await expect(new GracefulServer().start(port, '127.0.0.1', setting)).rejects.toMatchObject({
+      code: 'EADDRINUSE',
+      message: `port ${port} on 127.0.0.1 is in use: ${text}`,
+    });
+    other.close();
+  });
+
+  test('an address that is not of this machine is named', async () => {
+    await expect(new GracefulServer().start(0, '192.0.2.1')).rejects.toMatchObject({
+      code: 'EADDRNOTAVAIL',
+      message: "can't listen on port 0 of 192.0.2.1 (EADDRNOTAVAIL): set PORT or HOST",
+    });
+  });
+});
+
 describe('stop', () => {
   test('answers what is in flight, on a connection that then closes', async () => {
     const { answer, response } = await ask();
-    const stopped = stop(server);
+    const stopped = server.stop(GRACE_MS);
     response.end('done');
     const incoming = await answer;
     expect(await text(incoming)).toBe('done');
@@ -56,7 +82,7 @@ describe('stop', () => {
     const { answer, response } = await ask();
     response.end(Buffer.alloc(size));
     const incoming = await answer;
-    const stopped = stop(server);
+    const stopped = server.stop(GRACE_MS);
     let length = 0;
     for await (const chunk of incoming) length += chunk.length;
     expect(length).toBe(size);
@@ -68,7 +94,14 @@ describe('stop', () => {
     const { answer, response } = await ask();
     response.end('done');
     await text(await answer);
-    await Promise.all([stop(server), once(fresh, 'close')]);
+    await Promise.all([server.stop(GRACE_MS), once(fresh, 'close')]);
+  });
+
+  test('after the grace the connection of a request without an answer is closed', async () => {
+    const { answer } = await ask();
+    const broken = expect(answer).rejects.toMatchObject({ code: 'ECONNRESET' });
+    await server.stop(50);
+    await broken;
   });
 
   test('answers requests that came in one go', async () => {
@@ -78,7 +111,7 @@ describe('stop', () => {
     server.on('request', (_, response) => owed.push(response));
     socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2));
     await once(server, 'request');
-    const stopped = stop(server);
+    const stopped = server.stop(GRACE_MS);
     for (const [index, response] of [...owed.entries()].reverse()) response.end(`${index + 1}`);
     expect((await answers).match(/^Connection: .*(?=\r)|^\d/gm)).toEqual([
       'Connection: keep-alive',
@@ -141,6 +174,6 @@ describe('what the parser refuses', () => {
     const socket = await open();
     socket.write('garbage\r\n\r\n');
     await once(socket, 'data');
-    await stop(server);
+    await server.stop(GRACE_MS);
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { describeError } from '../src/logged-error.ts';
+import { describeError } from '../src/errors.ts';
 
 describe('what the log holds of an error', () => {
   test('is its type, message, stack, code and cause', () => {
@@ -29,6 +29,13 @@ describe('what the log holds of an error', () => {
 
   test.each(['text', 1, null, undefined, { message: 'x' }])('%j is told by its kind', (thrown) => {
     expect(describeError(thrown)).toEqual({ type: typeof thrown });
+  });
+
+  test('is that of a DOMException too', () => {
+    expect(describeError(new DOMException('took too long', 'TimeoutError'))).toMatchObject({
+      type: 'TimeoutError',
+      message: 'took too long',
+    });
   });
 
   test('is bounded', () => {

@@ -1,0 +1,26 @@
+export {
+  describeCause,
+  describeError,
+  InvalidSettings,
+  type LoggedError,
+  StartError,
+} from './errors.ts';
+export {
+  pathOf,
+  type RequestLogger,
+  type RequestLogOptions,
+  rejectMalformedTarget,
+  requestLog,
+  type SecurityHeadersOptions,
+  securityHeaders,
+} from './middleware.ts';
+export {
+  listSettings,
+  logLevel,
+  port,
+  readSettings,
+  type Setting,
+  wholeNumber,
+} from './read-settings.ts';
+export { type ListenOptions, type ServeOptions, type Service, serve } from './serve.ts';
+export { GracefulServer, type GracefulServerOptions } from './server.ts';

@@ -1,0 +1,141 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import Koa from 'koa';
+import { rejectMalformedTarget, requestLog, securityHeaders } from '../src/middleware.ts';
+
+type Line = Record<string, unknown> & { level: string; text: string };
+
+let lines: Line[];
+let app: Koa;
+let server: Server;
+let origin: string;
+
+const logger = {
+  info: (line: object, text: string) => lines.push({ ...line, level: 'info', text }),
+  error: (line: object, text: string) => lines.push({ ...line, level: 'error', text }),
+};
+
+beforeEach(async () => {
+  lines = [];
+  app = new Koa();
+  app.silent = true;
+  server = createServer((request, response) => app.callback()(request, response));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+describe('requestLog', () => {
+  const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const traceparent = `00-${TRACE}-00f067aa0ba902b7-01`;
+
+  test('logs one line with the path and no query, under the id that the caller gets', async () => {
+    app.use(requestLog({ logger }));
+    app.use((ctx) => {
+      ctx.body = ctx.state.requestId;
+    });
+    const response = await fetch(`${origin}/callback?code=s3cr3t`);
+    const requestId = response.headers.get('x-request-id');
+    expect(requestId).toMatch(/^[0-9a-f-]{36}$/);
+    expect(await response.text()).toBe(requestId);
+    expect(lines).toEqual([
+      {
+        ...{ requestId, method: 'GET', path: '/callback', status: 200, ms: expect.any(Number) },
+        ...{ level: 'info', text: 'answered' },
+      },
+    ]);
+  });
+
+  test('adds what failed, and an answer of 5xx is an error', async () => {
+    app.use(requestLog({ logger }));
+    app.use((ctx) => {
+      ctx.status = 503;
+      ctx.state.failure = { code: 'ERR_AWAY' };
+    });
+    await fetch(origin);
+    expect(lines).toMatchObject([{ level: 'error', status: 503, code: 'ERR_AWAY' }]);
+  });
+
+  test('bounds the path, and leaves out a part that is as long as a token', async () => {
+    app.use(requestLog({ logger }));
+    await fetch(`${origin}/a/${'t'.repeat(65)}/b`);
+    await fetch(`${origin}${'/abc'.repeat(100)}`);
+    expect(lines[0]?.path).toBe('/a/…/b');
+    expect(lines[1]?.path).toHaveLength(200);
+  });
+
+  test.each([
+    [true, traceparent, TRACE],
+    [false, traceparent, expect.stringMatching(/^[0-9a-f-]{36}$/)],
+    [true, `${traceparent} `.repeat(2), expect.stringMatching(/^[0-9a-f-]{36}$/)],
+  ])('with continueTrace %s and traceparent %s', async (continueTrace, traceparent, expected) => {
+    app.use(requestLog({ logger, continueTrace }));
+    const response = await fetch(origin, { headers: { traceparent } });
+    expect(response.headers.get('x-request-id')).toEqual(expected);
+  });
+});
+
+test.each(['http://[/', 'http://a b/'])(
+  'rejectMalformedTarget answers 400 to %s',
+  async (target) => {
+    app.use(requestLog({ logger }));
+    app.use(async (ctx, next) => {
+      try {
+        await next();
+      } catch (error) {
+        const { status, code, expose, message } = error as Record<string, unknown>;
+        ctx.status = status as number;
+        ctx.body = { code, expose, message };
+      }
+    });
+    app.use(rejectMalformedTarget());
+    app.use((ctx) => {
+      ctx.body = ctx.path;
+    });
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);
+  },
+);
+
+describe('securityHeaders', () => {
+  test('allows nothing unless told to', async () => {
+    app.use(securityHeaders({ strictTransportSecurity: false }));
+    const { headers } = await fetch(origin);
+    expect(headers.get('content-security-policy')?.split(';').sort()).toEqual([
+      "base-uri 'none'",
+      "default-src 'none'",
+      "frame-ancestors 'none'",
+    ]);
+    expect(Object.fromEntries(headers)).toMatchObject({
+      'cache-control': 'no-store',
+      'cross-origin-resource-policy': 'same-origin',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+    });
+    expect(headers.has('strict-transport-security')).toBe(false);
+  });
+
+  test('allows what it is told to', async () => {
+    app.use(
+      securityHeaders({
+        directives: { scriptSrc: ["'self'"] },
+        strictTransportSecurity: true,
+        referrerPolicy: 'same-origin',
+        crossOriginResourcePolicy: false,
+      }),
+    );
+    const { headers } = await fetch(origin);
+    expect(headers.get('content-security-policy')).toContain("script-src 'self'");
+    expect(headers.get('strict-transport-security')).toMatch(/^max-age=\d+/);
+    expect(headers.get('referrer-policy')).toBe('same-origin');
+    expect(headers.has('cross-origin-resource-policy')).toBe(false);
+  });
+});

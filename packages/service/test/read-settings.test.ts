@@ -1,0 +1,79 @@
+import { describe, expect, test } from '@jest/globals';
+import { z } from 'zod';
+import { InvalidSettings } from '../src/errors.ts';
+import { listSettings, logLevel, port, readSettings, wholeNumber } from '../src/read-settings.ts';
+
+const Environment = z.object({
+  PORT: port().default(3000).describe('port it listens on'),
+  BASE_URL: z.string().optional().meta({ description: 'its address', otherwise: '`http://…`' }),
+  SECRET: z.string().min(8, 'must be 8 characters or more').optional().describe('seals | opens'),
+  LOG_LEVEL: logLevel().default('info').describe('of the log'),
+});
+
+const Settings = Environment.superRefine(
+  ({ PORT, BASE_URL }, context) => {
+    if (Number(PORT) === 0 && !BASE_URL) {
+      context.addIssue({ code: 'custom', path: ['BASE_URL'], message: 'must be set with PORT=0' });
+    }
+  },
+  { when: () => true },
+).transform(({ PORT, LOG_LEVEL }) => ({ port: PORT, logLevel: LOG_LEVEL }));
+
+const faultsOf = (environment: Record<string, string>): readonly string[] => {
+  try {
+    readSettings(Settings, environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidSettings);
+    return (error as InvalidSettings).faults;
+  }
+  return [];
+};
+
+describe('readSettings', () => {
+  test('gives the settings as the schema has them, and nothing else', () => {
+    const settings = readSettings(Settings, { PORT: '8080', HOME: '/root' });
+    expect(settings).toEqual({ port: 8080, logLevel: 'info' });
+    expect(Object.isFrozen(settings)).toBe(true);
+  });
+
+  test.each(['', ' ', '\t\n'])('%j counts as not set', (value) => {
+    expect(readSettings(Settings, { PORT: value })).toMatchObject({ port: 3000 });
+  });
+
+  test('names all that is wrong at once, a check over several settings included', () => {
+    expect(faultsOf({ PORT: '0', SECRET: 'short', LOG_LEVEL: 'loud' })).toEqual([
+      'SECRET must be 8 characters or more',
+      'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent',
+      'BASE_URL must be set with PORT=0',
+    ]);
+  });
+
+  test('the message has a line for each, and repeats no value', () => {
+    expect(() => readSettings(Settings, { PORT: 'a-port', SECRET: 'hush' })).toThrow(
+      'these settings are wrong:\n  PORT must be a port number from 0 to 65535\n' +
+        '  SECRET must be 8 characters or more',
+    );
+  });
+});
+
+test.each(['x', '-1', '1.5', '0x10', '1e3', '65536', '99999999999', '１'])(
+  '%s is no port',
+  (PORT) => {
+    expect(faultsOf({ PORT })).toEqual(['PORT must be a port number from 0 to 65535']);
+  },
+);
+
+test('a whole number has bounds', () => {
+  const workers = wholeNumber('a number from 1 to 64', 1, 64);
+  expect(['1', '64'].map((text) => workers.parse(text))).toEqual([1, 64]);
+  for (const text of ['0', '65']) expect(workers.safeParse(text).success).toBe(false);
+});
+
+test('listSettings has the table: meaning, and the default or what holds without one', () => {
+  expect(listSettings(Environment)).toEqual([
+    { name: 'PORT', meaning: 'port it listens on', preset: '`3000`' },
+    { name: 'BASE_URL', meaning: 'its address', preset: '`http://…`' },
+    { name: 'SECRET', meaning: 'seals | opens', preset: 'none' },
+    { name: 'LOG_LEVEL', meaning: 'of the log', preset: '`info`' },
+  ]);
+});

@@ -1,0 +1,123 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { afterEach, describe, expect, test } from '@jest/globals';
+
+const index = new URL('../dist/index.js', import.meta.url).href;
+const children: ChildProcess[] = [];
+
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+});
+
+/** Runs a program whose `start` is this code. */
+function run(start: string, { ipc = false, options = 'graceMs: 1000' } = {}) {
+  const program = `
+    import { serve, StartError } from '${index}';
+    await serve({ name: 'a-service', ${options}, async start(service) { ${start} } });`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
+  });
+  children.push(child);
+  const printed = { out: '', err: '' };
+  child.stdout?.on('data', (chunk) => {
+    printed.out += chunk;
+  });
+  child.stderr?.on('data', (chunk) => {
+    printed.err += chunk;
+  });
+  const ended = once(child, 'exit').then(([code]) => code as number | null);
+  return { child, printed, ended };
+}
+
+const line = (child: ChildProcess) => once(child.stdout as NodeJS.ReadableStream, 'data');
+
+const LISTEN = `
+  service.onStop((reason) => process.stdout.write('first ' + reason + ';'));
+  const server = await service.listen({ port: 0, host: '127.0.0.1' });
+  server.on('request', (_, response) => response.end('answered'));
+  service.onStop((reason) => process.stdout.write('last ' + reason + ';'));
+  return 'http://127.0.0.1:' + server.port;`;
+
+describe('a service', () => {
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    'prints where it listens, answers, and stops on %s in the reverse order',
+    async (signal) => {
+      const { child, printed, ended } = run(LISTEN);
+      await line(child);
+      const url = printed.out.trim();
+      expect(await (await fetch(url)).text()).toBe('answered');
+      child.kill(signal);
+      child.kill(signal);
+      expect(await ended).toBe(0);
+      expect(printed).toEqual({ out: `${url}\nlast ${signal};first ${signal};`, err: '' });
+    },
+  );
+
+  test('tells its parent that it is ready, and stops when the parent is gone', async () => {
+    const { child, printed, ended } = run(LISTEN, { ipc: true });
+    expect(await once(child, 'message')).toEqual(['ready', undefined]);
+    child.disconnect();
+    expect(await ended).toBe(0);
+    expect(printed).toEqual({ out: 'last disconnect;first disconnect;', err: '' });
+  });
+
+  test('stops while it starts: what is open by then is closed, and nothing is printed', async () => {
+    const { child, printed, ended } = run(`
+      service.onStop(() => fail());
+      let fail;
+      const failed = new Promise((_, reject) => { fail = () => reject(new Error('closed')); });
+      process.stdout.write('starts');
+      setInterval(() => {}, 1000);
+      await failed;`);
+    await line(child);
+    child.kill();
+    expect(await ended).toBe(0);
+    expect(printed).toEqual({ out: 'starts', err: '' });
+  });
+
+  test('what can not be closed keeps nothing else open', async () => {
+    const { child, printed, ended } = run(`
+      service.onStop(() => process.stdout.write('closed'));
+      service.onStop(() => { throw new Error('away'); });
+      setInterval(() => {}, 1000);
+      return '';`);
+    await line(child);
+    child.kill();
+    expect(await ended).toBe(0);
+    expect(printed).toEqual({ out: '\nclosed', err: '' });
+  });
+
+  test('a deadline bounds the stop', async () => {
+    const { child, ended } = run(
+      "service.onStop(() => new Promise(() => {})); setInterval(() => {}, 1000); return '';",
+      { options: 'graceMs: 1000, deadlineMs: 50' },
+    );
+    await line(child);
+    child.kill();
+    expect(await ended).toBe(0);
+  });
+});
+
+describe('a start that fails prints one line and ends with 1', () => {
+  test.each([
+    [
+      'that is for the operator',
+      "throw new StartError('no_keys', 'make the keys');",
+      'a-service: make the keys\n',
+    ],
+    ['any other', "throw new Error('away');", 'a-service: cannot start: away\n'],
+    ['no error at all', 'throw null;', 'a-service: cannot start: null\n'],
+    [
+      'a port in use',
+      `const { port } = await service.listen({ port: 0, host: '127.0.0.1' });
+       await service.listen({ port, host: '127.0.0.1', setting: 'CONTROL' });`,
+      expect.stringMatching(
+        /^a-service: port \d+ on 127\.0\.0\.1 is in use: stop what listens there or set CONTROL\n$/,
+      ),
+    ],
+  ])('%s', async (_, start, err) => {
+    const { printed, ended } = run(start);
+    expect(await ended).toBe(1);
+    expect(printed).toEqual({ out: '', err });
+  });
+});

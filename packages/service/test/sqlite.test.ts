@@ -1,0 +1,66 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { openSqlite } from '../src/sqlite.ts';
+
+const ROUNDS = 25;
+const GAP_MS = 40;
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'service-sqlite-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+test('makes a file and a folder for their owner alone', () => {
+  const path = join(folder, 'new', 'data.db');
+  const database = openSqlite(path, { synchronous: 'FULL' });
+  database.exec('CREATE TABLE a (b)');
+  for (const file of [path, `${path}-wal`]) expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(statSync(join(folder, 'new')).mode & 0o777).toBe(0o700);
+  database.close();
+});
+
+test.each([
+  ['FULL', 2],
+  ['NORMAL', 1],
+] as const)('%s: the log is written ahead, and a writer waits', (synchronous, level) => {
+  const database = openSqlite(join(folder, 'data.db'), { synchronous });
+  const pragma = (name: string) =>
+    Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
+  expect(pragma('journal_mode')).toBe('wal');
+  expect(pragma('synchronous')).toBe(level);
+  expect(pragma('busy_timeout')).toBe(5000);
+  database.close();
+});
+
+test('what is no file is an error', () => {
+  expect(() => openSqlite(folder, { synchronous: 'FULL' })).toThrow(/EISDIR/);
+});
+
+// Each process opens the same new file at the same time, again and again.
+const program = `
+  const [sqlite, folder, begin] = process.argv.slice(1);
+  const { openSqlite } = await import(sqlite);
+  for (let round = 0; round < ${ROUNDS}; round += 1) {
+    while (Date.now() < Number(begin) + round * ${GAP_MS}) await new Promise(setImmediate);
+    const database = openSqlite(folder + '/' + round + '.db', { synchronous: 'FULL' });
+    database.exec('CREATE TABLE IF NOT EXISTS a (b)');
+    database.close();
+  }
+`;
+
+test('processes that open a new file at the same moment wait for each other', async () => {
+  const sqlite = new URL('../dist/sqlite.js', import.meta.url).href;
+  const begin = String(Date.now() + 1500);
+  const run = () =>
+    promisify(execFile)(process.execPath, [
+      ...['--input-type=module', '-e', program],
+      ...[sqlite, folder, begin],
+    ]);
+  const ended = await Promise.allSettled(Array.from({ length: 4 }, run));
+  expect(ended.filter(({ status }) => status === 'rejected')).toEqual([]);
+});
