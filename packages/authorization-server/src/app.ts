@@ -9,20 +9,13 @@ import { createOrganizations } from './claims/organizations.ts';
 import { engineConfiguration } from './configuration.ts';
 import type { Faults } from './control/faults.ts';
 import { injectFaults } from './control/inject-faults.ts';
-import { routeAssets } from './http/assets.ts';
+import { routeAssets, routeWelcome } from './http/assets.ts';
 import { answerErrors } from './http/error-page.ts';
-import {
-  afterEachLogin,
-  onIssuerOrigin,
-  ProviderWithoutIss,
-  speakAuth0Errors,
-  withoutIssInMetadata,
-} from './http/issuer-origin.ts';
+import { afterEachLogin, onIssuerOrigin } from './http/issuer-origin.ts';
 import type { Limits } from './http/limits.ts';
 import { describeError } from './http/logged-error.ts';
 import { refuseUnreadableTarget } from './http/request-target.ts';
 import { securityHeaders } from './http/security-headers.ts';
-import { routeWelcome } from './http/welcome.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import { logAnswers } from './log/log-answers.ts';
 import { recordTransactions } from './log/record.ts';
@@ -40,12 +33,13 @@ import { Provider } from './oidc-provider.ts';
 import type { StateStore } from './state/file.ts';
 import type { Tenant } from './tenant/tenant.ts';
 import { createUsers } from './tenant/users.ts';
-import { openAccessTokenScope } from './token/access-token-scope.ts';
+import { openAccessTokenScope } from './token/access-token.ts';
 import type { TokenClock } from './token/clock.ts';
 import { allowOriginOfRefusals } from './token/cross-origin.ts';
-import { openIdToken } from './token/id-token.ts';
+import { speakAuth0Errors } from './token/errors.ts';
+import { addUserinfoClaims, openIdToken } from './token/id-token.ts';
+import { ProviderWithoutIss, withoutIssInMetadata } from './token/iss.ts';
 import { acceptJsonBodies } from './token/json-bodies.ts';
-import { addUserinfoClaims } from './token/userinfo-claims.ts';
 
 export interface AppParts {
   readonly issuer: string;

@@ -18,19 +18,16 @@ import { createLogoutPages } from './login/logout-pages.ts';
 import { checkWebMessageOrigin } from './login/web-message.ts';
 import type { StateStore } from './state/file.ts';
 import { isWebOrigin } from './tenant/applications.ts';
-import { checkConnection } from './tenant/requested-connection.ts';
+import { checkConnection } from './tenant/connections.ts';
+import { OIDC_SCOPES } from './tenant/resource-servers.ts';
 import { findApplication, type Tenant } from './tenant/tenant.ts';
+import { grantSeconds, refreshTokenSeconds } from './tenant/token-lifetimes.ts';
 import type { Users } from './tenant/users.ts';
 import { createAccessTokenCustomizer } from './token/access-token.ts';
 import { createFindAccount } from './token/accounts.ts';
-import {
-  describeResource,
-  OIDC_SCOPES,
-  requestedResource,
-  settleOfflineAccess,
-} from './token/audience.ts';
+import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import type { TokenClock } from './token/clock.ts';
-import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
+import { rotatesRefreshToken } from './token/refresh-token.ts';
 import { createUserinfoTokens } from './token/userinfo-token.ts';
 
 const MINUTE = 60;

@@ -79,6 +79,19 @@ describe('alone', () => {
     expect(server.output.stderr).toBe('');
   });
 
+  test('shows no password hash', async () => {
+    const folder = join(directory, 'hashed');
+    cpSync(dirname(demoTenantFile), folder, { recursive: true });
+    const file = join(folder, 'tenant.yaml');
+    const hash = 'scrypt$1024$8$1$c2FsdHNhbHRzYWx0c2FsdA==$aGFzaGhhc2hoYXNoaGFzaA==';
+    const source = readFileSync(file, 'utf8');
+    writeFileSync(file, source.replace('password: alice-demo', `password_hash: ${hash}`));
+    const server = run({ TENANT: file });
+    await until(() => server.output.stdout.includes('Ctrl-C'));
+    expect(server.output.stdout).toMatch(/alice@example\.com +\(hashed\) +admin/);
+    expect(server.output.stdout).not.toContain('scrypt');
+  });
+
   test('with CONTROL the token is shown, and it opens the control', async () => {
     const server = run({ CONTROL: '0' });
     await until(() => server.output.stdout.includes('Ctrl-C'));

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Interaction, Provider } from 'oidc-provider';
+import { readForm } from '../http/body.ts';
 import { resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
-import { readForm } from '../http/form-body.ts';
 import type { StateStore } from '../state/file.ts';
 import type { Returned } from './post-login-api.ts';
 

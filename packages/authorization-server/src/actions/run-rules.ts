@@ -1,6 +1,6 @@
 import { writeClaim } from '../claims/custom-claims.ts';
 import { isScope } from '../claims/scope-changes.ts';
-import { compileRule } from '../tenant/rule-file.ts';
+import { compileRule } from '../tenant/source-files.ts';
 import type { Rule } from '../tenant/tenant.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NOTHING } from './login-outcome.ts';

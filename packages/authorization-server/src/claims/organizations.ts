@@ -9,7 +9,7 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
-import { grantSeconds } from '../token/refresh-token.ts';
+import { grantSeconds } from '../tenant/token-lifetimes.ts';
 
 /** The organization that a login is for: asked for with `organization`, kept with the grant. */
 export interface Organizations {

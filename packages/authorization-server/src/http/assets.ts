@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type Router from '@koa/router';
+import { welcomePage } from '../views/welcome-page.tsx';
 
 const own = (name: string): Buffer =>
   readFileSync(new URL(`../../public/${name}`, import.meta.url));
@@ -21,4 +22,12 @@ export function routeAssets(router: Router): void {
       ctx.body = content;
     });
   }
+}
+
+/** `GET /`: what this is, for a developer who opens the issuer's address. */
+export function routeWelcome(router: Router, tenantName: string): void {
+  router.get('/', (ctx) => {
+    ctx.type = 'html';
+    ctx.body = welcomePage({ tenantName });
+  });
 }

@@ -1,5 +1,6 @@
 import { isClaimScope } from '../claims/claim-scopes.ts';
 import type { ScopeChanges } from '../claims/scope-changes.ts';
+import { OIDC_SCOPES } from '../tenant/resource-servers.ts';
 import {
   type Api,
   type Application,
@@ -7,7 +8,6 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
-import { OIDC_SCOPES } from '../token/audience.ts';
 
 export interface DroppedScope {
   readonly scope: string;

@@ -3,9 +3,10 @@ import type { KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-pr
 import type { PostLogin } from '../actions/post-login.ts';
 import { ROUTES } from '../endpoints.ts';
 import { endpointOf } from '../http/request-target.ts';
+import { apiOf } from '../tenant/resource-servers.ts';
 import { findApplication, type Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
-import { apiOf, sentScope } from '../token/audience.ts';
+import { sentScope } from '../token/audience.ts';
 import { droppedScopes } from './dropped-scopes.ts';
 import { exchangeType, loginType, refusalType } from './log-types.ts';
 import { createRedaction } from './redaction.ts';

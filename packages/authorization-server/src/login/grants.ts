@@ -2,6 +2,7 @@ import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/claim-scopes.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
 import { errors } from '../oidc-provider.ts';
+import { apiOf, OIDC_SCOPES } from '../tenant/resource-servers.ts';
 import {
   type Api,
   type Application,
@@ -12,7 +13,6 @@ import {
   type User,
 } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
-import { apiOf, OIDC_SCOPES } from '../token/audience.ts';
 import type { ConsentKey, Consents } from './consents.ts';
 
 /** What an authorization request comes to for one user of one application. */

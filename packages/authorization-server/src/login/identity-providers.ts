@@ -14,8 +14,8 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client';
-import { type Connection, oidcOptionsSchema } from '../tenant/connection-schema.ts';
 import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile-claims.ts';
+import { type Connection, oidcOptionsSchema } from '../tenant/schema.ts';
 import { ProviderDenial, ProviderFailure } from './provider-failure.ts';
 import { providerFetch } from './provider-fetch.ts';
 

@@ -2,9 +2,9 @@ import type Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
+import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
-import { readForm } from '../http/form-body.ts';
-import type { LoginAttempts } from '../http/login-attempts.ts';
+import type { LoginAttempts } from '../http/limits.ts';
 import {
   connectionInId,
   isFederated,

@@ -5,9 +5,8 @@ import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
 import { InvalidTenant } from '../errors.ts';
 import { checkNames, checkReferences, type Path, type Report, type Trigger } from './checks.ts';
 import { ignoredConnections } from './connections.ts';
-import { compileRule } from './rule-file.ts';
 import { tenantSchema } from './schema.ts';
-import { type ActionConsole, compileAction } from './source-files.ts';
+import { type ActionConsole, compileAction, compileRule } from './source-files.ts';
 import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
 
 /** The tenant that comes with this package. */

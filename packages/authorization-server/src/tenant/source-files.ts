@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
-import type { Action } from './tenant.ts';
+import type { Action, Rule } from './tenant.ts';
 
 /** What an Action's `console` writes to, so that it does not break the log's JSON. */
 export type ActionConsole = Record<
@@ -20,7 +20,7 @@ export interface ActionExports {
 }
 
 /** Compiling takes longer than most Actions do, and each runs at every login. */
-const compiled = new WeakMap<Action, ReturnType<typeof compileFunction>>();
+const compiledActions = new WeakMap<Action, ReturnType<typeof compileFunction>>();
 
 /**
  * Compiles an Action without running it.
@@ -34,12 +34,56 @@ const compiled = new WeakMap<Action, ReturnType<typeof compileFunction>>();
 export function compileAction(action: Action): (output: ActionConsole) => ActionExports {
   const parameters = ['exports', 'require', 'module', '__filename', '__dirname', 'console'];
   const run =
-    compiled.get(action) ?? compileFunction(action.code, parameters, { filename: action.file });
-  compiled.set(action, run);
+    compiledActions.get(action) ??
+    compileFunction(action.code, parameters, { filename: action.file });
+  compiledActions.set(action, run);
   return (output) => {
     const module: { exports: ActionExports } = { exports: {} };
     const require = createRequire(action.file);
     run(module.exports, require, module, action.file, dirname(action.file), output);
     return module.exports;
+  };
+}
+
+export type RuleFunction = (
+  user: unknown,
+  context: unknown,
+  callback: (error?: unknown, user?: unknown, context?: unknown) => void,
+) => unknown;
+
+/** What a rule gives its callback to deny a login; a global of every rule. */
+class UnauthorizedError extends Error {
+  override readonly name = 'UnauthorizedError';
+}
+
+const BEFORE = 'const rule = ';
+
+/** Compiling takes longer than most rules do, and each runs at every login. */
+const compiledRules = new WeakMap<Rule, ReturnType<typeof compileFunction>>();
+
+/**
+ * Compiles a rule without running it: a file that is one function expression, CommonJS around it.
+ *
+ * @returns answers the function; each call makes it anew.
+ * @throws SyntaxError
+ */
+export function compileRule(rule: Rule): (output: ActionConsole) => RuleFunction {
+  const parameters = ['require', 'console', 'configuration', 'UnauthorizedError'];
+  const make =
+    compiledRules.get(rule) ??
+    compileFunction(`${BEFORE}${rule.code}\n; return rule;`, parameters, {
+      filename: rule.file,
+      columnOffset: -BEFORE.length,
+    });
+  compiledRules.set(rule, make);
+  return (output) => {
+    const made: unknown = make(
+      createRequire(rule.file),
+      output,
+      { ...rule.configuration },
+      UnauthorizedError,
+    );
+    if (typeof made === 'function') return made as RuleFunction;
+    throw new Error('it must be one function (user, context, callback)');
   };
 }

@@ -1,8 +1,6 @@
 import type { Api, Application, TenantDocument, User } from './schema.ts';
 
-export type { Connection } from './connection-schema.ts';
-
-export type { Api, Application, Organization, TenantDocument, User } from './schema.ts';
+export type { Api, Application, Connection, Organization, TenantDocument, User } from './schema.ts';
 
 /** One Action file with its secrets. */
 export interface Action {

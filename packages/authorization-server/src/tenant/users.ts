@@ -1,7 +1,7 @@
 import type { StateStore } from '../state/file.ts';
-import type { Connection } from './connection-schema.ts';
 import { connectionInId, connectionOfUser, federatedId } from './connections.ts';
 import type { FederatedProfile } from './profile-claims.ts';
+import type { Connection } from './schema.ts';
 import type { Tenant, User } from './tenant.ts';
 
 /** All who can be signed in: the users of the tenant file, and those of its identity providers. */

@@ -6,6 +6,8 @@ import type {
 } from 'oidc-provider';
 import type { PostLogin } from '../actions/post-login.ts';
 import type { Organizations } from '../claims/organizations.ts';
+import { changeScope } from '../claims/scope-changes.ts';
+import { Provider } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 import { byClock, type TokenClock } from './clock.ts';
@@ -52,6 +54,25 @@ export function createAccessTokenCustomizer(
       },
       clock,
     );
+  };
+}
+
+/**
+ * Lets the Actions and rules have the last word on an access token's scope. Its `save` is replaced
+ * because that is where every kind of token comes by with its scope settled and not yet written; the
+ * token response repeats the token's scope.
+ */
+export function openAccessTokenScope(
+  provider: InstanceType<typeof Provider>,
+  postLogin: PostLogin,
+): void {
+  const prototype = provider.AccessToken.prototype as AccessToken;
+  const { save } = prototype;
+  prototype.save = function withChangedScope(this: AccessToken, ...ttl) {
+    const { ctx } = Provider;
+    const changes = ctx === undefined ? undefined : postLogin.outcome(ctx).scope;
+    if (changes !== undefined) this.scope = changeScope(this.scope, changes);
+    return save.apply(this, ttl);
   };
 }
 

@@ -5,8 +5,7 @@ import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
-import { readBody, readJson } from '../../src/http/body.ts';
-import { readForm } from '../../src/http/form-body.ts';
+import { readBody, readForm, readJson } from '../../src/http/body.ts';
 
 let server: Server;
 let url: string;

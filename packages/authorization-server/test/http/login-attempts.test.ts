@@ -1,6 +1,6 @@
 import { scryptSync } from 'node:crypto';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { createLoginAttempts } from '../../src/http/login-attempts.ts';
+import { createLoginAttempts } from '../../src/http/limits.ts';
 import type { User } from '../../src/index.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { authorizationRequest, openBrowser, signIn } from '../support/sign-in.ts';

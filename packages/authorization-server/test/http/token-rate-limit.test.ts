@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import Koa from 'koa';
-import { tokenRateLimit } from '../../src/http/token-rate-limit.ts';
+import { tokenRateLimit } from '../../src/http/limits.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { API } from '../support/sign-in.ts';
 

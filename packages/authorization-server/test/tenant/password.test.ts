@@ -1,7 +1,6 @@
 import { scryptSync } from 'node:crypto';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
-import { startBlock } from '../../src/start-block.ts';
 import { isPassword, passwordHashFault } from '../../src/tenant/password.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { authorizationRequest, openBrowser, tokensFor } from '../support/sign-in.ts';
@@ -78,12 +77,4 @@ test('a wrong password for a hash is refused', async () => {
   const page = await browser.get(authorizationRequest(server).url);
   const answer = await browser.submit(page, { username: 'alice@example.com', password: 'wrong' });
   expect(answer.statusCode).toBe(400);
-});
-
-test('the start block shows no hash', () => {
-  const tenant = loadTenant(demoTenantFile);
-  hashed(tenant);
-  const block = startBlock({ issuer: 'http://localhost:1/' }, tenant);
-  expect(block).toContain('(hashed)');
-  expect(block).not.toContain('scrypt');
 });

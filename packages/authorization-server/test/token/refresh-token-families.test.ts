@@ -3,8 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createAdapter } from '../../src/adapter.ts';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
-import { rotatingAdapter } from '../../src/token/refresh-token.ts';
-import { createRefreshTokenFamilies, MOST_ACTIVE } from '../../src/token/refresh-token-families.ts';
+import {
+  createRefreshTokenFamilies,
+  MOST_ACTIVE,
+  rotatingAdapter,
+} from '../../src/token/refresh-token.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { requestTokens, tokensFor } from '../support/sign-in.ts';
 

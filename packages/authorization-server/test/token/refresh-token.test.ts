@@ -8,11 +8,8 @@ import {
   loadTenant,
 } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
-import {
-  grantSeconds,
-  refreshTokenSeconds,
-  rotatingAdapter,
-} from '../../src/token/refresh-token.ts';
+import { grantSeconds, refreshTokenSeconds } from '../../src/tenant/token-lifetimes.ts';
+import { rotatingAdapter } from '../../src/token/refresh-token.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import {
   authorizationRequest,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { loadTenant } from '../../src/tenant/load.ts';
-import { compileRule } from '../../src/tenant/rule-file.ts';
+import { compileRule } from '../../src/tenant/source-files.ts';
 import { ruleOf } from '../support/rule-of.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'rules-'));
