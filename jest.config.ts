@@ -19,7 +19,8 @@ const config: Config = {
   // What nock leaves on the global object must not meet the next test file.
   testEnvironmentOptions: { globalsCleanup: 'on' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
-  testMatch: ['**/test/**/*.test.ts', '**/test/**/*.test.tsx'],
+  // What takes a registry, a minute of load or a killed database is `*.long.test.ts`: npm run test:long.
+  testMatch: ['**/test/**/!(*.long).test.ts?(x)'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
   transform: {
     '\\.ts$': typescript(false),
