@@ -1,9 +1,10 @@
-import { randomBytes, scryptSync } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
 import { type Issuer, startIssuer } from '@koa-oauth/authorization-server/testing';
+import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
 import { type RecordingProxy, startRecordingProxy } from './recording-proxy.ts';
 import type { Place, Secret } from './secret-search.ts';
@@ -59,7 +60,7 @@ export async function startStage(
     tenant.users.map((user) => {
       const password = randomBytes(12).toString('base64url');
       // What is readable in the tenant stands on the sign-in page, as a button.
-      Object.assign(user, { password: undefined, password_hash: hash(password) });
+      Object.assign(user, { password: undefined, password_hash: hashSync(password, 4) });
       return [user.email, password];
     }),
   );
@@ -116,11 +117,4 @@ export async function startStage(
       await rm(dir, { recursive: true });
     },
   };
-}
-
-/** In the form that the README of the authorization server has. */
-function hash(password: string): string {
-  const salt = randomBytes(16);
-  const key = scryptSync(password, salt, 32, { N: 16384, r: 8, p: 1 });
-  return ['scrypt', 16384, 8, 1, salt.toString('base64'), key.toString('base64')].join('$');
 }

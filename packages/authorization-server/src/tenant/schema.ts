@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { isConfidentialUrl } from '../http/loopback.ts';
-import { passwordHashFault } from './password.ts';
+import { passwordFault, passwordHashFault } from './password.ts';
 
 /**
  * The tenant: applications, APIs, roles, actions and users, in the shape of the Auth0 deploy tool's
@@ -8,6 +8,11 @@ import { passwordHashFault } from './password.ts';
  */
 
 const text = z.string().min(1, 'give a text that is not empty');
+const judgedText = (faultOf: (value: string) => string | undefined) =>
+  text.check(({ value, issues }) => {
+    const message = faultOf(value);
+    if (message !== undefined) issues.push({ code: 'custom', message, input: value });
+  });
 const seconds = z.int().positive('give a number of seconds above 0');
 
 /** What a browser would run or show in place of an application. */
@@ -222,13 +227,8 @@ const userSchema = z.looseObject({
   user_id: text,
   email: z.email('give an e-mail address'),
   email_verified: z.boolean().default(false),
-  password: text.optional(),
-  password_hash: text
-    .check((ctx) => {
-      const message = passwordHashFault(ctx.value);
-      if (message !== undefined) ctx.issues.push({ code: 'custom', message, input: ctx.value });
-    })
-    .optional(),
+  password: judgedText(passwordFault).optional(),
+  password_hash: judgedText(passwordHashFault).optional(),
   name: text,
   given_name: z.string().optional(),
   family_name: z.string().optional(),

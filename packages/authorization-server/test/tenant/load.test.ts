@@ -228,7 +228,17 @@ describe('a fault of refresh tokens, keys, passwords, organizations and limits',
     [
       'a hash of another kind',
       (y) => y.replace(BOB, "    password_hash: '$2b$10$abcdefghijklmnopqrstuv'\n"),
-      /users\.1\.password_hash: give scrypt/,
+      /users\.1\.password_hash: give a bcrypt hash as Auth0 exports it/,
+    ],
+    [
+      'a hash that takes too long',
+      (y) => y.replace(BOB, `    password_hash: '$2b$15$${'a'.repeat(20)}.O${'a'.repeat(31)}'\n`),
+      /users\.1\.password_hash: the cost is 15: give a hash with a cost from 4 to 14/,
+    ],
+    [
+      'a password of more than 72 bytes',
+      (y) => y.replace(BOB, `    password: ${'ä'.repeat(37)}\n`),
+      /users\.1\.password: give at most 72 bytes/,
     ],
     [
       'an unknown member',

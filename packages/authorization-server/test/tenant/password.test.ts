@@ -1,57 +1,62 @@
 import { scryptSync } from 'node:crypto';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { demoTenantFile, loadTenant } from '../../src/index.ts';
-import { isPassword, passwordHashFault } from '../../src/tenant/password.ts';
+import { hashSync } from 'bcryptjs';
+import type { Tenant } from '../../src/index.ts';
+import { isPassword, passwordFault, passwordHashFault } from '../../src/tenant/password.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { authorizationRequest, openBrowser, tokensFor } from '../support/sign-in.ts';
 
-const hashOf = (password: string, N = 1024, encoding: 'base64' | 'base64url' = 'base64') => {
-  const salt = Buffer.from('a salt of 16 byte');
-  const hash = scryptSync(password, salt, 32, { N, r: 8, p: 1, maxmem: 2 ** 28 });
-  return ['scrypt', N, 8, 1, salt.toString(encoding), hash.toString(encoding)].join('$');
-};
-
-const hashed = (tenant: ReturnType<typeof loadTenant>): void => {
+const hashed = (tenant: Tenant): void => {
   const alice = tenant.users[0]!;
   delete alice.password;
-  alice.password_hash = hashOf('alice-demo');
+  alice.password_hash = hashSync('alice-demo', 4);
 };
 
 afterAll(stopServers);
 
-test.each(['base64', 'base64url'] as const)(
-  'a hash in %s is that of one password',
-  async (form) => {
-    const user = { ...loadTenant(demoTenantFile).users[0]!, password: undefined };
-    const password_hash = hashOf('pässword', 32_768, form);
-    expect(passwordHashFault(password_hash)).toBeUndefined();
-    expect(await isPassword({ ...user, password_hash }, 'pässword')).toBe(true);
-    for (const wrong of ['passwort', '', password_hash]) {
-      expect(await isPassword({ ...user, password_hash }, wrong)).toBe(false);
-    }
-  },
-);
-
-test('a user without either has no password, not an empty one', async () => {
-  const user = { ...loadTenant(demoTenantFile).users[0]!, password: undefined };
-  expect(await isPassword(user, '')).toBe(false);
-});
-
-describe('a hash that cannot be used says why', () => {
-  const good = hashOf('x');
+describe('a bcrypt hash', () => {
+  // The first two are test vectors of jBCrypt.
   test.each([
-    ['another method', good.replace('scrypt', 'bcrypt'), /scrypt\$N\$r\$p/],
-    ['a part is missing', good.split('$').slice(0, 5).join('$'), /scrypt\$N\$r\$p/],
-    ['N no power of 2', good.replace('$1024$', '$1000$'), /power of 2/],
-    ['N too small', good.replace('$1024$', '$1$'), /power of 2/],
-    ['N too large for r', good.replace('$1024$8$', '$65536$1$'), /less than 65536/],
-    ['r is 0', good.replace('$8$', '$0$'), /r must be/],
-    ['p too large', good.replace('$8$1$', '$8$17$'), /p from 1 to 16/],
-    ['too much memory', good.replace('$1024$', '$1048576$'), /256 MiB/],
-    ['a short hash', good.replace(/[^$]+$/, 'AAAA'), /16 bytes/],
-  ])('%s', (_name, hash, message) => {
+    ['abc', '$2a$06$If6bvum7DFjUnE9p2uDeDu0YHzrHM6tf.iqN8.yx.jNN1ILEf7h0i'],
+    ['abcdefghijklmnopqrstuvwxyz', '$2a$08$aTsUwsyowQuzRrDqFflhgekJ8d9/7Z3GV3UcgvzQW3J5zMyrTvlz.'],
+    ['pässword', hashSync('pässword', 4)],
+    ['x'.repeat(72), hashSync('x'.repeat(72), 4)],
+    ['', hashSync('', 4)],
+  ])('is that of one password: "%s"', async (password, password_hash) => {
+    expect(passwordHashFault(password_hash)).toBeUndefined();
+    expect(await isPassword({ password_hash }, password)).toBe(true);
+    for (const wrong of [`${password}.`, 'passwort', password_hash]) {
+      expect(await isPassword({ password_hash }, wrong)).toBe(false);
+    }
+  });
+
+  const good = '$2b$10$RXDOrOAmkyZi.OBDZZ/yceHrV9YRl9z.nJOEGK2isQldEk9fpJW7O';
+  const scrypt = scryptSync('x', 'salt', 32).toString('base64');
+  test.each([
+    ['another method', `scrypt$16384$8$1$c2FsdA==$${scrypt}`, /give a bcrypt hash as Auth0/],
+    ['another version', good.replace('$2b', '$2x'), /give a bcrypt hash as Auth0/],
+    ['cut off', good.slice(0, -1), /then 53 characters/],
+    ['too long', `${good}a`, /then 53 characters/],
+    ['a line too much', `${good}\n`, /then 53 characters/],
+    ['a salt with unused bits set', good.replace('yce', 'ycf'), /then 53 characters/],
+    ['a hash with unused bits set', good.replace(/O$/, 'P'), /then 53 characters/],
+    ['a cost too low', good.replace('$10$', '$03$'), /the cost is 03: .* from 4 to 14/],
+    ['a cost too high', good.replace('$10$', '$15$'), /the cost is 15: .* from 4 to 14/],
+  ])('that cannot be used says why: %s', (_name, hash, message) => {
+    expect(passwordHashFault(good)).toBeUndefined();
     expect(passwordHashFault(hash)).toMatch(message);
   });
+});
+
+test('a password has at most 72 bytes, which bcrypt reads', () => {
+  expect(passwordFault('x'.repeat(72))).toBeUndefined();
+  for (const long of ['x'.repeat(73), 'ä'.repeat(37)]) {
+    expect(passwordFault(long)).toMatch(/^give at most 72 bytes/);
+  }
+});
+
+test('a user without either has no password, not an empty one', async () => {
+  expect(await isPassword({}, '')).toBe(false);
 });
 
 test('a user with a hash signs in, has no button, and no Action sees the hash', async () => {
