@@ -105,3 +105,19 @@ export function errorCode(value: unknown): string | undefined {
 export function hasCode(error: unknown, code: OidcErrorCode): error is OidcError {
   return error instanceof OidcError && error.code === code;
 }
+
+/** What was asked of a token goes beyond what was granted: only consent to more helps. */
+export class InsufficientScope extends OidcError {
+  override readonly name = 'InsufficientScope';
+  /** The scopes that are missing, with a space between them. */
+  readonly scope: string;
+
+  constructor(scope: string, cause?: unknown) {
+    super('ERR_INSUFFICIENT_SCOPE', { detail: `not granted: ${scope}`, cause });
+    this.scope = scope;
+  }
+
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), scope: this.scope };
+  }
+}

@@ -8,21 +8,32 @@ export {
 export type { Api, ApiRequestOptions } from './api/api.ts';
 export { ApiError, type ApiResponse } from './api/api-response.ts';
 export { auth } from './auth.ts';
-export { refuseCrossSite } from './browser/cross-site.ts';
+export { refuseCrossSite } from './browser/fetch-metadata.ts';
 export { safeReturnTo } from './browser/return-to.ts';
-export { type ClaimValue, claimCheck, claimEquals, claimIncludes } from './claim-check.ts';
-export { AuthorizationRefused, hasCode, OidcError, type OidcErrorCode } from './errors.ts';
+export {
+  AuthorizationRefused,
+  hasCode,
+  InsufficientScope,
+  OidcError,
+  type OidcErrorCode,
+} from './errors.ts';
 export { CLIENT_CHANNEL, type ClientEvent, type SessionEndReason } from './events.ts';
-export { InsufficientScope } from './insufficient-scope.ts';
 export type { FlowStep } from './login/flow-record.ts';
-export type { SignInRequirement } from './login/sign-in-requirement.ts';
+export type { SignInRequirement } from './login/step-up.ts';
 export { type StepUpParams, StepUpRequired } from './login/step-up.ts';
 export type { AuthorizationParams } from './oauth/authorization-request.ts';
-export type { ClientSigningAlg, ClientSigningKeyInput } from './oauth/client-signing-key.ts';
+export type { ClientSigningAlg, ClientSigningKeyInput } from './oauth/client-authentication.ts';
 export type { IdTokenClaims } from './oauth/id-token.ts';
 export type { LoginParams, LogoutParams, OidcContext } from './oidc-context.ts';
 export type { AuthOptions } from './options/options.ts';
-export { type RequiresAuthOptions, requiresAuth } from './requires-auth.ts';
+export {
+  type ClaimValue,
+  claimCheck,
+  claimEquals,
+  claimIncludes,
+  type RequiresAuthOptions,
+  requiresAuth,
+} from './requires-auth.ts';
 export type { AccessToken } from './session/session.ts';
 export type { UserSession } from './session/session-list.ts';
 export type {
@@ -33,6 +44,6 @@ export type {
 } from './session/session-store.ts';
 export { type FileStoreOptions, fileStore } from './session/stores/file.ts';
 export { type MemoryStoreOptions, memoryStore } from './session/stores/memory.ts';
+export type { RedisClient } from './session/stores/redis.ts';
 export { type RedisStoreOptions, redisStore } from './session/stores/redis.ts';
-export type { RedisClient } from './session/stores/redis-connection.ts';
 export type { AccessTokenParams } from './tokens/access-token.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Context, Middleware } from 'koa';
-import { type ClaimValue, claimCheck, claimEquals, claimIncludes } from '../src/claim-check.ts';
 import { OidcError } from '../src/errors.ts';
+import { type ClaimValue, claimCheck, claimEquals, claimIncludes } from '../src/requires-auth.ts';
 
 const CLAIMS = {
   iss: 'https://issuer.example/',

@@ -6,9 +6,8 @@ import {
   type OidcErrorCode,
   type OidcErrorOptions,
 } from '../errors.ts';
-import { parseBearerChallenge } from '../oauth/challenge.ts';
-import { retryAfter } from '../oauth/retry-after.ts';
 import { foreignScope } from '../oauth/scope.ts';
+import { retryAfter } from '../oauth/token-response.ts';
 
 /** An answer of the API, its body read to the end. */
 export interface ApiResponse {
@@ -84,4 +83,29 @@ export function judgeApiResponse(response: ApiResponse, now: number): ApiRespons
   }
   const ownStatus = status >= 400 && status < 500 && STATUS_CODES[status] ? status : 502;
   throw new ApiError('ERR_API_REFUSED', { detail, response, retryAfter: waits, status: ownStatus });
+}
+
+/** A Bearer challenge (RFC 6750 §3), as far as it says something. */
+interface BearerChallenge {
+  readonly error: string | undefined;
+  readonly scope: string | undefined;
+}
+
+/** More says nothing; the patterns take time by the square of it. */
+const MAX_LENGTH = 2048;
+const ATTRIBUTE = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g;
+
+/** Reads the Bearer challenge of a `WWW-Authenticate` header; undefined when there is none. */
+export function parseBearerChallenge(value = ''): BearerChallenge | undefined {
+  const header = value.slice(0, MAX_LENGTH);
+  const start = /(?:^|,)\s*bearer(?=\s|,|$)/i.exec(header);
+  if (!start) return undefined;
+  const attributes = new Map<string, string>();
+  for (const [, name, quoted, bare] of header.slice(start.index).matchAll(ATTRIBUTE)) {
+    const key = name?.toLowerCase() ?? '';
+    if (!attributes.has(key)) {
+      attributes.set(key, bare ?? quoted?.replaceAll(/\\(.)/g, '$1') ?? '');
+    }
+  }
+  return { error: attributes.get('error'), scope: attributes.get('scope') };
 }

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
-import { readFormField } from '../browser/form-field.ts';
 import { hasCode, OidcError } from '../errors.ts';
 import type { EmitClientEvent } from '../events.ts';
 import {
@@ -10,9 +9,8 @@ import {
   verifyLogoutToken,
 } from '../oauth/logout-token.ts';
 import type { FindSigningKey } from '../oauth/signed-jwt.ts';
-import { reached } from '../session/reached.ts';
 import type { Sessions } from '../session/session.ts';
-import type { SessionStore } from '../session/session-store.ts';
+import { reached, type SessionStore } from '../session/session-store.ts';
 
 /** Answers a request to the back-channel logout endpoint, whatever it is. */
 export type BackChannelLogout = (ctx: Context) => Promise<void>;
@@ -110,4 +108,41 @@ function answer(ctx: Context, status: number, error: string, description: string
 
 function invalid(detail: string): OidcError {
   return new OidcError('ERR_LOGOUT_TOKEN', { detail });
+}
+
+/**
+ * A field of a form that was posted, read from the request itself, or from what a body parser before
+ * us made of it (`ctx.request.body`).
+ *
+ * @param maxLength bytes of the whole form
+ * @returns undefined when it is not there, or there twice, or the request can't be read as a form
+ */
+export async function readFormField(
+  ctx: Pick<Context, 'req' | 'request' | 'is'>,
+  name: string,
+  maxLength: number,
+): Promise<string | undefined> {
+  if (ctx.req.readableDidRead) return fieldOf((ctx.request as { body?: unknown }).body, name);
+  if (!ctx.is('application/x-www-form-urlencoded')) return undefined;
+  const body = await read(ctx.req, maxLength).catch(() => undefined);
+  const values = new URLSearchParams(body).getAll(name);
+  return values.length === 1 ? values[0] : undefined;
+}
+
+function fieldOf(body: unknown, name: string): string | undefined {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return undefined;
+  const value = (body as Record<string, unknown>)[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
+async function read(request: Context['req'], maxLength: number): Promise<string | undefined> {
+  if (Number(request.headers['content-length']) > maxLength) return undefined;
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > maxLength) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }

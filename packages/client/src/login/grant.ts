@@ -1,7 +1,7 @@
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
+import type { Transaction } from '../oauth/authorization-request.ts';
 import type { ClientCredentials } from '../oauth/client-authentication.ts';
-import type { Endpoint } from '../oauth/endpoint-request.ts';
 import {
   type IdTokenClaims,
   type IdTokenExpectations,
@@ -10,13 +10,13 @@ import {
 } from '../oauth/id-token.ts';
 import type { FindSigningKey } from '../oauth/signed-jwt.ts';
 import {
+  type Endpoint,
   requestRevocation,
   requestTokensByCode,
   requestTokensByRefresh,
 } from '../oauth/token-endpoint.ts';
 import { isInvalidGrant, judgeTokenResponse, type TokenResponse } from '../oauth/token-response.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
-import type { Transaction } from '../session/transaction.ts';
 import { createFlowRecord, type FlowStep } from './flow-record.ts';
 
 /** Exchanges grants for tokens and lets none through that was not verified. */

@@ -20,9 +20,9 @@ import {
 } from '../oauth/pushed-authorization-request.ts';
 import type { Session, Sessions } from '../session/session.ts';
 import type { Transactions } from '../session/transaction.ts';
-import type { EndSession } from './end-session.ts';
 import { createFlowRecord, type FlowRecord, type FlowStep } from './flow-record.ts';
 import type { Grants } from './grant.ts';
+import type { EndSession } from './own-sessions.ts';
 
 /** One login in its two halves, every step in order. */
 export interface Login {

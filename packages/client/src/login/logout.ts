@@ -3,7 +3,7 @@ import type { CookieJar } from '../browser/cookies.ts';
 import { safeReturnTo } from '../browser/return-to.ts';
 import type { Session, Sessions } from '../session/session.ts';
 import type { Transactions } from '../session/transaction.ts';
-import type { EndSession } from './end-session.ts';
+import type { EndSession } from './own-sessions.ts';
 
 /**
  * Ends a session here, then at the authorization server.

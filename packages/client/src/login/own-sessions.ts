@@ -1,8 +1,8 @@
 import type { CookieJar } from '../browser/cookies.ts';
-import type { EmitClientEvent } from '../events.ts';
+import type { EmitClientEvent, SessionEndReason } from '../events.ts';
 import type { Session, Sessions } from '../session/session.ts';
 import type { UserSession } from '../session/session-list.ts';
-import type { EndSession } from './end-session.ts';
+import type { Grants } from './grant.ts';
 
 /** What a user may do about their own sessions, in all browsers. */
 export interface OwnSessions {
@@ -50,5 +50,28 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
       tell(ended);
       return ended;
     },
+  };
+}
+
+/** Ends a session here, and its refresh token at the authorization server. */
+export type EndSession = (session: Session, reason: SessionEndReason) => Promise<void>;
+
+interface EndSessionOptions {
+  sessions: Pick<Sessions, 'destroy'>;
+  grants: Pick<Grants, 'revoke'>;
+  /** Told of a revocation that failed, which stops nobody. */
+  onWarning: (error: Error) => void;
+  emit: EmitClientEvent;
+}
+
+export function createEndSession(options: EndSessionOptions): EndSession {
+  const { sessions, grants, onWarning, emit } = options;
+
+  return async function endSession(session, reason) {
+    // A request beside this one may have renewed the token since the session was read.
+    const ended = await sessions.destroy(session);
+    if (ended) emit({ type: 'session_ended', reason, sessions: 1 });
+    const { refreshToken } = (ended ?? session).content;
+    if (refreshToken) await grants.revoke(refreshToken).catch(onWarning);
   };
 }

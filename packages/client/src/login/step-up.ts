@@ -1,9 +1,13 @@
-import { hasCode, OidcError } from '../errors.ts';
-import { InsufficientScope } from '../insufficient-scope.ts';
+import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
 import type { AuthorizationParams } from '../oauth/authorization-request.ts';
-import { foreignScope, missingScopes, scopesOf, unionOfScopes } from '../oauth/scope.ts';
+import {
+  foreignScope,
+  missingScopes,
+  scopeParameter,
+  scopesOf,
+  unionOfScopes,
+} from '../oauth/scope.ts';
 import type { SessionContent } from '../session/session.ts';
-import { requirementFaults, type SignInRequirement } from './sign-in-requirement.ts';
 
 /** The sign-in is too old, or was too weak: the user has to prove again who they are. */
 export class StepUpRequired extends OidcError {
@@ -110,4 +114,43 @@ export function createStepUp({ scope: configured, clockTolerance, now }: StepUpO
       return scope === undefined ? undefined : { scope };
     },
   };
+}
+
+/** What a sign-in must have brought beside the user. */
+export interface SignInRequirement {
+  /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` aside. */
+  maxAge?: number;
+  /** The `acr` that the ID token must have: one of these, with spaces between them. */
+  acr?: string;
+  /** Scopes that must have been granted, with spaces between them. */
+  scope?: string;
+}
+
+const NAMES = ['maxAge', 'acr', 'scope'];
+const WORDS = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/;
+
+/** What is wrong with a requirement, each fault a sentence: a name misspelt would let anyone in. */
+export function requirementFaults(requirement: SignInRequirement): string[] {
+  const { maxAge, acr, scope } = requirement;
+  const faults: string[] = [];
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) {
+    faults.push('maxAge must be a whole number of seconds, 0 or more');
+  }
+  if (acr !== undefined && !(typeof acr === 'string' && WORDS.test(acr))) {
+    faults.push('acr must be values with one space between them');
+  }
+  if (scope !== undefined && !isScope(scope)) {
+    faults.push('scope must be scopes with spaces between them');
+  }
+  const unknown = Object.keys(requirement).filter((name) => !NAMES.includes(name));
+  if (unknown.length > 0) faults.push(`unknown: ${unknown.join(', ')}`);
+  return faults;
+}
+
+function isScope(scope: unknown): boolean {
+  try {
+    return typeof scope === 'string' && scopeParameter(scope) !== '';
+  } catch {
+    return false;
+  }
 }

@@ -1,9 +1,7 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
-import type { Transaction } from '../session/transaction.ts';
-import { essentialAcr } from './essential-acr.ts';
-import { randomToken } from './random-token.ts';
+import type { FlowStep } from '../login/flow-record.ts';
 
 /**
  * Parameters of an authorization request. `scope` and `audience` are what an app sets; any other
@@ -71,6 +69,27 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
     faults.push((error as Error).message);
   }
   return faults;
+}
+
+/** What must survive the way to the authorization server and back. */
+export interface Transaction {
+  readonly state: string;
+  readonly nonce: string;
+  readonly codeVerifier: string;
+  /** The issuer it was sent to (RFC 9700 §4.4.2). */
+  readonly issuer: string;
+  readonly redirectURI: string;
+  readonly scope: string;
+  readonly audience: string | undefined;
+  readonly maxAge: number | undefined;
+  readonly acrValues?: string | undefined;
+  /** Of which the ID token's `acr` must be one, if any. */
+  readonly essentialAcr?: readonly string[] | undefined;
+  readonly returnTo: string;
+  /** Seconds since 1970. */
+  readonly startedAt: number;
+  /** What was sent, where that is recorded. */
+  readonly flow?: readonly FlowStep[] | undefined;
 }
 
 export interface AuthorizationRequest {
@@ -157,4 +176,48 @@ export function codeChallenge(codeVerifier: string): string {
 
 function unsuitable(detail: string): OidcError {
   return new OidcError('ERR_ISSUER_UNSUITABLE', { detail });
+}
+
+/** 256 random bits, base64url: for state, nonce, code verifier and session id alike. */
+export function randomToken(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+/**
+ * The authentication context classes of which the ID token must have one: those that the `claims`
+ * parameter asks for as essential (OpenID Connect Core §5.5, §5.5.1.1). `acr_values` is a wish
+ * (§3.1.2.1) and asks for none.
+ *
+ * @param claims the parameter, JSON
+ * @returns undefined when none is asked for as essential
+ * @throws TypeError when it is not such a parameter
+ */
+export function essentialAcr(claims: unknown): readonly string[] | undefined {
+  if (claims === undefined) return undefined;
+  const { id_token } = object(parse(claims));
+  const { acr } = id_token === undefined || id_token === null ? {} : object(id_token);
+  if (acr === undefined || acr === null) return undefined;
+  const { essential, value, values } = object(acr);
+  const wanted = values ?? (value === undefined ? undefined : [value]);
+  if (essential !== true || wanted === undefined) return undefined;
+  if (!Array.isArray(wanted) || !wanted.every((one) => typeof one === 'string')) throw malformed();
+  return wanted;
+}
+
+function parse(claims: unknown): unknown {
+  try {
+    if (typeof claims === 'string') return JSON.parse(claims);
+  } catch {}
+  throw malformed();
+}
+
+function object(value: unknown): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed();
+  return value as Record<string, unknown>;
+}
+
+function malformed(): TypeError {
+  return new TypeError(
+    'authorizationParams.claims must be JSON as OpenID Connect Core §5.5 has it',
+  );
 }

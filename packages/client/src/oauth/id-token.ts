@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { OidcError } from '../errors.ts';
-import { namesLogout } from './logout-token.ts';
-import { type FindSigningKey, isTime, verifySignedJwt } from './signed-jwt.ts';
+import { type FindSigningKey, isTime, namesLogout, verifySignedJwt } from './signed-jwt.ts';
 
 /** The claims of an ID token that was checked (OpenID Connect Core §2). */
 export interface IdTokenClaims {
@@ -145,4 +144,30 @@ export function accessTokenHash(accessToken: string, alg: string): string {
 
 function invalid(detail: string, cause?: unknown): OidcError {
   return new OidcError('ERR_ID_TOKEN', { detail, cause });
+}
+
+/** Claims about the token rather than the user. */
+const PROTOCOL_CLAIMS = [
+  'iss',
+  'aud',
+  'exp',
+  'iat',
+  'nbf',
+  'azp',
+  'nonce',
+  'auth_time',
+  'acr',
+  'amr',
+  'at_hash',
+  'c_hash',
+  's_hash',
+  'sid',
+  'jti',
+];
+
+/** What an ID token says about its user, without what it says about itself. */
+export function aboutTheUser(claims: IdTokenClaims): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(claims).filter(([name]) => !PROTOCOL_CLAIMS.includes(name)),
+  );
 }

@@ -1,5 +1,5 @@
 import { OidcError } from '../errors.ts';
-import { type FindSigningKey, isTime, verifySignedJwt } from './signed-jwt.ts';
+import { type FindSigningKey, isTime, namesLogout, verifySignedJwt } from './signed-jwt.ts';
 
 /** What a logout token is about: with a `sid` one session at the issuer, else all of a user's. */
 export type LogoutTokenClaims = {
@@ -18,8 +18,6 @@ export interface LogoutTokenExpectations {
   /** Seconds that the clocks may differ. */
   readonly clockTolerance: number;
 }
-
-const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 /** Seconds after its issue: it is sent at once, so an older one was kept by someone (§4). */
 export const LOGOUT_TOKEN_LIFETIME = 120;
@@ -69,17 +67,8 @@ export async function verifyLogoutToken(
   throw invalid('"sub" and "sid" are missing');
 }
 
-/** Whether an `events` claim is that of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4). */
-export function namesLogout(events: unknown): boolean {
-  return isObject(events) && isObject(events[LOGOUT_EVENT]);
-}
-
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_LENGTH;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function invalid(detail: string): OidcError {

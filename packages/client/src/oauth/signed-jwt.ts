@@ -28,6 +28,8 @@ interface SignedJwtRules {
 /** Not Ed25519's: which hash `at_hash` is made with is told from the name, and theirs tells none. */
 const ALGS = SIGNING_ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
 
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+
 const MAX_LENGTH = 32 * 1024;
 
 /**
@@ -73,9 +75,7 @@ export async function verifySignedJwt(
     } catch (cause) {
       throw invalid('the payload is not JSON', cause);
     }
-    if (typeof claims === 'object' && claims !== null && !Array.isArray(claims)) {
-      return claims as SignedJwt['claims'];
-    }
+    if (isObject(claims)) return claims;
     throw invalid('the payload is not an object');
   }
 
@@ -95,4 +95,13 @@ export async function verifySignedJwt(
 /** Seconds since 1970, in a range that can be reckoned with. */
 export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+}
+
+/** Whether an `events` claim is that of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+export function namesLogout(events: unknown): boolean {
+  return isObject(events) && isObject(events[LOGOUT_EVENT]);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,11 +1,11 @@
-import type { ClientCredentials } from '../oauth/client-authentication.ts';
 import {
   CLIENT_SIGNING_ALGS,
+  type ClientCredentials,
   type ClientSigningAlg,
   type ClientSigningKey,
   type ClientSigningKeyInput,
   readClientSigningKey,
-} from '../oauth/client-signing-key.ts';
+} from '../oauth/client-authentication.ts';
 import { textFaults } from './option-faults.ts';
 
 /** The options of how this client proves itself. */

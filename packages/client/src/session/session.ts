@@ -2,13 +2,11 @@ import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
 import { OidcError } from '../errors.ts';
 import type { FlowStep } from '../login/flow-record.ts';
+import { randomToken } from '../oauth/authorization-request.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
-import { randomToken } from '../oauth/random-token.ts';
-import { reached } from './reached.ts';
 import type { Seal } from './seal.ts';
-import { createSessionList, type UserSession } from './session-list.ts';
-import type { SessionStore, StoredSession } from './session-store.ts';
-import type { SessionTerms } from './session-terms.ts';
+import { createSessionList, type SessionTerms, type UserSession } from './session-list.ts';
+import { reached, type SessionStore, type StoredSession } from './session-store.ts';
 
 /** What is known of a user who signed in. Sealed at rest. */
 export interface SessionContent {

@@ -1,30 +1,8 @@
 import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
-import type { FlowStep } from '../login/flow-record.ts';
-import { reached } from './reached.ts';
+import type { Transaction } from '../oauth/authorization-request.ts';
 import type { Seal } from './seal.ts';
-import type { SessionStore } from './session-store.ts';
-
-/** What must survive the way to the authorization server and back. */
-export interface Transaction {
-  readonly state: string;
-  readonly nonce: string;
-  readonly codeVerifier: string;
-  /** The issuer it was sent to (RFC 9700 §4.4.2). */
-  readonly issuer: string;
-  readonly redirectURI: string;
-  readonly scope: string;
-  readonly audience: string | undefined;
-  readonly maxAge: number | undefined;
-  readonly acrValues?: string | undefined;
-  /** Of which the ID token's `acr` must be one, if any. */
-  readonly essentialAcr?: readonly string[] | undefined;
-  readonly returnTo: string;
-  /** Seconds since 1970. */
-  readonly startedAt: number;
-  /** What was sent, where that is recorded. */
-  readonly flow?: readonly FlowStep[] | undefined;
-}
+import { reached, type SessionStore } from './session-store.ts';
 
 export interface Transactions {
   /** Keeps a transaction in a cookie of its own; the oldest of too many makes room. */

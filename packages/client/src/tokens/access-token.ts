@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import { OidcError } from '../errors.ts';
+import { InsufficientScope, OidcError } from '../errors.ts';
 import type { EmitClientEvent } from '../events.ts';
-import { InsufficientScope } from '../insufficient-scope.ts';
 import type { Grants } from '../login/grant.ts';
 import { scopeParameter } from '../oauth/scope.ts';
 import type { Session, Sessions } from '../session/session.ts';

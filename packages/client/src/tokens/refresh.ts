@@ -1,7 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { hasCode, OidcError } from '../errors.ts';
+import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
 import { type EmitClientEvent, failure } from '../events.ts';
-import { InsufficientScope } from '../insufficient-scope.ts';
 import { addRefresh } from '../login/flow-record.ts';
 import type { Grants, Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';

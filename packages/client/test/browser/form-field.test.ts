@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { bodyParser } from '@koa/bodyparser';
 import Koa from 'koa';
-import { readFormField } from '../../src/browser/form-field.ts';
+import { readFormField } from '../../src/login/back-channel-logout.ts';
 import { type Served, serve } from '../support/browser.ts';
 
 let served: Served | undefined;

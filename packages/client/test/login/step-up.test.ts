@@ -1,8 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { OidcError } from '../../src/errors.ts';
-import { InsufficientScope } from '../../src/insufficient-scope.ts';
-import type { SignInRequirement } from '../../src/login/sign-in-requirement.ts';
-import { createStepUp, StepUpRequired } from '../../src/login/step-up.ts';
+import { InsufficientScope, OidcError } from '../../src/errors.ts';
+import {
+  createStepUp,
+  requirementFaults,
+  type SignInRequirement,
+  StepUpRequired,
+} from '../../src/login/step-up.ts';
 import type { SessionContent } from '../../src/session/session.ts';
 
 const NOW = 1_700_000_000;
@@ -111,4 +114,31 @@ test('the union has what was configured, asked for, granted and named, each once
   const granted = content({ requestedScope: 'openid read write' });
   expect(stepUp.union(granted, undefined, 'write delete')).toBe('openid read write delete');
   expect(stepUp.union(undefined)).toBe('openid read');
+});
+
+test.each<[unknown]>([
+  [{}],
+  [{ maxAge: 0 }],
+  [{ maxAge: 300, acr: 'urn:x gold', scope: 'read write' }],
+  [{ maxAge: undefined }],
+])('%j is right', (requirement) => {
+  expect(requirementFaults(requirement as SignInRequirement)).toEqual([]);
+});
+
+test.each<[unknown, string[]]>([
+  [{ maxAge: -1 }, ['maxAge']],
+  [{ maxAge: 1.5 }, ['maxAge']],
+  [{ maxAge: '300' }, ['maxAge']],
+  [{ maxAge: Number.NaN }, ['maxAge']],
+  [{ acr: '' }, ['acr']],
+  [{ acr: 'a  b' }, ['acr']],
+  [{ acr: ['gold'] }, ['acr']],
+  [{ scope: '' }, ['scope']],
+  [{ scope: 'a"b' }, ['scope']],
+  [{ scope: ['read'] }, ['scope']],
+  [{ maxage: 300, scopes: 'read' }, ['unknown: maxage, scopes']],
+  [{ maxAge: null, acr: null, scope: null }, ['maxAge', 'acr', 'scope']],
+])('%j is told', (requirement, named) => {
+  const faults = requirementFaults(requirement as SignInRequirement);
+  expect(faults).toEqual(named.map((name) => expect.stringMatching(`^${name}`)));
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { SigningKeyNotFound } from '@koa-oauth/issuer';
 import { OidcError } from '../../src/errors.ts';
 import {
+  aboutTheUser,
   accessTokenHash,
   type IdTokenClaims,
   type IdTokenExpectations,
@@ -221,4 +222,19 @@ describe('D8: §12.2: the ID token of a refresh', () => {
     const judge = async () => judgeRefreshedClaims({ ...first, ...change }, first);
     expect(await detailOf(judge())).toContain(`"${name}"`);
   });
+});
+
+test('the user’s claims are all but those about the token', () => {
+  const token = { iss: 'i', aud: 'c', exp: 2, iat: 1, nbf: 1, azp: 'c', nonce: 'n', jti: 'j' };
+  const signIn = {
+    auth_time: 1,
+    acr: 'a',
+    amr: ['pwd'],
+    at_hash: 'h',
+    c_hash: 'h',
+    s_hash: 'h',
+    sid: 's',
+  };
+  const user = { sub: 'u', name: 'Ada', 'https://example.com/roles': ['admin'] };
+  expect(aboutTheUser({ ...token, ...signIn, ...user })).toEqual(user);
 });

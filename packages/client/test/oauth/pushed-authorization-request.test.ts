@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import nock from 'nock';
 import { OidcError } from '../../src/errors.ts';
 import type { ClientCredentials } from '../../src/oauth/client-authentication.ts';
-import { readClientSigningKey } from '../../src/oauth/client-signing-key.ts';
+import { readClientSigningKey } from '../../src/oauth/client-authentication.ts';
 import {
   judgePushedAuthorization,
   requestPushedAuthorization,

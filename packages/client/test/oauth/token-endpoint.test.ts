@@ -2,8 +2,8 @@ import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import type { ClientCredentials } from '../../src/oauth/client-authentication.ts';
-import { endpointClient } from '../../src/oauth/endpoint-request.ts';
 import {
+  endpointClient,
   requestRevocation,
   requestTokensByCode,
   requestTokensByRefresh,

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { SessionStore } from '../../src/session/session-store.ts';
+import { reached, type SessionStore } from '../../src/session/session-store.ts';
 import { fileStore } from '../../src/session/stores/file.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
@@ -56,5 +56,25 @@ describe.each(stores)('the %s store', (name, make, shared, missing) => {
       await one.close();
       if (shared) await other.close();
     }
+  });
+});
+
+describe('calls of a store', () => {
+  test('what the store answers comes through', async () => {
+    expect(await reached(async () => 5)).toBe(5);
+  });
+
+  test.each<[string, unknown, string]>([
+    ['with a code', Object.assign(new Error('x'), { code: 'ECONNREFUSED' }), ': ECONNREFUSED'],
+    ['with text for a code', Object.assign(new Error('x'), { code: 'of sesame' }), ''],
+    ['without one', new Error('sesame'), ''],
+    ['that is no error', 'sesame', ''],
+  ])('its failure %s is a 503', async (_name, cause, told) => {
+    await expect(reached(() => Promise.reject(cause))).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE',
+      status: 503,
+      detail: `the session store failed${told}`,
+      cause,
+    });
   });
 });

@@ -7,8 +7,8 @@ import {
   type Sessions,
   storeKey,
 } from '../../src/session/session.ts';
+import { createSessionTerms } from '../../src/session/session-list.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
-import { createSessionTerms } from '../../src/session/session-terms.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 
 const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];

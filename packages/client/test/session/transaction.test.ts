@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CookieJar } from '../../src/browser/cookies.ts';
+import type { Transaction } from '../../src/oauth/authorization-request.ts';
 import { createSeal } from '../../src/session/seal.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
-import { createTransactions, type Transaction } from '../../src/session/transaction.ts';
+import { createTransactions } from '../../src/session/transaction.ts';
 
 const NOW = 1_700_000_000_000;
 const SEAL = createSeal(['s'.repeat(32)], 'transaction');

@@ -5,7 +5,7 @@ import { createIssuer } from '@koa-oauth/issuer';
 import { createGrants } from '../../dist/login/grant.js';
 import { createSeal } from '../../dist/session/seal.js';
 import { createSessions } from '../../dist/session/session.js';
-import { createSessionTerms } from '../../dist/session/session-terms.js';
+import { createSessionTerms } from '../../dist/session/session-list.js';
 import { fileStore } from '../../dist/session/stores/file.js';
 import { redisStore } from '../../dist/session/stores/redis.js';
 import { createAccessTokens } from '../../dist/tokens/access-token.js';

@@ -6,8 +6,8 @@ import type { ClientEvent } from '../../src/events.ts';
 import { createGrants } from '../../src/login/grant.ts';
 import { createSeal } from '../../src/session/seal.ts';
 import { createSessions, type Session, type SessionContent } from '../../src/session/session.ts';
+import { createSessionTerms } from '../../src/session/session-list.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
-import { createSessionTerms } from '../../src/session/session-terms.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { type AccessTokenParams, createAccessTokens } from '../../src/tokens/access-token.ts';
 import {

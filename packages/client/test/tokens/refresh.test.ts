@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createSeal } from '../../src/session/seal.ts';
 import { createSessions, type Session } from '../../src/session/session.ts';
-import { createSessionTerms } from '../../src/session/session-terms.ts';
+import { createSessionTerms } from '../../src/session/session-list.ts';
 import { fileStore } from '../../src/session/stores/file.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
 import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';

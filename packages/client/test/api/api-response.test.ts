@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { parseBearerChallenge } from '../../src/oauth/challenge.ts';
+import { parseBearerChallenge } from '../../src/api/api-response.ts';
 
 test.each([
   ['Bearer', { error: undefined, scope: undefined }],
