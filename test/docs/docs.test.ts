@@ -94,9 +94,12 @@ describe('docs/resource-server.md', () => {
     expect(reasons.length).toBeGreaterThan(10);
     for (const [, reason, text] of reasons)
       expect(read(page)).toContain(`\n| \`${reason}\` | ${text} |`);
-    const others = read('packages/resource-server/src/events.ts').split('RefusalReason =\n')[1];
-    const more = [...(others?.split(';')[0] ?? '').matchAll(/'(\w+)'/g)];
-    expect(firstCells(page, 'Reasons')).toEqual([...reasons, ...more].map(([, reason]) => reason));
+    const rows = errors.matchAll(/^ {2}ERR_\w+: \[\s*\d+,\s*'[^']+',\s*'(\w+)'/gm);
+    const labels = new Set([...rows].map(([, label]) => label));
+    // Events have the reason of such an error.
+    expect(labels.delete('invalid_token')).toBe(true);
+    const names = [...reasons.map(([, reason]) => reason), ...labels];
+    expect(firstCells(page, 'Reasons')).toEqual(names);
   });
 });
 
@@ -121,6 +124,8 @@ test('the first page is short', () => {
 
 /** The codes of the errors that a file declares, with the statuses that they are answered with. */
 function codesOf(file: string): { code: string; statuses: string }[] {
+  const rows = [...read(file).matchAll(/^ {2}(ERR_\w+): \[\s*(\w+)/gm)];
+  if (rows.length > 0) return rows.map(([, code = '', statuses = '']) => ({ code, statuses }));
   return read(file)
     .split(/^export (?:abstract )?class /m)
     .slice(1)

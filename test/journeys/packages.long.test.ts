@@ -42,6 +42,7 @@ declare const list: import('koa').Middleware, replace: typeof list, stock: typeo
 declare const acme: typeof list, staff: typeof list, own: typeof list;
 declare const account: typeof list, pay: typeof list, reports: typeof list;
 declare const changePassword: typeof list, showReports: typeof list, showAdmin: typeof list;
+declare const hsm: { verify(token: string, alg: string, key: object): Promise<boolean> };
 declare const log: { info(event: object): void }, counter: { add(by: number, labels: object): void };
 declare const store: { has(key: string): Promise<boolean>; momentOf(key: string): Promise<number> };
 declare function myStore(options: object): import('@koa-oauth/client').SessionStore;

@@ -1,4 +1,4 @@
-import { type Auth, AuthError } from '@koa-oauth/resource-server';
+import type { Auth } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
 import type { Middleware } from 'koa';
 import {
@@ -68,7 +68,7 @@ export function rateLimits({
       try {
         await next();
       } catch (error) {
-        if (!(error instanceof AuthError) || error.code !== 'ERR_INVALID_TOKEN') throw error;
+        if ((error as { code?: unknown } | null)?.code !== 'ERR_INVALID_TOKEN') throw error;
         const { allowed, seconds } = await consume(addresses, ctx.ip);
         throw allowed ? error : new TooManyRequests(seconds);
       }

@@ -3,12 +3,12 @@ import { JwksClient } from 'jwks-rsa';
 import { IssuerUnavailable, SigningKeyNotFound } from './errors.ts';
 import type { FetchedJson } from './fetch-json.ts';
 import { type Fetched, KeptFresh } from './kept-fresh.ts';
-import { SIGNING_ALGORITHMS } from './signing-algorithms.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './signing-algorithms.ts';
 
 /** A public key that verifies signatures of one algorithm, and no other (RFC 8725 §3.1). */
 export interface SigningKey {
   readonly kid: string | undefined;
-  readonly alg: string;
+  readonly alg: SigningAlgorithm;
   readonly key: KeyObject;
 }
 
@@ -99,7 +99,7 @@ async function parseJwk(value: unknown): Promise<SigningKey> {
     if (publicExponent < 3n || publicExponent % 2n === 0n)
       throw new Error('RSA exponent that is even or under 3');
   }
-  return { kid: jwk.kid as string | undefined, alg, key };
+  return { kid: jwk.kid as string | undefined, alg: alg as SigningAlgorithm, key };
 }
 
 export interface JwkSetOptions {

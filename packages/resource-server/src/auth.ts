@@ -1,6 +1,7 @@
+import { createEmitter } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
-import { AuthError, UnauthorizedError } from './errors.ts';
-import { emit, refusalOf } from './events.ts';
+import { AuthError, isAuthError, refusalReasonOf } from './errors.ts';
+import { AUTH_CHANNEL, type AuthEvent } from './events.ts';
 import { type AuthOptions, checkOptions } from './options.ts';
 import { bearerCredentials } from './request/bearer-token.ts';
 import { buildChallenge } from './request/challenge.ts';
@@ -27,6 +28,7 @@ export function auth<Claims = unknown>(
 ): Middleware<{ auth: Auth<Claims> }> {
   const { authRequired, realm, resourceMetadata, onEvent, ...checked } = checkOptions(options);
   const verifyAccessToken = accessTokenVerifier(checked);
+  const emit = createEmitter<AuthEvent>(AUTH_CHANNEL, onEvent);
 
   return async function auth(ctx, next) {
     // Whatever an earlier middleware left there isn't what this request's token says.
@@ -37,17 +39,20 @@ export function auth<Claims = unknown>(
       if (credentials !== undefined) {
         const { auth, cached } = await verifyAccessToken(credentials);
         const { client_id: clientId = auth.payload.azp } = auth.payload;
-        emit({ type: 'verified', clientId, cached }, onEvent);
+        emit({ type: 'verified', clientId, cached });
         ctx.state.auth = auth;
-      } else if (authRequired) throw new UnauthorizedError();
+      } else if (authRequired) throw new AuthError('ERR_MISSING_TOKEN');
       await next();
     } catch (error) {
-      if (error instanceof AuthError) {
+      const reason = refusalReasonOf(error);
+      if (reason !== undefined) {
+        const { detail } = error as { detail?: string };
+        emit({ type: 'refused', reason, detail });
+      }
+      if (isAuthError(error) && error.challenge !== undefined) {
         const challenge = { ...error.challenge, realm, resource_metadata: resourceMetadata };
         error.headers = { ...error.headers, 'WWW-Authenticate': buildChallenge(challenge) };
       }
-      const refusal = refusalOf(error);
-      if (refusal) emit(refusal, onEvent);
       throw error;
     }
   };

@@ -1,6 +1,6 @@
 import type { ChallengeParameters } from './request/challenge.ts';
 
-/** Why an access token was refused: a label for logs and metrics, and the text the caller gets. */
+/** Reasons for refusing an access token: a label for logs and metrics, and the text for the caller. */
 export const REASONS = {
   malformed: 'the access token is not a well-formed JWT',
   oversized: 'the access token is too large',
@@ -18,101 +18,145 @@ export const REASONS = {
   sender_constrained: 'the access token is bound to a key and must not be sent as a bearer token',
 } as const;
 
-/** Why an access token was refused: the keys of `REASONS`. */
+/** Reason for refusing an access token; one of a bounded list, fit for a metric's label. */
 export type InvalidTokenReason = keyof typeof REASONS;
 
 /**
- * A refused request (RFC 6750 §3). `message` is for the caller, `detail` for the log alone;
- * neither holds a token. `challenge` is what `WWW-Authenticate` will say; `auth` builds it.
+ * Errors of this package: code → status, public text, label in events. What only a log may hold is
+ * the error's `detail`.
  */
-export abstract class AuthError extends Error {
-  abstract readonly code: string;
-  abstract readonly status: number;
+const ERRORS = {
+  ERR_MISSING_TOKEN: [401, 'this resource needs an access token', 'missing_token'],
+  ERR_INVALID_REQUEST: [400, 'the request is malformed', 'invalid_request'],
+  ERR_INVALID_TOKEN: [401, 'the access token is not valid', 'invalid_token'],
+  ERR_INSUFFICIENT_SCOPE: [403, 'the access token lacks a scope', 'insufficient_scope'],
+  ERR_CLAIM_MISMATCH: [403, 'a claim of the access token does not allow this', 'claim_mismatch'],
+  ERR_REVOCATION_UNAVAILABLE: [
+    503,
+    'whether the access token is still good cannot be told right now',
+    'unavailable',
+  ],
+  ERR_SIGNATURE_UNAVAILABLE: [
+    503,
+    'the signature of the access token cannot be checked right now',
+    'unavailable',
+  ],
+} as const satisfies Record<`ERR_${string}`, ErrorRow>;
+
+type ErrorRow = readonly [status: number, text: string, label: string];
+
+/** Stable name of an error. Recognize errors by it: `instanceof` fails where two copies are installed. */
+export type AuthErrorCode = keyof typeof ERRORS;
+
+/** What an `AuthError` says beyond its code. */
+export interface AuthErrorOptions {
+  /** Public text; default: that of the code. */
+  message?: string;
+  /** For the log; never a token. */
+  detail?: string | undefined;
+  cause?: unknown;
+  /** Scopes that are needed, for the challenge (RFC 6750 §3). */
+  scope?: string;
+}
+
+// Capturing a stack costs V8 more than most refusals do, and the stacks of all refusals are alike.
+// What is not made by `Error` has none.
+function Stackless(this: Error, message: string): void {
+  this.message = message;
+}
+Stackless.prototype = Object.create(Error.prototype, {
+  [Symbol.toStringTag]: { value: 'Error' },
+  stack: { value: '', writable: true },
+});
+
+/**
+ * A refused request (RFC 6750 §3), or one that cannot be judged right now (503). `message` is for the
+ * caller, `detail` and `cause` are for the log; none of them holds a token.
+ *
+ * @example
+ * throw new AuthError('ERR_CLAIM_MISMATCH', { message: 'only for staff', detail: 'no "staff"' });
+ */
+export class AuthError extends (Stackless as unknown as new (message: string) => Error) {
+  override name = 'AuthError';
+  readonly code: AuthErrorCode;
+  readonly status: number;
   readonly expose = true;
-  headers: Readonly<Record<string, string>> = {};
-  readonly challenge: ChallengeParameters;
+  /** Parameters of `WWW-Authenticate`, which `auth` builds; undefined when the caller is not at fault. */
+  readonly challenge: ChallengeParameters | undefined;
   readonly detail: string | undefined;
+  headers: Readonly<Record<string, string>>;
 
-  constructor(message: string, challenge: ChallengeParameters, detail?: string) {
-    // Refusals are many and their stacks alike: writing them down costs more than judging a token.
-    // Where the limit can't be set (`--frozen-intrinsics`), they are written down after all.
-    const { stackTraceLimit } = Error;
-    Reflect.set(Error, 'stackTraceLimit', 0);
-    super(message);
-    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit);
-    this.name = new.target.name;
-    this.challenge = challenge;
+  constructor(code: AuthErrorCode, { message, detail, cause, scope }: AuthErrorOptions = {}) {
+    const [status, text, label]: ErrorRow = ERRORS[code];
+    super(message ?? text);
+    this.code = code;
+    this.status = status;
     this.detail = detail;
+    this.headers = status === 503 ? { 'Retry-After': '2' } : {};
+    this.challenge = status === 503 ? undefined : challengeOf(label, this.message, scope);
+    if (cause !== undefined) this.cause = cause;
   }
 }
 
-/** No credentials came: 401 without an error code (RFC 6750 §3.1, last paragraph). */
-export class UnauthorizedError extends AuthError {
-  readonly code = 'ERR_MISSING_TOKEN';
-  readonly status = 401;
-
-  constructor(message = 'this resource needs an access token') {
-    super(message, {});
-  }
-}
-
-/** The request is malformed, or brings a token in a way that is not accepted: 400 `invalid_request`. */
-export class InvalidRequestError extends AuthError {
-  readonly code = 'ERR_INVALID_REQUEST';
-  readonly status = 400;
-
-  constructor(message: string) {
-    super(message, { error: 'invalid_request', error_description: message });
-  }
-}
-
-/** The token was refused: 401 `invalid_token`. `reason` is one of a bounded list. */
+/** A refused token: 401 `invalid_token`. */
 export class InvalidTokenError extends AuthError {
-  readonly code = 'ERR_INVALID_TOKEN';
-  readonly status = 401;
+  override name = 'InvalidTokenError';
+  /** One of a bounded list, fit for a metric's label. */
   readonly reason: InvalidTokenReason;
 
   constructor(reason: InvalidTokenReason, detail?: string) {
-    super(REASONS[reason], { error: 'invalid_token', error_description: REASONS[reason] }, detail);
+    super('ERR_INVALID_TOKEN', { message: REASONS[reason], detail });
     this.reason = reason;
   }
 }
 
-/** The token is good but lacks a scope: 403 `insufficient_scope`, naming what is needed. */
+/** A good token that lacks a scope: 403 `insufficient_scope`; the challenge names all that are needed. */
 export class InsufficientScopeError extends AuthError {
-  readonly code = 'ERR_INSUFFICIENT_SCOPE';
-  readonly status = 403;
+  override name = 'InsufficientScopeError';
   readonly scopes: readonly string[];
 
   constructor(scopes: readonly string[]) {
     const scope = scopes.join(' ');
-    const message = `this needs the scope ${scope}`;
-    super(message, { error: 'insufficient_scope', error_description: message, scope });
+    super('ERR_INSUFFICIENT_SCOPE', { message: `this needs the scope ${scope}`, scope });
     this.scopes = scopes;
   }
 }
 
-/** The token is good but a custom claim does not fit: 403, and nothing that blames the token. */
-export class ClaimMismatchError extends AuthError {
-  readonly code = 'ERR_CLAIM_MISMATCH';
-  readonly status = 403;
-
-  constructor(message = 'a claim of the access token does not allow this', detail?: string) {
-    super(message, {}, detail);
+function challengeOf(label: string, message: string, scope?: string): ChallengeParameters {
+  switch (label) {
+    case 'invalid_request':
+    case 'invalid_token':
+    case 'insufficient_scope':
+      return { error: label, error_description: message, ...(scope !== undefined && { scope }) };
+    default:
+      // RFC 6750 §3.1: no error code for missing credentials, nor for what is not the token's fault.
+      return {};
   }
 }
 
-/** Whether a token was revoked can't be told: our side's fault, so 503 and no challenge. */
-export class RevocationUnavailable extends Error {
-  override readonly name = 'RevocationUnavailable';
-  readonly code = 'ERR_REVOCATION_UNAVAILABLE';
-  readonly status = 503;
-  readonly expose = true;
-  readonly headers = { 'Retry-After': '2' };
-  readonly detail: string;
+/**
+ * Reports whether an error is an `AuthError`, of whichever copy of this package. The code alone does
+ * not tell: other packages have an `ERR_INSUFFICIENT_SCOPE` too.
+ */
+export function isAuthError(error: unknown): error is AuthError {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    'challenge' in error &&
+    Object.hasOwn(ERRORS, (error as { code?: PropertyKey }).code ?? '')
+  );
+}
 
-  constructor(detail: string, cause?: unknown) {
-    super('whether the access token is still good cannot be told right now', { cause });
-    this.detail = detail;
+/** Labels of events that are not reasons of an `InvalidTokenError`. */
+export type RefusalLabel = Exclude<(typeof ERRORS)[AuthErrorCode][2], 'invalid_token'>;
+
+/** Returns what an event calls an error; undefined when it is none of this package or the issuer. */
+export function refusalReasonOf(error: unknown): InvalidTokenReason | RefusalLabel | undefined {
+  if (isAuthError(error)) {
+    const label = ERRORS[error.code][2];
+    return label === 'invalid_token' ? (error as InvalidTokenError).reason : label;
   }
+  const { code } = (error ?? {}) as { code?: unknown };
+  const isIssuers = code === 'ERR_ISSUER_UNAVAILABLE' || code === 'ERR_INVALID_METADATA';
+  return isIssuers ? 'unavailable' : undefined;
 }

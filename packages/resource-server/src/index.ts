@@ -10,13 +10,11 @@ export {
 export { auth } from './auth.ts';
 export {
   AuthError,
-  ClaimMismatchError,
+  type AuthErrorCode,
+  type AuthErrorOptions,
   InsufficientScopeError,
-  InvalidRequestError,
   InvalidTokenError,
   type InvalidTokenReason,
-  RevocationUnavailable,
-  UnauthorizedError,
 } from './errors.ts';
 export { AUTH_CHANNEL, type AuthEvent, type RefusalReason } from './events.ts';
 export type { AuthOptions } from './options.ts';
@@ -36,5 +34,10 @@ export type { Auth } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';
 export type { IsRevoked } from './token/revocation.ts';
-export type { Algorithm } from './token/signature.ts';
+export {
+  type Algorithm,
+  type SignatureRules,
+  type VerifySignature,
+  verifySignature,
+} from './token/signature.ts';
 export type { VerifiedTokensLimits } from './token/verified-tokens.ts';

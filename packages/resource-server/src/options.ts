@@ -3,7 +3,12 @@ import type { AuthEvent } from './events.ts';
 import type { CustomClaims } from './token/custom-claims.ts';
 import type { AccessTokenRules, TokenProfile } from './token/jwt-access-token.ts';
 import type { IsRevoked } from './token/revocation.ts';
-import { ALGORITHMS, type Algorithm } from './token/signature.ts';
+import {
+  ALGORITHMS,
+  type Algorithm,
+  type VerifySignature,
+  verifySignature as verifyWithNode,
+} from './token/signature.ts';
 import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
 
 /** Options of `auth`. `audience` is required, and one of `issuerBaseURL` and `issuer`. */
@@ -24,6 +29,8 @@ export interface AuthOptions<Claims> {
   claims?: CustomClaims<Claims>;
   /** Tells of revoked tokens; asked on every request. Its failure is answered 503. */
   isRevoked?: IsRevoked;
+  /** Verifies signatures in place of `node:crypto`, such as with an HSM. Its failure is answered 503. */
+  verifySignature?: VerifySignature;
   /** Limits of the memory for tokens already verified; false to verify each one anew. */
   verifiedTokens?: VerifiedTokensLimits | false;
   /** Whether a request without a token is refused, default true. A bad token always is. */
@@ -45,6 +52,7 @@ export interface VerifierOptions<Claims> {
   readonly clockTolerance: number;
   readonly claims: CustomClaims<Claims> | undefined;
   readonly isRevoked: IsRevoked | undefined;
+  readonly verifySignature: VerifySignature;
   readonly verifiedTokens: VerifiedTokensLimits | false | undefined;
   readonly now: () => number;
 }
@@ -67,6 +75,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     authRequired = true,
     resourceMetadata,
     isRevoked,
+    verifySignature = verifyWithNode,
     verifiedTokens,
     onEvent,
     now = Date.now,
@@ -91,7 +100,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     'clockTolerance must be 0 to 300 seconds',
   );
   fault(typeof authRequired !== 'boolean', 'authRequired must be true or false');
-  for (const [name, value] of Object.entries({ now, isRevoked, onEvent })) {
+  for (const [name, value] of Object.entries({ now, isRevoked, verifySignature, onEvent })) {
     fault(value !== undefined && typeof value !== 'function', `${name} must be a function`);
   }
   fault(
@@ -140,6 +149,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     clockTolerance,
     claims,
     isRevoked,
+    verifySignature,
     verifiedTokens,
     authRequired,
     realm,
@@ -178,6 +188,7 @@ const KNOWN = new Set([
   'realm',
   'resourceMetadata',
   'isRevoked',
+  'verifySignature',
   'verifiedTokens',
   'onEvent',
   'now',

@@ -8,7 +8,7 @@ import fc from 'fast-check';
 import Koa, { type Middleware } from 'koa';
 import { z } from 'zod';
 import { auth } from '../src/auth.ts';
-import { ClaimMismatchError } from '../src/errors.ts';
+import { AuthError } from '../src/errors.ts';
 import type { AuthOptions } from '../src/options.ts';
 import { claimCheck, claimEquals, claimIncludes } from '../src/requirements/claim-check.ts';
 import { requiredScopes, scopeIncludesAny } from '../src/requirements/required-scopes.ts';
@@ -378,7 +378,7 @@ describe('errors of what lies behind pass through untouched', () => {
 
   test('headers that an AuthError brought are kept beside the challenge', async () => {
     const failing = await guarded(() => {
-      throw Object.assign(new ClaimMismatchError('no'), { headers: { 'X-Why': 'because' } });
+      throw Object.assign(new AuthError('ERR_CLAIM_MISMATCH'), { headers: { 'X-Why': 'because' } });
     });
     const { status, headers, challenge } = await failing.get(good());
     expect([status, headers.get('x-why')]).toEqual([403, 'because']);

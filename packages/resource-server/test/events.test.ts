@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { AUTH_CHANNEL, type AuthEvent, refusalOf } from '../src/events.ts';
+import { refusalReasonOf } from '../src/errors.ts';
+import { AUTH_CHANNEL, type AuthEvent } from '../src/events.ts';
 import type { AuthOptions } from '../src/options.ts';
 import { claimEquals } from '../src/requirements/claim-check.ts';
 import { requiredScopes } from '../src/requirements/required-scopes.ts';
@@ -190,7 +191,7 @@ describe('a listener in trouble harms no request', () => {
 test.each([undefined, null, 5, 'text', new Error('x'), { code: 'ERR_INVALID_TOKEN' }])(
   '%p is no refusal',
   (error) => {
-    expect(refusalOf(error)).toBeUndefined();
+    expect(refusalReasonOf(error)).toBeUndefined();
   },
 );
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createIssuer, InvalidOptions } from '@koa-oauth/issuer';
 import { z } from 'zod';
 import { type AuthOptions, checkOptions } from '../src/options.ts';
-import { ALGORITHMS } from '../src/token/signature.ts';
+import { ALGORITHMS, verifySignature } from '../src/token/signature.ts';
 
 const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' };
 
@@ -18,6 +18,7 @@ test('defaults: every asymmetric algorithm, both profiles, five seconds, a token
   expect(checked).toMatchObject({
     authRequired: true,
     isRevoked: undefined,
+    verifySignature,
     verifiedTokens: undefined,
     onEvent: undefined,
     realm: 'https://api.example.com',
@@ -92,6 +93,7 @@ describe('options that cannot work stop the start', () => {
     ['claims that are null', { claims: null }, 'claims'],
     ['a clock that is a time', { now: 5 }, 'now'],
     ['a list of revoked tokens', { isRevoked: ['j1'] }, 'isRevoked'],
+    ['a signature check that is a key', { verifySignature: {} }, 'verifySignature'],
     ['a listener that is null', { onEvent: null }, 'onEvent'],
     ['limits of verified tokens that are null', { verifiedTokens: null }, 'verifiedTokens'],
     ['limits that are true', { verifiedTokens: true }, 'verifiedTokens'],

@@ -1,4 +1,4 @@
-import { InvalidRequestError } from '../errors.ts';
+import { AuthError } from '../errors.ts';
 
 /** What of a request can bring a token (RFC 6750 §2). */
 export interface TokenRequest {
@@ -15,16 +15,14 @@ export interface TokenRequest {
  * What they are is for `checkBearerToken` to judge, before anything else looks at them.
  *
  * @returns undefined when the request brings no bearer credentials
- * @throws InvalidRequestError for two ways at once, or a token in the query or the form
+ * @throws AuthError `ERR_INVALID_REQUEST` for two ways at once, or a token in the query or the form
  */
 export function bearerCredentials({ rawHeaders, url, form }: TokenRequest): string | undefined {
   if (queryHasToken(url) || (form !== undefined && hasToken(form))) {
-    throw new InvalidRequestError(
-      'send the access token in the Authorization header and nowhere else',
-    );
+    throw invalidRequest('send the access token in the Authorization header and nowhere else');
   }
   const values = authorizationHeaders(rawHeaders);
-  if (values.length > 1) throw new InvalidRequestError('send one Authorization header');
+  if (values.length > 1) throw invalidRequest('send one Authorization header');
   const value = values[0];
   // Another scheme is as good as no credentials: RFC 6750 §3.1 gives it no error code.
   const scheme = value === undefined ? undefined : /^bearer(?: +|$|(?=\s))/i.exec(value)?.[0];
@@ -33,11 +31,15 @@ export function bearerCredentials({ rawHeaders, url, form }: TokenRequest): stri
 
 /**
  * Judges the form of credentials, not what they say: one b64token (RFC 6750 §2.1).
- * @throws InvalidRequestError for anything else
+ * @throws AuthError `ERR_INVALID_REQUEST` for anything else
  */
 export function checkBearerToken(credentials: string): void {
   if (/^[A-Za-z0-9\-._~+/]+=*$/.test(credentials)) return;
-  throw new InvalidRequestError('the Authorization header must read "Bearer" and the access token');
+  throw invalidRequest('the Authorization header must read "Bearer" and the access token');
+}
+
+function invalidRequest(message: string): AuthError {
+  return new AuthError('ERR_INVALID_REQUEST', { message });
 }
 
 function queryHasToken(url: string): boolean {

@@ -1,20 +1,22 @@
 import type { Middleware } from 'koa';
-import { ClaimMismatchError, UnauthorizedError } from '../errors.ts';
+import { AuthError } from '../errors.ts';
 import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
 
 /**
  * Lets in a token whose claims pass a check of your own.
  *
  * @param description what a refused caller is told
- * @throws ClaimMismatchError (403); UnauthorizedError (401) behind no `auth`
+ * @throws AuthError `ERR_CLAIM_MISMATCH` (403); `ERR_MISSING_TOKEN` (401) behind no `auth`
  */
 export function claimCheck(
   check: (payload: AccessTokenClaims) => boolean | Promise<boolean>,
   description?: string,
 ): Middleware {
   return async function claimCheck(ctx, next) {
-    if (!ctx.state.auth) throw new UnauthorizedError();
-    if (!(await check(ctx.state.auth.payload))) throw new ClaimMismatchError(description);
+    if (!ctx.state.auth) throw new AuthError('ERR_MISSING_TOKEN');
+    if (!(await check(ctx.state.auth.payload))) {
+      throw new AuthError('ERR_CLAIM_MISMATCH', { message: description });
+    }
     await next();
   };
 }

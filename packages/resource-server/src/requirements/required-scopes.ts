@@ -1,5 +1,5 @@
 import type { Middleware } from 'koa';
-import { InsufficientScopeError, UnauthorizedError } from '../errors.ts';
+import { AuthError, InsufficientScopeError } from '../errors.ts';
 import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
 
 /** The scopes a token grants (RFC 6749 §3.3: a list of case-sensitive words). */
@@ -11,7 +11,7 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
  * Lets in a token that grants all of the scopes.
  *
  * @param scopes a list, or one string with spaces between them
- * @throws InsufficientScopeError (403) naming what is needed; UnauthorizedError (401) behind no `auth`
+ * @throws InsufficientScopeError (403) naming what is needed; AuthError `ERR_MISSING_TOKEN` (401) behind no `auth`
  */
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes(scopes);
@@ -57,6 +57,6 @@ function parseScopes(scopes: string | readonly string[]): readonly string[] {
 }
 
 function payloadOf(auth: { payload: AccessTokenClaims } | undefined): AccessTokenClaims {
-  if (!auth) throw new UnauthorizedError();
+  if (!auth) throw new AuthError('ERR_MISSING_TOKEN');
   return auth.payload;
 }

@@ -1,4 +1,3 @@
-import { SigningKeyNotFound } from '@koa-oauth/issuer';
 import { InvalidTokenError } from '../errors.ts';
 import type { VerifierOptions } from '../options.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
@@ -11,7 +10,7 @@ import {
 } from './jwt-access-token.ts';
 import { checkRevocation } from './revocation.ts';
 import { SeenTokens } from './seen-tokens.ts';
-import { verifySignature } from './signature.ts';
+import { checkSignature } from './signature.ts';
 import { decodeJwt } from './unverified-jwt.ts';
 import { VerifiedTokens } from './verified-tokens.ts';
 
@@ -26,8 +25,7 @@ export interface Auth<Claims = unknown> {
 /**
  * Verifies an access token.
  *
- * @throws InvalidRequestError (400), InvalidTokenError (401), ClaimMismatchError (403), or a 503:
- *   IssuerUnavailable, RevocationUnavailable
+ * @throws InvalidTokenError (401); AuthError with status 400, 403 or 503; IssuerUnavailable (503)
  */
 export type VerifyAccessToken<Claims> = (
   token: string,
@@ -66,7 +64,7 @@ async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
   const key = await issuer.signingKey(header).catch(blameToken);
-  await verifySignature(token, key.alg, key.key);
+  await checkSignature(token, key, options.verifySignature);
   if (isRevoked) await checkRevocation(payload, isRevoked);
   const claims = options.claims
     ? await readCustomClaims(payload, options.claims)
@@ -75,7 +73,8 @@ async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims
 }
 
 function blameToken(error: unknown): never {
-  throw error instanceof SigningKeyNotFound ? new InvalidTokenError('key', error.message) : error;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
+  throw code === 'ERR_SIGNING_KEY_NOT_FOUND' ? new InvalidTokenError('key', message) : error;
 }
 
 // Lists and plain objects only: a schema may give out a Date, or an object of the app's own. Walks a

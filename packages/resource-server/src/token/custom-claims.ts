@@ -1,4 +1,4 @@
-import { ClaimMismatchError } from '../errors.ts';
+import { AuthError } from '../errors.ts';
 
 /** What of Standard Schema (standardschema.dev, version 1) is used: zod, valibot, arktype and others have it. */
 export interface StandardSchema<Output = unknown> {
@@ -30,7 +30,7 @@ export interface CustomClaims<Output> {
 /**
  * Reads the custom claims out of a verified token.
  *
- * @throws ClaimMismatchError (403) when they don't fit the schema: the token is genuine, but not fit for this
+ * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when they don't fit the schema: the token is genuine, but not fit for this
  */
 export async function readCustomClaims<Output>(
   payload: Readonly<Record<string, unknown>>,
@@ -46,10 +46,10 @@ export async function readCustomClaims<Output>(
   const detail = result.issues
     .map(({ path, message }) => `${nameOf(path?.[0])}: ${message}`)
     .join('; ');
-  throw new ClaimMismatchError(
-    'a custom claim of the access token does not fit',
-    detail.slice(0, 500),
-  );
+  throw new AuthError('ERR_CLAIM_MISMATCH', {
+    message: 'a custom claim of the access token does not fit',
+    detail: detail.slice(0, 500),
+  });
 }
 
 // A segment of the path is the name itself or an object that holds it.

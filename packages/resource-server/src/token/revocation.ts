@@ -1,4 +1,4 @@
-import { InvalidTokenError, RevocationUnavailable } from '../errors.ts';
+import { AuthError, InvalidTokenError } from '../errors.ts';
 import type { AccessTokenClaims } from './jwt-access-token.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { AccessTokenClaims } from './jwt-access-token.ts';
 export type IsRevoked = (claims: AccessTokenClaims) => boolean | Promise<boolean>;
 
 /**
- * @throws InvalidTokenError `revoked`; RevocationUnavailable (503) when `isRevoked` fails, or
+ * @throws InvalidTokenError `revoked`; AuthError `ERR_REVOCATION_UNAVAILABLE` (503) when `isRevoked` fails, or
  *   answers anything but true or false
  */
 export async function checkRevocation(
@@ -20,8 +20,11 @@ export async function checkRevocation(
   try {
     revoked = await isRevoked(claims);
   } catch (cause) {
-    throw new RevocationUnavailable('isRevoked failed', cause);
+    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail: 'isRevoked failed', cause });
   }
   if (revoked === true) throw new InvalidTokenError('revoked');
-  if (revoked !== false) throw new RevocationUnavailable(`isRevoked answered ${typeof revoked}`);
+  if (revoked !== false) {
+    const detail = `isRevoked answered ${typeof revoked}`;
+    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail });
+  }
 }

@@ -1,75 +1,102 @@
-import { type KeyObject, verify } from 'node:crypto';
-import { SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
-import type { Context } from 'koa';
-import koaJwt from 'koa-jwt';
-import { InvalidTokenError } from '../errors.ts';
+import { constants, type KeyObject, verify } from 'node:crypto';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm, type SigningKey } from '@koa-oauth/issuer';
+import { AuthError, InvalidTokenError } from '../errors.ts';
 
 /** The algorithms accepted unless an option narrows them. */
 export const ALGORITHMS = SIGNING_ALGORITHMS;
 
-/** An algorithm that access tokens may be signed with: asymmetric ones alone. */
-export type Algorithm = (typeof ALGORITHMS)[number];
+/** An algorithm that access tokens may be signed with: an asymmetric one. */
+export type Algorithm = SigningAlgorithm;
+
+/** The one algorithm and the one key that a signature must hold with (RFC 8725 §3.1). */
+export interface SignatureRules {
+  /** Algorithm of the key, which the token's header names too. */
+  readonly alg: Algorithm;
+  /** Public key of the issuer. */
+  readonly key: KeyObject;
+}
 
 /**
- * Verifies the signature of a compact JWS with the one key and the one algorithm it must have.
+ * Verifies the signature of a compact JWS (RFC 7515 §5.2), for `auth({ verifySignature })`: with an
+ * HSM, a FIPS module or another library. Only `true` means that it holds.
  *
- * koa-jwt does it for the RSA and elliptic curve algorithms. It never sees the request: it gets a
- * context of its own that holds the token and the key, so that nothing an earlier middleware left
- * behind, no cookie and no second header, can take their place. Ed25519 it doesn't know; that is
- * node:crypto's.
+ * Return `false` for a wrong signature (401). An error means that the signature could not be checked:
+ * the request is answered 503, because getting another token would not help.
  *
- * @throws InvalidTokenError `signature`
+ * @example
+ * auth({
+ *   issuerBaseURL,
+ *   audience,
+ *   verifySignature: (token, { alg, key }) => hsm.verify(token, alg, key),
+ * });
  */
-export async function verifySignature(token: string, alg: string, key: KeyObject): Promise<void> {
-  const verified =
-    alg === 'EdDSA' || alg === 'Ed25519'
-      ? verifyEd25519(token, key)
-      : await verifyWithKoaJwt(token, alg, key);
-  if (!verified) throw new InvalidTokenError('signature');
+export type VerifySignature = (token: string, rules: SignatureRules) => boolean | Promise<boolean>;
+
+/** How `node:crypto` verifies one algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. */
+interface Scheme {
+  readonly keyType: 'rsa' | 'ec' | 'ed25519';
+  /** RFC 7518 §3.4 ties each ECDSA algorithm to one curve. */
+  readonly curve?: string;
+  readonly hash: string | null;
+  readonly encoding?: {
+    readonly padding?: number;
+    readonly saltLength?: number;
+    readonly dsaEncoding?: 'ieee-p1363';
+  };
 }
 
-const verifiers = new Map<string, koaJwt.Middleware>();
+const PSS = {
+  padding: constants.RSA_PKCS1_PSS_PADDING,
+  // RFC 7518 §3.5
+  saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+} as const;
+const P1363 = { dsaEncoding: 'ieee-p1363' } as const;
+const ED25519 = { keyType: 'ed25519', hash: null } as const;
 
-async function verifyWithKoaJwt(token: string, alg: string, key: KeyObject): Promise<boolean> {
-  let verifier = verifiers.get(alg);
-  if (!verifier) {
-    verifier = koaJwt({ ...OPTIONS, algorithms: [alg] });
-    verifiers.set(alg, verifier);
-  }
-  const context = { token, header: {}, state: { secret: key } as { verified?: unknown } };
-  await untraced(() => verifier(context as unknown as Context, async () => {}));
-  return Object.hasOwn(context.state, 'verified');
-}
-
-// A wrong signature has koa-jwt make an error and write out its stack, which nobody sees: half of
-// what a forged token would cost. The error is made before the call returns.
-function untraced<T>(call: () => T): T {
-  const limit = Error.stackTraceLimit;
-  Reflect.set(Error, 'stackTraceLimit', 0);
-  try {
-    return call();
-  } finally {
-    Reflect.set(Error, 'stackTraceLimit', limit);
-  }
-}
-
-const OPTIONS = {
-  // A key in the state takes the place of this one; without it nothing verifies.
-  secret: '',
-  getToken: (ctx: Context) => (ctx as unknown as { token: string }).token,
-  key: 'verified',
-  // A failure leaves the state without claims, instead of an error made and thrown twice.
-  passthrough: true,
-  // The times were judged already, with the clock and the tolerance of the options.
-  ignoreExpiration: true,
-  ignoreNotBefore: true,
+const SCHEMES: Readonly<Record<Algorithm, Scheme>> = {
+  RS256: { keyType: 'rsa', hash: 'sha256' },
+  RS384: { keyType: 'rsa', hash: 'sha384' },
+  RS512: { keyType: 'rsa', hash: 'sha512' },
+  PS256: { keyType: 'rsa', hash: 'sha256', encoding: PSS },
+  PS384: { keyType: 'rsa', hash: 'sha384', encoding: PSS },
+  PS512: { keyType: 'rsa', hash: 'sha512', encoding: PSS },
+  ES256: { keyType: 'ec', curve: 'prime256v1', hash: 'sha256', encoding: P1363 },
+  ES384: { keyType: 'ec', curve: 'secp384r1', hash: 'sha384', encoding: P1363 },
+  ES512: { keyType: 'ec', curve: 'secp521r1', hash: 'sha512', encoding: P1363 },
+  EdDSA: ED25519,
+  Ed25519: ED25519,
 };
 
-function verifyEd25519(token: string, key: KeyObject): boolean {
+/**
+ * Verifies the signature of a compact JWS with `node:crypto`; what `auth` uses by default. A key of
+ * another type or curve than the algorithm's verifies nothing.
+ *
+ * @example
+ * const verify: VerifySignature = (token, rules) =>
+ *   rules.alg === 'ES256' ? hsm.verify(token, rules.key) : verifySignature(token, rules);
+ */
+export function verifySignature(token: string, { alg, key }: SignatureRules): boolean {
+  const { keyType, curve, hash, encoding } = SCHEMES[alg];
+  if (key.asymmetricKeyType !== keyType) return false;
+  if (curve !== undefined && key.asymmetricKeyDetails?.namedCurve !== curve) return false;
   const end = token.lastIndexOf('.');
   const signature = Buffer.from(token.slice(end + 1), 'base64url');
-  return (
-    key.asymmetricKeyType === 'ed25519' &&
-    verify(null, Buffer.from(token.slice(0, end)), key, signature)
-  );
+  return verify(hash, Buffer.from(token.slice(0, end)), { key, ...encoding }, signature);
+}
+
+/**
+ * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` fails
+ */
+export async function checkSignature(
+  token: string,
+  { alg, key }: SigningKey,
+  verify: VerifySignature,
+): Promise<void> {
+  let holds: unknown;
+  try {
+    holds = await verify(token, { alg, key });
+  } catch (cause) {
+    throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
+  }
+  if (holds !== true) throw new InvalidTokenError('signature');
 }

@@ -1,29 +1,17 @@
-import { readFileSync } from 'node:fs';
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import { createIssuer, type Issuer } from '@koa-oauth/issuer';
-import { startIssuer } from '@koa-oauth/issuer/testing';
-import { ALGORITHMS, verifySignature } from '../../src/token/signature.ts';
+import { createTestKey, startIssuer } from '@koa-oauth/issuer/testing';
+import { checkOptions } from '../../src/options.ts';
+import { accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
+import {
+  ALGORITHMS,
+  checkSignature,
+  type VerifySignature,
+  verifySignature,
+} from '../../src/token/signature.ts';
 import { decodeJwt } from '../../src/token/unverified-jwt.ts';
-
-interface Vector {
-  readonly tcId: number;
-  readonly comment: string;
-  /** A string; in a few vectors JSON serialization. */
-  readonly jws: unknown;
-  readonly result: 'valid' | 'invalid';
-}
-
-interface Group {
-  readonly comment: string;
-  readonly public?: { keys?: readonly unknown[] };
-  readonly private: { keys?: readonly unknown[] };
-  readonly tests: readonly Vector[];
-}
-
-function groups(file: string): readonly Group[] {
-  const url = new URL(`../support/wycheproof/${file}`, import.meta.url);
-  return (JSON.parse(readFileSync(url, 'utf8')) as { testGroups: Group[] }).testGroups;
-}
+import { verifyWithKoaJwt } from '../support/koa-jwt-signature.ts';
+import { type Group, keyGroups, signatureGroups, type Vector } from '../support/wycheproof.ts';
 
 /** Vectors that hold in general and not here, by what they have that is refused. */
 const NOT_HERE: Record<number, string> = {
@@ -40,26 +28,26 @@ const LEFT_OUT = /^(ERR_ISSUER_UNAVAILABLE|algorithm)$/;
 const UNTOLD = new Set(['rejectsKeyWithRocaVulnerability']);
 
 /** The way of a token from its form to its signature; its claims are no claims, so not judged. */
-async function verify(issuer: Issuer, { jws }: Vector): Promise<void> {
+async function verify(issuer: Issuer, { jws }: Vector, by: VerifySignature): Promise<void> {
   if (typeof jws !== 'string') throw new Error('not compact');
   const [header, payload, ...signature] = jws.split('.');
   // Judged as strictly as a token's, with claims in the place of the text that the vectors bear.
   const unverified = decodeJwt([header, 'e30', ...signature].join('.')).header;
   if (!ALGORITHMS.includes(unverified.alg as never)) throw new Error('algorithm');
-  const { alg, key } = await issuer.signingKey(unverified);
+  const key = await issuer.signingKey(unverified);
   if (!payload) throw new Error('no payload');
-  await verifySignature(jws, alg, key);
+  await checkSignature(jws, key, by);
 }
 
-/** What became of each vector, with an issuer that publishes the group's key or key set. */
-async function outcomes(group: Group): Promise<[Vector, unknown][]> {
+/** The outcome of each vector, with an issuer that publishes the group's key or key set. */
+async function outcomes(group: Group, by: VerifySignature = verifySignature) {
   const published = group.public ?? group.private;
   const server = await startIssuer({ keys: [], otherKeys: published.keys ?? [published] });
   const issuer = createIssuer({ issuerBaseURL: server.issuer });
   try {
     return await Promise.all(
       group.tests.map(async (vector): Promise<[Vector, unknown]> => {
-        return [vector, await verify(issuer, vector).catch((error: unknown) => error)];
+        return [vector, await verify(issuer, vector, by).catch((error: unknown) => error)];
       }),
     );
   } finally {
@@ -70,29 +58,68 @@ async function outcomes(group: Group): Promise<[Vector, unknown][]> {
 const rows = (all: readonly Group[]) =>
   all.map((group, i) => [i + 1, group.comment, group] as const);
 
-test.each(rows(groups('json_web_signature_test.json')))(
-  'Wycheproof, signatures, group %d, %s',
-  async (_, __, group) => {
-    for (const [{ tcId, comment, result }, error] of await outcomes(group)) {
-      const refusedHere = group.public === undefined ? SYMMETRIC : NOT_HERE[tcId];
-      const expected = refusedHere ? 'invalid' : result;
-      const outcome = error === undefined ? 'valid' : 'invalid';
-      expect(`${tcId} ${comment}: ${outcome}`).toBe(`${tcId} ${comment}: ${expected}`);
-    }
-  },
-);
+test.each(rows(signatureGroups))('Wycheproof, signatures, group %d, %s', async (_, __, group) => {
+  for (const [{ tcId, comment, result }, error] of await outcomes(group)) {
+    const refusedHere = group.public === undefined ? SYMMETRIC : NOT_HERE[tcId];
+    const expected = refusedHere ? 'invalid' : result;
+    const outcome = error === undefined ? 'valid' : 'invalid';
+    expect(`${tcId} ${comment}: ${outcome}`).toBe(`${tcId} ${comment}: ${expected}`);
+  }
+});
 
-test.each(rows(groups('json_web_key_test.json')))(
-  'Wycheproof, keys, group %d, %s',
-  async (_, __, group) => {
-    for (const [{ tcId, comment, result }, error] of await outcomes(group)) {
-      const good = result === 'valid' || UNTOLD.has(comment);
-      const { code, message } = (error ?? {}) as { code?: string; message?: string };
-      const outcome = error === undefined ? 'valid' : (code ?? message);
-      // A bad key is left out of the set, however good the signature; the symmetric ones all are.
-      const expected =
-        group.public === undefined ? expect.stringMatching(LEFT_OUT) : good ? 'valid' : UNAVAILABLE;
-      expect([tcId, comment, outcome]).toEqual([tcId, comment, expected]);
+test.each(rows(keyGroups))('Wycheproof, keys, group %d, %s', async (_, __, group) => {
+  for (const [{ tcId, comment, result }, error] of await outcomes(group)) {
+    const good = result === 'valid' || UNTOLD.has(comment);
+    const { code, message } = (error ?? {}) as { code?: string; message?: string };
+    const outcome = error === undefined ? 'valid' : (code ?? message);
+    // A bad key is left out of the set, however good the signature; the symmetric ones all are.
+    const expected =
+      group.public === undefined ? expect.stringMatching(LEFT_OUT) : good ? 'valid' : UNAVAILABLE;
+    expect([tcId, comment, outcome]).toEqual([tcId, comment, expected]);
+  }
+});
+
+describe('koa-jwt in place of node:crypto comes to the same result', () => {
+  const reasonOf = (error: unknown) => {
+    const { code, reason, message } = (error ?? {}) as Record<string, unknown>;
+    return [code, reason, message];
+  };
+
+  test('on every Wycheproof vector', async () => {
+    for (const group of [...signatureGroups, ...keyGroups]) {
+      const [ours, koaJwts] = await Promise.all([
+        outcomes(group),
+        outcomes(group, verifyWithKoaJwt),
+      ]);
+      const told = (all: readonly [Vector, unknown][]) =>
+        all.map(([{ tcId, comment }, error]) => [tcId, comment, ...reasonOf(error)]);
+      expect(told(koaJwts)).toEqual(told(ours));
     }
-  },
-);
+  });
+
+  // It knows no Ed25519.
+  test.each(ALGORITHMS.filter((alg) => !alg.startsWith('Ed')))(
+    'on every hostile token, and on a good one, with a key for %s',
+    async (alg) => {
+      const audience = 'https://api.example.com';
+      const server = await startIssuer({ keys: [createTestKey({ alg })] });
+      const issuer = createIssuer({ issuerBaseURL: server.issuer });
+      const verifiers = [verifySignature, verifyWithKoaJwt].map((verifySignature) =>
+        accessTokenVerifier(checkOptions({ issuer, audience, verifySignature })),
+      );
+      const good = server.token({ sub: 'alice', aud: audience });
+      for (const verify of verifiers) {
+        expect((await verify(good)).auth.payload.sub).toBe('alice');
+      }
+      const hostile = Object.entries(server.hostileTokens({ aud: audience }));
+      for (const [name, token] of hostile) {
+        const [ours, koaJwts] = await Promise.all(
+          verifiers.map((verify) => verify(token).catch(reasonOf)),
+        );
+        expect([name, koaJwts]).toEqual([name, ours]);
+        expect(ours).toBeInstanceOf(Array);
+      }
+      await server.close();
+    },
+  );
+});
