@@ -58,7 +58,8 @@ describe('errors', () => {
   const codes = [
     ...codesOf('packages/resource-server/src/errors.ts'),
     ...codesOf('packages/issuer/src/errors.ts'),
-    ...codesOf('packages/contacts-api/src/errors.ts'),
+    ...rowsOf('packages/contacts-api/src/errors.ts'),
+    ...thrownBy('packages/service/src/middleware.ts'),
   ];
 
   test('the table has each code of the API and its libraries, and no other', () => {
@@ -136,6 +137,22 @@ function codesOf(file: string): { code: string; statuses: string }[] {
       const inherited = text.includes('extends IssuerUnavailable') ? '503' : 'none';
       return [{ code, statuses: statuses?.replaceAll(' | ', ', ') ?? inherited }];
     });
+}
+
+/** The rows of a table of errors: code → status → text. */
+function rowsOf(file: string): { code: string; statuses: string }[] {
+  return [...read(file).matchAll(/^ {2}(ERR_\w+): \{([^}]+)\}/gm)].map(
+    ([, code = '', row = '']) => ({
+      code,
+      statuses: [...row.matchAll(/(\d{3}): '/g)].map(([, status]) => status).join(', '),
+    }),
+  );
+}
+
+/** The codes of errors that Koa's `throw` makes. */
+function thrownBy(file: string): { code: string; statuses: string }[] {
+  const thrown = read(file).matchAll(/\bthrow\((\d{3}), .*\{ code: '(ERR_\w+)' \}/g);
+  return [...thrown].map(([, statuses = '', code = '']) => ({ code, statuses }));
 }
 
 /** The headings of a page as links name them. */

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
-import { SETTINGS as API_SETTINGS, readSettings as readApiSettings } from 'contacts-api/settings';
+import { readSettings } from '@koa-oauth/service';
+import { SETTINGS as API_SETTINGS, Settings as ApiSettings } from 'contacts-api/settings';
 import { readSettings as readWebSettings, SETTINGS as WEB_SETTINGS } from 'contacts-web/settings';
 import { Build, type Image } from '../support/dockerfile.ts';
 import { plainEnvironment, registryAnswers } from '../support/empty-folder.ts';
@@ -106,17 +107,17 @@ describe('compose.yaml', () => {
   };
 
   test.each([
-    ['api', API_SETTINGS, readApiSettings],
+    ['api', API_SETTINGS, (environment) => readSettings(ApiSettings, environment)],
     ['web', WEB_SETTINGS, readWebSettings],
-  ] as const)(
+  ] as [string, typeof API_SETTINGS, (environment: Record<string, string>) => unknown][])(
     'sets %s right: each setting exists, and its value is taken',
-    (service, settings, readSettings) => {
+    (service, settings, readService) => {
       const environment = environmentOf(service, values);
       const known = settings.map(({ name }) => name);
       expect(Object.keys(environment).length).toBeGreaterThan(5);
       expect(Object.keys(environment).filter((name) => !known.includes(name))).toEqual([]);
       expect(() =>
-        readSettings({ ...environment, NODE_ENV: 'production', PORT: '8080' }),
+        readService({ ...environment, NODE_ENV: 'production', PORT: '8080' }),
       ).not.toThrow();
     },
   );

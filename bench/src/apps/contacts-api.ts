@@ -2,9 +2,9 @@ import type { RequestListener } from 'node:http';
 import type { Auth } from '@koa-oauth/resource-server';
 import { createApp } from 'contacts-api';
 import { migrate, openDatabase } from 'contacts-api/database';
-import { createLogger } from 'contacts-api/logger';
-import { rateLimits } from 'contacts-api/rate-limits';
+import { RateLimits } from 'contacts-api/rate-limits';
 import type Koa from 'koa';
+import { pino } from 'pino';
 import type { ContactsVariant, MakeApp } from './index.ts';
 
 const NEVER_REACHED = 1_000_000;
@@ -36,12 +36,12 @@ export const contactsApi: MakeApp = async ({ issuer, audience, databaseURL = '' 
       corsOrigins: [],
       trustProxy: false,
       database,
-      limits: rateLimits({
+      limits: new RateLimits({
         perSubject: NEVER_REACHED,
         refusedPerAddress: NEVER_REACHED,
         storeURL: 'memory:',
       }),
-      logger: createLogger('silent'),
+      logger: pino({ level: 'silent' }),
     });
     change(koa);
     listeners.set(name, koa.callback());

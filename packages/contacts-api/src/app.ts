@@ -1,29 +1,28 @@
 import cors from '@koa/cors';
 import { auth, createIssuer, PROTECTED_RESOURCE_METADATA_PATH } from '@koa-oauth/resource-server';
+import {
+  describeError,
+  rejectMalformedTarget,
+  requestLog,
+  securityHeaders,
+} from '@koa-oauth/service';
 import Koa, { type Middleware } from 'koa';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
-import { ContactsClaims } from './claims.ts';
-import { docsRouter } from './docs.ts';
-import { NotReady } from './errors.ts';
-import type { countToken } from './metrics.ts';
-import { openApiDocument } from './openapi.ts';
+import { ContactsClaims } from './caller.ts';
+import { ApiError } from './errors.ts';
+import type { countToken } from './http/metrics.ts';
+import { docsRoutes } from './http/openapi.ts';
+import { problemDetails } from './http/problem-details.ts';
+import type { RateLimits } from './http/rate-limits.ts';
+import { operationRoutes } from './http/router.ts';
 import { type Operation, SCOPES } from './operation.ts';
-import { problemDetails } from './problem-details.ts';
-import type { RateLimits } from './rate-limits.ts';
-import { requestLog } from './request-log.ts';
-import { requestTarget } from './request-target.ts';
-import { operationsRouter } from './router.ts';
-import { activityOperations } from './routes/activity.ts';
-import { contactOperations } from './routes/contacts.ts';
-import { healthOperations } from './routes/health.ts';
-import { me } from './routes/me.ts';
-import { protectedResourceOperation } from './routes/protected-resource.ts';
-import { securityHeaders } from './security-headers.ts';
+import { activityOperations, contactOperations } from './routes/contacts.ts';
+import { healthOperations, me, protectedResourceOperation } from './routes/service.ts';
 import { ActivityStore } from './store/activity-store.ts';
 import { ContactStore } from './store/contact-store.ts';
 import { ping } from './store/database.ts';
-import type { Tables } from './store/tables.ts';
+import type { Tables } from './store/schema.ts';
 
 export interface AppOptions {
   readonly issuerBaseURL: string;
@@ -44,19 +43,20 @@ export interface App {
   readonly koa: Koa;
   /** Every operation there is: what the routes and the OpenAPI document are made of. */
   readonly operations: readonly Operation[];
-  /** From now on it says that it can't serve, so that nobody sends it more. */
+  /** From now on it says that it can't serve, so that no more requests are sent to it. */
   markStopping(): void;
 }
 
 /** The whole API on one page: what it does, and the order of what stands before it. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { database, limits, logger, metrics } = options;
+  const { database, limits, metrics } = options;
+  const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
 
   let stopping = false;
   const checkReady = async () => {
-    if (stopping) throw new NotReady('the service is stopping');
+    if (stopping) throw new ApiError('ERR_NOT_READY');
     await Promise.all([ping(database), issuer.ready()]);
   };
 
@@ -72,8 +72,8 @@ export function createApp(options: AppOptions): App {
       resourceName: 'Contacts',
     }),
   ];
-  const routes = operationsRouter(operations, {
-    needsToken: auth({
+  const routes = operationRoutes(operations, {
+    auth: auth({
       issuer,
       audience,
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
@@ -81,21 +81,21 @@ export function createApp(options: AppOptions): App {
       resourceMetadata: `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
       onEvent: metrics?.countToken,
     }) as Middleware,
-    behindToken: [limits.perSubject],
+    afterAuth: [limits.perSubject()],
     rolesClaim: `${claimsNamespace}roles`,
   });
-  const docs = docsRouter(openApiDocument({ operations, baseURL, issuerBaseURL, audience }));
+  const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience });
 
   // The proxy adds the address it saw at the end; what stands before that is what the caller wrote.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });
   koa.silent = true;
-  koa.use(requestLog({ logger }));
+  koa.use(requestLog({ logger, continueTrace: true }));
   if (metrics) koa.use(metrics.measureRequests);
   koa.use(problemDetails());
-  koa.use(requestTarget);
-  koa.use(securityHeaders({ baseURL }));
+  koa.use(rejectMalformedTarget());
+  koa.use(apiHeaders(baseURL));
   if (corsOrigins.length > 0) koa.use(crossOrigin(corsOrigins));
-  koa.use(limits.refusedPerAddress);
+  koa.use(limits.refusedPerAddress());
   koa.use(docs.routes());
   koa.use(routes.routes()).use(routes.allowedMethods());
   return {
@@ -104,6 +104,26 @@ export function createApp(options: AppOptions): App {
     markStopping: () => {
       stopping = true;
     },
+  };
+}
+
+/** Security headers. The one page there is, `/docs`, may run its viewer and call this API. */
+function apiHeaders(baseURL: string): Middleware {
+  const headersFor = (directives: Record<string, string[]>) =>
+    securityHeaders({
+      directives: { formAction: ["'none'"], ...directives },
+      strictTransportSecurity: baseURL.startsWith('https:'),
+    });
+  const api = headersFor({});
+  const docs = headersFor({
+    scriptSrc: ["'self'"],
+    // The viewer writes its styles into the page.
+    styleSrc: ["'unsafe-inline'"],
+    imgSrc: ['data:'],
+    connectSrc: ["'self'"],
+  });
+  return async function apiHeaders(ctx, next) {
+    await (/^\/docs(?:\/|$)/.test(ctx.path) ? docs : api)(ctx, next);
   };
 }
 

@@ -1,20 +1,9 @@
 import { isLoopback, isSecureURL, parseIssuerIdentifier } from '@koa-oauth/resource-server';
+import { listSettings, logLevel, port, wholeNumber } from '@koa-oauth/service';
 import { z } from 'zod';
-import type { RateLimitOptions } from './rate-limits.ts';
-
-/** Settings that can't work; the message names every one of them and says what would be right. */
-export class InvalidSettings extends Error {
-  override readonly name = 'InvalidSettings';
-}
+import type { RateLimitOptions } from './http/rate-limits.ts';
 
 const httpUrl = (text: string) => z.url({ protocol: /^https?$/, error: `must be ${text}` });
-
-const whole = (text: string, min: number, max: number) =>
-  z
-    .string()
-    .regex(/^\d{1,9}$/, `must be ${text}`)
-    .transform(Number)
-    .refine((value) => value >= min && value <= max, `must be ${text}`);
 
 function isPlain(text: string): boolean {
   const { username, password, search, hash } = new URL(text);
@@ -26,9 +15,7 @@ function isOrigin(text: string): boolean {
 }
 
 const Environment = z.object({
-  PORT: whole('a port number from 0 to 65535', 0, 65535)
-    .default(3001)
-    .describe('port it listens on; 0: any free one'),
+  PORT: port().default(3001).describe('port it listens on; 0: any free one'),
   HOST: z
     .string()
     .min(1, 'must be an address to listen on, such as 127.0.0.1')
@@ -73,10 +60,14 @@ const Environment = z.object({
     .describe(
       '`file:PATH` (libsql, one machine) or `postgres://…` (any number of processes and machines)',
     ),
-  RATE_LIMIT: whole('a number of requests a minute, from 1 to 1000000', 1, 1_000_000)
+  RATE_LIMIT: wholeNumber('a number of requests a minute, from 1 to 1000000', 1, 1_000_000)
     .default(600)
     .describe('requests a minute of one subject, then 429'),
-  RATE_LIMIT_REFUSED: whole('a number of refused tokens a minute, from 1 to 1000000', 1, 1_000_000)
+  RATE_LIMIT_REFUSED: wholeNumber(
+    'a number of refused tokens a minute, from 1 to 1000000',
+    1,
+    1_000_000,
+  )
     .default(120)
     .describe(
       'refused tokens a minute from one address, then 429 in place of 401; a good token from ' +
@@ -106,42 +97,21 @@ const Environment = z.object({
       '`true` behind one proxy of yours that sets `X-Forwarded-*`; the address it adds is the ' +
         "caller's",
     ),
-  METRICS_PORT: whole('a port number from 1 to 65535', 1, 65535)
+  METRICS_PORT: port(1)
     .optional()
     .describe('where `GET /metrics` answers, on `HOST`, for Prometheus'),
-  WEB_CONCURRENCY: whole('a number of worker processes, from 1 to 64', 1, 64)
+  WEB_CONCURRENCY: wholeNumber('a number of worker processes, from 1 to 64', 1, 64)
     .default(1)
     .describe(
       'processes that serve, 1 to 64; one that ends by itself is replaced, after a pause that grows',
     ),
-  LOG_LEVEL: z
-    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
-      error: 'must be fatal, error, warn, info, debug, trace or silent',
-    })
+  LOG_LEVEL: logLevel()
     .default('info')
     .describe('of the log on standard output: JSON, or lines for people on a terminal'),
 });
 
-/** A setting as the README shows it, in Markdown. */
-export interface Setting {
-  readonly name: string;
-  readonly meaning: string;
-  /** The default, or what holds without one. */
-  readonly preset: string;
-}
-
 /** Every setting that is read, in the order of the README. */
-export const SETTINGS: readonly Setting[] = Object.entries(Environment.shape).map(
-  ([name, schema]) => {
-    const { description = '', otherwise = 'none' } = schema.meta() ?? {};
-    const preset: unknown = schema.safeParse(undefined).data;
-    return {
-      name,
-      meaning: description,
-      preset: preset === undefined ? String(otherwise) : `\`${preset}\``,
-    };
-  },
-);
+export const SETTINGS = listSettings(Environment);
 
 /** What the API needs to know, checked. Each setting and its default are in the README's table. */
 export interface Settings {
@@ -165,21 +135,9 @@ export interface Settings {
   readonly demo: boolean;
 }
 
-/**
- * Reads the settings from the environment. An empty variable counts as not set.
- *
- * @throws InvalidSettings that names every setting at fault
- */
-export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
-  const present = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== ''),
-  );
-  const { success, data, error } = Environment.safeParse(present);
-  if (!success) {
-    const lines = error.issues.map(({ path, message }) => `  ${path.join('.')}: ${message}`);
-    throw new InvalidSettings(`these settings are wrong:\n${lines.join('\n')}`);
-  }
-  return Object.freeze({
+/** Reads the environment, with `readSettings`. */
+export const Settings = Environment.transform(
+  (data): Settings => ({
     port: data.PORT,
     host: data.HOST,
     baseURL: data.BASE_URL?.replace(/\/$/, ''),
@@ -198,5 +156,5 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     workers: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
     demo: isLoopback(new URL(data.ISSUER_BASE_URL)),
-  });
-}
+  }),
+);

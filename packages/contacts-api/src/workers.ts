@@ -1,23 +1,36 @@
 import cluster from 'node:cluster';
+import type { Service } from '@koa-oauth/service';
+import type { Settings } from './settings.ts';
+import { announcement, createLogger, startMetrics } from './start.ts';
 
-const RESTART_AFTER = 1000;
-const RESTART_AFTER_AT_MOST = 30_000;
-/** A worker that served so long did not end for how it was started. */
-const PROVEN_AFTER = 60_000;
+const RESTART_MS = 1000;
+const MAX_RESTART_MS = 30_000;
+/** A worker that served so long did not end because of how it was started. */
+const PROVEN_MS = 60_000;
 /** Longer than a worker takes that answers what it has. */
-const STOP_WITHIN = 15_000;
+const STOP_MS = 15_000;
+
+/** Serves the API with several processes, and looks after them. @returns what to print */
+export async function startWorkers(settings: Settings, service: Service): Promise<string> {
+  const logger = createLogger(settings);
+  const workers = new Workers(settings.workers, (reason) => logger.error(reason));
+  service.onStop(() => workers.stop());
+  const port = await workers.start();
+  await startMetrics(settings, service);
+  return announcement(settings, port);
+}
 
 /**
  * Runs worker processes that share a port; each connection goes to one of them. A worker that ends by
  * itself is replaced, after a pause that grows while they keep ending.
  */
-export class Workers {
+class Workers {
   readonly #count: number;
   readonly #onEnd: (reason: string) => void;
   #stopping = false;
-  #pause = RESTART_AFTER;
+  #pauseMs = RESTART_MS;
 
-  /** @param onEnd told when one ends by itself, and why */
+  /** @param onEnd called when one ends by itself, with the reason */
   constructor(count: number, onEnd: (reason: string) => void) {
     this.#count = count;
     this.#onEnd = onEnd;
@@ -40,7 +53,7 @@ export class Workers {
     const running = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     await Promise.all(
       running.map((worker) => {
-        const force = setTimeout(() => worker.process.kill('SIGKILL'), STOP_WITHIN);
+        const force = setTimeout(() => worker.process.kill('SIGKILL'), STOP_MS);
         const ended = new Promise<void>((resolve) => {
           worker.once('exit', () => {
             clearTimeout(force);
@@ -61,11 +74,13 @@ export class Workers {
       worker.once('exit', (code, signal) => {
         if (this.#stopping) return;
         reject(new Error('a worker ended before it could serve'));
-        const proven = performance.now() - startedAt > PROVEN_AFTER;
-        this.#pause = proven ? RESTART_AFTER : this.#pause;
-        this.#onEnd(`a worker ended (${signal ?? code}); another one starts in ${this.#pause} ms`);
-        setTimeout(() => this.#replace(), this.#pause);
-        this.#pause = Math.min(2 * this.#pause, RESTART_AFTER_AT_MOST);
+        const proven = performance.now() - startedAt > PROVEN_MS;
+        this.#pauseMs = proven ? RESTART_MS : this.#pauseMs;
+        this.#onEnd(
+          `a worker ended (${signal ?? code}); another one starts in ${this.#pauseMs} ms`,
+        );
+        setTimeout(() => this.#replace(), this.#pauseMs);
+        this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_RESTART_MS);
       });
     });
   }

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { organisationNamed } from '../src/caller.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
-import { organisationNamed } from '../src/organisation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
-import { as, namespace, type Serving, serve } from './serving.ts';
+import { as, namespace, type Serving, serve } from './support/serving.ts';
 
 // Every operation that is declared, against everyone who may call it. The tables are made of the
 // declarations themselves, so a new operation can't be left out.

@@ -2,10 +2,10 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
-import { organisationNamed } from '../src/organisation.ts';
+import { organisationNamed } from '../src/caller.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
-import type { Tables } from '../src/store/tables.ts';
-import { as, audience, namespace, type Serving, serve } from './serving.ts';
+import type { Tables } from '../src/store/schema.ts';
+import { as, audience, namespace, type Serving, serve } from './support/serving.ts';
 
 const metadata = 'resource_metadata="http://localhost:3001/.well-known/oauth-protected-resource"';
 const by = { subject: 'auth0|alice', clientId: undefined };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { applyPatch, type Contact, ContactInput, ContactPatch } from '../src/contact.ts';
-import { InvalidInput } from '../src/errors.ts';
-import { readInput } from '../src/input.ts';
+import { ApiError } from '../src/errors.ts';
+import { readInput } from '../src/http/input.ts';
 
 const parseContactInput = (body: unknown) => readInput(ContactInput, body, 422);
 
@@ -12,9 +12,10 @@ function faultsOf(body: unknown): string[] {
     parseContactInput(body);
     return [];
   } catch (error) {
-    if (!(error instanceof InvalidInput)) throw error;
+    if (!(error instanceof ApiError)) throw error;
     expect(error.status).toBe(422);
-    return error.errors.map(({ field }) => field);
+    expect(error.code).toBe('ERR_INVALID_INPUT');
+    return (error.errors ?? []).map(({ field }) => field);
   }
 }
 
@@ -100,7 +101,9 @@ describe('a merge patch, RFC 7396', () => {
   test.each([[{ name: null }], [{ email: null }], [{ version: 9 }], [{ id: 'x' }], [[]], [null]])(
     '%j is refused',
     (patch) => {
-      expect(() => readInput(ContactPatch, patch, 422)).toThrow(InvalidInput);
+      expect(() => readInput(ContactPatch, patch, 422)).toThrow(
+        expect.objectContaining({ status: 422, code: 'ERR_INVALID_INPUT' }),
+      );
     },
   );
 });

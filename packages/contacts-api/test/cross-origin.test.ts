@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { as, type Serving, serve } from './serving.ts';
+import { as, type Serving, serve } from './support/serving.ts';
 
 const origin = 'https://app.example.com';
 let closed: Serving;

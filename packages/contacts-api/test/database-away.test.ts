@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
-import { type Engine, engines, type TestDatabase } from './databases.ts';
-import { administrator, endServices, type Service, startService } from './service.ts';
+import { type Engine, engines, type TestDatabase } from './support/databases.ts';
+import { administrator, endServices, type Service, startService } from './support/service.ts';
 
 /** Stands between the API and its database. */
 interface Cable {

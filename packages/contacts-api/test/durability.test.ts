@@ -1,10 +1,9 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { RequestError } from 'got';
-import type { Activity } from '../src/activity.ts';
-import type { Contact } from '../src/contact.ts';
-import { engines } from './databases.ts';
-import { administrator, endServices, readAll, startService } from './service.ts';
+import type { Activity, Contact } from '../src/contact.ts';
+import { engines } from './support/databases.ts';
+import { administrator, endServices, readAll, startService } from './support/service.ts';
 
 const IN_FLIGHT = 6;
 const KILL_AFTER = 150;

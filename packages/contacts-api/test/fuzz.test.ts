@@ -3,10 +3,10 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { z } from 'zod';
-import { Problem } from '../src/openapi.ts';
+import { Problem } from '../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
-import { writeCursor } from '../src/page.ts';
-import { as, namespace, type Serving, serve } from './serving.ts';
+import { writeCursor } from '../src/routes/page.ts';
+import { as, namespace, type Serving, serve } from './support/serving.ts';
 
 // Requests made from the declarations themselves, right and nearly right and hostile, by somebody who
 // may do everything: whatever comes, the answer is one that the OpenAPI document names.

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { engines } from './databases.ts';
+import { engines } from './support/databases.ts';
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
 const available = await engines();
@@ -39,7 +39,7 @@ describe('the process', () => {
     const { code, stderr } = await run({ PORT: 'x', ISSUER_BASE_URL: 'http://issuer.example.com' })
       .ended;
     expect(code).toBe(1);
-    expect(stderr).toMatch(/PORT: must .*\n.*ISSUER_BASE_URL: must /);
+    expect(stderr).toMatch(/PORT must .*\n.*ISSUER_BASE_URL must /);
     expect(stderr).not.toMatch(/^ +at /m);
   });
 

@@ -2,9 +2,9 @@ import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Contact } from '../src/contact.ts';
-import { engines } from './databases.ts';
-import { Load } from './load.ts';
-import { administrator, endServices, readAll, startService } from './service.ts';
+import { engines } from './support/databases.ts';
+import { Load } from './support/load.ts';
+import { administrator, endServices, readAll, startService } from './support/service.ts';
 
 const available = await engines();
 /** How long the load lasts on all engines together; a soak sets more. */

@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { InvalidSettings, readSettings } from '../src/settings.ts';
+import { InvalidSettings, readSettings } from '@koa-oauth/service';
+import { Settings } from '../src/settings.ts';
+
+const read = (environment: Record<string, string>) => readSettings(Settings, environment);
 
 describe('settings', () => {
   test('aim at the local authorization server unless told otherwise', () => {
-    expect(readSettings({ PORT: '' })).toEqual({
+    expect(read({ PORT: '', AUDIENCE: ' ' })).toEqual({
       port: 3001,
       host: '127.0.0.1',
       baseURL: undefined,
@@ -22,7 +25,7 @@ describe('settings', () => {
   });
 
   test('an issuer elsewhere is no demonstration', () => {
-    expect(readSettings({ ISSUER_BASE_URL: 'https://tenant.example.com/' }).demo).toBe(false);
+    expect(read({ ISSUER_BASE_URL: 'https://tenant.example.com/' }).demo).toBe(false);
   });
 
   test.each([
@@ -30,7 +33,6 @@ describe('settings', () => {
     ['PORT', '70000'],
     ['PORT', '1.5'],
     ['PORT', '0x10'],
-    ['AUDIENCE', ' '],
     ['BASE_URL', 'http://api.example.com'],
     ['ISSUER_BASE_URL', 'http://issuer.example.com/'],
     ['ISSUER_BASE_URL', 'issuer.example.com'],
@@ -57,12 +59,12 @@ describe('settings', () => {
     ['WEB_CONCURRENCY', '0'],
     ['LOG_LEVEL', 'loud'],
   ])('refuse %s=%s and name it', (name, value) => {
-    expect(() => readSettings({ [name]: value })).toThrow(InvalidSettings);
-    expect(() => readSettings({ [name]: value })).toThrow(new RegExp(`^ {2}${name}: must `, 'm'));
+    expect(() => read({ [name]: value })).toThrow(InvalidSettings);
+    expect(() => read({ [name]: value })).toThrow(new RegExp(`^ {2}${name} must `, 'm'));
   });
 
   test('name every setting at fault, not just the first', () => {
     const wrong = { PORT: 'x', ISSUER_BASE_URL: 'x', DATABASE_URL: 'x' };
-    expect(() => readSettings(wrong)).toThrow(/PORT: .*\n.*ISSUER_BASE_URL: .*\n.*DATABASE_URL: /);
+    expect(() => read(wrong)).toThrow(/ {2}PORT .*\n {2}ISSUER_BASE_URL .*\n {2}DATABASE_URL /);
   });
 });

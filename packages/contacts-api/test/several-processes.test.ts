@@ -1,9 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
-import type { Activity } from '../src/activity.ts';
-import type { Contact } from '../src/contact.ts';
-import { engines } from './databases.ts';
-import { administrator, endServices, readAll, type Service, startService } from './service.ts';
+import type { Activity, Contact } from '../src/contact.ts';
+import { engines } from './support/databases.ts';
+import {
+  administrator,
+  endServices,
+  readAll,
+  type Service,
+  startService,
+} from './support/service.ts';
 
 const PROCESSES: Record<string, number> = { PostgreSQL: 3, libsql: 2 };
 const ROUNDS = 10;

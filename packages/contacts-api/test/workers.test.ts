@@ -2,9 +2,9 @@ import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { startIssuer } from '@koa-oauth/issuer/testing';
 import got, { type RequestError } from 'got';
-import { type Engine, engines } from './databases.ts';
-import { isBroken, Load } from './load.ts';
-import { administrator, endServices, freePort, startService } from './service.ts';
+import { type Engine, engines } from './support/databases.ts';
+import { isBroken, Load } from './support/load.ts';
+import { administrator, endServices, freePort, startService } from './support/service.ts';
 
 const [{ create }] = (await engines()) as [Engine];
 

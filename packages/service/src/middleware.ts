@@ -81,7 +81,7 @@ export interface SecurityHeadersOptions {
   readonly crossOriginResourcePolicy?: boolean;
 }
 
-const NOTHING = { defaultSrc: ["'none'"], baseUri: ["'none'"], frameAncestors: ["'none'"] };
+const NOTHING = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"] };
 
 /**
  * Sets the headers that keep an answer from being framed, sniffed, cached, or run as a page. An

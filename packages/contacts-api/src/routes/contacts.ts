@@ -1,5 +1,7 @@
-import { callerOf } from '../caller.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import { callerOf, organisationOf } from '../caller.ts';
 import {
+  Activity,
   applyPatch,
   Contact,
   ContactInput,
@@ -7,16 +9,16 @@ import {
   ContactSort,
   SearchText,
 } from '../contact.ts';
-import { NotFound } from '../errors.ts';
+import { ApiError } from '../errors.ts';
 import { type Answer, type Context, type Operation, operation } from '../operation.ts';
-import { organisationOf } from '../organisation.ts';
-import { PageQuery, pageOf, readCursor, writePage } from '../page.ts';
-import { checkPreconditions, entityTag } from '../preconditions.ts';
+import type { ActivityStore } from '../store/activity-store.ts';
 import type { ContactStore } from '../store/contact-store.ts';
+import { PageQuery, pageOf, readCursor, writePage } from './page.ts';
 
 const JSON_TYPE = 'application/json';
 const MERGE_PATCH = 'application/merge-patch+json';
 
+const LINK = { Link: 'the next page, `rel="next"`' };
 const IF_MATCH = { 'If-Match': 'the `ETag` of the state that the change is meant for' };
 const CONTACT: Answer = {
   description: 'the contact',
@@ -51,7 +53,7 @@ export function contactOperations(store: ContactStore): Operation[] {
         200: {
           description: 'a page of contacts',
           schema: pageOf(Contact),
-          headers: { Link: 'the next page, `rel="next"`' },
+          headers: LINK,
         },
       },
       async handle(ctx, { query: { limit, cursor, sort, q } }) {
@@ -150,12 +152,66 @@ export function contactOperations(store: ContactStore): Operation[] {
   }
 }
 
+/** `GET /activity`: who changed which contact, and when; for administrators. */
+export function activityOperations(store: ActivityStore): Operation[] {
+  return [
+    operation({
+      id: 'listActivity',
+      method: 'get',
+      path: '/activity',
+      summary: 'Who changed what, the newest first',
+      needs: { scope: 'read:activity', role: 'admin' },
+      query: PageQuery,
+      answers: {
+        200: {
+          description: 'a page of changes',
+          schema: pageOf(Activity),
+          headers: LINK,
+        },
+      },
+      async handle(ctx, { query: { limit, cursor } }) {
+        const after = readCursor('-at', cursor);
+        const page = await store.list(organisationOf(ctx.state.auth), { limit, after });
+        const { body, link } = writePage(page, '-at', ctx);
+        if (link) ctx.set('Link', link);
+        ctx.body = body;
+      },
+    }),
+  ];
+}
+
 function found(contact: Contact | undefined): Contact {
-  if (!contact) throw new NotFound('there is no such contact');
+  if (!contact) throw new ApiError('ERR_NOT_FOUND');
   return contact;
 }
 
 function answer(ctx: Context, contact: Contact): void {
   ctx.set('ETag', entityTag(contact));
   ctx.body = contact;
+}
+
+/** The entity tag of a contact's present state (RFC 9110 §8.8.3). */
+export function entityTag({ version }: { readonly version: number }): string {
+  return `"${version}"`;
+}
+
+/**
+ * Checks that a change is meant for the state that the contact is in (RFC 9110 §13.1.1, §13.1.2).
+ *
+ * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when it is not
+ */
+export function checkPreconditions(
+  headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
+  contact: { readonly version: number },
+): void {
+  const { 'if-match': match, 'if-none-match': noneMatch } = headers;
+  if (match !== undefined && !namesState(match, contact))
+    throw new ApiError('ERR_PRECONDITION_FAILED');
+  if (noneMatch !== undefined && namesState(noneMatch, contact))
+    throw new ApiError('ERR_PRECONDITION_FAILED');
+}
+
+function namesState(condition: string, contact: { readonly version: number }): boolean {
+  const tags = condition.split(',').map((tag) => tag.trim());
+  return condition.trim() === '*' || tags.includes(entityTag(contact));
 }

@@ -1,9 +1,9 @@
 import type { Kysely } from 'kysely';
-import type { Activity } from '../activity.ts';
-import type { Organisation } from '../organisation.ts';
+import type { Organisation } from '../caller.ts';
+import type { Activity } from '../contact.ts';
 import type { Page, Position } from './contact-store.ts';
-import { reach } from './reach.ts';
-import type { Tables } from './tables.ts';
+import { storeCall } from './database.ts';
+import type { Tables } from './schema.ts';
 
 /** What was done to an organisation's contacts. `ContactStore` writes it, with each change. */
 export class ActivityStore {
@@ -27,7 +27,7 @@ export class ActivityStore {
         eb(refTuple('at', 'id'), '<', tuple(after.value, after.id)),
       );
     }
-    const rows = await reach(
+    const rows = await storeCall(
       query
         .orderBy('at', 'desc')
         .orderBy('id', 'desc')

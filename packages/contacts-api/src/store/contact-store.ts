@@ -1,13 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { Action } from '../activity.ts';
-import type { Caller } from '../caller.ts';
-import type { Contact, ContactInput, ContactSort } from '../contact.ts';
-import { StoreUnavailable } from '../errors.ts';
-import type { Organisation } from '../organisation.ts';
-import { reach } from './reach.ts';
-import { searchText } from './search-text.ts';
-import type { ContactRow, Tables } from './tables.ts';
+import type { Caller, Organisation } from '../caller.ts';
+import type { Action, Contact, ContactInput, ContactSort } from '../contact.ts';
+import { ApiError } from '../errors.ts';
+import { storeCall } from './database.ts';
+import { type ContactRow, searchText, type Tables } from './schema.ts';
 
 /** Where a page ended: the last item's value of the column that it is sorted by, and its id. */
 export interface Position {
@@ -66,7 +63,7 @@ export class ContactStore {
       );
     }
     // One more than the page tells whether another one follows.
-    const rows = await reach(
+    const rows = await storeCall(
       query
         .orderBy(column, order)
         .orderBy('id', order)
@@ -88,7 +85,7 @@ export class ContactStore {
     const now = new Date().toISOString();
     const managed = { id: randomUUID(), version: 1, created_at: now, updated_at: now };
     const row = toRow(organisation, input, managed);
-    await reach(
+    await storeCall(
       this.#database.transaction().execute(async (transaction) => {
         await transaction.insertInto('contacts').values(row).execute();
         await record(transaction, organisation, by, 'created', row.id);
@@ -171,16 +168,18 @@ export class ContactStore {
     for (let tries = 0; tries < MAX_TRIES; tries += 1) {
       const current = await this.#find(organisation, id);
       if (!current) return undefined;
-      const changed = await reach(
+      const changed = await storeCall(
         this.#database.transaction().execute((transaction) => attempt(current, transaction)),
       );
       if (changed) return changed;
     }
-    throw new StoreUnavailable(new Error('others change the same contact all the while'));
+    throw new ApiError('ERR_STORE_UNAVAILABLE', {
+      detail: 'others change the same contact all the while',
+    });
   }
 
   #find(organisation: Organisation, id: string): Promise<ContactRow | undefined> {
-    return reach(
+    return storeCall(
       this.#database
         .selectFrom('contacts')
         .selectAll()

@@ -1,17 +1,13 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { dirname } from 'node:path';
+import { openSqlite } from '@koa-oauth/service/sqlite';
 import { Kysely, Migrator, PostgresDialect, SqliteAdapter, SqliteDialect, sql } from 'kysely';
-import Database from 'libsql';
 import pg from 'pg';
-import { migrations } from './migrations.ts';
-import { reach } from './reach.ts';
-import type { Tables } from './tables.ts';
-import { useWriteAheadLog } from './write-ahead-log.ts';
+import { ApiError } from '../errors.ts';
+import { migrations, type Tables } from './schema.ts';
 
 // Both end before a server that stops gives up waiting for its answers.
-const STATEMENT_TIMEOUT = 8000;
-const SILENCE_TIMEOUT = 9000;
+const STATEMENT_TIMEOUT_MS = 8000;
+const SILENCE_TIMEOUT_MS = 9000;
 
 /**
  * Opens the database of a `DATABASE_URL`: `file:PATH` (made when missing) or `postgres://…`.
@@ -23,8 +19,8 @@ export function openDatabase(url: string, { bounded = true } = {}): Kysely<Table
     const pool = new pg.Pool({
       connectionString: url,
       connectionTimeoutMillis: 5000,
-      idleTimeoutMillis: STATEMENT_TIMEOUT,
-      ...(bounded && { statement_timeout: STATEMENT_TIMEOUT, stream: boundedSocket }),
+      idleTimeoutMillis: STATEMENT_TIMEOUT_MS,
+      ...(bounded && { statement_timeout: STATEMENT_TIMEOUT_MS, stream: boundedSocket }),
     });
     // A connection that breaks is replaced at the next query, and a query under way fails by itself;
     // unheard, the event of an idle connection or of one in use would end the process.
@@ -32,15 +28,7 @@ export function openDatabase(url: string, { bounded = true } = {}): Kysely<Table
     pool.on('connect', (client) => client.on('error', () => {}));
     return new Kysely({ dialect: new PostgresDialect({ pool }) });
   }
-  const path = url.slice('file:'.length);
-  // For nobody's eyes but the service's; the files that go with it take over its mode.
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
-  const database = new Database(path);
-  database.exec('PRAGMA busy_timeout = 5000');
-  useWriteAheadLog(database);
-  // What is acknowledged is on the disk.
-  database.exec('PRAGMA synchronous = FULL');
+  const database = openSqlite(url.slice('file:'.length), { synchronous: 'FULL' });
   return new Kysely({ dialect: new SqliteDialect({ database }) });
 }
 
@@ -48,7 +36,7 @@ export function openDatabase(url: string, { bounded = true } = {}): Kysely<Table
 // closed before it could be taken for one of those.
 function boundedSocket(): Socket {
   const socket = new Socket();
-  return socket.setTimeout(SILENCE_TIMEOUT, () => {
+  return socket.setTimeout(SILENCE_TIMEOUT_MS, () => {
     socket.destroy(new Error('the database says nothing'));
   });
 }
@@ -79,7 +67,35 @@ async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
   return results.map(({ migrationName }) => migrationName);
 }
 
-/** Whether the database answers. @throws StoreUnavailable */
+/** Whether the database answers. @throws ApiError `ERR_STORE_UNAVAILABLE` */
 export async function ping(database: Kysely<Tables>): Promise<void> {
-  await reach(sql`select 1`.execute(database));
+  await storeCall(sql`select 1`.execute(database));
+}
+
+// SQLSTATE classes (PostgreSQL, appendix A): connection, transaction rollback, resources, operator
+// intervention, system; 25006 is a server that was made a replica. E… is of the system or the resolver.
+const TEMPORARY =
+  /^(?:08|40|53|57|58)...$|^25006$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
+
+/**
+ * Waits for an answer of the database.
+ *
+ * @throws ApiError `ERR_STORE_UNAVAILABLE` when it is away or can't work; any other error as it is
+ */
+export async function storeCall<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    // What was thrown inside a transaction by other code than the database's passes through it.
+    if (typeof (error as { status?: unknown }).status === 'number') throw error;
+    const { code } = error as { code?: unknown };
+    // pg gives no code to a connection that timed out or broke off.
+    const broken = code === undefined && (error as Error).name === 'Error';
+    throw broken || TEMPORARY.test(String(code)) ? storeUnavailable(error as Error) : error;
+  }
+}
+
+function storeUnavailable(cause: Error & { code?: unknown }): ApiError {
+  const detail = `${cause.code ?? ''} ${cause.message ?? ''}`.trim().slice(0, 300);
+  return new ApiError('ERR_STORE_UNAVAILABLE', { detail, cause });
 }

@@ -1,5 +1,5 @@
+import { organisationNamed } from '../caller.ts';
 import type { ContactInput } from '../contact.ts';
-import { organisationNamed } from '../organisation.ts';
 import type { ContactStore } from './contact-store.ts';
 
 const DEMO_CONTACTS: Record<string, readonly ContactInput[]> = {

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import got from 'got';
-import { countToken, measureRequests, metricsServer } from '../src/metrics.ts';
-import { as, type Serving, serve } from './serving.ts';
+import { answerMetrics, countToken, measureRequests } from '../../src/http/metrics.ts';
+import { as, type Serving, serve } from '../support/serving.ts';
 
 let serving: Serving;
-const server = metricsServer();
+const server = createServer(answerMetrics);
 let url: string;
 
 beforeAll(async () => {

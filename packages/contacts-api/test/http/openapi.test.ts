@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import { openApiDocument, Problem } from '../src/openapi.ts';
-import { type Operation, SCOPES } from '../src/operation.ts';
-import { as, audience, namespace, serve } from './serving.ts';
+import { openApiDocument, Problem } from '../../src/http/openapi.ts';
+import { type Operation, SCOPES } from '../../src/operation.ts';
+import { as, audience, namespace, serve } from '../support/serving.ts';
 
 interface Described {
   readonly operationId: string;

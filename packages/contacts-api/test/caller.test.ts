@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { ContactsClaims } from '../src/claims.ts';
-import { organisationOf } from '../src/organisation.ts';
+import { ContactsClaims, organisationOf } from '../src/caller.ts';
 
 const payload = { iss: 'https://issuer.example.com/', sub: 'auth0|alice', aud: 'api', exp: 1 };
 

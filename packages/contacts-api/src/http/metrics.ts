@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import { createServer, type Server } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AuthEvent } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import {
@@ -49,19 +49,20 @@ export function countToken(event: AuthEvent): void {
   tokens.inc({ outcome: verified || (event as { reason: string }).reason });
 }
 
-/** Serves the metrics on a port of their own: this process's, or all workers' together. */
-export function metricsServer(): Server {
-  return createServer(async (request, response) => {
-    if (request.method !== 'GET' || request.url !== '/metrics') {
-      response.writeHead(404).end();
-      return;
-    }
-    try {
-      const inWorkers = Object.keys(cluster.workers ?? {}).length > 0;
-      const text = await (inWorkers ? workers.clusterMetrics() : register.metrics());
-      response.writeHead(200, { 'Content-Type': register.contentType }).end(text);
-    } catch {
-      response.writeHead(500).end();
-    }
-  });
+/** Answers `GET /metrics`, on a port of its own: with this process's, or with all workers' together. */
+export async function answerMetrics(
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (request.method !== 'GET' || request.url !== '/metrics') {
+    response.writeHead(404).end();
+    return;
+  }
+  try {
+    const inWorkers = Object.keys(cluster.workers ?? {}).length > 0;
+    const text = await (inWorkers ? workers.clusterMetrics() : register.metrics());
+    response.writeHead(200, { 'Content-Type': register.contentType }).end(text);
+  } catch {
+    response.writeHead(500).end();
+  }
 }

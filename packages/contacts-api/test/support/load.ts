@@ -1,7 +1,7 @@
 import { setTimeout as after } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import { ReadError, RequestError } from 'got';
-import type { Contact } from '../src/contact.ts';
+import type { Contact } from '../../src/contact.ts';
 import type { Service } from './service.ts';
 
 const CLIENTS = 6;

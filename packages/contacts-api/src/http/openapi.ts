@@ -1,5 +1,15 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname } from 'node:path';
+import Router from '@koa/router';
+import { send } from '@koa/send';
 import { z } from 'zod';
-import { type Answer, type Operation, SCOPES } from './operation.ts';
+import { type Answer, type Operation, SCOPES } from '../operation.ts';
+
+const viewer = createRequire(import.meta.url).resolve(
+  'openapi-explorer/dist/browser/openapi-explorer.min.js',
+);
+const page = readFileSync(new URL('../../assets/docs.html', import.meta.url), 'utf8');
 
 export interface DocumentOptions {
   readonly operations: readonly Operation[];
@@ -22,6 +32,25 @@ export const Problem = z
   .meta({ id: 'Problem', description: 'RFC 9457' });
 
 type Json = Record<string, unknown>;
+
+/** `/openapi.json`, and `/docs`: a page that shows it and calls the API. Nothing comes from another host. */
+export function docsRoutes(options: DocumentOptions): Router {
+  const json = JSON.stringify(openApiDocument(options));
+  const router = new Router({ strict: true, sensitive: true });
+  router.get('/openapi.json', (ctx) => {
+    ctx.type = 'application/json';
+    ctx.body = json;
+  });
+  router.get('/docs', (ctx) => {
+    ctx.type = 'html';
+    ctx.body = page;
+  });
+  router.get('/docs/viewer.js', async (ctx) => {
+    ctx.remove('Cache-Control');
+    await send(ctx, basename(viewer), { root: dirname(viewer), maxAge: 3_600_000 });
+  });
+  return router;
+}
 
 /** Makes the OpenAPI 3.1 document of the operations, from the declarations that the router is made of. */
 export function openApiDocument({

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { checkPreconditions, entityTag } from '../src/preconditions.ts';
+import { checkPreconditions, entityTag } from '../../src/routes/contacts.ts';
 
 const contact = { version: 12 };
 

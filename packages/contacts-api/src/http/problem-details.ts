@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http';
 import type { Context, Middleware } from 'koa';
-import type { FieldError } from './errors.ts';
+import type { FieldError } from '../errors.ts';
 
 interface Failure {
   readonly status?: unknown;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { searchText } from '../../src/store/search-text.ts';
+import { searchText } from '../../src/store/schema.ts';
 
 test.each([
   ['Émilie', 'emilie'],

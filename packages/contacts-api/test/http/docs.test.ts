@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
-import { launchChromium, whyNoChromium } from '../../../test/support/chromium.ts';
-import { type Serving, serve } from './serving.ts';
+import { launchChromium, whyNoChromium } from '../../../../test/support/chromium.ts';
+import { type Serving, serve } from '../support/serving.ts';
 
 let serving: Serving;
 

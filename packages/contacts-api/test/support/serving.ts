@@ -5,10 +5,10 @@ import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
-import { type App, type AppOptions, createApp } from '../src/app.ts';
-import { rateLimits } from '../src/rate-limits.ts';
-import { migrate, openDatabase } from '../src/store/database.ts';
-import type { Tables } from '../src/store/tables.ts';
+import { type App, type AppOptions, createApp } from '../../src/app.ts';
+import { RateLimits } from '../../src/http/rate-limits.ts';
+import { migrate, openDatabase } from '../../src/store/database.ts';
+import type { Tables } from '../../src/store/schema.ts';
 import { type Engine, engines, type TestDatabase } from './databases.ts';
 
 export const audience = 'https://contacts.example.com/api';
@@ -41,7 +41,7 @@ export async function serve(
   const write = (line: string) => {
     logged += line;
   };
-  const limits = rateLimits({ perSubject, refusedPerAddress: refused, storeURL: 'memory:' });
+  const limits = new RateLimits({ perSubject, refusedPerAddress: refused, storeURL: 'memory:' });
   const app = createApp({
     issuerBaseURL: issuer.issuer,
     audience,
@@ -81,7 +81,7 @@ export async function serve(
       server.closeAllConnections();
       server.close();
       await issuer.close();
-      await limits.close();
+      limits.close();
       await database.destroy();
       await testDatabase.drop();
     },

@@ -1,6 +1,37 @@
 import { type Kysely, type Migration, SqliteAdapter, sql } from 'kysely';
-import { searchText } from './search-text.ts';
-import type { Tables } from './tables.ts';
+import type { Action } from '../contact.ts';
+
+/** A row of the table `contacts`. Absent fields are null; times are ISO 8601 text on both engines. */
+export interface ContactRow {
+  id: string;
+  organisation: string;
+  name: string;
+  email: string;
+  phone: string | null;
+  company: string | null;
+  notes: string | null;
+  /** What is searched, and what a sort by name goes by; see `searchText`. */
+  search_text: string;
+  version: number;
+  created_at: string;
+  updated_at: string;
+}
+
+/** A row of the table `activity`: a change, written in the same transaction. */
+export interface ActivityRow {
+  id: string;
+  organisation: string;
+  at: string;
+  subject: string;
+  client_id: string | null;
+  action: Action;
+  contact_id: string;
+}
+
+export interface Tables {
+  contacts: ContactRow;
+  activity: ActivityRow;
+}
 
 /** The tables' history, oldest first. A migration that has shipped is never changed. */
 export const migrations: Record<string, Migration> = {
@@ -74,3 +105,28 @@ export const migrations: Record<string, Migration> = {
     },
   },
 };
+
+// Of each part as much is searched and sorted by; one character can stand for eighteen.
+const MAX_PART = 200;
+
+/**
+ * A text as it is searched and sorted: without case and accents, the same on every engine.
+ * "Émilie" is found as "emilie", and stands between "Emil" and "Emma".
+ */
+export function searchText(...parts: readonly (string | null | undefined)[]): string {
+  return parts
+    .filter((part) => !!part)
+    .map((part) => fold(part as string).slice(0, MAX_PART))
+    .join('\n')
+    .replace(/\p{Cs}/gu, '');
+}
+
+function fold(text: string): string {
+  return text
+    .normalize('NFKD')
+    .replace(/\p{M}/gu, '')
+    .normalize('NFC')
+    .toUpperCase()
+    .toLowerCase()
+    .replaceAll('ς', 'σ');
+}

@@ -2,10 +2,10 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { InvalidTokenError } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
 import type { Middleware } from 'koa';
-import { rateLimits } from '../src/rate-limits.ts';
-import { as, type Serving, serve } from './serving.ts';
+import { RateLimits } from '../../src/http/rate-limits.ts';
+import { as, type Serving, serve } from '../support/serving.ts';
 
-const open: { close(): Promise<void> }[] = [];
+const open: { close(): unknown }[] = [];
 afterEach(async () => {
   await Promise.all(open.splice(0).map((each) => each.close()));
 });
@@ -98,7 +98,7 @@ redis.disconnect();
   `counted in Redis${answers ? '' : `: no Redis at ${new URL(url).host}, or none that TEST_REDIS_URL names`}`,
   () => {
     const limitsOf = (perSubject: number) => {
-      const limits = rateLimits({ perSubject, refusedPerAddress: perSubject, storeURL: url });
+      const limits = new RateLimits({ perSubject, refusedPerAddress: perSubject, storeURL: url });
       open.push(limits);
       return limits;
     };
@@ -116,29 +116,29 @@ redis.disconnect();
     test('by all processes together', async () => {
       const [one, other] = [limitsOf(2), limitsOf(2)];
       await connected();
-      await pass(one.perSubject);
-      await pass(other.perSubject);
-      await expect(pass(one.perSubject)).rejects.toMatchObject({ status: 429 });
-      await expect(pass(other.perSubject)).rejects.toMatchObject({ status: 429 });
+      await pass(one.perSubject());
+      await pass(other.perSubject());
+      await expect(pass(one.perSubject())).rejects.toMatchObject({ status: 429 });
+      await expect(pass(other.perSubject())).rejects.toMatchObject({ status: 429 });
       const refuse = async () => {
         throw new InvalidTokenError('expired');
       };
-      await expect(pass(one.refusedPerAddress, refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(other.refusedPerAddress, refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(one.refusedPerAddress, refuse)).rejects.toMatchObject({ status: 429 });
+      await expect(pass(one.refusedPerAddress(), refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(other.refusedPerAddress(), refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(one.refusedPerAddress(), refuse)).rejects.toMatchObject({ status: 429 });
     });
   },
 );
 
 test('while Redis is away each process counts for itself, and nobody waits', async () => {
-  const limits = rateLimits({
+  const limits = new RateLimits({
     perSubject: 1,
     refusedPerAddress: 1,
     storeURL: 'redis://127.0.0.1:1',
   });
   open.push(limits);
   const context = { state: { auth: { payload: { iss: 'i', sub: 's' } } }, set() {} };
-  const pass = () => limits.perSubject(context as never, async () => {});
+  const pass = () => limits.perSubject()(context as never, async () => {});
   await pass();
   await expect(pass()).rejects.toMatchObject({ status: 429 });
 });

@@ -3,10 +3,9 @@ import Router, { type RouterMiddleware } from '@koa/router';
 import { claimIncludes, requiredScopes } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { form, json } from './body.ts';
-import { NotFound } from './errors.ts';
-import { readInput } from './input.ts';
-import type { Context, Needs, Operation } from './operation.ts';
+import { ApiError } from '../errors.ts';
+import type { Context, Needs, Operation } from '../operation.ts';
+import { readForm, readInput, readJson } from './input.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const METHODS_OF = {
@@ -20,33 +19,30 @@ const NO_QUERY = z.strictObject({});
 
 export interface Guards {
   /** Lets a request in by its access token. */
-  readonly needsToken: Middleware;
-  /** What comes right behind it. */
-  readonly behindToken: readonly Middleware[];
+  readonly auth: Middleware;
+  /** What comes right after it. */
+  readonly afterAuth: readonly Middleware[];
   /** The name of the custom claim that holds the roles. */
   readonly rolesClaim: string;
 }
 
 /** Makes the routes of operations, each with the checks that its declaration asks for. */
-export function operationsRouter(operations: readonly Operation[], guards: Guards): Router {
+export function operationRoutes(operations: readonly Operation[], guards: Guards): Router {
   const router = new Router({ methods: METHODS, strict: true, sensitive: true });
   for (const operation of operations) {
     const { method, path, needs, body } = operation;
-    const checks = needs ? [form, ...guardsFor(needs, guards)] : [];
-    const reading = body ? [json(body.types)] : [];
+    const checks = needs ? [readForm(), ...guardsFor(needs, guards)] : [];
+    const reading = body ? [readJson(body.types)] : [];
     const stack = [...checks, ...reading, handler(operation)] as unknown as RouterMiddleware[];
     router.register(path.replace(/\{(\w+)\}/g, ':$1'), METHODS_OF[method], stack);
   }
   return router;
 }
 
-function guardsFor(
-  { scope, role }: Needs,
-  { needsToken, behindToken, rolesClaim }: Guards,
-): Middleware[] {
+function guardsFor({ scope, role }: Needs, { auth, afterAuth, rolesClaim }: Guards): Middleware[] {
   return [
-    needsToken,
-    ...behindToken,
+    auth,
+    ...afterAuth,
     ...(scope ? [requiredScopes(scope)] : []),
     ...(role ? [claimIncludes(rolesClaim, role)] : []),
   ];
@@ -54,12 +50,12 @@ function guardsFor(
 
 function handler({ path, needs, query, body, handle }: Operation): Middleware {
   const hasId = path.includes('{id}');
-  // Whoever asks an open route adds what they like, as some health checks do.
+  // A health check may add a query of its own.
   const querySchema = query ?? (needs ? NO_QUERY : z.looseObject({}));
   return async function handler(ctx) {
     const { params = {} } = ctx as unknown as { params?: { id?: string } };
     const { id = '' } = params;
-    if (hasId && !UUID.test(id)) throw new NotFound('there is no such contact');
+    if (hasId && !UUID.test(id)) throw new ApiError('ERR_NOT_FOUND');
     const input = {
       id,
       query: readInput(querySchema, { ...ctx.query }, 400),

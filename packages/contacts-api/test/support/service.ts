@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import type { TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got } from 'got';
 
-const MAIN = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** The API as it ships: a process of its own, set by its environment alone. */
 export interface Service {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { InvalidInput } from './errors.ts';
-import type { Page, Position } from './store/contact-store.ts';
+import { invalidInput } from '../http/input.ts';
+import type { Page, Position } from '../store/contact-store.ts';
 
 const MAX_LIMIT = 100;
 const LIMIT = `must be a whole number from 1 to ${MAX_LIMIT}`;
@@ -34,7 +34,7 @@ export function writeCursor(sort: string, { value, id }: Position): string {
   return Buffer.from(JSON.stringify([sort, value, id])).toString('base64url');
 }
 
-/** Reads what a caller handed back. @throws InvalidInput (400), also for the cursor of another sort */
+/** Reads what a caller handed back. @throws ApiError `ERR_INVALID_INPUT` (400), also for the cursor of another sort */
 export function readCursor(sort: string, cursor: string | undefined): Position | undefined {
   if (cursor === undefined) return undefined;
   try {
@@ -48,7 +48,7 @@ export function readCursor(sort: string, cursor: string | undefined): Position |
       return { value: parts[1], id: parts[2] };
     }
   } catch {}
-  throw new InvalidInput(400, [
+  throw invalidInput(400, [
     { field: 'cursor', message: 'must be the "next" of an earlier page of the same sort' },
   ]);
 }

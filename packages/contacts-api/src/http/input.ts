@@ -1,0 +1,96 @@
+import { bodyParser } from '@koa/bodyparser';
+import type { Middleware } from 'koa';
+import type { z } from 'zod';
+import { ApiError, type FieldError } from '../errors.ts';
+
+type ParserContext = Parameters<ReturnType<typeof bodyParser>>[0];
+
+/** A body has room for thousands of faults. */
+const MAX_FIELD_ERRORS = 50;
+
+const onError = (error: Error & { status?: number }) => {
+  throw new ApiError('ERR_UNREADABLE_BODY', { status: error.status === 413 ? 413 : 400 });
+};
+
+/** Reads a form body, only so that a token in it can be refused (RFC 6750 §2.2). */
+export function readForm(): Middleware {
+  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb', onError });
+  return async function readForm(ctx, next) {
+    if (ctx.is('urlencoded')) await parse(ctx as ParserContext, next);
+    else await next();
+  };
+}
+
+/**
+ * Reads a JSON body of one of these media types.
+ *
+ * @throws ApiError `ERR_UNSUPPORTED_MEDIA_TYPE` (415), `ERR_UNREADABLE_BODY` (400, 413)
+ */
+export function readJson(types: readonly string[]): Middleware {
+  const extendTypes = { json: [...types] };
+  const parse = bodyParser({ enableTypes: ['json'], extendTypes, jsonLimit: '64kb', onError });
+  return async function readJson(ctx, next) {
+    const { type, charset, length } = ctx.request;
+    if (
+      !types.includes(type) ||
+      !/^(?:utf-?8)?$/i.test(charset) ||
+      isUnknownEncoding(ctx.get('Content-Encoding'))
+    ) {
+      // RFC 9110 §15.5.16; RFC 5789 §2.2 has a name of its own for what PATCH takes.
+      const header = ctx.method === 'PATCH' ? 'Accept-Patch' : 'Accept';
+      throw new ApiError('ERR_UNSUPPORTED_MEDIA_TYPE', {
+        message: `send the body as ${types.join(' or ')}`,
+        headers: { [header]: types.join(', ') },
+      });
+    }
+    if (length === 0) throw new ApiError('ERR_UNREADABLE_BODY', { status: 400 });
+    await parse(ctx as ParserContext, next);
+  };
+}
+
+/**
+ * Checks what a caller sent against a schema.
+ *
+ * @param status 400 for a query, 422 for a body
+ * @returns what the schema made of it
+ * @throws ApiError `ERR_INVALID_INPUT` that names the fields at fault
+ */
+export function readInput<Schema extends z.ZodType>(
+  schema: Schema,
+  input: unknown,
+  status: 400 | 422,
+): z.output<Schema> {
+  const { success, data, error } = schema.safeParse(input);
+  if (success) return data;
+  throw invalidInput(
+    status,
+    error.issues.flatMap((issue) => {
+      if (issue.code === 'unrecognized_keys') {
+        return issue.keys.map((key) => ({
+          field: key.slice(0, 100),
+          message: 'is not known here',
+        }));
+      }
+      const field = issue.path.join('.') || 'body';
+      if (issue.code !== 'invalid_type') return { field, message: issue.message };
+      const absent = issue.input === undefined;
+      return { field, message: absent ? 'is required' : `must be a ${issue.expected}` };
+    }),
+  );
+}
+
+/** The error that names fields of a query (400) or of a body (422), at most 50. */
+export function invalidInput(status: 400 | 422, faults: readonly FieldError[]): ApiError {
+  const errors = faults.slice(0, MAX_FIELD_ERRORS);
+  const names = errors.map(({ field }) => field).join(', ');
+  return new ApiError('ERR_INVALID_INPUT', {
+    status,
+    message: `these fields are wrong: ${names}`,
+    errors,
+  });
+}
+
+// What the parser can't undo it would take for a fault of the text.
+function isUnknownEncoding(encoding: string): boolean {
+  return !/^(?:|identity|gzip|deflate|br)$/i.test(encoding);
+}

@@ -1,0 +1,98 @@
+import {
+  grantedScopes,
+  PROTECTED_RESOURCE_METADATA_PATH,
+  type ProtectedResource,
+  protectedResourceMetadata,
+} from '@koa-oauth/resource-server';
+import { z } from 'zod';
+import { ContactsClaims } from '../caller.ts';
+import { type Operation, operation } from '../operation.ts';
+
+const Status = z.object({ status: z.literal('ok') });
+
+/**
+ * Whether the process runs, and whether it can serve.
+ *
+ * @param checkReady throws when it can't serve
+ */
+export function healthOperations(checkReady: () => Promise<void>): Operation[] {
+  return [
+    operation({
+      id: 'getHealth',
+      method: 'get',
+      path: '/healthz',
+      summary: 'Whether the process runs',
+      needs: undefined,
+      answers: { 200: { description: 'it runs', schema: Status } },
+      handle(ctx) {
+        ctx.body = { status: 'ok' };
+      },
+    }),
+    operation({
+      id: 'getReadiness',
+      method: 'get',
+      path: '/readyz',
+      summary: 'Whether it can serve: the database answers, and the issuer’s keys are held',
+      needs: undefined,
+      answers: {
+        200: { description: 'it can', schema: Status },
+        503: { description: 'it cannot, or is about to stop' },
+      },
+      async handle(ctx) {
+        await checkReady();
+        ctx.body = { status: 'ok' };
+      },
+    }),
+  ];
+}
+
+const Me = z.object({
+  subject: z.string(),
+  client_id: z.string().optional(),
+  scopes: z.array(z.string()),
+  claims: ContactsClaims,
+  expires_at: z.iso.datetime(),
+});
+
+/** `GET /me`: what the API made of the access token, and never the token itself. */
+export const me: Operation = operation({
+  id: 'getMe',
+  method: 'get',
+  path: '/me',
+  summary: 'What the API made of your access token',
+  needs: {},
+  answers: { 200: { description: 'subject, client, scopes, custom claims, expiry', schema: Me } },
+  handle(ctx) {
+    const { payload, claims } = ctx.state.auth;
+    ctx.body = {
+      subject: payload.sub,
+      client_id: payload.client_id ?? payload.azp,
+      scopes: grantedScopes(payload),
+      claims,
+      expires_at: new Date(payload.exp * 1000).toISOString(),
+    };
+  },
+});
+
+/** Where clients learn whose tokens to bring, and which scopes there are (RFC 9728). */
+export function protectedResourceOperation(resource: ProtectedResource): Operation {
+  const answer = protectedResourceMetadata(resource);
+  return operation({
+    id: 'getProtectedResourceMetadata',
+    method: 'get',
+    path: PROTECTED_RESOURCE_METADATA_PATH,
+    summary: 'Whose tokens to bring (RFC 9728)',
+    needs: undefined,
+    answers: {
+      200: {
+        description: 'the protected resource’s metadata',
+        schema: z.looseObject({
+          resource: z.string(),
+          authorization_servers: z.array(z.string()),
+          scopes_supported: z.array(z.string()),
+        }),
+      },
+    },
+    handle: (ctx) => answer(ctx as unknown as Parameters<typeof answer>[0], async () => {}),
+  });
+}

@@ -1,0 +1,65 @@
+import cluster from 'node:cluster';
+import type { Service } from '@koa-oauth/service';
+import { type Logger, pino } from 'pino';
+import { PinoPretty } from 'pino-pretty';
+import { createApp } from './app.ts';
+import { RateLimits } from './http/rate-limits.ts';
+import type { Settings } from './settings.ts';
+import { ContactStore } from './store/contact-store.ts';
+import { migrate, openDatabase } from './store/database.ts';
+import { addDemoContacts } from './store/demo-contacts.ts';
+
+/** Room for the largest access token, 16 kB, and the other headers. */
+const MAX_HEADER_BYTES = 24 * 1024;
+
+/** Serves the API in this process. @returns what to print; undefined in a worker */
+export async function startApi(settings: Settings, service: Service): Promise<string | undefined> {
+  const { port, host, demo } = settings;
+  const logger = createLogger(settings);
+  const metrics =
+    settings.metricsPort === undefined ? undefined : await import('./http/metrics.ts');
+
+  const migrated = await migrate(settings.databaseURL).catch((cause: Error) => {
+    throw new Error(`the database of DATABASE_URL does not answer: ${cause.message}`, { cause });
+  });
+  const database = openDatabase(settings.databaseURL);
+  service.onStop(() => database.destroy());
+  if (demo && migrated.includes('0001_contacts')) await addDemoContacts(new ContactStore(database));
+  const limits = new RateLimits({
+    ...settings.rateLimits,
+    onStoreChange: (state) => logger.warn(`the store of the rate limits: ${state}`),
+  });
+  service.onStop(() => limits.close());
+  if (cluster.isPrimary) await startMetrics(settings, service);
+
+  const server = await service.listen({ port, host, maxHeaderBytes: MAX_HEADER_BYTES });
+  const { baseURL = `http://localhost:${server.port}` } = settings;
+  const app = createApp({ ...settings, baseURL, database, limits, logger, metrics });
+  server.on('request', app.koa.callback());
+  service.onStop(() => app.markStopping());
+  return cluster.isWorker ? undefined : announcement(settings, server.port);
+}
+
+/** Serves the metrics, if they have a port. */
+export async function startMetrics(
+  { metricsPort, host }: Settings,
+  service: Service,
+): Promise<void> {
+  if (metricsPort === undefined) return;
+  const { answerMetrics } = await import('./http/metrics.ts');
+  const server = await service.listen({ port: metricsPort, host, setting: 'METRICS_PORT' });
+  server.on('request', answerMetrics);
+}
+
+/** Makes the log: JSON lines on standard output; on a terminal, lines for people. */
+export function createLogger({ logLevel }: Settings): Logger {
+  const options = { name: 'contacts-api', level: logLevel };
+  return process.stdout.isTTY
+    ? pino(options, PinoPretty({ sync: true, singleLine: true, ignore: 'pid,hostname' }))
+    : pino(options);
+}
+
+/** What to print once the API serves. */
+export function announcement({ host }: Settings, port: number): string {
+  return `contacts API listens on http://${host}:${port}`;
+}
