@@ -11,6 +11,7 @@ import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import { ContactsClaims } from './caller.ts';
 import { ApiError } from './errors.ts';
+import { verifyWithKoaJwt } from './http/koa-jwt-signature.ts';
 import type { countToken } from './http/metrics.ts';
 import { docsRoutes } from './http/openapi.ts';
 import { problemDetails } from './http/problem-details.ts';
@@ -78,6 +79,7 @@ export function createApp(options: AppOptions): App {
       audience,
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
       realm: 'contacts',
+      verifySignature: verifyWithKoaJwt,
       resourceMetadata: `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
       onEvent: metrics?.countToken,
     }) as Middleware,
