@@ -2,16 +2,16 @@ import Router from '@koa/router';
 import type { Provider as Engine } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { ActionCache } from './actions/cache.ts';
-import { createCredentialsExchange } from './actions/credentials-exchange.ts';
-import { createPostLogin } from './actions/post-login.ts';
-import { routeRedirects } from './actions/redirects.ts';
-import { createOrganizations } from './claims/organizations.ts';
+import { credentialsExchange } from './actions/credentials-exchange.ts';
+import { PostLogin, storeOutcome } from './actions/post-login.ts';
+import { redirectRoutes } from './actions/redirects.ts';
+import { Organizations } from './claims/organizations.ts';
 import { engineConfiguration } from './configuration.ts';
 import type { Faults } from './control/faults.ts';
 import { injectFaults } from './control/inject-faults.ts';
 import { routeAssets, routeWelcome } from './http/assets.ts';
 import { answerErrors } from './http/error-page.ts';
-import { afterEachLogin, onIssuerOrigin } from './http/issuer-origin.ts';
+import { onIssuerOrigin } from './http/issuer-origin.ts';
 import type { Limits } from './http/limits.ts';
 import { describeError } from './http/logged-error.ts';
 import { refuseUnreadableTarget } from './http/request-target.ts';
@@ -59,14 +59,12 @@ export interface AppParts {
 
 /** The whole server: the engine is a Koa application, and what is `use`d here runs before it. */
 export function createApp(parts: AppParts): Engine {
-  const { issuer, tenant, keys, store, limits, caches, clock, faults, transactions, showLog } =
-    parts;
+  const { issuer, tenant, keys, store, limits, clock, faults, transactions, showLog } = parts;
   const log = parts.log.child({}, { serializers: { err: describeError } });
   const users = createUsers(tenant, store);
   const consents = createConsents(store);
-  const organizations = createOrganizations(tenant, store);
-  const postLogin = createPostLogin(tenant, store, log, organizations, caches.postLogin);
-  const credentialsExchange = createCredentialsExchange(tenant, log, caches.credentialsExchange);
+  const organizations = new Organizations(parts);
+  const postLogin = new PostLogin({ ...parts, log, organizations });
   const sendsIss = tenant.tenant.flags.authorization_response_iss_parameter_supported === true;
   const provider = new (sendsIss ? Provider : ProviderWithoutIss)(
     issuer,
@@ -80,19 +78,19 @@ export function createApp(parts: AppParts): Engine {
       consents,
       organizations,
       postLogin,
-      credentialsExchange,
+      credentialsExchange: credentialsExchange({ ...parts, log }),
     }),
   );
   // Not to trust a proxy, but to take the scheme that onIssuerOrigin writes.
   provider.proxy = true;
 
-  openIdToken(provider, postLogin, organizations, clock);
+  openIdToken(provider, organizations, clock);
   sendLogoutTokensAnywhere(provider);
-  organizations.keepFrom(provider);
-  openAccessTokenScope(provider, postLogin);
+  organizations.storeFrom(provider);
+  openAccessTokenScope(provider);
   speakAuth0Errors(provider);
   logTransactions(provider, log);
-  const recorder = recordTransactions(provider, transactions, { tenant, users, postLogin });
+  const recorder = recordTransactions(provider, transactions, { tenant, users });
 
   const pages = new Router();
   routeWelcome(pages, tenant.tenant.friendly_name);
@@ -116,7 +114,6 @@ export function createApp(parts: AppParts): Engine {
     sendToProvider,
     log,
   });
-  routeRedirects(pages, { provider, store });
   routeLogout(pages, { provider, tenant, log });
   const tenantName = tenant.tenant.friendly_name;
   if (showLog) routeLog(pages, { issuer, tenantName, transactions });
@@ -133,8 +130,9 @@ export function createApp(parts: AppParts): Engine {
   if (limits.tokenRequests !== undefined) provider.use(limits.tokenRequests);
   provider.use(answerByWebMessage(provider));
   provider.use(acceptJsonBodies());
-  provider.use(addUserinfoClaims(postLogin));
-  provider.use(afterEachLogin(postLogin.keep));
+  provider.use(addUserinfoClaims());
+  provider.use(storeOutcome(postLogin));
+  provider.use(redirectRoutes({ provider, store }).routes());
   provider.use(pages.routes());
   return provider;
 }

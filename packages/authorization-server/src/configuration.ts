@@ -99,7 +99,7 @@ export function engineConfiguration(parts: EngineParts): Configuration {
     findAccount: createFindAccount(users, postLogin, organizations),
     formats: {
       customizers: {
-        jwt: createAccessTokenCustomizer(tenant, users, postLogin, organizations, clock),
+        jwt: createAccessTokenCustomizer(tenant, users, organizations, clock),
       },
     },
     interactions: {

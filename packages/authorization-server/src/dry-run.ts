@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util';
-import { createActionCache } from './actions/cache.ts';
+import { ActionCache } from './actions/cache.ts';
 import { toPostLoginEvent } from './actions/login-event.ts';
+import { settleClaimScopes } from './actions/login-outcome.ts';
+import { NO_CHANGES, withMetadata } from './actions/metadata.ts';
 import type { ActionLog } from './actions/run.ts';
 import { runPostLogin } from './actions/run-actions.ts';
 import { runRules } from './actions/run-rules.ts';
-import { NO_CHANGES, withMetadata } from './actions/user-metadata.ts';
-import { settleClaimScopes } from './claims/claim-scopes.ts';
 import { isStandardClaim, SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { isMember } from './claims/organizations.ts';
 import { changeScope } from './claims/scope-changes.ts';
@@ -81,7 +81,7 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
     methods: [{ name: methodOf(user), timestamp: new Date().toISOString() }],
     request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
   });
-  const cache = createActionCache();
+  const cache = new ActionCache();
   const rules = tenant.loginRules.map(({ name }) => name);
   const before = await runRules(tenant.loginRules, event, log);
   const run =

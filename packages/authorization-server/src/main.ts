@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { pino } from 'pino';
-import { surviveStrayFailures } from './actions/stray-failures.ts';
+import { surviveStrayFailures } from './actions/run.ts';
 import { type AuthorizationServer, startAuthorizationServer } from './authorization-server.ts';
 import type { Control } from './control/control.ts';
 import { StartError } from './errors.ts';

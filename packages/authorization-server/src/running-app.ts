@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import { createActionCache } from './actions/cache.ts';
+import { ActionCache } from './actions/cache.ts';
 import { type AppParts, createApp } from './app.ts';
 import { createLimits } from './http/limits.ts';
 import type { KeyRing, RotateOptions } from './keys/key-ring.ts';
@@ -69,5 +69,5 @@ export function createRunningApp({ ring, ...parts }: RunningAppParts): RunningAp
 }
 
 function createCaches(): AppParts['caches'] {
-  return { postLogin: createActionCache(), credentialsExchange: createActionCache() };
+  return { postLogin: new ActionCache(), credentialsExchange: new ActionCache() };
 }

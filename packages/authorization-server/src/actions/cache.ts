@@ -1,82 +1,85 @@
-/** A value as an Action gets it back. */
+/** A value as an Action reads it. */
 export interface CacheRecord {
   readonly value: string;
   /** Epoch milliseconds. */
   readonly expires_at: number;
 }
 
-/** `api.cache`: what Actions of one trigger keep for each other from one login to the next. */
-export interface ActionCache {
-  get(key: unknown): CacheRecord | undefined;
-  /** @throws Error, which names the limit, when a limit would be passed. */
-  set(key: unknown, value: unknown, options?: unknown): { type: 'success'; record: CacheRecord };
-  delete(key: unknown): { type: 'success' } | { type: 'error'; code: 'CacheKeyDoesNotExist' };
-  /** All that is in it and not over. */
-  entries(): Record<string, CacheRecord>;
-}
-
-const LONGEST_LIFE = 24 * 60 * 60 * 1000;
-const MOST_ENTRIES = 20;
-const KEY_BYTES = 64;
-const VALUE_BYTES = 4096;
-const ALL_BYTES = 8192;
+const MAX_LIFETIME_MS = 24 * 60 * 60 * 1000;
+const MAX_ENTRIES = 20;
+const MAX_KEY_BYTES = 64;
+const MAX_VALUE_BYTES = 4096;
+const MAX_TOTAL_BYTES = 8192;
 
 /**
- * A cache with Auth0's limits ("Actions Limitations"): 24 h, 20 entries, 64 bytes for a key, 4 kB for
- * a value, 8 kB in all. Auth0 answers a breach with an error that is easily overlooked; here it is
- * thrown, so that it is found before production.
+ * `api.cache`: values that the Actions of one trigger share from one login to the next.
  *
- * @param now epoch milliseconds.
+ * It has Auth0's limits ("Actions Limitations"): 24 h, 20 entries, 64 bytes for a key, 4 kB for a
+ * value, 8 kB in all. Auth0 answers a breach with an error that is easily overlooked; here it is
+ * thrown, so that it is found before production.
  */
-export function createActionCache(now: () => number = Date.now): ActionCache {
-  const records = new Map<string, CacheRecord>();
-  const sweep = (): void => {
-    for (const [key, { expires_at }] of records) if (expires_at <= now()) records.delete(key);
-  };
-  return {
-    get(key) {
-      sweep();
-      const record = records.get(String(key));
-      return record && { ...record };
-    },
-    set(key, value, options) {
-      if (typeof key !== 'string' || key === '') throw fault('the key must be a text');
-      if (typeof value !== 'string') throw fault(`the value is a ${typeof value}, not a text`);
-      if (bytes(key) > KEY_BYTES) throw fault(`a key has at most ${KEY_BYTES} bytes`);
-      if (bytes(value) > VALUE_BYTES) throw fault(`a value has at most ${VALUE_BYTES} bytes`);
-      const record = { value, expires_at: endOf(options, now()) };
-      sweep();
-      const others = [...records].filter(([name]) => name !== key);
-      if (others.length >= MOST_ENTRIES) throw fault(`there are at most ${MOST_ENTRIES} entries`);
-      const used = others.reduce((sum, [name, other]) => sum + bytes(name) + bytes(other.value), 0);
-      if (used + bytes(key) + bytes(value) > ALL_BYTES) {
-        throw fault(`all keys and values have at most ${ALL_BYTES} bytes`);
-      }
-      records.set(key, record);
-      return { type: 'success', record: { ...record } };
-    },
-    delete(key) {
-      sweep();
-      if (records.delete(String(key))) return { type: 'success' };
-      return { type: 'error', code: 'CacheKeyDoesNotExist' };
-    },
-    entries() {
-      sweep();
-      return Object.fromEntries(records);
-    },
-  };
+export class ActionCache {
+  readonly #records = new Map<string, CacheRecord>();
+  readonly #now: () => number;
+
+  /** @param now epoch milliseconds. */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  get(key: unknown): CacheRecord | undefined {
+    this.#removeExpired();
+    const record = this.#records.get(String(key));
+    return record && { ...record };
+  }
+
+  /** @throws Error that names the limit, when one would be exceeded. */
+  set(key: unknown, value: unknown, options?: unknown): { type: 'success'; record: CacheRecord } {
+    if (typeof key !== 'string' || key === '') throw fault('the key must be a text');
+    if (typeof value !== 'string') throw fault(`the value is a ${typeof value}, not a text`);
+    if (bytes(key) > MAX_KEY_BYTES) throw fault(`a key has at most ${MAX_KEY_BYTES} bytes`);
+    if (bytes(value) > MAX_VALUE_BYTES) throw fault(`a value has at most ${MAX_VALUE_BYTES} bytes`);
+    const record = { value, expires_at: expiryOf(options, this.#now()) };
+    this.#removeExpired();
+    const others = [...this.#records].filter(([name]) => name !== key);
+    if (others.length >= MAX_ENTRIES) throw fault(`there are at most ${MAX_ENTRIES} entries`);
+    const used = others.reduce((sum, [name, other]) => sum + bytes(name) + bytes(other.value), 0);
+    if (used + bytes(key) + bytes(value) > MAX_TOTAL_BYTES) {
+      throw fault(`all keys and values have at most ${MAX_TOTAL_BYTES} bytes`);
+    }
+    this.#records.set(key, record);
+    return { type: 'success', record: { ...record } };
+  }
+
+  delete(key: unknown): { type: 'success' } | { type: 'error'; code: 'CacheKeyDoesNotExist' } {
+    this.#removeExpired();
+    if (this.#records.delete(String(key))) return { type: 'success' };
+    return { type: 'error', code: 'CacheKeyDoesNotExist' };
+  }
+
+  /** Returns all entries that have not expired. */
+  entries(): Record<string, CacheRecord> {
+    this.#removeExpired();
+    return Object.fromEntries(this.#records);
+  }
+
+  #removeExpired(): void {
+    for (const [key, { expires_at }] of this.#records) {
+      if (expires_at <= this.#now()) this.#records.delete(key);
+    }
+  }
 }
 
-/** The earlier of `ttl` and `expires_at` counts; without either it is the longest life. */
-function endOf(options: unknown, now: number): number {
+/** The earlier of `ttl` and `expires_at` wins; the default is the maximum lifetime. */
+function expiryOf(options: unknown, now: number): number {
   const { ttl, expires_at } = (options ?? {}) as { ttl?: unknown; expires_at?: unknown };
   const ends = [
     ...(ttl === undefined ? [] : [now + milliseconds('ttl', ttl)]),
     ...(expires_at === undefined ? [] : [milliseconds('expires_at', expires_at)]),
   ];
-  const end = Math.min(...(ends.length === 0 ? [now + LONGEST_LIFE] : ends));
+  const end = Math.min(...(ends.length === 0 ? [now + MAX_LIFETIME_MS] : ends));
   if (end <= now) throw fault('ttl or expires_at is over already');
-  if (end > now + LONGEST_LIFE) throw fault('a value lives at most 24 hours (ttl 86400000)');
+  if (end > now + MAX_LIFETIME_MS) throw fault('a value lives at most 24 hours (ttl 86400000)');
   return end;
 }
 

@@ -1,3 +1,4 @@
+import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
 import { describeConnection, identitiesOf } from '../tenant/connections.ts';
 import {
   type Api,
@@ -7,10 +8,9 @@ import {
   type User,
 } from '../tenant/tenant.ts';
 import type { AuthenticationMethod } from './login-outcome.ts';
-import type { RequestFacts } from './request-facts.ts';
-import type { TransactionMetadata } from './transaction-metadata.ts';
+import type { TransactionMetadata } from './metadata.ts';
 
-/** What an Action is told, "Actions Triggers: post-login, Event object"; `secrets` comes from us. */
+/** "Actions Triggers: post-login, Event object"; each Action gets its `secrets` in addition. */
 export interface PostLoginEvent {
   readonly user: Omit<User, 'password' | 'roles'>;
   readonly client: { client_id: string; name: string; metadata: Record<string, unknown> };
@@ -22,9 +22,9 @@ export interface PostLoginEvent {
     | { id: string; name: string; display_name: string; metadata: Record<string, unknown> }
     | undefined;
   readonly resource_server?: { identifier: string };
-  /** Of the sign-in; times in ISO 8601. */
+  /** The sign-in; times in ISO 8601. Its `id` is the `sid` of the ID token. */
   readonly session?: { id: string; created_at: string; authenticated_at: string };
-  /** At a refresh; times in ISO 8601. Its `id` is the grant's, never the token. */
+  /** The refresh token at a refresh; times in ISO 8601. Its `id` is the grant's, never the token. */
   readonly refresh_token?: {
     id: string;
     client_id: string;
@@ -43,16 +43,29 @@ export interface PostLoginEvent {
   readonly request: RequestFacts & { query: Record<string, unknown> };
 }
 
-/** What is known of one login or refresh. */
+/** The HTTP request as an Action sees it. */
+export interface RequestFacts {
+  readonly ip: string;
+  readonly method: string;
+  readonly user_agent: string;
+  /** Host name of this server. */
+  readonly hostname?: string;
+  /** As the browser sent it in `Accept-Language`. */
+  readonly language?: string;
+  /** Body of a request to the token endpoint, without its secrets. */
+  readonly body: Record<string, unknown>;
+}
+
+/** Everything that is known of one login or refresh. */
 export interface LoginFacts {
   readonly user: User;
   readonly clientId: string;
   readonly api: Api | undefined;
   readonly organization?: Organization | undefined;
   readonly protocol: PostLoginEvent['transaction']['protocol'];
-  /** The scopes asked for, with spaces between. */
+  /** The requested scopes, with spaces between. */
   readonly scope: string;
-  /** Of the authorization request; empty at a refresh. */
+  /** Parameters of the authorization request; empty at a refresh. */
   readonly params: Readonly<Record<string, unknown>>;
   /** This login included. */
   readonly loginsCount: number;
@@ -65,7 +78,16 @@ export interface LoginFacts {
 const TRANSACTION_PARAMETERS = `redirect_uri state prompt acr_values login_hint response_type
   response_mode ui_locales`.split(/\s+/);
 
-/** Tells a login the way Auth0 tells it to an Action. */
+/** Body parameters that no Action may see. */
+const SECRET_PARAMETERS = [
+  'client_secret',
+  'client_assertion',
+  'refresh_token',
+  'code',
+  'code_verifier',
+];
+
+/** Describes a login in Auth0's terms. */
 export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEvent {
   const { user, clientId, api, organization, protocol, scope, params } = facts;
   const { loginsCount, methods, session, refreshToken, request } = facts;
@@ -103,7 +125,55 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
   };
 }
 
+export function requestFacts(ctx: KoaContextWithOIDC): RequestFacts {
+  return {
+    ip: ctx.req.socket.remoteAddress ?? '',
+    method: ctx.method,
+    user_agent: ctx.get('user-agent'),
+    hostname: ctx.hostname,
+    language: ctx.get('accept-language'),
+    body: Object.fromEntries(
+      Object.entries(ctx.oidc.body ?? {}).filter(([name]) => !SECRET_PARAMETERS.includes(name)),
+    ),
+  };
+}
+
+export function sessionFacts(ctx: KoaContextWithOIDC): PostLoginEvent['session'] {
+  const { session, client } = ctx.oidc;
+  const id = client && session?.sidFor(client.clientId);
+  const authenticatedAt = session?.authTime();
+  if (session === undefined || id === undefined || authenticatedAt === undefined) return undefined;
+  return {
+    id,
+    // A session that was not stored yet has none.
+    created_at: isoTime(session.iat ?? authenticatedAt),
+    authenticated_at: isoTime(authenticatedAt),
+  };
+}
+
+export function refreshTokenFacts(
+  tenant: Tenant,
+  token: RefreshToken | undefined,
+): PostLoginEvent['refresh_token'] {
+  if (token?.grantId === undefined) return undefined;
+  const clientId = token.clientId ?? '';
+  const settings = findApplication(tenant, clientId)?.refresh_token;
+  return {
+    id: token.grantId,
+    client_id: clientId,
+    ...(token.sid && { session_id: token.sid }),
+    created_at: isoTime(token.iiat ?? token.iat),
+    ...(token.exp && { expires_at: isoTime(token.exp) }),
+    rotating: settings?.rotation_type === 'rotating',
+  };
+}
+
 function organizationFacts(organization: Organization): PostLoginEvent['organization'] {
   const { id, name, display_name = name, metadata } = organization;
   return { id, name, display_name, metadata };
+}
+
+/** @param seconds epoch seconds. */
+function isoTime(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
 }

@@ -1,6 +1,8 @@
-import type { ScopeChanges } from '../claims/scope-changes.ts';
-import type { TransactionMetadata } from './transaction-metadata.ts';
-import type { MetadataChanges } from './user-metadata.ts';
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { isClaimScope, writeClaim } from '../claims/custom-claims.ts';
+import { removeScope, type ScopeChanges } from '../claims/scope-changes.ts';
+import type { Api } from '../tenant/tenant.ts';
+import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
 
 /** How a user proved who they are, and when (ISO 8601). */
 export interface AuthenticationMethod {
@@ -8,7 +10,7 @@ export interface AuthenticationMethod {
   readonly timestamp: string;
 }
 
-/** Where the user is sent in the middle of a login, and by what. */
+/** A redirect of the user in the middle of a login. */
 export interface Redirect {
   /** Without `state`, which is added when the user goes there. */
   readonly url: string;
@@ -37,4 +39,46 @@ export interface ActionOutcome {
 }
 
 /** The outcome of a login without Actions. */
-export const NOTHING: ActionOutcome = { accessToken: {}, idToken: {} };
+export const NO_OUTCOME: ActionOutcome = { accessToken: {}, idToken: {} };
+
+/** The part of Koa's `ctx.state` that belongs to the Actions. */
+interface OutcomeState {
+  actionOutcome?: ActionOutcome;
+}
+
+/** Returns what the rules and Actions made of the login that this request belongs to. */
+export function outcomeOf({ state }: Pick<KoaContextWithOIDC, 'state'>): ActionOutcome {
+  return (state as OutcomeState).actionOutcome ?? NO_OUTCOME;
+}
+
+/** Sets what `outcomeOf` returns for the rest of this request. */
+export function setOutcome(
+  { state }: Pick<KoaContextWithOIDC, 'state'>,
+  outcome: ActionOutcome,
+): void {
+  (state as OutcomeState).actionOutcome = outcome;
+}
+
+/**
+ * Fills the claims that were requested by scope and that no Action set with the user's `app_metadata`
+ * of that whole name. A claim that still has no value is removed from the scope. Auth0 ignores such
+ * scopes: there only an Action makes the claim.
+ */
+export function settleClaimScopes(
+  outcome: ActionOutcome,
+  requestedScopes: readonly string[],
+  { api, appMetadata }: { api: Api | undefined; appMetadata: Readonly<Record<string, unknown>> },
+): ActionOutcome {
+  const accessToken = { ...outcome.accessToken };
+  const idToken = { ...outcome.idToken };
+  let { scope } = outcome;
+  for (const name of requestedScopes) {
+    if (!isClaimScope(name, api)) continue;
+    if (!(name in accessToken || name in idToken) && Object.hasOwn(appMetadata, name)) {
+      writeClaim(accessToken, 'accessToken', name, appMetadata[name]);
+      writeClaim(idToken, 'idToken', name, appMetadata[name]);
+    }
+    if (!(name in accessToken || name in idToken)) scope = removeScope(scope, name);
+  }
+  return { ...outcome, accessToken, idToken, ...(scope && { scope }) };
+}

@@ -4,15 +4,18 @@ import type { Action } from '../tenant/tenant.ts';
 import type { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import type { AuthenticationMethod, Redirect } from './login-outcome.ts';
+import {
+  changeMetadata,
+  changeTransactionMetadata,
+  type MetadataChanges,
+  NO_CHANGES,
+  type TransactionMetadata,
+} from './metadata.ts';
 import { encodeRedirectToken, validateRedirectToken } from './redirect-token.ts';
-import { redirectUrl } from './redirect-url.ts';
-import type { ActionLog } from './run.ts';
-import { thrownText } from './thrown-text.ts';
-import { type TransactionMetadata, writeTransactionMetadata } from './transaction-metadata.ts';
-import { unavailableMethods, withUnavailable } from './unavailable-methods.ts';
-import { changeMetadata, type MetadataChanges, NO_CHANGES } from './user-metadata.ts';
+import { type Returned, redirectUrl } from './redirects.ts';
+import { type ActionLog, thrownText } from './run.ts';
 
-/** The outcome in the making, which the `api` writes to. */
+/** The outcome in the making, which the methods of the `api` write to. */
 export interface PostLoginDraft {
   accessToken: Record<string, unknown>;
   idToken: Record<string, unknown>;
@@ -24,15 +27,6 @@ export interface PostLoginDraft {
   denied?: string;
 }
 
-/** With what the user came back to `/continue`. */
-export interface Returned {
-  readonly state: string;
-  /** Of query and body; of a name in both the body's. */
-  readonly fields: Readonly<Record<string, unknown>>;
-  /** In place of those of the authorization request. */
-  readonly request: Pick<PostLoginEvent['request'], 'method' | 'query' | 'body'>;
-}
-
 interface ApiParts {
   /** The Action's own copy. */
   readonly event: PostLoginEvent;
@@ -40,7 +34,7 @@ interface ApiParts {
   readonly log: ActionLog;
   /** The Action's place among the Actions. */
   readonly index: number;
-  /** The names of the rules that ran. */
+  /** Names of the rules that ran. */
   readonly rules: readonly string[];
   readonly cache: ActionCache;
   readonly interactive: boolean;
@@ -50,99 +44,183 @@ interface ApiParts {
   readonly now: () => number;
 }
 
+interface ApiContext extends ApiParts {
+  readonly action: string;
+  /** The whole `api`, which most methods return, so that calls can be chained. */
+  readonly api: object;
+}
+
+type Method = (...args: never[]) => unknown;
+type Methods = Readonly<Record<string, Method>>;
+
+/** Parts of each trigger's `api` that Auth0 has and this server has not ("Actions Triggers"). */
+const UNAVAILABLE = {
+  'post-login': 'groups multifactor prompt refreshToken roles samlResponse session'.split(' '),
+  'credentials-exchange': ['transaction'],
+};
+
 /**
- * The `api` object of one Action, "Actions Triggers: post-login, API object": its methods write to
- * the draft, and answer the object again, so that calls can be chained, unless they have an answer.
+ * Creates the `api` object of one Action ("Actions Triggers: post-login, API object"). Its methods
+ * write to the draft.
  */
-export function postLoginApi(action: Action, parts: ApiParts): object {
-  const { event, draft, log, index, rules, cache, interactive, returned, now } = parts;
-  const source = { action: action.name };
-  const claimSetter = (token: 'accessToken' | 'idToken') => (name: unknown, value: unknown) => {
+export function postLoginApi({ name }: Action, parts: ApiParts): object {
+  const api: object = {};
+  const context: ApiContext = { ...parts, action: name, api };
+  return Object.assign(api, unavailableParts('post-login'), {
+    access: accessMethods(context),
+    accessToken: accessTokenMethods(context),
+    authentication: apiPart('authentication', authenticationMethods(context)),
+    cache: cachePart(context.cache),
+    idToken: { setCustomClaim: claimSetter(context, 'idToken') },
+    redirect: apiPart('redirect', redirectMethods(context)),
+    rules: apiPart('rules', rulesMethods(context)),
+    transaction: apiPart('transaction', transactionMethods(context)),
+    user: apiPart('user', userMethods(context)),
+    validation: apiPart('validation', validationMethods(context)),
+  });
+}
+
+/** Returns the parts of a trigger's `api` of which every method throws. */
+export function unavailableParts(trigger: keyof typeof UNAVAILABLE): object {
+  return Object.fromEntries(UNAVAILABLE[trigger].map((part) => [part, apiPart(part, {})]));
+}
+
+/** Creates the part `cache` of an `api`. */
+export function cachePart(cache: ActionCache): object {
+  return apiPart('cache', {
+    get: cache.get.bind(cache),
+    set: cache.set.bind(cache),
+    delete: cache.delete.bind(cache),
+  });
+}
+
+/** Creates a part of an `api` with these methods; any other one throws that it is not available. */
+function apiPart(part: string, methods: Methods): object {
+  return new Proxy(methods, {
+    get: (target, method) => {
+      if (typeof method === 'symbol') return undefined;
+      if (Object.hasOwn(target, method)) return target[method];
+      return () => {
+        throw new Error(`api.${part}.${method} is not available locally`);
+      };
+    },
+  });
+}
+
+function accessMethods({ api, draft }: ApiContext): Methods {
+  return {
+    deny: (reason: unknown) => {
+      draft.denied ??= thrownText(reason ?? 'the login was denied');
+      return api;
+    },
+  };
+}
+
+function accessTokenMethods(context: ApiContext): Methods {
+  return {
+    setCustomClaim: claimSetter(context, 'accessToken'),
+    addScope: scopeChanger(context, addScope),
+    removeScope: scopeChanger(context, removeScope),
+  };
+}
+
+function claimSetter(
+  { api, draft, action, log }: ApiContext,
+  token: 'accessToken' | 'idToken',
+): Method {
+  return (name: unknown, value: unknown) => {
     if (!writeClaim(draft[token], token, String(name), value)) {
-      log.warn({ ...source, token, claim: name }, 'restricted claim dropped');
+      log.warn({ action, token, claim: name }, 'restricted claim dropped');
     }
     return api;
   };
-  const scopeChanger = (change: typeof addScope) => (scope: unknown) => {
+}
+
+function scopeChanger({ api, draft, action, log }: ApiContext, change: typeof addScope): Method {
+  return (scope: unknown) => {
     if (isScope(scope)) draft.scope = change(draft.scope, scope);
-    else log.warn({ ...source, scope }, 'invalid scope dropped');
+    else log.warn({ action, scope }, 'invalid scope dropped');
     return api;
   };
-  const metadataSetter =
-    (part: 'app_metadata' | 'user_metadata') => (name: unknown, value: unknown) => {
-      draft.metadata = changeMetadata(draft.metadata ?? NO_CHANGES, part, name, value);
+}
+
+function authenticationMethods({ api, draft, returned, now }: ApiContext): Methods {
+  return {
+    recordMethod: (url: unknown) => {
+      if (returned === undefined) {
+        throw new Error('api.authentication.recordMethod: only onContinuePostLogin may call it');
+      }
+      const name = redirectUrl(url, {}, 'api.authentication.recordMethod');
+      const timestamp = new Date(now() * 1000).toISOString();
+      draft.methods = [...(draft.methods ?? []), { name, timestamp }];
       return api;
-    };
-  const api: object = {
-    ...unavailableMethods('post-login'),
-    access: {
-      deny: (reason: unknown) => {
-        draft.denied ??= thrownText(reason ?? 'the login was denied');
-        return api;
-      },
     },
-    accessToken: {
-      setCustomClaim: claimSetter('accessToken'),
-      addScope: scopeChanger(addScope),
-      removeScope: scopeChanger(removeScope),
-    },
-    idToken: { setCustomClaim: claimSetter('idToken') },
-    authentication: withUnavailable('authentication', {
-      recordMethod: (url: unknown) => {
-        if (returned === undefined) {
-          throw new Error('api.authentication.recordMethod: only onContinuePostLogin may call it');
-        }
-        const name = redirectUrl(url, {}, 'api.authentication.recordMethod');
-        const timestamp = new Date(now() * 1000).toISOString();
-        draft.methods = [...(draft.methods ?? []), { name, timestamp }];
-        return api;
-      },
-    }),
-    cache: withUnavailable('cache', { get: cache.get, set: cache.set, delete: cache.delete }),
-    redirect: withUnavailable('redirect', {
-      canRedirect: () => interactive,
-      encodeToken: (options: unknown) => {
-        const { user, request, tenant } = event;
-        const claims = { iss: request.hostname ?? tenant.id, sub: user.user_id, ip: request.ip };
-        return encodeRedirectToken(options, claims, now());
-      },
-      sendUserTo: (url: unknown, options?: { query?: unknown }) => {
-        const to = redirectUrl(url, options?.query, 'api.redirect.sendUserTo');
-        draft.redirect = { url: to, action: { index, name: action.name } };
-        return api;
-      },
-      validateToken: (options: unknown) => {
-        if (returned === undefined) {
-          throw new Error('api.redirect.validateToken: only onContinuePostLogin has a token');
-        }
-        return validateRedirectToken(options, returned.fields, {
-          state: returned.state,
-          now: now(),
-        });
-      },
-    }),
-    rules: withUnavailable('rules', { wasExecuted: (id: unknown) => rules.includes(String(id)) }),
-    transaction: withUnavailable('transaction', {
-      setMetadata: (name: unknown, value: unknown) => {
-        const metadata = { ...draft.transaction };
-        writeTransactionMetadata(metadata, name, value);
-        draft.transaction = metadata;
-        event.transaction.metadata = { ...metadata };
-        return api;
-      },
-    }),
-    user: withUnavailable('user', {
-      setAppMetadata: metadataSetter('app_metadata'),
-      setUserMetadata: metadataSetter('user_metadata'),
-    }),
-    validation: withUnavailable('validation', {
-      error: (code: unknown, message: unknown) => {
-        draft.denied ??= thrownText(message ?? code);
-        const fields = { code: thrownText(code), reason: draft.denied };
-        log.warn({ ...source, ...fields }, 'the action found the login invalid');
-        return api;
-      },
-    }),
   };
-  return api;
+}
+
+function redirectMethods(context: ApiContext): Methods {
+  const { api, action, draft, event, index, interactive, returned, now } = context;
+  return {
+    canRedirect: () => interactive,
+    encodeToken: (options: unknown) => {
+      const { user, request, tenant } = event;
+      const claims = { iss: request.hostname ?? tenant.id, sub: user.user_id, ip: request.ip };
+      return encodeRedirectToken(options, claims, now());
+    },
+    sendUserTo: (url: unknown, options?: { query?: unknown }) => {
+      const to = redirectUrl(url, options?.query, 'api.redirect.sendUserTo');
+      draft.redirect = { url: to, action: { index, name: action } };
+      return api;
+    },
+    validateToken: (options: unknown) => {
+      if (returned === undefined) {
+        throw new Error('api.redirect.validateToken: only onContinuePostLogin has a token');
+      }
+      const { state, fields } = returned;
+      return validateRedirectToken(options, fields, { state, now: now() });
+    },
+  };
+}
+
+function rulesMethods({ rules }: ApiContext): Methods {
+  return { wasExecuted: (id: unknown) => rules.includes(String(id)) };
+}
+
+function transactionMethods({ api, draft, event }: ApiContext): Methods {
+  return {
+    setMetadata: (name: unknown, value: unknown) => {
+      const metadata = changeTransactionMetadata(draft.transaction ?? {}, name, value);
+      draft.transaction = metadata;
+      event.transaction.metadata = { ...metadata };
+      return api;
+    },
+  };
+}
+
+function userMethods(context: ApiContext): Methods {
+  return {
+    setAppMetadata: metadataSetter(context, 'app_metadata'),
+    setUserMetadata: metadataSetter(context, 'user_metadata'),
+  };
+}
+
+function metadataSetter(
+  { api, draft }: ApiContext,
+  part: 'app_metadata' | 'user_metadata',
+): Method {
+  return (name: unknown, value: unknown) => {
+    draft.metadata = changeMetadata(draft.metadata ?? NO_CHANGES, part, name, value);
+    return api;
+  };
+}
+
+function validationMethods({ api, draft, action, log }: ApiContext): Methods {
+  return {
+    error: (code: unknown, message: unknown) => {
+      draft.denied ??= thrownText(message ?? code);
+      const fields = { action, code: thrownText(code), reason: draft.denied };
+      log.warn(fields, 'the action found the login invalid');
+      return api;
+    },
+  };
 }

@@ -1,43 +1,37 @@
+import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Logger } from 'pino';
-import { settleClaimScopes } from '../claims/claim-scopes.ts';
 import type { Organizations } from '../claims/organizations.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
 import { apiOf } from '../tenant/resource-servers.ts';
 import type { Tenant, User } from '../tenant/tenant.ts';
-import { type ActionCache, createActionCache } from './cache.ts';
-import { type PostLoginEvent, toPostLoginEvent } from './login-event.ts';
-import { type ActionOutcome, NOTHING } from './login-outcome.ts';
-import type { Returned } from './post-login-api.ts';
-import { newRedirectState, type RedirectStart } from './redirects.ts';
-import { requestOf } from './request-facts.ts';
+import type { ActionCache } from './cache.ts';
+import {
+  type PostLoginEvent,
+  refreshTokenFacts,
+  requestFacts,
+  sessionFacts,
+  toPostLoginEvent,
+} from './login-event.ts';
+import {
+  type ActionOutcome,
+  NO_OUTCOME,
+  outcomeOf,
+  setOutcome,
+  settleClaimScopes,
+} from './login-outcome.ts';
+import { UserMetadata } from './metadata.ts';
+import { newRedirectState, type RedirectStart, type Returned } from './redirects.ts';
 import { runPostLogin } from './run-actions.ts';
 import { runRules } from './run-rules.ts';
-import { refreshTokenFacts, sessionFacts } from './session-facts.ts';
-import { createUserMetadata } from './user-metadata.ts';
 
-/**
- * Runs the rules and post-login Actions at their two moments and carries what they made of the login
- * to the tokens: after sign-in and before consent, and again at every refresh.
- */
-export interface PostLogin {
-  /**
-   * After sign-in, and again when the user is back from where an Action or a rule sent them.
-   *
-   * @returns where the user is to go before the login goes on; undefined when it goes on.
-   * @throws AccessDenied when a rule or an Action denies or fails.
-   */
-  onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<RedirectStart | undefined>;
-  /** At a refresh. @throws AccessDenied as above, InteractionRequired for a redirect. */
-  onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void>;
-  /** Fetches what was kept for the grant of a code, or for the last login with a client. */
-  recall(ctx: KoaContextWithOIDC, from: { grantId: string } | LastLogin): void;
-  /** Keeps the outcome of an authorization or a refresh that succeeded. */
-  keep(ctx: KoaContextWithOIDC): void;
-  outcome(ctx: KoaContextWithOIDC): ActionOutcome;
-  /** Why this request's run of the rules and Actions denied; undefined when it did not. */
-  denial(ctx: KoaContextWithOIDC): string | undefined;
+interface PostLoginParts {
+  readonly tenant: Tenant;
+  readonly store: StateStore;
+  readonly log: Logger;
+  readonly organizations: Organizations;
+  readonly caches: { readonly postLogin: ActionCache };
 }
 
 interface LastLogin {
@@ -45,173 +39,210 @@ interface LastLogin {
   readonly clientId: string;
 }
 
-/** What goes from one page of a sign-in to the next. */
+/** The outcome that goes from one page of a sign-in to the next. */
 interface Carried extends ActionOutcome {
   readonly userId: string;
-  /** Of the redirect. */
+  /** State of the redirect. */
   readonly state?: string;
 }
 
-/** What brought the user back from a redirect. */
-interface Back {
+/** A user's return from a redirect. */
+interface Resumption {
   readonly before: ActionOutcome;
   readonly returned: Returned;
 }
 
-const KIND = 'ActionOutcome';
-const DAYS_30 = 2_592_000;
+type Protocol = PostLoginEvent['transaction']['protocol'];
+
+const OUTCOMES = 'ActionOutcome';
+const OUTCOME_LIFETIME_SECONDS = 30 * 24 * 60 * 60;
 const LOGINS = 'Logins';
 
-/** Auth0's text for a redirect where there is no user before a browser. */
+/** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
-export function createPostLogin(
-  tenant: Tenant,
-  store: StateStore,
-  log: Logger,
-  organizations: Organizations,
-  cache: ActionCache = createActionCache(),
-): PostLogin {
-  const outcomes = new WeakMap<object, ActionOutcome>();
-  const denials = new WeakMap<object, string>();
-  const userMetadata = createUserMetadata(store);
-  const idOfLast = ({ userId, clientId }: LastLogin): string => JSON.stringify([userId, clientId]);
+/**
+ * Runs the rules and post-login Actions at their two moments, after sign-in and before consent, and
+ * again at every refresh; and carries their outcome from the login to the tokens.
+ */
+export class PostLogin {
+  readonly #tenant: Tenant;
+  readonly #store: StateStore;
+  readonly #log: Logger;
+  readonly #organizations: Organizations;
+  readonly #cache: ActionCache;
+  readonly #metadata: UserMetadata;
 
-  const loginsOf = (user: User): number =>
-    Number(store.read(LOGINS, user.user_id)?.content.count ?? 0);
+  constructor({ tenant, store, log, organizations, caches }: PostLoginParts) {
+    this.#tenant = tenant;
+    this.#store = store;
+    this.#log = log;
+    this.#organizations = organizations;
+    this.#cache = caches.postLogin;
+    this.#metadata = new UserMetadata(store);
+  }
 
-  const toEvent = (
+  /**
+   * Runs them after sign-in, and again when the user is back from a redirect.
+   *
+   * @returns where the user is to go before the login goes on; undefined when it goes on.
+   * @throws AccessDenied when a rule or an Action denies or fails.
+   */
+  async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<RedirectStart | undefined> {
+    // What the engine passes from one page of the transaction to the next; not assignable by type.
+    const carrier = ctx.oidc as { result?: Record<string, unknown> };
+    const { actions, returned, ...others } = carrier.result ?? {};
+    const carried = actions as Carried | undefined;
+    const earlier = carried?.userId === user.user_id ? carried : undefined;
+    if (earlier !== undefined && earlier.redirect === undefined) {
+      setOutcome(ctx, earlier);
+      // The engine writes the session again from the sign-in each time the browser comes back.
+      recordMethods(ctx, earlier);
+      return undefined;
+    }
+    const back = returned as Returned | undefined;
+    const resumption =
+      back !== undefined && earlier !== undefined && back.state === earlier.state
+        ? { before: earlier, returned: back }
+        : undefined;
+    if (resumption === undefined) this.#countLogin(user);
+    const outcome = await this.#run(ctx, user, 'oidc-basic-profile', resumption);
+    const { redirect } = outcome;
+    const state = redirect && newRedirectState(this.#store);
+    const next: Carried = { ...outcome, userId: user.user_id, ...(state && { state }) };
+    carrier.result = { ...others, actions: next };
+    recordMethods(ctx, outcome);
+    return redirect && state ? { url: redirect.url, state } : undefined;
+  }
+
+  /**
+   * Runs them at a refresh.
+   *
+   * @throws AccessDenied as above, InteractionRequired for a redirect.
+   */
+  async onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void> {
+    const { redirect } = await this.#run(ctx, user, 'oauth2-refresh-token');
+    if (redirect === undefined) return;
+    deny(ctx, EXTERNAL_INTERACTION);
+    throw new errors.InteractionRequired(EXTERNAL_INTERACTION);
+  }
+
+  /** Loads the stored outcome for the grant of a code, or of the last login with a client. */
+  loadOutcome(ctx: KoaContextWithOIDC, from: { grantId: string } | LastLogin): void {
+    const id = 'grantId' in from ? from.grantId : idOfLast(from);
+    const stored = this.#store.read(OUTCOMES, id)?.content;
+    if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
+  }
+
+  /** Stores the outcome of an authorization or a refresh that succeeded. */
+  storeOutcome(ctx: KoaContextWithOIDC): void {
+    const { AuthorizationCode: code, RefreshToken: refreshToken } = ctx.oidc.entities;
+    const { accountId: userId, clientId = '', grantId } = code ?? refreshToken ?? {};
+    const outcome = outcomeOf(ctx);
+    if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
+    const { accessToken, idToken, scope } = outcome;
+    for (const id of [idOfLast({ userId, clientId }), grantId]) {
+      if (id === undefined) continue;
+      this.#store.write(OUTCOMES, id, { accessToken, idToken, scope }, OUTCOME_LIFETIME_SECONDS);
+    }
+  }
+
+  async #run(
     ctx: KoaContextWithOIDC,
     user: User,
-    protocol: PostLoginEvent['transaction']['protocol'],
-  ): PostLoginEvent => {
+    protocol: Protocol,
+    resumption?: Resumption,
+  ): Promise<ActionOutcome> {
+    const event = this.#toEvent(ctx, user, protocol);
+    Object.assign(event.request, resumption?.returned.request);
+    const outcome = await this.#runAll(event, resumption);
+    // A denial undoes no change of metadata that came before it.
+    if (outcome.metadata !== undefined) this.#metadata.store(user.user_id, outcome.metadata);
+    if (outcome.denied !== undefined) {
+      deny(ctx, outcome.denied);
+      throw new errors.AccessDenied(outcome.denied);
+    }
+    if (outcome.redirect !== undefined) return outcome;
+    const { params, entities } = ctx.oidc;
+    const settled = settleClaimScopes(outcome, event.transaction.requested_scopes, {
+      api: apiOf(this.#tenant, params?.resource ?? entities.RefreshToken?.resource),
+      appMetadata: this.#metadata.applyTo(user).app_metadata,
+    });
+    setOutcome(ctx, settled);
+    return settled;
+  }
+
+  async #runAll(event: PostLoginEvent, resumption?: Resumption): Promise<ActionOutcome> {
+    const { loginRules, postLogin } = this.#tenant;
+    const { before, returned } = resumption ?? {};
+    const { protocol, prompt } = event.transaction;
+    const options = {
+      rules: loginRules.map(({ name }) => name),
+      cache: this.#cache,
+      interactive: protocol !== 'oauth2-refresh-token' && prompt !== 'none',
+    };
+    if (before?.redirect?.action !== undefined) {
+      return runPostLogin(postLogin, event, this.#log, { ...options, before, returned });
+    }
+    const afterRules = await runRules(loginRules, event, this.#log, {
+      returned: returned !== undefined,
+    });
+    if (afterRules.redirect !== undefined) return afterRules;
+    return runPostLogin(postLogin, event, this.#log, { ...options, before: afterRules });
+  }
+
+  #toEvent(ctx: KoaContextWithOIDC, user: User, protocol: Protocol): PostLoginEvent {
     const { client, params = {}, session, entities } = ctx.oidc;
     const { RefreshToken: refreshToken } = entities;
     const refresh = protocol === 'oauth2-refresh-token';
     const loggedInAt = refresh ? refreshToken?.authTime : session?.authTime();
     const timestamp = new Date((loggedInAt ?? 0) * 1000).toISOString();
     const methods = (refresh ? refreshToken?.amr : session?.amr) ?? [];
-    return toPostLoginEvent(tenant, {
-      user: userMetadata.of(user),
+    return toPostLoginEvent(this.#tenant, {
+      user: this.#metadata.applyTo(user),
       clientId: client?.clientId ?? '',
-      api: apiOf(tenant, params.resource ?? refreshToken?.resource),
-      organization: organizations.of(ctx),
+      api: apiOf(this.#tenant, params.resource ?? refreshToken?.resource),
+      organization: this.#organizations.organizationOf(ctx),
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
       params: refresh ? {} : { ...params },
-      loginsCount: loginsOf(user),
+      loginsCount: this.#loginsOf(user),
       methods: methods.map((name) => ({ name, timestamp })),
       session: refresh ? undefined : sessionFacts(ctx),
-      refreshToken: refresh ? refreshTokenFacts(tenant, refreshToken) : undefined,
-      request: requestOf(ctx),
+      refreshToken: refresh ? refreshTokenFacts(this.#tenant, refreshToken) : undefined,
+      request: requestFacts(ctx),
     });
-  };
+  }
 
-  const runAll = async (
-    event: PostLoginEvent,
-    interactive: boolean,
-    back: Back | undefined,
-  ): Promise<ActionOutcome> => {
-    const { before, returned } = back ?? {};
-    const rules = tenant.loginRules.map(({ name }) => name);
-    const parts = { rules, cache, interactive };
-    if (before?.redirect?.action !== undefined) {
-      return runPostLogin(tenant.postLogin, event, log, { ...parts, before, returned });
-    }
-    const options = { returned: returned !== undefined };
-    const afterRules = await runRules(tenant.loginRules, event, log, options);
-    if (afterRules.redirect !== undefined) return afterRules;
-    return runPostLogin(tenant.postLogin, event, log, { ...parts, before: afterRules });
-  };
+  #countLogin(user: User): void {
+    this.#store.write(LOGINS, user.user_id, { count: this.#loginsOf(user) + 1 });
+  }
 
-  const run = async (
-    ctx: KoaContextWithOIDC,
-    user: User,
-    protocol: PostLoginEvent['transaction']['protocol'],
-    back?: Back,
-  ): Promise<ActionOutcome> => {
-    const event = toEvent(ctx, user, protocol);
-    if (back !== undefined) {
-      Object.assign(event.request, back.returned.request);
-    }
-    const interactive = protocol !== 'oauth2-refresh-token' && event.transaction.prompt !== 'none';
-    const outcome = await runAll(event, interactive, back);
-    // A denial takes nothing back of what was written until then.
-    if (outcome.metadata !== undefined) userMetadata.keep(user.user_id, outcome.metadata);
-    if (outcome.denied !== undefined) {
-      denials.set(ctx, outcome.denied);
-      throw new errors.AccessDenied(outcome.denied);
-    }
-    if (outcome.redirect !== undefined) return outcome;
-    const { requested_scopes: requested } = event.transaction;
-    const settled = settleClaimScopes(outcome, requested, {
-      api: apiOf(tenant, ctx.oidc.params?.resource ?? ctx.oidc.entities.RefreshToken?.resource),
-      appMetadata: userMetadata.of(user).app_metadata,
-    });
-    outcomes.set(ctx, settled);
-    return settled;
-  };
+  #loginsOf({ user_id }: User): number {
+    return Number(this.#store.read(LOGINS, user_id)?.content.count ?? 0);
+  }
+}
 
-  return {
-    async onAuthorization(ctx, user) {
-      // What the engine hands from one page of the transaction to the next; not assignable by type.
-      const carrier = ctx.oidc as { result?: Record<string, unknown> };
-      const { actions, returned, ...others } = carrier.result ?? {};
-      const earlier =
-        (actions as Carried | undefined)?.userId === user.user_id
-          ? (actions as Carried)
-          : undefined;
-      if (earlier !== undefined && earlier.redirect === undefined) {
-        outcomes.set(ctx, earlier);
-        // The engine writes the session anew from the sign-in each time the browser comes back.
-        recordMethods(ctx, earlier);
-        return undefined;
-      }
-      const back = returned as Returned | undefined;
-      const isBack = back !== undefined && earlier !== undefined && back.state === earlier.state;
-      if (!isBack) store.write(LOGINS, user.user_id, { count: loginsOf(user) + 1 });
-      const outcome = await run(
-        ctx,
-        user,
-        'oidc-basic-profile',
-        isBack ? { before: earlier, returned: back } : undefined,
-      );
-      const { redirect } = outcome;
-      const state = redirect && newRedirectState(store);
-      const carried = { ...outcome, userId: user.user_id, ...(state && { state }) };
-      carrier.result = { ...others, actions: carried };
-      recordMethods(ctx, outcome);
-      return redirect && state ? { url: redirect.url, state } : undefined;
-    },
-    async onRefresh(ctx, user) {
-      const { redirect } = await run(ctx, user, 'oauth2-refresh-token');
-      if (redirect !== undefined) {
-        denials.set(ctx, EXTERNAL_INTERACTION);
-        throw new errors.InteractionRequired(EXTERNAL_INTERACTION);
-      }
-    },
-    recall(ctx, from) {
-      const id = 'grantId' in from ? from.grantId : idOfLast(from);
-      const kept = store.read(KIND, id)?.content;
-      if (kept !== undefined) outcomes.set(ctx, kept as unknown as ActionOutcome);
-    },
-    keep(ctx) {
-      const outcome = outcomes.get(ctx);
-      const { AuthorizationCode: code, RefreshToken: refreshToken } = ctx.oidc.entities;
-      const source = code ?? refreshToken;
-      if (outcome === undefined || source?.accountId === undefined) return;
-      const { accessToken, idToken, scope } = outcome;
-      const kept = { accessToken, idToken, scope };
-      const last = { userId: source.accountId, clientId: source.clientId ?? '' };
-      store.write(KIND, idOfLast(last), kept, DAYS_30);
-      if (source.grantId !== undefined) store.write(KIND, source.grantId, kept, DAYS_30);
-    },
-    outcome: (ctx) => outcomes.get(ctx) ?? NOTHING,
-    denial: (ctx) => denials.get(ctx),
+/** Stores the outcome of the Actions once a code or refresh token went out. */
+export function storeOutcome(postLogin: PostLogin): Middleware {
+  return async function storeOutcome(ctx: Context, next: Next) {
+    await next();
+    // The engine puts `oidc` on the context only on its own routes.
+    if ('oidc' in ctx && ctx.oidc !== undefined) {
+      postLogin.storeOutcome(ctx as unknown as KoaContextWithOIDC);
+    }
   };
 }
 
-/** Keeps in the session what Actions recorded: it is known at the session's next login. */
+function idOfLast({ userId, clientId }: LastLogin): string {
+  return JSON.stringify([userId, clientId]);
+}
+
+function deny(ctx: KoaContextWithOIDC, reason: string): void {
+  setOutcome(ctx, { ...outcomeOf(ctx), denied: reason });
+}
+
+/** Records in the session what Actions recorded, which makes it known at the session's next login. */
 function recordMethods(ctx: KoaContextWithOIDC, { methods }: ActionOutcome): void {
   const { session } = ctx.oidc;
   if (methods === undefined || session === undefined) return;

@@ -1,27 +1,59 @@
 import { randomBytes } from 'node:crypto';
-import type Router from '@koa/router';
+import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Interaction, Provider } from 'oidc-provider';
 import { readForm } from '../http/body.ts';
 import { resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
 import type { StateStore } from '../state/file.ts';
-import type { Returned } from './post-login-api.ts';
+import type { PostLoginEvent } from './login-event.ts';
 
-/** The beginning of a redirect in the middle of a login. */
+/** Where a redirect in the middle of a login leads, and the `state` that identifies it. */
 export interface RedirectStart {
   /** Without the state. */
   readonly url: string;
   readonly state: string;
 }
 
+/** The request with which the user came back to `/continue`. */
+export interface Returned {
+  readonly state: string;
+  /** Fields of query and body; the body's win. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Replaces the facts of the authorization request. */
+  readonly request: Pick<PostLoginEvent['request'], 'method' | 'query' | 'body'>;
+}
+
+interface RedirectParts {
+  readonly provider: Provider;
+  readonly store: StateStore;
+}
+
 const KIND = 'RedirectState';
-const HOUR = 3600;
+const LIFETIME_SECONDS = 3600;
 const STATE = /^[\w-]{43}$/;
 
-/** A `state` that nobody can guess, good once, for as long as a sign-in may take. */
+/**
+ * Validates the URL to which an Action or a rule sends the user.
+ *
+ * @param query further parameters, by name.
+ * @param caller is named in the error.
+ * @throws Error when it is no absolute http or https URL.
+ */
+export function redirectUrl(url: unknown, query: unknown, caller: string): string {
+  if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new Error(`${caller}: give an absolute URL that begins with https:// or http://`);
+  }
+  const target = new URL(url);
+  for (const [name, value] of Object.entries(query ?? {})) {
+    if (value !== undefined && value !== null) target.searchParams.set(name, String(value));
+  }
+  return target.href;
+}
+
+/** Creates an unguessable `state`, good once, for as long as a sign-in may take. */
 export function newRedirectState(store: StateStore): string {
   const state = randomBytes(32).toString('base64url');
-  store.write(KIND, state, {}, HOUR);
+  store.write(KIND, state, {}, LIFETIME_SECONDS);
   return state;
 }
 
@@ -32,38 +64,34 @@ export function redirectPath(state: string): string {
 
 /**
  * The way out to where an Action or a rule sends the user, and `/continue`, the way back ("Redirect
- * with Actions"). Whoever gets the state could come back with it, the other site for one: only the
- * browser that has the cookie of this sign-in goes on. An unknown, used or foreign state throws
+ * with Actions"). Anyone who learns the state, such as the other site, could come back with it: only
+ * the browser that has the cookie of this sign-in goes on. An unknown, used or foreign state throws
  * SessionNotFound.
  */
-export function routeRedirects(
-  router: Router,
-  { provider, store }: { provider: Provider; store: StateStore },
-): void {
+export function redirectRoutes({ provider, store }: RedirectParts): Router {
+  const router = new Router();
   const path = redirectPath(':state');
 
   router.get(path, async (ctx) => {
-    const { prompt } = await interactionOf(ctx);
+    const { prompt } = await redirectOf(provider, ctx);
     const url = new URL(String(prompt.details.url));
     url.searchParams.set('state', String(ctx.params.state));
     ctx.status = 303;
     ctx.redirect(url.href);
   });
 
-  // The cookie is not for this path, so that two sign-ins in two tabs don't take each other's.
-  const back = async (ctx: Context): Promise<void> => {
+  // The cookie is not for this path, so that two sign-ins in two tabs don't share one.
+  router.register('/continue', ['GET', 'POST'], async (ctx) => {
     const { state } = { ...ctx.query, ...(await readForm(ctx)) };
     if (typeof state !== 'string' || !STATE.test(state)) throw sessionNotFound();
     if (store.read(KIND, state) === undefined) throw sessionNotFound();
-    // With the method and the body as they are (RFC 9110 §15.4.8).
+    // Method and body stay as they are (RFC 9110 §15.4.8).
     ctx.status = 307;
     ctx.redirect(`${redirectPath(state)}/continue${ctx.search}`);
-  };
-  router.get('/continue', back);
-  router.post('/continue', back);
+  });
 
-  const goOn = async (ctx: Context): Promise<void> => {
-    await interactionOf(ctx);
+  router.register(`${path}/continue`, ['GET', 'POST'], async (ctx) => {
+    await redirectOf(provider, ctx);
     const body = await readForm(ctx);
     const state = String(ctx.params.state);
     if (!store.consume(KIND, state)) throw sessionNotFound();
@@ -74,14 +102,14 @@ export function routeRedirects(
       request: { method, query: { ...query }, body },
     };
     await resumeInteraction(provider, ctx, { returned });
-  };
-  router.get(`${path}/continue`, goOn);
-  router.post(`${path}/continue`, goOn);
+  });
+  return router;
+}
 
-  async function interactionOf(ctx: Context): Promise<Interaction> {
-    const interaction = await provider.interactionDetails(ctx.req, ctx.res);
-    const { name, details } = interaction.prompt;
-    if (name !== 'actions' || details.state !== ctx.params.state) throw sessionNotFound();
-    return interaction;
-  }
+/** @throws SessionNotFound when the sign-in in the browser's cookie waits for another state. */
+async function redirectOf(provider: Provider, ctx: Context): Promise<Interaction> {
+  const interaction = await provider.interactionDetails(ctx.req, ctx.res);
+  const { name, details } = interaction.prompt;
+  if (name !== 'actions' || details.state !== ctx.params.state) throw sessionNotFound();
+  return interaction;
 }

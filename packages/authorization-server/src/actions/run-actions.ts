@@ -1,33 +1,33 @@
 import type { Action } from '../tenant/tenant.ts';
-import { type ActionCache, createActionCache } from './cache.ts';
+import { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
-import { type ActionOutcome, NOTHING } from './login-outcome.ts';
-import { type PostLoginDraft, postLoginApi, type Returned } from './post-login-api.ts';
-import { type ActionLog, runAction, TIME_LIMIT, tell } from './run.ts';
-import { thrownText } from './thrown-text.ts';
-import { NO_CHANGES, withMetadata } from './user-metadata.ts';
+import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
+import { NO_CHANGES, withMetadata } from './metadata.ts';
+import { type PostLoginDraft, postLoginApi } from './post-login-api.ts';
+import type { Returned } from './redirects.ts';
+import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
 interface RunOptions {
   /** Milliseconds for each Action. */
   readonly timeLimit?: number;
-  /** What the rules made of the login, or what there was when the user was sent away. */
+  /** The outcome of the rules, or, when the user is back from a redirect, of what ran before it. */
   readonly before?: ActionOutcome;
-  /** The names of the rules that ran. */
+  /** Names of the rules that ran. */
   readonly rules?: readonly string[];
   readonly cache?: ActionCache;
-  /** Whether there is a browser with a user before it; default true. */
+  /** Whether a user in a browser waits for the outcome; default true. */
   readonly interactive?: boolean;
-  /** With what the user came back from `before.redirect`; the Actions go on from there. */
+  /** The user's return from `before.redirect`; the Actions go on from there. */
   readonly returned?: Returned | undefined;
   /** Epoch seconds. */
   readonly now?: () => number;
 }
 
 /**
- * Runs the post-login Actions one after the other. The first that denies ends the run, and so does
- * one that throws or takes longer than `timeLimit`, which denies the login with its message. One that
- * redirects ends the run for now: with `before` and `returned` it goes on with the same Action's
- * `onContinuePostLogin`, and the Actions after it.
+ * Runs the post-login Actions in their order. The first that denies ends the run, and so does one that
+ * throws or takes longer than `timeLimit`, which denies the login with its message. One that redirects
+ * pauses the run: with `before` and `returned` it goes on with the same Action's `onContinuePostLogin`,
+ * and the Actions after it.
  */
 export async function runPostLogin(
   actions: readonly Action[],
@@ -35,45 +35,51 @@ export async function runPostLogin(
   log: ActionLog,
   options: RunOptions = {},
 ): Promise<ActionOutcome> {
-  const { timeLimit = TIME_LIMIT, before = NOTHING, cache = createActionCache() } = options;
+  const { timeLimit = TIME_LIMIT_MS, before = NO_OUTCOME, cache = new ActionCache() } = options;
   const { rules = [], interactive = true, returned, now = epochSeconds } = options;
-  const { redirect: paused, ...draft } = draftOf(before);
+  const { redirect: paused, ...others } = before;
+  const draft: PostLoginDraft = {
+    ...others,
+    accessToken: { ...before.accessToken },
+    idToken: { ...before.idToken },
+  };
   const from = returned === undefined ? undefined : paused?.action;
   if (from !== undefined && actions[from.index]?.name !== from.name) {
     return { ...draft, denied: `the Action "${from.name}" that redirected is gone` };
   }
-  const state: PostLoginDraft = draft;
   for (const [index, action] of actions.entries()) {
-    if (state.denied !== undefined || state.redirect !== undefined) break;
+    if (draft.denied !== undefined || draft.redirect !== undefined) break;
     if (index < (from?.index ?? 0)) continue;
     const continues = index === from?.index;
-    const { metadata } = state;
-    const told = tell(action, during(event, state));
-    const facts = {
+    const { metadata } = draft;
+    const own = eventFor(action, eventAfter(event, draft));
+    const api = postLoginApi(action, {
+      event: own,
+      draft,
+      log,
       index,
       rules,
       cache,
       interactive,
-      now,
       returned: continues ? returned : undefined,
-    };
+      now,
+    });
+    const handler = continues ? 'onContinuePostLogin' : 'onExecutePostLogin';
     try {
-      const api = postLoginApi(action, { event: told, draft: state, log, ...facts });
-      const handler = continues ? 'onContinuePostLogin' : 'onExecutePostLogin';
-      await runAction(action, handler, told, api, { log, timeLimit });
+      await runAction(action, handler, own, api, { log, timeLimit });
     } catch (error) {
-      state.denied ??= thrownText(error);
-      if (metadata === undefined) delete state.metadata;
-      else state.metadata = metadata;
-      log.warn({ action: action.name, reason: state.denied }, 'the action failed');
+      draft.denied ??= thrownText(error);
+      if (metadata === undefined) delete draft.metadata;
+      else draft.metadata = metadata;
+      log.warn({ action: action.name, reason: draft.denied }, 'the action failed');
     }
-    if (state.denied !== undefined) delete state.redirect;
+    if (draft.denied !== undefined) delete draft.redirect;
   }
-  return state;
+  return draft;
 }
 
 /** The login as it is after the Actions that have run. */
-function during(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEvent {
+function eventAfter(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEvent {
   const { metadata = NO_CHANGES, transaction = {}, methods = [] } = draft;
   return {
     ...event,
@@ -81,10 +87,6 @@ function during(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEvent {
     authentication: { methods: [...event.authentication.methods, ...methods] },
     transaction: { ...event.transaction, metadata: transaction },
   };
-}
-
-function draftOf(before: ActionOutcome): PostLoginDraft {
-  return { ...before, accessToken: { ...before.accessToken }, idToken: { ...before.idToken } };
 }
 
 function epochSeconds(): number {

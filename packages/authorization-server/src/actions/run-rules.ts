@@ -3,26 +3,23 @@ import { isScope } from '../claims/scope-changes.ts';
 import { compileRule } from '../tenant/source-files.ts';
 import type { Rule } from '../tenant/tenant.ts';
 import type { PostLoginEvent } from './login-event.ts';
-import { type ActionOutcome, NOTHING } from './login-outcome.ts';
-import { redirectUrl } from './redirect-url.ts';
-import { type ActionLog, consoleOf, TIME_LIMIT, within } from './run.ts';
-import { runAs } from './running-source.ts';
-import { thrownText } from './thrown-text.ts';
+import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
+import { redirectUrl } from './redirects.ts';
+import { type ActionLog, consoleOf, runAs, TIME_LIMIT_MS, thrownText, within } from './run.ts';
 
 type Claims = Record<string, unknown>;
 
-/** What is handed from rule to rule. */
-interface Hands {
+/** The arguments that one rule passes to the next. */
+interface RuleArguments {
   user: unknown;
   context: Record<string, unknown>;
 }
 
 /**
- * Runs the rules, Auth0's predecessors of the Actions, one after the other; they come before the
- * Actions. The first that gives its callback an error, throws or takes longer than `timeLimit` ends
- * the run and denies the login. With a `context.redirect` at the end of all rules the user is sent
- * there; after that all of them run again, and a redirect is ignored ("Redirect Users from Within
- * Rules").
+ * Runs the rules, Auth0's predecessors of the Actions, in their order; they come before the Actions.
+ * The first that gives its callback an error, throws or takes longer than `timeLimit` ends the run and
+ * denies the login. With a `context.redirect` at the end of all rules the user is sent there; after
+ * that all of them run again, and a redirect is ignored ("Redirect Users from Within Rules").
  *
  * @param options `timeLimit` in milliseconds for each rule; `returned` is true when the user is back.
  */
@@ -30,21 +27,21 @@ export async function runRules(
   rules: readonly Rule[],
   event: PostLoginEvent,
   log: ActionLog,
-  { timeLimit = TIME_LIMIT, returned = false } = {},
+  { timeLimit = TIME_LIMIT_MS, returned = false } = {},
 ): Promise<ActionOutcome> {
-  if (rules.length === 0) return NOTHING;
+  if (rules.length === 0) return NO_OUTCOME;
   const context = toContext(event);
   if (returned) context.protocol = 'redirect-callback';
-  let hands: Hands = { user: structuredClone(event.user), context };
-  let outcome = NOTHING;
+  let passed: RuleArguments = { user: structuredClone(event.user), context };
+  let outcome = NO_OUTCOME;
   for (const rule of rules) {
     try {
-      const given = hands;
-      hands = await within(
+      const given = passed;
+      passed = await within(
         timeLimit,
         runAs(rule, () => call(rule, given, log)),
       );
-      outcome = toOutcome(rule, hands.context, { log, returned });
+      outcome = toOutcome(rule, passed.context, { log, returned });
     } catch (error) {
       const denied = thrownText(error);
       log.warn({ rule: rule.name, reason: denied }, 'the rule denied the login or failed');
@@ -55,61 +52,67 @@ export async function runRules(
   return outcome;
 }
 
-function call(rule: Rule, hands: Hands, log: ActionLog): Promise<Hands> {
+function call(rule: Rule, given: RuleArguments, log: ActionLog): Promise<RuleArguments> {
   return new Promise((resolve, reject) => {
     const run = compileRule(rule)(consoleOf({ rule: rule.name }, log));
-    const returned = run(hands.user, hands.context, (error, user, context) => {
+    const returned = run(given.user, given.context, (error, user, context) => {
       if (error) reject(error);
-      else resolve({ user: user ?? hands.user, context: (context ?? hands.context) as Claims });
+      else resolve({ user: user ?? given.user, context: (context ?? given.context) as Claims });
     });
     // An `async` rule that throws never calls back.
     Promise.resolve(returned).catch(reject);
   });
 }
 
-/** What the rule left in the context; what may not be there is taken out, so it is logged once. */
+/** Reads what the rule left in the context; removes what may not be there, so it is logged once. */
 function toOutcome(
   rule: Rule,
   context: Claims,
   { log, returned }: { log: ActionLog; returned: boolean },
 ): ActionOutcome {
-  // Auth0 would go on without it, and the user would get in without a second factor.
+  // Auth0 would ignore it, and the user would get in without a second factor.
   if (context.multifactor) throw new Error('context.multifactor is not available locally');
   const { url } = (context.redirect ?? {}) as { url?: unknown };
   const redirects = Boolean(context.redirect) && !returned;
   const redirect = redirects && { url: redirectUrl(url, {}, 'context.redirect.url') };
-  const read = (token: 'accessToken' | 'idToken'): Claims => {
-    const written = (context[token] ?? {}) as Claims;
-    const claims: Claims = {};
-    for (const [name, value] of Object.entries(written)) {
-      if (token === 'accessToken' && name === 'scope') continue;
-      if (writeClaim(claims, token, name, value)) continue;
-      delete written[name];
-      log.warn({ rule: rule.name, token, claim: name }, 'restricted claim dropped');
-    }
-    return claims;
-  };
-  const accessToken = read('accessToken');
+  const accessToken = readClaims(rule, context, 'accessToken', log);
   const only = readScope(rule, (context.accessToken ?? {}) as Claims, log);
   return {
     accessToken,
-    idToken: read('idToken'),
+    idToken: readClaims(rule, context, 'idToken', log),
     ...(only && { scope: { only, added: [], removed: [] } }),
     ...(redirect && { redirect }),
   };
 }
 
-/** `context.accessToken.scope` takes the place of all scopes, those that RBAC left out as well. */
+function readClaims(
+  rule: Rule,
+  context: Claims,
+  token: 'accessToken' | 'idToken',
+  log: ActionLog,
+): Claims {
+  const written = (context[token] ?? {}) as Claims;
+  const claims: Claims = {};
+  for (const [name, value] of Object.entries(written)) {
+    if (token === 'accessToken' && name === 'scope') continue;
+    if (writeClaim(claims, token, name, value)) continue;
+    delete written[name];
+    log.warn({ rule: rule.name, token, claim: name }, 'restricted claim dropped');
+  }
+  return claims;
+}
+
+/** `context.accessToken.scope` replaces all scopes, those that RBAC left out as well. */
 function readScope(rule: Rule, accessToken: Claims, log: ActionLog): string[] | undefined {
   const { scope } = accessToken;
   if (scope === undefined || scope === null) return undefined;
   const scopes: unknown[] = Array.isArray(scope) ? scope : String(scope).split(' ').filter(Boolean);
-  const right = scopes.filter(isScope);
   for (const wrong of scopes.filter((one) => !isScope(one))) {
     log.warn({ rule: rule.name, scope: wrong }, 'invalid scope dropped');
   }
-  accessToken.scope = right;
-  return right;
+  const valid = scopes.filter(isScope);
+  accessToken.scope = valid;
+  return valid;
 }
 
 /** "Context Object Properties in Rules". */

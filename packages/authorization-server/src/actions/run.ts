@@ -1,19 +1,24 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { inspect, types } from 'node:util';
+import type { Logger } from 'pino';
 import { type ActionConsole, type ActionExports, compileAction } from '../tenant/source-files.ts';
-import type { Action } from '../tenant/tenant.ts';
-import { runAs } from './running-source.ts';
+import type { Action, Rule } from '../tenant/tenant.ts';
 
-/** Where Actions and rules are reported: `info` is their console, `warn` what was dropped or failed. */
+/** Receives what Actions and rules print (`info`) and what was dropped or failed (`warn`). */
 export interface ActionLog {
   warn: (fields: object, message: string) => void;
   info: (fields: object, message: string) => void;
 }
 
-/** Milliseconds; Auth0's limit is 20 s. */
-export const TIME_LIMIT = 20_000;
+/** Auth0's limit for one Action. */
+export const TIME_LIMIT_MS = 20_000;
 
-/** What one Action is told: a copy, so that what it writes there is not seen by the next. */
-export function tell<E extends object>(
+const MAX_REASON_LENGTH = 500;
+
+const running = new AsyncLocalStorage<Action | Rule>();
+
+/** Copies the event for one Action, with its secrets: no Action sees what another wrote there. */
+export function eventFor<E extends object>(
   action: Action,
   event: E,
 ): E & { secrets: Record<string, string> } {
@@ -23,7 +28,7 @@ export function tell<E extends object>(
 /**
  * Runs one Action once.
  *
- * @param event from `tell`.
+ * @param event from `eventFor`.
  * @throws what the Action throws, and an Error when it has no such handler or takes too long.
  */
 export async function runAction(
@@ -41,13 +46,25 @@ export async function runAction(
   await within(timeLimit, work);
 }
 
+/** Runs work of an Action or a rule; timers and promises that it starts belong to the same source. */
+export function runAs<T>(source: Action | Rule, work: () => T): T {
+  return running.run(source, work);
+}
+
+/** Returns the Action or rule that started the current work; undefined when none did. */
+export function runningSource(): Action | Rule | undefined {
+  return running.getStore();
+}
+
+/** The `console` of an Action or a rule: one log line for each call. */
 export function consoleOf(source: object, log: ActionLog): ActionConsole {
   const write = (...parts: unknown[]): void => {
-    log.info({ ...source }, parts.map((part) => show(part)).join(' '));
+    log.info({ ...source }, parts.map((part) => printable(part)).join(' '));
   };
   return { debug: write, error: write, info: write, log: write, warn: write };
 }
 
+/** @throws Error when the work takes longer. */
 export async function within<T>(milliseconds: number, work: T | PromiseLike<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
@@ -62,8 +79,56 @@ export async function within<T>(milliseconds: number, work: T | PromiseLike<T>):
   }
 }
 
-/** What is only printed must not deny the login, whatever it is. */
-function show(part: unknown): string {
+/**
+ * Returns what an Action or a rule threw, or gave as its reason, as a text for the denied client: one
+ * line, at most 500 characters, no control characters and no lone surrogates. Never throws: an Action
+ * may throw any value.
+ */
+export function thrownText(thrown: unknown): string {
+  try {
+    // An error from an Action may be of another realm, so its shape counts, not its class.
+    const message = (thrown as { message?: unknown } | null | undefined)?.message;
+    const text = typeof message === 'string' && message !== '' ? message : String(thrown);
+    const line = text
+      .slice(0, MAX_REASON_LENGTH)
+      .replace(/\p{Cc}+/gu, ' ')
+      .trim();
+    // A lone surrogate, which the cut may leave as well, can't be in a URL.
+    return Buffer.from(line).toString() || 'no reason was given';
+  } catch {
+    return 'the reason could not be read';
+  }
+}
+
+/**
+ * Keeps the process alive when an Action or a rule leaves something that fails later: a promise that
+ * is not awaited, a timer that throws. The failure is logged. Any other failure ends the process, as
+ * it does without this.
+ */
+export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
+  const judge = (error: unknown): void => {
+    const source = runningSource();
+    if (source === undefined) {
+      process.stderr.write(`${inspect(error)}\n`);
+      process.exit(1);
+    }
+    const { name, file } = source;
+    const reason = withoutSecrets(thrownText(error), source);
+    log.error({ name, file, reason }, 'an Action or rule left something that failed: await it');
+  };
+  process.on('unhandledRejection', judge);
+  process.on('uncaughtException', judge);
+}
+
+function withoutSecrets(text: string, source: Action | Rule): string {
+  const secrets = Object.values('secrets' in source ? source.secrets : source.configuration);
+  return secrets
+    .filter((secret) => secret !== '')
+    .reduce((shown, secret) => shown.replaceAll(secret, '[hidden]'), text);
+}
+
+/** Printing must not deny the login, whatever is printed. */
+function printable(part: unknown): string {
   if (typeof part === 'string') return part;
   try {
     // JSON has nothing of an error; its further fields may be a whole request with its headers.

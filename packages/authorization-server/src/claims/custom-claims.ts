@@ -1,6 +1,9 @@
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import type { Api } from '../tenant/tenant.ts';
+
 /**
- * Names that an Action may not set: the protocol's own. Auth0 drops them without a word and lets
- * the login go on ("Create Custom Claims", restricted claims).
+ * Names of the protocol, which an Action may not set. Auth0 drops them silently and lets the login go
+ * on ("Create Custom Claims", restricted claims).
  */
 const RESTRICTED = new Set(
   `acr act active amr at_hash ath attest aud auth_time authorization_details azp c_hash client_id
@@ -14,7 +17,7 @@ const RESTRICTED = new Set(
 const RESERVED_NAMESPACES =
   /^(?:https?:\/\/(?:[^/]*\.)?(?:auth0|webtask)\.(?:com|io)(?:[:/]|$)|urn:auth0)/;
 
-/** Claims of OpenID Connect Core §5.1 that a scope gives; without the scope an Action can't either. */
+/** Claims that a scope gives (OpenID Connect Core §5.1, §5.4); without it an Action can't set them. */
 export const SCOPE_CLAIMS: Readonly<Record<string, readonly string[]>> = {
   openid: ['sub'],
   profile: `name family_name given_name middle_name nickname preferred_username profile picture
@@ -26,21 +29,21 @@ export const SCOPE_CLAIMS: Readonly<Record<string, readonly string[]>> = {
 
 const STANDARD = new Set(Object.values(SCOPE_CLAIMS).flat());
 
-/** Whether the name belongs to the protocol or to Auth0. */
+/** Checks whether the name belongs to the protocol or to Auth0. */
 export function isRestrictedClaim(name: string): boolean {
   return RESTRICTED.has(name) || RESERVED_NAMESPACES.test(name);
 }
 
-/** Whether the name is one that OpenID Connect ties to a scope. */
+/** Checks whether OpenID Connect ties the name to a scope. */
 export function isStandardClaim(name: string): boolean {
   return STANDARD.has(name);
 }
 
 /**
- * Writes a custom claim, as JSON will have it; null takes it back.
+ * Writes a custom claim as JSON represents it; null removes it.
  *
- * @returns false when the name may not be there, and nothing is written. An access token has no place
- *   for standard claims; in an ID token they need their scope, which is seen to later.
+ * @returns false when the name is not allowed; then nothing is written. An access token has no place
+ *   for standard claims; in an ID token they need their scope, which is checked later.
  */
 export function writeClaim(
   claims: Record<string, unknown>,
@@ -57,4 +60,28 @@ export function writeClaim(
   if (json === undefined) throw new Error(`the claim "${name}" is a ${typeof value}, not JSON`);
   claims[name] = JSON.parse(json) as unknown;
   return true;
+}
+
+/** Checks whether a scope asks for the custom claim of its name: a URL that is no scope of the API. */
+export function isClaimScope(scope: string, api: Api | undefined): boolean {
+  return (
+    /^https?:\/\/./.test(scope) &&
+    URL.canParse(scope) &&
+    !isRestrictedClaim(scope) &&
+    api?.scopes.some(({ value }) => value === scope) !== true
+  );
+}
+
+/**
+ * Restores the claims requested by scope in the engine's request: the engine drops every scope that it
+ * does not know when a request is for no API, at its beginning and each time the browser comes back.
+ */
+export function restoreClaimScopes(
+  { oidc }: KoaContextWithOIDC,
+  sent: readonly string[],
+  api: Api | undefined,
+): void {
+  const claims = sent.filter((scope) => isClaimScope(scope, api));
+  if (oidc.params === undefined || claims.length === 0) return;
+  oidc.params.scope = [...new Set([...oidc.requestParamScopes, ...claims])].join(' ');
 }

@@ -11,21 +11,73 @@ import {
 } from '../tenant/tenant.ts';
 import { grantSeconds } from '../tenant/token-lifetimes.ts';
 
-/** The organization that a login is for: asked for with `organization`, kept with the grant. */
-export interface Organizations {
-  /** Of the authorization request, or of the grant that the tokens come from. */
-  of(ctx: KoaContextWithOIDC): Organization | undefined;
-  /** `org_id`, and with the tenant's consent `org_name`, for both tokens; nothing without one. */
-  claims(ctx: KoaContextWithOIDC): { org_id?: string; org_name?: string };
-  /** Whether a refresh may go on: the user may have left, or the organization may be gone. */
-  stillMember(grantId: string | undefined, user: User): boolean;
-  /** Remembers the organization of each login whose code goes out. */
-  keepFrom(provider: Provider): void;
+interface OrganizationParts {
+  readonly tenant: Tenant;
+  readonly store: StateStore;
 }
 
 const KIND = 'LoginOrganization';
 
+/** The organization that a login is for: requested with `organization`, stored with the grant. */
+export class Organizations {
+  readonly #tenant: Tenant;
+  readonly #store: StateStore;
+
+  constructor({ tenant, store }: OrganizationParts) {
+    this.#tenant = tenant;
+    this.#store = store;
+  }
+
+  /** Returns the one of the authorization request, or of the grant that the tokens come from. */
+  organizationOf({ oidc }: KoaContextWithOIDC): Organization | undefined {
+    // The token endpoint knows no such parameter: there the grant alone counts.
+    const requested = oidc.params?.organization;
+    if (requested !== undefined) return requestedOrganization(this.#tenant, requested);
+    return this.#find(this.#idOf(oidc.entities.Grant?.jti));
+  }
+
+  /** Returns `org_id`, and `org_name` if the tenant allows it, for both tokens. */
+  claims(ctx: KoaContextWithOIDC): { org_id?: string; org_name?: string } {
+    const organization = this.organizationOf(ctx);
+    if (organization === undefined) return {};
+    const { id: org_id, name: org_name } = organization;
+    return {
+      org_id,
+      ...(this.#tenant.tenant.allow_organization_name_in_authentication_api && { org_name }),
+    };
+  }
+
+  /** Checks a refresh: the user may have left, or the organization may be gone. */
+  stillMember(grantId: string | undefined, user: User): boolean {
+    const id = this.#idOf(grantId);
+    if (id === undefined) return true;
+    const organization = this.#find(id);
+    return organization !== undefined && isMember(organization, user);
+  }
+
+  /** Stores the organization of each login whose code goes out. */
+  storeFrom(provider: Provider): void {
+    provider.on('authorization.success', (ctx) => {
+      const organization = this.organizationOf(ctx);
+      const { grantId, clientId = '' } = ctx.oidc.entities.AuthorizationCode ?? {};
+      if (organization === undefined || grantId === undefined) return;
+      const lifetime = grantSeconds(findApplication(this.#tenant, clientId));
+      this.#store.write(KIND, grantId, { id: organization.id }, lifetime);
+    });
+  }
+
+  #idOf(grantId: string | undefined): unknown {
+    return grantId === undefined ? undefined : this.#store.read(KIND, grantId)?.content.id;
+  }
+
+  #find(id: unknown): Organization | undefined {
+    return this.#tenant.organizations.find((organization) => organization.id === id);
+  }
+}
+
 /**
+ * Finds the organization that a request names.
+ *
  * @param value of the parameter `organization`: an id, or a name where the tenant allows names.
  * @throws InvalidRequest, in Auth0's words, when the tenant has no such organization.
  */
@@ -57,7 +109,7 @@ export function checkOrganizationUsage(
 
 export function isMember({ members }: Organization, user: User): boolean {
   if (members.includes(user.user_id)) return true;
-  // An identity provider may claim any address, and must not let anybody in by it.
+  // An identity provider may claim any address: it must not open an organization.
   if (connectionInId(user.user_id) !== undefined) return false;
   return members.some((member) => member.toLowerCase() === user.email.toLowerCase());
 }
@@ -69,43 +121,4 @@ export function checkMembership(tenant: Tenant, ctx: KoaContextWithOIDC, user: U
   throw new errors.AccessDenied(
     `user ${user.user_id} is not part of the ${organization.id} organization`,
   );
-}
-
-export function createOrganizations(tenant: Tenant, store: StateStore): Organizations {
-  const idOf = (grantId: string | undefined): unknown =>
-    grantId === undefined ? undefined : store.read(KIND, grantId)?.content.id;
-  const of = ({ oidc }: KoaContextWithOIDC): Organization | undefined => {
-    // The token endpoint knows no such parameter: there the grant alone counts.
-    const asked = oidc.params?.organization;
-    if (asked !== undefined) return requestedOrganization(tenant, asked);
-    const id = idOf(oidc.entities.Grant?.jti);
-    return tenant.organizations.find((organization) => organization.id === id);
-  };
-  return {
-    of,
-    claims(ctx) {
-      const organization = of(ctx);
-      if (organization === undefined) return {};
-      const { id: org_id, name: org_name } = organization;
-      return {
-        org_id,
-        ...(tenant.tenant.allow_organization_name_in_authentication_api && { org_name }),
-      };
-    },
-    stillMember(grantId, user) {
-      const id = idOf(grantId);
-      if (id === undefined) return true;
-      const organization = tenant.organizations.find((candidate) => candidate.id === id);
-      return organization !== undefined && isMember(organization, user);
-    },
-    keepFrom(provider) {
-      provider.on('authorization.success', (ctx) => {
-        const organization = of(ctx);
-        const { grantId, clientId = '' } = ctx.oidc.entities.AuthorizationCode ?? {};
-        if (organization === undefined || grantId === undefined) return;
-        const lifetime = grantSeconds(findApplication(tenant, clientId));
-        store.write(KIND, grantId, { id: organization.id }, lifetime);
-      });
-    },
-  };
 }

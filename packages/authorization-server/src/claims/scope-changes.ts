@@ -1,6 +1,6 @@
-/** What Actions and rules change about an access token's scope. */
+/** Changes that Actions and rules make to an access token's scope. */
 export interface ScopeChanges {
-  /** In place of the scopes that were granted; only a rule says so. */
+  /** Replaces the granted scopes; only a rule sets it. */
   readonly only?: readonly string[];
   readonly added: readonly string[];
   readonly removed: readonly string[];
@@ -15,7 +15,7 @@ export function isScope(scope: unknown): scope is string {
   return typeof scope === 'string' && SCOPE.test(scope);
 }
 
-/** Of adding and removing the same scope, the later counts. */
+/** The last add or remove of a scope wins. */
 export function addScope(changes: ScopeChanges = NONE, scope: string): ScopeChanges {
   const { added, removed } = without(changes, scope);
   return { ...changes, added: [...added, scope], removed };
@@ -27,8 +27,10 @@ export function removeScope(changes: ScopeChanges = NONE, scope: string): ScopeC
 }
 
 /**
- * @param scope The granted scopes, with spaces between.
- * @returns undefined when nothing is left.
+ * Applies the changes.
+ *
+ * @param scope the granted scopes, with spaces between.
+ * @returns undefined when no scope is left.
  */
 export function changeScope(
   scope: string | undefined,

@@ -1,5 +1,4 @@
 import type { Context, Middleware, Next } from 'koa';
-import type { KoaContextWithOIDC } from 'oidc-provider';
 
 /**
  * The endpoints never follow the request's Host or X-Forwarded-* header: a server reached as
@@ -16,14 +15,5 @@ export function onIssuerOrigin(issuer: string): Middleware {
     headers.host = host;
     headers['x-forwarded-proto'] = protocol.slice(0, -1);
     return next();
-  };
-}
-
-/** Keeps what the Actions made of a login once its code or refresh token is out. */
-export function afterEachLogin(keep: (ctx: KoaContextWithOIDC) => void): Middleware {
-  return async function keepOutcome(ctx: Context, next: Next) {
-    await next();
-    // The engine puts `oidc` on the context only on its own routes.
-    if ('oidc' in ctx && ctx.oidc !== undefined) keep(ctx as unknown as KoaContextWithOIDC);
   };
 }

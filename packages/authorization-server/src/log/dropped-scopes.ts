@@ -1,4 +1,4 @@
-import { isClaimScope } from '../claims/claim-scopes.ts';
+import { isClaimScope } from '../claims/custom-claims.ts';
 import type { ScopeChanges } from '../claims/scope-changes.ts';
 import { OIDC_SCOPES } from '../tenant/resource-servers.ts';
 import {

@@ -1,6 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
-import type { PostLogin } from '../actions/post-login.ts';
+import { outcomeOf } from '../actions/login-outcome.ts';
 import { ROUTES } from '../endpoints.ts';
 import { endpointOf } from '../http/request-target.ts';
 import { apiOf } from '../tenant/resource-servers.ts';
@@ -37,7 +37,7 @@ const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].fil
 export function recordTransactions(
   provider: Provider,
   transactions: Transactions,
-  { tenant, users, postLogin }: { tenant: Tenant; users: Users; postLogin: PostLogin },
+  { tenant, users }: { tenant: Tenant; users: Users },
 ): Recorder {
   const recordings = new WeakMap<object, Recording>();
   const redact = createRedaction(tenant);
@@ -85,9 +85,9 @@ export function recordTransactions(
   const addActions = (ctx: KoaContextWithOIDC, { add, steps }: OpenTransaction): void => {
     const refresh = ctx.oidc.params?.grant_type === 'refresh_token';
     if (actions.length === 0 || (!refresh && steps.some(({ step }) => step === 'actions'))) return;
-    const { accessToken, idToken, scope } = postLogin.outcome(ctx);
+    const { accessToken, idToken, scope } = outcomeOf(ctx);
     const claims = [...new Set([...Object.keys(accessToken), ...Object.keys(idToken)])];
-    const denied = postLogin.denial(ctx);
+    const denied = outcomeOf(ctx).denied;
     add({
       step: 'actions',
       names: actions,
@@ -125,7 +125,7 @@ export function recordTransactions(
       transaction.add({ step: 'sign-in', outcome: 'failed', reason });
     } else if (result?.error !== undefined) {
       transaction.add({ step: 'consent', outcome: 'declined' });
-    } else if (postLogin.denial(ctx) !== undefined) {
+    } else if (outcomeOf(ctx).denied !== undefined) {
       addSignIn(ctx, transaction);
       addActions(ctx, transaction);
     }
@@ -164,7 +164,7 @@ export function recordTransactions(
         user: users.find(account?.accountId ?? ''),
         application: findApplication(tenant, client?.clientId ?? ''),
         api: apiOf(tenant, params?.resource ?? resource),
-        changes: postLogin.outcome(ctx).scope,
+        changes: outcomeOf(ctx).scope,
         granted,
       }),
     };
@@ -178,7 +178,7 @@ export function recordTransactions(
 
   const keepReason = (ctx: KoaContextWithOIDC, error: OidcErrors.OIDCProviderError): void => {
     const recording = recordingOf(ctx);
-    if (postLogin.denial(ctx) !== undefined) addActions(ctx, recording.transaction);
+    if (outcomeOf(ctx).denied !== undefined) addActions(ctx, recording.transaction);
     recording.reason = optional(error.error_detail, ctx);
   };
   provider.on('grant.error', keepReason);

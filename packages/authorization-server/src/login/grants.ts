@@ -1,5 +1,5 @@
 import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
-import { isClaimScope, restoreClaimScopes } from '../claims/claim-scopes.ts';
+import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
 import { errors } from '../oidc-provider.ts';
 import { apiOf, OIDC_SCOPES } from '../tenant/resource-servers.ts';

@@ -4,7 +4,7 @@ import type {
   JWTStructured,
   KoaContextWithOIDC,
 } from 'oidc-provider';
-import type { PostLogin } from '../actions/post-login.ts';
+import { outcomeOf } from '../actions/login-outcome.ts';
 import type { Organizations } from '../claims/organizations.ts';
 import { changeScope } from '../claims/scope-changes.ts';
 import { Provider } from '../oidc-provider.ts';
@@ -25,7 +25,6 @@ type CustomizeAccessToken = (
 export function createAccessTokenCustomizer(
   tenant: Tenant,
   users: Users,
-  postLogin: PostLogin,
   organizations: Organizations,
   clock: TokenClock,
 ): CustomizeAccessToken {
@@ -39,7 +38,7 @@ export function createAccessTokenCustomizer(
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
     jwt.payload = byClock(
       {
-        ...(machine ? {} : postLogin.outcome(ctx).accessToken),
+        ...(machine ? {} : outcomeOf(ctx).accessToken),
         ...rest,
         iss,
         sub: machine ? `${client_id}@clients` : sub,
@@ -62,15 +61,12 @@ export function createAccessTokenCustomizer(
  * because that is where every kind of token comes by with its scope settled and not yet written; the
  * token response repeats the token's scope.
  */
-export function openAccessTokenScope(
-  provider: InstanceType<typeof Provider>,
-  postLogin: PostLogin,
-): void {
+export function openAccessTokenScope(provider: InstanceType<typeof Provider>): void {
   const prototype = provider.AccessToken.prototype as AccessToken;
   const { save } = prototype;
   prototype.save = function withChangedScope(this: AccessToken, ...ttl) {
     const { ctx } = Provider;
-    const changes = ctx === undefined ? undefined : postLogin.outcome(ctx).scope;
+    const changes = ctx === undefined ? undefined : outcomeOf(ctx).scope;
     if (changes !== undefined) this.scope = changeScope(this.scope, changes);
     return save.apply(this, ttl);
   };

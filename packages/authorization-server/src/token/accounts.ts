@@ -1,4 +1,5 @@
 import type { Account, AccountClaims, FindAccount } from 'oidc-provider';
+import { outcomeOf } from '../actions/login-outcome.ts';
 import type { PostLogin } from '../actions/post-login.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
 import type { Organizations } from '../claims/organizations.ts';
@@ -21,9 +22,9 @@ export function createFindAccount(
         await postLogin.onRefresh(ctx, user);
       }
     } else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
-      postLogin.recall(ctx, { grantId: token.grantId });
+      postLogin.loadOutcome(ctx, { grantId: token.grantId });
     } else if (token?.kind === 'AccessToken') {
-      postLogin.recall(ctx, { userId, clientId: token.clientId ?? '' });
+      postLogin.loadOutcome(ctx, { userId, clientId: token.clientId ?? '' });
     }
     return {
       accountId: userId,
@@ -31,7 +32,7 @@ export function createFindAccount(
       claims: () => ({
         ...profileOf(user),
         ...Object.fromEntries(
-          Object.entries(postLogin.outcome(ctx).idToken).filter(([name]) => isStandardClaim(name)),
+          Object.entries(outcomeOf(ctx).idToken).filter(([name]) => isStandardClaim(name)),
         ),
         sub: userId,
       }),

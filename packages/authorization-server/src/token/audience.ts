@@ -1,6 +1,6 @@
 import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
-import { isClaimScope, restoreClaimScopes } from '../claims/claim-scopes.ts';
+import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { errors } from '../oidc-provider.ts';
 import { apiOf, nameOf, OIDC_SCOPES, resourceOf } from '../tenant/resource-servers.ts';
 import type { Api, Tenant } from '../tenant/tenant.ts';

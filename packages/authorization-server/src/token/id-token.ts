@@ -1,6 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import type { PostLogin } from '../actions/post-login.ts';
+import { outcomeOf } from '../actions/login-outcome.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
 import type { Organizations } from '../claims/organizations.ts';
 import { ROUTES } from '../endpoints.ts';
@@ -9,8 +9,8 @@ import { byClock, type TokenClock } from './clock.ts';
 type Claims = Record<string, unknown>;
 
 /** What the Actions put into the ID token under names of their own. */
-export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOIDC): Claims {
-  const { idToken } = postLogin.outcome(ctx);
+export function customIdTokenClaims(ctx: KoaContextWithOIDC): Claims {
+  const { idToken } = outcomeOf(ctx);
   return Object.fromEntries(Object.entries(idToken).filter(([name]) => !isStandardClaim(name)));
 }
 
@@ -23,7 +23,6 @@ export function customIdTokenClaims(postLogin: PostLogin, ctx: KoaContextWithOID
  */
 export function openIdToken(
   provider: Provider,
-  postLogin: PostLogin,
   organizations: Organizations,
   clock: TokenClock,
 ): void {
@@ -36,7 +35,7 @@ export function openIdToken(
   prototype.payload = async function withCustomClaims() {
     // A logout token: it has no claims of the login, and both its times are by the real clock.
     if (this.ctx === undefined) return payload.call(this);
-    const claims = customIdTokenClaims(postLogin, this.ctx);
+    const claims = customIdTokenClaims(this.ctx);
     const organization = organizations.claims(this.ctx);
     const iat = Math.floor(Date.now() / 1000);
     return byClock({ ...claims, ...(await payload.call(this)), ...organization, iat }, clock);
@@ -47,11 +46,11 @@ export function openIdToken(
 }
 
 /** What the Actions put into the ID token is in the userinfo answer too, as of the latest login. */
-export function addUserinfoClaims(postLogin: PostLogin): Middleware {
+export function addUserinfoClaims(): Middleware {
   return async function userinfoClaims(ctx: Context, next: Next) {
     await next();
     if (ctx.path !== ROUTES.userinfo || ctx.status !== 200 || !isClaims(ctx.body)) return;
-    const claims = customIdTokenClaims(postLogin, ctx as unknown as KoaContextWithOIDC);
+    const claims = customIdTokenClaims(ctx as unknown as KoaContextWithOIDC);
     ctx.body = { ...claims, ...ctx.body };
   };
 }

@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { type ActionCache, createActionCache } from '../../src/actions/cache.ts';
+import { ActionCache } from '../../src/actions/cache.ts';
 
 const HOURS_24 = 86_400_000;
 let now = 1_000_000;
 let cache: ActionCache;
 beforeEach(() => {
   now = 1_000_000;
-  cache = createActionCache(() => now);
+  cache = new ActionCache(() => now);
 });
 
 test('set, get, delete', () => {

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
-import { isClaimScope, settleClaimScopes } from '../../src/claims/claim-scopes.ts';
+import { settleClaimScopes } from '../../src/actions/login-outcome.ts';
+import { isClaimScope } from '../../src/claims/custom-claims.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import {
