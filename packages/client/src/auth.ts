@@ -1,6 +1,6 @@
-import { createIssuer } from '@koa-oauth/issuer';
+import { createHttpClient, createIssuer } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
-import { createApi } from './api/api.ts';
+import { ApiClient } from './api/api.ts';
 import { cookieJar } from './browser/cookies.ts';
 import { isCrossSite } from './browser/fetch-metadata.ts';
 import { OidcError } from './errors.ts';
@@ -19,6 +19,9 @@ import { createSessionTerms } from './session/session-list.ts';
 import { memoryStore } from './session/stores/memory.ts';
 import { createTransactions } from './session/transaction.ts';
 import { createAccessTokens } from './tokens/access-token.ts';
+
+const MAX_ENDPOINT_BYTES = 256 * 1024;
+const MAX_REVOCATION_MS = 2000;
 
 /**
  * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and
@@ -42,8 +45,14 @@ export function auth(options: AuthOptions): Middleware {
   const onWarning = (error: Error) => emit({ type: 'warning', ...failure(error) });
   const issuer = createIssuer({
     issuerBaseURL: checked.issuerBaseURL,
+    http: checked.http,
     now,
     onEvent: emit,
+  });
+  const http = createHttpClient({
+    timeout: checked.httpTimeout,
+    maxBodyBytes: MAX_ENDPOINT_BYTES,
+    ...checked.http,
   });
   const store = checked.store ?? memoryStore({ now });
   const grants = createGrants({
@@ -51,7 +60,13 @@ export function auth(options: AuthOptions): Middleware {
     client,
     audienceParameter: checked.authorizationParams.resource === undefined ? 'audience' : 'resource',
     clockTolerance,
-    timeout: checked.httpTimeout,
+    http,
+    // A logout waits for the revocation.
+    revocationHttp: createHttpClient({
+      timeout: Math.min(checked.httpTimeout, MAX_REVOCATION_MS),
+      maxBodyBytes: MAX_ENDPOINT_BYTES,
+      ...checked.http,
+    }),
     now,
     recordFlow,
   });
@@ -87,7 +102,7 @@ export function auth(options: AuthOptions): Middleware {
     now,
     recordFlow,
     emit,
-    timeout: checked.httpTimeout,
+    http,
     pushedAuthorizationRequests: checked.pushedAuthorizationRequests,
     redirectURI: baseURL + callbackPath,
     authorizationParams: checked.authorizationParams,
@@ -124,7 +139,17 @@ export function auth(options: AuthOptions): Middleware {
     leeway: checked.refreshLeeway,
   });
   const stepUp = createStepUp({ scope: checked.authorizationParams.scope, clockTolerance, now });
-  const bindApi = checked.api && createApi({ ...checked.api, now });
+  const api =
+    checked.api &&
+    new ApiClient({
+      baseURL: checked.api.baseURL,
+      http: createHttpClient({
+        timeout: checked.api.timeout,
+        maxBodyBytes: checked.api.maxResponseSize,
+        ...checked.http,
+      }),
+      now,
+    });
 
   return async function auth(ctx, next) {
     if (ctx.method === 'POST' && ctx.path === callbackPath) throw formPost();
@@ -140,7 +165,7 @@ export function auth(options: AuthOptions): Middleware {
       ownSessions,
       accessTokens,
       stepUp,
-      bindApi,
+      api,
       recordFlow,
     });
     ctx.oidc = oidc;

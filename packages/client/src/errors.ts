@@ -101,6 +101,12 @@ export function errorCode(value: unknown): string | undefined {
   return typeof value === 'string' && /^[a-z_]{1,40}$/.test(value) ? value : undefined;
 }
 
+/** Names a failed exchange for the log: its code alone, since a message may hold what was sent. */
+export function failureCode(error: unknown): string {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  return foreignText(String(code ?? name), 60);
+}
+
 /** Whether an error, of whatever make, is one with this code. */
 export function hasCode(error: unknown, code: OidcErrorCode): error is OidcError {
   return error instanceof OidcError && error.code === code;

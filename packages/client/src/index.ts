@@ -1,5 +1,8 @@
 export {
   type AuthorizationServerMetadata,
+  createHttpClient,
+  type HttpClient,
+  type HttpClientOptions,
   InvalidMetadata,
   InvalidOptions,
   type IssuerEvent,

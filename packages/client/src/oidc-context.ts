@@ -1,5 +1,5 @@
 import type { Context } from 'koa';
-import type { Api, TokenSource } from './api/api.ts';
+import type { Api, ApiClient } from './api/api.ts';
 import type { CookieJar } from './browser/cookies.ts';
 import { isNavigation, isPrefetch, isScript } from './browser/fetch-metadata.ts';
 import { hasCode, OidcError } from './errors.ts';
@@ -113,7 +113,7 @@ interface OidcContextParts {
   ownSessions: OwnSessions;
   accessTokens: AccessTokens;
   stepUp: StepUp;
-  bindApi: ((tokens: TokenSource) => Api) | undefined;
+  api: ApiClient | undefined;
   /** Whether the flow may be told, should a session have it. */
   recordFlow: boolean;
 }
@@ -128,7 +128,7 @@ export function createOidcContext(
     ownSessions,
     accessTokens,
     stepUp,
-    bindApi,
+    api,
     recordFlow,
     ...parts
   }: OidcContextParts,
@@ -206,8 +206,8 @@ export function createOidcContext(
     accessToken,
     refresh: () => accessToken({ insteadOf: session?.content.accessToken?.value }),
     get api() {
-      if (!bindApi) throw new TypeError('ctx.oidc.api needs the option api.baseURL');
-      return bindApi(async (wanted) => {
+      if (!api) throw new TypeError('ctx.oidc.api needs the option api.baseURL');
+      return api.bind(async (wanted) => {
         // Without a refresh token, no other can be had; a new sign-in might bring one just like it.
         const { insteadOf } = wanted;
         if (insteadOf !== undefined && session && !session.content.refreshToken) return insteadOf;

@@ -2,13 +2,14 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { createApi } from '../src/api/api.ts';
+import { createHttpClient } from '@koa-oauth/issuer';
+import { ApiClient } from '../src/api/api.ts';
 import { requestRevocation, requestTokensByRefresh } from '../src/oauth/token-endpoint.ts';
 
-// An answer of 101 is for Node the end of an exchange, and for got none: it would wait for ever.
+// For Node an answer of 101 ends the exchange without a response: a client could wait forever.
 
 const client = { clientID: 'client-1', clientAuthMethod: 'none' } as const;
-const limits = { timeout: 2000, now: Date.now };
+const limits = { http: createHttpClient({ timeout: 2000 }), now: Date.now };
 
 let server: Server;
 let origin: string;
@@ -52,8 +53,9 @@ test('an endpoint that changes the protocol gave no answer', async () => {
 
 test.each([0, 1])('nor did an API, after %i refused tokens', async (count) => {
   refusals = count;
-  const bind = createApi({ baseURL: origin, timeout: 2000, maxResponseSize: 1000, now: Date.now });
-  const api = bind(async ({ insteadOf }) => `${insteadOf ?? 'token'}-1`);
+  const api = new ApiClient({ baseURL: origin, ...limits }).bind(
+    async ({ insteadOf }) => `${insteadOf ?? 'token'}-1`,
+  );
   const error = await api.get('things').catch((e) => e);
   expect(error).toMatchObject({
     code: 'ERR_API_UNAVAILABLE',

@@ -1,25 +1,24 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { refuseUpgrade } from '@koa-oauth/issuer';
-import type { Method } from 'got';
-import { foreignText, OidcError } from '../errors.ts';
-import { type ApiExchangeContext, createApiExchange } from './api-exchange.ts';
-import { ApiError, type ApiResponse, judgeApiResponse } from './api-response.ts';
+import type { HttpAnswer, HttpClient } from '@koa-oauth/issuer';
+import { failureCode } from '../errors.ts';
+import { ApiError, type ApiResponse, judgeApiResponse, refusesToken } from './api-response.ts';
 import { resolveApiURL } from './api-url.ts';
 
-/** What a call to the API sends beside its path. */
+/** What a call to the API sends in addition to its path. */
 export interface ApiRequestOptions {
+  /** Members that are undefined are not sent. */
   searchParams?: Record<string, string | number | boolean | undefined>;
   /** Sent as `application/json`. One of `json`, `form` and `body` at most; a GET has none. */
   json?: unknown;
-  /** Sent as `application/x-www-form-urlencoded`. */
+  /** Sent as `application/x-www-form-urlencoded`. Members that are undefined are not sent. */
   form?: Record<string, string | number | boolean | undefined>;
-  /** Sent as it is; its `content-type` is for you to give. No stream: it could not be sent again. */
+  /** Sent as it is; its `content-type` belongs in `headers`. No stream: it could not be sent again. */
   body?: string | Buffer;
   headers?: Record<string, string>;
   signal?: AbortSignal;
   /** Calls with a token that has these scopes of those granted, and no other. */
   scope?: string;
-  /** Calls with a token for this audience in place of the sign-in's. */
+  /** Calls with a token for this audience instead of the sign-in's. */
   audience?: string;
 }
 
@@ -41,107 +40,116 @@ export interface Api {
 }
 
 /**
- * Supplies access tokens. Asked for one in place of a token that the API refused, it answers that
- * very token when no other can be had.
+ * Supplies access tokens. Asked for one in place of a token that the API refused (`insteadOf`), it
+ * returns that very token when no other can be had.
  */
-export type TokenSource = (wanted: {
+export type ApiTokenSource = (wanted: {
   scope?: string;
   audience?: string;
   insteadOf?: string;
 }) => Promise<string>;
 
-interface ApiOptions {
+interface ApiClientOptions {
   baseURL: string;
-  /** Milliseconds for each exchange. */
-  timeout: number;
-  /** Bytes of an answer's body. */
-  maxResponseSize: number;
+  http: HttpClient;
   /** Milliseconds since 1970. */
   now: () => number;
 }
 
-/** @returns a function that binds the client to whatever supplies access tokens */
-export function createApi(options: ApiOptions): (tokens: TokenSource) => Api {
-  const { baseURL, maxResponseSize, now } = options;
-  const exchange = createApiExchange(options);
+type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
-  return function bindApi(tokens) {
-    async function call(
-      method: Method,
-      path: string,
-      { searchParams, headers, signal, scope, audience, ...payload }: ApiRequestOptions = {},
-    ): Promise<ApiResponse> {
-      const url = resolveApiURL(baseURL, path);
-      for (const [name, value] of Object.entries(searchParams ?? {})) {
-        if (value !== undefined) url.searchParams.set(name, String(value));
-      }
-      const content = contentOf(method, payload);
-      const wanted = { ...(scope ? { scope } : {}), ...(audience ? { audience } : {}) };
-      const accessToken = await tokens(wanted);
-      const used = [accessToken];
-      let withoutToken: unknown;
+/** The client of one API, before it is bound to the tokens of a session. */
+export class ApiClient {
+  readonly #baseURL: string;
+  readonly #http: HttpClient;
+  readonly #now: () => number;
 
-      const context: ApiExchangeContext = {
-        accessToken,
-        async anotherToken(insteadOf) {
-          try {
-            const another = await tokens({ ...wanted, insteadOf });
-            used.push(another);
-            return another;
-          } catch (error) {
-            withoutToken = error;
-            throw error;
-          }
-        },
-      };
-      const request = exchange(url, {
-        method,
-        headers: harmless(headers),
-        context,
-        ...content,
-        ...(signal ? { signal } : {}),
-      });
-      request.on('request', refuseUpgrade);
-      request.on('downloadProgress', ({ transferred }) => {
-        if (transferred > maxResponseSize) request.cancel();
-      });
+  constructor({ baseURL, http, now }: ApiClientOptions) {
+    this.#baseURL = baseURL;
+    this.#http = http;
+    this.#now = now;
+  }
+
+  bind(tokens: ApiTokenSource): Api {
+    return {
+      get: (path, options) => this.#call(tokens, 'GET', path, options),
+      post: (path, options) => this.#call(tokens, 'POST', path, options),
+      put: (path, options) => this.#call(tokens, 'PUT', path, options),
+      patch: (path, options) => this.#call(tokens, 'PATCH', path, options),
+      delete: (path, options) => this.#call(tokens, 'DELETE', path, options),
+    };
+  }
+
+  /** Sends a request a second time only when the API refused its token and there is another. */
+  async #call(
+    tokens: ApiTokenSource,
+    method: Method,
+    path: string,
+    { searchParams, headers, signal, scope, audience, ...payload }: ApiRequestOptions = {},
+  ): Promise<ApiResponse> {
+    const url = resolveApiURL(this.#baseURL, path);
+    for (const [name, value] of definedEntries(searchParams)) url.searchParams.set(name, value);
+    const request = { method, signal, ...contentOf(method, payload, callersHeaders(headers)) };
+    const wanted = { ...(scope ? { scope } : {}), ...(audience ? { audience } : {}) };
+
+    const send = async (accessToken: string): Promise<HttpAnswer> => {
+      const authorization = `Bearer ${accessToken}`;
       try {
-        const answer = await request;
-        return judgeApiResponse(readable(answer, used), Math.floor(now() / 1000));
+        return await this.#http(url, {
+          ...request,
+          headers: { ...request.headers, authorization },
+        });
       } catch (error) {
-        if (error instanceof OidcError) throw error;
-        if (withoutToken !== undefined) throw withoutToken;
-        const { cause } = error as Error;
-        if (cause instanceof OidcError) throw cause;
-        const detail = `${method} ${url.origin}${url.pathname}: ${describe(error)}`;
+        const detail = `${method} ${url.origin}${url.pathname}: ${failureCode(error)}`;
         throw new ApiError('ERR_API_UNAVAILABLE', { detail });
       }
-    }
-
-    return {
-      get: (path, request) => call('GET', path, request),
-      post: (path, request) => call('POST', path, request),
-      put: (path, request) => call('PUT', path, request),
-      patch: (path, request) => call('PATCH', path, request),
-      delete: (path, request) => call('DELETE', path, request),
     };
-  };
+
+    const now = () => Math.floor(this.#now() / 1000);
+    const token = await tokens(wanted);
+    const answer = await send(token);
+    if (!refusesToken(answer)) return judgeApiResponse(toResponse(answer, [token]), now());
+    const another = await tokens({ ...wanted, insteadOf: token });
+    const second = another === token ? answer : await send(another);
+    return judgeApiResponse(toResponse(second, [token, another]), now());
+  }
 }
 
-type Payload = Pick<ApiRequestOptions, 'json' | 'form' | 'body'>;
-
-function contentOf(method: Method, { json, form, body }: Payload): Payload {
-  const given = Object.entries({ json, form, body }).filter(([, value]) => value !== undefined);
+function contentOf(
+  method: Method,
+  { json, form, body }: Pick<ApiRequestOptions, 'json' | 'form' | 'body'>,
+  headers: Record<string, string>,
+): { headers: Record<string, string>; body?: string | Buffer } {
+  const given = [json, form, body].filter((value) => value !== undefined);
   if (given.length > 1) throw new TypeError('give one of json, form and body');
   if (given.length > 0 && method === 'GET') throw new TypeError('a GET has no body');
-  if (body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body)) {
+  if (json !== undefined) {
+    return {
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(json),
+    };
+  }
+  if (form !== undefined) {
+    return {
+      headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
+      body: new URLSearchParams(definedEntries(form)).toString(),
+    };
+  }
+  if (body === undefined) return { headers };
+  if (typeof body !== 'string' && !Buffer.isBuffer(body)) {
     throw new TypeError('body must be a string or a Buffer; a stream could not be sent again');
   }
-  return Object.fromEntries(given);
+  return { headers, body };
 }
 
-/** What names the caller, or how a message is framed (RFC 9112 §6), is not for a caller to set. */
-const OURS = [
+function definedEntries(values: Record<string, unknown> = {}): [name: string, value: string][] {
+  return Object.entries(values).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]],
+  );
+}
+
+/** Headers that name the caller or frame the message (RFC 9112 §6): a caller cannot set them. */
+const RESERVED_HEADERS = [
   'authorization',
   'connection',
   'content-length',
@@ -158,32 +166,28 @@ const OURS = [
   'upgrade',
 ];
 
-function harmless(headers: Record<string, string> = {}): Record<string, string> {
+function callersHeaders(headers: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(headers).filter(([name]) => !OURS.includes(name.toLowerCase())),
+    Object.entries(headers)
+      .map(([name, value]) => [name.toLowerCase(), value])
+      .filter(([name = '']) => !RESERVED_HEADERS.includes(name)),
   );
 }
 
-interface Answer {
-  readonly statusCode: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: unknown;
-}
-
-/** An API's page about an error may show the request that led to it. */
-function readable({ statusCode, headers, body }: Answer, tokens: readonly string[]): ApiResponse {
+/** Reads an answer. The API's page about an error may show the request: no token stays in it. */
+function toResponse({ status, headers, body }: HttpAnswer, tokens: readonly string[]): ApiResponse {
+  const type = headers['content-type'];
+  if (status < 300) return { status, headers, body: parseBody(type, body) };
   const withoutTokens = (text: string) =>
     tokens.reduce((rest, token) => rest.replaceAll(token, '[access token]'), text);
-  const isError = statusCode >= 300;
-  const text = isError ? withoutTokens(String(body)) : String(body);
-  const ownHeaders = Object.entries(headers).map(([name, value]) => [
+  const clean = Object.entries(headers).map(([name, value]) => [
     name,
     Array.isArray(value) ? value.map(withoutTokens) : withoutTokens(String(value)),
   ]);
   return {
-    status: statusCode,
-    headers: isError ? Object.fromEntries(ownHeaders) : headers,
-    body: parseBody(headers['content-type'], text),
+    status,
+    headers: Object.fromEntries(clean) as IncomingHttpHeaders,
+    body: parseBody(type, withoutTokens(body)),
   };
 }
 
@@ -194,9 +198,4 @@ function parseBody(type: string | undefined, body: string): unknown {
   } catch {
     return body;
   }
-}
-
-function describe(error: unknown): string {
-  const { code, name } = error as { code?: unknown; name?: unknown };
-  return foreignText(String(code ?? name), 60);
 }

@@ -1,4 +1,4 @@
-import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
+import type { AuthorizationServerMetadata, HttpClient } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 import type { Transaction } from '../oauth/authorization-request.ts';
 import type { ClientCredentials } from '../oauth/client-authentication.ts';
@@ -51,22 +51,21 @@ interface GrantsOptions {
   audienceParameter: 'audience' | 'resource';
   /** Seconds that the clocks may differ. */
   clockTolerance: number;
-  /** Milliseconds for one exchange. */
-  timeout: number;
+  http: HttpClient;
+  revocationHttp: HttpClient;
   /** Milliseconds since 1970. */
   now: () => number;
   /** Whether to keep what was sent and received, secrets masked. Default: false */
   recordFlow?: boolean;
 }
 
-const REVOCATION_TIMEOUT = 2000;
-
 export function createGrants({
   issuer,
   client,
   audienceParameter,
   clockTolerance,
-  timeout,
+  http,
+  revocationHttp,
   now,
   recordFlow = false,
 }: GrantsOptions): Grants {
@@ -104,7 +103,7 @@ export function createGrants({
         client,
         { code, ...transaction },
         {
-          timeout,
+          http,
           now,
           onSend: (parameters) => flow.add('token_request', { url: endpoint.url, parameters }),
         },
@@ -141,7 +140,7 @@ export function createGrants({
         ...(target && { [audienceParameter]: target }),
       };
       const answer = await requestTokensByRefresh(endpoint, client, parameters, {
-        timeout,
+        http,
         now,
         onSend: (form) => flow.add('refresh_request', { url: endpoint.url, parameters: form }),
       });
@@ -169,8 +168,10 @@ export function createGrants({
       const { revocation_endpoint: url, issuer: identifier } = await issuer.metadata();
       if (!url) return;
       const endpoint = { url, issuer: identifier };
-      const limits = { timeout: Math.min(timeout, REVOCATION_TIMEOUT), now };
-      const { status } = await requestRevocation(endpoint, client, refreshToken, limits);
+      const { status } = await requestRevocation(endpoint, client, refreshToken, {
+        http: revocationHttp,
+        now,
+      });
       if (status === 200) return;
       const detail = `revocation: it answered ${status}`;
       throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });

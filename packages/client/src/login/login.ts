@@ -1,4 +1,4 @@
-import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
+import type { AuthorizationServerMetadata, HttpClient } from '@koa-oauth/issuer';
 import type { CookieJar } from '../browser/cookies.ts';
 import { safeReturnTo } from '../browser/return-to.ts';
 import { hasCode, OidcError } from '../errors.ts';
@@ -63,8 +63,7 @@ interface LoginOptions {
   recordFlow: boolean;
   /** Paths that nobody is sent back to. */
   ownPaths: readonly string[];
-  /** Milliseconds for one exchange. */
-  timeout: number;
+  http: HttpClient;
   /** Milliseconds since 1970. */
   now: () => number;
   emit: EmitClientEvent;
@@ -72,7 +71,7 @@ interface LoginOptions {
 
 export function createLogin(options: LoginOptions): Login {
   const { issuer, client, transactions, grants, sessions, baseURL, redirectURI } = options;
-  const { timeout, now, emit } = options;
+  const { http, now, emit } = options;
   const seconds = () => Math.floor(now() / 1000);
 
   const base = new URL(baseURL).pathname.replace(/\/$/, '');
@@ -93,7 +92,7 @@ export function createLogin(options: LoginOptions): Login {
   ): Promise<Record<string, string>> {
     const url = metadata.pushed_authorization_request_endpoint;
     const answer = await requestPushedAuthorization(metadata, client, parameters, {
-      timeout,
+      http,
       now,
       onSend: (form) => flow.add('pushed_authorization_request', { url, parameters: form }),
     });

@@ -1,4 +1,9 @@
-import { isSecureURL, parseIssuerIdentifier } from '@koa-oauth/issuer';
+import {
+  createHttpClient,
+  type HttpClientOptions,
+  isSecureURL,
+  parseIssuerIdentifier,
+} from '@koa-oauth/issuer';
 
 // What is wrong with the value of an option: each answers sentences, none when all is well.
 
@@ -23,6 +28,15 @@ export function issuerFaults(issuerBaseURL: unknown): string[] {
     return [];
   } catch (error) {
     return [(error as Error).message];
+  }
+}
+
+export function httpFaults(http: Pick<HttpClientOptions, 'proxy' | 'ca'>): string[] {
+  try {
+    createHttpClient(http);
+    return [];
+  } catch (error) {
+    return (error as Error).message.split('; ').map((fault) => `http.${fault}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { type HttpClientOptions, InvalidOptions } from '@koa-oauth/issuer';
 import type { ClientEvent } from '../events.ts';
 import {
   type AuthorizationParams,
@@ -9,6 +9,7 @@ import { type ClientOptions, checkClient } from './client-options.ts';
 import {
   booleanFaults,
   functionFaults,
+  httpFaults,
   issuerFaults,
   numberFaults,
   pathFaults,
@@ -76,6 +77,16 @@ export interface AuthOptions extends ClientOptions {
   refreshLeeway?: number;
   /** Milliseconds for one exchange with the issuer's token endpoint. Default: 10,000 */
   httpTimeout?: number;
+  /** How the issuer and the API are reached. */
+  http?: {
+    /**
+     * URL of the proxy for `https` requests, or false for none. Default: `HTTPS_PROXY` and `NO_PROXY`
+     * of the environment. Loopback addresses are always reached directly.
+     */
+    proxy?: HttpClientOptions['proxy'];
+    /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
+    ca?: HttpClientOptions['ca'];
+  };
   /** Told of sign-ins, refreshes, ended sessions, failures that stopped nobody, and of the issuer. */
   onEvent?: (event: ClientEvent) => void;
   /**
@@ -107,6 +118,7 @@ export const OPTION_NAMES = {
     clockTolerance: true,
     refreshLeeway: true,
     httpTimeout: true,
+    http: true,
     onEvent: true,
     recordFlow: true,
     now: true,
@@ -129,13 +141,17 @@ export const OPTION_NAMES = {
     timeout: true,
     maxResponseSize: true,
   } satisfies NamesOf<Required<AuthOptions>['api']>,
+  http: {
+    proxy: true,
+    ca: true,
+  } satisfies NamesOf<Required<AuthOptions>['http']>,
 } satisfies OptionNames;
 
 /** @throws InvalidOptions that names every fault at once */
 export function checkOptions(options: AuthOptions) {
   mustBeObject('the options', options);
-  const { session = {}, routes = {}, api, authorizationParams = {} } = options;
-  const groups = { session, routes, api: api ?? {} };
+  const { session = {}, routes = {}, api, http = {}, authorizationParams = {} } = options;
+  const groups = { session, routes, api: api ?? {}, http };
   for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
     mustBeObject(name, group);
   }
@@ -168,6 +184,7 @@ export function checkOptions(options: AuthOptions) {
     clockTolerance: options.clockTolerance ?? 60,
     refreshLeeway: options.refreshLeeway ?? 30,
     httpTimeout: options.httpTimeout ?? 10_000,
+    http: Object.freeze({ ...http }),
     onEvent: options.onEvent ?? (() => {}),
     recordFlow: options.recordFlow ?? false,
     now: options.now ?? Date.now,
@@ -184,6 +201,7 @@ export function checkOptions(options: AuthOptions) {
     ...authorizationParamsFaults(checked.authorizationParams),
     ...pathFaults(checked),
     ...numberFaults(checked),
+    ...httpFaults(checked.http),
     ...functionFaults({ onEvent: checked.onEvent, now: checked.now }),
     ...(checked.store === undefined ? [] : storeFaults(checked.store)),
     ...unknownOptionFaults({ '': options, ...groups }, OPTION_NAMES),

@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { createApi, type TokenSource } from '../../src/api/api.ts';
+import { createHttpClient } from '@koa-oauth/issuer';
+import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
 
 const TOKEN = 'the-access-token';
 const NOW = Date.UTC(2026, 0, 2, 3, 4, 5);
@@ -23,12 +24,12 @@ afterEach(() => {
   server?.close();
 });
 
-async function start(listener: RequestListener, tokens: TokenSource = async () => TOKEN) {
+async function start(listener: RequestListener, tokens: ApiTokenSource = async () => TOKEN) {
   server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
-  const bind = createApi({ baseURL, timeout: 500, maxResponseSize: 1000, now: () => NOW });
-  return { baseURL, api: bind(tokens) };
+  const http = createHttpClient({ timeout: 500, maxBodyBytes: 1000 });
+  return { baseURL, api: new ApiClient({ baseURL, http, now: () => NOW }).bind(tokens) };
 }
 
 const json = (status: number, body: unknown, headers = {}): RequestListener => {

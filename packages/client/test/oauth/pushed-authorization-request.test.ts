@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createHttpClient } from '@koa-oauth/issuer';
 import fc from 'fast-check';
 import nock from 'nock';
 import { OidcError } from '../../src/errors.ts';
@@ -23,7 +24,7 @@ const client: ClientCredentials = {
   clientAuthMethod: 'client_secret_post',
 };
 const parameters = { client_id: 'client-1', scope: 'openid', state: 'the-state' };
-const options = { timeout: 300, now: () => NOW * 1000 };
+const options = { http: createHttpClient({ timeout: 300 }), now: () => NOW * 1000 };
 
 beforeEach(() => nock.disableNetConnect());
 afterEach(() => nock.cleanAll());

@@ -48,6 +48,8 @@ describe('S9: options', () => {
     ['http on loopback', { issuerBaseURL: 'http://localhost:1', baseURL: 'http://127.0.0.1:2' }],
     ['several secrets', { secret: ['a'.repeat(32), 'b'.repeat(40)] }],
     ['no login and no logout route', { routes: { login: false, logout: false } }],
+    ['a proxy, or none', { http: { proxy: 'http://proxy.example:3128' } }],
+    ['no proxy', { http: { proxy: false, ca: [] } }],
     ['max_age 0', { authorizationParams: { max_age: 0 } }],
     ['one path to sign in by GET and out by POST', { routes: { login: '/me', logout: '/me' } }],
   ])('%s is allowed', (_name, options) => {
@@ -108,6 +110,9 @@ describe('S9: options', () => {
     ['no time at all', { httpTimeout: Number.NaN }, 'httpTimeout'],
     ['a clock that stands', { now: 0 }, 'now must be a function'],
     ['a store that is none', { session: { store: {} } }, 'session.store must have create'],
+    ['a proxy without a scheme', { http: { proxy: 'proxy:3128' } }, 'http.proxy must be'],
+    ['an authority that is no PEM', { http: { ca: 'x' } }, 'http.ca must be PEM'],
+    ['a name in http', { http: { timeout: 1 } }, /^unknown: http\.timeout \(did you mean api/],
     ['a maybe', { idpLogout: 'no' }, 'idpLogout must be true or false'],
     [
       'a maybe about a push',

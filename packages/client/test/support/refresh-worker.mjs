@@ -1,7 +1,7 @@
 // One of several processes of an app, which share nothing but the session store. Is sent the name of
 // a store, a session's id and how many calls to make at once; sends what each call got.
 
-import { createIssuer } from '@koa-oauth/issuer';
+import { createHttpClient, createIssuer } from '@koa-oauth/issuer';
 import { createGrants } from '../../dist/login/grant.js';
 import { createSeal } from '../../dist/session/seal.js';
 import { createSessions } from '../../dist/session/session.js';
@@ -24,7 +24,8 @@ const grants = createGrants({
   },
   audienceParameter: 'audience',
   clockTolerance: 60,
-  timeout: 10_000,
+  http: createHttpClient(),
+  revocationHttp: createHttpClient(),
   now,
 });
 

