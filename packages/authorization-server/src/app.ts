@@ -1,4 +1,10 @@
 import Router from '@koa/router';
+import {
+  describeError,
+  rejectMalformedTarget,
+  type SecurityHeadersOptions,
+  securityHeaders,
+} from '@koa-oauth/service';
 import type { Provider as Engine } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { ActionCache } from './actions/cache.ts';
@@ -13,9 +19,6 @@ import { routeAssets, routeWelcome } from './http/assets.ts';
 import { answerErrors } from './http/error-page.ts';
 import { onIssuerOrigin } from './http/issuer-origin.ts';
 import type { Limits } from './http/limits.ts';
-import { describeError } from './http/logged-error.ts';
-import { refuseUnreadableTarget } from './http/request-target.ts';
-import { securityHeaders } from './http/security-headers.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import { logAnswers } from './log/log-answers.ts';
 import { recordTransactions } from './log/record.ts';
@@ -56,6 +59,22 @@ export interface AppParts {
   /** Whether `/log` shows the transactions. */
   readonly showLog: boolean;
 }
+
+/** Answers load this server's own stylesheet and images and nothing else. */
+const SECURITY_HEADERS: SecurityHeadersOptions = {
+  directives: {
+    imgSrc: ["'self'", 'data:'],
+    styleSrc: ["'self'"],
+    // No page here has a script; the engine's form_post answer adds the hash of its own.
+    scriptSrc: ["'self'"],
+    // No form-action: Chromium applies it to the redirects after a form as well, and the login
+    // form ends, redirect by redirect, at the application's callback on another origin.
+  },
+  // On a loopback address http is right, and a rule that a browser stores would outlive the test.
+  strictTransportSecurity: false,
+  // Would forbid web applications to read the metadata, the keys and the token endpoint.
+  crossOriginResourcePolicy: false,
+};
 
 /** The whole server: the engine is a Koa application, and what is `use`d here runs before it. */
 export function createApp(parts: AppParts): Engine {
@@ -119,13 +138,13 @@ export function createApp(parts: AppParts): Engine {
   if (showLog) routeLog(pages, { issuer, tenantName, transactions });
 
   provider.use(onIssuerOrigin(issuer));
-  provider.use(securityHeaders());
+  provider.use(securityHeaders(SECURITY_HEADERS));
   provider.use(recorder.middleware);
   provider.use(logAnswers(log));
   provider.use(allowOriginOfRefusals(tenant));
   provider.use(injectFaults(faults, recorder.noteFault));
   provider.use(answerErrors(tenant.tenant.friendly_name, log));
-  provider.use(refuseUnreadableTarget());
+  provider.use(rejectMalformedTarget());
   if (!sendsIss) provider.use(withoutIssInMetadata());
   if (limits.tokenRequests !== undefined) provider.use(limits.tokenRequests);
   provider.use(answerByWebMessage(provider));

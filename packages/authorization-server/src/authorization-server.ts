@@ -1,17 +1,21 @@
-import type { Server } from 'node:http';
+import type { RequestListener } from 'node:http';
+import { GracefulServer } from '@koa-oauth/service';
 import { type Logger, pino } from 'pino';
+import { ActionCache } from './actions/cache.ts';
+import { type AppParts, createApp } from './app.ts';
 import { type Control, createControl, newControlToken } from './control/control.ts';
 import { createFaults, type Faults } from './control/faults.ts';
-import { InvalidTenant } from './errors.ts';
-import { warnOfIgnoredSections } from './ignored-sections.ts';
+import { createLimits } from './http/limits.ts';
 import { type KeyRing, openKeyRing, type RotateOptions } from './keys/key-ring.ts';
-import { close, listen, portOf } from './listener.ts';
 import { createTransactions, type Transaction } from './log/transactions.ts';
-import { createRunningApp, type RunningApp } from './running-app.ts';
 import { openStateStore } from './state/file.ts';
+import { InvalidTenant } from './tenant/load.ts';
 import type { Tenant } from './tenant/tenant.ts';
 import { watchTenant } from './tenant/watch.ts';
-import { checkClock, type TokenClock } from './token/clock.ts';
+import { checkClock } from './token/clock.ts';
+
+/** How long open requests get to finish once the server must stop. */
+const GRACE_MS = 1000;
 
 /** Options of `startAuthorizationServer`. Only `tenant` is required. */
 export interface AuthorizationServerOptions {
@@ -22,7 +26,7 @@ export interface AuthorizationServerOptions {
   /** TCP port; 0, the default, takes any free one. */
   readonly port?: number;
   /** Issuer identifier, ending in a slash; default `http://localhost:PORT/`. */
-  readonly issuer?: string;
+  readonly issuer?: string | undefined;
   /** `memory:` (default) or `file:PATH`: logins, consents, refresh tokens. */
   readonly state?: string;
   /** `memory:` (default) or `file:PATH`: the signing keys, made when missing. */
@@ -30,53 +34,32 @@ export interface AuthorizationServerOptions {
   /** TCP port of the control, always on 127.0.0.1, 0 for any free one; undefined, the default: none. */
   readonly control?: number | undefined;
   /**
-   * Whether a change of the tenant file, or of an Action or rule file that it names, is taken while
-   * the server runs. What a wrong one is refused for is in the log. Default false.
+   * Whether a change of the tenant file, or of an Action or rule file that it names, is used while
+   * the server runs. Why a wrong one is refused is in the log. Default false.
    */
   readonly watch?: boolean;
   /** Default: silent. */
   readonly logger?: Logger;
 }
 
-/** A server that runs, until `close`. */
-export interface AuthorizationServer {
-  /** Issuer identifier, with the slash at its end. */
-  readonly issuer: string;
-  /** Where it listens, without a slash at its end. */
-  readonly url: string;
-  /** The one in use: with `watch` another than was given, once its file has changed. */
-  readonly tenant: Tenant;
-  /** Where the control listens, and its token; undefined when it is off. */
-  readonly control: Control | undefined;
-  /** What the next requests are to meet; works without the control as well. */
-  readonly faults: Pick<Faults, 'add' | 'clear' | 'list'>;
-  /**
-   * Seconds by which the times in its access and ID tokens are ahead, or with a minus behind; 0, the
-   * default, is right. @throws RangeError when set to no whole number, or to more than ten years.
-   */
-  clock: number;
-  /** The last 200 transactions step by step, the latest first, without a secret in them. */
-  log(): Transaction[];
-  /**
-   * The next key signs from now on; the one that did until now stays published, unless it is revoked.
-   * Logins, codes and refresh tokens stay as they are.
-   *
-   * @throws StartError when the key file can't be written; nothing changes then.
-   */
-  rotateKeys(options?: RotateOptions): Promise<void>;
-  /** Takes the previous key, if there is one, out of the key set. @throws StartError as above. */
-  revokePreviousKey(): Promise<void>;
-  /**
-   * Forgets logins, consents, codes, refresh tokens, faults, the log, failed sign-ins and what Actions
-   * kept; the clock is right again. Keys and tenant stay.
-   */
-  reset(): void;
-  /** Stops listening, gives open requests a second, closes the state. May be called twice. */
-  close(): Promise<void>;
+type ServerOptions = Omit<AuthorizationServerOptions, 'keys'>;
+
+/** What the engine takes once and for all: for another value it is made again. */
+type ChangingParts = Pick<AppParts, 'tenant' | 'limits' | 'caches'>;
+
+/** What listens: the server itself, and its control. */
+interface Listeners {
+  readonly http: GracefulServer;
+  readonly control?: GracefulServer;
 }
 
 /**
  * Starts an authorization server in this process.
+ *
+ * @example
+ * const server = await startAuthorizationServer({ tenant: loadTenant('tenant.yaml') });
+ * console.log(server.issuer); // http://localhost:41234/
+ * await server.close();
  *
  * @throws StartError when the port is in use, or the state or key file can't be used.
  */
@@ -84,96 +67,200 @@ export async function startAuthorizationServer({
   keys = 'memory:',
   ...options
 }: AuthorizationServerOptions): Promise<AuthorizationServer> {
-  return startWithKeys(await openKeyRing(keys), options);
+  return AuthorizationServer.start(await openKeyRing(keys), options);
 }
 
-/** The same for keys that the caller holds as well. @throws StartError as above. */
-export async function startWithKeys(
-  ring: KeyRing,
-  {
-    tenant,
-    host = '127.0.0.1',
-    port = 0,
-    issuer: givenIssuer,
-    state = 'memory:',
-    control: controlPort,
-    watch = false,
-    logger = pino({ level: 'silent' }),
-  }: Omit<AuthorizationServerOptions, 'keys'>,
-): Promise<AuthorizationServer> {
-  // The port first: the issuer holds it, and the engine the issuer.
-  const server = await listen(host, port);
-  const bound = portOf(server);
-  const issuer = givenIssuer ?? `http://localhost:${bound}/`;
-  const faults = createFaults();
-  const transactions = createTransactions();
-  const clock: TokenClock = { seconds: 0 };
-  let app: RunningApp;
-  let controlServer: Server | undefined;
-  let control: Control | undefined;
-  try {
-    const store = openStateStore(state);
-    server.once('close', () => store.close());
-    const showLog = controlPort !== undefined;
-    const shared = { issuer, store, clock, faults, transactions, showLog, log: logger };
-    app = createRunningApp({ ...shared, tenant, ring });
-    if (controlPort !== undefined) {
-      controlServer = await listen('127.0.0.1', controlPort, 'CONTROL');
-      control = { url: `http://127.0.0.1:${portOf(controlServer)}`, token: newControlToken() };
-      const parts = { token: control.token, app, clock, faults, transactions, log: logger };
-      controlServer.on('request', createControl(parts).callback());
+/** A server that runs, until `close`. */
+export class AuthorizationServer {
+  /** Issuer identifier, with the slash at its end. */
+  readonly issuer: string;
+  /** Where it listens, without a slash at its end. */
+  readonly url: string;
+  /** Where the control listens, and its token; undefined when it is off. */
+  readonly control: Control | undefined;
+  /** Faults that the next requests meet; they work without the control as well. */
+  readonly faults: Pick<Faults, 'add' | 'clear' | 'list'>;
+
+  readonly #listeners: Listeners;
+  readonly #ring: KeyRing;
+  readonly #parts: Omit<AppParts, 'keys' | keyof ChangingParts>;
+  readonly #warnedSections = new Set<string>();
+  #changing: ChangingParts;
+  #answer: RequestListener;
+  #closed: Promise<void> | undefined;
+
+  /** Starts a server with keys that the caller holds as well. @throws StartError */
+  static async start(ring: KeyRing, options: ServerOptions): Promise<AuthorizationServer> {
+    const { host = '127.0.0.1', port = 0, control, watch = false } = options;
+    const http = new GracefulServer();
+    const listeners: Listeners = {
+      http,
+      ...(control !== undefined && { control: new GracefulServer() }),
+    };
+    try {
+      // The port first: the issuer identifier contains it, and the engine needs the identifier.
+      await http.start(port, host);
+      await listeners.control?.start(control ?? 0, '127.0.0.1', 'CONTROL');
+      const server = new AuthorizationServer(listeners, ring, options);
+      if (watch) http.once('close', server.#watchTenant());
+      http.on('request', (request, response) => server.#answer(request, response));
+      return server;
+    } catch (error) {
+      await stop(listeners);
+      throw error;
     }
-    const warn = warnOfIgnoredSections(logger);
-    warn(tenant);
-    if (watch) {
-      const onChange = (changed: Tenant): void => {
-        app.useTenant(changed);
-        warn(changed);
+  }
+
+  private constructor(listeners: Listeners, ring: KeyRing, options: ServerOptions) {
+    const { http, control } = listeners;
+    const { tenant, host = '127.0.0.1', state = 'memory:' } = options;
+    const { issuer = `http://localhost:${http.port}/`, logger = pino({ level: 'silent' }) } =
+      options;
+    const store = openStateStore(state);
+    http.once('close', () => store.close());
+    this.issuer = issuer;
+    this.url = `http://${host.includes(':') ? `[${host}]` : host}:${http.port}`;
+    this.#listeners = listeners;
+    this.#ring = ring;
+    this.#parts = {
+      issuer,
+      store,
+      clock: { seconds: 0 },
+      faults: createFaults(),
+      transactions: createTransactions(),
+      showLog: control !== undefined,
+      log: logger,
+    };
+    this.faults = this.#parts.faults;
+    this.#changing = { tenant, limits: createLimits(tenant), caches: createCaches() };
+    this.#answer = this.#createAnswer(this.#changing);
+    this.#warnOfIgnoredSections();
+    if (control !== undefined) {
+      const token = newControlToken();
+      this.control = { url: `http://127.0.0.1:${control.port}`, token };
+      control.on('request', createControl(this, token, logger).callback());
+    }
+  }
+
+  /** The tenant in use: with `watch` another than was given, once its file has changed. */
+  get tenant(): Tenant {
+    return this.#changing.tenant;
+  }
+
+  /**
+   * Seconds by which the times in its access and ID tokens are ahead, or with a minus behind; 0, the
+   * default, is right. @throws RangeError when set to no whole number, or to more than ten years.
+   */
+  get clock(): number {
+    return this.#parts.clock.seconds;
+  }
+
+  set clock(seconds: number) {
+    this.#parts.clock.seconds = checkClock(seconds);
+  }
+
+  /** Returns the last 200 transactions step by step, the latest first, without a secret in them. */
+  log(): Transaction[] {
+    return this.#parts.transactions.list();
+  }
+
+  /**
+   * Signs with the next key from now on. The previous one stays published, unless it is revoked.
+   * Logins, codes and refresh tokens stay as they are.
+   *
+   * @throws StartError when the key file can't be written; nothing changes then.
+   */
+  async rotateKeys(options?: RotateOptions): Promise<void> {
+    await this.#ring.rotate(options);
+    this.#change({});
+  }
+
+  /** Removes the previous key, if there is one, from the key set. @throws StartError as above. */
+  async revokePreviousKey(): Promise<void> {
+    await this.#ring.revokePrevious();
+    this.#change({});
+  }
+
+  /**
+   * Uses another tenant from now on, on the same state. What limits have counted starts again.
+   *
+   * @throws Error when the engine can't use it; the old tenant stays then.
+   */
+  useTenant(tenant: Tenant): void {
+    this.#change({ tenant, limits: createLimits(tenant) });
+    this.#warnOfIgnoredSections();
+  }
+
+  /**
+   * Forgets logins, consents, codes, refresh tokens, faults, the log, failed sign-ins and what Actions
+   * cached; the clock is right again. Keys and tenant stay.
+   */
+  reset(): void {
+    const { store, faults, transactions, clock } = this.#parts;
+    store.clear();
+    faults.clear();
+    transactions.clear();
+    clock.seconds = 0;
+    this.#change({ limits: createLimits(this.tenant), caches: createCaches() });
+  }
+
+  /** Stops listening, gives open requests a second, closes the state. May be called twice. */
+  close(): Promise<void> {
+    this.#closed ??= stop(this.#listeners);
+    return this.#closed;
+  }
+
+  /** Makes the engine again, which takes a millisecond or two; requests that have begun end with the old one. */
+  #change(changed: Partial<ChangingParts>): void {
+    const changing = { ...this.#changing, ...changed };
+    this.#answer = this.#createAnswer(changing);
+    this.#changing = changing;
+  }
+
+  #createAnswer(changing: ChangingParts): RequestListener {
+    return createApp({ ...this.#parts, ...changing, keys: this.#ring.keys }).callback();
+  }
+
+  /** @returns a function that ends the watch */
+  #watchTenant(): () => void {
+    const { tenant } = this;
+    const { file } = tenant;
+    const { log } = this.#parts;
+    return watchTenant({
+      tenant,
+      onChange: (changed) => {
+        this.useTenant(changed);
         // A level that is shown where requests are not: who edits the file waits for it.
-        logger.warn({ file: changed.file }, 'the tenant file has changed, and is used from now on');
-      };
-      const onFault = (error: Error): void => {
-        const { file } = tenant;
+        log.warn({ file }, 'the tenant file has changed, and is used from now on');
+      },
+      onFault(error) {
         if (error instanceof InvalidTenant) {
           const { faults } = error;
-          logger.error({ file, faults }, 'the changed tenant file is wrong, the old one stays');
+          log.error({ file, faults }, 'the changed tenant file is wrong, the old one stays');
         } else {
-          logger.error(
+          log.error(
             { file, reason: error.message },
             'a change of the tenant file can not be taken',
           );
         }
-      };
-      server.once('close', watchTenant({ tenant, onChange, onFault }));
-    }
-    server.on('request', app.answer);
-  } catch (error) {
-    await closeAll();
-    throw error;
+      },
+    });
   }
-  let closed: Promise<void> | undefined;
-  return {
-    issuer,
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${bound}`,
-    control,
-    get tenant() {
-      return app.tenant;
-    },
-    faults,
-    get clock() {
-      return clock.seconds;
-    },
-    set clock(seconds) {
-      clock.seconds = checkClock(seconds);
-    },
-    log: transactions.list,
-    rotateKeys: app.rotateKeys,
-    revokePreviousKey: app.revokePreviousKey,
-    reset: app.reset,
-    close: () => (closed ??= closeAll()),
-  };
 
-  async function closeAll(): Promise<void> {
-    await Promise.all([server, controlServer].map((one) => one && close(one)));
+  /** Warns once of each section of a tenant file that this server ignores. */
+  #warnOfIgnoredSections(): void {
+    const sections = this.tenant.ignoredSections.filter((one) => !this.#warnedSections.has(one));
+    for (const section of sections) this.#warnedSections.add(section);
+    if (sections.length > 0) {
+      this.#parts.log.warn({ sections }, 'sections of the tenant file are ignored');
+    }
   }
+}
+
+function createCaches(): AppParts['caches'] {
+  return { postLogin: new ActionCache(), credentialsExchange: new ActionCache() };
+}
+
+async function stop({ http, control }: Listeners): Promise<void> {
+  await Promise.all([http.stop(GRACE_MS), control?.stop(GRACE_MS)]);
 }

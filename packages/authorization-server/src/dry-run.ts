@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { StartError } from '@koa-oauth/service';
 import { ActionCache } from './actions/cache.ts';
 import { toPostLoginEvent } from './actions/login-event.ts';
 import { settleClaimScopes } from './actions/login-outcome.ts';
@@ -9,7 +10,6 @@ import { runRules } from './actions/run-rules.ts';
 import { isStandardClaim, SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { isMember } from './claims/organizations.ts';
 import { changeScope } from './claims/scope-changes.ts';
-import { StartError } from './errors.ts';
 import { askedScopes, scopeFault } from './login/grants.ts';
 import { connectionInId } from './tenant/connections.ts';
 import { demoTenantFile, loadTenant } from './tenant/load.ts';
@@ -55,8 +55,9 @@ try {
     process.exit(report.denied === null ? 0 : 1);
   });
 } catch (error) {
-  if (!(error instanceof StartError)) throw error;
-  process.stderr.write(`${error.message}\n`);
+  const { expose, message } = error as Partial<StartError>;
+  if (!expose) throw error;
+  process.stderr.write(`${message}\n`);
   process.exitCode = 1;
 }
 

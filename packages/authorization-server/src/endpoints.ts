@@ -1,3 +1,6 @@
+import { pathOf } from '@koa-oauth/service';
+import type { Context } from 'koa';
+
 /** Where Auth0 has its endpoints. */
 export const ROUTES = {
   authorization: '/authorize',
@@ -8,3 +11,9 @@ export const ROUTES = {
   jwks: '/.well-known/jwks.json',
   end_session: '/oidc/logout',
 } as const;
+
+/** Returns the path as the engine's router compares it: in lower case, without a slash at its end. */
+export function endpointOf(ctx: Pick<Context, 'path'>): string | undefined {
+  const path = pathOf(ctx);
+  return path === '/' ? path : path?.toLowerCase().replace(/\/+$/, '');
+}

@@ -1,3 +1,4 @@
+export { StartError } from '@koa-oauth/service';
 export {
   type AuthorizationServer,
   type AuthorizationServerOptions,
@@ -5,8 +6,7 @@ export {
 } from './authorization-server.ts';
 export type { Control } from './control/control.ts';
 export { type Fault, InvalidFault, type WaitingFault } from './control/faults.ts';
-export { InvalidTenant, StartError } from './errors.ts';
 export type { RotateOptions } from './keys/key-ring.ts';
 export type { Step, TimedStep, Transaction } from './log/transactions.ts';
-export { demoTenantFile, loadTenant } from './tenant/load.ts';
+export { demoTenantFile, InvalidTenant, loadTenant } from './tenant/load.ts';
 export type { Action, Api, Application, Tenant, User } from './tenant/tenant.ts';

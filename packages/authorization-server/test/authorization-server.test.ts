@@ -11,8 +11,9 @@ import {
   type JSONWebKeySet,
   jwtVerify,
 } from 'jose';
-import type { AuthorizationServer } from '../src/index.ts';
+import type { AuthorizationServer, Tenant } from '../src/index.ts';
 import { actionOf, startDemo, stopServers } from './support/demo-server.ts';
+import { keptLog } from './support/kept-log.ts';
 import {
   API,
   authorizationRequest,
@@ -42,6 +43,27 @@ test('a port in use is named, with what to do', async () => {
     name: 'StartError',
     code: 'EADDRINUSE',
     message: `port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT`,
+  });
+});
+
+test('a control port in use is named, and the port is free again', async () => {
+  const taken = Number(new URL((await startDemo()).url).port);
+  const gone = await startDemo();
+  await gone.close();
+  const port = Number(new URL(gone.url).port);
+  await expect(startDemo(undefined, { port, control: taken })).rejects.toMatchObject({
+    code: 'EADDRINUSE',
+    message: `port ${taken} on 127.0.0.1 is in use: stop what listens there or set CONTROL`,
+  });
+  await startDemo(undefined, { port });
+});
+
+test('an address that is not of this machine is named, with what to do', async () => {
+  await expect(startDemo(undefined, { host: '192.0.2.1' })).rejects.toMatchObject({
+    name: 'StartError',
+    message: expect.stringMatching(
+      /^can't listen on port 0 of 192\.0\.2\.1 \(\w+\): set PORT or HOST$/,
+    ),
   });
 });
 
@@ -90,9 +112,10 @@ test('close does not wait for a connection that is kept alive, and may be called
   agent.destroy();
 });
 
+const keySetOf = (server: AuthorizationServer) =>
+  got(`${server.url}/.well-known/jwks.json`).json<JSONWebKeySet>();
+
 describe('rotateKeys', () => {
-  const keySetOf = (server: AuthorizationServer) =>
-    got(`${server.url}/.well-known/jwks.json`).json<JSONWebKeySet>();
   const kidOf = (token = '') => decodeProtectedHeader(token).kid;
   const machineToken = async (server: AuthorizationServer) => {
     const form = { grant_type: 'client_credentials', audience: API };
@@ -218,5 +241,44 @@ describe('rotateKeys', () => {
     await first.rotateKeys();
     const second = await startDemo(undefined, { keys });
     expect(await keySetOf(second)).toEqual(await keySetOf(first));
+  });
+
+  test('a request that has begun ends with the keys it began with', async () => {
+    const server = await startDemo();
+    const before = await keySetOf(server);
+    server.faults.add({ endpoint: '/.well-known/jwks.json', delay: 200 });
+    const begun = keySetOf(server);
+    while (server.faults.list().length > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await server.rotateKeys();
+    expect((await keySetOf(server)).keys.map(({ kid }) => kid)).toEqual([
+      before.keys[1]?.kid,
+      expect.any(String),
+      before.keys[0]?.kid,
+    ]);
+    expect(await begun).toEqual(before);
+  });
+});
+
+describe('useTenant', () => {
+  test('another tenant takes the place; of one that can not be used the old one stays', async () => {
+    const server = await startDemo();
+    const { tenant } = server;
+    server.useTenant({ ...tenant, tenant: { ...tenant.tenant, friendly_name: 'Other' } });
+    expect(await got(server.url).text()).toContain('Other');
+    expect(() => server.useTenant({} as Tenant)).toThrow(TypeError);
+    expect(server.tenant.tenant.friendly_name).toBe('Other');
+    expect(await got(server.url).text()).toContain('Other');
+    await server.rotateKeys();
+    expect(await got(server.url).text()).toContain('Other');
+  });
+
+  test('each ignored section is listed once, however often the tenant changes', async () => {
+    const { logger, lines } = keptLog();
+    const server = await startDemo(undefined, { logger });
+    expect(lines).toEqual([]);
+    for (const ignoredSections of [['hooks', 'pages'], ['pages', 'branding'], ['hooks']]) {
+      server.useTenant({ ...server.tenant, ignoredSections });
+    }
+    expect(lines.map(({ sections }) => sections)).toEqual([['hooks', 'pages'], ['branding']]);
   });
 });

@@ -250,9 +250,11 @@ describe('does not start', () => {
     const server = run({ PORT: 'x', ISSUER: 'ftp://x', NODE_ENV: 'production' });
     expect(await server.ended).toMatchObject({ code: 1 });
     const { stderr, stdout } = server.output;
-    expect(stderr).toMatch(/^the settings are wrong:\n {2}- PORT is "x"/);
-    expect(stderr).toContain('- NODE_ENV is "production"');
-    expect(stderr).toContain('- ISSUER is "ftp://x"');
+    expect(stderr).toMatch(
+      /^authorization-server: these settings are wrong:\n {2}PORT must be a port number/,
+    );
+    expect(stderr).toContain('\n  NODE_ENV must not be production');
+    expect(stderr).toContain('\n  ISSUER must be an https URL');
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(stdout).toBe('');
   });
@@ -270,7 +272,7 @@ describe('does not start', () => {
     const server = run({ PORT: String(port) });
     expect(await server.ended).toMatchObject({ code: 1 });
     expect(server.output.stderr).toBe(
-      `port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT\n`,
+      `authorization-server: port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT\n`,
     );
     other.close();
   });

@@ -1,10 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { InvalidSettings } from '../src/errors.ts';
-import { readSettings } from '../src/settings.ts';
+import { InvalidSettings, readSettings } from '@koa-oauth/service';
+import { Settings } from '../src/settings.ts';
 import { demoTenantFile } from '../src/tenant/load.ts';
 
+const read = (environment: Record<string, string>) => readSettings(Settings, environment);
+
 test('nothing set: the documented defaults', () => {
-  expect(readSettings({})).toEqual({
+  expect(read({})).toEqual({
     port: 3002,
     host: '127.0.0.1',
     issuer: undefined,
@@ -17,12 +19,12 @@ test('nothing set: the documented defaults', () => {
 });
 
 test('CONTROL is a port, 0 as well', () => {
-  expect(readSettings({ CONTROL: '0' }).control).toBe(0);
-  expect(readSettings({ CONTROL: ' ' }).control).toBeUndefined();
+  expect(read({ CONTROL: '0' }).control).toBe(0);
+  expect(read({ CONTROL: ' ' }).control).toBeUndefined();
 });
 
 test('an empty variable counts as not set', () => {
-  expect(readSettings({ PORT: '', HOST: ' ' })).toMatchObject({ port: 3002, host: '127.0.0.1' });
+  expect(read({ PORT: '', HOST: ' ' })).toMatchObject({ port: 3002, host: '127.0.0.1' });
 });
 
 test.each([
@@ -31,31 +33,39 @@ test.each([
   ['http://[::1]:3002/', 'http://[::1]:3002/'],
   ['https://issuer.example.com', 'https://issuer.example.com/'],
 ])('ISSUER %s becomes %s', (given, issuer) => {
-  expect(readSettings({ ISSUER: given }).issuer).toBe(issuer);
+  expect(read({ ISSUER: given }).issuer).toBe(issuer);
 });
 
 describe('a wrong setting is named, with what would be right', () => {
+  const PORT = 'must be a port number from 0 to 65535';
+  const PLACE = 'must be memory: or file:PATH, for example file:./data/issuer';
   const wrong: [string, Record<string, string>, string][] = [
-    ['a word for a port', { PORT: 'http' }, 'PORT is "http": give a port number'],
-    ['a port too high', { PORT: '70000' }, 'PORT is "70000"'],
-    ['a word for the control', { CONTROL: 'on' }, 'CONTROL is "on": give a port number'],
-    ['a host on the network', { HOST: '0.0.0.0' }, 'UNSAFE_ALLOW_NETWORK=yes'],
-    ['production', { NODE_ENV: 'production' }, 'UNSAFE_ALLOW_PRODUCTION=yes'],
-    ['a switch that is neither', { UNSAFE_ALLOW_NETWORK: '1' }, 'give yes or no'],
-    ['a word for the watch', { WATCH: 'true' }, 'WATCH is "true": give yes or no'],
-    ['an issuer that is no URL', { ISSUER: 'localhost' }, 'ISSUER is "localhost"'],
-    ['http off loopback', { ISSUER: 'http://issuer.example.com/' }, 'give an https URL'],
-    ['http on a look-alike', { ISSUER: 'http://localhost.example.com/' }, 'give an https URL'],
-    ['an issuer with a query', { ISSUER: 'https://a.example/?' }, 'leave out the query'],
-    ['an issuer with a path', { ISSUER: 'https://a.example/b/' }, 'leave out the path'],
-    ['an issuer with a password', { ISSUER: 'https://a:b@a.example/' }, 'leave out the user name'],
-    ['a state elsewhere', { STATE: 'redis://localhost' }, 'STATE is "redis://localhost"'],
-    ['keys without a file', { KEYS: 'file:' }, 'KEYS is "file:"'],
-    ['an unknown level', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL is "loud"'],
+    ['a word for a port', { PORT: 'http' }, `PORT ${PORT}`],
+    ['a port too high', { PORT: '70000' }, `PORT ${PORT}`],
+    ['a word for the control', { CONTROL: 'on' }, `CONTROL ${PORT}`],
+    ['a host on the network', { HOST: '0.0.0.0' }, 'HOST must be a loopback address'],
+    ['a way to let it out', { HOST: '0.0.0.0' }, 'UNSAFE_ALLOW_NETWORK=yes'],
+    ['production', { NODE_ENV: 'production' }, 'NODE_ENV must not be production'],
+    ['a way to let production in', { NODE_ENV: 'production' }, 'UNSAFE_ALLOW_PRODUCTION=yes'],
+    [
+      'a switch that is neither',
+      { UNSAFE_ALLOW_NETWORK: '1' },
+      'UNSAFE_ALLOW_NETWORK must be yes or no',
+    ],
+    ['a word for the watch', { WATCH: 'true' }, 'WATCH must be yes or no'],
+    ['an issuer that is no URL', { ISSUER: 'localhost' }, 'ISSUER must be an absolute URL'],
+    ['http off loopback', { ISSUER: 'http://issuer.example.com/' }, 'must be an https URL'],
+    ['http on a look-alike', { ISSUER: 'http://localhost.example.com/' }, 'must be an https URL'],
+    ['an issuer with a query', { ISSUER: 'https://a.example/?' }, 'must have no query'],
+    ['an issuer with a path', { ISSUER: 'https://a.example/b/' }, 'must have no path'],
+    ['an issuer with a password', { ISSUER: 'https://a:b@a.example/' }, 'must have no user name'],
+    ['a state elsewhere', { STATE: 'redis://localhost' }, `STATE ${PLACE}.db`],
+    ['keys without a file', { KEYS: 'file:' }, `KEYS ${PLACE}-keys.json`],
+    ['an unknown level', { LOG_LEVEL: 'loud' }, 'LOG_LEVEL must be one of fatal, error'],
   ];
   test.each(wrong)('%s', (_name, environment, message) => {
-    expect(() => readSettings(environment)).toThrow(InvalidSettings);
-    expect(() => readSettings(environment)).toThrow(message);
+    expect(() => read(environment)).toThrow(InvalidSettings);
+    expect(() => read(environment)).toThrow(message);
   });
 
   test('all of them at once', () => {
@@ -63,14 +73,23 @@ describe('a wrong setting is named, with what would be right', () => {
       STATE: 'x',
       KEYS: 'y',
       ISSUER: 'z',
+      HOST: '0.0.0.0',
+      NODE_ENV: 'production',
     });
     let faults: readonly string[] = [];
     try {
-      readSettings(environment);
+      read(environment);
     } catch (error) {
       faults = (error as InvalidSettings).faults;
     }
-    expect(faults.map((fault) => fault.split(' ')[0])).toEqual(['PORT', 'ISSUER', 'STATE', 'KEYS']);
+    expect(faults.map((fault) => fault.split(' ')[0])).toEqual([
+      'PORT',
+      'ISSUER',
+      'STATE',
+      'KEYS',
+      'HOST',
+      'NODE_ENV',
+    ]);
   });
 });
 
@@ -81,5 +100,14 @@ test('the explicit words let it out', () => {
     NODE_ENV: 'production',
     UNSAFE_ALLOW_PRODUCTION: 'yes',
   };
-  expect(readSettings(environment).host).toBe('0.0.0.0');
+  expect(read(environment).host).toBe('0.0.0.0');
+});
+
+test('white space around a value is ignored', () => {
+  const environment = { HOST: ' ::1 ', STATE: ' memory: ', ISSUER: ' http://localhost:1 ' };
+  expect(read(environment)).toMatchObject({
+    host: '::1',
+    state: 'memory:',
+    issuer: 'http://localhost:1/',
+  });
 });

@@ -1,14 +1,13 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
+import { describeError } from '@koa-oauth/service';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { readJson } from '../http/body.ts';
-import { describeError } from '../http/logged-error.ts';
 import { isLoopback } from '../http/loopback.ts';
-import type { Transactions } from '../log/transactions.ts';
-import type { RunningApp } from '../running-app.ts';
-import { checkClock, type TokenClock } from '../token/clock.ts';
+import type { RotateOptions } from '../keys/key-ring.ts';
+import type { Transaction } from '../log/transactions.ts';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';
 
 /** Where a running server is told to fail, and asked what happened. */
@@ -19,40 +18,51 @@ export interface Control {
   readonly token: string;
 }
 
-interface ControlParts {
-  readonly token: string;
-  readonly faults: Faults;
-  readonly transactions: Transactions;
-  readonly app: Pick<RunningApp, 'rotateKeys' | 'revokePreviousKey' | 'reset'>;
-  readonly clock: TokenClock;
-  readonly log: Logger;
+/** The server that the control is of. */
+interface Controlled {
+  readonly faults: Pick<Faults, 'add' | 'clear' | 'list'>;
+  clock: number;
+  log(): Transaction[];
+  rotateKeys(options: RotateOptions): Promise<void>;
+  revokePreviousKey(): Promise<void>;
+  reset(): void;
 }
 
 const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
 
 const clockSchema = z.strictObject({ clock: z.number() });
 
-/** Bytes of a body. */
-const MOST = 10_240;
+const MAX_BODY_BYTES = 10_240;
 const NOT_JSON = 'send JSON, with content-type application/json';
 
 export function newControlToken(): string {
   return randomBytes(32).toString('base64url');
 }
 
-/** The application on the control port: JSON, and nothing without the token. */
-export function createControl(parts: ControlParts): Koa {
-  const { token, faults, transactions, clock, app: served } = parts;
-  const log = parts.log.child({}, { serializers: { err: describeError } });
+/** Creates the application on the control port: JSON, and nothing without the token. */
+export function createControl(server: Controlled, token: string, logger: Logger): Koa {
+  const log = logger.child({}, { serializers: { err: describeError } });
   const app = new Koa();
-  const router = new Router();
+  // Koa's own listener would print a request's error, with what the request held.
+  app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
+  app.use(answerJson(log));
+  app.use(refuseBrowsers());
+  app.use(requireToken(token));
+  const routes = controlRoutes(server);
+  app.use(routes.routes());
+  app.use(routes.allowedMethods());
+  return app;
+}
 
+function controlRoutes(server: Controlled): Router {
+  const { faults } = server;
+  const router = new Router();
   router.get('/faults', (ctx) => {
     ctx.body = { faults: faults.list() };
   });
   router.post('/faults', async (ctx) => {
     if (!ctx.is('json')) ctx.throw(415, NOT_JSON);
-    faults.add((await fieldsOf(ctx)) as unknown as Fault);
+    faults.add((await readFields(ctx)) as unknown as Fault);
     ctx.status = 201;
     ctx.body = { faults: faults.list() };
   });
@@ -61,59 +71,50 @@ export function createControl(parts: ControlParts): Koa {
     ctx.status = 204;
   });
   router.post('/rotate-keys', async (ctx) => {
-    const { revoke } = await read(ctx, rotationSchema, 'send nothing, or {"revoke": true}');
-    await served.rotateKeys({ revoke });
+    await server.rotateKeys(await read(ctx, rotationSchema, 'send nothing, or {"revoke": true}'));
     ctx.status = 204;
   });
   router.post('/revoke-previous-key', async (ctx) => {
-    await served.revokePreviousKey();
+    await server.revokePreviousKey();
     ctx.status = 204;
   });
   router.get('/clock', (ctx) => {
-    ctx.body = { clock: clock.seconds };
+    ctx.body = { clock: server.clock };
   });
   router.put('/clock', async (ctx) => {
-    const given = await read(ctx, clockSchema, 'send {"clock": SECONDS}');
+    const { clock } = await read(ctx, clockSchema, 'send {"clock": SECONDS}');
     try {
-      clock.seconds = checkClock(given.clock);
+      server.clock = clock;
     } catch (error) {
       ctx.throw(400, (error as Error).message);
     }
-    ctx.body = { clock: clock.seconds };
+    ctx.body = { clock: server.clock };
   });
   router.post('/reset', (ctx) => {
-    served.reset();
+    server.reset();
     ctx.status = 204;
   });
   router.get('/log', (ctx) => {
-    ctx.body = { transactions: transactions.list() };
+    ctx.body = { transactions: server.log() };
   });
-
-  // Koa's own listener would print a request's error, with what the request held.
-  app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
-  app.use(answerJson(log));
-  app.use(refuseBrowsers());
-  app.use(requireToken(token));
-  app.use(router.routes());
-  app.use(router.allowedMethods());
-  return app;
+  return router;
 }
 
-/** The members of a JSON body; none without a body. */
-async function fieldsOf(ctx: Context): Promise<Record<string, unknown>> {
+/** Reads the members of a JSON body; none without a body. */
+async function readFields(ctx: Context): Promise<Record<string, unknown>> {
   // Null says that there is no body.
   if (ctx.is('json') === null || ctx.request.length === 0) return {};
-  return ctx.is('json') ? readJson(ctx, MOST) : ctx.throw(415, NOT_JSON);
+  return ctx.is('json') ? readJson(ctx, MAX_BODY_BYTES) : ctx.throw(415, NOT_JSON);
 }
 
-/** The body as the schema has it. @throws 400 with what to send. */
+/** Reads the body as the schema has it. @throws 400 with what to send. */
 async function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
-  const { success, data } = schema.safeParse(await fieldsOf(ctx));
+  const { success, data } = schema.safeParse(await readFields(ctx));
   return success ? data : ctx.throw(400, expected);
 }
 
 function answerJson(log: Logger): Middleware {
-  return async function jsonAnswers(ctx: Context, next: Next) {
+  return async function answerJson(ctx: Context, next: Next) {
     ctx.set('cache-control', 'no-store');
     try {
       await next();
@@ -147,7 +148,7 @@ function answerJson(log: Logger): Middleware {
  * `Origin`; one whose own name was made to lead here (DNS rebinding) gives itself away by `Host`.
  */
 function refuseBrowsers(): Middleware {
-  return function browsersRefused(ctx: Context, next: Next) {
+  return function refuseBrowsers(ctx: Context, next: Next) {
     if (ctx.get('origin') === '' && isLoopback(ctx.hostname)) return next();
     ctx.throw(
       403,
@@ -159,7 +160,7 @@ function refuseBrowsers(): Middleware {
 function requireToken(token: string): Middleware {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const right = digest(`Bearer ${token}`);
-  return function tokenRequired(ctx: Context, next: Next) {
+  return function requireToken(ctx: Context, next: Next) {
     // Digests are of one length, which the comparison needs, and tell nothing of the token.
     if (timingSafeEqual(digest(ctx.get('authorization')), right)) return next();
     ctx.status = 401;

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { endpointOf } from '../endpoints.ts';
 import { refuseTooMany } from '../http/limits.ts';
-import { endpointOf } from '../http/request-target.ts';
 import type { Fault, Faults } from './faults.ts';
 
 /** Lets requests meet the faults that wait for them. */

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { StartError } from '../errors.ts';
+import { StartError } from '@koa-oauth/service';
 import { type SigningKeys, signingKeysSchema } from './signing-keys.ts';
 
 /**

@@ -1,6 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
 import type { Logger } from 'pino';
-import { endpointOf } from '../http/request-target.ts';
+import { endpointOf } from '../endpoints.ts';
 import { revokedToken } from './revoked-token.ts';
 
 /** Logs, with Auth0's `type`, what the engine has no event for. */

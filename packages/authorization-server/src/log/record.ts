@@ -1,8 +1,7 @@
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
-import { ROUTES } from '../endpoints.ts';
-import { endpointOf } from '../http/request-target.ts';
+import { endpointOf, ROUTES } from '../endpoints.ts';
 import { apiOf } from '../tenant/resource-servers.ts';
 import { findApplication, type Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';

@@ -1,7 +1,6 @@
 import type { Context } from 'koa';
 import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
-import { ROUTES } from '../endpoints.ts';
-import { endpointOf } from '../http/request-target.ts';
+import { endpointOf, ROUTES } from '../endpoints.ts';
 
 /** The refresh token that this request has revoked, of which the engine has no event. */
 export function revokedToken(ctx: Context): RefreshToken | undefined {

@@ -1,8 +1,8 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';
+import { StartError } from '@koa-oauth/service';
 import type Database from 'libsql';
-import { StartError } from '../errors.ts';
 import { createMemoryState } from './memory.ts';
 import type { StateStore, StoredRecord } from './state-store.ts';
 

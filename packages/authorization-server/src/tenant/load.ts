@@ -1,13 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { StartError } from '@koa-oauth/service';
 import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
-import { InvalidTenant } from '../errors.ts';
 import { checkNames, checkReferences, type Path, type Report, type Trigger } from './checks.ts';
 import { ignoredConnections } from './connections.ts';
 import { tenantSchema } from './schema.ts';
 import { type ActionConsole, compileAction, compileRule } from './source-files.ts';
 import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
+
+/** A tenant file that can't be used. The message names every fault with its line and path. */
+export class InvalidTenant extends StartError {
+  override readonly name = 'InvalidTenant';
+  readonly faults: readonly string[];
+
+  constructor(file: string, faults: readonly string[]) {
+    super(
+      'invalid_tenant',
+      [`the tenant file ${file} is wrong:`, ...faults.map((fault) => `  - ${fault}`)].join('\n'),
+    );
+    this.faults = faults;
+  }
+}
 
 /** The tenant that comes with this package. */
 export const demoTenantFile = fileURLToPath(new URL('../../tenant/tenant.yaml', import.meta.url));

@@ -1,8 +1,4 @@
-import {
-  type AuthorizationServer,
-  type AuthorizationServerOptions,
-  startWithKeys,
-} from '../authorization-server.ts';
+import { AuthorizationServer, type AuthorizationServerOptions } from '../authorization-server.ts';
 import { openKeyRing } from '../keys/key-ring.ts';
 import { demoTenantFile, loadTenant } from '../tenant/load.ts';
 import type { Tenant } from '../tenant/tenant.ts';
@@ -35,7 +31,7 @@ export async function startIssuer({
 }: IssuerOptions = {}): Promise<Issuer> {
   const loaded = typeof tenant === 'string' ? loadTenant(tenant) : tenant;
   const ring = await openKeyRing(keys);
-  const server = await startWithKeys(ring, { ...options, tenant: loaded });
+  const server = await AuthorizationServer.start(ring, { ...options, tenant: loaded });
   const { issuer } = server;
   const tokensFor = (request?: TokenRequest): Promise<TokenResponse> =>
     requestTokens(issuer, server.tenant, request);

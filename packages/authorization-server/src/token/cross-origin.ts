@@ -1,6 +1,5 @@
 import type { Context, Middleware, Next } from 'koa';
-import { ROUTES } from '../endpoints.ts';
-import { endpointOf } from '../http/request-target.ts';
+import { endpointOf, ROUTES } from '../endpoints.ts';
 import { isWebOrigin } from '../tenant/applications.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 

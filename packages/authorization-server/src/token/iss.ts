@@ -1,6 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
 import type { Provider as Engine } from 'oidc-provider';
-import { endpointOf } from '../http/request-target.ts';
+import { endpointOf } from '../endpoints.ts';
 import { Provider } from '../oidc-provider.ts';
 
 type ResponseMode = Parameters<Engine['registerResponseMode']>[1];

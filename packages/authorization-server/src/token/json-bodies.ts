@@ -1,9 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Context, Middleware, Next } from 'koa';
-import { ROUTES } from '../endpoints.ts';
+import { endpointOf, ROUTES } from '../endpoints.ts';
 import { readJson } from '../http/body.ts';
-import { endpointOf } from '../http/request-target.ts';
 
 /** Bytes. */
 const MOST = 57_344;

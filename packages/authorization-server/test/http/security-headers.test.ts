@@ -18,7 +18,7 @@ test.each(['login', 'error', 'not found'])('the %s page is kept to itself', asyn
   };
   const { headers } = await openBrowser().get(urls[which] ?? '');
   expect(headers['content-security-policy']).toBe(
-    "default-src 'none';base-uri 'none';frame-ancestors 'none';img-src 'self' data:;style-src 'self';script-src 'self'",
+    "default-src 'none';frame-ancestors 'none';base-uri 'none';img-src 'self' data:;style-src 'self';script-src 'self'",
   );
   expect(headers).toMatchObject({
     'cache-control': 'no-store',

@@ -90,14 +90,17 @@ test.each(['/oauth/token', '/u/login/x', '/nowhere'])(
     const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
     const server = await startDemo(undefined, { logger });
     const secrets = ['the-session-cookie', 'the-client-secret', 'the-bearer-token'];
-    await sendRaw(
+    const answer = await sendRaw(
       server,
       `POST ${path} HTTP/1.1\r\nHost: x\r\nCookie: issuer_session=${secrets[0]}\r\n` +
         `Authorization: Bearer ${secrets[2]}\r\nTransfer-Encoding: chunked\r\n\r\n` +
         `ZZZ\r\nclient_secret=${secrets[1]}`,
     );
-    const written = [...log, ...log.map(bytesIn)].join();
-    expect(written).toContain('HPE_INVALID_CHUNK_SIZE');
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    // What the parser rejected ends for the application when its connection does.
+    await server.close();
+    const written = [answer, ...log, ...log.map(bytesIn)].join();
+    if (path === '/oauth/token') expect(written).toContain('tokens refused');
     for (const secret of secrets) expect(written).not.toContain(secret);
   },
 );

@@ -2,9 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { InvalidTenant } from '../../src/errors.ts';
 import { describeConnection, identitiesOf, offersPasswords } from '../../src/tenant/connections.ts';
-import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
+import { demoTenantFile, InvalidTenant, loadTenant } from '../../src/tenant/load.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'connections-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -2,8 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { InvalidTenant } from '../../src/errors.ts';
-import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
+import { demoTenantFile, InvalidTenant, loadTenant } from '../../src/tenant/load.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tenant-'));
 afterAll(() => rmSync(directory, { recursive: true }));
