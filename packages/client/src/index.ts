@@ -7,6 +7,8 @@ export {
   InvalidOptions,
   type IssuerEvent,
   IssuerUnavailable,
+  isLoopback,
+  isSecureURL,
 } from '@koa-oauth/issuer';
 export type { Api, ApiRequestOptions } from './api/api.ts';
 export { ApiError, type ApiResponse } from './api/api-response.ts';

@@ -1,45 +1,32 @@
 import { METHODS } from 'node:http';
 import Router from '@koa/router';
-import { auth, requiresAuth, type SessionStore } from '@koa-oauth/client';
-import Koa, { type Middleware } from 'koa';
-import type { Logger } from 'pino';
-import { assets } from './assets.ts';
-import { logClientEvent } from './client-event-log.ts';
-import { errorPage } from './error-page.ts';
-import { describeError } from './logged-error.ts';
-import { requestLog } from './request-log.ts';
-import { refuseUnreadableTarget } from './request-target.ts';
+import { auth, type ClientEvent, type SessionStore } from '@koa-oauth/client';
 import {
-  changeContactRoute,
-  confirmDeleteRoute,
-  deleteContactRoute,
-  editContactRoute,
-} from './routes/contact.ts';
-import { addContactRoute, contactsRoute } from './routes/contacts.ts';
-import { healthRoute } from './routes/health.ts';
-import { homeRoute } from './routes/home.ts';
-import { logoutRoute } from './routes/logout.ts';
-import { askForPermissionRoute } from './routes/permissions.ts';
-import { endSessionRoute, refreshRoute, sessionRoute, tryRoute } from './routes/session.ts';
-import { securityHeaders } from './security-headers.ts';
-import type { ClientAuthMethod } from './settings.ts';
+  describeError,
+  rejectMalformedTarget,
+  requestLog,
+  securityHeaders,
+} from '@koa-oauth/service';
+import Koa, { type Middleware } from 'koa';
+import type { Level, Logger } from 'pino';
+import { assets } from './assets.ts';
+import { contactRoutes } from './contacts/contact-routes.ts';
+import { errorPage } from './error-page.ts';
+import { healthRoutes, homeRoutes } from './home-routes.ts';
+import { sessionRoutes } from './session/session-routes.ts';
+import type { Settings } from './settings.ts';
 
-interface AppOptions {
+type Registration = 'issuerBaseURL' | 'clientID' | 'clientSecret' | 'clientAuthMethod' | 'scope';
+
+interface AppOptions extends Pick<Settings, Registration | 'apiBaseURL' | 'audience'> {
   /** The app's own address, without a slash at its end. */
-  baseURL: string;
-  issuerBaseURL: string;
-  clientID: string;
-  clientSecret: string;
-  clientAuthMethod: ClientAuthMethod;
-  apiBaseURL: string;
-  audience: string;
-  scope: string;
+  readonly baseURL: string;
   /** Newest first. */
-  secrets: readonly string[];
-  store: SessionStore;
+  readonly secrets: readonly string[];
+  readonly store: SessionStore;
   /** Whether `/session` shows the flow and the tokens: in development only. */
-  showTokens: boolean;
-  logger: Logger;
+  readonly showTokens: boolean;
+  readonly logger: Logger;
 }
 
 /** The web app: its layers from the outside in, and every route. */
@@ -47,31 +34,25 @@ export function createApp(options: AppOptions): Koa {
   const { baseURL, issuerBaseURL, apiBaseURL, audience, scope, showTokens } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
 
-  // Every method is known here, so that a wrong one is a 405 and never a 501.
-  const routes = new Router({ methods: METHODS })
-    .get('/', homeRoute({ issuerBaseURL, apiBaseURL }))
-    .get('/contacts', requiresAuth(), contactsRoute())
-    .post('/contacts', requiresAuth(), ...addContactRoute())
-    .get('/contacts/:id/edit', requiresAuth(), editContactRoute())
-    .post('/contacts/:id/edit', requiresAuth(), ...changeContactRoute())
-    .get('/contacts/:id/delete', requiresAuth(), confirmDeleteRoute())
-    .post('/contacts/:id/delete', requiresAuth(), ...deleteContactRoute())
-    .post('/permissions', requiresAuth(), ...askForPermissionRoute())
-    .get('/session', requiresAuth(), sessionRoute({ apiBaseURL, showTokens }))
-    .post('/session/refresh', requiresAuth(), ...refreshRoute({ apiBaseURL, showTokens }))
-    .post('/session/try', requiresAuth(), ...tryRoute({ apiBaseURL, showTokens }))
-    .post('/session/end', requiresAuth(), ...endSessionRoute())
-    .get('/logout', logoutRoute())
-    // What answers these stands before the router, which needs them for `Allow`.
-    .get(['/login', '/callback', '/healthz'], answeredBefore)
-    .post(['/logout', '/backchannel-logout'], answeredBefore);
-
   const app = new Koa();
   app.use(requestLog({ logger }));
-  app.use(securityHeaders({ baseURL, issuerBaseURL }));
+  app.use(
+    securityHeaders({
+      directives: {
+        scriptSrc: ["'self'"],
+        styleSrc: ["'self'"],
+        // The style sheet draws the small icons of form fields from data: URLs.
+        imgSrc: ["'self'", 'data:'],
+        // Signing out leads to the issuer, and browsers hold a form's redirects against this, too.
+        formAction: ["'self'", new URL(issuerBaseURL).origin],
+      },
+      strictTransportSecurity: baseURL.startsWith('https:'),
+      referrerPolicy: 'same-origin',
+    }),
+  );
   app.use(errorPage());
-  app.use(refuseUnreadableTarget());
-  app.use(healthRoute());
+  app.use(rejectMalformedTarget());
+  app.use(healthRoutes().routes());
   app.use(assets());
   app.use(
     auth({
@@ -89,10 +70,38 @@ export function createApp(options: AppOptions): Koa {
       onEvent: logClientEvent(logger),
     }),
   );
-  app.use(routes.routes());
-  app.use(routes.allowedMethods());
+  app.use(homeRoutes({ issuerBaseURL, apiBaseURL }).routes());
+  app.use(contactRoutes().routes());
+  app.use(sessionRoutes({ apiBaseURL, showTokens }).routes());
+  // What answers these stands before, and `Allow` needs them. Every method is known here, so that a
+  // wrong one is a 405 and never a 501.
+  const answered = new Router({ methods: METHODS })
+    .get(['/login', '/callback'], pass)
+    .post(['/logout', '/backchannel-logout'], pass);
+  app.use(answered.routes());
+  app.use(answered.allowedMethods());
   app.on('error', (error: Error) => logger.error({ err: error }, 'the answer broke off'));
   return app;
 }
 
-const answeredBefore: Middleware = (_ctx, next) => next();
+const pass: Middleware = (_ctx, next) => next();
+
+const LEVELS: Readonly<Record<ClientEvent['type'], Level>> = {
+  signed_in: 'info',
+  sign_in_refused: 'warn',
+  token_refreshed: 'debug',
+  token_refresh_failed: 'warn',
+  session_ended: 'info',
+  warning: 'warn',
+  keys_refreshed: 'debug',
+  keys_left_out: 'warn',
+  refresh_failed: 'warn',
+  stale_used: 'warn',
+};
+
+/** Writes what happens to sign-ins, tokens and sessions to the log; none of it names a person. */
+export function logClientEvent(logger: Pick<Logger, Level>): (event: ClientEvent) => void {
+  return function logEvent({ type, ...particulars }) {
+    logger[LEVELS[type]](particulars, type.replaceAll('_', ' '));
+  };
+}

@@ -1,11 +1,11 @@
 import { STATUS_CODES } from 'node:http';
 import { AuthorizationRefused } from '@koa-oauth/client';
+import { describeCause } from '@koa-oauth/service';
 import type { Context, Middleware } from 'koa';
 import { explainError } from './error-text.ts';
-import { describeCause } from './logged-error.ts';
 import { signedInUser } from './signed-in-user.ts';
 import { ErrorPage } from './views/error.tsx';
-import { render } from './views/render.tsx';
+import { render } from './views/layout.tsx';
 
 interface Failure {
   readonly status?: unknown;

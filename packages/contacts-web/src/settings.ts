@@ -1,14 +1,9 @@
+import { isLoopback, isSecureURL } from '@koa-oauth/client';
+import { listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
 
-/** Settings that can't work; the message names every one of them and says what would be right. */
-export class InvalidSettings extends Error {
-  override readonly name = 'InvalidSettings';
-}
-
-export type ClientAuthMethod = (typeof CLIENT_AUTH_METHODS)[number];
-
 /** What the web app needs to know, checked. Each setting and its default are in the README's table. */
-interface Settings {
+export interface Settings {
   readonly port: number;
   readonly host: string;
   /** Without a slash at its end. */
@@ -17,7 +12,7 @@ interface Settings {
   readonly clientID: string;
   readonly clientSecret: string;
   /** How the issuer is shown the secret (OpenID Connect Core §9). */
-  readonly clientAuthMethod: ClientAuthMethod;
+  readonly clientAuthMethod: (typeof CLIENT_AUTH_METHODS)[number];
   readonly apiBaseURL: string;
   readonly audience: string;
   readonly scope: string;
@@ -30,10 +25,7 @@ interface Settings {
   readonly logLevel: string;
 }
 
-const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
-const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
-const PORT_TEXT = 'must be a port number from 0 to 65535';
 const SECRET_TEXT =
   'must be 32 random characters or more, or several such with a comma between them, newest first ' +
   '(`openssl rand -base64 32` makes one)';
@@ -41,26 +33,19 @@ const SECRET_TEXT =
 // Registered for this app in the demo tenant of the authorization server; no secret outside a demo.
 const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
 
-const isSecure = (url: URL) =>
-  url.protocol === 'https:' || (url.protocol === 'http:' && LOOPBACK.test(url.hostname));
-
 const isRedis = (value: string) => /^rediss?:\/\/[^/]/.test(value) && URL.canParse(value);
 
 const address = (example: string) =>
   z.string().refine(
     (value) => {
       const url = URL.canParse(value) ? new URL(value) : undefined;
-      return !!url && isSecure(url) && !/[?#]/.test(value) && !url.username && !url.password;
+      return !!url && isSecureURL(url) && !/[?#]/.test(value) && !url.username && !url.password;
     },
     { error: `must be an https URL (http on a loopback address only), such as ${example}` },
   );
 
 const Environment = z.object({
-  PORT: z
-    .string()
-    .regex(/^\d{1,5}$/, PORT_TEXT)
-    .transform(Number)
-    .refine((port) => port <= 65535, PORT_TEXT)
+  PORT: port()
     .default(3000)
     .describe('port it listens on; 0: any free one, and then `BASE_URL` is required'),
   HOST: z.string().default('127.0.0.1').describe('address it listens on'),
@@ -134,51 +119,15 @@ const Environment = z.object({
     otherwise: '`yes` with an issuer on loopback and no `NODE_ENV=production`, else `no`',
   }),
   NODE_ENV: z.string().optional().describe('`production`: see `SHOW_TOKENS`'),
-  LOG_LEVEL: z
-    .enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` })
-    .default('info')
-    .describe('of the JSON log on standard output'),
+  LOG_LEVEL: logLevel().default('info').describe('of the JSON log on standard output'),
 });
 
-/** A setting as the README shows it, in Markdown. */
-export interface Setting {
-  readonly name: string;
-  readonly meaning: string;
-  /** The default, or what holds without one. */
-  readonly preset: string;
-}
-
 /** Every setting that is read, in the order of the README. */
-export const SETTINGS: readonly Setting[] = Object.entries(Environment.shape).map(
-  ([name, schema]) => {
-    const { description = '', otherwise = 'none' } = schema.meta() ?? {};
-    const preset: unknown = schema.safeParse(undefined).data;
-    return {
-      name,
-      meaning: description,
-      preset: preset === undefined ? String(otherwise) : `\`${preset}\``,
-    };
-  },
-);
+export const SETTINGS = listSettings(Environment);
 
-/**
- * Reads the settings from the environment. An empty variable counts as not set.
- *
- * @throws InvalidSettings that names every setting at fault
- */
-export function readSettings(environment: Readonly<Record<string, string | undefined>>): Settings {
-  const present = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ''),
-  ) as Record<string, string>;
-  const { success, data, error } = Environment.safeParse(present);
-  const faults = [
-    ...(error?.issues ?? []).map(({ path, message }) => `${path.join('.')} ${message}`),
-    ...missing(present),
-  ];
-  if (!success || faults.length > 0) {
-    throw new InvalidSettings(`these settings are wrong:\n  ${faults.join('\n  ')}`);
-  }
-  return Object.freeze({
+/** Reads the environment, with `readSettings`. */
+export const Settings = Environment.superRefine(checkTogether, { when: () => true }).transform(
+  (data): Settings => ({
     port: data.PORT,
     host: data.HOST,
     baseURL: (data.BASE_URL ?? `http://localhost:${data.PORT}`).replace(/\/$/, ''),
@@ -195,33 +144,32 @@ export function readSettings(environment: Readonly<Record<string, string | undef
       ? data.SHOW_TOKENS === 'yes'
       : data.NODE_ENV !== 'production' && isOnLoopback(data.ISSUER_BASE_URL),
     logLevel: data.LOG_LEVEL,
-  });
-}
+  }),
+);
 
 /** The defaults are for a demonstration on one machine; elsewhere these can't be guessed. */
-function missing(present: Readonly<Record<string, string>>): string[] {
-  const { ISSUER_BASE_URL: issuer, PORT, BASE_URL } = present;
-  const faults: string[] = [];
-  if (Number(PORT) === 0 && !BASE_URL) {
-    faults.push('BASE_URL must be set when PORT is 0, to the address that browsers will use');
+function checkTogether(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
+  const report = (name: keyof typeof data, message: string) =>
+    context.addIssue({ code: 'custom', path: [name], message });
+  if (Number(data.PORT) === 0 && !data.BASE_URL) {
+    report('BASE_URL', 'must be set when PORT is 0, to the address that browsers will use');
   }
-  if (present.SHOW_TOKENS === 'yes' && present.NODE_ENV === 'production') {
-    faults.push('SHOW_TOKENS must not be yes when NODE_ENV is production: it is for developers');
+  if (data.SHOW_TOKENS === 'yes' && data.NODE_ENV === 'production') {
+    report('SHOW_TOKENS', 'must not be yes when NODE_ENV is production: it is for developers');
   }
-  if (!issuer || !URL.canParse(issuer) || isOnLoopback(issuer)) return faults;
+  if (!URL.canParse(data.ISSUER_BASE_URL) || isOnLoopback(data.ISSUER_BASE_URL)) return;
   const required = {
     CLIENT_ID: 'must be set to the client id of this app at the issuer',
     CLIENT_SECRET: 'must be set to the client secret of this app at the issuer',
     SECRET: `${SECRET_TEXT}: required unless the issuer is on a loopback address`,
-  };
+  } as const;
   for (const [name, text] of Object.entries(required)) {
-    if (!present[name]) faults.push(`${name} ${text}`);
+    if (!data[name as keyof typeof required]) report(name as keyof typeof required, text);
   }
-  return faults;
 }
 
 function isOnLoopback(url: string): boolean {
-  return LOOPBACK.test(new URL(url).hostname);
+  return isLoopback(new URL(url));
 }
 
 function split(secrets: string): string[] {

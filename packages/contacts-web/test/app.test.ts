@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
-import { API, ISSUER, standInForIssuer, startApp, type TestApp } from './stand-ins.ts';
+import { API, ISSUER, standInForIssuer, startApp, type TestApp } from './support/stand-ins.ts';
 
 let app: TestApp;
 

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { ClientEvent } from '@koa-oauth/client';
 import { pino } from 'pino';
-import { logClientEvent } from '../src/client-event-log.ts';
+import { logClientEvent } from '../src/app.ts';
 
 const failure = { code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', detail: 'it answered 503' };
 

@@ -1,9 +1,12 @@
 import { describe, expect, test } from '@jest/globals';
-import { InvalidSettings, readSettings } from '../src/settings.ts';
+import { InvalidSettings, readSettings } from '@koa-oauth/service';
+import { Settings } from '../src/settings.ts';
+
+const read = (environment: Record<string, string>) => readSettings(Settings, environment);
 
 function messageFor(environment: Record<string, string>): string {
   try {
-    readSettings(environment);
+    read(environment);
   } catch (error) {
     expect(error).toBeInstanceOf(InvalidSettings);
     return (error as Error).message;
@@ -13,7 +16,7 @@ function messageFor(environment: Record<string, string>): string {
 
 describe('settings', () => {
   test('the defaults make the demonstration on one machine', () => {
-    expect(readSettings({})).toEqual({
+    expect(read({})).toEqual({
       port: 3000,
       host: '127.0.0.1',
       baseURL: 'http://localhost:3000',
@@ -34,21 +37,21 @@ describe('settings', () => {
   });
 
   test('an empty variable counts as not set', () => {
-    expect(readSettings({ PORT: '', SECRET: ' ', BASE_URL: '' })).toEqual(readSettings({}));
+    expect(read({ PORT: '', SECRET: ' ', BASE_URL: '' })).toEqual(read({}));
   });
 
   test('the client secret may go in a header instead', () => {
-    const { clientAuthMethod } = readSettings({ CLIENT_AUTH_METHOD: 'client_secret_basic' });
+    const { clientAuthMethod } = read({ CLIENT_AUTH_METHOD: 'client_secret_basic' });
     expect(clientAuthMethod).toBe('client_secret_basic');
   });
 
   test('several secrets, newest first', () => {
     const [a, b] = ['a'.repeat(32), 'b'.repeat(32)];
-    expect(readSettings({ SECRET: `${a}, ${b}` }).secrets).toEqual([a, b]);
+    expect(read({ SECRET: `${a}, ${b}` }).secrets).toEqual([a, b]);
   });
 
   test('a slash at the end of BASE_URL is dropped: the redirect URI is compared exactly', () => {
-    expect(readSettings({ BASE_URL: 'https://app.example/' }).baseURL).toBe('https://app.example');
+    expect(read({ BASE_URL: 'https://app.example/' }).baseURL).toBe('https://app.example');
   });
 
   const wrong: [string, Record<string, string>, RegExp][] = [
@@ -131,7 +134,7 @@ describe('settings', () => {
     'redis://127.0.0.1:6379',
     'rediss://user:pass%2Fword@redis.example:6380/1',
   ])('the store may be %s', (SESSION_STORE_URL) => {
-    expect(readSettings({ SESSION_STORE_URL })).toMatchObject({
+    expect(read({ SESSION_STORE_URL })).toMatchObject({
       sessionStoreURL: SESSION_STORE_URL,
     });
   });
@@ -149,7 +152,7 @@ describe('settings', () => {
     ['with an issuer elsewhere, when told', { ...ELSEWHERE, SHOW_TOKENS: 'yes' }, true],
     ['when told not to', { SHOW_TOKENS: 'no' }, false],
   ])('whether tokens are shown %s', (_name, environment, expected) => {
-    expect(readSettings(environment)).toMatchObject({ showTokens: expected });
+    expect(read(environment)).toMatchObject({ showTokens: expected });
   });
 
   test('elsewhere than on loopback, client and secret cannot be guessed', () => {

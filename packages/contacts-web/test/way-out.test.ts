@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import nock from 'nock';
-import { API, standInForIssuer, startApp, type TestApp } from './stand-ins.ts';
+import { API, standInForIssuer, startApp, type TestApp } from './support/stand-ins.ts';
 
 let app: TestApp;
 

@@ -1,7 +1,6 @@
 import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
-import { Avatar } from './avatar.tsx';
-import { Layout } from './layout.tsx';
+import { Avatar, Layout } from './layout.tsx';
 
 interface HomePageProps {
   readonly user: SignedInUser | undefined;
@@ -109,5 +108,42 @@ function Greeting({ user }: { user: SignedInUser }) {
         </a>
       </p>
     </section>
+  );
+}
+
+export function LogoutPage({ user }: { user: SignedInUser | undefined }): VNode {
+  return (
+    <Layout title="Sign out · Contacts" user={user}>
+      <section class="card narrow">{user ? <Question name={user.name} /> : <NobodyHere />}</section>
+    </Layout>
+  );
+}
+
+function Question({ name }: { name: string }) {
+  return (
+    <>
+      <h1>Sign out?</h1>
+      <p>{`You are signed in as ${name}. Signing out ends your session here and at the authorization server.`}</p>
+      <form class="actions" method="post" action="/logout">
+        <button type="submit">Sign out</button>
+        <a class="button outline" href="/contacts">
+          Stay signed in
+        </a>
+      </form>
+    </>
+  );
+}
+
+function NobodyHere() {
+  return (
+    <>
+      <h1>You are signed out</h1>
+      <p>There is no session in this browser.</p>
+      <p class="actions">
+        <a class="button" href="/login?returnTo=/contacts">
+          Sign in
+        </a>
+      </p>
+    </>
   );
 }

@@ -1,0 +1,149 @@
+import type { VNode } from 'preact';
+import { Avatar } from '../views/layout.tsx';
+import {
+  CONTACT_SORTS,
+  type Contact,
+  type ContactPage,
+  type ContactQuery,
+  contactsURL,
+} from './contacts-api.ts';
+
+interface ContactListProps {
+  readonly page: ContactPage;
+  readonly query: ContactQuery;
+  /** The one to point out, and what was done to it. */
+  readonly done?: { readonly id: string; readonly what: string } | undefined;
+  readonly mayChange: boolean;
+  readonly mayDelete: boolean;
+}
+
+const SORT_LABELS: Readonly<Record<ContactQuery['sort'], string>> = {
+  name: 'Name, A to Z',
+  '-name': 'Name, Z to A',
+  '-updated_at': 'Changed last',
+  '-created_at': 'Added last',
+};
+
+export function ContactList({ page, query, ...rest }: ContactListProps): VNode {
+  const isAll = query.q === '' && query.cursor === '';
+  if (page.contacts.length === 0 && isAll) return <Empty />;
+  return (
+    <>
+      <Search query={query} />
+      {page.contacts.length === 0 && <NothingFound query={query} />}
+      {page.contacts.length > 0 && (
+        <ul class="contacts">
+          {page.contacts.map((contact) => (
+            <Row key={contact.id} contact={contact} {...rest} />
+          ))}
+        </ul>
+      )}
+      <Pages page={page} query={query} />
+    </>
+  );
+}
+
+function Search({ query }: { query: ContactQuery }) {
+  return (
+    <search>
+      <form class="search" method="get" action="/contacts" data-submit-on-change>
+        <div class="field">
+          <label for="q">Search</label>
+          <input
+            id="q"
+            name="q"
+            type="search"
+            value={query.q}
+            maxLength={200}
+            placeholder="name, e-mail or company"
+            autoComplete="off"
+          />
+        </div>
+        <div class="field">
+          <label for="sort">Sort by</label>
+          <select id="sort" name="sort">
+            {CONTACT_SORTS.map((sort) => (
+              <option key={sort} value={sort} selected={sort === query.sort}>
+                {SORT_LABELS[sort]}
+              </option>
+            ))}
+          </select>
+        </div>
+        <button class="quiet" type="submit">
+          Show
+        </button>
+      </form>
+    </search>
+  );
+}
+
+function Row({ contact, done, mayChange, mayDelete }: RowProps) {
+  const { id, name, email, phone, company, notes } = contact;
+  return (
+    <li class={id === done?.id ? 'contact new' : 'contact'}>
+      <Avatar name={name} />
+      <div class="who">
+        <h3>
+          {name}
+          {id === done?.id && <span class="badge">{done.what}</span>}
+        </h3>
+        {company && <p>{company}</p>}
+      </div>
+      <div class="reach">
+        <a href={`mailto:${encodeURIComponent(email).replace('%40', '@')}`}>{email}</a>
+        {phone && <a href={`tel:${phone.replaceAll(/[^+\d]/g, '')}`}>{phone}</a>}
+      </div>
+      {notes && <p class="notes">{notes}</p>}
+      {(mayChange || mayDelete) && (
+        <p class="row-actions">
+          {mayChange && (
+            <a href={`/contacts/${id}/edit`} aria-label={`Edit ${name}`}>
+              Edit
+            </a>
+          )}
+          {mayDelete && (
+            <a href={`/contacts/${id}/delete`} aria-label={`Delete ${name}`}>
+              Delete
+            </a>
+          )}
+        </p>
+      )}
+    </li>
+  );
+}
+
+type RowProps = { contact: Contact } & Pick<ContactListProps, 'done' | 'mayChange' | 'mayDelete'>;
+
+function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
+  if (!page.next && !query.cursor) return null;
+  return (
+    <nav class="pages" aria-label="Pages">
+      {query.cursor && <a href={contactsURL({ ...query, cursor: '' })}>First page</a>}
+      {page.next && (
+        <a rel="next" href={contactsURL({ ...query, cursor: page.next })}>
+          Next page
+        </a>
+      )}
+    </nav>
+  );
+}
+
+function NothingFound({ query }: { query: ContactQuery }) {
+  return (
+    <div class="card empty">
+      <h3>{query.q ? `Nobody found for “${query.q}”` : 'Nobody on this page'}</h3>
+      <p>
+        <a href="/contacts">See all contacts</a>
+      </p>
+    </div>
+  );
+}
+
+function Empty() {
+  return (
+    <div class="card empty">
+      <h3>No contacts yet</h3>
+      <p>Add the first one: everyone in your organisation will see it.</p>
+    </div>
+  );
+}

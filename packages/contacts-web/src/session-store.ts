@@ -1,0 +1,29 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileStore, memoryStore, redisStore, type SessionStore } from '@koa-oauth/client';
+
+/** Opens the store of sessions that a URL names: `memory:`, `file:PATH` or `redis://…`. */
+export function openSessionStore(url: string): SessionStore {
+  if (url === 'memory:') return memoryStore();
+  if (url.startsWith('file:')) return fileStore({ path: url.replace(/^file:/, '') });
+  return redisStore({ url, prefix: 'contacts-web:' });
+}
+
+/**
+ * The secret that seals sessions when none is set: made once and kept in a file of this folder that only
+ * this user may read, so that a restart signs nobody out.
+ */
+export function sessionSecret(folder: string): string {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = join(folder, 'session-secret');
+  try {
+    // "wx" makes the file or fails: two processes that start at once end up with one secret.
+    writeFileSync(path, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const secret = readFileSync(path, 'utf8').trim();
+  if (secret.length >= 32) return secret;
+  throw new Error(`${path} holds no secret: delete it, and a new one is made`);
+}

@@ -1,0 +1,88 @@
+import type { Api } from '@koa-oauth/client';
+import type { VNode } from 'preact';
+import { z } from 'zod';
+import type { SignedInUser } from '../signed-in-user.ts';
+
+/** An operation of the API and what it takes. */
+export interface ApiRoute {
+  readonly method: string;
+  readonly path: string;
+  readonly summary: string;
+  readonly scope: string | undefined;
+  readonly role: string | undefined;
+}
+
+const Operation = z.object({
+  summary: z.string().catch(''),
+  security: z.array(z.record(z.string(), z.array(z.string()))).catch([]),
+  'x-required-role': z.string().optional(),
+});
+const Document = z.object({ paths: z.record(z.string(), z.record(z.string(), z.unknown())) });
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
+
+/**
+ * What each route of the API needs, as its OpenAPI document says.
+ *
+ * @returns undefined when the API does not give the document out right now
+ */
+export async function listApiRoutes(api: Api): Promise<readonly ApiRoute[] | undefined> {
+  try {
+    const { paths } = Document.parse((await api.get('openapi.json')).body);
+    return Object.entries(paths).flatMap(([path, operations]) =>
+      METHODS.filter((method) => method in operations)
+        .map((method) => readRoute(method, path, operations[method]))
+        .filter((route) => route !== undefined),
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+function readRoute(method: string, path: string, operation: unknown): ApiRoute | undefined {
+  const { data } = Operation.safeParse(operation);
+  // Routes that take no token say nothing about this one.
+  if (!data || data.security.length === 0) return undefined;
+  const [scope] = data.security.flatMap((scheme) => Object.values(scheme).flat());
+  const role = data['x-required-role'];
+  return { method: method.toUpperCase(), path, summary: data.summary, scope, role };
+}
+
+interface ApiRoutesProps {
+  readonly routes: readonly ApiRoute[] | undefined;
+  /** The scopes of the access token, separated by spaces. */
+  readonly scope: string;
+  readonly user: SignedInUser | undefined;
+}
+
+/** What each route of the API needs, and whether this token has it. */
+export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNode {
+  const granted = scopes.split(' ');
+  const roles = user?.roles ?? [];
+  const may = ({ scope, role }: ApiRoute) =>
+    (scope === undefined || granted.includes(scope)) &&
+    (role === undefined || roles.includes(role));
+  return (
+    <section class="card" aria-labelledby="routes-heading">
+      <h3 id="routes-heading">What the API’s routes need</h3>
+      {!routes && <p class="hint">The API does not tell right now.</p>}
+      {routes && (
+        <ul class="routes">
+          {routes.map((route) => (
+            <li key={`${route.method} ${route.path}`} class={may(route) ? 'may' : 'may-not'}>
+              <span>
+                <strong>{route.method}</strong> {route.path}
+              </span>
+              <small>{needs(route)}</small>
+              <span class="verdict">{may(route) ? 'this token may' : 'refused'}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </section>
+  );
+}
+
+function needs({ scope, role }: ApiRoute): string {
+  const all = [scope, role && `the role ${role}`].filter(Boolean);
+  return all.length > 0 ? `needs ${all.join(' and ')}` : 'needs any valid token';
+}

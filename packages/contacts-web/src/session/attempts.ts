@@ -1,0 +1,157 @@
+import got from 'got';
+
+/** A decoded JWT, to be shown. Nothing of it was checked here: it decides nothing. */
+export interface UnverifiedToken {
+  readonly header: Readonly<Record<string, unknown>>;
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
+/** A way to call the API wrongly, to see what it answers. */
+export interface Attempt {
+  readonly label: string;
+  /** What is sent instead of the right request. */
+  readonly sends: string;
+  /** @returns the request's headers and query; undefined when it can't be made of these tokens */
+  readonly make: (tokens: Tokens) => Wrong | undefined;
+}
+
+interface Tokens {
+  readonly accessToken: string;
+  readonly idToken: string;
+}
+
+interface Wrong {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly query?: Readonly<Record<string, string>>;
+}
+
+const bearer = (token: string): Wrong => ({ headers: { authorization: `Bearer ${token}` } });
+
+/** For each wrong token the API says something else. */
+export const ATTEMPTS = {
+  none: {
+    label: 'No token',
+    sends: 'no Authorization header at all',
+    make: () => ({ headers: {} }),
+  },
+  broken: {
+    label: 'A broken signature',
+    sends: 'your access token with one character of its signature changed',
+    make: ({ accessToken }) => bearer(breakSignature(accessToken)),
+  },
+  expired: {
+    label: 'An expired token',
+    sends:
+      'your access token with “exp” an hour ago, so that its signature does not fit either: the API looks at the times first, as that needs no key',
+    make: ({ accessToken }) => changed(accessToken, { exp: Math.floor(Date.now() / 1000) - 3600 }),
+  },
+  foreign: {
+    label: 'A token of another issuer',
+    sends: 'your access token with another “iss”',
+    make: ({ accessToken }) => changed(accessToken, { iss: 'https://another-issuer.example/' }),
+  },
+  audience: {
+    label: 'A token for another API',
+    sends: 'your access token with another “aud”',
+    make: ({ accessToken }) => changed(accessToken, { aud: 'https://another-api.example/' }),
+  },
+  id_token: {
+    label: 'The ID token',
+    sends: 'your ID token, genuine, but meant for this app and not for the API',
+    make: ({ idToken }) => bearer(idToken),
+  },
+  query: {
+    label: 'A token in the URL',
+    sends:
+      'access_token in the query, where logs and histories would keep it (the one sent is made up)',
+    make: () => ({ headers: {}, query: { access_token: 'made-up' } }),
+  },
+} as const satisfies Record<string, Attempt>;
+
+export type AttemptName = keyof typeof ATTEMPTS;
+
+export function isAttempt(name: string): name is AttemptName {
+  return Object.hasOwn(ATTEMPTS, name);
+}
+
+/** What the API answered to a call that was meant to fail. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly challenge: string | undefined;
+  readonly body: string;
+}
+
+const TIMEOUT_MS = 5000;
+const MAX_BYTES = 64 * 1024;
+const MAX_SHOWN = 2000;
+
+/**
+ * Calls `GET /contacts` with a wrong token, or none.
+ *
+ * @param timeoutMs time for the whole exchange
+ * @returns undefined when there is no answer, or the call can't be made of these tokens
+ */
+export async function tryApi(
+  apiBaseURL: string,
+  name: AttemptName,
+  tokens: { accessToken: string; idToken: string },
+  timeoutMs = TIMEOUT_MS,
+): Promise<ApiAnswer | undefined> {
+  const wrong = ATTEMPTS[name].make(tokens);
+  if (!wrong) return undefined;
+  try {
+    const request = got(`${apiBaseURL.replace(/\/$/, '')}/contacts`, {
+      headers: { accept: 'application/json', ...wrong.headers },
+      ...('query' in wrong && { searchParams: wrong.query }),
+      followRedirect: false,
+      throwHttpErrors: false,
+      retry: { limit: 0 },
+      // Not `timeout`, which an answer of 101 would outlast.
+      signal: AbortSignal.timeout(timeoutMs),
+      decompress: false,
+      enableUnixSockets: false,
+    });
+    request.on('downloadProgress', ({ transferred }) => {
+      if (transferred > MAX_BYTES) request.cancel();
+    });
+    const { statusCode, headers, body } = await request;
+    const challenge = headers['www-authenticate'];
+    return { status: statusCode, challenge, body: body.slice(0, MAX_SHOWN) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Decodes a token; undefined when it is no JWT: to a client, an access token may be anything. */
+export function decodeUnverified(token: string): UnverifiedToken | undefined {
+  const parts = token.split('.');
+  if (parts.length !== 3) return undefined;
+  const [header, claims] = parts.map(parseObject);
+  return header && claims ? { header, claims } : undefined;
+}
+
+function parseObject(part: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, 'base64url').toString());
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function breakSignature(token: string): string {
+  const at = token.lastIndexOf('.') + 10;
+  return `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`;
+}
+
+function changed(token: string, claims: Record<string, unknown>): Wrong | undefined {
+  const parsed = decodeUnverified(token);
+  if (!parsed) return undefined;
+  const [header, , signature] = token.split('.');
+  const payload = Buffer.from(JSON.stringify({ ...parsed.claims, ...claims })).toString(
+    'base64url',
+  );
+  return bearer(`${header}.${payload}.${signature}`);
+}

@@ -1,0 +1,98 @@
+import { METHODS } from 'node:http';
+import Router from '@koa/router';
+import { hasCode, requiresAuth } from '@koa-oauth/client';
+import type { Context } from 'koa';
+import { field, readForm } from '../forms.ts';
+import { signedInUser } from '../signed-in-user.ts';
+import { render } from '../views/layout.tsx';
+import { listApiRoutes } from './api-routes.tsx';
+import { ATTEMPTS, decodeUnverified, isAttempt, tryApi } from './attempts.ts';
+import type { Outcome } from './outcome.tsx';
+import { SessionPage } from './session-page.tsx';
+
+interface SessionParts {
+  readonly apiBaseURL: string;
+  /** Whether tokens may be shown and played with: in development only. */
+  readonly showTokens: boolean;
+}
+
+/** `/session`: the flow that led to this session, its tokens, and the user's other sessions. */
+export function sessionRoutes(parts: SessionParts): Router {
+  return new Router({ methods: METHODS })
+    .use(requiresAuth())
+    .get('/session', (ctx) => show(ctx, parts))
+    .post('/session/refresh', readForm(), (ctx) => refresh(ctx, parts))
+    .post('/session/try', readForm(), (ctx) => attempt(ctx, parts))
+    .post('/session/end', readForm(), endSession);
+}
+
+/** A new access token, for all scopes or for fewer. */
+async function refresh(ctx: Context, parts: SessionParts): Promise<void> {
+  const scope = field(ctx.request.body, 'scope');
+  try {
+    const token = await (scope ? ctx.oidc.accessToken({ scope }) : ctx.oidc.refresh());
+    await show(ctx, parts, {
+      kind: 'refreshed',
+      asked: token.requestedScope,
+      granted: token.scope,
+      isNarrow: scope !== '',
+    });
+  } catch (error) {
+    if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) throw error;
+    ctx.status = error.status;
+    await show(ctx, parts, { kind: 'not_granted', scope });
+  }
+}
+
+/** Calls the API wrongly, and shows what it answers. */
+async function attempt(ctx: Context, parts: SessionParts): Promise<void> {
+  const name = field(ctx.request.body, 'attempt');
+  ctx.assert(parts.showTokens && isAttempt(name), 404);
+  const tokens = {
+    accessToken: (await ctx.oidc.accessToken()).value,
+    idToken: ctx.oidc.idToken ?? '',
+  };
+  const answer = await tryApi(parts.apiBaseURL, name, tokens);
+  await show(ctx, parts, { kind: 'tried', attempt: ATTEMPTS[name], answer });
+}
+
+/** Ends another session of the user's, or all others. */
+async function endSession(ctx: Context): Promise<void> {
+  const id = field(ctx.request.body, 'id');
+  const ended = id === 'others' ? await ctx.oidc.endOtherSessions() : await endOne(ctx, id);
+  ctx.status = 303;
+  ctx.redirect(`/session?ended=${Number(ended)}#sessions`);
+}
+
+async function endOne(ctx: Context, id: string): Promise<boolean> {
+  return id !== '' && (await ctx.oidc.endSession(id));
+}
+
+async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promise<void> {
+  const { oidc } = ctx;
+  const accessToken = await oidc.accessToken();
+  const [routes, sessions] = await Promise.all([listApiRoutes(oidc.api), oidc.sessions()]);
+  const { value, ...about } = accessToken;
+  const { ended } = ctx.query;
+  render(
+    ctx,
+    SessionPage({
+      user: signedInUser(ctx),
+      flow: oidc.flow,
+      idToken: {
+        header: {},
+        claims: oidc.idTokenClaims ?? {},
+        ...decodeUnverified(oidc.idToken ?? ''),
+      },
+      accessToken: { ...about, parts: decodeUnverified(value) },
+      raw: parts.showTokens ? { idToken: oidc.idToken ?? '', accessToken: value } : undefined,
+      routes,
+      sessions,
+      apiBaseURL: parts.apiBaseURL,
+      outcome:
+        outcome ??
+        (/^\d{1,4}$/.test(String(ended)) ? { kind: 'ended', count: Number(ended) } : undefined),
+      now: Date.now(),
+    }),
+  );
+}

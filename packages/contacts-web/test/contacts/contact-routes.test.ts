@@ -1,0 +1,294 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import nock from 'nock';
+import { API, ISSUER, standInForIssuer, startApp, type TestApp } from '../support/stand-ins.ts';
+
+let app: TestApp;
+
+beforeEach(async () => {
+  nock.disableNetConnect();
+  nock.enableNetConnect('127.0.0.1');
+  standInForIssuer();
+  app = await startApp();
+});
+
+afterEach(async () => {
+  await app.close();
+  nock.cleanAll();
+});
+
+const grace = { id: 'g-1', name: 'Grace Hopper', email: 'grace@example.org', version: 3 };
+const typed = { name: 'Grace M. Hopper', email: 'grace@example.org', phone: '', company: 'Navy' };
+const form = { ...typed, notes: '', version: '3' };
+const api = () => nock(API);
+const refusal = (scope: string): [number, object, Record<string, string>] => [
+  403,
+  {},
+  { 'WWW-Authenticate': `Bearer error="insufficient_scope", scope="${scope}"` },
+];
+
+describe('the list', () => {
+  test('passes search, order and page on to the API, and keeps them in its links', async () => {
+    await app.signIn();
+    const query = { limit: 20, q: 'ada & co', sort: '-updated_at', cursor: 'c1' };
+    api()
+      .get('/contacts')
+      .query(query)
+      .reply(200, { items: [grace], next: 'c2' });
+    const html = await (
+      await app.get('/contacts?q=ada+%26+co&sort=-updated_at&cursor=c1&x=y')
+    ).text();
+    expect(html).toContain('value="ada &amp; co"');
+    expect(html).toMatch(/<option[^>]* selected[^>]*>Changed last/);
+    const rest = 'q=ada+%26+co&amp;sort=-updated_at';
+    expect(html).toContain(`href="/contacts?${rest}">First page`);
+    expect(html).toContain(`href="/contacts?${rest}&amp;cursor=c2">Next page`);
+    expect(html).toContain('found for “ada &amp; co”');
+  });
+
+  test.each(['sort=nonsense', 'q=a&q=b', 'sort=__proto__', 'cursor='])(
+    'takes an address that says %s for the first page',
+    async (query) => {
+      await app.signIn();
+      api()
+        .get('/contacts')
+        .query({ limit: 20, sort: 'name' })
+        .reply(200, { items: [grace] });
+      expect((await app.get(`/contacts?${query}`)).status).toBe(200);
+    },
+  );
+
+  test('says so when nobody is found', async () => {
+    await app.signIn();
+    api().get('/contacts').query(true).reply(200, { items: [], next: null });
+    const html = await (await app.get('/contacts?q=nobody')).text();
+    expect(html).toContain('Nobody found for “nobody”');
+    expect(html).not.toContain('No contacts yet');
+  });
+
+  test('a made-up cursor is the address’s fault', async () => {
+    await app.signIn();
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(400, { errors: [{ field: 'cursor', message: 'must be one' }] });
+    expect((await app.get('/contacts?cursor=made-up')).status).toBe(400);
+  });
+
+  test.each(['../logout?', 'a/b', '', 'x'.repeat(101)])(
+    'an id of the API’s that would lead elsewhere (%j) is a 502, and no link',
+    async (id) => {
+      await app.signIn();
+      api()
+        .get('/contacts')
+        .query(true)
+        .reply(200, { items: [{ ...grace, id }] });
+      const response = await app.get('/contacts');
+      expect(response.status).toBe(502);
+      expect(await response.text()).not.toContain('/contacts/');
+    },
+  );
+
+  test('a scope that this app never asks for has no button that would be refused', async () => {
+    await app.signIn();
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(...refusal('read:secrets'));
+    const response = await app.get('/contacts');
+    expect(response.status).toBe(403);
+    const html = await response.text();
+    expect(html).toContain('<code>read:secrets</code>');
+    expect(html).toContain('This app never asks for this scope');
+    expect(html).not.toContain('action="/permissions"');
+  });
+
+  test('offers what the scopes allow, and explains what they do not', async () => {
+    await app.signIn({ scope: 'openid read:contacts update:contacts' });
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(200, { items: [grace] });
+    const html = await (await app.get('/contacts')).text();
+    expect(html).toContain('href="/contacts/g-1/edit"');
+    expect(html).not.toContain('/contacts/g-1/delete');
+    expect(html).toContain('You may not delete contacts');
+    expect(html).toContain('an administrator of acme can give you one that does');
+    expect(html).toContain('aria-label="Ask once more: delete:contacts"');
+    expect(html).not.toContain('has not asked for yet');
+  });
+
+  test('says which scope can be had for the asking', async () => {
+    await app.close();
+    app = await startApp({ scope: 'openid read:contacts' });
+    await app.signIn({ scope: 'openid read:contacts' });
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(200, { items: [grace] });
+    const html = await (await app.get('/contacts')).text();
+    expect(html).toContain('What this app has not asked for yet, you can grant yourself.');
+    expect(html).not.toContain('none of your roles has');
+  });
+});
+
+describe('editing', () => {
+  test('begins with what the API has', async () => {
+    await app.signIn();
+    api().get('/contacts/g-1').reply(200, grace);
+    const html = await (await app.get('/contacts/g-1/edit')).text();
+    expect(html).toContain('action="/contacts/g-1/edit"');
+    expect(html).toContain('name="version" value="3"');
+    expect(html).toContain('value="Grace Hopper"');
+  });
+
+  test('writes all of it over the version that was shown', async () => {
+    await app.signIn();
+    const { phone: _empty, ...filled } = typed;
+    api()
+      .put('/contacts/g-1', filled)
+      .matchHeader('if-match', '"3"')
+      .reply(200, { ...grace, ...filled, version: 4 });
+    const response = await app.post('/contacts/g-1/edit', form);
+    expect(response.status).toBe(303);
+    expect(response.headers.get('location')).toBe('/contacts?changed=g-1');
+  });
+
+  test('shows both versions when another change came first, and saves mine over theirs when told', async () => {
+    await app.signIn();
+    const theirs = { ...grace, name: 'Grace Brewster Hopper', version: 4 };
+    api().put('/contacts/g-1').reply(412, {});
+    api().get('/contacts/g-1').reply(200, theirs);
+    const response = await app.post('/contacts/g-1/edit', form);
+    expect(response.status).toBe(412);
+    const html = await response.text();
+    expect(html).toContain('<td>Grace Brewster Hopper</td><td>Grace M. Hopper</td>');
+    expect(html).toMatch(/Company<span[^>]*> \(differs\)<\/span><\/th><td>–<\/td><td>Navy<\/td>/);
+    const hidden = Object.fromEntries(
+      [...html.matchAll(/<input type="hidden" name="(\w+)" value(?:="([^"]*)")?/g)].map(
+        ([, name, value = '']) => [name, value],
+      ),
+    );
+    expect(hidden).toEqual({ ...form, version: '4' });
+    api()
+      .put('/contacts/g-1')
+      .matchHeader('if-match', '"4"')
+      .reply(200, { ...theirs, version: 5 });
+    expect((await app.post('/contacts/g-1/edit', hidden)).status).toBe(303);
+  });
+
+  test.each([
+    ['what it does not accept', [422, { errors: [{ field: 'name', message: 'is odd' }] }], 422],
+    ['a missing scope', refusal('update:contacts'), 403],
+    ['being down, which tells nothing of the contact', [503, {}], 503],
+  ] as const)(
+    'keeps what was typed when the API answers with %s',
+    async (_name, answer, status) => {
+      await app.signIn();
+      api()
+        .put('/contacts/g-1')
+        .reply(...(answer as [number, object]));
+      const response = await app.post('/contacts/g-1/edit', form);
+      expect(response.status).toBe(status);
+      const html = await response.text();
+      expect(html).toContain('value="Grace M. Hopper"');
+      expect(html).toContain('name="version" value="3"');
+      expect(html).toContain('role="alert"');
+    },
+  );
+
+  test.each([
+    ['said so', { 'Retry-After': '7' }, '7'],
+    ['did not', {}, '2'],
+  ])('says when to try again, whether the API %s', async (_name, headers, after) => {
+    await app.signIn();
+    api().put('/contacts/g-1').reply(503, {}, headers);
+    const response = await app.post('/contacts/g-1/edit', form);
+    expect([response.status, response.headers.get('retry-after')]).toEqual([503, after]);
+  });
+
+  test('a contact that is gone is a 404 page that says so', async () => {
+    await app.signIn();
+    api().get('/contacts/g-1').reply(404, {});
+    const response = await app.get('/contacts/g-1/edit');
+    expect(response.status).toBe(404);
+    expect(await response.text()).toContain('This contact is not there');
+  });
+
+  test.each(['', 'x', '-1', '3"; "4'])('a form for version %j is refused', async (version) => {
+    await app.signIn();
+    expect((await app.post('/contacts/g-1/edit', { ...form, version })).status).toBe(400);
+  });
+
+  test.each(['%2e%2e', '..%2fme', 'a%2fb', '%00'])('%s is no contact', async (id) => {
+    await app.signIn();
+    expect((await app.get(`/contacts/${id}/edit`)).status).toBe(404);
+    expect((await app.post(`/contacts/${id}/delete`, { version: '1' })).status).toBe(404);
+  });
+});
+
+describe('deleting', () => {
+  test('asks first, and deletes the version that was shown', async () => {
+    await app.signIn();
+    api().get('/contacts/g-1').reply(200, grace);
+    const html = await (await app.get('/contacts/g-1/delete')).text();
+    expect(html).toContain('Delete Grace Hopper?');
+    api().delete('/contacts/g-1').matchHeader('if-match', '"3"').reply(204);
+    const response = await app.post('/contacts/g-1/delete', { version: '3' });
+    expect(response.headers.get('location')).toBe('/contacts?deleted=g-1');
+    api().get('/contacts').query(true).reply(200, { items: [] });
+    expect(await (await app.get('/contacts?deleted=g-1')).text()).toContain('was deleted');
+  });
+
+  test('asks anew when the contact has changed since', async () => {
+    await app.signIn();
+    api().delete('/contacts/g-1').reply(412, {});
+    api()
+      .get('/contacts/g-1')
+      .reply(200, { ...grace, name: 'Other Name', version: 4 });
+    const response = await app.post('/contacts/g-1/delete', { version: '3' });
+    expect(response.status).toBe(412);
+    const html = await response.text();
+    expect(html).toContain('It was not deleted');
+    expect(html).toContain('Delete Other Name?');
+    expect(html).toContain('name="version" value="4"');
+  });
+
+  test('names the scope that is missing', async () => {
+    await app.signIn();
+    api()
+      .delete('/contacts/g-1')
+      .reply(...refusal('delete:contacts'));
+    api().get('/contacts/g-1').reply(200, grace);
+    const response = await app.post('/contacts/g-1/delete', { version: '3' });
+    expect(response.status).toBe(403);
+    expect(await response.text()).toContain('<code>delete:contacts</code>');
+  });
+});
+
+describe('asking for a scope more', () => {
+  test('asks for it beside all the others, and comes back', async () => {
+    await app.close();
+    app = await startApp({ scope: 'openid read:contacts' });
+    await app.signIn({ scope: 'openid read:contacts' });
+    const returnTo = '/contacts?q=ada';
+    const response = await app.post('/permissions', { scope: 'delete:contacts', returnTo });
+    expect(response.status).toBe(303);
+    const url = new URL(response.headers.get('location') ?? '');
+    expect(url.origin).toBe(new URL(ISSUER).origin);
+    expect(url.searchParams.get('scope')).toBe('openid read:contacts delete:contacts');
+  });
+
+  test.each(['', 'admin', 'openid', 'read:activity', '__proto__'])(
+    'knows no scope %j',
+    async (scope) => {
+      await app.signIn();
+      expect((await app.post('/permissions', { scope })).status).toBe(400);
+    },
+  );
+
+  test('takes no request from another site', async () => {
+    await app.signIn();
+    const from = { 'sec-fetch-site': 'cross-site' };
+    expect((await app.post('/permissions', { scope: 'delete:contacts' }, from)).status).toBe(403);
+  });
+});

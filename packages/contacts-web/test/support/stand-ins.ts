@@ -1,0 +1,164 @@
+import { createSign, generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
+import { afterAll } from '@jest/globals';
+import { memoryStore } from '@koa-oauth/client';
+import nock from 'nock';
+import { pino } from 'pino';
+import { CookieJar } from 'tough-cookie';
+import { createApp } from '../../src/app.ts';
+
+export const BASE_URL = 'http://localhost:3000';
+export const ISSUER = 'https://issuer.example/';
+export const API = 'https://api.example';
+export const ALL_SCOPES =
+  'openid profile email offline_access read:contacts create:contacts update:contacts delete:contacts';
+
+// nock takes over node:http as soon as it is imported, for the next test file too.
+afterAll(() => nock.restore());
+
+const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+
+export interface TestBrowser {
+  get(path: string, headers?: Record<string, string>): Promise<Response>;
+  post(
+    path: string,
+    form?: Record<string, string> | Uint8Array<ArrayBuffer>,
+    headers?: Record<string, string>,
+  ): Promise<Response>;
+  /** Goes through the whole flow. */
+  signIn(grant?: {
+    scope?: string;
+    claims?: Record<string, unknown>;
+    accessToken?: string;
+  }): Promise<void>;
+}
+
+export interface TestApp extends TestBrowser {
+  readonly log: string[];
+  /** One with cookies of its own. */
+  otherBrowser(): TestBrowser;
+  /** Sends what no client would, byte for byte, and answers all that comes back. */
+  sendRaw(request: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** The app on a free port, one browser in front of it, and an issuer behind it, by nock. */
+export async function startApp(
+  options: { showTokens?: boolean; apiBaseURL?: string; scope?: string } = {},
+): Promise<TestApp> {
+  const log: string[] = [];
+  const app = createApp({
+    baseURL: BASE_URL,
+    issuerBaseURL: ISSUER,
+    clientID: 'contacts-web',
+    clientSecret: 'the-client-secret',
+    clientAuthMethod: 'client_secret_post',
+    apiBaseURL: API,
+    audience: 'https://contacts.example.com/api',
+    scope: ALL_SCOPES,
+    secrets: ['s'.repeat(32)],
+    store: memoryStore(),
+    showTokens: false,
+    ...options,
+    logger: pino({ level: 'debug' }, { write: (line: string) => log.push(line) }),
+  });
+  const server = createServer(app.callback()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+
+  const openBrowser = (): TestBrowser => {
+    const jar = new CookieJar();
+    async function send(path: string, init: RequestInit): Promise<Response> {
+      const cookie = await jar.getCookieString(BASE_URL + path);
+      const page = { accept: 'text/html', 'sec-fetch-dest': 'document' };
+      const headers = { ...page, ...(init.headers as object), ...(cookie && { cookie }) };
+      const url = `http://127.0.0.1:${port}${path}`;
+      const response = await fetch(url, { ...init, headers, redirect: 'manual' });
+      for (const line of response.headers.getSetCookie())
+        await jar.setCookie(line, BASE_URL + path);
+      return response;
+    }
+    const browser: TestBrowser = {
+      get: (path, headers = {}) => send(path, { headers }),
+      post: (path, form = {}, headers = {}) =>
+        send(path, {
+          method: 'POST',
+          headers: { 'sec-fetch-site': 'same-origin', ...FORM, ...headers },
+          body: form instanceof Uint8Array ? form : String(new URLSearchParams(form)),
+        }),
+      async signIn({ scope = ALL_SCOPES, claims = {}, accessToken = 'the-access-token' } = {}) {
+        const { headers } = await browser.get('/login?returnTo=/contacts');
+        const request = new URL(headers.get('location') ?? '').searchParams;
+        const [state = '', nonce] = [request.get('state') ?? '', request.get('nonce')];
+        nock(ISSUER)
+          .post('/oauth/token')
+          .reply(200, {
+            access_token: accessToken,
+            refresh_token: 'the-refresh-token',
+            token_type: 'Bearer',
+            expires_in: 3600,
+            scope,
+            id_token: idToken({ nonce, ...claims }),
+          });
+        const callback = `/callback?${new URLSearchParams({ state, code: 'the-code' })}`;
+        const response = await browser.get(callback);
+        if (response.status !== 302) throw new Error(`no sign-in: ${await response.text()}`);
+      },
+    };
+    return browser;
+  };
+
+  return {
+    ...openBrowser(),
+    log,
+    otherBrowser: openBrowser,
+    async sendRaw(request) {
+      const socket = connect(port, '127.0.0.1');
+      socket.end(request, 'latin1');
+      return Buffer.concat((await socket.toArray()) as Buffer[]).toString('latin1');
+    },
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+export function standInForIssuer(): void {
+  const scope = nock(ISSUER).persist();
+  scope.get('/.well-known/openid-configuration').reply(200, {
+    issuer: ISSUER,
+    jwks_uri: `${ISSUER}jwks`,
+    authorization_endpoint: `${ISSUER}authorize`,
+    token_endpoint: `${ISSUER}oauth/token`,
+  });
+  const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'key-1', alg: 'RS256', use: 'sig' };
+  scope.get('/jwks').reply(200, { keys: [jwk] });
+}
+
+function idToken(claims: Record<string, unknown>): string {
+  const now = Math.floor(Date.now() / 1000);
+  return jwt({
+    iss: ISSUER,
+    sub: 'auth0|ada',
+    aud: 'contacts-web',
+    iat: now,
+    exp: now + 300,
+    name: 'Ada Lovelace',
+    email: 'ada@example.com',
+    'https://contacts.example.com/org_id': 'acme',
+    ...claims,
+  });
+}
+
+/** Signs claims with the issuer's key. */
+export function jwt(claims: Record<string, unknown>): string {
+  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const input = `${encode({ alg: 'RS256', kid: 'key-1' })}.${encode(claims)}`;
+  return `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`;
+}
