@@ -10,7 +10,7 @@ export function readForm(): Middleware {
       const { status = 400 } = cause as { status?: number };
       ctx.throw(status, 'the form cannot be read', { cause });
     },
-  }) as Middleware;
+  });
 }
 
 /** A field of a form that was read; empty when it is not there, or there twice. */

@@ -3,8 +3,6 @@ import type { Middleware } from 'koa';
 import type { z } from 'zod';
 import { ApiError, type FieldError } from '../errors.ts';
 
-type ParserContext = Parameters<ReturnType<typeof bodyParser>>[0];
-
 /** A body has room for thousands of faults. */
 const MAX_FIELD_ERRORS = 50;
 
@@ -16,7 +14,7 @@ const onError = (error: Error & { status?: number }) => {
 export function readForm(): Middleware {
   const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb', onError });
   return async function readForm(ctx, next) {
-    if (ctx.is('urlencoded')) await parse(ctx as ParserContext, next);
+    if (ctx.is('urlencoded')) await parse(ctx, next);
     else await next();
   };
 }
@@ -44,7 +42,7 @@ export function readJson(types: readonly string[]): Middleware {
       });
     }
     if (length === 0) throw new ApiError('ERR_UNREADABLE_BODY', { status: 400 });
-    await parse(ctx as ParserContext, next);
+    await parse(ctx, next);
   };
 }
 

@@ -33,7 +33,7 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
     const { method, path, needs, body } = operation;
     const checks = needs ? [readForm(), ...guardsFor(needs, guards)] : [];
     const reading = body ? [readJson(body.types)] : [];
-    const stack = [...checks, ...reading, handler(operation)] as unknown as RouterMiddleware[];
+    const stack: RouterMiddleware[] = [...checks, ...reading, handler(operation)];
     router.register(path.replace(/\{(\w+)\}/g, ':$1'), METHODS_OF[method], stack);
   }
   return router;
@@ -48,19 +48,18 @@ function guardsFor({ scope, role }: Needs, { auth, afterAuth, rolesClaim }: Guar
   ];
 }
 
-function handler({ path, needs, query, body, handle }: Operation): Middleware {
+function handler({ path, needs, query, body, handle }: Operation): RouterMiddleware {
   const hasId = path.includes('{id}');
   // A health check may add a query of its own.
   const querySchema = query ?? (needs ? NO_QUERY : z.looseObject({}));
   return async function handler(ctx) {
-    const { params = {} } = ctx as unknown as { params?: { id?: string } };
-    const { id = '' } = params;
+    const { id = '' } = ctx.params;
     if (hasId && !UUID.test(id)) throw new ApiError('ERR_NOT_FOUND');
     const input = {
       id,
       query: readInput(querySchema, { ...ctx.query }, 400),
-      body: body && readInput(body.schema, (ctx.request as { body?: unknown }).body, 422),
+      body: body && readInput(body.schema, ctx.request.body, 422),
     };
-    await handle(ctx as unknown as Context, input as never);
+    await handle(ctx as Context, input as never);
   };
 }

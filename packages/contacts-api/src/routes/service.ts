@@ -93,6 +93,6 @@ export function protectedResourceOperation(resource: ProtectedResource): Operati
         }),
       },
     },
-    handle: (ctx) => answer(ctx as unknown as Parameters<typeof answer>[0], async () => {}),
+    handle: (ctx) => answer(ctx, async () => {}),
   });
 }
