@@ -14,7 +14,7 @@ export type { Api, ApiRequestOptions } from './api/api.ts';
 export { ApiError, type ApiResponse } from './api/api-response.ts';
 export { auth } from './auth.ts';
 export { refuseCrossSite } from './browser/fetch-metadata.ts';
-export { safeReturnTo } from './browser/return-to.ts';
+export { safeReturnTo } from './browser/redirect.ts';
 export {
   AuthorizationRefused,
   hasCode,

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import Koa, { type Middleware } from 'koa';
 import nock from 'nock';
 import { auth, type OidcError, type RequiresAuthOptions, requiresAuth } from '../src/index.ts';
-import { storeKey } from '../src/session/session.ts';
 import type { SessionStore } from '../src/session/session-store.ts';
+import { storeKey } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
 import { type Browser, type Served, serve } from './support/browser.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import type { AuthOptions } from '../src/options/options.ts';
-import { storeKey } from '../src/session/session.ts';
+import { storeKey } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './support/web-app.ts';

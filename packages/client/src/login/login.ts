@@ -1,8 +1,9 @@
-import type { AuthorizationServerMetadata, HttpClient } from '@koa-oauth/issuer';
+import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { CookieJar } from '../browser/cookies.ts';
-import { safeReturnTo } from '../browser/return-to.ts';
+import { safeReturnTo } from '../browser/redirect.ts';
+import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
-import { type EmitClientEvent, failure } from '../events.ts';
+import { failure } from '../events.ts';
 import {
   type AuthorizationParams,
   type AuthorizationRequest,
@@ -13,125 +14,128 @@ import {
   judgeAuthorizationResponse,
   readAuthorizationResponse,
 } from '../oauth/authorization-response.ts';
-import type { ClientCredentials } from '../oauth/client-authentication.ts';
 import {
   judgePushedAuthorization,
   requestPushedAuthorization,
 } from '../oauth/pushed-authorization-request.ts';
-import type { Session, Sessions } from '../session/session.ts';
-import type { Transactions } from '../session/transaction.ts';
+import type { Session } from '../session/session.ts';
 import { createFlowRecord, type FlowRecord, type FlowStep } from './flow-record.ts';
-import type { Grants } from './grant.ts';
-import type { EndSession } from './own-sessions.ts';
+import type { OwnSessions } from './own-sessions.ts';
+
+/** What a login is begun with. */
+export interface LoginRequest {
+  /** Hostile: a path of this app, or else the start page is taken. */
+  readonly returnTo: unknown;
+  readonly authorizationParams?: AuthorizationParams | undefined;
+}
+
+/** What a login ends with. */
+export interface FinishedLogin {
+  readonly session: Session;
+  /** The path to go back to. */
+  readonly returnTo: string;
+}
 
 /** One login in its two halves, every step in order. */
-export interface Login {
+export class Login {
   /** The start page: a path, of `baseURL`. */
   readonly home: string;
-  /** @returns where to send the browser */
-  begin(
-    cookies: CookieJar,
-    request: { returnTo: unknown; authorizationParams?: AuthorizationParams | undefined },
-  ): Promise<string>;
-  /** @returns the new session, and the path to go back to */
-  finish(
-    cookies: CookieJar,
-    querystring: string,
-    previous: Session | undefined,
-    userAgent: string,
-  ): Promise<FinishedLogin>;
-}
+  readonly #context: ClientContext;
+  readonly #ownSessions: Pick<OwnSessions, 'endSession'>;
+  readonly #basePath: string;
 
-interface FinishedLogin {
-  session: Session;
-  returnTo: string;
-}
-
-interface LoginOptions {
-  issuer: { metadata(): Promise<AuthorizationServerMetadata> };
-  client: ClientCredentials;
-  transactions: Transactions;
-  grants: Pick<Grants, 'byCode'>;
-  sessions: Pick<Sessions, 'open'>;
-  endSession: EndSession;
-  baseURL: string;
-  redirectURI: string;
-  authorizationParams: AuthorizationParams;
-  /** Whether requests are pushed even where the authorization server does not ask for it. */
-  pushedAuthorizationRequests: boolean;
-  /** Whether to keep what was sent and received, secrets masked. */
-  recordFlow: boolean;
-  /** Paths that nobody is sent back to. */
-  ownPaths: readonly string[];
-  http: HttpClient;
-  /** Milliseconds since 1970. */
-  now: () => number;
-  emit: EmitClientEvent;
-}
-
-export function createLogin(options: LoginOptions): Login {
-  const { issuer, client, transactions, grants, sessions, baseURL, redirectURI } = options;
-  const { http, now, emit } = options;
-  const seconds = () => Math.floor(now() / 1000);
-
-  const base = new URL(baseURL).pathname.replace(/\/$/, '');
-  const home = `${base}/`;
-
-  const returnPath = (value: unknown): string => {
-    const path = safeReturnTo(value, baseURL);
-    const { pathname } = new URL(path, baseURL);
-    const isOwn = options.ownPaths.some((own) => pathname === own || pathname === base + own);
-    return path === '/' || isOwn ? home : path;
-  };
-
-  /** @returns what goes through the browser in place of the pushed request (RFC 9126 §4) */
-  async function push(
-    metadata: AuthorizationServerMetadata,
-    { parameters }: AuthorizationRequest,
-    flow: FlowRecord,
-  ): Promise<Record<string, string>> {
-    const url = metadata.pushed_authorization_request_endpoint;
-    const answer = await requestPushedAuthorization(metadata, client, parameters, {
-      http,
-      now,
-      onSend: (form) => flow.add('pushed_authorization_request', { url, parameters: form }),
-    });
-    const { status, body } = answer;
-    flow.add('pushed_authorization_response', { status, parameters: body });
-    const requestURI = judgePushedAuthorization(answer, seconds());
-    return { client_id: client.clientID, request_uri: requestURI };
+  constructor(context: ClientContext, ownSessions: Pick<OwnSessions, 'endSession'>) {
+    this.#context = context;
+    this.#ownSessions = ownSessions;
+    this.#basePath = new URL(context.options.baseURL).pathname.replace(/\/$/, '');
+    this.home = `${this.#basePath}/`;
   }
 
-  async function begin(cookies: CookieJar, asked: Parameters<Login['begin']>[1]) {
-    const metadata = await issuer.metadata();
-    const request = createAuthorizationRequest({
-      metadata,
-      clientID: client.clientID,
-      redirectURI,
-      params: { ...options.authorizationParams, ...asked.authorizationParams },
-      returnTo: returnPath(asked.returnTo),
-      now: seconds(),
-    });
-    const flow = createFlowRecord(options.recordFlow, now);
-    const isPushed =
-      options.pushedAuthorizationRequests ||
-      metadata.require_pushed_authorization_requests === true;
-    const parameters = isPushed ? await push(metadata, request, flow) : request.parameters;
-    const url = authorizationURL(metadata, parameters);
-    flow.add('authorization_request', { url, parameters });
-    await transactions.begin(cookies, { ...request.transaction, flow: flow.steps });
-    return url;
+  /** Begins a login. @returns where to send the browser */
+  async begin(cookies: CookieJar, request: LoginRequest): Promise<string> {
+    try {
+      return await this.#begin(cookies, request);
+    } catch (error) {
+      this.#context.emit({ type: 'sign_in_refused', ...failure(error) });
+      throw error;
+    }
   }
 
-  async function finish(
+  /**
+   * Finishes the login that a callback belongs to.
+   *
+   * @param previous the session of this browser, which ends
+   */
+  async finish(
     cookies: CookieJar,
     querystring: string,
     previous: Session | undefined,
     userAgent: string,
   ): Promise<FinishedLogin> {
+    try {
+      return await this.#finish(cookies, querystring, previous, userAgent);
+    } catch (error) {
+      // The back button of somebody who is signed in.
+      const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK');
+      if (!isOver) this.#context.emit({ type: 'sign_in_refused', ...failure(error) });
+      throw error;
+    }
+  }
+
+  async #begin(
+    cookies: CookieJar,
+    { returnTo, authorizationParams }: LoginRequest,
+  ): Promise<string> {
+    const { options, issuer, transactions } = this.#context;
+    const metadata = await issuer.metadata();
+    const request = createAuthorizationRequest({
+      metadata,
+      clientID: options.credentials.clientID,
+      redirectURI: options.baseURL + options.callbackPath,
+      params: { ...options.authorizationParams, ...authorizationParams },
+      returnTo: this.#returnPath(returnTo),
+      now: this.#seconds(),
+    });
+    const flow = createFlowRecord(options.recordFlow, options.now);
+    const isPushed =
+      options.pushedAuthorizationRequests ||
+      metadata.require_pushed_authorization_requests === true;
+    const parameters = isPushed ? await this.#push(metadata, request, flow) : request.parameters;
+    const url = authorizationURL(metadata, parameters);
+    flow.add('authorization_request', { url, parameters });
+    transactions.begin(cookies, { ...request.transaction, flow: flow.steps });
+    return url;
+  }
+
+  /** @returns what goes through the browser instead of the pushed request (RFC 9126 §4) */
+  async #push(
+    metadata: AuthorizationServerMetadata,
+    { parameters }: AuthorizationRequest,
+    flow: FlowRecord,
+  ): Promise<Record<string, string>> {
+    const { options, http } = this.#context;
+    const url = metadata.pushed_authorization_request_endpoint;
+    const answer = await requestPushedAuthorization(metadata, options.credentials, parameters, {
+      http,
+      now: options.now,
+      onSend: (form) => flow.add('pushed_authorization_request', { url, parameters: form }),
+    });
+    const { status, body } = answer;
+    flow.add('pushed_authorization_response', { status, parameters: body });
+    const requestURI = judgePushedAuthorization(answer, this.#seconds());
+    return { client_id: options.credentials.clientID, request_uri: requestURI };
+  }
+
+  async #finish(
+    cookies: CookieJar,
+    querystring: string,
+    previous: Session | undefined,
+    userAgent: string,
+  ): Promise<FinishedLogin> {
+    const { options, issuer, transactions, grants, sessions, emit } = this.#context;
     const params = readAuthorizationResponse(querystring);
     const state = params.get('state');
-    const transaction = state && (await transactions.find(cookies, state));
+    const transaction = state && transactions.find(cookies, state);
     if (!transaction) throw new OidcError('ERR_UNEXPECTED_CALLBACK');
 
     const metadata = await issuer.metadata();
@@ -142,42 +146,33 @@ export function createLogin(options: LoginOptions): Login {
       issuer: transaction.issuer,
       issPromised: metadata.authorization_response_iss_parameter_supported === true,
     });
-    const flow = createFlowRecord(options.recordFlow, now);
+    const flow = createFlowRecord(options.recordFlow, options.now);
     flow.add('authorization_response', {
       url: transaction.redirectURI,
       parameters: Object.fromEntries(params),
     });
     const content = await grants.byCode(code, transaction);
     const steps = joined(transaction.flow, flow.steps, content.flow);
-    if (previous) await options.endSession(previous, 'replaced');
+    if (previous) await this.#ownSessions.endSession(previous, 'replaced');
     const session = await sessions.open(cookies, { ...content, flow: steps }, userAgent);
     emit({ type: 'signed_in' });
-    return { session, returnTo: returnPath(transaction.returnTo) };
+    return { session, returnTo: this.#returnPath(transaction.returnTo) };
   }
 
-  return {
-    home,
+  /** Paths that are answered here are no place to go back to. */
+  #returnPath(value: unknown): string {
+    const { baseURL, loginPath, callbackPath, backChannelLogoutPath } = this.#context.options;
+    const path = safeReturnTo(value, baseURL);
+    const { pathname } = new URL(path, baseURL);
+    const isOwn = [loginPath, callbackPath, backChannelLogoutPath].some(
+      (own) => own !== false && (pathname === own || pathname === this.#basePath + own),
+    );
+    return path === '/' || isOwn ? this.home : path;
+  }
 
-    async begin(cookies, asked) {
-      try {
-        return await begin(cookies, asked);
-      } catch (error) {
-        emit({ type: 'sign_in_refused', ...failure(error) });
-        throw error;
-      }
-    },
-
-    async finish(cookies, querystring, previous, userAgent) {
-      try {
-        return await finish(cookies, querystring, previous, userAgent);
-      } catch (error) {
-        // The back button of somebody who is signed in.
-        const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK');
-        if (!isOver) emit({ type: 'sign_in_refused', ...failure(error) });
-        throw error;
-      }
-    },
-  };
+  #seconds(): number {
+    return Math.floor(this.#context.options.now() / 1000);
+  }
 }
 
 function joined(...parts: (readonly FlowStep[] | undefined)[]): FlowStep[] | undefined {

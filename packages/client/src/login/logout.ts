@@ -1,67 +1,57 @@
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { CookieJar } from '../browser/cookies.ts';
-import { safeReturnTo } from '../browser/return-to.ts';
-import type { Session, Sessions } from '../session/session.ts';
-import type { Transactions } from '../session/transaction.ts';
-import type { EndSession } from './own-sessions.ts';
+import { safeReturnTo } from '../browser/redirect.ts';
+import type { ClientContext } from '../client-context.ts';
+import type { Session } from '../session/session.ts';
+import type { OwnSessions } from './own-sessions.ts';
 
-/**
- * Ends a session here, then at the authorization server.
- *
- * @param returnTo hostile: a path of this app, or else the default is taken
- * @returns where to send the browser
- * @throws OidcError `ERR_SESSION_STORE`; the session and its cookie are then as they were
- */
-export type Logout = (
-  cookies: CookieJar,
-  session: Session | undefined,
-  returnTo: unknown,
-) => Promise<string>;
+/** Ends a session here, then at the authorization server. */
+export class Logout {
+  readonly #context: ClientContext;
+  readonly #ownSessions: Pick<OwnSessions, 'endSession'>;
 
-interface LogoutOptions {
-  issuer: { metadata(): Promise<AuthorizationServerMetadata> };
-  sessions: Pick<Sessions, 'forget'>;
-  transactions: Pick<Transactions, 'clear'>;
-  endSession: EndSession;
-  baseURL: string;
-  clientID: string;
-  /** Registered with the issuer: where it sends the browser afterwards. */
-  postLogoutRedirectURI: string;
-  /** Whether the session at the authorization server ends too. */
-  idpLogout: boolean;
-  onWarning: (error: Error) => void;
-}
+  constructor(context: ClientContext, ownSessions: Pick<OwnSessions, 'endSession'>) {
+    this.#context = context;
+    this.#ownSessions = ownSessions;
+  }
 
-export function createLogout(options: LogoutOptions): Logout {
-  const { issuer, sessions, transactions, endSession, onWarning } = options;
-
-  const afterwards = (returnTo: unknown): string => {
-    const path = safeReturnTo(returnTo, options.baseURL);
-    return path === '/' ? options.postLogoutRedirectURI : new URL(path, options.baseURL).href;
-  };
-
-  return async function logout(cookies, session, returnTo) {
-    const home = afterwards(returnTo);
+  /**
+   * Ends a session, and removes its cookie and those of logins in flight.
+   *
+   * @param returnTo hostile: a path of this app, or else the default is taken
+   * @returns where to send the browser
+   * @throws OidcError `ERR_SESSION_STORE`; the session and its cookie are then as they were
+   */
+  async end(cookies: CookieJar, session: Session | undefined, returnTo: unknown): Promise<string> {
+    const { options, issuer, sessions, transactions, warn } = this.#context;
+    const home = this.#afterwards(returnTo);
     // The cookie goes last: without it nobody could try again to end what a store did not.
-    if (session) await endSession(session, 'logout');
-    sessions.forget(cookies);
+    if (session) await this.#ownSessions.endSession(session, 'logout');
+    sessions.clearCookie(cookies);
     transactions.clear(cookies);
 
     if (!session || !options.idpLogout) return home;
     try {
       const metadata = await issuer.metadata();
       const { sid } = session.content.claims;
-      return endSessionURL(metadata, { clientID: options.clientID, sid, home });
+      return endSessionURL(metadata, { clientID: options.credentials.clientID, sid, home });
     } catch (error) {
-      onWarning(error as Error);
+      warn(error);
       return home;
     }
-  };
+  }
+
+  #afterwards(returnTo: unknown): string {
+    const { baseURL, postLogoutRedirect = baseURL } = this.#context.options;
+    const path = safeReturnTo(returnTo, baseURL);
+    return path === '/' ? postLogoutRedirect : new URL(path, baseURL).href;
+  }
 }
 
 /**
- * OpenID Connect RP-Initiated Logout 1.0 §2, else Auth0's own `/v2/logout`. The session is named by
- * its `sid` in `logout_hint`: an ID token in the URL would reach histories and logs.
+ * Makes the logout address of the authorization server: OpenID Connect RP-Initiated Logout 1.0 §2,
+ * else Auth0's own `/v2/logout`. The session is named by its `sid` in `logout_hint`: an ID token in
+ * the URL would reach histories and logs.
  */
 export function endSessionURL(
   { issuer, end_session_endpoint }: AuthorizationServerMetadata,

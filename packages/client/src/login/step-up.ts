@@ -7,12 +7,23 @@ import {
   scopesOf,
   unionOfScopes,
 } from '../oauth/scope.ts';
+import type { CheckedOptions } from '../options/options.ts';
 import type { SessionContent } from '../session/session.ts';
+
+/** What a sign-in must have brought in addition to the user. */
+export interface SignInRequirement {
+  /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` aside. */
+  maxAge?: number;
+  /** The `acr` that the ID token must have: one of these, with spaces between them. */
+  acr?: string;
+  /** Scopes that must have been granted, with spaces between them. */
+  scope?: string;
+}
 
 /** The sign-in is too old, or was too weak: the user has to prove again who they are. */
 export class StepUpRequired extends OidcError {
   override readonly name = 'StepUpRequired';
-  /** What was not met, and beside it the scopes that are missing. */
+  /** What was not met, and the scopes that are missing. */
   readonly requirement: Readonly<SignInRequirement>;
 
   constructor(requirement: SignInRequirement) {
@@ -25,111 +36,99 @@ export class StepUpRequired extends OidcError {
 /** Parameters of a sign-in that asks for more than the one before. */
 export interface StepUpParams {
   authorizationParams?: AuthorizationParams;
-  /** Scopes to ask for beside those configured, asked for and granted so far. */
+  /** Scopes to ask for in addition to those configured, asked for and granted so far. */
   scope?: string;
 }
 
-export interface StepUp {
+/** Beyond those configured: an API that names new ones each time gets no endless chain of sign-ins. */
+const MAX_ADDED_SCOPES = 20;
+
+/** Step-up: decides which sign-in is not enough, and which one would be. */
+export class StepUp {
+  readonly #configuredScope: string;
+  readonly #clockTolerance: number;
+  readonly #now: () => number;
+
+  constructor({ authorizationParams, clockTolerance, now }: CheckedOptions) {
+    this.#configuredScope = authorizationParams.scope;
+    this.#clockTolerance = clockTolerance;
+    this.#now = now;
+  }
+
   /**
+   * Returns when the sign-in meets a requirement.
+   *
    * @throws OidcError `ERR_LOGIN_REQUIRED`, StepUpRequired `ERR_STEP_UP_REQUIRED` or
    *   InsufficientScope `ERR_INSUFFICIENT_SCOPE`
    * @throws TypeError for a requirement that can't be one
    */
-  judge(content: SessionContent | undefined, requirement: SignInRequirement): void;
-  /** @returns the sign-in that may mend this error; undefined when none can, or it was tried */
-  paramsFor(error: unknown, content: SessionContent | undefined): StepUpParams | undefined;
-  /** The scopes configured, asked for and granted so far, and these. */
-  union(content: SessionContent | undefined, ...scopes: (string | undefined)[]): string;
-}
+  judge(content: SessionContent | undefined, requirement: SignInRequirement): void {
+    const faults = requirementFaults(requirement);
+    if (faults.length > 0) throw new TypeError(faults.join('; '));
+    const { maxAge, acr, scope } = requirement;
+    if (!content) throw new OidcError('ERR_LOGIN_REQUIRED');
+    const { claims, accessToken } = content;
+    // Without a token, what was granted is not known to be so still.
+    if (scope && !accessToken) throw new OidcError('ERR_LOGIN_REQUIRED');
+    const missing = missingScopes(scope ?? '', accessToken?.scope ?? '').join(' ');
+    const unmet: SignInRequirement = {};
+    if (maxAge !== undefined && !this.#isRecent(claims.auth_time, maxAge)) unmet.maxAge = maxAge;
+    if (acr !== undefined && !isAmong(claims.acr, acr)) unmet.acr = acr;
+    if (Object.keys(unmet).length > 0) {
+      throw new StepUpRequired({ ...unmet, ...(missing && { scope: missing }) });
+    }
+    if (missing) throw new InsufficientScope(missing);
+  }
 
-interface StepUpOptions {
-  /** What each sign-in asks for. */
-  scope: string;
-  /** Seconds that the clocks may differ. */
-  clockTolerance: number;
-  /** Milliseconds since 1970. */
-  now: () => number;
-}
+  /** Returns the sign-in that may help against this error; undefined when none can, or it was tried. */
+  paramsFor(error: unknown, content: SessionContent | undefined): StepUpParams | undefined {
+    if (hasCode(error, 'ERR_LOGIN_REQUIRED')) return content ? { scope: '' } : {};
+    if (!content) return undefined;
+    if (error instanceof StepUpRequired) {
+      const { maxAge, acr, scope } = error.requirement;
+      if (acr !== undefined && acr === content.requestedAcr) return undefined;
+      const authorizationParams = {
+        ...(maxAge !== undefined && { max_age: maxAge }),
+        ...(acr !== undefined && { acr_values: acr }),
+      };
+      return { authorizationParams, scope: this.#scopesToAskFor(scope ?? '', content) ?? '' };
+    }
+    if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) return undefined;
+    const { scope: needed } = error as { scope?: unknown };
+    const scope = typeof needed === 'string' ? this.#scopesToAskFor(needed, content) : undefined;
+    return scope === undefined ? undefined : { scope };
+  }
 
-/** Beyond those configured: whoever names ever new ones gets no endless chain of sign-ins. */
-const MAX_ADDED_SCOPES = 20;
+  /** Returns the scopes configured, asked for and granted so far, and these. */
+  union(content: SessionContent | undefined, ...scopes: (string | undefined)[]): string {
+    const { requestedScope, accessToken } = content ?? {};
+    return unionOfScopes(this.#configuredScope, requestedScope, accessToken?.scope, ...scopes);
+  }
 
-/** Step-up: which sign-in is not enough, and which would be. */
-export function createStepUp({ scope: configured, clockTolerance, now }: StepUpOptions): StepUp {
-  const union: StepUp['union'] = (content, ...scopes) =>
-    unionOfScopes(configured, content?.requestedScope, content?.accessToken?.scope, ...scopes);
+  #isRecent(authTime: unknown, maxAge: number): boolean {
+    const seconds = this.#now() / 1000;
+    return typeof authTime === 'number' && seconds - authTime <= maxAge + this.#clockTolerance;
+  }
 
-  const isRecent = (authTime: unknown, maxAge: number) =>
-    typeof authTime === 'number' && now() / 1000 - authTime <= maxAge + clockTolerance;
-
-  const isAmong = (value: unknown, words: string) =>
-    typeof value === 'string' && words.split(' ').includes(value);
-
-  function scopesToAskFor(needed: string, content: SessionContent): string | undefined {
-    // A refresh token is the app's to want (`offline_access` in its own settings), nobody else's.
+  #scopesToAskFor(needed: string, content: SessionContent): string | undefined {
+    // A refresh token is for the app to ask for (`offline_access` in its own settings).
     const scopes = [...scopesOf(foreignScope(needed))].filter((one) => one !== 'offline_access');
     const scope = scopes.join(' ');
     // What the sign-in asked for and did not get would not be got by asking the same again.
     if (missingScopes(scope, content.requestedScope).length === 0) return undefined;
-    const added = missingScopes(union(content, scope), configured);
+    const added = missingScopes(this.union(content, scope), this.#configuredScope);
     return added.length <= MAX_ADDED_SCOPES ? scope : undefined;
   }
-
-  return {
-    union,
-
-    judge(content, requirement) {
-      const faults = requirementFaults(requirement);
-      if (faults.length > 0) throw new TypeError(faults.join('; '));
-      const { maxAge, acr, scope } = requirement;
-      if (!content) throw new OidcError('ERR_LOGIN_REQUIRED');
-      const { claims, accessToken } = content;
-      // Without a token, what was granted is not known to be so still.
-      if (scope && !accessToken) throw new OidcError('ERR_LOGIN_REQUIRED');
-      const missing = missingScopes(scope ?? '', accessToken?.scope ?? '').join(' ');
-      const unmet: SignInRequirement = {};
-      if (maxAge !== undefined && !isRecent(claims.auth_time, maxAge)) unmet.maxAge = maxAge;
-      if (acr !== undefined && !isAmong(claims.acr, acr)) unmet.acr = acr;
-      if (Object.keys(unmet).length > 0) {
-        throw new StepUpRequired({ ...unmet, ...(missing && { scope: missing }) });
-      }
-      if (missing) throw new InsufficientScope(missing);
-    },
-
-    paramsFor(error, content) {
-      if (hasCode(error, 'ERR_LOGIN_REQUIRED')) return content ? { scope: '' } : {};
-      if (!content) return undefined;
-      if (error instanceof StepUpRequired) {
-        const { maxAge, acr, scope } = error.requirement;
-        if (acr !== undefined && acr === content.requestedAcr) return undefined;
-        const authorizationParams = {
-          ...(maxAge !== undefined && { max_age: maxAge }),
-          ...(acr !== undefined && { acr_values: acr }),
-        };
-        return { authorizationParams, scope: scopesToAskFor(scope ?? '', content) ?? '' };
-      }
-      if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) return undefined;
-      const { scope: needed } = error as { scope?: unknown };
-      const scope = typeof needed === 'string' ? scopesToAskFor(needed, content) : undefined;
-      return scope === undefined ? undefined : { scope };
-    },
-  };
 }
 
-/** What a sign-in must have brought beside the user. */
-export interface SignInRequirement {
-  /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` aside. */
-  maxAge?: number;
-  /** The `acr` that the ID token must have: one of these, with spaces between them. */
-  acr?: string;
-  /** Scopes that must have been granted, with spaces between them. */
-  scope?: string;
+function isAmong(value: unknown, words: string): boolean {
+  return typeof value === 'string' && words.split(' ').includes(value);
 }
 
-const NAMES = ['maxAge', 'acr', 'scope'];
+const REQUIREMENT_NAMES = ['maxAge', 'acr', 'scope'];
 const WORDS = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/;
 
-/** What is wrong with a requirement, each fault a sentence: a name misspelt would let anyone in. */
+/** Returns a sentence for each fault of a requirement: a misspelt name would let anyone in. */
 export function requirementFaults(requirement: SignInRequirement): string[] {
   const { maxAge, acr, scope } = requirement;
   const faults: string[] = [];
@@ -142,7 +141,7 @@ export function requirementFaults(requirement: SignInRequirement): string[] {
   if (scope !== undefined && !isScope(scope)) {
     faults.push('scope must be scopes with spaces between them');
   }
-  const unknown = Object.keys(requirement).filter((name) => !NAMES.includes(name));
+  const unknown = Object.keys(requirement).filter((name) => !REQUIREMENT_NAMES.includes(name));
   if (unknown.length > 0) faults.push(`unknown: ${unknown.join(', ')}`);
   return faults;
 }

@@ -27,6 +27,9 @@ export interface EndpointRequestOptions {
   onSend?: (form: Readonly<Record<string, string>>) => void;
 }
 
+/** Maximum bytes of an answer of the authorization server's endpoints. */
+export const MAX_ENDPOINT_BYTES = 256 * 1024;
+
 /** Exchanges a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). */
 export function requestTokensByCode(
   endpoint: Endpoint,

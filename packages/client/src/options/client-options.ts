@@ -28,7 +28,7 @@ const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt',
 
 /** @returns the credentials, which are good only if there are no faults */
 export function checkClient(options: ClientOptions): {
-  client: ClientCredentials;
+  credentials: ClientCredentials;
   faults: string[];
 } {
   const { clientID, clientSecret, clientAssertionSigningKey, clientAssertionSigningAlg } = options;
@@ -44,8 +44,8 @@ export function checkClient(options: ClientOptions): {
     if (clientAssertionSigningAlg !== undefined) {
       faults.push(`clientAssertionSigningAlg has no use with ${method}`);
     }
-    const client = { clientID, clientSecret, clientAuthMethod: method } as ClientCredentials;
-    return { client: Object.freeze(client), faults };
+    const credentials = { clientID, clientSecret, clientAuthMethod: method } as ClientCredentials;
+    return { credentials: Object.freeze(credentials), faults };
   }
   const isAlg =
     clientAssertionSigningAlg === undefined ||
@@ -60,6 +60,6 @@ export function checkClient(options: ClientOptions): {
   } catch (error) {
     faults.push((error as Error).message);
   }
-  const client = { clientID, clientAuthMethod: method, signingKey } as ClientCredentials;
-  return { client: Object.freeze(client), faults };
+  const credentials = { clientID, clientAuthMethod: method, signingKey } as ClientCredentials;
+  return { credentials: Object.freeze(credentials), faults };
 }

@@ -4,6 +4,7 @@ import {
   type AuthorizationParams,
   authorizationParamsFaults,
 } from '../oauth/authorization-request.ts';
+import type { ClientCredentials } from '../oauth/client-authentication.ts';
 import type { SessionStore } from '../session/session-store.ts';
 import { type ClientOptions, checkClient } from './client-options.ts';
 import {
@@ -98,6 +99,38 @@ export interface AuthOptions extends ClientOptions {
   now?: () => number;
 }
 
+/** The options after the checks, defaults filled in. */
+export interface CheckedOptions {
+  readonly issuerBaseURL: string;
+  /** Without a slash at its end. */
+  readonly baseURL: string;
+  /** Whether cookies are for https alone. */
+  readonly secureCookies: boolean;
+  readonly credentials: ClientCredentials;
+  /** Newest first. */
+  readonly secrets: readonly string[];
+  readonly authorizationParams: AuthorizationParams & { readonly scope: string };
+  readonly pushedAuthorizationRequests: boolean;
+  readonly store: SessionStore | undefined;
+  readonly cookieName: string;
+  readonly rollingDuration: number;
+  readonly absoluteDuration: number;
+  readonly loginPath: string | false;
+  readonly callbackPath: string;
+  readonly logoutPath: string | false;
+  readonly backChannelLogoutPath: string | false;
+  readonly postLogoutRedirect: string | undefined;
+  readonly api: Readonly<Required<NonNullable<AuthOptions['api']>>> | undefined;
+  readonly idpLogout: boolean;
+  readonly clockTolerance: number;
+  readonly refreshLeeway: number;
+  readonly httpTimeout: number;
+  readonly http: Readonly<NonNullable<AuthOptions['http']>>;
+  readonly onEvent: (event: ClientEvent) => void;
+  readonly recordFlow: boolean;
+  readonly now: () => number;
+}
+
 /** Every option by its group. */
 export const OPTION_NAMES = {
   '': {
@@ -148,18 +181,20 @@ export const OPTION_NAMES = {
 } satisfies OptionNames;
 
 /** @throws InvalidOptions that names every fault at once */
-export function checkOptions(options: AuthOptions) {
+export function checkOptions(options: AuthOptions): CheckedOptions {
   mustBeObject('the options', options);
   const { session = {}, routes = {}, api, http = {}, authorizationParams = {} } = options;
   const groups = { session, routes, api: api ?? {}, http };
   for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
     mustBeObject(name, group);
   }
-  const { client, faults: clientFaults } = checkClient(options);
-  const checked = Object.freeze({
+  const { credentials, faults: clientFaults } = checkClient(options);
+  const baseURL = String(options.baseURL).replace(/\/$/, '');
+  const checked: CheckedOptions = Object.freeze({
     issuerBaseURL: options.issuerBaseURL,
-    baseURL: String(options.baseURL).replace(/\/$/, ''),
-    client,
+    baseURL,
+    secureCookies: baseURL.startsWith('https:'),
+    credentials,
     secrets: Object.freeze([options.secret].flat()) as readonly string[],
     authorizationParams: Object.freeze({
       scope: 'openid profile email',

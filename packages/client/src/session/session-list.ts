@@ -1,7 +1,7 @@
 import { createHmac, hkdfSync } from 'node:crypto';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
-import type { Seal } from './seal.ts';
-import { type ListedSession, reached, type SessionStore } from './session-store.ts';
+import { Seal } from './seal.ts';
+import { type ListedSession, type SessionStore, storeCall, storeKey } from './session-store.ts';
 
 /** A session of a user, as its user may see it. */
 export interface UserSession {
@@ -22,79 +22,134 @@ export interface UserSession {
   readonly current: boolean;
 }
 
-/** Sessions of a user by what they have in common. */
-export interface SessionList {
-  /** What is kept of a session for this list, encrypted. */
-  about(key: string, session: { createdAt: number; userAgent: string }): Promise<string>;
-  /** The sessions of the user who asks, newest first. */
-  of(asking: Asking): Promise<UserSession[]>;
-  /** @returns whether one ended; nothing happens to a session of another user */
-  end(asking: Asking, id: string): Promise<boolean>;
-  /** Ends all but the one that asks. @returns how many */
-  endOthers(asking: Asking): Promise<number>;
-  /** @returns how many ended */
-  endAll(term: Term): Promise<number>;
+/** The session of the user who asks. */
+interface AskingSession {
+  readonly id: string;
+  readonly content: { readonly claims: Pick<IdTokenClaims, 'iss' | 'sub'> };
 }
 
-/** The session in whose name something is asked for. */
-interface Asking {
-  readonly key: string;
-  readonly claims: Pick<IdTokenClaims, 'iss' | 'sub'>;
-}
+/** Where a session is found again: by its user, and by its session at the issuer. */
+type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
 
-interface About {
+interface SessionDetails {
   readonly createdAt: number;
   readonly userAgent: string;
 }
 
 interface SessionListOptions {
-  store: Pick<SessionStore, 'list' | 'destroy'>;
-  /** Of a purpose of its own: unlike a session's content, this opens without the cookie. */
-  seal: Seal;
-  terms: SessionTerms;
+  /** Newest first. */
+  secrets: readonly string[];
   /** Seconds without a request after which a session ends. */
   rollingDuration: number;
 }
 
-const MAX_USER_AGENT = 200;
+const MAX_USER_AGENT_LENGTH = 200;
 const HANDLE_LENGTH = 16;
 
-export function createSessionList(options: SessionListOptions): SessionList {
-  const { store, seal, terms, rollingDuration } = options;
-  const ofUser = ({ claims }: Asking): Term => ['sub', claims.iss, claims.sub];
+/**
+ * Finds sessions without their cookies: those of one user, and those that began with one session at
+ * the issuer.
+ *
+ * A store sees no names: each term is an HMAC under a key that is derived from a secret.
+ */
+export class SessionList {
+  readonly #store: Pick<SessionStore, 'list' | 'destroy'>;
+  /** Unlike a session's content, this opens without the cookie. */
+  readonly #seal: Seal;
+  readonly #termKeys: readonly Buffer[];
+  readonly #rollingDuration: number;
 
-  async function listed(term: Term): Promise<ListedSession[]> {
-    const lists = await Promise.all(
-      terms.lookUp(term).map((each) => reached(() => store.list(each))),
+  constructor(
+    store: Pick<SessionStore, 'list' | 'destroy'>,
+    { secrets, rollingDuration }: SessionListOptions,
+  ) {
+    this.#store = store;
+    this.#seal = new Seal(secrets, 'about a session');
+    this.#termKeys = secrets.map((secret) =>
+      Buffer.from(hkdfSync('sha256', secret, '', 'koa-oauth session term', 32)),
     );
-    return lists.flat();
+    this.#rollingDuration = rollingDuration;
   }
 
-  async function destroy(sessions: readonly ListedSession[]): Promise<number> {
-    const ended = await Promise.all(sessions.map(({ key }) => reached(() => store.destroy(key))));
-    return ended.filter((session) => session !== undefined).length;
+  /** Returns what a new session is stored with, so that it can be found and shown. */
+  entryOf(
+    key: string,
+    claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>,
+    { createdAt, userAgent }: SessionDetails,
+  ): { about: string; terms: string[] } {
+    const { iss, sub, sid } = claims;
+    const terms: Term[] = [['sub', iss, sub]];
+    if (typeof sid === 'string' && sid !== '') terms.push(['sid', iss, sid]);
+    const details: SessionDetails = { createdAt, userAgent: printable(userAgent) };
+    return {
+      about: this.#seal.seal(details, key),
+      terms: terms.flatMap((term) => this.#lookUp(term).slice(0, 1)),
+    };
+  }
+
+  /** Returns the sessions of the user who asks, newest first. */
+  async listFor(asking: AskingSession): Promise<UserSession[]> {
+    const currentKey = storeKey(asking.id);
+    const sessions = await this.#find(userTerm(asking));
+    return sessions
+      .flatMap((session) => this.#shown(session, currentKey))
+      .sort((a, b) => b.createdAt - a.createdAt);
+  }
+
+  /** Ends one session of the user who asks. @returns whether one ended */
+  async endOne(asking: AskingSession, id: string): Promise<boolean> {
+    const sessions = await this.#find(userTerm(asking));
+    return (await this.#destroy(sessions.filter(({ key }) => handleOf(key) === id))) > 0;
+  }
+
+  /** Ends all sessions of the user but the one that asks. @returns how many */
+  endOthers(asking: AskingSession): Promise<number> {
+    return this.#endAll(userTerm(asking), storeKey(asking.id));
+  }
+
+  /** Ends all sessions of a user. @returns how many */
+  endBySub(iss: string, sub: string): Promise<number> {
+    return this.#endAll(['sub', iss, sub]);
+  }
+
+  /** Ends what began with this session at the issuer. @returns how many */
+  endBySid(iss: string, sid: string): Promise<number> {
+    return this.#endAll(['sid', iss, sid]);
   }
 
   /** A store lists a part of them at a time. */
-  async function endAll(term: Term, keptKey?: string): Promise<number> {
+  async #endAll(term: Term, exceptKey?: string): Promise<number> {
     let total = 0;
     for (;;) {
-      const sessions = (await listed(term)).filter(({ key }) => key !== keptKey);
-      const ended = await destroy(sessions);
+      const sessions = (await this.#find(term)).filter(({ key }) => key !== exceptKey);
+      const ended = await this.#destroy(sessions);
       total += ended;
       if (ended === 0) return total;
     }
   }
 
-  async function shown(listed: ListedSession, currentKey: string) {
-    const { key, expiresAt } = listed;
-    const about = (await seal.open(listed.about, key)) as About | undefined;
-    if (!about) return [];
-    const { createdAt, userAgent } = about;
+  async #find(term: Term): Promise<ListedSession[]> {
+    const lists = await Promise.all(
+      this.#lookUp(term).map((each) => storeCall(() => this.#store.list(each))),
+    );
+    return lists.flat();
+  }
+
+  async #destroy(sessions: readonly ListedSession[]): Promise<number> {
+    const ended = await Promise.all(
+      sessions.map(({ key }) => storeCall(() => this.#store.destroy(key))),
+    );
+    return ended.filter((session) => session !== undefined).length;
+  }
+
+  #shown({ key, about, expiresAt }: ListedSession, currentKey: string): UserSession[] {
+    const details = this.#seal.open(about, key) as SessionDetails | undefined;
+    if (!details) return [];
+    const { createdAt, userAgent } = details;
     const session: UserSession = {
-      id: handle(key),
+      id: handleOf(key),
       createdAt,
-      lastSeenAt: Math.max(createdAt, expiresAt - rollingDuration),
+      lastSeenAt: Math.max(createdAt, expiresAt - this.#rollingDuration),
       expiresAt,
       userAgent: userAgent || undefined,
       current: key === currentKey,
@@ -102,68 +157,24 @@ export function createSessionList(options: SessionListOptions): SessionList {
     return [session];
   }
 
-  return {
-    about: (key, { createdAt, userAgent }) =>
-      seal.seal({ createdAt, userAgent: printable(userAgent) } satisfies About, key),
-
-    async of(asking) {
-      const sessions = await listed(ofUser(asking));
-      const all = await Promise.all(sessions.map((session) => shown(session, asking.key)));
-      return all.flat().sort((a, b) => b.createdAt - a.createdAt);
-    },
-
-    async end(asking, id) {
-      const sessions = await listed(ofUser(asking));
-      return (await destroy(sessions.filter(({ key }) => handle(key) === id))) > 0;
-    },
-
-    endOthers: (asking) => endAll(ofUser(asking), asking.key),
-
-    endAll: (term) => endAll(term),
-  };
+  /** All terms under which a session may be stored: one for each secret. */
+  #lookUp(term: Term): string[] {
+    // JSON keeps the parts apart: no two terms are one text.
+    const text = JSON.stringify(term);
+    return this.#termKeys.map((key) => createHmac('sha256', key).update(text).digest('base64url'));
+  }
 }
 
-/** A part of the store's key, which is a hash: whoever knows it can't come by the cookie. */
-function handle(key: string): string {
+function userTerm({ content: { claims } }: AskingSession): Term {
+  return ['sub', claims.iss, claims.sub];
+}
+
+/** A part of the store's key, which is a hash: the cookie cannot be derived from it. */
+function handleOf(key: string): string {
   return key.slice(0, HANDLE_LENGTH);
 }
 
-/** Without what steers a terminal, a log or the direction of the text around it. */
+/** Removes what steers a terminal, a log or the direction of the text around it. */
 function printable(text: string): string {
-  return [...text.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT).join('');
-}
-
-/** Where a session is found again: by its user, and by its session at the issuer. */
-export type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
-
-export interface SessionTerms {
-  /** What a new session is kept under. */
-  of(claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>): string[];
-  /** All under which a session may have been kept: one for each secret. */
-  lookUp(term: Term): string[];
-}
-
-/**
- * Terms that show a store no name: each is an HMAC under a key that is derived from a secret.
- *
- * @param secrets newest first
- */
-export function createSessionTerms(secrets: readonly string[]): SessionTerms {
-  const keys = secrets.map((secret) =>
-    Buffer.from(hkdfSync('sha256', secret, '', 'koa-oauth session term', 32)),
-  );
-  const lookUp = (term: Term): string[] => {
-    // JSON keeps the parts apart: no two terms are one text.
-    const text = JSON.stringify(term);
-    return keys.map((key) => createHmac('sha256', key).update(text).digest('base64url'));
-  };
-
-  return {
-    of({ iss, sub, sid }) {
-      const terms: Term[] = [['sub', iss, sub]];
-      if (typeof sid === 'string' && sid !== '') terms.push(['sid', iss, sid]);
-      return terms.flatMap((term) => lookUp(term).slice(0, 1));
-    },
-    lookUp,
-  };
+  return [...text.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
 }

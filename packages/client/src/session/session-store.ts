@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { OidcError } from '../errors.ts';
 
 /** What a store keeps of a session: nothing of its tokens can be read without the browser's cookie. */
@@ -83,17 +84,26 @@ export interface SessionStore {
   close(): Promise<void>;
 }
 
-/** @throws OidcError `ERR_SESSION_STORE`, a 503, when the store could not do its work */
-export async function reached<T>(work: () => Promise<T>): Promise<T> {
+/** Returns the key under which a store holds a session. */
+export function storeKey(id: string): string {
+  return createHash('sha256').update(id).digest('base64url');
+}
+
+/**
+ * Calls a store.
+ *
+ * @throws OidcError `ERR_SESSION_STORE` (503) when the call fails
+ */
+export async function storeCall<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return await work();
+    return await call();
   } catch (cause) {
     const detail = `the session store failed${codeOf(cause)}`;
     throw new OidcError('ERR_SESSION_STORE', { detail, cause });
   }
 }
 
-// Its message may have more in it than a log should.
+// Its message may hold more than a log should.
 function codeOf(cause: unknown): string {
   const { code } = (cause ?? {}) as { code?: unknown };
   return typeof code === 'string' && /^[A-Z][A-Z_]{0,40}$/.test(code) ? `: ${code}` : '';

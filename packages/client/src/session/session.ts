@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
 import { OidcError } from '../errors.ts';
 import type { FlowStep } from '../login/flow-record.ts';
 import { randomToken } from '../oauth/authorization-request.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
-import type { Seal } from './seal.ts';
-import { createSessionList, type SessionTerms, type UserSession } from './session-list.ts';
-import { reached, type SessionStore, type StoredSession } from './session-store.ts';
+import type { CheckedOptions } from '../options/options.ts';
+import { Seal } from './seal.ts';
+import { SessionList } from './session-list.ts';
+import { type SessionStore, type StoredSession, storeCall, storeKey } from './session-store.ts';
 
 /** What is known of a user who signed in. Sealed at rest. */
 export interface SessionContent {
@@ -57,179 +57,153 @@ export interface Session {
   readonly content: SessionContent;
 }
 
-export interface Sessions {
-  /** The session that a request's cookie names, its idle time begun anew. */
-  load(cookies: CookieJar): Promise<Session | undefined>;
+const TOUCH_EVERY_SECONDS = 60;
+/** A later time is no time in seconds: one in milliseconds, for example. */
+const MAX_SESSION_EXPIRY = 1e10;
+const SESSION_ID = /^[\w-]{43}$/;
+
+/**
+ * Sessions by a random 256-bit id in a cookie. The store's key is the id's hash, and the key that
+ * opens a record is derived from the secret and the id: a copy of the store gives nobody a session,
+ * and together with the secret still no token.
+ */
+export class Sessions {
+  /** Finds and ends sessions without their cookies. */
+  readonly list: SessionList;
+  readonly #options: CheckedOptions;
+  readonly #store: SessionStore;
+  readonly #warn: (error: unknown) => void;
+  readonly #seal: Seal;
+  readonly #cookieName: string;
+
+  /** @param warn receives failures that do not stop the request */
+  constructor(options: CheckedOptions, store: SessionStore, warn: (error: unknown) => void) {
+    this.#options = options;
+    this.#store = store;
+    this.#warn = warn;
+    const { issuerBaseURL, credentials, secrets, secureCookies, cookieName } = options;
+    // Where several clients share a store and a secret, a session of one opens for no other.
+    const party = JSON.stringify([issuerBaseURL.replace(/\/$/, ''), credentials.clientID]);
+    this.#seal = new Seal(secrets, `session ${party}`);
+    this.list = new SessionList(store, options);
+    this.#cookieName = cookiePrefix(secureCookies) + cookieName;
+  }
+
+  /** Returns the session that a request's cookie names. Its idle time begins again. */
+  async load(cookies: CookieJar): Promise<Session | undefined> {
+    const id = cookies.get(this.#cookieName);
+    if (!id || !SESSION_ID.test(id)) return undefined;
+    const session = await this.#read(id);
+    if (session) await this.#touch(session);
+    return session;
+  }
+
   /**
    * Begins a session under a new id.
    *
    * @param userAgent as the browser names itself
    * @throws OidcError `ERR_ID_TOKEN` when its `session_expiry` has passed
    */
-  open(cookies: CookieJar, content: SessionContent, userAgent?: string): Promise<Session>;
-  /** The session as the store has it by now, or undefined when it has ended. */
-  reload(session: Session): Promise<Session | undefined>;
+  async open(cookies: CookieJar, content: SessionContent, userAgent = ''): Promise<Session> {
+    const id = randomToken();
+    const key = storeKey(id);
+    const createdAt = this.#seconds();
+    const expiresAt = this.#expiryOf({ createdAt, content });
+    if (expiresAt <= createdAt) {
+      throw new OidcError('ERR_ID_TOKEN', { detail: '"session_expiry" has passed' });
+    }
+    const sealed = this.#seal.seal({ createdAt, content } satisfies Sealed, id);
+    const entry = this.list.entryOf(key, content.claims, { createdAt, userAgent });
+    await storeCall(() => this.#store.create(key, { sealed, expiresAt, ...entry }));
+    // The store minds the idle time, so the cookie need not be sent again with each answer.
+    cookies.set(this.#cookieName, id, this.#options.absoluteDuration);
+    return { id, version: 1, createdAt, expiresAt, content };
+  }
+
+  /** Returns the session as the store has it now, or undefined when it has ended. */
+  reload(session: Session): Promise<Session | undefined> {
+    return this.#read(session.id);
+  }
+
   /**
-   * @param fence of a lease, without which nothing is saved once the lease was given to another
-   * @returns the session as saved, or undefined when it changed or ended meanwhile
+   * Replaces the content, unless the session was changed or ended since it was read.
+   *
+   * @param fence of a lease: nothing is saved when the lease was given to another since
+   * @returns the session as saved, or undefined when nothing was
    */
-  save(session: Session, content: SessionContent, fence?: number): Promise<Session | undefined>;
+  async save(
+    session: Session,
+    content: SessionContent,
+    fence?: number,
+  ): Promise<Session | undefined> {
+    const { id, version, createdAt } = session;
+    const expiresAt = this.#expiryOf({ createdAt, content });
+    const sealed = this.#seal.seal({ createdAt, content } satisfies Sealed, id);
+    const saved = await storeCall(() =>
+      this.#store.update(storeKey(id), version, { sealed, expiresAt }, fence),
+    );
+    return saved ? { ...session, version: version + 1, expiresAt, content } : undefined;
+  }
+
+  /** Ends a session. @returns it as it was at its end, or undefined when it had ended before */
+  async destroy({ id }: Session): Promise<Session | undefined> {
+    const stored = await storeCall(() => this.#store.destroy(storeKey(id)));
+    return stored && this.#opened(stored, id);
+  }
+
+  /** Removes the cookie from the browser. */
+  clearCookie(cookies: CookieJar): void {
+    cookies.clear(this.#cookieName);
+  }
+
   /**
    * Takes the session's lease, which one caller holds at a time, over all processes.
    *
    * @returns its fence, or undefined when another holds it or the session has ended
    */
-  acquire(session: Session, milliseconds: number): Promise<number | undefined>;
-  /** @returns whether the lease was still held, and is from now on for that much longer */
-  extend(session: Session, fence: number, milliseconds: number): Promise<boolean>;
-  release(session: Session, fence: number): Promise<void>;
-  /** @returns the session as it was at its end, or undefined when it had ended before */
-  destroy(session: Session): Promise<Session | undefined>;
-  /** Takes the cookie out of the browser. */
-  forget(cookies: CookieJar): void;
-  /** The sessions of this session's user, newest first. */
-  listOf(session: Session): Promise<UserSession[]>;
-  /**
-   * Ends the session of that `id` in `listOf`, if it is the same user's.
-   *
-   * @returns whether one ended
-   */
-  end(session: Session, id: string): Promise<boolean>;
-  /** Ends all sessions of this session's user but this one. @returns how many */
-  endOthers(session: Session): Promise<number>;
-  /** Ends what began with this session at the issuer. @returns how many */
-  endBySid(iss: string, sid: string): Promise<number>;
-  /** Ends all sessions of a user. @returns how many */
-  endBySub(iss: string, sub: string): Promise<number>;
-}
-
-interface SessionsOptions {
-  store: SessionStore;
-  /** Of the content. */
-  seal: Seal;
-  /** Of what a user may know of one session from another. */
-  aboutSeal: Seal;
-  terms: SessionTerms;
-  secure: boolean;
-  cookieName: string;
-  /** Seconds without a request after which a session ends. */
-  rollingDuration: number;
-  /** Seconds after the sign-in at which a session ends in any case. */
-  absoluteDuration: number;
-  /** Milliseconds since 1970. */
-  now: () => number;
-  onWarning: (error: OidcError) => void;
-}
-
-const TOUCH_EVERY = 60;
-/** A later time is no time in seconds: one in milliseconds, say. */
-const LATEST = 1e10;
-const ID = /^[\w-]{43}$/;
-
-/**
- * Sessions by a random 256-bit id in a cookie. The store's key is the id's hash, and the key that
- * opens a record is derived from the secret and the id: a copy of the store gives nobody a session,
- * and with the secret beside it nobody a token.
- */
-export function createSessions(options: SessionsOptions): Sessions {
-  const { store, seal, secure, rollingDuration, absoluteDuration, now, onWarning } = options;
-  const cookieName = cookiePrefix(secure) + options.cookieName;
-  const seconds = () => Math.floor(now() / 1000);
-  const end = ({ createdAt, content }: Sealed) =>
-    Math.min(createdAt + absoluteDuration, issuersEnd(content.claims));
-  const expiry = (session: Sealed) => Math.min(seconds() + rollingDuration, end(session));
-  const asking = ({ id, content }: Session) => ({ key: storeKey(id), claims: content.claims });
-  const list = createSessionList({
-    store,
-    seal: options.aboutSeal,
-    terms: options.terms,
-    rollingDuration,
-  });
-
-  async function read(id: string): Promise<Session | undefined> {
-    const stored = await reached(() => store.read(storeKey(id)));
-    if (!stored || stored.expiresAt <= seconds()) return undefined;
-    const session = await opened(stored, id);
-    return session && end(session) > seconds() ? session : undefined;
+  acquireLease({ id }: Session, milliseconds: number): Promise<number | undefined> {
+    return storeCall(() => this.#store.acquire(storeKey(id), milliseconds));
   }
 
-  async function opened(stored: StoredSession, id: string): Promise<Session | undefined> {
-    const { version, expiresAt, sealed } = stored;
-    const content = (await seal.open(sealed, id)) as Sealed | undefined;
-    return content && { id, version, expiresAt, ...content };
+  /** @returns whether the lease was still held, and now lasts that much longer */
+  extendLease({ id }: Session, fence: number, milliseconds: number): Promise<boolean> {
+    return storeCall(() => this.#store.extend(storeKey(id), fence, milliseconds));
   }
 
-  async function touch(session: Session): Promise<void> {
-    const expiresAt = expiry(session);
-    if (expiresAt - session.expiresAt < TOUCH_EVERY) return;
+  releaseLease({ id }: Session, fence: number): Promise<void> {
+    return storeCall(() => this.#store.release(storeKey(id), fence));
+  }
+
+  async #read(id: string): Promise<Session | undefined> {
+    const stored = await storeCall(() => this.#store.read(storeKey(id)));
+    if (!stored || stored.expiresAt <= this.#seconds()) return undefined;
+    const session = this.#opened(stored, id);
+    return session && this.#endOf(session) > this.#seconds() ? session : undefined;
+  }
+
+  #opened({ version, expiresAt, sealed }: StoredSession, id: string): Session | undefined {
+    const opened = this.#seal.open(sealed, id) as Sealed | undefined;
+    return opened && { id, version, expiresAt, ...opened };
+  }
+
+  async #touch(session: Session): Promise<void> {
+    const expiresAt = this.#expiryOf(session);
+    if (expiresAt - session.expiresAt < TOUCH_EVERY_SECONDS) return;
     // A store that can still be read serves a session; it merely ends a little early.
-    await reached(() => store.touch(storeKey(session.id), expiresAt)).catch(onWarning);
+    await storeCall(() => this.#store.touch(storeKey(session.id), expiresAt)).catch(this.#warn);
   }
 
-  return {
-    async load(cookies) {
-      const id = cookies.get(cookieName);
-      if (!id || !ID.test(id)) return undefined;
-      const session = await read(id);
-      if (session) await touch(session);
-      return session;
-    },
+  #expiryOf(session: Sealed): number {
+    return Math.min(this.#seconds() + this.#options.rollingDuration, this.#endOf(session));
+  }
 
-    async open(cookies, content, userAgent = '') {
-      const id = randomToken();
-      const key = storeKey(id);
-      const createdAt = seconds();
-      const expiresAt = expiry({ createdAt, content });
-      if (expiresAt <= createdAt) {
-        throw new OidcError('ERR_ID_TOKEN', { detail: '"session_expiry" has passed' });
-      }
-      const [sealed, about] = await Promise.all([
-        seal.seal({ createdAt, content } satisfies Sealed, id),
-        list.about(key, { createdAt, userAgent }),
-      ]);
-      const terms = options.terms.of(content.claims);
-      await reached(() => store.create(key, { sealed, about, expiresAt, terms }));
-      // The store minds the idle time, so the cookie need not be sent again with each answer.
-      cookies.set(cookieName, id, absoluteDuration);
-      return { id, version: 1, createdAt, expiresAt, content };
-    },
+  #endOf({ createdAt, content }: Sealed): number {
+    return Math.min(createdAt + this.#options.absoluteDuration, issuersEnd(content.claims));
+  }
 
-    reload: (session) => read(session.id),
-
-    async save(session, content, fence) {
-      const { id, version, createdAt } = session;
-      const expiresAt = expiry({ createdAt, content });
-      const sealed = await seal.seal({ createdAt, content } satisfies Sealed, id);
-      const saved = await reached(() =>
-        store.update(storeKey(id), version, { sealed, expiresAt }, fence),
-      );
-      return saved ? { ...session, version: version + 1, expiresAt, content } : undefined;
-    },
-
-    async destroy({ id }) {
-      const stored = await reached(() => store.destroy(storeKey(id)));
-      return stored && opened(stored, id);
-    },
-
-    acquire: ({ id }, milliseconds) => reached(() => store.acquire(storeKey(id), milliseconds)),
-
-    extend: ({ id }, fence, milliseconds) =>
-      reached(() => store.extend(storeKey(id), fence, milliseconds)),
-
-    release: ({ id }, fence) => reached(() => store.release(storeKey(id), fence)),
-
-    forget: (cookies) => cookies.clear(cookieName),
-
-    listOf: (session) => list.of(asking(session)),
-
-    end: (session, id) => list.end(asking(session), id),
-
-    endOthers: (session) => list.endOthers(asking(session)),
-
-    endBySid: (iss, sid) => list.endAll(['sid', iss, sid]),
-
-    endBySub: (iss, sub) => list.endAll(['sub', iss, sub]),
-  };
+  #seconds(): number {
+    return Math.floor(this.#options.now() / 1000);
+  }
 }
 
 interface Sealed {
@@ -237,13 +211,8 @@ interface Sealed {
   readonly content: SessionContent;
 }
 
-/** The key under which a store keeps a session. */
-export function storeKey(id: string): string {
-  return createHash('sha256').update(id).digest('base64url');
-}
-
-/** When the issuer wants the session to end (IPSIE's `session_expiry`); what is no time is none. */
+/** When the issuer wants the session to end (IPSIE's `session_expiry`); ignored unless a time. */
 function issuersEnd({ session_expiry: value }: IdTokenClaims): number {
-  const isTime = Number.isInteger(value) && Number(value) > 0 && Number(value) < LATEST;
+  const isTime = Number.isInteger(value) && Number(value) > 0 && Number(value) < MAX_SESSION_EXPIRY;
   return isTime ? Number(value) : Number.POSITIVE_INFINITY;
 }

@@ -31,11 +31,14 @@ export interface AccessTokens {
    *   503 with `Retry-After` when none can be had and no valid one is left: the session stays
    * @throws TypeError when `scope` or `audience` can't be one
    */
-  supply(session: Session, params?: AccessTokenParams & { insteadOf?: string }): Promise<Supplied>;
+  supply(
+    session: Session,
+    params?: AccessTokenParams & { insteadOf?: string | undefined },
+  ): Promise<Supplied>;
 }
 
 interface AccessTokensOptions {
-  sessions: Pick<Sessions, 'reload' | 'save' | 'acquire' | 'extend' | 'release'>;
+  sessions: Pick<Sessions, 'reload' | 'save' | 'acquireLease' | 'extendLease' | 'releaseLease'>;
   grants: Pick<Grants, 'byRefreshToken' | 'revoke'>;
   /** Seconds before its end at which a token is renewed; up to half as much more, by session. */
   leeway: number;
@@ -120,7 +123,7 @@ export function createAccessTokens(options: AccessTokensOptions): AccessTokens {
   };
 }
 
-function checked(params: AccessTokenParams & { insteadOf?: string }): WantedToken {
+function checked(params: AccessTokenParams & { insteadOf?: string | undefined }): WantedToken {
   const { scope = '', audience, insteadOf } = params;
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
     throw new TypeError('"audience" must be the identifier of an API');

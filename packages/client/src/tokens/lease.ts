@@ -11,7 +11,7 @@ export interface Lease {
 }
 
 interface LeaseOptions {
-  sessions: Pick<Sessions, 'acquire' | 'extend' | 'release'>;
+  sessions: Pick<Sessions, 'acquireLease' | 'extendLease' | 'releaseLease'>;
   /** Milliseconds after which it falls back when its holder died; every third of it, it is renewed. */
   duration: number;
   onWarning: (error: Error) => void;
@@ -22,12 +22,12 @@ export async function takeLease(
   session: Session,
   { sessions, duration, onWarning }: LeaseOptions,
 ): Promise<Lease | undefined> {
-  const taken = await sessions.acquire(session, duration);
+  const taken = await sessions.acquireLease(session, duration);
   if (taken === undefined) return undefined;
   let fence = taken;
   const beat = setInterval(() => {
     // A store that is away for a moment costs nothing: two more beats come before the end.
-    sessions.extend(session, fence, duration).catch(onWarning);
+    sessions.extendLease(session, fence, duration).catch(onWarning);
   }, duration / 3);
   beat.unref();
 
@@ -36,15 +36,15 @@ export async function takeLease(
       return fence;
     },
     async regain() {
-      if (await sessions.extend(session, fence, duration)) return true;
-      const again = await sessions.acquire(session, duration);
+      if (await sessions.extendLease(session, fence, duration)) return true;
+      const again = await sessions.acquireLease(session, duration);
       if (again === undefined) return false;
       fence = again;
       return true;
     },
     async end() {
       clearInterval(beat);
-      await sessions.release(session, fence).catch(onWarning);
+      await sessions.releaseLease(session, fence).catch(onWarning);
     },
   };
 }

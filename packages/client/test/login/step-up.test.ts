@@ -1,15 +1,18 @@
 import { describe, expect, test } from '@jest/globals';
 import { InsufficientScope, OidcError } from '../../src/errors.ts';
 import {
-  createStepUp,
   requirementFaults,
   type SignInRequirement,
+  StepUp,
   StepUpRequired,
 } from '../../src/login/step-up.ts';
 import type { SessionContent } from '../../src/session/session.ts';
+import { checkedOptions } from '../support/options.ts';
 
 const NOW = 1_700_000_000;
-const stepUp = createStepUp({ scope: 'openid read', clockTolerance: 60, now: () => NOW * 1000 });
+const stepUp = new StepUp(
+  checkedOptions({ authorizationParams: { scope: 'openid read' }, now: () => NOW * 1000 }),
+);
 
 function content(change: Partial<SessionContent> = {}, claims = {}): SessionContent {
   return {

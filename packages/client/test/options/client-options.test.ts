@@ -20,8 +20,8 @@ test.each<[string, ClientOptions, object]>([
 ])('the way that goes with %s', (_name, options, client) => {
   const checked = checkClient(options);
   expect(checked.faults).toEqual([]);
-  expect(checked.client).toMatchObject({ clientID, ...client });
-  expect(Object.isFrozen(checked.client)).toBe(true);
+  expect(checked.credentials).toMatchObject({ clientID, ...client });
+  expect(Object.isFrozen(checked.credentials)).toBe(true);
 });
 
 const key = { clientAssertionSigningKey: privateKey };

@@ -1,14 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { InvalidOptions } from '@koa-oauth/issuer';
 import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
-
-const good: AuthOptions = {
-  issuerBaseURL: 'https://issuer.example/',
-  baseURL: 'https://app.example',
-  clientID: 'client-1',
-  clientSecret: 'client-secret-1',
-  secret: 's'.repeat(32),
-};
+import { OPTIONS } from '../support/options.ts';
 
 const api = { baseURL: 'https://api.example' };
 
@@ -26,8 +19,8 @@ function faultsOf(options: unknown): string[] {
 
 describe('S9: options', () => {
   test('the defaults', () => {
-    expect(checkOptions(good)).toMatchObject({
-      client: { clientAuthMethod: 'client_secret_basic' },
+    expect(checkOptions(OPTIONS)).toMatchObject({
+      credentials: { clientAuthMethod: 'client_secret_basic' },
       authorizationParams: { scope: 'openid profile email' },
       cookieName: 'session',
       rollingDuration: 86_400,
@@ -41,7 +34,7 @@ describe('S9: options', () => {
       httpTimeout: 10_000,
       api: undefined,
     });
-    expect(Object.isFrozen(checkOptions(good))).toBe(true);
+    expect(Object.isFrozen(checkOptions(OPTIONS))).toBe(true);
   });
 
   test.each<[string, Partial<AuthOptions>]>([
@@ -53,7 +46,7 @@ describe('S9: options', () => {
     ['max_age 0', { authorizationParams: { max_age: 0 } }],
     ['one path to sign in by GET and out by POST', { routes: { login: '/me', logout: '/me' } }],
   ])('%s is allowed', (_name, options) => {
-    expect(faultsOf({ ...good, ...options })).toEqual([]);
+    expect(faultsOf({ ...OPTIONS, ...options })).toEqual([]);
   });
 
   test.each<[string, object, string | RegExp]>([
@@ -133,7 +126,7 @@ describe('S9: options', () => {
     ],
     ['two names that nobody knows', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
   ])('%s is named', (_name, options, fault) => {
-    const faults = faultsOf({ ...good, ...options });
+    const faults = faultsOf({ ...OPTIONS, ...options });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(fault);
   });
@@ -143,7 +136,7 @@ describe('S9: options', () => {
   });
 
   test('all faults are named at once, and no secret', () => {
-    const faults = faultsOf({ ...good, baseURL: 'x', clientID: '', secret: 'short-secret' });
+    const faults = faultsOf({ ...OPTIONS, baseURL: 'x', clientID: '', secret: 'short-secret' });
     expect(faults).toHaveLength(3);
     expect(faults.join()).not.toContain('short-secret');
   });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { reached, type SessionStore } from '../../src/session/session-store.ts';
+import { type SessionStore, storeCall } from '../../src/session/session-store.ts';
 import { fileStore } from '../../src/session/stores/file.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
@@ -61,7 +61,7 @@ describe.each(stores)('the %s store', (name, make, shared, missing) => {
 
 describe('calls of a store', () => {
   test('what the store answers comes through', async () => {
-    expect(await reached(async () => 5)).toBe(5);
+    expect(await storeCall(async () => 5)).toBe(5);
   });
 
   test.each<[string, unknown, string]>([
@@ -70,7 +70,7 @@ describe('calls of a store', () => {
     ['without one', new Error('sesame'), ''],
     ['that is no error', 'sesame', ''],
   ])('its failure %s is a 503', async (_name, cause, told) => {
-    await expect(reached(() => Promise.reject(cause))).rejects.toMatchObject({
+    await expect(storeCall(() => Promise.reject(cause))).rejects.toMatchObject({
       code: 'ERR_SESSION_STORE',
       status: 503,
       detail: `the session store failed${told}`,

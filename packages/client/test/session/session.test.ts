@@ -1,15 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { CookieJar } from '../../src/browser/cookies.ts';
-import { createSeal } from '../../src/session/seal.ts';
-import {
-  createSessions,
-  type SessionContent,
-  type Sessions,
-  storeKey,
-} from '../../src/session/session.ts';
-import { createSessionTerms } from '../../src/session/session-list.ts';
-import type { SessionStore } from '../../src/session/session-store.ts';
+import { type SessionContent, Sessions } from '../../src/session/session.ts';
+import { SessionList } from '../../src/session/session-list.ts';
+import { type SessionStore, storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
+import { checkedOptions } from '../support/options.ts';
 
 const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
 const START = 1_700_000_000;
@@ -31,19 +26,12 @@ function sessionsOf(
   durations: { rollingDuration?: number; absoluteDuration?: number } = {},
   kept: SessionStore = store,
 ): Sessions {
-  return createSessions({
-    store: kept,
-    seal: createSeal(secrets, 'session'),
-    aboutSeal: createSeal(secrets, 'about a session'),
-    terms: createSessionTerms(secrets),
-    secure: true,
-    cookieName: 'session',
-    rollingDuration: DAY,
-    absoluteDuration: 7 * DAY,
+  const options = checkedOptions({
+    secret: secrets,
+    session: { rollingDuration: DAY, absoluteDuration: 7 * DAY, ...durations },
     now: () => now * 1000,
-    onWarning: (error) => warnings.push(error),
-    ...durations,
   });
+  return new Sessions(options, kept, (error) => warnings.push(error as Error));
 }
 
 /** The cookies of one browser. */
@@ -182,10 +170,10 @@ describe('S3 a store that fails', () => {
       create: () => failing.open(browser(), content()),
       update: () => failing.save(session, content()),
       destroy: () => failing.destroy(session),
-      list: () => failing.listOf(session),
-      acquire: () => failing.acquire(session, 1000),
-      extend: () => failing.extend(session, 1, 1000),
-      release: () => failing.release(session, 1),
+      list: () => failing.list.listFor(session),
+      acquire: () => failing.acquireLease(session, 1000),
+      extend: () => failing.extendLease(session, 1, 1000),
+      release: () => failing.releaseLease(session, 1),
     }[method];
     await expect(call()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 });
   });
@@ -215,7 +203,7 @@ describe('S5 a new secret', () => {
     const loaded = await both.load(cookies);
     if (!loaded) throw new Error('the old secret no longer opens');
     const second = await both.open(browser(), content(), 'New browser');
-    expect((await both.listOf(second)).map(({ userAgent }) => userAgent).sort()).toEqual([
+    expect((await both.list.listFor(second)).map(({ userAgent }) => userAgent).sort()).toEqual([
       'New browser',
       'Old browser',
     ]);
@@ -223,7 +211,7 @@ describe('S5 a new secret', () => {
     // Without the old one, what was written since opens all the same.
     const reloaded = await sessionsOf([NEW]).load(cookies);
     expect(reloaded?.content.accessToken?.value).toBe('access-2');
-    expect(await both.endBySub(ISSUER, 'user-1')).toBe(2);
+    expect(await both.list.endBySub(ISSUER, 'user-1')).toBe(2);
   });
 
   test('S5 V7.4.5 a retired secret opens nothing: nobody is signed in', async () => {
@@ -276,14 +264,14 @@ describe('S6 writes at the same time', () => {
   test('S6 under a lease that was given to another since nothing is saved', async () => {
     const sessions = sessionsOf();
     const session = await sessions.open(browser(), content());
-    const first = await sessions.acquire(session, 1000);
-    expect(await sessions.acquire(session, 1000)).toBeUndefined();
+    const first = await sessions.acquireLease(session, 1000);
+    expect(await sessions.acquireLease(session, 1000)).toBeUndefined();
     now += 2;
-    const second = await sessions.acquire(session, 1000);
+    const second = await sessions.acquireLease(session, 1000);
     expect(await sessions.save(session, content({}, 'late'), first)).toBeUndefined();
     expect(await sessions.save(session, content({}, 'right'), second)).toBeDefined();
-    await sessions.release(session, second as number);
-    expect(await sessions.acquire(session, 1000)).toBeGreaterThan(second as number);
+    await sessions.releaseLease(session, second as number);
+    expect(await sessions.acquireLease(session, 1000)).toBeGreaterThan(second as number);
   });
 });
 
@@ -292,13 +280,13 @@ describe('S7 logout', () => {
     const sessions = sessionsOf();
     const cookies = browser();
     const slow = await sessions.open(cookies, content());
-    const fence = (await sessions.acquire(slow, 10_000)) as number;
+    const fence = (await sessions.acquireLease(slow, 10_000)) as number;
     expect(await sessions.destroy(slow)).toMatchObject({ id: slow.id });
     now += 3600;
     expect(await sessions.save(slow, content({}, 'access-2'))).toBeUndefined();
     expect(await sessions.save(slow, content({}, 'access-2'), fence)).toBeUndefined();
-    expect(await sessions.extend(slow, fence, 10_000)).toBe(false);
-    await sessions.release(slow, fence);
+    expect(await sessions.extendLease(slow, fence, 10_000)).toBe(false);
+    await sessions.releaseLease(slow, fence);
     expect(await sessions.reload(slow)).toBeUndefined();
     expect(await sessions.load(cookies)).toBeUndefined();
     expect(await store.read(storeKey(slow.id))).toBeUndefined();
@@ -353,7 +341,7 @@ describe('the sessions of a user', () => {
     await sessions.open(browser(), content({ iss: 'https://other.example/' }), 'Elsewhere');
     now += 1000;
     await sessions.load(desk);
-    expect(await sessions.listOf(phone)).toEqual([
+    expect(await sessions.list.listFor(phone)).toEqual([
       {
         id: storeKey(phone.id).slice(0, 16),
         createdAt: START + 100,
@@ -376,7 +364,7 @@ describe('the sessions of a user', () => {
   test('the id of one opens nothing', async () => {
     const sessions = sessionsOf();
     const session = await sessions.open(browser(), content());
-    const [listed] = await sessions.listOf(session);
+    const [listed] = await sessions.list.listFor(session);
     const cookies = browser();
     for (const guess of [listed?.id ?? '', storeKey(session.id)]) {
       cookies.set('__Host-session', guess, 1);
@@ -393,7 +381,7 @@ describe('the sessions of a user', () => {
   ])('a browser that names itself %j is bounded, and steers nothing', async (given, kept) => {
     const sessions = sessionsOf();
     const session = await sessions.open(browser(), content(), given);
-    expect((await sessions.listOf(session))[0]?.userAgent).toBe(kept);
+    expect((await sessions.list.listFor(session))[0]?.userAgent).toBe(kept);
   });
 
   test('one ends by its id, if it is the same user’s', async () => {
@@ -403,12 +391,12 @@ describe('the sessions of a user', () => {
     const ended = await sessions.open(other, content());
     const stranger = await sessions.open(strange, content({ sub: 'user-2' }));
     const idOf = async (of: typeof session) =>
-      (await sessions.listOf(of)).find(({ current }) => current)?.id ?? '';
-    expect(await sessions.end(session, await idOf(stranger))).toBe(false);
+      (await sessions.list.listFor(of)).find(({ current }) => current)?.id ?? '';
+    expect(await sessions.list.endOne(session, await idOf(stranger))).toBe(false);
     for (const id of ['', '*', storeKey(ended.id)]) {
-      expect(await sessions.end(session, id)).toBe(false);
+      expect(await sessions.list.endOne(session, id)).toBe(false);
     }
-    expect(await sessions.end(session, await idOf(ended))).toBe(true);
+    expect(await sessions.list.endOne(session, await idOf(ended))).toBe(true);
     expect(await sessions.load(other)).toBeUndefined();
     expect(await sessions.load(mine)).toBeDefined();
     expect(await sessions.load(strange)).toBeDefined();
@@ -422,10 +410,10 @@ describe('the sessions of a user', () => {
     for (const each of others) await sessions.open(each, content({ sid: 'x' }));
     const strange = browser();
     await sessions.open(strange, content({ sub: 'user-2' }));
-    expect(await sessions.endOthers(session)).toBe(3);
+    expect(await sessions.list.endOthers(session)).toBe(3);
     for (const each of others) expect(await sessions.load(each)).toBeUndefined();
     for (const each of [mine, strange]) expect(await sessions.load(each)).toBeDefined();
-    expect(await sessions.endOthers(session)).toBe(0);
+    expect(await sessions.list.endOthers(session)).toBe(0);
   });
 
   test('D9 V10.5.2 end by the issuer’s sid, and by the user, at that issuer only', async () => {
@@ -434,13 +422,13 @@ describe('the sessions of a user', () => {
     await sessions.open(a, content({ sid: 'sid-1' }));
     await sessions.open(b, content({ sid: 'sid-2' }));
     await sessions.open(c, content({ iss: 'https://other.example/' }));
-    expect(await sessions.endBySid(ISSUER, 'sid-1')).toBe(1);
+    expect(await sessions.list.endBySid(ISSUER, 'sid-1')).toBe(1);
     expect(await sessions.load(a)).toBeUndefined();
     expect(await sessions.load(b)).toBeDefined();
     // What is a user here is no sid there, and the other way round.
-    expect(await sessions.endBySid(ISSUER, 'user-1')).toBe(0);
-    expect(await sessions.endBySub(ISSUER, 'sid-2')).toBe(0);
-    expect(await sessions.endBySub(ISSUER, 'user-1')).toBe(1);
+    expect(await sessions.list.endBySid(ISSUER, 'user-1')).toBe(0);
+    expect(await sessions.list.endBySub(ISSUER, 'sid-2')).toBe(0);
+    expect(await sessions.list.endBySub(ISSUER, 'user-1')).toBe(1);
     expect(await sessions.load(b)).toBeUndefined();
     expect(await sessions.load(c)).toBeDefined();
   });
@@ -449,7 +437,7 @@ describe('the sessions of a user', () => {
     const sessions = sessionsOf();
     const few = storeWith({ list: async (term: string) => (await store.list(term)).slice(0, 2) });
     for (let i = 0; i < 7; i += 1) await sessions.open(browser(), content());
-    expect(await sessionsOf([NEW], {}, few).endBySub(ISSUER, 'user-1')).toBe(7);
+    expect(await sessionsOf([NEW], {}, few).list.endBySub(ISSUER, 'user-1')).toBe(7);
   });
 
   test('the store is shown no name: neither of the user, the issuer, the sid nor the browser', async () => {
@@ -471,7 +459,11 @@ describe('the sessions of a user', () => {
     const [[, { terms }]] = shown as [[string, { terms: string[] }]];
     expect(terms).toHaveLength(2);
     for (const term of terms) expect(term).toMatch(/^[\w-]{43}$/);
-    const unlike = createSessionTerms([OLD]).of({ iss: ISSUER, sub: 'user-ada', sid: 'sid-ada' });
+    const unlike = new SessionList(store, { secrets: [OLD], rollingDuration: DAY }).entryOf(
+      'key',
+      { iss: ISSUER, sub: 'user-ada', sid: 'sid-ada' },
+      { createdAt: START, userAgent: '' },
+    ).terms;
     expect(terms).not.toEqual(expect.arrayContaining(unlike));
   });
 });

@@ -1,12 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import type { Transaction } from '../../src/oauth/authorization-request.ts';
-import { createSeal } from '../../src/session/seal.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
-import { createTransactions } from '../../src/session/transaction.ts';
+import { Transactions } from '../../src/session/transaction.ts';
+import { checkedOptions } from '../support/options.ts';
 
 const NOW = 1_700_000_000_000;
-const SEAL = createSeal(['s'.repeat(32)], 'transaction');
 
 /** A browser's cookies: what is set is there for the next request. */
 function browserWith(...names: string[]) {
@@ -50,12 +49,13 @@ describe.each([
   ['http', false, 'login.'],
   ['https', true, '__Host-login.'],
 ])('logins in flight, on %s', (_name, secure, prefix) => {
-  const transactions = createTransactions({
-    seal: SEAL,
-    store: memoryStore({ now: () => NOW }),
-    secure,
-    now: () => NOW,
-  });
+  const transactions = new Transactions(
+    checkedOptions({
+      baseURL: secure ? 'https://app.example' : 'http://localhost:3000',
+      now: () => NOW,
+    }),
+    memoryStore({ now: () => NOW }),
+  );
 
   test('other names are none', async () => {
     const others = ['x', '', 'x'.repeat(15), 'x'.repeat(17), `${'x'.repeat(15)}.`, 'é'.repeat(16)];
@@ -78,12 +78,10 @@ describe.each([
 
 describe('logins in flight take little of the 16 kB that a request header may have', () => {
   let now = NOW;
-  const transactions = createTransactions({
-    seal: SEAL,
-    store: memoryStore({ now: () => now }),
-    secure: true,
-    now: () => now,
-  });
+  const transactions = new Transactions(
+    checkedOptions({ now: () => now }),
+    memoryStore({ now: () => now }),
+  );
 
   async function begin(change: Partial<Transaction>) {
     const browser = browserWith();
@@ -110,12 +108,10 @@ describe('logins in flight take little of the 16 kB that a request header may ha
 });
 
 describe('one transaction', () => {
-  const transactions = createTransactions({
-    seal: SEAL,
-    store: memoryStore({ now: () => NOW }),
-    secure: true,
-    now: () => NOW,
-  });
+  const transactions = new Transactions(
+    checkedOptions({ now: () => NOW }),
+    memoryStore({ now: () => NOW }),
+  );
 
   test('comes back as it was kept', async () => {
     const { cookies } = browserWith();
@@ -155,12 +151,10 @@ describe('one transaction', () => {
 
   test('C7: a cookie sealed under another secret counts as none', async () => {
     const { cookies } = browserWith();
-    const foreign = createTransactions({
-      seal: createSeal(['t'.repeat(32)], 'transaction'),
-      store: memoryStore(),
-      secure: true,
-      now: () => NOW,
-    });
+    const foreign = new Transactions(
+      checkedOptions({ secret: 't'.repeat(32), now: () => NOW }),
+      memoryStore(),
+    );
     await foreign.begin(cookies, transaction('a'));
     expect(await transactions.find(cookies, 'a')).toBeUndefined();
   });

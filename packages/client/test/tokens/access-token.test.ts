@@ -1,15 +1,13 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createHttpClient, createIssuer } from '@koa-oauth/issuer';
 import { createTestKey } from '@koa-oauth/issuer/testing';
 import type { CookieJar } from '../../src/browser/cookies.ts';
+import { Client } from '../../src/client.ts';
 import type { ClientEvent } from '../../src/events.ts';
-import { createGrants } from '../../src/login/grant.ts';
-import { createSeal } from '../../src/session/seal.ts';
-import { createSessions, type Session, type SessionContent } from '../../src/session/session.ts';
-import { createSessionTerms } from '../../src/session/session-list.ts';
+import type { Session, SessionContent } from '../../src/session/session.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { type AccessTokenParams, createAccessTokens } from '../../src/tokens/access-token.ts';
+import { checkedOptions } from '../support/options.ts';
 import {
   type Answer,
   SIGN_INS_SCOPE,
@@ -17,7 +15,6 @@ import {
   type TokenServer,
 } from '../support/token-server.ts';
 
-const SECRETS = ['s'.repeat(32)];
 const API = 'https://api.example';
 const OTHER_API = 'https://other.example';
 const noCookies: CookieJar = { get: () => undefined, set() {}, clear() {}, names: () => [] };
@@ -25,7 +22,7 @@ const noCookies: CookieJar = { get: () => undefined, set() {}, clear() {}, names
 let server: TokenServer;
 let store: SessionStore;
 let now: number;
-let warnings: Error[];
+let warnings: unknown[];
 let events: ClientEvent[];
 
 beforeAll(async () => {
@@ -47,40 +44,26 @@ afterAll(() => server.close());
 type Process = ReturnType<typeof startProcess>;
 
 /** What one process of an app has: nothing but the store is shared with another. */
-function startProcess({ leaseDuration = 1000, audienceParameter = 'audience' as const } = {}) {
-  const onWarning = (warning: Error) => warnings.push(warning);
-  const clock = () => now;
-  const sessions = createSessions({
-    store,
-    seal: createSeal(SECRETS, 'session'),
-    aboutSeal: createSeal(SECRETS, 'about a session'),
-    terms: createSessionTerms(SECRETS),
-    secure: true,
-    cookieName: 'session',
-    rollingDuration: 86_400,
-    absoluteDuration: 604_800,
-    now: clock,
-    onWarning,
-  });
-  const grants = createGrants({
-    issuer: createIssuer({ issuerBaseURL: server.issuer, now: clock }),
-    client: {
-      clientID: 'client-1',
-      clientSecret: 'secret-1',
-      clientAuthMethod: 'client_secret_basic',
-    },
-    audienceParameter,
-    clockTolerance: 60,
-    http: createHttpClient(),
-    revocationHttp: createHttpClient(),
-    now: clock,
-  });
+function startProcess({ leaseDuration = 1000, resource = false } = {}) {
+  const client = new Client(
+    checkedOptions({
+      issuerBaseURL: server.issuer,
+      session: { store },
+      authorizationParams: resource ? { resource: API } : {},
+      now: () => now,
+      onEvent(event) {
+        if (event.type === 'warning') warnings.push(event);
+        else if (!('issuer' in event)) events.push(event);
+      },
+    }),
+  );
+  const { sessions } = client;
   const accessTokens = createAccessTokens({
     sessions,
-    grants,
+    grants: client.grants,
     leeway: 30,
-    now: clock,
-    onWarning,
+    now: () => now,
+    onWarning: (warning) => warnings.push(warning),
     emit: (event) => events.push(event),
     leaseDuration,
     random: () => 0,
@@ -385,7 +368,7 @@ describe('T: tokens', () => {
   });
 
   test('T8: where the sign-in used resource (RFC 8707), so does each refresh', async () => {
-    const one = startProcess({ audienceParameter: 'resource' as 'audience' });
+    const one = startProcess({ resource: true });
     const session = await signIn(one, -1);
     await one.tokenOf(session);
     await one.tokenOf(session, { audience: OTHER_API, scope: 'list' });
@@ -428,7 +411,7 @@ describe('R: refresh, once', () => {
   test('R3: a lease whose holder is gone falls back; the next one goes on', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
-    expect(await one.sessions.acquire(session, 100)).toBeDefined();
+    expect(await one.sessions.acquireLease(session, 100)).toBeDefined();
     expect(await one.tokenOf(session)).toMatch(/^access-/);
     expect(server.grants).toHaveLength(1);
   });
@@ -440,7 +423,7 @@ describe('R: refresh, once', () => {
       [-1, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE'],
     ] as const) {
       const session = await signIn(one, expiresIn);
-      await one.sessions.acquire(session, 10_000);
+      await one.sessions.acquireLease(session, 10_000);
       const outcome = await one.tokenOf(session).catch((error) => {
         expect(error).toMatchObject({ status: 503, headers: { 'Retry-After': '2' } });
         return error.code;
@@ -484,8 +467,8 @@ describe('R: refresh, once', () => {
     const supplied = one.tokenOf(session);
     await until(() => server.grants.length === 1);
     await loseLease(session);
-    const fence = await one.sessions.acquire(session, 1000);
-    await one.sessions.release(session, fence ?? 0);
+    const fence = await one.sessions.acquireLease(session, 1000);
+    await one.sessions.releaseLease(session, fence ?? 0);
     expect(await supplied).toMatch(/^access-/);
     expect(server.grants).toHaveLength(1);
     expect(await refreshTokenOf(one, session)).toBe(
@@ -496,7 +479,7 @@ describe('R: refresh, once', () => {
   /** As if this process had been asleep for longer than the lease. */
   async function loseLease(session: Session): Promise<void> {
     const { sessions } = startProcess();
-    for (let fence = 1; fence < 10; fence += 1) await sessions.release(session, fence);
+    for (let fence = 1; fence < 10; fence += 1) await sessions.releaseLease(session, fence);
   }
 
   test('R5: two APIs at once make two grants in turn, the second with the new refresh token', async () => {

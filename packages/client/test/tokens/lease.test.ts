@@ -21,12 +21,12 @@ afterEach(() => store.close());
 const take = (duration: number) =>
   takeLease(session, {
     sessions: {
-      acquire: ({ id }, milliseconds) => store.acquire(id, milliseconds),
-      extend: ({ id }, fence, milliseconds) => store.extend(id, fence, milliseconds),
-      release: ({ id }, fence) => store.release(id, fence),
+      acquireLease: ({ id }, milliseconds) => store.acquire(id, milliseconds),
+      extendLease: ({ id }, fence, milliseconds) => store.extend(id, fence, milliseconds),
+      releaseLease: ({ id }, fence) => store.release(id, fence),
     },
     duration,
-    onWarning: (warning) => warnings.push(warning),
+    onWarning: (warning) => warnings.push(warning as Error),
   });
 
 test('one has it at a time, for as long as is needed, and gives it back', async () => {

@@ -5,16 +5,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createSeal } from '../../src/session/seal.ts';
-import { createSessions, type Session } from '../../src/session/session.ts';
-import { createSessionTerms } from '../../src/session/session-list.ts';
+import { type Session, Sessions } from '../../src/session/session.ts';
 import { fileStore } from '../../src/session/stores/file.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
+import { checkedOptions } from '../support/options.ts';
 import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
 import { SIGN_INS_SCOPE, startTokenServer, type TokenServer } from '../support/token-server.ts';
 
 const WORKER = fileURLToPath(new URL('../support/refresh-worker.mjs', import.meta.url));
-const secrets = ['s'.repeat(32)];
 const folder = mkdtempSync(join(tmpdir(), 'refresh-'));
 const prefix = newPrefix();
 const noRedis = await whyNoRedis();
@@ -45,7 +43,7 @@ afterAll(async () => {
 
 /** As the app is built: a process of its own, which shares only the stores. */
 async function startWorker(): Promise<ChildProcess> {
-  const settings = { issuer: server.issuer, secrets, leaseDuration: LEASE, file };
+  const settings = { issuer: server.issuer, leaseDuration: LEASE, file };
   const argument = JSON.stringify({ ...settings, ...(!noRedis && { redis }) });
   const worker = fork(WORKER, [argument], { execArgv: [], silent: true });
   workers.push(worker);
@@ -80,18 +78,8 @@ describe.each(stores)('processes that share a $name store', ({ name, missing, ma
   async function signIn(): Promise<Session> {
     const now = Math.floor(Date.now() / 1000);
     const store = make();
-    const sessions = createSessions({
-      store,
-      seal: createSeal(secrets, 'session'),
-      aboutSeal: createSeal(secrets, 'about a session'),
-      terms: createSessionTerms(secrets),
-      secure: true,
-      cookieName: 'session',
-      rollingDuration: 86_400,
-      absoluteDuration: 604_800,
-      now: Date.now,
-      onWarning: () => {},
-    });
+    const options = checkedOptions({ issuerBaseURL: server.issuer });
+    const sessions = new Sessions(options, store, () => {});
     const noCookies = { get: () => undefined, set() {}, clear() {}, names: () => [] };
     const session = await sessions.open(noCookies, {
       claims: { iss: server.issuer, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300 },

@@ -1,5 +1,7 @@
-/** Of the path as it comes out: it is kept in a cookie. */
-const MAX_LENGTH = 512;
+import type { Context } from 'koa';
+
+/** For the path as it comes out: it is kept in a cookie. */
+const MAX_PATH_LENGTH = 512;
 // A browser drops tab, CR and LF from a URL and reads "\" as "/", so "/\t/host" leaves the origin.
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 
@@ -12,7 +14,7 @@ const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
  *   anything else, and of what takes more than 512 bytes
  */
 export function safeReturnTo(value: unknown, baseURL: string): string {
-  if (typeof value !== 'string' || value.length > MAX_LENGTH) return '/';
+  if (typeof value !== 'string' || value.length > MAX_PATH_LENGTH) return '/';
   if (!/^\/(?!\/)/.test(value) || UNSAFE.test(value)) return '/';
   const base = new URL(baseURL);
   if (!URL.canParse(value, base.href)) return '/';
@@ -20,5 +22,13 @@ export function safeReturnTo(value: unknown, baseURL: string): string {
   // "/.//host" has the path "//host" once its dots are resolved: a URL of another origin.
   if (url.origin !== base.origin || url.pathname.startsWith('//')) return '/';
   const path = url.pathname + url.search + url.hash;
-  return path.length <= MAX_LENGTH ? path : '/';
+  return path.length <= MAX_PATH_LENGTH ? path : '/';
+}
+
+/** Answers a request with a redirect that is neither stored nor named in a `Referer`. */
+export function redirect(ctx: Context, url: string): void {
+  // RFC 9700 §4.12: never 307, which would send a form's fields along.
+  ctx.status = ctx.method === 'GET' || ctx.method === 'HEAD' ? 302 : 303;
+  ctx.set({ 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' });
+  ctx.redirect(url);
 }

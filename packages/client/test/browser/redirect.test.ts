@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { safeReturnTo } from '../../src/browser/return-to.ts';
+import { safeReturnTo } from '../../src/browser/redirect.ts';
 
 const BASE = 'https://app.example';
 
