@@ -1,5 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
-import { ROUTES } from '../endpoints.ts';
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { endpointOf, ROUTES } from '../endpoints.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 
 /** The tenant's limits with what they have counted so far. */
@@ -12,7 +13,7 @@ export interface Limits {
 export function createLimits({ attack_protection, rate_limits }: Tenant): Limits {
   const { token } = rate_limits;
   return {
-    attempts: createLoginAttempts(attack_protection.brute_force_protection),
+    attempts: new LoginAttempts(attack_protection.brute_force_protection),
     tokenRequests: token === undefined ? undefined : tokenRateLimit(token),
   };
 }
@@ -23,47 +24,53 @@ interface LoginAttemptsOptions {
   readonly max_attempts: number;
 }
 
+const FORGET_AFTER_SECONDS = 60;
+const MAX_COUNTS = 10_000;
+
 /** Counts failed sign-ins by account and address, as Auth0's brute-force protection does. */
-export interface LoginAttempts {
+export class LoginAttempts {
+  readonly #enabled: boolean;
+  readonly #limiter: RateLimiterMemory;
+  /** Bounds the limiter's memory. The first key is always the one untouched for longest. */
+  readonly #keys = new Set<string>();
+
+  constructor({ enabled, max_attempts: points }: LoginAttemptsOptions) {
+    this.#enabled = enabled;
+    this.#limiter = new RateLimiterMemory({ points, duration: FORGET_AFTER_SECONDS });
+  }
+
   /**
-   * Counts an attempt before its password is looked at, so that many at once gain nothing.
+   * Counts an attempt before its password is checked, so that many at once gain nothing.
    *
    * @returns the seconds to wait when there were too many; undefined when it may go on.
    */
-  begin(account: string, address: string): number | undefined;
-  /** The password was right: what was counted is forgotten. */
-  succeed(account: string, address: string): void;
+  async count(account: string, address: string): Promise<number | undefined> {
+    if (!this.#enabled) return undefined;
+    const key = keyOf(account, address);
+    const { allowed, consumedPoints, msLeft } = await consume(this.#limiter, key);
+    if (!allowed) return Math.ceil(msLeft / 1000);
+    // The minute starts again with each attempt that is counted.
+    await this.#limiter.set(key, consumedPoints, FORGET_AFTER_SECONDS);
+    this.#keys.delete(key);
+    this.#keys.add(key);
+    const [oldest] = this.#keys;
+    if (this.#keys.size > MAX_COUNTS && oldest !== undefined) await this.#forget(oldest);
+    return undefined;
+  }
+
+  /** Forgets what was counted: the password was right. */
+  async forget(account: string, address: string): Promise<void> {
+    await this.#forget(keyOf(account, address));
+  }
+
+  async #forget(key: string): Promise<void> {
+    this.#keys.delete(key);
+    await this.#limiter.delete(key);
+  }
 }
 
-const FORGOTTEN_AFTER = 60;
-const MOST = 10_000;
-
-/** @param now epoch milliseconds. */
-export function createLoginAttempts(
-  { enabled, max_attempts }: LoginAttemptsOptions,
-  now: () => number = Date.now,
-): LoginAttempts {
-  const counts = new Map<string, { attempts: number; last: number }>();
-  const keyOf = (account: string, address: string): string =>
-    JSON.stringify([account.toLowerCase().slice(0, 320), address]);
-  return {
-    begin(account, address) {
-      if (!enabled) return undefined;
-      const key = keyOf(account, address);
-      const { attempts, last } = counts.get(key) ?? { attempts: 0, last: 0 };
-      const left = Math.ceil(last / 1000 + FORGOTTEN_AFTER - now() / 1000);
-      if (left > 0 && attempts >= max_attempts) return left;
-      // Put in again at the end: the first entry is always the one untouched for longest.
-      counts.delete(key);
-      counts.set(key, { attempts: left > 0 ? attempts + 1 : 1, last: now() });
-      const [oldest] = counts.keys();
-      if (counts.size > MOST && oldest !== undefined) counts.delete(oldest);
-      return undefined;
-    },
-    succeed(account, address) {
-      counts.delete(keyOf(account, address));
-    },
-  };
+function keyOf(account: string, address: string): string {
+  return JSON.stringify([account.toLowerCase().slice(0, 320), address]);
 }
 
 interface TokenRateLimitOptions {
@@ -76,37 +83,25 @@ interface TokenRateLimitOptions {
 /**
  * Limits the token endpoint as Auth0 limits a tenant's, with its headers and its refusal; `Reset`
  * is in epoch seconds.
- *
- * @param now epoch milliseconds.
  */
-export function tokenRateLimit(
-  { limit, window }: TokenRateLimitOptions,
-  now: () => number = Date.now,
-): Middleware {
-  let used = 0;
-  let resetAt = 0;
-  return async function tokenRateLimited(ctx: Context, next: Next) {
-    // The engine's router minds neither case nor a slash at the end.
-    const path = ctx.path.toLowerCase().replace(/\/+$/, '');
-    if (ctx.method !== 'POST' || path !== ROUTES.token) return next();
-    const seconds = Math.floor(now() / 1000);
-    if (seconds >= resetAt) {
-      used = 0;
-      resetAt = seconds + window;
-    }
-    const refused = used >= limit;
-    if (!refused) used += 1;
+export function tokenRateLimit({ limit, window }: TokenRateLimitOptions): Middleware {
+  const limiter = new RateLimiterMemory({ points: limit, duration: window });
+  return async function tokenRateLimit(ctx: Context, next: Next) {
+    if (ctx.method !== 'POST' || endpointOf(ctx) !== ROUTES.token) return next();
+    // The window ends at a full second, which `Reset` can name.
+    const customDuration = window - (Date.now() % 1000) / 1000;
+    const { allowed, remainingPoints, msLeft } = await consume(limiter, '', { customDuration });
     ctx.set({
       'X-RateLimit-Limit': String(limit),
-      'X-RateLimit-Remaining': String(limit - used),
-      'X-RateLimit-Reset': String(resetAt),
+      'X-RateLimit-Remaining': String(remainingPoints),
+      'X-RateLimit-Reset': String(Math.round((Date.now() + msLeft) / 1000)),
     });
-    if (!refused) return next();
-    refuseTooMany(ctx, resetAt - seconds);
+    if (allowed) return next();
+    refuseTooMany(ctx, Math.ceil(msLeft / 1000));
   };
 }
 
-/** Auth0's refusal. @param retryAfter seconds. */
+/** Answers with Auth0's refusal. @param retryAfter seconds. */
 export function refuseTooMany(ctx: Context, retryAfter: number): void {
   ctx.set('Retry-After', String(retryAfter));
   ctx.status = 429;
@@ -115,4 +110,30 @@ export function refuseTooMany(ctx: Context, retryAfter: number): void {
     error_description:
       'Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.',
   };
+}
+
+interface Consumed {
+  readonly allowed: boolean;
+  readonly consumedPoints: number;
+  readonly remainingPoints: number;
+  readonly msLeft: number;
+}
+
+/**
+ * Consumes one point. The limiter forgets by timers, which no change of the wall clock moves; the time
+ * that it says is left is by the wall clock, and would be too long after that was set back.
+ */
+async function consume(
+  limiter: RateLimiterMemory,
+  key: string,
+  options: { readonly customDuration?: number } = {},
+): Promise<Consumed> {
+  const [allowed, state] = await limiter.consume(key, 1, options).then(
+    (consumed) => [true, consumed] as const,
+    (refused: unknown) => [false, refused] as const,
+  );
+  if (!(state instanceof RateLimiterRes)) throw state;
+  const { consumedPoints, remainingPoints, msBeforeNext } = state;
+  const msLeft = Math.min(Math.max(msBeforeNext, 1), limiter.duration * 1000);
+  return { allowed, consumedPoints, remainingPoints, msLeft };
 }

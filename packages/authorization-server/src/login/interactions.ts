@@ -64,11 +64,11 @@ export function routeInteractions(router: Router, parts: InteractionParts): void
     if (!takesPassword(interaction)) throw sessionNotFound();
     const client = interaction.params.client_id;
     const { wait, user, type } = await inTurn(async () => {
-      const wait = attempts.begin(username, ctx.ip);
+      const wait = await attempts.count(username, ctx.ip);
       const found = wait === undefined ? findByLogin(tenant, username) : undefined;
       if (found === undefined) return { wait, type: wait === undefined ? 'fu' : 'limit_wc' };
       if (!(await isPassword(found, password))) return { type: 'fp' };
-      attempts.succeed(username, ctx.ip);
+      await attempts.forget(username, ctx.ip);
       return { user: found };
     });
     // Auth0's log event type code, for the record of transactions.

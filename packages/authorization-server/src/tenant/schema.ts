@@ -280,7 +280,8 @@ export const tenantSchema = z.looseObject({
       token: z
         .looseObject({
           limit: z.int().min(1, 'give a number from 1 on'),
-          window: seconds.default(60),
+          // No timer runs longer.
+          window: seconds.max(2_147_483, 'give at most 2147483 (24 days)').default(60),
         })
         .optional(),
     })

@@ -240,6 +240,11 @@ describe('a fault of refresh tokens, keys, passwords, organizations and limits',
       /users\.1\.password: give at most 72 bytes/,
     ],
     [
+      'a window that no timer runs',
+      (y) => `${y}rate_limits: { token: { limit: 1, window: 2147484 } }\n`,
+      /rate_limits\.token\.window: give at most 2147483 \(24 days\)/,
+    ],
+    [
       'an unknown member',
       organization('{ name: acme, members: [auth0|bob, { user: dave@example.com }] }'),
       /line \d+, organizations\.0\.members\.1: no user has the id or address "dave@example\.com"/,
