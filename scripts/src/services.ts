@@ -10,9 +10,9 @@ export interface Service {
 
 /** The three services that make the demonstration. */
 export const SERVICES: readonly Service[] = [
-  { name: 'issuer', packages: ['authorization-server'] },
-  { name: 'api', packages: ['contacts-api', 'resource-server', 'issuer'] },
-  { name: 'web', packages: ['contacts-web', 'client', 'issuer'] },
+  { name: 'issuer', packages: ['authorization-server', 'service'] },
+  { name: 'api', packages: ['contacts-api', 'resource-server', 'issuer', 'service'] },
+  { name: 'web', packages: ['contacts-web', 'client', 'issuer', 'service'] },
 ];
 
 /** Where a package lies, or a file in it. */
