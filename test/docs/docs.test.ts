@@ -125,18 +125,19 @@ test('the first page is short', () => {
 
 /** The codes of the errors that a file declares, with the statuses that they are answered with. */
 function codesOf(file: string): { code: string; statuses: string }[] {
-  const rows = [...read(file).matchAll(/^ {2}(ERR_\w+): \[\s*(\w+)/gm)];
-  if (rows.length > 0) return rows.map(([, code = '', statuses = '']) => ({ code, statuses }));
-  return read(file)
+  const rows = [...read(file).matchAll(/^ {2}(ERR_\w+): \[\s*(\w+)/gm)].map(
+    ([, code = '', status = '']) => ({ code, statuses: status.replace('undefined', 'none') }),
+  );
+  const classes = read(file)
     .split(/^export (?:abstract )?class /m)
     .slice(1)
     .flatMap((text) => {
       const [, code] = /'(ERR_\w+)'/.exec(text) ?? [];
-      if (code === undefined) return [];
+      if (code === undefined || rows.some((row) => row.code === code)) return [];
       const [, statuses] = /(?:super\(|status(?:: | = ))(\d{3}(?: \| \d{3})*)/.exec(text) ?? [];
-      const inherited = text.includes('extends IssuerUnavailable') ? '503' : 'none';
-      return [{ code, statuses: statuses?.replaceAll(' | ', ', ') ?? inherited }];
+      return [{ code, statuses: statuses?.replaceAll(' | ', ', ') ?? 'none' }];
     });
+  return [...rows, ...classes];
 }
 
 /** The rows of a table of errors: code → status → text. */

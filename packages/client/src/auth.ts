@@ -18,7 +18,7 @@ import type { Session } from './session/session.ts';
  * while the issuer is down.
  *
  * @throws InvalidOptions at once, naming every option that can't work
- * @throws OidcError, or the issuer's IssuerUnavailable, while it serves: each with `status`,
+ * @throws OidcError, or the issuer's IssuerError, while it serves: each with `status`,
  *   `code`, `headers` and a `message` that may be shown
  */
 export function auth(options: AuthOptions): Middleware {

@@ -39,7 +39,7 @@ export class Client implements ClientContext {
     const { issuerBaseURL, now, http, httpTimeout, api } = options;
     this.options = options;
     this.emit = clientEvents(options.onEvent);
-    this.issuer = createIssuer({ issuerBaseURL, http, now, onEvent: this.emit });
+    this.issuer = createIssuer({ issuerBaseURL, http, onEvent: this.emit });
     this.http = createHttpClient({
       timeout: httpTimeout,
       maxBodyBytes: MAX_ENDPOINT_BYTES,

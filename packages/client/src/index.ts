@@ -3,10 +3,10 @@ export {
   createHttpClient,
   type HttpClient,
   type HttpClientOptions,
-  InvalidMetadata,
   InvalidOptions,
+  IssuerError,
+  type IssuerErrorCode,
   type IssuerEvent,
-  IssuerUnavailable,
   isLoopback,
   isSecureURL,
 } from '@koa-oauth/issuer';

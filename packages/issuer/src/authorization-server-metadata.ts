@@ -1,10 +1,10 @@
-import { InvalidMetadata, IssuerUnavailable } from './errors.ts';
-import type { FetchedJson } from './fetch-json.ts';
+import { IssuerError, issuerUnavailable } from './errors.ts';
+import type { FetchedJson } from './http-client.ts';
 import { isLoopback, isSameIssuer, isSecureURL, withoutSlash } from './issuer-identifier.ts';
 
 /**
- * What an authorization server publishes of itself (RFC 8414 §2, OpenID Connect Discovery §3).
- * The members named here were checked; all others are as the server sent them.
+ * Metadata of an authorization server (RFC 8414 §2, OpenID Connect Discovery §3). The members named
+ * here were checked; all others are as the server sent them.
  */
 export interface AuthorizationServerMetadata {
   readonly issuer: string;
@@ -34,7 +34,7 @@ const LISTS = [
   'id_token_signing_alg_values_supported',
 ] as const;
 
-/** Where an issuer's metadata may lie, in the order asked: OpenID Connect Discovery §4, RFC 8414 §3.1. */
+/** Returns the URLs of an issuer's metadata, in the order to ask: OpenID Connect Discovery §4, RFC 8414 §3.1. */
 export function metadataURLs(issuer: URL): [string, string] {
   const path = withoutSlash(issuer.pathname);
   return [
@@ -46,8 +46,8 @@ export function metadataURLs(issuer: URL): [string, string] {
 /**
  * Fetches and checks an issuer's metadata.
  *
- * @throws IssuerUnavailable when neither place answers with a document
- * @throws InvalidMetadata when the document isn't this issuer's, or names an unsafe endpoint
+ * @throws IssuerError `ERR_ISSUER_UNAVAILABLE` when neither URL answers with a document,
+ *   `ERR_INVALID_METADATA` when the document is another issuer's, or names an unsafe endpoint
  */
 export async function fetchMetadata(
   issuerBaseURL: string,
@@ -60,32 +60,36 @@ export async function fetchMetadata(
     statuses.push(`GET ${url}: ${status}`);
     if (status >= 500) break;
   }
-  throw new IssuerUnavailable(statuses.join('; '));
+  throw issuerUnavailable(statuses.join('; '));
 }
 
-/** Judges a metadata document (RFC 8414 §3.3). @throws InvalidMetadata */
+/** Checks a metadata document (RFC 8414 §3.3). @throws IssuerError `ERR_INVALID_METADATA` */
 export function checkMetadata(
   issuerBaseURL: string,
   document: unknown,
 ): AuthorizationServerMetadata {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
-    throw new InvalidMetadata('the metadata is not a JSON object');
+    throw invalidMetadata('the metadata is not a JSON object');
   }
   const metadata = document as Record<string, unknown>;
   if (typeof metadata.issuer !== 'string' || !isSameIssuer(issuerBaseURL, metadata.issuer)) {
-    throw new InvalidMetadata(
+    throw invalidMetadata(
       `the metadata's "issuer" is ${JSON.stringify(metadata.issuer)?.slice(0, 200)}, expected "${issuerBaseURL}"`,
     );
   }
-  if (metadata.jwks_uri === undefined) throw new InvalidMetadata('the metadata has no "jwks_uri"');
+  if (metadata.jwks_uri === undefined) throw invalidMetadata('the metadata has no "jwks_uri"');
   const local = isLoopback(new URL(issuerBaseURL));
   for (const name of ['jwks_uri', ...ENDPOINTS]) checkEndpoint(name, metadata[name], local);
   for (const name of LISTS) checkList(name, metadata[name]);
   const iss = metadata.authorization_response_iss_parameter_supported;
   if (iss !== undefined && typeof iss !== 'boolean') {
-    throw new InvalidMetadata('"authorization_response_iss_parameter_supported" is not a boolean');
+    throw invalidMetadata('"authorization_response_iss_parameter_supported" is not a boolean');
   }
   return metadata as unknown as AuthorizationServerMetadata;
+}
+
+function invalidMetadata(detail: string): IssuerError {
+  return new IssuerError('ERR_INVALID_METADATA', { detail });
 }
 
 // An issuer on https may not send us, or a user's code and tokens, to http.
@@ -99,13 +103,13 @@ function checkEndpoint(name: string, value: unknown, local: boolean): void {
     url.username ||
     url.password
   ) {
-    throw new InvalidMetadata(`the metadata's "${name}" is not a URL that can be trusted`);
+    throw invalidMetadata(`the metadata's "${name}" is not a URL that can be trusted`);
   }
 }
 
 function checkList(name: string, value: unknown): void {
   if (value === undefined) return;
   if (!Array.isArray(value) || value.some((entry) => typeof entry !== 'string')) {
-    throw new InvalidMetadata(`the metadata's "${name}" is not a list of strings`);
+    throw invalidMetadata(`the metadata's "${name}" is not a list of strings`);
   }
 }

@@ -1,42 +1,52 @@
-/** Options that can't work; thrown when something is made, never while it serves. */
+/** Options that cannot work. Thrown when something is made, never while it serves. */
 export class InvalidOptions extends TypeError {
   override readonly name = 'InvalidOptions';
   readonly code = 'ERR_INVALID_OPTIONS';
 }
 
+const UNAVAILABLE = 'the authorization server cannot be reached right now';
+
 /**
- * The issuer's metadata or keys can't be had, and none are held. It is our side's fault, so an
- * API answers 503, never 401.
+ * Errors of an issuer: code → status, public text. What only a log may hold is the error's `detail`.
  *
- * `message` may be shown to a caller; `detail` and `cause` are for the log only.
+ * When an issuer cannot be reached, or says something that cannot be trusted (RFC 8414 §3.3), the
+ * token is not at fault: 503, never 401. A key that the issuer lacks is an answer to the caller's own
+ * question, so its status is the caller's to choose.
  */
-export class IssuerUnavailable extends Error {
-  override readonly name: string = 'IssuerUnavailable';
-  readonly code: string = 'ERR_ISSUER_UNAVAILABLE';
-  readonly status = 503;
-  readonly expose = true;
+const ERRORS = {
+  ERR_ISSUER_UNAVAILABLE: [503, UNAVAILABLE],
+  ERR_INVALID_METADATA: [503, UNAVAILABLE],
+  ERR_SIGNING_KEY_NOT_FOUND: [undefined, 'the issuer has no key that fits the token'],
+} as const satisfies Record<`ERR_${string}`, readonly [status: number | undefined, text: string]>;
+
+/** Stable name of an error. Recognize errors by it: `instanceof` fails where two copies are installed. */
+export type IssuerErrorCode = keyof typeof ERRORS;
+
+/** Metadata or a key of the issuer cannot be had; `code` tells why. */
+export class IssuerError extends Error {
+  override readonly name = 'IssuerError';
+  readonly code: IssuerErrorCode;
+  readonly status: number | undefined;
+  readonly expose: boolean;
   readonly headers: Readonly<Record<string, string>>;
+  /** For the log, as `cause` is; `message` may be shown to a caller. */
   readonly detail: string;
 
-  /** @param retryAfter whole seconds after which another try makes sense (RFC 9110 §10.2.3) */
   constructor(
-    detail: string,
-    { cause, retryAfter = 2 }: { cause?: unknown; retryAfter?: number } = {},
+    code: IssuerErrorCode,
+    { detail = ERRORS[code][1], cause }: { detail?: string; cause?: unknown } = {},
   ) {
-    super('the authorization server cannot be reached right now', { cause });
+    const [status, text] = ERRORS[code];
+    super(text, cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.status = status;
+    this.expose = status !== undefined;
+    this.headers = status === 503 ? { 'Retry-After': '2' } : {};
     this.detail = detail;
-    this.headers = { 'Retry-After': String(retryAfter) };
   }
 }
 
-/** The issuer answered, but what it says of itself can't be trusted (RFC 8414 §3.3). */
-export class InvalidMetadata extends IssuerUnavailable {
-  override readonly name = 'InvalidMetadata';
-  override readonly code = 'ERR_INVALID_METADATA';
-}
-
-/** No key of the issuer fits a token's header. The token is at fault. */
-export class SigningKeyNotFound extends Error {
-  override readonly name = 'SigningKeyNotFound';
-  readonly code = 'ERR_SIGNING_KEY_NOT_FOUND';
+/** Makes the error for an issuer that does not answer, or whose answer cannot be used. */
+export function issuerUnavailable(detail: string, cause?: unknown): IssuerError {
+  return new IssuerError('ERR_ISSUER_UNAVAILABLE', { detail, cause });
 }

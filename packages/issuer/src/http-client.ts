@@ -4,7 +4,7 @@ import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
-import { InvalidOptions } from './errors.ts';
+import { InvalidOptions, issuerUnavailable } from './errors.ts';
 import { isLoopback } from './issuer-identifier.ts';
 
 /** Options of `createHttpClient`. */
@@ -259,4 +259,34 @@ function checkOptions({ timeout, maxBodyBytes, proxy, ca }: HttpClientOptions): 
   const isPem = (text: unknown) => typeof text === 'string' && text.includes('-----BEGIN CERT');
   if (ca !== undefined && ![ca].flat().every(isPem)) faults.push('ca must be PEM certificates');
   if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
+}
+
+/** A JSON document of the issuer. */
+export interface FetchedJson {
+  readonly status: number;
+  /** The parsed body of a 200; undefined for any other status. */
+  readonly body: unknown;
+  /** `max-age` of `Cache-Control` in milliseconds (RFC 9111 §5.2.2.1); 0 for `no-store`. */
+  readonly maxAge: number | undefined;
+}
+
+/** Fetches a JSON document. @throws IssuerError when there is no answer, or a 200 that is no JSON */
+export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJson> {
+  const { status, headers, body } = await http(url).catch((cause: Error) => {
+    throw issuerUnavailable(cause.message, cause);
+  });
+  const maxAge = parseMaxAge(headers['cache-control']);
+  if (status !== 200) return { status, body: undefined, maxAge };
+  try {
+    return { status, body: JSON.parse(body), maxAge };
+  } catch (cause) {
+    throw issuerUnavailable(`GET ${url}: the body is not JSON`, cause);
+  }
+}
+
+function parseMaxAge(header: string | undefined): number | undefined {
+  if (!header) return undefined;
+  if (/(?:^|[\s,])no-(?:store|cache)(?:[\s,=]|$)/i.test(header)) return 0;
+  const seconds = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(header)?.[1];
+  return seconds === undefined ? undefined : Number(seconds) * 1000;
 }

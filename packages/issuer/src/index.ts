@@ -1,12 +1,6 @@
 export type { AuthorizationServerMetadata } from './authorization-server-metadata.ts';
-export { createEmitter } from './create-emitter.ts';
-export {
-  InvalidMetadata,
-  InvalidOptions,
-  IssuerUnavailable,
-  SigningKeyNotFound,
-} from './errors.ts';
-export { ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
+export { InvalidOptions, IssuerError, type IssuerErrorCode } from './errors.ts';
+export { createEmitter, ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
 export {
   createHttpClient,
   type HttpAnswer,
@@ -22,6 +16,11 @@ export {
   isSecureURL,
   parseIssuerIdentifier,
 } from './issuer-identifier.ts';
-export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
+export {
+  type KeyHeader,
+  type LeftOutKey,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+  type SigningKey,
+} from './jwk-set.ts';
 export { refuseUpgrade } from './refuse-upgrade.ts';
-export { SIGNING_ALGORITHMS, type SigningAlgorithm } from './signing-algorithms.ts';

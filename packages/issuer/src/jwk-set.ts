@@ -1,9 +1,20 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { JwksClient } from 'jwks-rsa';
-import { IssuerUnavailable, SigningKeyNotFound } from './errors.ts';
-import type { FetchedJson } from './fetch-json.ts';
-import { type Fetched, KeptFresh } from './kept-fresh.ts';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './signing-algorithms.ts';
+import type { JwksClient } from 'jwks-rsa';
+import { IssuerError, issuerUnavailable } from './errors.ts';
+import type { FetchedJson } from './http-client.ts';
+import { type Fetched, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
+
+/**
+ * Algorithms that an issuer's keys are read for (RFC 7518 §3.1, RFC 8037, RFC 9864). They are
+ * asymmetric (RFC 8725 §3.1), so that a public key can never pass for a secret.
+ */
+export const SIGNING_ALGORITHMS = [
+  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
+  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
+] as const;
+
+/** Algorithm that an issuer's key can be for. */
+export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
 /** A public key that verifies signatures of one algorithm, and no other (RFC 8725 §3.1). */
 export interface SigningKey {
@@ -12,173 +23,227 @@ export interface SigningKey {
   readonly key: KeyObject;
 }
 
-/** What of a token's header picks its key (RFC 7515 §4.1). Unverified, so of any type. */
+/** Header members that select a verification key (RFC 7515 §4.1). Unverified, so of any type. */
 export interface KeyHeader {
   readonly alg?: unknown;
   readonly kid?: unknown;
 }
 
-/** A key of the published set that can't be used, and why. */
+/** A key of the published set that cannot be used, and why. */
 export interface LeftOutKey {
   readonly kid: string | undefined;
   readonly reason: string;
 }
 
-const ALGORITHMS: ReadonlyMap<string, ReadonlySet<string>> = new Map<string, Set<string>>([
-  ['RSA', new Set(SIGNING_ALGORITHMS.filter((alg) => /^[RP]S/.test(alg)))],
-  ['EC P-256', new Set(['ES256'])],
-  ['EC P-384', new Set(['ES384'])],
-  ['EC P-521', new Set(['ES512'])],
-  ['OKP Ed25519', new Set(['EdDSA', 'Ed25519'])],
+/** A JWK that may be used if it can be parsed. */
+interface Candidate {
+  readonly jwk: Readonly<Record<string, unknown>>;
+  readonly kid: string | undefined;
+  readonly alg: SigningAlgorithm;
+}
+
+interface PublishedSet {
+  readonly candidates: readonly Candidate[];
+  readonly leftOut: LeftOutKey[];
+  readonly maxAge: number | undefined;
+}
+
+const ALGORITHMS_OF_TYPE: ReadonlyMap<string, readonly string[]> = new Map<string, string[]>([
+  ['RSA', SIGNING_ALGORITHMS.filter((alg) => /^[RP]S/.test(alg))],
+  ['EC P-256', ['ES256']],
+  ['EC P-384', ['ES384']],
+  ['EC P-521', ['ES512']],
+  ['OKP Ed25519', ['EdDSA', 'Ed25519']],
 ]);
 const MAX_KEYS = 100;
 const MAX_KID_LENGTH = 256;
 
-/**
- * Reads a JWK Set (RFC 7517 §5) into keys. A key that can't be used is left out with a reason,
- * and the good ones still work.
- *
- * @throws IssuerUnavailable when the document is no key set, or holds no key that can be used
- */
-export async function parseJwkSet(
-  document: unknown,
-): Promise<{ keys: SigningKey[]; leftOut: LeftOutKey[] }> {
-  const jwks = (document as { keys?: unknown } | null)?.keys;
-  if (!Array.isArray(jwks)) throw new IssuerUnavailable('the key set has no list "keys"');
-  const keys: SigningKey[] = [];
-  const leftOut: LeftOutKey[] = [];
-  for (const jwk of jwks.slice(0, MAX_KEYS)) {
-    const { kid } = (jwk ?? {}) as { kid?: unknown };
-    try {
-      keys.push(await parseJwk(jwk));
-    } catch (error) {
-      const reason = (error as Error).message;
-      leftOut.push({
-        kid: typeof kid === 'string' ? kid.slice(0, MAX_KID_LENGTH) : undefined,
-        reason,
-      });
-    }
-  }
-  if (keys.length === 0) {
-    const reasons = leftOut.map(({ reason }) => reason).join(', ') || 'it is empty';
-    throw new IssuerUnavailable(`the key set holds no usable key: ${reasons}`);
-  }
-  return { keys, leftOut };
-}
-
-async function parseJwk(value: unknown): Promise<SigningKey> {
-  if (typeof value !== 'object' || value === null) throw new Error('not an object');
-  const jwk = value as Record<string, unknown>;
-  if (jwk.d !== undefined || jwk.k !== undefined) throw new Error('private or symmetric key');
-  if (jwk.use !== undefined && jwk.use !== 'sig') throw new Error('not for signatures');
-  if (Array.isArray(jwk.key_ops) && !jwk.key_ops.includes('verify'))
-    throw new Error('not for verifying');
-  if (jwk.kid !== undefined && (typeof jwk.kid !== 'string' || jwk.kid.length > MAX_KID_LENGTH)) {
-    throw new Error('"kid" is not a short string');
-  }
-
-  const allowed = ALGORITHMS.get(jwk.crv === undefined ? `${jwk.kty}` : `${jwk.kty} ${jwk.crv}`);
-  if (!allowed) throw new Error('unsupported key type or curve');
-  // Without "alg" a key serves the one algorithm that is usual for its type.
-  const alg = jwk.alg === undefined ? [...allowed][0] : jwk.alg;
-  if (typeof alg !== 'string' || !allowed.has(alg)) throw new Error('"alg" does not fit the key');
-
-  const client = new JwksClient({
-    jwksUri: 'unused:',
-    cache: false,
-    rateLimit: false,
-    fetcher: async () => ({ keys: [jwk] }),
-  });
-  const [parsed] = await client.getSigningKeys().catch(() => []);
-  if (!parsed) throw new Error('malformed');
-  const key = createPublicKey(parsed.getPublicKey());
-  if (jwk.kty === 'RSA') {
-    const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
-    if (modulusLength < 2048) throw new Error('RSA key under 2048 bits'); // RFC 7518 §3.3
-    // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can write it.
-    if (publicExponent < 3n || publicExponent % 2n === 0n)
-      throw new Error('RSA exponent that is even or under 3');
-  }
-  return { kid: jwk.kid as string | undefined, alg: alg as SigningAlgorithm, key };
-}
-
-export interface JwkSetOptions {
+/** Options of `JwkSet`. */
+export interface JwkSetOptions
+  extends Pick<KeptFreshOptions<unknown>, 'monotonicNow' | 'maxStale' | 'onFailed' | 'onStale'> {
   fetch: () => Promise<FetchedJson>;
-  now: () => number;
-  /** How long keys are used while the issuer is down, in milliseconds. */
-  maxStale: number;
-  /** The least time between two fetches made because of an unknown key, in milliseconds. */
+  /** Minimum milliseconds between two fetches made because of an unknown key. */
   cooldown: number;
   onRefreshed?: (keys: readonly SigningKey[]) => void;
   onLeftOut?: (keys: readonly LeftOutKey[]) => void;
-  onFailed?: (error: unknown) => void;
-  onStale?: (ageMs: number) => void;
 }
 
-/** An issuer's signing keys: fetched as a whole, kept fresh, and found by a token's header. */
+/** Signing keys of one issuer: fetched as a whole, kept fresh, and found by a token's header. */
 export class JwkSet {
-  readonly #keys: KeptFresh<readonly SigningKey[]>;
   readonly #options: JwkSetOptions;
-  #lookAgainAt = 0;
+  readonly #keys: KeptFresh<readonly SigningKey[]>;
+  #client: Pick<JwksClient, 'getSigningKeys'> | undefined;
+  /** The set that the client's fetch brought. */
+  #published: PublishedSet | undefined;
+  #lookAgainAt = -Infinity;
 
   constructor(options: JwkSetOptions) {
     this.#options = options;
-    const { now, maxStale, onRefreshed, onFailed, onStale } = options;
     this.#keys = new KeptFresh({
-      fetch: () => this.#fetch(),
-      now,
-      maxStale,
-      onFetched: onRefreshed,
-      onFailed,
-      onStale,
+      ...options,
+      fetch: () => this.#readKeys(),
+      onFetched: options.onRefreshed,
     });
   }
 
   /**
-   * Finds the key for a token's header. A key that isn't known, as after a rotation, is looked
-   * for once more, but at most once per cooldown: made-up names can't reach the issuer at will.
+   * Finds the key for a token's header. The set is fetched again for an unknown key, as after a
+   * rotation, but at most once per cooldown: made-up names must not reach the issuer at will.
    *
-   * @throws SigningKeyNotFound when the issuer has no such key
-   * @throws IssuerUnavailable when that can't be told
+   * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has no such key, another one when
+   *   that cannot be told
    */
   async find(header: KeyHeader): Promise<SigningKey> {
-    const { now, cooldown } = this.#options;
+    const { monotonicNow, cooldown } = this.#options;
     const { fetches } = this.#keys;
     const found = pick(await this.#keys.get(), header);
     if (found) return found;
 
     const seenBefore = this.#keys.fetches === fetches;
-    if (seenBefore && (this.#keys.unsettled || now() >= this.#lookAgainAt)) {
-      this.#lookAgainAt = now() + cooldown;
+    if (seenBefore && (this.#keys.unsettled || monotonicNow() >= this.#lookAgainAt)) {
+      this.#lookAgainAt = monotonicNow() + cooldown;
       const renewed = pick(await this.#keys.refresh(), header);
       if (renewed) return renewed;
     }
-    throw new SigningKeyNotFound('the issuer has no key that fits the token');
+    throw new IssuerError('ERR_SIGNING_KEY_NOT_FOUND');
   }
 
-  /** Fetches the set if none is held. @throws IssuerUnavailable */
+  /** Fetches the set if none is held. @throws IssuerError */
   async ready(): Promise<void> {
     await this.#keys.get();
   }
 
   /**
-   * Whether a key is known, without waiting, to be among the issuer's. Keeps the set fresh in the
-   * background, so that a key the issuer has given up does not live on in what was verified with it.
+   * Reports whether a key is known, without waiting, to be among the issuer's. Keeps the set fresh in
+   * the background, so that a key that the issuer removed does not live on in what was verified with
+   * it.
    */
   has(key: SigningKey): boolean {
     return this.#keys.current()?.includes(key) ?? false;
   }
 
-  async #fetch(): Promise<Fetched<readonly SigningKey[]>> {
-    const { status, body, maxAge } = await this.#options.fetch();
-    if (status !== 200) throw new IssuerUnavailable(`the key set answered ${status}`);
-    const { keys, leftOut } = await parseJwkSet(body);
+  async #readKeys(): Promise<Fetched<readonly SigningKey[]>> {
+    this.#client ??= await createJwksClient(() => this.#fetchCandidates());
+    const parsed = await this.#client.getSigningKeys().catch((error: Error) => {
+      // jwks-rsa could parse none of them.
+      if (error.name === 'JwksError') return [];
+      throw error;
+    });
+    const { candidates, leftOut, maxAge } = this.#published as PublishedSet;
+    const keys: SigningKey[] = [];
+    for (const [index, { kid, alg }] of candidates.entries()) {
+      const pem = parsed.find((key) => key.kid === String(index))?.getPublicKey();
+      const key = pem === undefined ? undefined : createPublicKey(pem);
+      const reason = key === undefined ? 'malformed' : weaknessOf(key);
+      if (key && reason === undefined) keys.push({ kid, alg, key });
+      else leftOut.push({ kid, reason: reason as string });
+    }
+    if (keys.length === 0) {
+      const reasons = leftOut.map(({ reason }) => reason).join(', ') || 'it is empty';
+      throw issuerUnavailable(`the key set holds no usable key: ${reasons}`);
+    }
     if (leftOut.length > 0) this.#options.onLeftOut?.(leftOut);
     // A key that stays keeps its identity, so that what was verified with it stays verified.
     const known = this.#keys.held ?? [];
-    const value = keys.map((key) => known.find((old) => isSameKey(old, key)) ?? key);
-    return { value, maxAge };
+    return { value: keys.map((key) => known.find((old) => isSameKey(old, key)) ?? key), maxAge };
   }
+
+  /** Fetches the set, and selects the JWKs that jwks-rsa is to parse. */
+  async #fetchCandidates(): Promise<{ keys: object[] }> {
+    const { status, body, maxAge } = await this.#options.fetch();
+    if (status !== 200) throw issuerUnavailable(`the key set answered ${status}`);
+    const jwks = (body as { keys?: unknown } | null)?.keys;
+    if (!Array.isArray(jwks)) throw issuerUnavailable('the key set has no list "keys"');
+    const candidates: Candidate[] = [];
+    const leftOut: LeftOutKey[] = [];
+    for (const jwk of jwks.slice(0, MAX_KEYS)) {
+      try {
+        candidates.push(checkJwk(jwk));
+      } catch (error) {
+        const { kid } = (jwk ?? {}) as { kid?: unknown };
+        leftOut.push({
+          kid: typeof kid === 'string' ? kid.slice(0, MAX_KID_LENGTH) : undefined,
+          reason: (error as Error).message,
+        });
+      }
+    }
+    this.#published = { candidates, leftOut, maxAge };
+    // jwks-rsa drops what it cannot parse without a word; the index tells which ones are left.
+    return { keys: candidates.map(({ jwk, alg }, index) => ({ ...jwk, alg, kid: String(index) })) };
+  }
+}
+
+/** Fetches the JWKs that are to be parsed, each with a `kid` and an `alg`. */
+type JwksFetcher = () => Promise<{ keys: object[] }>;
+
+/**
+ * Makes the client of jwks-rsa. It is loaded when first needed, as it requires jose, an ES module:
+ * jest on Node 20 cannot do that, and there `node:crypto` parses the keys.
+ */
+export async function createJwksClient(
+  fetcher: JwksFetcher,
+): Promise<Pick<JwksClient, 'getSigningKeys'>> {
+  try {
+    const { JwksClient } = await import('jwks-rsa');
+    return new JwksClient({ fetcher, cache: false, rateLimit: false });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'ERR_REQUIRE_ESM') throw error;
+    return { getSigningKeys: () => parseWithNode(fetcher) };
+  }
+}
+
+/** Parses keys as jwks-rsa does. */
+export async function parseWithNode(
+  fetcher: JwksFetcher,
+): ReturnType<JwksClient['getSigningKeys']> {
+  const { keys } = (await fetcher()) as { keys: { kid: string; alg: string }[] };
+  return keys.flatMap((jwk) => {
+    try {
+      const key = createPublicKey({ key: jwk, format: 'jwk' });
+      const publicKey = key.export({ format: 'pem', type: 'spki' }) as string;
+      return [{ ...jwk, publicKey, getPublicKey: () => publicKey }];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** Checks all of a JWK that needs no parsing of the key itself. @throws Error with the reason */
+function checkJwk(value: unknown): Candidate {
+  if (typeof value !== 'object' || value === null) throw new Error('not an object');
+  const jwk = value as Readonly<Record<string, unknown>>;
+  if (jwk.d !== undefined || jwk.k !== undefined) throw new Error('private or symmetric key');
+  if (jwk.use !== undefined && jwk.use !== 'sig') throw new Error('not for signatures');
+  if (
+    jwk.key_ops !== undefined &&
+    !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))
+  ) {
+    throw new Error('not for verifying');
+  }
+  const { kid } = jwk;
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) {
+    throw new Error('"kid" is not a short string');
+  }
+  const type = jwk.crv === undefined ? `${jwk.kty}` : `${jwk.kty} ${jwk.crv}`;
+  const allowed = ALGORITHMS_OF_TYPE.get(type);
+  if (!allowed) throw new Error('unsupported key type or curve');
+  // Without "alg" a key serves the one algorithm that is usual for its type.
+  const { alg = allowed[0] } = jwk;
+  if (typeof alg !== 'string' || !allowed.includes(alg)) {
+    throw new Error('"alg" does not fit the key');
+  }
+  return { jwk, kid, alg: alg as SigningAlgorithm };
+}
+
+/** Returns why a key is too weak to trust; undefined when it is not. */
+function weaknessOf(key: KeyObject): string | undefined {
+  if (key.asymmetricKeyType !== 'rsa') return undefined;
+  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+  if (modulusLength < 2048) return 'RSA key under 2048 bits'; // RFC 7518 §3.3
+  // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can write it.
+  if (publicExponent < 3n || publicExponent % 2n === 0n)
+    return 'RSA exponent that is even or under 3';
+  return undefined;
 }
 
 function pick(keys: readonly SigningKey[], { alg, kid }: KeyHeader): SigningKey | undefined {

@@ -1,23 +1,28 @@
-const MINUTE = 60_000;
-const DEFAULT_AGE = 10 * MINUTE;
-const MIN_AGE = MINUTE;
-const MAX_AGE = 60 * MINUTE;
+const DEFAULT_AGE_MS = 600_000;
+const MIN_AGE_MS = 60_000;
+const MAX_AGE_MS = 3_600_000;
+const FIRST_PAUSE_MS = 250;
+// With nothing to serve every moment counts; with a value held there is no hurry.
+const MAX_PAUSE_WITHOUT_VALUE_MS = 2000;
+const MAX_PAUSE_MS = 30_000;
 
+/** A value as it was fetched. */
 export interface Fetched<T> {
   readonly value: T;
-  /** How long the source says it may be kept, in milliseconds; bounded to 1–60 minutes, default 10. */
+  /** Milliseconds for which the source allows keeping it; bounded to 1–60 minutes, default 10. */
   readonly maxAge?: number | undefined;
 }
 
+/** Options of `KeptFresh`. */
 export interface KeptFreshOptions<T> {
   fetch: () => Promise<Fetched<T>>;
-  /** Milliseconds since the epoch. */
-  now: () => number;
-  /** How long a value is used while its source is down, in milliseconds. */
+  /** Milliseconds of a clock that is never set back. */
+  monotonicNow: () => number;
+  /** Milliseconds for which an expired value is used while its source is down. */
   maxStale: number;
   onFetched?: (value: T) => void;
   onFailed?: (error: unknown) => void;
-  /** Told of an expired value that is used on, once per failed fetch. */
+  /** Called when an expired value is still used, once per failed fetch. */
   onStale?: (ageMs: number) => void;
 }
 
@@ -30,17 +35,20 @@ interface Kept<T> {
 }
 
 /**
- * A value that lives elsewhere, kept near and fresh.
+ * Caches a remote value and refreshes it in the background.
  *
- * One fetch in flight for all who wait; fetched again in the background before it expires, at a
- * moment drawn by chance so that many processes don't ask at once; used on, for a bounded time,
- * when the source is down; and a source that failed is left alone for a growing while.
+ * Callers that wait share one fetch. The value is fetched again before it expires, at a random moment,
+ * so that many processes do not ask at once. While its source is down it is used for a bounded time
+ * more, and the pauses between two fetches grow.
+ *
+ * Ages are measured by a monotonic clock: setting the wall clock must neither prolong the life of a
+ * value nor that of a failure.
  */
 export class KeptFresh<T extends NonNullable<unknown>> {
   readonly #options: KeptFreshOptions<T>;
   #kept: Kept<T> | undefined;
   #pending: Promise<T> | undefined;
-  #failure: { readonly error: unknown; readonly retryAt: number; told: boolean } | undefined;
+  #failure: { readonly error: unknown; readonly retryAt: number; reported: boolean } | undefined;
   #failures = 0;
   #fetches = 0;
 
@@ -48,39 +56,42 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     this.#options = options;
   }
 
-  /** The value if one is held and may still be used. */
+  /** The value, if one is held and may still be used. */
   get held(): T | undefined {
-    return this.#kept && this.#options.now() < this.#kept.staleUntil ? this.#kept.value : undefined;
+    return this.#kept && this.#options.monotonicNow() < this.#kept.staleUntil
+      ? this.#kept.value
+      : undefined;
   }
 
-  /** How many fetches have succeeded. */
+  /** Number of fetches that succeeded. */
   get fetches(): number {
     return this.#fetches;
   }
 
-  /** Whether asking again makes sense now: a fetch is on its way, or the last one failed. */
+  /** Whether the next fetch may bring another value: one is under way, or the last one failed. */
   get unsettled(): boolean {
     return this.#pending !== undefined || this.#failure !== undefined;
   }
 
   /**
-   * The value if nobody needs to wait for it. Starts the next fetch in the background when it is due.
+   * Returns the value if it can be had without waiting. Starts the next fetch in the background when
+   * it is due.
    *
    * @returns undefined when none is held, or what is held has expired and its source may be well
    */
   current(): T | undefined {
-    const now = this.#options.now();
+    const now = this.#options.monotonicNow();
     const kept = this.#kept;
     if (kept === undefined) return undefined;
     if (now < kept.refreshAt) return kept.value;
-    // Before it expires, and while its source is down, nobody waits for the next one.
+    // Before it expires, and while its source is down, no caller waits for the next one.
     if (now >= (this.#failure === undefined ? kept.expiresAt : kept.staleUntil)) return undefined;
     this.refresh().catch(() => {});
-    if (now >= kept.expiresAt) this.#tellStale(now - kept.fetchedAt);
+    if (now >= kept.expiresAt) this.#reportStale(now - kept.fetchedAt);
     return kept.value;
   }
 
-  /** @throws what `fetch` threw, when no usable value is held and none can be had */
+  /** Returns the value, fetched if need be. @throws what `fetch` threw, when no usable value is held */
   async get(): Promise<T> {
     const current = this.current();
     if (current !== undefined) return current;
@@ -89,15 +100,15 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     } catch (error) {
       const { held } = this;
       if (held === undefined) throw error;
-      this.#tellStale(this.#options.now() - (this.#kept?.fetchedAt ?? 0));
+      this.#reportStale(this.#options.monotonicNow() - (this.#kept?.fetchedAt ?? 0));
       return held;
     }
   }
 
-  /** Fetches now, unless a fetch is under way (then its result) or the source failed a moment ago (then its error). */
+  /** Fetches now, unless a fetch is under way (its result) or the source failed a moment ago (its error). */
   refresh(): Promise<T> {
     if (this.#pending) return this.#pending;
-    if (this.#failure && this.#options.now() < this.#failure.retryAt) {
+    if (this.#failure && this.#options.monotonicNow() < this.#failure.retryAt) {
       return Promise.reject(this.#failure.error);
     }
     this.#pending = this.#fetch().finally(() => {
@@ -107,11 +118,11 @@ export class KeptFresh<T extends NonNullable<unknown>> {
   }
 
   async #fetch(): Promise<T> {
-    const { fetch, now, maxStale, onFetched, onFailed } = this.#options;
+    const { fetch, monotonicNow, maxStale, onFetched, onFailed } = this.#options;
     try {
-      const { value, maxAge = DEFAULT_AGE } = await fetch();
-      const age = Math.min(Math.max(maxAge, MIN_AGE), MAX_AGE);
-      const fetchedAt = now();
+      const { value, maxAge = DEFAULT_AGE_MS } = await fetch();
+      const age = Math.min(Math.max(maxAge, MIN_AGE_MS), MAX_AGE_MS);
+      const fetchedAt = monotonicNow();
       this.#kept = {
         value,
         fetchedAt,
@@ -125,19 +136,18 @@ export class KeptFresh<T extends NonNullable<unknown>> {
       onFetched?.(value);
       return value;
     } catch (error) {
-      // With nothing to serve every moment counts; with a value held there is no hurry.
-      const longest = this.held === undefined ? 2_000 : 30_000;
-      const retryAt = now() + Math.min(250 * 2 ** this.#failures, longest);
-      this.#failure = { error, retryAt, told: false };
+      const maxPause = this.held === undefined ? MAX_PAUSE_WITHOUT_VALUE_MS : MAX_PAUSE_MS;
+      const pause = Math.min(FIRST_PAUSE_MS * 2 ** this.#failures, maxPause);
+      this.#failure = { error, retryAt: monotonicNow() + pause, reported: false };
       this.#failures += 1;
       onFailed?.(error);
       throw error;
     }
   }
 
-  #tellStale(ageMs: number): void {
-    if (this.#failure === undefined || this.#failure.told) return;
-    this.#failure.told = true;
+  #reportStale(ageMs: number): void {
+    if (this.#failure === undefined || this.#failure.reported) return;
+    this.#failure.reported = true;
     this.#options.onStale?.(ageMs);
   }
 }

@@ -29,7 +29,7 @@ afterEach(async () => {
 const create = (options: Partial<IssuerOptions> = {}): Issuer =>
   createIssuer({
     issuerBaseURL: server.issuer,
-    now: () => clock,
+    monotonicNow: () => clock,
     onEvent: (event) => told.push(event),
     ...options,
   });

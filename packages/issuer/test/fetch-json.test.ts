@@ -1,7 +1,6 @@
 import { afterAll, afterEach, expect, test } from '@jest/globals';
 import nock from 'nock';
-import { fetchJson } from '../src/fetch-json.ts';
-import { createHttpClient } from '../src/http-client.ts';
+import { createHttpClient, fetchJson } from '../src/http-client.ts';
 
 const http = createHttpClient();
 
@@ -66,7 +65,7 @@ test.each([
 ])('a 200 with %s is no answer', async (_, body) => {
   nock(origin).get('/doc').reply(200, body);
   await expect(fetchJson(`${origin}/doc`, http)).rejects.toMatchObject({
-    name: 'IssuerUnavailable',
+    code: 'ERR_ISSUER_UNAVAILABLE',
     detail: `GET ${origin}/doc: the body is not JSON`,
   });
 });

@@ -15,7 +15,7 @@ function setUp({ maxAge, maxStale = HOUR }: { maxAge?: number; maxStale?: number
       if (source.failure) throw source.failure;
       return { value: source.value, maxAge };
     },
-    now: () => clock.now,
+    monotonicNow: () => clock.now,
     maxStale,
   });
   return { source, clock, kept };
@@ -248,7 +248,7 @@ test('who wants to know is told: of a value fetched, a failure, and an expired v
       if (failure) throw failure;
       return { value: 1 };
     },
-    now: () => clock.now,
+    monotonicNow: () => clock.now,
     maxStale: HOUR,
     onFetched: (value) => told.push(value),
     onFailed: (error) => told.push(error),

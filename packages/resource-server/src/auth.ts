@@ -18,7 +18,7 @@ declare module 'koa' {
  * `ctx.state.auth`.
  *
  * It throws, and leaves answering to the application: `AuthError`s with status 400, 401 or 403 and
- * a `WWW-Authenticate` header, and `IssuerUnavailable` (503, `Retry-After`) when the issuer's keys
+ * a `WWW-Authenticate` header, and `IssuerError` (503, `Retry-After`) when the issuer's keys
  * can't be had. Errors of the routes behind it pass through untouched.
  *
  * @throws InvalidOptions at once, naming every option at fault

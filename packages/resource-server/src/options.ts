@@ -128,7 +128,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     fault(options.issuerBaseURL !== undefined, 'give issuerBaseURL or issuer, not both');
   } else {
     try {
-      issuer = createIssuer({ issuerBaseURL: options.issuerBaseURL ?? '', now });
+      issuer = createIssuer({ issuerBaseURL: options.issuerBaseURL ?? '' });
     } catch (error) {
       faults.push((error as Error).message);
     }

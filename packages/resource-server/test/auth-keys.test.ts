@@ -24,7 +24,7 @@ afterEach(() => Promise.all([api.close(), server.close()]));
 const issuer = (timeout = 5000) =>
   createIssuer({
     issuerBaseURL: server.issuer,
-    now: () => clock,
+    monotonicNow: () => clock,
     timeout,
     maxStale: 60 * MINUTE,
   });

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto';
-import { SIGNING_ALGORITHMS, SigningKeyNotFound } from '@koa-oauth/issuer';
+import { SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import { OidcError, type OidcErrorCode } from '../errors.ts';
 
@@ -85,9 +85,11 @@ export async function verifySignedJwt(
     const { payload } = await compactVerify(unverified, key, { algorithms: [alg] });
     return { alg: header.alg, claims: parse(payload) };
   } catch (error) {
-    if (error instanceof SigningKeyNotFound) throw invalid('no key of the issuer fits', error);
-    const { code: joseCode } = error as { code?: unknown };
-    if (typeof joseCode !== 'string' || !/^ERR_(JW|JOSE)/.test(joseCode)) throw error;
+    const { code: errorCode } = error as { code?: unknown };
+    if (errorCode === 'ERR_SIGNING_KEY_NOT_FOUND') {
+      throw invalid('no key of the issuer fits', error);
+    }
+    if (typeof errorCode !== 'string' || !/^ERR_(JW|JOSE)/.test(errorCode)) throw error;
     throw invalid('the signature does not verify', error);
   }
 }

@@ -1,6 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { SigningKeyNotFound } from '@koa-oauth/issuer';
+import { IssuerError } from '@koa-oauth/issuer';
 import { OidcError } from '../../src/errors.ts';
 import {
   aboutTheUser,
@@ -179,7 +179,7 @@ describe('I1, D3: OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
 
   test('an unknown kid is the token’s fault', async () => {
     const key = async () => {
-      throw new SigningKeyNotFound('no key');
+      throw new IssuerError('ERR_SIGNING_KEY_NOT_FOUND');
     };
     expect(await detailOf(verifyIdToken(sign(good), key, expected))).toContain('no key');
   });

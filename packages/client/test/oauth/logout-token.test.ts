@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { SigningKeyNotFound } from '@koa-oauth/issuer';
+import { IssuerError } from '@koa-oauth/issuer';
 import { OidcError } from '../../src/errors.ts';
 import { verifyLogoutToken } from '../../src/oauth/logout-token.ts';
 import { ISSUER, signingKey, signJws } from '../support/issuer-stand-in.ts';
@@ -166,7 +166,7 @@ describe('B1 V10.5.5 what is no logout token', () => {
 
   test('B1 a key that the issuer has not is the token’s fault', async () => {
     const key = async () => {
-      throw new SigningKeyNotFound('no key');
+      throw new IssuerError('ERR_SIGNING_KEY_NOT_FOUND');
     };
     expect(await detailOf(verifyLogoutToken(sign(good), key, expected))).toContain('no key');
   });

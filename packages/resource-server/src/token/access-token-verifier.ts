@@ -25,7 +25,7 @@ export interface Auth<Claims = unknown> {
 /**
  * Verifies an access token.
  *
- * @throws InvalidTokenError (401); AuthError with status 400, 403 or 503; IssuerUnavailable (503)
+ * @throws InvalidTokenError (401); AuthError with status 400, 403 or 503; IssuerError (503)
  */
 export type VerifyAccessToken<Claims> = (
   token: string,

@@ -53,7 +53,7 @@ test('an issuer is named as it names itself, slash included (RFC 9728 §2, RFC 8
   open.push(server);
   const issuerBaseURL = server.issuer.slice(0, -1);
   let clock = 1_000_000_000_000;
-  const issuer = createIssuer({ issuerBaseURL, now: () => clock });
+  const issuer = createIssuer({ issuerBaseURL, monotonicNow: () => clock });
   const get = await start({ authorizationServers: [issuer] });
   server.goDown();
   const unsure = await get();

@@ -30,7 +30,7 @@ beforeEach(async () => {
 afterEach(() => server.close());
 
 const issuer = (options: Partial<IssuerOptions> = {}) =>
-  createIssuer({ issuerBaseURL: server.issuer, now, ...options });
+  createIssuer({ issuerBaseURL: server.issuer, monotonicNow: now, ...options });
 
 function verifier<Claims = unknown>(options: Partial<AuthOptions<Claims>> = {}) {
   return accessTokenVerifier(checkOptions({ issuer: issuer(), audience, now, ...options }));
