@@ -23,4 +23,3 @@ export {
   type SigningAlgorithm,
   type SigningKey,
 } from './jwk-set.ts';
-export { refuseUpgrade } from './refuse-upgrade.ts';
