@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { isConfidentialUrl } from '../http/loopback.ts';
 import { passwordFault, passwordHashFault } from './password.ts';
 
-/**
- * The tenant: applications, APIs, roles, actions and users, in the shape of the Auth0 deploy tool's
- * `tenant.yaml`, plus `users`. Fields that this server has no use for are let through.
+/*
+ * A tenant file: the Auth0 deploy tool's `tenant.yaml`, plus `users`. Fields that this server has no
+ * use for are let through.
  */
 
 const text = z.string().min(1, 'give a text that is not empty');
@@ -15,6 +15,8 @@ const judgedText = (faultOf: (value: string) => string | undefined) =>
   });
 const seconds = z.int().positive('give a number of seconds above 0');
 
+const urlOf = (value: string) => (URL.canParse(value) ? new URL(value) : undefined);
+
 /** What a browser would run or show in place of an application. */
 const NO_PLACE = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
 
@@ -22,7 +24,7 @@ const NO_PLACE = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:
 const redirectUrl = z
   .string()
   .refine(
-    (value) => !URL.canParse(value) || !NO_PLACE.includes(new URL(value).protocol),
+    (value) => !NO_PLACE.includes(urlOf(value)?.protocol ?? ''),
     'give a URL of an application: https, http, or a scheme of its own',
   )
   .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
@@ -31,12 +33,11 @@ const redirectUrl = z
 /** Where a server of the application is posted to (OpenID Connect Back-Channel Logout 1.0 §2.2). */
 const receiverUrl = redirectUrl
   .refine(
-    (value) => !URL.canParse(value) || /^https?:$/.test(new URL(value).protocol),
+    (value) => /^https?:$/.test(urlOf(value)?.protocol ?? 'https:'),
     'give an http or https URL',
   )
   .refine(
-    (value) =>
-      !URL.canParse(value) || `${new URL(value).username}${new URL(value).password}` === '',
+    (value) => !urlOf(value)?.username && !urlOf(value)?.password,
     'leave out user and password',
   );
 
@@ -210,16 +211,10 @@ export const connectionSchema = z
     enabled_clients: z.array(text).default([]),
     options: z.record(z.string(), z.unknown()).default({}),
   })
-  .check((ctx) => {
-    if (ctx.value.strategy !== 'oidc') return;
-    const { options } = ctx.value;
+  .check(({ value: { strategy, options }, issues }) => {
+    if (strategy !== 'oidc') return;
     for (const { path, message } of oidcOptionsSchema.safeParse(options).error?.issues ?? []) {
-      ctx.issues.push({
-        code: 'custom',
-        path: ['options', ...path],
-        message,
-        input: options,
-      });
+      issues.push({ code: 'custom', path: ['options', ...path], message, input: options });
     }
   });
 
@@ -280,7 +275,6 @@ export const tenantSchema = z.looseObject({
       token: z
         .looseObject({
           limit: z.int().min(1, 'give a number from 1 on'),
-          // No timer runs longer.
           window: seconds.max(2_147_483, 'give at most 2147483 (24 days)').default(60),
         })
         .optional(),
