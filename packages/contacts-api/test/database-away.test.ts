@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { type Engine, engines, type TestDatabase } from './support/databases.ts';
 import { administrator, endServices, type Service, startService } from './support/service.ts';
 
@@ -68,7 +68,7 @@ const { missing, create } = (await engines())[1] as Engine;
     let headers: Record<string, string>;
 
     beforeAll(async () => {
-      issuer = await startIssuer();
+      issuer = await startTestIssuer();
       headers = administrator(issuer);
       database = await create();
       const url = new URL(database.url);

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { RequestError } from 'got';
 import type { Activity, Contact } from '../src/contact.ts';
 import { engines } from './support/databases.ts';
@@ -11,7 +11,7 @@ const KILL_AFTER = 150;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer();
+  issuer = await startTestIssuer();
 });
 afterEach(endServices);
 afterAll(() => issuer.close());

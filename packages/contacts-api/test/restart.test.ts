@@ -1,6 +1,6 @@
 import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Contact } from '../src/contact.ts';
 import { engines } from './support/databases.ts';
 import { Load } from './support/load.ts';
@@ -14,7 +14,7 @@ const HALF_A_LOAD = (LOAD_SECONDS * 1000) / available.length / 2;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer();
+  issuer = await startTestIssuer();
 });
 afterEach(endServices);
 afterAll(() => issuer.close());

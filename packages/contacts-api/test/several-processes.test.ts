@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Activity, Contact } from '../src/contact.ts';
 import { engines } from './support/databases.ts';
 import {
@@ -16,7 +16,7 @@ const ROUNDS = 10;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer();
+  issuer = await startTestIssuer();
 });
 afterEach(endServices);
 afterAll(() => issuer.close());

@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type RequestError } from 'got';
 import { type Engine, engines } from './support/databases.ts';
 import { isBroken, Load } from './support/load.ts';
@@ -11,7 +11,7 @@ const [{ create }] = (await engines()) as [Engine];
 afterEach(endServices);
 
 test('the metrics are those of all workers together', async () => {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const database = await create();
   const metricsPort = await freePort();
   const service = await startService({
@@ -33,7 +33,7 @@ test('the metrics are those of all workers together', async () => {
 }, 60_000);
 
 test('a worker that is killed is replaced, and the others serve meanwhile', async () => {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const database = await create();
   const service = await startService({
     DATABASE_URL: database.url,

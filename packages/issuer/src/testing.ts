@@ -3,7 +3,7 @@
  * that must not get in.
  *
  * ```ts
- * const issuer = await startIssuer();
+ * const issuer = await startTestIssuer();
  * const server = createApp({ issuerBaseURL: issuer.issuer, audience }).listen(0);
  * expect(await statusOf(server, issuer.token({ sub: 'alice', aud: audience }))).toBe(200);
  * for (const token of Object.values(issuer.hostileTokens({ aud: audience })))
@@ -18,11 +18,13 @@ export {
   type HostileTokens,
   hostileTokens,
 } from './testing/hostile-tokens.ts';
-export { type Signer, signInput, signJws } from './testing/sign-jws.ts';
-export { startIssuer, type TestIssuer, type TestIssuerOptions } from './testing/test-issuer.ts';
+export { startTestIssuer, type TestIssuer, type TestIssuerOptions } from './testing/test-issuer.ts';
 export {
   createTestKey,
   publicJwk,
+  type Signer,
+  signInput,
+  signJws,
   TEST_ALGORITHMS,
   type TestAlgorithm,
   type TestKey,

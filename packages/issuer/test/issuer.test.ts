@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { InvalidOptions, type IssuerError } from '../src/errors.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
-import { createTestKey, startIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
+import { createTestKey, startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
 
 const keys: TestKey[] = [createTestKey({ kid: 'one' }), createTestKey({ kid: 'two' })];
 const METADATA = '/.well-known/openid-configuration';
@@ -15,7 +15,7 @@ let server: TestIssuer;
 let clock: number;
 let issuer: Issuer;
 beforeEach(async () => {
-  server = await startIssuer({ keys: [keys[0]!] });
+  server = await startTestIssuer({ keys: [keys[0]!] });
   clock = 1_000_000_000_000;
   issuer = create();
 });
@@ -96,7 +96,7 @@ test('a rotation: the first header with the new key finds it', async () => {
 });
 
 test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
-  const other = await startIssuer({ keys: [createTestKey({ kid: 'one' })] });
+  const other = await startTestIssuer({ keys: [createTestKey({ kid: 'one' })] });
   const fromOther = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(one);
   const ours = await issuer.signingKey(one);
   expect(ours.key.equals(fromOther.key)).toBe(false);

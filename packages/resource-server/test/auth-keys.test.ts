@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
-import { createTestKey, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { createTestKey, startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { type Api, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
@@ -15,7 +15,7 @@ let api: Api;
 let clock: number;
 
 beforeEach(async () => {
-  server = await startIssuer({ keys: [keys[0]!] });
+  server = await startTestIssuer({ keys: [keys[0]!] });
   clock = 1_000_000_000_000;
   api = await startApi({ issuer: issuer(), audience });
 });
@@ -204,7 +204,7 @@ describe('a key set that cannot be used: 503 cold, 200 warm', () => {
 });
 
 test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () => {
-  const other = await startIssuer({ keys: [createTestKey({ kid: 'one' })] });
+  const other = await startTestIssuer({ keys: [createTestKey({ kid: 'one' })] });
   const forOther = await startApi({ issuerBaseURL: other.issuer, audience });
   const ours = token();
   const theirs = other.token({ sub: 'alice', aud: audience });

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { refusalReasonOf } from '../src/errors.ts';
@@ -24,7 +24,7 @@ const open: Api[] = [];
 const listen = (event: unknown) => published.push(event);
 
 beforeAll(async () => {
-  issuer = await startIssuer();
+  issuer = await startTestIssuer();
 });
 beforeEach(() => {
   told = [];
@@ -135,7 +135,7 @@ describe('each event, by the option and by the channel', () => {
   });
 
   test('refused: the issuer is away, and its metadata is another’s', async () => {
-    const other = await startIssuer();
+    const other = await startTestIssuer();
     const api = await start({ issuerBaseURL: other.issuer });
     const value = other.token({ sub, aud: audience });
     tokens.add(value);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
@@ -33,7 +33,7 @@ export async function serve(
 ): Promise<Serving> {
   const { engine = (await engines())[0] as Engine } = options;
   const { perSubject = 1_000_000, refused = 1_000_000, ...appOptions } = options;
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const testDatabase: TestDatabase = await engine.create();
   const database = openDatabase(testDatabase.url);
   await migrate(testDatabase.url);

@@ -1,5 +1,4 @@
-import { signInput, signJws } from './sign-jws.ts';
-import { createTestKey, type TestKey } from './test-key.ts';
+import { createTestKey, signInput, signJws, type TestKey } from './test-key.ts';
 
 /** The claims of a token that an API lets in; those of RFC 9068 §2.2 are added unless given. */
 export interface HostileClaims {

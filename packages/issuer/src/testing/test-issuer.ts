@@ -3,10 +3,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { HostileClaims } from './forge.ts';
 import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
-import { signJws } from './sign-jws.ts';
-import { createTestKey, publicJwk, type TestKey } from './test-key.ts';
+import { createTestKey, publicJwk, signJws, type TestKey } from './test-key.ts';
 
-/** Options of `startIssuer`; without any it is a good issuer with one key. */
+/** Options of `startTestIssuer`; without any it is a good issuer with one key. */
 export interface TestIssuerOptions {
   /** Its keys, the first of which signs; default one for RS256, named `key-1`. */
   keys?: readonly TestKey[];
@@ -60,7 +59,7 @@ export interface TestIssuer {
  * Starts a real issuer on a free loopback port: metadata, a key set, and any token one asks for.
  * For tests only: it signs what it is told.
  */
-export async function startIssuer({
+export async function startTestIssuer({
   keys = [createTestKey({ kid: 'key-1' })],
   otherKeys = [],
   now = Date.now,

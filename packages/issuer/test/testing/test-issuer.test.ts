@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createIssuer } from '../../src/issuer.ts';
-import { startIssuer, type TestIssuer } from '../../src/testing/test-issuer.ts';
+import { startTestIssuer, type TestIssuer } from '../../src/testing/test-issuer.ts';
 import { createTestKey, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
 
 const METADATA = '/.well-known/openid-configuration';
@@ -11,7 +11,7 @@ const one = createTestKey({ kid: 'one' });
 
 let issuer: TestIssuer;
 beforeEach(async () => {
-  issuer = await startIssuer({ keys: [one] });
+  issuer = await startTestIssuer({ keys: [one] });
 });
 afterEach(() => issuer.close());
 
@@ -38,7 +38,7 @@ test('it publishes metadata and its keys on loopback (RFC 8414 ยง3.2, RFC 7517 ย
 });
 
 test.each(TEST_ALGORITHMS)('a key for %s is found by what its token says', async (alg) => {
-  const other = await startIssuer({ keys: [createTestKey({ alg })] });
+  const other = await startTestIssuer({ keys: [createTestKey({ alg })] });
   const [header] = decode(other.token());
   const found = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(header);
   expect(found.alg).toBe(alg);
@@ -48,7 +48,7 @@ test.each(TEST_ALGORITHMS)('a key for %s is found by what its token says', async
 
 test('other keys are published as they are', async () => {
   const odd = [{ kty: 'oct', k: 'AA' }, null];
-  const other = await startIssuer({ keys: [one], otherKeys: odd });
+  const other = await startTestIssuer({ keys: [one], otherKeys: odd });
   const { keys } = (await (await fetch(`${other.issuer}${JWKS.slice(1)}`)).json()) as {
     keys: unknown[];
   };
@@ -66,7 +66,7 @@ describe('tokens', () => {
   });
 
   test('take their times from the clock given', async () => {
-    const other = await startIssuer({ keys: [one], now: () => 1_800_000_000_500 });
+    const other = await startTestIssuer({ keys: [one], now: () => 1_800_000_000_500 });
     expect(decode(other.token())[1]).toMatchObject({ iat: 1_800_000_000, exp: 1_800_003_600 });
     await other.close();
   });
@@ -104,7 +104,7 @@ describe('a rotation', () => {
 
   test('leaves the keys of whoever started it alone', async () => {
     const keys = [one];
-    const other = await startIssuer({ keys });
+    const other = await startTestIssuer({ keys });
     other.rotate({ key: createTestKey({ alg: 'ES256' }) });
     expect(keys).toEqual([one]);
     await other.close();

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { AccessTokenClaims } from '../../src/token/jwt-access-token.ts';
 import { checkRevocation, type IsRevoked } from '../../src/token/revocation.ts';
 import { type Api, startApi } from '../support/protected-api.ts';
@@ -65,7 +65,7 @@ describe('in an API', () => {
   let issuer: TestIssuer;
   const open: Api[] = [];
   beforeAll(async () => {
-    issuer = await startIssuer();
+    issuer = await startTestIssuer();
   });
   afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
   afterAll(() => issuer.close());

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { createIssuer, type Issuer } from '@koa-oauth/issuer';
-import { createTestKey, startIssuer } from '@koa-oauth/issuer/testing';
+import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
 import { verifyWithKoaJwt } from '../../../contacts-api/src/http/koa-jwt-signature.ts';
 import { checkOptions } from '../../src/options.ts';
 import { accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
@@ -42,7 +42,7 @@ async function verify(issuer: Issuer, { jws }: Vector, by: VerifySignature): Pro
 /** The outcome of each vector, with an issuer that publishes the group's key or key set. */
 async function outcomes(group: Group, by: VerifySignature = verifySignature) {
   const published = group.public ?? group.private;
-  const server = await startIssuer({ keys: [], otherKeys: published.keys ?? [published] });
+  const server = await startTestIssuer({ keys: [], otherKeys: published.keys ?? [published] });
   const issuer = createIssuer({ issuerBaseURL: server.issuer });
   try {
     return await Promise.all(
@@ -101,7 +101,7 @@ describe('koa-jwt in place of node:crypto comes to the same result', () => {
     'on every hostile token, and on a good one, with a key for %s',
     async (alg) => {
       const audience = 'https://api.example.com';
-      const server = await startIssuer({ keys: [createTestKey({ alg })] });
+      const server = await startTestIssuer({ keys: [createTestKey({ alg })] });
       const issuer = createIssuer({ issuerBaseURL: server.issuer });
       const verifiers = [verifySignature, verifyWithKoaJwt].map((verifySignature) =>
         accessTokenVerifier(checkOptions({ issuer, audience, verifySignature })),
