@@ -1,48 +1,44 @@
-import Router from '@koa/router';
 import {
   describeError,
   rejectMalformedTarget,
   type SecurityHeadersOptions,
   securityHeaders,
 } from '@koa-oauth/service';
+import type { Middleware } from 'koa';
 import type { Provider as Engine } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { ActionCache } from './actions/cache.ts';
-import { credentialsExchange } from './actions/credentials-exchange.ts';
 import { PostLogin, storeOutcome } from './actions/post-login.ts';
 import { redirectRoutes } from './actions/redirects.ts';
 import { Organizations } from './claims/organizations.ts';
 import { engineConfiguration } from './configuration.ts';
 import type { Faults } from './control/faults.ts';
 import { injectFaults } from './control/inject-faults.ts';
-import { routeAssets, routeWelcome } from './http/assets.ts';
+import { at, METADATA_PATHS, ROUTES } from './endpoints.ts';
+import { assetRoutes } from './http/assets.ts';
 import { answerErrors } from './http/error-page.ts';
-import { onIssuerOrigin } from './http/issuer-origin.ts';
+import { issuerOrigin } from './http/issuer-origin.ts';
 import type { Limits } from './http/limits.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
-import { logAnswers } from './log/log-answers.ts';
-import { recordTransactions } from './log/record.ts';
-import { logTransactions } from './log/transaction-log.ts';
+import { logRoutes } from './log/log-page.tsx';
+import { Recorder, recordTransaction } from './log/recorder.ts';
 import type { Transactions } from './log/transactions.ts';
-import { routeLog } from './log-page.ts';
-import { sendLogoutTokensAnywhere } from './login/backchannel-logout.ts';
-import { createConsents } from './login/consents.ts';
-import { routeFederation } from './login/federation.ts';
-import { createIdentityProviders } from './login/identity-providers.ts';
-import { routeInteractions } from './login/interactions.ts';
-import { routeLogout } from './login/logout.ts';
-import { answerByWebMessage } from './login/web-message.ts';
-import { Provider } from './oidc-provider.ts';
+import { Federation, federationRoutes } from './login/federation.ts';
+import { Consents } from './login/grants.ts';
+import { interactionRoutes } from './login/interactions.ts';
+import { logoutRoutes } from './login/logout.tsx';
+import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
+import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
 import type { StateStore } from './state/file.ts';
 import type { Tenant } from './tenant/tenant.ts';
-import { createUsers } from './tenant/users.ts';
-import { openAccessTokenScope } from './token/access-token.ts';
+import { createUsers, type Users } from './tenant/users.ts';
+import { accessTokenScope } from './token/access-token.ts';
 import type { TokenClock } from './token/clock.ts';
-import { allowOriginOfRefusals } from './token/cross-origin.ts';
-import { speakAuth0Errors } from './token/errors.ts';
-import { addUserinfoClaims, openIdToken } from './token/id-token.ts';
-import { ProviderWithoutIss, withoutIssInMetadata } from './token/iss.ts';
-import { acceptJsonBodies } from './token/json-bodies.ts';
+import { allowOriginOfRefusals, CROSS_ORIGIN_PATHS } from './token/cross-origin.ts';
+import { tokenRefusal } from './token/errors.ts';
+import { idTokenClaims, userinfoClaims } from './token/id-token.ts';
+import { jsonBodies } from './token/json-bodies.ts';
+import { welcomeRoutes } from './views/welcome-page.tsx';
 
 export interface AppParts {
   readonly issuer: string;
@@ -76,82 +72,101 @@ const SECURITY_HEADERS: SecurityHeadersOptions = {
   crossOriginResourcePolicy: false,
 };
 
-/** The whole server: the engine is a Koa application, and what is `use`d here runs before it. */
+/**
+ * Creates the whole server: the engine is a Koa application, and the steps run before its own routes.
+ * All parts go down as one context, of which each function declares the members that it uses.
+ */
 export function createApp(parts: AppParts): Engine {
-  const { issuer, tenant, keys, store, limits, clock, faults, transactions, showLog } = parts;
-  const log = parts.log.child({}, { serializers: { err: describeError } });
-  const users = createUsers(tenant, store);
-  const consents = createConsents(store);
-  const organizations = new Organizations(parts);
-  const postLogin = new PostLogin({ ...parts, log, organizations });
-  const sendsIss = tenant.tenant.flags.authorization_response_iss_parameter_supported === true;
-  const provider = new (sendsIss ? Provider : ProviderWithoutIss)(
-    issuer,
-    engineConfiguration({
-      issuer,
-      tenant,
-      users,
-      keys,
-      store,
-      clock,
-      consents,
-      organizations,
-      postLogin,
-      credentialsExchange: credentialsExchange({ ...parts, log }),
-    }),
-  );
-  // Not to trust a proxy, but to take the scheme that onIssuerOrigin writes.
-  provider.proxy = true;
+  const context = createContext(parts);
+  const { issuer, tenant, tenantName, limits, faults, postLogin, log } = context;
+  const provider = createEngine(context);
+  const recorder = new Recorder(context);
+  recorder.listenTo(provider);
 
-  openIdToken(provider, organizations, clock);
-  sendLogoutTokensAnywhere(provider);
-  organizations.storeFrom(provider);
-  openAccessTokenScope(provider);
-  speakAuth0Errors(provider);
-  logTransactions(provider, log);
-  const recorder = recordTransactions(provider, transactions, { tenant, users });
-
-  const pages = new Router();
-  routeWelcome(pages, tenant.tenant.friendly_name);
-  routeAssets(pages);
-  const identityProviders = createIdentityProviders({ issuer });
-  const sendToProvider = routeFederation(pages, {
-    provider,
-    tenant,
-    users,
-    store,
-    identityProviders,
-    transactions,
-    log,
-  });
-  routeInteractions(pages, {
-    provider,
-    tenant,
-    users,
-    consents,
-    attempts: limits.attempts,
-    sendToProvider,
-    log,
-  });
-  routeLogout(pages, { provider, tenant, log });
-  const tenantName = tenant.tenant.friendly_name;
-  if (showLog) routeLog(pages, { issuer, tenantName, transactions });
-
-  provider.use(onIssuerOrigin(issuer));
-  provider.use(securityHeaders(SECURITY_HEADERS));
-  provider.use(recorder.middleware);
-  provider.use(logAnswers(log));
-  provider.use(allowOriginOfRefusals(tenant));
-  provider.use(injectFaults(faults, recorder.noteFault));
-  provider.use(answerErrors(tenant.tenant.friendly_name, log));
-  provider.use(rejectMalformedTarget());
-  if (!sendsIss) provider.use(withoutIssInMetadata());
-  if (limits.tokenRequests !== undefined) provider.use(limits.tokenRequests);
-  provider.use(answerByWebMessage(provider));
-  provider.use(acceptJsonBodies());
-  provider.use(addUserinfoClaims());
-  provider.use(storeOutcome(postLogin));
-  provider.use(redirectRoutes({ provider, store }).routes());
-  provider.use(pages.routes());
+  const steps: readonly (Middleware | undefined)[] = [
+    // All others read the address of the request: it is the issuer's, whatever was sent.
+    issuerOrigin(issuer),
+    // Before all that answer: refusals need these headers too.
+    securityHeaders(SECURITY_HEADERS),
+    // Around all that change the answer: what the client gets is recorded.
+    recordTransaction(recorder),
+    // Around the refusals of the steps below, which a web application must be able to read.
+    at(CROSS_ORIGIN_PATHS, allowOriginOfRefusals(tenant)),
+    // Around the errors' answers: a fault may change these as well.
+    injectFaults(faults, (ctx, fault) => recorder.faultInjected(ctx, fault)),
+    // Around all that throw.
+    answerErrors(tenantName, log),
+    // From here on `ctx.path` can be read.
+    rejectMalformedTarget(),
+    // Before the engine reads a body.
+    limits.tokenRequests,
+    at([ROUTES.token, ROUTES.revocation], jsonBodies()),
+    // Around the engine, whose answers they complete.
+    at(METADATA_PATHS, patchMetadata({ responseMode: WEB_MESSAGE, sendsIss: sendsIss(tenant) })),
+    at([ROUTES.userinfo], userinfoClaims()),
+    // Around the engine: only it knows whether the login succeeded.
+    storeOutcome(postLogin),
+    // Pages of this server; the engine has the other routes.
+    ...pageRoutes({ ...context, provider }),
+  ];
+  for (const step of steps) if (step !== undefined) provider.use(step);
   return provider;
+}
+
+interface AppContext extends AppParts {
+  readonly tenantName: string;
+  readonly users: Users;
+  readonly consents: Consents;
+  readonly organizations: Organizations;
+  readonly postLogin: PostLogin;
+}
+
+function createContext(parts: AppParts): AppContext {
+  const { tenant, store } = parts;
+  const log = parts.log.child({}, { serializers: { err: describeError } });
+  const organizations = new Organizations(parts);
+  return {
+    ...parts,
+    log,
+    tenantName: tenant.tenant.friendly_name,
+    users: createUsers(tenant, store),
+    consents: new Consents(store),
+    organizations,
+    postLogin: new PostLogin({ ...parts, log, organizations }),
+  };
+}
+
+function createEngine(context: AppContext): Engine {
+  const { issuer, tenant, organizations, clock } = context;
+  const EngineClass = sendsIss(tenant) ? Provider : patchIss(Provider);
+  const provider = new EngineClass(issuer, engineConfiguration(context));
+  patchEngine(provider, {
+    idTokenClaims: idTokenClaims(context),
+    accessTokenScope,
+    tokenRefusal,
+    onCode: (ctx) => organizations.storeFor(ctx),
+    clock,
+  });
+  registerWebMessage(provider);
+  return provider;
+}
+
+/** The pages of this server, each with its routes. */
+function pageRoutes(context: AppContext & { readonly provider: Engine }): Middleware[] {
+  const federation = new Federation(context);
+  const routers = [
+    welcomeRoutes(context),
+    assetRoutes(),
+    federationRoutes(federation),
+    interactionRoutes({ ...context, federation }),
+    redirectRoutes(context),
+    logoutRoutes(context),
+    ...(context.showLog ? [logRoutes(context)] : []),
+  ];
+  return routers.map((router) => router.routes() as Middleware);
+}
+
+/** Checks the tenant's flag for RFC 9207; Auth0's default is off. */
+function sendsIss({ tenant }: Tenant): boolean {
+  return tenant.flags.authorization_response_iss_parameter_supported === true;
 }

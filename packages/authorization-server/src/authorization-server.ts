@@ -7,7 +7,7 @@ import { type Control, createControl, newControlToken } from './control/control.
 import { createFaults, type Faults } from './control/faults.ts';
 import { createLimits } from './http/limits.ts';
 import { type KeyRing, openKeyRing, type RotateOptions } from './keys/key-ring.ts';
-import { createTransactions, type Transaction } from './log/transactions.ts';
+import { type Transaction, Transactions } from './log/transactions.ts';
 import { openStateStore } from './state/file.ts';
 import { InvalidTenant } from './tenant/load.ts';
 import type { Tenant } from './tenant/tenant.ts';
@@ -127,7 +127,7 @@ export class AuthorizationServer {
       store,
       clock: { seconds: 0 },
       faults: createFaults(),
-      transactions: createTransactions(),
+      transactions: new Transactions(),
       showLog: control !== undefined,
       log: logger,
     };

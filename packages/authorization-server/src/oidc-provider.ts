@@ -1,12 +1,222 @@
-/**
- * oidc-provider, imported quietly. It says on every import under Node 20 that it would rather have
- * Node 22; this line is known, and nobody who reads it can do anything about it.
- */
-const { warn } = console;
-console.warn = (...parts: unknown[]) => {
-  if (!String(parts[0]).includes('oidc-provider WARNING: Unsupported runtime')) warn(...parts);
-};
-const engine = await import('oidc-provider');
-console.warn = warn;
+import { randomUUID } from 'node:crypto';
+import type { Context, Middleware, Next } from 'koa';
+import type {
+  AccessToken,
+  Client,
+  Provider as Engine,
+  errors as EngineErrors,
+  KoaContextWithOIDC,
+} from 'oidc-provider';
 
-export const { Provider, errors, interactionPolicy } = engine;
+/**
+ * oidc-provider, the engine, and every patch of it: what overrides, wraps or reaches into it stands in
+ * this file and is called `patch…`. Each was read from the version below; before another one is
+ * installed, compare each with the engine's source.
+ *
+ * Two places change the engine's request while it runs, by members that it leaves open: `params.scope`
+ * in `token/audience.ts` and `claims/custom-claims.ts`, `result` in `actions/post-login.ts`.
+ */
+export const PATCHED_VERSION = '9.13.3';
+
+export const { Provider, errors, interactionPolicy } = await patchedImport();
+
+type Claims = Record<string, unknown>;
+type ResponseMode = Parameters<Engine['registerResponseMode']>[1];
+
+/** Members of a client that the engine's types leave out. */
+export type LogoutClient = Client & { backchannelLogout(sub: string, sid?: string): Promise<void> };
+
+/** Members of an ID token that they leave out; a logout token is one. */
+interface EngineIdToken {
+  readonly ctx?: KoaContextWithOIDC;
+  mask: object;
+  set(claim: string, value: unknown): void;
+  payload(): Promise<Claims>;
+  issue(options: { use: 'logout' }): Promise<string>;
+}
+
+interface EngineIdTokenClass {
+  new (claims: object, of: object): EngineIdToken;
+  readonly prototype: EngineIdToken;
+  expiresIn(...args: unknown[]): number;
+}
+
+/** Decisions of this server at places where the engine has no option for them. */
+export interface EngineHooks {
+  /** Returns the claims of an ID token, from those that the engine would write. */
+  readonly idTokenClaims: (ctx: KoaContextWithOIDC, claims: Claims) => Claims;
+  /** Returns the scope of an access token, from the one that the engine would write. */
+  readonly accessTokenScope: (
+    ctx: KoaContextWithOIDC,
+    scope: string | undefined,
+  ) => string | undefined;
+  /** Returns the answer to a refused token request; undefined where the engine's own will do. */
+  readonly tokenRefusal: (
+    ctx: KoaContextWithOIDC,
+    error: EngineErrors.OIDCProviderError,
+  ) => { readonly status: number; readonly body: object } | undefined;
+  /** Runs when an authorization code goes out. */
+  readonly onCode: (ctx: KoaContextWithOIDC) => void;
+  readonly clock: { readonly seconds: number };
+}
+
+const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
+const LOGOUT_TIME_LIMIT_MS = 2500;
+
+/** Applies the patches of an engine that exists; `patchIss` is for its class. */
+export function patchEngine(provider: Engine, hooks: EngineHooks): void {
+  // Not to trust a proxy, but to use the scheme that `issuerOrigin` writes.
+  provider.proxy = true;
+  patchIdTokenClaims(provider, hooks.idTokenClaims);
+  patchIdTokenExpiry(provider, hooks.clock);
+  patchSid(provider);
+  patchBackchannelLogout(provider);
+  patchGrant(provider, hooks.onCode);
+  patchAccessTokenScope(provider, hooks.accessTokenScope);
+  patchRefreshAnswer(provider);
+  patchTokenRefusals(provider, hooks.tokenRefusal);
+}
+
+/**
+ * Returns a class of engine that sends no `iss` with an authorization response (RFC 9207), in any
+ * response mode and with any error, as Auth0 unless the tenant's flag says otherwise. The engine
+ * registers its modes in its constructor, and always sends `iss`.
+ */
+export function patchIss(Base: typeof Provider): typeof Provider {
+  return class extends Base {
+    override registerResponseMode(name: string, respond: ResponseMode): void {
+      super.registerResponseMode(name, (ctx, redirectUri, { iss: _, ...response }) =>
+        respond(ctx, redirectUri, response),
+      );
+    }
+  };
+}
+
+/**
+ * Middleware for the metadata: names a response mode that was registered, which the engine does not,
+ * and, where no `iss` is sent, removes the member that announces it, which has no option.
+ */
+export function patchMetadata({
+  responseMode,
+  sendsIss,
+}: {
+  responseMode: string;
+  sendsIss: boolean;
+}): Middleware {
+  return async function patchMetadata(ctx: Context, next: Next) {
+    await next();
+    if (typeof ctx.body !== 'object' || ctx.body === null || !('issuer' in ctx.body)) return;
+    const metadata = ctx.body as Claims;
+    if (!sendsIss) delete metadata.authorization_response_iss_parameter_supported;
+    const { response_modes_supported: modes } = metadata;
+    if (Array.isArray(modes)) modes.push(responseMode);
+  };
+}
+
+/** An Action may choose any claim name; the engine writes only those it knew when it was built. */
+function patchIdTokenClaims(provider: Engine, claimsOf: EngineHooks['idTokenClaims']): void {
+  const { prototype } = idTokenClassOf(provider);
+  const { payload } = prototype;
+  prototype.payload = async function patchedPayload() {
+    const claims = await payload.call(this);
+    // A logout token has no context and no claims of the login, and its times are the real clock's.
+    return this.ctx === undefined ? claims : claimsOf(this.ctx, claims);
+  };
+}
+
+/** The engine computes the end of an ID token from the real clock. */
+function patchIdTokenExpiry(provider: Engine, clock: EngineHooks['clock']): void {
+  const IdToken = idTokenClassOf(provider);
+  const { expiresIn } = IdToken;
+  IdToken.expiresIn = (...args) => expiresIn.apply(IdToken, args) + clock.seconds;
+}
+
+/** The engine gives `sid` to clients with a back-channel logout only, Auth0 to all. */
+function patchSid(provider: Engine): void {
+  provider.Client.prototype.includeSid = () => true;
+}
+
+/**
+ * Sends logout tokens to any address. The engine refuses addresses that are not public, to protect
+ * itself from what clients register, and can't look at addresses inside of Jest, of which it
+ * complains. Here the addresses are the tenant file's. No redirect is followed, and of the answer the
+ * status alone counts (OpenID Connect Back-Channel Logout 1.0 §2.5).
+ */
+function patchBackchannelLogout(provider: Engine): void {
+  const IdToken = idTokenClassOf(provider);
+  const prototype = provider.Client.prototype as LogoutClient;
+  prototype.backchannelLogout = async function patchedBackchannelLogout(
+    this: LogoutClient,
+    sub,
+    sid,
+  ) {
+    const token = new IdToken({ sub }, { client: this, ctx: undefined });
+    token.mask = { sub: null };
+    token.set('events', { [LOGOUT_EVENT]: {} });
+    token.set('jti', randomUUID());
+    token.set('sid', sid);
+    const logoutToken = await token.issue({ use: 'logout' });
+    const { body, status } = await fetch(String(this.backchannelLogoutUri), {
+      method: 'POST',
+      redirect: 'manual',
+      body: new URLSearchParams({ logout_token: logoutToken }),
+      signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
+    });
+    await body?.cancel();
+    if (status !== 200 && status !== 204) throw new Error(`it answered ${status}, not 200`);
+  };
+}
+
+/** A grant of the engine has no place for the organization of the login. */
+function patchGrant(provider: Engine, onCode: EngineHooks['onCode']): void {
+  provider.on('authorization.success', onCode);
+}
+
+/**
+ * Actions and rules decide last on the scope. `save` is where every kind of access token has its scope
+ * and is not written yet; the token response repeats the token's scope.
+ */
+function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTokenScope']): void {
+  const prototype = provider.AccessToken.prototype as AccessToken;
+  const { save } = prototype;
+  prototype.save = function patchedSave(this: AccessToken, ...ttl) {
+    const { ctx } = Provider;
+    const scope = ctx === undefined ? this.scope : scopeOf(ctx, this.scope);
+    if (scope !== this.scope) this.scope = scope;
+    return save.apply(this, ttl);
+  };
+}
+
+/** The engine sends a refresh token that stays the same again, Auth0 does not. */
+function patchRefreshAnswer(provider: Engine): void {
+  provider.on('grant.success', ({ oidc, body }) => {
+    const stays = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
+    if (stays) delete (body as { refresh_token?: string }).refresh_token;
+  });
+}
+
+/** The engine has one text for all; Auth0 has statuses, codes and texts of its own. */
+function patchTokenRefusals(provider: Engine, refusalOf: EngineHooks['tokenRefusal']): void {
+  provider.on('grant.error', (ctx, error) => {
+    const refusal = refusalOf(ctx, error);
+    if (refusal !== undefined) Object.assign(ctx, refusal);
+  });
+}
+
+/**
+ * Imports the engine without the line that it prints on every import under Node 20, that it would
+ * rather have Node 22: who reads it can do nothing about it.
+ */
+async function patchedImport(): Promise<typeof import('oidc-provider')> {
+  const { warn } = console;
+  console.warn = (...parts: unknown[]) => {
+    if (!String(parts[0]).includes('oidc-provider WARNING: Unsupported runtime')) warn(...parts);
+  };
+  const engine = await import('oidc-provider');
+  console.warn = warn;
+  return engine;
+}
+
+function idTokenClassOf(provider: Engine): EngineIdTokenClass {
+  return provider.IdToken as unknown as EngineIdTokenClass;
+}

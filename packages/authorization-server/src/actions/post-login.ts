@@ -83,12 +83,12 @@ export class PostLogin {
   }
 
   /**
-   * Runs them after sign-in, and again when the user is back from a redirect.
+   * Runs them after sign-in, and again when the user is back from a redirect. Then `redirectOf` says
+   * whether the login goes on.
    *
-   * @returns where the user is to go before the login goes on; undefined when it goes on.
    * @throws AccessDenied when a rule or an Action denies or fails.
    */
-  async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<RedirectStart | undefined> {
+  async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     // What the engine passes from one page of the transaction to the next; not assignable by type.
     const carrier = ctx.oidc as { result?: Record<string, unknown> };
     const { actions, returned, ...others } = carrier.result ?? {};
@@ -98,7 +98,7 @@ export class PostLogin {
       setOutcome(ctx, earlier);
       // The engine writes the session again from the sign-in each time the browser comes back.
       recordMethods(ctx, earlier);
-      return undefined;
+      return;
     }
     const back = returned as Returned | undefined;
     const resumption =
@@ -112,6 +112,11 @@ export class PostLogin {
     const next: Carried = { ...outcome, userId: user.user_id, ...(state && { state }) };
     carrier.result = { ...others, actions: next };
     recordMethods(ctx, outcome);
+  }
+
+  /** Returns where the user is to go before the login goes on; undefined when it goes on. */
+  redirectOf({ oidc }: KoaContextWithOIDC): RedirectStart | undefined {
+    const { redirect, state } = (oidc.result?.actions ?? {}) as Partial<Carried>;
     return redirect && state ? { url: redirect.url, state } : undefined;
   }
 

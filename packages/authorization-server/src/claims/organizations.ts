@@ -1,4 +1,4 @@
-import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { KoaContextWithOIDC } from 'oidc-provider';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
 import { connectionInId } from '../tenant/connections.ts';
@@ -55,15 +55,13 @@ export class Organizations {
     return organization !== undefined && isMember(organization, user);
   }
 
-  /** Stores the organization of each login whose code goes out. */
-  storeFrom(provider: Provider): void {
-    provider.on('authorization.success', (ctx) => {
-      const organization = this.organizationOf(ctx);
-      const { grantId, clientId = '' } = ctx.oidc.entities.AuthorizationCode ?? {};
-      if (organization === undefined || grantId === undefined) return;
-      const lifetime = grantSeconds(findApplication(this.#tenant, clientId));
-      this.#store.write(KIND, grantId, { id: organization.id }, lifetime);
-    });
+  /** Stores the organization of a login whose code goes out. */
+  storeFor(ctx: KoaContextWithOIDC): void {
+    const organization = this.organizationOf(ctx);
+    const { grantId, clientId = '' } = ctx.oidc.entities.AuthorizationCode ?? {};
+    if (organization === undefined || grantId === undefined) return;
+    const lifetime = grantSeconds(findApplication(this.#tenant, clientId));
+    this.#store.write(KIND, grantId, { id: organization.id }, lifetime);
   }
 
   #idOf(grantId: string | undefined): unknown {

@@ -10,7 +10,7 @@ export function injectFaults(
   faults: Faults,
   note: (ctx: Context, fault: string) => void,
 ): Middleware {
-  return async function faultInjected(ctx: Context, next: Next) {
+  return async function injectFaults(ctx: Context, next: Next) {
     const endpoint = endpointOf(ctx);
     // A preflight is the browser's request, not the client's.
     if (endpoint === undefined || ctx.method === 'OPTIONS') return next();

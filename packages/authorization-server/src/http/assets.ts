@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import type Router from '@koa/router';
-import { welcomePage } from '../views/welcome-page.tsx';
+import Router from '@koa/router';
 
 const own = (name: string): Buffer =>
   readFileSync(new URL(`../../public/${name}`, import.meta.url));
 
 /** The stylesheets, the icon and the one script, from memory. */
-export function routeAssets(router: Router): void {
+export function assetRoutes(): Router {
+  const router = new Router();
   const require = createRequire(import.meta.url);
   const assets = {
     'pico.min.css': readFileSync(require.resolve('@picocss/pico/css/pico.min.css')),
@@ -22,12 +22,5 @@ export function routeAssets(router: Router): void {
       ctx.body = content;
     });
   }
-}
-
-/** `GET /`: what this is, for a developer who opens the issuer's address. */
-export function routeWelcome(router: Router, tenantName: string): void {
-  router.get('/', (ctx) => {
-    ctx.type = 'html';
-    ctx.body = welcomePage({ tenantName });
-  });
+  return router;
 }

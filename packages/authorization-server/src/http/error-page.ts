@@ -55,7 +55,7 @@ export function answerErrors(tenantName: string, log: Logger): Middleware {
       ctx.body = errorPage({ tenantName, ...page });
     } else ctx.body = { error: page.title, error_description: page.text };
   };
-  return async function errorAnswers(ctx: Context, next: Next) {
+  return async function answerErrors(ctx: Context, next: Next) {
     try {
       await next();
     } catch (error) {

@@ -5,7 +5,7 @@ import type { Context, Middleware, Next } from 'koa';
  * 127.0.0.1 would otherwise publish addresses that differ from its issuer's. What was sent is kept as
  * `ctx.state.sentHost`.
  */
-export function onIssuerOrigin(issuer: string): Middleware {
+export function issuerOrigin(issuer: string): Middleware {
   const { host, protocol } = new URL(issuer);
   return function issuerOrigin(ctx: Context, next: Next) {
     const { headers } = ctx.req;

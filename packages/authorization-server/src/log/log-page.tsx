@@ -1,14 +1,44 @@
+import Router from '@koa/router';
 import type { VNode } from 'preact';
+import { isLoopback } from '../http/loopback.ts';
+import { errorPage } from '../views/error-page.tsx';
 import { Layout, toPage } from '../views/layout.tsx';
-import type { TimedStep, Transaction } from './transactions.ts';
+import type { TimedStep, Transaction, Transactions } from './transactions.ts';
 
-interface LogPageProps {
+interface LogParts {
+  readonly issuer: string;
   readonly tenantName: string;
-  /** The latest first. */
-  readonly transactions: readonly Transaction[];
+  readonly transactions: Transactions;
 }
 
-export function logPage({ tenantName, transactions }: LogPageProps): string {
+/**
+ * `GET /log`: every transaction step by step; only there when the control is on. It is shown under the
+ * issuer's name and a loopback one alone: a page of a site whose name was made to lead here (DNS
+ * rebinding) could read it otherwise.
+ */
+export function logRoutes({ issuer, tenantName, transactions }: LogParts): Router {
+  return new Router().get('/log', (ctx) => {
+    ctx.type = 'html';
+    if (isOwnHost(String(ctx.state.sentHost), issuer)) {
+      ctx.body = logPage(tenantName, transactions.list());
+      return;
+    }
+    ctx.status = 403;
+    ctx.body = errorPage({
+      tenantName,
+      title: 'Not by this name',
+      text: `The log is shown at ${issuer}log, and under a loopback address.`,
+    });
+  });
+}
+
+function isOwnHost(host: string, issuer: string): boolean {
+  if (host === new URL(issuer).host) return true;
+  return URL.canParse(`http://${host}`) && isLoopback(new URL(`http://${host}`).hostname);
+}
+
+/** @param transactions the latest first. */
+function logPage(tenantName: string, transactions: readonly Transaction[]): string {
   return toPage(
     <Layout title="Log" tenantName={tenantName} wide>
       <header class="card-head">

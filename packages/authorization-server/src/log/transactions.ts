@@ -1,10 +1,16 @@
-import type { DroppedScope } from './dropped-scopes.ts';
 import type { LogType } from './log-types.ts';
 
-/** What came of sending a user to an identity provider. */
+/** Result of sending a user to an identity provider. */
 export type ConnectionOutcome = 'sent' | 'returned' | 'denied' | 'failed';
 
-/** One thing that happened, in words that hold no secret. */
+/** A requested scope that is not in the token. */
+export interface DroppedScope {
+  readonly scope: string;
+  /** Which setting removed it; undefined when it is not known. */
+  readonly why?: string | undefined;
+}
+
+/** One thing that happened; its texts hold no secret. */
 export type Step =
   | {
       readonly step: 'request';
@@ -17,7 +23,7 @@ export type Step =
     }
   | {
       readonly step: 'sign-in';
-      /** `session`: the browser was signed in already. */
+      /** `session`: the browser had signed in before. */
       readonly outcome: 'succeeded' | 'failed' | 'session';
       readonly user?: string | undefined;
       readonly reason?: string | undefined;
@@ -30,14 +36,14 @@ export type Step =
     }
   | {
       readonly step: 'consent';
-      /** `not asked`: given before, or the API asks for none. */
+      /** `not asked`: given before, or not needed for the API. */
       readonly outcome: 'accepted' | 'declined' | 'not asked';
     }
   | {
       readonly step: 'actions';
       readonly names: readonly string[];
       readonly denied?: string | undefined;
-      /** Names of the claims that were set; their values are not kept. */
+      /** Names of the claims that were set; their values are not recorded. */
       readonly claims: readonly string[];
       readonly scopeAdded: readonly string[];
       readonly scopeRemoved: readonly string[];
@@ -57,14 +63,14 @@ export type Step =
       /** Auth0's code and text, as the client gets them. */
       readonly error: string;
       readonly text?: string | undefined;
-      /** What the client is not told. */
+      /** Reason that the client does not get. */
       readonly reason?: string | undefined;
     }
   | { readonly step: 'revocation'; readonly user?: string | undefined }
   | { readonly step: 'logout'; readonly user?: string | undefined }
   | { readonly step: 'fault'; readonly fault: string };
 
-/** A step of a transaction, with when it was taken. */
+/** A step of a transaction with its time. */
 export type TimedStep = Step & {
   /** ISO 8601. */
   readonly at: string;
@@ -80,69 +86,86 @@ export interface Transaction {
   readonly steps: readonly TimedStep[];
 }
 
-/** A transaction while it goes on. */
-export interface OpenTransaction {
-  readonly steps: readonly TimedStep[];
-  add(step: Step, type?: LogType): void;
+/** Maximum of transactions in memory. */
+const MAX_TRANSACTIONS = 200;
+/** Maximum of steps, and of keys, of one transaction. */
+const MAX_STEPS = 50;
+
+/** The last transactions, in memory. */
+export class Transactions {
+  readonly #now: () => number;
+  readonly #open: OpenTransaction[] = [];
+  readonly #byKey = new Map<string, OpenTransaction>();
+  #count = 0;
+
+  /** @param now epoch milliseconds. */
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /** Begins a transaction; the oldest is dropped when there are too many. */
+  begin(): OpenTransaction {
+    this.#count += 1;
+    const transaction = new OpenTransaction(this.#count, this.#now, (key) => {
+      // Once it is dropped, nothing would remove its keys.
+      if (!this.#open.includes(transaction)) return;
+      transaction.keys.add(key);
+      this.#byKey.set(key, transaction);
+    });
+    this.#open.push(transaction);
+    if (this.#open.length > MAX_TRANSACTIONS) this.#dropOldest();
+    return transaction;
+  }
+
+  /** Returns the latest transaction that was linked to this key. */
+  find(key: string): OpenTransaction | undefined {
+    return this.#byKey.get(key);
+  }
+
+  /** Returns copies, the latest first. */
+  list(): Transaction[] {
+    return this.#open.toReversed().map(({ id, steps }) => ({
+      id,
+      client: steps.flatMap((one) => (one.step === 'request' ? one.client : [])).at(0),
+      user: steps.flatMap((one) => ('user' in one && one.user ? one.user : [])).at(-1),
+      steps: structuredClone(steps) as TimedStep[],
+    }));
+  }
+
+  clear(): void {
+    this.#open.splice(0);
+    this.#byKey.clear();
+  }
+
+  #dropOldest(): void {
+    const oldest = this.#open.shift();
+    for (const key of oldest?.keys ?? []) {
+      if (this.#byKey.get(key) === oldest) this.#byKey.delete(key);
+    }
+  }
+}
+
+/** A transaction that may get further steps. */
+export class OpenTransaction {
+  readonly id: number;
+  readonly steps: TimedStep[] = [];
+  readonly keys = new Set<string>();
+  readonly #now: () => number;
+  readonly #link: (key: string) => void;
+
+  constructor(id: number, now: () => number, link: (key: string) => void) {
+    this.id = id;
+    this.#now = now;
+    this.#link = link;
+  }
+
+  add(step: Step, type?: LogType): void {
+    if (this.steps.length >= MAX_STEPS) return;
+    this.steps.push({ at: new Date(this.#now()).toISOString(), ...(type && { type }), ...step });
+  }
+
   /** Makes it known by the id of an interaction or a grant, which is never shown. */
-  link(key: string): void;
-}
-
-export interface Transactions {
-  begin(): OpenTransaction;
-  find(key: string): OpenTransaction | undefined;
-  /** The latest first. */
-  list(): Transaction[];
-  clear(): void;
-}
-
-const MOST = 200;
-const MOST_STEPS = 50;
-
-/** The last transactions, in memory. @param now epoch milliseconds. */
-export function createTransactions(now: () => number = Date.now): Transactions {
-  const kept: (OpenTransaction & { id: number; keys: Set<string> })[] = [];
-  const byKey = new Map<string, OpenTransaction>();
-  let count = 0;
-  const drop = (): void => {
-    const oldest = kept.shift();
-    for (const key of oldest?.keys ?? []) if (byKey.get(key) === oldest) byKey.delete(key);
-  };
-  return {
-    begin() {
-      const steps: TimedStep[] = [];
-      const keys = new Set<string>();
-      count += 1;
-      const transaction = {
-        id: count,
-        keys,
-        steps,
-        add(step: Step, type?: LogType) {
-          if (steps.length >= MOST_STEPS) return;
-          steps.push({ at: new Date(now()).toISOString(), ...(type && { type }), ...step });
-        },
-        link(key: string) {
-          // Nothing would take the key of a dropped one out again.
-          if (keys.size >= MOST_STEPS || !kept.includes(transaction)) return;
-          keys.add(key);
-          byKey.set(key, transaction);
-        },
-      };
-      kept.push(transaction);
-      if (kept.length > MOST) drop();
-      return transaction;
-    },
-    clear() {
-      kept.splice(0);
-      byKey.clear();
-    },
-    find: (key) => byKey.get(key),
-    list: () =>
-      kept.toReversed().map(({ id, steps }) => ({
-        id,
-        client: steps.flatMap((one) => (one.step === 'request' ? one.client : [])).at(0),
-        user: steps.flatMap((one) => ('user' in one && one.user ? one.user : [])).at(-1),
-        steps: structuredClone(steps) as TimedStep[],
-      })),
-  };
+  link(key: string): void {
+    if (this.keys.size < MAX_STEPS) this.#link(key);
+  }
 }

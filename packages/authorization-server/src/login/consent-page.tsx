@@ -1,6 +1,6 @@
 import { Layout, toPage } from '../views/layout.tsx';
-import { UserMark } from '../views/user-mark.tsx';
 import type { AskedScopes } from './grants.ts';
+import { UserMark } from './login-page.tsx';
 
 interface ConsentPageProps {
   readonly tenantName: string;

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type Router from '@koa/router';
+import Router from '@koa/router';
 import type { Context } from 'koa';
 import type { Interaction, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
@@ -12,46 +12,51 @@ import type { Connection } from '../tenant/schema.ts';
 import { findApplication, type Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 import { errorPage } from '../views/error-page.tsx';
-import { CALLBACK_PATH, type IdentityProviders, type PendingSignIn } from './identity-providers.ts';
-import { ProviderDenial, ProviderFailure } from './provider-failure.ts';
+import {
+  CALLBACK_PATH,
+  IdentityProviders,
+  type PendingSignIn,
+  ProviderDenial,
+  ProviderFailure,
+} from './identity-providers.ts';
 
 interface FederationParts {
+  readonly issuer: string;
   readonly provider: Provider;
   readonly tenant: Tenant;
   readonly users: Users;
   readonly store: StateStore;
-  readonly identityProviders: IdentityProviders;
   readonly transactions: Transactions;
   readonly log: Logger;
 }
 
-/**
- * Sends the user of an interaction to an identity provider. The last time counts: what was left open
- * before must not pile up.
- */
-export type SendToProvider = (
-  ctx: Context,
-  interaction: Interaction,
-  connectionName: string,
-) => Promise<void>;
-
+/** A user who was sent to an identity provider. */
 interface Sent extends PendingSignIn {
-  /** Of the interaction. */
+  /** Id of the interaction. */
   readonly uid: string;
   readonly connection: string;
 }
 
+/** A user who came back. */
 interface Returned extends Sent {
-  /** The query of the callback. */
+  /** Query of the callback. */
   readonly response: string;
 }
 
 const SENT = 'FederationSent';
 const RETURNED = 'FederationReturned';
 const COOKIE = 'issuer_federation';
-/** Seconds at the identity provider, and from the callback to the interaction. */
-const AWAY = 600;
-const HANDOVER = 60;
+/** Time at the identity provider. */
+const AWAY_SECONDS = 600;
+/** Time from the callback to the interaction. */
+const HANDOVER_SECONDS = 60;
+
+export function federationRoutes(federation: Federation): Router {
+  return new Router()
+    .post('/u/login/:uid/connection', (ctx) => federation.choose(ctx))
+    .get(`/${CALLBACK_PATH}`, (ctx) => federation.acceptCallback(ctx))
+    .get('/u/login/:uid/callback', (ctx) => federation.finish(ctx));
+}
 
 /**
  * Sign-in at another OpenID provider (OpenID Connect Core §3.1).
@@ -66,89 +71,139 @@ const HANDOVER = 60;
  * An answer of another provider is refused by `iss`, where it is sent (RFC 9207), and by the ID token's
  * issuer and nonce: the state says from which provider the answer has to be.
  */
-export function routeFederation(router: Router, parts: FederationParts): SendToProvider {
-  const { provider, tenant, users, store, identityProviders, transactions, log } = parts;
-  const connectionOf = (interaction: Interaction, name: unknown): Connection => {
-    const application = findApplication(tenant, String(interaction.params.client_id));
-    const connection = offeredConnections(tenant, application).find((one) => one.name === name);
-    const { connection: asked } = interaction.params;
-    // Who was sent for one connection has no choice.
-    if (connection === undefined || (asked && asked !== name)) throw sessionNotFound();
-    return connection;
-  };
+export class Federation {
+  readonly #parts: FederationParts;
+  readonly #store: StateStore;
+  readonly #log: Logger;
+  readonly #identityProviders: IdentityProviders;
 
-  const note = (uid: string, name: string, outcome: ConnectionOutcome, reason?: string): void => {
-    transactions.find(`uid:${uid}`)?.add({ step: 'connection', name, outcome, reason });
-  };
+  constructor(parts: FederationParts) {
+    this.#parts = parts;
+    this.#store = parts.store;
+    this.#log = parts.log;
+    this.#identityProviders = new IdentityProviders({ issuer: parts.issuer });
+  }
 
-  router.post('/u/login/:uid/connection', async (ctx) => {
-    const interaction = await interactionOf(provider, ctx, 'login');
+  /** Sends the user to the identity provider that they chose on the sign-in page. */
+  async choose(ctx: Context): Promise<void> {
+    const interaction = await interactionOf(this.#parts.provider, ctx, 'login');
     const { connection } = await readForm(ctx);
-    await send(ctx, interaction, String(connection));
-  });
+    await this.send(ctx, interaction, String(connection));
+  }
 
-  router.get(`/${CALLBACK_PATH}`, (ctx) => {
+  /**
+   * Sends the user of an interaction to an identity provider. The last time wins: earlier sign-ins
+   * that were left open must not pile up.
+   */
+  async send(ctx: Context, interaction: Interaction, connectionName: string): Promise<void> {
+    const connection = this.#connectionOf(interaction, connectionName);
+    const { uid, params } = interaction;
+    const { login_hint: loginHint, max_age: maxAge, prompt } = params;
+    try {
+      const { url, pending } = await this.#identityProviders.begin(connection, {
+        loginHint: typeof loginHint === 'string' ? loginHint.slice(0, 320) : undefined,
+        again: typeof prompt === 'string' && prompt.split(' ').includes('login'),
+        maxAge: maxAge === undefined ? undefined : Number(maxAge),
+      });
+      const earlier = this.#store.readByUid(SENT, uid)?.content.state;
+      if (typeof earlier === 'string') this.#store.delete(SENT, earlier);
+      const sent: Sent = { ...pending, uid, connection: connectionName };
+      this.#store.write(SENT, pending.state, sent, AWAY_SECONDS, { uid });
+      this.#addStep(uid, connectionName, 'sent');
+      this.#log.info(
+        { client: params.client_id, connection: connectionName },
+        'sent to connection',
+      );
+      ctx.status = 303;
+      ctx.redirect(url.href);
+    } catch (error) {
+      if (!(error instanceof ProviderFailure)) throw error;
+      this.#showFailure(ctx, interaction, connection, error);
+    }
+  }
+
+  /** Takes the answer of an identity provider and hands it to the interaction that waits for it. */
+  acceptCallback(ctx: Context): void {
     const { state } = ctx.query;
-    const sent = typeof state === 'string' ? store.read(SENT, state)?.content : undefined;
-    if (sent === undefined || !store.consume(SENT, String(state))) throw sessionNotFound();
+    const sent = typeof state === 'string' ? this.#store.read(SENT, state)?.content : undefined;
+    if (sent === undefined || !this.#store.consume(SENT, String(state))) throw sessionNotFound();
     const { uid } = sent as unknown as Sent;
     const handle = randomBytes(32).toString('base64url');
-    store.write(RETURNED, handle, { ...sent, response: ctx.querystring }, HANDOVER);
+    const returned = { ...sent, response: ctx.querystring };
+    this.#store.write(RETURNED, handle, returned, HANDOVER_SECONDS);
     setCookie(ctx, uid, handle);
     ctx.redirect(`/u/login/${uid}/callback`);
-  });
+  }
 
-  router.get('/u/login/:uid/callback', async (ctx) => {
+  /** Judges the answer and ends the sign-in. */
+  async finish(ctx: Context): Promise<void> {
+    const { provider, users } = this.#parts;
     const interaction = await interactionOf(provider, ctx, 'login');
-    const { connection: name, response, ...pending } = takeReturned(ctx, interaction);
-    const connection = connectionOf(interaction, name);
+    const { connection: name, response, ...pending } = this.#takeReturned(ctx, interaction);
+    const connection = this.#connectionOf(interaction, name);
     const facts = { client: interaction.params.client_id, connection: name };
     try {
-      const { subject, profile } = await identityProviders.finish(connection, response, pending);
-      const user = users.keep(connection, subject, profile);
-      note(interaction.uid, name, 'returned');
+      const identity = await this.#identityProviders.finish(connection, response, pending);
+      const user = users.keep(connection, identity.subject, identity.profile);
+      this.#addStep(interaction.uid, name, 'returned');
       if (user.blocked) {
-        log.info({ ...facts, user: user.user_id }, 'login failed: the user is blocked');
+        this.#log.info({ ...facts, user: user.user_id }, 'login failed: the user is blocked');
         const result = { error: 'unauthorized', error_description: 'user is blocked' };
         await resumeInteraction(provider, ctx, result);
         return;
       }
-      log.info({ ...facts, user: user.user_id }, 'login succeeded');
+      this.#log.info({ ...facts, user: user.user_id }, 'login succeeded');
       const login = { accountId: user.user_id, amr: ['federated'] };
       await resumeInteraction(provider, ctx, { login });
     } catch (error) {
-      if (error instanceof ProviderFailure) return showFailure(ctx, interaction, connection, error);
+      if (error instanceof ProviderFailure) {
+        this.#showFailure(ctx, interaction, connection, error);
+        return;
+      }
       if (!(error instanceof ProviderDenial)) throw error;
-      note(interaction.uid, name, 'denied');
-      log.info(facts, 'login failed: the identity provider denied it');
+      this.#addStep(interaction.uid, name, 'denied');
+      this.#log.info(facts, 'login failed: the identity provider denied it');
       const result = { error: 'access_denied', error_description: error.message };
       await resumeInteraction(provider, ctx, result);
     }
-  });
+  }
 
-  const takeReturned = (ctx: Context, { uid }: Interaction): Returned => {
+  /** @throws SessionNotFound for a browser without the cookie of the callback. */
+  #takeReturned(ctx: Context, { uid }: Interaction): Returned {
     const handle = ctx.cookies.get(COOKIE) ?? '';
-    const returned = store.read(RETURNED, handle)?.content as unknown as Returned | undefined;
-    if (returned?.uid !== uid || !store.consume(RETURNED, handle)) throw sessionNotFound();
-    store.delete(RETURNED, handle);
+    const content = this.#store.read(RETURNED, handle)?.content;
+    const returned = content as unknown as Returned | undefined;
+    if (returned?.uid !== uid || !this.#store.consume(RETURNED, handle)) throw sessionNotFound();
+    this.#store.delete(RETURNED, handle);
     setCookie(ctx, uid, null);
     return returned;
-  };
+  }
 
-  const showFailure = (
+  #connectionOf({ params }: Interaction, name: unknown): Connection {
+    const { tenant } = this.#parts;
+    const application = findApplication(tenant, String(params.client_id));
+    const connection = offeredConnections(tenant, application).find((one) => one.name === name);
+    // A request that names a connection leaves no choice.
+    if (connection === undefined || (params.connection && params.connection !== name)) {
+      throw sessionNotFound();
+    }
+    return connection;
+  }
+
+  #showFailure(
     ctx: Context,
     { uid }: Interaction,
     { name, display_name: label = name }: Connection,
     failure: ProviderFailure,
-  ): void => {
+  ): void {
     const reference = randomBytes(6).toString('hex');
     const { status, message: reason } = failure;
-    log.error({ err: failure, connection: name, reference }, 'the identity provider failed');
-    note(uid, name, 'failed', reason);
+    this.#log.error({ err: failure, connection: name, reference }, 'the identity provider failed');
+    this.#addStep(uid, name, 'failed', reason);
     ctx.status = status;
     ctx.type = 'html';
     ctx.body = errorPage({
-      tenantName: tenant.tenant.friendly_name,
+      tenantName: this.#parts.tenant.tenant.friendly_name,
       title: `${label} can’t sign you in now`,
       text:
         status === 503
@@ -157,32 +212,12 @@ export function routeFederation(router: Router, parts: FederationParts): SendToP
       reference,
       back: { href: `/u/login/${uid}`, text: 'Back to the sign-in' },
     });
-  };
+  }
 
-  const send: SendToProvider = async (ctx, interaction, connectionName) => {
-    const connection = connectionOf(interaction, connectionName);
-    const { uid, params } = interaction;
-    const { login_hint: loginHint, max_age: maxAge, prompt } = params;
-    try {
-      const { url, pending } = await identityProviders.begin(connection, {
-        loginHint: typeof loginHint === 'string' ? loginHint.slice(0, 320) : undefined,
-        again: typeof prompt === 'string' && prompt.split(' ').includes('login'),
-        maxAge: maxAge === undefined ? undefined : Number(maxAge),
-      });
-      const earlier = store.readByUid(SENT, uid)?.content.state;
-      if (typeof earlier === 'string') store.delete(SENT, earlier);
-      const sent: Sent = { ...pending, uid, connection: connectionName };
-      store.write(SENT, pending.state, sent, AWAY, { uid });
-      note(uid, connectionName, 'sent');
-      log.info({ client: params.client_id, connection: connectionName }, 'sent to connection');
-      ctx.status = 303;
-      ctx.redirect(url.href);
-    } catch (error) {
-      if (!(error instanceof ProviderFailure)) throw error;
-      showFailure(ctx, interaction, connection, error);
-    }
-  };
-  return send;
+  #addStep(uid: string, name: string, outcome: ConnectionOutcome, reason?: string): void {
+    const transaction = this.#parts.transactions.find(`uid:${uid}`);
+    transaction?.add({ step: 'connection', name, outcome, reason });
+  }
 }
 
 function setCookie(ctx: Context, uid: string, value: string | null): void {
@@ -190,6 +225,6 @@ function setCookie(ctx: Context, uid: string, value: string | null): void {
     path: `/u/login/${uid}`,
     httpOnly: true,
     sameSite: 'lax',
-    ...(value !== null && { maxAge: HANDOVER * 1000 }),
+    ...(value !== null && { maxAge: HANDOVER_SECONDS * 1000 }),
   });
 }

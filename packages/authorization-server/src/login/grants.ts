@@ -2,6 +2,7 @@ import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
 import { errors } from '../oidc-provider.ts';
+import type { StateStore } from '../state/file.ts';
 import { apiOf, OIDC_SCOPES } from '../tenant/resource-servers.ts';
 import {
   type Api,
@@ -13,9 +14,8 @@ import {
   type User,
 } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
-import type { ConsentKey, Consents } from './consents.ts';
 
-/** What an authorization request comes to for one user of one application. */
+/** Scopes of an authorization request, sorted for one user of one application. */
 export interface AskedScopes {
   readonly user: User;
   readonly application: Application;
@@ -28,11 +28,41 @@ export interface AskedScopes {
   readonly claims: readonly string[];
   /** Scopes of the API that the user may have. */
   readonly allowed: readonly string[];
-  /** Scopes of the API that the user may not have: left out without a word (RBAC). */
+  /** Scopes of the API that the user may not have: left out silently (RBAC). */
   readonly refused: readonly string[];
 }
 
+interface GrantParts {
+  readonly tenant: Tenant;
+  readonly users: Users;
+  readonly consents: Consents;
+}
+
+const CONSENT = 'Consent';
+
+/** Consents of users, stored until revoked, as at Auth0, per user, application, API, organization. */
+export class Consents {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  /** Returns the scopes that the user consented to before. */
+  scopesOf(asked: AskedScopes): ReadonlySet<string> {
+    return new Set((this.#store.read(CONSENT, idOf(asked))?.content.scopes ?? []) as string[]);
+  }
+
+  /** Stores the consent to all that was asked for. */
+  add(asked: AskedScopes): void {
+    const scopes = [...this.scopesOf(asked), ...asked.oidc, ...asked.allowed];
+    this.#store.write(CONSENT, idOf(asked), { scopes: [...new Set(scopes)] });
+  }
+}
+
 /**
+ * Sorts the scopes of an authorization request.
+ *
  * @param params of the authorization request, after `audience` became `resource`.
  * @returns undefined when the user or the application is gone.
  */
@@ -60,24 +90,14 @@ export function askedScopes(
   };
 }
 
-/** Why there would be nothing to grant; undefined when there is something. */
+/** Returns why there would be nothing to grant; undefined when there is something. */
 export function scopeFault({ oidc, claims, allowed, refused }: AskedScopes): string | undefined {
   if (oidc.length + claims.length + allowed.length > 0) return undefined;
   if (refused.length === 0) return 'no scope asked for';
   return `the user has none of the permissions asked for: ${refused.join(' ')}`;
 }
 
-export function consentKey(asked: AskedScopes): ConsentKey {
-  const { user, application, resource, organization } = asked;
-  return {
-    userId: user.user_id,
-    clientId: application.client_id,
-    resource,
-    organization: organization?.id,
-  };
-}
-
-/** A grant of its own for each authorization: revoking one leaves the user's other logins alone. */
+/** Creates a grant for one authorization alone: revoking it leaves the user's other logins as they are. */
 export function newGrant(
   provider: Provider,
   asked: AskedScopes,
@@ -100,13 +120,11 @@ export function newGrant(
 }
 
 /**
- * The grant the engine goes on with: the one just consented to, or one made of the scopes that the
- * user consented to before. It is stored only when nothing is missing.
+ * Returns the grant that the engine goes on with: the one just consented to, or one of the scopes that
+ * the user consented to before. It is stored only when nothing is missing.
  */
 export async function loadGrant(
-  tenant: Tenant,
-  users: Users,
-  consents: Consents,
+  { tenant, users, consents }: GrantParts,
   ctx: KoaContextWithOIDC,
 ): Promise<Grant | undefined> {
   const { provider, session, params, result, entities } = ctx.oidc;
@@ -124,9 +142,15 @@ export async function loadGrant(
   const skips =
     asked.application.is_first_party &&
     asked.api?.skip_consent_for_verifiable_first_party_clients === true;
-  const remembered = consents.recall(consentKey(asked));
-  const isGranted = (scope: string): boolean => skips || remembered.has(scope);
+  const consentedTo = consents.scopesOf(asked);
+  const isGranted = (scope: string): boolean => skips || consentedTo.has(scope);
   const grant = newGrant(provider, asked, isGranted);
   if ([...asked.oidc, ...asked.allowed].every(isGranted)) await grant.save();
   return grant;
+}
+
+/** Id of a consent. */
+function idOf({ user, application, resource, organization }: AskedScopes): string {
+  const id = [user.user_id, application.client_id, resource];
+  return JSON.stringify(organization === undefined ? id : [...id, organization.id]);
 }

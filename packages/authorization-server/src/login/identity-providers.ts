@@ -4,6 +4,7 @@ import {
   authorizationCodeGrant,
   buildAuthorizationUrl,
   type Configuration,
+  type CustomFetch,
   calculatePKCECodeChallenge,
   customFetch,
   discovery,
@@ -14,12 +15,11 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client';
+import { isConfidentialUrl } from '../http/loopback.ts';
 import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile-claims.ts';
 import { type Connection, oidcOptionsSchema } from '../tenant/schema.ts';
-import { ProviderDenial, ProviderFailure } from './provider-failure.ts';
-import { providerFetch } from './provider-fetch.ts';
 
-/** What of the application's authorization request the identity provider is told. */
+/** The part of the application's authorization request that goes to the identity provider. */
 export interface SignInWishes {
   readonly loginHint?: string | undefined;
   /** The user is to sign in there again, signed in or not. */
@@ -28,7 +28,7 @@ export interface SignInWishes {
   readonly maxAge?: number | undefined;
 }
 
-/** What is remembered between sending a user away and the user's return. */
+/** What must be stored between sending a user away and the user's return. */
 export interface PendingSignIn {
   readonly state: string;
   readonly nonce: string;
@@ -41,25 +41,8 @@ export interface Identity {
   readonly profile: FederatedProfile;
 }
 
-/** The tenant's OpenID providers, whose relying party this server is. */
-export interface IdentityProviders {
-  /** Where to send the user. @throws ProviderFailure */
-  begin(
-    connection: Connection,
-    wishes: SignInWishes,
-  ): Promise<{ url: URL; pending: PendingSignIn }>;
-  /**
-   * Judges the answer in the order state, `iss`, error, code; then redeems the code and verifies the ID
-   * token (OpenID Connect Core §3.1.3.7), its signature too.
-   *
-   * @param response the query of the callback.
-   * @throws ProviderDenial, ProviderFailure
-   */
-  finish(connection: Connection, response: string, pending: PendingSignIn): Promise<Identity>;
-}
-
-interface ProvidersOptions {
-  /** Of this server, ending in a slash. */
+interface IdentityProvidersOptions {
+  /** This server's, ending in a slash. */
   readonly issuer: string;
   readonly fetch?: typeof fetch;
   /** Seconds for each request to a provider; default 5. */
@@ -68,111 +51,185 @@ interface ProvidersOptions {
   readonly now?: () => number;
 }
 
-const METADATA_LIFE = 60 * 60 * 1000;
+const METADATA_LIFETIME_MS = 60 * 60 * 1000;
+const MAX_BODY_BYTES = 1_000_000;
 const WELL_KNOWN = '/.well-known/openid-configuration';
 
 /** Its path below the issuer is Auth0's. */
 export const CALLBACK_PATH = 'login/callback';
 
-export function createIdentityProviders({
-  issuer,
-  fetch: send = fetch,
-  timeLimit = 5,
-  now = Date.now,
-}: ProvidersOptions): IdentityProviders {
-  const redirectUri = `${issuer}${CALLBACK_PATH}`;
-  const known = new Map<string, { readonly at: number; readonly found: Promise<Configuration> }>();
+/**
+ * An identity provider that can't be used now: 503 when it could not be reached in time, 502 when its
+ * answer is wrong. The message is for the log; no secret is in it.
+ */
+export class ProviderFailure extends Error {
+  override readonly name = 'ProviderFailure';
+  readonly status: 502 | 503;
 
-  /** Asked at the first sign-in, then again after an hour; a failure is not kept. */
-  const configurationOf = (connection: Connection): Promise<Configuration> => {
-    const kept = known.get(connection.name);
-    if (kept !== undefined && now() - kept.at < METADATA_LIFE) return kept.found;
-    const found = discover(connection);
-    known.set(connection.name, { at: now(), found });
+  constructor(status: 502 | 503, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+/** A refusal by the identity provider, or by the user there; the message may go to the application. */
+export class ProviderDenial extends Error {
+  override readonly name = 'ProviderDenial';
+}
+
+/** The tenant's OpenID providers, whose relying party this server is. */
+export class IdentityProviders {
+  readonly #redirectUri: string;
+  readonly #fetch: CustomFetch;
+  readonly #timeLimit: number;
+  readonly #now: () => number;
+  readonly #known = new Map<string, { at: number; found: Promise<Configuration> }>();
+
+  constructor({
+    issuer,
+    fetch: send = fetch,
+    timeLimit = 5,
+    now = Date.now,
+  }: IdentityProvidersOptions) {
+    this.#redirectUri = `${issuer}${CALLBACK_PATH}`;
+    this.#fetch = providerFetch(send);
+    this.#timeLimit = timeLimit;
+    this.#now = now;
+  }
+
+  /** Returns where to send the user. @throws ProviderFailure */
+  begin(
+    connection: Connection,
+    { loginHint, again, maxAge }: SignInWishes,
+  ): Promise<{ url: URL; pending: PendingSignIn }> {
+    return judged(async () => {
+      const configuration = await this.#configurationOf(connection);
+      const { scope, scopes } = oidcOptionsSchema.parse(connection.options);
+      const [state, nonce, verifier] = [randomState(), randomNonce(), randomPKCECodeVerifier()];
+      const url = buildAuthorizationUrl(configuration, {
+        redirect_uri: this.#redirectUri,
+        scope: scope ?? scopes ?? 'openid profile email',
+        state,
+        nonce,
+        code_challenge: await calculatePKCECodeChallenge(verifier),
+        code_challenge_method: 'S256',
+        ...(loginHint && { login_hint: loginHint }),
+        ...(again && { prompt: 'login' }),
+        ...(maxAge !== undefined && { max_age: String(maxAge) }),
+      });
+      return { url, pending: { state, nonce, verifier, maxAge } };
+    });
+  }
+
+  /**
+   * Judges the answer in the order state, `iss`, error, code; then redeems the code and verifies the ID
+   * token (OpenID Connect Core §3.1.3.7), its signature too.
+   *
+   * @param response the query of the callback.
+   * @throws ProviderDenial, ProviderFailure
+   */
+  finish(
+    connection: Connection,
+    response: string,
+    { state, nonce, verifier, maxAge }: PendingSignIn,
+  ): Promise<Identity> {
+    return judged(async () => {
+      const configuration = await this.#configurationOf(connection);
+      const url = new URL(`${this.#redirectUri}?${response}`);
+      const tokens = await authorizationCodeGrant(configuration, url, {
+        expectedState: state,
+        expectedNonce: nonce,
+        pkceCodeVerifier: verifier,
+        idTokenExpected: true,
+        ...(maxAge !== undefined && { maxAge }),
+      });
+      const claims: Record<string, unknown> = tokens.claims() ?? {};
+      if (!isSubject(claims.sub)) {
+        const reason = 'the subject of its ID token is not 1 to 255 ASCII letters';
+        throw new ProviderFailure(502, reason);
+      }
+      const userinfo = await userinfoOf(configuration, tokens.access_token, claims);
+      return { subject: claims.sub, profile: readProfile({ ...userinfo, ...claims }) };
+    });
+  }
+
+  /** Discovers a provider at its first sign-in, and again after an hour; forgets a failure. */
+  #configurationOf(connection: Connection): Promise<Configuration> {
+    const known = this.#known.get(connection.name);
+    if (known !== undefined && this.#now() - known.at < METADATA_LIFETIME_MS) return known.found;
+    const found = this.#discover(connection);
+    this.#known.set(connection.name, { at: this.#now(), found });
     found.catch(() => {
-      if (known.get(connection.name)?.found === found) known.delete(connection.name);
+      if (this.#known.get(connection.name)?.found === found) this.#known.delete(connection.name);
     });
     return found;
-  };
+  }
 
-  const discover = async (connection: Connection): Promise<Configuration> => {
+  async #discover(connection: Connection): Promise<Configuration> {
     const options = oidcOptionsSchema.parse(connection.options);
     const expected = options.issuer ?? options.discovery_url?.replace(WELL_KNOWN, '/') ?? '';
     const server = new URL(options.discovery_url ?? expected);
+    const execute = [
+      // Without it the library trusts an ID token that came over TLS.
+      enableNonRepudiationChecks,
+      // The schema lets http be on a loopback address only, and so does the fetch.
+      ...(server.protocol === 'http:' ? [allowInsecureRequests] : []),
+    ];
     const configuration = await discovery(
       server,
       options.client_id,
       options.client_secret,
       undefined,
-      {
-        [customFetch]: providerFetch(send),
-        timeout: timeLimit,
-        execute: [
-          // Without it the library trusts an ID token that came over TLS.
-          enableNonRepudiationChecks,
-          // The schema lets http be on a loopback address only, and so does the fetch.
-          ...(server.protocol === 'http:' ? [allowInsecureRequests] : []),
-        ],
-      },
+      { [customFetch]: this.#fetch, timeout: this.#timeLimit, execute },
     );
-    const said = configuration.serverMetadata().issuer;
-    if (withoutSlash(said) !== withoutSlash(expected)) {
+    const { issuer } = configuration.serverMetadata();
+    if (withoutSlash(issuer) !== withoutSlash(expected)) {
       throw new ProviderFailure(502, "its metadata is another issuer's");
     }
     return configuration;
-  };
+  }
+}
 
-  return {
-    begin: (connection, { loginHint, again, maxAge }) =>
-      judged(async () => {
-        const configuration = await configurationOf(connection);
-        const { scope, scopes } = oidcOptionsSchema.parse(connection.options);
-        const [state, nonce, verifier] = [randomState(), randomNonce(), randomPKCECodeVerifier()];
-        const url = buildAuthorizationUrl(configuration, {
-          redirect_uri: redirectUri,
-          scope: scope ?? scopes ?? 'openid profile email',
-          state,
-          nonce,
-          code_challenge: await calculatePKCECodeChallenge(verifier),
-          code_challenge_method: 'S256',
-          ...(loginHint && { login_hint: loginHint }),
-          ...(again && { prompt: 'login' }),
-          ...(maxAge !== undefined && { max_age: String(maxAge) }),
-        });
-        return { url, pending: { state, nonce, verifier, maxAge } };
-      }),
-
-    finish: (connection, response, { state, nonce, verifier, maxAge }) =>
-      judged(async () => {
-        const configuration = await configurationOf(connection);
-        const tokens = await authorizationCodeGrant(
-          configuration,
-          new URL(`${redirectUri}?${response}`),
-          {
-            expectedState: state,
-            expectedNonce: nonce,
-            pkceCodeVerifier: verifier,
-            idTokenExpected: true,
-            ...(maxAge !== undefined && { maxAge }),
-          },
-        );
-        const claims: Record<string, unknown> = tokens.claims() ?? {};
-        if (!isSubject(claims.sub)) {
-          throw new ProviderFailure(
-            502,
-            'the subject of its ID token is not 1 to 255 ASCII letters',
-          );
-        }
-        const told = {
-          ...(await userinfoOf(configuration, tokens.access_token, claims)),
-          ...claims,
-        };
-        return { subject: claims.sub, profile: readProfile(told) };
-      }),
+/**
+ * Returns a fetch for identity providers, whose metadata may name any URL and whose answer may have any
+ * length. The time limit comes with the request's signal; redirects are not followed. It throws
+ * ProviderFailure when a provider can't be reached, answers 5xx, or answers too much.
+ */
+function providerFetch(send: typeof fetch): CustomFetch {
+  return async function providerFetch(url, options) {
+    const { origin } = new URL(url);
+    if (!isConfidentialUrl(new URL(url))) {
+      throw new ProviderFailure(502, `its metadata names ${origin}, which is http on the network`);
+    }
+    let response: Response;
+    let body: Buffer<ArrayBuffer>;
+    try {
+      response = await send(url, { ...options, redirect: 'manual' } as RequestInit);
+      body = await readBody(response);
+    } catch (cause) {
+      if (cause instanceof ProviderFailure) throw cause;
+      throw new ProviderFailure(503, `${origin} can't be reached`, { cause });
+    }
+    const { status, headers } = response;
+    if (status >= 500) throw new ProviderFailure(503, `${origin} answered ${status}`);
+    return new Response(body.length === 0 ? null : body, { status, headers });
   };
 }
 
-/** A provider may leave the profile out of its ID token; where it did, its userinfo is asked. */
+async function readBody(response: Response): Promise<Buffer<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    length += chunk.length;
+    if (length > MAX_BODY_BYTES) {
+      throw new ProviderFailure(502, `its answer has more than ${MAX_BODY_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Asks the userinfo endpoint of a provider that leaves the profile out of its ID token. */
 async function userinfoOf(
   configuration: Configuration,
   accessToken: string,
@@ -212,7 +269,7 @@ function toFailure(error: unknown): Error {
   return new ProviderFailure(502, `its answer is wrong: ${message}${detail}`, { cause: error });
 }
 
-/** RFC 6749 §4.1.2.1 says which characters an `error` and an `error_description` may have. */
+/** RFC 6749 §4.1.2.1 defines the characters of an `error` and an `error_description`. */
 function codeOf(error: string): string {
   return /^[\w.-]{1,60}$/.test(error) ? error : 'an error without a readable code';
 }

@@ -1,20 +1,19 @@
 import type { VNode } from 'preact';
 import type { Connection, User } from '../tenant/tenant.ts';
 import { Layout, toPage } from '../views/layout.tsx';
-import { UserMark } from '../views/user-mark.tsx';
 
 interface LoginPageProps {
   readonly tenantName: string;
   readonly applicationName: string;
-  /** Of the interaction. */
+  /** Id of the interaction. */
   readonly uid: string;
-  /** Whether there is a form for a password. */
+  /** Shows a form for a password. */
   readonly passwords: boolean;
   /** The identity providers to choose from. */
   readonly connections: readonly Connection[];
-  /** Offered for one click: those whose password can be read. */
+  /** Users to sign in with one click: those whose password is readable. */
   readonly users: readonly User[];
-  /** What stands in the e-mail field. */
+  /** Value of the e-mail field. */
   readonly typed: string;
   readonly fault?: string | undefined;
 }
@@ -109,4 +108,32 @@ function UserButton({ user }: { readonly user: User }): VNode {
       </button>
     </form>
   );
+}
+
+/** Initials and name of a user, with roles and organization. */
+export function UserMark({ user }: { readonly user: User }): VNode {
+  const organization = user.app_metadata.org_id;
+  const facts = [...user.roles, ...(typeof organization === 'string' ? [organization] : [])];
+  return (
+    <>
+      <span class={`avatar hue-${hueOf(user.user_id)}`} aria-hidden="true">
+        {initialsOf(user.name)}
+      </span>
+      <span class="user-text">
+        <span class="user-name">{user.name}</span>
+        <span class="user-facts">{facts.join(' · ') || user.email}</span>
+      </span>
+    </>
+  );
+}
+
+function initialsOf(name: string): string {
+  const words = name.split(/\s+/).filter(Boolean);
+  const ends = words.length > 1 ? [words[0], words.at(-1)] : words;
+  return ends.map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '').join('');
+}
+
+/** One of the stylesheet's six colors, the same for a user every time. */
+function hueOf(userId: string): number {
+  return [...userId].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 7) % 6;
 }

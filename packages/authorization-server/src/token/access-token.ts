@@ -7,10 +7,16 @@ import type {
 import { outcomeOf } from '../actions/login-outcome.ts';
 import type { Organizations } from '../claims/organizations.ts';
 import { changeScope } from '../claims/scope-changes.ts';
-import { Provider } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 import { byClock, type TokenClock } from './clock.ts';
+
+interface AccessTokenParts {
+  readonly tenant: Tenant;
+  readonly users: Users;
+  readonly organizations: Organizations;
+  readonly clock: TokenClock;
+}
 
 type CustomizeAccessToken = (
   ctx: KoaContextWithOIDC,
@@ -22,13 +28,13 @@ type CustomizeAccessToken = (
  * Writes a JWT access token in the API's dialect: Auth0's own (`typ` JWT, `azp`, no `jti`), or
  * RFC 9068 §2 (`typ` at+jwt, `client_id`, `jti`); with `permissions` for those that end in `authz`.
  */
-export function createAccessTokenCustomizer(
-  tenant: Tenant,
-  users: Users,
-  organizations: Organizations,
-  clock: TokenClock,
-): CustomizeAccessToken {
-  return (ctx, token, jwt) => {
+export function customizeAccessToken({
+  tenant,
+  users,
+  organizations,
+  clock,
+}: AccessTokenParts): CustomizeAccessToken {
+  return function customizeAccessToken(ctx, token, jwt) {
     const api = findApi(tenant, String(jwt.payload.aud));
     if (api === undefined) return;
     const rfc9068 = api.token_dialect.startsWith('rfc9068');
@@ -56,20 +62,13 @@ export function createAccessTokenCustomizer(
   };
 }
 
-/**
- * Lets the Actions and rules have the last word on an access token's scope. Its `save` is replaced
- * because that is where every kind of token comes by with its scope settled and not yet written; the
- * token response repeats the token's scope.
- */
-export function openAccessTokenScope(provider: InstanceType<typeof Provider>): void {
-  const prototype = provider.AccessToken.prototype as AccessToken;
-  const { save } = prototype;
-  prototype.save = function withChangedScope(this: AccessToken, ...ttl) {
-    const { ctx } = Provider;
-    const changes = ctx === undefined ? undefined : outcomeOf(ctx).scope;
-    if (changes !== undefined) this.scope = changeScope(this.scope, changes);
-    return save.apply(this, ttl);
-  };
+/** Returns the scope of an access token after the changes of Actions and rules. */
+export function accessTokenScope(
+  ctx: KoaContextWithOIDC,
+  scope: string | undefined,
+): string | undefined {
+  const { scope: changes } = outcomeOf(ctx);
+  return changes === undefined ? scope : changeScope(scope, changes);
 }
 
 /** `gty` is there for tokens that no user signed in for just now. */

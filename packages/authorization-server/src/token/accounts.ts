@@ -6,13 +6,15 @@ import type { Organizations } from '../claims/organizations.ts';
 import type { User } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 
-/** The engine's way to the users; at the token endpoint it brings the Actions' outcome. */
-export function createFindAccount(
-  users: Users,
-  postLogin: PostLogin,
-  organizations: Organizations,
-): FindAccount {
-  return async (ctx, userId, token): Promise<Account | undefined> => {
+interface AccountParts {
+  readonly users: Users;
+  readonly postLogin: PostLogin;
+  readonly organizations: Organizations;
+}
+
+/** The engine's way to the users; at the token endpoint it loads the Actions' outcome. */
+export function findAccount({ users, postLogin, organizations }: AccountParts): FindAccount {
+  return async function findAccount(ctx, userId, token): Promise<Account | undefined> {
     const user = users.find(userId);
     if (user === undefined || user.blocked) return undefined;
     if (token?.kind === 'RefreshToken') {

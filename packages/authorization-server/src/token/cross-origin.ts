@@ -1,16 +1,16 @@
 import type { Context, Middleware, Next } from 'koa';
-import { endpointOf, ROUTES } from '../endpoints.ts';
+import { METADATA_PATHS, ROUTES } from '../endpoints.ts';
 import { isWebOrigin } from '../tenant/applications.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 
-const ENDPOINTS: readonly string[] = [
+/** Endpoints that web applications call. */
+export const CROSS_ORIGIN_PATHS: readonly string[] = [
   ROUTES.token,
   ROUTES.revocation,
   ROUTES.pushed_authorization_request,
   ROUTES.userinfo,
   ROUTES.jwks,
-  '/.well-known/openid-configuration',
-  '/.well-known/oauth-authorization-server',
+  ...METADATA_PATHS,
 ];
 
 const EXPOSED = ['Retry-After', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
@@ -21,11 +21,11 @@ const EXPOSED = ['Retry-After', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X
  * not known by then. What the engine answers has its own headers.
  */
 export function allowOriginOfRefusals(tenant: Tenant): Middleware {
-  return async function originOfRefusalsAllowed(ctx: Context, next: Next) {
+  return async function allowOriginOfRefusals(ctx: Context, next: Next) {
     await next();
     if ('oidc' in ctx && ctx.oidc !== undefined) return;
     const origin = ctx.get('origin');
-    if (origin === '' || ctx.status < 400 || !ENDPOINTS.includes(endpointOf(ctx) ?? '')) return;
+    if (origin === '' || ctx.status < 400) return;
     ctx.vary('Origin');
     if (!tenant.clients.some((application) => isWebOrigin(application, origin))) return;
     ctx.set({

@@ -1,4 +1,4 @@
-import type { Provider as Engine, errors } from 'oidc-provider';
+import type { errors, KoaContextWithOIDC } from 'oidc-provider';
 
 /** How Auth0 words a refusal of the token endpoint. */
 interface Auth0Error {
@@ -92,22 +92,16 @@ const TABLE: readonly Row[] = [
 
 const LONGEST = 100;
 
-/**
- * Gives the token endpoint's refusals Auth0's status, code and text. A refresh token that stays the
- * same is not sent again.
- */
-export function speakAuth0Errors(provider: Engine): void {
-  provider.on('grant.success', ({ oidc, body }) => {
-    const kept = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
-    if (kept) delete (body as { refresh_token?: string }).refresh_token;
-  });
-  provider.on('grant.error', (ctx, error) => {
-    const { grant_type: grantType } = ctx.oidc.params ?? {};
-    const answer = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
-    if (answer === undefined) return;
-    ctx.status = answer.status;
-    ctx.body = { error: answer.error, error_description: answer.description };
-  });
+/** Returns the answer to a refused token request; undefined where the engine's own will do. */
+export function tokenRefusal(
+  { oidc }: KoaContextWithOIDC,
+  error: errors.OIDCProviderError,
+): { status: number; body: object } | undefined {
+  const { grant_type: grantType } = oidc.params ?? {};
+  const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
+  if (refusal === undefined) return undefined;
+  const { status, error: code, description } = refusal;
+  return { status, body: { error: code, error_description: description } };
 }
 
 /** @returns undefined where the engine's own answer will do. */

@@ -1,21 +1,18 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Context, Middleware, Next } from 'koa';
-import { endpointOf, ROUTES } from '../endpoints.ts';
 import { readJson } from '../http/body.ts';
 
 /** Bytes. */
 const MOST = 57_344;
-const PATHS: readonly string[] = [ROUTES.token, ROUTES.revocation];
 
 /**
  * Takes JSON at the token and revocation endpoints, as Auth0 does beside the form of RFC 6749: the
  * engine, which takes forms only and reads the request itself, is given the same fields as a form.
  */
-export function acceptJsonBodies(): Middleware {
+export function jsonBodies(): Middleware {
   return async function jsonBodies(ctx: Context, next: Next) {
-    if (ctx.method !== 'POST' || !PATHS.includes(endpointOf(ctx) ?? '') || !ctx.is('json'))
-      return next();
+    if (ctx.method !== 'POST' || !ctx.is('json')) return next();
     let fields: [string, unknown][];
     try {
       fields = Object.entries(await readJson(ctx, MOST));

@@ -1,3 +1,4 @@
+import Router from '@koa/router';
 import { ROUTES } from '../endpoints.ts';
 import { Layout, toPage } from './layout.tsx';
 
@@ -6,7 +7,15 @@ const DOCUMENTS = [
   [ROUTES.jwks, 'Key set', 'the public keys that its tokens are signed with'],
 ] as const;
 
-export function welcomePage({ tenantName }: { readonly tenantName: string }): string {
+/** `GET /`: says what this server is, for a developer who opens the issuer's address. */
+export function welcomeRoutes({ tenantName }: { readonly tenantName: string }): Router {
+  return new Router().get('/', (ctx) => {
+    ctx.type = 'html';
+    ctx.body = welcomePage(tenantName);
+  });
+}
+
+function welcomePage(tenantName: string): string {
   return toPage(
     <Layout title="Welcome" tenantName={tenantName}>
       <header class="card-head">

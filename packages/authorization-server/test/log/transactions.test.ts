@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
-import { createTransactions } from '../../src/log/transactions.ts';
+import { Transactions } from '../../src/log/transactions.ts';
 
 describe('a transaction is found by its keys', () => {
   test('the latest of one key, and none after a clear', () => {
-    const transactions = createTransactions();
+    const transactions = new Transactions();
     const [first, second] = [transactions.begin(), transactions.begin()];
     first.link('cid:a');
     first.link('uid:b');
@@ -17,7 +17,7 @@ describe('a transaction is found by its keys', () => {
   });
 
   test('until 200 others have begun; a key that a later one took over stays', () => {
-    const transactions = createTransactions();
+    const transactions = new Transactions();
     const first = transactions.begin();
     first.link('grant:mine');
     first.link('grant:shared');

@@ -1,9 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import {
-  createIdentityProviders,
-  type Identity,
-  type IdentityProviders,
-} from '../../src/login/identity-providers.ts';
+import { type Identity, IdentityProviders } from '../../src/login/identity-providers.ts';
 import { type Answer, type HostileIssuer, startHostileIssuer } from '../support/hostile-issuer.ts';
 import { CLIENT, connectionTo } from '../support/partner.ts';
 
@@ -17,7 +13,7 @@ beforeAll(async () => {
 beforeEach(() => {
   for (const name of Object.keys(partner.metadata)) delete partner.metadata[name];
   for (const name of Object.keys(partner.requests)) delete partner.requests[name];
-  providers = createIdentityProviders({ issuer: OURS });
+  providers = new IdentityProviders({ issuer: OURS });
 });
 afterAll(() => partner.close());
 
@@ -163,7 +159,7 @@ describe('discovery', () => {
 
   test('is asked once for all who wait, again after an hour, and again after a failure', async () => {
     let now = 0;
-    providers = createIdentityProviders({ issuer: OURS, now: () => now });
+    providers = new IdentityProviders({ issuer: OURS, now: () => now });
     partner.metadata.issuer = 'https://x.example/';
     await expect(begin({})).rejects.toEqual(failure(502, /answer/));
     delete partner.metadata.issuer;
@@ -182,10 +178,10 @@ describe('discovery', () => {
     const { url } = await begin({ issuer: undefined, discovery_url, scope: 'openid' });
     expect(url.searchParams.get('scope')).toBe('openid');
     partner.metadata.issuer = 'https://x.example/';
-    providers = createIdentityProviders({ issuer: OURS });
+    providers = new IdentityProviders({ issuer: OURS });
     const refused = failure(502, /another issuer/);
     await expect(begin({ issuer: undefined, discovery_url })).rejects.toEqual(refused);
-    providers = createIdentityProviders({ issuer: OURS });
+    providers = new IdentityProviders({ issuer: OURS });
     await expect(begin({})).rejects.toEqual(failure(502, /issuer/));
   });
 
@@ -196,7 +192,7 @@ describe('discovery', () => {
 
   test('that takes too long, answers too much, or can not be had', async () => {
     const failing = (send: typeof fetch) =>
-      createIdentityProviders({ issuer: OURS, fetch: send, timeLimit: 0.05 }).begin(
+      new IdentityProviders({ issuer: OURS, fetch: send, timeLimit: 0.05 }).begin(
         connectionTo(partner.issuer),
         WISHES,
       );

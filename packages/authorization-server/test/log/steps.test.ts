@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { droppedScopes } from '../../src/log/dropped-scopes.ts';
+import { droppedScopes } from '../../src/log/steps.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 
 const tenant = loadTenant(demoTenantFile);

@@ -1,0 +1,293 @@
+import type { EventEmitter } from 'node:events';
+import type { Context, Middleware, Next } from 'koa';
+import type { Client, KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
+import type { Logger } from 'pino';
+import { outcomeOf } from '../actions/login-outcome.ts';
+import { endpointOf, ROUTES } from '../endpoints.ts';
+import { errors } from '../oidc-provider.ts';
+import type { Tenant } from '../tenant/tenant.ts';
+import type { Users } from '../tenant/users.ts';
+import { exchangeType, knownGrantType, type LogType, loginType, refusalType } from './log-types.ts';
+import { createRedaction } from './redaction.ts';
+import { actionsStep, requestStep, type StepParts, signInStep, tokensStep } from './steps.ts';
+import type { OpenTransaction, Step, Transactions } from './transactions.ts';
+
+type EngineContext = Context | KoaContextWithOIDC;
+type EngineError = OidcErrors.OIDCProviderError;
+
+interface RecorderParts {
+  readonly tenant: Tenant;
+  readonly users: Users;
+  readonly transactions: Transactions;
+  readonly log: Logger;
+}
+
+/** One thing that happened: a step of the request's transaction, a line of the log, or both. */
+interface Entry {
+  /** Auth0's log event type code. */
+  readonly type?: LogType | undefined;
+  readonly step?: Step | undefined;
+  readonly line?: string;
+  /** Members of the line. */
+  readonly fields?: object;
+}
+
+/** The record of one request, on Koa's `ctx.state`. */
+interface Recording {
+  readonly transaction: OpenTransaction;
+  /** Set when the refusal is recorded already. */
+  refused?: boolean;
+  /** The engine's private reason for a refusal. */
+  reason?: string | undefined;
+}
+
+const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].filter(
+  (path) => path !== ROUTES.jwks,
+);
+
+/**
+ * Records what happens at the engine, each event once, in two places: the last 200 transactions, step
+ * by step, and the log, with Auth0's log event `type`. No code, token, secret or password gets there.
+ */
+export class Recorder {
+  readonly #transactions: Transactions;
+  readonly #log: Logger;
+  readonly #parts: StepParts;
+
+  constructor({ tenant, users, transactions, log }: RecorderParts) {
+    this.#transactions = transactions;
+    this.#log = log;
+    this.#parts = { tenant, users, redact: createRedaction(tenant) };
+  }
+
+  /** Records all events of this engine from now on. */
+  listenTo(provider: Provider): void {
+    const log = this.#log;
+    // With the events that the engine's types leave out.
+    const events: EventEmitter = provider;
+    const { pushed_authorization_request: PAR, end_session: LOGOUT } = ROUTES;
+
+    provider.on('interaction.started', (ctx, { name }) => {
+      this.#link(ctx);
+      if (name === 'consent') this.#addSignInAndActions(ctx);
+    });
+    provider.on('authorization.success', (ctx) => this.#codeIssued(ctx));
+    provider.on('authorization.error', (ctx, error) => this.#authorizationRefused(ctx, error));
+    provider.on('pushed_authorization_request.error', (ctx, error) => {
+      this.#write(ctx, refusalOf(ctx, error, PAR, 'pushed authorization request refused'));
+    });
+    provider.on('grant.success', (ctx) => this.#tokensIssued(ctx));
+    provider.on('grant.error', (ctx, error) => this.#tokensRefused(ctx, error));
+    provider.on('server_error', (ctx, error) => {
+      // An Action may refuse with this code too.
+      if (error instanceof errors.OIDCProviderError && error.expose) {
+        this.#write(ctx, refusalOf(ctx, error, ROUTES.token, 'tokens refused'));
+      } else log.error({ err: error, path: ctx.path }, 'unexpected error');
+    });
+    provider.on('end_session.success', (ctx) => {
+      const { client, session } = ctx.oidc;
+      const step: Step = { step: 'logout', user: session?.accountId };
+      const fields = { client: client?.clientId };
+      this.#write(ctx, { type: 'slo', step, line: 'logged out', fields });
+    });
+    provider.on('end_session.error', (ctx, error) => {
+      this.#write(ctx, refusalOf(ctx, error, LOGOUT, 'logout refused'));
+    });
+    events.on('backchannel.success', (_ctx, { clientId: client }: Client, user: string) => {
+      const type: LogType = 'oidc_backchannel_logout_succeeded';
+      log.info({ type, client, user }, 'application told of the logout');
+    });
+    events.on(
+      'backchannel.error',
+      (_ctx, err: Error, { clientId: client }: Client, user: string) => {
+        const type: LogType = 'oidc_backchannel_logout_failed';
+        log.warn({ type, client, user, err }, 'application not told of the logout');
+      },
+    );
+    // Without a listener Koa writes to the console.
+    events.on('error', (err: Error) => log.error({ err }, 'unexpected error'));
+  }
+
+  /** Records that a fault was injected into this request. */
+  faultInjected(ctx: Context, fault: string): void {
+    this.#write(ctx, { step: { step: 'fault', fault } });
+  }
+
+  /** Records an answer as the client gets it, after every change to it. */
+  requestAnswered(ctx: Context): void {
+    const endpoint = endpointOf(ctx);
+    this.#addFailedSignIn(ctx, endpoint);
+    // The pages have log lines of their own.
+    if (ctx.status === 429 && !endpoint?.startsWith('/u/')) {
+      this.#log.warn({ type: 'api_limit', endpoint }, 'refused: too many requests');
+    }
+    if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
+    const recording = this.#recordingOf(ctx);
+    const { loggedOut } = ctx.state as { loggedOut?: { user?: string } };
+    if (loggedOut) this.#write(ctx, { type: 'slo', step: { step: 'logout', ...loggedOut } });
+    if (endpoint === ROUTES.revocation) this.#addRevocation(ctx);
+    if (recording.refused || ctx.status < 400) return;
+    const { error, error_description: text } = (ctx.body ?? {}) as Record<string, unknown>;
+    if (typeof error !== 'string' && ctx.respond === false) return;
+    const engineCtx = ctx as unknown as KoaContextWithOIDC;
+    const step = {
+      step: 'refusal',
+      status: ctx.status,
+      error: this.#redact(error, engineCtx) ?? String(ctx.status),
+      text: this.#redact(text, engineCtx),
+      reason: recording.reason,
+    } as const;
+    const type = refusalType(endpoint, step.reason ?? step.text ?? '', engineCtx);
+    this.#write(ctx, { type, step });
+  }
+
+  #codeIssued(ctx: KoaContextWithOIDC): void {
+    const { client, session, result } = ctx.oidc;
+    this.#link(ctx);
+    this.#addSignInAndActions(ctx);
+    const outcome = result?.consent === undefined ? 'not asked' : 'accepted';
+    this.#write(ctx, { step: { step: 'consent', outcome } });
+    const fields = { client: client?.clientId, user: session?.accountId };
+    this.#write(ctx, { type: loginType(ctx), step: { step: 'code' }, line: 'code issued', fields });
+  }
+
+  #authorizationRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
+    const { result, prompt } = ctx.oidc.entities.Interaction ?? {};
+    if (result?.error !== undefined && prompt?.name === 'login') {
+      const reason = this.#parts.redact(result.error_description, ctx);
+      this.#write(ctx, { step: { step: 'sign-in', outcome: 'failed', reason } });
+    } else if (result?.error !== undefined) {
+      this.#write(ctx, { step: { step: 'consent', outcome: 'declined' } });
+    } else if (outcomeOf(ctx).denied !== undefined) this.#addSignInAndActions(ctx);
+    this.#recordingOf(ctx).refused = true;
+    const step: Step = {
+      step: 'refusal',
+      error: error.error,
+      text: this.#redact(error.error_description, ctx),
+      reason: this.#redact(error.error_detail, ctx),
+    };
+    const entry = refusalOf(ctx, error, ROUTES.authorization, 'authorization refused');
+    this.#write(ctx, { ...entry, step });
+  }
+
+  #tokensIssued(ctx: KoaContextWithOIDC): void {
+    const { entities, params, account, client } = ctx.oidc;
+    const { transaction } = this.#recordingOf(ctx);
+    const grant = params?.grant_type;
+    if (grant === 'refresh_token') this.#addActions(ctx);
+    const { scope } = entities.AccessToken ?? entities.ClientCredentials ?? {};
+    this.#write(ctx, {
+      type: exchangeType(ctx),
+      step: tokensStep(this.#parts, ctx, transaction.steps),
+      line: 'tokens issued',
+      fields: { client: client?.clientId, user: account?.accountId, grant, scope },
+    });
+  }
+
+  /** Leaves the step to `requestAnswered`: Auth0's status, code and text are not known yet. */
+  #tokensRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
+    this.#write(ctx, refusalOf(ctx, error, ROUTES.token, 'tokens refused'));
+    const recording = this.#recordingOf(ctx);
+    if (outcomeOf(ctx).denied !== undefined) this.#addActions(ctx);
+    recording.reason = this.#redact(error.error_detail, ctx);
+  }
+
+  /** Adds the failure of a posted sign-in form, for which the engine has no event. */
+  #addFailedSignIn(ctx: Context, endpoint: string | undefined): void {
+    if (endpoint === undefined || ctx.method !== 'POST' || ctx.status < 400) return;
+    // The path itself: an id is case-sensitive.
+    const [, uid] = /^\/u\/login\/([\w-]+)$/.exec(ctx.path) ?? [];
+    const reason = ctx.status === 429 ? 'too many failures' : 'wrong e-mail address or password';
+    const step: Step = { step: 'sign-in', outcome: 'failed', reason };
+    if (uid) this.#transactions.find(`uid:${uid}`)?.add(step, ctx.state.loginFailure);
+  }
+
+  /** Adds the revocation of a refresh token, for which the engine has no event. */
+  #addRevocation(ctx: Context): void {
+    const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
+    const { clientId: client, accountId: user } = oidc?.entities.RefreshToken ?? {};
+    // The answer is the same for a token of another client, which stays (RFC 7009 §2.2).
+    if (ctx.status !== 200 || client === undefined || client !== oidc?.client?.clientId) return;
+    const step: Step = { step: 'revocation', user };
+    this.#write(ctx, {
+      type: 'srrt',
+      step,
+      line: 'refresh token revoked',
+      fields: { client, user },
+    });
+  }
+
+  #addSignInAndActions(ctx: KoaContextWithOIDC): void {
+    const { steps } = this.#recordingOf(ctx).transaction;
+    const isKnown = steps.some((one) => one.step === 'sign-in' && one.outcome !== 'failed');
+    if (!isKnown) this.#write(ctx, { step: signInStep(ctx) });
+    if (!steps.some(({ step }) => step === 'actions')) this.#addActions(ctx);
+  }
+
+  #addActions(ctx: KoaContextWithOIDC): void {
+    this.#write(ctx, { step: actionsStep(this.#parts, ctx) });
+  }
+
+  /** Makes the transaction known to the next request of the sign-in. */
+  #link(ctx: KoaContextWithOIDC): void {
+    const { transaction } = this.#recordingOf(ctx);
+    for (const key of keysOf(ctx)) transaction.link(key);
+  }
+
+  /** Returns the record of a request; a new transaction begins with what was asked. */
+  #recordingOf(ctx: EngineContext): Recording {
+    const state = ctx.state as { recording?: Recording };
+    if (state.recording !== undefined) return state.recording;
+    const found = keysOf(ctx)
+      .map((key) => this.#transactions.find(key))
+      .find(Boolean);
+    const transaction = found ?? this.#transactions.begin();
+    state.recording = { transaction };
+    // A page of a sign-in that goes on is no request of the client's.
+    const goesOn = found !== undefined && (ctx as KoaContextWithOIDC).oidc?.route === 'resume';
+    if (!goesOn) transaction.add(requestStep(this.#parts, ctx as KoaContextWithOIDC));
+    return state.recording;
+  }
+
+  /** Returns a text without secrets; undefined for no text. */
+  #redact(text: unknown, ctx: KoaContextWithOIDC): string | undefined {
+    return this.#parts.redact(text, ctx) || undefined;
+  }
+
+  #write(ctx: EngineContext, { type, step, line, fields }: Entry): void {
+    if (line !== undefined) this.#log.info({ type, ...fields }, line);
+    if (step !== undefined) this.#recordingOf(ctx).transaction.add(step, type);
+  }
+}
+
+/** Records each request once it is answered. */
+export function recordTransaction(recorder: Recorder): Middleware {
+  return async function recordTransaction(ctx: Context, next: Next) {
+    await next();
+    recorder.requestAnswered(ctx);
+  };
+}
+
+/** Returns a line of the log for a refusal by the engine. */
+function refusalOf(
+  { oidc }: KoaContextWithOIDC,
+  { error, error_description: text, error_detail: detail }: EngineError,
+  endpoint: string,
+  line: string,
+): Entry {
+  const reason = detail ?? text;
+  const grant = endpoint === ROUTES.token ? knownGrantType(oidc) : undefined;
+  const fields = { client: oidc.client?.clientId, grant, error, reason };
+  return { type: refusalType(endpoint, reason ?? '', { oidc }), line, fields };
+}
+
+/** Keys by which the requests of one sign-in find their transaction; the ids are not recorded. */
+function keysOf(ctx: EngineContext): string[] {
+  const { oidc } = ctx as Partial<KoaContextWithOIDC>;
+  const { Interaction: interaction, AuthorizationCode: code } = oidc?.entities ?? {};
+  return [
+    ...(interaction?.cid === undefined ? [] : [`cid:${interaction.cid}`]),
+    ...(interaction === undefined ? [] : [`uid:${interaction.uid}`]),
+    ...(code?.grantId === undefined ? [] : [`grant:${code.grantId}`]),
+  ];
+}

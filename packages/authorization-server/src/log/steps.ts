@@ -1,0 +1,142 @@
+import type { KoaContextWithOIDC } from 'oidc-provider';
+import { outcomeOf } from '../actions/login-outcome.ts';
+import { isClaimScope } from '../claims/custom-claims.ts';
+import type { ScopeChanges } from '../claims/scope-changes.ts';
+import { endpointOf, ROUTES } from '../endpoints.ts';
+import { apiOf, OIDC_SCOPES } from '../tenant/resource-servers.ts';
+import {
+  type Api,
+  type Application,
+  allowedScopes,
+  findApplication,
+  type Tenant,
+  type User,
+} from '../tenant/tenant.ts';
+import type { Users } from '../tenant/users.ts';
+import { sentScope } from '../token/audience.ts';
+import type { Redact } from './redaction.ts';
+import type { DroppedScope, Step, TimedStep } from './transactions.ts';
+
+/** Parts that the steps need. Texts go through the redaction; of claims the names alone are recorded. */
+export interface StepParts {
+  readonly tenant: Tenant;
+  readonly users: Users;
+  readonly redact: Redact;
+}
+
+interface IssuedScopes {
+  readonly asked: readonly string[];
+  readonly issued: readonly string[];
+  readonly user?: User | undefined;
+  readonly application?: Application | undefined;
+  readonly api?: Api | undefined;
+  /** Changes by rules and Actions. */
+  readonly changes?: ScopeChanges | undefined;
+  /** Scopes of the login; given at a refresh, which may ask for less. */
+  readonly granted?: readonly string[] | undefined;
+}
+
+/** Returns the step that begins a transaction. */
+export function requestStep({ redact }: StepParts, ctx: KoaContextWithOIDC): Step {
+  // Undefined outside of the engine's own routes.
+  const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined;
+  const { params, body, client } = oidc ?? {};
+  const fields: Record<string, unknown> = { ...body, ...params };
+  return {
+    step: 'request',
+    endpoint: oidc?.route === 'resume' ? ROUTES.authorization : (endpointOf(ctx) ?? ''),
+    grantType: redact(fields.grant_type, ctx) || undefined,
+    client: client?.clientId ?? (redact(fields.client_id ?? ctx.query.client_id, ctx) || undefined),
+    scope: oidc && words(redact(sentScope(ctx).join(' '), ctx)),
+    audience: redact(body?.audience ?? fields.audience, ctx) || undefined,
+    organization: redact(fields.organization, ctx) || undefined,
+  };
+}
+
+export function signInStep({ oidc }: KoaContextWithOIDC): Step {
+  const outcome = oidc.result?.login === undefined ? 'session' : 'succeeded';
+  return { step: 'sign-in', outcome, user: oidc.session?.accountId };
+}
+
+/** Returns undefined when the tenant has no rules and no Actions. */
+export function actionsStep(
+  { tenant, redact }: StepParts,
+  ctx: KoaContextWithOIDC,
+): Step | undefined {
+  const names = [...tenant.loginRules, ...tenant.postLogin].map(({ name }) => name);
+  if (names.length === 0) return undefined;
+  const { accessToken, idToken, scope, denied } = outcomeOf(ctx);
+  const shown = (texts: readonly string[] = []) => texts.map((one) => redact(one, ctx));
+  return {
+    step: 'actions',
+    names,
+    denied: denied === undefined ? undefined : redact(denied, ctx),
+    claims: shown([...new Set([...Object.keys(accessToken), ...Object.keys(idToken)])]),
+    scopeAdded: shown([...(scope?.only ?? []), ...(scope?.added ?? [])]),
+    scopeRemoved: shown(scope?.removed),
+  };
+}
+
+/** @param earlier steps of the same transaction. */
+export function tokensStep(
+  { tenant, users, redact }: StepParts,
+  ctx: KoaContextWithOIDC,
+  earlier: readonly TimedStep[],
+): Step {
+  const { entities, params, account, client } = ctx.oidc;
+  const refresh = params?.grant_type === 'refresh_token';
+  const token = entities.AccessToken ?? entities.ClientCredentials;
+  const answer = ctx.body as Record<string, unknown>;
+  const issued = words(redact(answer.scope ?? token?.scope, ctx));
+  const granted = refresh ? words(redact(entities.RefreshToken?.scope, ctx)) : undefined;
+  const asked = earlier.flatMap((one) => (one.step === 'request' ? (one.scope ?? []) : []));
+  const resource = entities.AuthorizationCode?.resource ?? entities.RefreshToken?.resource;
+  return {
+    step: 'tokens',
+    kinds: Object.keys(answer).filter((name) => name.endsWith('_token')),
+    user: account?.accountId,
+    audience: token?.aud === undefined ? undefined : redact(String(token.aud), ctx) || undefined,
+    scope: issued,
+    dropped: droppedScopes(tenant, {
+      asked: refresh && asked.length === 0 ? (granted ?? []) : asked,
+      issued,
+      user: users.find(account?.accountId ?? ''),
+      application: findApplication(tenant, client?.clientId ?? ''),
+      api: apiOf(tenant, params?.resource ?? resource),
+      changes: outcomeOf(ctx).scope,
+      granted,
+    }),
+  };
+}
+
+/** Returns the requested scopes that are not in the token, and which setting removed each. */
+export function droppedScopes(tenant: Tenant, scopes: IssuedScopes): DroppedScope[] {
+  return [...new Set(scopes.asked)]
+    .filter((scope) => !scopes.issued.includes(scope))
+    .map((scope) => ({ scope, why: whyDropped(tenant, scopes, scope) }));
+}
+
+function whyDropped(tenant: Tenant, scopes: IssuedScopes, scope: string): string | undefined {
+  const { user, application, api, changes, granted } = scopes;
+  if (isClaimScope(scope, api)) return 'no Action set this claim';
+  if (changes?.removed.includes(scope)) return 'an Action removed it';
+  if (changes?.only !== undefined && !changes.only.includes(scope)) return 'a rule replaced all';
+  if (granted !== undefined && !granted.includes(scope)) return 'not granted at the sign-in';
+  if (scope === 'offline_access') {
+    if (!application?.grant_types.includes('refresh_token')) {
+      return 'the application has no grant type refresh_token';
+    }
+    return api?.allow_offline_access === false ? `${api.name} allows no offline access` : undefined;
+  }
+  if (OIDC_SCOPES.includes(scope)) return undefined;
+  if (api === undefined) return 'no audience was asked for';
+  if (!api.scopes.some(({ value }) => value === scope)) return `${api.name} has no such scope`;
+  if (user !== undefined && !allowedScopes(tenant, user, api).includes(scope)) {
+    return "no role of the user's permits it";
+  }
+  return undefined;
+}
+
+function words(scope: string): string[] {
+  return scope.split(' ').filter(Boolean);
+}

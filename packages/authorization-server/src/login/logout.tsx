@@ -1,0 +1,168 @@
+import type { EventEmitter } from 'node:events';
+import Router from '@koa/router';
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { Logger } from 'pino';
+import type { LogoutClient } from '../oidc-provider.ts';
+import { findApplication, type Tenant } from '../tenant/tenant.ts';
+import { errorPage } from '../views/error-page.tsx';
+import { Layout, toPage } from '../views/layout.tsx';
+
+interface LogoutParts {
+  readonly provider: Provider;
+  readonly tenant: Tenant;
+  readonly log: Logger;
+}
+
+interface EndingSession {
+  readonly accountId?: string | undefined;
+  readonly authorizations?: Readonly<Record<string, unknown>> | undefined;
+  sidFor(clientId: string): string | undefined;
+}
+
+interface LogoutSources {
+  logoutSource: (ctx: KoaContextWithOIDC, form: string) => Promise<undefined>;
+  postLogoutSuccessSource: (ctx: KoaContextWithOIDC) => Promise<undefined>;
+}
+
+/**
+ * `GET /v2/logout`, Auth0's own: ends the session without a question and goes on to `returnTo`, which
+ * must be one of the application's allowed logout URLs, or, without a `client_id`, one of the tenant's;
+ * without `returnTo`, to the first of them.
+ */
+export function logoutRoutes({ provider, tenant, log }: LogoutParts): Router {
+  const tenantName = tenant.tenant.friendly_name;
+  return new Router().get('/v2/logout', async function logout(ctx) {
+    const [clientId, returnTo] = [ctx.query.client_id, ctx.query.returnTo];
+    const application =
+      typeof clientId === 'string' ? findApplication(tenant, clientId) : undefined;
+    const allowed = clientId
+      ? (application?.allowed_logout_urls ?? [])
+      : tenant.tenant.allowed_logout_urls;
+
+    const client = application?.client_id;
+    if (returnTo !== undefined && !allowed.includes(String(returnTo))) {
+      log.info({ type: 'flo', client }, 'logout refused: returnTo is no allowed logout URL');
+      ctx.status = 400;
+      ctx.type = 'html';
+      ctx.body = errorPage({
+        tenantName,
+        title: 'Logout URL mismatch',
+        text: `The "returnTo" querystring parameter "${returnTo}" is not defined as a valid URL in "Allowed Logout URLs".`,
+      });
+      return;
+    }
+
+    const session = await provider.Session.get(ctx);
+    const user = session.accountId;
+    if (user !== undefined) {
+      await announceLogout(provider, ctx, session);
+      await session.destroy();
+    }
+    log.info({ type: 'slo', client, user }, 'logged out');
+    ctx.state.loggedOut = { user };
+    ctx.cookies.set(provider.cookieName('session'), null, { httpOnly: true, sameSite: 'lax' });
+    const target = returnTo === undefined ? allowed[0] : String(returnTo);
+    if (target === undefined) {
+      ctx.type = 'html';
+      ctx.body = logoutDonePage(tenantName);
+    } else ctx.redirect(target);
+  });
+}
+
+/**
+ * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2): at once with an `id_token_hint`, or with
+ * the session's `sid` as `logout_hint`, as at Auth0; the engine always shows a form, so here the
+ * session ends before it is shown. Without a hint that fits the user is asked.
+ */
+export function logoutSources(tenantName: string): LogoutSources {
+  return {
+    async logoutSource(ctx, form) {
+      const { session, params, entities, provider } = ctx.oidc;
+      const { client_id: clientId, logout_hint: hint } = params ?? {};
+      const isNamed =
+        typeof clientId === 'string' &&
+        typeof hint === 'string' &&
+        session?.sidFor(clientId) === hint;
+      if (entities.IdTokenHint === undefined && !isNamed) {
+        const xsrf = /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
+        ctx.body = logoutConfirmPage(tenantName, xsrf);
+        return undefined;
+      }
+      if (session !== undefined) await announceLogout(provider, ctx, session);
+      await session?.destroy();
+      ctx.oidc.cookies.set(provider.cookieName('session'), null);
+      const { post_logout_redirect_uri: target, state } = params ?? {};
+      if (typeof target !== 'string') {
+        ctx.body = logoutDonePage(tenantName);
+        return undefined;
+      }
+      const url = new URL(target);
+      if (typeof state === 'string') url.searchParams.set('state', state);
+      ctx.status = 303;
+      ctx.redirect(url.href);
+      return undefined;
+    },
+    async postLogoutSuccessSource(ctx) {
+      ctx.body = logoutDonePage(tenantName);
+      return undefined;
+    },
+  };
+}
+
+/**
+ * Sends a logout token to each application that was signed in to with the session, all at once. The
+ * engine does so only after its own question whether to sign out; its events report the results.
+ */
+async function announceLogout(
+  provider: Provider,
+  ctx: object,
+  session: EndingSession,
+): Promise<void> {
+  const { accountId, authorizations = {} } = session;
+  const events: EventEmitter = provider;
+  if (accountId === undefined) return;
+  const announce = async (clientId: string): Promise<void> => {
+    const client = (await provider.Client.find(clientId)) as LogoutClient | undefined;
+    if (client?.backchannelLogoutUri === undefined) return;
+    const sid = session.sidFor(clientId);
+    try {
+      await client.backchannelLogout(accountId, sid);
+      events.emit('backchannel.success', ctx, client, accountId, sid);
+    } catch (error) {
+      events.emit('backchannel.error', ctx, error, client, accountId, sid);
+    }
+  };
+  await Promise.all(Object.keys(authorizations).map(announce));
+}
+
+/** Asks whether to sign out; posts `xsrf` and `logout=yes` to `/oidc/logout/confirm`. */
+function logoutConfirmPage(tenantName: string, xsrf: string): string {
+  return toPage(
+    <Layout title="Sign out" tenantName={tenantName}>
+      <header class="card-head">
+        <h1>Sign out?</h1>
+        <p>You will have to sign in again in every application of this tenant.</p>
+      </header>
+      <form method="post" action="/oidc/logout/confirm" class="answers">
+        <input type="hidden" name="xsrf" value={xsrf} />
+        <button type="submit" name="logout" value="yes">
+          Sign out
+        </button>
+        <button type="submit" class="quiet">
+          Stay signed in
+        </button>
+      </form>
+    </Layout>,
+  );
+}
+
+function logoutDonePage(tenantName: string): string {
+  return toPage(
+    <Layout title="Signed out" tenantName={tenantName}>
+      <header class="card-head">
+        <h1>You are signed out</h1>
+        <p>You can close this page.</p>
+      </header>
+    </Layout>,
+  );
+}

@@ -1,0 +1,71 @@
+import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import { errors } from '../oidc-provider.ts';
+import { isWebOrigin } from '../tenant/applications.ts';
+import type { Application } from '../tenant/tenant.ts';
+import { toPage } from '../views/layout.tsx';
+
+/**
+ * Response mode "OAuth 2.0 Web Message Response Mode" (draft-sakimura): a page in a hidden frame hands
+ * the answer to the single-page application that asks with `prompt=none`.
+ */
+export const WEB_MESSAGE = 'web_message';
+
+/** Registers the response mode. The engine's own page for it has its script inline. */
+export function registerWebMessage(provider: Provider): void {
+  provider.registerResponseMode(WEB_MESSAGE, (ctx, redirectUri, response) => {
+    // Checked before: one of the application's callbacks. Only its origin may read the message.
+    const { origin } = new URL(redirectUri);
+    ctx.remove('x-frame-options');
+    const policy = ctx.response.get('content-security-policy');
+    ctx.set(
+      'content-security-policy',
+      policy.replace("frame-ancestors 'none'", `frame-ancestors ${origin}`),
+    );
+    ctx.status = 200;
+    ctx.type = 'html';
+    ctx.body = webMessagePage(response, origin);
+  });
+}
+
+/**
+ * Checks that the answer would go to one of the application's web origins.
+ *
+ * @throws InvalidRequest, in Auth0's words and answered by a page, when it would not.
+ */
+export function checkWebMessageOrigin(
+  application: Application | undefined,
+  { params }: KoaContextWithOIDC['oidc'],
+): void {
+  if (params?.response_mode !== WEB_MESSAGE) return;
+  const callback = String(params.redirect_uri ?? '');
+  const origin = URL.canParse(callback) ? new URL(callback).origin : '';
+  if (application !== undefined && isWebOrigin(application, origin)) return;
+  const error = new errors.InvalidRequest(
+    `The specified redirect_uri '${callback}' does not have a registered origin.`,
+  );
+  throw Object.assign(error, { allow_redirect: false });
+}
+
+/**
+ * A page that shows nothing; its script hands the answer on.
+ *
+ * @param response what the callback would have as its query.
+ * @param origin the only one that may read it.
+ */
+function webMessagePage(response: Readonly<Record<string, unknown>>, origin: string): string {
+  return toPage(
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <title>Answer</title>
+      </head>
+      <body>
+        <script
+          src="/assets/web-message.js"
+          data-response={JSON.stringify(response)}
+          data-origin={origin}
+        />
+      </body>
+    </html>,
+  );
+}

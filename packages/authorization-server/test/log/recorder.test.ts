@@ -1,0 +1,262 @@
+import { Writable } from 'node:stream';
+import { afterAll, describe, expect, test } from '@jest/globals';
+import { got } from 'got';
+import { pino } from 'pino';
+import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
+import { sendRaw } from '../support/raw-request.ts';
+import {
+  ALL_SCOPES,
+  API,
+  authorizationRequest,
+  CALLBACK,
+  openBrowser,
+  requestTokens,
+  signIn,
+  tokensFor,
+} from '../support/sign-in.ts';
+
+afterAll(stopServers);
+
+describe('the record of transactions', () => {
+  test('a sign-in is one transaction, from the request to the tokens', async () => {
+    const server = await startDemo((tenant) => {
+      Object.assign(tenant, {
+        postLogin: [actionOf("api.accessToken.removeScope('update:contacts')")],
+      });
+    });
+    await tokensFor(server, 'bob', { scope: `${ALL_SCOPES} read:nothing` });
+    const [transaction, ...others] = server.log();
+    expect(others).toEqual([]);
+    expect(transaction).toMatchObject({ client: 'contacts-web', user: 'auth0|bob' });
+    const steps = transaction?.steps ?? [];
+    expect(steps.map(({ step }) => step)).toEqual([
+      'request',
+      'sign-in',
+      'actions',
+      'consent',
+      'code',
+      'request',
+      'tokens',
+    ]);
+    expect(steps[0]).toMatchObject({
+      endpoint: '/authorize',
+      audience: API,
+      scope: `${ALL_SCOPES} read:nothing`.split(' '),
+    });
+    expect(steps[1]).toMatchObject({ outcome: 'succeeded', user: 'auth0|bob' });
+    expect(steps[2]).toMatchObject({ names: ['test'], scopeRemoved: ['update:contacts'] });
+    expect(steps[3]).toMatchObject({ outcome: 'accepted' });
+    const { dropped = [], kinds } = steps[6] as Extract<(typeof steps)[0], { step: 'tokens' }>;
+    expect(kinds).toContain('access_token');
+    const why = Object.fromEntries(dropped.map(({ scope, why }) => [scope, why]));
+    expect(why).toMatchObject({
+      'read:nothing': expect.stringContaining('has no such scope'),
+      'read:activity': "no role of the user's permits it",
+      'update:contacts': 'an Action removed it',
+    });
+  });
+
+  test('a second sign-in of the browser asks for nothing, and says so', async () => {
+    const server = await startDemo();
+    const { browser } = await tokensFor(server);
+    await signIn(browser, authorizationRequest(server));
+    expect(server.log()).toHaveLength(2);
+    expect(server.log()[0]?.steps).toMatchObject([
+      { step: 'request' },
+      { step: 'sign-in', outcome: 'session' },
+      ...(server.log()[1]?.steps.some(({ step }) => step === 'actions')
+        ? [{ step: 'actions' }]
+        : []),
+      { step: 'consent', outcome: 'not asked' },
+      { step: 'code' },
+    ]);
+  });
+
+  test('failed and declined: the sign-in, the consent, and the refusal with its text', async () => {
+    const server = await startDemo();
+    const browser = openBrowser();
+    const login = await browser.get(authorizationRequest(server).url);
+    await browser.submit(login, { username: 'bob@example.com', password: 'wrong-password' });
+    const consent = await browser.submit(login, {
+      username: 'bob@example.com',
+      password: 'bob-demo',
+    });
+    await browser.submit(consent, { action: 'decline' });
+    expect(server.log()[0]?.steps.filter(({ step }) => step !== 'actions')).toMatchObject([
+      { step: 'request' },
+      { step: 'sign-in', outcome: 'failed', reason: 'wrong e-mail address or password' },
+      { step: 'sign-in', outcome: 'succeeded' },
+      { step: 'consent', outcome: 'declined' },
+      { step: 'refusal', error: 'access_denied', text: 'User did not authorize the request' },
+    ]);
+  });
+
+  test("an Action's denial is told, without the Action's secret", async () => {
+    const server = await startDemo((tenant) => {
+      const denial = actionOf("api.access.deny('not today: ' + event.secrets.WORD)");
+      Object.assign(tenant, { postLogin: [denial] });
+    });
+    await signIn(openBrowser(), authorizationRequest(server));
+    expect(server.log()[0]?.steps.slice(-2)).toMatchObject([
+      { step: 'actions', denied: 'not today: [hidden]' },
+      { step: 'refusal', error: 'access_denied', text: 'not today: [hidden]' },
+    ]);
+  });
+
+  test("the token endpoint's refusals have Auth0's status, code and text", async () => {
+    const server = await startDemo();
+    await requestTokens(server, { grant_type: 'refresh_token', refresh_token: 'bogus-token' });
+    expect(server.log()[0]?.steps.slice(-1)).toMatchObject([
+      {
+        step: 'refusal',
+        status: 403,
+        error: 'invalid_grant',
+        text: 'Unknown or invalid refresh token.',
+      },
+    ]);
+  });
+
+  test('nothing secret is in it, wherever the client puts it', async () => {
+    const server = await startDemo(undefined, { control: 0 });
+    const { tokens } = await tokensFor(server);
+    const request = authorizationRequest(server);
+    const code = (await signIn(openBrowser(), request, 'bob')).get('code') ?? '';
+    const secrets = [
+      ...[tokens.access_token, tokens.id_token, tokens.refresh_token].map(String),
+      ...String(tokens.access_token).split('.'),
+      code,
+      request.verifier,
+      'contacts-web-demo-secret',
+      'alice-demo',
+      'bob-demo',
+      'a-guessed-secret',
+    ];
+    for (const secret of secrets) {
+      await requestTokens(server, {
+        grant_type: secret,
+        client_id: secret,
+        client_secret: 'a-guessed-secret',
+        scope: secret,
+        audience: secret,
+      });
+      await requestTokens(server, {
+        grant_type: 'authorization_code',
+        code: secret,
+        redirect_uri: CALLBACK,
+        code_verifier: secret,
+      });
+      await requestTokens(server, { grant_type: 'refresh_token', refresh_token: secret });
+      await openBrowser().get(
+        authorizationRequest(server, { client_id: secret, scope: secret, audience: secret }).url,
+      );
+    }
+    const page = await got(`${server.issuer}log`);
+    expect(page.body).not.toContain('<script');
+    for (const written of [JSON.stringify(server.log()), page.body]) {
+      expect(written).toContain('contacts-web');
+      for (const secret of secrets.slice(0, -1)) expect(written).not.toContain(secret);
+    }
+  }, 30_000);
+
+  test('the last 200 are kept', async () => {
+    const server = await startDemo();
+    for (let count = 0; count < 205; count += 1) {
+      await got(`${server.url}/userinfo`, { throwHttpErrors: false, retry: { limit: 0 } });
+    }
+    expect(server.log()).toHaveLength(200);
+    expect(server.log()[0]?.id).toBe(205);
+  }, 30_000);
+});
+
+describe('the log', () => {
+  test('a login is told step by step, and nothing secret is in it', async () => {
+    let written = '';
+    const stream = new Writable({
+      write(chunk, _encoding, done) {
+        written += chunk;
+        done();
+      },
+    });
+    const server = await startDemo(undefined, { logger: pino({ level: 'trace' }, stream) });
+    const { tokens } = await tokensFor(server, 'alice');
+    await requestTokens(server, {
+      grant_type: 'refresh_token',
+      refresh_token: tokens.refresh_token ?? '',
+    });
+
+    const request = authorizationRequest(server);
+    const callback = await signIn(openBrowser(), request, 'bob');
+    const code = callback.get('code') ?? '';
+    await requestTokens(server, {
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: CALLBACK,
+      code_verifier: 'x'.repeat(43),
+    });
+
+    const messages = written
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { msg: string }).msg);
+    expect(messages).toEqual([
+      'login succeeded',
+      'consent answered',
+      'code issued',
+      'tokens issued',
+      'tokens issued',
+      'login succeeded',
+      'consent answered',
+      'code issued',
+      'tokens refused',
+    ]);
+    const secrets = [
+      ...Object.values(tokens).filter((value) => String(value).length > 20 && !/ /.test(value)),
+      code,
+      request.verifier,
+      'contacts-web-demo-secret',
+      'alice-demo',
+      'bob-demo',
+    ];
+    for (const secret of secrets) expect(written).not.toContain(secret);
+  });
+
+  test('a grant type that is not known may be a secret: it is not logged', async () => {
+    const log: string[] = [];
+    const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
+    const server = await startDemo(undefined, { logger });
+    await requestTokens(server, { grant_type: 'a-secret-in-the-wrong-field' });
+    await requestTokens(server, { grant_type: 'password' });
+    const [unknown, known] = log.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(unknown).toMatchObject({ msg: 'tokens refused', error: 'unsupported_grant_type' });
+    expect(known).toMatchObject({ msg: 'tokens refused', grant: 'password', type: 'fepft' });
+    expect(log.join()).not.toContain('wrong-field');
+  });
+
+  // A Buffer is logged as its bytes, in one of two ways: [80,79] or {"0":80,"1":79}.
+  const bytesIn = (line: string) =>
+    Buffer.from(
+      [...line.matchAll(/[:,[](\d{1,3})(?=[,\]}])/g)].map(([, byte]) => Number(byte)),
+    ).toString('latin1');
+
+  test.each(['/oauth/token', '/u/login/x', '/nowhere'])(
+    'of a request to %s that breaks off, nothing it carried is in the log',
+    async (path) => {
+      const log: string[] = [];
+      const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
+      const server = await startDemo(undefined, { logger });
+      const secrets = ['the-session-cookie', 'the-client-secret', 'the-bearer-token'];
+      const answer = await sendRaw(
+        server,
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nCookie: issuer_session=${secrets[0]}\r\n` +
+          `Authorization: Bearer ${secrets[2]}\r\nTransfer-Encoding: chunked\r\n\r\n` +
+          `ZZZ\r\nclient_secret=${secrets[1]}`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+      // What the parser rejected ends for the application when its connection does.
+      await server.close();
+      const written = [answer, ...log, ...log.map(bytesIn)].join();
+      if (path === '/oauth/token') expect(written).toContain('tokens refused');
+      for (const secret of secrets) expect(written).not.toContain(secret);
+    },
+  );
+});
