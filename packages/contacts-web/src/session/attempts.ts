@@ -1,4 +1,4 @@
-import got from 'got';
+import { createHttpClient } from '@koa-oauth/client';
 
 /** A decoded JWT, to be shown. Nothing of it was checked here: it decides nothing. */
 export interface UnverifiedToken {
@@ -21,7 +21,7 @@ interface Tokens {
 }
 
 interface Wrong {
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Record<string, string>;
   readonly query?: Readonly<Record<string, string>>;
 }
 
@@ -97,26 +97,15 @@ export async function tryApi(
   tokens: { accessToken: string; idToken: string },
   timeoutMs = TIMEOUT_MS,
 ): Promise<ApiAnswer | undefined> {
-  const wrong = ATTEMPTS[name].make(tokens);
+  const wrong: Wrong | undefined = ATTEMPTS[name].make(tokens);
   if (!wrong) return undefined;
+  const http = createHttpClient({ timeout: timeoutMs, maxBodyBytes: MAX_BYTES });
+  const url = new URL(`${apiBaseURL.replace(/\/$/, '')}/contacts`);
+  url.search = String(new URLSearchParams(wrong.query));
   try {
-    const request = got(`${apiBaseURL.replace(/\/$/, '')}/contacts`, {
-      headers: { accept: 'application/json', ...wrong.headers },
-      ...('query' in wrong && { searchParams: wrong.query }),
-      followRedirect: false,
-      throwHttpErrors: false,
-      retry: { limit: 0 },
-      // Not `timeout`, which an answer of 101 would outlast.
-      signal: AbortSignal.timeout(timeoutMs),
-      decompress: false,
-      enableUnixSockets: false,
-    });
-    request.on('downloadProgress', ({ transferred }) => {
-      if (transferred > MAX_BYTES) request.cancel();
-    });
-    const { statusCode, headers, body } = await request;
+    const { status, headers, body } = await http(url, { headers: wrong.headers });
     const challenge = headers['www-authenticate'];
-    return { status: statusCode, challenge, body: body.slice(0, MAX_SHOWN) };
+    return { status, challenge, body: body.slice(0, MAX_SHOWN) };
   } catch {
     return undefined;
   }
