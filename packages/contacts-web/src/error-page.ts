@@ -1,5 +1,4 @@
 import { STATUS_CODES } from 'node:http';
-import { AuthorizationRefused } from '@koa-oauth/client';
 import { describeCause } from '@koa-oauth/service';
 import type { Context, Middleware } from 'koa';
 import { explainError } from './error-text.ts';
@@ -15,6 +14,9 @@ interface Failure {
   readonly detail?: unknown;
   readonly cause?: unknown;
   readonly headers?: Readonly<Record<string, string | string[]>>;
+  /** Of the authorization server (RFC 6749 §4.1.2.1), made safe by the client. */
+  readonly error?: string;
+  readonly errorDescription?: string;
 }
 
 /**
@@ -52,7 +54,9 @@ function answer(ctx: Context, failure: Failure): void {
     ctx.type = 'application/problem+json';
     return;
   }
-  const reason = failure instanceof AuthorizationRefused ? failure : undefined;
+  const { error, errorDescription } = failure;
+  const isRefusal = /^ERR_AUTHORIZATION_(?:REFUSED|UNAVAILABLE)$/.test(code);
+  const reason = isRefusal && error ? { error, errorDescription } : undefined;
   const isChange = ctx.method !== 'GET' && ctx.method !== 'HEAD';
   const text = explainError({ status, code, isChange, reason });
   render(ctx, ErrorPage({ user: signedInUser(ctx), status, code, reference, ...text }));

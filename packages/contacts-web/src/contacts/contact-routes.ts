@@ -1,6 +1,6 @@
 import { METHODS } from 'node:http';
 import Router from '@koa/router';
-import { ApiError, hasCode, requiresAuth } from '@koa-oauth/client';
+import { hasCode, requiresAuth } from '@koa-oauth/client';
 import type { Context } from 'koa';
 import { field, readForm } from '../forms.ts';
 import { signedInUser } from '../signed-in-user.ts';
@@ -8,6 +8,7 @@ import { render } from '../views/layout.tsx';
 import { ConflictPage, DeleteContactPage, EditContactPage } from './contact-pages.tsx';
 import {
   addContact,
+  apiErrorOf,
   CONTACT_FIELDS,
   CONTACT_ID,
   type Contact,
@@ -48,7 +49,7 @@ async function showContacts(ctx: Context): Promise<void> {
     page = await listContacts(ctx.oidc.api, readContactQuery(ctx.query));
   } catch (error) {
     if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) throw error;
-    missingScope = (error instanceof ApiError && error.scope) || 'read:contacts';
+    missingScope = apiErrorOf(error)?.scope || 'read:contacts';
     ctx.status = error.status;
     ctx.state.failure = { code: error.code, detail: error.detail };
   }
@@ -188,10 +189,12 @@ function failedWrite(
   { scope, draft }: { scope: string; draft?: ContactDraft },
 ): FailedWrite {
   const failed = explainFailure(error, scope);
-  if (!failed || !(error instanceof ApiError)) throw error;
-  ctx.status = error.status;
-  ctx.set({ ...error.headers });
-  ctx.state.failure = { code: error.code, detail: error.detail };
+  const apiError = apiErrorOf(error);
+  if (!failed || !apiError) throw error;
+  const { status, headers, code, detail } = apiError;
+  ctx.status = status;
+  ctx.set({ ...headers });
+  ctx.state.failure = { code, detail };
   return { ...failed, draft };
 }
 

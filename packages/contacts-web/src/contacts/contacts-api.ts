@@ -69,6 +69,12 @@ export type WriteProblem =
 /** A contact as someone saw it. */
 export type ContactState = Pick<Contact, 'id' | 'version'>;
 
+const ERROR_CODES = [
+  'ERR_API_REFUSED',
+  'ERR_API_TOKEN_REFUSED',
+  'ERR_API_UNAVAILABLE',
+  'ERR_INSUFFICIENT_SCOPE',
+] as const;
 const PAGE_SIZE = 20;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
@@ -124,9 +130,14 @@ export async function deleteContact(api: Api, { id, version }: ContactState): Pr
   await expectRefusals([FORBIDDEN, NOT_FOUND, CHANGED], answer);
 }
 
+/** The error as one of the API, by its code; undefined when it is about something else. */
+export function apiErrorOf(error: unknown): ApiError | undefined {
+  return ERROR_CODES.some((code) => hasCode(error, code)) ? (error as ApiError) : undefined;
+}
+
 /** Whether the API refused a change because another came first (RFC 9110 §15.5.13). */
 export function hasChanged(error: unknown): boolean {
-  return error instanceof ApiError && error.response?.status === CHANGED;
+  return apiErrorOf(error)?.response?.status === CHANGED;
 }
 
 /** A contact as its form shows it. */
@@ -137,7 +148,7 @@ export function draftOf(contact: Contact): ContactDraft {
 
 /** What was wrong with the input, or undefined when the error is about something else. */
 export function refusalOf(error: unknown): Refusal | undefined {
-  const response = error instanceof ApiError ? error.response : undefined;
+  const response = apiErrorOf(error)?.response;
   if (!response || !REFUSED_INPUT.includes(response.status)) return undefined;
   const { data } = Problem.safeParse(response.body);
   if (!data) return { fields: {}, other: ['The API did not accept this.'] };
@@ -183,8 +194,7 @@ export function explainFailure(error: unknown, scope: string): FailedWrite | und
   const refusal = refusalOf(error);
   if (refusal) return { refusal };
   if (hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) {
-    const named = error instanceof ApiError ? error.scope : undefined;
-    return { problem: { kind: 'scope', scope: named ?? scope } };
+    return { problem: { kind: 'scope', scope: apiErrorOf(error)?.scope ?? scope } };
   }
   if (hasCode(error, 'ERR_API_UNAVAILABLE')) return { problem: { kind: 'unavailable' } };
   return undefined;
