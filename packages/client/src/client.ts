@@ -14,7 +14,7 @@ import { Sessions } from './session/session.ts';
 import type { SessionStore } from './session/session-store.ts';
 import { memoryStore } from './session/stores/memory.ts';
 import { Transactions } from './session/transaction.ts';
-import { type AccessTokens, createAccessTokens } from './tokens/access-token.ts';
+import { AccessTokens } from './tokens/access-token.ts';
 
 /** All parts of one `auth()`, wired. Nothing is fetched before it is needed. */
 export class Client implements ClientContext {
@@ -54,14 +54,7 @@ export class Client implements ClientContext {
     this.login = new Login(this, this.ownSessions);
     this.logout = new Logout(this, this.ownSessions);
     this.backChannelLogout = new BackChannelLogout(this);
-    this.accessTokens = createAccessTokens({
-      sessions: this.sessions,
-      grants: this.grants,
-      leeway: options.refreshLeeway,
-      now,
-      onWarning: this.warn,
-      emit: this.emit,
-    });
+    this.accessTokens = new AccessTokens(this);
     this.stepUp = new StepUp(options);
     if (api) {
       const { baseURL, timeout, maxResponseSize: maxBodyBytes } = api;

@@ -15,7 +15,7 @@ import {
   requestTokensByCode,
   requestTokensByRefresh,
 } from '../oauth/token-endpoint.ts';
-import { isInvalidGrant, judgeTokenResponse, type TokenResponse } from '../oauth/token-response.ts';
+import { isRefused, judgeTokenResponse, type TokenResponse } from '../oauth/token-response.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
 import { createFlowRecord, type FlowStep } from './flow-record.ts';
@@ -179,7 +179,7 @@ function judgeCodeResponse(answer: EndpointAnswer, scope: string, now: number): 
   try {
     return judgeTokenResponse(answer, scope, now);
   } catch (error) {
-    if (!isInvalidGrant(error)) throw error;
+    if (!isRefused(error, 'invalid_grant')) throw error;
     throw new OidcError('ERR_CODE_REFUSED', { detail: error.error, cause: error });
   }
 }

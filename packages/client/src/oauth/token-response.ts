@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { errorCode, OidcError } from '../errors.ts';
+import { errorCode, hasCode, OidcError } from '../errors.ts';
 import type { EndpointAnswer } from './token-endpoint.ts';
 
 /** What a token endpoint granted (RFC 6749 §5.1). */
@@ -39,9 +39,11 @@ export class TokenEndpointUnavailable extends OidcError {
   }
 }
 
-/** Whether it was the code or the refresh token that the endpoint did not accept. */
-export function isInvalidGrant(error: unknown): error is TokenRequestRefused {
-  return error instanceof TokenRequestRefused && error.error === 'invalid_grant';
+/** Whether the token endpoint refused the request with this error code (RFC 6749 §5.2). */
+export function isRefused(error: unknown, code: string): error is TokenRequestRefused {
+  return (
+    hasCode(error, 'ERR_TOKEN_REQUEST_REFUSED') && (error as { error?: unknown }).error === code
+  );
 }
 
 // RFC 6749 §3.3.

@@ -1,72 +1,76 @@
-/** Keeps tries that are bound to fail from being made; for this process. */
-export interface BackOff {
-  /** @returns for how many seconds no try may be made, and why; undefined when one may */
-  pause(key: string): Pause | undefined;
-  /**
-   * @param retryAfter seconds, when the server named them: then for every key
-   * @param succeededAt seconds since 1970 when a try went well, in whatever process: failures of
-   *   before count no more
-   */
-  failed(key: string, error: Error, retryAfter: number | undefined, succeededAt?: number): Pause;
-  succeeded(key: string): void;
-}
-
+/** Why no request may be made right now, and for how long. */
 export interface Pause {
   readonly seconds: number;
   readonly error: Error;
 }
 
+/** One failed request, as `BackOff.failed` is told of it. */
+export interface Failure {
+  readonly error: Error;
+  /** Seconds that the server named: then they hold for every key. */
+  readonly retryAfter: number | undefined;
+  /** Changes with each success, in whatever process: failures before it no longer count. */
+  readonly generation: unknown;
+}
+
 interface BackOffOptions {
-  /** Milliseconds since 1970. */
-  now: () => number;
+  /** Milliseconds of a clock that nobody sets. */
+  monotonicNow: () => number;
   /** From 0 up to 1. */
   random: () => number;
 }
 
 interface Failures {
   readonly count: number;
-  /** Milliseconds since 1970, as `until` is. */
-  readonly at: number;
+  readonly generation: unknown;
+  /** By the monotonic clock. */
   readonly until: number;
   readonly error: Error;
 }
 
-const FIRST = 1000;
-const LONGEST = 60_000;
-const MAX_REMEMBERED = 10_000;
+const FIRST_PAUSE_MS = 1000;
+const MAX_PAUSE_MS = 60_000;
+const MAX_KEYS = 10_000;
 
-/** After each failure twice as long as before, up to a minute, less up to a half by chance. */
-export function createBackOff({ now, random }: BackOffOptions): BackOff {
-  const failures = new Map<string, Failures>();
-  let forAll: Failures | undefined;
+/**
+ * Per-process back-off for refresh requests: after each failure twice as long as before, up to a
+ * minute, less up to a half by chance.
+ */
+export class BackOff {
+  readonly #options: BackOffOptions;
+  readonly #failures = new Map<string, Failures>();
+  #forAll: Failures | undefined;
 
-  const pauseOf = (found: Failures | undefined): Pause | undefined => {
-    if (!found || found.until <= now()) return undefined;
-    return { seconds: Math.ceil((found.until - now()) / 1000), error: found.error };
-  };
+  constructor(options: BackOffOptions) {
+    this.#options = options;
+  }
 
-  return {
-    pause: (key) => pauseOf(forAll) ?? pauseOf(failures.get(key)),
+  /** Returns the pause that holds for a key; undefined when a request may be made. */
+  pauseOf(key: string): Pause | undefined {
+    const now = this.#options.monotonicNow();
+    const found = [this.#forAll, this.#failures.get(key)].find((one) => one && one.until > now);
+    return found && { seconds: Math.ceil((found.until - now) / 1000), error: found.error };
+  }
 
-    failed(key, error, retryAfter, succeededAt = 0) {
-      const at = now();
-      if (retryAfter !== undefined) {
-        forAll = { count: 1, at, until: at + retryAfter * 1000, error };
-        return { seconds: retryAfter, error };
-      }
-      const before = failures.get(key);
-      const count = before && before.at >= succeededAt * 1000 ? before.count + 1 : 1;
-      const longest = Math.min(LONGEST, FIRST * 2 ** (count - 1));
-      const milliseconds = longest * (1 - random() / 2);
-      failures.delete(key);
-      failures.set(key, { count, at, until: at + milliseconds, error });
-      const [oldest] = failures.keys();
-      if (failures.size > MAX_REMEMBERED && oldest !== undefined) failures.delete(oldest);
-      return { seconds: Math.ceil(milliseconds / 1000), error };
-    },
+  /** Begins the pause after a failure. */
+  failed(key: string, { error, retryAfter, generation }: Failure): Pause {
+    const now = this.#options.monotonicNow();
+    if (retryAfter !== undefined) {
+      this.#forAll = { count: 1, generation, until: now + retryAfter * 1000, error };
+      return { seconds: retryAfter, error };
+    }
+    const before = this.#failures.get(key);
+    const count = before && before.generation === generation ? before.count + 1 : 1;
+    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (count - 1));
+    const milliseconds = longest * (1 - this.#options.random() / 2);
+    this.#failures.delete(key);
+    this.#failures.set(key, { count, generation, until: now + milliseconds, error });
+    const [oldest] = this.#failures.keys();
+    if (this.#failures.size > MAX_KEYS && oldest !== undefined) this.#failures.delete(oldest);
+    return { seconds: Math.ceil(milliseconds / 1000), error };
+  }
 
-    succeeded(key) {
-      failures.delete(key);
-    },
-  };
+  succeeded(key: string): void {
+    this.#failures.delete(key);
+  }
 }

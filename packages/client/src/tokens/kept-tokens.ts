@@ -1,7 +1,36 @@
+import { createHash } from 'node:crypto';
+import { InsufficientScope, OidcError } from '../errors.ts';
 import { isSameScope, missingScopes, scopesOf } from '../oauth/scope.ts';
-import type { AccessToken, OtherAccessToken, SessionContent } from '../session/session.ts';
+import type { CheckedOptions } from '../options/options.ts';
+import type {
+  AccessToken,
+  OtherAccessToken,
+  Session,
+  SessionContent,
+  Sessions,
+} from '../session/session.ts';
+import type { BackOff } from './back-off.ts';
 
-/** Which access token of a session somebody asks for. */
+/** One request for an access token of a session, on its way through the sources. */
+export interface TokenRequest {
+  readonly session: Session;
+  readonly wanted: WantedToken;
+  /** Until when to wait for others, by `performance.now()`. */
+  readonly deadline: number;
+}
+
+export interface SuppliedToken {
+  /** As it is now. */
+  readonly session: Session;
+  readonly accessToken: AccessToken;
+}
+
+/** Supplies an access token. Sources stand one in another; each rejects as `AccessTokens.supply`. */
+export type TokenSource<Request extends TokenRequest = TokenRequest> = (
+  request: Request,
+) => Promise<SuppliedToken>;
+
+/** Which access token of a session is asked for. */
 export interface WantedToken {
   /** Scopes that it must have, and no others if that can be had; undefined: all that are granted. */
   readonly scope: string | undefined;
@@ -18,9 +47,9 @@ interface Moment {
   readonly leeway: number;
 }
 
-const MAX_OTHERS = 8;
+const MAX_OTHER_TOKENS = 8;
 
-/** The same wish, with what is the sign-in's own not named. */
+/** Returns the same wish, with what is the sign-in's own not named. */
 export function wantedOf(content: SessionContent, wanted: WantedToken): WantedToken {
   const isSignInsAudience = wanted.audience === content.requestedAudience;
   const audience = isSignInsAudience ? undefined : wanted.audience;
@@ -30,7 +59,7 @@ export function wantedOf(content: SessionContent, wanted: WantedToken): WantedTo
   return { ...wanted, audience, scope };
 }
 
-/** Of the tokens that suffice and last, the one with the fewest scopes. */
+/** Returns the token with the fewest scopes, of those that suffice and last. */
 export function findToken(
   content: SessionContent,
   wanted: WantedToken,
@@ -43,8 +72,8 @@ export function findToken(
 }
 
 /**
- * The scopes that were asked for and not granted, as far as is known: a new request would not get
- * them either.
+ * Returns the scopes that were asked for and not granted, as far as is known: a new request would
+ * not get them either.
  */
 export function refusedScopes(
   { accessToken, otherAccessTokens = [] }: SessionContent,
@@ -62,7 +91,7 @@ export function refusedScopes(
   return asked ? missingScopes(scope, asked.scope) : [];
 }
 
-/** The content with a new token in it: in place of the sign-in's only if it is just that. */
+/** Returns the content with a new token in it, which replaces the sign-in's only if it is that. */
 export function withToken(
   content: SessionContent,
   { scope, audience }: WantedToken,
@@ -78,11 +107,11 @@ export function withToken(
         token.audience === audience && isSameScope(token.requestedScope, accessToken.requestedScope)
       ),
   );
-  const others = [...kept, { ...accessToken, audience }].slice(-MAX_OTHERS);
+  const others = [...kept, { ...accessToken, audience }].slice(-MAX_OTHER_TOKENS);
   return { ...content, otherAccessTokens: others };
 }
 
-/** The content without any token that is good for something. */
+/** Returns the content without any token that is good for something. */
 export function withoutTokens(content: SessionContent): SessionContent {
   return {
     ...content,
@@ -115,4 +144,95 @@ function candidates(content: SessionContent, wanted: WantedToken): AccessToken[]
 function lasts({ expiresAt, issuedAt }: AccessToken, { now, leeway }: Moment): boolean {
   if (expiresAt === undefined) return true;
   return expiresAt - Math.min(leeway, (expiresAt - issuedAt) / 2) > now;
+}
+
+/** The tokens that a session has: decides what can be decided without asking for a new one. */
+export class KeptTokens {
+  readonly #options: Pick<CheckedOptions, 'now' | 'refreshLeeway'>;
+  readonly #sessions: Sessions;
+  readonly #backOff: BackOff;
+
+  constructor(
+    options: Pick<CheckedOptions, 'now' | 'refreshLeeway'>,
+    sessions: Sessions,
+    backOff: BackOff,
+  ) {
+    this.#options = options;
+    this.#sessions = sessions;
+    this.#backOff = backOff;
+  }
+
+  /** Returns a token that will last for a while, as far as the session has one. */
+  findLasting({ session, wanted }: TokenRequest): SuppliedToken | undefined {
+    return this.#find(session, wanted, leewayOf(session, this.#options.refreshLeeway));
+  }
+
+  /** Returns a token that is valid right now, as far as the session has one. */
+  findValid({ session, wanted }: TokenRequest): SuppliedToken | undefined {
+    return this.#find(session, wanted, 0);
+  }
+
+  /**
+   * Reads the session again, and decides by what it has now.
+   *
+   * @returns a token that will do, or none when one must be asked for
+   * @throws OidcError when a request would not help, or may not be made yet
+   */
+  async reread(
+    request: TokenRequest,
+  ): Promise<{ session: Session; supplied: SuppliedToken | undefined }> {
+    const session = await this.#sessions.reload(request.session);
+    if (!session) throw loginRequired('the session has ended');
+    const { content } = session;
+    const current = { ...request, session };
+    const lasting = this.findLasting(current);
+    if (lasting) return { session, supplied: lasting };
+    const wanted = wantedOf(content, request.wanted);
+    const refused = refusedScopes(content, wanted, this.#seconds());
+    if (refused.length > 0) throw new InsufficientScope(refused.join(' '));
+
+    const valid = this.findValid(current);
+    const pause = this.#backOff.pauseOf(session.id);
+    const mustWait = pause || performance.now() > request.deadline;
+    if (content.refreshToken && !mustWait) return { session, supplied: undefined };
+    if (valid) return { session, supplied: valid };
+    if (content.refreshToken) throw unavailable(pause?.seconds, pause?.error);
+    throw loginRequired('no access token is left, and there is no refresh token');
+  }
+
+  #find(session: Session, wanted: WantedToken, leeway: number): SuppliedToken | undefined {
+    const { content } = session;
+    const moment = { now: this.#seconds(), leeway };
+    const accessToken = findToken(content, wantedOf(content, wanted), moment);
+    return accessToken && { session, accessToken };
+  }
+
+  #seconds(): number {
+    return this.#options.now() / 1000;
+  }
+}
+
+/** Supplies a token that the session has, and asks the source only when there is none. */
+export function kept(source: TokenSource, tokens: KeptTokens): TokenSource {
+  return async function kept(request) {
+    return tokens.findLasting(request) ?? source(request);
+  };
+}
+
+/** The same in all processes, and spread over the sessions, or all would be renewed at once. */
+function leewayOf({ id }: Session, leeway: number): number {
+  const fraction = createHash('sha256').update(id).digest().readUInt16BE() / 2 ** 16;
+  return leeway * (1 + fraction / 2);
+}
+
+function unavailable(seconds = 2, cause?: unknown): OidcError {
+  return new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
+    detail: cause ? 'no new request yet' : 'another renews the token, and is not done',
+    cause,
+    headers: { 'Retry-After': String(seconds) },
+  });
+}
+
+function loginRequired(detail: string): OidcError {
+  return new OidcError('ERR_LOGIN_REQUIRED', { detail });
 }

@@ -1,31 +1,36 @@
+import type { SuppliedToken, TokenRequest, TokenSource } from './kept-tokens.ts';
+
+interface Queue {
+  last: Promise<unknown>;
+  /** Requests that wait or run, by what they want. */
+  readonly shared: Map<string, Promise<SuppliedToken>>;
+}
+
 /**
- * Runs work one at a time for each name. Who asks for the same work while it waits or runs shares
- * its result.
+ * Passes on one request of a session at a time, in this process. A request for the same token as
+ * one that waits or runs shares its result.
  */
-export type OneAtATime<Result> = (
-  name: string,
-  what: string,
-  work: () => Promise<Result>,
-) => Promise<Result>;
+export function oneAtATime(source: TokenSource): TokenSource {
+  const queues = new Map<string, Queue>();
 
-/** @returns the queues of this process, all of them empty */
-export function createOneAtATime<Result>(): OneAtATime<Result> {
-  const queues = new Map<
-    string,
-    { last: Promise<unknown>; shared: Map<string, Promise<Result>> }
-  >();
-
-  return function oneAtATime(name, what, work) {
-    const queue = queues.get(name) ?? { last: Promise.resolve(), shared: new Map() };
-    queues.set(name, queue);
-    const running = queue.shared.get(what);
+  return function oneAtATime(request) {
+    const { id } = request.session;
+    const wanted = nameOf(request);
+    const queue = queues.get(id) ?? { last: Promise.resolve(), shared: new Map() };
+    queues.set(id, queue);
+    const running = queue.shared.get(wanted);
     if (running) return running;
-    const started = queue.last.then(work, work).finally(() => {
-      queue.shared.delete(what);
-      if (queue.shared.size === 0) queues.delete(name);
+    const run = () => source(request);
+    const started = queue.last.then(run, run).finally(() => {
+      queue.shared.delete(wanted);
+      if (queue.shared.size === 0) queues.delete(id);
     });
     queue.last = started;
-    queue.shared.set(what, started);
+    queue.shared.set(wanted, started);
     return started;
   };
+}
+
+function nameOf({ wanted: { scope, audience, insteadOf } }: TokenRequest): string {
+  return JSON.stringify([scope?.split(' ').sort(), audience, insteadOf]);
 }

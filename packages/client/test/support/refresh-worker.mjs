@@ -5,7 +5,7 @@ import { Client } from '../../dist/client.js';
 import { checkOptions } from '../../dist/options/options.js';
 import { fileStore } from '../../dist/session/stores/file.js';
 import { redisStore } from '../../dist/session/stores/redis.js';
-import { createAccessTokens } from '../../dist/tokens/access-token.js';
+import { AccessTokens } from '../../dist/tokens/access-token.js';
 
 const { issuer, leaseDuration, file, redis } = JSON.parse(process.argv[2]);
 
@@ -18,17 +18,9 @@ function start(store) {
     secret: 's'.repeat(32),
     session: { store },
   });
-  const { sessions, grants, emit, warn } = new Client(options);
-  const accessTokens = createAccessTokens({
-    sessions,
-    grants,
-    leeway: 30,
-    now: Date.now,
-    onWarning: warn,
-    emit,
-    leaseDuration,
-  });
-  return { sessions, accessTokens };
+  const client = new Client(options);
+  const accessTokens = new AccessTokens(client, { leaseDuration });
+  return { sessions: client.sessions, accessTokens };
 }
 
 const apps = { file: start(fileStore(file)), ...(redis && { Redis: start(redisStore(redis)) }) };

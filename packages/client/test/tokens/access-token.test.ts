@@ -7,7 +7,7 @@ import type { ClientEvent } from '../../src/events.ts';
 import type { Session, SessionContent } from '../../src/session/session.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
-import { type AccessTokenParams, createAccessTokens } from '../../src/tokens/access-token.ts';
+import { AccessTokens, type SupplyParams } from '../../src/tokens/access-token.ts';
 import { checkedOptions } from '../support/options.ts';
 import {
   type Answer,
@@ -59,17 +59,12 @@ function startProcess({ leaseDuration = 1000, resource = false } = {}) {
     }),
   );
   const { sessions } = client;
-  const accessTokens = createAccessTokens({
-    sessions,
-    grants: client.grants,
-    leeway: 30,
-    now: () => now,
-    onWarning: (warning) => warnings.push(warning),
-    emit: (event) => events.push(event),
+  const accessTokens = new AccessTokens(client, {
     leaseDuration,
     random: () => 0,
+    monotonicNow: () => now,
   });
-  const tokenOf = async (session: Session, params?: AccessTokenParams & { insteadOf?: string }) =>
+  const tokenOf = async (session: Session, params?: SupplyParams) =>
     (await accessTokens.supply(session, params)).accessToken.value;
   return { sessions, accessTokens, tokenOf };
 }
@@ -380,7 +375,7 @@ describe('T: tokens', () => {
   test('T8: users and APIs share nothing, asked for at once', async () => {
     const one = startProcess();
     const sessions = await Promise.all([signIn(one, -1), signIn(one, -1), signIn(one, -1)]);
-    const params: AccessTokenParams[] = [{}, { audience: OTHER_API }, { scope: 'read' }];
+    const params: SupplyParams[] = [{}, { audience: OTHER_API }, { scope: 'read' }];
     const values = await Promise.all(
       sessions.flatMap((session) => params.map((each) => one.tokenOf(session, each))),
     );

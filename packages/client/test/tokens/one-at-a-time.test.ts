@@ -1,20 +1,37 @@
-import { expect, test } from '@jest/globals';
-import { createOneAtATime } from '../../src/tokens/one-at-a-time.ts';
+import { beforeEach, expect, test } from '@jest/globals';
+import type { AccessToken, Session } from '../../src/session/session.ts';
+import type { SuppliedToken, TokenRequest, TokenSource } from '../../src/tokens/kept-tokens.ts';
+import { oneAtATime } from '../../src/tokens/one-at-a-time.ts';
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 2));
 
-test('works of one name run in turn, those of another beside them', async () => {
-  const oneAtATime = createOneAtATime<string>();
-  const events: string[] = [];
-  const work = (name: string, what: string) =>
-    oneAtATime(name, what, async () => {
-      events.push(`${name}${what} begins`);
-      await tick();
-      events.push(`${name}${what} ends`);
-      return name + what;
-    });
-  const results = await Promise.all([work('a', '1'), work('a', '2'), work('b', '1')]);
-  expect(results).toEqual(['a1', 'a2', 'b1']);
+let events: string[];
+let runs: number;
+let source: TokenSource;
+
+beforeEach(() => {
+  events = [];
+  runs = 0;
+  source = oneAtATime(async ({ session, wanted: { scope } }) => {
+    events.push(`${session.id}${scope} begins`);
+    await tick();
+    events.push(`${session.id}${scope} ends`);
+    if (scope === 'no') throw new Error('no');
+    runs += 1;
+    return { session, accessToken: { value: `${session.id}${scope} ${runs}` } as AccessToken };
+  });
+});
+
+const request = (id: string, scope: string): TokenRequest => ({
+  session: { id } as Session,
+  wanted: { scope, audience: undefined, insteadOf: undefined },
+  deadline: Number.POSITIVE_INFINITY,
+});
+const tokenOf = ({ accessToken }: SuppliedToken) => accessToken.value;
+
+test('requests of one session run in turn, those of others at the same time', async () => {
+  const all = [source(request('a', '1')), source(request('a', '2')), source(request('b', '1'))];
+  expect((await Promise.all(all)).map(tokenOf)).toEqual(['a1 1', 'a2 3', 'b1 2']);
   expect(events.filter((event) => event.startsWith('a'))).toEqual([
     'a1 begins',
     'a1 ends',
@@ -24,27 +41,20 @@ test('works of one name run in turn, those of another beside them', async () => 
   expect(events.slice(0, 2)).toEqual(['a1 begins', 'b1 begins']);
 });
 
-test('the same work is done once while it waits or runs, and again after that', async () => {
-  const oneAtATime = createOneAtATime<number>();
-  let runs = 0;
-  const work = (what: string) =>
-    oneAtATime('a', what, async () => {
-      await tick();
-      runs += 1;
-      return runs;
-    });
-  expect(await Promise.all([work('1'), work('2'), work('1'), work('2')])).toEqual([1, 2, 1, 2]);
-  expect(await work('1')).toBe(3);
+test('the same token is asked for once while a request waits or runs, and again after that', async () => {
+  const ask = async (scope: string) => tokenOf(await source(request('a', scope)));
+  const all = [ask('x y'), ask('z'), ask('y x'), ask('z')];
+  expect(await Promise.all(all)).toEqual(['ax y 1', 'az 2', 'ax y 1', 'az 2']);
+  expect(await ask('x y')).toBe('ax y 3');
 });
 
-test('a work that fails fails for all who share it, and stops no other', async () => {
-  const oneAtATime = createOneAtATime<string>();
-  const fail = () => oneAtATime('a', '1', () => Promise.reject(new Error('no')));
+test('a request that fails fails for all who share it, and stops no other', async () => {
   const [one, other, next] = await Promise.allSettled([
-    fail(),
-    fail(),
-    oneAtATime('a', '2', async () => 'yes'),
+    source(request('a', 'no')),
+    source(request('a', 'no')),
+    source(request('a', 'yes')),
   ]);
   expect([one.status, other.status]).toEqual(['rejected', 'rejected']);
-  expect(next).toEqual({ status: 'fulfilled', value: 'yes' });
+  expect(next).toMatchObject({ status: 'fulfilled', value: { accessToken: { value: 'ayes 1' } } });
+  expect(events.filter((event) => event === 'ano begins')).toHaveLength(1);
 });

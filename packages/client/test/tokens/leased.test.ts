@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { Session } from '../../src/session/session.ts';
+import type { Session, Sessions } from '../../src/session/session.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
-import { takeLease } from '../../src/tokens/lease.ts';
+import { Lease } from '../../src/tokens/leased.ts';
 
 const session = { id: 'a' } as Session;
-const warnings: Error[] = [];
+const warnings: unknown[] = [];
 const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let store: SessionStore;
@@ -18,30 +18,34 @@ beforeEach(async () => {
 });
 afterEach(() => store.close());
 
-const take = (duration: number) =>
-  takeLease(session, {
-    sessions: {
-      acquireLease: ({ id }, milliseconds) => store.acquire(id, milliseconds),
-      extendLease: ({ id }, fence, milliseconds) => store.extend(id, fence, milliseconds),
-      releaseLease: ({ id }, fence) => store.release(id, fence),
+const take = (milliseconds: number) =>
+  Lease.take(
+    {
+      sessions: {
+        acquireLease: ({ id }: Session, duration: number) => store.acquire(id, duration),
+        extendLease: ({ id }: Session, fence: number, duration: number) =>
+          store.extend(id, fence, duration),
+        releaseLease: ({ id }: Session, fence: number) => store.release(id, fence),
+      } as unknown as Sessions,
+      warn: (warning) => warnings.push(warning),
     },
-    duration,
-    onWarning: (warning) => warnings.push(warning as Error),
-  });
+    session,
+    milliseconds,
+  );
 
 test('one has it at a time, for as long as is needed, and gives it back', async () => {
   const lease = await take(300);
   await wait(500);
   expect(await take(300)).toBeUndefined();
-  await lease?.end();
+  await lease?.release();
   const next = await take(300);
   expect(next?.fence).toBeGreaterThan(lease?.fence ?? 0);
-  await next?.end();
+  await next?.release();
 });
 
 test('once ended it is not renewed', async () => {
   const lease = await take(60);
-  await lease?.end();
+  await lease?.release();
   const fence = await store.acquire('a', 1);
   await wait(40);
   expect(await store.acquire('a', 1)).toBeGreaterThan(fence ?? 0);
@@ -60,7 +64,7 @@ test('is regained while it is held, and when it was lost and is free, under a ne
   await store.release('a', lease?.fence ?? 0);
   await store.acquire('a', 10_000);
   expect(await lease?.regain()).toBe(false);
-  await lease?.end();
+  await lease?.release();
   expect(await store.acquire('a', 1)).toBeUndefined();
 });
 
@@ -73,6 +77,6 @@ test('a store that is away is told, and stops nobody', async () => {
   await wait(300);
   expect(await take(300)).toBeUndefined();
   store.release = () => Promise.reject(new Error('away'));
-  await lease?.end();
+  await lease?.release();
   expect(warnings.length).toBeGreaterThanOrEqual(2);
 });

@@ -1,0 +1,156 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { ClientContext } from '../client-context.ts';
+import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
+import { failure } from '../events.ts';
+import { addRefresh } from '../login/flow-record.ts';
+import type { Refreshed } from '../login/grant.ts';
+import { missingScopes } from '../oauth/scope.ts';
+import { isRefused } from '../oauth/token-response.ts';
+import type { Session, SessionContent } from '../session/session.ts';
+import type { BackOff } from './back-off.ts';
+import {
+  type KeptTokens,
+  type SuppliedToken,
+  type TokenSource,
+  wantedOf,
+  withoutTokens,
+  withToken,
+} from './kept-tokens.ts';
+import type { LeasedTokenRequest } from './leased.ts';
+
+interface RefreshedOptions {
+  context: ClientContext;
+  tokens: KeptTokens;
+  backOff: BackOff;
+}
+
+const MAX_SAVE_ATTEMPTS = 4;
+const SAVE_AGAIN_AFTER_MS = 50;
+const SAVE_WITHIN_MS = 10_000;
+
+/**
+ * Asks for a token with the session's refresh token (RFC 6749 §6), and stores what was granted
+ * before it is used: a rotated refresh token must not get lost.
+ */
+export function refreshed(options: RefreshedOptions): TokenSource<LeasedTokenRequest> {
+  return async function refreshed(request) {
+    for (;;) {
+      // As read under the lease; and again when another got ahead.
+      const { supplied, session } = await options.tokens.reread(request);
+      if (supplied) return supplied;
+      const wanted = wantedOf(session.content, request.wanted);
+      const renewed = await new Refresh(options, { ...request, session, wanted }).run();
+      if (renewed) return renewed;
+    }
+  };
+}
+
+/** One request with the refresh token, and what becomes of its answer. */
+class Refresh {
+  readonly #context: ClientContext;
+  readonly #tokens: KeptTokens;
+  readonly #backOff: BackOff;
+  readonly #request: LeasedTokenRequest;
+
+  constructor({ context, tokens, backOff }: RefreshedOptions, request: LeasedTokenRequest) {
+    this.#context = context;
+    this.#tokens = tokens;
+    this.#backOff = backOff;
+    this.#request = request;
+  }
+
+  /** @returns undefined when another got ahead: the session is to be read again */
+  async run(): Promise<SuppliedToken | undefined> {
+    const { session, wanted } = this.#request;
+    const { content } = session;
+    let answer: Refreshed;
+    try {
+      answer = await this.#context.grants.byRefreshToken(
+        content.refreshToken ?? '',
+        content,
+        wanted,
+      );
+    } catch (error) {
+      if (isRefused(error, 'invalid_grant')) return this.#dropTokens(error);
+      return this.#afterFailure(error as Error);
+    }
+    this.#backOff.succeeded(session.id);
+    const stored = await this.#store(answer);
+    const missing = stored ? missingScopes(wanted.scope ?? '', stored.accessToken.scope) : [];
+    if (missing.length > 0) throw new InsufficientScope(missing.join(' '));
+    return stored;
+  }
+
+  async #store({ accessToken, refreshToken, flow }: Refreshed): Promise<SuppliedToken | undefined> {
+    const { sessions, grants, options, emit, warn } = this.#context;
+    const { session, wanted, lease } = this.#request;
+    // However long the request took: what it brought is good.
+    const deadline = performance.now() + SAVE_WITHIN_MS;
+    let current: Session | undefined = session;
+    do {
+      const content = withToken(current.content, wanted, accessToken, options.now() / 1000);
+      const recorded = flow && { flow: addRefresh(content.flow ?? [], flow) };
+      const saved = await this.#save(current, { ...content, ...recorded, refreshToken });
+      if (saved) {
+        emit({ type: 'token_refreshed' });
+        return { session: saved, accessToken };
+      }
+      current = await sessions.reload(session);
+      if (!current) {
+        // The user signed out meanwhile: what was granted must not outlive that.
+        await grants.revoke(refreshToken).catch(warn);
+        throw loginRequired('the session ended during the refresh');
+      }
+      if (current.content.refreshToken !== session.content.refreshToken) return undefined;
+      if (!(await lease.regain())) await wait(SAVE_AGAIN_AFTER_MS);
+    } while (performance.now() <= deadline);
+    return undefined;
+  }
+
+  async #save(session: Session, content: SessionContent): Promise<Session | undefined> {
+    const { sessions } = this.#context;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await sessions.save(session, content, this.#request.lease.fence);
+      } catch (error) {
+        if (attempt === MAX_SAVE_ATTEMPTS || !hasCode(error, 'ERR_SESSION_STORE')) throw error;
+        await wait(SAVE_AGAIN_AFTER_MS * 2 ** attempt);
+      }
+    }
+  }
+
+  async #dropTokens(cause: Error): Promise<undefined> {
+    const { sessions, emit } = this.#context;
+    const { session, lease } = this.#request;
+    const current = await sessions.reload(session);
+    if (current && current.content.refreshToken !== session.content.refreshToken) return;
+    if (current) await sessions.save(current, withoutTokens(current.content), lease.fence);
+    emit({ type: 'token_refresh_failed', transient: false, ...failure(cause) });
+    throw loginRequired('the authorization server no longer accepts the refresh token', cause);
+  }
+
+  #afterFailure(error: Error): SuppliedToken {
+    const { session, wanted } = this.#request;
+    if (wanted.scope !== undefined && isRefused(error, 'invalid_scope')) {
+      throw new InsufficientScope(wanted.scope, error);
+    }
+    const { status, retryAfter } = error as { status?: number; retryAfter?: number };
+    const transient = status === 503;
+    this.#context.emit({ type: 'token_refresh_failed', transient, ...failure(error) });
+    const valid = this.#tokens.findValid(this.#request);
+    if (!transient && !valid) throw error;
+    // Without metadata or keys the token endpoint was not asked, and the issuer's own pauses do.
+    const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
+    const generation = session.content.accessToken?.issuedAt;
+    const pause = wasAsked && this.#backOff.failed(session.id, { error, retryAfter, generation });
+    if (valid) return valid;
+    if (pause && error instanceof OidcError) {
+      error.headers = { ...error.headers, 'Retry-After': String(pause.seconds) };
+    }
+    throw error;
+  }
+}
+
+function loginRequired(detail: string, cause?: unknown): OidcError {
+  return new OidcError('ERR_LOGIN_REQUIRED', { detail, cause });
+}
