@@ -32,7 +32,7 @@ export interface AppOptions {
   readonly baseURL: string;
   /** Origins whose pages may call the API; none: no CORS headers at all. */
   readonly corsOrigins: readonly string[];
-  /** Whether `X-Forwarded-*` can be believed, since a proxy of ours writes it. */
+  /** Whether `X-Forwarded-*` can be believed, because our own proxy writes it. */
   readonly trustProxy: boolean;
   readonly database: Kysely<Tables>;
   readonly limits: RateLimits;

@@ -54,7 +54,7 @@ function claimMismatch(message: string): AuthError {
   return new AuthError('ERR_CLAIM_MISMATCH', { message });
 }
 
-/** Whether a text can be the name of someone: 1 to 255 characters (OpenID Connect Core §2), none of them a control character. */
+/** Whether a text can be an id: 1 to 255 characters (OpenID Connect Core §2), none of them a control character. */
 function isIdentifier(text: string): boolean {
   return text.length >= 1 && text.length <= 255 && !/[\p{Cc}\p{Cs}]/u.test(text);
 }

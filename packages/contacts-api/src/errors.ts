@@ -1,4 +1,4 @@
-/** Everything that this API itself refuses: code → status → what the caller may be told. */
+/** Everything that this API itself refuses: code → status → text for the caller. */
 const ERRORS = {
   ERR_INVALID_INPUT: { 400: 'these fields are wrong', 422: 'these fields are wrong' },
   ERR_UNREADABLE_BODY: {
@@ -33,7 +33,7 @@ interface ErrorParts {
   readonly cause?: unknown;
 }
 
-/** An error that a caller may be told: `problemDetails` answers with its status, headers and message. */
+/** An error that the caller may see: `problemDetails` answers with its status, headers and message. */
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly expose = true;

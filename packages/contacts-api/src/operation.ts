@@ -57,7 +57,7 @@ export interface Operation {
   readonly needs: Needs | undefined;
   readonly query?: z.ZodObject;
   readonly body?: Body<z.ZodType>;
-  /** Headers that it heeds, and what they do. */
+  /** Headers that it reads, and what they do. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly answers: Readonly<Record<number, Answer>>;
   readonly handle: (context: Context, input: Input<never, never>) => Promise<void> | void;

@@ -37,10 +37,10 @@ class Workers {
   }
 
   /**
-   * Starts them. Resolves when all of them listen; never, when they are told to stop before.
+   * Starts them. Resolves when all of them listen; never, if they are stopped before.
    *
    * @returns the port they share
-   * @throws Error when one ends before that; it has told why on standard error
+   * @throws Error when one ends before that; the reason is on standard error
    */
   async start(): Promise<number> {
     const ports = await Promise.all(Array.from({ length: this.#count }, () => this.#fork()));

@@ -12,7 +12,7 @@ export function openSessionStore(url: string): SessionStore {
 
 /**
  * The secret that seals sessions when none is set: made once and kept in a file of this folder that only
- * this user may read, so that a restart signs nobody out.
+ * this user may read, so that sessions outlive a restart.
  */
 export function sessionSecret(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -75,7 +75,7 @@ export interface SecurityHeadersOptions {
   /** What the Content-Security-Policy allows; without one it allows nothing. */
   readonly directives?: Readonly<Record<string, string[]>>;
   readonly referrerPolicy?: 'no-referrer' | 'same-origin';
-  /** Whether browsers are told to use https from now on. */
+  /** Whether browsers must use https from now on. */
   readonly strictTransportSecurity: boolean;
   /** Whether only pages of this origin may embed what is answered. Default true. */
   readonly crossOriginResourcePolicy?: boolean;

@@ -11,8 +11,8 @@ export interface ServeOptions {
   /**
    * Starts the service.
    *
-   * @returns what to print when it serves, unless a parent process is told; undefined: nothing is
-   *   printed and the parent is not told
+   * @returns what to print when it serves; a parent process gets the message `ready` instead.
+   *   undefined: neither
    */
   readonly start: (service: Service) => Promise<string | undefined>;
 }

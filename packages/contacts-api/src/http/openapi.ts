@@ -136,7 +136,7 @@ function parameters({ path, query, headers = {} }: Operation, schemas: Json): Js
   return [...inPath, ...inQuery, ...inHeader];
 }
 
-/** What any such operation may be answered, its own answers aside. */
+/** Answers that every such operation may get, in addition to its own. */
 function refusals({ needs, query, body }: Operation): Record<number, Answer | undefined> {
   return {
     ...((needs || query || body) && { 400: { description: 'the request is malformed' } }),

@@ -26,8 +26,8 @@ export function problemDetails(): Middleware {
     } catch (error) {
       const failure = (typeof error === 'object' && error !== null ? error : {}) as Failure;
       const { expose, code, reason, detail } = failure;
-      // What was not made for showing is a fault of ours, and says more than anyone should read: a
-      // database's `detail` holds the row that it is about.
+      // An error that was not made for showing is ours, and says more than a caller may read: the
+      // `detail` of a database holds the row that it is about.
       const shown = expose === true;
       respond(ctx, shown ? failure : { status: 500 });
       ctx.state.failure = shown ? { code, reason, detail } : { code, err: error };

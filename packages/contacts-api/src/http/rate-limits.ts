@@ -53,7 +53,7 @@ export class RateLimits {
   }
 
   /**
-   * Counts refused tokens, and past the limit answers 429 in place of 401. A good token is never
+   * Counts refused tokens, and past the limit answers 429 instead of 401. A good token is never
    * refused for others that come from its address.
    */
   refusedPerAddress(): Middleware {

@@ -36,7 +36,7 @@ const MAX_TRIES = 20;
 
 /**
  * The contacts of all organisations. Every method takes the organisation first and sees no other's.
- * A change and the activity that tells of it are one transaction.
+ * A change and its record in the activity are one transaction.
  */
 export class ContactStore {
   readonly #database: Kysely<Tables>;
@@ -62,7 +62,7 @@ export class ContactStore {
         eb(refTuple(column, 'id'), descending ? '<' : '>', tuple(after.value, after.id)),
       );
     }
-    // One more than the page tells whether another one follows.
+    // One row more than the page has, to see whether another page follows.
     const rows = await storeCall(
       query
         .orderBy(column, order)
@@ -156,7 +156,7 @@ export class ContactStore {
   }
 
   // Reads first, outside of the transaction: on a file one that begins with reading can't wait for
-  // another that writes. That nothing changed meanwhile is told by the version.
+  // another that writes. The version shows that nothing changed meanwhile.
   async #change(
     organisation: Organisation,
     id: string,

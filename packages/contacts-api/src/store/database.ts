@@ -32,8 +32,8 @@ export function openDatabase(url: string, { bounded = true } = {}): Kysely<Table
   return new Kysely({ dialect: new SqliteDialect({ database }) });
 }
 
-// Where the network drops everything, nobody tells that the server is gone. An idle connection is
-// closed before it could be taken for one of those.
+// Where the network drops everything, no packet says that the server is gone. An idle connection is
+// closed before it could look like one of those.
 function boundedSocket(): Socket {
   const socket = new Socket();
   return socket.setTimeout(SILENCE_TIMEOUT_MS, () => {
@@ -56,7 +56,7 @@ export async function migrate(url: string): Promise<string[]> {
 }
 
 async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
-  // On PostgreSQL the migrator takes a lock of its own. On a file nobody else may write meanwhile;
+  // On PostgreSQL the migrator takes a lock of its own. On a file no other process may write meanwhile;
   // there is one connection, so what runs between these two is inside the transaction.
   const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
   if (isFile) await sql`begin immediate`.execute(database);

@@ -34,7 +34,7 @@ interface ContactFormProps {
 
 interface FieldProps {
   readonly name: ContactField;
-  /** Which keys a phone shows; the text is left as typed, for the API to judge. */
+  /** Which keys a phone shows; the text is left as typed, for the API to check. */
   readonly inputMode?: 'email' | 'tel';
   readonly required?: boolean;
   readonly draft: ContactDraft | undefined;

@@ -36,7 +36,7 @@ export interface ContactQuery {
 
 export interface ContactPage {
   readonly contacts: readonly Contact[];
-  /** The cursor of the page behind this one, when there is one. */
+  /** The cursor of the next page, when there is one. */
   readonly next: string | undefined;
 }
 
@@ -111,7 +111,7 @@ export async function addContact(api: Api, draft: ContactDraft): Promise<Contact
 }
 
 /**
- * Writes all of a contact. @throws ApiError, for which `hasChanged` tells whether the contact is no
+ * Writes all of a contact. @throws ApiError, of which `hasChanged` says whether the contact is no
  * longer at this version
  */
 export async function changeContact(
@@ -124,7 +124,7 @@ export async function changeContact(
   return parseAnswer(Contact, body);
 }
 
-/** @throws ApiError, for which `hasChanged` tells the same */
+/** @throws ApiError, of which `hasChanged` says the same */
 export async function deleteContact(api: Api, { id, version }: ContactState): Promise<void> {
   const answer = api.delete(pathOf(id), { headers: ifMatch(version) });
   await expectRefusals([FORBIDDEN, NOT_FOUND, CHANGED], answer);
@@ -164,7 +164,7 @@ export function refusalOf(error: unknown): Refusal | undefined {
 
 const FIRST: ContactQuery = { q: '', sort: 'name', cursor: '' };
 
-/** Reads which contacts a page's address asks for; what is none of ours counts as not given. */
+/** Reads which contacts a page's address asks for; an unknown value counts as not given. */
 export function readContactQuery(query: Readonly<Record<string, unknown>>): ContactQuery {
   const text = (name: string): string => {
     const value = query[name];

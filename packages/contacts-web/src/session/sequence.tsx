@@ -34,7 +34,7 @@ const API_CALL: readonly Arrow[] = [
   { from: 3, to: 1, text: 'contacts' },
 ];
 
-/** The messages of this session's sign-in, drawn in the order they went. The list beside it says the same. */
+/** The messages of this session's sign-in, drawn in the order they went. The list next to it says the same. */
 export function Sequence({ flow }: { flow: readonly FlowStep[] }): VNode {
   const arrows = [...flow.flatMap(({ step }) => ARROWS[step]), ...API_CALL];
   const height = TOP + arrows.length * ROW + 10;

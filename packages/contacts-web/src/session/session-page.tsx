@@ -26,7 +26,7 @@ interface SessionPageProps {
   readonly accessToken: AboutAccessToken;
   /** The tokens themselves; undefined in production. */
   readonly raw: { idToken: string; accessToken: string } | undefined;
-  /** Undefined when the API did not tell. */
+  /** Undefined when the API did not say. */
   readonly routes: readonly ApiRoute[] | undefined;
   readonly sessions: readonly UserSession[];
   readonly apiBaseURL: string;

@@ -122,7 +122,7 @@ const ACCESS_TOKEN: Readonly<Record<string, ClaimText>> = {
   gty: { meaning: 'By which grant it was got.' },
 };
 
-/** Says what a claim is. Names that are URLs belong to whoever owns the URL. */
+/** Says what a claim is. A name that is a URL belongs to the owner of that URL. */
 function explainClaim(token: 'id_token' | 'access_token', name: string): ClaimText {
   const texts = { ...BOTH, ...(token === 'id_token' ? ID_TOKEN : ACCESS_TOKEN) };
   if (Object.hasOwn(texts, name)) return texts[name] as ClaimText;
