@@ -1,6 +1,5 @@
-import { listSettings, logLevel, port } from '@koa-oauth/service';
+import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
-import { isConfidentialUrl, isLoopback } from './http/loopback.ts';
 import { demoTenantFile } from './tenant/load.ts';
 
 const yesOrNo = z.enum(['yes', 'no'], { error: 'must be yes or no' }).default('no');
@@ -92,7 +91,7 @@ function issuerFault(value: string): string | undefined {
   const example = 'for example http://localhost:3002/';
   if (!URL.canParse(value)) return `must be an absolute URL, ${example}`;
   const url = new URL(value);
-  if (!isConfidentialUrl(url)) {
+  if (!isSecureURL(url)) {
     return `must be an https URL, or http on a loopback address, ${example}`;
   }
   if (url.username || url.password) return `must have no user name or password, ${example}`;

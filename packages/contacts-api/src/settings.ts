@@ -1,5 +1,12 @@
-import { isLoopback, isSecureURL, parseIssuerIdentifier } from '@koa-oauth/resource-server';
-import { listSettings, logLevel, port, wholeNumber } from '@koa-oauth/service';
+import { createIssuer } from '@koa-oauth/resource-server';
+import {
+  isLoopback,
+  isSecureURL,
+  listSettings,
+  logLevel,
+  port,
+  wholeNumber,
+} from '@koa-oauth/service';
 import { z } from 'zod';
 import type { RateLimitOptions } from './http/rate-limits.ts';
 
@@ -31,7 +38,7 @@ const Environment = z.object({
     .default('http://localhost:3002')
     .superRefine((value, context) => {
       try {
-        parseIssuerIdentifier(value);
+        createIssuer({ issuerBaseURL: value });
       } catch (error) {
         const message = (error as Error).message.replace(/^issuerBaseURL /, '');
         context.addIssue({ code: 'custom', message });
@@ -155,6 +162,6 @@ export const Settings = Environment.transform(
     metricsPort: data.METRICS_PORT,
     workers: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
-    demo: isLoopback(new URL(data.ISSUER_BASE_URL)),
+    demo: isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
   }),
 );

@@ -1,5 +1,4 @@
-import { isLoopback, isSecureURL } from '@koa-oauth/client';
-import { listSettings, logLevel, port } from '@koa-oauth/service';
+import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
 
 /** What the web app needs to know, checked. Each setting and its default are in the README's table. */
@@ -169,7 +168,7 @@ function checkTogether(data: z.output<typeof Environment>, context: z.Refinement
 }
 
 function isOnLoopback(url: string): boolean {
-  return isLoopback(new URL(url));
+  return isLoopback(new URL(url).hostname);
 }
 
 function split(secrets: string): string[] {

@@ -5,9 +5,6 @@ export {
   IssuerError,
   type IssuerErrorCode,
   type IssuerOptions,
-  isLoopback,
-  isSecureURL,
-  parseIssuerIdentifier,
 } from '@koa-oauth/issuer';
 export { auth } from './auth.ts';
 export {

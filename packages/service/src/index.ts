@@ -15,6 +15,8 @@ export {
   securityHeaders,
 } from './middleware.ts';
 export {
+  isLoopback,
+  isSecureURL,
   listSettings,
   logLevel,
   port,

@@ -76,3 +76,19 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
 export function logLevel() {
   return z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
 }
+
+const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
+
+/**
+ * Reports whether a host is this machine (RFC 8252 §7.3): `localhost`, 127.0.0.0/8 or `::1`.
+ *
+ * @param host as a URL or the operating system writes it, with or without brackets
+ */
+export function isLoopback(host: string): boolean {
+  return LOOPBACK.test(host);
+}
+
+/** Reports whether only both ends can read what goes to a URL: `https`, or `http` on loopback. */
+export function isSecureURL({ protocol, hostname }: URL): boolean {
+  return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
+}

@@ -1,7 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { InvalidSettings } from '../src/errors.ts';
-import { listSettings, logLevel, port, readSettings, wholeNumber } from '../src/read-settings.ts';
+import {
+  isLoopback,
+  isSecureURL,
+  listSettings,
+  logLevel,
+  port,
+  readSettings,
+  wholeNumber,
+} from '../src/read-settings.ts';
 
 const Environment = z.object({
   PORT: port().default(3000).describe('port it listens on'),
@@ -76,4 +84,25 @@ test('listSettings has the table: meaning, and the default or what holds without
     { name: 'SECRET', meaning: 'seals | opens', preset: 'none' },
     { name: 'LOG_LEVEL', meaning: 'of the log', preset: '`info`' },
   ]);
+});
+
+test.each<[string, boolean, boolean]>([
+  ['https://contacts.example.com/', false, true],
+  ['http://contacts.example.com/', false, false],
+  ['http://localhost:3002', true, true],
+  ['http://127.1.2.3', true, true],
+  ['http://[::1]:3002', true, true],
+  ['http://localhost.example.com', false, false],
+  ['http://127.0.0.1.example.com', false, false],
+  ['ftp://localhost', true, false],
+])(
+  '%s is on this machine: %s, and only both ends can read: %s (RFC 8252 §7.3)',
+  (url, loopback, secure) => {
+    expect(isLoopback(new URL(url).hostname)).toBe(loopback);
+    expect(isSecureURL(new URL(url))).toBe(secure);
+  },
+);
+
+test('a host as the operating system writes it is on this machine', () => {
+  expect(isLoopback('::1')).toBe(true);
 });

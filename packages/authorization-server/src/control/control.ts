@@ -1,11 +1,10 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
-import { describeError } from '@koa-oauth/service';
+import { describeError, isLoopback } from '@koa-oauth/service';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { readJson } from '../http/body.ts';
-import { isLoopback } from '../http/loopback.ts';
 import type { RotateOptions } from '../keys/key-ring.ts';
 import type { Transaction } from '../log/transactions.ts';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';

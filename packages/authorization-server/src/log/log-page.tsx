@@ -1,6 +1,6 @@
 import Router from '@koa/router';
+import { isLoopback } from '@koa-oauth/service';
 import type { VNode } from 'preact';
-import { isLoopback } from '../http/loopback.ts';
 import { errorPage } from '../views/error-page.tsx';
 import { Layout, toPage } from '../views/layout.tsx';
 import type { TimedStep, Transaction, Transactions } from './transactions.ts';

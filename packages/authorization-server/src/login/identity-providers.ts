@@ -1,3 +1,4 @@
+import { isSecureURL } from '@koa-oauth/service';
 import {
   AuthorizationResponseError,
   allowInsecureRequests,
@@ -15,7 +16,6 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client';
-import { isConfidentialUrl } from '../http/loopback.ts';
 import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile-claims.ts';
 import { type Connection, oidcOptionsSchema } from '../tenant/schema.ts';
 
@@ -198,7 +198,7 @@ export class IdentityProviders {
 function providerFetch(send: typeof fetch): CustomFetch {
   return async function providerFetch(url, options) {
     const { origin } = new URL(url);
-    if (!isConfidentialUrl(new URL(url))) {
+    if (!isSecureURL(new URL(url))) {
       throw new ProviderFailure(502, `its metadata names ${origin}, which is http on the network`);
     }
     let response: Response;

@@ -1,4 +1,4 @@
-import { isLoopback } from '../http/loopback.ts';
+import { isLoopback } from '@koa-oauth/service';
 import {
   authenticationMethod,
   credentialsOf,

@@ -1,5 +1,5 @@
+import { isSecureURL } from '@koa-oauth/service';
 import { z } from 'zod';
-import { isConfidentialUrl } from '../http/loopback.ts';
 import { passwordFault, passwordHashFault } from './password.ts';
 
 /*
@@ -167,7 +167,7 @@ const organizationSchema = z
 const providerUrl = z
   .string()
   .refine(
-    (value) => URL.canParse(value) && isConfidentialUrl(new URL(value)),
+    (value) => URL.canParse(value) && isSecureURL(new URL(value)),
     'give an https URL, or http on a loopback address',
   );
 
