@@ -7,8 +7,6 @@ export {
   IssuerError,
   type IssuerErrorCode,
   type IssuerEvent,
-  isLoopback,
-  isSecureURL,
 } from '@koa-oauth/issuer';
 export type { Api, ApiRequestOptions } from './api/api.ts';
 export { ApiError, type ApiResponse } from './api/api-response.ts';
