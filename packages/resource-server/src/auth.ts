@@ -1,7 +1,7 @@
 import { createEmitter } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
-import { AuthError, isAuthError, refusalReasonOf } from './errors.ts';
-import { AUTH_CHANNEL, type AuthEvent } from './events.ts';
+import { AuthError, isAuthError } from './errors.ts';
+import { AUTH_CHANNEL, type AuthEvent, refusalReasonOf } from './events.ts';
 import { type AuthOptions, checkOptions } from './options.ts';
 import { bearerCredentials } from './request/bearer-token.ts';
 import { buildChallenge } from './request/challenge.ts';

@@ -1,4 +1,4 @@
-import type { ChallengeParameters } from './request/challenge.ts';
+import { type ChallengeParameters, challengeOf } from './request/challenge.ts';
 
 /** Reasons for refusing an access token: a label for logs and metrics, and the text for the caller. */
 export const REASONS = {
@@ -25,7 +25,7 @@ export type InvalidTokenReason = keyof typeof REASONS;
  * Errors of this package: code → status, public text, label in events. What only a log may hold is
  * the error's `detail`.
  */
-const ERRORS = {
+export const ERRORS = {
   ERR_MISSING_TOKEN: [401, 'this resource needs an access token', 'missing_token'],
   ERR_INVALID_REQUEST: [400, 'the request is malformed', 'invalid_request'],
   ERR_INVALID_TOKEN: [401, 'the access token is not valid', 'invalid_token'],
@@ -122,41 +122,12 @@ export class InsufficientScopeError extends AuthError {
   }
 }
 
-function challengeOf(label: string, message: string, scope?: string): ChallengeParameters {
-  switch (label) {
-    case 'invalid_request':
-    case 'invalid_token':
-    case 'insufficient_scope':
-      return { error: label, error_description: message, ...(scope !== undefined && { scope }) };
-    default:
-      // RFC 6750 §3.1: no error code for missing credentials, nor for what is not the token's fault.
-      return {};
-  }
-}
-
 /**
  * Reports whether an error is an `AuthError`, of whichever copy of this package. The code alone does
  * not tell: other packages have an `ERR_INSUFFICIENT_SCOPE` too.
  */
 export function isAuthError(error: unknown): error is AuthError {
-  return (
-    typeof error === 'object' &&
-    error !== null &&
-    'challenge' in error &&
-    Object.hasOwn(ERRORS, (error as { code?: PropertyKey }).code ?? '')
-  );
-}
-
-/** Labels of events that are not reasons of an `InvalidTokenError`. */
-export type RefusalLabel = Exclude<(typeof ERRORS)[AuthErrorCode][2], 'invalid_token'>;
-
-/** Returns what an event calls an error; undefined when it is none of this package or the issuer. */
-export function refusalReasonOf(error: unknown): InvalidTokenReason | RefusalLabel | undefined {
-  if (isAuthError(error)) {
-    const label = ERRORS[error.code][2];
-    return label === 'invalid_token' ? (error as InvalidTokenError).reason : label;
-  }
-  const { code } = (error ?? {}) as { code?: unknown };
-  const isIssuers = code === 'ERR_ISSUER_UNAVAILABLE' || code === 'ERR_INVALID_METADATA';
-  return isIssuers ? 'unavailable' : undefined;
+  if (typeof error !== 'object' || error === null || !('challenge' in error)) return false;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code);
 }

@@ -29,10 +29,9 @@ export {
   requiredScopes,
   scopeIncludesAny,
 } from './requirements/required-scopes.ts';
-export type { Auth } from './token/access-token-verifier.ts';
+export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';
-export type { IsRevoked } from './token/revocation.ts';
 export {
   type Algorithm,
   type SignatureRules,

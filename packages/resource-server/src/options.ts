@@ -1,8 +1,8 @@
 import { createIssuer, InvalidOptions, type Issuer } from '@koa-oauth/issuer';
 import type { AuthEvent } from './events.ts';
+import type { IsRevoked, VerifierOptions } from './token/access-token-verifier.ts';
 import type { CustomClaims } from './token/custom-claims.ts';
-import type { AccessTokenRules, TokenProfile } from './token/jwt-access-token.ts';
-import type { IsRevoked } from './token/revocation.ts';
+import type { TokenProfile } from './token/jwt-access-token.ts';
 import {
   ALGORITHMS,
   type Algorithm,
@@ -45,18 +45,7 @@ export interface AuthOptions<Claims> {
   now?: () => number;
 }
 
-/** What verifying takes, checked. */
-export interface VerifierOptions<Claims> {
-  readonly issuer: Issuer;
-  readonly rules: AccessTokenRules;
-  readonly clockTolerance: number;
-  readonly claims: CustomClaims<Claims> | undefined;
-  readonly isRevoked: IsRevoked | undefined;
-  readonly verifySignature: VerifySignature;
-  readonly verifiedTokens: VerifiedTokensLimits | false | undefined;
-  readonly now: () => number;
-}
-
+/** Checked options of `auth`. */
 export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
   readonly authRequired: boolean;
   readonly realm: string;
@@ -146,7 +135,6 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
   return Object.freeze({
     issuer,
     rules: Object.freeze(rules),
-    clockTolerance,
     claims,
     isRevoked,
     verifySignature,

@@ -3,8 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { refusalReasonOf } from '../src/errors.ts';
-import { AUTH_CHANNEL, type AuthEvent } from '../src/events.ts';
+import { AUTH_CHANNEL, type AuthEvent, refusalReasonOf } from '../src/events.ts';
 import type { AuthOptions } from '../src/options.ts';
 import { claimEquals } from '../src/requirements/claim-check.ts';
 import { requiredScopes } from '../src/requirements/required-scopes.ts';

@@ -1,10 +1,23 @@
-/** The parameters of a `Bearer` challenge (RFC 6750 §3, RFC 9728 §5.1), in the order they are sent. */
+/** Parameters of a `Bearer` challenge (RFC 6750 §3, RFC 9728 §5.1), in the order they are sent. */
 export interface ChallengeParameters {
   readonly realm?: string;
   readonly error?: 'invalid_request' | 'invalid_token' | 'insufficient_scope';
   readonly error_description?: string;
   readonly scope?: string;
   readonly resource_metadata?: string;
+}
+
+/** Returns what a challenge says of a refusal (RFC 6750 §3.1). */
+export function challengeOf(label: string, message: string, scope?: string): ChallengeParameters {
+  switch (label) {
+    case 'invalid_request':
+    case 'invalid_token':
+    case 'insufficient_scope':
+      return { error: label, error_description: message, ...(scope !== undefined && { scope }) };
+    default:
+      // No error code for missing credentials, nor for what is not the token's fault.
+      return {};
+  }
 }
 
 const ORDER = ['realm', 'error', 'error_description', 'scope', 'resource_metadata'] as const;

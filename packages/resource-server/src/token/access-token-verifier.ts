@@ -1,25 +1,45 @@
-import { InvalidTokenError } from '../errors.ts';
-import type { VerifierOptions } from '../options.ts';
+import type { Issuer } from '@koa-oauth/issuer';
+import { AuthError, InvalidTokenError } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
-import { readCustomClaims } from './custom-claims.ts';
+import { type CustomClaims, readCustomClaims } from './custom-claims.ts';
 import {
   type AccessTokenClaims,
+  type AccessTokenRules,
   checkAccessToken,
   checkIssuer,
   checkTimes,
 } from './jwt-access-token.ts';
-import { checkRevocation } from './revocation.ts';
-import { SeenTokens } from './seen-tokens.ts';
-import { checkSignature } from './signature.ts';
+import { checkSignature, type VerifySignature } from './signature.ts';
 import { decodeJwt } from './unverified-jwt.ts';
-import { VerifiedTokens } from './verified-tokens.ts';
+import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
-/** What a verified access token says. Frozen: requests with the same token share it. */
+/** Content of a verified access token. Frozen: requests with the same token share it. */
 export interface Auth<Claims = unknown> {
   readonly header: Readonly<Record<string, unknown>>;
   readonly payload: AccessTokenClaims;
   /** The custom claims, without their prefix, as the schema gave them out. */
   readonly claims: Claims;
+}
+
+/**
+ * Reports whether a token was revoked: by its `iss` and `jti`, or by its `sub` and `iat` (all tokens of
+ * a user before a moment). Never by the token's own bytes: one token can be spelled in more ways than
+ * one.
+ *
+ * @example
+ * const isRevoked: IsRevoked = ({ iss, jti }) => store.has(`revoked ${iss} ${jti}`);
+ */
+export type IsRevoked = (claims: AccessTokenClaims) => boolean | Promise<boolean>;
+
+/** Checked options of `accessTokenVerifier`. */
+export interface VerifierOptions<Claims> {
+  readonly issuer: Issuer;
+  readonly rules: AccessTokenRules;
+  readonly claims: CustomClaims<Claims> | undefined;
+  readonly isRevoked: IsRevoked | undefined;
+  readonly verifySignature: VerifySignature;
+  readonly verifiedTokens: VerifiedTokensLimits | false | undefined;
+  readonly now: () => number;
 }
 
 /**
@@ -35,27 +55,24 @@ export type VerifyAccessToken<Claims> = (
 export function accessTokenVerifier<Claims>(
   options: VerifierOptions<Claims>,
 ): VerifyAccessToken<Claims> {
-  const { issuer, verifiedTokens, isRevoked, clockTolerance, now } = options;
+  const { issuer, rules, verifiedTokens, isRevoked, now } = options;
   const known =
     verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
-  const seen = known && new SeenTokens();
 
   return async function verifyAccessToken(token) {
     const found = known?.get(token);
     if (found && issuer.hasKey(found.key)) {
-      checkTimes(found.auth.payload, clockTolerance, now() / 1000);
+      checkTimes(found.auth.payload, rules.clockTolerance, now() / 1000);
       if (isRevoked) await checkRevocation(found.auth.payload, isRevoked);
       return { auth: found.auth, cached: true };
     }
     const verified = await verifyAnew(token, options);
-    // Only a token that comes again is worth the room: one used once would push out one in use, and
-    // keep the collector busy.
-    if (seen?.note(token)) known?.set(token, verified);
+    known?.add(token, verified);
     return { auth: verified.auth, cached: false };
   };
 }
 
-/** Cheap judgements first, then the key, then the signature; what is said is believed only then. */
+/** Checks the cheap parts first, then finds the key, then verifies the signature; trusts the token only then. */
 async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims>) {
   const { issuer, rules, isRevoked, now } = options;
   checkBearerToken(token);
@@ -75,6 +92,27 @@ async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims
 function blameToken(error: unknown): never {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   throw code === 'ERR_SIGNING_KEY_NOT_FOUND' ? new InvalidTokenError('key', message) : error;
+}
+
+/**
+ * @throws InvalidTokenError `revoked`; AuthError `ERR_REVOCATION_UNAVAILABLE` (503) when `isRevoked`
+ *   fails, or answers anything but true or false
+ */
+export async function checkRevocation(
+  claims: AccessTokenClaims,
+  isRevoked: IsRevoked,
+): Promise<void> {
+  let revoked: unknown;
+  try {
+    revoked = await isRevoked(claims);
+  } catch (cause) {
+    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail: 'isRevoked failed', cause });
+  }
+  if (revoked === true) throw new InvalidTokenError('revoked');
+  if (revoked !== false) {
+    const detail = `isRevoked answered ${typeof revoked}`;
+    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail });
+  }
 }
 
 // Lists and plain objects only: a schema may give out a Date, or an object of the app's own. Walks a

@@ -1,7 +1,7 @@
 import type { SigningKey } from '@koa-oauth/issuer';
 import { LRUCache } from 'lru-cache';
 
-/** How many verified tokens are remembered at most. */
+/** Limits of the memory for verified tokens. */
 export interface VerifiedTokensLimits {
   /** Tokens remembered, default 10,000. */
   maxEntries?: number;
@@ -9,7 +9,7 @@ export interface VerifiedTokensLimits {
   maxBytes?: number;
 }
 
-/** What a token said, and the key its signature held with. */
+/** Content of a token, and the key that its signature held with. */
 export interface VerifiedToken<Auth> {
   readonly auth: Auth;
   readonly key: SigningKey;
@@ -21,14 +21,15 @@ interface Entry<Auth> {
 }
 
 /**
- * Tokens that were verified, so that the next request with the same one need not verify it again.
+ * Remembers verified tokens, so that the next request with the same one need not verify it again.
  *
- * One cache belongs to one `auth`, so its rules are part of the key; the token itself, byte for
- * byte, is the other part. What may have changed since (times, the issuer's keys, revocation) is
- * not remembered: whoever asks must check it on every hit.
+ * One cache belongs to one `auth`, so its rules are part of the key; the token itself, byte for byte,
+ * is the other part. What may have changed since (times, the issuer's keys, revocation) is not
+ * remembered: the caller must check it on every hit.
  */
 export class VerifiedTokens<Auth> {
   readonly #entries: LRUCache<string, Entry<Auth>>;
+  readonly #seen = new SeenTokens();
 
   constructor({ maxEntries = 10_000, maxBytes = 32 * 1024 * 1024 }: VerifiedTokensLimits = {}) {
     this.#entries = new LRUCache({
@@ -44,12 +45,18 @@ export class VerifiedTokens<Auth> {
     return entry?.token === token ? entry.verified : undefined;
   }
 
-  set(token: string, verified: VerifiedToken<Auth>): void {
+  /**
+   * Remembers a token from the second time that it is added. One that is used once is not worth the
+   * room: it would push out one in use, and keep the garbage collector busy.
+   */
+  add(token: string, verified: VerifiedToken<Auth>): void {
+    if (!this.#seen.add(token)) return;
     // A part of a header's text keeps all of the text alive; a copy keeps itself. A token is ASCII.
     const copy = Buffer.from(token, 'latin1').toString('latin1');
     this.#entries.set(placeOf(copy), { token: copy, verified });
   }
 
+  /** Number of tokens that are remembered. */
   get entries(): number {
     return this.#entries.size;
   }
@@ -64,4 +71,26 @@ export class VerifiedTokens<Auth> {
 // more than to find and compare it.
 function placeOf(token: string): string {
   return token.slice(-32);
+}
+
+const SLOTS = 2 ** 16;
+
+/**
+ * Tells roughly which tokens came before, in a fixed quarter of a MiB: a token has one slot, and the
+ * next one that falls into it takes its place. Two tokens may pass for one another, so an answer may
+ * decide whether to remember a token, and never whether to trust it.
+ */
+class SeenTokens {
+  readonly #marks = new Uint32Array(SLOTS);
+
+  /** Adds a token. Returns whether it was added before. */
+  add(token: string): boolean {
+    // From within its signature, whose bits are as good as random.
+    const bytes = Buffer.from(token.slice(-16, -5), 'base64url');
+    const slot = bytes.readUInt16LE(0);
+    const mark = bytes.readUInt32LE(2);
+    const seen = this.#marks[slot] === mark;
+    this.#marks[slot] = mark;
+    return seen;
+  }
 }

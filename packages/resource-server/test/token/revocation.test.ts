@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { checkRevocation, type IsRevoked } from '../../src/token/access-token-verifier.ts';
 import type { AccessTokenClaims } from '../../src/token/jwt-access-token.ts';
-import { checkRevocation, type IsRevoked } from '../../src/token/revocation.ts';
 import { type Api, startApi } from '../support/protected-api.ts';
 
 const audience = 'https://api.example.com';

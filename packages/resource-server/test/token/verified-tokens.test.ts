@@ -1,47 +1,63 @@
-import { expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { SigningKey } from '@koa-oauth/issuer';
-import { createTestKey } from '@koa-oauth/issuer/testing';
-import { VerifiedTokens } from '../../src/token/verified-tokens.ts';
+import { createTestKey, signJws, TEST_ALGORITHMS } from '@koa-oauth/issuer/testing';
+import {
+  type VerifiedToken,
+  VerifiedTokens,
+  type VerifiedTokensLimits,
+} from '../../src/token/verified-tokens.ts';
 
 const { kid, alg, publicKey } = createTestKey({ alg: 'ES256' });
 const key: SigningKey = { kid, alg, key: publicKey };
 const verified = (auth: unknown = {}) => ({ auth, key });
+/** Tokens are remembered when they come again. */
+class Remembered extends VerifiedTokens<unknown> {
+  remember(token: string, value: VerifiedToken<unknown>): void {
+    for (let time = 0; time < 2; time += 1) this.add(token, value);
+  }
+}
+const create = (limits?: VerifiedTokensLimits) => new Remembered(limits);
+
 /** A token's worth of text, another one for each number. */
 const token = (i: number, length = 1000) => `.${i}`.padStart(length, 'x');
 
 test('what was put in comes out, for that very token alone', () => {
-  const tokens = new VerifiedTokens();
+  const tokens = create();
   const one = verified('one');
-  tokens.set('a.b.c', one);
-  expect(tokens.get('a.b.c')).toBe(one);
-  for (const other of ['a.b.d', 'a.b.', 'a.b.c=', 'A.b.c', '', '__proto__']) {
-    expect(tokens.get(other)).toBeUndefined();
-  }
+  const text = `a.b.${'c'.repeat(86)}`;
+  tokens.remember(text, one);
+  expect(tokens.get(text)).toBe(one);
+  const others = [`${text.slice(0, -1)}d`, text.slice(0, -1), `${text}=`, `A${text.slice(1)}`];
+  for (const other of [...others, '', '__proto__']) expect(tokens.get(other)).toBeUndefined();
 });
 
 test('by default 10,000 tokens of usual length are kept', () => {
-  const tokens = new VerifiedTokens();
-  for (let i = 0; i < 10_001; i += 1) tokens.set(token(i, 500), verified());
+  const tokens = create();
+  for (let i = 0; i < 10_001; i += 1) tokens.remember(token(i, 500), verified());
   expect(tokens.entries).toBe(10_000);
 });
 
+const [one, two, three, small] = [1, 2, 3, 4].map((i) => token(i, 100)) as [
+  ...[string, string, string, string],
+];
+
 test('beyond maxEntries the one not asked for the longest goes', () => {
-  const tokens = new VerifiedTokens({ maxEntries: 2 });
-  tokens.set('one', verified());
-  tokens.set('two', verified());
-  tokens.get('one');
-  tokens.set('three', verified());
+  const tokens = create({ maxEntries: 2 });
+  tokens.remember(one, verified());
+  tokens.remember(two, verified());
+  tokens.get(one);
+  tokens.remember(three, verified());
   expect(tokens.entries).toBe(2);
-  expect(tokens.get('two')).toBeUndefined();
-  expect(tokens.get('one')).toBeDefined();
-  expect(tokens.get('three')).toBeDefined();
+  expect(tokens.get(two)).toBeUndefined();
+  expect(tokens.get(one)).toBeDefined();
+  expect(tokens.get(three)).toBeDefined();
 });
 
 test('maxBytes bounds them too, long tokens more than short ones', () => {
   const kept = [100, 1000, 10_000].map((length) => {
-    const tokens = new VerifiedTokens({ maxBytes: 100_000 });
+    const tokens = create({ maxBytes: 100_000 });
     for (let i = 0; i < 1000; i += 1) {
-      tokens.set(token(i, length), verified());
+      tokens.remember(token(i, length), verified());
       expect(tokens.bytes).toBeLessThanOrEqual(100_000);
     }
     return tokens.entries;
@@ -53,31 +69,70 @@ test('maxBytes bounds them too, long tokens more than short ones', () => {
 });
 
 test('one larger than all room is not kept, and pushes nothing out', () => {
-  const tokens = new VerifiedTokens({ maxBytes: 20_000 });
-  tokens.set('small', verified());
-  tokens.set(token(1, 16_000), verified());
+  const tokens = create({ maxBytes: 20_000 });
+  tokens.remember(small, verified());
+  tokens.remember(token(1, 16_000), verified());
   expect(tokens.get(token(1, 16_000))).toBeUndefined();
-  expect(tokens.get('small')).toBeDefined();
+  expect(tokens.get(small)).toBeDefined();
 });
 
 test('the same token again takes no more room', () => {
-  const tokens = new VerifiedTokens();
-  tokens.set('one', verified('old'));
+  const tokens = create();
+  tokens.remember(one, verified('old'));
   const { bytes } = tokens;
-  tokens.set('one', verified('new'));
+  tokens.remember(one, verified('new'));
   expect([tokens.entries, tokens.bytes]).toEqual([1, bytes]);
-  expect(tokens.get('one')?.auth).toBe('new');
+  expect(tokens.get(one)?.auth).toBe('new');
 });
 
 test('over 200,000 distinct tokens it is full, and grows no more', () => {
   const maxEntries = 1000;
   const maxBytes = 4 * 2 ** 20;
-  const tokens = new VerifiedTokens({ maxEntries, maxBytes });
+  const tokens = create({ maxEntries, maxBytes });
   const seen = new Set<string>();
   for (let i = 0; i < 200_000; i += 1) {
-    tokens.set(token(i, 700), verified());
+    tokens.remember(token(i, 700), verified());
     if (i >= 1000 && i % 1000 === 0) seen.add(`${tokens.entries} entries, ${tokens.bytes} bytes`);
   }
   expect([...seen]).toEqual([`1000 entries, ${1000 * (512 + 5 * 700)} bytes`]);
   expect(tokens.bytes).toBeLessThanOrEqual(maxBytes);
+});
+
+describe('a token is remembered when it comes for the second time', () => {
+  const keys = TEST_ALGORITHMS.map((each) => createTestKey({ alg: each }));
+  /** Tokens that differ, by a key of one algorithm. */
+  const signed = (by: string, count: number) => {
+    const signer = keys.find((each) => each.alg === by);
+    if (!signer) throw new Error(by);
+    return Array.from({ length: count }, (_, jti) =>
+      signJws({ alg: by }, JSON.stringify({ jti }), signer),
+    );
+  };
+
+  test.each(TEST_ALGORITHMS)('told by its %s signature', (by) => {
+    const tokens = new VerifiedTokens();
+    const all = signed(by, 20);
+    for (const each of all) tokens.add(each, verified());
+    expect(tokens.entries).toBe(0);
+    for (const each of all) tokens.add(each, verified());
+    expect(tokens.entries).toBe(20);
+  });
+
+  test.each(['ES256', 'EdDSA'])('of 2,000 tokens few take the place of another (%s)', (by) => {
+    const tokens = new VerifiedTokens();
+    const all = signed(by, 2000);
+    for (const each of all) tokens.add(each, verified());
+    expect(tokens.entries).toBe(0);
+    for (const each of all) tokens.add(each, verified());
+    // Random among 65,536 slots: 2000² / 2 / 65,536 is 30.
+    expect(tokens.entries).toBeGreaterThan(1900);
+  });
+
+  test('the shortest signature there is, and none, are no trouble', () => {
+    const tokens = create();
+    for (const text of ['e30.e30.AAAAAAAAAAAAAAAA', 'e30.e30.'.padEnd(24, 'A')]) {
+      tokens.remember(text, verified());
+      expect(tokens.get(text)).toBeDefined();
+    }
+  });
 });
