@@ -8,7 +8,8 @@ import type { Middleware } from 'koa';
 import type { Provider as Engine } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { ActionCache } from './actions/cache.ts';
-import { PostLogin, storeOutcome } from './actions/post-login.ts';
+import { Outcomes, storeOutcome } from './actions/login-outcome.ts';
+import { PostLogin } from './actions/post-login.ts';
 import { redirectRoutes } from './actions/redirects.ts';
 import { Organizations } from './claims/organizations.ts';
 import { engineConfiguration } from './configuration.ts';
@@ -78,7 +79,7 @@ const SECURITY_HEADERS: SecurityHeadersOptions = {
  */
 export function createApp(parts: AppParts): Engine {
   const context = createContext(parts);
-  const { issuer, tenant, tenantName, limits, faults, postLogin, log } = context;
+  const { issuer, tenant, tenantName, limits, faults, outcomes, log } = context;
   const provider = createEngine(context);
   const recorder = new Recorder(context);
   recorder.listenTo(provider);
@@ -105,7 +106,7 @@ export function createApp(parts: AppParts): Engine {
     at(METADATA_PATHS, patchMetadata({ responseMode: WEB_MESSAGE, sendsIss: sendsIss(tenant) })),
     at([ROUTES.userinfo], userinfoClaims()),
     // Around the engine: only it knows whether the login succeeded.
-    storeOutcome(postLogin),
+    storeOutcome(outcomes),
     // Pages of this server; the engine has the other routes.
     ...pageRoutes({ ...context, provider }),
   ];
@@ -119,6 +120,7 @@ interface AppContext extends AppParts {
   readonly consents: Consents;
   readonly organizations: Organizations;
   readonly postLogin: PostLogin;
+  readonly outcomes: Outcomes;
 }
 
 function createContext(parts: AppParts): AppContext {
@@ -133,6 +135,7 @@ function createContext(parts: AppParts): AppContext {
     consents: new Consents(store),
     organizations,
     postLogin: new PostLogin({ ...parts, log, organizations }),
+    outcomes: new Outcomes(store),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import type { ActionCache } from './actions/cache.ts';
 import { credentialsExchange } from './actions/credentials-exchange.ts';
+import type { Outcomes } from './actions/login-outcome.ts';
 import type { PostLogin } from './actions/post-login.ts';
 import { redirectPath } from './actions/redirects.ts';
 import type { ActionLog } from './actions/run.ts';
@@ -45,6 +46,7 @@ interface EngineContext {
   readonly consents: Consents;
   readonly organizations: Organizations;
   readonly postLogin: PostLogin;
+  readonly outcomes: Outcomes;
   readonly caches: { readonly credentialsExchange: ActionCache };
   readonly log: ActionLog;
 }

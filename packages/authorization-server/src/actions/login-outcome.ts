@@ -1,6 +1,8 @@
+import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isClaimScope, writeClaim } from '../claims/custom-claims.ts';
 import { removeScope, type ScopeChanges } from '../claims/scope-changes.ts';
+import type { StateStore } from '../state/file.ts';
 import type { Api } from '../tenant/tenant.ts';
 import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
 
@@ -41,6 +43,14 @@ export interface ActionOutcome {
 /** The outcome of a login without Actions. */
 export const NO_OUTCOME: ActionOutcome = { accessToken: {}, idToken: {} };
 
+const KIND = 'ActionOutcome';
+const LIFETIME_SECONDS = 30 * 24 * 60 * 60;
+
+interface LastLogin {
+  readonly userId: string;
+  readonly clientId: string;
+}
+
 /** The part of Koa's `ctx.state` that belongs to the Actions. */
 interface OutcomeState {
   actionOutcome?: ActionOutcome;
@@ -57,6 +67,46 @@ export function setOutcome(
   outcome: ActionOutcome,
 ): void {
   (state as OutcomeState).actionOutcome = outcome;
+}
+
+/** Outcomes of logins, stored for the tokens that come from them. */
+export class Outcomes {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  /** Sets the outcome of this request: that of the grant of a code, or of the last login with a client. */
+  load(ctx: KoaContextWithOIDC, from: { grantId: string } | LastLogin): void {
+    const id = 'grantId' in from ? from.grantId : idOfLast(from);
+    const stored = this.#store.read(KIND, id)?.content;
+    if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
+  }
+
+  /** Stores the outcome of an authorization or a refresh that succeeded. */
+  store(ctx: KoaContextWithOIDC): void {
+    const { AuthorizationCode: code, RefreshToken: refreshToken } = ctx.oidc.entities;
+    const { accountId: userId, clientId = '', grantId } = code ?? refreshToken ?? {};
+    const outcome = outcomeOf(ctx);
+    if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
+    const { accessToken, idToken, scope } = outcome;
+    for (const id of [idOfLast({ userId, clientId }), grantId]) {
+      if (id === undefined) continue;
+      this.#store.write(KIND, id, { accessToken, idToken, scope }, LIFETIME_SECONDS);
+    }
+  }
+}
+
+/** Stores the outcome of a login once its code or refresh token went out. */
+export function storeOutcome(outcomes: Outcomes): Middleware {
+  return async function storeOutcome(ctx: Context, next: Next) {
+    await next();
+    // The engine puts `oidc` on the context only on its own routes.
+    if ('oidc' in ctx && ctx.oidc !== undefined) {
+      outcomes.store(ctx as unknown as KoaContextWithOIDC);
+    }
+  };
 }
 
 /**
@@ -81,4 +131,8 @@ export function settleClaimScopes(
     if (!(name in accessToken || name in idToken)) scope = removeScope(scope, name);
   }
   return { ...outcome, accessToken, idToken, ...(scope && { scope }) };
+}
+
+function idOfLast({ userId, clientId }: LastLogin): string {
+  return JSON.stringify([userId, clientId]);
 }

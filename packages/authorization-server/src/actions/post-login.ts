@@ -1,4 +1,3 @@
-import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { Organizations } from '../claims/organizations.ts';
@@ -14,13 +13,7 @@ import {
   sessionFacts,
   toPostLoginEvent,
 } from './login-event.ts';
-import {
-  type ActionOutcome,
-  NO_OUTCOME,
-  outcomeOf,
-  setOutcome,
-  settleClaimScopes,
-} from './login-outcome.ts';
+import { type ActionOutcome, outcomeOf, setOutcome, settleClaimScopes } from './login-outcome.ts';
 import { UserMetadata } from './metadata.ts';
 import { newRedirectState, type RedirectStart, type Returned } from './redirects.ts';
 import { runPostLogin } from './run-actions.ts';
@@ -32,11 +25,6 @@ interface PostLoginParts {
   readonly log: Logger;
   readonly organizations: Organizations;
   readonly caches: { readonly postLogin: ActionCache };
-}
-
-interface LastLogin {
-  readonly userId: string;
-  readonly clientId: string;
 }
 
 /** The outcome that goes from one page of a sign-in to the next. */
@@ -54,16 +42,14 @@ interface Resumption {
 
 type Protocol = PostLoginEvent['transaction']['protocol'];
 
-const OUTCOMES = 'ActionOutcome';
-const OUTCOME_LIFETIME_SECONDS = 30 * 24 * 60 * 60;
 const LOGINS = 'Logins';
 
 /** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
 /**
- * Runs the rules and post-login Actions at their two moments, after sign-in and before consent, and
- * again at every refresh; and carries their outcome from the login to the tokens.
+ * Runs the rules and post-login Actions at their two moments: after sign-in and before consent, and
+ * again at every refresh. Their outcome is what `outcomeOf` returns.
  */
 export class PostLogin {
   readonly #tenant: Tenant;
@@ -130,26 +116,6 @@ export class PostLogin {
     if (redirect === undefined) return;
     deny(ctx, EXTERNAL_INTERACTION);
     throw new errors.InteractionRequired(EXTERNAL_INTERACTION);
-  }
-
-  /** Loads the stored outcome for the grant of a code, or of the last login with a client. */
-  loadOutcome(ctx: KoaContextWithOIDC, from: { grantId: string } | LastLogin): void {
-    const id = 'grantId' in from ? from.grantId : idOfLast(from);
-    const stored = this.#store.read(OUTCOMES, id)?.content;
-    if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
-  }
-
-  /** Stores the outcome of an authorization or a refresh that succeeded. */
-  storeOutcome(ctx: KoaContextWithOIDC): void {
-    const { AuthorizationCode: code, RefreshToken: refreshToken } = ctx.oidc.entities;
-    const { accountId: userId, clientId = '', grantId } = code ?? refreshToken ?? {};
-    const outcome = outcomeOf(ctx);
-    if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
-    const { accessToken, idToken, scope } = outcome;
-    for (const id of [idOfLast({ userId, clientId }), grantId]) {
-      if (id === undefined) continue;
-      this.#store.write(OUTCOMES, id, { accessToken, idToken, scope }, OUTCOME_LIFETIME_SECONDS);
-    }
   }
 
   async #run(
@@ -226,21 +192,6 @@ export class PostLogin {
   #loginsOf({ user_id }: User): number {
     return Number(this.#store.read(LOGINS, user_id)?.content.count ?? 0);
   }
-}
-
-/** Stores the outcome of the Actions once a code or refresh token went out. */
-export function storeOutcome(postLogin: PostLogin): Middleware {
-  return async function storeOutcome(ctx: Context, next: Next) {
-    await next();
-    // The engine puts `oidc` on the context only on its own routes.
-    if ('oidc' in ctx && ctx.oidc !== undefined) {
-      postLogin.storeOutcome(ctx as unknown as KoaContextWithOIDC);
-    }
-  };
-}
-
-function idOfLast({ userId, clientId }: LastLogin): string {
-  return JSON.stringify([userId, clientId]);
 }
 
 function deny(ctx: KoaContextWithOIDC, reason: string): void {

@@ -1,5 +1,5 @@
 import type { Account, AccountClaims, FindAccount } from 'oidc-provider';
-import { outcomeOf } from '../actions/login-outcome.ts';
+import { type Outcomes, outcomeOf } from '../actions/login-outcome.ts';
 import type { PostLogin } from '../actions/post-login.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
 import type { Organizations } from '../claims/organizations.ts';
@@ -9,11 +9,17 @@ import type { Users } from '../tenant/users.ts';
 interface AccountParts {
   readonly users: Users;
   readonly postLogin: PostLogin;
+  readonly outcomes: Outcomes;
   readonly organizations: Organizations;
 }
 
 /** The engine's way to the users; at the token endpoint it loads the Actions' outcome. */
-export function findAccount({ users, postLogin, organizations }: AccountParts): FindAccount {
+export function findAccount({
+  users,
+  postLogin,
+  outcomes,
+  organizations,
+}: AccountParts): FindAccount {
   return async function findAccount(ctx, userId, token): Promise<Account | undefined> {
     const user = users.find(userId);
     if (user === undefined || user.blocked) return undefined;
@@ -24,9 +30,9 @@ export function findAccount({ users, postLogin, organizations }: AccountParts): 
         await postLogin.onRefresh(ctx, user);
       }
     } else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
-      postLogin.loadOutcome(ctx, { grantId: token.grantId });
+      outcomes.load(ctx, { grantId: token.grantId });
     } else if (token?.kind === 'AccessToken') {
-      postLogin.loadOutcome(ctx, { userId, clientId: token.clientId ?? '' });
+      outcomes.load(ctx, { userId, clientId: token.clientId ?? '' });
     }
     return {
       accountId: userId,
