@@ -7,10 +7,19 @@ import { endpointOf, ROUTES } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
-import { exchangeType, knownGrantType, type LogType, loginType, refusalType } from './log-types.ts';
 import { createRedaction } from './redaction.ts';
-import { actionsStep, requestStep, type StepParts, signInStep, tokensStep } from './steps.ts';
-import type { OpenTransaction, Step, Transactions } from './transactions.ts';
+import {
+  actionsStep,
+  exchangeType,
+  knownGrantType,
+  loginType,
+  refusalType,
+  requestStep,
+  type StepParts,
+  signInStep,
+  tokensStep,
+} from './steps.ts';
+import type { LogType, OpenTransaction, Step, Transactions } from './transactions.ts';
 
 type EngineContext = Context | KoaContextWithOIDC;
 type EngineError = OidcErrors.OIDCProviderError;

@@ -15,7 +15,22 @@ import {
 import type { Users } from '../tenant/users.ts';
 import { sentScope } from '../token/audience.ts';
 import type { Redact } from './redaction.ts';
-import type { DroppedScope, Step, TimedStep } from './transactions.ts';
+import type { DroppedScope, LogType, Step, TimedStep } from './transactions.ts';
+
+const AUTH0 = 'http://auth0.com/oauth/grant-type/';
+
+const EXCHANGES: Readonly<Record<string, readonly [failed: LogType, succeeded?: LogType]>> = {
+  authorization_code: ['feacft', 'seacft'],
+  client_credentials: ['feccft', 'seccft'],
+  refresh_token: ['fertft', 'sertft'],
+  password: ['fepft'],
+  [`${AUTH0}password-realm`]: ['fepft'],
+  [`${AUTH0}mfa-oob`]: ['feoobft'],
+  [`${AUTH0}mfa-otp`]: ['feotpft'],
+  [`${AUTH0}mfa-recovery-code`]: ['fercft'],
+  [`${AUTH0}passwordless/otp`]: ['fepotpft'],
+  'urn:ietf:params:oauth:grant-type:device_code': ['fede'],
+};
 
 /** Parts that the steps need. Texts go through the redaction; of claims the names alone are recorded. */
 export interface StepParts {
@@ -139,4 +154,53 @@ function whyDropped(tenant: Tenant, scopes: IssuedScopes, scope: string): string
 
 function words(scope: string): string[] {
   return scope.split(' ').filter(Boolean);
+}
+
+/** Returns the grant type of a request if Auth0 knows it; another may be any text, even a secret. */
+export function knownGrantType({ params }: KoaContextWithOIDC['oidc']): string | undefined {
+  const grantType = params?.grant_type;
+  return typeof grantType === 'string' && Object.hasOwn(EXCHANGES, grantType)
+    ? grantType
+    : undefined;
+}
+
+/** Type for a code that goes out; `ssa` for one requested with `prompt=none`. */
+export function loginType({ oidc }: KoaContextWithOIDC): LogType {
+  return isSilent(oidc) ? 'ssa' : 's';
+}
+
+/** Type for tokens that go out. */
+export function exchangeType({ oidc }: KoaContextWithOIDC): LogType | undefined {
+  return exchangeOf(oidc)?.[1];
+}
+
+/**
+ * Returns the type for a refusal; undefined where Auth0 writes no log.
+ *
+ * @param endpoint its path.
+ * @param reason the engine's, private part included.
+ * @param ctx as far as the engine processed the request.
+ */
+export function refusalType(
+  endpoint: string,
+  reason: string,
+  { status, oidc }: { status?: number; oidc?: KoaContextWithOIDC['oidc'] | undefined },
+): LogType | undefined {
+  if (status === 429) return 'api_limit';
+  if (/^origin .* not allowed for client/.test(reason)) return 'fco';
+  if (endpoint.startsWith(ROUTES.authorization)) return isSilent(oidc) ? 'fsa' : 'f';
+  if (endpoint === ROUTES.pushed_authorization_request) return 'fpar';
+  if (endpoint === ROUTES.end_session || endpoint === '/v2/logout') return 'flo';
+  if (endpoint !== ROUTES.token) return undefined;
+  const [failed] = exchangeOf(oidc) ?? [];
+  return failed === 'fertft' && reason.includes('already used') ? 'ferrt' : failed;
+}
+
+function isSilent(oidc: KoaContextWithOIDC['oidc'] | undefined): boolean {
+  return oidc?.params?.prompt === 'none';
+}
+
+function exchangeOf(oidc: KoaContextWithOIDC['oidc'] | undefined) {
+  const grantType = oidc && knownGrantType(oidc);
+  return grantType === undefined ? undefined : EXCHANGES[grantType];
 }

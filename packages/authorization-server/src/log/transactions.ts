@@ -1,4 +1,33 @@
-import type { LogType } from './log-types.ts';
+/** Auth0's log event type codes ("Log Type Codes") for what happens at this server. */
+export type LogType =
+  | 'api_limit'
+  | 'f'
+  | 'fco'
+  | 'feacft'
+  | 'feccft'
+  | 'fede'
+  | 'feoobft'
+  | 'feotpft'
+  | 'fepft'
+  | 'fepotpft'
+  | 'fercft'
+  | 'ferrt'
+  | 'fertft'
+  | 'flo'
+  | 'fp'
+  | 'fpar'
+  | 'fsa'
+  | 'fu'
+  | 'limit_wc'
+  | 'oidc_backchannel_logout_failed'
+  | 'oidc_backchannel_logout_succeeded'
+  | 's'
+  | 'seacft'
+  | 'seccft'
+  | 'sertft'
+  | 'slo'
+  | 'srrt'
+  | 'ssa';
 
 /** Result of sending a user to an identity provider. */
 export type ConnectionOutcome = 'sent' | 'returned' | 'denied' | 'failed';

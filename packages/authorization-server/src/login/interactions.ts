@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
 import type { LoginAttempts } from '../http/limits.ts';
-import type { LogType } from '../log/log-types.ts';
+import type { LogType } from '../log/transactions.ts';
 import {
   connectionInId,
   isFederated,

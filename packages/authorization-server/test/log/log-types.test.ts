@@ -3,7 +3,7 @@ import { got } from 'got';
 import { decodeJwt } from 'jose';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { AuthorizationServer } from '../../src/index.ts';
-import { knownGrantType, refusalType } from '../../src/log/log-types.ts';
+import { knownGrantType, refusalType } from '../../src/log/steps.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
 import {
