@@ -18,8 +18,8 @@ import { injectFaults } from './control/inject-faults.ts';
 import { at, METADATA_PATHS, ROUTES } from './endpoints.ts';
 import { assetRoutes } from './http/assets.ts';
 import { answerErrors } from './http/error-page.ts';
-import { issuerOrigin } from './http/issuer-origin.ts';
 import type { Limits } from './http/limits.ts';
+import { allowOriginOfRefusals, CROSS_ORIGIN_PATHS, issuerOrigin } from './http/origins.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import { logRoutes } from './log/log-page.tsx';
 import { Recorder, recordTransaction } from './log/recorder.ts';
@@ -33,12 +33,10 @@ import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.
 import type { StateStore } from './state/file.ts';
 import type { Tenant } from './tenant/tenant.ts';
 import { createUsers, type Users } from './tenant/users.ts';
-import { accessTokenScope } from './token/access-token.ts';
-import type { TokenClock } from './token/clock.ts';
-import { allowOriginOfRefusals, CROSS_ORIGIN_PATHS } from './token/cross-origin.ts';
 import { tokenRefusal } from './token/errors.ts';
-import { idTokenClaims, userinfoClaims } from './token/id-token.ts';
 import { jsonBodies } from './token/json-bodies.ts';
+import type { TokenClock } from './token/token-claims.ts';
+import { accessTokenScope, idTokenClaims, userinfoClaims } from './token/token-claims.ts';
 import { welcomeRoutes } from './views/welcome-page.tsx';
 
 export interface AppParts {

@@ -12,7 +12,7 @@ import { openStateStore } from './state/file.ts';
 import { InvalidTenant } from './tenant/load.ts';
 import type { Tenant } from './tenant/tenant.ts';
 import { watchTenant } from './tenant/watch.ts';
-import { checkClock } from './token/clock.ts';
+import { checkClock } from './token/token-claims.ts';
 
 /** How long open requests get to finish once the server must stop. */
 const GRACE_MS = 1000;

@@ -26,11 +26,11 @@ import { OIDC_SCOPES } from './tenant/resource-servers.ts';
 import { type Application, findApplication, type Tenant } from './tenant/tenant.ts';
 import { grantSeconds, refreshTokenSeconds } from './tenant/token-lifetimes.ts';
 import type { Users } from './tenant/users.ts';
-import { customizeAccessToken } from './token/access-token.ts';
 import { findAccount } from './token/accounts.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
-import type { TokenClock } from './token/clock.ts';
 import { rotatesRefreshToken } from './token/refresh-token.ts';
+import type { TokenClock } from './token/token-claims.ts';
+import { customizeAccessToken } from './token/token-claims.ts';
 import { createUserinfoTokens } from './token/userinfo-token.ts';
 
 type Section<Name extends keyof Configuration> = NonNullable<Configuration[Name]>;

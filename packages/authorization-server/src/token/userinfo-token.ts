@@ -1,7 +1,7 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import type { SigningKeys } from '../keys/signing-keys.ts';
-import type { TokenClock } from './clock.ts';
+import type { TokenClock } from './token-claims.ts';
 
 /** Takes this server's own JWT access tokens at the userinfo endpoint, without having stored them. */
 export interface UserinfoTokens {

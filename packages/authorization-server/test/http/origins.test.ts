@@ -6,6 +6,12 @@ import { API } from '../support/sign-in.ts';
 
 const ORIGIN = 'http://localhost:5173';
 
+const discover = (from: AuthorizationServer, path = 'openid-configuration', host?: string) =>
+  got(`${from.url}/.well-known/${path}`, {
+    headers:
+      host === undefined ? {} : { host, 'x-forwarded-host': host, 'x-forwarded-proto': 'https' },
+  }).json<Record<string, unknown>>();
+
 let server: AuthorizationServer;
 beforeAll(async () => {
   server = await startDemo((tenant) => {
@@ -85,4 +91,32 @@ test("the engine's refusal of another application's origin is left as it is", as
   expect(statusCode).toBe(400);
   expect(headers).not.toHaveProperty(allowed);
   expect((await ask('http://localhost:9999')).headers[allowed]).toBe('http://localhost:9999');
+});
+
+describe('metadata', () => {
+  test('names the issuer with its slash, and Auth0’s paths', async () => {
+    const { issuer } = server;
+    expect(await discover(server)).toMatchObject({
+      issuer,
+      authorization_endpoint: `${issuer}authorize`,
+      token_endpoint: `${issuer}oauth/token`,
+      userinfo_endpoint: `${issuer}userinfo`,
+      revocation_endpoint: `${issuer}oauth/revoke`,
+      pushed_authorization_request_endpoint: `${issuer}oauth/par`,
+      jwks_uri: `${issuer}.well-known/jwks.json`,
+      end_session_endpoint: `${issuer}oidc/logout`,
+      code_challenge_methods_supported: ['S256'],
+      response_types_supported: ['code'],
+      scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
+    });
+  });
+
+  test('is the same for RFC 8414', async () => {
+    expect(await discover(server, 'oauth-authorization-server')).toEqual(await discover(server));
+  });
+
+  test('does not follow the Host or X-Forwarded headers', async () => {
+    const plain = await discover(server);
+    expect(await discover(server, 'openid-configuration', 'evil.example')).toEqual(plain);
+  });
 });

@@ -1,3 +1,4 @@
+import type { Context, Middleware, Next } from 'koa';
 import type {
   AccessToken,
   ClientCredentials,
@@ -5,24 +6,35 @@ import type {
   KoaContextWithOIDC,
 } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
+import { isStandardClaim } from '../claims/custom-claims.ts';
 import type { Organizations } from '../claims/organizations.ts';
 import { changeScope } from '../claims/scope-changes.ts';
+import type { EngineHooks } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type Tenant } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
-import { byClock, type TokenClock } from './clock.ts';
 
-interface AccessTokenParts {
+/** The clock of the tokens: how far it is ahead of the real one; negative when it is behind. */
+export interface TokenClock {
+  seconds: number;
+}
+
+interface ClaimParts {
   readonly tenant: Tenant;
   readonly users: Users;
   readonly organizations: Organizations;
   readonly clock: TokenClock;
 }
 
+type Claims = Record<string, unknown>;
+
 type CustomizeAccessToken = (
   ctx: KoaContextWithOIDC,
   token: AccessToken | ClientCredentials,
   jwt: JWTStructured,
 ) => void;
+
+const TEN_YEARS_SECONDS = 315_360_000;
+const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
 
 /**
  * Writes a JWT access token in the API's dialect: Auth0's own (`typ` JWT, `azp`, no `jti`), or
@@ -33,7 +45,7 @@ export function customizeAccessToken({
   users,
   organizations,
   clock,
-}: AccessTokenParts): CustomizeAccessToken {
+}: ClaimParts): CustomizeAccessToken {
   return function customizeAccessToken(ctx, token, jwt) {
     const api = findApi(tenant, String(jwt.payload.aud));
     if (api === undefined) return;
@@ -71,6 +83,42 @@ export function accessTokenScope(
   return changes === undefined ? scope : changeScope(scope, changes);
 }
 
+/**
+ * Returns a function that completes the claims of an ID token: with those of the Actions, which the
+ * engine's own override, with the organization, and with times by the clock of the tokens.
+ */
+export function idTokenClaims({ organizations, clock }: ClaimParts): EngineHooks['idTokenClaims'] {
+  return function idTokenClaims(ctx, claims) {
+    const iat = Math.floor(Date.now() / 1000);
+    return byClock({ ...customClaims(ctx), ...claims, ...organizations.claims(ctx), iat }, clock);
+  };
+}
+
+/** Adds the Actions' claims for the ID token to the userinfo answer, as of the latest login. */
+export function userinfoClaims(): Middleware {
+  return async function userinfoClaims(ctx: Context, next: Next) {
+    await next();
+    if (ctx.status !== 200 || !isClaims(ctx.body)) return;
+    ctx.body = { ...customClaims(ctx as unknown as KoaContextWithOIDC), ...ctx.body };
+  };
+}
+
+/** @throws RangeError that names the accepted values. */
+export function checkClock(seconds: number): number {
+  if (Number.isInteger(seconds) && Math.abs(seconds) <= TEN_YEARS_SECONDS) return seconds;
+  throw new RangeError('clock: give whole seconds, ten years (315360000) at most');
+}
+
+/** Returns the claims with their times by the clock of the tokens. */
+export function byClock<T extends object>(claims: T, { seconds }: TokenClock): T {
+  if (seconds === 0) return claims;
+  const times = Object.entries(claims).filter(
+    (entry): entry is [string, number] =>
+      TIME_CLAIMS.includes(entry[0]) && typeof entry[1] === 'number',
+  );
+  return { ...claims, ...Object.fromEntries(times.map(([name, at]) => [name, at + seconds])) };
+}
+
 /** `gty` is there for tokens that no user signed in for just now. */
 function grantType(token: AccessToken | ClientCredentials): { gty?: string } {
   if (token.kind === 'ClientCredentials') return { gty: 'client-credentials' };
@@ -89,4 +137,14 @@ function permissionsClaim(
   }
   const user = users.find((token as AccessToken).accountId);
   return { permissions: user === undefined ? [] : permissionsOf(tenant, user, api) };
+}
+
+/** Claims of the Actions for the ID token, but not those that need a scope. */
+function customClaims(ctx: KoaContextWithOIDC): Claims {
+  const { idToken } = outcomeOf(ctx);
+  return Object.fromEntries(Object.entries(idToken).filter(([name]) => !isStandardClaim(name)));
+}
+
+function isClaims(body: unknown): body is Record<string, unknown> {
+  return typeof body === 'object' && body !== null && 'sub' in body;
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../../src/index.ts';
-import { byClock, checkClock } from '../../src/token/clock.ts';
+import { byClock, checkClock } from '../../src/token/token-claims.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { API, requestTokens, tokensFor } from '../support/sign-in.ts';
 

@@ -16,8 +16,26 @@ export const CROSS_ORIGIN_PATHS: readonly string[] = [
 const EXPOSED = ['Retry-After', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'];
 
 /**
- * Lets a web application read the refusals that come before the engine, such as a rate limit: from
- * the web origins of the tenant's applications (Fetch, "CORS protocol"). Which application asks is
+ * Replaces the origin of each request by the issuer's. The endpoints must not follow the request's
+ * Host or X-Forwarded-* header: a server reached as 127.0.0.1 would otherwise publish addresses that
+ * differ from its issuer's. The host that was sent is in `ctx.state.sentHost`.
+ */
+export function issuerOrigin(issuer: string): Middleware {
+  const { host, protocol } = new URL(issuer);
+  return function issuerOrigin(ctx: Context, next: Next) {
+    const { headers } = ctx.req;
+    delete headers['x-forwarded-host'];
+    delete headers['x-forwarded-for'];
+    ctx.state.sentHost = headers.host;
+    headers.host = host;
+    headers['x-forwarded-proto'] = protocol.slice(0, -1);
+    return next();
+  };
+}
+
+/**
+ * Allows web applications to read the refusals that come before the engine, such as a rate limit, from
+ * the web origins of the tenant's applications (Fetch, "CORS protocol"). The application that asks is
  * not known by then. What the engine answers has its own headers.
  */
 export function allowOriginOfRefusals(tenant: Tenant): Middleware {
