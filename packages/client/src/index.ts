@@ -21,7 +21,7 @@ export {
   type OidcErrorCode,
 } from './errors.ts';
 export { CLIENT_CHANNEL, type ClientEvent, type SessionEndReason } from './events.ts';
-export type { FlowStep } from './login/flow-record.ts';
+export type { ClientMessage } from './login/messages.ts';
 export type { SignInRequirement } from './login/step-up.ts';
 export { type StepUpParams, StepUpRequired } from './login/step-up.ts';
 export type { AuthorizationParams } from './oauth/authorization-request.ts';

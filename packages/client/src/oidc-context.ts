@@ -5,7 +5,6 @@ import { isPrefetch, isScript } from './browser/fetch-metadata.ts';
 import { redirect } from './browser/redirect.ts';
 import type { Client } from './client.ts';
 import { OidcError } from './errors.ts';
-import type { FlowStep } from './login/flow-record.ts';
 import type { SignInRequirement, StepUpParams } from './login/step-up.ts';
 import { aboutTheUser, type IdTokenClaims } from './oauth/id-token.ts';
 import type { AccessToken, Session } from './session/session.ts';
@@ -64,9 +63,9 @@ export class OidcContext {
     return this.#session?.content.idToken;
   }
 
-  /** With `recordFlow`, what was sent and received for this session, secrets masked; else empty. */
-  get flow(): readonly FlowStep[] {
-    return (this.#client.options.recordFlow && this.#session?.content.flow) || [];
+  /** Names the login that opened the session: messages given to `onMessage` carry it. */
+  get loginId(): string | undefined {
+    return this.#session?.content.loginId;
   }
 
   isAuthenticated(): boolean {

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Middleware } from 'koa';
 import nock from 'nock';
 import type { AuthOptions } from '../src/index.ts';
-import { memoryStore } from '../src/session/stores/memory.ts';
 import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { codeOf, startWebApp, type WebApp } from './support/web-app.ts';
 
@@ -61,18 +60,4 @@ describe('refresh()', () => {
     expect(await codeOf(await app.browser.get('/refresh'))).toBe('ERR_LOGIN_REQUIRED');
     expect(issuer.tokenRequests).toEqual([]);
   });
-});
-
-test('flow is empty without recordFlow, though the session was begun with it', async () => {
-  const session = { store: memoryStore() };
-  const [recording, other] = [await start({ session, recordFlow: true }), await start({ session })];
-  await recording.signIn();
-  const flowIn = async ({ served }: WebApp) => {
-    const home = await served.browser(recording.browser.jar).get('/');
-    const { user, flow } = await home.json();
-    expect(user).toMatchObject({ sub: 'user-1' });
-    return flow;
-  };
-  expect(await flowIn(recording)).not.toEqual([]);
-  expect(await flowIn(other)).toEqual([]);
 });

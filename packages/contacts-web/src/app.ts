@@ -13,6 +13,7 @@ import { assets } from './assets.ts';
 import { contactRoutes } from './contacts/contact-routes.ts';
 import { errorPage } from './error-page.ts';
 import { healthRoutes, homeRoutes } from './home-routes.ts';
+import { FlowLog } from './session/flow-log.ts';
 import { sessionRoutes } from './session/session-routes.ts';
 import type { Settings } from './settings.ts';
 
@@ -33,6 +34,8 @@ interface AppOptions extends Pick<Settings, Registration | 'apiBaseURL' | 'audie
 export function createApp(options: AppOptions): Koa {
   const { baseURL, issuerBaseURL, apiBaseURL, audience, scope, showTokens } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
+
+  const flowLog = showTokens ? new FlowLog(options.store) : undefined;
 
   const app = new Koa();
   app.use(requestLog({ logger }));
@@ -65,14 +68,14 @@ export function createApp(options: AppOptions): Koa {
       authorizationParams: { scope, audience },
       session: { store: options.store },
       routes: { backChannelLogout: '/backchannel-logout' },
-      recordFlow: showTokens,
+      ...(flowLog && { onMessage: (message) => flowLog.add(message) }),
       api: { baseURL: apiBaseURL },
       onEvent: logClientEvent(logger),
     }),
   );
   app.use(homeRoutes({ issuerBaseURL, apiBaseURL }).routes());
   app.use(contactRoutes().routes());
-  app.use(sessionRoutes({ apiBaseURL, showTokens }).routes());
+  app.use(sessionRoutes({ apiBaseURL, showTokens, flowLog }).routes());
   // What answers these stands before, and `Allow` needs them. Every method is known here, so that a
   // wrong one is a 405 and never a 501.
   const answered = new Router({ methods: METHODS })

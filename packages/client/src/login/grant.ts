@@ -1,6 +1,6 @@
 import { createHttpClient, type HttpClient, type Issuer } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
-import type { Transaction } from '../oauth/authorization-request.ts';
+import { loginIdOf, type Transaction } from '../oauth/authorization-request.ts';
 import {
   type IdTokenClaims,
   type IdTokenExpectations,
@@ -10,6 +10,7 @@ import {
 import {
   type Endpoint,
   type EndpointAnswer,
+  type EndpointMessage,
   MAX_ENDPOINT_BYTES,
   requestRevocation,
   requestTokensByCode,
@@ -18,15 +19,13 @@ import {
 import { isRefused, judgeTokenResponse, type TokenResponse } from '../oauth/token-response.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
-import { createFlowRecord, type FlowStep } from './flow-record.ts';
+import { type ClientMessage, reportMessage } from './messages.ts';
 
 /** What a refresh brought. */
 export interface Refreshed {
   readonly accessToken: AccessToken;
   /** The one to use from now on. */
   readonly refreshToken: string;
-  /** What was sent and received, where that is recorded. */
-  readonly flow: readonly FlowStep[] | undefined;
 }
 
 /** Scope and audience of a token that is asked for; undefined in both: what the sign-in had. */
@@ -58,9 +57,9 @@ export class Grants {
 
   /** Exchanges the code of a callback. @throws OidcError */
   async byCode(code: string, transaction: Transaction): Promise<SessionContent> {
-    const { credentials, now, recordFlow } = this.#options;
+    const { credentials, now } = this.#options;
     const endpoint = await this.#tokenEndpoint();
-    const flow = createFlowRecord(recordFlow, now);
+    const loginId = loginIdOf(transaction.state);
     const answer = await requestTokensByCode(
       endpoint,
       credentials,
@@ -68,10 +67,9 @@ export class Grants {
       {
         http: this.#http,
         now,
-        onSend: (parameters) => flow.add('token_request', { url: endpoint.url, parameters }),
+        report: (end, message) => this.#report(loginId, `token_${end}`, message),
       },
     );
-    flow.add('token_response', { status: answer.status, parameters: answer.body });
     const response = judgeCodeResponse(answer, transaction.scope, this.#seconds());
     if (!response.idToken) {
       throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
@@ -87,7 +85,7 @@ export class Grants {
       requestedAcr: transaction.acrValues,
       accessToken: toAccessToken(response, transaction.scope, this.#seconds()),
       refreshToken: response.refreshToken,
-      flow: flow.steps,
+      loginId,
     };
   }
 
@@ -97,11 +95,10 @@ export class Grants {
     content: SessionContent,
     { scope, audience }: WantedGrant,
   ): Promise<Refreshed> {
-    const { credentials, now, recordFlow, authorizationParams } = this.#options;
+    const { credentials, now, authorizationParams } = this.#options;
     // Without keys the answer could not be judged, and the refresh token would be spent.
     await this.#issuer.ready();
     const endpoint = await this.#tokenEndpoint();
-    const flow = createFlowRecord(recordFlow, now);
     // What the authorization server calls the API that a token is for: RFC 8707, else Auth0.
     const audienceParameter = authorizationParams.resource === undefined ? 'audience' : 'resource';
     const target = audience ?? (audienceParameter === 'resource' && content.requestedAudience);
@@ -113,9 +110,8 @@ export class Grants {
     const answer = await requestTokensByRefresh(endpoint, credentials, parameters, {
       http: this.#http,
       now,
-      onSend: (form) => flow.add('refresh_request', { url: endpoint.url, parameters: form }),
+      report: (end, message) => this.#report(content.loginId, `refresh_${end}`, message),
     });
-    flow.add('refresh_response', { status: answer.status, parameters: answer.body });
     const signIns = content.accessToken?.scope ?? content.requestedScope;
     const unsaid = scope ?? (audience === undefined ? signIns : '');
     const response = judgeTokenResponse(answer, unsaid, this.#seconds());
@@ -129,7 +125,6 @@ export class Grants {
       accessToken: toAccessToken(response, asked, this.#seconds()),
       // RFC 6749 §6: none in the answer means that the old one stays good.
       refreshToken: response.refreshToken ?? refreshToken,
-      flow: flow.steps,
     };
   }
 
@@ -145,6 +140,10 @@ export class Grants {
     if (status === 200) return;
     const detail = `revocation: it answered ${status}`;
     throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });
+  }
+
+  #report(loginId: string, step: ClientMessage['step'], message: EndpointMessage): void {
+    reportMessage(this.#options, loginId, step, message);
   }
 
   async #tokenEndpoint(): Promise<Endpoint> {

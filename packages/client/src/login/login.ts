@@ -9,6 +9,7 @@ import {
   type AuthorizationRequest,
   authorizationURL,
   createAuthorizationRequest,
+  loginIdOf,
 } from '../oauth/authorization-request.ts';
 import {
   judgeAuthorizationResponse,
@@ -19,7 +20,7 @@ import {
   requestPushedAuthorization,
 } from '../oauth/pushed-authorization-request.ts';
 import type { Session } from '../session/session.ts';
-import { createFlowRecord, type FlowRecord, type FlowStep } from './flow-record.ts';
+import { reportMessage } from './messages.ts';
 import type { OwnSessions } from './own-sessions.ts';
 
 /** What a login is begun with. */
@@ -96,34 +97,33 @@ export class Login {
       returnTo: this.#returnPath(returnTo),
       now: this.#seconds(),
     });
-    const flow = createFlowRecord(options.recordFlow, options.now);
     const isPushed =
       options.pushedAuthorizationRequests ||
       metadata.require_pushed_authorization_requests === true;
-    const parameters = isPushed ? await this.#push(metadata, request, flow) : request.parameters;
+    const parameters = isPushed ? await this.#push(metadata, request) : request.parameters;
     const url = authorizationURL(metadata, parameters);
-    flow.add('authorization_request', { url, parameters });
-    transactions.begin(cookies, { ...request.transaction, flow: flow.steps });
+    const loginId = loginIdOf(request.transaction.state);
+    reportMessage(options, loginId, 'authorization_request', { url, parameters });
+    transactions.begin(cookies, request.transaction);
     return url;
   }
 
   /** @returns what goes through the browser instead of the pushed request (RFC 9126 §4) */
   async #push(
     metadata: AuthorizationServerMetadata,
-    { parameters }: AuthorizationRequest,
-    flow: FlowRecord,
+    { parameters, transaction }: AuthorizationRequest,
   ): Promise<Record<string, string>> {
     const { options, http } = this.#context;
-    const url = metadata.pushed_authorization_request_endpoint;
-    const answer = await requestPushedAuthorization(metadata, options.credentials, parameters, {
+    const { credentials, now } = options;
+    const loginId = loginIdOf(transaction.state);
+    const answer = await requestPushedAuthorization(metadata, credentials, parameters, {
       http,
-      now: options.now,
-      onSend: (form) => flow.add('pushed_authorization_request', { url, parameters: form }),
+      now,
+      report: (end, message) =>
+        reportMessage(options, loginId, `pushed_authorization_${end}`, message),
     });
-    const { status, body } = answer;
-    flow.add('pushed_authorization_response', { status, parameters: body });
     const requestURI = judgePushedAuthorization(answer, this.#seconds());
-    return { client_id: options.credentials.clientID, request_uri: requestURI };
+    return { client_id: credentials.clientID, request_uri: requestURI };
   }
 
   async #finish(
@@ -146,15 +146,13 @@ export class Login {
       issuer: transaction.issuer,
       issPromised: metadata.authorization_response_iss_parameter_supported === true,
     });
-    const flow = createFlowRecord(options.recordFlow, options.now);
-    flow.add('authorization_response', {
+    reportMessage(options, loginIdOf(transaction.state), 'authorization_response', {
       url: transaction.redirectURI,
       parameters: Object.fromEntries(params),
     });
     const content = await grants.byCode(code, transaction);
-    const steps = joined(transaction.flow, flow.steps, content.flow);
     if (previous) await this.#ownSessions.endSession(previous, 'replaced');
-    const session = await sessions.open(cookies, { ...content, flow: steps }, userAgent);
+    const session = await sessions.open(cookies, content, userAgent);
     emit({ type: 'signed_in' });
     return { session, returnTo: this.#returnPath(transaction.returnTo) };
   }
@@ -173,10 +171,4 @@ export class Login {
   #seconds(): number {
     return Math.floor(this.#context.options.now() / 1000);
   }
-}
-
-function joined(...parts: (readonly FlowStep[] | undefined)[]): FlowStep[] | undefined {
-  return parts.some((steps) => steps !== undefined)
-    ? parts.flatMap((steps) => steps ?? [])
-    : undefined;
 }

@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
-import type { FlowStep } from '../login/flow-record.ts';
 
 /**
  * Parameters of an authorization request. `scope` and `audience` are what an app sets; any other
@@ -88,8 +87,6 @@ export interface Transaction {
   readonly returnTo: string;
   /** Seconds since 1970. */
   readonly startedAt: number;
-  /** What was sent, where that is recorded. */
-  readonly flow?: readonly FlowStep[] | undefined;
 }
 
 export interface AuthorizationRequest {
@@ -176,6 +173,11 @@ export function codeChallenge(codeVerifier: string): string {
 
 function unsuitable(detail: string): OidcError {
   return new OidcError('ERR_ISSUER_UNSUITABLE', { detail });
+}
+
+/** Names the login that a state belongs to, and tells nothing of the state. */
+export function loginIdOf(state: string): string {
+  return createHash('sha256').update(state).digest('base64url').slice(0, 16);
 }
 
 /** 256 random bits, base64url: for state, nonce, code verifier and session id alike. */

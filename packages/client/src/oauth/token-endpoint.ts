@@ -17,14 +17,22 @@ export interface EndpointAnswer {
   readonly body: unknown;
 }
 
+/** What was sent to an endpoint, or what it answered. */
+export interface EndpointMessage {
+  readonly url?: string;
+  readonly status?: number;
+  /** As they went; a body that is no object has none. */
+  readonly parameters: unknown;
+}
+
 export interface EndpointRequestOptions {
   http: HttpClient;
   /** The clock: milliseconds since 1970. */
   now: () => number;
   /** Error code when there is no answer. Default: `ERR_TOKEN_ENDPOINT_UNAVAILABLE`. */
   unavailable?: OidcErrorCode;
-  /** Receives the form that is sent, secrets included. */
-  onSend?: (form: Readonly<Record<string, string>>) => void;
+  /** Receives both messages of the exchange, secrets included. */
+  report?: (end: 'request' | 'response', message: EndpointMessage) => void;
 }
 
 /** Maximum bytes of an answer of the authorization server's endpoints. */
@@ -84,18 +92,21 @@ export async function postToEndpoint(
   parameters: Readonly<Record<string, string>>,
   options: EndpointRequestOptions,
 ): Promise<EndpointAnswer> {
-  const { http, now, unavailable = 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', onSend } = options;
+  const { http, now, unavailable = 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', report } = options;
   const seconds = Math.floor(now() / 1000);
   const credentials = await authenticateClient(client, { issuer, now: seconds });
   const form = { ...parameters, ...credentials.form };
-  onSend?.(form);
+  report?.('request', { url, parameters: form });
   try {
-    const { status, headers, body } = await http(url, {
+    const answer = await http(url, {
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded', ...credentials.headers },
       body: new URLSearchParams(form).toString(),
     });
-    return { status, headers, body: parseJson(body) };
+    const { status, headers } = answer;
+    const body = parseJson(answer.body);
+    report?.('response', { status, parameters: body });
+    return { status, headers, body };
   } catch (error) {
     throw new OidcError(unavailable, { detail: `POST ${url}: ${failureCode(error)}` });
   }

@@ -1,5 +1,6 @@
 import { type HttpClientOptions, InvalidOptions } from '@koa-oauth/issuer';
 import type { ClientEvent } from '../events.ts';
+import type { ClientMessage } from '../login/messages.ts';
 import {
   type AuthorizationParams,
   authorizationParamsFaults,
@@ -91,10 +92,10 @@ export interface AuthOptions extends ClientOptions {
   /** Told of sign-ins, refreshes, ended sessions, failures that stopped nobody, and of the issuer. */
   onEvent?: (event: ClientEvent) => void;
   /**
-   * For development: whether what was sent and received for a session is kept in it, secrets masked,
-   * for a page that shows `ctx.oidc.flow`. Default: false
+   * For development: receives each message of a login and of a refresh, secrets masked, such as for a
+   * page that shows them. Its `loginId` is that of the session, `ctx.oidc.loginId`.
    */
-  recordFlow?: boolean;
+  onMessage?: (message: ClientMessage) => unknown;
   /** The clock: milliseconds since 1970. Default: `Date.now` */
   now?: () => number;
 }
@@ -127,7 +128,7 @@ export interface CheckedOptions {
   readonly httpTimeout: number;
   readonly http: Readonly<NonNullable<AuthOptions['http']>>;
   readonly onEvent: (event: ClientEvent) => void;
-  readonly recordFlow: boolean;
+  readonly onMessage: ((message: ClientMessage) => unknown) | undefined;
   readonly now: () => number;
 }
 
@@ -153,7 +154,7 @@ export const OPTION_NAMES = {
     httpTimeout: true,
     http: true,
     onEvent: true,
-    recordFlow: true,
+    onMessage: true,
     now: true,
   } satisfies NamesOf<AuthOptions>,
   session: {
@@ -221,7 +222,7 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     httpTimeout: options.httpTimeout ?? 10_000,
     http: Object.freeze({ ...http }),
     onEvent: options.onEvent ?? (() => {}),
-    recordFlow: options.recordFlow ?? false,
+    onMessage: options.onMessage,
     now: options.now ?? Date.now,
   });
   const faults = [
@@ -237,12 +238,16 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     ...pathFaults(checked),
     ...numberFaults(checked),
     ...httpFaults(checked.http),
-    ...functionFaults({ onEvent: checked.onEvent, now: checked.now }),
+    ...functionFaults({
+      onEvent: checked.onEvent,
+      onMessage: checked.onMessage ?? (() => {}),
+      now: checked.now,
+    }),
     ...(checked.store === undefined ? [] : storeFaults(checked.store)),
     ...unknownOptionFaults({ '': options, ...groups }, OPTION_NAMES),
   ];
-  const { idpLogout, pushedAuthorizationRequests, recordFlow } = checked;
-  faults.push(...booleanFaults({ idpLogout, pushedAuthorizationRequests, recordFlow }));
+  const { idpLogout, pushedAuthorizationRequests } = checked;
+  faults.push(...booleanFaults({ idpLogout, pushedAuthorizationRequests }));
   if (!/^[\w.-]+$/.test(checked.cookieName)) {
     faults.push('session.name must be letters, digits, ".", "_" or "-"');
   }

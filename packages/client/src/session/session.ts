@@ -1,6 +1,5 @@
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
 import { OidcError } from '../errors.ts';
-import type { FlowStep } from '../login/flow-record.ts';
 import { randomToken } from '../oauth/authorization-request.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
 import type { CheckedOptions } from '../options/options.ts';
@@ -23,8 +22,8 @@ export interface SessionContent {
   readonly refreshToken: string | undefined;
   /** For fewer scopes or another API than the sign-in's; the newest last. */
   readonly otherAccessTokens?: readonly OtherAccessToken[] | undefined;
-  /** What was sent and received for it, secrets masked, where that is recorded. */
-  readonly flow?: readonly FlowStep[] | undefined;
+  /** Names the login that opened the session, for `onMessage`. */
+  readonly loginId: string;
 }
 
 /** An access token: opaque to the client, which only knows what it was told with it. */

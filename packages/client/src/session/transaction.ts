@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
-import type { Transaction } from '../oauth/authorization-request.ts';
+import { loginIdOf, type Transaction } from '../oauth/authorization-request.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
 import { type SessionStore, storeCall } from './session-store.ts';
@@ -9,8 +9,6 @@ const LIFETIME_SECONDS = 600;
 const MAX_IN_FLIGHT = 5;
 /** For all of them together: Node takes 16 kB of headers, and these come with every request. */
 const MAX_BYTES = 6144;
-/** Browsers drop a cookie of more than 4096 bytes, attributes included. */
-const MAX_COOKIE_BYTES = 3900;
 /** Names that others planted cost no more than this. */
 const MAX_NAMES_READ = 20;
 
@@ -42,12 +40,7 @@ export class Transactions {
     const name = this.#cookieName(transaction.state);
     // The time stands in clear so that the oldest can be told without opening all.
     const time = Math.floor(this.#now()).toString(36);
-    const sealed = (kept: Transaction) => `${time}~${this.#seal.seal(kept, name)}`;
-    let value = sealed(transaction);
-    // The record of a flow is for looking at; the sign-in must go on without it.
-    if (transaction.flow && name.length + value.length > MAX_COOKIE_BYTES) {
-      value = sealed({ ...transaction, flow: [] });
-    }
+    const value = `${time}~${this.#seal.seal(transaction, name)}`;
 
     const others = this.#inFlight(cookies)
       .map((other) => ({ name: other, value: cookies.get(other) ?? '' }))
@@ -91,7 +84,7 @@ export class Transactions {
   }
 
   #cookieName(state: string): string {
-    return this.#prefix + hash(state).slice(0, 16);
+    return this.#prefix + loginIdOf(state);
   }
 
   #inFlight(cookies: CookieJar): string[] {

@@ -2,7 +2,6 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
-import { addRefresh } from '../login/flow-record.ts';
 import type { Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';
 import { isRefused } from '../oauth/token-response.ts';
@@ -81,7 +80,7 @@ class Refresh {
     return stored;
   }
 
-  async #store({ accessToken, refreshToken, flow }: Refreshed): Promise<SuppliedToken | undefined> {
+  async #store({ accessToken, refreshToken }: Refreshed): Promise<SuppliedToken | undefined> {
     const { sessions, grants, options, emit, warn } = this.#context;
     const { session, wanted, lease } = this.#request;
     // However long the request took: what it brought is good.
@@ -89,8 +88,7 @@ class Refresh {
     let current: Session | undefined = session;
     do {
       const content = withToken(current.content, wanted, accessToken, options.now() / 1000);
-      const recorded = flow && { flow: addRefresh(content.flow ?? [], flow) };
-      const saved = await this.#save(current, { ...content, ...recorded, refreshToken });
+      const saved = await this.#save(current, { ...content, refreshToken });
       if (saved) {
         emit({ type: 'token_refreshed' });
         return { session: saved, accessToken };

@@ -18,6 +18,7 @@ function content(change: Partial<SessionContent> = {}, claims = {}): SessionCont
   return {
     claims: { iss: 'i', sub: 's', aud: 'c', iat: NOW, exp: NOW, ...claims },
     idToken: 'i.d.t',
+    loginId: 'login-1',
     requestedScope: 'openid read',
     accessToken: {
       value: 'access-1',

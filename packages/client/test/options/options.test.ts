@@ -112,7 +112,7 @@ describe('S9: options', () => {
       { pushedAuthorizationRequests: 1 },
       'pushedAuthorizationRequests must be',
     ],
-    ['a maybe about a record', { recordFlow: 'yes' }, 'recordFlow must be true or false'],
+    ['a listener for messages that is none', { onMessage: 1 }, 'onMessage must be a function'],
     ['a listener that is none', { onEvent: {} }, 'onEvent must be a function'],
     ['a group that is none', { session: 'x' }, 'session must be an object'],
     ['parameters that are none', { authorizationParams: null }, 'authorizationParams must be'],

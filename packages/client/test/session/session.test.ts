@@ -49,6 +49,7 @@ function content(claims: Record<string, unknown> = {}, token = 'access-1'): Sess
   return {
     claims: { iss: ISSUER, sub: 'user-1', sid: 'sid-1', aud: 'c', exp: 0, iat: 0, ...claims },
     idToken: 'id-token',
+    loginId: 'login-1',
     requestedScope: 'openid',
     accessToken: {
       value: token,

@@ -120,20 +120,6 @@ describe('one transaction', () => {
     expect(await transactions.find(cookies, 'a')).toEqual(kept);
   });
 
-  test('a record of the flow that no cookie can hold is left out', async () => {
-    const step = (length: number) => ({
-      step: 'authorization_request' as const,
-      at: NOW,
-      parameters: { scope: 'x'.repeat(length) },
-    });
-    const { cookies, kept } = browserWith();
-    await transactions.begin(cookies, transaction('a', { flow: [step(1000)] }));
-    await transactions.begin(cookies, transaction('b', { flow: [step(1000), step(4000)] }));
-    expect(await transactions.find(cookies, 'a')).toMatchObject({ flow: [step(1000)] });
-    expect(await transactions.find(cookies, 'b')).toMatchObject({ state: 'b', flow: [] });
-    for (const [name, value] of kept) expect(name.length + value.length).toBeLessThan(3900);
-  });
-
   test('G5: with any one character of its cookie changed it counts as none', async () => {
     const { cookies, kept } = browserWith();
     await transactions.begin(cookies, transaction('a', { returnTo: '/private' }));

@@ -65,8 +65,8 @@ export async function startWebApp(
   app.use(page);
   app.use(async function pages(ctx, next) {
     if (ctx.path === '/') {
-      const { user, idToken, flow } = ctx.oidc;
-      ctx.body = { user, idToken, flow };
+      const { user, idToken, loginId } = ctx.oidc;
+      ctx.body = { user, idToken, loginId };
     } else if (ctx.path === '/private') {
       await requiresAuth()(ctx, async () => {
         ctx.body = { token: (await ctx.oidc.accessToken()).value };

@@ -87,6 +87,7 @@ async function signIn(
       auth_time: seconds - 5,
     },
     idToken: 'i.d.t',
+    loginId: 'login-1',
     requestedScope: `${SIGN_INS_SCOPE} delete`,
     requestedAudience: API,
     accessToken: {

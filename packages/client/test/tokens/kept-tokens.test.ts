@@ -29,6 +29,7 @@ function content(...otherAccessTokens: OtherAccessToken[]): SessionContent {
   return {
     claims: { iss: 'i', sub: 's', aud: 'c', iat: NOW, exp: NOW },
     idToken: 'i.d.t',
+    loginId: 'login-1',
     requestedScope: 'a b c d',
     requestedAudience: API,
     accessToken: token('own', { scope: 'a b c' }),

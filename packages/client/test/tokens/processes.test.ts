@@ -84,6 +84,7 @@ describe.each(stores)('processes that share a $name store', ({ name, missing, ma
     const session = await sessions.open(noCookies, {
       claims: { iss: server.issuer, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300 },
       idToken: 'i.d.t',
+      loginId: 'login-1',
       requestedScope: SIGN_INS_SCOPE,
       accessToken: {
         value: 'old',

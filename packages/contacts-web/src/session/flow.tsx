@@ -1,8 +1,8 @@
-import type { FlowStep } from '@koa-oauth/client';
+import type { ClientMessage } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 import { Sequence } from './sequence.tsx';
 
-const STEPS: readonly { title: string; text: string; parts: readonly FlowStep['step'][] }[] = [
+const STEPS: readonly { title: string; text: string; parts: readonly ClientMessage['step'][] }[] = [
   {
     title: 'Push the request',
     text: 'The app told the authorization server what it would like to do, behind the browser’s back.',
@@ -30,7 +30,7 @@ const STEPS: readonly { title: string; text: string; parts: readonly FlowStep['s
   },
 ];
 
-const PART_NAMES: Readonly<Record<FlowStep['step'], string>> = {
+const PART_NAMES: Readonly<Record<ClientMessage['step'], string>> = {
   pushed_authorization_request: 'Sent',
   pushed_authorization_response: 'Received',
   authorization_request: 'Sent, through the browser',
@@ -42,7 +42,7 @@ const PART_NAMES: Readonly<Record<FlowStep['step'], string>> = {
 };
 
 /** How this session came about, message by message. */
-export function Flow({ flow }: { flow: readonly FlowStep[] }): VNode {
+export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
   return (
     <section aria-labelledby="flow-heading">
       <h2 id="flow-heading">How you were signed in</h2>
@@ -75,7 +75,7 @@ export function Flow({ flow }: { flow: readonly FlowStep[] }): VNode {
   );
 }
 
-function Message({ step: { step, at, url, status, parameters } }: { step: FlowStep }) {
+function Message({ step: { step, at, url, status, parameters } }: { step: ClientMessage }) {
   const time = new Date(at).toISOString();
   return (
     <details>

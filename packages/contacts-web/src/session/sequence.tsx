@@ -1,4 +1,4 @@
-import type { FlowStep } from '@koa-oauth/client';
+import type { ClientMessage } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 
 const LANES = ['Browser', 'This app', 'Authorization server', 'API'] as const;
@@ -13,7 +13,7 @@ interface Arrow {
   readonly text: string;
 }
 
-const ARROWS: Readonly<Record<FlowStep['step'], readonly Arrow[]>> = {
+const ARROWS: Readonly<Record<ClientMessage['step'], readonly Arrow[]>> = {
   pushed_authorization_request: [{ from: 1, to: 2, text: 'the request itself' }],
   pushed_authorization_response: [{ from: 2, to: 1, text: 'a name for it' }],
   authorization_request: [
@@ -35,7 +35,7 @@ const API_CALL: readonly Arrow[] = [
 ];
 
 /** The messages of this session's sign-in, drawn in the order they went. The list next to it says the same. */
-export function Sequence({ flow }: { flow: readonly FlowStep[] }): VNode {
+export function Sequence({ flow }: { flow: readonly ClientMessage[] }): VNode {
   const arrows = [...flow.flatMap(({ step }) => ARROWS[step]), ...API_CALL];
   const height = TOP + arrows.length * ROW + 10;
   return (

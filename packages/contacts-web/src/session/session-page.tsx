@@ -1,4 +1,4 @@
-import type { FlowStep, UserSession } from '@koa-oauth/client';
+import type { ClientMessage, UserSession } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
@@ -21,7 +21,7 @@ interface AboutAccessToken {
 
 interface SessionPageProps {
   readonly user: SignedInUser | undefined;
-  readonly flow: readonly FlowStep[];
+  readonly flow: readonly ClientMessage[];
   readonly idToken: UnverifiedToken;
   readonly accessToken: AboutAccessToken;
   /** The tokens themselves; undefined in production. */

@@ -7,6 +7,7 @@ import { signedInUser } from '../signed-in-user.ts';
 import { render } from '../views/layout.tsx';
 import { listApiRoutes } from './api-routes.tsx';
 import { ATTEMPTS, decodeUnverified, isAttempt, tryApi } from './attempts.ts';
+import type { FlowLog } from './flow-log.ts';
 import type { Outcome } from './outcome.tsx';
 import { SessionPage } from './session-page.tsx';
 
@@ -14,6 +15,8 @@ interface SessionParts {
   readonly apiBaseURL: string;
   /** Whether tokens may be shown and played with: in development only. */
   readonly showTokens: boolean;
+  /** In development: what was sent and received for the sessions. */
+  readonly flowLog: FlowLog | undefined;
 }
 
 /** `/session`: the flow that led to this session, its tokens, and the user's other sessions. */
@@ -71,14 +74,18 @@ async function endOne(ctx: Context, id: string): Promise<boolean> {
 async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promise<void> {
   const { oidc } = ctx;
   const accessToken = await oidc.accessToken();
-  const [routes, sessions] = await Promise.all([listApiRoutes(oidc.api), oidc.sessions()]);
+  const [routes, sessions, flow = []] = await Promise.all([
+    listApiRoutes(oidc.api),
+    oidc.sessions(),
+    parts.flowLog?.read(oidc.loginId),
+  ]);
   const { value, ...about } = accessToken;
   const { ended } = ctx.query;
   render(
     ctx,
     SessionPage({
       user: signedInUser(ctx),
-      flow: oidc.flow,
+      flow,
       idToken: {
         header: {},
         claims: oidc.idTokenClaims ?? {},

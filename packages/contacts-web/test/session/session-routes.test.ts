@@ -1,7 +1,9 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { memoryStore } from '@koa-oauth/client';
 import nock from 'nock';
+import { CookieJar } from 'tough-cookie';
 import {
   API,
   ISSUER,
@@ -65,6 +67,22 @@ describe('in development', () => {
     for (const secret of ['the-code', 'the-client-secret', 'the-refresh-token']) {
       expect(html).not.toContain(secret);
     }
+  });
+
+  test('shows them too where two processes share the sign-in and its session', async () => {
+    const store = memoryStore();
+    await app.close();
+    app = await startApp({ showTokens: true, store });
+    const other = await startApp({ showTokens: true, store });
+    const jar = new CookieJar();
+    const [first, second] = [app.otherBrowser(jar), other.otherBrowser(jar)];
+    await first.signIn({ accessToken: ORDERS, by: second });
+    for (const browser of [first, second]) {
+      const html = await (await browser.get('/session')).text();
+      expect(html).toContain(`GET ${ISSUER}authorize`);
+      expect(html).toContain(`POST ${ISSUER}oauth/token`);
+    }
+    await other.close();
   });
 
   test('shows both tokens taken apart, and as they are', async () => {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { afterAll } from '@jest/globals';
-import { memoryStore } from '@koa-oauth/client';
+import { memoryStore, type SessionStore } from '@koa-oauth/client';
 import nock from 'nock';
 import { pino } from 'pino';
 import { CookieJar } from 'tough-cookie';
@@ -34,13 +34,15 @@ export interface TestBrowser {
     scope?: string;
     claims?: Record<string, unknown>;
     accessToken?: string;
+    /** Another browser to finish in, of another process. */
+    by?: TestBrowser;
   }): Promise<void>;
 }
 
 export interface TestApp extends TestBrowser {
   readonly log: string[];
-  /** One with cookies of its own. */
-  otherBrowser(): TestBrowser;
+  /** One with cookies of its own, unless it has those of another app's. */
+  otherBrowser(jar?: CookieJar): TestBrowser;
   /** Sends what no client would, byte for byte, and answers all that comes back. */
   sendRaw(request: string): Promise<string>;
   close(): Promise<void>;
@@ -48,7 +50,7 @@ export interface TestApp extends TestBrowser {
 
 /** The app on a free port, one browser in front of it, and an issuer behind it, by nock. */
 export async function startApp(
-  options: { showTokens?: boolean; apiBaseURL?: string; scope?: string } = {},
+  options: { showTokens?: boolean; apiBaseURL?: string; scope?: string; store?: SessionStore } = {},
 ): Promise<TestApp> {
   const log: string[] = [];
   const app = createApp({
@@ -70,8 +72,7 @@ export async function startApp(
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
 
-  const openBrowser = (): TestBrowser => {
-    const jar = new CookieJar();
+  const openBrowser = (jar = new CookieJar()): TestBrowser => {
     async function send(path: string, init: RequestInit): Promise<Response> {
       const cookie = await jar.getCookieString(BASE_URL + path);
       const page = { accept: 'text/html', 'sec-fetch-dest': 'document' };
@@ -90,7 +91,7 @@ export async function startApp(
           headers: { 'sec-fetch-site': 'same-origin', ...FORM, ...headers },
           body: form instanceof Uint8Array ? form : String(new URLSearchParams(form)),
         }),
-      async signIn({ scope = ALL_SCOPES, claims = {}, accessToken = 'the-access-token' } = {}) {
+      async signIn({ scope = ALL_SCOPES, claims = {}, accessToken = 'the-access-token', by } = {}) {
         const { headers } = await browser.get('/login?returnTo=/contacts');
         const request = new URL(headers.get('location') ?? '').searchParams;
         const [state = '', nonce] = [request.get('state') ?? '', request.get('nonce')];
@@ -105,7 +106,7 @@ export async function startApp(
             id_token: idToken({ nonce, ...claims }),
           });
         const callback = `/callback?${new URLSearchParams({ state, code: 'the-code' })}`;
-        const response = await browser.get(callback);
+        const response = await (by ?? browser).get(callback);
         if (response.status !== 302) throw new Error(`no sign-in: ${await response.text()}`);
       },
     };

@@ -1,12 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import nock from 'nock';
-import {
-  addRefresh,
-  createFlowRecord,
-  type FlowStep,
-  maskParameters,
-} from '../../src/login/flow-record.ts';
+import { type ClientMessage, maskParameters, reportMessage } from '../../src/login/messages.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
 import { BASE_URL, startWebApp, type WebApp } from '../support/web-app.ts';
@@ -77,50 +72,44 @@ describe('masking', () => {
   });
 });
 
-describe('a record', () => {
-  test('has each message with its time, and where it went without a query', () => {
-    const record = createFlowRecord(true, () => 5);
-    record.add('authorization_request', {
+describe('a message', () => {
+  const messages: ClientMessage[] = [];
+  const options = { onMessage: (message: ClientMessage) => messages.push(message), now: () => 5 };
+
+  test('has its login and its time, and where it went without a query', () => {
+    reportMessage(options, 'login-1', 'authorization_request', {
       url: 'https://issuer.example/authorize?code=sesame#x',
       parameters: { scope: 'openid' },
     });
-    record.add('token_response', { status: 500, parameters: 'no JSON: sesame' });
-    expect(record.steps).toEqual([
+    const answer = { status: 500, parameters: 'no JSON: sesame' };
+    reportMessage(options, 'login-1', 'token_response', answer);
+    expect(messages).toEqual([
       {
+        loginId: 'login-1',
         step: 'authorization_request',
         at: 5,
         url: 'https://issuer.example/authorize',
         parameters: { scope: 'openid' },
       },
-      { step: 'token_response', at: 5, status: 500, parameters: {} },
+      { loginId: 'login-1', step: 'token_response', at: 5, status: 500, parameters: {} },
     ]);
   });
 
-  test('that is not kept has nothing', () => {
-    const record = createFlowRecord(false, Date.now);
-    record.add('token_request', { parameters: {} });
-    expect(record.steps).toBeUndefined();
-  });
-
-  test('of refreshes the last one is kept', () => {
-    const step = (name: FlowStep['step'], at: number): FlowStep => ({
-      step: name,
-      at,
-      parameters: {},
-    });
-    const first = [
-      step('token_response', 1),
-      step('refresh_request', 2),
-      step('refresh_response', 3),
-    ];
-    expect(addRefresh(first, [step('refresh_request', 4)])).toEqual([
-      step('token_response', 1),
-      step('refresh_request', 4),
-    ]);
+  test.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('no');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('no'))],
+  ])('stops nothing when the callback %s', async (_name, onMessage) => {
+    reportMessage({ ...options, onMessage }, 'login-1', 'token_request', { parameters: {} });
+    await new Promise((resolve) => setImmediate(resolve));
   });
 });
 
-describe('recordFlow', () => {
+describe('onMessage', () => {
   let issuer: IssuerStandIn;
   let app: WebApp | undefined;
   let now: number;
@@ -137,27 +126,23 @@ describe('recordFlow', () => {
     nock.cleanAll();
   });
 
-  const flowOf = async ({ browser }: WebApp) =>
-    ((await (await browser.get('/')).json()) as { flow: FlowStep[] }).flow;
-
-  test('nothing is kept unless it is asked for', async () => {
-    app = await startWebApp(issuer);
-    expect(await flowOf(app)).toEqual([]);
-    await app.signIn();
-    expect(await flowOf(app)).toEqual([]);
-  });
-
-  test('G11: a sign-in and its last refresh are told, and no secret of theirs', async () => {
-    const store = memoryStore({ now: () => now });
+  test('G11: a sign-in and its refreshes are handed out for their session, and no secret', async () => {
+    const messages: ClientMessage[] = [];
+    const steps = () => messages.splice(0).map(({ step }) => step);
     app = await startWebApp(issuer, {
-      recordFlow: true,
+      onMessage: (message) => messages.push(message),
       pushedAuthorizationRequests: true,
       clientAuthMethod: 'client_secret_post',
-      session: { store },
+      session: { store: memoryStore({ now: () => now }) },
       now: () => now,
     });
+    // Another login that begins at the same time has another name.
+    await app.begin('/login', app.served.browser());
+    const other = messages[0]?.loginId;
+    steps();
     await app.signIn({ name: 'Ada' }, { device_secret: 'device-secret-1' });
-    expect((await flowOf(app)).map(({ step }) => step)).toEqual([
+    const all = [...messages];
+    expect(steps()).toEqual([
       'pushed_authorization_request',
       'pushed_authorization_response',
       'authorization_request',
@@ -177,22 +162,27 @@ describe('recordFlow', () => {
       );
       expect((await app.browser.get('/private')).status).toBe(200);
     }
-    const flow = await flowOf(app);
-    expect(flow.slice(-3).map(({ step }) => step)).toEqual([
-      'token_response',
+    all.push(...messages);
+    expect(steps()).toEqual([
+      'refresh_request',
+      'refresh_response',
       'refresh_request',
       'refresh_response',
     ]);
-    expect(flow.at(-1)).toMatchObject({ at: now, status: 200, parameters: { expires_in: '3600' } });
-    expect(flow[0]).toMatchObject({
+    const { loginId } = (await (await app.browser.get('/')).json()) as { loginId: string };
+    expect(loginId).toMatch(/^[\w-]{16}$/);
+    expect(loginId).not.toBe(other);
+    expect(new Set(all.map((message) => message.loginId))).toEqual(new Set([loginId]));
+    expect(all.at(-1)).toMatchObject({ at: now, status: 200, parameters: { expires_in: '3600' } });
+    expect(all[0]).toMatchObject({
       url: `${ISSUER}oauth/par`,
       parameters: { redirect_uri: `${BASE_URL}/callback`, code_challenge_method: 'S256' },
     });
-    expect(flow[2]).toMatchObject({
+    expect(all[2]).toMatchObject({
       url: `${ISSUER}authorize`,
       parameters: { client_id: 'client-1' },
     });
-    expect(flow[4]?.parameters.grant_type).toBe('authorization_code');
+    expect(all[4]?.parameters.grant_type).toBe('authorization_code');
 
     const [{ form } = { form: new URLSearchParams() }] = issuer.tokenRequests;
     const [cookie] = await app.browser.jar.getCookies(BASE_URL);
@@ -205,7 +195,7 @@ describe('recordFlow', () => {
       'eyJ',
       ...[1, 2, 3].flatMap((count) => [`access-${count}`, `refresh-${count}`]),
     ];
-    const told = JSON.stringify(flow);
+    const told = JSON.stringify(all);
     for (const secret of secrets) expect(told).not.toContain(secret);
   });
 });

@@ -1,0 +1,91 @@
+import type { EndpointMessage } from '../oauth/token-endpoint.ts';
+
+/**
+ * One message of a login or of a refresh, for people to look at: as it was sent or received, with
+ * every secret replaced by its length.
+ */
+export interface ClientMessage {
+  /** Names the login that it belongs to; the session that this opened has it as `ctx.oidc.loginId`. */
+  readonly loginId: string;
+  readonly step:
+    | 'pushed_authorization_request'
+    | 'pushed_authorization_response'
+    | 'authorization_request'
+    | 'authorization_response'
+    | 'token_request'
+    | 'token_response'
+    | 'refresh_request'
+    | 'refresh_response';
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** Where it went, without a query; a response has none. */
+  readonly url?: string;
+  /** Of an endpoint's answer. */
+  readonly status?: number;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+interface MessageOptions {
+  onMessage: ((message: ClientMessage) => unknown) | undefined;
+  /** Milliseconds since 1970. */
+  now: () => number;
+}
+
+/** Names of values that open something, or did a moment ago. */
+const SECRET_NAME =
+  /(^|_)(assertion|code|invitation|otp|password|pin|secret|ticket|token|verifier)$|^id_token_hint$|^request$/i;
+const JWT = /^eyJ[\w-]*\.[\w-]*\.[\w-]*/;
+const MAX_TEXT_LENGTH = 1000;
+const MAX_PARAMETERS = 40;
+
+/**
+ * Hands a message to the app's `onMessage`, secrets masked. A callback that throws, or whose promise
+ * is rejected, has no effect.
+ */
+export function reportMessage(
+  { onMessage, now }: MessageOptions,
+  loginId: string,
+  step: ClientMessage['step'],
+  { url, status, parameters }: EndpointMessage,
+): void {
+  if (!onMessage) return;
+  const message: ClientMessage = {
+    loginId,
+    step,
+    at: now(),
+    ...(url !== undefined && { url: withoutQuery(url) }),
+    ...(status !== undefined && { status }),
+    parameters: maskParameters(isObject(parameters) ? parameters : {}),
+  };
+  try {
+    Promise.resolve(onMessage(message)).catch(() => {});
+  } catch {}
+}
+
+/** Returns parameters as they may be shown: of a secret its length alone. */
+export function maskParameters(
+  parameters: Readonly<Record<string, unknown>>,
+): ClientMessage['parameters'] {
+  const entries = Object.entries(parameters).flatMap(([name, value]) => {
+    if (value === undefined || value === null) return [];
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    const isSecret = SECRET_NAME.test(name) || JWT.test(text) || isObject(value);
+    return [
+      [name.slice(0, MAX_TEXT_LENGTH), isSecret ? mask(text) : text.slice(0, MAX_TEXT_LENGTH)],
+    ];
+  });
+  return Object.fromEntries(entries.slice(0, MAX_PARAMETERS));
+}
+
+function mask(value: string): string {
+  return `… (${value.length} characters)`;
+}
+
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
