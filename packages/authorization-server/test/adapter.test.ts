@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import type { Adapter } from 'oidc-provider';
-import { boundedAdapter, createAdapter } from '../src/adapter.ts';
+import { createAdapter } from '../src/adapter.ts';
 import { demoTenantFile, loadTenant } from '../src/index.ts';
 import { openStateStore, type StateStore } from '../src/state/file.ts';
+import { BoundedAdapter } from '../src/state/store-adapter.ts';
 
 let store: StateStore;
 beforeEach(() => {
@@ -48,10 +48,10 @@ test('a record is used up once, also by two at a time', async () => {
 });
 
 describe('at most four records, and for one more the oldest goes of the owner of the most', () => {
-  let bounded: Adapter;
+  let bounded: BoundedAdapter;
   let owner: string;
   beforeEach(() => {
-    bounded = boundedAdapter(adapterOf('Session'), 4, () => owner);
+    bounded = new BoundedAdapter('Session', store, 4, () => owner);
   });
 
   const write = async (by: string, ...ids: string[]) => {
@@ -77,5 +77,18 @@ describe('at most four records, and for one more the oldest goes of the owner of
     await bounded.destroy('a2');
     await write('a', 'a4', 'a5');
     expect(kept('a1', 'a2', 'a3', 'a4', 'a5')).toEqual(['a1', 'a3', 'a4', 'a5']);
+  });
+
+  test('one that is written again keeps its end', async () => {
+    let now = 1000;
+    const state = openStateStore('memory:', () => now);
+    const adapter = new BoundedAdapter('Interaction', state, 4, () => 'a');
+    await adapter.upsert('a1', { uid: 'u' }, 60);
+    await adapter.upsert('a1', { uid: 'u', result: {} }, 6000);
+    now += 59;
+    expect(await adapter.findByUid('u')).toMatchObject({ result: {} });
+    now += 1;
+    expect(await adapter.find('a1')).toBeUndefined();
+    state.close();
   });
 });

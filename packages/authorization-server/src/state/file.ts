@@ -1,19 +1,21 @@
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { StartError } from '@koa-oauth/service';
+import { openSqlite } from '@koa-oauth/service/sqlite';
 import type Database from 'libsql';
-import { createMemoryState } from './memory.ts';
-import type { StateStore, StoredRecord } from './state-store.ts';
+import { MemoryState } from './memory.ts';
+import {
+  type RecordKeys,
+  type StateStore,
+  type StoredRecord,
+  SWEEP_INTERVAL_MS,
+} from './state-store.ts';
 
 export type { StateStore } from './state-store.ts';
 
 interface Row {
-  content: string;
-  consumed_at: number | null;
+  readonly content: string;
+  readonly consumed_at: number | null;
 }
-
-const SWEEP_EVERY = 60_000;
 
 const TABLE = `
   CREATE TABLE IF NOT EXISTS records (
@@ -26,102 +28,125 @@ const TABLE = `
   CREATE INDEX IF NOT EXISTS records_by_end ON records (expires_at) WHERE expires_at IS NOT NULL;
 `;
 
+const HAS_NOT_ENDED = '(expires_at IS NULL OR expires_at > ?)';
+
 /**
  * Opens the state.
  *
  * @param place `memory:` or `file:PATH`; the file and its directory are made when missing.
- * @param now epoch seconds.
+ * @param now returns epoch seconds; for tests.
  * @throws StartError when the file can't be opened.
  */
-export function openStateStore(
-  place: string,
-  now: () => number = () => Math.floor(Date.now() / 1000),
-): StateStore {
-  if (place === 'memory:') return createMemoryState(now);
-  const database = open(place);
-  const select = (column: string) =>
-    database.prepare(
-      `SELECT content, consumed_at FROM records
-       WHERE kind = ? AND ${column} = ? AND (expires_at IS NULL OR expires_at > ?)`,
-    );
-  const read = select('id');
-  const readByUid = select('uid');
-  const write = database.prepare(
-    `INSERT INTO records (kind, id, content, uid, grant_id, expires_at) VALUES (?, ?, ?, ?, ?, ?)
-     ON CONFLICT (kind, id) DO UPDATE SET content = excluded.content, uid = excluded.uid,
-       grant_id = excluded.grant_id, expires_at = excluded.expires_at`,
-  );
-  const consume = database.prepare(
-    'UPDATE records SET consumed_at = ? WHERE kind = ? AND id = ? AND consumed_at IS NULL',
-  );
-  const idsByGrant = database.prepare(
-    `SELECT id FROM records
-     WHERE kind = ? AND grant_id = ? AND (expires_at IS NULL OR expires_at > ?)
-     ORDER BY expires_at IS NULL, expires_at`,
-  );
-  const remove = database.prepare('DELETE FROM records WHERE kind = ? AND id = ?');
-  const removeByGrant = database.prepare('DELETE FROM records WHERE kind = ? AND grant_id = ?');
-  const removeAll = database.prepare('DELETE FROM records');
-  const sweep = database.prepare('DELETE FROM records WHERE expires_at <= ?');
-  const timer = setInterval(() => {
-    sweep.run(now());
-  }, SWEEP_EVERY).unref();
-
-  return {
-    read: (kind, id) => toRecord(read.get(kind, id, now())),
-    readByUid: (kind, uid) => toRecord(readByUid.get(kind, uid, now())),
-    write(kind, id, content, lifetime, { uid, grantId } = {}) {
-      const end = lifetime === undefined ? null : now() + lifetime;
-      write.run(kind, id, JSON.stringify(content), uid ?? null, grantId ?? null, end);
-    },
-    consume: (kind, id) => consume.run(now(), kind, id).changes === 1,
-    delete(kind, id) {
-      remove.run(kind, id);
-    },
-    idsByGrantId: (kind, grantId) =>
-      (idsByGrant.all(kind, grantId, now()) as { id: string }[]).map(({ id }) => id),
-    deleteByGrantId(kind, grantId) {
-      removeByGrant.run(kind, grantId);
-    },
-    clear() {
-      removeAll.run();
-    },
-    close() {
-      clearInterval(timer);
-      database.close();
-    },
-  };
+export function openStateStore(place: string, now?: () => number): StateStore {
+  return place === 'memory:' ? new MemoryState(now) : new FileState(place, now);
 }
 
-function open(place: string): Database.Database {
-  const file = resolve(place.replace(/^file:/, ''));
-  try {
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // Refresh tokens are in it: for the owner alone, and so from the first byte.
-    closeSync(openSync(file, 'a', 0o600));
-    const database = openDatabase(file);
-    database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
-    database.exec(TABLE);
-    return database;
-  } catch (cause) {
-    const { message } = cause as Error;
-    throw new StartError('invalid_state', `the state file ${file} can't be used: ${message}`, {
-      cause,
-    });
+/**
+ * State in a SQLite file. Its records outlive processes and restarts of the machine, so they end by
+ * the wall clock, which is the one clock that all of these share.
+ */
+class FileState implements StateStore {
+  readonly now: () => number;
+  readonly #database: Database.Database;
+  readonly #statements = new Map<string, Database.Statement>();
+  readonly #sweep: NodeJS.Timeout;
+
+  constructor(place: string, now = (): number => Math.floor(Date.now() / 1000)) {
+    this.now = now;
+    this.#database = open(resolve(place.replace(/^file:/, '')));
+    const sweep = (): void => {
+      this.#run('DELETE FROM records WHERE expires_at <= ?', this.now());
+    };
+    this.#sweep = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
+  }
+
+  read(kind: string, id: string): StoredRecord | undefined {
+    return this.#readBy('id', kind, id);
+  }
+
+  readByUid(kind: string, uid: string): StoredRecord | undefined {
+    return this.#readBy('uid', kind, uid);
+  }
+
+  write(kind: string, id: string, content: object, lifetime?: number, keys: RecordKeys = {}): void {
+    const { uid = null, grantId = null } = keys;
+    const end = lifetime === undefined ? null : this.now() + lifetime;
+    this.#run(
+      `INSERT INTO records (kind, id, content, uid, grant_id, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (kind, id) DO UPDATE SET content = excluded.content, uid = excluded.uid,
+         grant_id = excluded.grant_id, expires_at = excluded.expires_at`,
+      ...[kind, id, JSON.stringify(content), uid, grantId, end],
+    );
+  }
+
+  replaceContent(kind: string, id: string, content: object): void {
+    this.#run(
+      `UPDATE records SET content = ? WHERE kind = ? AND id = ? AND ${HAS_NOT_ENDED}`,
+      ...[JSON.stringify(content), kind, id, this.now()],
+    );
+  }
+
+  consume(kind: string, id: string): boolean {
+    const sql =
+      'UPDATE records SET consumed_at = ? WHERE kind = ? AND id = ? AND consumed_at IS NULL';
+    return this.#run(sql, this.now(), kind, id) === 1;
+  }
+
+  delete(kind: string, id: string): void {
+    this.#run('DELETE FROM records WHERE kind = ? AND id = ?', kind, id);
+  }
+
+  idsByGrantId(kind: string, grantId: string): string[] {
+    const sql = `SELECT id FROM records WHERE kind = ? AND grant_id = ? AND ${HAS_NOT_ENDED}
+      ORDER BY expires_at IS NULL, expires_at`;
+    const rows = this.#prepare(sql).all(kind, grantId, this.now()) as { id: string }[];
+    return rows.map(({ id }) => id);
+  }
+
+  deleteByGrantId(kind: string, grantId: string): void {
+    this.#run('DELETE FROM records WHERE kind = ? AND grant_id = ?', kind, grantId);
+  }
+
+  clear(): void {
+    this.#run('DELETE FROM records');
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+    this.#database.close();
+  }
+
+  #readBy(column: 'id' | 'uid', kind: string, value: string): StoredRecord | undefined {
+    const sql = `SELECT content, consumed_at FROM records
+      WHERE kind = ? AND ${column} = ? AND ${HAS_NOT_ENDED}`;
+    const row = this.#prepare(sql).get(kind, value, this.now()) as Row | undefined;
+    return (
+      row && {
+        content: JSON.parse(row.content) as Record<string, unknown>,
+        consumed: row.consumed_at ?? undefined,
+      }
+    );
+  }
+
+  /** @returns how many records were changed */
+  #run(sql: string, ...values: unknown[]): number {
+    return this.#prepare(sql).run(...values).changes;
+  }
+
+  #prepare(sql: string): Database.Statement {
+    const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
   }
 }
 
-/** Loads the database only now: a state in memory needs none. */
-function openDatabase(file: string): Database.Database {
-  const Constructor = createRequire(import.meta.url)('libsql') as typeof Database;
-  return new Constructor(file);
-}
-
-function toRecord(row: unknown): StoredRecord | undefined {
-  if (row === undefined) return undefined;
-  const { content, consumed_at } = row as Row;
-  return {
-    content: JSON.parse(content) as Record<string, unknown>,
-    consumed: consumed_at ?? undefined,
-  };
+function open(file: string): Database.Database {
+  try {
+    const database = openSqlite(file, { synchronous: 'NORMAL' });
+    database.exec(TABLE);
+    return database;
+  } catch (cause) {
+    const message = `the state file ${file} can't be used: ${(cause as Error).message}`;
+    throw new StartError('invalid_state', message, { cause });
+  }
 }

@@ -1,84 +1,130 @@
-import type { RecordKeys, StateStore, StoredRecord } from './state-store.ts';
+import {
+  type RecordKeys,
+  type StateStore,
+  type StoredRecord,
+  SWEEP_INTERVAL_MS,
+} from './state-store.ts';
 
-interface Kept extends RecordKeys {
-  /** JSON, as in a file: nobody who changes what was written or read changes what is kept. */
+interface Entry extends RecordKeys {
+  /** JSON, as in a file: a change of what was written or read changes nothing that is stored. */
   readonly content: string;
   /** Epoch seconds. */
   readonly end: number;
   readonly consumed: number | undefined;
 }
 
-const SWEEP_EVERY = 60_000;
+/** State that ends with the process. */
+export class MemoryState implements StateStore {
+  readonly now: () => number;
+  readonly #kinds = new Map<string, Entries>();
+  readonly #sweep: NodeJS.Timeout;
 
-/** State that ends with the process. @param now epoch seconds. */
-export function createMemoryState(now: () => number): StateStore {
-  const kinds = new Map<string, Records>();
-  const recordsOf = (kind: string): Records => {
-    const records = kinds.get(kind) ?? new Records();
-    kinds.set(kind, records);
-    return records;
-  };
-  const toRecord = (kept: Kept | undefined): StoredRecord | undefined => {
-    if (kept === undefined || kept.end <= now()) return undefined;
-    return {
-      content: JSON.parse(kept.content) as Record<string, unknown>,
-      consumed: kept.consumed,
+  constructor(now = steadyTime()) {
+    this.now = now;
+    const sweep = (): void => {
+      for (const entries of this.#kinds.values()) entries.deleteEnded(this.now());
     };
-  };
-  const timer = setInterval(() => {
-    for (const records of kinds.values()) records.deleteEnded(now());
-  }, SWEEP_EVERY).unref();
+    this.#sweep = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
+  }
 
-  return {
-    read: (kind, id) => toRecord(recordsOf(kind).get(id)),
-    readByUid: (kind, uid) => toRecord(recordsOf(kind).getByUid(uid)),
-    write(kind, id, content, lifetime = Number.POSITIVE_INFINITY, { uid, grantId } = {}) {
-      const records = recordsOf(kind);
-      const consumed = records.get(id)?.consumed;
-      const end = now() + lifetime;
-      records.set(id, { content: JSON.stringify(content), uid, grantId, end, consumed });
-    },
-    consume(kind, id) {
-      const records = recordsOf(kind);
-      const kept = records.get(id);
-      if (kept === undefined || kept.consumed !== undefined) return false;
-      records.set(id, { ...kept, consumed: now() });
-      return true;
-    },
-    delete(kind, id) {
-      recordsOf(kind).delete(id);
-    },
-    idsByGrantId: (kind, grantId) => recordsOf(kind).idsByGrantId(grantId, now()),
-    deleteByGrantId(kind, grantId) {
-      recordsOf(kind).deleteByGrantId(grantId);
-    },
-    clear: () => kinds.clear(),
-    close() {
-      clearInterval(timer);
-      kinds.clear();
-    },
-  };
+  read(kind: string, id: string): StoredRecord | undefined {
+    return this.#toRecord(this.#entriesOf(kind).get(id));
+  }
+
+  readByUid(kind: string, uid: string): StoredRecord | undefined {
+    return this.#toRecord(this.#entriesOf(kind).getByUid(uid));
+  }
+
+  write(
+    kind: string,
+    id: string,
+    content: object,
+    lifetime = Number.POSITIVE_INFINITY,
+    { uid, grantId }: RecordKeys = {},
+  ): void {
+    const entries = this.#entriesOf(kind);
+    const consumed = entries.get(id)?.consumed;
+    const end = this.now() + lifetime;
+    entries.set(id, { content: JSON.stringify(content), uid, grantId, end, consumed });
+  }
+
+  replaceContent(kind: string, id: string, content: object): void {
+    const entries = this.#entriesOf(kind);
+    const entry = entries.get(id);
+    if (entry === undefined || entry.end <= this.now()) return;
+    entries.set(id, { ...entry, content: JSON.stringify(content) });
+  }
+
+  consume(kind: string, id: string): boolean {
+    const entries = this.#entriesOf(kind);
+    const entry = entries.get(id);
+    if (entry === undefined || entry.consumed !== undefined) return false;
+    entries.set(id, { ...entry, consumed: this.now() });
+    return true;
+  }
+
+  delete(kind: string, id: string): void {
+    this.#entriesOf(kind).delete(id);
+  }
+
+  idsByGrantId(kind: string, grantId: string): string[] {
+    return this.#entriesOf(kind).idsByGrantId(grantId, this.now());
+  }
+
+  deleteByGrantId(kind: string, grantId: string): void {
+    this.#entriesOf(kind).deleteByGrantId(grantId);
+  }
+
+  clear(): void {
+    this.#kinds.clear();
+  }
+
+  close(): void {
+    clearInterval(this.#sweep);
+    this.clear();
+  }
+
+  #entriesOf(kind: string): Entries {
+    const entries = this.#kinds.get(kind) ?? new Entries();
+    this.#kinds.set(kind, entries);
+    return entries;
+  }
+
+  #toRecord(entry: Entry | undefined): StoredRecord | undefined {
+    if (entry === undefined || entry.end <= this.now()) return undefined;
+    const { content, consumed } = entry;
+    return { content: JSON.parse(content) as Record<string, unknown>, consumed };
+  }
 }
 
-/** The records of one kind. */
-class Records {
-  readonly #byId = new Map<string, Kept>();
+/**
+ * Returns a clock of epoch seconds that is not moved when the wall clock is set: with a clock set back,
+ * a sign-in or a used refresh token must not live on.
+ */
+function steadyTime(): () => number {
+  const start = Date.now() - performance.now();
+  return () => Math.floor((start + performance.now()) / 1000);
+}
+
+/** The entries of one kind. */
+class Entries {
+  readonly #byId = new Map<string, Entry>();
   readonly #idsByUid = new Map<string, string>();
   readonly #idsByGrantId = new Map<string, Set<string>>();
 
-  get(id: string): Kept | undefined {
+  get(id: string): Entry | undefined {
     return this.#byId.get(id);
   }
 
-  getByUid(uid: string): Kept | undefined {
+  getByUid(uid: string): Entry | undefined {
     const id = this.#idsByUid.get(uid);
     return id === undefined ? undefined : this.#byId.get(id);
   }
 
-  set(id: string, kept: Kept): void {
+  set(id: string, entry: Entry): void {
     this.delete(id);
-    this.#byId.set(id, kept);
-    const { uid, grantId } = kept;
+    this.#byId.set(id, entry);
+    const { uid, grantId } = entry;
     if (uid !== undefined) this.#idsByUid.set(uid, id);
     if (grantId !== undefined) {
       const ids = this.#idsByGrantId.get(grantId) ?? new Set();
@@ -100,7 +146,7 @@ class Records {
   idsByGrantId(grantId: string, now: number): string[] {
     const found: { readonly id: string; readonly end: number }[] = [];
     for (const id of this.#idsByGrantId.get(grantId) ?? []) {
-      const { end } = this.#byId.get(id) as Kept;
+      const { end } = this.#byId.get(id) as Entry;
       if (end > now) found.push({ id, end });
     }
     // Of two that never end the difference is no number.

@@ -1,28 +1,35 @@
 /** What a record is found by besides its id. */
 export interface RecordKeys {
-  readonly uid?: string;
-  readonly grantId?: string;
+  readonly uid?: string | undefined;
+  readonly grantId?: string | undefined;
 }
 
 export interface StoredRecord {
   readonly content: Record<string, unknown>;
+  /** When the record was used up, by the clock of the store. */
   readonly consumed: number | undefined;
 }
 
 /** Logins, grants, codes, refresh tokens, consents: JSON records by kind and id, each with an end. */
 export interface StateStore {
-  /** The record, unless its time is over. `consumed` is when it was used up, in epoch seconds. */
+  /** Returns the epoch seconds by which records end and are used up. */
+  now(): number;
+  /** Returns a record that has not ended. */
   read(kind: string, id: string): StoredRecord | undefined;
   readByUid(kind: string, uid: string): StoredRecord | undefined;
-  /** @param lifetime seconds; undefined keeps it until it is deleted. */
+  /** @param lifetime seconds; without one the record stays until it is deleted. */
   write(kind: string, id: string, content: object, lifetime?: number, keys?: RecordKeys): void;
+  /** Replaces the content of a record, whose keys and end stay; does nothing if it has ended. */
+  replaceContent(kind: string, id: string, content: object): void;
   /** Marks a record as used up; false when it was already, or is gone. */
   consume(kind: string, id: string): boolean;
   delete(kind: string, id: string): void;
-  /** Of the records whose time is not over; the one that ends first comes first. */
+  /** Returns the ids of records that have not ended; the one that ends first comes first. */
   idsByGrantId(kind: string, grantId: string): string[];
   deleteByGrantId(kind: string, grantId: string): void;
-  /** Deletes all there is. */
+  /** Deletes all records. */
   clear(): void;
   close(): void;
 }
+
+export const SWEEP_INTERVAL_MS = 60_000;

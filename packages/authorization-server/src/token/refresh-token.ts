@@ -1,11 +1,10 @@
-import type { Adapter, AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
-import type { StateStore } from '../state/file.ts';
+import type { AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
+import type { StateStore } from '../state/state-store.ts';
+import { StoreAdapter } from '../state/store-adapter.ts';
 import { findApplication, type Tenant } from '../tenant/tenant.ts';
 import { epochTime, limitsOf, NEVER, refreshTokenSeconds } from '../tenant/token-lifetimes.ts';
 
-/**
- * Whether this use of a refresh token replaces it. One that stays begins its idle time again.
- */
+/** Decides whether this use of a refresh token replaces it. The idle time of one that stays starts again. */
 export async function rotatesRefreshToken(
   tenant: Tenant,
   ctx: KoaContextWithOIDC,
@@ -23,94 +22,87 @@ export async function rotatesRefreshToken(
 }
 
 /**
- * Refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"): within the leeway the
+ * Stores refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"): within the leeway the
  * immediately previous token may be used again; any later use, or that of an older one, counts as
- * reuse, for which the engine ends the family and its grant. Until its own end a token that can
- * never be good again is kept for that alone, as little as is needed to know it.
- *
- * @param now epoch seconds.
+ * reuse, for which the engine ends the family and its grant. A token that can never be good again is
+ * stored for that alone until its own end, with as little as is needed to recognize it.
  */
-export function rotatingAdapter(
-  adapter: Adapter,
-  tenant: Tenant,
-  store: StateStore,
-  now: () => number = epochTime,
-): Adapter {
-  const families = createRefreshTokenFamilies(store, now);
-  const behind = ({ grantId, rotations }: AdapterPayload): number =>
-    grantId === undefined ? 0 : families.latestOf(grantId) - Number(rotations ?? 0);
-  const leewayOf = ({ clientId }: AdapterPayload): number =>
-    findApplication(tenant, clientId ?? '')?.refresh_token.leeway ?? 0;
-  const mayRepeat = (token: AdapterPayload): boolean => {
-    const leeway = leewayOf(token);
-    return leeway > 0 && behind(token) <= 1 && now() - Number(token.consumed) <= leeway;
-  };
-  const read = async (id: string): Promise<AdapterPayload | undefined> => {
-    const token = (await adapter.find(id)) || undefined;
-    return token && token.clientId === undefined ? families.restore(id, token) : token;
-  };
-  const end = async (grantId: string): Promise<void> => {
-    await adapter.revokeByGrantId(grantId);
-    families.end(grantId);
-  };
-  const shorten = async (id: string): Promise<void> => {
-    const { grantId, jkt, exp } = (await adapter.find(id)) || {};
-    const left = Number(exp) - now();
-    if (left > 0) await adapter.upsert(id, { grantId, jkt }, left);
-  };
+export class RefreshTokenAdapter extends StoreAdapter {
+  readonly #tenant: Tenant;
+  readonly #families: RefreshTokenFamilies;
 
-  return {
-    ...adapter,
-    revokeByGrantId: end,
-    async upsert(id, token, lifetime) {
-      await adapter.upsert(id, token, lifetime);
-      if (token.grantId === undefined) return;
-      const { spent, ended } = families.note(id, token, lifetime ?? NEVER);
-      await Promise.all([...spent.map(shorten), ...ended.map(end)]);
-    },
-    async find(id) {
-      const token = await read(id);
-      if (!token) return undefined;
-      if (token.consumed) return mayRepeat(token) ? { ...token, consumed: undefined } : token;
-      // A leeway lets a family branch: a branch that falls behind the other is not the owner's.
-      return behind(token) > 1 ? { ...token, consumed: now() } : token;
-    },
-    async consume(id) {
-      const token = await read(id);
-      // `find` saw that it may be used; the Actions since then may have taken longer than the leeway.
-      if (token?.consumed && leewayOf(token) > 0) return;
-      try {
-        await adapter.consume(id);
-      } catch (error) {
-        // Two requests at once, and no leeway: reuse, which the engine's look at it came too early for.
-        if (token?.grantId !== undefined) {
-          await end(token.grantId);
-          store.deleteByGrantId('AccessToken', token.grantId);
-          store.delete('Grant', token.grantId);
-        }
-        throw error;
+  constructor(tenant: Tenant, store: StateStore) {
+    super('RefreshToken', store);
+    this.#tenant = tenant;
+    this.#families = new RefreshTokenFamilies(store);
+  }
+
+  override async upsert(id: string, token: AdapterPayload, lifetime: number): Promise<void> {
+    await super.upsert(id, token, lifetime);
+    if (token.grantId === undefined) return;
+    const { spent, ended } = this.#families.add(id, token, lifetime);
+    for (const one of spent) this.#shorten(one);
+    await Promise.all(ended.map((grantId) => this.revokeByGrantId(grantId)));
+  }
+
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const token = await this.#read(id);
+    if (!token) return undefined;
+    if (token.consumed) return this.#mayRepeat(token) ? { ...token, consumed: undefined } : token;
+    // A leeway lets a family branch: a branch that falls behind the other is not the owner's.
+    return this.#rotationsBehind(token) > 1 ? { ...token, consumed: this.store.now() } : token;
+  }
+
+  override async consume(id: string): Promise<void> {
+    const token = await this.#read(id);
+    // `find` saw that it may be used; the Actions since then may have taken longer than the leeway.
+    if (token?.consumed && this.#leewayOf(token) > 0) return;
+    try {
+      await super.consume(id);
+    } catch (error) {
+      // Two requests at once, and no leeway: reuse, which the engine's look at it came too early for.
+      if (token?.grantId !== undefined) {
+        await this.revokeByGrantId(token.grantId);
+        this.store.deleteByGrantId('AccessToken', token.grantId);
+        this.store.delete('Grant', token.grantId);
       }
-    },
-  };
+      throw error;
+    }
+  }
+
+  override async revokeByGrantId(grantId: string): Promise<void> {
+    await super.revokeByGrantId(grantId);
+    this.#families.delete(grantId);
+  }
+
+  async #read(id: string): Promise<AdapterPayload | undefined> {
+    const token = await super.find(id);
+    return token && token.clientId === undefined ? this.#families.restore(id, token) : token;
+  }
+
+  #shorten(id: string): void {
+    const { grantId, jkt } = this.store.read(this.kind, id)?.content ?? {};
+    this.store.replaceContent(this.kind, id, { grantId, jkt });
+  }
+
+  #mayRepeat(token: AdapterPayload): boolean {
+    const leeway = this.#leewayOf(token);
+    const age = this.store.now() - Number(token.consumed);
+    return leeway > 0 && this.#rotationsBehind(token) <= 1 && age <= leeway;
+  }
+
+  #leewayOf({ clientId }: AdapterPayload): number {
+    return findApplication(this.#tenant, clientId ?? '')?.refresh_token.leeway ?? 0;
+  }
+
+  #rotationsBehind({ grantId, rotations }: AdapterPayload): number {
+    return grantId === undefined ? 0 : this.#families.latest(grantId) - Number(rotations ?? 0);
+  }
 }
 
-/** What the refresh tokens of each login have in common. */
-export interface RefreshTokenFamilies {
-  /** How often the family has rotated. */
-  latestOf(grantId: string): number;
-  /**
-   * Notes a token that was issued or put off.
-   *
-   * @param lifetime seconds.
-   * @returns the tokens that can never be good again, and the logins that have to end.
-   */
-  note(id: string, token: AdapterPayload, lifetime: number): { spent: string[]; ended: string[] };
-  /** A spent token with all that is looked at before its reuse is seen; undefined: its family is gone. */
-  restore(id: string, spent: AdapterPayload): AdapterPayload | undefined;
-  end(grantId: string): void;
-}
-
+/** What the refresh tokens of one login have in common. */
 interface Family {
+  /** How often the family has rotated. */
   readonly latest: number;
   /** Ids and rotations of the tokens whose records are whole. */
   readonly whole: readonly (readonly [string, number])[];
@@ -122,70 +114,79 @@ interface Family {
 const FAMILY = 'RefreshTokenFamily';
 
 /** Auth0's limit of active refresh tokens for one user and application. */
-export const MOST_ACTIVE = 200;
+export const MAX_ACTIVE_FAMILIES = 200;
 
 /** A leeway may be used for more branches than anybody needs: further ones stay whole. */
-const MOST_WHOLE = 100;
+const MAX_WHOLE_TOKENS = 100;
 
-/** @param now epoch seconds. */
-export function createRefreshTokenFamilies(
-  store: StateStore,
-  now: () => number,
-): RefreshTokenFamilies {
-  const familyOf = (grantId: string): Family | undefined => {
-    const content = store.read(FAMILY, grantId)?.content;
+/** The families of refresh tokens: one for each login. */
+export class RefreshTokenFamilies {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  /** Returns how often a family has rotated. */
+  latest(grantId: string): number {
+    return this.#find(grantId)?.latest ?? 0;
+  }
+
+  /**
+   * Adds a token that was issued or whose end was put off.
+   *
+   * @param lifetime seconds.
+   * @returns the tokens that can never be good again, and the logins that have to end.
+   */
+  add(id: string, token: AdapterPayload, lifetime: number): { spent: string[]; ended: string[] } {
+    const { grantId = '', clientId, accountId, scope, rotations } = token;
+    const family = this.#find(grantId);
+    const rotation = Number(rotations ?? 0);
+    const latest = Math.max(family?.latest ?? 0, rotation);
+    const whole = [...(family?.whole ?? [])];
+    const isNew = !whole.some(([known]) => known === id);
+    if (isNew && whole.length < MAX_WHOLE_TOKENS) whole.push([id, rotation]);
+    // Not even a leeway goes further back than the previous token.
+    const isSpent = ([, of]: readonly [string, number]): boolean => latest - of > 1;
+    const stillWhole = whole.filter((one) => !isSpent(one));
+    const changed: Family = { latest, whole: stillWhole, clientId, accountId, scope };
+    const owner = ownerOf(changed);
+    const ended = family === undefined ? this.#makeRoom(owner) : [];
+    this.#store.write(FAMILY, grantId, changed, lifetime, { grantId: owner });
+    return { spent: whole.filter(isSpent).map(([one]) => one), ended };
+  }
+
+  /**
+   * Returns a spent token with all that is looked at before its reuse is seen; undefined when its
+   * family is gone.
+   */
+  restore(id: string, spent: AdapterPayload): AdapterPayload | undefined {
+    const { grantId = '', jkt, consumed = this.#store.now() } = spent;
+    const family = this.#find(grantId);
+    if (family === undefined) return undefined;
+    const { clientId, accountId, scope, latest } = family;
+    // Further behind than a leeway goes.
+    const rotations = latest - 2;
+    const token = { kind: 'RefreshToken', jti: id, grantId, jkt, clientId, accountId, scope };
+    return { ...token, rotations, consumed };
+  }
+
+  delete(grantId: string): void {
+    this.#store.delete(FAMILY, grantId);
+  }
+
+  #find(grantId: string): Family | undefined {
+    const content = this.#store.read(FAMILY, grantId)?.content;
     return content && ({ whole: [], ...content } as unknown as Family);
-  };
-  /** Makes room for one more family. @returns the logins that have to end. */
-  const makeRoom = (owner: string): string[] => {
-    const grants = store.idsByGrantId(FAMILY, owner);
-    const ended = grants.slice(0, Math.max(0, grants.length - MOST_ACTIVE + 1));
-    for (const grant of ended) store.delete(FAMILY, grant);
-    return ended;
-  };
+  }
 
-  return {
-    latestOf: (grantId) => familyOf(grantId)?.latest ?? 0,
-    note(id, { grantId = '', clientId, accountId, scope, rotations }, lifetime) {
-      const family = familyOf(grantId);
-      const rotation = Number(rotations ?? 0);
-      const latest = Math.max(family?.latest ?? 0, rotation);
-      const whole = [...(family?.whole ?? [])];
-      const isNew = !whole.some(([known]) => known === id);
-      if (isNew && whole.length < MOST_WHOLE) whole.push([id, rotation]);
-      // Not even a leeway goes further back than the previous token.
-      const isSpent = ([, of]: readonly [string, number]): boolean => latest - of > 1;
-      const kept: Family = {
-        latest,
-        whole: whole.filter((one) => !isSpent(one)),
-        clientId,
-        accountId,
-        scope,
-      };
-      const owner = ownerOf(kept);
-      const ended = family === undefined ? makeRoom(owner) : [];
-      store.write(FAMILY, grantId, kept, lifetime, { grantId: owner });
-      return { spent: whole.filter(isSpent).map(([one]) => one), ended };
-    },
-    restore(id, { grantId = '', jkt, consumed = now() }) {
-      const family = familyOf(grantId);
-      if (family === undefined) return undefined;
-      const { clientId, accountId, scope, latest } = family;
-      return {
-        kind: 'RefreshToken',
-        jti: id,
-        grantId,
-        jkt,
-        clientId,
-        accountId,
-        scope,
-        // Further behind than a leeway goes.
-        rotations: latest - 2,
-        consumed,
-      };
-    },
-    end: (grantId) => store.delete(FAMILY, grantId),
-  };
+  /** Makes room for one more family. @returns the logins that have to end. */
+  #makeRoom(owner: string): string[] {
+    const grantIds = this.#store.idsByGrantId(FAMILY, owner);
+    const ended = grantIds.slice(0, Math.max(0, grantIds.length - MAX_ACTIVE_FAMILIES + 1));
+    for (const grantId of ended) this.delete(grantId);
+    return ended;
+  }
 }
 
 /** Families are found by it, where other records are found by their grant. */

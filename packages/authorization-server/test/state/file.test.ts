@@ -39,6 +39,22 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.readByUid('Session', 'u2')?.content).toEqual({ x: 2 });
   });
 
+  test('a replaced content keeps the keys and the end of its record, and revives none', () => {
+    store.write('Interaction', 'a', { x: 1 }, 10, { uid: 'u', grantId: 'g' });
+    store.consume('Interaction', 'a');
+    now += 9;
+    store.replaceContent('Interaction', 'a', { x: 2 });
+    expect(store.readByUid('Interaction', 'u')).toEqual({ content: { x: 2 }, consumed: 1000 });
+    expect(store.idsByGrantId('Interaction', 'g')).toEqual(['a']);
+    now += 1;
+    store.replaceContent('Interaction', 'a', { x: 3 });
+    expect(store.read('Interaction', 'a')).toBeUndefined();
+    now -= 1;
+    expect(store.read('Interaction', 'a')?.content).toEqual({ x: 2 });
+    store.replaceContent('Interaction', 'unknown', {});
+    expect(store.read('Interaction', 'unknown')).toBeUndefined();
+  });
+
   test('clear deletes all there is', () => {
     store.write('Session', 'a', { x: 1 }, 10, { uid: 'u1', grantId: 'g' });
     store.write('Consent', 'a', { y: 2 });

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createAdapter } from '../../src/adapter.ts';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
 import {
-  createRefreshTokenFamilies,
-  MOST_ACTIVE,
-  rotatingAdapter,
+  MAX_ACTIVE_FAMILIES,
+  RefreshTokenAdapter,
+  RefreshTokenFamilies,
 } from '../../src/token/refresh-token.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { requestTokens, tokensFor } from '../support/sign-in.ts';
@@ -27,9 +26,7 @@ const tenant = loadTenant(demoTenantFile);
 
 /** A login and its tokens. */
 function login(grantId: string, change = {}) {
-  // Of another kind, so that it does not rotate by itself, by another clock.
-  const inner = createAdapter(tenant, store, { verify: async () => undefined })('DeviceCode');
-  const adapter = rotatingAdapter(inner, tenant, store, () => now);
+  const adapter = new RefreshTokenAdapter(tenant, store);
   const ids: string[] = [];
   const issue = async (rotations: number): Promise<string> => {
     const id = `${grantId}-${rotations}-${randomUUID()}`;
@@ -61,7 +58,7 @@ function login(grantId: string, change = {}) {
 }
 
 const sizeOf = (id: string): number =>
-  JSON.stringify(store.read('DeviceCode', id)?.content ?? '').length;
+  JSON.stringify(store.read('RefreshToken', id)?.content ?? '').length;
 
 describe('a token that was rotated out', () => {
   test('is kept small, but for the last two, and is known as used', async () => {
@@ -93,7 +90,7 @@ describe('a token that was rotated out', () => {
     const { adapter, ids, rotate } = login('grant');
     await rotate(3);
     now += LIFETIME;
-    expect(store.read('DeviceCode', ids[0]!)).toBeUndefined();
+    expect(store.read('RefreshToken', ids[0]!)).toBeUndefined();
     expect(await adapter.find(ids[0]!)).toBeUndefined();
   });
 
@@ -155,8 +152,8 @@ test('over HTTP, the first of many tokens still ends the family, for its own cli
   expect((await use(token)).status).toBe(403);
 });
 
-describe(`more than ${MOST_ACTIVE} logins of a user with one application`, () => {
-  const families = () => createRefreshTokenFamilies(store, () => now);
+describe(`more than ${MAX_ACTIVE_FAMILIES} logins of a user with one application`, () => {
+  const families = () => new RefreshTokenFamilies(store);
   const token = (grantId: string, change = {}) => ({
     grantId,
     clientId: 'contacts-web',
@@ -166,29 +163,29 @@ describe(`more than ${MOST_ACTIVE} logins of a user with one application`, () =>
   });
   const fill = (count: number): string[] =>
     Array.from({ length: count }, (_, i) =>
-      families().note(`t${i}`, token(`g${i}`), LIFETIME),
+      families().add(`t${i}`, token(`g${i}`), LIFETIME),
     ).flatMap(({ ended }) => ended);
 
   test('the oldest ends', () => {
-    expect(fill(MOST_ACTIVE)).toEqual([]);
-    expect(families().note('x', token('gx'), LIFETIME).ended).toEqual(['g0']);
-    expect(families().note('y', token('gy'), LIFETIME).ended).toEqual(['g1']);
+    expect(fill(MAX_ACTIVE_FAMILIES)).toEqual([]);
+    expect(families().add('x', token('gx'), LIFETIME).ended).toEqual(['g0']);
+    expect(families().add('y', token('gy'), LIFETIME).ended).toEqual(['g1']);
   });
 
   test('another user and another application have their own', () => {
-    fill(MOST_ACTIVE);
+    fill(MAX_ACTIVE_FAMILIES);
     for (const change of [{ accountId: 'auth0|bob' }, { clientId: 'contacts-cli' }]) {
-      expect(families().note('x', token('gx', change), LIFETIME).ended).toEqual([]);
+      expect(families().add('x', token('gx', change), LIFETIME).ended).toEqual([]);
     }
   });
 
   test('rotation does not count, nor does what has ended', () => {
-    fill(MOST_ACTIVE);
-    expect(families().note('r', token('g0', { rotations: 1 }), LIFETIME).ended).toEqual([]);
-    families().end('g5');
-    expect(families().note('x', token('gx'), LIFETIME).ended).toEqual([]);
+    fill(MAX_ACTIVE_FAMILIES);
+    expect(families().add('r', token('g0', { rotations: 1 }), LIFETIME).ended).toEqual([]);
+    families().delete('g5');
+    expect(families().add('x', token('gx'), LIFETIME).ended).toEqual([]);
     now += LIFETIME;
-    expect(families().note('y', token('gy'), LIFETIME).ended).toEqual([]);
+    expect(families().add('y', token('gy'), LIFETIME).ended).toEqual([]);
   });
 
   test('its tokens are gone, those of the others stay', async () => {
@@ -196,7 +193,7 @@ describe(`more than ${MOST_ACTIVE} logins of a user with one application`, () =>
     await first.rotate(2);
     const second = login('second');
     await second.issue(0);
-    for (let i = 0; i < MOST_ACTIVE - 1; i += 1) await login(`more-${i}`).issue(0);
+    for (let i = 0; i < MAX_ACTIVE_FAMILIES - 1; i += 1) await login(`more-${i}`).issue(0);
     for (const id of first.ids) expect(await first.adapter.find(id)).toBeUndefined();
     expect(await second.adapter.find(second.ids[0]!)).toBeDefined();
   });

@@ -1,6 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createAdapter } from '../../src/adapter.ts';
 import {
   type Application,
   type AuthorizationServer,
@@ -9,7 +8,7 @@ import {
 } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
 import { grantSeconds, refreshTokenSeconds } from '../../src/tenant/token-lifetimes.ts';
-import { rotatingAdapter } from '../../src/token/refresh-token.ts';
+import { RefreshTokenAdapter } from '../../src/token/refresh-token.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import {
   authorizationRequest,
@@ -252,8 +251,7 @@ describe('the leeway by the clock', () => {
     now = 1000;
     const tenant = loadTenant(demoTenantFile);
     settings({ leeway })(tenant);
-    const inner = createAdapter(tenant, store, { verify: async () => undefined })('DeviceCode');
-    const adapter = rotatingAdapter(inner, tenant, store, () => now);
+    const adapter = new RefreshTokenAdapter(tenant, store);
     const id = `${age}-${leeway}`;
     const token = { grantId: id, clientId: 'contacts-web', rotations: 0 };
     await adapter.upsert(id, token, 1000);

@@ -1,0 +1,101 @@
+import type { Adapter, AdapterPayload } from 'oidc-provider';
+import { errors, Provider } from '../oidc-provider.ts';
+import type { StateStore, StoredRecord } from './state-store.ts';
+
+/** Stores the engine's records of one kind. */
+export class StoreAdapter implements Adapter {
+  readonly kind: string;
+  readonly store: StateStore;
+
+  constructor(kind: string, store: StateStore) {
+    this.kind = kind;
+    this.store = store;
+  }
+
+  async upsert(id: string, payload: AdapterPayload, lifetime: number): Promise<void> {
+    const { uid, grantId } = payload;
+    this.store.write(this.kind, id, payload, lifetime, { uid, grantId });
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    return toPayload(this.store.read(this.kind, id));
+  }
+
+  async findByUid(uid: string): Promise<AdapterPayload | undefined> {
+    return toPayload(this.store.readByUid(this.kind, uid));
+  }
+
+  /** Finds nothing: only the device flow has user codes, and it is off. */
+  async findByUserCode(): Promise<undefined> {
+    return undefined;
+  }
+
+  async consume(id: string): Promise<void> {
+    // The engine reads and consumes in two steps: of two requests at once only one may win.
+    if (!this.store.consume(this.kind, id)) throw new errors.InvalidGrant('already used');
+  }
+
+  async destroy(id: string): Promise<void> {
+    this.store.delete(this.kind, id);
+  }
+
+  async revokeByGrantId(grantId: string): Promise<void> {
+    this.store.deleteByGrantId(this.kind, grantId);
+  }
+}
+
+function toPayload(record: StoredRecord | undefined): AdapterPayload | undefined {
+  return record && { ...record.content, consumed: record.consumed };
+}
+
+/**
+ * Bounds the number of the records that this process wrote. For one more, the oldest record goes of
+ * the address that has the most, so that no address pushes out the records of others. A record that
+ * is written again keeps its end, which the engine computes by a wall clock that may be set back.
+ */
+export class BoundedAdapter extends StoreAdapter {
+  readonly #maxRecords: number;
+  readonly #addressOf: () => string;
+  readonly #addresses = new Map<string, string>();
+  readonly #idsOf = new Map<string, Set<string>>();
+
+  /** @param addressOf returns the address of the request that writes. */
+  constructor(
+    kind: string,
+    store: StateStore,
+    maxRecords: number,
+    addressOf = () => Provider.ctx?.ip ?? '',
+  ) {
+    super(kind, store);
+    this.#maxRecords = maxRecords;
+    this.#addressOf = addressOf;
+  }
+
+  override async upsert(id: string, payload: AdapterPayload, lifetime: number): Promise<void> {
+    if (this.#addresses.has(id)) {
+      this.store.replaceContent(this.kind, id, payload);
+      return;
+    }
+    const address = this.#addressOf();
+    this.#addresses.set(id, address);
+    this.#idsOf.set(address, (this.#idsOf.get(address) ?? new Set()).add(id));
+    if (this.#addresses.size > this.#maxRecords) await this.destroy(this.#oldestOfLargest());
+    await super.upsert(id, payload, lifetime);
+  }
+
+  override async destroy(id: string): Promise<void> {
+    const address = this.#addresses.get(id) ?? '';
+    const ids = this.#idsOf.get(address);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#idsOf.delete(address);
+    this.#addresses.delete(id);
+    await super.destroy(id);
+  }
+
+  #oldestOfLargest(): string {
+    let largest = new Set<string>();
+    for (const ids of this.#idsOf.values()) if (ids.size > largest.size) largest = ids;
+    const [oldest = ''] = largest;
+    return oldest;
+  }
+}
