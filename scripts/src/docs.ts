@@ -7,7 +7,7 @@ import { packagePath } from './services.ts';
 interface Setting {
   readonly name: string;
   readonly meaning: string;
-  readonly preset: string;
+  readonly defaultText: string;
 }
 
 const START = '<!-- settings:start, written by `npm run docs` from src/settings.ts -->\n';
@@ -39,7 +39,7 @@ function withTable(page: string, settings: readonly Setting[]): string {
   if (before === undefined || after === undefined)
     throw new Error(`no place for it:\n${START}${END}`);
   const rows = settings.map(
-    ({ name, meaning, preset }) => `| \`${name}\` | ${cell(meaning)} | ${cell(preset)} |\n`,
+    ({ name, meaning, defaultText }) => `| \`${name}\` | ${cell(meaning)} | ${cell(defaultText)} |\n`,
   );
   const head = '\n| setting | meaning | default |\n| --- | --- | --- |\n';
   return [before, START, head, ...rows, '\n', END, after].join('');

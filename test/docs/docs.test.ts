@@ -39,11 +39,11 @@ describe('settings', () => {
     'of %s each is in the table that the reader reads',
     async (name) => {
       const { SETTINGS } = await import(join(root, 'packages', name, 'dist/settings.js'));
-      const settings = SETTINGS as { name: string; meaning: string; preset: string }[];
+      const settings = SETTINGS as { name: string; meaning: string; defaultText: string }[];
       expect(settings.length).toBeGreaterThan(9);
-      for (const { meaning, preset } of settings) {
+      for (const { meaning, defaultText } of settings) {
         expect(meaning).toMatch(/\w+ \w+|`\w+`/);
-        expect(preset).not.toBe('');
+        expect(defaultText).not.toBe('');
       }
       const listed = firstCells(
         `packages/${name}/README.md`,

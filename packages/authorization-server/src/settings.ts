@@ -25,13 +25,13 @@ const Environment = z.object({
     .optional()
     .meta({
       description: 'its identifier; a slash is put at its end',
-      otherwise: '`http://localhost:PORT/`',
+      defaultText: '`http://localhost:PORT/`',
     }),
   TENANT: z
     .string()
     .trim()
     .optional()
-    .meta({ description: 'the tenant file', otherwise: 'the demo tenant' }),
+    .meta({ description: 'the tenant file', defaultText: 'the demo tenant' }),
   STATE: place('file:./data/issuer.db')
     .default('memory:')
     .describe('`memory:` or `file:PATH`: logins, consents, refresh tokens'),
@@ -40,7 +40,7 @@ const Environment = z.object({
     .describe('`memory:` or `file:PATH`: the signing keys, made when missing'),
   CONTROL: port().optional().meta({
     description: 'port of [the control](#the-control), on 127.0.0.1; 0: any',
-    otherwise: 'off',
+    defaultText: 'off',
   }),
   WATCH: yesOrNo.describe('`yes`: a changed tenant is [taken while it runs](#while-it-runs)'),
   LOG_LEVEL: logLevel().default('info').describe('of the JSON log on standard output'),

@@ -32,7 +32,7 @@ const Environment = z.object({
     .refine((value) => isSecureURL(new URL(value)), 'must use https (http only on loopback)')
     .refine(isPlain, 'must have no user, query or fragment')
     .optional()
-    .meta({ description: 'its public address', otherwise: '`http://localhost:PORT`' }),
+    .meta({ description: 'its public address', defaultText: '`http://localhost:PORT`' }),
   ISSUER_BASE_URL: z
     .string()
     .default('http://localhost:3002')
@@ -67,14 +67,10 @@ const Environment = z.object({
     .describe(
       '`file:PATH` (libsql, one machine) or `postgres://…` (any number of processes and machines)',
     ),
-  RATE_LIMIT: wholeNumber('a number of requests a minute, from 1 to 1000000', 1, 1_000_000)
+  RATE_LIMIT: wholeNumber('number of requests a minute', 1, 1_000_000)
     .default(600)
     .describe('requests a minute of one subject, then 429'),
-  RATE_LIMIT_REFUSED: wholeNumber(
-    'a number of refused tokens a minute, from 1 to 1000000',
-    1,
-    1_000_000,
-  )
+  RATE_LIMIT_REFUSED: wholeNumber('number of refused tokens a minute', 1, 1_000_000)
     .default(120)
     .describe(
       'refused tokens a minute from one address, then 429 in place of 401; a good token from ' +
@@ -107,7 +103,7 @@ const Environment = z.object({
   METRICS_PORT: port(1)
     .optional()
     .describe('where `GET /metrics` answers, on `HOST`, for Prometheus'),
-  WEB_CONCURRENCY: wholeNumber('a number of worker processes, from 1 to 64', 1, 64)
+  WEB_CONCURRENCY: wholeNumber('number of worker processes', 1, 64)
     .default(1)
     .describe(
       'processes that serve, 1 to 64; one that ends by itself is replaced, after a pause that grows',

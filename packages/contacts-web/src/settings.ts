@@ -55,18 +55,18 @@ const Environment = z.object({
     .optional()
     .meta({
       description: 'its public address, without a path, from which the callback is made',
-      otherwise: '`http://localhost:PORT`',
+      defaultText: '`http://localhost:PORT`',
     }),
   ISSUER_BASE_URL: address('https://tenant.example.com/')
     .default('http://localhost:3002')
     .describe('the issuer, `https`; `http` only on loopback'),
   CLIENT_ID: z.string().optional().meta({
     description: 'the registration; required unless the issuer is on loopback',
-    otherwise: 'the demo client',
+    defaultText: 'the demo client',
   }),
   CLIENT_SECRET: z.string().optional().meta({
     description: 'its secret; required unless the issuer is on loopback',
-    otherwise: 'the demo client’s',
+    defaultText: 'the demo client’s',
   }),
   CLIENT_AUTH_METHOD: z
     .enum(CLIENT_AUTH_METHODS, { error: `must be ${CLIENT_AUTH_METHODS.join(' or ')}` })
@@ -98,7 +98,7 @@ const Environment = z.object({
       description:
         'seals cookies and sessions, 32 characters or more; several with commas between them, ' +
         'newest first; required unless the issuer is on loopback',
-      otherwise: 'made once, kept in `./data`',
+      defaultText: 'made once, kept in `./data`',
     }),
   SESSION_STORE_URL: z
     .string()
@@ -115,7 +115,7 @@ const Environment = z.object({
   SHOW_TOKENS: z.enum(['yes', 'no'], { error: 'must be yes or no' }).optional().meta({
     description:
       '`yes`: `/session` shows developers the tokens and the flow; refused with `NODE_ENV=production`',
-    otherwise: '`yes` with an issuer on loopback and no `NODE_ENV=production`, else `no`',
+    defaultText: '`yes` with an issuer on loopback and no `NODE_ENV=production`, else `no`',
   }),
   NODE_ENV: z.string().optional().describe('`production`: see `SHOW_TOKENS`'),
   LOG_LEVEL: logLevel().default('info').describe('of the JSON log on standard output'),

@@ -1,31 +1,30 @@
 import { z } from 'zod';
 import { InvalidSettings } from './errors.ts';
 
-/** A setting as a README shows it, in Markdown. */
+/** A setting as the table of a README shows it, in Markdown. */
 export interface Setting {
   readonly name: string;
   readonly meaning: string;
-  /** The default, or what holds without one. */
-  readonly preset: string;
+  /** The default, or the text of `meta({ defaultText })`, or `none`. */
+  readonly defaultText: string;
 }
 
 /**
- * Reads the settings of a service from its environment. A variable that is empty or blank counts as
- * not set.
+ * Reads the settings of a service from its environment. An empty or blank variable counts as not set.
  *
- * A check that spans several settings is a `superRefine` of the schema. With `{ when: () => true }`
- * it runs also if single settings are wrong, so that all faults are named at once. The names of the
- * variables become those of the program in a `transform`.
+ * A check of several settings is a `superRefine` of the schema with `{ when: () => true }`: it also
+ * runs when a single setting is wrong, so that one error names every fault. A `transform` turns the
+ * names of variables into the names that the program uses.
  *
  * @example
  * const Environment = z.object({ PORT: port().default(3000).describe('port it listens on') });
  * export const SETTINGS = listSettings(Environment);
  * export const Settings = Environment.transform(({ PORT }) => ({ port: PORT }));
  *
- * const settings = readSettings(Settings, env);
+ * const settings = readSettings(Settings, process.env);
  *
- * @returns what the schema makes of them, frozen
- * @throws InvalidSettings that names every setting at fault, and repeats no value
+ * @returns the output of the schema, frozen
+ * @throws InvalidSettings that names every wrong setting and repeats no value
  */
 export function readSettings<Schema extends z.ZodType>(
   schema: Schema,
@@ -41,23 +40,41 @@ export function readSettings<Schema extends z.ZodType>(
 
 /**
  * Lists the settings of a schema in its order, for the table of a README. The meaning is the
- * description of each; `meta({ otherwise })` says what holds where there is no default.
+ * setting's description. A setting without a default says in `defaultText` what applies without it.
+ *
+ * @example
+ * const Environment = z.object({
+ *   PORT: port().default(3000).describe('port it listens on'),
+ *   BASE_URL: z.url().optional().meta({
+ *     description: 'its public address',
+ *     defaultText: '`http://localhost:PORT`',
+ *   }),
+ * });
+ * listSettings(Environment)[0]; // { name: 'PORT', meaning: 'port it …', defaultText: '`3000`' }
  */
 export function listSettings(schema: z.ZodObject): readonly Setting[] {
   return Object.entries<z.ZodType>(schema.shape).map(([name, setting]) => {
-    const { description = '', otherwise = 'none' } = setting.meta() ?? {};
-    const { data: preset } = setting.safeParse(undefined);
+    const { description = '', defaultText = 'none' } = setting.meta() ?? {};
+    const { data } = setting.safeParse(undefined);
     return {
       name,
       meaning: description,
-      preset: preset === undefined ? String(otherwise) : `\`${preset}\``,
+      defaultText: data === undefined ? String(defaultText) : `\`${data}\``,
     };
   });
 }
 
-/** A whole number in decimal digits. @param expected what the message says that it must be */
-export function wholeNumber(expected: string, min: number, max: number) {
-  const message = `must be ${expected}`;
+/**
+ * Makes the schema of a setting that is a whole number in decimal digits.
+ *
+ * @example
+ * const Environment = z.object({
+ *   WEB_CONCURRENCY: wholeNumber('number of processes', 1, 64).default(1),
+ * });
+ * // WEB_CONCURRENCY=65: "must be a number of processes from 1 to 64"
+ */
+export function wholeNumber(noun: string, min: number, max: number) {
+  const message = `must be a ${noun} from ${min} to ${max}`;
   return z
     .string()
     .regex(/^\d{1,9}$/, message)
@@ -65,14 +82,30 @@ export function wholeNumber(expected: string, min: number, max: number) {
     .refine((value) => value >= min && value <= max, message);
 }
 
-/** A TCP port. @param min default 0, by which the system chooses a free one */
+/**
+ * Makes the schema of a setting that is a TCP port.
+ *
+ * @example
+ * const Environment = z.object({
+ *   PORT: port().default(3000),
+ *   METRICS_PORT: port(1).optional(),
+ * });
+ *
+ * @param min lowest port. Default 0: the system chooses a free port
+ */
 export function port(min = 0) {
-  return wholeNumber(`a port number from ${min} to 65535`, min, 65_535);
+  return wholeNumber('port number', min, 65_535);
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
-/** A level of pino. */
+/**
+ * Makes the schema of a setting that is a level of pino.
+ *
+ * @example
+ * const Environment = z.object({ LOG_LEVEL: logLevel().default('info') });
+ * const logger = pino({ level: readSettings(Environment, process.env).LOG_LEVEL });
+ */
 export function logLevel() {
   return z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
 }

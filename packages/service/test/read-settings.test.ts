@@ -13,7 +13,7 @@ import {
 
 const Environment = z.object({
   PORT: port().default(3000).describe('port it listens on'),
-  BASE_URL: z.string().optional().meta({ description: 'its address', otherwise: '`http://…`' }),
+  BASE_URL: z.string().optional().meta({ description: 'its address', defaultText: '`http://…`' }),
   SECRET: z.string().min(8, 'must be 8 characters or more').optional().describe('seals | opens'),
   LOG_LEVEL: logLevel().default('info').describe('of the log'),
 });
@@ -72,17 +72,17 @@ test.each(['x', '-1', '1.5', '0x10', '1e3', '65536', '99999999999', '１'])(
 );
 
 test('a whole number has bounds', () => {
-  const workers = wholeNumber('a number from 1 to 64', 1, 64);
+  const workers = wholeNumber('number', 1, 64);
   expect(['1', '64'].map((text) => workers.parse(text))).toEqual([1, 64]);
   for (const text of ['0', '65']) expect(workers.safeParse(text).success).toBe(false);
 });
 
 test('listSettings has the table: meaning, and the default or what holds without one', () => {
   expect(listSettings(Environment)).toEqual([
-    { name: 'PORT', meaning: 'port it listens on', preset: '`3000`' },
-    { name: 'BASE_URL', meaning: 'its address', preset: '`http://…`' },
-    { name: 'SECRET', meaning: 'seals | opens', preset: 'none' },
-    { name: 'LOG_LEVEL', meaning: 'of the log', preset: '`info`' },
+    { name: 'PORT', meaning: 'port it listens on', defaultText: '`3000`' },
+    { name: 'BASE_URL', meaning: 'its address', defaultText: '`http://…`' },
+    { name: 'SECRET', meaning: 'seals | opens', defaultText: 'none' },
+    { name: 'LOG_LEVEL', meaning: 'of the log', defaultText: '`info`' },
   ]);
 });
 
