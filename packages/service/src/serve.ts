@@ -1,75 +1,76 @@
+import type { StartError } from './errors.ts';
 import { GracefulServer, type GracefulServerOptions } from './server.ts';
 
 /** Options of `serve`. */
 export interface ServeOptions {
-  /** The first word of the line that says why a start failed. */
+  /** Name of the service: the first word of the line that reports a failed start. */
   readonly name: string;
-  /** How long requests in flight get to finish once the process must stop. */
+  /** Time that requests in flight have to finish when the process must stop. */
   readonly graceMs: number;
-  /** How long all of the stop may take. Default: as long as it takes. */
+  /** Maximum time of the whole stop. Default: no maximum. */
   readonly deadlineMs?: number;
   /**
    * Starts the service.
    *
-   * @returns what to print when it serves; a parent process gets the message `ready` instead.
-   *   undefined: neither
+   * @returns the line to print once it serves. A service with a parent process sends `ready` there
+   *   and prints nothing. With undefined it does neither.
    */
   readonly start: (service: Service) => Promise<string | undefined>;
 }
 
-/** Where and how a service listens. */
+/** Options of `listen`. */
 export interface ListenOptions extends GracefulServerOptions {
   readonly port: number;
   readonly host: string;
-  /** The name of the setting that says which port. Default `PORT`. */
+  /** Name of the setting that holds the port. Default `PORT`. */
   readonly setting?: string;
 }
 
-/** What `start` gets: its parts are stopped with the process. */
+/** The running service as `start` sees it. Parts that are registered here stop with the process. */
 export interface Service {
-  /** Listens, and stops with the process. @throws StartError when the port can't be had */
+  /** Starts a server that stops with the process. @throws StartError when the port can't be used */
   listen(options: ListenOptions): Promise<GracefulServer>;
-  /** Registers what to do when the process must stop. What was registered last is done first. */
-  onStop(stop: (reason: string) => unknown): void;
+  /** Registers a step of the stop. The step that was registered last runs first. */
+  onStop(step: StopStep): void;
 }
 
+type StopStep = (reason: string) => unknown;
+
 /**
- * Runs a service as this process. It is stopped by SIGINT, by SIGTERM, and when the parent process
- * closes its channel; then the exit code is 0. A parent with a channel gets the message `ready`. A
- * start that fails prints one line, without a stack trace, and ends with the exit code 1.
+ * Runs a service as this process. SIGINT, SIGTERM, or a parent process that closes its channel stop
+ * it, with the exit code 0. A failed start prints one line and ends with the exit code 1.
  *
  * @example
  * await serve({
  *   name: 'contacts',
  *   graceMs: 1000,
  *   async start(service) {
- *     const { port, host } = readSettings(Settings, env);
- *     const store = openStore();
- *     service.onStop(() => store.close());
+ *     const { port, host } = readSettings(Settings, process.env);
  *     const server = await service.listen({ port, host });
- *     server.on('request', createApp({ store }).callback());
+ *     server.on('request', createApp().callback());
  *     return `contacts: http://localhost:${server.port}`;
  *   },
  * });
  */
 export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions): Promise<void> {
-  const stops: ((reason: string) => unknown)[] = [];
+  const steps: StopStep[] = [];
   let stopping = false;
   const stop = async (reason: string) => {
     if (stopping) return;
     stopping = true;
     if (deadlineMs !== undefined) setTimeout(() => process.exit(0), deadlineMs).unref();
-    for (let next = stops.pop(); next; next = stops.pop()) {
+    // A start that is still running may add steps meanwhile.
+    while (steps.length > 0) {
       try {
-        await next(reason);
+        await steps.pop()?.(reason);
       } catch {
-        // It ends with the process; the others are still to be stopped.
+        // The part that failed to close ends with the process; the other parts must still close.
       }
     }
     process.exit(0);
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'disconnect'] as const)
-    process.on(signal, () => stop(signal));
+  for (const event of ['SIGINT', 'SIGTERM', 'disconnect'] as const)
+    process.on(event, () => stop(event));
 
   const service: Service = {
     async listen({ port, host, setting, ...options }) {
@@ -78,7 +79,7 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
       service.onStop(() => server.stop(graceMs));
       return server;
     },
-    onStop: (stop) => stops.push(stop),
+    onStop: (step) => steps.push(step),
   };
   try {
     const text = await start(service);
@@ -86,15 +87,10 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
     if (process.send) process.send('ready');
     else process.stdout.write(`${text}\n`);
   } catch (error) {
-    // A start that was stopped may fail for it.
+    // The stop closes parts that the start still uses, so that the start may fail.
     if (stopping) return;
-    const { expose, message = String(error) } = (error ?? {}) as Partial<StartFailure>;
+    const { expose, message = String(error) } = (error ?? {}) as Partial<StartError>;
     process.stderr.write(`${name}: ${expose ? '' : 'cannot start: '}${message}\n`);
     process.exit(1);
   }
-}
-
-interface StartFailure {
-  readonly expose: unknown;
-  readonly message: string;
 }

@@ -2,9 +2,6 @@ import { Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { StartError } from './errors.ts';
 
-/** How long what comes after a rejected request is thrown away. */
-const DRAIN_MS = 1000;
-
 /** Options of `GracefulServer`. */
 export interface GracefulServerOptions {
   /** Maximum size of all headers of a request, in bytes. Default 16,384. */
@@ -12,11 +9,18 @@ export interface GracefulServerOptions {
 }
 
 /**
- * An HTTP server with bounds on what a connection may take, which answers also what Node's parser
- * rejects, and which stops without cutting an answer off.
+ * An HTTP server with bounds on size and time. It answers the requests that Node's parser rejects,
+ * and it stops without cutting off an answer. `serve` makes one for each `listen`.
+ *
+ * @example
+ * const server = new GracefulServer({ maxHeaderBytes: 24 * 1024 });
+ * server.on('request', app.callback());
+ * await server.start(3000, '127.0.0.1');
+ * // later
+ * await server.stop(10_000);
  */
 export class GracefulServer extends Server {
-  /** The open connections, each with the newest response that belongs to it. */
+  /** The open connections, each with its newest response. */
   readonly #open = new Map<Socket, ServerResponse | undefined>();
 
   constructor({ maxHeaderBytes = 16 * 1024 }: GracefulServerOptions = {}) {
@@ -25,7 +29,7 @@ export class GracefulServer extends Server {
       headersTimeout: 10_000,
       requestTimeout: 30_000,
       connectionsCheckingInterval: 5000,
-      // Longer than a proxy keeps them, which must never send to one that is closing.
+      // A proxy must close an idle connection first: else it sends a request to one that is closing.
       keepAliveTimeout: 65_000,
     });
     this.on('connection', (socket) => {
@@ -33,9 +37,7 @@ export class GracefulServer extends Server {
       socket.once('close', () => this.#open.delete(socket));
     });
     this.on('request', ({ socket }, response) => this.#open.set(socket, response));
-    this.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-      rejectUnparsed(error.code, socket);
-    });
+    this.on('clientError', answerParserError);
   }
 
   /** The port it listens on. */
@@ -46,9 +48,9 @@ export class GracefulServer extends Server {
   /**
    * Listens.
    *
-   * @param port 0: the system chooses a free one
-   * @param setting the name of the setting that says which port
-   * @throws StartError when the port is in use or can't be had
+   * @param port 0 lets the system choose a free one
+   * @param setting name of the setting that holds the port, for the message of the error
+   * @throws StartError when the port is in use or not allowed
    */
   async start(port: number, host: string, setting = 'PORT'): Promise<void> {
     try {
@@ -57,30 +59,25 @@ export class GracefulServer extends Server {
       });
     } catch (cause) {
       const { code = 'listen' } = cause as NodeJS.ErrnoException;
+      const settings = setting === 'PORT' ? 'PORT or HOST' : setting;
       const message =
         code === 'EADDRINUSE'
           ? `port ${port} on ${host} is in use: stop what listens there or set ${setting}`
-          : `can't listen on port ${port} of ${host} (${code}): set ${setting === 'PORT' ? 'PORT or HOST' : setting}`;
+          : `can't listen on port ${port} of ${host} (${code}): set ${settings}`;
       throw new StartError(code, message, { cause });
     }
   }
 
   /**
-   * Takes no more connections, answers every request that came, closes each connection after its
-   * answer, and after `graceMs` those that are still open.
+   * Accepts no more connections, answers every request that has arrived, and closes each connection
+   * after its last answer. Connections that are still open after `graceMs` are closed by force.
    */
   async stop(graceMs: number): Promise<void> {
-    const closeAfter = (socket: Socket, response: ServerResponse) => {
-      if (!response.headersSent) response.setHeader('Connection', 'close');
-      response.once('close', () => {
-        if (this.#open.get(socket) === response) socket.destroySoon();
-      });
-    };
-    this.prependListener('request', ({ socket }, response) => closeAfter(socket, response));
-    // The `close` of an HTTP server cuts off answers that are still on their way out.
+    this.prependListener('request', ({ socket }, response) => this.#closeAfter(socket, response));
+    // `close` of an HTTP server would cut off answers that are still being sent.
     const closed = new Promise((resolve) => NetServer.prototype.close.call(this, resolve));
     for (const [socket, response] of this.#open) {
-      if (response && !response.writableFinished) closeAfter(socket, response);
+      if (response && !response.writableFinished) this.#closeAfter(socket, response);
       else socket.destroySoon();
     }
     const force = setTimeout(() => {
@@ -89,24 +86,37 @@ export class GracefulServer extends Server {
     await closed;
     clearTimeout(force);
   }
+
+  #closeAfter(socket: Socket, response: ServerResponse): void {
+    if (!response.headersSent) response.setHeader('Connection', 'close');
+    response.once('close', () => {
+      if (this.#open.get(socket) === response) socket.destroySoon();
+    });
+  }
 }
 
-const STATUS: Readonly<Record<string, [status: number, title: string]>> = {
+/**
+ * Time for which the rest of a rejected request is read and dropped. A peer that is still sending
+ * loses the answer when the connection is cut at once.
+ */
+const DRAIN_MS = 1000;
+
+const PARSER_ERRORS: Readonly<Record<string, [status: number, title: string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
 };
 
-// What Node's parser rejects never reaches the app. The answer is of the same kind as the app's, and
-// repeats nothing of the request.
-function rejectUnparsed(code: string | undefined, socket: Socket): void {
-  // A peer that is still sending would lose the answer if the connection were cut at once.
+// A request that Node's parser rejects never reaches the app. The answer is a problem document (RFC
+// 9457), as the app's own are, and repeats nothing of the request.
+function answerParserError({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
+  // The parser reports every further chunk of a request that already has its answer.
   if (socket.writableEnded) return;
   setTimeout(() => socket.destroy(), DRAIN_MS).unref();
   if (!socket.writable || code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const [status, title] = STATUS[code ?? ''] ?? [400, 'Bad Request'];
+  const [status, title] = PARSER_ERRORS[code] ?? [400, 'Bad Request'];
   const body = JSON.stringify({ type: 'about:blank', title, status });
   socket.end(
     [
