@@ -1,13 +1,20 @@
 import { types } from 'node:util';
 
 /**
- * What stops the start of a service and is for its operator to fix. `serve` prints the message
- * without a stack trace.
+ * An error that stops the start of a service and that its operator can fix. `serve` prints the
+ * message after the name of the service, without a stack trace, and ends with the exit code 1.
+ *
+ * The message says what is wrong and what to do.
+ *
+ * @example
+ * if (!existsSync(path)) {
+ *   throw new StartError('ENOENT', `the file ${path} does not exist: create it or set TENANT`);
+ * }
  */
 export class StartError extends Error {
   override readonly name: string = 'StartError';
   readonly code: string;
-  /** The message may be shown as it is. */
+  /** Marks the message as written for the operator. `serve` recognizes it by this, not by its class. */
   readonly expose = true;
 
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -16,10 +23,20 @@ export class StartError extends Error {
   }
 }
 
-/** Settings that can't be used. The message names every one of them and says what each must be. */
+/**
+ * The error for settings that can't be used. The message names every wrong setting and says what
+ * each must be. It repeats no value.
+ *
+ * @example
+ * try {
+ *   readSettings(Settings, { PORT: 'a-port' });
+ * } catch (error) {
+ *   error.faults; // ['PORT must be a port number from 0 to 65535']
+ * }
+ */
 export class InvalidSettings extends StartError {
   override readonly name = 'InvalidSettings';
-  /** One sentence for each fault, which begins with the name of the setting. */
+  /** One sentence per wrong setting. Each begins with the setting's name. */
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
@@ -28,7 +45,7 @@ export class InvalidSettings extends StartError {
   }
 }
 
-/** What the log holds of an error. */
+/** Members of an error that the log may hold. */
 export interface LoggedError {
   readonly type: string;
   readonly message?: string;
@@ -38,12 +55,15 @@ export interface LoggedError {
 }
 
 /**
- * Describes an error for the log, in bounded length. pino's own serializer copies every member of an
- * error: that of a request that the parser rejected holds all its bytes, cookies and tokens included,
- * and that of an HTTP client all that was sent.
+ * Describes an error for the log, in bounded length.
+ *
+ * pino's own serializer copies every member of an error, and members hold secrets: an error of
+ * Node's HTTP parser holds the raw request with its cookies and tokens, an error of an HTTP client
+ * holds the request that it sent.
  *
  * @example
  * const logger = pino({ serializers: { err: describeError } });
+ * logger.error({ err: error }, 'the request failed');
  */
 export function describeError(error: unknown): LoggedError {
   if (!isError(error)) return { type: typeof error };
@@ -57,12 +77,19 @@ export function describeError(error: unknown): LoggedError {
   };
 }
 
-/** Describes the cause of an error in one line; undefined when it is no error. */
+/**
+ * Describes the cause of an error in one line of bounded length. Returns undefined for a value that
+ * is not an error.
+ *
+ * @example
+ * const { code, cause } = error;
+ * ctx.state.failure = { code, cause: describeCause(cause) }; // 'Error: connect ECONNREFUSED …'
+ */
 export function describeCause(cause: unknown): string | undefined {
   return isError(cause) ? `${cause.name}: ${cause.message}`.slice(0, 500) : undefined;
 }
 
-// A timeout of the platform is a DOMException, which is no native error.
+// The timeout of `AbortSignal.timeout` is a DOMException, which is not a native error.
 function isError(value: unknown): value is Error {
   return types.isNativeError(value) || value instanceof DOMException;
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context, Middleware } from 'koa';
 import helmet from 'koa-helmet';
 
-/** What `requestLog` writes to: a pino logger, or anything with these two levels. */
+/** Logger that `requestLog` writes to: a pino logger, or any object with these two methods. */
 export interface RequestLogger {
   info(line: object, text: string): void;
   error(line: object, text: string): void;
@@ -11,20 +11,33 @@ export interface RequestLogger {
 /** Options of `requestLog`. */
 export interface RequestLogOptions {
   readonly logger: RequestLogger;
-  /** Whether a trace id of the caller (`traceparent`) becomes the id of the request. Default false. */
+  /** True: the trace id of the caller (`traceparent`) becomes the request's id. Default false. */
   readonly continueTrace?: boolean;
 }
 
 // W3C Trace Context §3.2.2: version, trace id, parent id, flags.
 const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const MAX_LOGGED_PATH_LENGTH = 200;
+/** A segment that is long enough to be a token. */
+const LONG_SEGMENT = /[^/]{65,}/g;
 
 /**
- * Gives each request an id, as `ctx.state.requestId` and `X-Request-Id`, and logs one line when it is
- * answered, together with `ctx.state.failure`. The line holds the path, never the query (that of a
- * callback holds the code) or a header. It stands first.
+ * Gives each request an id and logs one line per answer. The id is in `ctx.state.requestId` and in
+ * `X-Request-Id`. The line holds the path, and no query, header or body. Members of
+ * `ctx.state.failure` are added to it: the middleware that answers errors puts them there.
+ *
+ * Use it first, so that every answer has an id and a line.
  *
  * @example
- * app.use(requestLog({ logger: pino() }));
+ * app.use(requestLog({ logger: pino(), continueTrace: true }));
+ * app.use(async (ctx, next) => {
+ *   try {
+ *     await next();
+ *   } catch (error) {
+ *     ctx.status = error.status ?? 500;
+ *     ctx.state.failure = { code: error.code };
+ *   }
+ * });
  */
 export function requestLog({ logger, continueTrace = false }: RequestLogOptions): Middleware {
   return async function requestLog(ctx, next) {
@@ -36,16 +49,22 @@ export function requestLog({ logger, continueTrace = false }: RequestLogOptions)
     await next();
     const ms = Math.round((performance.now() - start) * 10) / 10;
     const { method, status, state } = ctx;
-    // A caller may put a token even there.
-    const path = pathOf(ctx)
-      ?.replace(/[^/]{65,}/g, '…')
-      .slice(0, 200);
+    const path = pathOf(ctx)?.replace(LONG_SEGMENT, '…').slice(0, MAX_LOGGED_PATH_LENGTH);
     const line = { requestId, method, path, status, ms, ...state.failure };
     logger[status >= 500 ? 'error' : 'info'](line, 'answered');
   };
 }
 
-/** Returns the path of a request; undefined when its target is no URL (`http://[/`), for which Koa's own getter throws. */
+/**
+ * Returns the path of a request. Returns undefined when the request target has no path, or is not a
+ * URL: for `http://[/` the getter of Koa throws.
+ *
+ * @example
+ * app.use(async (ctx, next) => {
+ *   if (pathOf(ctx)?.startsWith('/assets/')) ctx.set('Cache-Control', 'max-age=3600');
+ *   await next();
+ * });
+ */
 export function pathOf(ctx: Pick<Context, 'path'>): string | undefined {
   try {
     return ctx.path ?? undefined;
@@ -55,11 +74,13 @@ export function pathOf(ctx: Pick<Context, 'path'>): string | undefined {
 }
 
 /**
- * Rejects a request whose target is no URL (RFC 9112 §3.2) with 400 and `ERR_MALFORMED_TARGET`, so
- * that everything after it may read `ctx.path`.
+ * Rejects a request whose target is not a URL (RFC 9112 §3.2) with 400 and `ERR_MALFORMED_TARGET`.
+ * Every middleware after it may read `ctx.path`.
  *
  * @example
+ * app.use(requestLog({ logger }));
  * app.use(rejectMalformedTarget());
+ * app.use(router.routes());
  */
 export function rejectMalformedTarget(): Middleware {
   return async function rejectMalformedTarget(ctx, next) {
@@ -72,23 +93,28 @@ export function rejectMalformedTarget(): Middleware {
 
 /** Options of `securityHeaders`. */
 export interface SecurityHeadersOptions {
-  /** What the Content-Security-Policy allows; without one it allows nothing. */
+  /** Directives of the Content-Security-Policy, added to a policy that allows nothing. */
   readonly directives?: Readonly<Record<string, string[]>>;
   readonly referrerPolicy?: 'no-referrer' | 'same-origin';
-  /** Whether browsers must use https from now on. */
+  /** True: browsers must use https from now on. */
   readonly strictTransportSecurity: boolean;
-  /** Whether only pages of this origin may embed what is answered. Default true. */
+  /** True: only pages of this origin may embed the answer. Default true. */
   readonly crossOriginResourcePolicy?: boolean;
 }
 
-const NOTHING = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"] };
+const DENY_ALL = { defaultSrc: ["'none'"], frameAncestors: ["'none'"], baseUri: ["'none'"] };
 
 /**
- * Sets the headers that keep an answer from being framed, sniffed, cached, or run as a page. An
- * answer that may be cached says so itself.
+ * Sets the headers that prevent an answer from being framed, sniffed, cached, or run as a page. A
+ * route whose answer may be cached sets its own `Cache-Control`.
  *
  * @example
- * app.use(securityHeaders({ strictTransportSecurity: true, directives: { styleSrc: ["'self'"] } }));
+ * app.use(
+ *   securityHeaders({
+ *     strictTransportSecurity: baseURL.startsWith('https:'),
+ *     directives: { styleSrc: ["'self'"], imgSrc: ['data:'] },
+ *   }),
+ * );
  */
 export function securityHeaders({
   directives = {},
@@ -97,7 +123,7 @@ export function securityHeaders({
   crossOriginResourcePolicy = true,
 }: SecurityHeadersOptions): Middleware {
   const setHeaders = helmet({
-    contentSecurityPolicy: { useDefaults: false, directives: { ...NOTHING, ...directives } },
+    contentSecurityPolicy: { useDefaults: false, directives: { ...DENY_ALL, ...directives } },
     crossOriginResourcePolicy,
     strictTransportSecurity,
     xFrameOptions: { action: 'deny' },
