@@ -2,11 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { organisationNamed } from '../src/caller.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
-import { as, namespace, type Serving, serve } from './support/serving.ts';
+import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
 // Every operation that is declared, against everyone who may call it. The tables are made of the
 // declarations themselves, so a new operation can't be left out.
-const probe = await serve();
+const probe = await startApp();
 const { operations } = probe.app;
 await probe.close();
 
@@ -16,22 +16,22 @@ const scoped = closed.filter(({ needs }) => needs?.scope);
 const allScopes = Object.keys(SCOPES);
 const ROLES = { [`${namespace}roles`]: ['admin', 'editor', 'reader'] };
 
-let serving: Serving;
+let running: RunningApp;
 let id: string;
 
 beforeAll(async () => {
-  serving = await serve();
-  const store = new ContactStore(serving.database);
+  running = await startApp();
+  const store = new ContactStore(running.database);
   const by = { subject: 'auth0|alice', clientId: undefined };
   ({ id } = await store.create(organisationNamed('acme'), by, ada));
 });
-afterAll(() => serving.close());
+afterAll(() => running.close());
 
 const call = ({ method, path, body }: Operation, accessToken?: string) =>
-  serving.api(path.slice(1).replace('{id}', id), {
+  running.api(path.slice(1).replace('{id}', id), {
     method,
     ...(body && { json: ada }),
-    ...(accessToken === undefined ? {} : as(accessToken)),
+    ...(accessToken === undefined ? {} : bearer(accessToken)),
   });
 const named = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
 const others = (scope: string) => allScopes.filter((each) => each !== scope).join(' ');
@@ -74,7 +74,7 @@ describe('an expired token', () => {
   test.each(named(closed))('%s: 401 invalid_token', async (_, operation) => {
     const { statusCode, headers } = await call(
       operation,
-      serving.token(allScopes.join(' '), { ...ROLES, exp: 1 }),
+      running.token(allScopes.join(' '), { ...ROLES, exp: 1 }),
     );
     expect(statusCode).toBe(401);
     expect(headers['www-authenticate']).toContain('error="invalid_token"');
@@ -84,7 +84,7 @@ describe('an expired token', () => {
 describe('every scope but the right one', () => {
   test.each(named(scoped))('%s: 403 insufficient_scope, naming it', async (_, operation) => {
     const scope = operation.needs?.scope ?? '';
-    const { statusCode, headers } = await call(operation, serving.token(others(scope), ROLES));
+    const { statusCode, headers } = await call(operation, running.token(others(scope), ROLES));
     expect(statusCode).toBe(403);
     expect(headers['www-authenticate']).toContain('error="insufficient_scope"');
     expect(headers['www-authenticate']).toContain(`scope="${scope}"`);
@@ -99,7 +99,7 @@ describe('the right scope without the role', () => {
       for (const roles of [undefined, [], ['reader'], ['administrator'], ['ADMIN']]) {
         const { statusCode, headers } = await call(
           operation,
-          serving.token(scope, { [`${namespace}roles`]: roles }),
+          running.token(scope, { [`${namespace}roles`]: roles }),
         );
         expect(statusCode).toBe(403);
         expect(headers['www-authenticate']).not.toContain('error=');
@@ -117,7 +117,7 @@ describe('a foreign organisation', () => {
         { [`${namespace}org_id`]: undefined, sub: 'acme' },
         { [`${namespace}org_id`]: 'ACME' },
       ]) {
-        const token = serving.token(allScopes.join(' '), { ...ROLES, ...claims });
+        const token = running.token(allScopes.join(' '), { ...ROLES, ...claims });
         const { statusCode, body } = await call(operation, token);
         expect(statusCode).toBe(404);
         expect(JSON.stringify(body)).not.toContain('Ada');
@@ -134,7 +134,7 @@ describe('the right scope and role, and nothing else', () => {
   test.each(named(deletingLast))('%s: 2xx, as declared', async (_, operation) => {
     const { scope = '', role } = operation.needs ?? {};
     const roles = { [`${namespace}roles`]: role ? [role] : [] };
-    const { statusCode, body } = await call(operation, serving.token(scope, roles));
+    const { statusCode, body } = await call(operation, running.token(scope, roles));
     const declared = operation.answers[statusCode];
     expect([statusCode < 300, declared === undefined]).toEqual([true, false]);
     if (declared?.schema) declared.schema.parse(body);

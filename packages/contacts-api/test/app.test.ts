@@ -5,23 +5,23 @@ import type { Kysely } from 'kysely';
 import { organisationNamed } from '../src/caller.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import type { Tables } from '../src/store/schema.ts';
-import { as, audience, namespace, type Serving, serve } from './support/serving.ts';
+import { audience, bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
 const metadata = 'resource_metadata="http://localhost:3001/.well-known/oauth-protected-resource"';
 const by = { subject: 'auth0|alice', clientId: undefined };
 const ALL = 'read:contacts create:contacts update:contacts delete:contacts read:activity';
 
-let serving: Serving;
-let api: Serving['api'];
-let token: Serving['token'];
+let running: RunningApp;
+let api: RunningApp['api'];
+let token: RunningApp['token'];
 let store: ContactStore;
 
 beforeAll(async () => {
-  serving = await serve();
-  ({ api, token } = serving);
-  store = new ContactStore(serving.database);
+  running = await startApp();
+  ({ api, token } = running);
+  store = new ContactStore(running.database);
 });
-afterAll(() => serving.close());
+afterAll(() => running.close());
 
 const ada = { name: 'Ada Lovelace', email: 'ada@example.com' };
 
@@ -33,20 +33,20 @@ describe('open routes', () => {
 
   test('GET /readyz: the database answers and the keys can be had', async () => {
     expect((await api('readyz')).body).toEqual({ status: 'ok' });
-    serving.issuer.goDown();
-    const cold = await serve({ issuerBaseURL: serving.issuer.issuer });
+    running.issuer.goDown();
+    const cold = await startApp({ issuerBaseURL: running.issuer.issuer });
     const { statusCode, headers, body } = await cold.api('readyz');
-    serving.issuer.comeBack();
+    running.issuer.comeBack();
     await cold.close();
     expect([statusCode, headers['retry-after']]).toEqual([503, '2']);
     expect(body).toMatchObject({ code: 'ERR_ISSUER_UNAVAILABLE' });
   });
 
   test('GET /readyz is 503 once the service is to stop; what comes is still answered', async () => {
-    const stopping = await serve();
+    const stopping = await startApp();
     stopping.app.markStopping();
     expect((await stopping.api('readyz')).body).toMatchObject({ code: 'ERR_NOT_READY' });
-    const answer = await stopping.api('contacts', as(stopping.token('read:contacts')));
+    const answer = await stopping.api('contacts', bearer(stopping.token('read:contacts')));
     await stopping.close();
     expect(answer.statusCode).toBe(200);
   });
@@ -55,7 +55,7 @@ describe('open routes', () => {
     const { body } = await api('.well-known/oauth-protected-resource');
     expect(body).toMatchObject({
       resource: audience,
-      authorization_servers: [serving.issuer.issuer],
+      authorization_servers: [running.issuer.issuer],
     });
   });
 });
@@ -66,7 +66,7 @@ describe('GET /me', () => {
       [`${namespace}roles`]: ['admin'],
       azp: 'contacts-web',
     });
-    const { statusCode, body, rawBody } = await api('me', as(accessToken));
+    const { statusCode, body, rawBody } = await api('me', bearer(accessToken));
     expect(statusCode).toBe(200);
     expect(body).toEqual({
       subject: 'auth0|alice',
@@ -81,19 +81,19 @@ describe('GET /me', () => {
 
 describe('/contacts', () => {
   test('a contact created is found by its Location, in the list, and by nobody else', async () => {
-    const created = await api.post('contacts', { ...as(token('create:contacts')), json: ada });
+    const created = await api.post('contacts', { ...bearer(token('create:contacts')), json: ada });
     expect(created.statusCode).toBe(201);
     expect(created.body).toMatchObject({ ...ada, id: expect.any(String), version: 1 });
 
     const location = created.headers.location?.slice(1) ?? '';
-    const reader = as(token('read:contacts'));
+    const reader = bearer(token('read:contacts'));
     expect((await api(location, reader)).body).toEqual(created.body);
     expect((await api('contacts', reader)).body).toMatchObject({
       items: expect.arrayContaining([created.body]),
       next: null,
     });
 
-    const stranger = as(token('read:contacts', { [`${namespace}org_id`]: 'globex' }));
+    const stranger = bearer(token('read:contacts', { [`${namespace}org_id`]: 'globex' }));
     expect((await api(location, stranger)).statusCode).toBe(404);
     expect((await api('contacts', stranger)).body).toEqual({ items: [], next: null });
   });
@@ -102,7 +102,7 @@ describe('/contacts', () => {
     for (const name of ['a', 'b', 'c']) {
       await store.create(organisationNamed('pages'), by, { name, email: 'x@example.com' });
     }
-    const reader = as(token('read:contacts', { [`${namespace}org_id`]: 'pages' }));
+    const reader = bearer(token('read:contacts', { [`${namespace}org_id`]: 'pages' }));
     const first = await api<{ items: { name: string }[]; next: string }>(
       'contacts?limit=2',
       reader,
@@ -121,7 +121,7 @@ describe('one contact', () => {
   const create = async () => {
     const json = { ...ada, phone: '+44 1', notes: 'first' };
     const { body, headers } = await api.post<{ id: string }>('contacts', {
-      ...as(token(ALL)),
+      ...bearer(token(ALL)),
       json,
     });
     return { path: `contacts/${body.id}`, etag: headers.etag ?? '', body };
@@ -135,7 +135,7 @@ describe('one contact', () => {
     api(path, {
       method,
       ...(json && { json }),
-      headers: { ...as(token(ALL)).headers, ...headers },
+      headers: { ...bearer(token(ALL)).headers, ...headers },
     });
 
   test('PUT replaces all of it: what is absent goes', async () => {
@@ -172,7 +172,7 @@ describe('one contact', () => {
     const { path } = await create();
     expect((await send('DELETE', path)).statusCode).toBe(204);
     expect((await send('DELETE', path)).statusCode).toBe(404);
-    expect((await api(path, as(token(ALL)))).statusCode).toBe(404);
+    expect((await api(path, bearer(token(ALL)))).statusCode).toBe(404);
   });
 
   test.each(['PUT', 'PATCH', 'DELETE'] as const)(
@@ -185,7 +185,7 @@ describe('one contact', () => {
         expect([ifMatch, statusCode]).toEqual([ifMatch, 412]);
         expect(body).toMatchObject({ code: 'ERR_PRECONDITION_FAILED' });
       }
-      expect((await api(path, as(token(ALL)))).headers.etag).toBe(etag);
+      expect((await api(path, bearer(token(ALL)))).headers.etag).toBe(etag);
       const answer = await send(method, path, json, { 'if-match': `"9", ${etag}` });
       expect(answer.statusCode).toBe(json ? 200 : 204);
       expect((await send(method, path, json, { 'if-match': etag })).statusCode).toBe(
@@ -203,7 +203,8 @@ describe('one contact', () => {
 
   test('GET with If-None-Match: 304 and no body while it is as it was (RFC 9110 §13.1.2)', async () => {
     const { path, etag } = await create();
-    const read = () => api(path, { headers: { ...as(token(ALL)).headers, 'if-none-match': etag } });
+    const read = () =>
+      api(path, { headers: { ...bearer(token(ALL)).headers, 'if-none-match': etag } });
     const same = await read();
     expect([same.statusCode, same.rawBody.length, same.headers.etag]).toEqual([304, 0, etag]);
     await send('PATCH', path, { name: 'B' });
@@ -220,12 +221,12 @@ describe('one contact', () => {
         { field: 'shoe', message: 'is not known here' },
       ]),
     });
-    expect((await api(path, as(token(ALL)))).headers.etag).toBe(etag);
+    expect((await api(path, bearer(token(ALL)))).headers.etag).toBe(etag);
   });
 });
 
 describe('a list', () => {
-  const reader = () => as(token('read:contacts', { [`${namespace}org_id`]: 'lists' }));
+  const reader = () => bearer(token('read:contacts', { [`${namespace}org_id`]: 'lists' }));
   const names = async (query: string) => {
     const { body } = await api<{ items: { name: string }[] }>(`contacts?${query}`, reader());
     return body.items.map(({ name }) => name);
@@ -268,7 +269,7 @@ describe('a list', () => {
     for (const name of ['ﷺ'.repeat(200), '한'.repeat(200), '\u{1d518}'.repeat(100)]) {
       await store.create(org, by, { name, email: 'a@example.com', company: name });
     }
-    const unfolding = as(token('read:contacts', { [`${namespace}org_id`]: 'unfolding' }));
+    const unfolding = bearer(token('read:contacts', { [`${namespace}org_id`]: 'unfolding' }));
     let path: string | undefined = 'contacts?limit=1';
     let seen = 0;
     while (path !== undefined) {
@@ -301,13 +302,13 @@ describe('a list', () => {
 describe('GET /activity', () => {
   test('tells who changed what, the newest first, to administrators of the organisation', async () => {
     const org = { [`${namespace}org_id`]: 'watched', azp: 'contacts-web' };
-    const writer = as(token(ALL, org));
+    const writer = bearer(token(ALL, org));
     const { body } = await api.post<{ id: string }>('contacts', { ...writer, json: ada });
     await api.patch(`contacts/${body.id}`, { ...writer, json: { name: 'B' } });
     await api.patch(`contacts/${body.id}`, { ...writer, json: { name: '' } });
     await api.delete(`contacts/${body.id}`, writer);
 
-    const admin = as(token(ALL, { ...org, [`${namespace}roles`]: ['admin'] }));
+    const admin = bearer(token(ALL, { ...org, [`${namespace}roles`]: ['admin'] }));
     const { body: page } = await api<{ items: object[]; next: string }>('activity?limit=2', admin);
     const entry = {
       id: expect.any(String),
@@ -322,7 +323,7 @@ describe('GET /activity', () => {
     ]);
     const { body: rest } = await api(`activity?limit=2&cursor=${page.next}`, admin);
     expect(rest).toEqual({ items: [{ ...entry, action: 'created' }], next: null });
-    const stranger = as(token(ALL, { [`${namespace}roles`]: ['admin'] }));
+    const stranger = bearer(token(ALL, { [`${namespace}roles`]: ['admin'] }));
     const { body: theirs } = await api<{ items: { contact_id: string }[] }>('activity', stranger);
     expect(theirs.items.map(({ contact_id }) => contact_id)).not.toContain(body.id);
   });
@@ -347,7 +348,7 @@ describe('refusals', () => {
     ],
     [
       'a token in the query',
-      () => ['contacts?access_token=x', as(token('read:contacts'))],
+      () => ['contacts?access_token=x', bearer(token('read:contacts'))],
       400,
       'error="invalid_request"',
     ],
@@ -357,22 +358,22 @@ describe('refusals', () => {
       400,
       'error="invalid_request"',
     ],
-    ['malformed credentials', () => ['contacts', as('a b')], 400, 'error="invalid_request"'],
+    ['malformed credentials', () => ['contacts', bearer('a b')], 400, 'error="invalid_request"'],
     [
       'an expired token',
-      () => ['contacts', as(token('read:contacts', { exp: 1 }))],
+      () => ['contacts', bearer(token('read:contacts', { exp: 1 }))],
       401,
       'error="invalid_token"',
     ],
     [
       'a token for another API',
-      () => ['contacts', as(token('read:contacts', { aud: 'other' }))],
+      () => ['contacts', bearer(token('read:contacts', { aud: 'other' }))],
       401,
       'error="invalid_token"',
     ],
     [
       'a token without the scope',
-      () => ['contacts', { ...as(token('read:contacts')), method: 'POST', json: ada }],
+      () => ['contacts', { ...bearer(token('read:contacts')), method: 'POST', json: ada }],
       403,
       challenge(
         'error="insufficient_scope", error_description="this needs the scope create:contacts", scope="create:contacts"',
@@ -380,13 +381,13 @@ describe('refusals', () => {
     ],
     [
       'an organisation that is no string',
-      () => ['contacts', as(token('read:contacts', { [`${namespace}org_id`]: ['acme'] }))],
+      () => ['contacts', bearer(token('read:contacts', { [`${namespace}org_id`]: ['acme'] }))],
       403,
       challenge(),
     ],
     ['an unknown route', () => ['nothing'], 404],
-    ['an unknown contact', () => ['contacts/42', as(token('read:contacts'))], 404],
-    ['an id with a NUL', () => ['contacts/%00', as(token('read:contacts'))], 404],
+    ['an unknown contact', () => ['contacts/42', bearer(token('read:contacts'))], 404],
+    ['an id with a NUL', () => ['contacts/%00', bearer(token('read:contacts'))], 404],
     [
       'an unknown method on an unknown route',
       () => ['nothing', { method: 'PROPFIND' as 'GET' }],
@@ -401,8 +402,8 @@ describe('refusals', () => {
       400,
       'error="invalid_request"',
     ],
-    ['a path that is no UTF-8', () => ['contacts/%E0%A4%A', as(token('read:contacts'))], 404],
-    ['a wrong limit', () => ['contacts?limit=0', as(token('read:contacts'))], 400],
+    ['a path that is no UTF-8', () => ['contacts/%E0%A4%A', bearer(token('read:contacts'))], 404],
+    ['a wrong limit', () => ['contacts?limit=0', bearer(token('read:contacts'))], 400],
     [
       'a charset that JSON has not (RFC 8259 §8.1)',
       () => ['contacts', { ...typed('application/json; charset=latin1'), body: '{}' }],
@@ -417,41 +418,48 @@ describe('refusals', () => {
       415,
     ],
     ['an empty body', () => ['contacts', { ...typed('application/json'), body: '' }], 400],
-    ['a path that differs by a slash', () => ['contacts/', as(token('read:contacts'))], 404],
-    ['a path that differs by case', () => ['Contacts', as(token('read:contacts'))], 404],
+    ['a path that differs by a slash', () => ['contacts/', bearer(token('read:contacts'))], 404],
+    ['a path that differs by case', () => ['Contacts', bearer(token('read:contacts'))], 404],
     [
       'a subject that no id can be',
       () => [
         'contacts',
-        as(token('read:contacts', { sub: 'a\0b', [`${namespace}org_id`]: undefined })),
+        bearer(token('read:contacts', { sub: 'a\0b', [`${namespace}org_id`]: undefined })),
       ],
       403,
       challenge(),
     ],
     [
       'an organisation of 256 characters',
-      () => ['contacts', as(token('read:contacts', { [`${namespace}org_id`]: 'o'.repeat(256) }))],
+      () => [
+        'contacts',
+        bearer(token('read:contacts', { [`${namespace}org_id`]: 'o'.repeat(256) })),
+      ],
       403,
       challenge(),
     ],
-    ['an unknown sort', () => ['contacts?sort=age', as(token('read:contacts'))], 400],
-    ['an unknown parameter', () => ['contacts?page=2', as(token('read:contacts'))], 400],
-    ['a parameter of a route that has none', () => ['me?a=b', as(token(''))], 400],
-    ['a search for control characters', () => ['contacts?q=a%00', as(token('read:contacts'))], 400],
-    ['two limits', () => ['contacts?limit=1&limit=2', as(token('read:contacts'))], 400],
-    ['an absurd cursor', () => ['contacts?cursor=%00', as(token('read:contacts'))], 400],
+    ['an unknown sort', () => ['contacts?sort=age', bearer(token('read:contacts'))], 400],
+    ['an unknown parameter', () => ['contacts?page=2', bearer(token('read:contacts'))], 400],
+    ['a parameter of a route that has none', () => ['me?a=b', bearer(token(''))], 400],
+    [
+      'a search for control characters',
+      () => ['contacts?q=a%00', bearer(token('read:contacts'))],
+      400,
+    ],
+    ['two limits', () => ['contacts?limit=1&limit=2', bearer(token('read:contacts'))], 400],
+    ['an absurd cursor', () => ['contacts?cursor=%00', bearer(token('read:contacts'))], 400],
     [
       'a patch that is no JSON at all',
       () => [
         'contacts/00000000-0000-4000-8000-000000000000',
-        { ...as(token(ALL)), method: 'PATCH' },
+        { ...bearer(token(ALL)), method: 'PATCH' },
       ],
       415,
     ],
-    ['no body', () => ['contacts', { ...as(token('create:contacts')), method: 'POST' }], 415],
+    ['no body', () => ['contacts', { ...bearer(token('create:contacts')), method: 'POST' }], 415],
     [
       'a form',
-      () => ['contacts', { ...as(token('create:contacts')), method: 'POST', form: ada }],
+      () => ['contacts', { ...bearer(token('create:contacts')), method: 'POST', form: ada }],
       415,
     ],
     [
@@ -461,25 +469,32 @@ describe('refusals', () => {
     ],
     [
       'wrong fields',
-      () => ['contacts', { ...as(token('create:contacts')), method: 'POST', json: { name: '' } }],
+      () => [
+        'contacts',
+        { ...bearer(token('create:contacts')), method: 'POST', json: { name: '' } },
+      ],
       422,
     ],
     [
       'a large body',
       () => [
         'contacts',
-        { ...as(token('create:contacts')), method: 'POST', json: { name: 'x'.repeat(100_000) } },
+        {
+          ...bearer(token('create:contacts')),
+          method: 'POST',
+          json: { name: 'x'.repeat(100_000) },
+        },
       ],
       413,
     ],
   ];
   const json = (accessToken: string) => ({
-    headers: { ...as(accessToken).headers, 'content-type': 'application/json' },
+    headers: { ...bearer(accessToken).headers, 'content-type': 'application/json' },
   });
 
   const typed = (type: string, headers: Record<string, string> = {}) => ({
     method: 'POST' as const,
-    headers: { ...as(token('create:contacts')).headers, 'content-type': type, ...headers },
+    headers: { ...bearer(token('create:contacts')).headers, 'content-type': type, ...headers },
   });
 
   test.each(cases.map(([name, ...rest]) => ({ name, rest })))('$name', async ({ rest }) => {
@@ -504,7 +519,7 @@ describe('refusals', () => {
   });
 
   test('a target that is no URL is refused, and not a word of it is logged', async () => {
-    const socket = connect(serving.port, '127.0.0.1');
+    const socket = connect(running.port, '127.0.0.1');
     socket.end(
       'GET http://[/contacts?access_token=SECRET HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
     );
@@ -512,13 +527,13 @@ describe('refusals', () => {
     for await (const chunk of socket) answer += chunk;
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toContain('application/problem+json');
-    expect(serving.logged()).not.toContain('SECRET');
+    expect(running.logged()).not.toContain('SECRET');
   });
 
   test('of thousands of fields at fault the first fifty are named', async () => {
     const fields = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`f${i}`, 1]));
     const { statusCode, body } = await api.post<{ errors: object[] }>('contacts', {
-      ...as(token('create:contacts')),
+      ...bearer(token('create:contacts')),
       json: fields,
     });
     expect([statusCode, body.errors.length]).toEqual([422, 50]);
@@ -526,7 +541,7 @@ describe('refusals', () => {
 
   test('every field at fault is named', async () => {
     const answer = await api.post('contacts', {
-      ...as(token('create:contacts')),
+      ...bearer(token('create:contacts')),
       json: { name: '', shoe: 44 },
     });
     expect(answer.body).toMatchObject({
@@ -540,14 +555,17 @@ describe('refusals', () => {
   });
 
   test('a fault of ours is a bare 500, whole in the log alone', async () => {
-    const broken = await serve({
+    const broken = await startApp({
       database: {
         selectFrom: () => {
           throw new TypeError('table of secrets');
         },
       } as unknown as Kysely<Tables>,
     });
-    const { statusCode, rawBody } = await broken.api('contacts', as(broken.token('read:contacts')));
+    const { statusCode, rawBody } = await broken.api(
+      'contacts',
+      bearer(broken.token('read:contacts')),
+    );
     await broken.close();
     expect(statusCode).toBe(500);
     expect(rawBody.toString()).not.toContain('secrets');
@@ -557,13 +575,13 @@ describe('refusals', () => {
 
 test('a token put into the path is not logged', async () => {
   const wrong = token('read:contacts');
-  await api(`contacts/${wrong}`, as(wrong));
-  expect(serving.logged()).toContain('"path":"/contacts/…"');
+  await api(`contacts/${wrong}`, bearer(wrong));
+  expect(running.logged()).toContain('"path":"/contacts/…"');
 });
 
 test('no log line holds a token, a name or an address', () => {
-  expect(serving.logged()).toContain('"path":"/contacts"');
-  expect(serving.logged()).not.toMatch(/eyJ/);
-  expect(serving.logged()).not.toContain('Lovelace');
-  expect(serving.logged()).not.toContain('ada@example.com');
+  expect(running.logged()).toContain('"path":"/contacts"');
+  expect(running.logged()).not.toMatch(/eyJ/);
+  expect(running.logged()).not.toContain('Lovelace');
+  expect(running.logged()).not.toContain('ada@example.com');
 });

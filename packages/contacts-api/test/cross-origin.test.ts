@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { as, type Serving, serve } from './support/serving.ts';
+import { bearer, type RunningApp, startApp } from './support/running-app.ts';
 
 const origin = 'https://app.example.com';
-let closed: Serving;
-let opened: Serving;
+let closed: RunningApp;
+let opened: RunningApp;
 
 beforeAll(async () => {
-  closed = await serve();
-  opened = await serve({ corsOrigins: [origin] });
+  closed = await startApp();
+  opened = await startApp({ corsOrigins: [origin] });
 });
 afterAll(() => Promise.all([closed.close(), opened.close()]));
 
-const preflight = ({ api }: Serving, from: string) =>
+const preflight = ({ api }: RunningApp, from: string) =>
   api('contacts', {
     method: 'OPTIONS',
     headers: {
@@ -37,7 +37,7 @@ describe('CORS', () => {
     expect(headers['access-control-allow-headers']).toBe('authorization,content-type');
     expect(headers['access-control-allow-credentials']).toBeUndefined();
     const answer = await opened.api('contacts', {
-      headers: { ...as(opened.token('read:contacts')).headers, origin },
+      headers: { ...bearer(opened.token('read:contacts')).headers, origin },
     });
     expect(answer.headers['access-control-allow-origin']).toBe(origin);
     expect(answer.headers['access-control-expose-headers']).toContain('WWW-Authenticate');

@@ -2,8 +2,13 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import {
+  type ApiProcess,
+  administrator,
+  endApiProcesses,
+  startApiProcess,
+} from './support/api-process.ts';
 import { type Engine, engines, type TestDatabase } from './support/databases.ts';
-import { administrator, endServices, type Service, startService } from './support/service.ts';
 
 /** Stands between the API and its database. */
 interface Cable {
@@ -64,7 +69,7 @@ const { missing, create } = (await engines())[1] as Engine;
     let database: TestDatabase;
     let cable: Cable;
     let environment: Record<string, string>;
-    let service: Service;
+    let service: ApiProcess;
     let headers: Record<string, string>;
 
     beforeAll(async () => {
@@ -79,10 +84,10 @@ const { missing, create } = (await engines())[1] as Engine;
         ISSUER_BASE_URL: issuer.issuer,
         LOG_LEVEL: 'silent',
       };
-      service = await startService(environment);
+      service = await startApiProcess(environment);
     });
     afterAll(async () => {
-      endServices();
+      endApiProcesses();
       await cable.cut();
       await issuer.close();
       await database.drop();
@@ -133,7 +138,7 @@ const { missing, create } = (await engines())[1] as Engine;
     });
 
     test('a database that says nothing at all is away as well, and a stop ends all the same', async () => {
-      const stopping = await startService(environment);
+      const stopping = await startApiProcess(environment);
       const ask = () => stopping.api('contacts', { headers });
       expect([(await list()).statusCode, (await ask()).statusCode]).toEqual([200, 200]);
       cable.silence();

@@ -2,8 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { RequestError } from 'got';
 import type { Activity, Contact } from '../src/contact.ts';
+import { administrator, endApiProcesses, readAll, startApiProcess } from './support/api-process.ts';
 import { engines } from './support/databases.ts';
-import { administrator, endServices, readAll, startService } from './support/service.ts';
 
 const IN_FLIGHT = 6;
 const KILL_AFTER = 150;
@@ -13,7 +13,7 @@ let issuer: TestIssuer;
 beforeAll(async () => {
   issuer = await startTestIssuer();
 });
-afterEach(endServices);
+afterEach(endApiProcesses);
 afterAll(() => issuer.close());
 
 for (const { name, missing, create } of await engines()) {
@@ -23,7 +23,7 @@ for (const { name, missing, create } of await engines()) {
       const database = await create();
       const environment = { DATABASE_URL: database.url, ISSUER_BASE_URL: issuer.issuer };
       const headers = administrator(issuer);
-      const service = await startService(environment);
+      const service = await startApiProcess(environment);
 
       const acknowledged: Contact[] = [];
       let sent = 0;
@@ -46,7 +46,7 @@ for (const { name, missing, create } of await engines()) {
         expect(reason).toBeInstanceOf(RequestError);
       expect(await ended).toBeNull();
 
-      const { api, end } = await startService(environment);
+      const { api, end } = await startApiProcess(environment);
       const kept = await readAll<Contact>(api, 'contacts', headers);
       expect(kept).toEqual(expect.arrayContaining(acknowledged));
       expect(kept.length).toBeLessThanOrEqual(acknowledged.length + IN_FLIGHT);

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { Problem } from '../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { writeCursor } from '../src/routes/page.ts';
-import { as, namespace, type Serving, serve } from './support/serving.ts';
+import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
 // Requests made from the declarations themselves, right and nearly right and hostile, by somebody who
 // may do everything: whatever comes, the answer is one that the OpenAPI document names.
@@ -253,7 +253,7 @@ function requestsOf(operation: Operation): fc.Arbitrary<Sent> {
   }) as fc.Arbitrary<Sent>;
 }
 
-let serving: Serving;
+let running: RunningApp;
 let documented: Record<string, Record<string, { responses: Record<string, unknown> }>>;
 let authorization: string;
 const agent = new Agent({ keepAlive: true, maxSockets: BATCH });
@@ -261,14 +261,14 @@ const contacts: string[] = [];
 const seen = new Map<number, number>();
 
 beforeAll(async () => {
-  serving = await serve();
+  running = await startApp();
   const roles = { [`${namespace}roles`]: ['admin'] };
-  ({ authorization } = as(serving.token(Object.keys(SCOPES).join(' '), roles)).headers);
-  ({ paths: documented } = await serving.api('openapi.json').json<{ paths: typeof documented }>());
+  ({ authorization } = bearer(running.token(Object.keys(SCOPES).join(' '), roles)).headers);
+  ({ paths: documented } = await running.api('openapi.json').json<{ paths: typeof documented }>());
 });
 afterAll(async () => {
   agent.destroy();
-  await serving.close();
+  await running.close();
 });
 
 async function send(operation: Operation, { id, query, headers, body }: Sent) {
@@ -276,7 +276,7 @@ async function send(operation: Operation, { id, query, headers, body }: Sent) {
   const path = `${operation.path.replace('{id}', () => named)}${query && `?${query}`}`;
   const method = operation.method.toUpperCase();
   return new Promise<Answered>((resolve, reject) => {
-    const options = { port: serving.port, agent, method, path };
+    const options = { port: running.port, agent, method, path };
     // Node says it by itself for some methods only.
     const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
     request({ ...options, headers: { ...headers, ...length, authorization } }, async (response) => {
@@ -289,11 +289,11 @@ async function send(operation: Operation, { id, query, headers, body }: Sent) {
 }
 
 async function check(sent: Sent): Promise<void> {
-  const operation = serving.app.operations.find(({ id }) => id === sent.operationId) as Operation;
+  const operation = running.app.operations.find(({ id }) => id === sent.operationId) as Operation;
   const { path, method, answers } = operation;
   const { named, status, headers, text } = await send(operation, sent);
   seen.set(status, (seen.get(status) ?? 0) + 1);
-  if (status >= 500) throw new Error(`${status}: ${text}\n${serving.logged().slice(-3000)}`);
+  if (status >= 500) throw new Error(`${status}: ${text}\n${running.logged().slice(-3000)}`);
   expect(Object.keys(documented[path]?.[method]?.responses ?? {})).toContain(String(status));
   if (status === 204) contacts.splice(contacts.indexOf(named), 1);
   if (status === 201) contacts.push(String(headers.location?.split('/').at(-1)));
@@ -313,7 +313,7 @@ async function check(sent: Sent): Promise<void> {
 
 test(`${BATCH * BATCHES} requests: each answer is one that is declared, and none a failure`, async () => {
   const requests = fc.oneof(
-    ...serving.app.operations.map((operation) => {
+    ...running.app.operations.map((operation) => {
       const weight = operation.body ? 6 : operation.method === 'get' && operation.needs ? 4 : 1;
       return { weight, arbitrary: requestsOf(operation) };
     }),

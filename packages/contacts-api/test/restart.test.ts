@@ -2,9 +2,9 @@ import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Contact } from '../src/contact.ts';
+import { administrator, endApiProcesses, readAll, startApiProcess } from './support/api-process.ts';
 import { engines } from './support/databases.ts';
 import { Load } from './support/load.ts';
-import { administrator, endServices, readAll, startService } from './support/service.ts';
 
 const available = await engines();
 /** How long the load lasts on all engines together; a soak sets more. */
@@ -16,7 +16,7 @@ let issuer: TestIssuer;
 beforeAll(async () => {
   issuer = await startTestIssuer();
 });
-afterEach(endServices);
+afterEach(endApiProcesses);
 afterAll(() => issuer.close());
 
 for (const { name, missing, create } of available) {
@@ -31,12 +31,12 @@ for (const { name, missing, create } of available) {
         LOG_LEVEL: 'silent',
       };
       const headers = administrator(issuer);
-      const first = await startService(environment);
+      const first = await startApiProcess(environment);
       const load = new Load(first, headers);
       await after(HALF_A_LOAD);
       load.mayBreak = true;
       expect(await first.end()).toBe(0);
-      const second = await startService({ ...environment, PORT: String(first.port) });
+      const second = await startApiProcess({ ...environment, PORT: String(first.port) });
       load.mayBreak = false;
       await load.progress();
       await after(HALF_A_LOAD);

@@ -1,14 +1,14 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Activity, Contact } from '../src/contact.ts';
-import { engines } from './support/databases.ts';
 import {
+  type ApiProcess,
   administrator,
-  endServices,
+  endApiProcesses,
   readAll,
-  type Service,
-  startService,
-} from './support/service.ts';
+  startApiProcess,
+} from './support/api-process.ts';
+import { engines } from './support/databases.ts';
 
 const PROCESSES: Record<string, number> = { PostgreSQL: 3, libsql: 2 };
 const ROUNDS = 10;
@@ -18,7 +18,7 @@ let issuer: TestIssuer;
 beforeAll(async () => {
   issuer = await startTestIssuer();
 });
-afterEach(endServices);
+afterEach(endApiProcesses);
 afterAll(() => issuer.close());
 
 for (const { name, missing, create } of await engines()) {
@@ -33,9 +33,9 @@ for (const { name, missing, create } of await engines()) {
       };
       const headers = administrator(issuer);
       const services = await Promise.all(
-        Array.from({ length: PROCESSES[name] ?? 2 }, () => startService(environment)),
+        Array.from({ length: PROCESSES[name] ?? 2 }, () => startApiProcess(environment)),
       );
-      const [{ api }] = services as [Service];
+      const [{ api }] = services as [ApiProcess];
       const { body: contact } = await api.post<Contact>('contacts', {
         headers,
         json: { name: 'Ada', email: 'ada@example.com' },

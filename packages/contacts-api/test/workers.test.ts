@@ -2,19 +2,24 @@ import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type RequestError } from 'got';
+import {
+  administrator,
+  endApiProcesses,
+  freePort,
+  startApiProcess,
+} from './support/api-process.ts';
 import { type Engine, engines } from './support/databases.ts';
 import { isBroken, Load } from './support/load.ts';
-import { administrator, endServices, freePort, startService } from './support/service.ts';
 
 const [{ create }] = (await engines()) as [Engine];
 
-afterEach(endServices);
+afterEach(endApiProcesses);
 
 test('the metrics are those of all workers together', async () => {
   const issuer = await startTestIssuer();
   const database = await create();
   const metricsPort = await freePort();
-  const service = await startService({
+  const service = await startApiProcess({
     DATABASE_URL: database.url,
     ISSUER_BASE_URL: issuer.issuer,
     WEB_CONCURRENCY: '2',
@@ -35,7 +40,7 @@ test('the metrics are those of all workers together', async () => {
 test('a worker that is killed is replaced, and the others serve meanwhile', async () => {
   const issuer = await startTestIssuer();
   const database = await create();
-  const service = await startService({
+  const service = await startApiProcess({
     DATABASE_URL: database.url,
     ISSUER_BASE_URL: issuer.issuer,
     WEB_CONCURRENCY: '2',

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium, whyNoChromium } from '../../../../test/support/chromium.ts';
-import { type Serving, serve } from '../support/serving.ts';
+import { type RunningApp, startApp } from '../support/running-app.ts';
 
-let serving: Serving;
+let running: RunningApp;
 
 beforeAll(async () => {
-  serving = await serve();
+  running = await startApp();
 });
-afterAll(() => serving.close());
+afterAll(() => running.close());
 
-const fetchText = (path: string) => serving.api(path, { responseType: 'text' });
+const fetchText = (path: string) => running.api(path, { responseType: 'text' });
 
 test('GET /openapi.json: the document, which is no page', async () => {
   const { statusCode, headers, body } = await fetchText('openapi.json');
@@ -65,7 +65,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
   beforeAll(async () => {
     browser = await launchChromium();
     page = await browser.newPage({ locale: 'en-GB' });
-    const here = `http://127.0.0.1:${serving.port}/`;
+    const here = `http://127.0.0.1:${running.port}/`;
     page.on('request', (request) => {
       const url = request.url();
       if (!url.startsWith(here) && !url.startsWith('data:')) foreign.push(url);
@@ -89,7 +89,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
   }
 
   test('every operation is listed', async () => {
-    for (const { summary } of serving.app.operations) {
+    for (const { summary } of running.app.operations) {
       expect(await page.getByRole('link', { name: summary, exact: true }).count()).toBe(1);
     }
   });
@@ -100,7 +100,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
 
   test('with the token that was pasted, a call is answered', async () => {
     await page.getByRole('link', { name: 'Authentication' }).click();
-    await page.fill('input[name="api-key"]', serving.token('read:contacts'));
+    await page.fill('input[name="api-key"]', running.token('read:contacts'));
     await page.press('input[name="api-key"]', 'Enter');
     await execute('List your organisation’s contacts', 'OK (200)', '"next"');
   });

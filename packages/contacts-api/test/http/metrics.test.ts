@@ -4,14 +4,14 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import got from 'got';
 import { answerMetrics, countToken, measureRequests } from '../../src/http/metrics.ts';
-import { as, type Serving, serve } from '../support/serving.ts';
+import { bearer, type RunningApp, startApp } from '../support/running-app.ts';
 
-let serving: Serving;
+let running: RunningApp;
 const server = createServer(answerMetrics);
 let url: string;
 
 beforeAll(async () => {
-  serving = await serve({ metrics: { measureRequests, countToken } });
+  running = await startApp({ metrics: { measureRequests, countToken } });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -19,15 +19,15 @@ beforeAll(async () => {
 afterAll(async () => {
   server.closeAllConnections();
   server.close();
-  await serving.close();
+  await running.close();
 });
 
 test('requests by declared route, tokens by outcome, and nothing that a caller made up', async () => {
-  const { api, token } = serving;
-  const good = as(token('read:contacts'));
+  const { api, token } = running;
+  const good = bearer(token('read:contacts'));
   for (let i = 0; i < 3; i += 1) await api('contacts', good);
   await api('contacts/00000000-0000-4000-8000-000000000000', good);
-  await api('contacts', as(token('read:contacts', { exp: 1 })));
+  await api('contacts', bearer(token('read:contacts', { exp: 1 })));
   await api('no-such-route-SECRET', good);
   await api('contacts', { method: 'PROPFIND' as 'GET' });
 

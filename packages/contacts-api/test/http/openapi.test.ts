@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { openApiDocument, Problem } from '../../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../../src/operation.ts';
-import { as, audience, namespace, serve } from '../support/serving.ts';
+import { audience, bearer, namespace, startApp } from '../support/running-app.ts';
 
 interface Described {
   readonly operationId: string;
@@ -11,8 +11,8 @@ interface Described {
   readonly responses: Readonly<Record<string, { readonly content?: object }>>;
 }
 
-const serving = await serve();
-const { operations } = serving.app;
+const running = await startApp();
+const { operations } = running.app;
 const document = openApiDocument({
   operations,
   baseURL: 'https://api.contacts.test',
@@ -24,7 +24,7 @@ const described = ({ path, method }: Operation) => paths[path]?.[method] as Desc
 const examplesOf = ({ body }: Operation) => (body?.schema.meta()?.examples ?? []) as unknown[];
 const named = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
 
-afterAll(() => serving.close());
+afterAll(() => running.close());
 
 test('lint finds no error, and nothing to warn of', async () => {
   const config = await createConfig({
@@ -37,7 +37,7 @@ test('lint finds no error, and nothing to warn of', async () => {
 });
 
 test('it is what GET /openapi.json answers, but for the addresses', async () => {
-  const answer = await serving.api('openapi.json').json<typeof document>();
+  const answer = await running.api('openapi.json').json<typeof document>();
   expect(answer.paths).toEqual(JSON.parse(JSON.stringify(document.paths)));
   expect(answer.components).toEqual(JSON.parse(JSON.stringify(document.components)));
   expect(answer.servers).toEqual([{ url: 'http://localhost:3001' }]);
@@ -82,8 +82,8 @@ describe('examples', () => {
 });
 
 describe('real answers are as described', () => {
-  const accessToken = as(
-    serving.token(Object.keys(SCOPES).join(' '), { [`${namespace}roles`]: ['admin'] }),
+  const accessToken = bearer(
+    running.token(Object.keys(SCOPES).join(' '), { [`${namespace}roles`]: ['admin'] }),
   );
   const order = ['post', 'put', 'patch', 'get', 'delete'];
   const inOrder = [...operations].sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
@@ -91,7 +91,7 @@ describe('real answers are as described', () => {
 
   test.each(named(inOrder))('%s', async (_, operation) => {
     const { method, path, needs, body, answers } = operation;
-    const { statusCode, headers, rawBody } = await serving.api(path.slice(1).replace('{id}', id), {
+    const { statusCode, headers, rawBody } = await running.api(path.slice(1).replace('{id}', id), {
       method,
       ...(needs && accessToken),
       ...(body && { json: examplesOf(operation)[0] }),
@@ -112,7 +112,7 @@ describe('real answers are as described', () => {
   test.each(named(operations.filter(({ needs }) => needs)))(
     'refusing %s',
     async (_, { method, path }) => {
-      const { body } = await serving.api(path.slice(1).replace('{id}', id), { method });
+      const { body } = await running.api(path.slice(1).replace('{id}', id), { method });
       expect(Problem.parse(body)).toEqual(body);
       expect(body).toMatchObject({ status: 401 });
     },

@@ -3,23 +3,23 @@ import { InvalidTokenError } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
 import type { Middleware } from 'koa';
 import { RateLimits } from '../../src/http/rate-limits.ts';
-import { as, type Serving, serve } from '../support/serving.ts';
+import { bearer, type RunningApp, startApp } from '../support/running-app.ts';
 
 const open: { close(): unknown }[] = [];
 afterEach(async () => {
   await Promise.all(open.splice(0).map((each) => each.close()));
 });
 
-async function start(options: Parameters<typeof serve>[0]): Promise<Serving> {
-  const serving = await serve(options);
-  open.push(serving);
-  return serving;
+async function start(options: Parameters<typeof startApp>[0]): Promise<RunningApp> {
+  const running = await startApp(options);
+  open.push(running);
+  return running;
 }
 
 describe('requests of one subject', () => {
   test('are counted, told in RateLimit, and past the limit answered 429 (RFC 6585 §4)', async () => {
     const { api, token } = await start({ perSubject: 2 });
-    const get = (claims = {}) => api('contacts', as(token('read:contacts', claims)));
+    const get = (claims = {}) => api('contacts', bearer(token('read:contacts', claims)));
     for (const remaining of [1, 0]) {
       const { statusCode, headers } = await get();
       expect(statusCode).toBe(200);
@@ -40,28 +40,29 @@ describe('requests of one subject', () => {
 
   test('a request that is refused for its token counts for nobody', async () => {
     const { api, token } = await start({ perSubject: 1 });
-    for (let i = 0; i < 3; i += 1) await api('contacts', as(token('read:contacts', { exp: 1 })));
-    expect((await api('contacts', as(token('read:contacts')))).statusCode).toBe(200);
+    for (let i = 0; i < 3; i += 1)
+      await api('contacts', bearer(token('read:contacts', { exp: 1 })));
+    expect((await api('contacts', bearer(token('read:contacts')))).statusCode).toBe(200);
   });
 });
 
 describe('refused tokens from one address', () => {
   test('past the limit are answered 429; a good token from there is still 200', async () => {
-    const { api, token } = await start({ refused: 3 });
-    const wrong = () => api('me', as(token('', { exp: 1 })));
+    const { api, token } = await start({ refusedPerAddress: 3 });
+    const wrong = () => api('me', bearer(token('', { exp: 1 })));
     for (let i = 0; i < 3; i += 1) expect((await wrong()).statusCode).toBe(401);
     const { statusCode, headers } = await wrong();
     expect(statusCode).toBe(429);
     expect(Number(headers['retry-after'])).toBeGreaterThan(0);
-    expect((await api('me', as(token('')))).statusCode).toBe(200);
+    expect((await api('me', bearer(token('')))).statusCode).toBe(200);
   });
 
   test('what is no refusal of a token is not counted', async () => {
-    const { api, token } = await start({ refused: 1 });
+    const { api, token } = await start({ refusedPerAddress: 1 });
     for (let i = 0; i < 3; i += 1) {
       expect((await api('me')).statusCode).toBe(401);
-      expect((await api('contacts', as(token('')))).statusCode).toBe(403);
-      expect((await api('me', as('a b'))).statusCode).toBe(400);
+      expect((await api('contacts', bearer(token('')))).statusCode).toBe(403);
+      expect((await api('me', bearer('a b'))).statusCode).toBe(400);
     }
   });
 
@@ -71,10 +72,10 @@ describe('refused tokens from one address', () => {
   ])(
     'X-Forwarded-For counts only behind a proxy of ours (TRUST_PROXY %p)',
     async (trustProxy, status) => {
-      const { api, token } = await start({ refused: 1, trustProxy });
+      const { api, token } = await start({ refusedPerAddress: 1, trustProxy });
       const from = (address: string) =>
         api('me', {
-          headers: { ...as(token('', { exp: 1 })).headers, 'x-forwarded-for': address },
+          headers: { ...bearer(token('', { exp: 1 })).headers, 'x-forwarded-for': address },
         });
       await from('198.51.100.9, 192.0.2.1');
       const { statusCode } = await from('198.51.100.9, 192.0.2.2');

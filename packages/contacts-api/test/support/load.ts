@@ -2,7 +2,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import { ReadError, RequestError } from 'got';
 import type { Contact } from '../../src/contact.ts';
-import type { Service } from './service.ts';
+import type { ApiProcess } from './api-process.ts';
 
 const CLIENTS = 6;
 
@@ -17,10 +17,10 @@ export class Load {
   mayBreak = false;
   readonly #headers: Record<string, string>;
   readonly #ended: Promise<unknown>;
-  readonly #api: Service['api'];
+  readonly #api: ApiProcess['api'];
   #ending = false;
 
-  constructor({ api }: Service, headers: Record<string, string>) {
+  constructor({ api }: ApiProcess, headers: Record<string, string>) {
     this.#api = api;
     this.#headers = headers;
     this.#ended = Promise.all(Array.from({ length: CLIENTS }, () => this.#client()));

@@ -6,7 +6,7 @@ import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
 import { type App, type AppOptions, createApp } from '../../src/app.ts';
-import { RateLimits } from '../../src/http/rate-limits.ts';
+import { type RateLimitOptions, RateLimits } from '../../src/http/rate-limits.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
 import type { Tables } from '../../src/store/schema.ts';
 import { type Engine, engines, type TestDatabase } from './databases.ts';
@@ -15,7 +15,7 @@ export const audience = 'https://contacts.example.com/api';
 export const namespace = 'https://contacts.example.com/';
 
 /** The API over real HTTP, with an issuer and a database of its own. */
-export interface Serving {
+export interface RunningApp {
   readonly app: App;
   readonly issuer: TestIssuer;
   readonly database: Kysely<Tables>;
@@ -28,12 +28,12 @@ export interface Serving {
   close(): Promise<void>;
 }
 
-export async function serve(
-  options: Partial<AppOptions> & { engine?: Engine; perSubject?: number; refused?: number } = {},
-): Promise<Serving> {
+export async function startApp(
+  options: Partial<AppOptions> & Partial<RateLimitOptions> & { engine?: Engine } = {},
+): Promise<RunningApp> {
   const { engine = (await engines())[0] as Engine } = options;
-  const { perSubject = 1_000_000, refused = 1_000_000, ...appOptions } = options;
   const issuer = await startTestIssuer();
+  const { perSubject = 1_000_000, refusedPerAddress = 1_000_000, ...appOptions } = options;
   const testDatabase: TestDatabase = await engine.create();
   const database = openDatabase(testDatabase.url);
   await migrate(testDatabase.url);
@@ -41,7 +41,7 @@ export async function serve(
   const write = (line: string) => {
     logged += line;
   };
-  const limits = new RateLimits({ perSubject, refusedPerAddress: refused, storeURL: 'memory:' });
+  const limits = new RateLimits({ perSubject, refusedPerAddress, storeURL: 'memory:' });
   const app = createApp({
     issuerBaseURL: issuer.issuer,
     audience,
@@ -88,6 +88,6 @@ export async function serve(
   };
 }
 
-export const as = (accessToken: string) => ({
+export const bearer = (accessToken: string) => ({
   headers: { authorization: `Bearer ${accessToken}` },
 });

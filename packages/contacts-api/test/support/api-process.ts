@@ -12,7 +12,7 @@ import got, { type Got } from 'got';
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** The API as it ships: a process of its own, set by its environment alone. */
-export interface Service {
+export interface ApiProcess {
   readonly port: number;
   /** Speaks to it over connections that are kept. */
   readonly api: Got;
@@ -25,7 +25,7 @@ export interface Service {
 const running = new Set<{ child: ChildProcess; folder: string }>();
 
 /** Starts it on `PORT`, or on a free port, and waits until it serves. */
-export async function startService(environment: Record<string, string>): Promise<Service> {
+export async function startApiProcess(environment: Record<string, string>): Promise<ApiProcess> {
   const { PORT = String(await freePort()) } = environment;
   const folder = mkdtempSync(join(tmpdir(), 'contacts-api-'));
   const child = spawn(process.execPath, [MAIN], {
@@ -65,7 +65,7 @@ export async function startService(environment: Record<string, string>): Promise
 }
 
 /** Ends what a test has left running. */
-export function endServices(): void {
+export function endApiProcesses(): void {
   for (const { child, folder } of running) {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     rmSync(folder, { recursive: true, force: true });
