@@ -18,9 +18,8 @@ import { problemDetails } from './http/problem-details.ts';
 import type { RateLimits } from './http/rate-limits.ts';
 import { operationRoutes } from './http/router.ts';
 import { type Operation, SCOPES } from './operation.ts';
-import { activityOperations, contactOperations } from './routes/contacts.ts';
+import { activityOperation, contactOperations } from './routes/contacts.ts';
 import { healthOperations, me, protectedResourceOperation } from './routes/service.ts';
-import { ActivityStore } from './store/activity-store.ts';
 import { ContactStore } from './store/contact-store.ts';
 import { ping } from './store/database.ts';
 import type { Tables } from './store/schema.ts';
@@ -54,6 +53,7 @@ export function createApp(options: AppOptions): App {
   const { database, limits, metrics } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
+  const store = new ContactStore(database);
 
   let stopping = false;
   const checkReady = async () => {
@@ -63,8 +63,8 @@ export function createApp(options: AppOptions): App {
 
   const operations = [
     me,
-    ...contactOperations(new ContactStore(database)),
-    ...activityOperations(new ActivityStore(database)),
+    ...contactOperations(store),
+    activityOperation(store),
     ...healthOperations(checkReady),
     protectedResourceOperation({
       resource: audience,

@@ -18,7 +18,7 @@ export interface Caller {
 declare const brand: unique symbol;
 
 /** Whose contacts these are: the key that every store method takes first. */
-export type Organisation = string & { readonly [brand]: true };
+export type Organization = string & { readonly [brand]: true };
 
 /** @throws AuthError `ERR_CLAIM_MISMATCH` (403) when subject or client can't be an id */
 export function callerOf({ payload }: Pick<Auth, 'payload'>): Caller {
@@ -36,18 +36,18 @@ export function callerOf({ payload }: Pick<Auth, 'payload'>): Caller {
  *
  * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when the subject can't be an id
  */
-export function organisationOf({
+export function organizationOf({
   payload,
   claims,
-}: Pick<Auth<ContactsClaims>, 'payload' | 'claims'>): Organisation {
-  if (claims.org_id !== undefined) return organisationNamed(claims.org_id);
+}: Pick<Auth<ContactsClaims>, 'payload' | 'claims'>): Organization {
+  if (claims.org_id !== undefined) return organizationNamed(claims.org_id);
   if (!isIdentifier(payload.sub)) throw claimMismatch('"sub" is not a short text');
-  return `user:${payload.sub}` as Organisation;
+  return `user:${payload.sub}` as Organization;
 }
 
 /** The organisation with this `org_id`. */
-export function organisationNamed(orgId: string): Organisation {
-  return `org:${orgId}` as Organisation;
+export function organizationNamed(orgId: string): Organization {
+  return `org:${orgId}` as Organization;
 }
 
 function claimMismatch(message: string): AuthError {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { organisationNamed } from '../src/caller.ts';
+import { organizationNamed } from '../src/caller.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
@@ -23,7 +23,7 @@ beforeAll(async () => {
   running = await startApp();
   const store = new ContactStore(running.database);
   const by = { subject: 'auth0|alice', clientId: undefined };
-  ({ id } = await store.create(organisationNamed('acme'), by, ada));
+  ({ id } = await store.create(organizationNamed('acme'), by, ada));
 });
 afterAll(() => running.close());
 

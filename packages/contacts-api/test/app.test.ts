@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
-import { organisationNamed } from '../src/caller.ts';
+import { organizationNamed } from '../src/caller.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import type { Tables } from '../src/store/schema.ts';
 import { audience, bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
@@ -100,7 +100,7 @@ describe('/contacts', () => {
 
   test('pages are bounded, linked (RFC 8288), and complete', async () => {
     for (const name of ['a', 'b', 'c']) {
-      await store.create(organisationNamed('pages'), by, { name, email: 'x@example.com' });
+      await store.create(organizationNamed('pages'), by, { name, email: 'x@example.com' });
     }
     const reader = bearer(token('read:contacts', { [`${namespace}org_id`]: 'pages' }));
     const first = await api<{ items: { name: string }[]; next: string }>(
@@ -233,7 +233,7 @@ describe('a list', () => {
   };
 
   beforeAll(async () => {
-    const lists = organisationNamed('lists');
+    const lists = organizationNamed('lists');
     for (const [name, company] of [
       ['Émilie', 'Châtelet'],
       ['emma', '100% Sure_Ltd'],
@@ -265,7 +265,7 @@ describe('a list', () => {
   });
 
   test('a page of names that unfold to many characters has a next one', async () => {
-    const org = organisationNamed('unfolding');
+    const org = organizationNamed('unfolding');
     for (const name of ['ﷺ'.repeat(200), '한'.repeat(200), '\u{1d518}'.repeat(100)]) {
       await store.create(org, by, { name, email: 'a@example.com', company: name });
     }

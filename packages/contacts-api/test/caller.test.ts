@@ -1,21 +1,21 @@
 import { describe, expect, test } from '@jest/globals';
-import { ContactsClaims, organisationOf } from '../src/caller.ts';
+import { ContactsClaims, organizationOf } from '../src/caller.ts';
 
 const payload = { iss: 'https://issuer.example.com/', sub: 'auth0|alice', aud: 'api', exp: 1 };
 
 describe('organisation', () => {
   test('is the one the claim names', () => {
-    expect(organisationOf({ payload, claims: { roles: [], org_id: 'acme' } })).toBe('org:acme');
+    expect(organizationOf({ payload, claims: { roles: [], org_id: 'acme' } })).toBe('org:acme');
   });
 
   test('is the subject itself without that claim', () => {
-    expect(organisationOf({ payload, claims: { roles: [] } })).toBe('user:auth0|alice');
+    expect(organizationOf({ payload, claims: { roles: [] } })).toBe('user:auth0|alice');
   });
 
   test('a subject spelled like an organisation is still a user', () => {
     const claims = { roles: [] };
-    expect(organisationOf({ payload: { ...payload, sub: 'acme' }, claims })).toBe('user:acme');
-    expect(organisationOf({ payload: { ...payload, sub: 'org:acme' }, claims })).toBe(
+    expect(organizationOf({ payload: { ...payload, sub: 'acme' }, claims })).toBe('user:acme');
+    expect(organizationOf({ payload: { ...payload, sub: 'org:acme' }, claims })).toBe(
       'user:org:acme',
     );
   });

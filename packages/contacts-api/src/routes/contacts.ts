@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { callerOf, organisationOf } from '../caller.ts';
+import { callerOf, organizationOf } from '../caller.ts';
 import {
   Activity,
   applyPatch,
@@ -11,57 +11,60 @@ import {
 } from '../contact.ts';
 import { ApiError } from '../errors.ts';
 import { type Answer, type Context, type Operation, operation } from '../operation.ts';
-import type { ActivityStore } from '../store/activity-store.ts';
-import type { ContactStore } from '../store/contact-store.ts';
+import type { ContactStore, Page } from '../store/contact-store.ts';
 import { PageQuery, pageOf, readCursor, writePage } from './page.ts';
 
 const JSON_TYPE = 'application/json';
 const MERGE_PATCH = 'application/merge-patch+json';
+const ACTIVITY_SORT = '-at';
 
-const LINK = { Link: 'the next page, `rel="next"`' };
+const LINK_HEADER = { Link: 'the next page, `rel="next"`' };
 const IF_MATCH = { 'If-Match': 'the `ETag` of the state that the change is meant for' };
 const CONTACT: Answer = {
   description: 'the contact',
   schema: Contact,
   headers: { ETag: 'names this state of the contact' },
 };
-const CREATED: Answer = {
+const CREATED_CONTACT: Answer = {
   ...CONTACT,
-  headers: { ...CONTACT.headers, Location: 'where the contact is' },
+  headers: { ...CONTACT.headers, Location: 'path of the contact' },
 };
-const NONE: Answer = { description: 'your organisation has no such contact' };
-const CHANGED: Answer = { description: 'the contact has changed since' };
+const NO_SUCH_CONTACT: Answer = { description: 'your organization has no such contact' };
+const HAS_CHANGED: Answer = { description: 'the contact has changed since' };
 
 const ListQuery = PageQuery.extend({
-  sort: ContactSort.default('name').meta({ description: 'what to sort by; `-` turns it round' }),
+  sort: ContactSort.default('name').meta({ description: 'sorted by; `-` reverses the order' }),
   q: SearchText.optional().meta({
-    description: 'text in the name, e-mail address or company, in any case and without accents',
+    description: 'text in the name, e-mail address or company; case and accents are ignored',
   }),
 });
 
-/** The operations on contacts: input in, store, output out. */
+/** Declares the operations on contacts. */
 export function contactOperations(store: ContactStore): Operation[] {
+  async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
+    const { auth } = ctx.state;
+    const contact = await store.update(organizationOf(auth), callerOf(auth), id, (current) => {
+      checkPreconditions(ctx.headers, current);
+      return edit(current);
+    });
+    answerContact(ctx, contact);
+  }
+
   return [
     operation({
       id: 'listContacts',
       method: 'get',
       path: '/contacts',
-      summary: 'List your organisation’s contacts',
+      summary: 'List your organization’s contacts',
       needs: { scope: 'read:contacts' },
       query: ListQuery,
       answers: {
-        200: {
-          description: 'a page of contacts',
-          schema: pageOf(Contact),
-          headers: LINK,
-        },
+        200: { description: 'a page of contacts', schema: pageOf(Contact), headers: LINK_HEADER },
       },
       async handle(ctx, { query: { limit, cursor, sort, q } }) {
         const after = readCursor(sort, cursor);
-        const page = await store.list(organisationOf(ctx.state.auth), { limit, sort, q, after });
-        const { body, link } = writePage(page, sort, ctx);
-        if (link) ctx.set('Link', link);
-        ctx.body = body;
+        const page = await store.list(organizationOf(ctx.state.auth), { limit, sort, q, after });
+        answerPage(ctx, page, sort);
       },
     }),
 
@@ -72,13 +75,13 @@ export function contactOperations(store: ContactStore): Operation[] {
       summary: 'Add a contact',
       needs: { scope: 'create:contacts' },
       body: { types: [JSON_TYPE], schema: ContactInput },
-      answers: { 201: CREATED },
+      answers: { 201: CREATED_CONTACT },
       async handle(ctx, { body }) {
         const { auth } = ctx.state;
-        const contact = await store.create(organisationOf(auth), callerOf(auth), body);
+        const contact = await store.create(organizationOf(auth), callerOf(auth), body);
         ctx.status = 201;
         ctx.set('Location', `/contacts/${contact.id}`);
-        answer(ctx, contact);
+        answerContact(ctx, contact);
       },
     }),
 
@@ -89,9 +92,13 @@ export function contactOperations(store: ContactStore): Operation[] {
       summary: 'Read a contact',
       needs: { scope: 'read:contacts' },
       headers: { 'If-None-Match': 'the `ETag` of the state that you have' },
-      answers: { 200: CONTACT, 304: { description: 'it is as you have it' }, 404: NONE },
+      answers: {
+        200: CONTACT,
+        304: { description: 'the contact has not changed' },
+        404: NO_SUCH_CONTACT,
+      },
       async handle(ctx, { id }) {
-        answer(ctx, found(await store.find(organisationOf(ctx.state.auth), id)));
+        answerContact(ctx, await store.find(organizationOf(ctx.state.auth), id));
         if (ctx.fresh) ctx.status = 304;
       },
     }),
@@ -104,7 +111,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       needs: { scope: 'update:contacts' },
       headers: IF_MATCH,
       body: { types: [JSON_TYPE], schema: ContactInput },
-      answers: { 200: CONTACT, 404: NONE, 412: CHANGED },
+      answers: { 200: CONTACT, 404: NO_SUCH_CONTACT, 412: HAS_CHANGED },
       async handle(ctx, { id, body }) {
         await update(ctx, id, () => body);
       },
@@ -115,11 +122,11 @@ export function contactOperations(store: ContactStore): Operation[] {
       method: 'patch',
       path: '/contacts/{id}',
       summary: 'Change a part of a contact',
-      description: 'A JSON merge patch (RFC 7396): what is absent stays, what is null goes.',
+      description: 'A JSON merge patch (RFC 7396): an absent member stays, null removes a member.',
       needs: { scope: 'update:contacts' },
       headers: IF_MATCH,
       body: { types: [MERGE_PATCH, JSON_TYPE], schema: ContactPatch },
-      answers: { 200: CONTACT, 404: NONE, 412: CHANGED },
+      answers: { 200: CONTACT, 404: NO_SUCH_CONTACT, 412: HAS_CHANGED },
       async handle(ctx, { id, body }) {
         await update(ctx, id, (current) => applyPatch(current, body));
       },
@@ -132,86 +139,80 @@ export function contactOperations(store: ContactStore): Operation[] {
       summary: 'Delete a contact',
       needs: { scope: 'delete:contacts' },
       headers: IF_MATCH,
-      answers: { 204: { description: 'it is gone' }, 404: NONE, 412: CHANGED },
+      answers: {
+        204: { description: 'the contact is deleted' },
+        404: NO_SUCH_CONTACT,
+        412: HAS_CHANGED,
+      },
       async handle(ctx, { id }) {
         const { auth } = ctx.state;
         const check = (current: Contact) => checkPreconditions(ctx.headers, current);
-        found(await store.delete(organisationOf(auth), callerOf(auth), id, check));
+        requireContact(await store.delete(organizationOf(auth), callerOf(auth), id, check));
         ctx.status = 204;
       },
     }),
   ];
-
-  async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
-    const { auth } = ctx.state;
-    const contact = await store.update(organisationOf(auth), callerOf(auth), id, (current) => {
-      checkPreconditions(ctx.headers, current);
-      return edit(current);
-    });
-    answer(ctx, found(contact));
-  }
 }
 
-/** `GET /activity`: who changed which contact, and when; for administrators. */
-export function activityOperations(store: ActivityStore): Operation[] {
-  return [
-    operation({
-      id: 'listActivity',
-      method: 'get',
-      path: '/activity',
-      summary: 'Who changed what, the newest first',
-      needs: { scope: 'read:activity', role: 'admin' },
-      query: PageQuery,
-      answers: {
-        200: {
-          description: 'a page of changes',
-          schema: pageOf(Activity),
-          headers: LINK,
-        },
-      },
-      async handle(ctx, { query: { limit, cursor } }) {
-        const after = readCursor('-at', cursor);
-        const page = await store.list(organisationOf(ctx.state.auth), { limit, after });
-        const { body, link } = writePage(page, '-at', ctx);
-        if (link) ctx.set('Link', link);
-        ctx.body = body;
-      },
-    }),
-  ];
+/** Declares `GET /activity`, for administrators. */
+export function activityOperation(store: ContactStore): Operation {
+  return operation({
+    id: 'listActivity',
+    method: 'get',
+    path: '/activity',
+    summary: 'List who changed which contact, newest first',
+    needs: { scope: 'read:activity', role: 'admin' },
+    query: PageQuery,
+    answers: {
+      200: { description: 'a page of changes', schema: pageOf(Activity), headers: LINK_HEADER },
+    },
+    async handle(ctx, { query: { limit, cursor } }) {
+      const after = readCursor(ACTIVITY_SORT, cursor);
+      const page = await store.listActivity(organizationOf(ctx.state.auth), { limit, after });
+      answerPage(ctx, page, ACTIVITY_SORT);
+    },
+  });
 }
 
-function found(contact: Contact | undefined): Contact {
+function requireContact(contact: Contact | undefined): Contact {
   if (!contact) throw new ApiError('ERR_NOT_FOUND');
   return contact;
 }
 
-function answer(ctx: Context, contact: Contact): void {
+function answerContact(ctx: Context, found: Contact | undefined): void {
+  const contact = requireContact(found);
   ctx.set('ETag', entityTag(contact));
   ctx.body = contact;
 }
 
-/** The entity tag of a contact's present state (RFC 9110 §8.8.3). */
+function answerPage<Item>(ctx: Context, page: Page<Item>, sort: string): void {
+  const { body, link } = writePage(page, sort, ctx);
+  if (link) ctx.set('Link', link);
+  ctx.body = body;
+}
+
+/** Returns the entity tag of a contact's current state (RFC 9110 §8.8.3). */
 export function entityTag({ version }: { readonly version: number }): string {
   return `"${version}"`;
 }
 
 /**
- * Checks that a change is meant for the state that the contact is in (RFC 9110 §13.1.1, §13.1.2).
+ * Checks that a change is meant for the current state of a contact (RFC 9110 §13.1.1, §13.1.2).
  *
- * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when it is not
+ * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when it is meant for another state
  */
 export function checkPreconditions(
   headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
   contact: { readonly version: number },
 ): void {
   const { 'if-match': match, 'if-none-match': noneMatch } = headers;
-  if (match !== undefined && !namesState(match, contact))
+  if (match !== undefined && !matchesState(match, contact))
     throw new ApiError('ERR_PRECONDITION_FAILED');
-  if (noneMatch !== undefined && namesState(noneMatch, contact))
+  if (noneMatch !== undefined && matchesState(noneMatch, contact))
     throw new ApiError('ERR_PRECONDITION_FAILED');
 }
 
-function namesState(condition: string, contact: { readonly version: number }): boolean {
+function matchesState(condition: string, contact: { readonly version: number }): boolean {
   const tags = condition.split(',').map((tag) => tag.trim());
   return condition.trim() === '*' || tags.includes(entityTag(contact));
 }

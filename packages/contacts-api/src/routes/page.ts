@@ -3,25 +3,25 @@ import { invalidInput } from '../http/input.ts';
 import type { Page, Position } from '../store/contact-store.ts';
 
 const MAX_LIMIT = 100;
-const LIMIT = `must be a whole number from 1 to ${MAX_LIMIT}`;
+const LIMIT_FAULT = `must be a whole number from 1 to ${MAX_LIMIT}`;
 
-/** The parameters that every list takes. */
+/** Query parameters of every list. */
 export const PageQuery = z.strictObject({
   limit: z
     .string('must be given once')
-    .regex(/^\d{1,3}$/, LIMIT)
+    .regex(/^\d{1,3}$/, LIMIT_FAULT)
     .transform(Number)
-    .refine((limit) => limit >= 1 && limit <= MAX_LIMIT, LIMIT)
+    .refine((limit) => limit >= 1 && limit <= MAX_LIMIT, LIMIT_FAULT)
     .default(50)
     .meta({ description: 'items on a page', type: 'integer', minimum: 1, maximum: MAX_LIMIT }),
   cursor: z
     .string('must be given once')
     .max(2000, 'must be the "next" of an earlier page')
     .optional()
-    .meta({ description: 'the `next` of an earlier page, to read the one behind it' }),
+    .meta({ description: 'the `next` of a page, to read the page after it' }),
 });
 
-/** A list's answer; the address of the next page stands in `Link` too (RFC 8288). */
+/** Makes the schema of a list's answer. */
 export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({
     items: z.array(item),
@@ -29,12 +29,16 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
   });
 }
 
-/** Writes where a page ended, for the caller to hand back as it is. `sort` is what its value belongs to. */
+/** Writes the end of a page as a cursor, which a caller sends back to read the next page. */
 export function writeCursor(sort: string, { value, id }: Position): string {
   return Buffer.from(JSON.stringify([sort, value, id])).toString('base64url');
 }
 
-/** Reads what a caller handed back. @throws ApiError `ERR_INVALID_INPUT` (400), also for the cursor of another sort */
+/**
+ * Reads the cursor that a caller sent back.
+ *
+ * @throws ApiError `ERR_INVALID_INPUT` (400), also for the cursor of another sort
+ */
 export function readCursor(sort: string, cursor: string | undefined): Position | undefined {
   if (cursor === undefined) return undefined;
   try {
@@ -53,7 +57,7 @@ export function readCursor(sort: string, cursor: string | undefined): Position |
   ]);
 }
 
-/** Writes a page: the body, and the `Link` to the next one when there is one. */
+/** Writes the body of a page, and the `Link` to the next page when there is one (RFC 8288). */
 export function writePage<Item>(
   { items, next: position }: Page<Item>,
   sort: string,

@@ -1,42 +1,46 @@
 import { randomUUID } from 'node:crypto';
 import { type Kysely, sql, type Transaction } from 'kysely';
-import type { Caller, Organisation } from '../caller.ts';
-import type { Action, Contact, ContactInput, ContactSort } from '../contact.ts';
+import type { Caller, Organization } from '../caller.ts';
+import type { Action, Activity, Contact, ContactInput, ContactSort } from '../contact.ts';
 import { ApiError } from '../errors.ts';
 import { storeCall } from './database.ts';
 import { type ContactRow, searchText, type Tables } from './schema.ts';
 
-/** Where a page ended: the last item's value of the column that it is sorted by, and its id. */
+/** The end of a page: the last item's value of the sorted column, and its id. */
 export interface Position {
   readonly value: string;
   readonly id: string;
 }
 
-export interface ContactQuery {
+export interface PageRequest {
   readonly limit: number;
-  readonly sort: ContactSort;
-  /** What name, e-mail address or company must contain. */
-  readonly q?: string | undefined;
   readonly after?: Position | undefined;
+}
+
+export interface ContactQuery extends PageRequest {
+  readonly sort: ContactSort;
+  /** Text that the name, e-mail address or company contains. */
+  readonly q?: string | undefined;
 }
 
 export interface Page<Item> {
   readonly items: readonly Item[];
-  /** Where the next page begins; undefined when there is none. */
+  /** Undefined on the last page. */
   readonly next: Position | undefined;
 }
 
-const COLUMNS = {
+const SORT_COLUMNS = {
   name: 'search_text',
   created_at: 'created_at',
   updated_at: 'updated_at',
 } as const;
-/** A try fails only because another change came first, so that this many at once all succeed. */
-const MAX_TRIES = 20;
+/** An attempt fails only when another change came first: this many changes at once all succeed. */
+const MAX_ATTEMPTS = 20;
 
 /**
- * The contacts of all organisations. Every method takes the organisation first and sees no other's.
- * A change and its record in the activity are one transaction.
+ * Stores the contacts of all organizations and the activity on them. Each method takes the
+ * organization first and reads or changes no other's data. A change and its activity are written in
+ * one transaction.
  */
 export class ContactStore {
   readonly #database: Kysely<Tables>;
@@ -46,68 +50,81 @@ export class ContactStore {
   }
 
   async list(
-    organisation: Organisation,
+    organization: Organization,
     { limit, sort, q, after }: ContactQuery,
   ): Promise<Page<Contact>> {
     const descending = sort.startsWith('-');
-    const column = COLUMNS[sort.replace('-', '') as keyof typeof COLUMNS];
+    const column = SORT_COLUMNS[sort.replace('-', '') as keyof typeof SORT_COLUMNS];
     const order = descending ? 'desc' : 'asc';
     let query = this.#database
       .selectFrom('contacts')
       .selectAll()
-      .where('organisation', '=', organisation);
-    if (q) query = query.where(sql<boolean>`search_text like ${containing(q)} escape '\\'`);
+      .where('organisation', '=', organization)
+      .orderBy(column, order)
+      .orderBy('id', order)
+      .limit(limit + 1);
+    if (q) query = query.where(sql<boolean>`search_text like ${likePattern(q)} escape '\\'`);
     if (after) {
       query = query.where(({ eb, refTuple, tuple }) =>
         eb(refTuple(column, 'id'), descending ? '<' : '>', tuple(after.value, after.id)),
       );
     }
-    // One row more than the page has, to see whether another page follows.
-    const rows = await storeCall(
-      query
-        .orderBy(column, order)
-        .orderBy('id', order)
-        .limit(limit + 1)
-        .execute(),
-    );
-    const page = rows.slice(0, limit);
-    const last = page.at(-1);
-    const next = rows.length > limit && last ? { value: last[column], id: last.id } : undefined;
-    return { items: page.map(toContact), next };
+    const { items, next } = toPage(await storeCall(query.execute()), limit, column);
+    return { items: items.map(toContact), next };
   }
 
-  async find(organisation: Organisation, id: string): Promise<Contact | undefined> {
-    const row = await this.#find(organisation, id);
+  /** Lists the changes to an organization's contacts, newest first. */
+  async listActivity(
+    organization: Organization,
+    { limit, after }: PageRequest,
+  ): Promise<Page<Activity>> {
+    let query = this.#database
+      .selectFrom('activity')
+      .select(['id', 'at', 'subject', 'client_id', 'action', 'contact_id'])
+      .where('organisation', '=', organization)
+      .orderBy('at', 'desc')
+      .orderBy('id', 'desc')
+      .limit(limit + 1);
+    if (after) {
+      query = query.where(({ eb, refTuple, tuple }) =>
+        eb(refTuple('at', 'id'), '<', tuple(after.value, after.id)),
+      );
+    }
+    return toPage(await storeCall(query.execute()), limit, 'at');
+  }
+
+  async find(organization: Organization, id: string): Promise<Contact | undefined> {
+    const row = await this.#findRow(organization, id);
     return row && toContact(row);
   }
 
-  async create(organisation: Organisation, by: Caller, input: ContactInput): Promise<Contact> {
+  async create(organization: Organization, by: Caller, input: ContactInput): Promise<Contact> {
     const now = new Date().toISOString();
     const managed = { id: randomUUID(), version: 1, created_at: now, updated_at: now };
-    const row = toRow(organisation, input, managed);
+    const row = toRow(organization, input, managed);
     await storeCall(
       this.#database.transaction().execute(async (transaction) => {
         await transaction.insertInto('contacts').values(row).execute();
-        await record(transaction, organisation, by, 'created', row.id);
+        await recordActivity(transaction, organization, by, 'created', row.id);
       }),
     );
     return toContact(row);
   }
 
   /**
-   * Changes a contact to what `edit` makes of it. Should another change come first, `edit` is asked
-   * again with what that one left.
+   * Replaces a contact by what `edit` returns. When another change comes first, `edit` runs again on
+   * the contact that this change left.
    *
    * @param edit may throw; then nothing is changed
-   * @returns undefined when there is no such contact
+   * @returns undefined when the organization has no such contact
    */
   async update(
-    organisation: Organisation,
+    organization: Organization,
     by: Caller,
     id: string,
     edit: (current: Contact) => ContactInput,
   ): Promise<Contact | undefined> {
-    return this.#change(organisation, id, async (current, transaction) => {
+    return this.#changeRow(organization, id, async (current, transaction) => {
       const { created_at, version } = current;
       const managed = {
         id,
@@ -115,16 +132,16 @@ export class ContactStore {
         created_at,
         updated_at: new Date().toISOString(),
       };
-      const row = toRow(organisation, edit(toContact(current)), managed);
+      const row = toRow(organization, edit(toContact(current)), managed);
       const { numUpdatedRows } = await transaction
         .updateTable('contacts')
         .set(row)
-        .where('organisation', '=', organisation)
+        .where('organisation', '=', organization)
         .where('id', '=', id)
         .where('version', '=', version)
         .executeTakeFirst();
       if (numUpdatedRows === 0n) return undefined;
-      await record(transaction, organisation, by, 'updated', id);
+      await recordActivity(transaction, organization, by, 'updated', id);
       return toContact(row);
     });
   }
@@ -133,40 +150,40 @@ export class ContactStore {
    * Deletes a contact.
    *
    * @param check may throw; then nothing is deleted
-   * @returns what was deleted; undefined when there is no such contact
+   * @returns the deleted contact; undefined when the organization has no such contact
    */
   async delete(
-    organisation: Organisation,
+    organization: Organization,
     by: Caller,
     id: string,
     check: (current: Contact) => void,
   ): Promise<Contact | undefined> {
-    return this.#change(organisation, id, async (current, transaction) => {
+    return this.#changeRow(organization, id, async (current, transaction) => {
       check(toContact(current));
       const { numDeletedRows } = await transaction
         .deleteFrom('contacts')
-        .where('organisation', '=', organisation)
+        .where('organisation', '=', organization)
         .where('id', '=', id)
         .where('version', '=', current.version)
         .executeTakeFirst();
       if (numDeletedRows === 0n) return undefined;
-      await record(transaction, organisation, by, 'deleted', id);
+      await recordActivity(transaction, organization, by, 'deleted', id);
       return toContact(current);
     });
   }
 
-  // Reads first, outside of the transaction: on a file one that begins with reading can't wait for
-  // another that writes. The version shows that nothing changed meanwhile.
-  async #change(
-    organisation: Organisation,
+  // The read comes before the transaction: SQLite can't make a transaction that began with a read
+  // wait for another writer. The version shows whether the row changed in between.
+  async #changeRow(
+    organization: Organization,
     id: string,
     attempt: (
       current: ContactRow,
       transaction: Transaction<Tables>,
     ) => Promise<Contact | undefined>,
   ): Promise<Contact | undefined> {
-    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-      const current = await this.#find(organisation, id);
+    for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts += 1) {
+      const current = await this.#findRow(organization, id);
       if (!current) return undefined;
       const changed = await storeCall(
         this.#database.transaction().execute((transaction) => attempt(current, transaction)),
@@ -174,25 +191,39 @@ export class ContactStore {
       if (changed) return changed;
     }
     throw new ApiError('ERR_STORE_UNAVAILABLE', {
-      detail: 'others change the same contact all the while',
+      detail: `another change to the contact came first ${MAX_ATTEMPTS} times`,
     });
   }
 
-  #find(organisation: Organisation, id: string): Promise<ContactRow | undefined> {
+  #findRow(organization: Organization, id: string): Promise<ContactRow | undefined> {
     return storeCall(
       this.#database
         .selectFrom('contacts')
         .selectAll()
-        .where('organisation', '=', organisation)
+        .where('organisation', '=', organization)
         .where('id', '=', id)
         .executeTakeFirst(),
     );
   }
 }
 
-async function record(
+// One row more than the page holds shows that another page follows.
+function toPage<Column extends string, Row extends Record<Column | 'id', string>>(
+  rows: readonly Row[],
+  limit: number,
+  column: Column,
+): Page<Row> {
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return {
+    items,
+    next: rows.length > limit && last ? { value: last[column], id: last.id } : undefined,
+  };
+}
+
+async function recordActivity(
   transaction: Transaction<Tables>,
-  organisation: Organisation,
+  organization: Organization,
   { subject, clientId }: Caller,
   action: Action,
   contactId: string,
@@ -201,7 +232,7 @@ async function record(
     .insertInto('activity')
     .values({
       id: randomUUID(),
-      organisation,
+      organisation: organization,
       at: new Date().toISOString(),
       subject,
       client_id: clientId ?? null,
@@ -211,18 +242,18 @@ async function record(
     .execute();
 }
 
-function containing(q: string): string {
+function likePattern(q: string): string {
   return `%${searchText(q).replace(/[\\%_]/g, '\\$&')}%`;
 }
 
 function toRow(
-  organisation: Organisation,
+  organization: Organization,
   { name, email, phone, company, notes }: ContactInput,
   managed: Pick<ContactRow, 'id' | 'version' | 'created_at' | 'updated_at'>,
 ): ContactRow {
   return {
     ...managed,
-    organisation,
+    organisation: organization,
     name,
     email,
     phone: phone || null,

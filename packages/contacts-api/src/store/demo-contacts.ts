@@ -1,4 +1,4 @@
-import { organisationNamed } from '../caller.ts';
+import { organizationNamed } from '../caller.ts';
 import type { ContactInput } from '../contact.ts';
 import type { ContactStore } from './contact-store.ts';
 
@@ -39,6 +39,6 @@ const SEED = { subject: 'demo-data', clientId: undefined };
 /** Gives the demo tenant's two organisations a few contacts. */
 export async function addDemoContacts(store: Pick<ContactStore, 'create'>): Promise<void> {
   for (const [orgId, contacts] of Object.entries(DEMO_CONTACTS)) {
-    for (const contact of contacts) await store.create(organisationNamed(orgId), SEED, contact);
+    for (const contact of contacts) await store.create(organizationNamed(orgId), SEED, contact);
   }
 }

@@ -102,7 +102,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
     await page.getByRole('link', { name: 'Authentication' }).click();
     await page.fill('input[name="api-key"]', running.token('read:contacts'));
     await page.press('input[name="api-key"]', 'Enter');
-    await execute('List your organisation’s contacts', 'OK (200)', '"next"');
+    await execute('List your organization’s contacts', 'OK (200)', '"next"');
   });
 
   test('and one that it has no scope for is refused, with the scope it needs', async () => {

@@ -3,9 +3,8 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Kysely, Migrator } from 'kysely';
-import { organisationNamed, organisationOf } from '../../src/caller.ts';
+import { organizationNamed, organizationOf } from '../../src/caller.ts';
 import type { ContactInput, ContactSort } from '../../src/contact.ts';
-import { ActivityStore } from '../../src/store/activity-store.ts';
 import { ContactStore, type Position } from '../../src/store/contact-store.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
 import { addDemoContacts } from '../../src/store/demo-contacts.ts';
@@ -13,8 +12,8 @@ import type { Tables } from '../../src/store/schema.ts';
 import { migrations } from '../../src/store/schema.ts';
 import { engines, type TestDatabase } from '../support/databases.ts';
 
-const acme = organisationNamed('acme');
-const globex = organisationNamed('globex');
+const acme = organizationNamed('acme');
+const globex = organizationNamed('globex');
 const by = { subject: 'auth0|alice', clientId: 'contacts-web' };
 const all = { limit: 100, sort: 'name' } as const;
 
@@ -73,7 +72,7 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('an organisation and a user of the same spelling share nothing', async () => {
-        const user = organisationOf({
+        const user = organizationOf({
           payload: { iss: 'i', sub: 'acme', aud: 'a', exp: 1 },
           claims: { roles: [] },
         });
@@ -86,7 +85,7 @@ for (const { name, missing, create } of await engines()) {
         ['created_at', ['c', 'a', 'B', 'A', 'D', 'Ć']],
         ['-updated_at', ['Ć', 'D', 'A', 'B', 'a', 'c']],
       ])('pages through all contacts once, sorted by %s', async (sort, expected) => {
-        const paged = organisationNamed(`paged by ${sort}`);
+        const paged = organizationNamed(`paged by ${sort}`);
         for (const name of ['c', 'a', 'B', 'A', 'D', 'Ć']) {
           await store.create(paged, by, { name, email: 'x@example.com' });
           // So that no two are made in one millisecond.
@@ -107,8 +106,7 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('changes, and the activity that tells of them, are one', async () => {
-        const org = organisationNamed('watched');
-        const activity = new ActivityStore(database);
+        const org = organizationNamed('watched');
         const { id } = await store.create(org, by, { name: 'A', email: 'a@example.com' });
         const changed = await store.update(org, by, id, (current) => ({ ...current, name: 'B' }));
         expect(changed).toMatchObject({ id, name: 'B', version: 2 });
@@ -120,7 +118,7 @@ for (const { name, missing, create } of await engines()) {
         expect(await store.update(globex, by, id, refuse)).toBeUndefined();
         expect(await store.delete(globex, by, id, refuse)).toBeUndefined();
         expect(await store.delete(org, by, id, () => {})).toMatchObject({ name: 'B' });
-        const { items } = await activity.list(org, { limit: 10 });
+        const { items } = await store.listActivity(org, { limit: 10 });
         expect(items.map(({ action }) => action).sort()).toEqual(['created', 'deleted', 'updated']);
         expect(items[0]).toMatchObject({
           subject: 'auth0|alice',
@@ -130,7 +128,7 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('a change that can’t be recorded is not made', async () => {
-        const org = organisationNamed('unrecorded');
+        const org = organizationNamed('unrecorded');
         const nobody = { subject: null as unknown as string, clientId: undefined };
         const input = { name: 'A', email: 'a@example.com' };
         await expect(store.create(org, nobody, input)).rejects.toThrow();
@@ -141,7 +139,7 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('of many changes at once none is lost', async () => {
-        const org = organisationNamed('busy');
+        const org = organizationNamed('busy');
         const { id } = await store.create(org, by, { name: '0', email: 'a@example.com' });
         const increment = () =>
           store
@@ -176,7 +174,7 @@ for (const { name, missing, create } of await engines()) {
         await fc.assert(
           fc.asyncProperty(fc.array(operation, { maxLength: 25 }), async (operations) => {
             run += 1;
-            const orgs = [organisationNamed(`p${run}a`), organisationNamed(`p${run}b`)] as const;
+            const orgs = [organizationNamed(`p${run}a`), organizationNamed(`p${run}b`)] as const;
             const models = [
               new Map<string, ContactInput>(),
               new Map<string, ContactInput>(),
