@@ -15,7 +15,7 @@ const VARIANTS: Readonly<Record<ContactsVariant, (koa: Koa) => void>> = {
   'fixed-auth': (koa) => replace(koa, 'auth', onceOnly),
   'fixed-auth-unlimited': (koa) => {
     replace(koa, 'auth', onceOnly);
-    replace(koa, 'perSubject', () => undefined);
+    replace(koa, 'limitSubjects', () => undefined);
   },
 };
 

@@ -12,7 +12,7 @@ import type { Logger } from 'pino';
 import { ContactsClaims } from './caller.ts';
 import { ApiError } from './errors.ts';
 import { verifyWithKoaJwt } from './http/koa-jwt-signature.ts';
-import type { countToken } from './http/metrics.ts';
+import type { Metrics } from './http/metrics.ts';
 import { docsRoutes } from './http/openapi.ts';
 import { problemDetails } from './http/problem-details.ts';
 import type { RateLimits } from './http/rate-limits.ts';
@@ -36,7 +36,7 @@ export interface AppOptions {
   readonly database: Kysely<Tables>;
   readonly limits: RateLimits;
   readonly logger: Logger;
-  readonly metrics?: { measureRequests: Middleware; countToken: typeof countToken } | undefined;
+  readonly metrics?: Metrics | undefined;
 }
 
 export interface App {
@@ -83,7 +83,7 @@ export function createApp(options: AppOptions): App {
       resourceMetadata: `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
       onEvent: metrics?.countToken,
     }) as Middleware,
-    afterAuth: [limits.perSubject()],
+    limitSubjects: limits.limitSubjects(),
     rolesClaim: `${claimsNamespace}roles`,
   });
   const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience });
@@ -97,7 +97,7 @@ export function createApp(options: AppOptions): App {
   koa.use(rejectMalformedTarget());
   koa.use(apiHeaders(baseURL));
   if (corsOrigins.length > 0) koa.use(crossOrigin(corsOrigins));
-  koa.use(limits.refusedPerAddress());
+  koa.use(limits.limitRefusedTokens());
   koa.use(docs.routes());
   koa.use(routes.routes()).use(routes.allowedMethods());
   return {

@@ -27,7 +27,13 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   if (demo && migrated.includes('0001_contacts')) await addDemoContacts(new ContactStore(database));
   const limits = new RateLimits({
     ...settings.rateLimits,
-    onStoreChange: (state) => logger.warn(`the store of the rate limits: ${state}`),
+    onStoreChange(isReachable) {
+      logger.warn(
+        isReachable
+          ? 'the store of the rate limits is reachable'
+          : 'the store of the rate limits is unreachable: each process counts by itself',
+      );
+    },
   });
   service.onStop(() => limits.close());
   if (cluster.isPrimary) await startMetrics(settings, service);

@@ -10,36 +10,38 @@ import {
 import { ApiError } from '../errors.ts';
 
 const WINDOW_SECONDS = 60;
+const REDIS_TIMEOUT_MS = 100;
+const REDIS_CONNECT_TIMEOUT_MS = 5000;
 
 export interface RateLimitOptions {
-  /** Requests a minute of one subject. */
+  /** Maximum requests per minute of one subject. */
   readonly perSubject: number;
-  /** Refused tokens a minute from one address. */
+  /** Maximum refused tokens per minute from one address. */
   readonly refusedPerAddress: number;
-  /** `memory:`, counted by each process for itself, or `redis://…`, counted by all together. */
+  /** `memory:` for a count per process, `redis://…` for one count of all processes. */
   readonly storeURL: string;
-  /** Is called when Redis is away, and when it is back. */
-  readonly onStoreChange?: (state: string) => void;
+  /** Called when Redis becomes reachable or unreachable. */
+  readonly onStoreChange?: (isReachable: boolean) => void;
 }
 
-/** Counts requests by minutes. While Redis is away, each process counts for itself. */
+/** Counts requests per minute. While Redis is unreachable, each process counts by itself. */
 export class RateLimits {
   readonly #redis: Redis | undefined;
   readonly #subjects: RateLimiterAbstract;
   readonly #addresses: RateLimiterAbstract;
 
   constructor(options: RateLimitOptions) {
-    const { perSubject, refusedPerAddress, storeURL, onStoreChange = () => {} } = options;
+    const { perSubject, refusedPerAddress, storeURL, onStoreChange } = options;
     this.#redis = storeURL.startsWith('memory:') ? undefined : connect(storeURL, onStoreChange);
     this.#subjects = this.#limiter('contacts-subject', perSubject);
     this.#addresses = this.#limiter('contacts-refused', refusedPerAddress);
   }
 
-  /** Counts what a subject asks for; stands after the token's verification. */
-  perSubject(): Middleware {
+  /** Counts the requests of each subject. Comes after `auth`, which verifies the subject. */
+  limitSubjects(): Middleware {
     const subjects = this.#subjects;
     const policy = `"subject";q=${subjects.points};w=${WINDOW_SECONDS}`;
-    return async function perSubject(ctx, next) {
+    return async function limitSubjects(ctx, next) {
       const { iss, sub } = (ctx.state.auth as Auth).payload;
       const { allowed, remaining, seconds } = await consume(subjects, `${iss} ${sub}`);
       const headers = {
@@ -53,12 +55,12 @@ export class RateLimits {
   }
 
   /**
-   * Counts refused tokens, and past the limit answers 429 instead of 401. A good token is never
-   * refused for others that come from its address.
+   * Counts refused tokens per address. Over the limit the answer is 429 instead of 401. A good token
+   * is never refused because of bad ones from the same address.
    */
-  refusedPerAddress(): Middleware {
+  limitRefusedTokens(): Middleware {
     const addresses = this.#addresses;
-    return async function refusedPerAddress(ctx, next) {
+    return async function limitRefusedTokens(ctx, next) {
       try {
         await next();
       } catch (error) {
@@ -92,31 +94,33 @@ async function consume(
   limiter: RateLimiterAbstract,
   key: string,
 ): Promise<{ allowed: boolean; remaining: number; seconds: number }> {
-  const [allowed, state] = await limiter.consume(key).then(
-    (consumed) => [true, consumed] as const,
-    (refused: unknown) => [false, refused] as const,
-  );
-  if (!(state instanceof RateLimiterRes)) throw state;
+  let allowed = true;
+  const state = await limiter.consume(key).catch((thrown: unknown) => {
+    // Over the limit the state is thrown; anything else is an error.
+    if (!(thrown instanceof RateLimiterRes)) throw thrown;
+    allowed = false;
+    return thrown;
+  });
   const seconds = Math.max(1, Math.ceil(state.msBeforeNext / 1000));
   return { allowed, remaining: state.remainingPoints, seconds };
 }
 
-function connect(url: string, onChange: (state: string) => void): Redis {
-  // A request waits for Redis a tenth of a second at most; then it is counted in memory.
+function connect(url: string, onChange: RateLimitOptions['onStoreChange']): Redis {
+  // A request waits at most this long for Redis; then it is counted in memory.
   const redis = new Redis(url, {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
-    commandTimeout: 100,
-    connectTimeout: 5000,
+    commandTimeout: REDIS_TIMEOUT_MS,
+    connectTimeout: REDIS_CONNECT_TIMEOUT_MS,
   });
-  // Without a listener the event would end the process; the client tries again by itself.
+  // An `error` event without a listener ends the process. The client reconnects by itself.
   redis.on('error', () => {});
-  let here: boolean | undefined;
-  const report = (isHere: boolean, state: string) => {
-    if (here !== isHere) onChange(state);
-    here = isHere;
+  let wasReachable: boolean | undefined;
+  const report = (isReachable: boolean) => {
+    if (wasReachable !== isReachable) onChange?.(isReachable);
+    wasReachable = isReachable;
   };
-  redis.on('ready', () => report(true, 'reached'));
-  redis.on('close', () => report(false, 'away; each process counts for itself'));
+  redis.on('ready', () => report(true));
+  redis.on('close', () => report(false));
   return redis;
 }

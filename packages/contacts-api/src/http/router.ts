@@ -8,21 +8,14 @@ import type { Context, Needs, Operation } from '../operation.ts';
 import { readForm, readInput, readJson } from './input.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const METHODS_OF = {
-  get: ['HEAD', 'GET'],
-  post: ['POST'],
-  put: ['PUT'],
-  patch: ['PATCH'],
-  delete: ['DELETE'],
-};
 const NO_QUERY = z.strictObject({});
 
+/** The checks of access that operations declare by their `needs`. */
 export interface Guards {
-  /** Lets a request in by its access token. */
   readonly auth: Middleware;
-  /** What comes right after it. */
-  readonly afterAuth: readonly Middleware[];
-  /** The name of the custom claim that holds the roles. */
+  /** Runs right after `auth`. */
+  readonly limitSubjects: Middleware;
+  /** Name of the custom claim that holds the roles. */
   readonly rolesClaim: string;
 }
 
@@ -31,18 +24,24 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
   const router = new Router({ methods: METHODS, strict: true, sensitive: true });
   for (const operation of operations) {
     const { method, path, needs, body } = operation;
-    const checks = needs ? [readForm(), ...guardsFor(needs, guards)] : [];
-    const reading = body ? [readJson(body.types)] : [];
-    const stack: RouterMiddleware[] = [...checks, ...reading, handler(operation)];
-    router.register(path.replace(/\{(\w+)\}/g, ':$1'), METHODS_OF[method], stack);
+    const stack: RouterMiddleware[] = [
+      ...(needs ? [readForm(), ...accessChecks(needs, guards)] : []),
+      ...(body ? [readJson(body.types)] : []),
+      handler(operation),
+    ];
+    // The router adds HEAD to GET.
+    router.register(path.replace(/\{(\w+)\}/g, ':$1'), [method.toUpperCase()], stack);
   }
   return router;
 }
 
-function guardsFor({ scope, role }: Needs, { auth, afterAuth, rolesClaim }: Guards): Middleware[] {
+function accessChecks(
+  { scope, role }: Needs,
+  { auth, limitSubjects, rolesClaim }: Guards,
+): Middleware[] {
   return [
     auth,
-    ...afterAuth,
+    limitSubjects,
     ...(scope ? [requiredScopes(scope)] : []),
     ...(role ? [claimIncludes(rolesClaim, role)] : []),
   ];

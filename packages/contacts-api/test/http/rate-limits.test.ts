@@ -117,16 +117,16 @@ redis.disconnect();
     test('by all processes together', async () => {
       const [one, other] = [limitsOf(2), limitsOf(2)];
       await connected();
-      await pass(one.perSubject());
-      await pass(other.perSubject());
-      await expect(pass(one.perSubject())).rejects.toMatchObject({ status: 429 });
-      await expect(pass(other.perSubject())).rejects.toMatchObject({ status: 429 });
+      await pass(one.limitSubjects());
+      await pass(other.limitSubjects());
+      await expect(pass(one.limitSubjects())).rejects.toMatchObject({ status: 429 });
+      await expect(pass(other.limitSubjects())).rejects.toMatchObject({ status: 429 });
       const refuse = async () => {
         throw new InvalidTokenError('expired');
       };
-      await expect(pass(one.refusedPerAddress(), refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(other.refusedPerAddress(), refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(one.refusedPerAddress(), refuse)).rejects.toMatchObject({ status: 429 });
+      await expect(pass(one.limitRefusedTokens(), refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(other.limitRefusedTokens(), refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(one.limitRefusedTokens(), refuse)).rejects.toMatchObject({ status: 429 });
     });
   },
 );
@@ -139,7 +139,7 @@ test('while Redis is away each process counts for itself, and nobody waits', asy
   });
   open.push(limits);
   const context = { state: { auth: { payload: { iss: 'i', sub: 's' } } }, set() {} };
-  const pass = () => limits.perSubject()(context as never, async () => {});
+  const pass = () => limits.limitSubjects()(context as never, async () => {});
   await pass();
   await expect(pass()).rejects.toMatchObject({ status: 429 });
 });
