@@ -39,7 +39,8 @@ function withTable(page: string, settings: readonly Setting[]): string {
   if (before === undefined || after === undefined)
     throw new Error(`no place for it:\n${START}${END}`);
   const rows = settings.map(
-    ({ name, meaning, defaultText }) => `| \`${name}\` | ${cell(meaning)} | ${cell(defaultText)} |\n`,
+    ({ name, meaning, defaultText }) =>
+      `| \`${name}\` | ${cell(meaning)} | ${cell(defaultText)} |\n`,
   );
   const head = '\n| setting | meaning | default |\n| --- | --- | --- |\n';
   return [before, START, head, ...rows, '\n', END, after].join('');

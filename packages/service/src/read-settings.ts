@@ -21,7 +21,7 @@ export interface Setting {
  * export const SETTINGS = listSettings(Environment);
  * export const Settings = Environment.transform(({ PORT }) => ({ port: PORT }));
  *
- * const settings = readSettings(Settings, process.env);
+ * const settings = readSettings(Settings, env);
  *
  * @returns the output of the schema, frozen
  * @throws InvalidSettings that names every wrong setting and repeats no value
@@ -104,7 +104,7 @@ const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'
  *
  * @example
  * const Environment = z.object({ LOG_LEVEL: logLevel().default('info') });
- * const logger = pino({ level: readSettings(Environment, process.env).LOG_LEVEL });
+ * const logger = pino({ level: readSettings(Environment, env).LOG_LEVEL });
  */
 export function logLevel() {
   return z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });

@@ -45,7 +45,7 @@ type StopStep = (reason: string) => unknown;
  *   name: 'contacts',
  *   graceMs: 1000,
  *   async start(service) {
- *     const { port, host } = readSettings(Settings, process.env);
+ *     const { port, host } = readSettings(Settings, env);
  *     const server = await service.listen({ port, host });
  *     server.on('request', createApp().callback());
  *     return `contacts: http://localhost:${server.port}`;
