@@ -13,12 +13,13 @@ import { changeScope } from './claims/scope-changes.ts';
 import { askedScopes, scopeFault } from './login/grants.ts';
 import { connectionInId } from './tenant/connections.ts';
 import { demoTenantFile, loadTenant } from './tenant/load.ts';
-import { OIDC_SCOPES, resourceOf } from './tenant/resource-servers.ts';
 import {
   type Api,
   type Application,
   findApi,
+  OIDC_SCOPES,
   type Organization,
+  resourceOf,
   type Tenant,
   type User,
 } from './tenant/tenant.ts';

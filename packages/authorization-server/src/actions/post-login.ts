@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import type { Organizations } from '../claims/organizations.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
-import { apiOf } from '../tenant/resource-servers.ts';
 import type { Tenant, User } from '../tenant/tenant.ts';
+import { apiOf } from '../tenant/tenant.ts';
 import type { ActionCache } from './cache.ts';
 import {
   type PostLoginEvent,

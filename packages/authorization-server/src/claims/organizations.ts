@@ -9,7 +9,7 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
-import { grantSeconds } from '../tenant/token-lifetimes.ts';
+import { grantSeconds } from '../token/refresh-token.ts';
 
 interface OrganizationParts {
   readonly tenant: Tenant;

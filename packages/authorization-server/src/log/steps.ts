@@ -3,12 +3,13 @@ import { outcomeOf } from '../actions/login-outcome.ts';
 import { isClaimScope } from '../claims/custom-claims.ts';
 import type { ScopeChanges } from '../claims/scope-changes.ts';
 import { endpointOf, ROUTES } from '../endpoints.ts';
-import { apiOf, OIDC_SCOPES } from '../tenant/resource-servers.ts';
 import {
   type Api,
   type Application,
   allowedScopes,
+  apiOf,
   findApplication,
+  OIDC_SCOPES,
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';

@@ -3,12 +3,13 @@ import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
-import { apiOf, OIDC_SCOPES } from '../tenant/resource-servers.ts';
 import {
   type Api,
   type Application,
   allowedScopes,
+  apiOf,
   findApplication,
+  OIDC_SCOPES,
   type Organization,
   type Tenant,
   type User,

@@ -2,7 +2,7 @@ import type { Api, Application, TenantDocument, User } from './schema.ts';
 
 export type { Api, Application, Connection, Organization, TenantDocument, User } from './schema.ts';
 
-/** One Action file with its secrets. */
+/** An Action file with its secrets. */
 export interface Action {
   readonly name: string;
   /** Absolute path, for error messages and `require`. */
@@ -11,7 +11,7 @@ export interface Action {
   readonly secrets: Readonly<Record<string, string>>;
 }
 
-/** One rule file with the `configuration` that all rules share. */
+/** A rule file with the `configuration` that all rules share. */
 export interface Rule {
   readonly name: string;
   /** Absolute path, for error messages and `require`. */
@@ -42,7 +42,7 @@ export function findApi(tenant: Tenant, identifier: string): Api | undefined {
   return tenant.resourceServers.find((api) => api.identifier === identifier);
 }
 
-/** The user's permissions for one API, over all roles, in the order the API lists its scopes. */
+/** Returns the user's permissions for one API, over all roles, in the order of the API's scopes. */
 export function permissionsOf(tenant: Tenant, user: User, api: Api): string[] {
   const permissions = new Set(
     tenant.roles
@@ -54,9 +54,40 @@ export function permissionsOf(tenant: Tenant, user: User, api: Api): string[] {
   return api.scopes.map((scope) => scope.value).filter((scope) => permissions.has(scope));
 }
 
-/** The scopes of one API that this user may be given: all, or, with RBAC on, the permitted. */
+/** Returns the scopes of one API that this user may get: all, or, with RBAC on, the permitted. */
 export function allowedScopes(tenant: Tenant, user: User, api: Api): string[] {
   return api.enforce_policies
     ? permissionsOf(tenant, user, api)
     : api.scopes.map((scope) => scope.value);
+}
+
+/** Scopes of OpenID Connect Core §5.4 and §11 that this server knows. */
+export const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access'];
+
+const API_URN = 'urn:api:';
+
+/**
+ * Returns Auth0's `audience` in terms of RFC 8707: what the engine calls a resource is the API's
+ * identifier; an identifier that is no absolute URI, which the engine refuses, becomes a URN.
+ */
+export function resourceOf(identifier: string): string {
+  const usable = URL.canParse(identifier) && !identifier.includes('#');
+  return usable ? identifier : API_URN + encodeURIComponent(identifier);
+}
+
+/** Returns the API behind a resource; undefined without one, or when the tenant has no such API. */
+export function apiOf(tenant: Tenant, resource: unknown): Api | undefined {
+  if (typeof resource !== 'string') return undefined;
+  return findApi(tenant, nameOf(resource));
+}
+
+/** Returns the identifier of the API that a resource stands for. */
+export function nameOf(resource: string): string {
+  if (!resource.startsWith(API_URN)) return resource;
+  try {
+    return decodeURIComponent(resource.slice(API_URN.length));
+  } catch {
+    // Not one of ours: `resourceOf` encodes.
+    return resource;
+  }
 }

@@ -1,8 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ROUTES } from '../endpoints.ts';
 import { authenticationMethod } from '../tenant/applications.ts';
-import { OIDC_SCOPES } from '../tenant/resource-servers.ts';
-import { type Application, findApi, type Tenant, type User } from '../tenant/tenant.ts';
+import {
+  type Application,
+  findApi,
+  OIDC_SCOPES,
+  type Tenant,
+  type User,
+} from '../tenant/tenant.ts';
 import { type Credentials, signIn } from './sign-in.ts';
 
 /** Who signs in with what to get tokens for what. */

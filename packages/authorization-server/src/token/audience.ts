@@ -2,8 +2,8 @@ import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { errors } from '../oidc-provider.ts';
-import { apiOf, nameOf, OIDC_SCOPES, resourceOf } from '../tenant/resource-servers.ts';
 import type { Api, Tenant } from '../tenant/tenant.ts';
+import { apiOf, nameOf, OIDC_SCOPES, resourceOf } from '../tenant/tenant.ts';
 
 /**
  * The resource that a request asks for by its `audience`.

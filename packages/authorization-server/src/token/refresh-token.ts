@@ -1,8 +1,31 @@
 import type { AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
 import type { StateStore } from '../state/state-store.ts';
 import { StoreAdapter } from '../state/store-adapter.ts';
-import { findApplication, type Tenant } from '../tenant/tenant.ts';
-import { epochTime, limitsOf, NEVER, refreshTokenSeconds } from '../tenant/token-lifetimes.ts';
+import { type Application, findApplication, type Tenant } from '../tenant/tenant.ts';
+
+const DAY_SECONDS = 24 * 60 * 60;
+const NEVER_SECONDS = 100 * 365 * DAY_SECONDS;
+
+const epochTime = (): number => Math.floor(Date.now() / 1000);
+
+/**
+ * Returns the seconds that a refresh token is good for from `now` on: until its absolute end, which
+ * counts from the login and which rotation does not put off, or until it has been idle for too long.
+ */
+export function refreshTokenSeconds(
+  application: Application | undefined,
+  /** When the first token of the family was issued, in epoch seconds. */
+  loginAt: number | undefined,
+  now = epochTime(),
+): number {
+  const { absolute, idle } = limitsOf(application);
+  return Math.max(1, Math.min(idle, (loginAt ?? now) + absolute - now));
+}
+
+/** Returns the lifetime of a grant, which outlives each of its refresh tokens. */
+export function grantSeconds(application: Application | undefined): number {
+  return limitsOf(application).absolute + DAY_SECONDS;
+}
 
 /** Decides whether this use of a refresh token replaces it. The idle time of one that stays starts again. */
 export async function rotatesRefreshToken(
@@ -13,12 +36,25 @@ export async function rotatesRefreshToken(
   const application = findApplication(tenant, client?.clientId ?? '');
   if (application?.refresh_token.rotation_type === 'rotating') return true;
   const token = entities.RefreshToken;
-  if (token !== undefined && limitsOf(application).idle < NEVER) {
+  if (token !== undefined && limitsOf(application).idle < NEVER_SECONDS) {
     const now = epochTime();
     token.exp = now + refreshTokenSeconds(application, token.iiat, now);
     await token.save();
   }
   return false;
+}
+
+function limitsOf(application: Application | undefined): { absolute: number; idle: number } {
+  if (application === undefined) return { absolute: 30 * DAY_SECONDS, idle: NEVER_SECONDS };
+  const settings = application.refresh_token;
+  const ends = settings.expiration_type === 'expiring';
+  return {
+    absolute: ends && !settings.infinite_token_lifetime ? settings.token_lifetime : NEVER_SECONDS,
+    idle:
+      ends && !settings.infinite_idle_token_lifetime
+        ? (settings.idle_token_lifetime ?? NEVER_SECONDS)
+        : NEVER_SECONDS,
+  };
 }
 
 /**

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import type { AuthorizationServer } from '../../src/index.ts';
-import { resourceOf } from '../../src/tenant/resource-servers.ts';
+import { resourceOf } from '../../src/tenant/tenant.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import {
   API,

@@ -7,8 +7,11 @@ import {
   loadTenant,
 } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
-import { grantSeconds, refreshTokenSeconds } from '../../src/tenant/token-lifetimes.ts';
-import { RefreshTokenAdapter } from '../../src/token/refresh-token.ts';
+import {
+  grantSeconds,
+  RefreshTokenAdapter,
+  refreshTokenSeconds,
+} from '../../src/token/refresh-token.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import {
   authorizationRequest,
