@@ -45,13 +45,13 @@ export interface AppParts {
   readonly keys: SigningKeys;
   readonly store: StateStore;
   readonly limits: Limits;
-  /** What the Actions of each trigger keep for each other. */
+  /** Values that the Actions of each trigger share. */
   readonly caches: Readonly<Record<'postLogin' | 'credentialsExchange', ActionCache>>;
   readonly clock: TokenClock;
   readonly log: Logger;
   readonly faults: Faults;
   readonly transactions: Transactions;
-  /** Whether `/log` shows the transactions. */
+  /** Shows the transactions at `/log`. */
   readonly showLog: boolean;
 }
 

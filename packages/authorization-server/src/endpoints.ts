@@ -1,7 +1,7 @@
 import { pathOf } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
 
-/** Where Auth0 has its endpoints. */
+/** Auth0's paths of the endpoints. */
 export const ROUTES = {
   authorization: '/authorize',
   token: '/oauth/token',
@@ -12,7 +12,7 @@ export const ROUTES = {
   end_session: '/oidc/logout',
 } as const;
 
-/** Where metadata is (OpenID Connect Discovery §4, RFC 8414 §3). */
+/** Paths of the metadata (OpenID Connect Discovery §4, RFC 8414 §3). */
 export const METADATA_PATHS: readonly string[] = [
   '/.well-known/openid-configuration',
   '/.well-known/oauth-authorization-server',

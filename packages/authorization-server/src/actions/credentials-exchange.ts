@@ -17,7 +17,7 @@ export interface CredentialsExchangeEvent {
   readonly request: RequestFacts;
 }
 
-/** What all credentials-exchange Actions together made of one request. */
+/** Result of all credentials-exchange Actions for one request. */
 export interface CredentialsExchangeOutcome {
   /** Custom claims of the access token. */
   readonly accessToken: Readonly<Record<string, unknown>>;

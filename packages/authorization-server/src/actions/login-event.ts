@@ -50,7 +50,7 @@ export interface RequestFacts {
   readonly user_agent: string;
   /** Host name of this server. */
   readonly hostname?: string;
-  /** As the browser sent it in `Accept-Language`. */
+  /** The browser's `Accept-Language`. */
   readonly language?: string;
   /** Body of a request to the token endpoint, without its secrets. */
   readonly body: Record<string, unknown>;

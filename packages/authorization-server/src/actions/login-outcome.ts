@@ -6,7 +6,7 @@ import type { StateStore } from '../state/file.ts';
 import type { Api } from '../tenant/tenant.ts';
 import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
 
-/** How a user proved who they are, and when (ISO 8601). */
+/** One proof of identity that a user gave, and its time (ISO 8601). */
 export interface AuthenticationMethod {
   readonly name: string;
   readonly timestamp: string;
@@ -20,7 +20,7 @@ export interface Redirect {
   readonly action?: { readonly index: number; readonly name: string } | undefined;
 }
 
-/** What all rules and post-login Actions together made of one login. */
+/** Result of all rules and post-login Actions for one login. */
 export interface ActionOutcome {
   /** Custom claims of the access token. */
   readonly accessToken: Readonly<Record<string, unknown>>;
@@ -34,9 +34,9 @@ export interface ActionOutcome {
   readonly transaction?: TransactionMetadata;
   /** Ways of authentication that Actions recorded; undefined without any. */
   readonly methods?: readonly AuthenticationMethod[];
-  /** Where the user is to go before the login goes on; undefined when it goes on. */
+  /** Address to visit before the login goes on; undefined when it goes on. */
   readonly redirect?: Redirect;
-  /** Why the login is refused; undefined when it is not. */
+  /** Reason of a refusal; undefined when the login goes on. */
   readonly denied?: string;
 }
 
@@ -56,7 +56,7 @@ interface OutcomeState {
   actionOutcome?: ActionOutcome;
 }
 
-/** Returns what the rules and Actions made of the login that this request belongs to. */
+/** Returns the outcome of the rules and Actions for the login of this request. */
 export function outcomeOf({ state }: Pick<KoaContextWithOIDC, 'state'>): ActionOutcome {
   return (state as OutcomeState).actionOutcome ?? NO_OUTCOME;
 }

@@ -4,11 +4,11 @@ import { decodeJwt, decodeProtectedHeader } from 'jose';
 const MINUTES_15 = 900;
 
 /**
- * The token that an Action sends along with a redirect: a JWT signed with HS256. Made here and not
- * by `jose`, which only answers promises: `api.redirect.encodeToken` answers the token itself.
+ * Creates the token that an Action sends along with a redirect: a JWT signed with HS256. `jose` only
+ * returns promises, and `api.redirect.encodeToken` returns the token itself.
  *
  * @param options as the Action gave them: `secret`, `payload`, `expiresInSeconds` (default 900).
- * @param claims of ours, which the payload may override.
+ * @param claims this server's, which the payload may override.
  * @param now epoch seconds.
  * @throws Error naming the option that is wrong.
  */
@@ -31,21 +31,21 @@ export function encodeRedirectToken(
   return `${signed}.${mac(signed, secret)}`;
 }
 
-/** By what a token that comes back is judged. */
+/** Expectations of a token that comes back. */
 export interface RedirectTokenExpectations {
-  /** Of the redirect: the token is good for this one only. */
+  /** State of the redirect, the only one that the token is good for. */
   readonly state: string;
   /** Epoch seconds. */
   readonly now: number;
 }
 
 /**
- * The payload of the token that came to `/continue`: signed with the secret, not over, and with the
- * `state` of this redirect.
+ * Verifies the token that came to `/continue`: signed with the secret, not expired, and with the
+ * `state` of this redirect. Returns its payload.
  *
  * @param options as the Action gave them: `secret`, `tokenParameterName` (default `session_token`).
  * @param fields of the request to `/continue`.
- * @throws Error which says what is wrong with the token and holds no part of it.
+ * @throws Error that says what is wrong with the token and contains no part of it.
  */
 export function validateRedirectToken(
   options: unknown,

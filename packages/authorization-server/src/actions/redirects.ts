@@ -7,7 +7,7 @@ import { resumeInteraction, sessionNotFound } from '../http/current-interaction.
 import type { StateStore } from '../state/file.ts';
 import type { PostLoginEvent } from './login-event.ts';
 
-/** Where a redirect in the middle of a login leads, and the `state` that identifies it. */
+/** Target of a redirect in the middle of a login, and the `state` that identifies it. */
 export interface RedirectStart {
   /** Without the state. */
   readonly url: string;
@@ -57,7 +57,7 @@ export function newRedirectState(store: StateStore): string {
   return state;
 }
 
-/** Where the engine sends the browser for a redirect: the cookie of the sign-in has this path. */
+/** Path to which the engine sends the browser: the cookie of the sign-in has the same. */
 export function redirectPath(state: string): string {
   return `/u/redirect/${state}`;
 }

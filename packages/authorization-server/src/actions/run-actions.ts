@@ -15,7 +15,7 @@ interface RunOptions {
   /** Names of the rules that ran. */
   readonly rules?: readonly string[];
   readonly cache?: ActionCache;
-  /** Whether a user in a browser waits for the outcome; default true. */
+  /** False when no user waits in a browser; default true. */
   readonly interactive?: boolean;
   /** The user's return from `before.redirect`; the Actions go on from there. */
   readonly returned?: Returned | undefined;

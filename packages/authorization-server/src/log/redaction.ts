@@ -1,13 +1,13 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Tenant } from '../tenant/tenant.ts';
 
-/** Replaces, in a text, what is secret in this request or in the tenant. */
+/** Hides secrets of this request and of the tenant in a text; returns '' for anything else. */
 export type Redact = (text: unknown, ctx?: Partial<Pick<KoaContextWithOIDC, 'oidc'>>) => string;
 
 const HIDDEN = '[hidden]';
-const LONGEST = 300;
+const MAX_LENGTH = 300;
 
-/** Of a request's parameters, those that are no secret. */
+/** Parameters of a request that are no secret. */
 const PUBLIC = [
   'audience',
   'client_id',
@@ -30,7 +30,7 @@ const PUBLIC = [
 /** A part of a JWT, or a run of letters as long as a code or an opaque token. */
 const isTokenLike = (run: string): boolean => run.includes('eyJ') || /[\w-]{40}/.test(run);
 
-/** What goes into the record of transactions passes here: it never shows a secret. */
+/** Returns the filter of all texts in the record of transactions, which never shows a secret. */
 export function createRedaction(tenant: Tenant): Redact {
   const ofTenant = [
     ...tenant.clients.map(({ client_secret }) => client_secret),
@@ -50,7 +50,7 @@ export function createRedaction(tenant: Tenant): Redact {
       if (secret) shown = shown.replaceAll(secret, HIDDEN);
     }
     shown = shown.replace(/[\w~+/=-]+/g, (run) => (isTokenLike(run) ? HIDDEN : run));
-    return shown.length > LONGEST ? `${shown.slice(0, LONGEST)}…` : shown;
+    return shown.length > MAX_LENGTH ? `${shown.slice(0, MAX_LENGTH)}…` : shown;
   };
 }
 

@@ -62,11 +62,11 @@ export function federationRoutes(federation: Federation): Router {
  * Sign-in at another OpenID provider (OpenID Connect Core §3.1).
  *
  * The provider knows one callback, `/login/callback`, and the interaction's cookie goes to
- * `/u/login/ID` alone. So the callback itself judges nothing: it uses up the state, keeps the answer
+ * `/u/login/ID` alone. So the callback itself judges nothing: it uses up the state, stores the answer
  * here for a minute, and goes on to the interaction, with the key to the answer in a cookie of that
  * path. Only a browser with both cookies gets further: the one that began this interaction, and that
- * came back from the provider. A callback that someone else is lured to fails for want of the first,
- * and whoever lured them has not the second. No code is in a URL of ours, and none in a cookie.
+ * came back from the provider. A callback that someone else is lured to fails without the first
+ * cookie, and the attacker does not have the second. No code is in a URL of ours or in a cookie.
  *
  * An answer of another provider is refused by `iss`, where it is sent (RFC 9207), and by the ID token's
  * issuer and nonce: the state says from which provider the answer has to be.

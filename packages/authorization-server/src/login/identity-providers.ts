@@ -28,7 +28,7 @@ export interface SignInWishes {
   readonly maxAge?: number | undefined;
 }
 
-/** What must be stored between sending a user away and the user's return. */
+/** State of a sign-in while the user is away; stored until the user returns. */
 export interface PendingSignIn {
   readonly state: string;
   readonly nonce: string;
@@ -238,7 +238,7 @@ async function userinfoOf(
   const complete = claims.email !== undefined && claims.name !== undefined;
   const { userinfo_endpoint: endpoint } = configuration.serverMetadata();
   if (complete || endpoint === undefined) return {};
-  // The subject is compared: an answer about somebody else is refused (OpenID Connect Core §5.3.2).
+  // The subject is compared: an answer about another user is refused (OpenID Connect Core §5.3.2).
   return fetchUserInfo(configuration, accessToken, String(claims.sub));
 }
 

@@ -35,7 +35,7 @@ interface InteractionParts {
 interface PasswordCheck {
   /** Undefined when the sign-in failed. */
   readonly user?: User;
-  /** Why it failed. */
+  /** Log type of the failure. */
   readonly failure?: LogType;
   /** Seconds to wait after too many failures. */
   readonly wait?: number | undefined;

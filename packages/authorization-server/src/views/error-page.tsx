@@ -6,7 +6,7 @@ interface ErrorPageProps {
   readonly text: string;
   /** The error code of the protocol, for a developer. */
   readonly code?: string | undefined;
-  /** By what the log of this server knows the failure. */
+  /** Name of the failure in the log of this server. */
   readonly reference?: string | undefined;
   readonly back?: { readonly href: string; readonly text: string } | undefined;
 }
