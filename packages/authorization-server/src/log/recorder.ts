@@ -106,13 +106,11 @@ export class Recorder {
       const type: LogType = 'oidc_backchannel_logout_succeeded';
       log.info({ type, client, user }, 'application told of the logout');
     });
-    events.on(
-      'backchannel.error',
-      (_ctx, err: Error, { clientId: client }: Client, user: string) => {
-        const type: LogType = 'oidc_backchannel_logout_failed';
-        log.warn({ type, client, user, err }, 'application not told of the logout');
-      },
-    );
+    events.on('backchannel.error', (_ctx, err: Error, { clientId }: Client, user: string) => {
+      const type: LogType = 'oidc_backchannel_logout_failed';
+      const fields = { type, client: clientId, user, err };
+      log.warn(fields, 'application not told of the logout');
+    });
     // Without a listener Koa writes to the console.
     events.on('error', (err: Error) => log.error({ err }, 'unexpected error'));
   }
