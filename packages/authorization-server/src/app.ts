@@ -32,7 +32,7 @@ import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
 import type { StateStore } from './state/file.ts';
 import type { Tenant } from './tenant/tenant.ts';
-import { createUsers, type Users } from './tenant/users.ts';
+import { Users } from './tenant/users.ts';
 import { tokenRefusal } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
 import type { TokenClock } from './token/token-claims.ts';
@@ -129,7 +129,7 @@ function createContext(parts: AppParts): AppContext {
     ...parts,
     log,
     tenantName: tenant.tenant.friendly_name,
-    users: createUsers(tenant, store),
+    users: new Users(parts),
     consents: new Consents(store),
     organizations,
     postLogin: new PostLogin({ ...parts, log, organizations }),

@@ -11,7 +11,6 @@ import { isStandardClaim, SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { isMember } from './claims/organizations.ts';
 import { changeScope } from './claims/scope-changes.ts';
 import { askedScopes, scopeFault } from './login/grants.ts';
-import { connectionInId } from './tenant/connections.ts';
 import { demoTenantFile, loadTenant } from './tenant/load.ts';
 import {
   type Api,
@@ -23,6 +22,7 @@ import {
   type Tenant,
   type User,
 } from './tenant/tenant.ts';
+import { connectionInId } from './tenant/users.ts';
 
 /*
  * A program: shows as JSON what the tenant's rules and post-login Actions would do for one login.

@@ -4,9 +4,9 @@ import { pino } from 'pino';
 import { surviveStrayFailures } from './actions/run.ts';
 import { type AuthorizationServer, startAuthorizationServer } from './authorization-server.ts';
 import { Settings } from './settings.ts';
-import { connectionInId } from './tenant/connections.ts';
 import { loadTenant } from './tenant/load.ts';
 import type { User } from './tenant/tenant.ts';
+import { connectionInId } from './tenant/users.ts';
 
 await serve({
   name: 'authorization-server',

@@ -1,5 +1,4 @@
 import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
-import { describeConnection, identitiesOf } from '../tenant/connections.ts';
 import {
   type Api,
   findApplication,
@@ -7,6 +6,7 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
+import { describeConnection, identitiesOf } from '../tenant/users.ts';
 import type { AuthenticationMethod } from './login-outcome.ts';
 import type { TransactionMetadata } from './metadata.ts';
 

@@ -1,7 +1,6 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
-import { connectionInId } from '../tenant/connections.ts';
 import {
   type Application,
   findApplication,
@@ -9,6 +8,7 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
+import { connectionInId } from '../tenant/users.ts';
 import { grantSeconds } from '../token/refresh-token.ts';
 
 interface OrganizationParts {

@@ -144,7 +144,7 @@ export class Federation {
     const facts = { client: interaction.params.client_id, connection: name };
     try {
       const identity = await this.#identityProviders.finish(connection, response, pending);
-      const user = users.keep(connection, identity.subject, identity.profile);
+      const user = users.storeProfile(connection, identity.subject, identity.profile);
       this.#addStep(interaction.uid, name, 'returned');
       if (user.blocked) {
         this.#log.info({ ...facts, user: user.user_id }, 'login failed: the user is blocked');

@@ -7,7 +7,6 @@ import { interactionOf, resumeInteraction, sessionNotFound } from '../http/curre
 import type { LoginAttempts } from '../http/limits.ts';
 import type { LogType } from '../log/transactions.ts';
 import {
-  connectionInId,
   isFederated,
   offeredConnections,
   offersPasswords,
@@ -15,7 +14,7 @@ import {
 } from '../tenant/connections.ts';
 import { isPassword } from '../tenant/password.ts';
 import { findApplication, type Tenant, type User } from '../tenant/tenant.ts';
-import type { Users } from '../tenant/users.ts';
+import { connectionInId, type Users } from '../tenant/users.ts';
 import { consentPage } from './consent-page.tsx';
 import type { Federation } from './federation.ts';
 import { type AskedScopes, askedScopes, type Consents, newGrant } from './grants.ts';

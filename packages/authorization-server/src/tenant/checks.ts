@@ -6,8 +6,8 @@ import {
   isOwnScheme,
 } from './applications.ts';
 import { publicKeyOf } from './client-keys.ts';
-import { connectionInId, connectionOfUser } from './connections.ts';
 import type { Application, TenantDocument } from './schema.ts';
+import { connectionInId, connectionOfUser } from './users.ts';
 
 /** Where in the tenant file something is. */
 export type Path = readonly PropertyKey[];

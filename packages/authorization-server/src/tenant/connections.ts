@@ -2,57 +2,23 @@ import { errors } from '../oidc-provider.ts';
 import type { Application, Connection, TenantDocument } from './schema.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 
-/** What an Action is told of the connection of a login. */
-interface ConnectionFacts {
+/** The connection of a login as an Action sees it. */
+export interface ConnectionFacts {
   readonly id: string;
   readonly name: string;
   readonly strategy: string;
 }
 
-const DATABASE = 'auth0';
-/** Of a tenant without an entry for it. */
-const DEFAULT_DATABASE: ConnectionFacts = {
+/** Strategy of a database of users with passwords. */
+export const DATABASE = 'auth0';
+/** The database of a tenant that has no entry for one. */
+export const DEFAULT_DATABASE: ConnectionFacts = {
   id: 'con_local',
   name: 'Username-Password-Authentication',
   strategy: DATABASE,
 };
 
-/** The user id that Auth0 gives: strategy, connection, and the provider's own id. */
-const FEDERATED_ID = /^oidc\|([^|]+)\|(.+)$/s;
-
-export function federatedId(connection: Connection, subject: string): string {
-  return `oidc|${connection.name}|${subject}`;
-}
-
-/** The name of the connection in the id of a federated user; undefined in any other user's. */
-export function connectionInId(userId: string): string | undefined {
-  return FEDERATED_ID.exec(userId)?.[1];
-}
-
-/** The identity provider of a federated user, unless the tenant has it no more. */
-export function connectionOfUser(tenant: TenantDocument, userId: string): Connection | undefined {
-  const name = connectionInId(userId);
-  return tenant.connections.find((one) => isFederated(one) && one.name === name);
-}
-
-/** The connection that a user signs in with, as an Action is told of it. */
-export function describeConnection(tenant: TenantDocument, userId: string): ConnectionFacts {
-  const connection = connectionOfUser(tenant, userId) ?? databaseOf(tenant);
-  if (connection === undefined) return DEFAULT_DATABASE;
-  const { id, name, strategy } = connection;
-  return { id: typeof id === 'string' ? id : `con_${name}`, name, strategy };
-}
-
-/** `event.user.identities`: one entry, as no accounts are linked here. */
-export function identitiesOf(tenant: TenantDocument, userId: string): object[] {
-  const { name } = describeConnection(tenant, userId);
-  const [first = '', ...rest] = userId.split('|');
-  // Auth0 splits an id at its first bar: the provider, and what the provider knows the user by.
-  const [provider, user_id] = rest.length > 0 ? [first, rest.join('|')] : [DATABASE, userId];
-  return [{ connection: name, provider, user_id, isSocial: false }];
-}
-
-/** The identity providers to offer on an application's sign-in page. */
+/** Returns the identity providers to offer on an application's sign-in page. */
 export function offeredConnections(
   tenant: TenantDocument,
   application: Application | undefined,
@@ -60,7 +26,7 @@ export function offeredConnections(
   return tenant.connections.filter((one) => isFederated(one) && isEnabled(one, application));
 }
 
-/** Whether the application's users may sign in with a password; without an entry all may. */
+/** Checks whether the application's users may sign in with a password; without an entry all may. */
 export function offersPasswords(
   tenant: TenantDocument,
   application: Application | undefined,
@@ -92,7 +58,7 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
   }
 }
 
-/** Connections of a strategy that this server has not, and databases after the first. */
+/** Returns connections of a strategy that this server has not, and databases after the first. */
 export function ignoredConnections(tenant: TenantDocument): string[] {
   const database = databaseOf(tenant);
   return tenant.connections
@@ -100,17 +66,19 @@ export function ignoredConnections(tenant: TenantDocument): string[] {
     .map(({ name, strategy }) => `connections: ${name} (${strategy})`);
 }
 
-/** What the users with a password sign in with. */
+/** Returns the connection of the users with a password. */
 export function passwordDatabase(tenant: TenantDocument): { readonly name: string } {
   return databaseOf(tenant) ?? DEFAULT_DATABASE;
 }
 
-/** Whether the connection leads to an identity provider that this server can send users to. */
+/** Checks whether the connection leads to an identity provider that this server can send users to. */
 export function isFederated({ strategy }: Connection): boolean {
   return strategy === 'oidc';
 }
 
-function databaseOf({ connections }: Pick<TenantDocument, 'connections'>): Connection | undefined {
+export function databaseOf({
+  connections,
+}: Pick<TenantDocument, 'connections'>): Connection | undefined {
   return connections.find(({ strategy }) => strategy === DATABASE);
 }
 

@@ -1,39 +1,78 @@
-import type { StateStore } from '../state/file.ts';
-import { connectionInId, connectionOfUser, federatedId } from './connections.ts';
+import type { StateStore } from '../state/state-store.ts';
+import {
+  type ConnectionFacts,
+  DATABASE,
+  DEFAULT_DATABASE,
+  databaseOf,
+  isFederated,
+} from './connections.ts';
 import type { FederatedProfile } from './profile-claims.ts';
-import type { Connection } from './schema.ts';
+import type { Connection, TenantDocument } from './schema.ts';
 import type { Tenant, User } from './tenant.ts';
-
-/** All who can be signed in: the users of the tenant file, and those of its identity providers. */
-export interface Users {
-  find(userId: string): User | undefined;
-  /** Keeps what an identity provider said of a user at this sign-in, in place of what it said before. */
-  keep(connection: Connection, subject: string, profile: FederatedProfile): User;
-}
 
 const KIND = 'FederatedUser';
 
+/** The user id that Auth0 gives: strategy, connection, and the provider's own id. */
+const FEDERATED_ID = /^oidc\|([^|]+)\|(.+)$/s;
+
 /**
+ * All users who can sign in: those of the tenant file, and those of its identity providers.
+ *
  * The profile of a federated user is the identity provider's; roles, metadata, `blocked` are those of
  * the tenant file's user with the same id, if there is one. An e-mail address links no accounts: at
- * another provider anybody may claim it.
+ * another provider anyone may claim it.
  */
-export function createUsers(tenant: Tenant, store: StateStore): Users {
-  const find = (userId: string): User | undefined => {
-    const entry = tenant.users.find((user) => user.user_id === userId);
+export class Users {
+  readonly #tenant: Tenant;
+  readonly #store: StateStore;
+
+  constructor({ tenant, store }: { readonly tenant: Tenant; readonly store: StateStore }) {
+    this.#tenant = tenant;
+    this.#store = store;
+  }
+
+  find(userId: string): User | undefined {
+    const entry = this.#tenant.users.find((user) => user.user_id === userId);
     if (connectionInId(userId) === undefined) return entry;
-    if (connectionOfUser(tenant, userId) === undefined) return undefined;
-    const profile = store.read(KIND, userId)?.content as FederatedProfile | undefined;
+    if (connectionOfUser(this.#tenant, userId) === undefined) return undefined;
+    const profile = this.#store.read(KIND, userId)?.content as FederatedProfile | undefined;
     return profile === undefined ? entry : toUser(userId, profile, entry);
-  };
-  return {
-    find,
-    keep(connection, subject, profile) {
-      const userId = federatedId(connection, subject);
-      store.write(KIND, userId, profile);
-      return find(userId) ?? toUser(userId, profile, undefined);
-    },
-  };
+  }
+
+  /** Stores the profile that an identity provider gave at this sign-in, and replaces the earlier one. */
+  storeProfile(connection: Connection, subject: string, profile: FederatedProfile): User {
+    const userId = `oidc|${connection.name}|${subject}`;
+    this.#store.write(KIND, userId, profile);
+    return this.find(userId) ?? toUser(userId, profile, undefined);
+  }
+}
+
+/** Returns the name of the connection in the id of a federated user; undefined for any other user. */
+export function connectionInId(userId: string): string | undefined {
+  return FEDERATED_ID.exec(userId)?.[1];
+}
+
+/** Returns the identity provider of a federated user; undefined when the tenant no longer has it. */
+export function connectionOfUser(tenant: TenantDocument, userId: string): Connection | undefined {
+  const name = connectionInId(userId);
+  return tenant.connections.find((one) => isFederated(one) && one.name === name);
+}
+
+/** Returns the connection with which a user signs in, as an Action sees it. */
+export function describeConnection(tenant: TenantDocument, userId: string): ConnectionFacts {
+  const connection = connectionOfUser(tenant, userId) ?? databaseOf(tenant);
+  if (connection === undefined) return DEFAULT_DATABASE;
+  const { id, name, strategy } = connection;
+  return { id: typeof id === 'string' ? id : `con_${name}`, name, strategy };
+}
+
+/** `event.user.identities`: one entry, as no accounts are linked here. */
+export function identitiesOf(tenant: TenantDocument, userId: string): object[] {
+  const { name } = describeConnection(tenant, userId);
+  const [first = '', ...rest] = userId.split('|');
+  // Auth0 splits an id at its first bar: the provider, and the provider's own id.
+  const [provider, user_id] = rest.length > 0 ? [first, rest.join('|')] : [DATABASE, userId];
+  return [{ connection: name, provider, user_id, isSocial: false }];
 }
 
 function toUser(userId: string, profile: FederatedProfile, entry: User | undefined): User {

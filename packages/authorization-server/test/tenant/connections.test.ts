@@ -2,8 +2,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { describeConnection, identitiesOf, offersPasswords } from '../../src/tenant/connections.ts';
+import { offersPasswords } from '../../src/tenant/connections.ts';
 import { demoTenantFile, InvalidTenant, loadTenant } from '../../src/tenant/load.ts';
+import { describeConnection, identitiesOf } from '../../src/tenant/users.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'connections-'));
 afterAll(() => rmSync(directory, { recursive: true }));

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { openStateStore } from '../../src/state/file.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 import type { Tenant } from '../../src/tenant/tenant.ts';
-import { createUsers } from '../../src/tenant/users.ts';
+import { Users } from '../../src/tenant/users.ts';
 import { connectionTo } from '../support/partner.ts';
 
 const ID = 'oidc|partner|eve';
@@ -18,14 +18,14 @@ function tenantWith(entry?: Partial<Tenant['users'][number]>): Tenant {
 
 test('the users of the file are found, others are not', () => {
   const tenant = tenantWith();
-  const users = createUsers(tenant, openStateStore('memory:'));
+  const users = new Users({ tenant, store: openStateStore('memory:') });
   expect(users.find('auth0|alice')).toBe(tenant.users[0]);
   for (const id of ['auth0|eve', ID, '', 'oidc|partner|']) expect(users.find(id)).toBeUndefined();
 });
 
 test('a federated user is found from the first sign-in on, as the last one said', () => {
-  const users = createUsers(tenantWith(), openStateStore('memory:'));
-  expect(users.keep(connection, 'eve', {})).toEqual({
+  const users = new Users({ tenant: tenantWith(), store: openStateStore('memory:') });
+  expect(users.storeProfile(connection, 'eve', {})).toEqual({
     user_id: ID,
     name: 'eve',
     email: '',
@@ -35,18 +35,18 @@ test('a federated user is found from the first sign-in on, as the last one said'
     user_metadata: {},
     blocked: false,
   });
-  users.keep(connection, 'eve', { email: 'eve@example.com', email_verified: true });
+  users.storeProfile(connection, 'eve', { email: 'eve@example.com', email_verified: true });
   expect(users.find(ID)).toMatchObject({ name: 'eve@example.com', email_verified: true });
-  users.keep(connection, 'eve', { name: 'Eve' });
+  users.storeProfile(connection, 'eve', { name: 'Eve' });
   expect(users.find(ID)).toMatchObject({ name: 'Eve', email: '', email_verified: false });
 });
 
 test("the entry of the file gives what is the tenant's, the provider gives the profile", () => {
   const entry = { name: 'X', email: 'x@example.com', roles: ['admin'], app_metadata: { a: 1 } };
-  const users = createUsers(tenantWith(entry), openStateStore('memory:'));
+  const users = new Users({ tenant: tenantWith(entry), store: openStateStore('memory:') });
   expect(users.find(ID)).toMatchObject({ name: 'X' });
   const told = { name: 'Eve', email: 'eve@example.com', email_verified: false };
-  expect(users.keep(connection, 'eve', told)).toMatchObject({
+  expect(users.storeProfile(connection, 'eve', told)).toMatchObject({
     ...told,
     user_id: ID,
     roles: ['admin'],
@@ -56,7 +56,7 @@ test("the entry of the file gives what is the tenant's, the provider gives the p
 
 test('without its connection a federated user is gone, and comes back with it', () => {
   const store = openStateStore('memory:');
-  createUsers(tenantWith(), store).keep(connection, 'eve', {});
-  expect(createUsers(loadTenant(demoTenantFile), store).find(ID)).toBeUndefined();
-  expect(createUsers(tenantWith(), store).find(ID)).toBeDefined();
+  new Users({ tenant: tenantWith(), store }).storeProfile(connection, 'eve', {});
+  expect(new Users({ tenant: loadTenant(demoTenantFile), store }).find(ID)).toBeUndefined();
+  expect(new Users({ tenant: tenantWith(), store }).find(ID)).toBeDefined();
 });
