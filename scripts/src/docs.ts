@@ -1,7 +1,9 @@
-// Writes the tables of settings into the READMEs, from what the services read. With --check it
-// changes nothing, names the READMEs that are out of date, and fails if there are any.
+// Writes the tables of settings into the READMEs, from what the services read, and the proofs into
+// docs/security.md, from the tests. With --check it changes nothing, names the pages that are out of
+// date, and fails if there are any.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { findProofs, withProofs } from './proofs.ts';
 import { packagePath } from './services.ts';
 
 interface Setting {
@@ -14,22 +16,28 @@ const START = '<!-- settings:start, written by `npm run docs` from src/settings.
 const END = '<!-- settings:end -->\n';
 
 const onlyCheck = process.argv.includes('--check');
+const root = fileURLToPath(new URL('../../', import.meta.url));
+
 for (const name of ['authorization-server', 'contacts-api', 'contacts-web']) {
-  const readme = packagePath(name, 'README.md');
   const { SETTINGS } = (await import(
     pathToFileURL(packagePath(name, 'dist/settings.js')).href
   )) as {
     SETTINGS: readonly Setting[];
   };
-  const page = readFileSync(readme, 'utf8');
-  const upToDate = withTable(page, SETTINGS);
-  if (upToDate === page) continue;
+  update(`packages/${name}/README.md`, (page) => withTable(page, SETTINGS));
+}
+update('docs/security.md', (page) => withProofs(page, findProofs(root)));
+
+function update(path: string, write: (page: string) => string): void {
+  const page = readFileSync(root + path, 'utf8');
+  const upToDate = write(page);
+  if (upToDate === page) return;
   if (onlyCheck) {
-    process.stderr.write(`packages/${name}/README.md is out of date: run npm run docs\n`);
+    process.stderr.write(`${path} is out of date: run npm run docs\n`);
     process.exitCode = 1;
   } else {
-    writeFileSync(readme, upToDate);
-    process.stdout.write(`packages/${name}/README.md\n`);
+    writeFileSync(root + path, upToDate);
+    process.stdout.write(`${path}\n`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium.ts';
+import { proves } from '../support/proves.ts';
 import {
   consent,
   describeInBrowser,
@@ -47,6 +48,7 @@ describeInBrowser('sessions in a browser', () => {
   }
 
   test('each browser is listed in the other, and one ends the other', async () => {
+    proves('ASVS 7.5.2');
     const [one, other] = [await visitAs('carol'), await visitAs('carol')];
     await one.goto(`${site.web}/session`);
     const listed = one.locator('.sessions li');
@@ -126,6 +128,7 @@ describeInBrowser('sessions in a browser', () => {
   });
 
   test('back, after signing out, leads to the sign-in and to nothing personal', async () => {
+    proves('ASVS 7.4.1');
     const page = await visitAs('alice');
     await page.goto(`${site.web}/session`);
     await page.goto(`${site.web}/contacts`);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { proves } from '../support/proves.ts';
 
 const audience = 'https://api.example.com';
 const namespace = 'https://contacts.example.com/';
@@ -64,6 +65,7 @@ describe('examples/api.ts', () => {
   });
 
   test('a token of every hostile kind: 401', async () => {
+    proves('RFC 6750 §5.1 forgery');
     const claims = { aud: audience, [`${namespace}org_id`]: 'acme' };
     for (const [name, value] of Object.entries(issuer.hostileTokens(claims))) {
       // Node itself answers a header of this size.
@@ -82,6 +84,7 @@ describe('examples/api.ts', () => {
   });
 
   test('a role missing, or a custom claim that does not fit: 403 that blames no token', async () => {
+    proves('RFC 9068 §2.2.3.1');
     const reader = await get('/activity', token());
     expect([reader.status, reader.challenge]).toEqual([403, `Bearer realm="${audience}"`]);
     expect((await get('/activity', token({ [`${namespace}roles`]: ['admin'] }))).status).toBe(200);

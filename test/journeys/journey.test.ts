@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import got from 'got';
 import { decodeJwt, SignJWT } from 'jose';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
+import { proves } from '../support/proves.ts';
 import { type Services, startServices } from '../support/services.ts';
 
 const USERNAME = 'form:has(input[name="username"]:not([type="hidden"]))';
@@ -108,6 +109,7 @@ describe('in the web app', () => {
   });
 
   test('a sign-out at the authorization server ends the session in the app too', async () => {
+    proves('ASVS 7.1.3');
     const browser = new FormBrowser();
     const login = await browser.open(`${services.web}/contacts`);
     // She consented before.

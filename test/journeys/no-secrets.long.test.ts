@@ -3,6 +3,7 @@ import { fileStore } from '@koa-oauth/client';
 import { Redis } from 'ioredis';
 import { REDIS_URL, whyNoRedis } from '../../packages/client/test/support/redis.ts';
 import { FormBrowser } from '../support/form-browser.ts';
+import { proves } from '../support/proves.ts';
 import { findSecrets, type Place, type Secret } from '../support/secret-search.ts';
 import { type Stage, startStage } from '../support/secret-stage.ts';
 import { secretsOf, seenByBrowsers } from '../support/secrets-of-a-run.ts';
@@ -109,6 +110,7 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
   });
 
   test('F3, V10.1.1: no page, header or redirect has a token, code, verifier, secret or password', () => {
+    proves('ASVS 10.1.1');
     expect(findSecrets(secretsOf(stage).credentials, seenByBrowsers(stage).all)).toEqual([]);
   });
 
@@ -125,6 +127,7 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
   });
 
   test('G11: no log has any of them', () => {
+    proves('RFC 6750 §5.1 disclosure');
     const logs = stage.logs();
     for (const { name, text } of logs) expect([name, text.length > 200]).toEqual([name, true]);
     expect(findSecrets(allSecretsOf(stage), logs)).toEqual([]);

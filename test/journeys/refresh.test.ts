@@ -13,6 +13,7 @@ import { auth, type OidcError } from '@koa-oauth/client';
 import { decodeJwt } from 'jose';
 import Koa from 'koa';
 import { FormBrowser } from '../support/form-browser.ts';
+import { proves } from '../support/proves.ts';
 
 const AUDIENCE = 'https://contacts.example.com/api';
 const SCOPE = 'openid offline_access read:contacts update:contacts';
@@ -104,6 +105,7 @@ const refreshes = () =>
 
 describe('T7: a token for fewer scopes', () => {
   test('T7: has no more than was asked for, and the sign-in keeps all of its own', async () => {
+    proves('RFC 9700 §2.3');
     const accessToken = await signIn(0);
     const own = await accessToken();
     expect(own.scope.split(' ').sort()).toEqual(SCOPE.split(' ').sort());

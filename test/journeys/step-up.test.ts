@@ -12,6 +12,7 @@ import { auth, type OidcError, requiresAuth } from '@koa-oauth/client';
 import { auth as protect, requiredScopes } from '@koa-oauth/resource-server';
 import Koa from 'koa';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
+import { proves } from '../support/proves.ts';
 
 const AUDIENCE = 'https://contacts.example.com/api';
 const SCOPE = 'openid offline_access read:contacts';
@@ -164,6 +165,7 @@ describe('incremental consent', () => {
 });
 
 test('maxAge: a page that needs a fresh sign-in has the password typed again, once', async () => {
+  proves('ASVS 7.5.3');
   const browser = new FormBrowser();
   await signIn(browser, 'alice');
   const login = await browser.open(`${baseURL}/password`);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
 import {
@@ -71,6 +72,7 @@ describe('authorization code flow', () => {
   });
 
   test('bob, a reader, does not get create:contacts', async () => {
+    proves('RFC 9068 §2.2.3', 'ASVS 10.4.11');
     const { tokens } = await tokensFor(server, 'bob');
     const claims = decodeJwt(tokens.access_token ?? '');
     expect(claims.scope).toBe('openid profile email offline_access read:contacts');
@@ -123,6 +125,7 @@ describe('authorization code, RFC 6749 §4.1.3 and PKCE, RFC 7636', () => {
     ['another redirect_uri', { redirect_uri: `${CALLBACK}/x` }, 'The redirect URI is wrong'],
   ];
   test.each(changes)('%s is refused', async (_name, change, description) => {
+    proves('RFC 9700 §2.1.1', 'RFC 9700 §4.5');
     const request = authorizationRequest(server);
     const callback = await signIn(openBrowser(), request);
     const form = {
@@ -144,6 +147,7 @@ describe('authorization code, RFC 6749 §4.1.3 and PKCE, RFC 7636', () => {
   });
 
   test('a code is good once, and its second use takes back what the first gave', async () => {
+    proves('RFC 9700 §4.3', 'ASVS 10.4.2');
     const request = authorizationRequest(server);
     const callback = await signIn(openBrowser(), request);
     const form = {
@@ -277,12 +281,14 @@ describe('client authentication, RFC 6749 §2.3.1', () => {
     ['no API', { audience: '' }, 'Non-global clients'],
     ['an unknown API', { audience: 'https://other.example/' }, 'Service not enabled'],
   ])('%s is refused', async (_name, change, description) => {
+    proves('RFC 9068 §5 audience', 'ASVS 10.4.11');
     const { status, body } = await requestTokens(server, { ...form, ...change }, 'contacts-cli');
     expect({ status, error: body.error }).toEqual({ status: 403, error: 'access_denied' });
     expect(body.error_description).toContain(description);
   });
 
   test('a grant type that the application does not have is refused', async () => {
+    proves('ASVS 10.4.4');
     expect(await requestTokens(server, form)).toMatchObject({
       status: 403,
       body: {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
 import { CookieJar } from 'tough-cookie';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
 import { openStateStore } from '../src/state/file.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
@@ -55,6 +56,7 @@ async function codeFor(change: Record<string, string | undefined> = {}) {
 
 describe('PKCE, RFC 9700 §2.1.1', () => {
   test('a public client gets no code without a challenge', async () => {
+    proves('RFC 9700 §2.1.1', 'ASVS 10.4.6');
     const { url } = authorizationRequest(server, { client_id: PUBLIC, ...withoutChallenge });
     const callback = callbackOf(await openBrowser().get(url));
     expect(callback.get('error')).toBe('invalid_request');
@@ -62,6 +64,7 @@ describe('PKCE, RFC 9700 §2.1.1', () => {
   });
 
   test('a verifier for a code that was got without a challenge is refused (§4.8.2)', async () => {
+    proves('RFC 9700 §4.8');
     const { grant, verifier } = await codeFor(withoutChallenge);
     const { status, body } = await requestTokens(server, { ...grant, code_verifier: verifier });
     expect([status, body.error]).toEqual([403, 'invalid_grant']);
@@ -69,6 +72,7 @@ describe('PKCE, RFC 9700 §2.1.1', () => {
 });
 
 test('a code is good for a minute', async () => {
+  proves('RFC 9700 §4.3', 'ASVS 10.4.3');
   const { code } = await codeFor();
   const after = (seconds: number) => {
     const store = openStateStore(state, () => Math.floor(Date.now() / 1000) + seconds);
@@ -83,6 +87,13 @@ test('a code is good for a minute', async () => {
 });
 
 test('a token is for the API that it was asked for, and no other', async () => {
+  proves(
+    'RFC 6750 §5.1 redirect',
+    'RFC 9068 §3',
+    'RFC 9068 §5 audience',
+    'RFC 9700 §4.9.2',
+    'ASVS 9.2.4',
+  );
   const { tokens } = await tokensFor(server, 'alice', {
     audience: SECOND_API,
     scope: 'read:contacts',
@@ -95,6 +106,7 @@ test.each([
   ['oauth/par', { response_type: 'code', redirect_uri: CALLBACK, scope: 'openid' }],
   ['oauth/revoke', { token: 'x' }],
 ])('/%s asks who the client is', async (path, form) => {
+  proves('ASVS 10.4.10');
   const send = async (client_secret: string) => {
     const { statusCode } = await got.post(new URL(path, server.issuer), {
       form: { ...form, client_id: 'contacts-web', client_secret },
@@ -107,6 +119,7 @@ test.each([
 });
 
 test('a form with a password is answered 303, which does not repeat it (§4.12)', async () => {
+  proves('RFC 9700 §4.12');
   const cookieJar = new CookieJar();
   const { url } = await got(authorizationRequest(server).url, { cookieJar });
   expect(url).toContain('/u/login/');
@@ -120,12 +133,14 @@ test('a form with a password is answered 303, which does not repeat it (§4.12)'
 });
 
 test('a sign-in that one browser began is of no use in another', async () => {
+  proves('RFC 9700 §4.7');
   const page = await openBrowser().get(authorizationRequest(server).url);
   const answer = await openBrowser().submit(page, ALICE);
   expect(answer.statusCode).toBe(400);
 });
 
 test('the consent page names the application, the API and each scope', async () => {
+  proves('ASVS 10.7.2');
   const browser = openBrowser();
   const login = await browser.get(authorizationRequest(server).url);
   // Nobody else here signs in as carol, whose consent would be remembered.

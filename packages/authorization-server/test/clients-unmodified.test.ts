@@ -8,6 +8,7 @@ import express, { type ErrorRequestHandler } from 'express';
 import { type AuthOptions, auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 import { got } from 'got';
 import * as client from 'openid-client';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
 import {
@@ -173,6 +174,7 @@ describe('express-oauth2-jwt-bearer 1', () => {
     ['a refresh token', () => tokens.refresh_token],
     ['no token', () => undefined],
   ])('refuses %s', async (_name, token) => {
+    proves('RFC 9068 §5 ID token');
     expect((await call('/contacts', token())).status).toBe(401);
   });
 

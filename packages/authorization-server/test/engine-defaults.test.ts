@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { calculateJwkThumbprint, decodeJwt, exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
 import {
@@ -89,6 +90,7 @@ test('a confidential client’s refresh token rotates from the first use on', as
 
 describe('client credentials', () => {
   test('without a scope: all of the grant, and the subject is no client id', async () => {
+    proves('RFC 9068 §5 subject', 'RFC 9700 §4.15');
     const form = { grant_type: 'client_credentials', audience: API };
     const { body } = await requestTokens(server, form, 'contacts-cli');
     expect(decodeJwt(body.access_token ?? '')).toMatchObject({
@@ -128,6 +130,7 @@ describe('what is left out', () => {
     ['an ID token from /authorize', { response_type: 'id_token' }, 'unsupported_response_type'],
     ['both and a code', { response_type: 'code id_token token' }, 'unsupported_response_type'],
   ])('%s', async (_name, change, error) => {
+    proves('RFC 9700 §2.1.1', 'RFC 9700 §2.1.2', 'ASVS 10.4.6', 'ASVS 10.6.1');
     const page = await openBrowser().get(authorizationRequest(server, change).url);
     const { location = '' } = page.headers;
     const answer = new URLSearchParams(location.slice(location.search(/[?#]/) + 1));
@@ -150,6 +153,7 @@ describe('what is left out', () => {
     'claims_parameter_supported',
     'authorization_response_iss_parameter_supported',
   ])('%s in the metadata', async (name) => {
+    proves('RFC 9700 §4.15', 'RFC 9207 §3', 'ASVS 10.4.7');
     const url = `${server.issuer}.well-known/openid-configuration`;
     expect((await got(url).json<Record<string, unknown>>())[name] ?? false).toBe(false);
   });
@@ -157,6 +161,7 @@ describe('what is left out', () => {
 
 describe('DPoP, RFC 9449', () => {
   test('a bound token answers who it is with a proof of its key, and not as a bearer', async () => {
+    proves('RFC 9700 §2.2.1');
     const { publicKey, privateKey } = await generateKeyPair('ES256');
     const jwk = await exportJWK(publicKey);
     const proofFor = (htm: string, url: string, more = {}) =>

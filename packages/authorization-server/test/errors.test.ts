@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { parse } from 'node-html-parser';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
 import { actionOf, startDemo, stopServers } from './support/demo-server.ts';
 import {
@@ -87,6 +88,7 @@ describe('authorization code', () => {
     ['with a foreign redirect_uri', { redirect_uri: 'http://evil.example/callback' }, redirected],
     ['with a fragment in redirect_uri', { redirect_uri: `${CALLBACK}#x` }, redirected],
   ])('%s', async (_name, change, expected) => {
+    proves('RFC 9700 §4.5');
     expect(await post('oauth/token', { ...(await freshCode()), ...change })).toEqual(expected);
   });
 
@@ -114,6 +116,7 @@ describe('refresh token', () => {
   });
 
   test('of another application: refused, and still good for its own', async () => {
+    proves('RFC 9700 §4.14');
     const token = await refreshToken();
     expect(await refreshWith(token, OTHER)).toEqual(invalid);
     expect((await refreshWith(token)).status).toBe(200);
@@ -192,6 +195,7 @@ describe('client', () => {
       ),
     ],
   ])('%s', async (_name, client, headers, expected) => {
+    proves('RFC 9700 §2.5', 'ASVS 10.4.10');
     expect(await post('oauth/token', { ...machine, ...client }, headers)).toEqual(expected);
   });
 
@@ -216,6 +220,7 @@ describe('grant type', () => {
     'urn:ietf:params:oauth:grant-type:device_code',
     'urn:ietf:params:oauth:grant-type:token-exchange',
   ])('%s, which Auth0 has', async (grant_type) => {
+    proves('RFC 9700 §2.4', 'ASVS 10.4.4');
     const form = { ...WEB, grant_type, username: 'alice@example.com', password: 'alice-demo' };
     expect(await post('oauth/token', form)).toEqual(notAllowed(grant_type));
   });
@@ -327,6 +332,7 @@ describe('authorization request, answered at the callback', () => {
   };
 
   test('for an unknown API', async () => {
+    proves('RFC 9068 §3');
     const { url } = authorizationRequest(server, { audience: 'https://unknown.example.com' });
     expect(redirected(await openBrowser().get(url))).toEqual(
       answered('access_denied', 'Service not found: https://unknown.example.com'),
@@ -392,6 +398,7 @@ describe('authorization request, answered at the callback', () => {
   });
 
   test('of a blocked user', async () => {
+    proves('ASVS 7.4.2');
     expect(redirected(await enter(server, 'carol'))).toEqual(
       answered('unauthorized', 'user is blocked'),
     );

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
 import { PATCHED_VERSION } from '../src/oidc-provider.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
@@ -55,10 +56,12 @@ describe('iss in the authorization response, RFC 9207', () => {
   };
 
   test('is not there, as at Auth0', async () => {
+    proves('RFC 9207 §3');
     expect(await both(server)).toEqual({ success: null, failure: null, flag: undefined });
   });
 
   test('is there when the tenant’s flag says so', async () => {
+    proves('RFC 9207 §2');
     const flagged = await startDemo((tenant) => {
       tenant.tenant.flags.authorization_response_iss_parameter_supported = true;
     });

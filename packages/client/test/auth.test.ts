@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import Koa, { type Context, type Middleware } from 'koa';
 import nock from 'nock';
 import { CookieJar } from 'tough-cookie';
+import { proves } from '../../../test/support/proves.ts';
 import {
   type AuthOptions,
   auth,
@@ -201,6 +202,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
   });
 
   test('G2: an issuer without S256 is not used', async () => {
+    proves('RFC 9700 §2.1.1');
     nock.cleanAll();
     issuer = standInForIssuer({ code_challenge_methods_supported: ['plain'] });
     const browser = await start();
@@ -278,6 +280,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     ['C4, N2: no iss, though promised', (p) => p.delete('iss'), 'ERR_ISSUER_MISMATCH'],
   ];
   test.each(refused)('%s: 400, and no token request', async (_name, change, code) => {
+    proves('RFC 9700 §4.4', 'RFC 9700 §4.6', 'ASVS 10.2.1');
     const browser = await start();
     const { callback } = await begin(browser);
     const params = new URLSearchParams(callback.split('?')[1]);
@@ -289,6 +292,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
   });
 
   test('C1: nobody asked for it: 400, and no token request', async () => {
+    proves('RFC 9700 §4.7');
     const browser = await start();
     const response = await browser.get('/callback?code=c&state=s');
     expect(response.status).toBe(400);
@@ -297,6 +301,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
   });
 
   test('C1, G3, V10.1.2, V10.2.1: another browser cannot finish a login', async () => {
+    proves('RFC 9700 §2.1 CSRF', 'ASVS 10.1.2');
     const browser = await start();
     const { callback } = await begin(browser);
     const other = served?.browser();
@@ -382,6 +387,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     ],
     ['C4, N2: an error without the promised iss', { error: 'access_denied' }],
   ])('%s is not believed', async (_name, params) => {
+    proves('RFC 9207 §2.4 missing iss');
     const browser = await start();
     const { state } = await begin(browser);
     const response = await browser.get(`/callback?${new URLSearchParams({ ...params, state })}`);
@@ -394,6 +400,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     ['another token type', {}, { token_type: 'DPoP' }, 502, 'ERR_TOKEN_RESPONSE'],
     ['an ID token for another client', { aud: 'client-2' }, {}, 502, 'ERR_ID_TOKEN'],
   ])('%s opens no session', async (_name, claims, response, status, code) => {
+    proves('RFC 9700 §4.5', 'ASVS 10.5.1');
     const browser = await start();
     const { callback, request } = await begin(browser);
     grant({ nonce: request.get('nonce'), ...claims }, response);
@@ -475,6 +482,7 @@ describe('cookies that others planted', () => {
 
 describe('session', () => {
   test('V7.2.4: a new login gets a new id, and the old one is dead in the store', async () => {
+    proves('ASVS 7.2.4');
     const browser = await start();
     await signIn(browser);
     const [before] = await browser.jar.getCookies(BASE_URL);
@@ -503,6 +511,7 @@ describe('session', () => {
   });
 
   test('ends after a day without a request, but not when used', async () => {
+    proves('ASVS 7.3.1');
     const browser = await start();
     await signIn(browser);
     for (let i = 0; i < 3; i += 1) {
@@ -514,6 +523,7 @@ describe('session', () => {
   });
 
   test('ends a week after the sign-in, used or not', async () => {
+    proves('ASVS 7.3.2');
     const browser = await start();
     await signIn(browser);
     for (let day = 0; day < 7; day += 1) {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createHttpClient } from '@koa-oauth/issuer';
 import { createTestKey, publicJwk, signJws } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
+import { proves } from '../../../test/support/proves.ts';
 import { selfSigned } from '../../issuer/test/support/self-signed.ts';
 import { ApiClient } from '../src/api/api.ts';
 import { auth } from '../src/index.ts';
@@ -122,6 +123,7 @@ test('the issuer, its endpoints and the API are reached by the proxy and authori
 });
 
 test('certificates are checked at the token endpoint and the API, and no option turns that off', async () => {
+  proves('RFC 6750 §5.3 certificates');
   const http = createHttpClient();
   const origin = `https://127.0.0.1:${portOf(tenant)}/`;
   const refresh = requestTokensByRefresh(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import * as client from '../src/index.ts';
 import { authorizationParamsFaults } from '../src/oauth/authorization-request.ts';
 import { type AuthOptions, checkOptions } from '../src/options/options.ts';
@@ -35,6 +36,7 @@ describe('what would weaken the flow can’t be asked for', () => {
     'idTokenSigningAlg',
     'tokenInQuery',
   ])('W1: there is no option %s', (name) => {
+    proves('RFC 9700 §4.8');
     expect(faultsOf(good)).not.toThrow();
     expect(faultsOf({ ...good, [name]: false })).toThrow(name);
   });
@@ -42,12 +44,14 @@ describe('what would weaken the flow can’t be asked for', () => {
   test.each(['token', 'id_token', 'code id_token', 'code token', 'none'])(
     'G1, W1: response_type %s cannot be sent',
     (response_type) => {
+      proves('RFC 9700 §2.1.2');
       const [fault] = authorizationParamsFaults({ scope: 'openid', response_type });
       expect(fault).toContain('response_type is set by this package');
     },
   );
 
   test('G1: there is nothing that takes a password', () => {
+    proves('RFC 9700 §2.4');
     const names = Object.keys(client);
     expect(names).toContain('auth');
     for (const name of names) expect(name).not.toMatch(/password|implicit|ropc|credentials/i);

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import * as client from '../src/index.ts';
 import { OPTION_NAMES } from '../src/options/options.ts';
 
@@ -30,6 +31,7 @@ describe('README', () => {
   });
 
   test('the table of options has each and no other', () => {
+    proves('ASVS 7.1.1');
     const [table = ''] = readme.split('## Options of `auth()`')[1]?.split('\n## ') ?? [];
     const listed = [...table.matchAll(/^\| `([\w.]+)` \|/gm)].map(([, name]) => name);
     expect(listed.sort()).toEqual([...options].sort());

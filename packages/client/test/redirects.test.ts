@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { BASE_URL, startWebApp, type WebApp } from './support/web-app.ts';
 
@@ -23,6 +24,7 @@ afterEach(async () => {
 // RFC 9700 §4.12: a 307 would send the form's fields along, a password among them.
 describe('where a form is answered with a redirect', () => {
   test.each(['/logout', '/more'])('G15: POST %s is answered 303', async (path) => {
+    proves('RFC 9700 §4.12');
     await app.signIn();
     const response = await app.browser.post(path, {}, { password: 'typed' });
     expect(response.status).toBe(303);
@@ -31,6 +33,7 @@ describe('where a form is answered with a redirect', () => {
 });
 
 test('G8: no redirect leaves for an origin but the issuer’s and our own', async () => {
+  proves('RFC 9700 §4.11.1');
   const origins = new Set<string>();
   const follow = async (path: string, method: 'get' | 'post' = 'get') => {
     const location = (await app.browser[method](path)).headers.get('location') ?? '/';

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Koa, { type Middleware } from 'koa';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import { auth, type OidcError, type RequiresAuthOptions, requiresAuth } from '../src/index.ts';
 import type { SessionStore } from '../src/session/session-store.ts';
 import { storeKey } from '../src/session/session-store.ts';
@@ -128,6 +129,7 @@ describe('nobody is signed in', () => {
   ])(
     'L8, V7.6.2: a prefetch (%s: %s) begins no sign-in, of a page or by its route',
     async (name, value) => {
+      proves('ASVS 7.6.2');
       const browser = await start();
       for (const path of ['/page', '/login']) {
         const response = await browser.get(path, { [name]: value });
@@ -215,6 +217,7 @@ describe('V7.5.1, V7.5.3: maxAge', () => {
   };
 
   test('asks for a sign-in with max_age when there is no auth_time, or it is long ago', async () => {
+    proves('ASVS 7.5.1');
     const browser = await start({ maxAge: 300 }, page);
     await signIn(browser, await browser.get('/login'));
     const { request, returnTo } = await signIn(browser, await browser.get('/password'), {
@@ -260,6 +263,7 @@ describe('V7.5.1, V7.5.3: maxAge', () => {
 
 describe('acr (OpenID Connect Core §3.1.2.1)', () => {
   test('asks for a stronger sign-in, once', async () => {
+    proves('ASVS 7.5.3');
     const browser = await start({ acr: 'mfa passkey' }, (ctx) => {
       ctx.body = 'in';
     });
@@ -339,6 +343,7 @@ describe('a scope that was not granted', () => {
   });
 
   test('G14: what the API names gets no offline_access that the app did not ask for', async () => {
+    proves('ASVS 10.2.3');
     const browser = await start();
     await signIn(browser, await browser.get('/login'), { scope: BASE_SCOPE });
     refuseWith('offline_access write');

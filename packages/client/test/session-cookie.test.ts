@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import type { AuthOptions } from '../src/options/options.ts';
 import { storeKey } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
@@ -49,6 +50,7 @@ describe('the cookie of a session', () => {
   });
 
   test('V7.2.2, V7.2.3: it is 256 random bits and nothing else, others each time', async () => {
+    proves('RFC 6750 §5.3 cookies', 'ASVS 7.2.2');
     app = await startWebApp(issuer);
     const values = [(await signIn())[1], (await signIn())[1], (await signIn())[1]];
     for (const value of values) expect(value).toMatch(/^[\w-]{43}$/);
@@ -56,6 +58,7 @@ describe('the cookie of a session', () => {
   });
 
   test('V7.2.1: the store decides: what it does not have is nobody, whatever the cookie says', async () => {
+    proves('ASVS 7.2.1');
     const store = memoryStore();
     app = await startWebApp(issuer, { session: { store } });
     const [, value] = await signIn();

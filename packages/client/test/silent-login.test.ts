@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './support/web-app.ts';
 
@@ -51,6 +52,7 @@ describe('a sign-in that asks the user nothing', () => {
   });
 
   test('V7.6.2: none is made unless the app says so', async () => {
+    proves('ASVS 7.6.2');
     const requests = [await app.begin('/login'), await app.begin('/private')];
     for (const { request } of requests) expect(request.has('prompt')).toBe(false);
   });

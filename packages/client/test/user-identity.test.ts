@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './support/web-app.ts';
 
@@ -33,6 +34,7 @@ test('D6: the user is who the ID token says; userinfo, which could name another,
 });
 
 test('D9: two users with one e-mail address share no session', async () => {
+  proves('ASVS 10.5.2');
   issuer = standInForIssuer();
   app = await startWebApp(issuer, {}, async (ctx, next) => {
     if (ctx.path === '/mine') {

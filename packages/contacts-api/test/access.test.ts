@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import { organizationNamed } from '../src/caller.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
@@ -37,6 +38,7 @@ const named = (list: readonly Operation[]) => list.map((each) => [each.id, each]
 const others = (scope: string) => allScopes.filter((each) => each !== scope).join(' ');
 
 test('the operations of the contract, each with what it needs', () => {
+  proves('RFC 6750 §5.3 scope', 'ASVS 10.3.2');
   const table = operations.map(({ method, path, needs }) => {
     return [`${method.toUpperCase()} ${path}`, needs?.scope, needs?.role];
   });

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
+import { proves } from '../../../test/support/proves.ts';
 import { organizationNamed } from '../src/caller.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import type { Tables } from '../src/store/schema.ts';
@@ -62,6 +63,7 @@ describe('open routes', () => {
 
 describe('GET /me', () => {
   test('says what the API made of the token, and nothing of the token itself', async () => {
+    proves('RFC 6750 §5.1 disclosure');
     const accessToken = token('read:contacts', {
       [`${namespace}roles`]: ['admin'],
       azp: 'contacts-web',
@@ -81,6 +83,7 @@ describe('GET /me', () => {
 
 describe('/contacts', () => {
   test('a contact created is found by its Location, in the list, and by nobody else', async () => {
+    proves('ASVS 10.3.2');
     const created = await api.post('contacts', { ...bearer(token('create:contacts')), json: ada });
     expect(created.statusCode).toBe(201);
     expect(created.body).toMatchObject({ ...ada, id: expect.any(String), version: 1 });
@@ -498,6 +501,7 @@ describe('refusals', () => {
   });
 
   test.each(cases.map(([name, ...rest]) => ({ name, rest })))('$name', async ({ rest }) => {
+    proves('RFC 6750 §5.1 redirect', 'RFC 9068 §2.2.3', 'ASVS 10.3.1');
     const [request, status, expected] = rest;
     const { statusCode, headers, body } = await api(...request());
     expect(statusCode).toBe(status);
@@ -574,12 +578,14 @@ describe('refusals', () => {
 });
 
 test('a token put into the path is not logged', async () => {
+  proves('RFC 6750 §5.3 URLs');
   const wrong = token('read:contacts');
   await api(`contacts/${wrong}`, bearer(wrong));
   expect(running.logged()).toContain('"path":"/contacts/…"');
 });
 
 test('no log line holds a token, a name or an address', () => {
+  proves('RFC 9700 §4.9.2');
   expect(running.logged()).toContain('"path":"/contacts"');
   expect(running.logged()).not.toMatch(/eyJ/);
   expect(running.logged()).not.toContain('Lovelace');

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import { ContactsClaims, organizationOf } from '../src/caller.ts';
 
 const payload = { iss: 'https://issuer.example.com/', sub: 'auth0|alice', aud: 'api', exp: 1 };
@@ -9,10 +10,12 @@ describe('organisation', () => {
   });
 
   test('is the subject itself without that claim', () => {
+    proves('ASVS 10.3.3');
     expect(organizationOf({ payload, claims: { roles: [] } })).toBe('user:auth0|alice');
   });
 
   test('a subject spelled like an organisation is still a user', () => {
+    proves('ASVS 10.3.3');
     const claims = { roles: [] };
     expect(organizationOf({ payload: { ...payload, sub: 'acme' }, claims })).toBe('user:acme');
     expect(organizationOf({ payload: { ...payload, sub: 'org:acme' }, claims })).toBe(

@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import { API, ISSUER, standInForIssuer, startApp, type TestApp } from './support/stand-ins.ts';
 
 let app: TestApp;
@@ -49,6 +50,7 @@ describe('everyone', () => {
   });
 
   test('G18: gets a strict policy: no inline script or style, no other host, no frame, no cache', async () => {
+    proves('RFC 9700 §4.16');
     const { headers } = await app.get('/');
     expect(headers.get('content-security-policy')?.split(';').sort()).toEqual([
       "base-uri 'none'",

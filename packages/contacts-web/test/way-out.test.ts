@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import { API, standInForIssuer, startApp, type TestApp } from './support/stand-ins.ts';
 
 let app: TestApp;
@@ -21,6 +22,7 @@ afterEach(async () => {
 test.each(['/', '/contacts', '/contacts/1/edit', '/session', '/logout', '/nowhere'])(
   'V7.4.4: %s has a way out',
   async (path) => {
+    proves('ASVS 7.4.4');
     const response = await app.get(path);
     expect(response.headers.get('content-type')).toContain('text/html');
     expect(await response.text()).toMatch(/<form method="post" action="\/logout">\s*<button/);

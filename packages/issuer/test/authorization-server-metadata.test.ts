@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../test/support/proves.ts';
 import {
   checkMetadata,
   fetchMetadata,
@@ -66,6 +67,7 @@ describe('checkMetadata', () => {
     ['with a list of numbers', { ...good, id_token_signing_alg_values_supported: [1] }],
     ['with a word as boolean', { ...good, authorization_response_iss_parameter_supported: 'true' }],
   ])('metadata that is %s is not believed', (_, document) => {
+    proves('RFC 6750 §5.3 TLS', 'RFC 9700 §2.6 metadata', 'ASVS 9.1.3');
     expect(() => checkMetadata(issuer, document)).toThrow(invalidMetadata);
   });
 
@@ -142,6 +144,7 @@ describe('fetchMetadata', () => {
   });
 
   test("another issuer's metadata is refused, not looked past", async () => {
+    proves('RFC 9207 §4');
     nock(issuer)
       .get(openid)
       .reply(200, { ...good, issuer: 'https://evil.example/' });

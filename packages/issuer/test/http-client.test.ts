@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import {
   createHttpClient,
   type HttpClientOptions,
@@ -332,6 +333,7 @@ describe('the certificate of the server', () => {
       0,
     ],
   ])('%s (RFC 6750 §5.3)', async (_, env, expected, requests) => {
+    proves('RFC 6750 §5.3 certificates');
     let received = 0;
     const server = createTlsServer({ key, cert }, (_, response) => {
       received += 1;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import { InvalidOptions } from '../src/errors.ts';
 import {
   isLoopback,
@@ -46,6 +47,7 @@ describe('issuer identifier RFC 8414 §2', () => {
     ['a space before it', ' https://tenant.example.com/'],
     ['a tab in it', 'https://tenant.\texample.com/'],
   ])('%s is none', (_, value) => {
+    proves('RFC 6750 §5.3 TLS');
     expect(() => parseIssuerIdentifier(value)).toThrow(InvalidOptions);
     expect(() => parseIssuerIdentifier(value)).toThrow(/^issuerBaseURL must /);
   });

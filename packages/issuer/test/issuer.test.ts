@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { proves } from '../../../test/support/proves.ts';
 import { InvalidOptions, type IssuerError } from '../src/errors.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
 import { createTestKey, startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
@@ -96,6 +97,7 @@ test('a rotation: the first header with the new key finds it', async () => {
 });
 
 test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
+  proves('RFC 8725 §3.8 issuer');
   const other = await startTestIssuer({ keys: [createTestKey({ kid: 'one' })] });
   const fromOther = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(one);
   const ours = await issuer.signingKey(one);
@@ -105,6 +107,7 @@ test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
 });
 
 test('D2, V10.5.3: metadata that names another issuer is refused, and its keys never asked for', async () => {
+  proves('RFC 9700 §2.6 metadata', 'ASVS 10.5.3');
   server.fault = (_, response) =>
     response.end(JSON.stringify({ issuer: 'http://127.0.0.1:1/', jwks_uri: server.issuer }));
   await expect(issuer.signingKey(one)).rejects.toMatchObject({ code: 'ERR_INVALID_METADATA' });

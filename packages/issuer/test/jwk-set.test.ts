@@ -1,6 +1,7 @@
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { proves } from '../../../test/support/proves.ts';
 import { issuerUnavailable } from '../src/errors.ts';
 import {
   createJwksClient,
@@ -111,6 +112,7 @@ describe('a key set', () => {
     ['a string', 'key', 'not an object'],
     ['a list', [], 'unsupported key type or curve'],
   ])('%s is left out with a reason, and the good one works', async (_, jwk, reason) => {
+    proves('RFC 8725 §3.4', 'RFC 8725 §3.5');
     const { keys, leftOut } = await readKeys({ keys: [jwk, { ...rsa2, kid: 'good' }] });
     expect(keys.map(({ kid }) => kid)).toEqual(['good']);
     expect(leftOut).toHaveLength(1);
@@ -238,6 +240,7 @@ describe('which key is found', () => {
     ['an alg named constructor', [one], { alg: 'constructor', kid: 'one' }, undefined],
     ['an alg that is a list', [one], { alg: ['RS256'], kid: 'one' }, undefined],
   ])('%s', async (_, jwks, header, kid) => {
+    proves('RFC 8725 §3.1 algorithm', 'RFC 8725 §3.10');
     const { set } = setUp(jwks);
     const found = set.find(header);
     if (kid === undefined) await expect(found).rejects.toMatchObject(notFound);

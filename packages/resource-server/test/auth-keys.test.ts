@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
 import { createTestKey, startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { proves } from '../../../test/support/proves.ts';
 import { type Api, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
@@ -40,6 +41,7 @@ test('a cold burst of 200 requests fetches the keys once', async () => {
 });
 
 test('2,000 made-up kids make one fetch per cooldown, and good tokens stay 200', async () => {
+  proves('RFC 8725 §3.10');
   await api.get(token());
   for (const fetches of [2, 3]) {
     for (let batch = 0; batch < 20; batch += 1) {
@@ -66,6 +68,7 @@ test('a rotation: the first request with the new key is 200', async () => {
 });
 
 test('a key taken out of the set is refused after the next fetch', async () => {
+  proves('RFC 9068 §4 validation');
   const old = token();
   expect((await api.get(old)).status).toBe(200);
   server.rotate({ key: keys[1]!, dropOld: true });
@@ -204,6 +207,7 @@ describe('a key set that cannot be used: 503 cold, 200 warm', () => {
 });
 
 test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () => {
+  proves('ASVS 10.3.3');
   const other = await startTestIssuer({ keys: [createTestKey({ kid: 'one' })] });
   const forOther = await startApi({ issuerBaseURL: other.issuer, audience });
   const ours = token();

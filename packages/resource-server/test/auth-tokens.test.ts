@@ -10,6 +10,7 @@ import {
   type TestIssuer,
   type TestKey,
 } from '@koa-oauth/issuer/testing';
+import { proves } from '../../../test/support/proves.ts';
 import type { InvalidTokenReason } from '../src/errors.ts';
 import type { AuthOptions } from '../src/options.ts';
 import type { TokenProfile } from '../src/token/jwt-access-token.ts';
@@ -326,6 +327,7 @@ describe('the matrix: name, token, and what becomes of it by default and as rfc9
     ],
     ['= appended to the token', () => hostile['padding at the end'], 'malformed', 'malformed'],
   ])('%s', async (_, make, any, rfc9068) => {
+    proves('RFC 8725 §3.11', 'RFC 9068 §5 ID token');
     expect(await outcome('any', make())).toBe(any);
     expect(await outcome('rfc9068', make())).toBe(rfc9068);
   });

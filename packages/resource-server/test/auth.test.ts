@@ -7,6 +7,7 @@ import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import fc from 'fast-check';
 import Koa, { type Middleware } from 'koa';
 import { z } from 'zod';
+import { proves } from '../../../test/support/proves.ts';
 import { auth } from '../src/auth.ts';
 import { AuthError } from '../src/errors.ts';
 import type { AuthOptions } from '../src/options.ts';
@@ -83,12 +84,14 @@ describe('credentials, RFC 6750 §2.1 and §3.1', () => {
     ['a cookie', { Cookie: 'access_token=abc; token=abc' }],
     ['another header', { 'X-Access-Token': 'abc', 'Proxy-Authorization': 'Bearer abc' }],
   ])('%s: 401 with a challenge that has no error', async (_, headers) => {
+    proves('RFC 9068 §4 refusal');
     const { status, challenge } = await api.send(headers);
     expect(status).toBe(401);
     expect(challenge).toBe(`Bearer realm="${audience}", resource_metadata="${resourceMetadata}"`);
   });
 
   test('a good token in a cookie or another header is none', async () => {
+    proves('RFC 6750 §5.3 cookies');
     const token = good();
     const all: Record<string, string>[] = [
       { Cookie: `token=${token}` },
@@ -131,6 +134,7 @@ describe('credentials, RFC 6750 §2.1 and §3.1', () => {
   });
 
   test('in the query, alone or beside the header: 400 invalid_request (RFC 6750 §2.3)', async () => {
+    proves('RFC 6750 §5.3 URLs');
     const token = good();
     for (const path of [`?access_token=${token}`, '?access_token=', '?access%5Ftoken=x&a=b']) {
       expect(await api.get(undefined, path)).toMatchObject({
@@ -211,6 +215,7 @@ describe('authorization', () => {
   });
 
   test('a machine whose sub is spelled like its client_id is a subject like others (RFC 9068 §5)', async () => {
+    proves('RFC 9068 §5 subject');
     const { body } = await api.get(
       good({ sub: 'web', client_id: 'web', gty: 'client-credentials' }),
     );

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
+import { proves } from '../../../test/support/proves.ts';
 import { AUTH_CHANNEL, type AuthEvent, refusalReasonOf } from '../src/events.ts';
 import type { AuthOptions } from '../src/options.ts';
 import { claimEquals } from '../src/requirements/claim-check.ts';
@@ -196,6 +197,7 @@ test.each([undefined, null, 5, 'text', new Error('x'), { code: 'ERR_INVALID_TOKE
 
 // Last, when there is something to search.
 test('no event holds a token, a part of one, or whom it is about', () => {
+  proves('RFC 6750 §5.1 disclosure');
   expect(events.length).toBeGreaterThan(200);
   expect(tokens.size).toBeGreaterThan(100);
   const text = JSON.stringify(events);

@@ -1,12 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import { createIssuer, InvalidOptions } from '@koa-oauth/issuer';
 import { z } from 'zod';
+import { proves } from '../../../test/support/proves.ts';
 import { type AuthOptions, checkOptions } from '../src/options.ts';
 import { ALGORITHMS, verifySignature } from '../src/token/signature.ts';
 
 const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' };
 
 test('defaults: every asymmetric algorithm, both profiles, five seconds, a token required', () => {
+  proves('ASVS 9.1.2');
   const checked = checkOptions(good);
   expect(checked.rules).toEqual({
     issuerBaseURL: good.issuerBaseURL,
@@ -105,6 +107,7 @@ describe('options that cannot work stop the start', () => {
     ['a name nobody knows', { clockTolerence: 5 }, 'unknown: clockTolerence'],
     ['the name of a shared secret', { secret: 'x' }, 'unknown: secret'],
   ])('%s', (_, change, text) => {
+    proves('RFC 8725 §3.1 HMAC', 'RFC 8725 §3.2', 'RFC 8725 §3.9', 'RFC 9068 §4 validation');
     const options = { ...good, ...change } as AuthOptions<unknown>;
     expect(() => checkOptions(options)).toThrow(InvalidOptions);
     expect(() => checkOptions(options)).toThrow(text);

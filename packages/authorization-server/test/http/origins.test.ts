@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { API } from '../support/sign-in.ts';
@@ -55,6 +56,7 @@ describe('429 of the token endpoint', () => {
     '*',
     undefined,
   ])('origin %p may not', async (origin) => {
+    proves('RFC 9700 §2.6 CORS');
     const { statusCode, headers } = await post('OAuth/Token/', origin);
     expect(statusCode).toBe(429);
     expect(headers).not.toHaveProperty(allowed);
@@ -72,6 +74,7 @@ test.each([{ status: 503 }, { rateLimited: true }] as const)(
 );
 
 test('a page of this server is nobody else’s', async () => {
+  proves('RFC 9700 §2.6 CORS');
   const { headers } = await post('u/login/x', ORIGIN);
   expect(headers).not.toHaveProperty(allowed);
 });
@@ -116,6 +119,7 @@ describe('metadata', () => {
   });
 
   test('does not follow the Host or X-Forwarded headers', async () => {
+    proves('RFC 9700 §4.13');
     const plain = await discover(server);
     expect(await discover(server, 'openid-configuration', 'evil.example')).toEqual(plain);
   });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { got } from 'got';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { authorizationRequest, openBrowser } from '../support/sign-in.ts';
@@ -11,6 +12,7 @@ beforeAll(async () => {
 afterAll(stopServers);
 
 test.each(['login', 'error', 'not found'])('the %s page is kept to itself', async (which) => {
+  proves('RFC 9700 §4.2', 'RFC 9700 §4.16');
   const urls: Record<string, string> = {
     login: authorizationRequest(server).url,
     error: authorizationRequest(server, { redirect_uri: 'http://evil.example/' }).url,

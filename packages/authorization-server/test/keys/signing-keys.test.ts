@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { calculateJwkThumbprint } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import { makeSigningKey, memoryKey, signingKeysSchema } from '../../src/keys/signing-keys.ts';
 
 test('a key is for RS256, named by its thumbprint, and no two are the same', async () => {
+  proves('RFC 9068 §2.1');
   const [one, two] = await Promise.all([makeSigningKey(), makeSigningKey()]);
   expect(one).toMatchObject({ kty: 'RSA', alg: 'RS256', use: 'sig' });
   expect(one.kid).toBe(await calculateJwkThumbprint(one));

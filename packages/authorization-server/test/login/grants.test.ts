@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import { type AuthorizationServer, demoTenantFile, loadTenant } from '../../src/index.ts';
 import { askedScopes } from '../../src/login/grants.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
@@ -26,6 +27,7 @@ describe('consent', () => {
   });
 
   test('is asked for again for a scope that is new, and by prompt=consent', async () => {
+    proves('ASVS 10.7.1');
     const browser = openBrowser();
     await signIn(browser, authorizationRequest(server, { scope: 'openid read:contacts' }), 'carol');
     const more = authorizationRequest(server, { scope: 'openid read:contacts create:contacts' });
@@ -38,6 +40,7 @@ describe('consent', () => {
   });
 
   test('is skipped for a first-party application where the API says so', async () => {
+    proves('ASVS 10.7.1');
     const skipping = await startDemo((tenant) => {
       tenant.resourceServers[0]!.skip_consent_for_verifiable_first_party_clients = true;
     });

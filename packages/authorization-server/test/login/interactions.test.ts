@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { authorizationRequest, callbackOf, openBrowser, signIn } from '../support/sign-in.ts';
@@ -72,6 +73,7 @@ describe('login page', () => {
 
 describe('consent page', () => {
   test('lists the scopes in words, only those the user may have', async () => {
+    proves('ASVS 10.7.2');
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
     const page = await browser.submit(login, {

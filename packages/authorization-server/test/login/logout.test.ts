@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { openStateStore } from '../../src/state/file.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
@@ -59,6 +60,7 @@ describe('/v2/logout', () => {
     ['a URL of another client', { client_id: 'contacts-cli', returnTo: 'http://localhost:3000' }],
     ['a foreign URL without a client', { returnTo: 'http://evil.example/' }],
   ])('%s is a page with 400, and the session stays', async (_name, params) => {
+    proves('RFC 9700 §4.11.2');
     const { browser } = await tokensFor(server);
     const page = await browser.get(to('v2/logout', params));
     expect(page.statusCode).toBe(400);
@@ -99,6 +101,7 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
   test.each<Record<string, string>>([{}, { logout_hint: 'another' }, { logout_hint: '' }])(
     'with %j it asks first',
     async (hint) => {
+      proves('ASVS 10.6.2');
       const { browser } = await tokensFor(server);
       const page = await browser.get(to('oidc/logout', { client_id: 'contacts-web', ...hint }));
       expect(page.body).toContain('Sign out?');
@@ -107,6 +110,7 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
   );
 
   test('without it: asks first', async () => {
+    proves('ASVS 10.6.2');
     const { browser } = await tokensFor(server);
     const page = await browser.get(to('oidc/logout', {}));
     expect(page.body).toContain('Sign out?');

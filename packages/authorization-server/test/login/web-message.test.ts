@@ -2,6 +2,7 @@ import { createContext, runInContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { parse } from 'node-html-parser';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import {
@@ -94,6 +95,7 @@ describe('prompt=none in a frame', () => {
   });
 
   test("iss is there when the tenant's flag says so", async () => {
+    proves('RFC 9207 §2');
     const flagged = await start(true);
     const [failure] = await messageOf(await openBrowser().get(spa(flagged).url));
     const [success] = await messageOf(await (await signedIn(flagged)).get(spa(flagged).url));
@@ -101,6 +103,7 @@ describe('prompt=none in a frame', () => {
   });
 
   test('only that origin may frame the page, and no script but ours runs', async () => {
+    proves('RFC 9700 §4.16');
     const { headers } = await openBrowser().get(spa(server).url);
     expect(headers).not.toHaveProperty('x-frame-options');
     const policy = headers['content-security-policy'] ?? '';
@@ -124,6 +127,7 @@ describe('an origin that is not registered', () => {
     ['of another callback', { redirect_uri: 'http://localhost:4000/callback' }],
     ['of an application without web origins', { client_id: 'contacts-web' }],
   ])('%s gets a page and no message', async (_name, change) => {
+    proves('RFC 9700 §4.17');
     const page = await (await signedIn(server)).get(spa(server, change).url);
     expect(page.statusCode).toBe(400);
     expect(page.headers['x-frame-options']).toBe('DENY');

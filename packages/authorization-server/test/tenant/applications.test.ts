@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { authorizationRequest, openBrowser, requestTokens, signIn } from '../support/sign-in.ts';
@@ -49,6 +50,7 @@ describe('a redirect_uri that is not allowed is a page with 400, never a redirec
     ['localhost for 127.0.0.1', 'contacts-cli', 'http://localhost:4000/callback'],
     ['another path', 'contacts-cli', 'http://127.0.0.1:4000/other'],
   ])('%s', async (_name, client_id, redirect_uri) => {
+    proves('RFC 9700 §2.1 redirect URI', 'RFC 9700 §4.1', 'ASVS 10.4.1');
     const { url } = authorizationRequest(server, { client_id, redirect_uri });
     const page = await openBrowser().get(url);
     expect(page.statusCode).toBe(400);
@@ -107,6 +109,7 @@ describe('a native application, RFC 8252', () => {
 });
 
 test('an unknown client is a page with 400', async () => {
+  proves('RFC 9700 §4.11.2');
   const { url } = authorizationRequest(server, { client_id: '<script>x' });
   const page = await openBrowser().get(url);
   expect(page.statusCode).toBe(400);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt, SignJWT } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import { type AuthorizationServer, type InvalidTenant, loadTenant } from '../../src/index.ts';
 import { publicKeyOf } from '../../src/tenant/client-keys.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
@@ -124,6 +125,7 @@ describe('private_key_jwt, RFC 7523 §2.2', () => {
   });
 
   test('an assertion is good once', async () => {
+    proves('RFC 9700 §2.5');
     const client_assertion = await assertionFor(server, {});
     expect((await requestWith(server, { client_assertion })).status).toBe(200);
     expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
@@ -191,6 +193,7 @@ describe('a key that cannot be used says what to give', () => {
   ] as [string, Parameters<typeof publicKeyOf>[0], string][])(
     '%s',
     (_name, credential, message) => {
+      proves('RFC 8725 §3.5');
       expect(() => publicKeyOf(credential)).toThrow(message);
     },
   );

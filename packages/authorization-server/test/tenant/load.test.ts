@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import { demoTenantFile, InvalidTenant, loadTenant } from '../../src/tenant/load.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tenant-'));
@@ -149,6 +150,7 @@ describe('a fault is named with its line and its path', () => {
     ['no YAML', (y) => `${y}\n  - [`, /line/],
   ];
   test.each(faults)('%s', (_name, change, message) => {
+    proves('RFC 9700 §4.1');
     const changed = change(demo);
     expect(changed).not.toBe(demo);
     expect(() => loadTenant(write(changed))).toThrow(InvalidTenant);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { resourceOf } from '../../src/tenant/tenant.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
@@ -32,6 +33,7 @@ test.each([
 test.each(['https://other.example/api', 'legacy', 'urn:api:%zz'])(
   'unknown audience %s: Service not found',
   async (audience) => {
+    proves('ASVS 9.2.4');
     const page = await openBrowser().get(authorizationRequest(server, { audience }).url);
     expect(Object.fromEntries(callbackOf(page))).toEqual({
       error: 'access_denied',
@@ -43,6 +45,7 @@ test.each(['https://other.example/api', 'legacy', 'urn:api:%zz'])(
 
 describe('dialects of the access token', () => {
   test('an API with a name for an identifier, in RFC 9068 form', async () => {
+    proves('RFC 9068 §5 scope');
     const legacy = await startDemo((tenant) => {
       Object.assign(tenant.resourceServers[0]!, {
         identifier: 'legacy-api',

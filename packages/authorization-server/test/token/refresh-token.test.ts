@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import {
   type Application,
   type AuthorizationServer,
@@ -70,6 +71,7 @@ describe('rotation with a leeway', () => {
   });
 
   test('the one before the previous ends the family and the grant', async () => {
+    proves('ASVS 10.4.5');
     const { first, use, rotate } = await login(server);
     const second = await rotate(first);
     const third = await rotate(second);
@@ -128,6 +130,7 @@ describe('rotation with a leeway', () => {
 
 describe('rotation without a leeway', () => {
   test('a second use ends the family at once', async () => {
+    proves('RFC 9700 §2.2.2');
     const server = await start({ leeway: 0 });
     const { first, use, rotate } = await login(server);
     const second = await rotate(first);
@@ -173,6 +176,7 @@ describe('rotation without a leeway', () => {
 // The waits leave a second and more for slow machines; they run side by side.
 describe('lifetimes, over HTTP', () => {
   test.concurrent('rotation does not put off the end', async () => {
+    proves('RFC 9700 §4.14', 'ASVS 10.4.8');
     const server = await start({ token_lifetime: 4 });
     const { first, use, rotate } = await login(server);
     const second = await rotate(first);

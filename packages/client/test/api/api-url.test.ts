@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { proves } from '../../../../test/support/proves.ts';
 import { isInside, resolveApiURL } from '../../src/api/api-url.ts';
 import type { OidcError } from '../../src/errors.ts';
 
@@ -57,6 +58,7 @@ describe('A5, F5: the fence', () => {
   });
 
   test('whatever the path, the request goes below the API or nowhere', () => {
+    proves('RFC 9700 §4.9.1');
     const piece = fc.constantFrom(
       '/',
       '\\',

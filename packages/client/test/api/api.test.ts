@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { createHttpClient } from '@koa-oauth/issuer';
+import { proves } from '../../../../test/support/proves.ts';
 import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
 
 const TOKEN = 'the-access-token';
@@ -41,6 +42,7 @@ const json = (status: number, body: unknown, headers = {}): RequestListener => {
 
 describe('the API client', () => {
   test('G9, F7: sends the token in its header alone, no cookie, JSON and search parameters', async () => {
+    proves('RFC 6750 §5.3 safeguard');
     const { api } = await start(async (request, response) => {
       const chunks = await request.toArray();
       const { method, url, headers } = request;
@@ -119,6 +121,7 @@ describe('the API client', () => {
     ],
   ];
   test.each(faults)('A6: %s is a 503 that holds no token', async (_name, listener) => {
+    proves('RFC 6750 §5.3 safeguard');
     const { api } = await start(listener);
     const error = await api.get('things').catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_API_UNAVAILABLE', status: 503 });
@@ -127,6 +130,7 @@ describe('the API client', () => {
   });
 
   test('A4: a redirect is not followed, not even to the same API', async () => {
+    proves('RFC 9700 §4.9.1');
     const urls: (string | undefined)[] = [];
     const { api } = await start((request, response) => {
       urls.push(request.url);
@@ -201,6 +205,7 @@ describe('the API client', () => {
   });
 
   test('G14, V10.2.3: a call asks for the token that it names, and no other', async () => {
+    proves('RFC 9700 §2.3', 'ASVS 10.2.3');
     const asked: unknown[] = [];
     const { api } = await start(json(200, {}), async (wanted) => {
       asked.push(wanted);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { proves } from '../../../../test/support/proves.ts';
 import { safeReturnTo } from '../../src/browser/redirect.ts';
 
 const BASE = 'https://app.example';
@@ -108,6 +109,7 @@ describe('G8, returnTo', () => {
   });
 
   test('whatever is thrown at it, a browser stays on our origin', () => {
+    proves('RFC 9700 §4.11.1');
     const pieces = fc.constantFrom(
       '/',
       '\\',

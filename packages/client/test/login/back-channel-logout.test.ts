@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import { bodyParser } from '@koa/bodyparser';
 import type { Middleware } from 'koa';
 import nock from 'nock';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthOptions, OidcErrorCode } from '../../src/index.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { storeKey } from '../../src/session/session-store.ts';
@@ -148,6 +149,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
   });
 
   test('B2 K2 V7.4.2 a sub alone ends all sessions of that user, and of no other', async () => {
+    proves('ASVS 7.4.2');
     const { signIn } = await start();
     const browsers = [
       await signIn({ sid: 'a' }),
@@ -203,6 +205,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
   });
 
   test('B1 a token that comes ten times at once is used up', async () => {
+    proves('ASVS 10.5.5');
     const { signIn } = await start();
     const browser = await signIn({ sid: 'sid-1' });
     const token = logoutToken({ sid: 'sid-1' });

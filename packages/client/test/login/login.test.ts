@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
 import { CookieJar } from 'tough-cookie';
+import { proves } from '../../../../test/support/proves.ts';
 import { auth } from '../../src/index.ts';
 import { storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
@@ -173,6 +174,7 @@ describe('callback', () => {
   test.each(['state', 'code', 'iss', 'error', 'error_description', 'session_state'])(
     'C3, G16: %s twice: 400, and no token request',
     async (name) => {
+      proves('RFC 9207 §2.4 other issuer');
       const { browser, begin } = await start();
       const { callback } = await begin();
       const params = new URLSearchParams(callback({ [name]: 'a' }).split('?')[1]);
@@ -209,6 +211,7 @@ describe('callback', () => {
   });
 
   test('C6: the back button on a used callback leads home who is signed in', async () => {
+    proves('RFC 9700 §4.3');
     const { browser, begin, events } = await start();
     const { callback } = await begin('/login?returnTo=/private');
     await browser.get(callback());
@@ -235,6 +238,7 @@ describe('callback', () => {
   });
 
   test('C9: redirect_uri is the same twice, whatever the proxy makes of the request', async () => {
+    proves('RFC 9700 §4.13');
     const baseURL = 'https://app.example:8443/shop';
     const { browser, begin } = await start({ baseURL });
     const { request, callback } = await begin('/login?returnTo=/shop/login');
@@ -293,6 +297,7 @@ describe('callback', () => {
   });
 
   test('G6: the answer to a request that went to another issuer is not accepted', async () => {
+    proves('RFC 9700 §4.4');
     const { browser, begin } = await start();
     const { callback } = await begin();
     await apps.pop()?.served.close();
@@ -315,6 +320,7 @@ describe('callback', () => {
   });
 
   test('G17: neither redirect may be kept or tell where it came from', async () => {
+    proves('RFC 9700 §4.2');
     const { browser, begin } = await start();
     const { callback } = await begin();
     const { headers } = await browser.get(callback());

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import fc from 'fast-check';
 import nock from 'nock';
 import { CookieJar } from 'tough-cookie';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthOptions } from '../../src/index.ts';
 import { endSessionURL } from '../../src/login/logout.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
@@ -168,6 +169,7 @@ describe('O2 P2 what the issuer is told', () => {
 
 describe('O3 P1 the session and its refresh token', () => {
   test('O3 P1 V7.4.1 the session is dead in the store, then its refresh token is revoked', async () => {
+    proves('RFC 9700 §4.14', 'ASVS 7.4.1');
     const order: string[] = [];
     const spied: SessionStore = {
       ...store,
@@ -319,6 +321,7 @@ describe('O6 only this app’s own pages sign anyone out', () => {
     ['Origin says so', { 'sec-fetch-site': '', origin: 'https://evil.example' }],
     ['its origin is hidden', { 'sec-fetch-site': '', origin: 'null' }],
   ])('O6 a POST from another site is refused: %s', async (_name, headers) => {
+    proves('RFC 9700 §4.7');
     const { signIn } = await start();
     const browser = await signIn();
     const response = await browser.post('/logout', headers as Record<string, string>);

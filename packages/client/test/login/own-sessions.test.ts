@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
+import { proves } from '../../../../test/support/proves.ts';
 import type { UserSession } from '../../src/index.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { fileStore } from '../../src/session/stores/file.ts';
@@ -72,6 +73,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
     (await sessionsOf(browser)).find((one) => one.current)?.id;
 
   test('V7.5.2 lists them, newest first, and marks the one that asks', async () => {
+    proves('ASVS 7.1.2');
     const first = await signIn();
     now += 60_000;
     const second = await signIn();
@@ -86,6 +88,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
   });
 
   test('V7.5.2 one browser ends another, whose next request is nobody’s', async () => {
+    proves('ASVS 7.5.2');
     const [here, there] = [await signIn(), await signIn()];
     expect(await end(here, await idOf(there))).toEqual({ ended: true, signedIn: true });
     expect(await userOf(there)).toBeNull();
@@ -106,6 +109,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
   });
 
   test('V7.4.2 V7.4.3 ends all others, and of them each once', async () => {
+    proves('ASVS 7.4.3');
     const here = await signIn();
     const others = [await signIn(), await signIn(), await signIn()];
     const stranger = await signIn({ sub: 'user-2' });

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import {
   authorizationParamsFaults,
   authorizationURL,
@@ -42,6 +43,7 @@ describe('authorization request', () => {
   });
 
   test('G3: no two share a random value', () => {
+    proves('ASVS 10.1.2');
     const values = Array.from({ length: 50 }, () => create().transaction).flatMap(
       ({ state, nonce, codeVerifier }) => [state, nonce, codeVerifier],
     );
@@ -100,6 +102,7 @@ describe('authorization request', () => {
 });
 
 test('G3, V7.2.3: is 256 bits in base64url, another each time', () => {
+  proves('ASVS 7.2.3');
   expect(randomToken()).toMatch(/^[\w-]{43}$/);
   expect(randomToken()).not.toBe(randomToken());
 });

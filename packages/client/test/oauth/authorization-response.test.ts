@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationRefused } from '../../src/errors.ts';
 import {
   judgeAuthorizationResponse,
@@ -61,6 +62,7 @@ describe('C3, C4, N1, N2, V10.2.2: authorization response (RFC 6749 §4.1.2, RFC
       'ERR_AUTHORIZATION_UNAVAILABLE',
     ],
   ])('%s: refused', (_name, params, issPromised, code) => {
+    proves('RFC 9207 §2.4 other issuer', 'RFC 9207 §2.4 missing iss', 'ASVS 10.2.2');
     expect(errorOf(() => judge(params, issPromised)).code).toBe(code);
   });
 

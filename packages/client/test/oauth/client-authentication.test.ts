@@ -1,6 +1,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { jwtVerify } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import {
   authenticateClient,
   type ClientCredentials,
@@ -21,6 +22,7 @@ function withKey(key: KeyObject, members: object = {}): ClientCredentials {
 
 describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
   test('G12: sends an assertion, no secret and no header', async () => {
+    proves('RFC 9700 §2.5');
     const { headers, form } = await authenticateClient(withKey(rsa, { kid: 'key-1' }), server);
     expect(headers).toEqual({});
     const { client_assertion = '', ...rest } = form;

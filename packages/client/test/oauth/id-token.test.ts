@@ -1,6 +1,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { IssuerError } from '@koa-oauth/issuer';
+import { proves } from '../../../../test/support/proves.ts';
 import { OidcError } from '../../src/errors.ts';
 import {
   aboutTheUser,
@@ -120,6 +121,15 @@ describe('I1, D3, V10.5.4: OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
     ],
   ];
   test.each(rejected)('%s: rejected', async (_name, change, detail, also = {}) => {
+    proves(
+      'RFC 8725 §3.8 issuer',
+      'RFC 8725 §3.9',
+      'RFC 8725 §3.12',
+      'RFC 9700 §4.6',
+      'ASVS 9.2.1',
+      'ASVS 10.5.1',
+      'ASVS 10.5.4',
+    );
     const token = sign({ ...good, ...change });
     const verified = verifyIdToken(token, signingKey, { ...expected, ...also });
     expect(await detailOf(verified)).toContain(detail);
@@ -164,10 +174,12 @@ describe('I1, D3: OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
     ['far too long', `${head}.${'A'.repeat(40_000)}.${signature}`, 'too long'],
   ];
   test.each(rejected)('%s: rejected', async (_name, token, detail) => {
+    proves('RFC 8725 §3.1 HMAC', 'RFC 8725 §3.2', 'RFC 8725 §3.3', 'RFC 8725 §3.11', 'ASVS 9.1.1');
     expect(await detailOf(verifyIdToken(token, signingKey, expected))).toContain(detail);
   });
 
   test('no key is asked for when the algorithm is not allowed', async () => {
+    proves('ASVS 9.1.2');
     let asked = false;
     const key = async () => {
       asked = true;
@@ -219,6 +231,7 @@ describe('D8: §12.2: the ID token of a refresh', () => {
     ['auth_time', { auth_time: NOW }],
     ['nonce', { nonce: 'n2' }],
   ])('another %s: rejected', async (name, change) => {
+    proves('RFC 8725 §3.8 subject');
     const judge = async () => judgeRefreshedClaims({ ...first, ...change }, first);
     expect(await detailOf(judge())).toContain(`"${name}"`);
   });

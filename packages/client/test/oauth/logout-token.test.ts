@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { IssuerError } from '@koa-oauth/issuer';
+import { proves } from '../../../../test/support/proves.ts';
 import { OidcError } from '../../src/errors.ts';
 import { verifyLogoutToken } from '../../src/oauth/logout-token.ts';
 import { ISSUER, signingKey, signJws } from '../support/issuer-stand-in.ts';
@@ -116,6 +117,7 @@ describe('K1 OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
     ['sid null beside a sub', { sid: null }, '"sid"'],
   ];
   test.each(rejected)('B1 %s: refused', async (_name, change, detail) => {
+    proves('ASVS 9.2.3', 'ASVS 10.5.5');
     const verified = verifyLogoutToken(sign({ ...good, ...change }), signingKey, expected);
     expect(await detailOf(verified)).toContain(detail);
   });
@@ -161,6 +163,7 @@ describe('B1 V10.5.5 what is no logout token', () => {
     ['a list', sign([good]), 'payload'],
   ];
   test.each(rejected)('B1 %s: refused', async (_name, token, detail) => {
+    proves('RFC 8725 §3.12', 'ASVS 9.1.1', 'ASVS 9.2.2', 'ASVS 10.5.5');
     expect(await detailOf(verifyLogoutToken(token, signingKey, expected))).toContain(detail);
   });
 

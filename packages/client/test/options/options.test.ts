@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { InvalidOptions } from '@koa-oauth/issuer';
+import { proves } from '../../../../test/support/proves.ts';
 import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
 import { OPTIONS } from '../support/options.ts';
 
@@ -19,6 +20,7 @@ function faultsOf(options: unknown): string[] {
 
 describe('S9: options', () => {
   test('the defaults', () => {
+    proves('ASVS 7.1.1');
     expect(checkOptions(OPTIONS)).toMatchObject({
       credentials: { clientAuthMethod: 'client_secret_basic' },
       authorizationParams: { scope: 'openid profile email' },
@@ -126,6 +128,7 @@ describe('S9: options', () => {
     ],
     ['two names that nobody knows', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
   ])('%s is named', (_name, options, fault) => {
+    proves('RFC 8725 §3.5', 'RFC 6750 §5.3 TLS');
     const faults = faultsOf({ ...OPTIONS, ...options });
     expect(faults).toHaveLength(1);
     expect(faults[0]).toMatch(fault);

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import { type SessionContent, Sessions } from '../../src/session/session.ts';
 import { SessionList } from '../../src/session/session-list.ts';
@@ -88,6 +89,7 @@ describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
   ];
 
   test.each(cases)('S2 %s', async (_name, durations, session_expiry, lasts) => {
+    proves('ASVS 7.3.1', 'ASVS 7.3.2', 'ASVS 7.6.1');
     const sessions = sessionsOf([NEW], durations);
     const cookies = browser();
     const session = await sessions.open(cookies, content({ session_expiry }));
@@ -100,6 +102,7 @@ describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
   });
 
   test('S2 requests keep it alive up to the issuer’s end, and not beyond', async () => {
+    proves('ASVS 7.6.1');
     const sessions = sessionsOf();
     const cookies = browser();
     await sessions.open(cookies, content({ session_expiry: START + 2 * DAY }));
@@ -216,6 +219,7 @@ describe('S5 a new secret', () => {
   });
 
   test('S5 V7.4.5 a retired secret opens nothing: nobody is signed in', async () => {
+    proves('ASVS 7.4.5');
     const cookies = browser();
     await sessionsOf([OLD]).open(cookies, content());
     expect(await sessionsOf([NEW]).load(cookies)).toBeUndefined();
@@ -278,6 +282,7 @@ describe('S6 writes at the same time', () => {
 
 describe('S7 logout', () => {
   test('S7 a request that saves after logout brings nothing back', async () => {
+    proves('ASVS 7.4.1');
     const sessions = sessionsOf();
     const cookies = browser();
     const slow = await sessions.open(cookies, content());

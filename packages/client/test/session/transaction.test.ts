@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import type { Transaction } from '../../src/oauth/authorization-request.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
@@ -121,6 +122,7 @@ describe('one transaction', () => {
   });
 
   test('G5: with any one character of its cookie changed it counts as none', async () => {
+    proves('ASVS 10.1.2');
     const { cookies, kept } = browserWith();
     await transactions.begin(cookies, transaction('a', { returnTo: '/private' }));
     const [[name = '', value = ''] = []] = [...kept];

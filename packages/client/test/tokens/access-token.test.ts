@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { createTestKey } from '@koa-oauth/issuer/testing';
+import { proves } from '../../../../test/support/proves.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import { Client } from '../../src/client.ts';
 import type { ClientEvent } from '../../src/events.ts';
@@ -175,6 +176,7 @@ describe('T: tokens', () => {
   });
 
   test('T4, G13: a new refresh token is stored before anyone has the access token, the old one gone', async () => {
+    proves('RFC 9700 §2.2.2');
     const one = startProcess();
     const session = await signIn(one, -1);
     const { session: supplied } = await one.accessTokens.supply(session);
@@ -387,6 +389,7 @@ describe('T: tokens', () => {
 
 describe('R: refresh, once', () => {
   test('R1: 100 calls at once in one process make one grant', async () => {
+    proves('RFC 6750 §5.3 lifetime');
     const one = startProcess();
     const session = await signIn(one, -1);
     const values = await Promise.all(Array.from({ length: 100 }, () => one.tokenOf(session)));

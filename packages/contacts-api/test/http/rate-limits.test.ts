@@ -2,6 +2,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { InvalidTokenError } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
 import type { Middleware } from 'koa';
+import { proves } from '../../../../test/support/proves.ts';
 import { RateLimits } from '../../src/http/rate-limits.ts';
 import { bearer, type RunningApp, startApp } from '../support/running-app.ts';
 
@@ -72,6 +73,7 @@ describe('refused tokens from one address', () => {
   ])(
     'X-Forwarded-For counts only behind a proxy of ours (TRUST_PROXY %p)',
     async (trustProxy, status) => {
+      proves('RFC 9700 §4.13');
       const { api, token } = await start({ refusedPerAddress: 1, trustProxy });
       const from = (address: string) =>
         api('me', {

@@ -1,6 +1,7 @@
 import { validateHeaderValue } from 'node:http';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { proves } from '../../../../test/support/proves.ts';
 import { buildChallenge } from '../../src/request/challenge.ts';
 
 test('parameters come in a fixed order, each once, absent ones not at all (RFC 6750 §3)', () => {
@@ -31,6 +32,7 @@ test.each([
 });
 
 test('whatever the text, it stays within its quotes and within the header', () => {
+  proves('RFC 9068 §4 refusal');
   const text = fc.string({ unit: 'binary', maxLength: 50 });
   fc.assert(
     fc.property(text, text, text, (realm, error_description, scope) => {

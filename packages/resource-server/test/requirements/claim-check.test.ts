@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Context, Middleware } from 'koa';
+import { proves } from '../../../../test/support/proves.ts';
 import { claimCheck, claimEquals, claimIncludes } from '../../src/requirements/claim-check.ts';
 
 async function reaches(guard: Middleware, payload?: object): Promise<boolean> {
@@ -46,6 +47,7 @@ describe('claimCheck', () => {
   });
 
   test('a route may ask how strongly and how recently the user signed in (RFC 9068 §2.2.1)', async () => {
+    proves('RFC 9068 §2.2.1', 'ASVS 10.3.4');
     const now = 1_000_000;
     const guard = claimCheck(
       ({ acr, auth_time }) => acr === 'mfa' && Number(auth_time) >= now - 300,

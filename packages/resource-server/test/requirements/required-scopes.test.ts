@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Context } from 'koa';
+import { proves } from '../../../../test/support/proves.ts';
 import { InsufficientScopeError } from '../../src/errors.ts';
 import {
   grantedScopes,
@@ -52,6 +53,7 @@ describe('requiredScopes', () => {
     ['constructor', 'a'],
     ['length', 'a'],
   ])('%p is not granted by %p: insufficient_scope', async (needed, scope) => {
+    proves('RFC 6750 §5.3 scope');
     const refused = reaches(requiredScopes(needed), { scope });
     await expect(refused).rejects.toBeInstanceOf(InsufficientScopeError);
     const list = typeof needed === 'string' ? needed.split(' ') : needed;
@@ -108,6 +110,7 @@ describe('requiredPermissions', () => {
   });
 
   test('what the scope says counts for nothing, and the other way round', async () => {
+    proves('RFC 9068 §5 scope');
     await expect(reaches(requiredPermissions('a'), { scope: 'a' })).rejects.toThrow();
     await expect(reaches(requiredScopes('a'), { permissions: ['a'] })).rejects.toThrow();
   });

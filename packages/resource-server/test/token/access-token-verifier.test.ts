@@ -9,6 +9,7 @@ import {
 } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import { z } from 'zod';
+import { proves } from '../../../../test/support/proves.ts';
 import { auth } from '../../src/auth.ts';
 import { type AuthOptions, checkOptions } from '../../src/options.ts';
 import { type Auth, accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
@@ -107,6 +108,7 @@ describe('a token is known by its bytes alone', () => {
   });
 
   test('one byte changed anywhere in a known one: refused', async () => {
+    proves('RFC 6750 §5.1 forgery');
     const verify = verifier();
     const value = token();
     await remember(verify, value);

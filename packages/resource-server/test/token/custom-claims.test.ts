@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
+import { proves } from '../../../../test/support/proves.ts';
 import { readCustomClaims, type StandardSchema } from '../../src/token/custom-claims.ts';
 
 const namespace = 'https://contacts.example.com/';
@@ -14,6 +15,7 @@ function standard<Output>(
 
 describe('a schema of zod', () => {
   test('gives the claims out typed, without their prefix', async () => {
+    proves('RFC 9068 §2.2.3.1');
     const payload = {
       sub: 'alice',
       roles: ['not these'],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { proves } from '../../../../test/support/proves.ts';
 import {
   type AccessTokenRules,
   checkAccessToken,
@@ -76,6 +77,7 @@ describe('header', () => {
       'accepted',
     ],
   ])('%s: %3$s', (_, change, expected) => {
+    proves('RFC 8725 §3.1 algorithm', 'RFC 8725 §3.2', 'RFC 8725 §3.10', 'ASVS 9.1.3');
     expect(judge({ header: change })).toBe(expected);
   });
 });
@@ -104,6 +106,7 @@ describe('typ and profile, RFC 9068 §4, RFC 8725 §3.11', () => {
     ['null', null, 'type', 'type', 'type'],
     ['a list', ['at+jwt'], 'type', 'type', 'type'],
   ])('%s', (_, typ, any, rfc9068, auth0) => {
+    proves('RFC 8725 §3.11', 'RFC 9068 §2.1', 'ASVS 9.2.2');
     const change = { header: { typ } };
     expect(judge(change)).toBe(any);
     expect(judge({ ...change, profile: 'rfc9068' })).toBe(rfc9068);
@@ -113,6 +116,7 @@ describe('typ and profile, RFC 9068 §4, RFC 8725 §3.11', () => {
   test.each(['nonce', 'at_hash', 'c_hash', 's_hash', 'events'])(
     'typ JWT with the claim "%s" is an ID token or a security event',
     (name) => {
+      proves('RFC 8725 §3.12');
       for (const typ of ['JWT', undefined]) {
         expect(judge({ header: { typ }, payload: { [name]: 'x' } })).toBe('type');
         expect(judge({ header: { typ }, payload: { [name]: null }, profile: 'auth0' })).toBe(
@@ -123,6 +127,7 @@ describe('typ and profile, RFC 9068 §4, RFC 8725 §3.11', () => {
   );
 
   test.each(['iat', 'jti', 'client_id'])('RFC 9068 §2.2 requires "%s", by that profile', (name) => {
+    proves('RFC 9068 §2.2');
     expect(judge({ payload: { [name]: undefined }, profile: 'rfc9068' })).toBe('claim');
     expect(judge({ payload: { [name]: undefined } })).toBe('accepted');
     expect(
@@ -143,6 +148,7 @@ describe('registered claims have their types, RFC 7519 §4.1', () => {
     (name) => odd.map(([kind, value]) => [name, kind, value] as const),
   );
   test.each(cases)('"%s" that is %s', (name, _, value) => {
+    proves('RFC 8725 §3.8 subject', 'RFC 8725 §3.9', 'RFC 6750 §5.3 lifetime', 'RFC 9068 §2.2');
     expect(judge({ payload: { [name]: value } })).toBe('claim');
   });
 
@@ -201,6 +207,7 @@ describe('checkIssuer', () => {
     'https://TENANT.example.com/',
     '',
   ])('iss %p is not the issuer of the metadata, byte for byte (RFC 9068 §4)', (iss) => {
+    proves('RFC 8725 §3.8 issuer');
     expect(() => checkIssuer({ iss }, { issuer })).toThrow(
       expect.objectContaining({ status: 401, reason: 'issuer' }),
     );
@@ -235,6 +242,7 @@ test.each<[unknown, string]>([
   [['urn:other'], 'audience'],
   ['__proto__', 'audience'],
 ])('aud %p: %s (RFC 8725 §3.9)', (aud, expected) => {
+  proves('RFC 8725 §3.9', 'RFC 9700 §4.10.2', 'ASVS 9.2.3');
   expect(judge({ payload: { aud } })).toBe(expected);
 });
 
@@ -254,6 +262,7 @@ describe('times, with five seconds of tolerance, RFC 7519 §4.1.4', () => {
     ['iat six seconds ahead', { iat: NOW + 6 }, NOW, 'not_yet_valid'],
     ['iat 9999 s ahead', { iat: NOW + 9999, exp: NOW + 99_999 }, NOW, 'not_yet_valid'],
   ])('%s', (_, payload, now, expected) => {
+    proves('RFC 6750 §5.1 replay', 'RFC 9068 §4 validation', 'ASVS 9.2.1');
     expect(judge({ payload }, now)).toBe(expected);
   });
 
@@ -271,6 +280,7 @@ test.each<[string, unknown]>([
   ['nothing', {}],
   ['null', null],
 ])('a token bound by cnf to %s is no bearer token', (_, cnf) => {
+  proves('RFC 9700 §2.2.1', 'RFC 9700 §4.10.1');
   expect(judge({ payload: { cnf } })).toBe('sender_constrained');
 });
 

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { proves } from '../../../../test/support/proves.ts';
 import { checkRevocation, type IsRevoked } from '../../src/token/access-token-verifier.ts';
 import type { AccessTokenClaims } from '../../src/token/jwt-access-token.ts';
 import { type Api, startApi } from '../support/protected-api.ts';
@@ -97,6 +98,7 @@ describe('in an API', () => {
   });
 
   test('it is asked on every request, of a token long known too', async () => {
+    proves('RFC 6750 §5.1 replay');
     const asked: unknown[] = [];
     const api = await start(({ jti }) => asked.push(jti) > 3);
     const value = token({ jti: 'j1' });

@@ -7,6 +7,7 @@ import {
   type TestAlgorithm,
   type TestKey,
 } from '@koa-oauth/issuer/testing';
+import { proves } from '../../../../test/support/proves.ts';
 import {
   ALGORITHMS,
   type Algorithm,
@@ -47,6 +48,7 @@ describe.each(ALGORITHMS)('%s, RFC 7518 §3, RFC 8037 §3.1', (alg) => {
     ['a long signature', `${header}.${payload}.${signature}AAAA`],
     ['a signature of zeros', `${header}.${payload}.${signature.replace(/./g, 'A')}`],
   ])('does not hold with %s', (_, changed) => {
+    proves('ASVS 9.1.1');
     expect(verifySignature(changed, { alg, key: publicKey })).toBe(false);
   });
 });
@@ -61,6 +63,7 @@ test.each<[string, string, Algorithm, KeyObject]>([
   ['RS256 with a key of another type', jws('RS256', rsa), 'RS256', p384.publicKey],
   ['ES384 with a key of another type', jws('ES384', p384), 'ES384', rsa.publicKey],
 ])('%s does not hold', (_, token, alg, key) => {
+  proves('RFC 8725 §3.1 algorithm');
   expect(verifySignature(token, { alg, key })).toBe(false);
 });
 
@@ -72,6 +75,7 @@ test('ES256 with a signature in DER does not hold (RFC 7518 §3.4)', () => {
 });
 
 test('an HMAC keyed with the public key does not hold (RFC 8725 §2.1)', () => {
+  proves('RFC 8725 §3.1 HMAC');
   for (const alg of ['HS256', 'RS256']) {
     const input = `${encode({ alg })}.${encode({ sub: 'admin' })}`;
     for (const secret of [

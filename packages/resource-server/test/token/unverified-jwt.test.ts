@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { proves } from '../../../../test/support/proves.ts';
 import { decodeJwt, hasDuplicateNames } from '../../src/token/unverified-jwt.ts';
 
 const encode = (value: string | Buffer) => Buffer.from(value).toString('base64url');
@@ -58,6 +59,7 @@ describe('malformed', () => {
     ['a name twice, once escaped', compact('{}', '{"exp":1,"\\u0065xp":9}')],
     ['a name twice further in', compact('{}', '{"a":[{"b":{"c":1,"c":2}}]}')],
   ])('%s', (_, token) => {
+    proves('RFC 8725 §3.3', 'RFC 8725 §3.7', 'RFC 9068 §4 encryption');
     expect(() => decodeJwt(token)).toThrow(
       expect.objectContaining({ code: 'ERR_INVALID_TOKEN', reason: 'malformed' }),
     );
