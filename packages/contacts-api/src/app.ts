@@ -29,9 +29,9 @@ export interface AppOptions {
   readonly audience: string;
   readonly claimsNamespace: string;
   readonly baseURL: string;
-  /** Origins whose pages may call the API; none: no CORS headers at all. */
+  /** Origins whose pages may call the API. Without any, no answer has CORS headers. */
   readonly corsOrigins: readonly string[];
-  /** Whether `X-Forwarded-*` can be believed, because our own proxy writes it. */
+  /** True when our own proxy writes `X-Forwarded-*`, so that these headers can be believed. */
   readonly trustProxy: boolean;
   readonly database: Kysely<Tables>;
   readonly limits: RateLimits;
@@ -41,13 +41,13 @@ export interface AppOptions {
 
 export interface App {
   readonly koa: Koa;
-  /** Every operation there is: what the routes and the OpenAPI document are made of. */
+  /** All operations; the routes and the OpenAPI document are made from them. */
   readonly operations: readonly Operation[];
-  /** From now on it says that it can't serve, so that no more requests are sent to it. */
+  /** Makes `/readyz` answer 503 from now on, so that a load balancer sends no more requests. */
   markStopping(): void;
 }
 
-/** The whole API on one page: what it does, and the order of what stands before it. */
+/** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
   const { database, limits, metrics } = options;
@@ -82,20 +82,23 @@ export function createApp(options: AppOptions): App {
       verifySignature: verifyWithKoaJwt,
       resourceMetadata: `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
       onEvent: metrics?.countToken,
-    }) as Middleware,
+    }),
     limitSubjects: limits.limitSubjects(),
     rolesClaim: `${claimsNamespace}roles`,
   });
   const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience });
 
-  // The proxy adds the address it saw at the end; what stands before that is what the caller wrote.
+  // The proxy appends the address it saw; the caller may have written the addresses before that.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });
   koa.silent = true;
   koa.use(requestLog({ logger, continueTrace: true }));
   if (metrics) koa.use(metrics.measureRequests);
+  // The log and the metrics need the status that an error is answered with.
   koa.use(problemDetails());
+  // Middleware from here on may throw, and may read the path.
   koa.use(rejectMalformedTarget());
   koa.use(apiHeaders(baseURL));
+  // A page must be able to read a 401 or 429 of the middleware below.
   if (corsOrigins.length > 0) koa.use(crossOrigin(corsOrigins));
   koa.use(limits.limitRefusedTokens());
   koa.use(docs.routes());
@@ -109,15 +112,15 @@ export function createApp(options: AppOptions): App {
   };
 }
 
-/** Security headers. The one page there is, `/docs`, may run its viewer and call this API. */
+/** Sets the security headers. The page `/docs` alone may run its viewer and call this API. */
 function apiHeaders(baseURL: string): Middleware {
   const headersFor = (directives: Record<string, string[]>) =>
     securityHeaders({
       directives: { formAction: ["'none'"], ...directives },
       strictTransportSecurity: baseURL.startsWith('https:'),
     });
-  const api = headersFor({});
-  const docs = headersFor({
+  const apiOnly = headersFor({});
+  const docsPage = headersFor({
     scriptSrc: ["'self'"],
     // The viewer writes its styles into the page.
     styleSrc: ["'unsafe-inline'"],
@@ -125,7 +128,7 @@ function apiHeaders(baseURL: string): Middleware {
     connectSrc: ["'self'"],
   });
   return async function apiHeaders(ctx, next) {
-    await (/^\/docs(?:\/|$)/.test(ctx.path) ? docs : api)(ctx, next);
+    await (/^\/docs(?:\/|$)/.test(ctx.path) ? docsPage : apiOnly)(ctx, next);
   };
 }
 

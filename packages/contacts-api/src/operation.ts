@@ -3,6 +3,7 @@ import type { ParameterizedContext } from 'koa';
 import type { z } from 'zod';
 import type { ContactsClaims } from './caller.ts';
 
+/** The scopes of this API and their meaning. */
 export const SCOPES = {
   'read:contacts': 'Read contacts',
   'create:contacts': 'Add contacts',
@@ -13,57 +14,65 @@ export const SCOPES = {
 
 export type Scope = keyof typeof SCOPES;
 
-/** What a request must bring. */
+/** Access that an operation needs. An empty object needs a valid token and nothing more. */
 export interface Needs {
   readonly scope?: Scope;
   /** A word that the custom claim `roles` must contain. */
   readonly role?: string;
 }
 
+/** An answer of an operation, as the OpenAPI document describes it. */
 export interface Answer {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** Names of its headers, and what they say. */
+  /** Header names and their descriptions. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The body that an operation accepts. */
 export interface Body<Schema extends z.ZodType> {
+  /** Accepted media types. */
   readonly types: readonly string[];
   readonly schema: Schema;
 }
 
-export type Context = ParameterizedContext<{ auth: Auth<ContactsClaims> }>;
+/** State of a request that `auth` let in. */
+export interface State {
+  readonly auth: Auth<ContactsClaims>;
+}
 
-/** What a request brought, checked. */
+export type Context = ParameterizedContext<State>;
+
+/** The checked input of a request. */
 export interface Input<Query, Payload> {
-  /** The path's `id`, a UUID; empty where the path has none. */
+  /** The `id` of the path, a UUID. Empty when the path has none. */
   readonly id: string;
   readonly query: Query;
   readonly body: Payload;
 }
 
 /**
- * One operation of the API, declared once: the router, the checks before it, the tests of who may do
- * what, and the OpenAPI document are all made from this.
+ * An operation of the API. Its route, its checks, the tests of its access and its part of the OpenAPI
+ * document are all made from this one declaration.
  */
 export interface Operation {
   readonly id: string;
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
-  /** As OpenAPI writes it: `/contacts/{id}`. */
+  /** In the notation of OpenAPI: `/contacts/{id}`. */
   readonly path: string;
   readonly summary: string;
   readonly description?: string;
-  /** Undefined for an operation that is open to all. */
+  /** Undefined for an operation that needs no token. */
   readonly needs: Needs | undefined;
   readonly query?: z.ZodObject;
   readonly body?: Body<z.ZodType>;
-  /** Headers that it reads, and what they do. */
+  /** Request headers that it reads, and their descriptions. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly answers: Readonly<Record<number, Answer>>;
   readonly handle: (context: Context, input: Input<never, never>) => Promise<void> | void;
 }
 
-/** Declares an operation, so that its handler gets what its schemas give out. */
+/** Declares an operation whose handler gets its input typed by the schemas of query and body. */
 export function operation<
   Query extends z.ZodObject = z.ZodObject,
   Payload extends z.ZodType = z.ZodUndefined,

@@ -4,7 +4,7 @@ import { claimIncludes, requiredScopes } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ApiError } from '../errors.ts';
-import type { Context, Needs, Operation } from '../operation.ts';
+import type { Needs, Operation, State } from '../operation.ts';
 import { readForm, readInput, readJson } from './input.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -12,7 +12,7 @@ const NO_QUERY = z.strictObject({});
 
 /** The checks of access that operations declare by their `needs`. */
 export interface Guards {
-  readonly auth: Middleware;
+  readonly auth: Middleware<State>;
   /** Runs right after `auth`. */
   readonly limitSubjects: Middleware;
   /** Name of the custom claim that holds the roles. */
@@ -20,11 +20,11 @@ export interface Guards {
 }
 
 /** Makes the routes of operations, each with the checks that its declaration asks for. */
-export function operationRoutes(operations: readonly Operation[], guards: Guards): Router {
-  const router = new Router({ methods: METHODS, strict: true, sensitive: true });
+export function operationRoutes(operations: readonly Operation[], guards: Guards): Router<State> {
+  const router = new Router<State>({ methods: METHODS, strict: true, sensitive: true });
   for (const operation of operations) {
     const { method, path, needs, body } = operation;
-    const stack: RouterMiddleware[] = [
+    const stack: RouterMiddleware<State>[] = [
       ...(needs ? [readForm(), ...accessChecks(needs, guards)] : []),
       ...(body ? [readJson(body.types)] : []),
       handler(operation),
@@ -38,7 +38,7 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
 function accessChecks(
   { scope, role }: Needs,
   { auth, limitSubjects, rolesClaim }: Guards,
-): Middleware[] {
+): RouterMiddleware<State>[] {
   return [
     auth,
     limitSubjects,
@@ -47,9 +47,9 @@ function accessChecks(
   ];
 }
 
-function handler({ path, needs, query, body, handle }: Operation): RouterMiddleware {
+function handler({ path, needs, query, body, handle }: Operation): RouterMiddleware<State> {
   const hasId = path.includes('{id}');
-  // A health check may add a query of its own.
+  // A health check may send a query of its own.
   const querySchema = query ?? (needs ? NO_QUERY : z.looseObject({}));
   return async function handler(ctx) {
     const { id = '' } = ctx.params;
@@ -59,6 +59,7 @@ function handler({ path, needs, query, body, handle }: Operation): RouterMiddlew
       query: readInput(querySchema, { ...ctx.query }, 400),
       body: body && readInput(body.schema, ctx.request.body, 422),
     };
-    await handle(ctx as Context, input as never);
+    // The schemas that checked the input are those that `operation` typed the handler by.
+    await handle(ctx, input as never);
   };
 }
