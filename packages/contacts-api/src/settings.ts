@@ -10,10 +10,10 @@ import {
 import { z } from 'zod';
 import type { RateLimitOptions } from './http/rate-limits.ts';
 
-const httpUrl = (text: string) => z.url({ protocol: /^https?$/, error: `must be ${text}` });
+const httpURL = (noun: string) => z.url({ protocol: /^https?$/, error: `must be ${noun}` });
 
-function isPlain(text: string): boolean {
-  const { username, password, search, hash } = new URL(text);
+function hasOnlyOriginAndPath(url: string): boolean {
+  const { username, password, search, hash } = new URL(url);
   return `${username}${password}${search}${hash}` === '';
 }
 
@@ -28,9 +28,9 @@ const Environment = z.object({
     .min(1, 'must be an address to listen on, such as 127.0.0.1')
     .default('127.0.0.1')
     .describe('address it listens on'),
-  BASE_URL: httpUrl('the public address of this API, such as https://api.example.com')
-    .refine((value) => isSecureURL(new URL(value)), 'must use https (http only on loopback)')
-    .refine(isPlain, 'must have no user, query or fragment')
+  BASE_URL: httpURL('the public address of this API, such as https://api.example.com')
+    .refine((value) => isSecureURL(new URL(value)), 'must use https, or http on a loopback address')
+    .refine(hasOnlyOriginAndPath, 'must have no user, query or fragment')
     .optional()
     .meta({ description: 'its public address', defaultText: '`http://localhost:PORT`' }),
   ISSUER_BASE_URL: z
@@ -51,10 +51,10 @@ const Environment = z.object({
     .min(1, 'must be the identifier of this API')
     .default('https://contacts.example.com/api')
     .describe("this API's identifier; `aud` must contain it"),
-  CLAIMS_NAMESPACE: httpUrl(
+  CLAIMS_NAMESPACE: httpURL(
     'the URL that prefixes the custom claims, such as https://contacts.example.com/',
   )
-    .regex(/[/#]$/, 'must end with / or #: the names of the claims follow it at once')
+    .regex(/[/#]$/, 'must end with / or #, because the names of the claims follow directly')
     .default('https://contacts.example.com/')
     .describe('prefix of its custom claims, up to its `/` or `#`'),
   DATABASE_URL: z
@@ -69,58 +69,56 @@ const Environment = z.object({
     ),
   RATE_LIMIT: wholeNumber('number of requests a minute', 1, 1_000_000)
     .default(600)
-    .describe('requests a minute of one subject, then 429'),
+    .describe('maximum requests a minute of one subject; more get 429'),
   RATE_LIMIT_REFUSED: wholeNumber('number of refused tokens a minute', 1, 1_000_000)
     .default(120)
     .describe(
-      'refused tokens a minute from one address, then 429 in place of 401; a good token from ' +
-        'there is served all the same',
+      'maximum refused tokens a minute from one address; more get 429 instead of 401; good ' +
+        'tokens from the address are still accepted',
     ),
   RATE_LIMIT_STORE_URL: z
     .string()
     .regex(/^(memory:|rediss?:\/\/.+)$/s, 'must be memory: or redis://HOST:PORT')
     .default('memory:')
     .describe(
-      '`memory:`, counted by each process for itself; `redis://…`, by all together (by each while ' +
-        'Redis is away)',
+      '`memory:`: a count per process; `redis://…`: one count of all processes (a count per ' +
+        'process while Redis is unreachable)',
     ),
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(',').map((origin) => origin.trim()))
     .refine((origins) => origins.every(isOrigin), {
-      error: 'must be origins such as https://app.example.com, with commas between them',
+      error: 'must be origins such as https://app.example.com, separated by commas',
     })
     .optional()
-    .describe('origins whose pages may call the API, with commas between them'),
+    .describe('origins whose pages may call the API, separated by commas'),
   TRUST_PROXY: z
     .enum(['true', 'false'], { error: 'must be true or false' })
     .transform((value) => value === 'true')
     .default(false)
     .describe(
-      '`true` behind one proxy of yours that sets `X-Forwarded-*`; the address it adds is the ' +
-        "caller's",
+      '`true` behind one proxy of your own that sets `X-Forwarded-*`; the address that the proxy ' +
+        "adds is the caller's",
     ),
-  METRICS_PORT: port(1)
-    .optional()
-    .describe('where `GET /metrics` answers, on `HOST`, for Prometheus'),
+  METRICS_PORT: port(1).optional().describe('port of `GET /metrics` for Prometheus, on `HOST`'),
   WEB_CONCURRENCY: wholeNumber('number of worker processes', 1, 64)
     .default(1)
     .describe(
-      'processes that serve, 1 to 64; one that ends by itself is replaced, after a pause that grows',
+      'worker processes, 1 to 64; one that ends by itself is replaced, after a delay that grows',
     ),
   LOG_LEVEL: logLevel()
     .default('info')
-    .describe('of the log on standard output: JSON, or lines for people on a terminal'),
+    .describe('level of the log on standard output: JSON, or on a terminal lines for people'),
 });
 
-/** Every setting that is read, in the order of the README. */
+/** All settings, in the order of the README. */
 export const SETTINGS = listSettings(Environment);
 
-/** What the API needs to know, checked. Each setting and its default are in the README's table. */
+/** The checked settings of the API. The table of the README describes each and its default. */
 export interface Settings {
   readonly port: number;
   readonly host: string;
-  /** Without a slash at its end; undefined: `http://localhost:` and the port it listens on. */
+  /** Without a slash at the end. Undefined stands for `http://localhost` and the server's port. */
   readonly baseURL: string | undefined;
   readonly issuerBaseURL: string;
   readonly audience: string;
@@ -129,16 +127,16 @@ export interface Settings {
   readonly rateLimits: Omit<RateLimitOptions, 'onStoreChange'>;
   readonly corsOrigins: readonly string[];
   readonly trustProxy: boolean;
-  /** Undefined: no metrics. */
+  /** Undefined when there are no metrics. */
   readonly metricsPort: number | undefined;
-  /** How many processes serve. */
+  /** Number of processes that serve. */
   readonly workers: number;
   readonly logLevel: string;
-  /** Whether the issuer is on this machine, so that this is a demonstration and gets demo contacts. */
-  readonly demo: boolean;
+  /** True when the issuer is on this machine. A new database then gets demo contacts. */
+  readonly isDemo: boolean;
 }
 
-/** Reads the environment, with `readSettings`. */
+/** The schema that `readSettings` reads the environment with. */
 export const Settings = Environment.transform(
   (data): Settings => ({
     port: data.PORT,
@@ -158,6 +156,6 @@ export const Settings = Environment.transform(
     metricsPort: data.METRICS_PORT,
     workers: data.WEB_CONCURRENCY,
     logLevel: data.LOG_LEVEL,
-    demo: isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
+    isDemo: isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
   }),
 );

@@ -12,19 +12,23 @@ import { addDemoContacts } from './store/demo-contacts.ts';
 /** Room for the largest access token, 16 kB, and the other headers. */
 const MAX_HEADER_BYTES = 24 * 1024;
 
-/** Serves the API in this process. @returns what to print; undefined in a worker */
+/** Serves the API in this process. @returns the line to print; undefined in a worker */
 export async function startApi(settings: Settings, service: Service): Promise<string | undefined> {
-  const { port, host, demo } = settings;
+  const { port, host, isDemo, metricsPort } = settings;
   const logger = createLogger(settings);
-  const metrics =
-    settings.metricsPort === undefined ? undefined : await import('./http/metrics.ts');
+  // Loading the module registers its metrics, which then cost something on every request.
+  const metrics = metricsPort === undefined ? undefined : await import('./http/metrics.ts');
 
-  const migrated = await migrate(settings.databaseURL).catch((cause: Error) => {
-    throw new Error(`the database of DATABASE_URL does not answer: ${cause.message}`, { cause });
+  const migrations = await migrate(settings.databaseURL).catch((cause: Error) => {
+    throw new Error(
+      `the database can't be opened or migrated: ${cause.message}; check DATABASE_URL`,
+      { cause },
+    );
   });
   const database = openDatabase(settings.databaseURL);
   service.onStop(() => database.destroy());
-  if (demo && migrated.includes('0001_contacts')) await addDemoContacts(new ContactStore(database));
+  const isNewDatabase = migrations.includes('0001_contacts');
+  if (isDemo && isNewDatabase) await addDemoContacts(new ContactStore(database));
   const limits = new RateLimits({
     ...settings.rateLimits,
     onStoreChange(isReachable) {
@@ -42,11 +46,12 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   const { baseURL = `http://localhost:${server.port}` } = settings;
   const app = createApp({ ...settings, baseURL, database, limits, logger, metrics });
   server.on('request', app.koa.callback());
+  // Registered last, so that it runs first, while the server still answers `/readyz`.
   service.onStop(() => app.markStopping());
-  return cluster.isWorker ? undefined : announcement(settings, server.port);
+  return cluster.isWorker ? undefined : listeningLine(settings, server.port);
 }
 
-/** Serves the metrics, if they have a port. */
+/** Serves the metrics if the settings have a port for them. */
 export async function startMetrics(
   { metricsPort, host }: Settings,
   service: Service,
@@ -57,7 +62,7 @@ export async function startMetrics(
   server.on('request', answerMetrics);
 }
 
-/** Makes the log: JSON lines on standard output; on a terminal, lines for people. */
+/** Creates the log on standard output: JSON lines, or on a terminal lines for people. */
 export function createLogger({ logLevel }: Settings): Logger {
   const options = { name: 'contacts-api', level: logLevel };
   return process.stdout.isTTY
@@ -65,7 +70,7 @@ export function createLogger({ logLevel }: Settings): Logger {
     : pino(options);
 }
 
-/** What to print once the API serves. */
-export function announcement({ host }: Settings, port: number): string {
+/** Returns the line to print once the API serves. */
+export function listeningLine({ host }: Settings, port: number): string {
   return `contacts API listens on http://${host}:${port}`;
 }

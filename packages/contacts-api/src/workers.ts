@@ -1,59 +1,58 @@
 import cluster from 'node:cluster';
 import type { Service } from '@koa-oauth/service';
 import type { Settings } from './settings.ts';
-import { announcement, createLogger, startMetrics } from './start.ts';
+import { createLogger, listeningLine, startMetrics } from './start.ts';
 
-const RESTART_MS = 1000;
-const MAX_RESTART_MS = 30_000;
-/** A worker that served so long did not end because of how it was started. */
-const PROVEN_MS = 60_000;
-/** Longer than a worker takes that answers what it has. */
-const STOP_MS = 15_000;
+const MIN_RESTART_DELAY_MS = 1000;
+const MAX_RESTART_DELAY_MS = 30_000;
+/** A worker that ran longer than this did not end because of its start. */
+const STABLE_AFTER_MS = 60_000;
+/** Longer than a worker needs to answer its requests in flight. */
+const STOP_TIMEOUT_MS = 15_000;
 
-/** Serves the API with several processes, and looks after them. @returns what to print */
+/** Serves the API with several worker processes. @returns the line to print */
 export async function startWorkers(settings: Settings, service: Service): Promise<string> {
   const logger = createLogger(settings);
   const workers = new Workers(settings.workers, (reason) => logger.error(reason));
   service.onStop(() => workers.stop());
   const port = await workers.start();
   await startMetrics(settings, service);
-  return announcement(settings, port);
+  return listeningLine(settings, port);
 }
 
 /**
  * Runs worker processes that share a port; each connection goes to one of them. A worker that ends by
- * itself is replaced, after a pause that grows while they keep ending.
+ * itself is replaced after a delay, which doubles while workers keep ending.
  */
 class Workers {
   readonly #count: number;
-  readonly #onEnd: (reason: string) => void;
+  readonly #onUnexpectedEnd: (reason: string) => void;
   #stopping = false;
-  #pauseMs = RESTART_MS;
+  #delayMs = MIN_RESTART_DELAY_MS;
 
-  /** @param onEnd called when one ends by itself, with the reason */
-  constructor(count: number, onEnd: (reason: string) => void) {
+  constructor(count: number, onUnexpectedEnd: (reason: string) => void) {
     this.#count = count;
-    this.#onEnd = onEnd;
+    this.#onUnexpectedEnd = onUnexpectedEnd;
   }
 
   /**
-   * Starts them. Resolves when all of them listen; never, if they are stopped before.
+   * Starts the workers. Resolves when all of them listen, or never when `stop` comes first.
    *
-   * @returns the port they share
-   * @throws Error when one ends before that; the reason is on standard error
+   * @returns the port that they share
+   * @throws Error when a worker ends before that; it has printed the reason on standard error
    */
   async start(): Promise<number> {
     const ports = await Promise.all(Array.from({ length: this.#count }, () => this.#fork()));
     return ports[0] ?? 0;
   }
 
-  /** Ends them, each when what it has in flight is answered, and by force when that takes too long. */
+  /** Stops each worker once it has answered its requests, and kills it when that takes too long. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const running = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
     await Promise.all(
       running.map((worker) => {
-        const force = setTimeout(() => worker.process.kill('SIGKILL'), STOP_MS);
+        const force = setTimeout(() => worker.process.kill('SIGKILL'), STOP_TIMEOUT_MS);
         const ended = new Promise<void>((resolve) => {
           worker.once('exit', () => {
             clearTimeout(force);
@@ -73,14 +72,15 @@ class Workers {
       worker.once('listening', ({ port }) => resolve(port));
       worker.once('exit', (code, signal) => {
         if (this.#stopping) return;
-        reject(new Error('a worker ended before it could serve'));
-        const proven = performance.now() - startedAt > PROVEN_MS;
-        this.#pauseMs = proven ? RESTART_MS : this.#pauseMs;
-        this.#onEnd(
-          `a worker ended (${signal ?? code}); another one starts in ${this.#pauseMs} ms`,
+        // No effect on a worker that has listened.
+        reject(new Error('a worker ended before it listened'));
+        const isStable = performance.now() - startedAt > STABLE_AFTER_MS;
+        if (isStable) this.#delayMs = MIN_RESTART_DELAY_MS;
+        this.#onUnexpectedEnd(
+          `a worker ended (${signal ?? code}); another one starts in ${this.#delayMs} ms`,
         );
-        setTimeout(() => this.#replace(), this.#pauseMs);
-        this.#pauseMs = Math.min(2 * this.#pauseMs, MAX_RESTART_MS);
+        setTimeout(() => this.#replace(), this.#delayMs);
+        this.#delayMs = Math.min(2 * this.#delayMs, MAX_RESTART_DELAY_MS);
       });
     });
   }

@@ -20,12 +20,12 @@ describe('settings', () => {
       metricsPort: undefined,
       workers: 1,
       logLevel: 'info',
-      demo: true,
+      isDemo: true,
     });
   });
 
   test('an issuer elsewhere is no demonstration', () => {
-    expect(read({ ISSUER_BASE_URL: 'https://tenant.example.com/' }).demo).toBe(false);
+    expect(read({ ISSUER_BASE_URL: 'https://tenant.example.com/' }).isDemo).toBe(false);
   });
 
   test.each([
