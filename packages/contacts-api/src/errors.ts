@@ -1,34 +1,34 @@
-/** Everything that this API itself refuses: code → status → text for the caller. */
+/** Errors of this API itself: code → status → text for the caller. */
 const ERRORS = {
   ERR_INVALID_INPUT: { 400: 'these fields are wrong', 422: 'these fields are wrong' },
   ERR_UNREADABLE_BODY: {
     400: 'the body is not a valid JSON object',
     413: 'the body is too large',
   },
-  ERR_UNSUPPORTED_MEDIA_TYPE: { 415: 'the body is of another media type' },
-  ERR_NOT_FOUND: { 404: 'there is no such contact' },
+  ERR_UNSUPPORTED_MEDIA_TYPE: { 415: 'the media type of the body is not supported' },
+  ERR_NOT_FOUND: { 404: 'there is no contact with this id' },
   ERR_PRECONDITION_FAILED: { 412: 'the contact has changed since; read it again' },
   ERR_TOO_MANY_REQUESTS: { 429: 'too many requests; try again later' },
-  ERR_STORE_UNAVAILABLE: { 503: 'contacts cannot be read or written right now' },
+  ERR_STORE_UNAVAILABLE: { 503: 'contacts cannot be read or written now; try again later' },
   ERR_NOT_READY: { 503: 'the service is stopping' },
 } as const satisfies Record<`ERR_${string}`, Readonly<Record<number, string>>>;
 
 type Code = keyof typeof ERRORS;
 
-/** A field of the input that is at fault. */
+/** A wrong field of the input. */
 export interface FieldError {
   readonly field: string;
   readonly message: string;
 }
 
-interface ErrorParts {
-  /** Required where the code has more than one. */
+interface ApiErrorOptions {
+  /** Default: the first status of the code. */
   readonly status?: number;
-  /** More precise than the text of the table. */
+  /** Default: the text of the table. */
   readonly message?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly errors?: readonly FieldError[];
-  /** For the log alone. */
+  /** For the log only. */
   readonly detail?: string;
   readonly cause?: unknown;
 }
@@ -37,20 +37,20 @@ interface ErrorParts {
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly expose = true;
-  /** Stable, for programs to decide by. */
+  /** Stable, so that programs can decide by it. */
   readonly code: Code;
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly errors: readonly FieldError[] | undefined;
   readonly detail: string | undefined;
 
-  constructor(code: Code, { status, message, headers, errors, detail, cause }: ErrorParts = {}) {
+  constructor(code: Code, options: ApiErrorOptions = {}) {
     const texts: Readonly<Record<number, string>> = ERRORS[code];
-    const ownStatus = status ?? Number(Object.keys(texts)[0]);
-    super(message ?? texts[ownStatus], { cause });
+    const { status = Number(Object.keys(texts)[0]), message, headers, errors, detail } = options;
+    super(message ?? texts[status], { cause: options.cause });
     this.code = code;
-    this.status = ownStatus;
-    this.headers = { ...(ownStatus === 503 && { 'Retry-After': '2' }), ...headers };
+    this.status = status;
+    this.headers = { ...(status === 503 && { 'Retry-After': '2' }), ...headers };
     this.errors = errors;
     this.detail = detail;
   }

@@ -221,7 +221,7 @@ describe('one contact', () => {
     expect(body).toMatchObject({
       errors: expect.arrayContaining([
         expect.objectContaining({ field: 'name' }),
-        { field: 'shoe', message: 'is not known here' },
+        { field: 'shoe', message: 'is unknown: remove it' },
       ]),
     });
     expect((await api(path, bearer(token(ALL)))).headers.etag).toBe(etag);
@@ -553,7 +553,7 @@ describe('refusals', () => {
       errors: expect.arrayContaining([
         { field: 'name', message: 'must not be empty' },
         { field: 'email', message: 'is required' },
-        { field: 'shoe', message: 'is not known here' },
+        { field: 'shoe', message: 'is unknown: remove it' },
       ]),
     });
   });

@@ -3,16 +3,18 @@ import type { Middleware } from 'koa';
 import type { z } from 'zod';
 import { ApiError, type FieldError } from '../errors.ts';
 
-/** A body has room for thousands of faults. */
+const MAX_FORM_SIZE = '16kb';
+const MAX_JSON_SIZE = '64kb';
+/** A body has room for thousands of wrong fields. */
 const MAX_FIELD_ERRORS = 50;
 
 const onError = (error: Error & { status?: number }) => {
   throw new ApiError('ERR_UNREADABLE_BODY', { status: error.status === 413 ? 413 : 400 });
 };
 
-/** Reads a form body, only so that a token in it can be refused (RFC 6750 §2.2). */
+/** Reads a form body, only so that `auth` can reject a token in it (RFC 6750 §2.2). */
 export function readForm(): Middleware {
-  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb', onError });
+  const parse = bodyParser({ enableTypes: ['form'], formLimit: MAX_FORM_SIZE, onError });
   return async function readForm(ctx, next) {
     if (ctx.is('urlencoded')) await parse(ctx, next);
     else await next();
@@ -26,15 +28,20 @@ export function readForm(): Middleware {
  */
 export function readJson(types: readonly string[]): Middleware {
   const extendTypes = { json: [...types] };
-  const parse = bodyParser({ enableTypes: ['json'], extendTypes, jsonLimit: '64kb', onError });
+  const parse = bodyParser({
+    enableTypes: ['json'],
+    extendTypes,
+    jsonLimit: MAX_JSON_SIZE,
+    onError,
+  });
   return async function readJson(ctx, next) {
     const { type, charset, length } = ctx.request;
     if (
       !types.includes(type) ||
       !/^(?:utf-?8)?$/i.test(charset) ||
-      isUnknownEncoding(ctx.get('Content-Encoding'))
+      !isKnownEncoding(ctx.get('Content-Encoding'))
     ) {
-      // RFC 9110 §15.5.16; RFC 5789 §2.2 has a name of its own for what PATCH takes.
+      // `Accept`: RFC 9110 §15.5.16; `Accept-Patch`: RFC 5789 §2.2.
       const header = ctx.method === 'PATCH' ? 'Accept-Patch' : 'Accept';
       throw new ApiError('ERR_UNSUPPORTED_MEDIA_TYPE', {
         message: `send the body as ${types.join(' or ')}`,
@@ -47,11 +54,11 @@ export function readJson(types: readonly string[]): Middleware {
 }
 
 /**
- * Checks what a caller sent against a schema.
+ * Checks the input of a caller against a schema.
  *
  * @param status 400 for a query, 422 for a body
- * @returns what the schema made of it
- * @throws ApiError `ERR_INVALID_INPUT` that names the fields at fault
+ * @returns the output of the schema
+ * @throws ApiError `ERR_INVALID_INPUT` that names each wrong field
  */
 export function readInput<Schema extends z.ZodType>(
   schema: Schema,
@@ -66,18 +73,18 @@ export function readInput<Schema extends z.ZodType>(
       if (issue.code === 'unrecognized_keys') {
         return issue.keys.map((key) => ({
           field: key.slice(0, 100),
-          message: 'is not known here',
+          message: 'is unknown: remove it',
         }));
       }
       const field = issue.path.join('.') || 'body';
       if (issue.code !== 'invalid_type') return { field, message: issue.message };
-      const absent = issue.input === undefined;
-      return { field, message: absent ? 'is required' : `must be a ${issue.expected}` };
+      const isMissing = issue.input === undefined;
+      return { field, message: isMissing ? 'is required' : `must be of type ${issue.expected}` };
     }),
   );
 }
 
-/** The error that names fields of a query (400) or of a body (422), at most 50. */
+/** Makes the error for wrong fields of a query (400) or a body (422). It names the first 50. */
 export function invalidInput(status: 400 | 422, faults: readonly FieldError[]): ApiError {
   const errors = faults.slice(0, MAX_FIELD_ERRORS);
   const names = errors.map(({ field }) => field).join(', ');
@@ -88,7 +95,7 @@ export function invalidInput(status: 400 | 422, faults: readonly FieldError[]): 
   });
 }
 
-// What the parser can't undo it would take for a fault of the text.
-function isUnknownEncoding(encoding: string): boolean {
-  return !/^(?:|identity|gzip|deflate|br)$/i.test(encoding);
+// The parser would report an encoding that it can't decode as malformed JSON.
+function isKnownEncoding(encoding: string): boolean {
+  return /^(?:|identity|gzip|deflate|br)$/i.test(encoding);
 }

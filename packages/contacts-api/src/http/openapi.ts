@@ -4,12 +4,13 @@ import { basename, dirname } from 'node:path';
 import Router from '@koa/router';
 import { send } from '@koa/send';
 import { z } from 'zod';
-import { type Answer, type Operation, SCOPES } from '../operation.ts';
+import { type Answer, type Needs, type Operation, SCOPES } from '../operation.ts';
 
-const viewer = createRequire(import.meta.url).resolve(
+const VIEWER_PATH = createRequire(import.meta.url).resolve(
   'openapi-explorer/dist/browser/openapi-explorer.min.js',
 );
-const page = readFileSync(new URL('../../assets/docs.html', import.meta.url), 'utf8');
+const VIEWER_MAX_AGE_MS = 3_600_000;
+const DOCS_PAGE = readFileSync(new URL('../../assets/docs.html', import.meta.url), 'utf8');
 
 export interface DocumentOptions {
   readonly operations: readonly Operation[];
@@ -18,7 +19,7 @@ export interface DocumentOptions {
   readonly audience: string;
 }
 
-/** How every error is answered. */
+/** The body of every error. */
 export const Problem = z
   .object({
     type: z.string(),
@@ -32,8 +33,12 @@ export const Problem = z
   .meta({ id: 'Problem', description: 'RFC 9457' });
 
 type Json = Record<string, unknown>;
+type Answers = Operation['answers'];
 
-/** `/openapi.json`, and `/docs`: a page that shows it and calls the API. Nothing comes from another host. */
+/**
+ * Serves `/openapi.json`, and `/docs`: a page that shows the document and calls the API. The page
+ * loads nothing from another host.
+ */
 export function docsRoutes(options: DocumentOptions): Router {
   const json = JSON.stringify(openApiDocument(options));
   const router = new Router({ strict: true, sensitive: true });
@@ -43,29 +48,30 @@ export function docsRoutes(options: DocumentOptions): Router {
   });
   router.get('/docs', (ctx) => {
     ctx.type = 'html';
-    ctx.body = page;
+    ctx.body = DOCS_PAGE;
   });
   router.get('/docs/viewer.js', async (ctx) => {
     ctx.remove('Cache-Control');
-    await send(ctx, basename(viewer), { root: dirname(viewer), maxAge: 3_600_000 });
+    await send(ctx, basename(VIEWER_PATH), {
+      root: dirname(VIEWER_PATH),
+      maxAge: VIEWER_MAX_AGE_MS,
+    });
   });
   return router;
 }
 
-/** Makes the OpenAPI 3.1 document of the operations, from the declarations that the router is made of. */
+/** Makes the OpenAPI 3.1 document from the declarations of the operations. */
 export function openApiDocument({
   operations,
   baseURL,
   issuerBaseURL,
   audience,
 }: DocumentOptions): Json {
-  const schemas: Json = {};
+  const describer = new Describer();
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
-    paths[operation.path] = {
-      ...paths[operation.path],
-      [operation.method]: describeOperation(operation, schemas),
-    };
+    const { path, method } = operation;
+    paths[path] = { ...paths[path], [method]: describer.operation(operation) };
   }
   const scopes = Object.entries(SCOPES).map(([name, meaning]) => `- \`${name}\`: ${meaning}`);
   return {
@@ -73,17 +79,17 @@ export function openApiDocument({
     info: {
       title: 'Contacts',
       version: '1.0.0',
-      description: `Contacts of your organisation. Bring an access token for the audience \`${audience}\`, issued by ${issuerBaseURL}, with the scopes that an operation names:\n\n${scopes.join('\n')}`,
+      description: `Contacts of your organization. Send an access token for the audience \`${audience}\`, issued by ${issuerBaseURL}, with the scopes that an operation names:\n\n${scopes.join('\n')}`,
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: baseURL }],
     tags: [
-      { name: 'Contacts', description: 'Contacts, and who changed them' },
+      { name: 'Contacts', description: 'Contacts and the activity on them' },
       { name: 'Service', description: 'The service itself' },
     ],
     paths,
     components: {
-      schemas,
+      schemas: describer.schemas,
       securitySchemes: {
         accessToken: {
           type: 'http',
@@ -96,126 +102,139 @@ export function openApiDocument({
   };
 }
 
-function describeOperation(operation: Operation, schemas: Json): Json {
-  const { id, summary, description, needs, body, answers } = operation;
-  const { scope, role } = needs ?? {};
-  const asked = [scope && `the scope \`${scope}\``, role && `the role \`${role}\``];
-  const asking = asked.some(Boolean) && `Needs ${asked.filter(Boolean).join(' and ')}.`;
-  const text = [description, asking].filter(Boolean).join(' ');
-  return {
-    operationId: id,
-    summary,
-    tags: [needs ? 'Contacts' : 'Service'],
-    ...(text && { description: text }),
-    security: needs ? [{ accessToken: scope ? [scope] : [] }] : [],
-    ...(role && { 'x-required-role': role }),
-    parameters: parameters(operation, schemas),
-    ...(body && {
-      requestBody: { required: true, content: content(body.types, body.schema, 'input', schemas) },
-    }),
-    responses: Object.fromEntries(
-      Object.entries<Answer>({ ...refusals(operation), ...answers } as Operation['answers']).map(
-        ([status, answer]) => [status, describeAnswer(Number(status), answer, schemas)],
+/** Describes operations in OpenAPI, and collects the named schemas that they refer to. */
+class Describer {
+  readonly schemas: Json = {};
+
+  operation(operation: Operation): Json {
+    const { id, summary, description, needs, body, answers } = operation;
+    const { scope, role } = needs ?? {};
+    const needed = [scope && `the scope \`${scope}\``, role && `the role \`${role}\``]
+      .filter(Boolean)
+      .join(' and ');
+    const text = [description, needed && `Needs ${needed}.`].filter(Boolean).join(' ');
+    const allAnswers = Object.entries<Answer>({ ...refusalsOf(operation), ...answers });
+    return {
+      operationId: id,
+      summary,
+      tags: [needs ? 'Contacts' : 'Service'],
+      ...(text && { description: text }),
+      security: needs ? [{ accessToken: scope ? [scope] : [] }] : [],
+      ...(role && { 'x-required-role': role }),
+      parameters: this.#parameters(operation),
+      ...(body && {
+        requestBody: { required: true, content: this.#content(body.types, body.schema, 'input') },
+      }),
+      responses: Object.fromEntries(
+        allAnswers.map(([status, answer]) => [status, this.#answer(Number(status), answer)]),
       ),
-    ),
-  };
+    };
+  }
+
+  #parameters({ path, query, headers = {} }: Operation): Json[] {
+    const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {
+      return { name, in: 'path', required: true, schema: { type: 'string', format: 'uuid' } };
+    });
+    const inQuery = Object.entries<z.ZodType>(query?.shape ?? {}).map(([name, schema]) => {
+      const { description, ...rest } = this.#schema(schema, 'input');
+      const { data } = schema.safeParse(undefined);
+      return {
+        name,
+        in: 'query',
+        required: false,
+        description,
+        schema: { ...rest, default: data },
+      };
+    });
+    const inHeader = Object.entries(headers).map(([name, description]) => {
+      return { name, in: 'header', required: false, description, schema: { type: 'string' } };
+    });
+    return [...inPath, ...inQuery, ...inHeader];
+  }
+
+  #answer(status: number, { description, headers = {}, schema }: Answer): Json {
+    const described = Object.entries(headers).map(([name, text]) => {
+      return [name, { description: text, schema: { type: 'string' } }];
+    });
+    const problem = status >= 400 && this.#content(['application/problem+json'], Problem, 'output');
+    const body = schema ? this.#content(['application/json'], schema, 'output') : problem;
+    return {
+      description,
+      ...(described.length > 0 && { headers: Object.fromEntries(described) }),
+      ...(body && { content: body }),
+    };
+  }
+
+  #content(types: readonly string[], schema: z.ZodType, io: 'input' | 'output'): Json {
+    const described = this.#schema(schema, io);
+    return Object.fromEntries(types.map((type) => [type, { schema: described }]));
+  }
+
+  // A schema with a name becomes a component, and a reference everywhere else.
+  #schema(schema: z.ZodType, io: 'input' | 'output'): Json {
+    const {
+      $schema: _,
+      $defs = {},
+      ...rest
+    } = z.toJSONSchema(schema, {
+      io,
+      unrepresentable: 'any',
+      override: ({ jsonSchema }) => {
+        // A later version may add members to an answer; clients must ignore unknown ones.
+        if (io === 'output' && jsonSchema.additionalProperties === false)
+          delete jsonSchema.additionalProperties;
+        // The format or the type already says the same.
+        if (jsonSchema.format || jsonSchema.type === 'integer') delete jsonSchema.pattern;
+        if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+        if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      },
+    });
+    const toComponents = (value: object): Json =>
+      JSON.parse(JSON.stringify(value).replaceAll('"#/$defs/', '"#/components/schemas/'));
+    Object.assign(this.schemas, toComponents($defs));
+    return toComponents(rest);
+  }
 }
 
-function parameters({ path, query, headers = {} }: Operation, schemas: Json): Json[] {
-  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {
-    return { name, in: 'path', required: true, schema: { type: 'string', format: 'uuid' } };
-  });
-  const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => {
-    const { description, ...rest } = schemaOf(schema as z.ZodType, 'input', schemas);
-    const { data } = (schema as z.ZodType).safeParse(undefined);
-    return { name, in: 'query', required: false, description, schema: { ...rest, default: data } };
-  });
-  const inHeader = Object.entries(headers).map(([name, description]) => {
-    return { name, in: 'header', required: false, description, schema: { type: 'string' } };
-  });
-  return [...inPath, ...inQuery, ...inHeader];
-}
+const RETRY_AFTER = { 'Retry-After': 'seconds to wait' };
 
-/** Answers that every such operation may get, in addition to its own. */
-function refusals({ needs, query, body }: Operation): Record<number, Answer | undefined> {
+const INPUT_REFUSALS: Answers = { 400: { description: 'the request is malformed' } };
+
+const BODY_REFUSALS: Answers = {
+  413: { description: 'the body is too large' },
+  415: { description: 'the media type of the body is not supported' },
+  422: { description: 'fields are wrong; `errors` names each' },
+};
+
+/** Returns the refusals that an operation may answer with because of its needs and its input. */
+function refusalsOf({ needs, query, body }: Operation): Answers {
   return {
-    ...((needs || query || body) && { 400: { description: 'the request is malformed' } }),
-    ...(needs && {
-      401: {
-        description: 'no good access token came',
-        headers: { 'WWW-Authenticate': 'what to bring (RFC 6750)' },
-      },
-      403: {
-        description: needs.role
-          ? 'the access token lacks the scope or the role'
-          : needs.scope
-            ? 'the access token lacks the scope'
-            : 'a custom claim of the access token does not fit',
-        headers: { 'WWW-Authenticate': 'the scope that is needed (RFC 6750)' },
-      },
-      429: {
-        description: 'too many requests',
-        headers: { 'Retry-After': 'seconds to wait', RateLimit: 'what is left' },
-      },
-      503: {
-        description: 'the issuer’s keys or the database cannot be had',
-        headers: { 'Retry-After': 'seconds to wait' },
-      },
-    }),
-    ...(body && {
-      413: { description: 'the body is too large' },
-      415: { description: 'the body is of another media type' },
-      422: { description: 'fields are wrong; `errors` names each' },
-    }),
+    ...((needs || query || body) && INPUT_REFUSALS),
+    ...(needs && accessRefusals(needs)),
+    ...(body && BODY_REFUSALS),
   };
 }
 
-function describeAnswer(status: number, answer: Answer, schemas: Json): Json {
-  const { description, headers = {}, schema } = answer;
-  const described = Object.entries(headers).map(([name, text]) => {
-    return [name, { description: text, schema: { type: 'string' } }];
-  });
-  const problem =
-    status >= 400 && content(['application/problem+json'], Problem, 'output', schemas);
-  const body = schema ? content(['application/json'], schema, 'output', schemas) : problem;
+function accessRefusals({ scope, role }: Needs): Answers {
+  const lacking = role ? 'the scope or the role' : scope && 'the scope';
   return {
-    description,
-    ...(described.length > 0 && { headers: Object.fromEntries(described) }),
-    ...(body && { content: body }),
-  };
-}
-
-function content(
-  types: readonly string[],
-  schema: z.ZodType,
-  io: 'input' | 'output',
-  schemas: Json,
-): Json {
-  const described = schemaOf(schema, io, schemas);
-  return Object.fromEntries(types.map((type) => [type, { schema: described }]));
-}
-
-// A schema with a name becomes a component; wherever else it stands, a reference to that.
-function schemaOf(schema: z.ZodType, io: 'input' | 'output', schemas: Json): Json {
-  const {
-    $schema: _,
-    $defs = {},
-    ...rest
-  } = z.toJSONSchema(schema, {
-    io,
-    unrepresentable: 'any',
-    override: ({ jsonSchema }) => {
-      // An answer may get more fields; who reads it skips what it doesn't know.
-      if (io === 'output' && jsonSchema.additionalProperties === false)
-        delete jsonSchema.additionalProperties;
-      // Said already, by the format or the type.
-      if (jsonSchema.format || jsonSchema.type === 'integer') delete jsonSchema.pattern;
-      if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
-      if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+    401: {
+      description: 'the access token is missing or not valid',
+      headers: { 'WWW-Authenticate': 'the required credentials (RFC 6750)' },
     },
-  });
-  const located = (value: object): Json =>
-    JSON.parse(JSON.stringify(value).replaceAll('"#/$defs/', '"#/components/schemas/'));
-  Object.assign(schemas, located($defs));
-  return located(rest);
+    403: {
+      description: lacking
+        ? `the access token lacks ${lacking}`
+        : 'a custom claim of the access token has a wrong value',
+      headers: { 'WWW-Authenticate': 'the required scope (RFC 6750)' },
+    },
+    429: {
+      description: 'too many requests',
+      headers: { ...RETRY_AFTER, RateLimit: 'requests left until the limit resets' },
+    },
+    503: {
+      description: 'the issuer’s keys or the database are unavailable',
+      headers: RETRY_AFTER,
+    },
+  };
 }
