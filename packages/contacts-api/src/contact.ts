@@ -1,16 +1,17 @@
 import { z } from 'zod';
 
-// Characters that have no place in a name and could harm a terminal, a log or a page: C0, C1, DEL,
-// half a surrogate pair, and the marks that reverse the reading direction.
-const CONTROL = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
-const CONTROL_IN_TEXT = /[^\P{Cc}\n\t]|[\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
+// Characters that could harm a terminal, a log or a page: C0, C1, DEL, half a surrogate pair, and the
+// marks that reverse the reading direction.
+const UNSAFE_IN_LINE = /[\p{Cc}\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
+// The same, except line feed and tab.
+const UNSAFE_IN_TEXT = /[^\P{Cc}\n\t]|[\p{Cs}\u202a-\u202e\u2066-\u2069]/u;
 
 const line = (max: number) =>
   z
     .string()
     .trim()
     .max(max, `must be at most ${max} characters`)
-    .refine((value) => !CONTROL.test(value), 'must not contain control characters');
+    .refine((value) => !UNSAFE_IN_LINE.test(value), 'must not contain control characters');
 
 const name = line(200).min(1, 'must not be empty');
 const email = line(254).pipe(z.email('must be an e-mail address')).meta({ format: 'email' });
@@ -19,9 +20,9 @@ const company = line(200);
 const notes = z
   .string()
   .max(5000, 'must be at most 5000 characters')
-  .refine((value) => !CONTROL_IN_TEXT.test(value), 'must not contain control characters');
+  .refine((value) => !UNSAFE_IN_TEXT.test(value), 'must not contain control characters');
 
-/** What a caller may say of a contact. */
+/** The members of a contact that a caller sets. */
 export const ContactInput = z
   .strictObject({
     name,
@@ -37,7 +38,7 @@ export const ContactInput = z
 
 export type ContactInput = z.infer<typeof ContactInput>;
 
-/** A merge patch (RFC 7396) of a contact: what is absent stays, what is null goes. */
+/** A merge patch (RFC 7396) of a contact: an absent member stays, null removes a member. */
 export const ContactPatch = z
   .strictObject({
     name: name.optional(),
@@ -50,7 +51,7 @@ export const ContactPatch = z
 
 export type ContactPatch = z.infer<typeof ContactPatch>;
 
-/** A contact as the API gives it out. Times are ISO 8601, in UTC. */
+/** A contact as the API answers with it. Times are ISO 8601, in UTC. */
 export const Contact = z
   .object({
     id: z.uuid(),
@@ -59,7 +60,10 @@ export const Contact = z
     phone: z.string().optional(),
     company: z.string().optional(),
     notes: z.string().optional(),
-    version: z.int().min(1).meta({ description: 'counts the changes; its `ETag` too' }),
+    version: z
+      .int()
+      .min(1)
+      .meta({ description: 'number of the state, also in the `ETag`; each change adds one' }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
   })
@@ -67,15 +71,15 @@ export const Contact = z
 
 export type Contact = Readonly<z.infer<typeof Contact>>;
 
-/** What a list may be sorted by; `-` turns it round. */
+/** Orders of a list; `-` reverses one. */
 export const ContactSort = z.enum(
   ['name', '-name', 'created_at', '-created_at', 'updated_at', '-updated_at'],
-  { error: 'must be name, created_at or updated_at, with a "-" before it to turn it round' },
+  { error: 'must be name, created_at or updated_at, with "-" before it to reverse the order' },
 );
 
 export type ContactSort = z.infer<typeof ContactSort>;
 
-/** Text to look for. */
+/** Text to search for. */
 export const SearchText = line(200);
 
 /** Applies a merge patch (RFC 7396 §2) to a contact. */
@@ -93,7 +97,7 @@ export function applyPatch(current: Contact, patch: ContactPatch): ContactInput 
 export const ACTIONS = ['created', 'updated', 'deleted'] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** Who did what to which contact, and when. Nothing of the contact itself: it may be gone for a reason. */
+/** A change of a contact. It holds no data of the contact, which may have been deleted on request. */
 export const Activity = z
   .object({
     id: z.uuid(),

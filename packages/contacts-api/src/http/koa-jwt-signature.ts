@@ -3,13 +3,13 @@ import type { Context } from 'koa';
 import koaJwt from 'koa-jwt';
 
 const OPTIONS = {
-  // A key in the state replaces this one; without it nothing verifies.
+  // The key in `ctx.state` replaces this one. With this one alone nothing verifies.
   secret: '',
   getToken: (ctx: Context) => (ctx as unknown as { token: string }).token,
   key: 'verified',
-  // A failure leaves the state without claims, instead of an error.
+  // A wrong signature leaves the state without claims, and throws nothing.
   passthrough: true,
-  // The times were checked already, with the clock and the tolerance of the options.
+  // The library has checked the times, with its own clock and tolerance.
   ignoreExpiration: true,
   ignoreNotBefore: true,
 };
@@ -17,9 +17,10 @@ const OPTIONS = {
 const middlewares = new Map<string, koaJwt.Middleware>();
 
 /**
- * Verifies RSA and ECDSA signatures with koa-jwt; it knows no Ed25519, which `node:crypto` verifies.
+ * Verifies RSA and ECDSA signatures with koa-jwt. It does not support Ed25519, which `node:crypto`
+ * verifies.
  *
- * koa-jwt never sees the request: it gets a context of its own with the token and the key, so that no
+ * koa-jwt never sees the request. It gets a context of its own with the token and the key, so that no
  * cookie, second header or `ctx.state.secret` can replace them.
  */
 export const verifyWithKoaJwt: VerifySignature = async (token, { alg, key }) => {

@@ -14,9 +14,9 @@ interface Failure {
 }
 
 /**
- * The one place that answers errors: as `application/problem+json` (RFC 9457), with the status and
- * headers the error carries. What an error says is shown only where the error allows it; anything
- * unforeseen is a bare 500. The rest is left in `ctx.state.failure`, for the log.
+ * Answers every error as `application/problem+json` (RFC 9457), with the error's own status and
+ * headers. The message is shown only when the error sets `expose`; any other error is a bare 500. The
+ * rest goes to `ctx.state.failure`, for the log.
  */
 export function problemDetails(): Middleware {
   return async function problemDetails(ctx, next) {
@@ -26,18 +26,17 @@ export function problemDetails(): Middleware {
     } catch (error) {
       const failure = (typeof error === 'object' && error !== null ? error : {}) as Failure;
       const { expose, code, reason, detail } = failure;
-      // An error that was not made for showing is ours, and says more than a caller may read: the
-      // `detail` of a database holds the row that it is about.
-      const shown = expose === true;
-      respond(ctx, shown ? failure : { status: 500 });
-      ctx.state.failure = shown ? { code, reason, detail } : { code, err: error };
+      // Any other error may hold secrets: the `detail` of a database holds the row.
+      const isPublic = expose === true;
+      respond(ctx, isPublic ? failure : { status: 500 });
+      ctx.state.failure = isPublic ? { code, reason, detail } : { code, err: error };
     }
   };
 }
 
-function respond(ctx: Context, { status: given, code, message, headers, errors }: Failure): void {
-  const status =
-    typeof given === 'number' && given >= 400 && given <= 599 && STATUS_CODES[given] ? given : 500;
+function respond(ctx: Context, failure: Failure): void {
+  const { code, message, headers, errors } = failure;
+  const status = isErrorStatus(failure.status) ? failure.status : 500;
   ctx.status = status;
   if (headers) ctx.set({ ...headers });
   ctx.body = JSON.stringify({
@@ -51,4 +50,8 @@ function respond(ctx: Context, { status: given, code, message, headers, errors }
   });
   ctx.type = 'application/problem+json';
   ctx.set('Cache-Control', 'no-store');
+}
+
+function isErrorStatus(status: unknown): status is number {
+  return typeof status === 'number' && status >= 400 && status <= 599 && status in STATUS_CODES;
 }

@@ -11,9 +11,9 @@ import { type Operation, operation } from '../operation.ts';
 const Status = z.object({ status: z.literal('ok') });
 
 /**
- * Whether the process runs, and whether it can serve.
+ * Declares the checks of liveness and readiness.
  *
- * @param checkReady throws when it can't serve
+ * @param checkReady throws when the service can't answer requests
  */
 export function healthOperations(checkReady: () => Promise<void>): Operation[] {
   return [
@@ -21,9 +21,9 @@ export function healthOperations(checkReady: () => Promise<void>): Operation[] {
       id: 'getHealth',
       method: 'get',
       path: '/healthz',
-      summary: 'Whether the process runs',
+      summary: 'Check that the process runs',
       needs: undefined,
-      answers: { 200: { description: 'it runs', schema: Status } },
+      answers: { 200: { description: 'the process runs', schema: Status } },
       handle(ctx) {
         ctx.body = { status: 'ok' };
       },
@@ -32,11 +32,11 @@ export function healthOperations(checkReady: () => Promise<void>): Operation[] {
       id: 'getReadiness',
       method: 'get',
       path: '/readyz',
-      summary: 'Whether it can serve: the database answers, and the issuer’s keys are held',
+      summary: 'Check that the database answers and the issuer’s keys are available',
       needs: undefined,
       answers: {
-        200: { description: 'it can', schema: Status },
-        503: { description: 'it cannot, or is about to stop' },
+        200: { description: 'the service is ready', schema: Status },
+        503: { description: 'the service is not ready, or is stopping' },
       },
       async handle(ctx) {
         await checkReady();
@@ -54,12 +54,12 @@ const Me = z.object({
   expires_at: z.iso.datetime(),
 });
 
-/** `GET /me`: what the API made of the access token, and never the token itself. */
+/** The operation that shows the claims of the access token, and never the token itself. */
 export const me: Operation = operation({
   id: 'getMe',
   method: 'get',
   path: '/me',
-  summary: 'What the API made of your access token',
+  summary: 'Show the claims of your access token',
   needs: {},
   answers: { 200: { description: 'subject, client, scopes, custom claims, expiry', schema: Me } },
   handle(ctx) {
@@ -74,14 +74,14 @@ export const me: Operation = operation({
   },
 });
 
-/** Where clients learn whose tokens to bring, and which scopes there are (RFC 9728). */
+/** Declares the metadata that name the issuer and the scopes to clients (RFC 9728). */
 export function protectedResourceOperation(resource: ProtectedResource): Operation {
   const answer = protectedResourceMetadata(resource);
   return operation({
     id: 'getProtectedResourceMetadata',
     method: 'get',
     path: PROTECTED_RESOURCE_METADATA_PATH,
-    summary: 'Whose tokens to bring (RFC 9728)',
+    summary: 'Read the metadata of this protected resource (RFC 9728)',
     needs: undefined,
     answers: {
       200: {

@@ -5,25 +5,28 @@ import pg from 'pg';
 import { ApiError } from '../errors.ts';
 import { migrations, type Tables } from './schema.ts';
 
-// Both end before a server that stops gives up waiting for its answers.
+// A stopping server waits 10 seconds for its answers, so a statement must fail before that.
 const STATEMENT_TIMEOUT_MS = 8000;
 const SILENCE_TIMEOUT_MS = 9000;
+// An idle connection is silent too: it must close before it counts as lost.
+const IDLE_TIMEOUT_MS = 8000;
+const CONNECT_TIMEOUT_MS = 5000;
 
 /**
- * Opens the database of a `DATABASE_URL`: `file:PATH` (made when missing) or `postgres://…`.
+ * Opens the database of a `DATABASE_URL`: `file:PATH` (created when missing) or `postgres://…`.
  *
- * @param options.bounded whether PostgreSQL gets 8 seconds for a statement, default true
+ * @param options.hasTimeout false lets a statement of PostgreSQL take longer than 8 seconds
  */
-export function openDatabase(url: string, { bounded = true } = {}): Kysely<Tables> {
+export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Tables> {
   if (!url.startsWith('file:')) {
     const pool = new pg.Pool({
       connectionString: url,
-      connectionTimeoutMillis: 5000,
-      idleTimeoutMillis: STATEMENT_TIMEOUT_MS,
-      ...(bounded && { statement_timeout: STATEMENT_TIMEOUT_MS, stream: boundedSocket }),
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      idleTimeoutMillis: IDLE_TIMEOUT_MS,
+      ...(hasTimeout && { statement_timeout: STATEMENT_TIMEOUT_MS, stream: createSocket }),
     });
-    // A connection that breaks is replaced at the next query, and a query under way fails by itself;
-    // unheard, the event of an idle connection or of one in use would end the process.
+    // The next query replaces a broken connection, and a query in flight fails by itself. Without a
+    // listener the `error` event of a connection would end the process.
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
     return new Kysely({ dialect: new PostgresDialect({ pool }) });
@@ -32,22 +35,22 @@ export function openDatabase(url: string, { bounded = true } = {}): Kysely<Table
   return new Kysely({ dialect: new SqliteDialect({ database }) });
 }
 
-// Where the network drops everything, no packet says that the server is gone. An idle connection is
-// closed before it could look like one of those.
-function boundedSocket(): Socket {
+// When the network drops all packets, only a timeout shows that the server is gone.
+function createSocket(): Socket {
   const socket = new Socket();
   return socket.setTimeout(SILENCE_TIMEOUT_MS, () => {
-    socket.destroy(new Error('the database says nothing'));
+    socket.destroy(new Error('the database has sent nothing for too long'));
   });
 }
 
 /**
- * Brings the tables of a `DATABASE_URL` up to date, however long that takes. Safe to run from several processes at once.
+ * Brings the tables of a `DATABASE_URL` up to date, however long that takes. Several processes may
+ * run it at once.
  *
- * @returns the names of the migrations that ran just now
+ * @returns the names of the migrations that it ran
  */
 export async function migrate(url: string): Promise<string[]> {
-  const database = openDatabase(url, { bounded: false });
+  const database = openDatabase(url, { hasTimeout: false });
   try {
     return await migrateAll(database);
   } finally {
@@ -56,8 +59,8 @@ export async function migrate(url: string): Promise<string[]> {
 }
 
 async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
-  // On PostgreSQL the migrator takes a lock of its own. On a file no other process may write meanwhile;
-  // there is one connection, so what runs between these two is inside the transaction.
+  // On PostgreSQL the migrator takes a lock. On a file this transaction is the lock: all statements
+  // use the one connection, so the migrations run inside it.
   const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
   if (isFile) await sql`begin immediate`.execute(database);
   const provider = { getMigrations: async () => migrations };
@@ -67,31 +70,32 @@ async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
   return results.map(({ migrationName }) => migrationName);
 }
 
-/** Whether the database answers. @throws ApiError `ERR_STORE_UNAVAILABLE` */
+/** Checks that the database answers. @throws ApiError `ERR_STORE_UNAVAILABLE` when it does not */
 export async function ping(database: Kysely<Tables>): Promise<void> {
   await storeCall(sql`select 1`.execute(database));
 }
 
-// SQLSTATE classes (PostgreSQL, appendix A): connection, transaction rollback, resources, operator
-// intervention, system; 25006 is a server that was made a replica. E… is of the system or the resolver.
+// SQLSTATE classes (PostgreSQL, appendix A): 08 connection, 40 rollback, 53 resources, 57 operator
+// intervention, 58 system; 25006: the server became a replica. E…: the system or the resolver.
 const TEMPORARY =
   /^(?:08|40|53|57|58)...$|^25006$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
 
 /**
  * Waits for an answer of the database.
  *
- * @throws ApiError `ERR_STORE_UNAVAILABLE` when it is away or can't work; any other error as it is
+ * @throws ApiError `ERR_STORE_UNAVAILABLE` when it is unreachable or can't work; any other error
+ *   unchanged
  */
 export async function storeCall<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    // What was thrown inside a transaction by other code than the database's passes through it.
+    // An error that our own code threw inside a transaction, such as a 412.
     if (typeof (error as { status?: unknown }).status === 'number') throw error;
     const { code } = error as { code?: unknown };
-    // pg gives no code to a connection that timed out or broke off.
-    const broken = code === undefined && (error as Error).name === 'Error';
-    throw broken || TEMPORARY.test(String(code)) ? storeUnavailable(error as Error) : error;
+    // A connection that timed out or broke has no code in pg.
+    const isBroken = code === undefined && (error as Error).name === 'Error';
+    throw isBroken || TEMPORARY.test(String(code)) ? storeUnavailable(error as Error) : error;
   }
 }
 

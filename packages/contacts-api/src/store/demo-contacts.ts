@@ -34,11 +34,12 @@ const DEMO_CONTACTS: Record<string, readonly ContactInput[]> = {
   ],
 };
 
-const SEED = { subject: 'demo-data', clientId: undefined };
+const DEMO_CALLER = { subject: 'demo-data', clientId: undefined };
 
-/** Gives the demo tenant's two organisations a few contacts. */
+/** Adds a few contacts to each organization of the demo tenant. */
 export async function addDemoContacts(store: Pick<ContactStore, 'create'>): Promise<void> {
   for (const [orgId, contacts] of Object.entries(DEMO_CONTACTS)) {
-    for (const contact of contacts) await store.create(organizationNamed(orgId), SEED, contact);
+    for (const contact of contacts)
+      await store.create(organizationNamed(orgId), DEMO_CALLER, contact);
   }
 }

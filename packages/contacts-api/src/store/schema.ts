@@ -1,7 +1,7 @@
 import { type Kysely, type Migration, SqliteAdapter, sql } from 'kysely';
 import type { Action } from '../contact.ts';
 
-/** A row of the table `contacts`. Absent fields are null; times are ISO 8601 text on both engines. */
+/** A row of the table `contacts`. An absent member is null. Times are ISO 8601 text. */
 export interface ContactRow {
   id: string;
   organisation: string;
@@ -10,14 +10,14 @@ export interface ContactRow {
   phone: string | null;
   company: string | null;
   notes: string | null;
-  /** What is searched, and what a sort by name goes by; see `searchText`. */
+  /** Text for the search and the sort by name; see `searchText`. */
   search_text: string;
   version: number;
   created_at: string;
   updated_at: string;
 }
 
-/** A row of the table `activity`: a change, written in the same transaction. */
+/** A row of the table `activity`, written in the transaction of the change. */
 export interface ActivityRow {
   id: string;
   organisation: string;
@@ -33,7 +33,7 @@ export interface Tables {
   activity: ActivityRow;
 }
 
-/** The tables' history, oldest first. A migration that has shipped is never changed. */
+/** The migrations, oldest first. A published migration must never change. */
 export const migrations: Record<string, Migration> = {
   '0001_contacts': {
     async up(database: Kysely<unknown>) {
@@ -60,9 +60,9 @@ export const migrations: Record<string, Migration> = {
 
   '0002_search_and_activity': {
     async up(database: Kysely<Tables>) {
-      // PostgreSQL sorts by the rules of a language unless told to go by the characters, as SQLite does.
-      const byCharacters = database.getExecutor().adapter instanceof SqliteAdapter;
-      const text = byCharacters ? sql`text` : sql`text collate "C"`;
+      // SQLite sorts by characters. PostgreSQL sorts by the rules of a language by default.
+      const isSqlite = database.getExecutor().adapter instanceof SqliteAdapter;
+      const text = isSqlite ? sql`text` : sql`text collate "C"`;
       await database.schema
         .alterTable('contacts')
         .addColumn('search_text', text, (column) => column.notNull().defaultTo(''))
@@ -106,22 +106,22 @@ export const migrations: Record<string, Migration> = {
   },
 };
 
-// Of each part as much is searched and sorted by; one character can stand for eighteen.
-const MAX_PART = 200;
+/** Maximum characters of a part. Normalization turns one character into up to eighteen. */
+const MAX_PART_LENGTH = 200;
 
 /**
- * A text as it is searched and sorted: without case and accents, the same on every engine.
- * "Émilie" is found as "emilie", and stands between "Emil" and "Emma".
+ * Returns a text in the form that is searched and sorted: without case and accents, the same on
+ * every engine. "Émilie" is found as "emilie", and sorts between "Emil" and "Emma".
  */
 export function searchText(...parts: readonly (string | null | undefined)[]): string {
   return parts
-    .filter((part) => !!part)
-    .map((part) => fold(part as string).slice(0, MAX_PART))
+    .filter((part): part is string => !!part)
+    .map((part) => foldCaseAndAccents(part).slice(0, MAX_PART_LENGTH))
     .join('\n')
     .replace(/\p{Cs}/gu, '');
 }
 
-function fold(text: string): string {
+function foldCaseAndAccents(text: string): string {
   return text
     .normalize('NFKD')
     .replace(/\p{M}/gu, '')

@@ -95,7 +95,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
   });
 
   test('without a token a call is refused', async () => {
-    await execute('What the API made of your access token', 'Unauthorized (401)');
+    await execute('Show the claims of your access token', 'Unauthorized (401)');
   });
 
   test('with the token that was pasted, a call is answered', async () => {
