@@ -15,11 +15,17 @@ import { Organizations } from './claims/organizations.ts';
 import { engineConfiguration } from './configuration.ts';
 import type { Faults } from './control/faults.ts';
 import { injectFaults } from './control/inject-faults.ts';
-import { at, METADATA_PATHS, ROUTES } from './endpoints.ts';
+import {
+  allowOriginOfRefusals,
+  at,
+  CROSS_ORIGIN_PATHS,
+  issuerOrigin,
+  METADATA_PATHS,
+  ROUTES,
+} from './endpoints.ts';
 import { assetRoutes } from './http/assets.ts';
 import { answerErrors } from './http/error-page.ts';
 import type { Limits } from './http/limits.ts';
-import { allowOriginOfRefusals, CROSS_ORIGIN_PATHS, issuerOrigin } from './http/origins.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import { logRoutes } from './log/log-page.tsx';
 import { Recorder, recordTransaction } from './log/recorder.ts';

@@ -24,11 +24,9 @@ import { isWebOrigin } from './tenant/applications.ts';
 import { checkConnection } from './tenant/connections.ts';
 import { type Application, findApplication, OIDC_SCOPES, type Tenant } from './tenant/tenant.ts';
 import type { Users } from './tenant/users.ts';
-import { findAccount } from './token/accounts.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
-import type { TokenClock } from './token/token-claims.ts';
-import { customizeAccessToken } from './token/token-claims.ts';
+import { customizeAccessToken, findAccount, type TokenClock } from './token/token-claims.ts';
 import { createUserinfoTokens } from './token/userinfo-token.ts';
 
 type Section<Name extends keyof Configuration> = NonNullable<Configuration[Name]>;

@@ -1,16 +1,20 @@
 import type { Context, Middleware, Next } from 'koa';
 import type {
   AccessToken,
+  Account,
+  AccountClaims,
   ClientCredentials,
+  FindAccount,
   JWTStructured,
   KoaContextWithOIDC,
 } from 'oidc-provider';
-import { outcomeOf } from '../actions/login-outcome.ts';
+import { type Outcomes, outcomeOf } from '../actions/login-outcome.ts';
+import type { PostLogin } from '../actions/post-login.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
 import type { Organizations } from '../claims/organizations.ts';
 import { changeScope } from '../claims/scope-changes.ts';
 import type { EngineHooks } from '../oidc-provider.ts';
-import { type Api, findApi, permissionsOf, type Tenant } from '../tenant/tenant.ts';
+import { type Api, findApi, permissionsOf, type Tenant, type User } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 
 /** The clock of the tokens: how far it is ahead of the real one; negative when it is behind. */
@@ -23,6 +27,13 @@ interface ClaimParts {
   readonly users: Users;
   readonly organizations: Organizations;
   readonly clock: TokenClock;
+}
+
+interface AccountParts {
+  readonly users: Users;
+  readonly postLogin: PostLogin;
+  readonly outcomes: Outcomes;
+  readonly organizations: Organizations;
 }
 
 type Claims = Record<string, unknown>;
@@ -84,6 +95,44 @@ export function accessTokenScope(
 }
 
 /**
+ * Returns the engine's way to the users, whose claims go into ID tokens and the userinfo answer. At
+ * the token endpoint it loads the Actions' outcome; at a refresh the Actions run here.
+ */
+export function findAccount({
+  users,
+  postLogin,
+  outcomes,
+  organizations,
+}: AccountParts): FindAccount {
+  return async function findAccount(ctx, userId, token): Promise<Account | undefined> {
+    const user = users.find(userId);
+    if (user === undefined || user.blocked) return undefined;
+    if (token?.kind === 'RefreshToken') {
+      // Used before: the engine ends its family after this, and no Action's denial may come first.
+      if (!token.consumed) {
+        if (!organizations.stillMember(token.grantId, user)) return undefined;
+        await postLogin.onRefresh(ctx, user);
+      }
+    } else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
+      outcomes.load(ctx, { grantId: token.grantId });
+    } else if (token?.kind === 'AccessToken') {
+      outcomes.load(ctx, { userId, clientId: token.clientId ?? '' });
+    }
+    return {
+      accountId: userId,
+      // A standard claim that an Action set still needs its scope: the engine masks these.
+      claims: () => ({
+        ...profileOf(user),
+        ...Object.fromEntries(
+          Object.entries(outcomeOf(ctx).idToken).filter(([name]) => isStandardClaim(name)),
+        ),
+        sub: userId,
+      }),
+    };
+  };
+}
+
+/**
  * Returns a function that completes the claims of an ID token: with those of the Actions, which the
  * engine's own override, with the organization, and with times by the clock of the tokens.
  */
@@ -117,6 +166,20 @@ export function byClock<T extends object>(claims: T, { seconds }: TokenClock): T
       TIME_CLAIMS.includes(entry[0]) && typeof entry[1] === 'number',
   );
   return { ...claims, ...Object.fromEntries(times.map(([name, at]) => [name, at + seconds])) };
+}
+
+/** OpenID Connect Core §5.1. */
+function profileOf(user: User): AccountClaims {
+  return {
+    sub: user.user_id,
+    name: user.name,
+    given_name: user.given_name,
+    family_name: user.family_name,
+    nickname: user.nickname ?? (user.email.split('@')[0] || undefined),
+    picture: user.picture,
+    // An identity provider may know no address.
+    ...(user.email && { email: user.email, email_verified: user.email_verified }),
+  };
 }
 
 /** `gty` is there for tokens that no user signed in for just now. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
-import { proves } from '../../../../test/support/proves.ts';
-import type { AuthorizationServer } from '../../src/index.ts';
-import { startDemo, stopServers } from '../support/demo-server.ts';
-import { API } from '../support/sign-in.ts';
+import { proves } from '../../../test/support/proves.ts';
+import type { AuthorizationServer } from '../src/index.ts';
+import { startDemo, stopServers } from './support/demo-server.ts';
+import { API } from './support/sign-in.ts';
 
 const ORIGIN = 'http://localhost:5173';
 
