@@ -113,15 +113,25 @@ export function logLevel() {
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
 
 /**
- * Reports whether a host is this machine (RFC 8252 §7.3): `localhost`, 127.0.0.0/8 or `::1`.
+ * Reports whether a host is this machine (RFC 8252 §7.3): `localhost`, 127.0.0.0/8 or `::1`. An IPv6
+ * address may have the brackets of a URL.
  *
- * @param host as a URL or the operating system writes it, with or without brackets
+ * @example
+ * isLoopback(new URL('http://[::1]:3002').hostname); // true
+ * isLoopback('localhost.example.com'); // false
  */
 export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host);
 }
 
-/** Reports whether only both ends can read what goes to a URL: `https`, or `http` on loopback. */
+/**
+ * Reports whether no third party can read the traffic to a URL: it is `https`, or `http` on loopback.
+ *
+ * @example
+ * const Environment = z.object({
+ *   BASE_URL: z.url().refine((url) => isSecureURL(new URL(url)), 'must use https'),
+ * });
+ */
 export function isSecureURL({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
 }
