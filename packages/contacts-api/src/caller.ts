@@ -22,11 +22,7 @@ declare const brand: unique symbol;
 /** The owner of contacts: an organization, or a user without one. First parameter of the stores. */
 export type Organization = string & { readonly [brand]: true };
 
-/**
- * Returns the caller that a token names.
- *
- * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when the subject or the client can't be an id
- */
+/** @throws AuthError `ERR_CLAIM_MISMATCH` (403) when the subject or the client can't be an id */
 export function callerOf({ payload }: Pick<Auth, 'payload'>): Caller {
   const { sub: subject, client_id: clientId = payload.azp } = payload;
   checkIdentifier('"sub"', subject);
@@ -49,7 +45,6 @@ export function organizationOf({
   return `user:${payload.sub}` as Organization;
 }
 
-/** Returns the organization with this `org_id`. */
 export function organizationNamed(orgId: string): Organization {
   return `org:${orgId}` as Organization;
 }

@@ -79,7 +79,6 @@ export const ContactSort = z.enum(
 
 export type ContactSort = z.infer<typeof ContactSort>;
 
-/** Text to search for. */
 export const SearchText = line(200);
 
 /** Applies a merge patch (RFC 7396 §2) to a contact. */

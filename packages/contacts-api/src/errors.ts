@@ -15,7 +15,6 @@ const ERRORS = {
 
 type Code = keyof typeof ERRORS;
 
-/** A wrong field of the input. */
 export interface FieldError {
   readonly field: string;
   readonly message: string;

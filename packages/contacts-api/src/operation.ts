@@ -3,7 +3,6 @@ import type { ParameterizedContext } from 'koa';
 import type { z } from 'zod';
 import type { ContactsClaims } from './caller.ts';
 
-/** The scopes of this API and their meaning. */
 export const SCOPES = {
   'read:contacts': 'Read contacts',
   'create:contacts': 'Add contacts',
@@ -21,29 +20,23 @@ export interface Needs {
   readonly role?: string;
 }
 
-/** An answer of an operation, as the OpenAPI document describes it. */
 export interface Answer {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** Header names and their descriptions. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The body that an operation accepts. */
 export interface Body<Schema extends z.ZodType> {
-  /** Accepted media types. */
   readonly types: readonly string[];
   readonly schema: Schema;
 }
 
-/** State of a request that `auth` let in. */
 export interface State {
   readonly auth: Auth<ContactsClaims>;
 }
 
 export type Context = ParameterizedContext<State>;
 
-/** The checked input of a request. */
 export interface Input<Query, Payload> {
   /** The `id` of the path, a UUID. Empty when the path has none. */
   readonly id: string;

@@ -111,7 +111,6 @@ const Environment = z.object({
     .describe('level of the log on standard output: JSON, or on a terminal lines for people'),
 });
 
-/** All settings, in the order of the README. */
 export const SETTINGS = listSettings(Environment);
 
 /** The checked settings of the API. The table of the README describes each and its default. */
@@ -127,16 +126,13 @@ export interface Settings {
   readonly rateLimits: Omit<RateLimitOptions, 'onStoreChange'>;
   readonly corsOrigins: readonly string[];
   readonly trustProxy: boolean;
-  /** Undefined when there are no metrics. */
   readonly metricsPort: number | undefined;
-  /** Number of processes that serve. */
   readonly workers: number;
   readonly logLevel: string;
   /** True when the issuer is on this machine. A new database then gets demo contacts. */
   readonly isDemo: boolean;
 }
 
-/** The schema that `readSettings` reads the environment with. */
 export const Settings = Environment.transform(
   (data): Settings => ({
     port: data.PORT,

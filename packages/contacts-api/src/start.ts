@@ -51,7 +51,6 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   return cluster.isWorker ? undefined : listeningLine(settings, server.port);
 }
 
-/** Serves the metrics if the settings have a port for them. */
 export async function startMetrics(
   { metricsPort, host }: Settings,
   service: Service,
@@ -70,7 +69,6 @@ export function createLogger({ logLevel }: Settings): Logger {
     : pino(options);
 }
 
-/** Returns the line to print once the API serves. */
 export function listeningLine({ host }: Settings, port: number): string {
   return `contacts API listens on http://${host}:${port}`;
 }

@@ -10,7 +10,7 @@ const STABLE_AFTER_MS = 60_000;
 /** Longer than a worker needs to answer its requests in flight. */
 const STOP_TIMEOUT_MS = 15_000;
 
-/** Serves the API with several worker processes. @returns the line to print */
+/** @returns the line to print once all workers serve */
 export async function startWorkers(settings: Settings, service: Service): Promise<string> {
   const logger = createLogger(settings);
   const workers = new Workers(settings.workers, (reason) => logger.error(reason));
@@ -36,9 +36,8 @@ class Workers {
   }
 
   /**
-   * Starts the workers. Resolves when all of them listen, or never when `stop` comes first.
+   * Resolves to the shared port once all workers listen, or never when `stop` comes first.
    *
-   * @returns the port that they share
    * @throws Error when a worker ends before that; it has printed the reason on standard error
    */
   async start(): Promise<number> {
@@ -46,7 +45,7 @@ class Workers {
     return ports[0] ?? 0;
   }
 
-  /** Stops each worker once it has answered its requests, and kills it when that takes too long. */
+  /** Stops each worker once it has answered its requests, and kills it after a timeout. */
   async stop(): Promise<void> {
     this.#stopping = true;
     const running = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);

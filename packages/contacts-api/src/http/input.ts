@@ -57,7 +57,6 @@ export function readJson(types: readonly string[]): Middleware {
  * Checks the input of a caller against a schema.
  *
  * @param status 400 for a query, 422 for a body
- * @returns the output of the schema
  * @throws ApiError `ERR_INVALID_INPUT` that names each wrong field
  */
 export function readInput<Schema extends z.ZodType>(
@@ -84,7 +83,6 @@ export function readInput<Schema extends z.ZodType>(
   );
 }
 
-/** Makes the error for wrong fields of a query (400) or a body (422). It names the first 50. */
 export function invalidInput(status: 400 | 422, faults: readonly FieldError[]): ApiError {
   const errors = faults.slice(0, MAX_FIELD_ERRORS);
   const names = errors.map(({ field }) => field).join(', ');

@@ -10,7 +10,6 @@ import {
   register,
 } from 'prom-client';
 
-/** The parts of the metrics that the app feeds. */
 export interface Metrics {
   readonly measureRequests: Middleware;
   readonly countToken: (event: AuthEvent) => void;
@@ -34,10 +33,8 @@ const tokens = new Counter({
 // Creating it makes a worker answer the primary, and lets the primary ask all workers.
 const workers = new AggregatorRegistry();
 
-// CPU, memory and event loop of this process.
 collectDefaultMetrics();
 
-/** Measures how long each answer takes, by the route that gave it. */
 export const measureRequests: Middleware = async function measureRequests(ctx, next) {
   const stop = durations.startTimer();
   try {
@@ -51,7 +48,6 @@ export const measureRequests: Middleware = async function measureRequests(ctx, n
   }
 };
 
-/** Counts the outcomes of access tokens. The labels are a bounded list. */
 export function countToken(event: AuthEvent): void {
   if (event.type === 'refused') tokens.inc({ outcome: event.reason });
   else tokens.inc({ outcome: event.cached ? 'cached' : 'verified' });

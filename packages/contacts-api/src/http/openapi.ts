@@ -19,7 +19,6 @@ export interface DocumentOptions {
   readonly audience: string;
 }
 
-/** The body of every error. */
 export const Problem = z
   .object({
     type: z.string(),
@@ -60,7 +59,6 @@ export function docsRoutes(options: DocumentOptions): Router {
   return router;
 }
 
-/** Makes the OpenAPI 3.1 document from the declarations of the operations. */
 export function openApiDocument({
   operations,
   baseURL,
@@ -206,7 +204,6 @@ const BODY_REFUSALS: Answers = {
   422: { description: 'fields are wrong; `errors` names each' },
 };
 
-/** Returns the refusals that an operation may answer with because of its needs and its input. */
 function refusalsOf({ needs, query, body }: Operation): Answers {
   return {
     ...((needs || query || body) && INPUT_REFUSALS),

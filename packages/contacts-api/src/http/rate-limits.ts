@@ -20,7 +20,6 @@ export interface RateLimitOptions {
   readonly refusedPerAddress: number;
   /** `memory:` for a count per process, `redis://…` for one count of all processes. */
   readonly storeURL: string;
-  /** Called when Redis becomes reachable or unreachable. */
   readonly onStoreChange?: (isReachable: boolean) => void;
 }
 

@@ -10,10 +10,8 @@ import { readForm, readInput, readJson } from './input.ts';
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const NO_QUERY = z.strictObject({});
 
-/** The checks of access that operations declare by their `needs`. */
 export interface Guards {
   readonly auth: Middleware<State>;
-  /** Runs right after `auth`. */
   readonly limitSubjects: Middleware;
   /** Name of the custom claim that holds the roles. */
   readonly rolesClaim: string;

@@ -39,7 +39,6 @@ const ListQuery = PageQuery.extend({
   }),
 });
 
-/** Declares the operations on contacts. */
 export function contactOperations(store: ContactStore): Operation[] {
   async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
     const { auth } = ctx.state;
@@ -154,7 +153,6 @@ export function contactOperations(store: ContactStore): Operation[] {
   ];
 }
 
-/** Declares `GET /activity`, for administrators. */
 export function activityOperation(store: ContactStore): Operation {
   return operation({
     id: 'listActivity',

@@ -5,7 +5,6 @@ import type { Page, Position } from '../store/contact-store.ts';
 const MAX_LIMIT = 100;
 const LIMIT_FAULT = `must be a whole number from 1 to ${MAX_LIMIT}`;
 
-/** Query parameters of every list. */
 export const PageQuery = z.strictObject({
   limit: z
     .string('must be given once')
@@ -21,7 +20,6 @@ export const PageQuery = z.strictObject({
     .meta({ description: 'the `next` of a page, to read the page after it' }),
 });
 
-/** Makes the schema of a list's answer. */
 export function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({
     items: z.array(item),

@@ -10,11 +10,7 @@ import { type Operation, operation } from '../operation.ts';
 
 const Status = z.object({ status: z.literal('ok') });
 
-/**
- * Declares the checks of liveness and readiness.
- *
- * @param checkReady throws when the service can't answer requests
- */
+/** @param checkReady throws when the service can't answer requests */
 export function healthOperations(checkReady: () => Promise<void>): Operation[] {
   return [
     operation({
@@ -74,7 +70,6 @@ export const me: Operation = operation({
   },
 });
 
-/** Declares the metadata that name the issuer and the scopes to clients (RFC 9728). */
 export function protectedResourceOperation(resource: ProtectedResource): Operation {
   const answer = protectedResourceMetadata(resource);
   return operation({

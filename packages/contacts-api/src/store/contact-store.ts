@@ -25,7 +25,6 @@ export interface ContactQuery extends PageRequest {
 
 export interface Page<Item> {
   readonly items: readonly Item[];
-  /** Undefined on the last page. */
   readonly next: Position | undefined;
 }
 
@@ -38,7 +37,7 @@ const SORT_COLUMNS = {
 const MAX_ATTEMPTS = 20;
 
 /**
- * Stores the contacts of all organizations and the activity on them. Each method takes the
+ * Stores the contacts of all organizations and the activity on them. Each method has the
  * organization first and reads or changes no other's data. A change and its activity are written in
  * one transaction.
  */
@@ -112,10 +111,9 @@ export class ContactStore {
   }
 
   /**
-   * Replaces a contact by what `edit` returns. When another change comes first, `edit` runs again on
-   * the contact that this change left.
+   * Replaces a contact by what `edit` returns, unless it throws. When another change comes first,
+   * `edit` runs again on the contact that this change left.
    *
-   * @param edit may throw; then nothing is changed
    * @returns undefined when the organization has no such contact
    */
   async update(
@@ -147,9 +145,8 @@ export class ContactStore {
   }
 
   /**
-   * Deletes a contact.
+   * Deletes a contact, unless `check` throws.
    *
-   * @param check may throw; then nothing is deleted
    * @returns the deleted contact; undefined when the organization has no such contact
    */
   async delete(

@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT_MS = 5000;
 /**
  * Opens the database of a `DATABASE_URL`: `file:PATH` (created when missing) or `postgres://…`.
  *
- * @param options.hasTimeout false lets a statement of PostgreSQL take longer than 8 seconds
+ * @param options.hasTimeout false allows statements of PostgreSQL that run longer than 8 seconds
  */
 export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Tables> {
   if (!url.startsWith('file:')) {
@@ -44,7 +44,7 @@ function createSocket(): Socket {
 }
 
 /**
- * Brings the tables of a `DATABASE_URL` up to date, however long that takes. Several processes may
+ * Brings the tables of a `DATABASE_URL` up to date, without a timeout. Several processes may
  * run it at once.
  *
  * @returns the names of the migrations that it ran
@@ -59,7 +59,7 @@ export async function migrate(url: string): Promise<string[]> {
 }
 
 async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
-  // On PostgreSQL the migrator takes a lock. On a file this transaction is the lock: all statements
+  // On PostgreSQL the migrator holds a lock. On a file this transaction is the lock: all statements
   // use the one connection, so the migrations run inside it.
   const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
   if (isFile) await sql`begin immediate`.execute(database);
@@ -81,10 +81,8 @@ const TEMPORARY =
   /^(?:08|40|53|57|58)...$|^25006$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
 
 /**
- * Waits for an answer of the database.
- *
- * @throws ApiError `ERR_STORE_UNAVAILABLE` when it is unreachable or can't work; any other error
- *   unchanged
+ * Waits for an answer of the database, and turns an error that says that the database is unreachable
+ * or can't work into `ERR_STORE_UNAVAILABLE`.
  */
 export async function storeCall<T>(answer: Promise<T>): Promise<T> {
   try {

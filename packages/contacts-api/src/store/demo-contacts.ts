@@ -36,7 +36,6 @@ const DEMO_CONTACTS: Record<string, readonly ContactInput[]> = {
 
 const DEMO_CALLER = { subject: 'demo-data', clientId: undefined };
 
-/** Adds a few contacts to each organization of the demo tenant. */
 export async function addDemoContacts(store: Pick<ContactStore, 'create'>): Promise<void> {
   for (const [orgId, contacts] of Object.entries(DEMO_CONTACTS)) {
     for (const contact of contacts)
