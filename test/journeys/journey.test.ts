@@ -175,7 +175,7 @@ describe('with a token from the command line', () => {
         .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: keys[0].kid })
         .sign(createPrivateKey({ key: keys[0], format: 'jwk' }));
     expect((await call('GET', await sign(now + 60))).statusCode).toBe(200);
-    const { statusCode, headers } = await call('GET', await sign(now - 60));
+    const { statusCode, headers } = await call('GET', await sign(now - 120));
     expect(statusCode).toBe(401);
     expect(headers['www-authenticate']).toMatch(
       /error="invalid_token", error_description="the access token has expired/,

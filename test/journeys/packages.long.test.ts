@@ -58,6 +58,28 @@ declare const claimIncludes: typeof import('@koa-oauth/client').claimIncludes;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 
+/** The test of an API, by a jest that knows nothing of this workspace. */
+const JEST_TEST = `
+import Koa from 'koa';
+import { auth } from '@koa-oauth/resource-server';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
+
+test('lets a good token in', async () => {
+  const issuer = await startTestIssuer();
+  const app = new Koa();
+  app.use(auth({ issuerBaseURL: issuer.issuer, audience: 'x' }));
+  app.use((ctx) => { ctx.body = 'in'; });
+  const server = app.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const authorization = \`Bearer \${issuer.token({ sub: 'alice', aud: 'x' })}\`;
+  const url = \`http://127.0.0.1:\${server.address().port}\`;
+  expect((await fetch(url, { headers: { authorization } })).status).toBe(200);
+  server.close();
+  await issuer.close();
+});
+`;
+
+const { devDependencies = {} } = JSON.parse(read('package.json'));
 const online = await registryAnswers();
 const newestNode = online ? await otherNode(NEWEST) : undefined;
 
@@ -155,7 +177,6 @@ describe.each(LIBRARIES)('the package %s', (library) => {
   `outside the workspace${online ? '' : ': no answer from the npm registry'}`,
   () => {
     beforeAll(async () => {
-      const { devDependencies = {} } = JSON.parse(read('package.json'));
       await folder.install([
         ...packages.map(({ tarball }) => tarball),
         ...['koa', '@koa/router', 'zod', '@types/koa'],
@@ -216,6 +237,14 @@ describe.each(LIBRARIES)('the package %s', (library) => {
       },
       60_000,
     );
+
+    test('jest of a user loads the resource server and the test issuer, without settings', async () => {
+      await folder.install([`jest@${devDependencies.jest}`]);
+      await folder.write('api.test.mjs', JEST_TEST);
+      const jest = 'node_modules/jest/bin/jest.js';
+      const parameters = ['--experimental-vm-modules', jest, '--testMatch', '**/api.test.mjs'];
+      await folder.run(process.execPath, parameters);
+    }, 100_000);
 
     test('with the snippets of the pages alone: an API is protected, and an app signs in', async () => {
       const running = new Programs(folder);

@@ -58,14 +58,14 @@ const surfacing = new WeakSet<object>();
 export type ClaimValue = string | number | boolean | null;
 
 /**
- * Lets only those users through about whom a function says true; nobody signed in is treated as by
- * `requiresAuth()`.
+ * Lets a user through whose ID token's claims pass a check of your own. A request without a user is
+ * treated as by `requiresAuth()`.
  *
- * @param check told the ID token's claims; whatever else than true it answers is a no
+ * @param check gets the ID token's claims; anything but true that it returns is a no
  * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
  */
 export function claimCheck(
-  check: (ctx: Context, claims: IdTokenClaims) => boolean | Promise<boolean>,
+  check: (claims: IdTokenClaims, ctx: Context) => boolean | Promise<boolean>,
 ): Middleware {
   if (typeof check !== 'function') throw new InvalidOptions('claimCheck: it needs a function');
   return checkClaims('the claims do not fit', check);
@@ -77,7 +77,7 @@ export function claimEquals(claim: string, value: ClaimValue): Middleware {
   mustBeValues('claimEquals', [value]);
   return checkClaims(
     `"${claim}" has another value`,
-    (_ctx, claims) => Object.hasOwn(claims, claim) && claims[claim] === value,
+    (claims) => Object.hasOwn(claims, claim) && claims[claim] === value,
   );
 }
 
@@ -85,7 +85,7 @@ export function claimEquals(claim: string, value: ClaimValue): Middleware {
 export function claimIncludes(claim: string, ...values: ClaimValue[]): Middleware {
   mustBeName('claimIncludes', claim);
   mustBeValues('claimIncludes', values);
-  return checkClaims(`"${claim}" lacks a value`, (_ctx, claims) => {
+  return checkClaims(`"${claim}" lacks a value`, (claims) => {
     const actual = Object.hasOwn(claims, claim) ? claims[claim] : undefined;
     const list: unknown = typeof actual === 'string' ? actual.split(' ') : actual;
     return Array.isArray(list) && values.every((value) => list.includes(value));
@@ -94,13 +94,13 @@ export function claimIncludes(claim: string, ...values: ClaimValue[]): Middlewar
 
 function checkClaims(
   detail: string,
-  check: (ctx: Context, claims: IdTokenClaims) => boolean | Promise<boolean>,
+  check: (claims: IdTokenClaims, ctx: Context) => boolean | Promise<boolean>,
 ): Middleware {
   const signedIn = requiresAuth();
   return function claimCheck(ctx, next) {
     return signedIn(ctx, async () => {
       const { idTokenClaims } = ctx.oidc;
-      if (!idTokenClaims || (await check(ctx, idTokenClaims)) !== true) {
+      if (!idTokenClaims || (await check(idTokenClaims, ctx)) !== true) {
         throw new OidcError('ERR_INSUFFICIENT_CLAIMS', { detail });
       }
       await next();

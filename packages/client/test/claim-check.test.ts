@@ -89,7 +89,7 @@ describe('claimCheck', () => {
   });
 
   test('the function sees the request and the claims', async () => {
-    const check = (ctx: Context, claims: object) => ctx.method === 'GET' && claims === CLAIMS;
+    const check = (claims: object, ctx: Context) => ctx.method === 'GET' && claims === CLAIMS;
     expect(await visit(claimCheck(check))).toBe('in');
   });
 

@@ -10,28 +10,28 @@ import { isLoopback } from './issuer-identifier.ts';
 /** Options of `createHttpClient`. */
 export interface HttpClientOptions {
   /** Maximum milliseconds for a whole exchange, body included. Default: 5,000. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Maximum bytes of an answer's body, decoded. Default: 512 KiB. */
-  maxBodyBytes?: number;
+  maxBodyBytes?: number | undefined;
   /**
    * URL of the proxy that `https` requests go through (`http://user:password@proxy.example:3128`), or
    * false for none. Default: `HTTPS_PROXY` and `NO_PROXY` of the environment. Loopback addresses are
    * always reached directly.
    */
-  proxy?: string | false;
+  proxy?: string | false | undefined;
   /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
-  ca?: string | readonly string[];
+  ca?: string | readonly string[] | undefined;
 }
 
 /** One request of an `HttpClient`. */
 export interface HttpRequest {
   /** Default: `GET`. */
-  method?: string;
+  method?: string | undefined;
   /** Default: `Accept: application/json`. */
-  headers?: Record<string, string>;
+  headers?: Record<string, string> | undefined;
   /** Sent as it is; its `content-type` belongs in `headers`. */
-  body?: string | Uint8Array;
-  signal?: AbortSignal;
+  body?: string | Uint8Array | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 /** An answer, read to its end. Written by another server: judge it before use. */

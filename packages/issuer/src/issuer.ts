@@ -19,20 +19,20 @@ export interface IssuerOptions {
   /** The issuer identifier (RFC 8414 §2); a slash at the end may differ from the metadata's. */
   issuerBaseURL: string;
   /** Maximum milliseconds for one whole request to the issuer. Default: 5,000. */
-  timeout?: number;
+  timeout?: number | undefined;
   /** Milliseconds for which expired keys and metadata are used while the issuer is down. Default: a day. */
-  maxStale?: number;
+  maxStale?: number | undefined;
   /** Minimum milliseconds between two fetches made because of an unknown key. Default: 10,000. */
-  cooldown?: number;
+  cooldown?: number | undefined;
   /** Proxy and certificate authorities of its HTTP client. */
-  http?: Pick<HttpClientOptions, 'proxy' | 'ca'>;
+  http?: Pick<HttpClientOptions, 'proxy' | 'ca'> | undefined;
   /** Called on each change of keys and metadata. */
-  onEvent?: (event: IssuerEvent) => void;
+  onEvent?: ((event: IssuerEvent) => void) | undefined;
   /**
    * Clock that ages of keys, metadata and failures are measured by, in milliseconds. It must never go
    * back. Default: `performance.now`.
    */
-  monotonicNow?: () => number;
+  monotonicNow?: (() => number) | undefined;
 }
 
 /** One issuer, as a relying party sees it. Nothing is fetched before it is needed. */

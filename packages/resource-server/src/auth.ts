@@ -13,19 +13,43 @@ declare module 'koa' {
   }
 }
 
+/** State behind `auth`: what the access token says. */
+export interface AuthState<Claims = unknown> {
+  auth: Auth<Claims>;
+}
+
+/** State behind `auth({ authRequired: false })`: without a token there is nothing to say. */
+export interface OptionalAuthState<Claims = unknown> {
+  auth?: Auth<Claims> | undefined;
+}
+
+/** Koa middleware that sets its state, and needs nothing in it. */
+export type AuthMiddleware<State> = Middleware & Middleware<State>;
+
 /**
  * Lets a request in by its access token (RFC 6750, RFC 9068 §4) and puts what the token says into
  * `ctx.state.auth`.
  *
  * It throws, and leaves answering to the application: `AuthError`s with status 400, 401 or 403 and
- * a `WWW-Authenticate` header, and `IssuerError` (503, `Retry-After`) when the issuer's keys
- * can't be had. Errors of the routes behind it pass through untouched.
+ * a `WWW-Authenticate` header, and with status 503 an `AuthError` or `IssuerError` when revocation,
+ * the signature or the issuer's keys cannot be checked. Errors of the routes behind it pass through
+ * untouched.
  *
  * @throws InvalidOptions at once, naming every option at fault
+ * @example
+ * const router = new Router<AuthState>();
+ * router.use(auth({ issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' }));
+ * router.get('/orders', requiredScopes('read:orders'), (ctx) => {
+ *   ctx.body = { of: ctx.state.auth.payload.sub };
+ * });
  */
 export function auth<Claims = unknown>(
+  options: AuthOptions<Claims> & { authRequired?: true | undefined },
+): AuthMiddleware<AuthState<Claims>>;
+export function auth<Claims = unknown>(
   options: AuthOptions<Claims>,
-): Middleware<{ auth: Auth<Claims> }> {
+): AuthMiddleware<OptionalAuthState<Claims>>;
+export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthState<Claims>> {
   const { authRequired, realm, resourceMetadata, onEvent, ...checked } = checkOptions(options);
   const verifyAccessToken = accessTokenVerifier(checked);
   const emit = createEmitter<AuthEvent>(AUTH_CHANNEL, onEvent);

@@ -51,12 +51,12 @@ export type AuthErrorCode = keyof typeof ERRORS;
 /** What an `AuthError` says beyond its code. */
 export interface AuthErrorOptions {
   /** Public text; default: that of the code. */
-  message?: string;
+  message?: string | undefined;
   /** For the log; never a token. */
   detail?: string | undefined;
   cause?: unknown;
   /** Scopes that are needed, for the challenge (RFC 6750 §3). */
-  scope?: string;
+  scope?: string | undefined;
 }
 
 // Capturing a stack costs V8 more than most refusals do, and the stacks of all refusals are alike.

@@ -6,7 +6,7 @@ export {
   type IssuerErrorCode,
   type IssuerOptions,
 } from '@koa-oauth/issuer';
-export { auth } from './auth.ts';
+export { type AuthMiddleware, type AuthState, auth, type OptionalAuthState } from './auth.ts';
 export {
   AuthError,
   type AuthErrorCode,

@@ -14,35 +14,35 @@ import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
 /** Options of `auth`. `audience` is required, and one of `issuerBaseURL` and `issuer`. */
 export interface AuthOptions<Claims> {
   /** The issuer identifier; its metadata says where its keys are. Give this or `issuer`. */
-  issuerBaseURL?: string;
+  issuerBaseURL?: string | undefined;
   /** An issuer made with `createIssuer`, to share its keys or to set its limits. */
-  issuer?: Issuer;
+  issuer?: Issuer | undefined;
   /** This API's identifier, or several; `aud` must contain one. */
   audience: string | readonly string[];
   /** Accepted algorithms, default all asymmetric ones. */
-  algorithms?: readonly Algorithm[];
+  algorithms?: readonly Algorithm[] | undefined;
   /** Which kinds of access token are taken, default `any`. */
-  profile?: TokenProfile;
-  /** Seconds by which clocks may differ, 0 to 300, default 5. */
-  clockTolerance?: number;
+  profile?: TokenProfile | undefined;
+  /** Seconds by which the issuer's clock may differ from this one, 0 to 300. Default: 60. */
+  clockTolerance?: number | undefined;
   /** Custom claims and their schema; they come out of `ctx.state.auth.claims`, typed and checked. */
-  claims?: CustomClaims<Claims>;
+  claims?: CustomClaims<Claims> | undefined;
   /** Tells of revoked tokens; asked on every request. Its failure is answered 503. */
-  isRevoked?: IsRevoked;
+  isRevoked?: IsRevoked | undefined;
   /** Verifies signatures in place of `node:crypto`, such as with an HSM. Its failure is answered 503. */
-  verifySignature?: VerifySignature;
+  verifySignature?: VerifySignature | undefined;
   /** Limits of the memory for tokens already verified; false to verify each one anew. */
-  verifiedTokens?: VerifiedTokensLimits | false;
+  verifiedTokens?: VerifiedTokensLimits | false | undefined;
   /** Whether a request without a token is refused, default true. A bad token always is. */
-  authRequired?: boolean;
+  authRequired?: boolean | undefined;
   /** `realm` of the challenge, default the first audience. */
-  realm?: string;
+  realm?: string | undefined;
   /** Address of this API's RFC 9728 metadata, for the challenge. */
-  resourceMetadata?: string;
+  resourceMetadata?: string | undefined;
   /** Told of each token verified and each request refused. */
-  onEvent?: (event: AuthEvent) => void;
+  onEvent?: ((event: AuthEvent) => void) | undefined;
   /** Milliseconds since the epoch, default `Date.now`. */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /** Checked options of `auth`. */
@@ -59,7 +59,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
   const {
     algorithms = ALGORITHMS,
     profile = 'any',
-    clockTolerance = 5,
+    clockTolerance = 60,
     claims,
     authRequired = true,
     resourceMetadata,

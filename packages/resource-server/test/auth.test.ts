@@ -10,7 +10,6 @@ import { z } from 'zod';
 import { proves } from '../../../test/support/proves.ts';
 import { auth } from '../src/auth.ts';
 import { AuthError } from '../src/errors.ts';
-import type { AuthOptions } from '../src/options.ts';
 import { claimCheck, claimEquals, claimIncludes } from '../src/requirements/claim-check.ts';
 import { requiredScopes, scopeIncludesAny } from '../src/requirements/required-scopes.ts';
 import { type Api, sendRaw, serve, startApi } from './support/protected-api.ts';
@@ -30,7 +29,7 @@ beforeAll(async () => {
 afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
 afterAll(() => Promise.all([api.close(), issuer.close()]));
 
-const options = (): AuthOptions<unknown> => ({ issuerBaseURL: issuer.issuer, audience });
+const options = () => ({ issuerBaseURL: issuer.issuer, audience });
 const good = (claims: object = {}) => issuer.token({ sub: 'alice', aud: audience, ...claims });
 
 async function start(...args: Parameters<typeof startApi>): Promise<Api> {

@@ -7,7 +7,7 @@ import { ALGORITHMS, verifySignature } from '../src/token/signature.ts';
 
 const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' };
 
-test('defaults: every asymmetric algorithm, both profiles, five seconds, a token required', () => {
+test('defaults: every asymmetric algorithm, both profiles, a minute of tolerance, a token required', () => {
   proves('ASVS 9.1.2');
   const checked = checkOptions(good);
   expect(checked.rules).toEqual({
@@ -15,7 +15,7 @@ test('defaults: every asymmetric algorithm, both profiles, five seconds, a token
     audience: ['https://api.example.com'],
     algorithms: ALGORITHMS,
     profile: 'any',
-    clockTolerance: 5,
+    clockTolerance: 60,
   });
   expect(checked).toMatchObject({
     authRequired: true,

@@ -8,11 +8,11 @@ import { createTestKey, publicJwk, signJws, type TestKey } from './test-key.ts';
 /** Options of `startTestIssuer`; without any it is a good issuer with one key. */
 export interface TestIssuerOptions {
   /** Its keys, the first of which signs; default one for RS256, named `key-1`. */
-  keys?: readonly TestKey[];
+  keys?: readonly TestKey[] | undefined;
   /** More JWKs for the published set, as they are: weak, foreign, broken ones. */
-  otherKeys?: readonly unknown[];
+  otherKeys?: readonly unknown[] | undefined;
   /** Milliseconds since the epoch, for the times in its tokens; default `Date.now`. */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /** An issuer for tests that runs, until `close`. */

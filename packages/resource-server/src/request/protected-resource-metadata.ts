@@ -13,8 +13,8 @@ export interface ProtectedResource {
    * `createIssuer` made, which knows how they do.
    */
   authorizationServers: readonly (string | Issuer)[];
-  scopesSupported?: readonly string[];
-  resourceName?: string;
+  scopesSupported?: readonly string[] | undefined;
+  resourceName?: string | undefined;
 }
 
 /** Answers with this API's metadata (RFC 9728 §2, §3.2), so that a client can learn whose tokens to bring. */

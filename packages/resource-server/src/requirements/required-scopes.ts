@@ -1,3 +1,4 @@
+import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 import { AuthError, InsufficientScopeError } from '../errors.ts';
 import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
@@ -50,9 +51,9 @@ export function requiredPermissions(permissions: string | readonly string[]): Mi
 
 function parseScopes(scopes: string | readonly string[]): readonly string[] {
   const list = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : [...scopes];
-  if (list.length === 0) throw new TypeError('name at least one scope');
+  if (list.length === 0) throw new InvalidOptions('name at least one scope');
   if (list.some((scope) => typeof scope !== 'string' || !/^[^\s"\\]+$/.test(scope)))
-    throw new TypeError('a scope is one word (RFC 6749 §3.3)');
+    throw new InvalidOptions('a scope is one word (RFC 6749 §3.3)');
   return list;
 }
 

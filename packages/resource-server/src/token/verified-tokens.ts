@@ -4,9 +4,9 @@ import { LRUCache } from 'lru-cache';
 /** Limits of the memory for verified tokens. */
 export interface VerifiedTokensLimits {
   /** Tokens remembered, default 10,000. */
-  maxEntries?: number;
+  maxEntries?: number | undefined;
   /** Bytes they may take together, roughly, default 32 MiB. */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
 }
 
 /** Content of a token, and the key that its signature held with. */

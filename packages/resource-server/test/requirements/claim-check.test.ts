@@ -32,6 +32,30 @@ describe('claimCheck', () => {
     });
   });
 
+  test.each<unknown>(['yes', 1, {}, undefined, Promise.resolve('yes')])(
+    'a check that answers %p, which is not true, lets nobody in',
+    async (answer) => {
+      await expect(
+        reaches(
+          claimCheck(() => answer as boolean),
+          {},
+        ),
+      ).rejects.toMatchObject(refused);
+    },
+  );
+
+  test('a check sees the claims and the request', async () => {
+    const claims = { sub: 'alice' };
+    const guard = claimCheck(
+      (seen, ctx) => seen === ctx.state.auth?.payload && seen.sub === 'alice',
+    );
+    expect(await reaches(guard, claims)).toBe(true);
+  });
+
+  test('what is no function stops the start', () => {
+    expect(() => claimCheck('sub' as never)).toThrow('it needs a function');
+  });
+
   test('a check that fails lets nobody in, and its error passes', async () => {
     const broken = new Error('broken');
     const throws = claimCheck(() => {
