@@ -7,6 +7,12 @@ import { findApplication, type Tenant } from './tenant/tenant.ts';
 import { RefreshTokenAdapter } from './token/refresh-token.ts';
 import { isJwt, readUserinfoGrant, type UserinfoTokens } from './token/userinfo-token.ts';
 
+interface AdapterParts {
+  readonly tenant: Tenant;
+  readonly store: StateStore;
+  readonly userinfoTokens: Pick<UserinfoTokens, 'verify'>;
+}
+
 /**
  * Sign-ins that wait for an hour to be completed. One takes some 2 kB, and a hostile one as much as a
  * request may have.
@@ -20,11 +26,7 @@ const MAX_PUSHED_REQUESTS = 1000;
  * Returns the adapters by which the engine stores its records. Its own adapter, which is for
  * development, forgets after some thousand records.
  */
-export function createAdapter(
-  tenant: Tenant,
-  store: StateStore,
-  userinfoTokens: UserinfoTokens,
-): AdapterFactory {
+export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): AdapterFactory {
   return (kind) => {
     switch (kind) {
       case 'Client':

@@ -4,14 +4,14 @@ import { type Logger, pino } from 'pino';
 import { ActionCache } from './actions/cache.ts';
 import { type AppParts, createApp } from './app.ts';
 import { type Control, createControl, newControlToken } from './control/control.ts';
-import { createFaults, type Faults } from './control/faults.ts';
+import { Faults } from './control/faults.ts';
 import { createLimits } from './http/limits.ts';
-import { type KeyRing, openKeyRing, type RotateOptions } from './keys/key-ring.ts';
+import { KeyRing, type RotateOptions } from './keys/key-ring.ts';
 import { type Transaction, Transactions } from './log/transactions.ts';
 import { openStateStore } from './state/file.ts';
 import { InvalidTenant } from './tenant/load.ts';
 import type { Tenant } from './tenant/tenant.ts';
-import { watchTenant } from './tenant/watch.ts';
+import { TenantWatch } from './tenant/watch.ts';
 import { checkClock } from './token/token-claims.ts';
 
 /** How long open requests get to finish once the server must stop. */
@@ -67,7 +67,7 @@ export async function startAuthorizationServer({
   keys = 'memory:',
   ...options
 }: AuthorizationServerOptions): Promise<AuthorizationServer> {
-  return AuthorizationServer.start(await openKeyRing(keys), options);
+  return AuthorizationServer.start(await KeyRing.open(keys), options);
 }
 
 /** A server that runs, until `close`. */
@@ -102,7 +102,7 @@ export class AuthorizationServer {
       await http.start(port, host);
       await listeners.control?.start(control ?? 0, '127.0.0.1', 'CONTROL');
       const server = new AuthorizationServer(listeners, ring, options);
-      if (watch) http.once('close', server.#watchTenant());
+      if (watch) server.#watchTenant();
       http.on('request', (request, response) => server.#answer(request, response));
       return server;
     } catch (error) {
@@ -126,7 +126,7 @@ export class AuthorizationServer {
       issuer,
       store,
       clock: { seconds: 0 },
-      faults: createFaults(),
+      faults: new Faults(),
       transactions: new Transactions(),
       showLog: control !== undefined,
       log: logger,
@@ -221,12 +221,11 @@ export class AuthorizationServer {
     return createApp({ ...this.#parts, ...changing, keys: this.#ring.keys }).callback();
   }
 
-  /** @returns a function that ends the watch */
-  #watchTenant(): () => void {
+  #watchTenant(): void {
     const { tenant } = this;
     const { file } = tenant;
     const { log } = this.#parts;
-    return watchTenant({
+    const watch = new TenantWatch({
       tenant,
       onChange: (changed) => {
         this.useTenant(changed);
@@ -245,6 +244,7 @@ export class AuthorizationServer {
         }
       },
     });
+    this.#listeners.http.once('close', () => watch.close());
   }
 
   /** Warns once of each section of a tenant file that this server ignores. */

@@ -27,7 +27,7 @@ import type { Users } from './tenant/users.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
 import { customizeAccessToken, findAccount, type TokenClock } from './token/token-claims.ts';
-import { createUserinfoTokens } from './token/userinfo-token.ts';
+import { UserinfoTokens } from './token/userinfo-token.ts';
 
 type Section<Name extends keyof Configuration> = NonNullable<Configuration[Name]>;
 
@@ -53,9 +53,9 @@ const DAY = 24 * HOUR;
 
 /** Returns the configuration of oidc-provider. */
 export function engineConfiguration(context: EngineContext): Configuration {
-  const { issuer, tenant, tenantName, keys, store, clock } = context;
+  const { tenant, tenantName, keys, store } = context;
   return {
-    adapter: createAdapter(tenant, store, createUserinfoTokens(issuer, keys, clock)),
+    adapter: createAdapter({ tenant, store, userinfoTokens: new UserinfoTokens(context) }),
     jwks: keys,
     routes: ROUTES,
     scopes: OIDC_SCOPES,

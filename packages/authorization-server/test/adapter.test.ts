@@ -11,7 +11,11 @@ beforeEach(() => {
 afterEach(() => store.close());
 
 const adapterOf = (kind: string) =>
-  createAdapter(loadTenant(demoTenantFile), store, { verify: async () => undefined })(kind);
+  createAdapter({
+    tenant: loadTenant(demoTenantFile),
+    store,
+    userinfoTokens: { verify: async () => undefined },
+  })(kind);
 
 test('of 1000 pushed requests that nobody uses the oldest goes', async () => {
   const adapter = adapterOf('PushedAuthorizationRequest');

@@ -3,7 +3,7 @@ import { ROUTES } from '../endpoints.ts';
 
 const METADATA = '/.well-known/openid-configuration';
 const ENDPOINTS: readonly string[] = [...Object.values(ROUTES), METADATA];
-const MINUTES_10 = 600_000;
+const MAX_DELAY_MS = 600_000;
 
 const KINDS = [
   ...(['status', 'reset', 'halfBody', 'rateLimited', 'loseRefreshResponse'] as const),
@@ -29,7 +29,7 @@ const faultSchema = z
     every: z.int().min(1).max(1_000_000).optional(),
     status: z.int().min(400).max(599).optional(),
     retryAfter: z.int().min(0).max(86_400).optional(),
-    delay: z.int().min(1).max(MINUTES_10).optional(),
+    delay: z.int().min(1).max(MAX_DELAY_MS).optional(),
     reset: z.literal(true).optional(),
     halfBody: z.literal(true).optional(),
     rateLimited: z.literal(true).optional(),
@@ -58,6 +58,8 @@ const faultSchema = z
       fault('endpoint', `give ${place} with "${first}"`);
     }
   });
+
+type CheckedFault = z.infer<typeof faultSchema>;
 
 /** What the next requests to one endpoint meet: one kind, a delay, or both. */
 export interface Fault {
@@ -100,16 +102,6 @@ export interface WaitingFault extends Fault {
   readonly left: number;
 }
 
-export interface Faults {
-  /** @throws InvalidFault naming the field that is wrong. */
-  add(fault: Fault): void;
-  clear(): void;
-  /** Those that wait, in the order they come. */
-  list(): WaitingFault[];
-  /** The first whose turn it is at this endpoint and that is one of these; it counts as met. */
-  take(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined;
-}
-
 /** A fault that can't be injected. */
 export class InvalidFault extends Error {
   /** The field that is wrong. */
@@ -122,35 +114,52 @@ export class InvalidFault extends Error {
   }
 }
 
-const MOST = 1000;
+const MAX_WAITING = 1000;
 
-export function createFaults(): Faults {
-  let waiting: { fault: Fault; left: number; seen: number }[] = [];
-  return {
-    add(given) {
-      const fault = checked(given);
-      if (waiting.length >= MOST) throw new InvalidFault('endpoint', `${MOST} faults wait already`);
-      waiting.push({ fault, left: fault.times, seen: 0 });
-    },
-    clear() {
-      waiting = [];
-    },
-    list: () => waiting.map(({ fault, left }) => ({ ...fault, left })),
-    take(endpoint, fits) {
-      const met = waiting.find((one) => {
-        if (one.fault.endpoint !== endpoint || !fits(one.fault)) return false;
-        one.seen += 1;
-        return one.seen % (one.fault.every ?? 1) === 0;
-      });
-      if (met === undefined) return undefined;
-      met.left -= 1;
-      if (met.left === 0) waiting = waiting.filter((one) => one !== met);
-      return met.fault;
-    },
-  };
+interface Waiting {
+  readonly fault: CheckedFault;
+  left: number;
+  /** How many requests it would have fitted. */
+  seen: number;
 }
 
-function checked(given: unknown): z.infer<typeof faultSchema> {
+/** The faults that wait for requests. */
+export class Faults {
+  #waiting: Waiting[] = [];
+
+  /** @throws InvalidFault naming the field that is wrong. */
+  add(given: Fault): void {
+    const fault = checked(given);
+    if (this.#waiting.length >= MAX_WAITING) {
+      throw new InvalidFault('endpoint', `${MAX_WAITING} faults wait already`);
+    }
+    this.#waiting.push({ fault, left: fault.times, seen: 0 });
+  }
+
+  clear(): void {
+    this.#waiting = [];
+  }
+
+  /** Lists those that wait, in the order they come. */
+  list(): WaitingFault[] {
+    return this.#waiting.map(({ fault, left }) => ({ ...fault, left }));
+  }
+
+  /** Takes the first whose turn it is at this endpoint and that is one of these; it counts as met. */
+  take(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined {
+    const met = this.#waiting.find((one) => {
+      if (one.fault.endpoint !== endpoint || !fits(one.fault)) return false;
+      one.seen += 1;
+      return one.seen % (one.fault.every ?? 1) === 0;
+    });
+    if (met === undefined) return undefined;
+    met.left -= 1;
+    if (met.left === 0) this.#waiting = this.#waiting.filter((one) => one !== met);
+    return met.fault;
+  }
+}
+
+function checked(given: unknown): CheckedFault {
   const { success, data, error } = faultSchema.safeParse(given);
   if (success) return data;
   const [issue] = error.issues;

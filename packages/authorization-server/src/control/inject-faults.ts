@@ -89,9 +89,9 @@ async function sendHalf(ctx: Context): Promise<void> {
 }
 
 const OTHER_ISSUER = 'https://other-issuer.example/';
-const OVERSIZE = 8 * 1024 * 1024;
+const OVERSIZE_BYTES = 8 * 1024 * 1024;
 
-/** Makes of a good answer the wrong one that a fault asks for. */
+/** Changes a good answer into the wrong one that a fault asks for. */
 export function alterAnswer(ctx: Context, fault: Fault): void {
   const { body } = ctx;
   if (fault.contentType !== undefined) {
@@ -101,7 +101,7 @@ export function alterAnswer(ctx: Context, fault: Fault): void {
     ctx.body = '{"keys":[{"kty":<!doctype html>';
     ctx.set('content-type', type);
   } else if (fault.oversized) {
-    const padding = 'x'.repeat(OVERSIZE);
+    const padding = 'x'.repeat(OVERSIZE_BYTES);
     ctx.body = isObject(body) ? { ...body, padding } : `${body ?? ''}${padding}`;
   } else if (fault.otherIssuer && isObject(body)) {
     ctx.body = { ...body, issuer: OTHER_ISSUER };

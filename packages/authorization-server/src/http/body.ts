@@ -1,31 +1,31 @@
 import type { Context } from 'koa';
 
 /**
- * The body of a request as text.
+ * Reads the body of a request as text.
  *
- * @param most bytes.
+ * @param maxBytes above which the body is rejected.
  * @throws 413 when it has more, 415 when it is compressed, 400 when it breaks off.
  */
-export async function readBody(ctx: Context, most: number): Promise<string> {
+export async function readBody(ctx: Context, maxBytes: number): Promise<string> {
   const { req } = ctx;
   if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) {
     ctx.throw(415, 'send the body as it is, not compressed');
   }
-  const tooLong = `the body has more than ${most} bytes`;
-  if (Number(ctx.get('content-length')) > most) ctx.throw(413, tooLong);
+  const tooLong = `the body has more than ${maxBytes} bytes`;
+  if (Number(ctx.get('content-length')) > maxBytes) ctx.throw(413, tooLong);
   const chunks: Buffer[] = [];
   let length = 0;
   try {
     // The connection is needed for the answer.
     for await (const chunk of req.iterator({ destroyOnReturn: false })) {
       length += (chunk as Buffer).length;
-      if (length > most) break;
+      if (length > maxBytes) break;
       chunks.push(chunk as Buffer);
     }
   } catch (cause) {
     ctx.throw(400, 'the body breaks off', { cause });
   }
-  if (length > most) {
+  if (length > maxBytes) {
     // What is still to come must not hold up the connection.
     req.resume();
     ctx.throw(413, tooLong);
@@ -33,9 +33,9 @@ export async function readBody(ctx: Context, most: number): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-/** The members of a JSON object; none in an empty body. @throws as above, and 400 when it is none. */
-export async function readJson(ctx: Context, most: number): Promise<Record<string, unknown>> {
-  const text = await readBody(ctx, most);
+/** Reads the members of a JSON object; none in an empty body. @throws as above, and 400 when it is none. */
+export async function readJson(ctx: Context, maxBytes: number): Promise<Record<string, unknown>> {
+  const text = await readBody(ctx, maxBytes);
   let content: unknown;
   if (text === '') return {};
   try {
@@ -49,17 +49,17 @@ export async function readJson(ctx: Context, most: number): Promise<Record<strin
   return content as Record<string, unknown>;
 }
 
-const MOST = 10_240;
+const MAX_FORM_BYTES = 10_240;
 
 /**
- * The fields of a form that a page posts; none when it is no form. A field that is there more than
+ * Reads the fields of a form that a page posts; none when it is no form. A field that is there more than
  * once has a list as its value.
  *
  * @throws 4xx when it can't be read.
  */
 export async function readForm(ctx: Context): Promise<Record<string, string | string[]>> {
   if (!ctx.is('urlencoded')) return {};
-  const form = new URLSearchParams(await readBody(ctx, MOST));
+  const form = new URLSearchParams(await readBody(ctx, MAX_FORM_BYTES));
   return Object.fromEntries(
     [...new Set(form.keys())].map((name) => {
       const [value = '', ...more] = form.getAll(name);

@@ -11,68 +11,80 @@ export interface RotateOptions {
 type MakeKey = () => Promise<SigningKey>;
 
 /** The signing keys of a server. */
-export interface KeyRing {
-  readonly keys: SigningKeys;
-  /** The one that signs. */
-  readonly current: SigningKey;
+export class KeyRing {
+  readonly #file: string | undefined;
+  readonly #makeKey: MakeKey;
+  #keys: SigningKeys;
+  /** One change at a time: each begins with what the one before it left. */
+  #lastChange: Promise<unknown> = Promise.resolve();
+
   /**
-   * The next key becomes the current, the current the previous, and a fresh one the next. A previous
-   * one of before leaves the set.
+   * Opens the keys of a file, made and written when there are none; a file of one key gains the next.
+   *
+   * @param place `file:PATH`, or `memory:` for keys that all servers of this process share and that
+   *   end with it.
+   * @throws StartError when the file is there but is no such key set, or can't be written.
+   */
+  static async open(place: string): Promise<KeyRing> {
+    if (place !== 'memory:') {
+      const file = resolve(place.replace(/^file:/, ''));
+      return new KeyRing(file, makeSigningKey, await openKeyFile(file));
+    }
+    let count = 0;
+    const makeKey: MakeKey = () => memoryKey(count++);
+    return new KeyRing(undefined, makeKey, await makeKeys(makeKey));
+  }
+
+  private constructor(file: string | undefined, makeKey: MakeKey, keys: SigningKeys) {
+    this.#file = file;
+    this.#makeKey = makeKey;
+    this.#keys = keys;
+  }
+
+  get keys(): SigningKeys {
+    return this.#keys;
+  }
+
+  /** The key that signs. */
+  get current(): SigningKey {
+    return this.#keys.keys[0] as SigningKey;
+  }
+
+  /**
+   * Makes the next key the current, the current the previous, and a fresh one the next. An earlier
+   * previous key leaves the set.
    *
    * @throws StartError when the key file can't be written; the keys stay as they are.
    */
-  rotate(options?: RotateOptions): Promise<void>;
-  /** Takes the previous key out of the set. @throws StartError as above. */
-  revokePrevious(): Promise<void>;
+  rotate({ revoke = false }: RotateOptions = {}): Promise<void> {
+    return this.#change(async () => {
+      const fresh = await this.#makeKey();
+      const [old, next] = this.#keys.keys as [SigningKey, SigningKey];
+      return [next, fresh, ...(revoke ? [] : [old])];
+    });
+  }
+
+  /** Removes the previous key from the set. @throws StartError as above. */
+  revokePrevious(): Promise<void> {
+    return this.#change(async () => this.#keys.keys.slice(0, 2));
+  }
+
+  #change(makeNext: () => Promise<SigningKey[]>): Promise<void> {
+    const change = this.#lastChange.then(async () => {
+      const keys = { keys: await makeNext() };
+      if (this.#file !== undefined) replaceKeyFile(this.#file, keys);
+      this.#keys = keys;
+    });
+    this.#lastChange = change.catch(() => {});
+    return change;
+  }
 }
 
-/**
- * The keys of a file, made and written when there are none; a file of one key gains the next.
- *
- * @param place `file:PATH`, or `memory:` for keys that all servers of this process share and that
- *   end with it.
- * @throws StartError when the file is there but is no such key set, or can't be written.
- */
-export async function openKeyRing(place: string): Promise<KeyRing> {
-  const file = place === 'memory:' ? undefined : resolve(place.replace(/^file:/, ''));
-  let count = 0;
-  const makeKey: MakeKey = () => (file === undefined ? memoryKey(count++) : makeSigningKey());
-  let keys = file === undefined ? await makeKeys(makeKey) : await openKeyFile(file, makeKey);
-  const save = (changed: SigningKey[]): void => {
-    if (file !== undefined) replaceKeyFile(file, { keys: changed });
-    keys = { keys: changed };
-  };
-
-  // One change at a time: each begins with what the one before it left.
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = (change: () => Promise<void>): Promise<void> => {
-    const mine = turn.then(change);
-    turn = mine.catch(() => {});
-    return mine;
-  };
-
-  return {
-    get keys() {
-      return keys;
-    },
-    get current() {
-      return keys.keys[0] as SigningKey;
-    },
-    rotate: ({ revoke = false } = {}) =>
-      inTurn(async () => {
-        const fresh = await makeKey();
-        const [old, next] = keys.keys as [SigningKey, SigningKey];
-        save([next, fresh, ...(revoke ? [] : [old])]);
-      }),
-    revokePrevious: () => inTurn(async () => save(keys.keys.slice(0, 2))),
-  };
-}
-
-async function openKeyFile(file: string, makeKey: MakeKey): Promise<SigningKeys> {
-  const found = readKeyFile(file) ?? createKeyFile(file, await makeKeys(makeKey));
+async function openKeyFile(file: string): Promise<SigningKeys> {
+  const found = readKeyFile(file) ?? createKeyFile(file, await makeKeys(makeSigningKey));
   const [current, next] = found.keys;
   if (current === undefined || next !== undefined) return found;
-  const completed = { keys: [current, await makeKey()] };
+  const completed = { keys: [current, await makeSigningKey()] };
   replaceKeyFile(file, completed);
   return completed;
 }

@@ -1,6 +1,6 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 
-/** What a tenant file has for one key of a client: its PEM, or its JWK. */
+/** A key of a client in the tenant file: a PEM, or a JWK. */
 interface Credential {
   readonly pem?: string | undefined;
   readonly jwk?: Readonly<Record<string, unknown>> | undefined;
@@ -10,16 +10,17 @@ interface Credential {
 
 export type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
 
-const LEAST_BITS = 2048;
-const MOST_BITS = 16_384;
-/** Beyond it a single assertion would keep the server busy. */
-const MOST_EXPONENT = 2n ** 64n;
+const MIN_RSA_BITS = 2048;
+const MAX_RSA_BITS = 16_384;
+/** With a larger one a single assertion would keep the server busy. */
+const MAX_RSA_EXPONENT = 2n ** 64n;
 
 /** The private members of a JWK (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2). */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /**
- * The public key of a client that signs its assertions (RFC 7523 §2.2), of its own members alone.
+ * Returns the public key of a client that signs its assertions (RFC 7523 §2.2), with its own members
+ * alone.
  *
  * @throws Error saying what to give instead: for a private or shared key, one that is weak, not for
  *   signatures, or not of its `alg`.
@@ -65,14 +66,16 @@ function checkUse({ use, key_ops: operations }: Readonly<Record<string, unknown>
   }
 }
 
-/** What the engine verifies with a key of this kind. @throws Error when it is weak or of another. */
+/** Returns the algorithms that a key of this kind is for. @throws Error when it is weak or of another kind. */
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject) {
   if (type === 'rsa') {
     const { modulusLength: bits = 0, publicExponent: exponent = 0n } = details ?? {};
-    if (bits < LEAST_BITS || bits > MOST_BITS) {
-      throw new Error(`the RSA key has ${bits} bits: give one of ${LEAST_BITS} to ${MOST_BITS}`);
+    if (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS) {
+      throw new Error(
+        `the RSA key has ${bits} bits: give one of ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`,
+      );
     }
-    if (exponent < 3n || exponent % 2n === 0n || exponent > MOST_EXPONENT) {
+    if (exponent < 3n || exponent % 2n === 0n || exponent > MAX_RSA_EXPONENT) {
       throw new Error('the exponent of the RSA key makes it worthless: give one with 65537');
     }
     return ['RS256', 'PS256'];
@@ -83,7 +86,7 @@ function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }
   throw new Error('give an RSA key, an EC key on the curve P-256, or an Ed25519 key');
 }
 
-/** The value beside the key, or the one in it; both only if they are the same. */
+/** Returns the value next to the key, or the one in it; both only if they are the same. */
 function oneOf(name: string, beside: string | undefined, within: unknown): string | undefined {
   if (within !== undefined && (typeof within !== 'string' || within === '')) {
     throw new Error(`"${name}" of the jwk must be a text`);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What is kept of a user of an identity provider. */
+/** What is stored of a user of an identity provider. */
 export interface FederatedProfile {
   readonly name?: string;
   readonly given_name?: string;
@@ -12,18 +12,18 @@ export interface FederatedProfile {
   readonly email_verified?: boolean;
 }
 
-const LONGEST_NAME = 300;
-const LONGEST_URL = 2048;
+const MAX_NAME_LENGTH = 300;
+const MAX_URL_LENGTH = 2048;
 const email = z.email().max(320);
 
-/** A subject identifier is at most 255 ASCII characters (OpenID Connect Core §2). */
+/** Checks a subject identifier: at most 255 ASCII characters (OpenID Connect Core §2). */
 export function isSubject(value: unknown): value is string {
   return typeof value === 'string' && /^[\x20-\x7e]{1,255}$/.test(value);
 }
 
 /**
- * The profile in an identity provider's claims (OpenID Connect Core §5.1). A claim of another type,
- * too long, or with control characters is left out: it must not keep its user from signing in.
+ * Returns the profile in an identity provider's claims (OpenID Connect Core §5.1). A claim of another
+ * type, too long, or with control characters is ignored: its user must be able to sign in.
  */
 export function readProfile(claims: Readonly<Record<string, unknown>>): FederatedProfile {
   const address = email.safeParse(claims.email);
@@ -42,12 +42,13 @@ export function readProfile(claims: Readonly<Record<string, unknown>>): Federate
 }
 
 function name(claim: keyof FederatedProfile, value: unknown): FederatedProfile {
-  if (typeof value !== 'string' || value.length > LONGEST_NAME) return {};
+  if (typeof value !== 'string' || value.length > MAX_NAME_LENGTH) return {};
   const shown = value.trim();
   return shown === '' || /\p{Cc}/u.test(shown) ? {} : { [claim]: shown };
 }
 
 function isPicture(value: unknown): value is string {
-  if (typeof value !== 'string' || value.length > LONGEST_URL || !URL.canParse(value)) return false;
+  if (typeof value !== 'string' || value.length > MAX_URL_LENGTH || !URL.canParse(value))
+    return false;
   return ['https:', 'http:'].includes(new URL(value).protocol);
 }

@@ -4,80 +4,84 @@ import { dirname, resolve } from 'node:path';
 import { loadTenant } from './load.ts';
 import type { Tenant } from './tenant.ts';
 
+/** Options of `TenantWatch`. */
 interface TenantWatchOptions {
-  /** What is used now; its file and the Action and rule files that it names are watched. */
+  /** The tenant in use; its file and the Action and rule files that it names are watched. */
   readonly tenant: Tenant;
-  /** Takes a changed tenant that is right; when it throws, the tenant counts as wrong. */
+  /** Uses a changed tenant that is right; when it throws, the tenant counts as wrong. */
   readonly onChange: (tenant: Tenant) => void;
-  /** Told why a changed tenant is not taken, or why a folder can't be watched. */
+  /** Gets why a changed tenant is not used, or why a folder can't be watched. */
   readonly onFault: (error: Error) => void;
-  /** Milliseconds without a change before the files are read: an editor writes in several steps. */
-  readonly settle?: number;
+  /** Time without a change before the files are read: an editor writes in several steps. */
+  readonly settleMs?: number;
 }
 
 /**
  * Reads the tenant file again when it, or a file that it names, has changed. Folders are watched,
- * not files: an editor that writes a new file in the old one's place is noticed too.
- *
- * @returns ends the watch.
+ * not files: so a new file that an editor writes over the old one is noticed too.
  */
-export function watchTenant({
-  tenant,
-  onChange,
-  onFault,
-  settle = 100,
-}: TenantWatchOptions): () => void {
-  const watchers = new Map<string, FSWatcher>();
-  let files = filesOf(tenant);
-  let seen = fingerprint(files);
-  let fault: string | undefined;
-  let timer: NodeJS.Timeout | undefined;
+export class TenantWatch {
+  readonly #options: TenantWatchOptions;
+  readonly #watchers = new Map<string, FSWatcher>();
+  #files: readonly string[];
+  #seen: string;
+  #fault: string | undefined;
+  #timer: NodeJS.Timeout | undefined;
 
-  const read = (): void => {
-    const found = fingerprint(files);
+  constructor(options: TenantWatchOptions) {
+    this.#options = options;
+    this.#files = filesOf(options.tenant);
+    this.#seen = fingerprint(this.#files);
+    this.#watchFolders();
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    for (const watcher of this.#watchers.values()) watcher.close();
+  }
+
+  #read(): void {
+    const found = fingerprint(this.#files);
     // A wrong tenant may wait for a file that the one in use does not name.
-    if (found === seen && fault === undefined) return;
+    if (found === this.#seen && this.#fault === undefined) return;
     try {
-      const changed = loadTenant(tenant.file);
-      onChange(changed);
+      const changed = loadTenant(this.#options.tenant.file);
+      this.#options.onChange(changed);
       const named = filesOf(changed);
       // Taken before the files were read: what was written since counts as a change of its own.
-      seen = String(named) === String(files) ? found : fingerprint(named);
-      files = named;
-      fault = undefined;
-      watchFolders();
+      this.#seen = String(named) === String(this.#files) ? found : fingerprint(named);
+      this.#files = named;
+      this.#fault = undefined;
+      this.#watchFolders();
     } catch (error) {
       const { message } = error as Error;
-      if (found !== seen || message !== fault) onFault(error as Error);
-      seen = found;
-      fault = message;
+      if (found !== this.#seen || message !== this.#fault) this.#options.onFault(error as Error);
+      this.#seen = found;
+      this.#fault = message;
     }
-  };
-  const watchFolders = (): void => {
-    const folders = new Set(files.map((file) => dirname(file)));
-    for (const [folder, watcher] of watchers) {
+  }
+
+  #watchFolders(): void {
+    const folders = new Set(this.#files.map((file) => dirname(file)));
+    for (const [folder, watcher] of this.#watchers) {
       if (folders.has(folder)) continue;
       watcher.close();
-      watchers.delete(folder);
+      this.#watchers.delete(folder);
     }
+    const { onFault, settleMs = 100 } = this.#options;
     for (const folder of folders) {
-      if (watchers.has(folder)) continue;
+      if (this.#watchers.has(folder)) continue;
       try {
         const watcher = watch(folder, { persistent: false }, () => {
-          clearTimeout(timer);
-          timer = setTimeout(read, settle).unref();
+          clearTimeout(this.#timer);
+          this.#timer = setTimeout(() => this.#read(), settleMs).unref();
         });
-        watchers.set(folder, watcher.on('error', onFault));
+        this.#watchers.set(folder, watcher.on('error', onFault));
       } catch (error) {
         onFault(error as Error);
       }
     }
-  };
-  watchFolders();
-  return () => {
-    clearTimeout(timer);
-    for (const watcher of watchers.values()) watcher.close();
-  };
+  }
 }
 
 function filesOf({ file, actions, rules }: Tenant): string[] {

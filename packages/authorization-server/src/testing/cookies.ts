@@ -1,36 +1,33 @@
-/** The cookies of one server, as a browser keeps them: by name and path (RFC 6265 §5.3). */
-export interface Cookies {
-  /** For the `Cookie` header of a request to this path; empty when there are none. */
-  header(path: string): string;
-  keep(response: Response): void;
-}
-
 interface Cookie {
   readonly name: string;
   readonly value: string;
   readonly path: string;
 }
 
-export function createCookies(): Cookies {
-  const kept = new Map<string, Cookie>();
-  return {
-    header: (path) =>
-      [...kept.values()]
-        .filter((cookie) => isWithin(path, cookie.path))
-        .map(({ name, value }) => `${name}=${value}`)
-        .join('; '),
-    keep(response) {
-      for (const line of response.headers.getSetCookie()) {
-        const [pair = '', ...attributes] = line.split(/; */);
-        const [name = '', value = ''] = split(pair);
-        const path = attribute(attributes, 'path') ?? '/';
-        const end = attribute(attributes, 'expires');
-        const key = JSON.stringify([name, path]);
-        if (end !== undefined && Date.parse(end) <= Date.now()) kept.delete(key);
-        else kept.set(key, { name, value, path });
-      }
-    },
-  };
+/** The cookies of one server, as a browser stores them: by name and path (RFC 6265 §5.3). */
+export class Cookies {
+  readonly #stored = new Map<string, Cookie>();
+
+  /** Returns the `Cookie` header of a request to this path; empty when there are no cookies. */
+  header(path: string): string {
+    return [...this.#stored.values()]
+      .filter((cookie) => isWithin(path, cookie.path))
+      .map(({ name, value }) => `${name}=${value}`)
+      .join('; ');
+  }
+
+  /** Stores the cookies that a response sets, and removes those that it ends. */
+  store(response: Response): void {
+    for (const line of response.headers.getSetCookie()) {
+      const [pair = '', ...attributes] = line.split(/; */);
+      const [name = '', value = ''] = split(pair);
+      const path = attribute(attributes, 'path') ?? '/';
+      const end = attribute(attributes, 'expires');
+      const key = JSON.stringify([name, path]);
+      if (end !== undefined && Date.parse(end) <= Date.now()) this.#stored.delete(key);
+      else this.#stored.set(key, { name, value, path });
+    }
+  }
 }
 
 /** RFC 6265 §5.1.4. */

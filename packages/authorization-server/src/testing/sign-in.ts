@@ -1,4 +1,4 @@
-import { createCookies } from './cookies.ts';
+import { Cookies } from './cookies.ts';
 
 /** What a user types into the sign-in page. */
 export interface Credentials {
@@ -15,14 +15,14 @@ interface Arrival {
   readonly left: boolean;
 }
 
-const MOST_REDIRECTS = 20;
+const MAX_REDIRECTS = 20;
 
 /**
  * Signs a user in at an authorization server of this package over HTTP, and consents where it asks, as
  * a person with a browser would. Nothing is sent to any other server.
  *
  * @param authorizationRequest URL of the authorization endpoint with its parameters.
- * @param redirectURI the one in the request; nobody needs to listen there.
+ * @param redirectURI the one in the request; nothing needs to listen there.
  * @returns the authorization response: the redirect URI with its parameters, which may be an error's.
  * @throws Error that says on which page it ended, when it does not get that far.
  */
@@ -32,7 +32,7 @@ export async function signIn(
   { email, password }: Credentials,
 ): Promise<URL> {
   const { origin } = new URL(authorizationRequest);
-  const cookies = createCookies();
+  const cookies = new Cookies();
 
   const request = async (url: URL, form?: Record<string, string>): Promise<Response> => {
     const response = await fetch(url, {
@@ -44,13 +44,13 @@ export async function signIn(
       },
       ...(form && { method: 'POST', body: new URLSearchParams(form) }),
     });
-    cookies.keep(response);
+    cookies.store(response);
     return response;
   };
   const visit = async (from: URL, form?: Record<string, string>): Promise<Arrival> => {
     let url = from;
     let response = await request(url, form);
-    for (let redirects = 0; redirects < MOST_REDIRECTS; redirects += 1) {
+    for (let redirects = 0; redirects < MAX_REDIRECTS; redirects += 1) {
       const location = response.headers.get('location');
       if (location === null) break;
       await response.body?.cancel();

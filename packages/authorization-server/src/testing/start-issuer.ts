@@ -1,5 +1,5 @@
 import { AuthorizationServer, type AuthorizationServerOptions } from '../authorization-server.ts';
-import { openKeyRing } from '../keys/key-ring.ts';
+import { KeyRing } from '../keys/key-ring.ts';
 import { demoTenantFile, loadTenant } from '../tenant/load.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 import { requestTokens, type TokenRequest, type TokenResponse } from './code-flow.ts';
@@ -30,7 +30,7 @@ export async function startIssuer({
   ...options
 }: IssuerOptions = {}): Promise<Issuer> {
   const loaded = typeof tenant === 'string' ? loadTenant(tenant) : tenant;
-  const ring = await openKeyRing(keys);
+  const ring = await KeyRing.open(keys);
   const server = await AuthorizationServer.start(ring, { ...options, tenant: loaded });
   const { issuer } = server;
   const tokensFor = (request?: TokenRequest): Promise<TokenResponse> =>

@@ -90,7 +90,7 @@ const TABLE: readonly Row[] = [
   },
 ];
 
-const LONGEST = 100;
+const MAX_SHOWN_LENGTH = 100;
 
 /** Returns the answer to a refused token request; undefined where the engine's own will do. */
 export function tokenRefusal(
@@ -129,8 +129,8 @@ export function toAuth0Error(
   return { status, error: code, description: description.replace('%s', () => shown(grantType)) };
 }
 
-/** What the client sent, in a text for it: of RFC 6749 §5.2's characters, and not without end. */
+/** Returns what the client sent for a text to it: in the characters of RFC 6749 §5.2, and bounded. */
 function shown(value: string): string {
   const text = value.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)}...` : text;
+  return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}...` : text;
 }

@@ -3,19 +3,18 @@ import { Readable } from 'node:stream';
 import type { Context, Middleware, Next } from 'koa';
 import { readJson } from '../http/body.ts';
 
-/** Bytes. */
-const MOST = 57_344;
+const MAX_BODY_BYTES = 57_344;
 
 /**
- * Takes JSON at the token and revocation endpoints, as Auth0 does beside the form of RFC 6749: the
- * engine, which takes forms only and reads the request itself, is given the same fields as a form.
+ * Accepts JSON at the token and revocation endpoints, as Auth0 does besides the form of RFC 6749: the
+ * engine, which accepts forms only and reads the request itself, gets the same fields as a form.
  */
 export function jsonBodies(): Middleware {
   return async function jsonBodies(ctx: Context, next: Next) {
     if (ctx.method !== 'POST' || !ctx.is('json')) return next();
     let fields: [string, unknown][];
     try {
-      fields = Object.entries(await readJson(ctx, MOST));
+      fields = Object.entries(await readJson(ctx, MAX_BODY_BYTES));
     } catch {
       return refuse(ctx, 'failed to parse the request body');
     }

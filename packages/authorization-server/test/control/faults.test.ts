@@ -1,10 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
-import { createFaults, type Fault, InvalidFault } from '../../src/control/faults.ts';
+import { type Fault, Faults, InvalidFault } from '../../src/control/faults.ts';
 
 const any = () => true;
 
 test('a fault is met as often as it says, the first that was added first', () => {
-  const faults = createFaults();
+  const faults = new Faults();
   faults.add({ endpoint: '/userinfo', status: 500, times: 2 });
   faults.add({ endpoint: '/userinfo', reset: true });
   expect(faults.list().map(({ left }) => left)).toEqual([2, 1]);
@@ -14,7 +14,7 @@ test('a fault is met as often as it says, the first that was added first', () =>
 });
 
 test('one for another endpoint waits, and clear takes it away', () => {
-  const faults = createFaults();
+  const faults = new Faults();
   faults.add({ endpoint: '/userinfo', delay: 5 });
   expect(faults.take('/oauth/token', any)).toBeUndefined();
   expect(faults.list()).toHaveLength(1);
@@ -23,7 +23,7 @@ test('one for another endpoint waits, and clear takes it away', () => {
 });
 
 test('one for every third request is met by the third, the sixth and no more than it says', () => {
-  const faults = createFaults();
+  const faults = new Faults();
   faults.add({ endpoint: '/userinfo', status: 500, every: 3, times: 2 });
   faults.add({ endpoint: '/userinfo', status: 503, every: 2, times: 9 });
   const met = [1, 2, 3, 4, 5, 6, 7, 8].map(() => faults.take('/userinfo', any)?.status);
@@ -64,7 +64,7 @@ describe('bad input names its field', () => {
     ['a lost refresh elsewhere', { endpoint: '/userinfo', loseRefreshResponse: true }, 'endpoint'],
   ];
   test.each(wrong)('%s', (_name, given, field) => {
-    const faults = createFaults();
+    const faults = new Faults();
     const add = () => faults.add(given as Fault);
     expect(add).toThrow(InvalidFault);
     expect(add).toThrow(`"${field}": `);

@@ -95,8 +95,10 @@ describe('the body', () => {
 
   test('that breaks off: 400', async () => {
     failures = [];
+    const received = once(server, 'request');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
     socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf');
+    await received;
     await new Promise((resolve) => setTimeout(resolve, 20));
     socket.destroy();
     while (failures.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { readKeyFile } from '../../src/keys/key-file.ts';
-import { type KeyRing, openKeyRing } from '../../src/keys/key-ring.ts';
+import { KeyRing } from '../../src/keys/key-ring.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'keys-'));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -15,22 +15,22 @@ describe('keys in a file', () => {
   const place = `file:${file}`;
 
   test('are made once, for the owner alone, also when two start at the same time', async () => {
-    const [one, two] = await Promise.all([openKeyRing(place), openKeyRing(place)]);
+    const [one, two] = await Promise.all([KeyRing.open(place), KeyRing.open(place)]);
     expect(one.keys).toEqual(two.keys);
-    expect((await openKeyRing(place)).keys).toEqual(one.keys);
+    expect((await KeyRing.open(place)).keys).toEqual(one.keys);
     expect(new Set(kids(one)).size).toBe(2);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700);
   });
 
   test('rotate: the next becomes the current, the current the previous, and it is written', async () => {
-    const ring = await openKeyRing(place);
+    const ring = await KeyRing.open(place);
     const [first, second] = kids(ring);
     await ring.rotate();
     const [, third] = kids(ring);
     expect(kids(ring)).toEqual([second, third, first]);
     expect([first, second]).not.toContain(third);
-    expect((await openKeyRing(place)).keys).toEqual(ring.keys);
+    expect((await KeyRing.open(place)).keys).toEqual(ring.keys);
     expect(statSync(file).mode & 0o777).toBe(0o600);
 
     await ring.rotate();
@@ -42,11 +42,11 @@ describe('keys in a file', () => {
     expect(kids(ring)).toEqual([third, fourth]);
     await ring.rotate({ revoke: true });
     expect(kids(ring)).toEqual([fourth, expect.any(String)]);
-    expect((await openKeyRing(place)).keys).toEqual(ring.keys);
+    expect((await KeyRing.open(place)).keys).toEqual(ring.keys);
   });
 
   test('two rotations at once are two', async () => {
-    const ring = await openKeyRing(place);
+    const ring = await KeyRing.open(place);
     const [, second] = kids(ring);
     await Promise.all([ring.rotate(), ring.rotate()]);
     expect(kids(ring)).toEqual([expect.any(String), expect.any(String), second]);
@@ -54,7 +54,7 @@ describe('keys in a file', () => {
   });
 
   test('two servers that rotate the keys of one file never leave it broken', async () => {
-    const [one, two] = [await openKeyRing(place), await openKeyRing(place)];
+    const [one, two] = [await KeyRing.open(place), await KeyRing.open(place)];
     const changes = [one, two, one, two].map((ring) => ring.rotate());
     let read = 0;
     const all = Promise.all(changes).then(() => true);
@@ -70,17 +70,17 @@ describe('keys in a file', () => {
   });
 
   test('a file of one key gains the next', async () => {
-    const { keys } = await openKeyRing(place);
+    const { keys } = await KeyRing.open(place);
     const single = join(directory, 'single.json');
     writeFileSync(single, JSON.stringify({ keys: keys.keys.slice(0, 1) }));
-    const ring = await openKeyRing(`file:${single}`);
+    const ring = await KeyRing.open(`file:${single}`);
     expect(kids(ring)).toEqual([keys.keys[0]?.kid, expect.any(String)]);
     expect(JSON.parse(readFileSync(single, 'utf8'))).toEqual(ring.keys);
   });
 
   test('that can not be written: the rotation fails, and the keys stay as they are', async () => {
     const gone = join(directory, 'gone');
-    const ring = await openKeyRing(`file:${join(gone, 'keys.json')}`);
+    const ring = await KeyRing.open(`file:${join(gone, 'keys.json')}`);
     const before = ring.keys;
     rmSync(gone, { recursive: true });
     writeFileSync(gone, '');
@@ -90,8 +90,8 @@ describe('keys in a file', () => {
 });
 
 test('keys in memory: each ring rotates for itself, through the same keys', async () => {
-  const one = await openKeyRing('memory:');
-  const two = await openKeyRing('memory:');
+  const one = await KeyRing.open('memory:');
+  const two = await KeyRing.open('memory:');
   expect(two.keys).toEqual(one.keys);
   await one.rotate();
   expect(kids(two)).toEqual([kids(one)[2], kids(one)[0]]);

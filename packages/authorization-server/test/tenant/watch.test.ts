@@ -12,22 +12,22 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { loadTenant, type Tenant } from '../../src/index.ts';
 import { demoTenantFile } from '../../src/tenant/load.ts';
-import { watchTenant } from '../../src/tenant/watch.ts';
+import { TenantWatch } from '../../src/tenant/watch.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
 import { authorizationRequest, callbackOf, requestTokens, tokensFor } from '../support/sign-in.ts';
 
 let directory: string;
 let file: string;
-let stop: (() => void) | undefined;
+let watch: TenantWatch | undefined;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'tenant-'));
   cpSync(dirname(demoTenantFile), directory, { recursive: true });
   file = join(directory, 'tenant.yaml');
 });
 afterEach(async () => {
-  stop?.();
-  stop = undefined;
+  watch?.close();
+  watch = undefined;
   await stopServers();
   rmSync(directory, { recursive: true });
 });
@@ -45,11 +45,11 @@ const beyondSettling = () => new Promise((resolve) => setTimeout(resolve, 80));
 function watched() {
   const taken: Tenant[] = [];
   const faults: string[] = [];
-  stop = watchTenant({
+  watch = new TenantWatch({
     tenant: loadTenant(file),
     onChange: (tenant) => taken.push(tenant),
     onFault: ({ message }) => faults.push(message),
-    settle: 20,
+    settleMs: 20,
   });
   return { taken, faults };
 }

@@ -1,13 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { createCookies } from '../../src/testing/cookies.ts';
+import { Cookies } from '../../src/testing/cookies.ts';
 
 const answering = (...lines: string[]) =>
   new Response(null, { headers: lines.map((line): [string, string] => ['set-cookie', line]) });
 
 test('a cookie goes to its path and below, and nowhere else (RFC 6265 §5.1.4)', () => {
-  const cookies = createCookies();
+  const cookies = new Cookies();
   expect(cookies.header('/')).toBe('');
-  cookies.keep(answering('a=1; path=/; httponly', 'b=x=y==; Path=/u/login/1; SameSite=Lax'));
+  cookies.store(answering('a=1; path=/; httponly', 'b=x=y==; Path=/u/login/1; SameSite=Lax'));
   expect(cookies.header('/authorize')).toBe('a=1');
   expect(cookies.header('/u/login/1')).toBe('a=1; b=x=y==');
   expect(cookies.header('/u/login/1/more')).toBe('a=1; b=x=y==');
@@ -15,10 +15,10 @@ test('a cookie goes to its path and below, and nowhere else (RFC 6265 §5.1.4)',
 });
 
 test('a later one of its name and path replaces it, one that is over takes it away', () => {
-  const cookies = createCookies();
-  cookies.keep(answering('a=1; path=/', 'a=2; path=/x'));
-  cookies.keep(answering('a=3; path=/'));
+  const cookies = new Cookies();
+  cookies.store(answering('a=1; path=/', 'a=2; path=/x'));
+  cookies.store(answering('a=3; path=/'));
   expect(cookies.header('/x')).toBe('a=3; a=2');
-  cookies.keep(answering('a=; path=/x; expires=Thu, 01 Jan 1970 00:00:00 GMT'));
+  cookies.store(answering('a=; path=/x; expires=Thu, 01 Jan 1970 00:00:00 GMT'));
   expect(cookies.header('/x')).toBe('a=3');
 });
