@@ -34,11 +34,11 @@ function isDocumented(name: string, file: string): boolean {
 describe.each(
   LIBRARIES.flatMap((library) => {
     const { exports } = JSON.parse(read(`packages/${library}/package.json`));
-    return Object.keys(exports).map((key) => [library, key === '.' ? 'index' : key.slice(2)]);
+    return Object.values<{ types: string }>(exports).map(({ types }) => [library, types.slice(2)]);
   }),
-)('%s, %s', (library = '', entry = '') => {
+)('%s, %s', (library = '', types = '') => {
   test('every export has a docstring', () => {
-    const exported = exportsOf(`packages/${library}/dist/${entry}.d.ts`);
+    const exported = exportsOf(`packages/${library}/${types}`);
     expect(exported.length).toBeGreaterThan(0);
     const bare = exported.filter(([name, file]) => !isDocumented(name, file));
     expect(bare.map(([name, file]) => `${name} of ${file}`)).toEqual([]);

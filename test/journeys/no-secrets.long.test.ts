@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { fileStore } from '@koa-oauth/client';
+import { sqliteStore } from '@koa-oauth/client/sqlite';
 import { Redis } from 'ioredis';
 import { REDIS_URL, whyNoRedis } from '../../packages/client/test/support/redis.ts';
 import { FormBrowser } from '../support/form-browser.ts';
@@ -22,7 +22,7 @@ describe('a store in a file', () => {
   test('the search looks into the file, and into what was not moved over yet', async () => {
     const { dir } = stage();
     const planted = { kind: 'planted', value: 'a-value-that-was-put-there' };
-    const store = fileStore({ path: `${dir}/sessions.db` });
+    const store = sqliteStore({ path: `${dir}/sessions.db` });
     const expiresAt = Date.now() / 1000 + 60;
     await store.create('k', { sealed: planted.value, about: '', expiresAt, terms: [] });
     const found = findSecrets([planted], await filesIn(dir));

@@ -67,5 +67,8 @@ function importsOf(file: string): Import[] {
 function resolve(file: string, from: string): string | undefined {
   if (from.startsWith('.')) return join(dirname(file), from).replaceAll('\\', '/');
   const [, name, entry = ''] = /^@koa-oauth\/([\w-]+)(?:\/([\w-]+))?$/.exec(from) ?? [];
-  return name && `${name}/src/${entry || 'index'}.ts`;
+  if (!name) return undefined;
+  const manifest = JSON.parse(readFileSync(join(packages, name, 'package.json'), 'utf8'));
+  const { types } = manifest.exports[entry ? `./${entry}` : '.'];
+  return `${name}/${types.replace('./dist/', 'src/').replace(/\.d\.ts$/, '.ts')}`;
 }

@@ -45,8 +45,5 @@ export type {
   SessionStore,
   StoredSession,
 } from './session/session-store.ts';
-export { type FileStoreOptions, fileStore } from './session/stores/file.ts';
 export { type MemoryStoreOptions, memoryStore } from './session/stores/memory.ts';
-export type { RedisClient } from './session/stores/redis.ts';
-export { type RedisStoreOptions, redisStore } from './session/stores/redis.ts';
 export type { AccessTokenParams } from './tokens/access-token.ts';

@@ -27,6 +27,8 @@ export interface SessionStoreTestOptions {
 export type MakeSessionStore = (options: {
   /** The clock: milliseconds since 1970. */
   now: () => number;
+  /** The same, for a store that measures leases by a clock of its own. */
+  monotonicNow: () => number;
 }) => SessionStore | Promise<SessionStore>;
 
 /**
@@ -51,8 +53,9 @@ async function runOne(
   let passed = 0;
   const now = takesClock ? () => start + passed : Date.now;
   const lifetime = takesClock ? 100 : 3;
-  const store = await make({ now });
-  const other = shared ? await make({ now }) : store;
+  const clock = { now, monotonicNow: now };
+  const store = await make(clock);
+  const other = shared ? await make(clock) : store;
   try {
     await judge({
       store,

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import Koa, { type Context, type Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
+import Koa from 'koa';
 import nock from 'nock';
 import { CookieJar } from 'tough-cookie';
 import { proves } from '../../../test/support/proves.ts';
@@ -12,11 +13,11 @@ import {
   type OidcError,
   requiresAuth,
 } from '../src/index.ts';
-import type { SessionStore } from '../src/session/session-store.ts';
-import { storeKey } from '../src/session/session-store.ts';
+import { type NewSession, type SessionStore, storeKey } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
 import { type Browser, type Served, serve } from './support/browser.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
+import { storeWith } from './support/store-with.ts';
 
 const BASE_URL = 'https://app.example';
 const API = 'https://api.example/v1/';
@@ -248,13 +249,12 @@ describe('callback (RFC 6749 §4.1.2)', () => {
 
   test('the store holds no token, code or claim in clear, and no session id', async () => {
     const written: string[] = [];
-    const spied: SessionStore = {
-      ...store,
-      create: (key, session) => {
+    const spied = storeWith(store, {
+      create: (key: string, session: NewSession) => {
         written.push(key, session.sealed);
         return store.create(key, session);
       },
-    };
+    });
     const browser = await start({ session: { store: spied } });
     await signIn(browser);
     const [cookie] = await browser.jar.getCookies(BASE_URL);
@@ -555,7 +555,7 @@ describe('session', () => {
     const fail = async () => {
       throw new Error('written');
     };
-    const guarded = { ...store, create: fail, update: fail, touch: fail, destroy: fail };
+    const guarded = storeWith(store, { create: fail, update: fail, touch: fail, destroy: fail });
     const browser = await start({ session: { store: guarded } });
     const response = await browser.get('/');
     expect(response.status).toBe(200);
@@ -566,7 +566,7 @@ describe('session', () => {
     const create = async () => {
       throw new Error('the disk is full');
     };
-    const browser = await start({ session: { store: { ...store, create } } });
+    const browser = await start({ session: { store: storeWith(store, { create }) } });
     const { callback } = await begin(browser);
     const response = await browser.get(callback);
     expect(response.status).toBe(503);

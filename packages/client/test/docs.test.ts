@@ -1,20 +1,45 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
+import { reachableFrom, readImports } from '../../../test/support/imports.ts';
 import * as client from '../src/index.ts';
 import { checkOptions, OPTION_NAMES } from '../src/options/options.ts';
+import * as postgres from '../src/session/stores/postgres.ts';
+import * as redis from '../src/session/stores/redis.ts';
+import * as sqlite from '../src/session/stores/sqlite.ts';
+import * as testing from '../src/testing.ts';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 const page = read('../../../docs/client.md');
 const readme = read('../README.md');
 
+const entries: Readonly<Record<string, object>> = {
+  '': client,
+  '/sqlite': sqlite,
+  '/redis': redis,
+  '/postgres': postgres,
+  '/testing': testing,
+};
+
 test('what docs/client.md and the README import from here is exported', () => {
   const imports = [page, readme].flatMap((text) => [
-    ...text.matchAll(/import \{([^}]+)\} from '@koa-oauth\/client'/g),
+    ...text.matchAll(/import \{([^}]+)\} from '@koa-oauth\/client([^']*)'/g),
   ]);
-  expect(imports.length).toBeGreaterThanOrEqual(2);
-  for (const [, names = ''] of imports) {
-    for (const name of names.split(',')) expect(client).toHaveProperty(name.trim());
+  expect(imports.length).toBeGreaterThanOrEqual(3);
+  for (const [, names = '', entry = ''] of imports) {
+    for (const name of names.split(',')) expect(entries[entry]).toHaveProperty(name.trim());
   }
+});
+
+test('an app that uses none of the other stores loads none of their packages', () => {
+  const optional = Object.keys(JSON.parse(read('../package.json')).peerDependenciesMeta);
+  expect(optional).toEqual(expect.arrayContaining(['ioredis', 'libsql', 'pg']));
+  const loaded = [...reachableFrom(readImports(), 'client/src/index.ts')].flatMap((file) =>
+    [...read(`../../${file}`).matchAll(/^import (?!type)[^;]*?'([^.'][^']*)';/gm)].map(
+      ([, name = '']) => name,
+    ),
+  );
+  expect(loaded).toContain('@koa-oauth/issuer');
+  expect(loaded.filter((name) => optional.includes(name))).toEqual([]);
 });
 
 test('the errors and options that docs/client.md names are there', () => {

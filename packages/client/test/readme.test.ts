@@ -3,6 +3,9 @@ import { describe, expect, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
 import * as client from '../src/index.ts';
 import { OPTION_NAMES } from '../src/options/options.ts';
+import * as postgres from '../src/session/stores/postgres.ts';
+import * as redis from '../src/session/stores/redis.ts';
+import * as sqlite from '../src/session/stores/sqlite.ts';
 
 const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf8');
 const readme = read('../README.md');
@@ -63,11 +66,12 @@ describe('README', () => {
       'safeReturnTo',
       'hasCode',
       'memoryStore',
-      'fileStore',
+      'sqliteStore',
       'redisStore',
+      'postgresStore',
     ]) {
       expect(readme).toContain(`${name}(`);
-      expect(client).toHaveProperty(name);
+      expect({ ...client, ...sqlite, ...redis, ...postgres }).toHaveProperty(name);
     }
   });
 });

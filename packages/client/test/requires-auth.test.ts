@@ -1,10 +1,10 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import Koa, { type Middleware } from 'koa';
+import type { Middleware } from 'koa';
+import Koa from 'koa';
 import nock from 'nock';
 import { proves } from '../../../test/support/proves.ts';
 import { auth, type OidcError, type RequiresAuthOptions, requiresAuth } from '../src/index.ts';
-import type { SessionStore } from '../src/session/session-store.ts';
-import { storeKey } from '../src/session/session-store.ts';
+import { type SessionStore, storeKey } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
 import { type Browser, type Served, serve } from './support/browser.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { NewSession, SessionStore } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
 import { testSessionStore } from '../src/testing.ts';
+import { storeWith } from './support/store-with.ts';
 
 type Make = (good: SessionStore, clock: { now: () => number }) => Partial<SessionStore>;
 
@@ -11,7 +12,7 @@ async function failuresOf(make: Make): Promise<string[]> {
   testSessionStore(
     (clock) => {
       const good = memoryStore(clock);
-      return { ...good, ...make(good, clock) };
+      return storeWith(good, make(good, clock));
     },
     { shared: false, test: (name, run) => tests.push([name, run]) },
   );

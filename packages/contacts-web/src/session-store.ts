@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileStore, memoryStore, redisStore, type SessionStore } from '@koa-oauth/client';
+import { memoryStore, type SessionStore } from '@koa-oauth/client';
+import { postgresStore } from '@koa-oauth/client/postgres';
+import { redisStore } from '@koa-oauth/client/redis';
+import { sqliteStore } from '@koa-oauth/client/sqlite';
 
-/** Opens the store of sessions that a URL names: `memory:`, `file:PATH` or `redis://…`. */
+/** Opens the store of sessions that a URL names, as `SESSION_STORE_URL` may. */
 export function openSessionStore(url: string): SessionStore {
   if (url === 'memory:') return memoryStore();
-  if (url.startsWith('file:')) return fileStore({ path: url.replace(/^file:/, '') });
+  if (url.startsWith('file:')) return sqliteStore({ path: url.replace(/^file:/, '') });
+  if (url.startsWith('postgres')) return postgresStore({ url, prefix: 'contacts_web_' });
   return redisStore({ url, prefix: 'contacts-web:' });
 }
 

@@ -17,7 +17,7 @@ export interface Settings {
   readonly scope: string;
   /** Newest first; empty: one is made and kept in `./data`. */
   readonly secrets: readonly string[];
-  /** `memory:`, `file:PATH` or `redis://…`, in which a password may stand */
+  /** `memory:`, `file:PATH`, `redis://…` or `postgres://…`, in which a password may stand */
   readonly sessionStoreURL: string;
   /** Whether `/session` shows the flow and the tokens, which are for developers alone. */
   readonly showTokens: boolean;
@@ -32,7 +32,8 @@ const SECRET_TEXT =
 // Registered for this app in the demo tenant of the authorization server; no secret outside a demo.
 const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
 
-const isRedis = (value: string) => /^rediss?:\/\/[^/]/.test(value) && URL.canParse(value);
+const isServer = (value: string) =>
+  /^(rediss?|postgres(ql)?):\/\/[^/]/.test(value) && URL.canParse(value);
 
 const address = (example: string) =>
   z.string().refine(
@@ -102,15 +103,16 @@ const Environment = z.object({
     }),
   SESSION_STORE_URL: z
     .string()
-    .refine((value) => /^(memory:|file:.+)$/s.test(value) || isRedis(value), {
+    .refine((value) => /^(memory:|file:.+)$/s.test(value) || isServer(value), {
       error:
-        'must be memory:, file:PATH such as file:./data/sessions.db, or redis://HOST:PORT ' +
-        '(rediss:// over TLS), in whose user name and password "@", "/", "#" and "%" are encoded',
+        'must be memory:, file:PATH such as file:./data/sessions.db, redis://HOST:PORT ' +
+        '(rediss:// over TLS) or postgres://HOST:PORT/DATABASE, in whose user name and password ' +
+        '"@", "/", "#" and "%" are encoded',
     })
     .default('file:./data/sessions.db')
     .describe(
       '`memory:`, `file:PATH`, or for several processes on any number of machines `redis://…` ' +
-        '(`rediss://…` over TLS)',
+        '(`rediss://…` over TLS) or `postgres://…`',
     ),
   SHOW_TOKENS: z.enum(['yes', 'no'], { error: 'must be yes or no' }).optional().meta({
     description:

@@ -105,6 +105,11 @@ describe('settings', () => {
     ],
     ['Redis without a host', { SESSION_STORE_URL: 'redis://' }, /SESSION_STORE_URL must be/],
     [
+      'a database without a host',
+      { SESSION_STORE_URL: 'postgres://' },
+      /SESSION_STORE_URL must be/,
+    ],
+    [
       'Redis with a password that is not encoded, and is not repeated',
       { SESSION_STORE_URL: 'redis://user:PASS/WORD@host' },
       /^(?![\s\S]*PASS)[\s\S]*SESSION_STORE_URL must be/,
@@ -133,6 +138,7 @@ describe('settings', () => {
     'file:./data/sessions.db',
     'redis://127.0.0.1:6379',
     'rediss://user:pass%2Fword@redis.example:6380/1',
+    'postgres://user:pass%2Fword@db.example:5432/app?sslmode=verify-full',
   ])('the store may be %s', (SESSION_STORE_URL) => {
     expect(read({ SESSION_STORE_URL })).toMatchObject({
       sessionStoreURL: SESSION_STORE_URL,

@@ -84,6 +84,9 @@ export interface SessionStore {
   close(): Promise<void>;
 }
 
+/** A store lists no more sessions than this at a time. */
+export const MAX_LISTED = 1000;
+
 /** Returns the key under which a store holds a session. */
 export function storeKey(id: string): string {
   return createHash('sha256').update(id).digest('base64url');

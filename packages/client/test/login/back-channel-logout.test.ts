@@ -8,10 +8,9 @@ import type { Middleware } from 'koa';
 import nock from 'nock';
 import { proves } from '../../../../test/support/proves.ts';
 import type { AuthOptions, OidcErrorCode } from '../../src/index.ts';
-import type { SessionStore } from '../../src/session/session-store.ts';
-import { storeKey } from '../../src/session/session-store.ts';
-import { fileStore } from '../../src/session/stores/file.ts';
+import { type SessionStore, storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
+import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import type { Browser } from '../support/browser.ts';
 import {
   ISSUER,
@@ -20,6 +19,7 @@ import {
   standInForIssuer,
 } from '../support/issuer-stand-in.ts';
 import { BASE_URL, type ServedApp, serveApp, userOf } from '../support/served-app.ts';
+import { storeWith } from '../support/store-with.ts';
 
 const PATH = '/backchannel-logout';
 const folder = mkdtempSync(join(tmpdir(), 'back-channel-'));
@@ -123,7 +123,7 @@ const warningCodes = () =>
 
 const stores: [string, () => SessionStore][] = [
   ['memory', () => memoryStore({ now: () => now })],
-  ['file', () => fileStore({ path: join(folder, `${now}.db`), now: () => now })],
+  ['file', () => sqliteStore({ path: join(folder, `${now}.db`), now: () => now })],
 ];
 
 describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
@@ -334,13 +334,12 @@ describe('B3 while something is down', () => {
     async (method) => {
       let isUp = false;
       const sound = store;
-      store = {
-        ...sound,
+      store = storeWith(sound, {
         [method]: async (...parameters: never[]) => {
           if (!isUp) throw new Error('the disk is full');
-          return (sound[method] as (...parameters: never[]) => unknown)(...parameters);
+          return (sound[method] as (...parameters: never[]) => unknown).apply(sound, parameters);
         },
-      };
+      });
       // Its sign-in has to be over before the store fails.
       isUp = true;
       const { signIn } = await start();

@@ -7,6 +7,7 @@ import { auth } from '../../src/index.ts';
 import { storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
+import { storeWith } from '../support/store-with.ts';
 import { BASE_URL, codeOf, startWebApp, type WebApp } from '../support/web-app.ts';
 
 let issuer: IssuerStandIn;
@@ -286,7 +287,7 @@ describe('callback', () => {
     let isAway = true;
     const once: typeof store.once = (...args) =>
       isAway ? Promise.reject(new Error('away')) : store.once(...args);
-    const { browser, begin } = await start({ session: { store: { ...store, once } } });
+    const { browser, begin } = await start({ session: { store: storeWith(store, { once }) } });
     const { callback } = await begin();
     const response = await browser.get(callback());
     expect(response.status).toBe(503);

@@ -5,12 +5,12 @@ import { CookieJar } from 'tough-cookie';
 import { proves } from '../../../../test/support/proves.ts';
 import type { AuthOptions } from '../../src/index.ts';
 import { endSessionURL } from '../../src/login/logout.ts';
-import type { SessionStore } from '../../src/session/session-store.ts';
-import { storeKey } from '../../src/session/session-store.ts';
+import { type SessionStore, storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import type { Browser } from '../support/browser.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
 import { BASE_URL, type ServedApp, serveApp, userOf } from '../support/served-app.ts';
+import { storeWith } from '../support/store-with.ts';
 
 let issuer: IssuerStandIn;
 let store: SessionStore;
@@ -171,13 +171,12 @@ describe('O3 P1 the session and its refresh token', () => {
   test('O3 P1 V7.4.1 the session is dead in the store, then its refresh token is revoked', async () => {
     proves('RFC 9700 §4.14', 'ASVS 7.4.1');
     const order: string[] = [];
-    const spied: SessionStore = {
-      ...store,
-      async destroy(key) {
+    const spied = storeWith(store, {
+      async destroy(key: string) {
         order.push(`destroy, ${issuer.revocations.length} revoked`);
         return store.destroy(key);
       },
-    };
+    });
     const { signIn } = await start({ session: { store: spied } });
     const browser = await signIn();
     const copy = await copyOf(browser);
@@ -206,14 +205,13 @@ describe('O3 P1 the session and its refresh token', () => {
     const renewed = new Promise<void>((resolve) => {
       goOn = resolve;
     });
-    const slow: SessionStore = {
-      ...store,
-      async destroy(key) {
+    const slow = storeWith(store, {
+      async destroy(key: string) {
         reached();
         await renewed;
         return store.destroy(key);
       },
-    };
+    });
     const { signIn } = await start({ session: { store: slow } });
     const browser = await signIn();
     now += 3_600_000;
@@ -229,13 +227,12 @@ describe('O3 P1 the session and its refresh token', () => {
 
   test('P1 a store that fails is a 503, and the logout can be tried again', async () => {
     let isUp = false;
-    const shaky: SessionStore = {
-      ...store,
-      async destroy(key) {
+    const shaky = storeWith(store, {
+      async destroy(key: string) {
         if (!isUp) throw new Error('the disk is full');
         return store.destroy(key);
       },
-    };
+    });
     const { signIn } = await start({ session: { store: shaky } });
     const browser = await signIn();
     const copy = await copyOf(browser);

@@ -6,8 +6,8 @@ import nock from 'nock';
 import { proves } from '../../../../test/support/proves.ts';
 import type { UserSession } from '../../src/index.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
-import { fileStore } from '../../src/session/stores/file.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
+import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import type { Browser } from '../support/browser.ts';
 import { type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
 import { BASE_URL, type ServedApp, serveApp, userOf } from '../support/served-app.ts';
@@ -22,7 +22,7 @@ let now: number;
 
 const stores: [string, () => SessionStore][] = [
   ['memory', () => memoryStore({ now: () => now })],
-  ['file', () => fileStore({ path: join(folder, `${now}.db`), now: () => now })],
+  ['file', () => sqliteStore({ path: join(folder, `${now}.db`), now: () => now })],
 ];
 
 afterAll(() => {

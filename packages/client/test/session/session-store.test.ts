@@ -4,26 +4,36 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type SessionStore, storeCall } from '../../src/session/session-store.ts';
-import { fileStore } from '../../src/session/stores/file.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
+import { postgresStore } from '../../src/session/stores/postgres.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
+import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import { type MakeSessionStore, testSessionStore } from '../../src/testing.ts';
+import { dropTables, newTablePrefix, POSTGRES_URL, whyNoPostgres } from '../support/postgres.ts';
 import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
 import { type Deed, liveTogether } from '../support/session-store-life.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sessions-'));
 const prefix = newPrefix();
-const noRedis = await whyNoRedis();
+const tables = newTablePrefix();
+const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
 
 afterAll(async () => {
   rmSync(folder, { recursive: true });
   if (!noRedis) await dropKeys(prefix);
+  if (!noPostgres) await dropTables(tables);
 });
 
 const stores: [name: string, make: MakeSessionStore, shared: boolean, missing?: string][] = [
-  ['memory', ({ now }) => memoryStore({ now }), false],
-  ['file', ({ now }) => fileStore({ path: join(folder, 'sessions.db'), now }), true],
+  ['memory', (clock) => memoryStore(clock), false],
+  ['SQLite', ({ now }) => sqliteStore({ path: join(folder, 'sessions.db'), now }), true],
   ['Redis', ({ now }) => redisStore({ url: REDIS_URL, prefix, now }), true, noRedis],
+  [
+    'PostgreSQL',
+    ({ now }) => postgresStore({ url: POSTGRES_URL, prefix: tables, now }),
+    true,
+    noPostgres,
+  ],
 ];
 
 const deed: fc.Arbitrary<Deed> = fc.oneof(
@@ -44,9 +54,9 @@ describe.each(stores)('the %s store', (name, make, shared, missing) => {
   testSessionStore(make, { name: title, shared, test: run, describe });
 
   run('loses no update that it acknowledged, and brings nothing back, in any order', async () => {
-    const now = () => Date.now();
-    const one = await make({ now });
-    const other: SessionStore = shared ? await make({ now }) : one;
+    const clock = { now: Date.now, monotonicNow: Date.now };
+    const one = await make(clock);
+    const other: SessionStore = shared ? await make(clock) : one;
     try {
       await fc.assert(
         fc.asyncProperty(lives, (each) => liveTogether([one, other], each)),

@@ -6,6 +6,7 @@ import { SessionList } from '../../src/session/session-list.ts';
 import { type SessionStore, storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { checkedOptions } from '../support/options.ts';
+import { storeWith } from '../support/store-with.ts';
 
 const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
 const START = 1_700_000_000;
@@ -18,7 +19,7 @@ let warnings: Error[];
 
 beforeEach(() => {
   now = START;
-  store = memoryStore({ now: () => now * 1000 });
+  store = memoryStore({ now: () => now * 1000, monotonicNow: () => now * 1000 });
   warnings = [];
 });
 
@@ -62,10 +63,6 @@ function content(claims: Record<string, unknown> = {}, token = 'access-1'): Sess
     refreshToken: 'refresh-1',
   };
 }
-
-/** A store whose methods of these names are replaced. */
-const storeWith = (methods: Partial<Record<keyof SessionStore, unknown>>): SessionStore =>
-  ({ ...store, ...methods }) as SessionStore;
 
 describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
   const HOUR = 3600;
@@ -139,14 +136,14 @@ describe('S3 a store that fails', () => {
   ])('S3 that answers %s: nobody is signed in', async (_name, answer) => {
     const cookies = browser();
     await sessionsOf().open(cookies, content());
-    const failing = sessionsOf([NEW], {}, storeWith({ read: async () => answer }));
+    const failing = sessionsOf([NEW], {}, storeWith(store, { read: async () => answer }));
     expect(await failing.load(cookies)).toBeUndefined();
   });
 
   test('S3 that does not have the record yet, as a lagging replica: nobody, and then somebody', async () => {
     const cookies = browser();
     let isThere = false;
-    const lagging = storeWith({
+    const lagging = storeWith(store, {
       read: async (key: string) => (isThere ? store.read(key) : undefined),
     });
     const sessions = sessionsOf([NEW], {}, lagging);
@@ -168,7 +165,7 @@ describe('S3 a store that fails', () => {
   ] as const)('S3 that cannot %s is a 503', async (method) => {
     const cookies = browser();
     const session = await sessionsOf().open(cookies, content());
-    const failing = sessionsOf([NEW], {}, storeWith({ [method]: away }));
+    const failing = sessionsOf([NEW], {}, storeWith(store, { [method]: away }));
     const call = {
       read: () => failing.load(cookies),
       create: () => failing.open(browser(), content()),
@@ -184,7 +181,7 @@ describe('S3 a store that fails', () => {
 
   test('S3 that cannot create leaves no cookie', async () => {
     const cookies = browser();
-    const failing = sessionsOf([NEW], {}, storeWith({ create: away }));
+    const failing = sessionsOf([NEW], {}, storeWith(store, { create: away }));
     await failing.open(cookies, content()).catch(() => {});
     expect(cookies.names(/./)).toEqual([]);
   });
@@ -193,7 +190,7 @@ describe('S3 a store that fails', () => {
     const cookies = browser();
     await sessionsOf().open(cookies, content());
     now += 3600;
-    const failing = sessionsOf([NEW], {}, storeWith({ touch: away }));
+    const failing = sessionsOf([NEW], {}, storeWith(store, { touch: away }));
     expect(await failing.load(cookies)).toBeDefined();
     expect(warnings).toMatchObject([{ code: 'ERR_SESSION_STORE' }]);
   });
@@ -304,7 +301,7 @@ describe('S7 logout', () => {
     const session = await sessionsOf().open(cookies, content());
     now += 3600;
     // The session ends after it was read, and before its expiry is moved.
-    const racing = storeWith({
+    const racing = storeWith(store, {
       touch: async (key: string, expiresAt: number) => {
         await store.destroy(key);
         await store.touch(key, expiresAt);
@@ -324,7 +321,7 @@ describe('S8 visits of nobody', () => {
       const watched = new Proxy(store, {
         get(target, name: keyof SessionStore) {
           calls.push(name);
-          return target[name];
+          return target[name].bind(target);
         },
       });
       const cookies = browser();
@@ -441,14 +438,16 @@ describe('the sessions of a user', () => {
 
   test('more than a store lists at a time end all the same', async () => {
     const sessions = sessionsOf();
-    const few = storeWith({ list: async (term: string) => (await store.list(term)).slice(0, 2) });
+    const few = storeWith(store, {
+      list: async (term: string) => (await store.list(term)).slice(0, 2),
+    });
     for (let i = 0; i < 7; i += 1) await sessions.open(browser(), content());
     expect(await sessionsOf([NEW], {}, few).list.endBySub(ISSUER, 'user-1')).toBe(7);
   });
 
   test('the store is shown no name: neither of the user, the issuer, the sid nor the browser', async () => {
     const shown: unknown[] = [];
-    const watched = storeWith({
+    const watched = storeWith(store, {
       create: async (...args: Parameters<SessionStore['create']>) => {
         shown.push(args);
         return store.create(...args);

@@ -9,13 +9,13 @@ const TIMES = 30;
  * Lets several processes count in one session, each under its lease, and judges the sum.
  *
  * @param module of the built store
- * @param make the expression that makes it
+ * @param make the call of the module's function that makes it
  */
 export async function countTogether(module: string, make: string): Promise<void> {
   const script = `
-    import { fileStore, redisStore } from ${JSON.stringify(new URL('../../index.js', module).href)};
+    import * as stores from ${JSON.stringify(module)};
     import { setTimeout as sleep } from 'node:timers/promises';
-    const store = ${make};
+    const store = stores.${make};
     const expiresAt = Math.floor(Date.now() / 1000) + 600;
     await store.create('count', { sealed: '0', about: '', expiresAt, terms: ['t'] }).catch((error) => {
       if (!/exists already/.test(error.message)) throw error;

@@ -3,11 +3,12 @@
 
 import { Client } from '../../dist/client.js';
 import { checkOptions } from '../../dist/options/options.js';
-import { fileStore } from '../../dist/session/stores/file.js';
+import { postgresStore } from '../../dist/session/stores/postgres.js';
 import { redisStore } from '../../dist/session/stores/redis.js';
+import { sqliteStore } from '../../dist/session/stores/sqlite.js';
 import { AccessTokens } from '../../dist/tokens/access-token.js';
 
-const { issuer, leaseDuration, file, redis } = JSON.parse(process.argv[2]);
+const { issuer, leaseDuration, file, redis, postgres } = JSON.parse(process.argv[2]);
 
 function start(store) {
   const options = checkOptions({
@@ -23,7 +24,11 @@ function start(store) {
   return { sessions: client.sessions, accessTokens };
 }
 
-const apps = { file: start(fileStore(file)), ...(redis && { Redis: start(redisStore(redis)) }) };
+const apps = {
+  SQLite: start(sqliteStore(file)),
+  ...(redis && { Redis: start(redisStore(redis)) }),
+  ...(postgres && { PostgreSQL: start(postgresStore(postgres)) }),
+};
 
 process.on('message', async ({ store, id, calls }) => {
   const { sessions, accessTokens } = apps[store];

@@ -589,7 +589,7 @@ describe('R: refresh, once', () => {
   test('R8: a store that is away when the answer comes is asked again', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
-    const { update } = store;
+    const update = store.update.bind(store);
     let failures = 2;
     store.update = (...args) => {
       if (failures === 0) return update(...args);

@@ -6,18 +6,22 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Session, Sessions } from '../../src/session/session.ts';
-import { fileStore } from '../../src/session/stores/file.ts';
+import { postgresStore } from '../../src/session/stores/postgres.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
+import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import { checkedOptions } from '../support/options.ts';
+import { dropTables, newTablePrefix, POSTGRES_URL, whyNoPostgres } from '../support/postgres.ts';
 import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
 import { SIGN_INS_SCOPE, startTokenServer, type TokenServer } from '../support/token-server.ts';
 
 const WORKER = fileURLToPath(new URL('../support/refresh-worker.mjs', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'refresh-'));
 const prefix = newPrefix();
-const noRedis = await whyNoRedis();
+const tables = newTablePrefix();
+const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
 const file = { path: join(folder, 'sessions.db') };
 const redis = { url: REDIS_URL, prefix };
+const postgres = { url: POSTGRES_URL, prefix: tables };
 
 const LEASE = 1200;
 
@@ -39,12 +43,17 @@ afterAll(async () => {
   await server.close();
   rmSync(folder, { recursive: true });
   if (!noRedis) await dropKeys(prefix);
+  if (!noPostgres) await dropTables(tables);
 });
 
 /** As the app is built: a process of its own, which shares only the stores. */
 async function startWorker(): Promise<ChildProcess> {
   const settings = { issuer: server.issuer, leaseDuration: LEASE, file };
-  const argument = JSON.stringify({ ...settings, ...(!noRedis && { redis }) });
+  const argument = JSON.stringify({
+    ...settings,
+    ...(!noRedis && { redis }),
+    ...(!noPostgres && { postgres }),
+  });
   const worker = fork(WORKER, [argument], { execArgv: [], silent: true });
   workers.push(worker);
   let complaint = '';
@@ -66,8 +75,9 @@ async function end(worker: ChildProcess): Promise<void> {
 }
 
 const stores = [
-  { name: 'file', missing: undefined, make: () => fileStore(file) },
+  { name: 'SQLite', missing: undefined, make: () => sqliteStore(file) },
   { name: 'Redis', missing: noRedis, make: () => redisStore(redis) },
+  { name: 'PostgreSQL', missing: noPostgres, make: () => postgresStore(postgres) },
 ];
 
 describe.each(stores)('processes that share a $name store', ({ name, missing, make }) => {

@@ -1,137 +1,185 @@
-import type { NewSession, SessionStore, StoredSession } from '../session-store.ts';
+import {
+  type ListedSession,
+  MAX_LISTED,
+  type NewSession,
+  type SessionStore,
+  type StoredSession,
+} from '../session-store.ts';
 
 /** Options of `memoryStore`; each has a default. */
 export interface MemoryStoreOptions {
-  /** Milliseconds since 1970. Default: `Date.now` */
+  /** Milliseconds since 1970, for when sessions end. Default: `Date.now` */
   now?: () => number;
+  /** Milliseconds of a clock that nobody sets, for leases. Default: `performance.now` */
+  monotonicNow?: () => number;
   /** Sessions kept at most; the one that expires first makes room. Default: 100,000 */
   maxSessions?: number;
+}
+
+/** Keeps sessions in this process: for development, tests and a single small server. */
+export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
+  return new MemoryStore(options);
 }
 
 interface KeptSession extends NewSession {
   readonly version: number;
   readonly fence: number;
-  /** Milliseconds since 1970. */
+  /** By the monotonic clock. */
   readonly leaseUntil: number;
 }
 
-const MAX_LISTED = 1000;
-const PURGE_EVERY = 60_000;
+const PURGE_EVERY_MS = 60_000;
 
-/** Keeps sessions in this process: for development, tests and a single small server. */
-export function memoryStore({
-  now = Date.now,
-  maxSessions = 100_000,
-}: MemoryStoreOptions = {}): SessionStore {
-  const sessions = new Map<string, KeptSession>();
-  const keysByTerm = new Map<string, Set<string>>();
-  const used = new Map<string, number>();
-  let purgedAt = Number.NEGATIVE_INFINITY;
+class MemoryStore implements SessionStore {
+  readonly #now: () => number;
+  readonly #monotonicNow: () => number;
+  readonly #maxSessions: number;
+  readonly #sessions = new Map<string, KeptSession>();
+  readonly #keysByTerm = new Map<string, Set<string>>();
+  readonly #used = new Map<string, number>();
+  #purgedAt = Number.NEGATIVE_INFINITY;
 
-  const isOver = (expiresAt: number): boolean => expiresAt * 1000 <= now();
+  constructor({
+    now = Date.now,
+    monotonicNow = () => performance.now(),
+    maxSessions = 100_000,
+  }: MemoryStoreOptions) {
+    this.#now = now;
+    this.#monotonicNow = monotonicNow;
+    this.#maxSessions = maxSessions;
+  }
 
-  const live = (key: string): KeptSession | undefined => {
-    const session = sessions.get(key);
-    return session && !isOver(session.expiresAt) ? session : undefined;
-  };
+  async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
+    if (this.#live(key)) throw new Error('the session exists already');
+    this.#remove(key);
+    this.#makeRoom();
+    const kept = { sealed, about, expiresAt, terms: [...terms] };
+    this.#sessions.set(key, {
+      ...kept,
+      version: 1,
+      fence: 0,
+      leaseUntil: Number.NEGATIVE_INFINITY,
+    });
+    for (const term of terms) {
+      const keys = this.#keysByTerm.get(term) ?? new Set();
+      this.#keysByTerm.set(term, keys.add(key));
+    }
+  }
 
-  const remove = (key: string): KeptSession | undefined => {
-    const session = sessions.get(key);
-    sessions.delete(key);
+  async read(key: string): Promise<StoredSession | undefined> {
+    const session = this.#live(key);
+    if (!session) this.#remove(key);
+    return toStored(session);
+  }
+
+  async update(
+    key: string,
+    expectedVersion: number,
+    { sealed, expiresAt }: { sealed: string; expiresAt: number },
+    fence?: number,
+  ): Promise<boolean> {
+    const session = this.#live(key);
+    if (session?.version !== expectedVersion) return false;
+    if (fence !== undefined && fence !== session.fence) return false;
+    this.#sessions.set(key, { ...session, sealed, expiresAt, version: expectedVersion + 1 });
+    return true;
+  }
+
+  async touch(key: string, expiresAt: number): Promise<void> {
+    const session = this.#live(key);
+    if (session) this.#sessions.set(key, { ...session, expiresAt });
+  }
+
+  async destroy(key: string): Promise<StoredSession | undefined> {
+    return toStored(this.#remove(key));
+  }
+
+  async list(term: string): Promise<ListedSession[]> {
+    const listed: ListedSession[] = [];
+    for (const key of this.#keysByTerm.get(term) ?? []) {
+      const session = this.#live(key);
+      if (!session) this.#remove(key);
+      else listed.push({ key, about: session.about, expiresAt: session.expiresAt });
+      if (listed.length === MAX_LISTED) break;
+    }
+    return listed;
+  }
+
+  async acquire(key: string, milliseconds: number): Promise<number | undefined> {
+    const session = this.#live(key);
+    const now = this.#monotonicNow();
+    if (!session || session.leaseUntil > now) return undefined;
+    const fence = session.fence + 1;
+    this.#sessions.set(key, { ...session, fence, leaseUntil: now + milliseconds });
+    return fence;
+  }
+
+  async extend(key: string, fence: number, milliseconds: number): Promise<boolean> {
+    const session = this.#live(key);
+    const now = this.#monotonicNow();
+    if (session?.fence !== fence || session.leaseUntil <= now) return false;
+    this.#sessions.set(key, { ...session, leaseUntil: now + milliseconds });
+    return true;
+  }
+
+  async release(key: string, fence: number): Promise<void> {
+    const session = this.#live(key);
+    if (session?.fence !== fence) return;
+    this.#sessions.set(key, { ...session, leaseUntil: Number.NEGATIVE_INFINITY });
+  }
+
+  async once(value: string, expiresAt: number): Promise<boolean> {
+    this.#purgeUsed();
+    const until = this.#used.get(value);
+    if (until !== undefined && !this.#isOver(until)) return false;
+    this.#used.set(value, expiresAt);
+    return true;
+  }
+
+  async close(): Promise<void> {
+    this.#sessions.clear();
+    this.#keysByTerm.clear();
+    this.#used.clear();
+  }
+
+  #isOver(expiresAt: number): boolean {
+    return expiresAt * 1000 <= this.#now();
+  }
+
+  #live(key: string): KeptSession | undefined {
+    const session = this.#sessions.get(key);
+    return session && !this.#isOver(session.expiresAt) ? session : undefined;
+  }
+
+  #remove(key: string): KeptSession | undefined {
+    const session = this.#sessions.get(key);
+    this.#sessions.delete(key);
     for (const term of session?.terms ?? []) {
-      const keys = keysByTerm.get(term);
+      const keys = this.#keysByTerm.get(term);
       keys?.delete(key);
-      if (keys?.size === 0) keysByTerm.delete(term);
+      if (keys?.size === 0) this.#keysByTerm.delete(term);
     }
     return session;
-  };
+  }
 
-  const makeRoom = (): void => {
-    if (sessions.size < maxSessions) return;
-    for (const [key, { expiresAt }] of sessions) if (isOver(expiresAt)) remove(key);
-    if (sessions.size < maxSessions) return;
-    const byExpiry = [...sessions].sort(([, a], [, b]) => a.expiresAt - b.expiresAt);
+  #makeRoom(): void {
+    if (this.#sessions.size < this.#maxSessions) return;
+    for (const [key, { expiresAt }] of this.#sessions)
+      if (this.#isOver(expiresAt)) this.#remove(key);
+    if (this.#sessions.size < this.#maxSessions) return;
+    const byExpiry = [...this.#sessions].sort(([, a], [, b]) => a.expiresAt - b.expiresAt);
     // A tenth at once, so that the sorting is paid for rarely.
-    for (const [key] of byExpiry.slice(0, Math.ceil(maxSessions / 10))) remove(key);
-  };
+    const excess = Math.ceil(this.#maxSessions / 10);
+    for (const [key] of byExpiry.slice(0, excess)) this.#remove(key);
+  }
 
-  const forgetUsed = (): void => {
-    if (now() - purgedAt < PURGE_EVERY) return;
-    purgedAt = now();
-    for (const [value, expiresAt] of used) if (isOver(expiresAt)) used.delete(value);
-  };
-
-  return {
-    async create(key, { sealed, about, expiresAt, terms }) {
-      if (live(key)) throw new Error('the session exists already');
-      remove(key);
-      makeRoom();
-      const kept = { sealed, about, expiresAt, terms: [...terms] };
-      sessions.set(key, { ...kept, version: 1, fence: 0, leaseUntil: 0 });
-      for (const term of terms) {
-        const keys = keysByTerm.get(term) ?? new Set();
-        keysByTerm.set(term, keys.add(key));
-      }
-    },
-    async read(key) {
-      const session = live(key);
-      if (!session) remove(key);
-      return toStored(session);
-    },
-    async update(key, expectedVersion, { sealed, expiresAt }, fence) {
-      const session = live(key);
-      if (session?.version !== expectedVersion) return false;
-      if (fence !== undefined && fence !== session.fence) return false;
-      sessions.set(key, { ...session, sealed, expiresAt, version: expectedVersion + 1 });
-      return true;
-    },
-    async touch(key, expiresAt) {
-      const session = live(key);
-      if (session) sessions.set(key, { ...session, expiresAt });
-    },
-    async destroy(key) {
-      return toStored(remove(key));
-    },
-    async list(term) {
-      const listed = [];
-      for (const key of keysByTerm.get(term) ?? []) {
-        const session = live(key);
-        if (!session) remove(key);
-        else listed.push({ key, about: session.about, expiresAt: session.expiresAt });
-        if (listed.length === MAX_LISTED) break;
-      }
-      return listed;
-    },
-    async acquire(key, milliseconds) {
-      const session = live(key);
-      if (!session || session.leaseUntil > now()) return undefined;
-      const fence = session.fence + 1;
-      sessions.set(key, { ...session, fence, leaseUntil: now() + milliseconds });
-      return fence;
-    },
-    async extend(key, fence, milliseconds) {
-      const session = live(key);
-      if (session?.fence !== fence || session.leaseUntil <= now()) return false;
-      sessions.set(key, { ...session, leaseUntil: now() + milliseconds });
-      return true;
-    },
-    async release(key, fence) {
-      const session = live(key);
-      if (session?.fence === fence) sessions.set(key, { ...session, leaseUntil: 0 });
-    },
-    async once(value, expiresAt) {
-      forgetUsed();
-      const until = used.get(value);
-      if (until !== undefined && !isOver(until)) return false;
-      used.set(value, expiresAt);
-      return true;
-    },
-    async close() {
-      sessions.clear();
-      keysByTerm.clear();
-      used.clear();
-    },
-  };
+  #purgeUsed(): void {
+    const now = this.#monotonicNow();
+    if (now - this.#purgedAt < PURGE_EVERY_MS) return;
+    this.#purgedAt = now;
+    for (const [value, expiresAt] of this.#used)
+      if (this.#isOver(expiresAt)) this.#used.delete(value);
+  }
 }
 
 function toStored(session: KeptSession | undefined): StoredSession | undefined {

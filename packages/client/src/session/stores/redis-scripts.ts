@@ -78,11 +78,11 @@ export const SCRIPTS = {
       redis.call('HSET', KEYS[1], 'leaseUntil', 0)
     end`,
 
-  /** `sessionKey`, `expiresAt`: notes a session under a term, and lets go of those that are over */
-  koaOauthNote: `${SESSION}
+  /** `sessionKey`, `expiresAt`: adds a session to a term, and drops those that are over */
+  koaOauthAddToTerm: `${SESSION}
     local until_ = ARGV[3] * 1000
-    local noted = redis.call('ZSCORE', key, ARGV[2])
-    if not noted or tonumber(noted) < until_ then
+    local scored = redis.call('ZSCORE', key, ARGV[2])
+    if not scored or tonumber(scored) < until_ then
       redis.call('ZADD', key, whole(until_), ARGV[2])
     end
     redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
@@ -90,11 +90,11 @@ export const SCRIPTS = {
     if last[2] then redis.call('PEXPIRE', key, whole(last[2] - now)) end`,
 
   /** `limit` → session keys, those that may live longest first */
-  koaOauthNoted: `${SESSION}
+  koaOauthListTerm: `${SESSION}
     return redis.call('ZREVRANGEBYSCORE', key, '+inf', '(' .. whole(now), 'LIMIT', 0, ARGV[2])`,
 
   /** session keys */
-  koaOauthForget: `redis.call('ZREM', KEYS[1], unpack(ARGV, 2))`,
+  koaOauthDropFromTerm: `redis.call('ZREM', KEYS[1], unpack(ARGV, 2))`,
 
   /** `expiresAt` → 1 at the first time, 0 at others */
   koaOauthOnce: `${SESSION}

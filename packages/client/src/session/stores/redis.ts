@@ -1,49 +1,158 @@
 import { createHash } from 'node:crypto';
 import { InvalidOptions } from '@koa-oauth/issuer';
-import type { ListedSession, SessionStore, StoredSession } from '../session-store.ts';
+import {
+  type ListedSession,
+  MAX_LISTED,
+  type NewSession,
+  type SessionStore,
+  type StoredSession,
+} from '../session-store.ts';
 import { SCRIPTS } from './redis-scripts.ts';
 
 /** Options of `redisStore`: either `url` or `client`. */
 export interface RedisStoreOptions {
   /** `redis://` or, over TLS, `rediss://`, such as `rediss://user:password@redis.example:6380/0`. */
   url?: string;
-  /** In place of `url`: a client of ioredis, also one of a cluster. It stays open at `close`. */
+  /** Instead of `url`: a client of ioredis, also one of a cluster. It stays open at `close`. */
   client?: RedisClient;
-  /** Before each key. Default: `koa-oauth:` */
+  /** Stands before each key. Default: `koa-oauth:` */
   prefix?: string;
   /** Milliseconds since 1970. Default: the clock of the Redis server */
   now?: () => number;
+}
+
+/** A client of ioredis: `Redis` or `Cluster`, version 5 or later. */
+export interface RedisClient {
+  defineCommand(name: string, definition: { lua: string; numberOfKeys?: number }): void;
+}
+
+/**
+ * Keeps sessions in Redis, for any number of processes and machines. It needs `ioredis` installed.
+ *
+ * It starts, and goes on, while Redis is away: each call then rejects at once, until the connection
+ * is back.
+ *
+ * @throws InvalidOptions at once when there is neither a `url` that can be one nor a `client`
+ * @example
+ * import { redisStore } from '@koa-oauth/client/redis';
+ *
+ * const store = redisStore({ url: 'rediss://user:password@redis.example:6380/0' });
+ * app.use(auth({ issuerBaseURL, baseURL, clientID, clientSecret, secret, session: { store } }));
+ */
+export function redisStore(options: RedisStoreOptions): SessionStore {
+  return new RedisStore(options);
 }
 
 type Argument = string | number;
 type Script = keyof typeof SCRIPTS;
 type Commands = Record<Script, (key: string, ...rest: Argument[]) => Promise<unknown>>;
 
-const MAX_LISTED = 1000;
+interface RedisConnection {
+  readonly client: RedisClient;
+  /** Why it is away, while it is. */
+  whyAway(): string | undefined;
+  disconnect(): void;
+}
+
 const SESSION = ['sealed', 'about', 'expiresAt', 'version'] as const;
 
-/**
- * Keeps sessions in Redis, for any number of processes and machines. Starts, and goes on, while
- * Redis is away: each call then rejects at once, until the connection is back.
- *
- * @throws InvalidOptions at once when there is neither a `url` that can be one nor a `client`
- */
-export function redisStore(options: RedisStoreOptions): SessionStore {
-  const { prefix = 'koa-oauth:', now } = options;
-  const connecting = connect(options);
-  // Whoever calls is told; until then there is nobody to tell.
-  connecting.catch(() => {});
+class RedisStore implements SessionStore {
+  readonly #prefix: string;
+  readonly #now: (() => number) | undefined;
+  readonly #connecting: ReturnType<typeof connect>;
 
-  const sessionKey = (key: string) => `${prefix}session:${key}`;
-  const termKey = (term: string) => `${prefix}term:${term}`;
-  // Of any length and any characters, unlike the others.
-  const onceKey = (value: string) =>
-    `${prefix}once:${createHash('sha256').update(value).digest('base64url')}`;
+  constructor(options: RedisStoreOptions) {
+    const { prefix = 'koa-oauth:', now } = options;
+    this.#prefix = prefix;
+    this.#now = now;
+    this.#connecting = connect(options);
+    // Each call reports it; until then there is nobody to report to.
+    this.#connecting.catch(() => {});
+  }
 
-  async function run(script: Script, key: string, ...rest: readonly Argument[]): Promise<unknown> {
-    const { commands, whyAway } = await connecting;
+  async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
+    const fields = [sealed, about, expiresAt, JSON.stringify(terms)];
+    const created = await this.#run('koaOauthCreate', this.#sessionKey(key), ...fields);
+    if (created !== 1) throw new Error('the session exists already');
+    // Nobody has its key yet, so it does no harm if this fails.
+    await this.#addToTerms(terms, key, expiresAt);
+  }
+
+  async read(key: string): Promise<StoredSession | undefined> {
+    return toStored(await this.#run('koaOauthRead', this.#sessionKey(key), ...SESSION));
+  }
+
+  async update(
+    key: string,
+    expectedVersion: number,
+    { sealed, expiresAt }: { sealed: string; expiresAt: number },
+    fence?: number,
+  ): Promise<boolean> {
+    await this.#prolongTerms(key, expiresAt);
+    const fields = [expectedVersion, sealed, expiresAt, fence ?? ''];
+    return (await this.#run('koaOauthUpdate', this.#sessionKey(key), ...fields)) === 1;
+  }
+
+  async touch(key: string, expiresAt: number): Promise<void> {
+    await this.#prolongTerms(key, expiresAt);
+    await this.#run('koaOauthTouch', this.#sessionKey(key), expiresAt);
+  }
+
+  async destroy(key: string): Promise<StoredSession | undefined> {
+    const last = await this.#run('koaOauthDestroy', this.#sessionKey(key), ...SESSION, 'terms');
+    const terms = toFields(last)?.[SESSION.length];
+    const forget = (term: string) => this.#run('koaOauthDropFromTerm', this.#termKey(term), key);
+    // It has ended; a term that still names it is put right when it is listed.
+    await Promise.allSettled(terms ? (JSON.parse(terms) as string[]).map(forget) : []);
+    return toStored(last);
+  }
+
+  async list(term: string): Promise<ListedSession[]> {
+    for (;;) {
+      const reply = await this.#run('koaOauthListTerm', this.#termKey(term), MAX_LISTED);
+      const keys = toFields(reply) ?? [];
+      const found = await Promise.all(keys.map((key) => this.#describe(key, term)));
+      const gone = keys.filter((_key, i) => !found[i]);
+      if (gone.length === 0) return found as ListedSession[];
+      await this.#run('koaOauthDropFromTerm', this.#termKey(term), ...gone);
+    }
+  }
+
+  async acquire(key: string, milliseconds: number): Promise<number | undefined> {
+    const fence = await this.#run('koaOauthAcquire', this.#sessionKey(key), milliseconds);
+    return (fence as number | null) ?? undefined;
+  }
+
+  async extend(key: string, fence: number, milliseconds: number): Promise<boolean> {
+    return (await this.#run('koaOauthExtend', this.#sessionKey(key), fence, milliseconds)) === 1;
+  }
+
+  async release(key: string, fence: number): Promise<void> {
+    await this.#run('koaOauthRelease', this.#sessionKey(key), fence);
+  }
+
+  async once(value: string, expiresAt: number): Promise<boolean> {
+    // The value may have any length and any characters, unlike the other keys.
+    const hash = createHash('sha256').update(value).digest('base64url');
+    return (await this.#run('koaOauthOnce', `${this.#prefix}once:${hash}`, expiresAt)) === 1;
+  }
+
+  async close(): Promise<void> {
+    await this.#connecting.then(({ disconnect }) => disconnect());
+  }
+
+  #sessionKey(key: string): string {
+    return `${this.#prefix}session:${key}`;
+  }
+
+  #termKey(term: string): string {
+    return `${this.#prefix}term:${term}`;
+  }
+
+  async #run(script: Script, key: string, ...rest: readonly Argument[]): Promise<unknown> {
+    const { commands, whyAway } = await this.#connecting;
     try {
-      return await commands[script](key, now ? now() : '', ...rest);
+      return await commands[script](key, this.#now ? this.#now() : '', ...rest);
     } catch (error) {
       // Not as its cause: it carries the command, and with it what was to be kept.
       throw new Error(`Redis: ${whyAway() ?? reasonOf(error)}`);
@@ -51,75 +160,25 @@ export function redisStore(options: RedisStoreOptions): SessionStore {
   }
 
   /** Before its expiry moves: the term must not let a session go that still lives. */
-  async function noteTerms(key: string, expiresAt: number): Promise<void> {
-    const [terms] = toFields(await run('koaOauthRead', sessionKey(key), 'terms')) ?? [];
-    await noteUnder(terms ? (JSON.parse(terms) as string[]) : [], key, expiresAt);
+  async #prolongTerms(key: string, expiresAt: number): Promise<void> {
+    const reply = await this.#run('koaOauthRead', this.#sessionKey(key), 'terms');
+    const [terms] = toFields(reply) ?? [];
+    await this.#addToTerms(terms ? (JSON.parse(terms) as string[]) : [], key, expiresAt);
   }
 
-  async function noteUnder(terms: readonly string[], key: string, until: number): Promise<void> {
-    await Promise.all(terms.map((term) => run('koaOauthNote', termKey(term), key, until)));
+  async #addToTerms(terms: readonly string[], key: string, until: number): Promise<void> {
+    await Promise.all(
+      terms.map((term) => this.#run('koaOauthAddToTerm', this.#termKey(term), key, until)),
+    );
   }
 
-  async function describe(key: string, term: string): Promise<ListedSession | undefined> {
-    const reply = await run('koaOauthRead', sessionKey(key), 'about', 'expiresAt', 'terms');
+  async #describe(key: string, term: string): Promise<ListedSession | undefined> {
+    const fields = ['about', 'expiresAt', 'terms'];
+    const reply = await this.#run('koaOauthRead', this.#sessionKey(key), ...fields);
     const [about = '', expiresAt, terms = '[]'] = toFields(reply) ?? [];
     if (!(JSON.parse(terms) as string[]).includes(term)) return undefined;
     return { key, about, expiresAt: Number(expiresAt) };
   }
-
-  return {
-    async create(key, { sealed, about, expiresAt, terms }) {
-      const fields = [sealed, about, expiresAt, JSON.stringify(terms)];
-      const created = await run('koaOauthCreate', sessionKey(key), ...fields);
-      if (created !== 1) throw new Error('the session exists already');
-      // Nobody has its key yet, so it does no harm if this fails.
-      await noteUnder(terms, key, expiresAt);
-    },
-    async read(key) {
-      return toSession(await run('koaOauthRead', sessionKey(key), ...SESSION));
-    },
-    async update(key, expectedVersion, { sealed, expiresAt }, fence) {
-      await noteTerms(key, expiresAt);
-      const fields = [expectedVersion, sealed, expiresAt, fence ?? ''];
-      return (await run('koaOauthUpdate', sessionKey(key), ...fields)) === 1;
-    },
-    async touch(key, expiresAt) {
-      await noteTerms(key, expiresAt);
-      await run('koaOauthTouch', sessionKey(key), expiresAt);
-    },
-    async destroy(key) {
-      const last = await run('koaOauthDestroy', sessionKey(key), ...SESSION, 'terms');
-      const terms = toFields(last)?.[SESSION.length];
-      const forget = (term: string) => run('koaOauthForget', termKey(term), key);
-      // It has ended; a term that still names it is put right when it is listed.
-      await Promise.allSettled(terms ? (JSON.parse(terms) as string[]).map(forget) : []);
-      return toSession(last);
-    },
-    async list(term) {
-      for (;;) {
-        const keys = toFields(await run('koaOauthNoted', termKey(term), MAX_LISTED)) ?? [];
-        const found = await Promise.all(keys.map((key) => describe(key, term)));
-        const gone = keys.filter((_key, i) => !found[i]);
-        if (gone.length === 0) return found as ListedSession[];
-        await run('koaOauthForget', termKey(term), ...gone);
-      }
-    },
-    async acquire(key, milliseconds) {
-      return ((await run('koaOauthAcquire', sessionKey(key), milliseconds)) as number) ?? undefined;
-    },
-    async extend(key, fence, milliseconds) {
-      return (await run('koaOauthExtend', sessionKey(key), fence, milliseconds)) === 1;
-    },
-    async release(key, fence) {
-      await run('koaOauthRelease', sessionKey(key), fence);
-    },
-    async once(value, expiresAt) {
-      return (await run('koaOauthOnce', onceKey(value), expiresAt)) === 1;
-    },
-    async close() {
-      await connecting.then(({ disconnect }) => disconnect());
-    },
-  };
 }
 
 function connect({ url, client }: RedisStoreOptions) {
@@ -141,7 +200,7 @@ function toFields(reply: unknown): string[] | undefined {
   return Array.isArray(reply) ? reply : undefined;
 }
 
-function toSession(reply: unknown): StoredSession | undefined {
+function toStored(reply: unknown): StoredSession | undefined {
   const [sealed = '', about = '', expiresAt, version] = toFields(reply) ?? [];
   return reply
     ? { sealed, about, expiresAt: Number(expiresAt), version: Number(version) }
@@ -153,20 +212,8 @@ function reasonOf(error: unknown): string {
   return String((error as Error).message).split(', with args')[0] ?? '';
 }
 
-/** A client of ioredis: `Redis` or `Cluster`, version 5 or later. */
-export interface RedisClient {
-  defineCommand(name: string, definition: { lua: string; numberOfKeys?: number }): void;
-}
-
-export interface RedisConnection {
-  readonly client: RedisClient;
-  /** Why it is away, while it is. */
-  whyAway(): string | undefined;
-  disconnect(): void;
-}
-
-const CONNECT_TIMEOUT = 3000;
-const COMMAND_TIMEOUT = 2000;
+const CONNECT_TIMEOUT_MS = 3000;
+const COMMAND_TIMEOUT_MS = 2000;
 
 /**
  * Connects, and connects again whenever the connection was lost. Commands fail at once while there
@@ -174,14 +221,14 @@ const COMMAND_TIMEOUT = 2000;
  *
  * @returns once the first attempt has gone well or not
  */
-export async function connectRedis(url: string): Promise<RedisConnection> {
+async function connectRedis(url: string): Promise<RedisConnection> {
   // Loaded by those who use it: it takes longer to load than all else here together.
   const { Redis } = await import('ioredis');
   const redis = new Redis(url, {
-    connectTimeout: CONNECT_TIMEOUT,
-    commandTimeout: COMMAND_TIMEOUT,
-    // A server that has gone without a word, too, is to be connected to anew.
-    socketTimeout: 2 * COMMAND_TIMEOUT,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    commandTimeout: COMMAND_TIMEOUT_MS,
+    // A server that has gone without a word is connected to again, too.
+    socketTimeout: 2 * COMMAND_TIMEOUT_MS,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     // What was sent may have been done: sent twice, a lease would be found taken by oneself.

@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Database from 'libsql';
 import type { SessionStore } from '../../../src/session/session-store.ts';
-import { fileStore } from '../../../src/session/stores/file.ts';
+import { sqliteStore } from '../../../src/session/stores/sqlite.ts';
 import { countTogether } from '../../support/processes.ts';
 
 const START = 1_700_000_000_000;
@@ -30,7 +30,7 @@ afterEach(async () => {
 });
 
 function open(file = path): SessionStore {
-  const store = fileStore({ path: file, now: () => now });
+  const store = sqliteStore({ path: file, now: () => now });
   opened.push(store);
   return store;
 }
@@ -73,11 +73,11 @@ test('nobody else reads its files and folders, whatever the umask', async () => 
 });
 
 test('lets what has expired go', async () => {
-  const store = open();
-  await store.create('old', SESSION);
-  await store.once('old', LATER);
+  const old = open();
+  await old.create('old', SESSION);
+  await old.once('old', LATER);
   now += 200_000;
-  await store.create('new', { ...SESSION, expiresAt: LATER + 1000, terms: [] });
+  await open().create('new', { ...SESSION, expiresAt: LATER + 1000, terms: [] });
   const database = new Database(path);
   const count = (table: string) => database.prepare(`SELECT count(*) AS n FROM ${table}`).get();
   expect(count('sessions')).toMatchObject({ n: 1 });
@@ -94,7 +94,7 @@ test('destroying answers an expired session, too: what it holds may have to be r
 });
 
 test('refuses a path it cannot open, at once', () => {
-  expect(() => fileStore({ path: folder })).toThrow();
+  expect(() => sqliteStore({ path: folder })).toThrow();
 });
 
 describe('a file of an older version', () => {
@@ -122,15 +122,15 @@ describe('a file of an older version', () => {
 
 test('processes that start at once on an old file, and share it, lose nothing', async () => {
   makeOldFile();
-  const module = new URL('../../../dist/session/stores/file.js', import.meta.url).href;
-  await countTogether(module, `fileStore({ path: ${JSON.stringify(path)} })`);
+  const module = new URL('../../../dist/session/stores/sqlite.js', import.meta.url).href;
+  await countTogether(module, `sqliteStore({ path: ${JSON.stringify(path)} })`);
 }, 60_000);
 
 test('a disk that is full rejects what it cannot keep, whole, and what is there stays', async () => {
-  const module = new URL('../../../dist/session/stores/file.js', import.meta.url).href;
+  const module = new URL('../../../dist/session/stores/sqlite.js', import.meta.url).href;
   const script = `
-    import { fileStore } from ${JSON.stringify(module)};
-    const store = fileStore({ path: ${JSON.stringify(path)} });
+    import { sqliteStore } from ${JSON.stringify(module)};
+    const store = sqliteStore({ path: ${JSON.stringify(path)} });
     const expiresAt = Date.now() / 1000 + 600 | 0;
     const session = { sealed: 'x'.repeat(16384), about: '', expiresAt, terms: ['user'] };
     let kept = 0, refusal;
