@@ -1,5 +1,5 @@
 import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
-import { credentialsOf, signIn, startIssuer } from '@koa-oauth/authorization-server/testing';
+import { credentialsOf, signIn, startLocalIssuer } from '@koa-oauth/authorization-server/testing';
 import { DEMO_CLIENT } from './apps/demo-client.ts';
 import { CLIENT_APPS } from './apps/index.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
@@ -13,7 +13,7 @@ const NAMES = Object.keys(CLIENT_APPS) as (keyof typeof CLIENT_APPS)[];
 /** What a page costs that needs a signed-in user and calls no API. */
 export async function benchClient(print: (text: string) => void): Promise<void> {
   const tenant = loadTenant(demoTenantFile);
-  const issuer = await startIssuer({ tenant });
+  const issuer = await startLocalIssuer({ tenant });
   const targets: Target[] = [];
   try {
     const measured = [];

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
-import { type Issuer, startIssuer } from '@koa-oauth/authorization-server/testing';
+import { type LocalIssuer, startLocalIssuer } from '@koa-oauth/authorization-server/testing';
 import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
 import { type RecordingProxy, startRecordingProxy } from './recording-proxy.ts';
@@ -15,7 +15,7 @@ export const TOKEN_LIFETIME = 2;
 
 /** The web app, the API and the issuer, each behind a proxy that keeps all that passes. */
 export interface Stage {
-  readonly issuer: Issuer;
+  readonly issuer: LocalIssuer;
   readonly toWeb: RecordingProxy;
   readonly toApi: RecordingProxy;
   readonly toIssuer: RecordingProxy;
@@ -69,7 +69,7 @@ export async function startStage(
   const write = (line: string) => {
     issuerLog += line;
   };
-  const issuer = await startIssuer({
+  const issuer = await startLocalIssuer({
     tenant,
     issuer: `${toIssuer.url}/`,
     logger: pino({ level: 'trace' }, { write }),

@@ -3,7 +3,7 @@
  * and those that must not get in.
  *
  * ```ts
- * const issuer = await startIssuer();
+ * const issuer = await startLocalIssuer();
  * const server = createApp({ issuerBaseURL: issuer.issuer, audience }).listen(0);
  * expect(await statusOf(server, await issuer.tokenFor({ user: 'bob' }))).toBe(200);
  * expect(await statusOf(server, issuer.mint({ exp: 1 }))).toBe(401);
@@ -21,4 +21,8 @@ export {
 } from './testing/code-flow.ts';
 export type { Mint } from './testing/mint.ts';
 export { type Credentials, signIn } from './testing/sign-in.ts';
-export { type Issuer, type IssuerOptions, startIssuer } from './testing/start-issuer.ts';
+export {
+  type LocalIssuer,
+  type LocalIssuerOptions,
+  startLocalIssuer,
+} from './testing/start-local-issuer.ts';

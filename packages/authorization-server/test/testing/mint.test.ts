@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
-import { type Issuer, startIssuer } from '../../src/testing.ts';
+import { type LocalIssuer, startLocalIssuer } from '../../src/testing.ts';
 import { API } from '../support/sign-in.ts';
 
-let issuer: Issuer;
+let issuer: LocalIssuer;
 beforeAll(async () => {
-  issuer = await startIssuer();
+  issuer = await startLocalIssuer();
   issuer.tenant.resourceServers.push({
     ...issuer.tenant.resourceServers[0]!,
     identifier: 'https://reports.example.com',

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
-import { type Issuer, type IssuerOptions, startIssuer } from '../../src/testing.ts';
+import { type LocalIssuer, type LocalIssuerOptions, startLocalIssuer } from '../../src/testing.ts';
 
-const running: Issuer[] = [];
-const start = async (options?: IssuerOptions) => {
-  const issuer = await startIssuer(options);
+const running: LocalIssuer[] = [];
+const start = async (options?: LocalIssuerOptions) => {
+  const issuer = await startLocalIssuer(options);
   running.push(issuer);
   return issuer;
 };
@@ -32,7 +32,7 @@ test('the demo tenant, a path or a loaded tenant', async () => {
 });
 
 test('a tenant file that is wrong is named', async () => {
-  await expect(startIssuer({ tenant: 'missing.yaml' })).rejects.toMatchObject({
+  await expect(startLocalIssuer({ tenant: 'missing.yaml' })).rejects.toMatchObject({
     name: 'InvalidTenant',
   });
 });

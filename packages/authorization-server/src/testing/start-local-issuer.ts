@@ -5,14 +5,14 @@ import type { Tenant } from '../tenant/tenant.ts';
 import { requestTokens, type TokenRequest, type TokenResponse } from './code-flow.ts';
 import { createMints, type Mints } from './mint.ts';
 
-/** Options of `startIssuer`: those of `startAuthorizationServer`, the tenant with a default. */
-export interface IssuerOptions extends Omit<AuthorizationServerOptions, 'tenant'> {
+/** Options of `startLocalIssuer`: those of `startAuthorizationServer`, the tenant with a default. */
+export interface LocalIssuerOptions extends Omit<AuthorizationServerOptions, 'tenant'> {
   /** Path of a tenant file, or what `loadTenant` made of one; default: the demo tenant. */
   readonly tenant?: string | Tenant;
 }
 
 /** An authorization server with what a test wants of it besides. */
-export interface Issuer extends AuthorizationServer, Mints {
+export interface LocalIssuer extends AuthorizationServer, Mints {
   /** An access token got through the code flow. @throws Error with the server's words. */
   tokenFor(request?: TokenRequest): Promise<string>;
   /** All tokens of it. @throws Error as above. */
@@ -24,11 +24,11 @@ export interface Issuer extends AuthorizationServer, Mints {
  *
  * @throws InvalidTenant naming every fault of the tenant file; StartError as `startAuthorizationServer`.
  */
-export async function startIssuer({
+export async function startLocalIssuer({
   tenant = demoTenantFile,
   keys = 'memory:',
   ...options
-}: IssuerOptions = {}): Promise<Issuer> {
+}: LocalIssuerOptions = {}): Promise<LocalIssuer> {
   const loaded = typeof tenant === 'string' ? loadTenant(tenant) : tenant;
   const ring = await KeyRing.open(keys);
   const server = await AuthorizationServer.start(ring, { ...options, tenant: loaded });
