@@ -5,8 +5,8 @@ import { type Operation, SCOPES } from '../src/operation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
-// Every operation that is declared, against everyone who may call it. The tables are made of the
-// declarations themselves, so a new operation can't be left out.
+// Calls every declared operation with every kind of caller. The tables are made from the declarations,
+// so that they include a new operation.
 const probe = await startApp();
 const { operations } = probe.app;
 await probe.close();
@@ -34,10 +34,10 @@ const call = ({ method, path, body }: Operation, accessToken?: string) =>
     ...(body && { json: ada }),
     ...(accessToken === undefined ? {} : bearer(accessToken)),
   });
-const named = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
-const others = (scope: string) => allScopes.filter((each) => each !== scope).join(' ');
+const withId = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
+const scopesWithout = (scope: string) => allScopes.filter((each) => each !== scope).join(' ');
 
-test('the operations of the contract, each with what it needs', () => {
+test('the operations are those of the contract, with their scopes and roles', () => {
   proves('RFC 6750 §5.3 scope', 'ASVS 10.3.2');
   const table = operations.map(({ method, path, needs }) => {
     return [`${method.toUpperCase()} ${path}`, needs?.scope, needs?.role];
@@ -57,23 +57,23 @@ test('the operations of the contract, each with what it needs', () => {
   });
 });
 
-describe('no token', () => {
-  test.each(named(closed))('%s: 401, and nothing that blames one', async (_, operation) => {
+describe('without a token', () => {
+  test.each(withId(closed))('%s answers 401 without an error code', async (_, operation) => {
     const { statusCode, headers } = await call(operation);
     expect(statusCode).toBe(401);
     expect(headers['www-authenticate']).not.toContain('error');
   });
 
-  test.each(named(operations.filter(({ needs }) => needs === undefined)))(
-    '%s is open: 200',
+  test.each(withId(operations.filter(({ needs }) => needs === undefined)))(
+    '%s is open and answers 200',
     async (_, operation) => {
       expect((await call(operation)).statusCode).toBe(200);
     },
   );
 });
 
-describe('an expired token', () => {
-  test.each(named(closed))('%s: 401 invalid_token', async (_, operation) => {
+describe('with an expired token', () => {
+  test.each(withId(closed))('%s answers 401 invalid_token', async (_, operation) => {
     const { statusCode, headers } = await call(
       operation,
       running.token(allScopes.join(' '), { ...ROLES, exp: 1 }),
@@ -83,19 +83,25 @@ describe('an expired token', () => {
   });
 });
 
-describe('every scope but the right one', () => {
-  test.each(named(scoped))('%s: 403 insufficient_scope, naming it', async (_, operation) => {
-    const scope = operation.needs?.scope ?? '';
-    const { statusCode, headers } = await call(operation, running.token(others(scope), ROLES));
-    expect(statusCode).toBe(403);
-    expect(headers['www-authenticate']).toContain('error="insufficient_scope"');
-    expect(headers['www-authenticate']).toContain(`scope="${scope}"`);
-  });
+describe('with every scope except the right one', () => {
+  test.each(withId(scoped))(
+    '%s answers 403 insufficient_scope and names the scope',
+    async (_, operation) => {
+      const scope = operation.needs?.scope ?? '';
+      const { statusCode, headers } = await call(
+        operation,
+        running.token(scopesWithout(scope), ROLES),
+      );
+      expect(statusCode).toBe(403);
+      expect(headers['www-authenticate']).toContain('error="insufficient_scope"');
+      expect(headers['www-authenticate']).toContain(`scope="${scope}"`);
+    },
+  );
 });
 
-describe('the right scope without the role', () => {
-  test.each(named(closed.filter(({ needs }) => needs?.role)))(
-    '%s: 403, and no error that blames the token',
+describe('with the right scope and without the role', () => {
+  test.each(withId(closed.filter(({ needs }) => needs?.role)))(
+    '%s answers 403 without an error code',
     async (_, operation) => {
       const scope = operation.needs?.scope ?? '';
       for (const roles of [undefined, [], ['reader'], ['administrator'], ['ADMIN']]) {
@@ -110,9 +116,9 @@ describe('the right scope without the role', () => {
   );
 });
 
-describe('a foreign organisation', () => {
-  test.each(named(closed.filter(({ path }) => path.includes('{id}'))))(
-    '%s: 404, as if there were no such contact',
+describe('with a token of another organization', () => {
+  test.each(withId(closed.filter(({ path }) => path.includes('{id}'))))(
+    '%s answers 404, as for a contact that does not exist',
     async (_, operation) => {
       for (const claims of [
         { [`${namespace}org_id`]: 'globex' },
@@ -128,12 +134,12 @@ describe('a foreign organisation', () => {
   );
 });
 
-// Last, since one of them deletes the contact.
-describe('the right scope and role, and nothing else', () => {
+// Last, because one of the operations deletes the contact.
+describe('with exactly the right scope and role', () => {
   const deletingLast = closed.toSorted(
     (a, b) => Number(a.method === 'delete') - Number(b.method === 'delete'),
   );
-  test.each(named(deletingLast))('%s: 2xx, as declared', async (_, operation) => {
+  test.each(withId(deletingLast))('%s answers 2xx as declared', async (_, operation) => {
     const { scope = '', role } = operation.needs ?? {};
     const roles = { [`${namespace}roles`]: role ? [role] : [] };
     const { statusCode, body } = await call(operation, running.token(scope, roles));

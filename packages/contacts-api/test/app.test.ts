@@ -9,7 +9,7 @@ import type { Tables } from '../src/store/schema.ts';
 import { audience, bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
 const metadata = 'resource_metadata="http://localhost:3001/.well-known/oauth-protected-resource"';
-const by = { subject: 'auth0|alice', clientId: undefined };
+const alice = { subject: 'auth0|alice', clientId: undefined };
 const ALL = 'read:contacts create:contacts update:contacts delete:contacts read:activity';
 
 let running: RunningApp;
@@ -27,12 +27,12 @@ afterAll(() => running.close());
 const ada = { name: 'Ada Lovelace', email: 'ada@example.com' };
 
 describe('open routes', () => {
-  test('GET /healthz', async () => {
+  test('GET /healthz answers ok', async () => {
     const { statusCode, body } = await api('healthz');
     expect([statusCode, body]).toEqual([200, { status: 'ok' }]);
   });
 
-  test('GET /readyz: the database answers and the keys can be had', async () => {
+  test('GET /readyz answers 503 while the keys of the issuer are unavailable', async () => {
     expect((await api('readyz')).body).toEqual({ status: 'ok' });
     running.issuer.goDown();
     const cold = await startApp({ issuerBaseURL: running.issuer.issuer });
@@ -43,7 +43,7 @@ describe('open routes', () => {
     expect(body).toMatchObject({ code: 'ERR_ISSUER_UNAVAILABLE' });
   });
 
-  test('GET /readyz is 503 once the service is to stop; what comes is still answered', async () => {
+  test('GET /readyz answers 503 once the service must stop; other requests are still answered', async () => {
     const stopping = await startApp();
     stopping.app.markStopping();
     expect((await stopping.api('readyz')).body).toMatchObject({ code: 'ERR_NOT_READY' });
@@ -52,7 +52,7 @@ describe('open routes', () => {
     expect(answer.statusCode).toBe(200);
   });
 
-  test('GET /.well-known/oauth-protected-resource (RFC 9728 §3.2)', async () => {
+  test('GET /.well-known/oauth-protected-resource answers the metadata (RFC 9728 §3.2)', async () => {
     const { body } = await api('.well-known/oauth-protected-resource');
     expect(body).toMatchObject({
       resource: audience,
@@ -62,7 +62,7 @@ describe('open routes', () => {
 });
 
 describe('GET /me', () => {
-  test('says what the API made of the token, and nothing of the token itself', async () => {
+  test('answers the claims of the token, and no part of the token itself', async () => {
     proves('RFC 6750 §5.1 disclosure');
     const accessToken = token('read:contacts', {
       [`${namespace}roles`]: ['admin'],
@@ -82,7 +82,7 @@ describe('GET /me', () => {
 });
 
 describe('/contacts', () => {
-  test('a contact created is found by its Location, in the list, and by nobody else', async () => {
+  test('a created contact is found by its Location and in the list, by its organization alone', async () => {
     proves('ASVS 10.3.2');
     const created = await api.post('contacts', { ...bearer(token('create:contacts')), json: ada });
     expect(created.statusCode).toBe(201);
@@ -96,14 +96,14 @@ describe('/contacts', () => {
       next: null,
     });
 
-    const stranger = bearer(token('read:contacts', { [`${namespace}org_id`]: 'globex' }));
-    expect((await api(location, stranger)).statusCode).toBe(404);
-    expect((await api('contacts', stranger)).body).toEqual({ items: [], next: null });
+    const otherOrg = bearer(token('read:contacts', { [`${namespace}org_id`]: 'globex' }));
+    expect((await api(location, otherOrg)).statusCode).toBe(404);
+    expect((await api('contacts', otherOrg)).body).toEqual({ items: [], next: null });
   });
 
-  test('pages are bounded, linked (RFC 8288), and complete', async () => {
+  test('pages are bounded, complete, and linked (RFC 8288)', async () => {
     for (const name of ['a', 'b', 'c']) {
-      await store.create(organizationNamed('pages'), by, { name, email: 'x@example.com' });
+      await store.create(organizationNamed('pages'), alice, { name, email: 'x@example.com' });
     }
     const reader = bearer(token('read:contacts', { [`${namespace}org_id`]: 'pages' }));
     const first = await api<{ items: { name: string }[]; next: string }>(
@@ -141,7 +141,7 @@ describe('one contact', () => {
       headers: { ...bearer(token(ALL)).headers, ...headers },
     });
 
-  test('PUT replaces all of it: what is absent goes', async () => {
+  test('PUT replaces all of it and removes absent members', async () => {
     const { path } = await create();
     const { statusCode, body, headers } = await send('PUT', path, { ...ada, company: 'Engines' });
     expect(statusCode).toBe(200);
@@ -151,7 +151,7 @@ describe('one contact', () => {
   });
 
   test.each(['application/merge-patch+json', 'application/json'])(
-    'PATCH changes what is named, and takes away what is null (RFC 7396, %s)',
+    'PATCH changes named members and removes null ones (RFC 7396, %s)',
     async (type) => {
       const { path } = await create();
       const headers = { 'content-type': type };
@@ -162,7 +162,7 @@ describe('one contact', () => {
     },
   );
 
-  test('PATCH of nothing changes nothing but the version', async () => {
+  test('an empty PATCH changes only the version', async () => {
     const { path, body } = await create();
     expect((await send('PATCH', path, {})).body).toMatchObject({
       ...body,
@@ -171,7 +171,7 @@ describe('one contact', () => {
     });
   });
 
-  test('DELETE: it is gone, for good', async () => {
+  test('DELETE removes it', async () => {
     const { path } = await create();
     expect((await send('DELETE', path)).statusCode).toBe(204);
     expect((await send('DELETE', path)).statusCode).toBe(404);
@@ -179,7 +179,7 @@ describe('one contact', () => {
   });
 
   test.each(['PUT', 'PATCH', 'DELETE'] as const)(
-    '%s with If-Match is for the state it names, and for no other (RFC 9110 §13.1.1)',
+    '%s with If-Match changes only the named state (RFC 9110 §13.1.1)',
     async (method) => {
       const { path, etag } = await create();
       const json = method === 'DELETE' ? undefined : ada;
@@ -197,14 +197,14 @@ describe('one contact', () => {
     },
   );
 
-  test('If-Match * takes any state, and none is no state', async () => {
+  test('If-Match * accepts any state, and a deleted contact has none', async () => {
     const { path } = await create();
     expect((await send('PUT', path, ada, { 'if-match': '*' })).statusCode).toBe(200);
     await send('DELETE', path);
     expect((await send('PUT', path, ada, { 'if-match': '*' })).statusCode).toBe(404);
   });
 
-  test('GET with If-None-Match: 304 and no body while it is as it was (RFC 9110 §13.1.2)', async () => {
+  test('GET with If-None-Match answers 304 until the contact changes (RFC 9110 §13.1.2)', async () => {
     const { path, etag } = await create();
     const read = () =>
       api(path, { headers: { ...bearer(token(ALL)).headers, 'if-none-match': etag } });
@@ -214,7 +214,7 @@ describe('one contact', () => {
     expect(await read()).toMatchObject({ statusCode: 200, body: { name: 'B' } });
   });
 
-  test('a patch of a required field with null is refused, and nothing changes', async () => {
+  test('a patch of a required field with null is rejected and changes nothing', async () => {
     const { path, etag } = await create();
     const { statusCode, body } = await send('PATCH', path, { name: null, shoe: 1 });
     expect(statusCode).toBe(422);
@@ -244,11 +244,11 @@ describe('a list', () => {
       ['Adam', undefined],
     ] as const) {
       const email = `${name.at(0)?.toLowerCase()}@example.com`;
-      await store.create(lists, by, { name, email, company });
+      await store.create(lists, alice, { name, email, company });
     }
   });
 
-  test('is sorted by name without regard to case and accents, or as asked', async () => {
+  test('is sorted by name, ignoring case and accents, or by another field', async () => {
     expect(await names('')).toEqual(['Adam', 'Émilie', 'emma', 'Zoe']);
     expect(await names('sort=-name')).toEqual(['Zoe', 'emma', 'Émilie', 'Adam']);
     expect((await names('sort=created_at')).length).toBe(4);
@@ -263,14 +263,14 @@ describe('a list', () => {
     ['_', ['emma']],
     ['%5C', []],
     ["'%3B drop table contacts%3B --", []],
-  ])('is searched in name, address and company: q=%s', async (q, expected) => {
+  ])('q=%s searches name, address and company', async (q, expected) => {
     expect(await names(`q=${q}`)).toEqual(expected);
   });
 
-  test('a page of names that unfold to many characters has a next one', async () => {
+  test('names that normalization makes much longer have a next page too', async () => {
     const org = organizationNamed('unfolding');
     for (const name of ['ﷺ'.repeat(200), '한'.repeat(200), '\u{1d518}'.repeat(100)]) {
-      await store.create(org, by, { name, email: 'a@example.com', company: name });
+      await store.create(org, alice, { name, email: 'a@example.com', company: name });
     }
     const unfolding = bearer(token('read:contacts', { [`${namespace}org_id`]: 'unfolding' }));
     let path: string | undefined = 'contacts?limit=1';
@@ -295,7 +295,7 @@ describe('a list', () => {
     expect(second.body).toMatchObject({ items: [{ name: 'Émilie' }], next: null });
   });
 
-  test('a cursor of another sort is refused', async () => {
+  test('a cursor of another sort is rejected', async () => {
     const { body } = await api<{ next: string }>('contacts?limit=1', reader());
     const { statusCode } = await api(`contacts?sort=-name&cursor=${body.next}`, reader());
     expect(statusCode).toBe(400);
@@ -303,7 +303,7 @@ describe('a list', () => {
 });
 
 describe('GET /activity', () => {
-  test('tells who changed what, the newest first, to administrators of the organisation', async () => {
+  test('lists who changed what, newest first, for administrators of the organization', async () => {
     const org = { [`${namespace}org_id`]: 'watched', azp: 'contacts-web' };
     const writer = bearer(token(ALL, org));
     const { body } = await api.post<{ id: string }>('contacts', { ...writer, json: ada });
@@ -326,9 +326,9 @@ describe('GET /activity', () => {
     ]);
     const { body: rest } = await api(`activity?limit=2&cursor=${page.next}`, admin);
     expect(rest).toEqual({ items: [{ ...entry, action: 'created' }], next: null });
-    const stranger = bearer(token(ALL, { [`${namespace}roles`]: ['admin'] }));
-    const { body: theirs } = await api<{ items: { contact_id: string }[] }>('activity', stranger);
-    expect(theirs.items.map(({ contact_id }) => contact_id)).not.toContain(body.id);
+    const otherOrg = bearer(token(ALL, { [`${namespace}roles`]: ['admin'] }));
+    const { body: foreign } = await api<{ items: { contact_id: string }[] }>('activity', otherOrg);
+    expect(foreign.items.map(({ contact_id }) => contact_id)).not.toContain(body.id);
   });
 });
 
@@ -383,7 +383,7 @@ describe('refusals', () => {
       ),
     ],
     [
-      'an organisation that is no string',
+      'an organization that is not a string',
       () => ['contacts', bearer(token('read:contacts', { [`${namespace}org_id`]: ['acme'] }))],
       403,
       challenge(),
@@ -397,7 +397,7 @@ describe('refusals', () => {
       404,
     ],
     [
-      'a token in a form behind a thousand others',
+      'a token in a form after a thousand parameters',
       () => [
         'contacts',
         { method: 'POST', body: `${'a=1&'.repeat(1500)}access_token=x`, headers: FORM },
@@ -405,15 +405,15 @@ describe('refusals', () => {
       400,
       'error="invalid_request"',
     ],
-    ['a path that is no UTF-8', () => ['contacts/%E0%A4%A', bearer(token('read:contacts'))], 404],
+    ['a path that is not UTF-8', () => ['contacts/%E0%A4%A', bearer(token('read:contacts'))], 404],
     ['a wrong limit', () => ['contacts?limit=0', bearer(token('read:contacts'))], 400],
     [
-      'a charset that JSON has not (RFC 8259 §8.1)',
+      'a charset that JSON does not have (RFC 8259 §8.1)',
       () => ['contacts', { ...typed('application/json; charset=latin1'), body: '{}' }],
       415,
     ],
     [
-      'an encoding that is unknown',
+      'an unknown encoding',
       () => [
         'contacts',
         { ...typed('application/json', { 'content-encoding': 'zstd' }), body: '{}' },
@@ -424,7 +424,7 @@ describe('refusals', () => {
     ['a path that differs by a slash', () => ['contacts/', bearer(token('read:contacts'))], 404],
     ['a path that differs by case', () => ['Contacts', bearer(token('read:contacts'))], 404],
     [
-      'a subject that no id can be',
+      'a subject that can not be an id',
       () => [
         'contacts',
         bearer(token('read:contacts', { sub: 'a\0b', [`${namespace}org_id`]: undefined })),
@@ -433,7 +433,7 @@ describe('refusals', () => {
       challenge(),
     ],
     [
-      'an organisation of 256 characters',
+      'an organization of 256 characters',
       () => [
         'contacts',
         bearer(token('read:contacts', { [`${namespace}org_id`]: 'o'.repeat(256) })),
@@ -450,9 +450,9 @@ describe('refusals', () => {
       400,
     ],
     ['two limits', () => ['contacts?limit=1&limit=2', bearer(token('read:contacts'))], 400],
-    ['an absurd cursor', () => ['contacts?cursor=%00', bearer(token('read:contacts'))], 400],
+    ['a malformed cursor', () => ['contacts?cursor=%00', bearer(token('read:contacts'))], 400],
     [
-      'a patch that is no JSON at all',
+      'a patch without a body',
       () => [
         'contacts/00000000-0000-4000-8000-000000000000',
         { ...bearer(token(ALL)), method: 'PATCH' },
@@ -500,29 +500,32 @@ describe('refusals', () => {
     headers: { ...bearer(token('create:contacts')).headers, 'content-type': type, ...headers },
   });
 
-  test.each(cases.map(([name, ...rest]) => ({ name, rest })))('$name', async ({ rest }) => {
-    proves('RFC 6750 §5.1 redirect', 'RFC 9068 §2.2.3', 'ASVS 10.3.1');
-    const [request, status, expected] = rest;
-    const { statusCode, headers, body } = await api(...request());
-    expect(statusCode).toBe(status);
-    expect(headers['content-type']).toBe('application/problem+json');
-    expect(headers['cache-control']).toBe('no-store');
-    expect(body).toMatchObject({ type: 'about:blank', status, title: expect.any(String) });
-    if (expected === undefined) expect(headers['www-authenticate']).toBeUndefined();
-    else expect(headers['www-authenticate']).toContain(expected);
-  });
+  test.each(cases.map(([name, ...rest]) => ({ name, rest })))(
+    'a request with $name is refused',
+    async ({ rest }) => {
+      proves('RFC 6750 §5.1 redirect', 'RFC 9068 §2.2.3', 'ASVS 10.3.1');
+      const [request, status, expected] = rest;
+      const { statusCode, headers, body } = await api(...request());
+      expect(statusCode).toBe(status);
+      expect(headers['content-type']).toBe('application/problem+json');
+      expect(headers['cache-control']).toBe('no-store');
+      expect(body).toMatchObject({ type: 'about:blank', status, title: expect.any(String) });
+      if (expected === undefined) expect(headers['www-authenticate']).toBeUndefined();
+      else expect(headers['www-authenticate']).toContain(expected);
+    },
+  );
 
-  test('a wrong method is answered with the right ones', async () => {
+  test('a wrong method is answered with the allowed ones', async () => {
     const { statusCode, headers } = await api.delete('contacts');
     expect([statusCode, headers.allow]).toEqual([405, 'HEAD, GET, POST']);
   });
 
-  test.each(['PROPFIND', 'PUT', 'TRACE'])('%s is no method of /contacts', async (method) => {
+  test.each(['PROPFIND', 'PUT', 'TRACE'])('%s is not a method of /contacts', async (method) => {
     const { statusCode, headers } = await api('contacts', { method: method as 'PUT' });
     expect([statusCode, headers.allow]).toEqual([405, 'HEAD, GET, POST']);
   });
 
-  test('a target that is no URL is refused, and not a word of it is logged', async () => {
+  test('a target that is not a URL is rejected, and no part of it is logged', async () => {
     const socket = connect(running.port, '127.0.0.1');
     socket.end(
       'GET http://[/contacts?access_token=SECRET HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
@@ -534,7 +537,7 @@ describe('refusals', () => {
     expect(running.logged()).not.toContain('SECRET');
   });
 
-  test('of thousands of fields at fault the first fifty are named', async () => {
+  test('the first fifty of thousands of wrong fields are named', async () => {
     const fields = Object.fromEntries(Array.from({ length: 3000 }, (_, i) => [`f${i}`, 1]));
     const { statusCode, body } = await api.post<{ errors: object[] }>('contacts', {
       ...bearer(token('create:contacts')),
@@ -543,7 +546,7 @@ describe('refusals', () => {
     expect([statusCode, body.errors.length]).toEqual([422, 50]);
   });
 
-  test('every field at fault is named', async () => {
+  test('every wrong field is named', async () => {
     const answer = await api.post('contacts', {
       ...bearer(token('create:contacts')),
       json: { name: '', shoe: 44 },
@@ -558,7 +561,7 @@ describe('refusals', () => {
     });
   });
 
-  test('a fault of ours is a bare 500, whole in the log alone', async () => {
+  test('an unexpected error is a bare 500; only the log has its message', async () => {
     const broken = await startApp({
       database: {
         selectFrom: () => {
@@ -577,7 +580,7 @@ describe('refusals', () => {
   });
 });
 
-test('a token put into the path is not logged', async () => {
+test('a token in the path is not logged', async () => {
   proves('RFC 6750 §5.3 URLs');
   const wrong = token('read:contacts');
   await api(`contacts/${wrong}`, bearer(wrong));

@@ -4,17 +4,17 @@ import { ContactsClaims, organizationOf } from '../src/caller.ts';
 
 const payload = { iss: 'https://issuer.example.com/', sub: 'auth0|alice', aud: 'api', exp: 1 };
 
-describe('organisation', () => {
-  test('is the one the claim names', () => {
+describe('organization', () => {
+  test('is the one that the claim names', () => {
     expect(organizationOf({ payload, claims: { roles: [], org_id: 'acme' } })).toBe('org:acme');
   });
 
-  test('is the subject itself without that claim', () => {
+  test('is the subject when the claim is missing', () => {
     proves('ASVS 10.3.3');
     expect(organizationOf({ payload, claims: { roles: [] } })).toBe('user:auth0|alice');
   });
 
-  test('a subject spelled like an organisation is still a user', () => {
+  test('a subject spelled like an organization is still a user', () => {
     proves('ASVS 10.3.3');
     const claims = { roles: [] };
     expect(organizationOf({ payload: { ...payload, sub: 'acme' }, claims })).toBe('user:acme');
@@ -24,7 +24,7 @@ describe('organisation', () => {
   });
 
   test.each([[''], [null], [7], [['acme']], [{ id: 'acme' }], [false]])(
-    '%j in place of an organisation does not fit',
+    '%j is not an organization',
     (org_id) => {
       expect(ContactsClaims.safeParse({ org_id }).success).toBe(false);
     },

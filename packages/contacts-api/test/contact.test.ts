@@ -20,7 +20,7 @@ function faultsOf(body: unknown): string[] {
 }
 
 describe('contact input', () => {
-  test('takes what is good, without the spaces around it', () => {
+  test('accepts good members and trims them', () => {
     expect(parseContactInput({ ...good, name: '  Ada ', phone: '', notes: 'two\nlines' })).toEqual({
       name: 'Ada',
       email: 'ada@example.com',
@@ -54,7 +54,7 @@ describe('contact input', () => {
       JSON.parse('{"__proto__":{"name":"x"},"constructor":1}'),
       ['name', 'email', '__proto__', 'constructor'],
     ],
-  ])('names the fields at fault in %s', (_, body, fields) => {
+  ])('names the wrong fields of %s', (_, body, fields) => {
     expect(faultsOf(body)).toEqual(expect.arrayContaining(fields));
   });
 
@@ -67,7 +67,7 @@ describe('contact input', () => {
   });
 });
 
-describe('a merge patch, RFC 7396', () => {
+describe('a merge patch (RFC 7396)', () => {
   const current: Contact = {
     id: '00000000-0000-4000-8000-000000000000',
     name: 'Ada',
@@ -90,7 +90,7 @@ describe('a merge patch, RFC 7396', () => {
       { company: 'C' },
       { name: 'Ada', email: 'ada@example.com', phone: '1', notes: 'n', company: 'C' },
     ],
-  ])('%j', (patch, expected) => {
+  ])('%j is applied', (patch, expected) => {
     const { phone, company, notes, ...rest } = applyPatch(
       current,
       readInput(ContactPatch, patch, 422),
@@ -99,7 +99,7 @@ describe('a merge patch, RFC 7396', () => {
   });
 
   test.each([[{ name: null }], [{ email: null }], [{ version: 9 }], [{ id: 'x' }], [[]], [null]])(
-    '%j is refused',
+    '%j is rejected',
     (patch) => {
       expect(() => readInput(ContactPatch, patch, 422)).toThrow(
         expect.objectContaining({ status: 422, code: 'ERR_INVALID_INPUT' }),

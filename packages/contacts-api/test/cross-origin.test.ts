@@ -22,7 +22,7 @@ const preflight = ({ api }: RunningApp, from: string) =>
   });
 
 describe('CORS', () => {
-  test('is off unless configured: no header of it, whoever asks', async () => {
+  test('is off by default: no answer has a header of it', async () => {
     const { headers } = await preflight(closed, origin);
     const { headers: answered } = await closed.api('healthz', { headers: { origin } });
     for (const name of Object.keys({ ...headers, ...answered })) {
@@ -30,7 +30,7 @@ describe('CORS', () => {
     }
   });
 
-  test('lets the pages of configured origins call, and read the headers that matter', async () => {
+  test('allows pages of configured origins to call, and to read the headers that matter', async () => {
     const { statusCode, headers } = await preflight(opened, origin);
     expect(statusCode).toBe(204);
     expect(headers['access-control-allow-origin']).toBe(origin);
@@ -44,7 +44,7 @@ describe('CORS', () => {
     expect(answer.headers.vary).toContain('Origin');
   });
 
-  test('a refusal can be read too', async () => {
+  test('allows pages to read a refusal too', async () => {
     const { statusCode, headers } = await opened.api('contacts', { headers: { origin } });
     expect(statusCode).toBe(401);
     expect(headers['access-control-allow-origin']).toBe(origin);
@@ -56,7 +56,7 @@ describe('CORS', () => {
     'https://app.example.com.evil.example',
     'http://app.example.com',
     'null',
-  ])('%s may not', async (other) => {
+  ])('does not allow %s', async (other) => {
     const { headers } = await preflight(opened, other);
     expect(headers['access-control-allow-origin']).toBeUndefined();
   });

@@ -10,19 +10,19 @@ import {
 } from './support/api-process.ts';
 import { type Engine, engines, type TestDatabase } from './support/databases.ts';
 
-/** Stands between the API and its database. */
-interface Cable {
+/** A proxy between the API and its database. */
+interface DatabaseProxy {
   readonly port: number;
-  /** Breaks every connection and takes no new one. */
-  cut(): Promise<void>;
-  /** Lets nothing through any more, and tells nobody. */
-  silence(): void;
+  /** Breaks every connection and accepts no new one. */
+  disconnect(): Promise<void>;
+  /** Drops all data from now on, without closing a connection. */
+  dropData(): void;
   restore(): Promise<void>;
 }
 
-async function layCable({ hostname, port: farPort }: URL): Promise<Cable> {
+async function startProxy({ hostname, port: farPort }: URL): Promise<DatabaseProxy> {
   const sockets = new Set<Socket>();
-  let silent = false;
+  let dropping = false;
   const server = createServer((near) => {
     const far = connect(Number(farPort || 5432), hostname);
     for (const [from, onto] of [
@@ -30,7 +30,7 @@ async function layCable({ hostname, port: farPort }: URL): Promise<Cable> {
       [far, near],
     ] as const) {
       sockets.add(from);
-      from.on('data', (chunk) => silent || onto.write(chunk));
+      from.on('data', (chunk) => dropping || onto.write(chunk));
       from.on('error', () => {});
       from.on('close', () => {
         sockets.delete(from);
@@ -45,16 +45,16 @@ async function layCable({ hostname, port: farPort }: URL): Promise<Cable> {
   const port = await listen(0);
   return {
     port,
-    async cut() {
+    async disconnect() {
       const closed = once(server.close(), 'close');
       for (const socket of sockets) socket.destroy();
       await closed;
     },
-    silence() {
-      silent = true;
+    dropData() {
+      dropping = true;
     },
     async restore() {
-      silent = false;
+      dropping = false;
       if (!server.listening) await listen(port);
     },
   };
@@ -63,11 +63,11 @@ async function layCable({ hostname, port: farPort }: URL): Promise<Cable> {
 const { missing, create } = (await engines())[1] as Engine;
 
 (missing ? describe.skip : describe)(
-  `while the database is away${missing ? `: ${missing}` : ''}`,
+  `while the database is unreachable${missing ? `: ${missing}` : ''}`,
   () => {
     let issuer: TestIssuer;
     let database: TestDatabase;
-    let cable: Cable;
+    let proxy: DatabaseProxy;
     let environment: Record<string, string>;
     let service: ApiProcess;
     let headers: Record<string, string>;
@@ -77,8 +77,8 @@ const { missing, create } = (await engines())[1] as Engine;
       headers = administrator(issuer);
       database = await create();
       const url = new URL(database.url);
-      cable = await layCable(url);
-      url.host = `127.0.0.1:${cable.port}`;
+      proxy = await startProxy(url);
+      url.host = `127.0.0.1:${proxy.port}`;
       environment = {
         DATABASE_URL: url.href,
         ISSUER_BASE_URL: issuer.issuer,
@@ -88,7 +88,7 @@ const { missing, create } = (await engines())[1] as Engine;
     });
     afterAll(async () => {
       endApiProcesses();
-      await cable.cut();
+      await proxy.disconnect();
       await issuer.close();
       await database.drop();
     });
@@ -98,7 +98,7 @@ const { missing, create } = (await engines())[1] as Engine;
     const add = () => service.api.post('contacts', { headers, json });
     const status = async (path: string) => (await service.api(path)).statusCode;
 
-    const expectAway = ({ statusCode, headers, body }: Awaited<ReturnType<typeof list>>) => {
+    const expectUnavailable = ({ statusCode, headers, body }: Awaited<ReturnType<typeof list>>) => {
       expect([statusCode, body]).toEqual([
         503,
         expect.objectContaining({ code: 'ERR_STORE_UNAVAILABLE' }),
@@ -109,45 +109,45 @@ const { missing, create } = (await engines())[1] as Engine;
       });
     };
 
-    test('a request is answered 503, and the next one after its return as ever', async () => {
+    test('requests are answered 503, and normally once the database is back', async () => {
       expect((await add()).statusCode).toBe(201);
-      await cable.cut();
-      for (const answer of await Promise.all([list(), add(), list()])) expectAway(answer);
-      await cable.restore();
+      await proxy.disconnect();
+      for (const answer of await Promise.all([list(), add(), list()])) expectUnavailable(answer);
+      await proxy.restore();
       expect([(await list()).statusCode, (await add()).statusCode]).toEqual([200, 201]);
     });
 
-    test('it is alive, and not ready', async () => {
+    test('the API is alive and not ready', async () => {
       expect([await status('healthz'), await status('readyz')]).toEqual([200, 200]);
-      await cable.cut();
+      await proxy.disconnect();
       expect([await status('healthz'), await status('readyz')]).toEqual([200, 503]);
-      await cable.restore();
+      await proxy.restore();
       expect([await status('healthz'), await status('readyz')]).toEqual([200, 200]);
     });
 
-    test('what was under way when the connection broke is answered 503 too', async () => {
+    test('a request in flight when the connection breaks is answered 503 too', async () => {
       for (let round = 0; round < 5; round += 1) {
-        cable.silence();
+        proxy.dropData();
         const answers = Promise.all([list(), add(), list()]);
         expect(await status('healthz')).toBe(200);
-        await cable.cut();
-        for (const answer of await answers) expectAway(answer);
-        await cable.restore();
+        await proxy.disconnect();
+        for (const answer of await answers) expectUnavailable(answer);
+        await proxy.restore();
         expect((await list()).statusCode).toBe(200);
       }
     });
 
-    test('a database that says nothing at all is away as well, and a stop ends all the same', async () => {
+    test('a silent database counts as unreachable, and does not delay a stop', async () => {
       const stopping = await startApiProcess(environment);
       const ask = () => stopping.api('contacts', { headers });
       expect([(await list()).statusCode, (await ask()).statusCode]).toEqual([200, 200]);
-      cable.silence();
+      proxy.dropData();
       const answers = Promise.all([list(), add(), ask(), ask()]);
       expect((await stopping.api('healthz')).statusCode).toBe(200);
       const ended = stopping.end();
-      for (const answer of await answers) expectAway(answer);
+      for (const answer of await answers) expectUnavailable(answer);
       expect(await ended).toBe(0);
-      await cable.restore();
+      await proxy.restore();
       expect((await list()).statusCode).toBe(200);
       expect(await service.end()).toBe(0);
     });

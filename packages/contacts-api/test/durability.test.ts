@@ -18,7 +18,7 @@ afterAll(() => issuer.close());
 
 for (const { name, missing, create } of await engines()) {
   (missing ? test.skip : test)(
-    `kill -9 loses no contact that was acknowledged, and no activity: ${missing ?? name}`,
+    `kill -9 loses no acknowledged contact and no activity: ${missing ?? name}`,
     async () => {
       const database = await create();
       const environment = { DATABASE_URL: database.url, ISSUER_BASE_URL: issuer.issuer };
@@ -47,13 +47,13 @@ for (const { name, missing, create } of await engines()) {
       expect(await ended).toBeNull();
 
       const { api, end } = await startApiProcess(environment);
-      const kept = await readAll<Contact>(api, 'contacts', headers);
-      expect(kept).toEqual(expect.arrayContaining(acknowledged));
-      expect(kept.length).toBeLessThanOrEqual(acknowledged.length + IN_FLIGHT);
+      const stored = await readAll<Contact>(api, 'contacts', headers);
+      expect(stored).toEqual(expect.arrayContaining(acknowledged));
+      expect(stored.length).toBeLessThanOrEqual(acknowledged.length + IN_FLIGHT);
       const activities = await readAll<Activity>(api, 'activity', headers);
-      expect(activities.map(({ action }) => action)).toEqual(kept.map(() => 'created'));
+      expect(activities.map(({ action }) => action)).toEqual(stored.map(() => 'created'));
       expect(activities.map(({ contact_id }) => contact_id).sort()).toEqual(
-        kept.map(({ id }) => id).sort(),
+        stored.map(({ id }) => id).sort(),
       );
       expect(await end()).toBe(0);
       await database.drop();

@@ -8,24 +8,23 @@ import { type Operation, SCOPES } from '../src/operation.ts';
 import { writeCursor } from '../src/routes/page.ts';
 import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
-// Requests made from the declarations themselves, right and nearly right and hostile, by somebody who
-// may do everything: whatever comes, the answer is one that the OpenAPI document names.
+// Sends right, nearly right and hostile requests, made from the declarations, as a caller with all
+// permissions. Each answer must be one that the OpenAPI document names.
 const BATCH = 20;
 const BATCHES = 250;
 
 interface Sent {
   readonly operationId: string;
-  /** Which of the contacts there are, or what stands in its place, as the path has it. */
+  /** Index of a stored contact, or the text in its place, as the path has it. */
   readonly id: number | string;
-  /** As the address has it. */
+  /** Encoded for the URL. */
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string | Uint8Array | undefined;
 }
 
 interface Answered {
-  /** What stood for the id in the path. */
-  readonly named: string;
+  readonly idInPath: string;
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
@@ -66,15 +65,15 @@ const ENTITY_TAGS = fc.oneof(
   fc.string({ unit: 'grapheme-ascii', maxLength: 300 }).map((text) => text.trim()),
 );
 
-/** What the schema asks for, and what is just beside it. */
-function nearly({
+/** Makes values that fit a schema, or nearly fit it. */
+function nearlyValid({
   type,
   format,
   enum: words,
   anyOf,
   maxLength = 100,
 }: JsonSchema): fc.Arbitrary<unknown> {
-  if (anyOf) return fc.oneof(...anyOf.map(nearly));
+  if (anyOf) return fc.oneof(...anyOf.map(nearlyValid));
   if (words) return fc.constantFrom(...words);
   if (type === 'null') return fc.constant(null);
   if (type === 'integer') return fc.integer({ min: -1, max: 103 });
@@ -94,7 +93,7 @@ function nearly({
 const orHostile = (good: fc.Arbitrary<unknown>, goodWeight: number) =>
   fc.oneof({ weight: goodWeight, arbitrary: good }, { weight: 1, arbitrary: HOSTILE });
 
-// Half of a surrogate pair, which an address can't hold, becomes U+FFFD.
+// A URL can't hold half a surrogate pair: it becomes U+FFFD.
 const percent = (text: string) => encodeURIComponent(Buffer.from(text).toString());
 
 function schemaOf(schema: z.ZodType): JsonSchema {
@@ -102,10 +101,10 @@ function schemaOf(schema: z.ZodType): JsonSchema {
   return ($ref ? $defs?.[$ref.replace('#/$defs/', '')] : rest) as JsonSchema;
 }
 
-/** JSON objects as text, so that a name can be `__proto__`, or stand there twice. */
+/** Makes JSON objects as text, so that a name can be `__proto__` or occur twice. */
 function bodies({ properties = {} }: JsonSchema): fc.Arbitrary<string | Uint8Array> {
   const fields = Object.entries(properties).map(([name, schema]) =>
-    fc.option(fc.tuple(fc.constant(name), orHostile(nearly(schema), 40)), {
+    fc.option(fc.tuple(fc.constant(name), orHostile(nearlyValid(schema), 40)), {
       freq: 9,
       nil: undefined,
     }),
@@ -161,7 +160,7 @@ function queries(schema: z.ZodObject | undefined): fc.Arbitrary<string> {
     HOSTILE,
   );
   const known = Object.entries(schema?.shape ?? {}).map(([name, field]) => {
-    const values = name === 'cursor' ? cursors : orHostile(nearly(schemaOf(field)), 12);
+    const values = name === 'cursor' ? cursors : orHostile(nearlyValid(schemaOf(field)), 12);
     return fc.option(fc.tuple(fc.constant(name), values), { freq: 1, nil: undefined });
   });
   const unknown = fc.array(fc.tuple(fc.oneof(NAMES, fc.constantFrom('limit', 'q')), HOSTILE), {
@@ -224,7 +223,10 @@ function requestsOf(operation: Operation): fc.Arbitrary<Sent> {
       )
     : fc.constantFrom('application/json', ...CONTENT_TYPES);
   const encoding = fc.constantFrom('gzip', 'br', 'deflate', 'identity', 'x', '__proto__');
-  const heeded = Object.keys(headers).map((name) => [name, fc.option(ENTITY_TAGS, { freq: 2 })]);
+  const conditions = Object.keys(headers).map((name) => [
+    name,
+    fc.option(ENTITY_TAGS, { freq: 2 }),
+  ]);
   return fc.record({
     operationId: fc.constant(operation.id),
     id: path.includes('{id}') ? IDS : fc.constant(''),
@@ -241,7 +243,7 @@ function requestsOf(operation: Operation): fc.Arbitrary<Sent> {
           { weight: 30, arbitrary: fc.constant(null) },
           { weight: 1, arbitrary: encoding },
         ),
-        ...Object.fromEntries(heeded),
+        ...Object.fromEntries(conditions),
       })
       .map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null))),
     body: body
@@ -272,16 +274,16 @@ afterAll(async () => {
 });
 
 async function send(operation: Operation, { id, query, headers, body }: Sent) {
-  const named = typeof id === 'number' ? (contacts[id % contacts.length] ?? 'none') : id;
-  const path = `${operation.path.replace('{id}', () => named)}${query && `?${query}`}`;
+  const idInPath = typeof id === 'number' ? (contacts[id % contacts.length] ?? 'none') : id;
+  const path = `${operation.path.replace('{id}', () => idInPath)}${query && `?${query}`}`;
   const method = operation.method.toUpperCase();
   return new Promise<Answered>((resolve, reject) => {
     const options = { port: running.port, agent, method, path };
-    // Node says it by itself for some methods only.
+    // Node adds it for some methods only.
     const length = body === undefined ? {} : { 'Content-Length': Buffer.byteLength(body) };
     request({ ...options, headers: { ...headers, ...length, authorization } }, async (response) => {
       const text = Buffer.concat(await response.toArray()).toString();
-      resolve({ status: response.statusCode ?? 0, headers: response.headers, text, named });
+      resolve({ status: response.statusCode ?? 0, headers: response.headers, text, idInPath });
     })
       .on('error', reject)
       .end(body);
@@ -291,11 +293,11 @@ async function send(operation: Operation, { id, query, headers, body }: Sent) {
 async function check(sent: Sent): Promise<void> {
   const operation = running.app.operations.find(({ id }) => id === sent.operationId) as Operation;
   const { path, method, answers } = operation;
-  const { named, status, headers, text } = await send(operation, sent);
+  const { idInPath, status, headers, text } = await send(operation, sent);
   seen.set(status, (seen.get(status) ?? 0) + 1);
   if (status >= 500) throw new Error(`${status}: ${text}\n${running.logged().slice(-3000)}`);
   expect(Object.keys(documented[path]?.[method]?.responses ?? {})).toContain(String(status));
-  if (status === 204) contacts.splice(contacts.indexOf(named), 1);
+  if (status === 204) contacts.splice(contacts.indexOf(idInPath), 1);
   if (status === 201) contacts.push(String(headers.location?.split('/').at(-1)));
   if (status === 204 || status === 304) return expect(text).toBe('');
 
@@ -306,12 +308,12 @@ async function check(sent: Sent): Promise<void> {
     expect(answer).toMatchObject({ status });
   } else {
     expect(headers['content-type']).toBe('application/json; charset=utf-8');
-    // Pages are long, and jest's own comparison is slow.
+    // The comparison of jest is slow for long pages.
     deepStrictEqual(answers[status]?.schema?.parse(answer), answer);
   }
 }
 
-test(`${BATCH * BATCHES} requests: each answer is one that is declared, and none a failure`, async () => {
+test(`${BATCH * BATCHES} requests get declared answers, and no 5xx`, async () => {
   const requests = fc.oneof(
     ...running.app.operations.map((operation) => {
       const weight = operation.body ? 6 : operation.method === 'get' && operation.needs ? 4 : 1;
@@ -334,7 +336,7 @@ test(`${BATCH * BATCHES} requests: each answer is one that is declared, and none
     ),
     { numRuns: BATCHES, seed: 20260101, endOnFailure: true },
   );
-  // That much of it was right, and all refusals were met, keeps the generators honest.
+  // Proves that the generators make enough right requests and meet every refusal.
   const statuses = [200, 201, 204, 304, 400, 404, 412, 413, 415, 422];
   expect([...seen.keys()].sort()).toEqual(statuses);
   expect(seen.get(201)).toBeGreaterThan(100);

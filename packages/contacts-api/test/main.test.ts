@@ -35,7 +35,7 @@ function run(env: Record<string, string>): {
 }
 
 describe('the process', () => {
-  test('wrong settings end the start; all are named, without a stack trace', async () => {
+  test('wrong settings stop the start; the message names all of them, without a stack trace', async () => {
     const { code, stderr } = await run({ PORT: 'x', ISSUER_BASE_URL: 'http://issuer.example.com' })
       .ended;
     expect(code).toBe(1);
@@ -43,7 +43,7 @@ describe('the process', () => {
     expect(stderr).not.toMatch(/^ +at /m);
   });
 
-  test('a port that is taken is named', async () => {
+  test('a port in use is named', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
@@ -56,7 +56,7 @@ describe('the process', () => {
   });
 
   test.each(['SIGINT', 'SIGTERM'] as const)(
-    'says when it is ready, and stops cleanly on %s',
+    'reports when it is ready, and stops cleanly on %s',
     async (signal) => {
       const { child, ended } = run({ PORT: '0' });
       expect(await once(child, 'message')).toEqual(['ready', undefined]);
@@ -68,7 +68,7 @@ describe('the process', () => {
 
   test('stops cleanly while its workers start', async () => {
     const { child, ended } = run({ PORT: '0', WEB_CONCURRENCY: '2', DATABASE_URL: 'file:new.db' });
-    // A worker has opened its database: it starts, and does not serve yet.
+    // A worker has opened its database, so it is starting and does not serve yet.
     for await (const { filename } of watch(cwd)) if (filename === 'new.db') break;
     child.kill();
     expect(await ended).toEqual({ code: 0, stderr: '' });
@@ -76,7 +76,7 @@ describe('the process', () => {
 
   for (const { name, missing, create } of available) {
     (missing ? test.skip : test)(
-      `two may start at once on one new database: ${missing ?? name}`,
+      `two processes may start at once on one new database: ${missing ?? name}`,
       async () => {
         const database = await create();
         const both = [1, 2].map(() => run({ PORT: '0', DATABASE_URL: database.url }));
@@ -91,7 +91,7 @@ describe('the process', () => {
     );
   }
 
-  test('stops when the process that started it is gone', async () => {
+  test('stops when its parent process is gone', async () => {
     const { child, ended } = run({ PORT: '0' });
     await once(child, 'message');
     child.disconnect();

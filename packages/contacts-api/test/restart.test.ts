@@ -7,9 +7,9 @@ import { engines } from './support/databases.ts';
 import { Load } from './support/load.ts';
 
 const available = await engines();
-/** How long the load lasts on all engines together; a soak sets more. */
+/** Time of load on all engines together; a soak test sets more. */
 const LOAD_SECONDS = Number(process.env.LOAD_SECONDS ?? 6);
-const HALF_A_LOAD = (LOAD_SECONDS * 1000) / available.length / 2;
+const HALF_LOAD_MS = (LOAD_SECONDS * 1000) / available.length / 2;
 
 let issuer: TestIssuer;
 
@@ -21,7 +21,7 @@ afterAll(() => issuer.close());
 
 for (const { name, missing, create } of available) {
   (missing ? test.skip : test)(
-    `a restart under load loses no contact, and no answer is wrong: ${missing ?? name}`,
+    `a restart under load loses no contact, and gives no wrong answer: ${missing ?? name}`,
     async () => {
       const database = await create();
       const environment = {
@@ -33,28 +33,28 @@ for (const { name, missing, create } of available) {
       const headers = administrator(issuer);
       const first = await startApiProcess(environment);
       const load = new Load(first, headers);
-      await after(HALF_A_LOAD);
+      await after(HALF_LOAD_MS);
       load.mayBreak = true;
       expect(await first.end()).toBe(0);
       const second = await startApiProcess({ ...environment, PORT: String(first.port) });
       load.mayBreak = false;
       await load.progress();
-      await after(HALF_A_LOAD);
+      await after(HALF_LOAD_MS);
       await load.end();
 
       const { acknowledged, unacknowledged, requests, broken } = load;
-      const kept = await readAll<Contact>(second.api, 'contacts', headers);
+      const stored = await readAll<Contact>(second.api, 'contacts', headers);
       const lost = new Map(acknowledged);
-      for (const { id } of kept) lost.delete(id);
+      for (const { id } of stored) lost.delete(id);
       if (process.env.LOAD_SECONDS)
         process.stdout.write(
           `${name}: ${requests} requests, ${broken} broken, ${acknowledged.size} acknowledged, ${lost.size} lost\n`,
         );
       expect([...lost.values()]).toEqual([]);
-      expect(kept.length).toBeLessThanOrEqual(acknowledged.size + unacknowledged);
+      expect(stored.length).toBeLessThanOrEqual(acknowledged.size + unacknowledged);
       expect(await second.end()).toBe(0);
       await database.drop();
     },
-    2 * HALF_A_LOAD + 60_000,
+    2 * HALF_LOAD_MS + 60_000,
   );
 }

@@ -5,7 +5,7 @@ import { Settings } from '../src/settings.ts';
 const read = (environment: Record<string, string>) => readSettings(Settings, environment);
 
 describe('settings', () => {
-  test('aim at the local authorization server unless told otherwise', () => {
+  test('point to the local authorization server by default', () => {
     expect(read({ PORT: '', AUDIENCE: ' ' })).toEqual({
       port: 3001,
       host: '127.0.0.1',
@@ -24,7 +24,7 @@ describe('settings', () => {
     });
   });
 
-  test('an issuer elsewhere is no demonstration', () => {
+  test('have no demo contacts with an issuer elsewhere', () => {
     expect(read({ ISSUER_BASE_URL: 'https://tenant.example.com/' }).isDemo).toBe(false);
   });
 
@@ -58,12 +58,12 @@ describe('settings', () => {
     ['BASE_URL', 'https://api.example.com/#a'],
     ['WEB_CONCURRENCY', '0'],
     ['LOG_LEVEL', 'loud'],
-  ])('refuse %s=%s and name it', (name, value) => {
+  ])('reject %s=%s and name it', (name, value) => {
     expect(() => read({ [name]: value })).toThrow(InvalidSettings);
     expect(() => read({ [name]: value })).toThrow(new RegExp(`^ {2}${name} must `, 'm'));
   });
 
-  test('name every setting at fault, not just the first', () => {
+  test('name every wrong setting, not only the first', () => {
     const wrong = { PORT: 'x', ISSUER_BASE_URL: 'x', DATABASE_URL: 'x' };
     expect(() => read(wrong)).toThrow(/ {2}PORT .*\n {2}ISSUER_BASE_URL .*\n {2}DATABASE_URL /);
   });

@@ -23,7 +23,7 @@ afterAll(() => issuer.close());
 
 for (const { name, missing, create } of await engines()) {
   (missing ? test.skip : test)(
-    `several processes lose no change, and let one win where a version is named: ${missing ?? name}`,
+    `several processes lose no change, and only one of them changes a named version: ${missing ?? name}`,
     async () => {
       const database = await create();
       const environment = {
@@ -41,7 +41,7 @@ for (const { name, missing, create } of await engines()) {
         json: { name: 'Ada', email: 'ada@example.com' },
       });
       const path = `contacts/${contact.id}`;
-      /** Two changes from each process, all at once. */
+      /** Sends two changes from each process, all at once. */
       const patchFromAll = (round: number, more: Record<string, string> = {}) =>
         Promise.all(
           [...services, ...services].map(async (service, index) => {

@@ -15,7 +15,7 @@ const [{ create }] = (await engines()) as [Engine];
 
 afterEach(endApiProcesses);
 
-test('the metrics are those of all workers together', async () => {
+test('the metrics add up those of all workers', async () => {
   const issuer = await startTestIssuer();
   const database = await create();
   const metricsPort = await freePort();
@@ -37,7 +37,7 @@ test('the metrics are those of all workers together', async () => {
   await database.drop();
 }, 60_000);
 
-test('a worker that is killed is replaced, and the others serve meanwhile', async () => {
+test('a killed worker is replaced while the others serve', async () => {
   const issuer = await startTestIssuer();
   const database = await create();
   const service = await startApiProcess({
@@ -45,7 +45,7 @@ test('a worker that is killed is replaced, and the others serve meanwhile', asyn
     ISSUER_BASE_URL: issuer.issuer,
     WEB_CONCURRENCY: '2',
   });
-  /** Connects anew until so many processes have answered. */
+  /** Opens new connections until this many processes have answered. */
   const answeredBy = async (count: number) => {
     while (service.pids().size < count)
       await service

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { describeError } from '../src/errors.ts';
 
-describe('what the log holds of an error', () => {
-  test('is its type, message, stack, code and cause', () => {
+describe('describeError', () => {
+  test('returns type, message, stack, code and cause', () => {
     const cause = Object.assign(new RangeError('the reason'), { options: { secret: 's3cr3t' } });
     const error = Object.assign(new TypeError('what happened', { cause }), { code: 'ERR_X' });
     expect(describeError(error)).toEqual({
@@ -15,30 +15,33 @@ describe('what the log holds of an error', () => {
   });
 
   test.each([
-    ['what a broken request carried', { rawPacket: Buffer.from('Cookie: session=s3cr3t') }],
-    ['an address that could not be read', { input: '/callback?code=s3cr3t' }],
+    ['the raw bytes of a malformed request', { rawPacket: Buffer.from('Cookie: session=s3cr3t') }],
+    ['a malformed URL', { input: '/callback?code=s3cr3t' }],
     ['the request of an HTTP client', { options: { headers: { authorization: 's3cr3t' } } }],
-    ['a code that is no code', { code: { secret: 's3cr3t' } }],
-    ['a cause that is no error', { cause: 's3cr3t' }],
-    ['errors inside', { errors: [new Error('s3cr3t')] }],
-  ])('is not %s', (_name, fields) => {
+    ['a code that is not a string', { code: { secret: 's3cr3t' } }],
+    ['a cause that is not an error', { cause: 's3cr3t' }],
+    ['inner errors', { errors: [new Error('s3cr3t')] }],
+  ])('leaves out %s', (_name, fields) => {
     const described = JSON.stringify(describeError(Object.assign(new Error('broken'), fields)));
     expect(described).not.toContain('s3cr3t');
     expect(described).not.toContain(String([...Buffer.from('s3cr3t')]));
   });
 
-  test.each(['text', 1, null, undefined, { message: 'x' }])('%j is told by its kind', (thrown) => {
-    expect(describeError(thrown)).toEqual({ type: typeof thrown });
-  });
+  test.each(['text', 1, null, undefined, { message: 'x' }])(
+    'returns only the type of %j',
+    (thrown) => {
+      expect(describeError(thrown)).toEqual({ type: typeof thrown });
+    },
+  );
 
-  test('is that of a DOMException too', () => {
+  test('describes a DOMException too', () => {
     expect(describeError(new DOMException('took too long', 'TimeoutError'))).toMatchObject({
       type: 'TimeoutError',
       message: 'took too long',
     });
   });
 
-  test('is bounded', () => {
+  test('has a bounded length', () => {
     const error = new Error('x'.repeat(100_000), { cause: new Error('y'.repeat(100_000)) });
     expect(JSON.stringify(describeError(error)).length).toBeLessThan(6000);
   });

@@ -35,7 +35,7 @@ describe('requestLog', () => {
   const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
   const traceparent = `00-${TRACE}-00f067aa0ba902b7-01`;
 
-  test('logs one line with the path and no query, under the id that the caller gets', async () => {
+  test('logs one line with the path, without the query, under the id of the answer', async () => {
     app.use(requestLog({ logger }));
     app.use((ctx) => {
       ctx.body = ctx.state.requestId;
@@ -52,7 +52,7 @@ describe('requestLog', () => {
     ]);
   });
 
-  test('adds what failed, and an answer of 5xx is an error', async () => {
+  test('adds ctx.state.failure, and logs a 5xx as an error', async () => {
     app.use(requestLog({ logger }));
     app.use((ctx) => {
       ctx.status = 503;
@@ -62,7 +62,7 @@ describe('requestLog', () => {
     expect(lines).toMatchObject([{ level: 'error', status: 503, code: 'ERR_AWAY' }]);
   });
 
-  test('bounds the path, and leaves out a part that is as long as a token', async () => {
+  test('bounds the path, and hides a segment that is as long as a token', async () => {
     app.use(requestLog({ logger }));
     await fetch(`${origin}/a/${'t'.repeat(65)}/b`);
     await fetch(`${origin}${'/abc'.repeat(100)}`);
@@ -74,38 +74,41 @@ describe('requestLog', () => {
     [true, traceparent, TRACE],
     [false, traceparent, expect.stringMatching(/^[0-9a-f-]{36}$/)],
     [true, `${traceparent} `.repeat(2), expect.stringMatching(/^[0-9a-f-]{36}$/)],
-  ])('with continueTrace %s and traceparent %s', async (continueTrace, traceparent, expected) => {
-    app.use(requestLog({ logger, continueTrace }));
-    const response = await fetch(origin, { headers: { traceparent } });
-    expect(response.headers.get('x-request-id')).toEqual(expected);
-  });
+  ])(
+    'chooses the id with continueTrace %s and traceparent %s',
+    async (continueTrace, traceparent, expected) => {
+      app.use(requestLog({ logger, continueTrace }));
+      const response = await fetch(origin, { headers: { traceparent } });
+      expect(response.headers.get('x-request-id')).toEqual(expected);
+    },
+  );
 });
 
-test.each(['http://[/', 'http://a b/'])(
-  'rejectMalformedTarget answers 400 to %s',
-  async (target) => {
-    app.use(requestLog({ logger }));
-    app.use(async (ctx, next) => {
-      try {
-        await next();
-      } catch (error) {
-        const { status, code, expose, message } = error as Record<string, unknown>;
-        ctx.status = status as number;
-        ctx.body = { code, expose, message };
-      }
-    });
-    app.use(rejectMalformedTarget());
-    app.use((ctx) => {
-      ctx.body = ctx.path;
-    });
-    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
-    expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);
-  },
-);
+test.each([
+  ['http://[/', /^HTTP\/1\.1 400 .*\{"code":"ERR_MALFORMED_TARGET","expose":true,/s],
+  ['http://a b/', /^HTTP\/1\.1 400 /],
+])('rejectMalformedTarget or the parser answers 400 to %s', async (target, expected) => {
+  app.use(requestLog({ logger }));
+  app.use(async (ctx, next) => {
+    try {
+      await next();
+    } catch (error) {
+      const { status, code, expose, message } = error as Record<string, unknown>;
+      ctx.status = status as number;
+      ctx.body = { code, expose, message };
+    }
+  });
+  app.use(rejectMalformedTarget());
+  app.use((ctx) => {
+    ctx.body = ctx.path;
+  });
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  expect(await text(socket)).toMatch(expected);
+});
 
 describe('securityHeaders', () => {
-  test('allows nothing unless told to', async () => {
+  test('allows nothing by default', async () => {
     app.use(securityHeaders({ strictTransportSecurity: false }));
     const { headers } = await fetch(origin);
     expect(headers.get('content-security-policy')?.split(';').sort()).toEqual([
@@ -123,7 +126,7 @@ describe('securityHeaders', () => {
     expect(headers.has('strict-transport-security')).toBe(false);
   });
 
-  test('allows what it is told to', async () => {
+  test('allows what its options allow', async () => {
     app.use(
       securityHeaders({
         directives: { scriptSrc: ["'self'"] },

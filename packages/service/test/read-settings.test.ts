@@ -15,7 +15,7 @@ const Environment = z.object({
   PORT: port().default(3000).describe('port it listens on'),
   BASE_URL: z.string().optional().meta({ description: 'its address', defaultText: '`http://…`' }),
   SECRET: z.string().min(8, 'must be 8 characters or more').optional().describe('seals | opens'),
-  LOG_LEVEL: logLevel().default('info').describe('of the log'),
+  LOG_LEVEL: logLevel().default('info').describe('level of the log'),
 });
 
 const Settings = Environment.superRefine(
@@ -38,7 +38,7 @@ const faultsOf = (environment: Record<string, string>): readonly string[] => {
 };
 
 describe('readSettings', () => {
-  test('gives the settings as the schema has them, and nothing else', () => {
+  test('returns the output of the schema, frozen', () => {
     const settings = readSettings(Settings, { PORT: '8080', HOME: '/root' });
     expect(settings).toEqual({ port: 8080, logLevel: 'info' });
     expect(Object.isFrozen(settings)).toBe(true);
@@ -48,7 +48,7 @@ describe('readSettings', () => {
     expect(readSettings(Settings, { PORT: value })).toMatchObject({ port: 3000 });
   });
 
-  test('names all that is wrong at once, a check over several settings included', () => {
+  test('names every wrong setting at once, with the checks of several settings', () => {
     expect(faultsOf({ PORT: '0', SECRET: 'short', LOG_LEVEL: 'loud' })).toEqual([
       'SECRET must be 8 characters or more',
       'LOG_LEVEL must be one of fatal, error, warn, info, debug, trace, silent',
@@ -56,7 +56,7 @@ describe('readSettings', () => {
     ]);
   });
 
-  test('the message has a line for each, and repeats no value', () => {
+  test('throws a message with a line per setting, and repeats no value', () => {
     expect(() => readSettings(Settings, { PORT: 'a-port', SECRET: 'hush' })).toThrow(
       'these settings are wrong:\n  PORT must be a port number from 0 to 65535\n' +
         '  SECRET must be 8 characters or more',
@@ -65,7 +65,7 @@ describe('readSettings', () => {
 });
 
 test.each(['x', '-1', '1.5', '0x10', '1e3', '65536', '99999999999', '１'])(
-  '%s is no port',
+  '%s is not a port',
   (PORT) => {
     expect(faultsOf({ PORT })).toEqual(['PORT must be a port number from 0 to 65535']);
   },
@@ -77,12 +77,12 @@ test('a whole number has bounds', () => {
   for (const text of ['0', '65']) expect(workers.safeParse(text).success).toBe(false);
 });
 
-test('listSettings has the table: meaning, and the default or what holds without one', () => {
+test('listSettings returns names, meanings, and defaults or their texts', () => {
   expect(listSettings(Environment)).toEqual([
     { name: 'PORT', meaning: 'port it listens on', defaultText: '`3000`' },
     { name: 'BASE_URL', meaning: 'its address', defaultText: '`http://…`' },
     { name: 'SECRET', meaning: 'seals | opens', defaultText: 'none' },
-    { name: 'LOG_LEVEL', meaning: 'of the log', defaultText: '`info`' },
+    { name: 'LOG_LEVEL', meaning: 'level of the log', defaultText: '`info`' },
   ]);
 });
 

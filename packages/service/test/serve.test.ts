@@ -9,7 +9,7 @@ afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL');
 });
 
-/** Runs a program whose `start` is this code. */
+/** Runs a program with this code as its `start`. */
 function run(start: string, { ipc = false, options = 'graceMs: 1000' } = {}) {
   const program = `
     import { serve, StartError } from '${index}';
@@ -53,7 +53,7 @@ describe('a service', () => {
     },
   );
 
-  test('tells its parent that it is ready, and stops when the parent is gone', async () => {
+  test('sends its parent ready, and stops when the parent is gone', async () => {
     const { child, printed, ended } = run(LISTEN, { ipc: true });
     expect(await once(child, 'message')).toEqual(['ready', undefined]);
     child.disconnect();
@@ -61,7 +61,7 @@ describe('a service', () => {
     expect(printed).toEqual({ out: 'last disconnect;first disconnect;', err: '' });
   });
 
-  test('stops while it starts: what is open by then is closed, and nothing is printed', async () => {
+  test('stops during its start: open parts are closed, and nothing is printed', async () => {
     const { child, printed, ended } = run(`
       service.onStop(() => fail());
       let fail;
@@ -75,7 +75,7 @@ describe('a service', () => {
     expect(printed).toEqual({ out: 'starts', err: '' });
   });
 
-  test('what can not be closed keeps nothing else open', async () => {
+  test('closes the other parts when one can not be closed', async () => {
     const { child, printed, ended } = run(`
       service.onStop(() => process.stdout.write('closed'));
       service.onStop(() => { throw new Error('away'); });
@@ -87,7 +87,7 @@ describe('a service', () => {
     expect(printed).toEqual({ out: '\nclosed', err: '' });
   });
 
-  test('a deadline bounds the stop', async () => {
+  test('ends its stop at the deadline', async () => {
     const { child, ended } = run(
       "service.onStop(() => new Promise(() => {})); setInterval(() => {}, 1000); return '';",
       { options: 'graceMs: 1000, deadlineMs: 50' },
@@ -98,15 +98,15 @@ describe('a service', () => {
   });
 });
 
-describe('a start that fails prints one line and ends with 1', () => {
+describe('a start that fails', () => {
   test.each([
     [
-      'that is for the operator',
+      'a StartError',
       "throw new StartError('no_keys', 'make the keys');",
       'a-service: make the keys\n',
     ],
-    ['any other', "throw new Error('away');", 'a-service: cannot start: away\n'],
-    ['no error at all', 'throw null;', 'a-service: cannot start: null\n'],
+    ['any other error', "throw new Error('away');", 'a-service: cannot start: away\n'],
+    ['a thrown null', 'throw null;', 'a-service: cannot start: null\n'],
     [
       'a port in use',
       `const { port } = await service.listen({ port: 0, host: '127.0.0.1' });
@@ -115,7 +115,7 @@ describe('a start that fails prints one line and ends with 1', () => {
         /^a-service: port \d+ on 127\.0\.0\.1 is in use: stop what listens there or set CONTROL\n$/,
       ),
     ],
-  ])('%s', async (_, start, err) => {
+  ])('with %s prints one line and ends with 1', async (_, start, err) => {
     const { printed, ended } = run(start);
     expect(await ended).toBe(1);
     expect(printed).toEqual({ out: '', err });

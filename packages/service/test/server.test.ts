@@ -21,14 +21,14 @@ afterEach(async () => {
   if (server.listening) await once(server.close(), 'close');
 });
 
-/** Asks, and gives back what the server's handler got, to be answered by the test. */
+/** Sends a request. Returns its answer and the response that the test must end. */
 async function ask(): Promise<{ answer: Promise<IncomingMessage>; response: ServerResponse }> {
   const answer = once(get({ port, agent }), 'response').then(([incoming]) => incoming);
   const [, response] = await once(server, 'request');
   return { answer, response };
 }
 
-/** Sends bytes on a connection of its own. @returns all that comes back until the server ends it */
+/** Sends bytes on a new connection. @returns all bytes that come back until the server ends it */
 async function send(...chunks: string[]): Promise<string> {
   const socket = await open();
   const answer = text(socket);
@@ -46,7 +46,7 @@ describe('start', () => {
   test.each([
     ['PORT', 'stop what listens there or set PORT'],
     ['METRICS_PORT', 'stop what listens there or set METRICS_PORT'],
-  ])('a port in use is named, and %s with it', async (setting, text) => {
+  ])('names a port in use, and the setting %s', async (setting, text) => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
@@ -57,7 +57,7 @@ describe('start', () => {
     other.close();
   });
 
-  test('an address that is not of this machine is named', async () => {
+  test('names an address that this machine does not have', async () => {
     await expect(new GracefulServer().start(0, '192.0.2.1')).rejects.toMatchObject({
       code: 'EADDRNOTAVAIL',
       message: "can't listen on port 0 of 192.0.2.1 (EADDRNOTAVAIL): set PORT or HOST",
@@ -66,7 +66,7 @@ describe('start', () => {
 });
 
 describe('stop', () => {
-  test('answers what is in flight, on a connection that then closes', async () => {
+  test('answers a request in flight and closes its connection', async () => {
     const { answer, response } = await ask();
     const stopped = server.stop(GRACE_MS);
     response.end('done');
@@ -77,7 +77,7 @@ describe('stop', () => {
     await expect(once(get({ port }), 'response')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  test('an answer that is on its way is sent to its end', async () => {
+  test('sends an answer to its end', async () => {
     const size = 32 * 1024 * 1024;
     const { answer, response } = await ask();
     response.end(Buffer.alloc(size));
@@ -97,22 +97,22 @@ describe('stop', () => {
     await Promise.all([server.stop(GRACE_MS), once(fresh, 'close')]);
   });
 
-  test('after the grace the connection of a request without an answer is closed', async () => {
+  test('closes the connection of an unanswered request after the grace time', async () => {
     const { answer } = await ask();
     const broken = expect(answer).rejects.toMatchObject({ code: 'ECONNRESET' });
     await server.stop(50);
     await broken;
   });
 
-  test('answers requests that came in one go', async () => {
+  test('answers pipelined requests', async () => {
     const socket = await open();
     const answers = text(socket);
-    const owed: ServerResponse[] = [];
-    server.on('request', (_, response) => owed.push(response));
+    const pending: ServerResponse[] = [];
+    server.on('request', (_, response) => pending.push(response));
     socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(2));
     await once(server, 'request');
     const stopped = server.stop(GRACE_MS);
-    for (const [index, response] of [...owed.entries()].reverse()) response.end(`${index + 1}`);
+    for (const [index, response] of [...pending.entries()].reverse()) response.end(`${index + 1}`);
     expect((await answers).match(/^Connection: .*(?=\r)|^\d/gm)).toEqual([
       'Connection: keep-alive',
       '1',
@@ -123,7 +123,7 @@ describe('stop', () => {
   });
 });
 
-describe('what the parser refuses', () => {
+describe('a request that the parser rejects', () => {
   const secret = 'c2VjcmV0';
 
   test.each([
@@ -137,18 +137,18 @@ describe('what the parser refuses', () => {
       [`GET / HTTP/1.1\r\nAuthorization: ${secret}`, ...Array(16).fill(secret.repeat(8000))],
       431,
     ],
-    ['garbage', [`${secret}\r\n\r\n`], 400],
-    ['a method that there is not', [`${secret} / HTTP/1.1\r\nHost: localhost\r\n\r\n`], 400],
+    ['random bytes', [`${secret}\r\n\r\n`], 400],
+    ['an unknown method', [`${secret} / HTTP/1.1\r\nHost: localhost\r\n\r\n`], 400],
     ['TLS', [`\x16\x03\x01\x02\x00\x01${secret}`], 400],
     [
-      'two lengths',
+      'two content lengths',
       [
         `POST / HTTP/1.1\r\nHost: ${secret}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n${secret}`,
       ],
       400,
     ],
   ])(
-    '%s is answered as application/problem+json, without a word of it',
+    'with %s is answered as application/problem+json that repeats no part of it',
     async (_, chunks, status) => {
       const answer = await send(...chunks);
       expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
@@ -160,7 +160,7 @@ describe('what the parser refuses', () => {
     },
   );
 
-  test('a token of 16 kB fits', async () => {
+  test('is not one with a token of 16 kB', async () => {
     server.on('request', (_, response) => response.end());
     const answer = get({
       port,
@@ -170,7 +170,7 @@ describe('what the parser refuses', () => {
     expect((await once(answer, 'response'))[0].statusCode).toBe(200);
   });
 
-  test('does not hold up a stop', async () => {
+  test('does not delay a stop', async () => {
     const socket = await open();
     socket.write('garbage\r\n\r\n');
     await once(socket, 'data');

@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('makes a file and a folder for their owner alone', () => {
+test('creates a file and a folder that only the owner can read', () => {
   const path = join(folder, 'new', 'data.db');
   const database = openSqlite(path, { synchronous: 'FULL' });
   database.exec('CREATE TABLE a (b)');
@@ -27,21 +27,24 @@ test('makes a file and a folder for their owner alone', () => {
 test.each([
   ['FULL', 2],
   ['NORMAL', 1],
-] as const)('%s: the log is written ahead, and a writer waits', (synchronous, level) => {
-  const database = openSqlite(join(folder, 'data.db'), { synchronous });
-  const pragma = (name: string) =>
-    Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
-  expect(pragma('journal_mode')).toBe('wal');
-  expect(pragma('synchronous')).toBe(level);
-  expect(pragma('busy_timeout')).toBe(5000);
-  database.close();
-});
+] as const)(
+  'with synchronous %s it uses a write-ahead log, and a writer waits',
+  (synchronous, level) => {
+    const database = openSqlite(join(folder, 'data.db'), { synchronous });
+    const pragma = (name: string) =>
+      Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
+    expect(pragma('journal_mode')).toBe('wal');
+    expect(pragma('synchronous')).toBe(level);
+    expect(pragma('busy_timeout')).toBe(5000);
+    database.close();
+  },
+);
 
-test('what is no file is an error', () => {
+test('a folder is an error', () => {
   expect(() => openSqlite(folder, { synchronous: 'FULL' })).toThrow(/EISDIR/);
 });
 
-// Each process opens the same new file at the same time, again and again.
+// Each process opens the same new file at the same time, several times.
 const program = `
   const [sqlite, folder, begin] = process.argv.slice(1);
   const { openSqlite } = await import(sqlite);

@@ -12,7 +12,7 @@ afterAll(() => running.close());
 
 const fetchText = (path: string) => running.api(path, { responseType: 'text' });
 
-test('GET /openapi.json: the document, which is no page', async () => {
+test('GET /openapi.json answers the document', async () => {
   const { statusCode, headers, body } = await fetchText('openapi.json');
   expect(statusCode).toBe(200);
   expect(headers).toMatchObject({
@@ -24,7 +24,7 @@ test('GET /openapi.json: the document, which is no page', async () => {
   expect(JSON.parse(body)).toMatchObject({ openapi: '3.1.0', info: { title: 'Contacts' } });
 });
 
-test('GET /docs: a page that loads its viewer and nothing from elsewhere', async () => {
+test('GET /docs answers a page that loads its viewer and nothing from another host', async () => {
   const { statusCode, headers, body } = await fetchText('docs');
   expect(statusCode).toBe(200);
   expect(headers).toMatchObject({
@@ -43,19 +43,20 @@ test('GET /docs: a page that loads its viewer and nothing from elsewhere', async
     "script-src 'self'",
     "style-src 'unsafe-inline'",
   ]);
-  // Behind a proxy the API may stand below a path.
+  // Relative, because a proxy may serve the API below a path.
   expect([...body.matchAll(/ (?:src|spec-url|server-url)="([^"]*)"/g)].map(([, to]) => to)).toEqual(
     ['docs/viewer.js', 'openapi.json', '.'],
   );
 });
 
-test('GET /docs/viewer.js: a script that may be kept', async () => {
+test('GET /docs/viewer.js answers a script that may be cached', async () => {
   const { statusCode, headers } = await fetchText('docs/viewer.js');
   expect(statusCode).toBe(200);
   expect(headers['content-type']).toMatch(/javascript/);
   expect(headers['cache-control']).toBe('max-age=3600');
 });
 
+// Each of these tests continues on the page that the one before left.
 (whyNoChromium ? describe.skip : describe)(`in a browser${whyNoChromium}`, () => {
   let browser: Browser;
   let page: Page;
@@ -70,7 +71,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
       const url = request.url();
       if (!url.startsWith(here) && !url.startsWith('data:')) foreign.push(url);
     });
-    // A blocked style or a failed file shows up nowhere else.
+    // Only the console shows a blocked style or a failed file.
     page.on('console', (message) => {
       if (message.type() === 'error' && !/status of 40[13]/.test(message.text()))
         problems.push(message.text());
@@ -80,7 +81,7 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
   }, 60_000);
   afterAll(() => browser?.close());
 
-  /** Opens an operation and calls it. @returns once the page shows this of the answer */
+  /** Opens an operation, calls it, and waits until the page shows these texts of the answer. */
   async function execute(summary: string, ...shown: string[]): Promise<void> {
     await page.getByRole('link', { name: summary, exact: true }).click();
     await page.getByRole('heading', { name: summary, exact: true }).waitFor();
@@ -88,29 +89,29 @@ test('GET /docs/viewer.js: a script that may be kept', async () => {
     for (const text of shown) await page.locator('api-request').getByText(text).first().waitFor();
   }
 
-  test('every operation is listed', async () => {
+  test('the page lists every operation', async () => {
     for (const { summary } of running.app.operations) {
       expect(await page.getByRole('link', { name: summary, exact: true }).count()).toBe(1);
     }
   });
 
-  test('without a token a call is refused', async () => {
+  test('a call without a token is refused', async () => {
     await execute('Show the claims of your access token', 'Unauthorized (401)');
   });
 
-  test('with the token that was pasted, a call is answered', async () => {
+  test('a call with a pasted token is answered', async () => {
     await page.getByRole('link', { name: 'Authentication' }).click();
     await page.fill('input[name="api-key"]', running.token('read:contacts'));
     await page.press('input[name="api-key"]', 'Enter');
     await execute('List your organization’s contacts', 'OK (200)', '"next"');
   });
 
-  test('and one that it has no scope for is refused, with the scope it needs', async () => {
+  test('a call without the scope is refused and names the scope', async () => {
     const detail = 'this needs the scope create:contacts';
     await execute('Add a contact', 'Forbidden (403)', detail);
   });
 
-  test('nothing was asked of another host, and nothing was blocked or failed', () => {
+  test('no request went to another host, and none was blocked or failed', () => {
     expect(foreign).toEqual([]);
     expect(problems).toEqual([]);
   });

@@ -22,7 +22,7 @@ afterAll(async () => {
   await running.close();
 });
 
-test('requests by declared route, tokens by outcome, and nothing that a caller made up', async () => {
+test('the metrics count requests by declared route and tokens by outcome', async () => {
   const { api, token } = running;
   const good = bearer(token('read:contacts'));
   for (let i = 0; i < 3; i += 1) await api('contacts', good);
@@ -45,7 +45,7 @@ test('requests by declared route, tokens by outcome, and nothing that a caller m
   expect(text).not.toMatch(/SECRET|PROPFIND|auth0|0000-4000/);
 });
 
-test('nothing else is there', async () => {
+test('any other path is 404', async () => {
   const { statusCode } = await got(`${url}/contacts`, {
     throwHttpErrors: false,
     retry: { limit: 0 },

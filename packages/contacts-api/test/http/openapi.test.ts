@@ -22,28 +22,28 @@ const document = openApiDocument({
 const paths = document.paths as Record<string, Record<string, Described>>;
 const described = ({ path, method }: Operation) => paths[path]?.[method] as Described;
 const examplesOf = ({ body }: Operation) => (body?.schema.meta()?.examples ?? []) as unknown[];
-const named = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
+const withId = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
 
 afterAll(() => running.close());
 
-test('lint finds no error, and nothing to warn of', async () => {
+test('the linter finds no error and no warning', async () => {
   const config = await createConfig({
     extends: ['recommended'],
-    // What is open to all refuses nobody; that all others do is tested below.
+    // Open operations refuse no caller; a test below covers the others.
     rules: { 'operation-4xx-response': 'off' },
   });
   const problems = await lintFromString({ source: JSON.stringify(document), config });
   expect(problems.map(({ ruleId, location }) => [ruleId, location[0]?.pointer])).toEqual([]);
 });
 
-test('it is what GET /openapi.json answers, but for the addresses', async () => {
+test('GET /openapi.json answers the same document, with the real addresses', async () => {
   const answer = await running.api('openapi.json').json<typeof document>();
   expect(answer.paths).toEqual(JSON.parse(JSON.stringify(document.paths)));
   expect(answer.components).toEqual(JSON.parse(JSON.stringify(document.components)));
   expect(answer.servers).toEqual([{ url: 'http://localhost:3001' }]);
 });
 
-test('every operation is in it with its scope and role, and nothing else', () => {
+test('it has exactly the declared operations, with their scopes and roles', () => {
   const inDocument = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { operationId, security, ...rest }]) => {
       return [method, path, operationId, security, rest['x-required-role']];
@@ -56,14 +56,14 @@ test('every operation is in it with its scope and role, and nothing else', () =>
   expect(inDocument.sort()).toEqual(declared.sort());
 });
 
-test('every scope is explained', () => {
+test('it explains every scope', () => {
   for (const scope of Object.keys(SCOPES)) {
     expect(JSON.stringify(document.info)).toContain(`\`${scope}\``);
   }
 });
 
-test.each(named(operations.filter(({ needs }) => needs)))(
-  '%s says how it refuses',
+test.each(withId(operations.filter(({ needs }) => needs)))(
+  '%s describes its refusals',
   (_, operation) => {
     const statuses = Object.keys(described(operation).responses);
     expect(statuses).toEqual(expect.arrayContaining(['400', '401', '403', '429', '503']));
@@ -72,16 +72,19 @@ test.each(named(operations.filter(({ needs }) => needs)))(
 );
 
 describe('examples', () => {
-  test.each(named(operations.filter(({ body }) => body)))('of %s are good', (_, operation) => {
-    const examples = examplesOf(operation);
-    expect(examples).not.toEqual([]);
-    for (const example of examples) {
-      expect(operation.body?.schema.safeParse(example).error?.issues).toBeUndefined();
-    }
-  });
+  test.each(withId(operations.filter(({ body }) => body)))(
+    'the examples of %s are valid',
+    (_, operation) => {
+      const examples = examplesOf(operation);
+      expect(examples).not.toEqual([]);
+      for (const example of examples) {
+        expect(operation.body?.schema.safeParse(example).error?.issues).toBeUndefined();
+      }
+    },
+  );
 });
 
-describe('real answers are as described', () => {
+describe('real answers', () => {
   const accessToken = bearer(
     running.token(Object.keys(SCOPES).join(' '), { [`${namespace}roles`]: ['admin'] }),
   );
@@ -89,7 +92,7 @@ describe('real answers are as described', () => {
   const inOrder = [...operations].sort((a, b) => order.indexOf(a.method) - order.indexOf(b.method));
   let id = '';
 
-  test.each(named(inOrder))('%s', async (_, operation) => {
+  test.each(withId(inOrder))('%s answers as described', async (_, operation) => {
     const { method, path, needs, body, answers } = operation;
     const { statusCode, headers, rawBody } = await running.api(path.slice(1).replace('{id}', id), {
       method,
@@ -104,13 +107,13 @@ describe('real answers are as described', () => {
       Object.keys(answer?.headers ?? {}).filter((name) => name.toLowerCase() in headers),
     );
     if (!answer?.schema) return expect(rawBody.length).toBe(0);
-    // What no schema names is dropped, so this finds what the document keeps quiet about.
+    // The schema drops unknown members, so this finds members that the document lacks.
     const answered = JSON.parse(rawBody.toString());
     expect(answer.schema.parse(answered)).toEqual(answered);
   });
 
-  test.each(named(operations.filter(({ needs }) => needs)))(
-    'refusing %s',
+  test.each(withId(operations.filter(({ needs }) => needs)))(
+    '%s refuses as described',
     async (_, { method, path }) => {
       const { body } = await running.api(path.slice(1).replace('{id}', id), { method });
       expect(Problem.parse(body)).toEqual(body);

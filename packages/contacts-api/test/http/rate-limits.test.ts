@@ -18,7 +18,7 @@ async function start(options: Parameters<typeof startApp>[0]): Promise<RunningAp
 }
 
 describe('requests of one subject', () => {
-  test('are counted, told in RateLimit, and past the limit answered 429 (RFC 6585 §4)', async () => {
+  test('are counted, shown in RateLimit, and over the limit answered 429 (RFC 6585 §4)', async () => {
     const { api, token } = await start({ perSubject: 2 });
     const get = (claims = {}) => api('contacts', bearer(token('read:contacts', claims)));
     for (const remaining of [1, 0]) {
@@ -34,12 +34,12 @@ describe('requests of one subject', () => {
     expect(headers.ratelimit).toMatch(/^"subject";r=0;/);
     expect(headers['www-authenticate']).toBeUndefined();
     expect(body).toMatchObject({ code: 'ERR_TOO_MANY_REQUESTS' });
-    // Another token of the same subject is the same subject; another subject is not.
+    // A new token of the same subject does not help; another subject has its own count.
     expect((await get({ jti: 'x' })).statusCode).toBe(429);
     expect((await get({ sub: 'auth0|bob' })).statusCode).toBe(200);
   });
 
-  test('a request that is refused for its token counts for nobody', async () => {
+  test('a request with a refused token counts for no subject', async () => {
     const { api, token } = await start({ perSubject: 1 });
     for (let i = 0; i < 3; i += 1)
       await api('contacts', bearer(token('read:contacts', { exp: 1 })));
@@ -48,7 +48,7 @@ describe('requests of one subject', () => {
 });
 
 describe('refused tokens from one address', () => {
-  test('past the limit are answered 429; a good token from there is still 200', async () => {
+  test('over the limit are answered 429; a good token from there still gets 200', async () => {
     const { api, token } = await start({ refusedPerAddress: 3 });
     const wrong = () => api('me', bearer(token('', { exp: 1 })));
     for (let i = 0; i < 3; i += 1) expect((await wrong()).statusCode).toBe(401);
@@ -58,7 +58,7 @@ describe('refused tokens from one address', () => {
     expect((await api('me', bearer(token('')))).statusCode).toBe(200);
   });
 
-  test('what is no refusal of a token is not counted', async () => {
+  test('other refusals are not counted', async () => {
     const { api, token } = await start({ refusedPerAddress: 1 });
     for (let i = 0; i < 3; i += 1) {
       expect((await api('me')).statusCode).toBe(401);
@@ -70,22 +70,19 @@ describe('refused tokens from one address', () => {
   test.each([
     [true, 401],
     [false, 429],
-  ])(
-    'X-Forwarded-For counts only behind a proxy of ours (TRUST_PROXY %p)',
-    async (trustProxy, status) => {
-      proves('RFC 9700 §4.13');
-      const { api, token } = await start({ refusedPerAddress: 1, trustProxy });
-      const from = (address: string) =>
-        api('me', {
-          headers: { ...bearer(token('', { exp: 1 })).headers, 'x-forwarded-for': address },
-        });
-      await from('198.51.100.9, 192.0.2.1');
-      const { statusCode } = await from('198.51.100.9, 192.0.2.2');
-      expect(statusCode).toBe(status);
-      // What the caller itself wrote before it makes nobody another.
-      expect((await from('203.0.113.5, 192.0.2.1')).statusCode).toBe(429);
-    },
-  );
+  ])('X-Forwarded-For is believed only with TRUST_PROXY=true (%p)', async (trustProxy, status) => {
+    proves('RFC 9700 §4.13');
+    const { api, token } = await start({ refusedPerAddress: 1, trustProxy });
+    const from = (address: string) =>
+      api('me', {
+        headers: { ...bearer(token('', { exp: 1 })).headers, 'x-forwarded-for': address },
+      });
+    await from('198.51.100.9, 192.0.2.1');
+    const { statusCode } = await from('198.51.100.9, 192.0.2.2');
+    expect(statusCode).toBe(status);
+    // An address that the caller wrote before it changes nothing.
+    expect((await from('203.0.113.5, 192.0.2.1')).statusCode).toBe(429);
+  });
 });
 
 const url = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
@@ -98,7 +95,7 @@ const answers = await redis.connect().then(
 redis.disconnect();
 
 (answers ? describe : describe.skip)(
-  `counted in Redis${answers ? '' : `: no Redis at ${new URL(url).host}, or none that TEST_REDIS_URL names`}`,
+  `in Redis${answers ? '' : `: no Redis at ${new URL(url).host}, or none that TEST_REDIS_URL names`}`,
   () => {
     const limitsOf = (perSubject: number) => {
       const limits = new RateLimits({ perSubject, refusedPerAddress: perSubject, storeURL: url });
@@ -113,10 +110,10 @@ redis.disconnect();
     });
     const pass = (middleware: Middleware, next = async () => {}) =>
       middleware(contextOf() as never, next);
-    // Until Redis is connected each process counts for itself.
+    // Before Redis is connected, each process counts by itself.
     const connected = () => new Promise((resolve) => setTimeout(resolve, 300));
 
-    test('by all processes together', async () => {
+    test('all processes share one count', async () => {
       const [one, other] = [limitsOf(2), limitsOf(2)];
       await connected();
       await pass(one.limitSubjects());
@@ -133,7 +130,7 @@ redis.disconnect();
   },
 );
 
-test('while Redis is away each process counts for itself, and nobody waits', async () => {
+test('while Redis is unreachable each process counts by itself, and no request waits', async () => {
   const limits = new RateLimits({
     perSubject: 1,
     refusedPerAddress: 1,

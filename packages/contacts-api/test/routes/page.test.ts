@@ -3,27 +3,27 @@ import fc from 'fast-check';
 import { readInput } from '../../src/http/input.ts';
 import { PageQuery, readCursor, writeCursor, writePage } from '../../src/routes/page.ts';
 
-const refused = expect.objectContaining({
+const cursorFault = expect.objectContaining({
   status: 400,
   errors: [expect.objectContaining({ field: 'cursor' })],
 });
 
-describe('cursor', () => {
-  test('comes back as it went', () => {
+describe('a cursor', () => {
+  test('is read as it was written', () => {
     const position = { value: 'Zoë "Z" \u{1f600}', id: '42' };
     expect(readCursor('name', writeCursor('name', position))).toEqual(position);
     expect(readCursor('name', undefined)).toBeUndefined();
   });
 
-  test('belongs to the sort it was made for', () => {
+  test('belongs to the sort that it was written for', () => {
     const cursor = writeCursor('name', { value: 'a', id: 'b' });
-    expect(() => readCursor('-name', cursor)).toThrow(refused);
+    expect(() => readCursor('-name', cursor)).toThrow(cursorFault);
   });
 
-  test('whatever else a caller sends is refused by name, and is never a 5xx', () => {
+  test('of any other form is rejected with the name of the field', () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 3000 }), (text) => {
-        expect(() => readCursor('name', text)).toThrow(refused);
+        expect(() => readCursor('name', text)).toThrow(cursorFault);
       }),
     );
     for (const value of [
@@ -38,13 +38,13 @@ describe('cursor', () => {
       ['name', 'a\ud800', 'b'],
     ]) {
       const cursor = Buffer.from(JSON.stringify(value)).toString('base64url');
-      expect(() => readCursor('name', cursor)).toThrow(refused);
+      expect(() => readCursor('name', cursor)).toThrow(cursorFault);
     }
   });
 });
 
 describe('the query of a list', () => {
-  test('has a page of fifty unless told otherwise', () => {
+  test('has a default limit of fifty', () => {
     expect(readInput(PageQuery, {}, 400)).toEqual({ limit: 50 });
     expect(readInput(PageQuery, { limit: '100', cursor: 'x' }, 400)).toEqual({
       limit: 100,
@@ -62,7 +62,7 @@ describe('the query of a list', () => {
     [{ cursor: ['a', 'b'] }, 'cursor'],
     [{ cursor: 'x'.repeat(2001) }, 'cursor'],
     [{ page: '2' }, 'page'],
-  ])('%j is refused by name', (query, field) => {
+  ])('%j is rejected with the name of the field', (query, field) => {
     expect(() => readInput(PageQuery, query, 400)).toThrow(
       expect.objectContaining({ status: 400, errors: [expect.objectContaining({ field })] }),
     );
@@ -72,13 +72,13 @@ describe('the query of a list', () => {
 describe('a page', () => {
   const url = { path: '/contacts', querystring: 'q=%22%3E&limit=1' };
 
-  test('links to the next one, with the same query (RFC 8288)', () => {
+  test('links to the next page with the same query (RFC 8288)', () => {
     const { body, link } = writePage({ items: [1], next: { value: 'v', id: 'i' } }, 'name', url);
     expect(body).toEqual({ items: [1], next: expect.any(String) });
     expect(link).toBe(`</contacts?q=%22%3E&limit=1&cursor=${body.next}>; rel="next"`);
   });
 
-  test('the last one links to none', () => {
+  test('has no link when it is the last one', () => {
     expect(writePage({ items: [], next: undefined }, 'name', url)).toEqual({
       body: { items: [], next: null },
       link: undefined,

@@ -14,7 +14,7 @@ import { engines, type TestDatabase } from '../support/databases.ts';
 
 const acme = organizationNamed('acme');
 const globex = organizationNamed('globex');
-const by = { subject: 'auth0|alice', clientId: 'contacts-web' };
+const alice = { subject: 'auth0|alice', clientId: 'contacts-web' };
 const all = { limit: 100, sort: 'name' } as const;
 
 for (const { name, missing, create } of await engines()) {
@@ -37,12 +37,12 @@ for (const { name, missing, create } of await engines()) {
         await testDatabase.drop();
       });
 
-      test('a second migration finds nothing to do', async () => {
+      test('a second migration changes nothing', async () => {
         expect(await migrate(testDatabase.url)).toEqual([]);
       });
 
-      test('gives back what it was given, and leaves out what is absent', async () => {
-        const created = await store.create(acme, by, {
+      test('returns a stored contact without absent members', async () => {
+        const created = await store.create(acme, alice, {
           name: 'Ada',
           email: 'ada@example.com',
           notes: '',
@@ -56,7 +56,7 @@ for (const { name, missing, create } of await engines()) {
       });
 
       if (name === 'libsql') {
-        test('the file is for its owner alone', async () => {
+        test('only the owner can read the file', async () => {
           const path = testDatabase.url.slice('file:'.length);
           for (const file of [path, `${path}-wal`])
             expect((await stat(file)).mode & 0o777).toBe(0o600);
@@ -64,14 +64,17 @@ for (const { name, missing, create } of await engines()) {
         });
       }
 
-      test('shows an organisation nothing of another', async () => {
-        const ours = await store.create(globex, by, { name: 'Emmy', email: 'emmy@example.com' });
-        expect(await store.find(acme, ours.id)).toBeUndefined();
-        expect((await store.list(acme, all)).items.map(({ id }) => id)).not.toContain(ours.id);
-        expect((await store.list(globex, all)).items.map(({ id }) => id)).toEqual([ours.id]);
+      test('shows an organization no contact of another', async () => {
+        const created = await store.create(globex, alice, {
+          name: 'Emmy',
+          email: 'emmy@example.com',
+        });
+        expect(await store.find(acme, created.id)).toBeUndefined();
+        expect((await store.list(acme, all)).items.map(({ id }) => id)).not.toContain(created.id);
+        expect((await store.list(globex, all)).items.map(({ id }) => id)).toEqual([created.id]);
       });
 
-      test('an organisation and a user of the same spelling share nothing', async () => {
+      test('an organization and a user of the same spelling share nothing', async () => {
         const user = organizationOf({
           payload: { iss: 'i', sub: 'acme', aud: 'a', exp: 1 },
           claims: { roles: [] },
@@ -87,8 +90,8 @@ for (const { name, missing, create } of await engines()) {
       ])('pages through all contacts once, sorted by %s', async (sort, expected) => {
         const paged = organizationNamed(`paged by ${sort}`);
         for (const name of ['c', 'a', 'B', 'A', 'D', 'Ć']) {
-          await store.create(paged, by, { name, email: 'x@example.com' });
-          // So that no two are made in one millisecond.
+          await store.create(paged, alice, { name, email: 'x@example.com' });
+          // Two contacts must not have the same millisecond.
           await new Promise((resolve) => setTimeout(resolve, 2));
         }
         const seen: string[] = [];
@@ -98,26 +101,29 @@ for (const { name, missing, create } of await engines()) {
           seen.push(...page.items.map((contact) => contact.name));
           after = page.next;
         } while (after);
-        // Names that differ in case and accents alone stand side by side, in either order.
+        // Names that differ only in case and accents are adjacent, in any order.
         const plain = (names: string[]) =>
           names.map((each) => each.toLowerCase().replace('ć', 'c'));
         expect(plain(seen)).toEqual(plain(expected));
         expect([...seen].sort()).toEqual([...expected].sort());
       });
 
-      test('changes, and the activity that tells of them, are one', async () => {
+      test('a change and its activity are one transaction', async () => {
         const org = organizationNamed('watched');
-        const { id } = await store.create(org, by, { name: 'A', email: 'a@example.com' });
-        const changed = await store.update(org, by, id, (current) => ({ ...current, name: 'B' }));
+        const { id } = await store.create(org, alice, { name: 'A', email: 'a@example.com' });
+        const changed = await store.update(org, alice, id, (current) => ({
+          ...current,
+          name: 'B',
+        }));
         expect(changed).toMatchObject({ id, name: 'B', version: 2 });
         const refuse = () => {
           throw new RangeError('no');
         };
-        await expect(store.update(org, by, id, refuse)).rejects.toThrow(RangeError);
-        await expect(store.delete(org, by, id, refuse)).rejects.toThrow(RangeError);
-        expect(await store.update(globex, by, id, refuse)).toBeUndefined();
-        expect(await store.delete(globex, by, id, refuse)).toBeUndefined();
-        expect(await store.delete(org, by, id, () => {})).toMatchObject({ name: 'B' });
+        await expect(store.update(org, alice, id, refuse)).rejects.toThrow(RangeError);
+        await expect(store.delete(org, alice, id, refuse)).rejects.toThrow(RangeError);
+        expect(await store.update(globex, alice, id, refuse)).toBeUndefined();
+        expect(await store.delete(globex, alice, id, refuse)).toBeUndefined();
+        expect(await store.delete(org, alice, id, () => {})).toMatchObject({ name: 'B' });
         const { items } = await store.listActivity(org, { limit: 10 });
         expect(items.map(({ action }) => action).sort()).toEqual(['created', 'deleted', 'updated']);
         expect(items[0]).toMatchObject({
@@ -127,26 +133,29 @@ for (const { name, missing, create } of await engines()) {
         });
       });
 
-      test('a change that can’t be recorded is not made', async () => {
+      test('a change is not made when its activity can’t be written', async () => {
         const org = organizationNamed('unrecorded');
-        const nobody = { subject: null as unknown as string, clientId: undefined };
+        const noSubject = { subject: null as unknown as string, clientId: undefined };
         const input = { name: 'A', email: 'a@example.com' };
-        await expect(store.create(org, nobody, input)).rejects.toThrow();
-        const { id } = await store.create(org, by, input);
-        await expect(store.delete(org, nobody, id, () => {})).rejects.toThrow();
-        await expect(store.update(org, nobody, id, () => input)).rejects.toThrow();
+        await expect(store.create(org, noSubject, input)).rejects.toThrow();
+        const { id } = await store.create(org, alice, input);
+        await expect(store.delete(org, noSubject, id, () => {})).rejects.toThrow();
+        await expect(store.update(org, noSubject, id, () => input)).rejects.toThrow();
         expect((await store.list(org, all)).items).toMatchObject([{ id, version: 1 }]);
       });
 
-      test('of many changes at once none is lost', async () => {
+      test('many changes at once lose none', async () => {
         const org = organizationNamed('busy');
-        const { id } = await store.create(org, by, { name: '0', email: 'a@example.com' });
+        const { id } = await store.create(org, alice, { name: '0', email: 'a@example.com' });
         const increment = () =>
           store
-            .update(org, by, id, (current) => ({ ...current, name: `${Number(current.name) + 1}` }))
+            .update(org, alice, id, (current) => ({
+              ...current,
+              name: `${Number(current.name) + 1}`,
+            }))
             .then(() => 1)
             .catch((error: { status: number }) => {
-              // Five times another came first: 503, and nothing was changed.
+              // Other changes came first too often: 503, and nothing was changed.
               expect(error.status).toBe(503);
               return 0;
             });
@@ -159,7 +168,7 @@ for (const { name, missing, create } of await engines()) {
         });
       });
 
-      test('random operations of two organisations: each sees what it alone did', async () => {
+      test('two organizations with random operations each see only their own contacts', async () => {
         const input = fc.record({
           name: fc.constantFrom('Ada', 'ada', 'Émilie', '%', '_', 'x'),
           email: fc.constantFrom('a@example.com', 'b@example.com'),
@@ -185,16 +194,16 @@ for (const { name, missing, create } of await engines()) {
               const id = [...model.keys()][pick % Math.max(1, model.size)];
               const foreign = [...other.keys()][pick % Math.max(1, other.size)];
               if (kind === 'create') {
-                model.set((await store.create(ours, by, input)).id, input);
+                model.set((await store.create(ours, alice, input)).id, input);
               } else if (kind === 'foreign' && foreign) {
                 expect(await store.find(ours, foreign)).toBeUndefined();
-                expect(await store.update(ours, by, foreign, () => input)).toBeUndefined();
-                expect(await store.delete(ours, by, foreign, () => {})).toBeUndefined();
+                expect(await store.update(ours, alice, foreign, () => input)).toBeUndefined();
+                expect(await store.delete(ours, alice, foreign, () => {})).toBeUndefined();
               } else if (kind === 'update' && id) {
-                expect(await store.update(ours, by, id, () => input)).toMatchObject(input);
+                expect(await store.update(ours, alice, id, () => input)).toMatchObject(input);
                 model.set(id, input);
               } else if (kind === 'delete' && id) {
-                expect(await store.delete(ours, by, id, () => {})).toMatchObject({ id });
+                expect(await store.delete(ours, alice, id, () => {})).toMatchObject({ id });
                 model.delete(id);
               } else if (kind === 'find' && id) {
                 expect(await store.find(ours, id)).toMatchObject(model.get(id)!);
@@ -210,7 +219,7 @@ for (const { name, missing, create } of await engines()) {
         );
       });
 
-      test('a database of the first version is brought up to date, and searched', async () => {
+      test('a database of the first version is migrated and can be searched', async () => {
         const old = await create();
         const first = openDatabase(old.url);
         const { error } = await new Migrator({
@@ -240,7 +249,7 @@ for (const { name, missing, create } of await engines()) {
         await old.drop();
       });
 
-      test('a database that is away is a 503 that says when to come back', async () => {
+      test('an unreachable database is a 503 with Retry-After', async () => {
         const missing = openDatabase('postgres://nobody@127.0.0.1:1/none');
         await expect(new ContactStore(missing).list(acme, all)).rejects.toMatchObject({
           code: 'ERR_STORE_UNAVAILABLE',
@@ -250,7 +259,7 @@ for (const { name, missing, create } of await engines()) {
         await missing.destroy();
       });
 
-      test('the demo contacts go to both organisations of the demo tenant', async () => {
+      test('the demo contacts belong to both organizations of the demo tenant', async () => {
         const before = (await store.list(acme, all)).items.length;
         await addDemoContacts(store);
         expect((await store.list(acme, all)).items.length).toBe(before + 3);

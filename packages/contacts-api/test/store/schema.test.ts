@@ -13,11 +13,11 @@ test.each([
   expect(searchText(name)).toContain(searchText(asked));
 });
 
-test('parts keep apart, and absent ones leave nothing', () => {
+test('parts stay separate, and absent parts add nothing', () => {
   expect(searchText('A', undefined, null, 'B')).toBe('a\nb');
 });
 
-test('however a character unfolds, a part stays within 200', () => {
+test('a part has at most 200 characters after normalization', () => {
   for (const character of ['ﷺ', '한', 'ß', 'ﬃ', '𝔘', '\ud800']) {
     const text = searchText(character.repeat(200), character.repeat(200));
     expect(text.length).toBeLessThanOrEqual(401);

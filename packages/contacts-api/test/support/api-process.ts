@@ -11,20 +11,20 @@ import got, { type Got } from 'got';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
-/** The API as it ships: a process of its own, set by its environment alone. */
+/** The API as a process of its own, configured by its environment. */
 export interface ApiProcess {
   readonly port: number;
-  /** Speaks to it over connections that are kept. */
+  /** Client that reuses its connections. */
   readonly api: Got;
-  /** The ids of the processes that have logged something. */
+  /** Ids of the processes that have logged a line. */
   pids(): ReadonlySet<number>;
-  /** Sends it a signal. @returns its exit code, null when the signal ended it */
+  /** Sends a signal. @returns the exit code; null when the signal ended the process */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
 const running = new Set<{ child: ChildProcess; folder: string }>();
 
-/** Starts it on `PORT`, or on a free port, and waits until it serves. */
+/** Starts the API on `PORT` or a free port, and waits until it serves. */
 export async function startApiProcess(environment: Record<string, string>): Promise<ApiProcess> {
   const { PORT = String(await freePort()) } = environment;
   const folder = mkdtempSync(join(tmpdir(), 'contacts-api-'));
@@ -38,14 +38,14 @@ export async function startApiProcess(environment: Record<string, string>): Prom
   child.stdout?.on('data', (lines) => {
     for (const [, pid] of String(lines).matchAll(/"pid":(\d+)/g)) pids.add(Number(pid));
   });
-  let complaint = '';
+  let stderr = '';
   child.stderr?.on('data', (chunk) => {
-    complaint += chunk;
+    stderr += chunk;
   });
   const ended = once(child, 'close').then(([code]) => code as number | null);
   await Promise.race([
     once(child, 'message'),
-    ended.then(() => Promise.reject(new Error(`it did not start: ${complaint}`))),
+    ended.then(() => Promise.reject(new Error(`the API did not start: ${stderr}`))),
   ]);
   return {
     port: Number(PORT),
@@ -64,7 +64,7 @@ export async function startApiProcess(environment: Record<string, string>): Prom
   };
 }
 
-/** Ends what a test has left running. */
+/** Kills the processes that a test has left running. */
 export function endApiProcesses(): void {
   for (const { child, folder } of running) {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
@@ -73,19 +73,19 @@ export function endApiProcesses(): void {
   running.clear();
 }
 
-/** What an administrator with every scope sends. Each organisation has contacts of its own. */
-export function administrator(issuer: TestIssuer, organisation = 'initech') {
+/** Makes the headers of an administrator with every scope. */
+export function administrator(issuer: TestIssuer, organization = 'initech') {
   const token = issuer.token({
     sub: 'auth0|alice',
     aud: 'https://contacts.example.com/api',
     scope: 'read:contacts create:contacts update:contacts delete:contacts read:activity',
-    'https://contacts.example.com/org_id': organisation,
+    'https://contacts.example.com/org_id': organization,
     'https://contacts.example.com/roles': ['admin'],
   });
   return { authorization: `Bearer ${token}` };
 }
 
-/** All that a list has, page by page. */
+/** Reads all pages of a list. */
 export async function readAll<Item>(
   api: Got,
   path: string,

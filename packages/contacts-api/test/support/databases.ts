@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 
-/** A database of a test's own, and how to be rid of it. */
+/** A database of one test. */
 export interface TestDatabase {
   readonly url: string;
   drop(): Promise<void>;
@@ -12,14 +12,14 @@ export interface TestDatabase {
 
 export interface Engine {
   readonly name: string;
-  /** Why it can't be tested here; absent when it can. */
+  /** The reason that it can't be tested here; absent when it can. */
   readonly missing?: string;
   create(): Promise<TestDatabase>;
 }
 
 const SERVER = process.env.TEST_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test';
 
-/** The engines the API runs on. PostgreSQL is tested where a server answers. */
+/** Returns the engines that the API runs on. PostgreSQL needs a running server. */
 export async function engines(): Promise<Engine[]> {
   return [
     { name: 'libsql', create: createFile },

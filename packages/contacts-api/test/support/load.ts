@@ -6,14 +6,14 @@ import type { ApiProcess } from './api-process.ts';
 
 const CLIENTS = 6;
 
-/** Clients that add contacts and read them again, and do not mind a connection that breaks. */
+/** Clients that add contacts and read them again. They continue when a connection breaks. */
 export class Load {
   readonly acknowledged = new Map<string, Contact>();
   requests = 0;
-  /** Connections that broke, each with one request that nobody answered. */
+  /** Number of connections that broke, each with one unanswered request. */
   broken = 0;
   unacknowledged = 0;
-  /** Whether connections may break now. */
+  /** True while connections may break. */
   mayBreak = false;
   readonly #headers: Record<string, string>;
   readonly #ended: Promise<unknown>;
@@ -76,7 +76,7 @@ export class Load {
     try {
       return await asked;
     } catch (error) {
-      // What breaks is the connection, never an answer that has begun.
+      // A connection may break, but not an answer that has begun.
       const { code } = error as RequestError;
       const fits = error instanceof RequestError && !(error instanceof ReadError);
       if (!fits || !isBroken(code) || !(mightBreak || this.mayBreak)) throw error;
@@ -87,7 +87,7 @@ export class Load {
   }
 }
 
-/** Whether that is the code of a connection that broke, or was not made. */
+/** Reports whether this is the code of a connection that broke or could not be made. */
 export function isBroken(code: string): boolean {
   return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code);
 }

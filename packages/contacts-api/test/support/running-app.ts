@@ -14,16 +14,16 @@ import { type Engine, engines, type TestDatabase } from './databases.ts';
 export const audience = 'https://contacts.example.com/api';
 export const namespace = 'https://contacts.example.com/';
 
-/** The API over real HTTP, with an issuer and a database of its own. */
+/** The API in this process, over real HTTP, with its own issuer and database. */
 export interface RunningApp {
   readonly app: App;
   readonly issuer: TestIssuer;
   readonly database: Kysely<Tables>;
   readonly port: number;
   readonly api: Got;
-  /** All that it has logged so far. */
+  /** Returns all log lines so far. */
   logged(): string;
-  /** A good token of acme's alice with these scopes; other claims on top. */
+  /** Makes a valid token of alice at acme with these scopes and claims. */
   token(scope: string, claims?: Record<string, unknown>): string;
   close(): Promise<void>;
 }
