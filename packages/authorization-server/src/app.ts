@@ -89,29 +89,30 @@ export function createApp(parts: AppParts): Engine {
   recorder.listenTo(provider);
 
   const steps: readonly (Middleware | undefined)[] = [
-    // All others read the address of the request: it is the issuer's, whatever was sent.
+    // First: all others read the address of the request, which is the issuer's, whatever was sent.
     issuerOrigin(issuer),
-    // Before all that answer: refusals need these headers too.
+    // Before all that may answer: refusals need these headers too.
     securityHeaders(SECURITY_HEADERS),
-    // Around all that change the answer: what the client gets is recorded.
+    // Around all that change the answer: it records what the client gets.
     recordTransaction(recorder),
-    // Around the refusals of the steps below, which a web application must be able to read.
+    // Around the steps that refuse: a web application must be able to read their answers.
     at(CROSS_ORIGIN_PATHS, allowOriginOfRefusals(tenant)),
-    // Around the errors' answers: a fault may change these as well.
+    // Around the answers to errors: a fault may change these as well.
     injectFaults(faults, (ctx, fault) => recorder.faultInjected(ctx, fault)),
-    // Around all that throw.
+    // Around all that may throw.
     answerErrors(tenantName, log),
-    // From here on `ctx.path` can be read.
+    // Before all that read `ctx.path`, which throws for a malformed target.
     rejectMalformedTarget(),
-    // Before the engine reads a body.
+    // Before any work for a token request.
     limits.tokenRequests,
+    // Before the engine, which reads the body itself, and only as a form.
     at([ROUTES.token, ROUTES.revocation], jsonBodies()),
-    // Around the engine, whose answers they complete.
+    // Around the engine, whose metadata and claims they complete.
     at(METADATA_PATHS, patchMetadata({ responseMode: WEB_MESSAGE, sendsIss: sendsIss(tenant) })),
     at([ROUTES.userinfo], userinfoClaims()),
-    // Around the engine: only it knows whether the login succeeded.
+    // Around the engine: only its answer tells whether the login succeeded.
     storeOutcome(outcomes),
-    // Pages of this server; the engine has the other routes.
+    // Last before the engine: the pages that it does not have.
     ...pageRoutes({ ...context, provider }),
   ];
   for (const step of steps) if (step !== undefined) provider.use(step);

@@ -9,12 +9,13 @@ import type {
 } from 'oidc-provider';
 
 /**
- * oidc-provider, the engine, and every patch of it: what overrides, wraps or reaches into it stands in
+ * oidc-provider, the engine, and every patch of it: all that overrides, wraps or reaches into it is in
  * this file and is called `patch…`. Each was read from the version below; before another one is
  * installed, compare each with the engine's source.
  *
- * Two places change the engine's request while it runs, by members that it leaves open: `params.scope`
- * in `token/audience.ts` and `claims/custom-claims.ts`, `result` in `actions/post-login.ts`.
+ * Some members of the engine's request are changed elsewhere, while it runs: `params.scope` in
+ * `token/audience.ts` and `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, and the
+ * request itself in `token/json-bodies.ts`.
  */
 export const PATCHED_VERSION = '9.13.3';
 
