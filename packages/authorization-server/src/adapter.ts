@@ -5,7 +5,12 @@ import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
 import { toClientMetadata } from './tenant/applications.ts';
 import { findApplication, type Tenant } from './tenant/tenant.ts';
 import { RefreshTokenAdapter } from './token/refresh-token.ts';
-import { isJwt, readUserinfoGrant, type UserinfoTokens } from './token/userinfo-token.ts';
+import {
+  isJwt,
+  readUserinfoGrant,
+  USERINFO_GRANT,
+  type UserinfoTokens,
+} from './token/userinfo-token.ts';
 
 interface AdapterParts {
   readonly tenant: Tenant;
@@ -60,7 +65,7 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
       case 'Grant':
         return new (class extends StoreAdapter {
           override async find(id: string): Promise<AdapterPayload | undefined> {
-            return readUserinfoGrant(id) ?? super.find(id);
+            return id.startsWith(USERINFO_GRANT) ? readUserinfoGrant(id) : super.find(id);
           }
         })(kind, store);
       default:

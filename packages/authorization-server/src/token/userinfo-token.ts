@@ -10,7 +10,7 @@ interface UserinfoTokenParts {
 }
 
 /** Prefix of the id of a grant that was never stored: behind it stand members of a verified token. */
-const GRANT_PREFIX = 'userinfo:';
+export const USERINFO_GRANT = 'userinfo:';
 
 export function isJwt(token: string): boolean {
   return token.split('.').length === 3;
@@ -55,7 +55,7 @@ export class UserinfoTokens {
         // The engine goes by the real clock.
         iat: Number(payload.iat) - seconds,
         exp: Number(payload.exp) - seconds,
-        grantId: GRANT_PREFIX + Buffer.from(grant).toString('base64url'),
+        grantId: USERINFO_GRANT + Buffer.from(grant).toString('base64url'),
         jkt: (payload.cnf as { jkt?: string } | undefined)?.jkt,
       };
     } catch {
@@ -64,10 +64,9 @@ export class UserinfoTokens {
   }
 }
 
-/** Returns the grant that a verified token stands for; undefined for an id of another form. */
-export function readUserinfoGrant(id: string): AdapterPayload | undefined {
-  if (!id.startsWith(GRANT_PREFIX)) return undefined;
-  const content = Buffer.from(id.slice(GRANT_PREFIX.length), 'base64url').toString();
+/** Returns the grant that a verified token stands for. @param id begins with `USERINFO_GRANT`. */
+export function readUserinfoGrant(id: string): AdapterPayload {
+  const content = Buffer.from(id.slice(USERINFO_GRANT.length), 'base64url').toString();
   const { clientId, accountId, scope } = JSON.parse(content) as Record<string, string>;
   return { kind: 'Grant', jti: id, clientId, accountId, openid: { scope } } as AdapterPayload;
 }
