@@ -22,7 +22,6 @@ const notes = z
   .max(5000, 'must be at most 5000 characters')
   .refine((value) => !UNSAFE_IN_TEXT.test(value), 'must not contain control characters');
 
-/** The members of a contact that a caller sets. */
 export const ContactInput = z
   .strictObject({
     name,
@@ -38,7 +37,7 @@ export const ContactInput = z
 
 export type ContactInput = z.infer<typeof ContactInput>;
 
-/** A merge patch (RFC 7396) of a contact: an absent member stays, null removes a member. */
+/** A merge patch (RFC 7396 §2) of a contact: an absent member stays, null removes a member. */
 export const ContactPatch = z
   .strictObject({
     name: name.optional(),
@@ -81,7 +80,6 @@ export type ContactSort = z.infer<typeof ContactSort>;
 
 export const SearchText = line(200);
 
-/** Applies a merge patch (RFC 7396 §2) to a contact. */
 export function applyPatch(current: Contact, patch: ContactPatch): ContactInput {
   const { name, email, phone, company, notes } = { ...current, ...patch };
   return {

@@ -36,7 +36,6 @@ interface ApiErrorOptions {
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly expose = true;
-  /** Stable, so that programs can decide by it. */
   readonly code: Code;
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

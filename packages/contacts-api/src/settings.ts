@@ -113,7 +113,6 @@ const Environment = z.object({
 
 export const SETTINGS = listSettings(Environment);
 
-/** The checked settings of the API. The table of the README describes each and its default. */
 export interface Settings {
   readonly port: number;
   readonly host: string;

@@ -61,7 +61,6 @@ export async function startMetrics(
   server.on('request', answerMetrics);
 }
 
-/** Creates the log on standard output: JSON lines, or on a terminal lines for people. */
 export function createLogger({ logLevel }: Settings): Logger {
   const options = { name: 'contacts-api', level: logLevel };
   return process.stdout.isTTY

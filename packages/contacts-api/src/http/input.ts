@@ -21,11 +21,7 @@ export function readForm(): Middleware {
   };
 }
 
-/**
- * Reads a JSON body of one of these media types.
- *
- * @throws ApiError `ERR_UNSUPPORTED_MEDIA_TYPE` (415), `ERR_UNREADABLE_BODY` (400, 413)
- */
+/** @throws ApiError `ERR_UNSUPPORTED_MEDIA_TYPE` (415), `ERR_UNREADABLE_BODY` (400, 413) */
 export function readJson(types: readonly string[]): Middleware {
   const extendTypes = { json: [...types] };
   const parse = bodyParser({
@@ -54,8 +50,6 @@ export function readJson(types: readonly string[]): Middleware {
 }
 
 /**
- * Checks the input of a caller against a schema.
- *
  * @param status 400 for a query, 422 for a body
  * @throws ApiError `ERR_INVALID_INPUT` that names each wrong field
  */

@@ -34,10 +34,7 @@ export const Problem = z
 type Json = Record<string, unknown>;
 type Answers = Operation['answers'];
 
-/**
- * Serves `/openapi.json`, and `/docs`: a page that shows the document and calls the API. The page
- * loads nothing from another host.
- */
+/** Serves the OpenAPI document, and a page that shows it and loads nothing from another host. */
 export function docsRoutes(options: DocumentOptions): Router {
   const json = JSON.stringify(openApiDocument(options));
   const router = new Router({ strict: true, sensitive: true });

@@ -195,19 +195,19 @@ export function entityTag({ version }: { readonly version: number }): string {
 }
 
 /**
- * Checks that a change is meant for the current state of a contact (RFC 9110 §13.1.1, §13.1.2).
+ * Checks the conditions of a request (RFC 9110 §13.1.1, §13.1.2).
  *
- * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when it is meant for another state
+ * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when the contact is in another state
  */
 export function checkPreconditions(
   headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
   contact: { readonly version: number },
 ): void {
   const { 'if-match': match, 'if-none-match': noneMatch } = headers;
-  if (match !== undefined && !matchesState(match, contact))
-    throw new ApiError('ERR_PRECONDITION_FAILED');
-  if (noneMatch !== undefined && matchesState(noneMatch, contact))
-    throw new ApiError('ERR_PRECONDITION_FAILED');
+  const holds =
+    (match === undefined || matchesState(match, contact)) &&
+    (noneMatch === undefined || !matchesState(noneMatch, contact));
+  if (!holds) throw new ApiError('ERR_PRECONDITION_FAILED');
 }
 
 function matchesState(condition: string, contact: { readonly version: number }): boolean {

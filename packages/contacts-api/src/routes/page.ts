@@ -32,11 +32,7 @@ export function writeCursor(sort: string, { value, id }: Position): string {
   return Buffer.from(JSON.stringify([sort, value, id])).toString('base64url');
 }
 
-/**
- * Reads the cursor that a caller sent back.
- *
- * @throws ApiError `ERR_INVALID_INPUT` (400), also for the cursor of another sort
- */
+/** @throws ApiError `ERR_INVALID_INPUT` (400), also for the cursor of another sort */
 export function readCursor(sort: string, cursor: string | undefined): Position | undefined {
   if (cursor === undefined) return undefined;
   try {

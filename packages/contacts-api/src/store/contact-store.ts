@@ -124,12 +124,8 @@ export class ContactStore {
   ): Promise<Contact | undefined> {
     return this.#changeRow(organization, id, async (current, transaction) => {
       const { created_at, version } = current;
-      const managed = {
-        id,
-        version: version + 1,
-        created_at,
-        updated_at: new Date().toISOString(),
-      };
+      const updated_at = new Date().toISOString();
+      const managed = { id, version: version + 1, created_at, updated_at };
       const row = toRow(organization, edit(toContact(current)), managed);
       const { numUpdatedRows } = await transaction
         .updateTable('contacts')
