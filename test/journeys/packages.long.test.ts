@@ -53,7 +53,6 @@ declare function createApp(options: object): { listen(port: number): import('nod
 declare function statusOf(server: import('node:http').Server, token: string): Promise<number>;
 declare function expect(value: unknown): { toBe(value: unknown): void; toContain(value: unknown): void };
 declare const auth: typeof import('@koa-oauth/resource-server').auth;
-declare const OidcError: typeof import('@koa-oauth/client').OidcError;
 declare const requiresAuth: typeof import('@koa-oauth/client').requiresAuth;
 declare const claimIncludes: typeof import('@koa-oauth/client').claimIncludes;
 `;

@@ -3,23 +3,29 @@ import { type CookieJar, cookieJar } from './browser/cookies.ts';
 import { isCrossSite, isNavigation } from './browser/fetch-metadata.ts';
 import { redirect } from './browser/redirect.ts';
 import { Client } from './client.ts';
-import { hasCode, OidcError } from './errors.ts';
+import { hasCode, isOidcError, OidcError } from './errors.ts';
 import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
 import type { Session } from './session/session.ts';
 
 /**
- * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and
- * puts `ctx.oidc` in place for what comes after it.
+ * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and puts
+ * `ctx.oidc` in place for what comes after it.
  *
- * Routes of its own: `GET /login?returnTo=/path`, `GET /callback`, `POST /logout`, and for the issuer
- * `POST /backchannel-logout` if it was asked for. Requests from other sites that would change
+ * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, and for the issuer
+ * `POST /backchannel-logout` if that is asked for. Requests from other sites that would change
  * something are refused. The issuer is asked when it is first needed: an app starts, and goes on,
  * while the issuer is down.
  *
- * @throws InvalidOptions at once, naming every option that can't work
- * @throws OidcError, or the issuer's IssuerError, while it serves: each with `status`,
- *   `code`, `headers` and a `message` that may be shown
+ * @throws InvalidOptions at once, with the name of every option that can't work
+ * @throws OidcError or IssuerError while it serves: each with `status`, `code`, `headers` and a
+ *   `message` that may be shown
+ * @example
+ * app.use(auth({ issuerBaseURL, baseURL: 'https://app.example.com', clientID, clientSecret, secret }));
+ * app.use(requiresAuth());
+ * app.use((ctx) => {
+ *   ctx.body = `Hello ${ctx.oidc.user?.name}`;
+ * });
  */
 export function auth(options: AuthOptions): Middleware {
   const client = new Client(checkOptions(options));
@@ -77,7 +83,7 @@ function formPost(): OidcError {
 // Koa drops all headers of a request that failed, but a used transaction's cookie must still go.
 function keepCookies(error: unknown, ctx: Pick<Context, 'res'>): void {
   const cookies = ctx.res.getHeader('Set-Cookie');
-  if (error instanceof OidcError && Array.isArray(cookies)) {
+  if (isOidcError(error) && Array.isArray(cookies)) {
     error.headers = { ...error.headers, 'Set-Cookie': cookies };
   }
 }

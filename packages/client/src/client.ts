@@ -1,7 +1,13 @@
-import { createHttpClient, createIssuer, type HttpClient, type Issuer } from '@koa-oauth/issuer';
+import {
+  createEmitter,
+  createHttpClient,
+  createIssuer,
+  type HttpClient,
+  type Issuer,
+} from '@koa-oauth/issuer';
 import { ApiClient } from './api/api.ts';
 import type { ClientContext } from './client-context.ts';
-import { clientEvents, type EmitClientEvent, failure } from './events.ts';
+import { CLIENT_CHANNEL, type EmitClientEvent, failure } from './events.ts';
 import { BackChannelLogout } from './login/back-channel-logout.ts';
 import { Grants } from './login/grant.ts';
 import { Login } from './login/login.ts';
@@ -38,8 +44,8 @@ export class Client implements ClientContext {
   constructor(options: CheckedOptions) {
     const { issuerBaseURL, now, http, httpTimeout, api } = options;
     this.options = options;
-    this.emit = clientEvents(options.onEvent);
-    this.issuer = createIssuer({ issuerBaseURL, http, onEvent: this.emit });
+    this.emit = createEmitter(CLIENT_CHANNEL, options.onEvent);
+    this.issuer = createIssuer({ issuerBaseURL, http, onEvent: options.onEvent });
     this.http = createHttpClient({
       timeout: httpTimeout,
       maxBodyBytes: MAX_ENDPOINT_BYTES,

@@ -1,6 +1,6 @@
 /**
- * Everything that can go wrong here: code → the status an app should answer with, and a text that
- * may be shown. What only a log may hold is the error's `detail`.
+ * Errors of this package: code → the status that an app should answer with, and a text that may be
+ * shown. What only a log may hold is the error's `detail`.
  */
 const ERRORS = {
   ERR_UNEXPECTED_CALLBACK: [400, 'this sign-in was not started in this browser, or took too long'],
@@ -29,7 +29,7 @@ const ERRORS = {
   ERR_API_REFUSED: [502, 'the API refused the request'],
 } as const satisfies Record<`ERR_${string}`, readonly [status: number, message: string]>;
 
-/** The stable name of what went wrong; the README says what to do about each. */
+/** Stable name of an error. The README has what to do about each. */
 export type OidcErrorCode = keyof typeof ERRORS;
 
 export interface OidcErrorOptions {
@@ -41,7 +41,22 @@ export interface OidcErrorOptions {
   status?: number;
 }
 
-/** What this package throws while it serves. One catch, first in the app, can answer it. */
+/**
+ * Error of this package while it serves. One catch, first in the app, can answer all of them:
+ * `status`, `headers` and `message` are for the answer, `code`, `detail` and `cause` for the log.
+ *
+ * @example
+ * app.use(async (ctx, next) => {
+ *   try {
+ *     await next();
+ *   } catch (error) {
+ *     const { status = 500, headers = {}, message, expose } = error as OidcError;
+ *     ctx.status = status;
+ *     ctx.set(headers as Record<string, string>);
+ *     ctx.body = expose ? message : 'internal error';
+ *   }
+ * });
+ */
 export class OidcError extends Error {
   override readonly name: string = 'OidcError';
   readonly code: OidcErrorCode;
@@ -59,7 +74,7 @@ export class OidcError extends Error {
     this.headers = this.status === 503 ? { 'Retry-After': '2', ...headers } : headers;
   }
 
-  /** What a script may be answered: nothing of it is for the log alone. */
+  /** Returns what a script may be answered: nothing of it is for the log alone. */
   toJSON(): Record<string, unknown> {
     const { code, status, message } = this;
     return { code, status, message };
@@ -67,10 +82,16 @@ export class OidcError extends Error {
 }
 
 /**
- * The authorization server answered the sign-in with an error (RFC 6749 §4.1.2.1).
+ * The authorization server answered the sign-in with an error (RFC 6749 §4.1.2.1):
+ * `ERR_AUTHORIZATION_REFUSED` (403), or `ERR_AUTHORIZATION_UNAVAILABLE` (503) when it could not.
  *
- * `error` and `errorDescription` were written by others: bounded and free of control characters,
- * but to be escaped wherever they are shown.
+ * `error` and `errorDescription` were written by others: bounded and free of control characters, but
+ * to be escaped wherever they are shown.
+ *
+ * @example
+ * if (hasCode(error, 'ERR_AUTHORIZATION_REFUSED')) {
+ *   ctx.body = `Not signed in: ${escape((error as AuthorizationRefused).error)}`;
+ * }
  */
 export class AuthorizationRefused extends OidcError {
   override readonly name = 'AuthorizationRefused';
@@ -87,32 +108,16 @@ export class AuthorizationRefused extends OidcError {
   }
 }
 
-/** Bounds a text that somebody else wrote and takes its control characters out. */
-export function foreignText(text: string, length = 300): string {
-  const clean = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
-  return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
-}
-
 /**
- * The error code of an OAuth answer (RFC 6749 §5.2, RFC 6750 §3.1), for the log; undefined for
- * anything that does not look like one, as what was sent might stand there.
+ * A scope was not granted (`ERR_INSUFFICIENT_SCOPE`, 403): only consent to more helps.
+ * `requiresAuth()` asks for it; where a page can't be redirected, the app may offer a button.
+ *
+ * @example
+ * if (hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) {
+ *   const { scope } = error as InsufficientScope;
+ *   ctx.body = `<form method="post" action="/consent?scope=${encodeURIComponent(scope)}">…`;
+ * }
  */
-export function errorCode(value: unknown): string | undefined {
-  return typeof value === 'string' && /^[a-z_]{1,40}$/.test(value) ? value : undefined;
-}
-
-/** Names a failed exchange for the log: its code alone, since a message may hold what was sent. */
-export function failureCode(error: unknown): string {
-  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
-  return foreignText(String(code ?? name), 60);
-}
-
-/** Whether an error, of whatever make, is one with this code. */
-export function hasCode(error: unknown, code: OidcErrorCode): error is OidcError {
-  return error instanceof OidcError && error.code === code;
-}
-
-/** What was asked of a token goes beyond what was granted: only consent to more helps. */
 export class InsufficientScope extends OidcError {
   override readonly name = 'InsufficientScope';
   /** The scopes that are missing, with a space between them. */
@@ -126,4 +131,52 @@ export class InsufficientScope extends OidcError {
   override toJSON(): Record<string, unknown> {
     return { ...super.toJSON(), scope: this.scope };
   }
+}
+
+/** Bounds a text that another party wrote, and removes its control characters. */
+export function foreignText(text: string, length = 300): string {
+  const clean = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
+  return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
+}
+
+/**
+ * Returns the error code of an OAuth answer (RFC 6749 §5.2, RFC 6750 §3.1) for the log; undefined for
+ * anything that does not look like one, since it might repeat what was sent.
+ */
+export function errorCode(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[a-z_]{1,40}$/.test(value) ? value : undefined;
+}
+
+/** Names a failed exchange for the log: its code alone, since a message may hold what was sent. */
+export function failureCode(error: unknown): string {
+  const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
+  return foreignText(String(code ?? name), 60);
+}
+
+/**
+ * Returns whether a value is an error with this code. Codes, and not classes, tell errors apart: two
+ * copies of this package in one tree have two classes of the same name.
+ *
+ * @example
+ * try {
+ *   await ctx.oidc.api.get('orders');
+ * } catch (error) {
+ *   if (!hasCode(error, 'ERR_API_UNAVAILABLE')) throw error;
+ *   ctx.body = 'The orders cannot be shown right now.';
+ * }
+ */
+export function hasCode(error: unknown, code: OidcErrorCode): error is OidcError {
+  return codeOf(error) === code;
+}
+
+/** Whether a value is an error of this package, of whatever copy. */
+export function isOidcError(error: unknown): error is OidcError {
+  const code = codeOf(error);
+  return typeof code === 'string' && Object.hasOwn(ERRORS, code);
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null
+    ? (error as { code?: unknown }).code
+    : undefined;
 }

@@ -1,21 +1,23 @@
-import { channel } from 'node:diagnostics_channel';
 import type { IssuerEvent } from '@koa-oauth/issuer';
-import { AuthorizationRefused, errorCode, foreignText } from './errors.ts';
+import { errorCode, foreignText, hasCode } from './errors.ts';
 
 /**
- * What happens to sign-ins, tokens and sessions, and to the issuer's keys and metadata. No event
- * carries a token, a code or a secret, or anything that names a person. `code` is one of the errors'
- * codes, `detail` is for the log.
+ * Change of sign-ins, tokens and sessions, and of the issuer's keys and metadata, as `onEvent` receives
+ * it. No event carries a token, a code or a secret, or anything that names a person. `code` is one of
+ * the errors' codes, `detail` is for the log.
+ *
+ * @example
+ * auth({ ...options, onEvent: ({ type, ...rest }: ClientEvent) => logger.info(rest, type) });
  */
 export type ClientEvent =
   | { readonly type: 'signed_in' }
-  /** Also when the user said no. */
+  /** Also when the user refused. */
   | ({ readonly type: 'sign_in_refused' } & Failure)
-  /** An access token was asked for with a refresh token, and is stored. */
+  /** A new access token is stored. */
   | { readonly type: 'token_refreshed' }
   | ({
       readonly type: 'token_refresh_failed';
-      /** Whether the next try may succeed without anyone's doing. */
+      /** Whether the next request may succeed without a change on either side. */
       readonly transient: boolean;
     } & Failure)
   | {
@@ -23,11 +25,11 @@ export type ClientEvent =
       readonly reason: SessionEndReason;
       readonly sessions: number;
     }
-  /** Something failed and stopped nobody, such as a revocation at logout. */
+  /** A failure that stopped no request, such as a revocation at logout. */
   | ({ readonly type: 'warning' } & Failure)
   | IssuerEvent;
 
-/** `replaced`: by a new sign-in. `by_user`: from another session of the same user. */
+/** Why a session ended. `replaced`: by a new sign-in. `by_user`: from another browser of the user. */
 export type SessionEndReason = 'logout' | 'replaced' | 'backchannel' | 'by_user';
 
 interface Failure {
@@ -37,32 +39,29 @@ interface Failure {
 }
 
 /**
- * Each `ClientEvent` is published here too (`node:diagnostics_channel`), but for the issuer's, which
- * has a channel of its own. A subscriber must not throw: Node makes an uncaught exception of it.
+ * Name of the `node:diagnostics_channel` on which each `ClientEvent` is published. The issuer's are
+ * not: they have a channel of their own, `koa-oauth:issuer`.
+ *
+ * A subscriber must not throw: Node turns that into an uncaught exception.
+ *
+ * @example
+ * import { subscribe } from 'node:diagnostics_channel';
+ *
+ * subscribe(CLIENT_CHANNEL, (event) => metrics.count((event as ClientEvent).type));
  */
 export const CLIENT_CHANNEL = 'koa-oauth:client';
 
 export type EmitClientEvent = (event: ClientEvent) => void;
 
-/** Tells both audiences. An `onEvent` that throws, or whose promise is rejected, harms nobody. */
-export function clientEvents(onEvent: ((event: ClientEvent) => void) | undefined): EmitClientEvent {
-  const published = channel(CLIENT_CHANNEL);
-  return function emit(event) {
-    if (published.hasSubscribers && !('issuer' in event)) published.publish(event);
-    try {
-      const answer: unknown = onEvent?.(event);
-      if (answer instanceof Promise) answer.catch(() => {});
-    } catch {}
-  };
-}
-
-/** An error as an event tells of it. */
+/** Describes an error in an event. */
 export function failure(error: unknown): Failure {
-  const { code, detail } = (error ?? {}) as { code?: unknown; detail?: unknown };
-  // Its description may name a person.
-  const told = error instanceof AuthorizationRefused ? errorCode(error.error) : detail;
+  const { code, detail, error: refusal } = (error ?? {}) as Record<string, unknown>;
+  const isRefusal =
+    hasCode(error, 'ERR_AUTHORIZATION_REFUSED') || hasCode(error, 'ERR_AUTHORIZATION_UNAVAILABLE');
+  // The description of a refusal may name a person.
+  const reason = isRefusal && refusal !== undefined ? errorCode(refusal) : detail;
   return {
     code: typeof code === 'string' ? foreignText(code, 60) : undefined,
-    detail: typeof told === 'string' ? told : undefined,
+    detail: typeof reason === 'string' ? reason : undefined,
   };
 }

@@ -1,11 +1,7 @@
 export {
-  type AuthorizationServerMetadata,
   createHttpClient,
-  type HttpClient,
-  type HttpClientOptions,
   InvalidOptions,
   IssuerError,
-  type IssuerErrorCode,
   type IssuerEvent,
 } from '@koa-oauth/issuer';
 export type { Api, ApiRequestOptions } from './api/api.ts';
@@ -20,17 +16,15 @@ export {
   OidcError,
   type OidcErrorCode,
 } from './errors.ts';
-export { CLIENT_CHANNEL, type ClientEvent, type SessionEndReason } from './events.ts';
+export { CLIENT_CHANNEL, type ClientEvent } from './events.ts';
 export type { ClientMessage } from './login/messages.ts';
-export type { SignInRequirement } from './login/step-up.ts';
-export { type StepUpParams, StepUpRequired } from './login/step-up.ts';
+export { type SignInRequirement, StepUpRequired } from './login/step-up.ts';
 export type { AuthorizationParams } from './oauth/authorization-request.ts';
-export type { ClientSigningAlg, ClientSigningKeyInput } from './oauth/client-authentication.ts';
+export type { ClientSigningKeyInput } from './oauth/client-authentication.ts';
 export type { IdTokenClaims } from './oauth/id-token.ts';
 export type { LoginParams, LogoutParams, OidcContext } from './oidc-context.ts';
 export type { AuthOptions } from './options/options.ts';
 export {
-  type ClaimValue,
   claimCheck,
   claimEquals,
   claimIncludes,
@@ -45,5 +39,5 @@ export type {
   SessionStore,
   StoredSession,
 } from './session/session-store.ts';
-export { type MemoryStoreOptions, memoryStore } from './session/stores/memory.ts';
+export { memoryStore } from './session/stores/memory.ts';
 export type { AccessTokenParams } from './tokens/access-token.ts';

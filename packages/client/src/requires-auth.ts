@@ -5,7 +5,7 @@ import { hasCode, OidcError } from './errors.ts';
 import { requirementFaults, type SignInRequirement } from './login/step-up.ts';
 import type { IdTokenClaims } from './oauth/id-token.ts';
 
-/** What a route needs beside somebody who is signed in. */
+/** What a route needs in addition to a user who is signed in. */
 export interface RequiresAuthOptions extends SignInRequirement {
   /**
    * Whether a page that lacks a scope sends the user to consent to it. When false, the error
@@ -17,15 +17,20 @@ export interface RequiresAuthOptions extends SignInRequirement {
 
 /**
  * Lets only signed-in users through and, with options, only those whose sign-in was recent, strong
- * or wide enough (step-up, as in RFC 9470). A browser on its way to a page is sent to sign in, and
- * comes back; anything else (scripts, prefetches, forms) gets the error. The same happens when
- * something further down throws: because only a new sign-in can get a token, or because a scope was
- * not granted. Then the sign-in asks for the scopes so far and the missing ones together, once: what
- * it asked for and did not get is an error that surfaces.
+ * or wide enough (step-up, as in RFC 9470).
+ *
+ * A browser on its way to a page is sent to sign in, and comes back; anything else (scripts,
+ * prefetches, forms) gets the error. The same happens when something behind it throws because only a
+ * new sign-in can get a token, or because a scope was not granted. Then the sign-in asks for the
+ * scopes so far and the missing ones together, once.
  *
  * @returns middleware that throws, where it can't redirect, OidcError `ERR_LOGIN_REQUIRED` (401),
  *   StepUpRequired (401), or InsufficientScope or ApiError `ERR_INSUFFICIENT_SCOPE` (403)
  * @throws InvalidOptions at once
+ * @example
+ * router.get('/account', requiresAuth(), showAccount);
+ * router.post('/password', requiresAuth({ maxAge: 300 }), changePassword);
+ * router.get('/reports', requiresAuth({ scope: 'read:reports' }), showReports);
  */
 export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
   const { incrementalConsent = true, ...requirement } = options;
@@ -42,8 +47,8 @@ export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
       await next();
     } catch (error) {
       const isConsent = hasCode(error, 'ERR_INSUFFICIENT_SCOPE');
-      if (isConsent && !incrementalConsent) surfacing.add(error);
-      const params = isConsent && surfacing.has(error) ? undefined : ctx.oidc.stepUp(error);
+      if (isConsent && !incrementalConsent) Object.assign(error, { [SURFACES]: true });
+      const params = isConsent && SURFACES in error ? undefined : ctx.oidc.stepUp(error);
       if (!params || !isNavigation(ctx) || isPrefetch(ctx) || ctx.headerSent) throw error;
       const scope = incrementalConsent ? params.scope : '';
       await ctx.oidc.login({ ...params, scope, returnTo: ctx.originalUrl });
@@ -51,8 +56,8 @@ export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
   };
 }
 
-/** What an inner `requiresAuth` lets surface, an outer one does too. */
-const surfacing = new WeakSet<object>();
+/** Marks an error that an inner `requiresAuth` lets surface: an outer one, of any copy, does too. */
+const SURFACES = Symbol.for('@koa-oauth/client: surfaces');
 
 /** A claim's value that can be compared. */
 export type ClaimValue = string | number | boolean | null;
@@ -63,6 +68,9 @@ export type ClaimValue = string | number | boolean | null;
  *
  * @param check gets the ID token's claims; anything but true that it returns is a no
  * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
+ * @throws InvalidOptions at once
+ * @example
+ * router.get('/club', claimCheck(({ age }) => Number(age) >= 18), showClub);
  */
 export function claimCheck(
   check: (claims: IdTokenClaims, ctx: Context) => boolean | Promise<boolean>,
@@ -71,7 +79,14 @@ export function claimCheck(
   return checkClaims('the claims do not fit', check);
 }
 
-/** As `claimCheck`: the claim must be exactly this value. */
+/**
+ * Lets a user through whose ID token has a claim of exactly this value. Otherwise as `claimCheck`.
+ *
+ * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
+ * @throws InvalidOptions at once
+ * @example
+ * router.get('/acme', claimEquals('https://example.com/org_id', 'acme'), showAcme);
+ */
 export function claimEquals(claim: string, value: ClaimValue): Middleware {
   mustBeName('claimEquals', claim);
   mustBeValues('claimEquals', [value]);
@@ -81,7 +96,15 @@ export function claimEquals(claim: string, value: ClaimValue): Middleware {
   );
 }
 
-/** As `claimCheck`: the claim, a list or words with spaces between them, must have all of these. */
+/**
+ * Lets a user through whose ID token has a claim, a list or words with spaces between them, with all
+ * of these values. Otherwise as `claimCheck`.
+ *
+ * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
+ * @throws InvalidOptions at once
+ * @example
+ * router.get('/admin', claimIncludes('https://example.com/roles', 'admin'), showAdmin);
+ */
 export function claimIncludes(claim: string, ...values: ClaimValue[]): Middleware {
   mustBeName('claimIncludes', claim);
   mustBeValues('claimIncludes', values);

@@ -5,11 +5,11 @@ import { CONTRACT, type ContractRun } from './session/session-store-contract.ts'
 
 /** Options of `testSessionStore`: the test runner, and what the store can't do. */
 export interface SessionStoreTestOptions {
-  /** Of your test runner: jest, vitest, `node:test` or one like them. */
+  /** Function of the test runner that defines a test: jest's, vitest's, `node:test`'s. */
   test: (name: string, run: () => Promise<void>) => unknown;
-  /** Of your test runner, to group the tests. Default: they stand by themselves. */
+  /** Function of the test runner that groups tests. Default: none, they stand by themselves. */
   describe?: (name: string, define: () => void) => unknown;
-  /** What the store is called in the group's name. Default: `session store` */
+  /** Name of the store in that of the group. Default: `session store` */
   name?: string;
   /**
    * Whether two stores that `make` made hold the same sessions, as two processes do that share a
@@ -23,7 +23,7 @@ export interface SessionStoreTestOptions {
   takesClock?: boolean;
 }
 
-/** Makes a store, one that holds what the others before it hold, if they are `shared`. */
+/** Makes a store that holds what the others before it hold, if they are `shared`. */
 export type MakeSessionStore = (options: {
   /** The clock: milliseconds since 1970. */
   now: () => number;
@@ -32,8 +32,15 @@ export type MakeSessionStore = (options: {
 }) => SessionStore | Promise<SessionStore>;
 
 /**
- * Defines the tests of the `SessionStore` contract for a store. Each uses keys of its own, so the
- * store need not be empty, and what they leave expires.
+ * Defines the tests of the `SessionStore` contract for a store. Each uses keys of its own, so the store
+ * need not be empty, and what they leave expires.
+ *
+ * @param make makes a store; each test makes two, which hold the same sessions unless `shared` is false
+ * @example
+ * import { describe, test } from 'node:test';
+ * import { testSessionStore } from '@koa-oauth/client/testing';
+ *
+ * testSessionStore(({ now }) => myStore({ url: TEST_DATABASE_URL, now }), { test, describe });
  */
 export function testSessionStore(make: MakeSessionStore, options: SessionStoreTestOptions): void {
   const { test, describe = (_name, define) => define(), name = 'session store' } = options;

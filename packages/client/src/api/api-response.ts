@@ -9,18 +9,24 @@ import {
 import { foreignScope } from '../oauth/scope.ts';
 import { retryAfter } from '../oauth/token-response.ts';
 
-/** An answer of the API, its body read to the end. */
+/** Answer of the API, its body read to the end. */
 export interface ApiResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Parsed if it is JSON, else its text. Written by others: to be judged before it is used. */
+  /** Parsed if it is JSON, else its text. Written by another server: judge it before use. */
   readonly body: unknown;
 }
 
 /**
- * The API did not do as asked: `ERR_API_UNAVAILABLE`, `ERR_API_TOKEN_REFUSED` (401),
- * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. Neither it nor what it holds
- * has anything of the request.
+ * The API did not do as asked: `ERR_API_UNAVAILABLE` (503), `ERR_API_TOKEN_REFUSED` (401),
+ * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. Neither it nor what it holds has
+ * anything of the request.
+ *
+ * @example
+ * if (hasCode(error, 'ERR_API_REFUSED')) {
+ *   const { response } = error as ApiError;
+ *   if (response?.status === 404) ctx.body = 'There is no such order.';
+ * }
  */
 export class ApiError extends OidcError {
   override readonly name = 'ApiError';
@@ -28,7 +34,7 @@ export class ApiError extends OidcError {
   readonly response: ApiResponse | undefined;
   /** With `ERR_INSUFFICIENT_SCOPE`: what the API says the request needs. */
   readonly scope: string | undefined;
-  /** Seconds that the API wants to be left alone, 1 to 300, when a 429 or 503 said so. */
+  /** Seconds to wait, 1 to 300, when a 429 or 503 named them. */
   readonly retryAfter: number | undefined;
 
   constructor(

@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { OidcError } from '../errors.ts';
 
-/** A browser that loads a page before anyone asked for it (or a framework's router that does). */
+/** Whether a browser, or a framework's router, loads a page before the user asked for it. */
 export function isPrefetch(request: Pick<Context, 'get'>): boolean {
   const header = (name: string) => request.get(name);
   return (
@@ -14,7 +14,7 @@ export function isPrefetch(request: Pick<Context, 'get'>): boolean {
   );
 }
 
-/** A script that fetches: it could not follow a redirect to another origin. */
+/** Whether a script fetches: it could not follow a redirect to another origin. */
 export function isScript(request: Pick<Context, 'get'>): boolean {
   const header = (name: string) => request.get(name).toLowerCase();
   return header('X-Requested-With') === 'xmlhttprequest' || header('Sec-Fetch-Dest') === 'empty';
@@ -37,14 +37,16 @@ export function isNavigation(request: Pick<Context, 'get' | 'method'>): boolean 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 /**
- * Refuses requests that change something and come from a page of another site (CSRF). `auth` does
- * so for everything behind it; this is for routes that stand before it.
+ * Refuses requests that change something and come from a page of another site (CSRF). `auth()` does so
+ * for everything behind it; this is for routes that stand before it.
  *
- * Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`. A client
- * that says neither is no browser, so it carries nobody's cookies.
+ * Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`. A client that
+ * says neither is no browser, so it carries nobody's cookies.
  *
  * @param baseURL the app's own address
  * @returns middleware that throws OidcError `ERR_CROSS_SITE` (403)
+ * @example
+ * router.post('/theme', refuseCrossSite({ baseURL: 'https://app.example.com' }), setTheme);
  */
 export function refuseCrossSite({ baseURL }: { baseURL: string }): Middleware {
   return async function refuseCrossSite(ctx, next) {

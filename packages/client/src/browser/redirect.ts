@@ -8,10 +8,12 @@ const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 /**
  * Makes of a hostile value a place on our own origin to go back to.
  *
- * @param value whatever was asked for: only an absolute path, with or without query, is taken
+ * @param value whatever was asked for: only an absolute path, with or without query, is accepted
  * @param baseURL the app's own address
- * @returns path, query and fragment, always beginning with exactly one slash; `/` in place of
- *   anything else, and of what takes more than 512 bytes
+ * @returns path, query and fragment, which begin with exactly one slash; `/` for anything else, and
+ *   for what takes more than 512 bytes
+ * @example
+ * ctx.redirect(safeReturnTo(ctx.query.returnTo, 'https://app.example.com'));
  */
 export function safeReturnTo(value: unknown, baseURL: string): string {
   if (typeof value !== 'string' || value.length > MAX_PATH_LENGTH) return '/';

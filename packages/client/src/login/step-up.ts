@@ -20,7 +20,15 @@ export interface SignInRequirement {
   scope?: string;
 }
 
-/** The sign-in is too old, or was too weak: the user has to prove again who they are. */
+/**
+ * The sign-in is too old, or was too weak (`ERR_STEP_UP_REQUIRED`, 401): the user has to prove again
+ * who they are. `requiresAuth()` has pages sign in again; elsewhere the app may offer it.
+ *
+ * @example
+ * if (hasCode(error, 'ERR_STEP_UP_REQUIRED')) {
+ *   await ctx.oidc.login({ ...ctx.oidc.stepUp(error), returnTo: '/payments' });
+ * }
+ */
 export class StepUpRequired extends OidcError {
   override readonly name = 'StepUpRequired';
   /** What was not met, and the scopes that are missing. */
@@ -84,8 +92,8 @@ export class StepUp {
   paramsFor(error: unknown, content: SessionContent | undefined): StepUpParams | undefined {
     if (hasCode(error, 'ERR_LOGIN_REQUIRED')) return content ? { scope: '' } : {};
     if (!content) return undefined;
-    if (error instanceof StepUpRequired) {
-      const { maxAge, acr, scope } = error.requirement;
+    if (hasCode(error, 'ERR_STEP_UP_REQUIRED')) {
+      const { maxAge, acr, scope } = (error as StepUpRequired).requirement;
       if (acr !== undefined && acr === content.requestedAcr) return undefined;
       const authorizationParams = {
         ...(maxAge !== undefined && { max_age: maxAge }),

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClientContext } from '../client-context.ts';
-import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
+import { hasCode, InsufficientScope, isOidcError, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
 import type { Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';
@@ -142,7 +142,7 @@ class Refresh {
     const generation = session.content.accessToken?.issuedAt;
     const pause = wasAsked && this.#backOff.failed(session.id, { error, retryAfter, generation });
     if (valid) return valid;
-    if (pause && error instanceof OidcError) {
+    if (pause && isOidcError(error)) {
       error.headers = { ...error.headers, 'Retry-After': String(pause.seconds) };
     }
     throw error;

@@ -16,7 +16,14 @@ export interface MemoryStoreOptions {
   maxSessions?: number;
 }
 
-/** Keeps sessions in this process: for development, tests and a single small server. */
+/**
+ * Keeps sessions in this process: for development, tests and a single small server. A restart ends
+ * them. It is the default of `auth({ session: { store } })`.
+ *
+ * @example
+ * const store = memoryStore({ maxSessions: 10_000 });
+ * app.use(auth({ issuerBaseURL, baseURL, clientID, clientSecret, secret, session: { store } }));
+ */
 export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   return new MemoryStore(options);
 }
