@@ -23,8 +23,6 @@ import {
   METADATA_PATHS,
   ROUTES,
 } from './endpoints.ts';
-import { assetRoutes } from './http/assets.ts';
-import { answerErrors } from './http/error-page.ts';
 import type { Limits } from './http/limits.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import { logRoutes } from './log/log-page.tsx';
@@ -43,6 +41,8 @@ import { tokenRefusal } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
 import type { TokenClock } from './token/token-claims.ts';
 import { accessTokenScope, idTokenClaims, userinfoClaims } from './token/token-claims.ts';
+import { answerErrors } from './views/error-page.tsx';
+import { assetRoutes } from './views/layout.tsx';
 import { welcomeRoutes } from './views/welcome-page.tsx';
 
 export interface AppParts {

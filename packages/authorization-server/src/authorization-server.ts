@@ -44,10 +44,10 @@ export interface AuthorizationServerOptions {
 
 type ServerOptions = Omit<AuthorizationServerOptions, 'keys'>;
 
-/** What the engine takes once and for all: for another value it is made again. */
+/** Parts that the engine gets once: for another value it is made again. */
 type ChangingParts = Pick<AppParts, 'tenant' | 'limits' | 'caches'>;
 
-/** What listens: the server itself, and its control. */
+/** The servers that listen: this one, and that of the control. */
 interface Listeners {
   readonly http: GracefulServer;
   readonly control?: GracefulServer;

@@ -13,7 +13,6 @@ import {
   requestedOrganization,
 } from './claims/organizations.ts';
 import { ROUTES } from './endpoints.ts';
-import { renderEngineError } from './http/error-page.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import { type Consents, loadGrant } from './login/grants.ts';
 import { createLoginPolicy } from './login/login-policy.ts';
@@ -28,6 +27,7 @@ import { describeResource, requestedResource, settleOfflineAccess } from './toke
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
 import { customizeAccessToken, findAccount, type TokenClock } from './token/token-claims.ts';
 import { UserinfoTokens } from './token/userinfo-token.ts';
+import { renderEngineError } from './views/error-page.tsx';
 
 type Section<Name extends keyof Configuration> = NonNullable<Configuration[Name]>;
 

@@ -51,7 +51,7 @@ interface Reported {
 try {
   const tenant = loadTenant(process.env.TENANT?.trim() || demoTenantFile);
   const report = await dryRun(tenant, readDryRunLogin(tenant, process.argv.slice(2)));
-  // What an Action left open, a timer or a socket, would keep the process: it ends once all is written.
+  // A timer or socket that an Action left open must not hold the process once all is written.
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`, () => {
     process.exit(report.denied === null ? 0 : 1);
   });
@@ -127,7 +127,7 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
   };
 }
 
-/** How such a user signs in. */
+/** Returns how a user signs in. */
 function methodOf({ user_id }: User): string {
   return connectionInId(user_id) === undefined ? 'pwd' : 'federated';
 }

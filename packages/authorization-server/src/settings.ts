@@ -51,7 +51,7 @@ const Environment = z.object({
 /** Every setting that is read, in the order of the README. */
 export const SETTINGS = listSettings(Environment);
 
-/** What the environment says, for `readSettings`. */
+/** Schema of the settings, for `readSettings`. */
 export const Settings = Environment.extend({ NODE_ENV: z.string().trim().optional() })
   .superRefine(
     ({ HOST, UNSAFE_ALLOW_NETWORK, NODE_ENV, UNSAFE_ALLOW_PRODUCTION }, context) => {

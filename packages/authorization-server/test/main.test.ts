@@ -72,6 +72,8 @@ describe('alone', () => {
   test('shows the issuer, the users and their passwords, and stops at SIGINT with 0', async () => {
     const server = run({});
     await until(() => server.output.stdout.includes('Ctrl-C'));
+    // The log is written by another way, and may come later.
+    await listening(server);
     const { stdout } = server.output;
     expect(stdout).toContain(`issuer    http://localhost:${new URL(urlOf(server)).port}/`);
     expect(stdout).toMatch(/alice@example\.com +alice-demo +admin/);

@@ -9,7 +9,7 @@ import type { RotateOptions } from '../keys/key-ring.ts';
 import type { Transaction } from '../log/transactions.ts';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';
 
-/** Where a running server is told to fail, and asked what happened. */
+/** Address and token of the port that makes a running server fail, and reports what happened. */
 export interface Control {
   /** Without a slash at its end. */
   readonly url: string;
@@ -160,7 +160,7 @@ function requireToken(token: string): Middleware {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   const right = digest(`Bearer ${token}`);
   return function requireToken(ctx: Context, next: Next) {
-    // Digests are of one length, which the comparison needs, and tell nothing of the token.
+    // The comparison needs equal lengths, which digests have; they reveal nothing of the token.
     if (timingSafeEqual(digest(ctx.get('authorization')), right)) return next();
     ctx.status = 401;
     ctx.set('WWW-Authenticate', 'Bearer');

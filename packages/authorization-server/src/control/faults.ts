@@ -61,7 +61,7 @@ const faultSchema = z
 
 type CheckedFault = z.infer<typeof faultSchema>;
 
-/** What the next requests to one endpoint meet: one kind, a delay, or both. */
+/** A failure that the next requests to one endpoint meet: one kind, a delay, or both. */
 export interface Fault {
   /** Its path, such as `/oauth/token`. */
   readonly endpoint: string;
@@ -69,7 +69,7 @@ export interface Fault {
   readonly times?: number | undefined;
   /** Only each request of this number meets it, with 3 the third, the sixth and so on; default 1. */
   readonly every?: number | undefined;
-  /** 400 to 599, in place of an answer. */
+  /** 400 to 599, instead of an answer. */
   readonly status?: number | undefined;
   /** Seconds, with `status`: the header `Retry-After`. */
   readonly retryAfter?: number | undefined;
@@ -83,7 +83,7 @@ export interface Fault {
   readonly rateLimited?: true | undefined;
   /** The refresh happens, the token rotates, and the client never gets the answer. */
   readonly loseRefreshResponse?: true | undefined;
-  /** In place of the body comes what is no JSON, under the type of the answer. */
+  /** The body is no JSON, under the type of the answer. */
   readonly garbage?: true | undefined;
   /** The answer comes under this media type, such as `text/html`. */
   readonly contentType?: string | undefined;

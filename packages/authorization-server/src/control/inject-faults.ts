@@ -8,7 +8,7 @@ import type { Fault, Faults } from './faults.ts';
 /** Lets requests meet the faults that wait for them. */
 export function injectFaults(
   faults: Faults,
-  note: (ctx: Context, fault: string) => void,
+  onFault: (ctx: Context, fault: string) => void,
 ): Middleware {
   return async function injectFaults(ctx: Context, next: Next) {
     const endpoint = endpointOf(ctx);
@@ -22,7 +22,7 @@ export function injectFaults(
     else await next();
     if (fault?.halfBody) await sendHalf(ctx);
     else if (fault !== undefined && ctx.respond !== false) alterAnswer(ctx, fault);
-    if (fault !== undefined) note(ctx, describe(fault));
+    if (fault !== undefined) onFault(ctx, describe(fault));
     else if (isRefreshed(ctx)) await loseResponse(ctx, endpoint);
   };
 
@@ -31,7 +31,7 @@ export function injectFaults(
     if (lost === undefined) return;
     if (lost.delay !== undefined) await wait(lost.delay, undefined, { ref: false });
     cut(ctx);
-    note(ctx, describe(lost));
+    onFault(ctx, describe(lost));
   }
 }
 

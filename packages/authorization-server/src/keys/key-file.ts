@@ -13,7 +13,7 @@ import { StartError } from '@koa-oauth/service';
 import { type SigningKeys, signingKeysSchema } from './signing-keys.ts';
 
 /**
- * The keys in a file; undefined when there is none.
+ * Reads the keys in a file; undefined when there is none.
  *
  * @throws StartError when it can't be read, or is no such key set.
  */
@@ -44,7 +44,7 @@ export function readKeyFile(file: string): SigningKeys | undefined {
  */
 export function createKeyFile(file: string, keys: SigningKeys): SigningKeys {
   try {
-    writeAside(file, keys, linkSync);
+    writeThenPlace(file, keys, linkSync);
     return keys;
   } catch (error) {
     const winner =
@@ -54,21 +54,21 @@ export function createKeyFile(file: string, keys: SigningKeys): SigningKeys {
   }
 }
 
-/** Puts other keys in the file's place, at once and whole. @throws StartError */
+/** Replaces the keys of a file in one step. @throws StartError */
 export function replaceKeyFile(file: string, keys: SigningKeys): void {
   try {
-    writeAside(file, keys, renameSync);
+    writeThenPlace(file, keys, renameSync);
   } catch (error) {
     throw unusable(file, error);
   }
 }
 
-function writeAside(
+function writeThenPlace(
   file: string,
   keys: SigningKeys,
   place: (draft: string, file: string) => void,
 ): void {
-  // A name that nobody can put something in the place of beforehand, nor another thread take too.
+  // A name that no one can guess and occupy, and that no other thread uses.
   const draft = `${file}.${randomUUID()}`;
   try {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

@@ -40,13 +40,13 @@ export async function makeSigningKey(): Promise<SigningKey> {
   });
 }
 
-const ofProcess: Promise<SigningKey>[] = [];
+const processKeys: Promise<SigningKey>[] = [];
 
 /**
- * A key in memory, by its number: the same one for the whole process, made when first asked for, so
- * that only the first of many servers waits for it.
+ * Returns a key in memory by its number: the same one for the whole process, made at the first call,
+ * so that only the first of many servers waits for it.
  */
 export function memoryKey(index: number): Promise<SigningKey> {
-  ofProcess[index] ??= makeSigningKey();
-  return ofProcess[index];
+  processKeys[index] ??= makeSigningKey();
+  return processKeys[index];
 }

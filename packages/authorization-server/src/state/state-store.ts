@@ -1,4 +1,4 @@
-/** What a record is found by besides its id. */
+/** Keys of a record in addition to its id. */
 export interface RecordKeys {
   readonly uid?: string | undefined;
   readonly grantId?: string | undefined;

@@ -5,7 +5,7 @@ import type { Application } from './tenant.ts';
 /** A loopback address that leaves the port open (RFC 8252 §7.3). */
 const PORTLESS_LOOPBACK = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?:\/|$)/;
 
-/** An application of the tenant as client metadata (OpenID Connect Dynamic Registration §2). */
+/** Returns an application of the tenant as client metadata (OpenID Connect Dynamic Registration §2). */
 export function toClientMetadata(application: Application): AdapterPayload {
   const responseTypes: ResponseType[] = application.grant_types.includes('authorization_code')
     ? ['code']
@@ -32,30 +32,30 @@ export function toClientMetadata(application: Application): AdapterPayload {
   };
 }
 
-/** How the application proves who it is: as it says, else by its keys, else by its secret. */
+/** Returns how the application authenticates: as it says, else by its keys, else by its secret. */
 export function authenticationMethod(application: Application): ClientAuthMethod {
   const preset = credentialsOf(application).length > 0 ? 'private_key_jwt' : 'client_secret_post';
   return application.token_endpoint_auth_method ?? preset;
 }
 
-/** Whether pages of this origin may call the endpoints, and be answered in a frame of theirs. */
+/** Checks whether pages of this origin may call the endpoints, and get answers in a frame. */
 export function isWebOrigin({ web_origins }: Application, origin: string): boolean {
-  // What has no origin of its own calls itself "null", as does an entry with a scheme of its own.
+  // A page without an origin of its own calls itself "null", as does an entry with a scheme of its own.
   return origin !== 'null' && web_origins.some((entry) => new URL(entry).origin === origin);
 }
 
-/** Whether an address is opened by an app and not by a browser: `com.example.app://callback`. */
+/** Checks whether an app opens an address, and not a browser: `com.example.app://callback`. */
 export function isOwnScheme(url: string): boolean {
   return !/^https?:$/.test(new URL(url).protocol);
 }
 
-/** Whether the engine has to judge the application's addresses as those of a native one. */
+/** Checks whether the engine must judge the application's addresses as those of a native one. */
 export function hasNativeAddresses(application: Application): boolean {
   const { callbacks, allowed_logout_urls: logouts } = application;
   return hasVariablePort(application) || [...callbacks, ...logouts].some(isOwnScheme);
 }
 
-/** The application's keys with their paths in the tenant file. */
+/** Returns the application's keys with their paths in the tenant file. */
 export function credentialsOf({
   client_authentication_methods: methods,
   jwks,

@@ -9,14 +9,14 @@ import { publicKeyOf } from './client-keys.ts';
 import type { Application, TenantDocument } from './schema.ts';
 import { connectionInId, connectionOfUser } from './users.ts';
 
-/** Where in the tenant file something is. */
+/** Path of a member in the tenant file. */
 export type Path = readonly PropertyKey[];
 export type Report = (path: Path, fault: string) => void;
 
 export const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
-/** Judges what has to be unlike, and what one entry needs for itself. */
+/** Checks what must be unique, and what an entry needs by itself. */
 export function checkNames(tenant: TenantDocument, report: Report): void {
   const unique = (section: string, key: string, values: readonly string[]): void => {
     values.forEach((value, index) => {
@@ -41,7 +41,7 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   unique(
     'users',
     'email',
-    // The sign-in minds no case. With an identity provider nobody signs in by address.
+    // The sign-in ignores case. With an identity provider no user signs in by address.
     tenant.users.map(({ user_id, email }) =>
       connectionInId(user_id) === undefined ? email.toLowerCase() : user_id,
     ),
@@ -77,8 +77,8 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
 }
 
 /**
- * A scheme of its own is for apps that a device can open by it (RFC 8252 §7.1). Beside one, or a
- * loopback address without a port, the engine takes no other addresses than those of such apps.
+ * A scheme of its own is for apps that a device can open by it (RFC 8252 §7.1). Together with one, or
+ * with a loopback address without a port, the engine accepts only addresses of such apps.
  */
 function checkAddresses(client: Application, path: Path, report: Report): void {
   if (!hasNativeAddresses(client)) return;
@@ -117,7 +117,7 @@ function checkAuthentication(client: Application, path: Path, report: Report): v
   }
 }
 
-/** Judges what names something else: that it is there. */
+/** Checks that what is named elsewhere exists. */
 export function checkReferences(tenant: TenantDocument, report: Report): void {
   const scopesOf = new Map(
     tenant.resourceServers.map((api) => [api.identifier, api.scopes.map((scope) => scope.value)]),

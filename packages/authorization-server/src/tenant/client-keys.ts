@@ -87,12 +87,12 @@ function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }
 }
 
 /** Returns the value next to the key, or the one in it; both only if they are the same. */
-function oneOf(name: string, beside: string | undefined, within: unknown): string | undefined {
+function oneOf(name: string, given: string | undefined, within: unknown): string | undefined {
   if (within !== undefined && (typeof within !== 'string' || within === '')) {
     throw new Error(`"${name}" of the jwk must be a text`);
   }
-  if (beside !== undefined && within !== undefined && beside !== within) {
-    throw new Error(`"${name}" is ${beside} here and ${within} in the jwk: give it once`);
+  if (given !== undefined && within !== undefined && given !== within) {
+    throw new Error(`"${name}" is ${given} here and ${within} in the jwk: give it once`);
   }
-  return beside ?? within;
+  return given ?? within;
 }

@@ -97,7 +97,7 @@ function parse(path: string, lines: LineCounter): Document {
   return document;
 }
 
-/** The line of the node at `path`, or of the nearest one above it that exists. */
+/** Returns the line of the node at `path`, or of the nearest one above it that exists. */
 function lineOf(document: Document, lines: LineCounter, path: Path): number {
   for (let length = path.length; length >= 0; length -= 1) {
     const node: unknown =
@@ -122,7 +122,7 @@ function readActions(tenant: TenantDocument, directory: string, report: Report):
   });
 }
 
-/** The enabled rules in their order; a rule without an order comes first, as 0. */
+/** Returns the enabled rules in their order; a rule without an order comes first, as 0. */
 function readRules(tenant: TenantDocument, directory: string, report: Report): Rule[] {
   const configuration = Object.fromEntries(
     tenant.rulesConfigs.map(({ key, value }) => [key, value]),
@@ -144,7 +144,7 @@ function readRules(tenant: TenantDocument, directory: string, report: Report): R
 function faultOfFile(file: string, error: unknown): string {
   const { code, message, stack } = error as NodeJS.ErrnoException;
   if (code === 'ENOENT') return `the file ${file} is not there`;
-  // What can't be compiled says where before it says what.
+  // The stack of a syntax error begins with the place.
   const line = stack?.startsWith(`${file}:`) && /^\d+/.exec(stack.slice(file.length + 1))?.[0];
   return `the file ${file}${line ? `, line ${line},` : ''} can't be used: ${message}`;
 }

@@ -17,7 +17,7 @@ const seconds = z.int().positive('give a number of seconds above 0');
 
 const urlOf = (value: string) => (URL.canParse(value) ? new URL(value) : undefined);
 
-/** What a browser would run or show in place of an application. */
+/** Schemes that a browser runs or shows by itself. */
 const NO_PLACE = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
 
 /** An absolute URL without a fragment (RFC 6749 §3.1.2). */
@@ -30,7 +30,7 @@ const redirectUrl = z
   .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
   .refine((value) => !value.includes('#'), 'leave out the fragment (RFC 6749 §3.1.2)');
 
-/** Where a server of the application is posted to (OpenID Connect Back-Channel Logout 1.0 §2.2). */
+/** An address of the application's server (OpenID Connect Back-Channel Logout 1.0 §2.2). */
 const receiverUrl = redirectUrl
   .refine(
     (value) => /^https?:$/.test(urlOf(value)?.protocol ?? 'https:'),
@@ -90,7 +90,7 @@ const applicationSchema = z.looseObject({
     })
     .nullish(),
   jwks: z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
-  /** Where the application is told that a session has ended; Auth0 takes one URL as well. */
+  /** Where the application learns that a session has ended; Auth0 accepts one URL as well. */
   oidc_logout: z
     .looseObject({
       backchannel_logout_urls: z.array(receiverUrl).max(1, 'give at most one URL').default([]),
@@ -235,14 +235,14 @@ const userSchema = z.looseObject({
   blocked: z.boolean().default(false),
 });
 
-/** Of what a tenant file is made; the section names are the deploy tool's. */
+/** The sections of a tenant file, which have the deploy tool's names. */
 export const tenantSchema = z.looseObject({
   tenant: z
     .looseObject({
       friendly_name: text.default('Dev tenant'),
       allowed_logout_urls: z.array(redirectUrl).default([]),
       flags: z.record(z.string(), z.boolean()).default({}),
-      /** Puts `org_name` beside `org_id` into the tokens. */
+      /** Adds `org_name` to `org_id` in the tokens. */
       allow_organization_name_in_authentication_api: z.boolean().default(false),
     })
     .prefault({}),

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
 import type { Action, Rule } from './tenant.ts';
 
-/** What an Action's `console` writes to, so that it does not break the log's JSON. */
+/** An Action's `console`, whose lines must not break the log's JSON. */
 export type ActionConsole = Record<
   'debug' | 'error' | 'info' | 'log' | 'warn',
   (...parts: unknown[]) => void
@@ -25,10 +25,10 @@ const compiledActions = new WeakMap<Action, ReturnType<typeof compileFunction>>(
 /**
  * Compiles an Action without running it.
  *
- * An Action is CommonJS whatever the package around it says, so it does not go through the loader,
- * which would take a `.js` file in a package of type `module` for an ES module.
+ * An Action is CommonJS, whatever the type of the package around it. So it is not loaded by Node's
+ * loader, for which a `.js` file in a package of type `module` is an ES module.
  *
- * @returns runs the file and answers what it exports; each call runs it anew.
+ * @returns a function that runs the file and returns its exports; each call runs it again.
  * @throws SyntaxError
  */
 export function compileAction(action: Action): (output: ActionConsole) => ActionExports {
@@ -51,7 +51,7 @@ export type RuleFunction = (
   callback: (error?: unknown, user?: unknown, context?: unknown) => void,
 ) => unknown;
 
-/** What a rule gives its callback to deny a login; a global of every rule. */
+/** Error by which a rule denies a login; a global of every rule. */
 class UnauthorizedError extends Error {
   override readonly name = 'UnauthorizedError';
 }
@@ -64,7 +64,7 @@ const compiledRules = new WeakMap<Rule, ReturnType<typeof compileFunction>>();
 /**
  * Compiles a rule without running it: a file that is one function expression, CommonJS around it.
  *
- * @returns answers the function; each call makes it anew.
+ * @returns a function that returns the rule's function; each call makes it again.
  * @throws SyntaxError
  */
 export function compileRule(rule: Rule): (output: ActionConsole) => RuleFunction {

@@ -10,7 +10,7 @@ import {
 } from '../tenant/tenant.ts';
 import { type Credentials, signIn } from './sign-in.ts';
 
-/** Who signs in with what to get tokens for what. */
+/** A request for tokens: user, client, API. */
 export interface TokenRequest {
   /** Id, e-mail address or what stands before its @; default: the first who has a password. */
   readonly user?: string;
@@ -81,7 +81,7 @@ export async function requestTokens(
   });
 }
 
-/** The user's e-mail address and password. @throws Error naming the users that there are. */
+/** Returns the user's e-mail address and password. @throws Error naming the users that there are. */
 export function credentialsOf(tenant: Pick<Tenant, 'users'>, name?: string): Credentials {
   const { users } = tenant;
   const found = users.find((user) =>

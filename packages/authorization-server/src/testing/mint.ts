@@ -36,7 +36,7 @@ export interface Mints {
   readonly mint: Mint;
   /**
    * Tokens that an API must refuse, by name, made from a good one (`typ` at+jwt, RFC 9068) with these
-   * claims, but for the one thing its name says. Their times go by the real clock.
+   * claims, except for the one thing that its name says. Their times go by the real clock.
    *
    * @param claims those of a token that the API lets in; `aud` is the first API unless given.
    */

@@ -6,7 +6,7 @@ export interface Credentials {
   readonly password: string;
 }
 
-/** Where a request came to its end. */
+/** The end of a chain of redirects. */
 interface Arrival {
   readonly url: URL;
   readonly status: number;
@@ -83,7 +83,7 @@ function isSamePlace(one: URL, other: URL): boolean {
   return one.origin === other.origin && one.pathname === other.pathname;
 }
 
-/** What a page says is wrong; the rest of a sign-in page may show passwords. */
+/** Returns the error text of a page; the rest of a sign-in page may show passwords. */
 function spoken(html: string): string {
   const [, text = ''] = /<p[^>]*(?:role="alert"|class="error-text")[^>]*>([^<]*)/.exec(html) ?? [];
   return text.trim().slice(0, 300);

@@ -11,11 +11,11 @@ export interface LocalIssuerOptions extends Omit<AuthorizationServerOptions, 'te
   readonly tenant?: string | Tenant;
 }
 
-/** An authorization server with what a test wants of it besides. */
+/** An authorization server with what a test needs in addition. */
 export interface LocalIssuer extends AuthorizationServer, Mints {
-  /** An access token got through the code flow. @throws Error with the server's words. */
+  /** Gets an access token through the code flow. @throws Error with the server's words. */
   tokenFor(request?: TokenRequest): Promise<string>;
-  /** All tokens of it. @throws Error as above. */
+  /** Gets all tokens. @throws Error as above. */
   tokensFor(request?: TokenRequest): Promise<TokenResponse>;
 }
 

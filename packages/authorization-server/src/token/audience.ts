@@ -6,7 +6,7 @@ import type { Api, Tenant } from '../tenant/tenant.ts';
 import { apiOf, nameOf, OIDC_SCOPES, resourceOf } from '../tenant/tenant.ts';
 
 /**
- * The resource that a request asks for by its `audience`.
+ * Returns the resource that a request asks for by its `audience`.
  *
  * @throws AccessDenied when a machine names none: its token would be good for nothing.
  */
@@ -21,7 +21,7 @@ export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
 }
 
 /**
- * What the engine is to know of an API.
+ * Describes an API to the engine.
  *
  * @throws AccessDenied when there is no such API, or, with client credentials, no grant for it.
  */
@@ -50,7 +50,7 @@ export function describeResource(
   };
 }
 
-/** The custom claims asked for by scope, now or at the sign-in that these tokens come from. */
+/** Returns the custom claims requested by scope, now or at the sign-in that these tokens come from. */
 function askedClaims({ oidc }: KoaContextWithOIDC, api: Api): string[] {
   const { AuthorizationCode: code, RefreshToken: refreshToken } = oidc.entities;
   const scopes = [...oidc.requestParamScopes, ...((code ?? refreshToken)?.scopes ?? [])];
@@ -102,7 +102,7 @@ export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, cli
   restoreClaimScopes(ctx, sentScope(ctx), api);
 }
 
-/** The scope as the client sent it: in the query, the body, or a pushed request (RFC 9126). */
+/** Returns the scope as the client sent it: in the query, the body, or a pushed request (RFC 9126). */
 export function sentScope(ctx: KoaContextWithOIDC): string[] {
   const pushed = ctx.oidc.entities.PushedAuthorizationRequest?.request;
   const sent = pushed ? decodeJwt(pushed).scope : (ctx.oidc.body?.scope ?? ctx.query.scope);

@@ -1,6 +1,6 @@
 import type { errors, KoaContextWithOIDC } from 'oidc-provider';
 
-/** How Auth0 words a refusal of the token endpoint. */
+/** Auth0's answer to a refused token request. */
 interface Auth0Error {
   readonly status: number;
   readonly error: string;

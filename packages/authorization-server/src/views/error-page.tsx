@@ -1,3 +1,6 @@
+import type { Context, Middleware, Next } from 'koa';
+import type { Configuration } from 'oidc-provider';
+import type { Logger } from 'pino';
 import { Layout, toPage } from './layout.tsx';
 
 interface ErrorPageProps {
@@ -39,4 +42,78 @@ export function errorPage(props: ErrorPageProps): string {
       )}
     </Layout>,
   );
+}
+
+interface Explanation {
+  readonly title: string;
+  readonly text: string;
+}
+
+/** Texts for a developer, by the engine's error code; `%s` is the request's own value. */
+const EXPLANATIONS: Readonly<Record<string, Explanation & { readonly param?: string }>> = {
+  invalid_redirect_uri: {
+    title: 'Callback URL mismatch',
+    text: "%s is not in the list of allowed callback URLs. Add it to the application's callbacks in the tenant file, or correct the application.",
+    param: 'redirect_uri',
+  },
+  invalid_client: {
+    title: 'Unknown client',
+    text: 'Unknown client: %s. No application of this tenant has this client_id.',
+    param: 'client_id',
+  },
+  session_not_found: {
+    title: 'This sign-in has ended',
+    text: 'It took too long, was finished in another tab, or its cookie is missing. Go back to the application and sign in again.',
+  },
+};
+
+/** Renders the page for an authorization request that can't be answered at the application's callback. */
+export function renderEngineError(tenantName: string): Configuration['renderError'] {
+  return async (ctx, out, error) => {
+    const code = error.name === 'SessionNotFound' ? 'session_not_found' : out.error;
+    const broken = out.error === 'server_error';
+    const { title, text, param } = EXPLANATIONS[code] ?? {
+      title: broken ? 'Something went wrong here' : 'This request can’t be answered',
+      text: out.error_description ?? 'The application sent a request that makes no sense.',
+    };
+    const value = param && ctx.oidc?.params?.[param];
+    ctx.type = 'html';
+    ctx.body = errorPage({
+      tenantName,
+      title,
+      text: text.replace('%s', () => String(value ?? 'What the request names')),
+      code: broken ? undefined : out.error,
+    });
+  };
+}
+
+/** Answers 404 and errors thrown outside the engine; the reason goes to the log alone. */
+export function answerErrors(tenantName: string, log: Logger): Middleware {
+  const answer = (ctx: Context, status: number, page: Explanation): void => {
+    ctx.status = status;
+    if (ctx.accepts('json', 'html') === 'html') {
+      ctx.type = 'html';
+      ctx.body = errorPage({ tenantName, ...page });
+    } else ctx.body = { error: page.title, error_description: page.text };
+  };
+  return async function answerErrors(ctx: Context, next: Next) {
+    try {
+      await next();
+    } catch (error) {
+      const { name, status } = error as { name?: string; status?: number };
+      if (name === 'SessionNotFound' && EXPLANATIONS.session_not_found) {
+        answer(ctx, 400, EXPLANATIONS.session_not_found);
+      } else if (status !== undefined && status >= 400 && status < 500) {
+        answer(ctx, status, { title: 'Bad request', text: 'The request could not be read.' });
+      } else {
+        log.error({ err: error, path: ctx.path }, 'unexpected error');
+        const text = 'The reason is in the log of this server.';
+        answer(ctx, 500, { title: 'Something went wrong here', text });
+      }
+      return;
+    }
+    if (ctx.status === 404 && !ctx.body) {
+      answer(ctx, 404, { title: 'Not found', text: 'There is no such page here.' });
+    }
+  };
 }

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { got } from 'got';
 import Koa from 'koa';
 import { pino } from 'pino';
-import { answerErrors } from '../../src/http/error-page.ts';
+import { answerErrors } from '../../src/views/error-page.tsx';
 
 const app = new Koa();
 app.use(answerErrors('Tenant', pino({ level: 'silent' })));
