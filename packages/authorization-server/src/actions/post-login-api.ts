@@ -50,8 +50,7 @@ interface ApiContext extends ApiParts {
   readonly api: object;
 }
 
-type Method = (...args: never[]) => unknown;
-type Methods = Readonly<Record<string, Method>>;
+type Methods = Readonly<Record<string, (...args: never[]) => unknown>>;
 
 /** Parts of each trigger's `api` that Auth0 has and this server has not ("Actions Triggers"). */
 const UNAVAILABLE = {
@@ -67,16 +66,12 @@ export function postLoginApi({ name }: Action, parts: ApiParts): object {
   const api: object = {};
   const context: ApiContext = { ...parts, action: name, api };
   return Object.assign(api, unavailableParts('post-login'), {
-    access: accessMethods(context),
-    accessToken: accessTokenMethods(context),
-    authentication: apiPart('authentication', authenticationMethods(context)),
-    cache: cachePart(context.cache),
-    idToken: { setCustomClaim: claimSetter(context, 'idToken') },
-    redirect: apiPart('redirect', redirectMethods(context)),
-    rules: apiPart('rules', rulesMethods(context)),
-    transaction: apiPart('transaction', transactionMethods(context)),
-    user: apiPart('user', userMethods(context)),
-    validation: apiPart('validation', validationMethods(context)),
+    ...decisionParts(context),
+    ...tokenParts(context),
+    ...redirectParts(context),
+    ...metadataParts(context),
+    cache: cachePart(parts.cache),
+    rules: apiPart('rules', { wasExecuted: (id: unknown) => parts.rules.includes(String(id)) }),
   });
 }
 
@@ -107,120 +102,101 @@ function apiPart(part: string, methods: Methods): object {
   });
 }
 
-function accessMethods({ api, draft }: ApiContext): Methods {
+function decisionParts({ api, draft, action, log }: ApiContext): object {
   return {
-    deny: (reason: unknown) => {
-      draft.denied ??= thrownText(reason ?? 'the login was denied');
-      return api;
+    access: {
+      deny(reason: unknown) {
+        draft.denied ??= thrownText(reason ?? 'the login was denied');
+        return api;
+      },
     },
+    validation: apiPart('validation', {
+      error(code: unknown, message: unknown) {
+        draft.denied ??= thrownText(message ?? code);
+        const fields = { action, code: thrownText(code), reason: draft.denied };
+        log.warn(fields, 'the action found the login invalid');
+        return api;
+      },
+    }),
   };
 }
 
-function accessTokenMethods(context: ApiContext): Methods {
-  return {
-    setCustomClaim: claimSetter(context, 'accessToken'),
-    addScope: scopeChanger(context, addScope),
-    removeScope: scopeChanger(context, removeScope),
-  };
-}
-
-function claimSetter(
-  { api, draft, action, log }: ApiContext,
-  token: 'accessToken' | 'idToken',
-): Method {
-  return (name: unknown, value: unknown) => {
+function tokenParts({ api, draft, action, log }: ApiContext): object {
+  const claimSetter = (token: 'accessToken' | 'idToken') => (name: unknown, value: unknown) => {
     if (!writeClaim(draft[token], token, String(name), value)) {
       log.warn({ action, token, claim: name }, 'restricted claim dropped');
     }
     return api;
   };
-}
-
-function scopeChanger({ api, draft, action, log }: ApiContext, change: typeof addScope): Method {
-  return (scope: unknown) => {
+  const scopeChanger = (change: typeof addScope) => (scope: unknown) => {
     if (isScope(scope)) draft.scope = change(draft.scope, scope);
     else log.warn({ action, scope }, 'invalid scope dropped');
     return api;
   };
-}
-
-function authenticationMethods({ api, draft, returned, now }: ApiContext): Methods {
   return {
-    recordMethod: (url: unknown) => {
-      if (returned === undefined) {
-        throw new Error('api.authentication.recordMethod: only onContinuePostLogin may call it');
-      }
-      const name = redirectUrl(url, {}, 'api.authentication.recordMethod');
-      const timestamp = new Date(now() * 1000).toISOString();
-      draft.methods = [...(draft.methods ?? []), { name, timestamp }];
-      return api;
+    accessToken: {
+      setCustomClaim: claimSetter('accessToken'),
+      addScope: scopeChanger(addScope),
+      removeScope: scopeChanger(removeScope),
     },
+    idToken: { setCustomClaim: claimSetter('idToken') },
   };
 }
 
-function redirectMethods(context: ApiContext): Methods {
+function redirectParts(context: ApiContext): object {
   const { api, action, draft, event, index, interactive, returned, now } = context;
   return {
-    canRedirect: () => interactive,
-    encodeToken: (options: unknown) => {
-      const { user, request, tenant } = event;
-      const claims = { iss: request.hostname ?? tenant.id, sub: user.user_id, ip: request.ip };
-      return encodeRedirectToken(options, claims, now());
-    },
-    sendUserTo: (url: unknown, options?: { query?: unknown }) => {
-      const to = redirectUrl(url, options?.query, 'api.redirect.sendUserTo');
-      draft.redirect = { url: to, action: { index, name: action } };
-      return api;
-    },
-    validateToken: (options: unknown) => {
-      if (returned === undefined) {
-        throw new Error('api.redirect.validateToken: only onContinuePostLogin has a token');
-      }
-      const { state, fields } = returned;
-      return validateRedirectToken(options, fields, { state, now: now() });
-    },
+    authentication: apiPart('authentication', {
+      recordMethod(url: unknown) {
+        if (returned === undefined) {
+          throw new Error('api.authentication.recordMethod: only onContinuePostLogin may call it');
+        }
+        const name = redirectUrl(url, {}, 'api.authentication.recordMethod');
+        const timestamp = new Date(now() * 1000).toISOString();
+        draft.methods = [...(draft.methods ?? []), { name, timestamp }];
+        return api;
+      },
+    }),
+    redirect: apiPart('redirect', {
+      canRedirect: () => interactive,
+      encodeToken(options: unknown) {
+        const { user, request, tenant } = event;
+        const claims = { iss: request.hostname ?? tenant.id, sub: user.user_id, ip: request.ip };
+        return encodeRedirectToken(options, claims, now());
+      },
+      sendUserTo(url: unknown, options?: { query?: unknown }) {
+        const to = redirectUrl(url, options?.query, 'api.redirect.sendUserTo');
+        draft.redirect = { url: to, action: { index, name: action } };
+        return api;
+      },
+      validateToken(options: unknown) {
+        if (returned === undefined) {
+          throw new Error('api.redirect.validateToken: only onContinuePostLogin has a token');
+        }
+        const { state, fields } = returned;
+        return validateRedirectToken(options, fields, { state, now: now() });
+      },
+    }),
   };
 }
 
-function rulesMethods({ rules }: ApiContext): Methods {
-  return { wasExecuted: (id: unknown) => rules.includes(String(id)) };
-}
-
-function transactionMethods({ api, draft, event }: ApiContext): Methods {
-  return {
-    setMetadata: (name: unknown, value: unknown) => {
-      const metadata = changeTransactionMetadata(draft.transaction ?? {}, name, value);
-      draft.transaction = metadata;
-      event.transaction.metadata = { ...metadata };
-      return api;
-    },
-  };
-}
-
-function userMethods(context: ApiContext): Methods {
-  return {
-    setAppMetadata: metadataSetter(context, 'app_metadata'),
-    setUserMetadata: metadataSetter(context, 'user_metadata'),
-  };
-}
-
-function metadataSetter(
-  { api, draft }: ApiContext,
-  part: 'app_metadata' | 'user_metadata',
-): Method {
-  return (name: unknown, value: unknown) => {
+function metadataParts({ api, draft, event }: ApiContext): object {
+  const setter = (part: 'app_metadata' | 'user_metadata') => (name: unknown, value: unknown) => {
     draft.metadata = changeMetadata(draft.metadata ?? NO_CHANGES, part, name, value);
     return api;
   };
-}
-
-function validationMethods({ api, draft, action, log }: ApiContext): Methods {
   return {
-    error: (code: unknown, message: unknown) => {
-      draft.denied ??= thrownText(message ?? code);
-      const fields = { action, code: thrownText(code), reason: draft.denied };
-      log.warn(fields, 'the action found the login invalid');
-      return api;
-    },
+    transaction: apiPart('transaction', {
+      setMetadata(name: unknown, value: unknown) {
+        const metadata = changeTransactionMetadata(draft.transaction ?? {}, name, value);
+        draft.transaction = metadata;
+        event.transaction.metadata = { ...metadata };
+        return api;
+      },
+    }),
+    user: apiPart('user', {
+      setAppMetadata: setter('app_metadata'),
+      setUserMetadata: setter('user_metadata'),
+    }),
   };
 }

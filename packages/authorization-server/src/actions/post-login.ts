@@ -52,20 +52,12 @@ export const EXTERNAL_INTERACTION = 'External interaction required';
  * again at every refresh. Their outcome is what `outcomeOf` returns.
  */
 export class PostLogin {
-  readonly #tenant: Tenant;
-  readonly #store: StateStore;
-  readonly #log: Logger;
-  readonly #organizations: Organizations;
-  readonly #cache: ActionCache;
+  readonly #parts: PostLoginParts;
   readonly #metadata: UserMetadata;
 
-  constructor({ tenant, store, log, organizations, caches }: PostLoginParts) {
-    this.#tenant = tenant;
-    this.#store = store;
-    this.#log = log;
-    this.#organizations = organizations;
-    this.#cache = caches.postLogin;
-    this.#metadata = new UserMetadata(store);
+  constructor(parts: PostLoginParts) {
+    this.#parts = parts;
+    this.#metadata = new UserMetadata(parts.store);
   }
 
   /**
@@ -94,7 +86,7 @@ export class PostLogin {
     if (resumption === undefined) this.#countLogin(user);
     const outcome = await this.#run(ctx, user, 'oidc-basic-profile', resumption);
     const { redirect } = outcome;
-    const state = redirect && newRedirectState(this.#store);
+    const state = redirect && newRedirectState(this.#parts.store);
     const next: Carried = { ...outcome, userId: user.user_id, ...(state && { state }) };
     carrier.result = { ...others, actions: next };
     recordMethods(ctx, outcome);
@@ -136,7 +128,7 @@ export class PostLogin {
     if (outcome.redirect !== undefined) return outcome;
     const { params, entities } = ctx.oidc;
     const settled = settleClaimScopes(outcome, event.transaction.requested_scopes, {
-      api: apiOf(this.#tenant, params?.resource ?? entities.RefreshToken?.resource),
+      api: apiOf(this.#parts.tenant, params?.resource ?? entities.RefreshToken?.resource),
       appMetadata: this.#metadata.applyTo(user).app_metadata,
     });
     setOutcome(ctx, settled);
@@ -144,53 +136,55 @@ export class PostLogin {
   }
 
   async #runAll(event: PostLoginEvent, resumption?: Resumption): Promise<ActionOutcome> {
-    const { loginRules, postLogin } = this.#tenant;
+    const { tenant, log, caches } = this.#parts;
+    const { loginRules, postLogin } = tenant;
     const { before, returned } = resumption ?? {};
     const { protocol, prompt } = event.transaction;
     const options = {
       rules: loginRules.map(({ name }) => name),
-      cache: this.#cache,
+      cache: caches.postLogin,
       interactive: protocol !== 'oauth2-refresh-token' && prompt !== 'none',
     };
     if (before?.redirect?.action !== undefined) {
-      return runPostLogin(postLogin, event, this.#log, { ...options, before, returned });
+      return runPostLogin(postLogin, event, log, { ...options, before, returned });
     }
-    const afterRules = await runRules(loginRules, event, this.#log, {
+    const afterRules = await runRules(loginRules, event, log, {
       returned: returned !== undefined,
     });
     if (afterRules.redirect !== undefined) return afterRules;
-    return runPostLogin(postLogin, event, this.#log, { ...options, before: afterRules });
+    return runPostLogin(postLogin, event, log, { ...options, before: afterRules });
   }
 
   #toEvent(ctx: KoaContextWithOIDC, user: User, protocol: Protocol): PostLoginEvent {
+    const { tenant, organizations } = this.#parts;
     const { client, params = {}, session, entities } = ctx.oidc;
     const { RefreshToken: refreshToken } = entities;
     const refresh = protocol === 'oauth2-refresh-token';
     const loggedInAt = refresh ? refreshToken?.authTime : session?.authTime();
     const timestamp = new Date((loggedInAt ?? 0) * 1000).toISOString();
     const methods = (refresh ? refreshToken?.amr : session?.amr) ?? [];
-    return toPostLoginEvent(this.#tenant, {
+    return toPostLoginEvent(tenant, {
       user: this.#metadata.applyTo(user),
       clientId: client?.clientId ?? '',
-      api: apiOf(this.#tenant, params.resource ?? refreshToken?.resource),
-      organization: this.#organizations.organizationOf(ctx),
+      api: apiOf(tenant, params.resource ?? refreshToken?.resource),
+      organization: organizations.organizationOf(ctx),
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
       params: refresh ? {} : { ...params },
       loginsCount: this.#loginsOf(user),
       methods: methods.map((name) => ({ name, timestamp })),
       session: refresh ? undefined : sessionFacts(ctx),
-      refreshToken: refresh ? refreshTokenFacts(this.#tenant, refreshToken) : undefined,
+      refreshToken: refresh ? refreshTokenFacts(tenant, refreshToken) : undefined,
       request: requestFacts(ctx),
     });
   }
 
   #countLogin(user: User): void {
-    this.#store.write(LOGINS, user.user_id, { count: this.#loginsOf(user) + 1 });
+    this.#parts.store.write(LOGINS, user.user_id, { count: this.#loginsOf(user) + 1 });
   }
 
   #loginsOf({ user_id }: User): number {
-    return Number(this.#store.read(LOGINS, user_id)?.content.count ?? 0);
+    return Number(this.#parts.store.read(LOGINS, user_id)?.content.count ?? 0);
   }
 }
 

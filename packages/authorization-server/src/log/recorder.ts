@@ -238,7 +238,7 @@ export class Recorder {
   /** Makes the transaction known to the next request of the sign-in. */
   #link(ctx: KoaContextWithOIDC): void {
     const { transaction } = this.#recordingOf(ctx);
-    for (const key of keysOf(ctx)) transaction.link(key);
+    for (const key of keysOf(ctx)) this.#transactions.link(key, transaction);
   }
 
   /** Returns the record of a request; a new transaction begins with what was asked. */

@@ -135,15 +135,18 @@ export class Transactions {
   /** Begins a transaction; the oldest is dropped when there are too many. */
   begin(): OpenTransaction {
     this.#count += 1;
-    const transaction = new OpenTransaction(this.#count, this.#now, (key) => {
-      // Once it is dropped, nothing would remove its keys.
-      if (!this.#open.includes(transaction)) return;
-      transaction.keys.add(key);
-      this.#byKey.set(key, transaction);
-    });
+    const transaction = new OpenTransaction(this.#count, this.#now);
     this.#open.push(transaction);
     if (this.#open.length > MAX_TRANSACTIONS) this.#dropOldest();
     return transaction;
+  }
+
+  /** Makes a transaction known by the id of an interaction or a grant, which is never shown. */
+  link(key: string, transaction: OpenTransaction): void {
+    // Once it is dropped, nothing would remove its keys.
+    if (transaction.keys.size >= MAX_STEPS || !this.#open.includes(transaction)) return;
+    transaction.keys.add(key);
+    this.#byKey.set(key, transaction);
   }
 
   /** Returns the latest transaction that was linked to this key. */
@@ -180,21 +183,14 @@ export class OpenTransaction {
   readonly steps: TimedStep[] = [];
   readonly keys = new Set<string>();
   readonly #now: () => number;
-  readonly #link: (key: string) => void;
 
-  constructor(id: number, now: () => number, link: (key: string) => void) {
+  constructor(id: number, now: () => number) {
     this.id = id;
     this.#now = now;
-    this.#link = link;
   }
 
   add(step: Step, type?: LogType): void {
     if (this.steps.length >= MAX_STEPS) return;
     this.steps.push({ at: new Date(this.#now()).toISOString(), ...(type && { type }), ...step });
-  }
-
-  /** Makes it known by the id of an interaction or a grant, which is never shown. */
-  link(key: string): void {
-    if (this.keys.size < MAX_STEPS) this.#link(key);
   }
 }

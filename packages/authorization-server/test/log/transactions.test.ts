@@ -5,9 +5,9 @@ describe('a transaction is found by its keys', () => {
   test('the latest of one key, and none after a clear', () => {
     const transactions = new Transactions();
     const [first, second] = [transactions.begin(), transactions.begin()];
-    first.link('cid:a');
-    first.link('uid:b');
-    second.link('cid:a');
+    transactions.link('cid:a', first);
+    transactions.link('uid:b', first);
+    transactions.link('cid:a', second);
     expect(transactions.find('cid:a')).toBe(second);
     expect(transactions.find('uid:b')).toBe(first);
     expect(transactions.find('uid:c')).toBeUndefined();
@@ -19,15 +19,15 @@ describe('a transaction is found by its keys', () => {
   test('until 200 others have begun; a key that a later one took over stays', () => {
     const transactions = new Transactions();
     const first = transactions.begin();
-    first.link('grant:mine');
-    first.link('grant:shared');
+    transactions.link('grant:mine', first);
+    transactions.link('grant:shared', first);
     const later = transactions.begin();
-    later.link('grant:shared');
+    transactions.link('grant:shared', later);
     for (let i = 0; i < 199; i += 1) transactions.begin();
     expect(transactions.find('grant:mine')).toBeUndefined();
     expect(transactions.find('grant:shared')).toBe(later);
     // What still goes on with the dropped one makes it known no more.
-    first.link('grant:late');
+    transactions.link('grant:late', first);
     expect(transactions.find('grant:late')).toBeUndefined();
     expect(transactions.list()).toHaveLength(200);
   });
