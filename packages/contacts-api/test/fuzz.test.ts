@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import { Problem } from '../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
-import { writeCursor } from '../src/routes/page.ts';
+import { writeCursor } from '../src/routes/contacts.ts';
 import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
 
 // Sends right, nearly right and hostile requests, made from the declarations, as a caller with all

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { readInput } from '../../src/http/input.ts';
-import { PageQuery, readCursor, writeCursor, writePage } from '../../src/routes/page.ts';
+import { PageQuery, readCursor, writeCursor, writePage } from '../../src/routes/contacts.ts';
 
 const cursorFault = expect.objectContaining({
   status: 400,
