@@ -1,0 +1,122 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { EmptyFolder, otherNode, type Packed, registryAnswers } from '../support/empty-folder.ts';
+import { read } from '../support/snippets.ts';
+
+const online = await registryAnswers();
+const node24 = online ? await otherNode(24) : undefined;
+
+/** What a user writes: one test of an API, with the issuer for tests. */
+const TEST = `
+import Koa from 'koa';
+import { auth } from '@koa-oauth/resource-server';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
+
+test('a good token gets in, a hostile one does not', async () => {
+  const issuer = await startTestIssuer();
+  const app = new Koa();
+  app.silent = true;
+  app.use(auth({ issuerBaseURL: issuer.issuer, audience: 'x' }));
+  app.use((ctx) => { ctx.body = 'in'; });
+  const server = app.listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const ask = async (token) => {
+    const url = 'http://127.0.0.1:' + server.address().port;
+    return (await fetch(url, { headers: { authorization: 'Bearer ' + token } })).status;
+  };
+  expect(await ask(issuer.token({ sub: 'a', aud: 'x' }))).toBe(200);
+  expect(await ask(issuer.token({ sub: 'a', aud: 'y' }))).toBe(401);
+  server.close();
+  await issuer.close();
+});
+`;
+
+const TYPES = `
+import { auth, requiredScopes } from '@koa-oauth/resource-server';
+import { auth as signIn, requiresAuth } from '@koa-oauth/client';
+import Router from '@koa/router';
+import Koa, { type Middleware } from 'koa';
+
+const protect = auth({ issuerBaseURL: 'https://tenant.example.com/', audience: 'x' });
+const one: Koa.Middleware = protect;
+const list: Middleware[] = [protect, requiredScopes('a'), requiresAuth()];
+list.push(
+  signIn({
+    issuerBaseURL: 'https://tenant.example.com/',
+    baseURL: 'https://app.example.com',
+    clientID: 'id',
+    clientSecret: 'secret',
+    secret: 'x'.repeat(32),
+  }),
+);
+const guard = (middleware: Middleware): Middleware => middleware;
+const router = new Router();
+router.use(protect);
+router.get('/', requiredScopes('a'), (ctx) => {
+  ctx.body = ctx.state.auth?.payload.sub;
+});
+new Koa().use(one).use(guard(protect)).use(router.routes());
+for (const each of list) new Koa().use(each);
+`;
+
+(online ? describe : describe.skip)(
+  `the packed libraries${online ? '' : ': no answer from the npm registry'}`,
+  () => {
+    let folder: EmptyFolder;
+    let packages: Packed[];
+    beforeAll(async () => {
+      folder = await EmptyFolder.make();
+      packages = await folder.packLibraries();
+      const own = ['issuer', 'resource-server', 'client'];
+      const { devDependencies = {} } = JSON.parse(read('package.json'));
+      await folder.install([
+        ...packages.filter(({ library }) => own.includes(library)).map(({ tarball }) => tarball),
+        ...['koa', '@koa/router', '@types/koa', `@types/node@${devDependencies['@types/node']}`],
+      ]);
+    }, 100_000);
+    afterAll(() => folder.remove());
+
+    test('bring no native module and no driver of a store', async () => {
+      const modules = join(folder.path, 'node_modules');
+      const files = await readdir(modules, { recursive: true });
+      expect(files.length).toBeGreaterThan(500);
+      expect(files.filter((file) => file.endsWith('.node'))).toEqual([]);
+      const drivers = ['ioredis', 'pg', 'libsql', '@libsql'];
+      expect((await readdir(modules)).filter((name) => drivers.includes(name))).toEqual([]);
+    });
+
+    test('fit where a Koa middleware is asked for, in strict TypeScript', async () => {
+      await folder.install([`typescript@5.9`]);
+      await folder.write('types.ts', TYPES);
+      const parameters = ['--strict', '--target', 'es2022', '--module', 'nodenext'];
+      await folder.run('node_modules/.bin/tsc', ['--noEmit', ...parameters, 'types.ts']);
+    }, 60_000);
+
+    describe('in a test of the user', () => {
+      const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js'];
+      const only = ['--testMatch', '**/own-jest.test.mjs'];
+      beforeAll(async () => {
+        await folder.install(['jest@30', 'vitest@3']);
+        await folder.write('own-jest.test.mjs', TEST);
+        await folder.write('own-vitest.test.mjs', `import { expect, test } from 'vitest';${TEST}`);
+      }, 100_000);
+
+      test('run by jest on this Node', async () => {
+        await folder.run(process.execPath, [...jest, ...only]);
+      }, 60_000);
+
+      (node24 ? test : test.skip)(
+        `run by jest on Node 24${node24 ? '' : ': it cannot be had'}`,
+        async () => {
+          await folder.run('npx', [...(node24 ?? []), ...jest, ...only]);
+        },
+        60_000,
+      );
+
+      test('run by vitest', async () => {
+        await folder.run('node_modules/.bin/vitest', ['run', 'own-vitest']);
+      }, 60_000);
+    });
+  },
+);
