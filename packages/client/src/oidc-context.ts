@@ -20,7 +20,7 @@ declare module 'koa' {
 
 /** What `ctx.oidc.login()` takes. */
 export interface LoginParams extends StepUpParams {
-  /** A path of this app to come back to; `/` in place of anything that is none. */
+  /** A path of this app to come back to; `/` is used for anything that is none. */
   returnTo?: unknown;
 }
 
@@ -28,13 +28,19 @@ export interface LoginParams extends StepUpParams {
 export interface LogoutParams {
   /**
    * A path of this app to come back to. Its whole address must be registered at the issuer as a
-   * logout address. Default, also in place of `/` and of anything that is no path:
+   * logout address. Default, also for `/` and for anything that is no path:
    * `routes.postLogoutRedirect`
    */
   returnTo?: unknown;
 }
 
-/** `ctx.oidc`: who is signed in, and what can be done in their name. */
+/**
+ * `ctx.oidc`: who is signed in, and what can be done in their name.
+ *
+ * @example
+ * if (!ctx.oidc.isAuthenticated()) return ctx.oidc.login({ returnTo: ctx.originalUrl });
+ * ctx.body = `Hello ${ctx.oidc.user?.name}`;
+ */
 export class OidcContext {
   readonly #ctx: Context;
   readonly #client: Client;
@@ -48,7 +54,7 @@ export class OidcContext {
     this.#session = session;
   }
 
-  /** The ID token's claims about the user; undefined when nobody is signed in. */
+  /** The ID token's claims about the user; undefined when no user is signed in. */
   get user(): Readonly<Record<string, unknown>> | undefined {
     return this.#session && aboutTheUser(this.#session.content.claims);
   }
@@ -93,7 +99,7 @@ export class OidcContext {
   /**
    * Goes on only if the sign-in is recent, strong and wide enough.
    *
-   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when nobody is signed in, StepUpRequired (401), or
+   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in, StepUpRequired (401), or
    *   InsufficientScope (403); `requiresAuth()` answers each with the sign-in that is needed
    */
   require(requirement: SignInRequirement): void {
@@ -114,7 +120,7 @@ export class OidcContext {
   async logout({ returnTo }: LogoutParams = {}): Promise<void> {
     const url = await this.#client.logout.end(this.#cookies, this.#session, returnTo);
     this.#session = undefined;
-    // Or the back button would show the user's pages to whoever comes next.
+    // Or the back button would show the user's pages to the next user of the browser.
     const { response } = this.#ctx;
     if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
     redirect(this.#ctx, url);
@@ -123,7 +129,7 @@ export class OidcContext {
   /**
    * Returns the user's sessions, in all browsers: newest first, a thousand at most.
    *
-   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when nobody is signed in
+   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
   async sessions(): Promise<UserSession[]> {
     return this.#client.ownSessions.list(this.#signedIn());
@@ -133,7 +139,7 @@ export class OidcContext {
    * Ends one of the user's sessions, by its `id` in `sessions()`. This one may be among them.
    *
    * @returns whether one ended: an `id` of another user's session ends nothing
-   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when nobody is signed in
+   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
   async endSession(id: string): Promise<boolean> {
     const { ownSessions } = this.#client;
@@ -146,7 +152,7 @@ export class OidcContext {
    * Ends all of the user's sessions but this one.
    *
    * @returns how many
-   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when nobody is signed in
+   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
   async endOtherSessions(): Promise<number> {
     return this.#client.ownSessions.endOthers(this.#signedIn());

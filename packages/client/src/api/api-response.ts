@@ -98,12 +98,12 @@ interface BearerChallenge {
 }
 
 /** More says nothing; the patterns take time by the square of it. */
-const MAX_LENGTH = 2048;
+const MAX_CHALLENGE_LENGTH = 2048;
 const ATTRIBUTE = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g;
 
 /** Reads the Bearer challenge of a `WWW-Authenticate` header; undefined when there is none. */
 export function parseBearerChallenge(value = ''): BearerChallenge | undefined {
-  const header = value.slice(0, MAX_LENGTH);
+  const header = value.slice(0, MAX_CHALLENGE_LENGTH);
   const start = /(?:^|,)\s*bearer(?=\s|,|$)/i.exec(header);
   if (!start) return undefined;
   const attributes = new Map<string, string>();

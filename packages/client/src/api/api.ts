@@ -30,6 +30,9 @@ export interface ApiRequestOptions {
  *
  * @throws ApiError; OidcError `ERR_API_URL`; what `ctx.oidc.accessToken()` rejects with; TypeError
  *   for options that can't be sent
+ * @example
+ * const { body } = await ctx.oidc.api.get('orders', { searchParams: { page: 2 } });
+ * await ctx.oidc.api.post('orders', { json: { item: 7 } });
  */
 export interface Api {
   get(path: string, options?: ApiRequestOptions): Promise<ApiResponse>;
@@ -40,8 +43,8 @@ export interface Api {
 }
 
 /**
- * Supplies access tokens. Asked for one in place of a token that the API refused (`insteadOf`), it
- * returns that very token when no other can be had.
+ * Supplies access tokens. When another can't be had for a token that the API refused (`insteadOf`), it
+ * returns that very token.
  */
 export type ApiTokenSource = (wanted: {
   scope?: string;

@@ -6,7 +6,7 @@ export interface CookieJar {
   /** @param maxAge seconds */
   set(name: string, value: string, maxAge: number): void;
   clear(name: string): void;
-  /** The names that the request carries and that fit. */
+  /** Returns the names that the request carries and that fit. */
   names(pattern: RegExp): string[];
 }
 
@@ -15,11 +15,11 @@ export function cookiePrefix(secure: boolean): string {
   return secure ? '__Host-' : '';
 }
 
-/** Browsers keep fewer than 200 for a host. */
+/** Browsers keep fewer than 200 cookies for a host. */
 const MAX_COOKIES = 1000;
 
 export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean): CookieJar {
-  // Whether the browser speaks https is told by the app's own address: a proxy may end TLS.
+  // The app's own address says whether the browser speaks https: a proxy may end TLS.
   ctx.cookies.secure = secure;
   const carried = readCookies(ctx.get('Cookie'));
   const attributes = { httpOnly: true, sameSite: 'lax', path: '/', secure, signed: false } as const;
@@ -37,7 +37,8 @@ export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean
 }
 
 /**
- * Of a name that comes twice, the first counts: browsers put the longer path first (RFC 6265 §5.4).
+ * Reads the cookies of a header. The first of one name counts: browsers put the longer path first
+ * (RFC 6265 §5.4).
  * Not `ctx.cookies.get`, which compiles each name and keeps it for ever: here callers choose names.
  */
 function readCookies(header: string): Map<string, string> {

@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
 import {
-  LOGOUT_TOKEN_LIFETIME,
+  LOGOUT_TOKEN_LIFETIME_SECONDS,
   type LogoutTokenClaims,
   verifyLogoutToken,
 } from '../oauth/logout-token.ts';
@@ -69,7 +69,7 @@ export class BackChannelLogout {
     const { iss, iat, jti } = claims;
     const hash = createHash('sha256').update(jti).digest('base64url');
     // Until the token is too old, also by a store's clock that differs.
-    const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME + 2 * options.clockTolerance + 1;
+    const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
     const isFirst = (turn: number) => storeCall(() => store.once(`logout ${hash} ${turn}`, until));
 
     let turn = 1;

@@ -76,7 +76,7 @@ export class Login {
     try {
       return await this.#finish(cookies, querystring, previous, userAgent);
     } catch (error) {
-      // The back button of somebody who is signed in.
+      // The back button of a user who is signed in.
       const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK');
       if (!isOver) this.#context.emit({ type: 'sign_in_refused', ...failure(error) });
       throw error;

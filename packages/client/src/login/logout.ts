@@ -25,7 +25,7 @@ export class Logout {
   async end(cookies: CookieJar, session: Session | undefined, returnTo: unknown): Promise<string> {
     const { options, issuer, sessions, transactions, warn } = this.#context;
     const home = this.#afterwards(returnTo);
-    // The cookie goes last: without it nobody could try again to end what a store did not.
+    // The cookie goes last: without it the user could not try again to end what a store did not.
     if (session) await this.#ownSessions.endSession(session, 'logout');
     sessions.clearCookie(cookies);
     transactions.clear(cookies);

@@ -3,6 +3,10 @@ import type { EndpointMessage } from '../oauth/token-endpoint.ts';
 /**
  * One message of a login or of a refresh, for people to look at: as it was sent or received, with
  * every secret replaced by its length.
+ *
+ * @example
+ * auth({ ...options, onMessage: (message: ClientMessage) => messages.push(message) });
+ * const ofThisSession = messages.filter(({ loginId }) => loginId === ctx.oidc.loginId);
  */
 export interface ClientMessage {
   /** Names the login that it belongs to; the session that this opened has it as `ctx.oidc.loginId`. */

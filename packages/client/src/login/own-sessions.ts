@@ -24,7 +24,7 @@ export class OwnSessions {
     const ended = await sessions.destroy(session);
     if (ended) emit({ type: 'session_ended', reason, sessions: 1 });
     const { refreshToken } = (ended ?? session).content;
-    // A revocation that fails stops nobody.
+    // A revocation that fails does not stop the logout.
     if (refreshToken) await grants.revoke(refreshToken).catch(warn);
   }
 

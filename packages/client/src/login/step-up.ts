@@ -12,7 +12,7 @@ import type { SessionContent } from '../session/session.ts';
 
 /** What a sign-in must have brought in addition to the user. */
 export interface SignInRequirement {
-  /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` aside. */
+  /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` added. */
   maxAge?: number;
   /** The `acr` that the ID token must have: one of these, with spaces between them. */
   acr?: string;

@@ -3,20 +3,26 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 
 /**
- * Parameters of an authorization request. `scope` and `audience` are what an app sets; any other
- * of the authorization server's may stand beside them (`prompt`, `login_hint`, `organization`, …).
+ * Parameters of an authorization request. Apps set `scope` and `audience`; any other parameter of the
+ * authorization server may be added (`prompt`, `login_hint`, `organization`, …).
+ *
+ * @example
+ * auth({
+ *   ...options,
+ *   authorizationParams: { scope: 'openid offline_access read:orders', audience: 'https://api.example.com' },
+ * });
  */
 export interface AuthorizationParams {
   scope?: string;
   /** The API that the access token is for: its identifier, not its address. */
   audience?: string;
-  /** What a server that speaks RFC 8707 has in place of `audience`: the API's absolute URI. */
+  /** The API's absolute URI, for a server that speaks RFC 8707; such a server ignores `audience`. */
   resource?: string;
   /** Seconds since the user last signed in; 0 asks for a new sign-in. */
   max_age?: number;
   /**
-   * Authentication context classes, one of which is wanted, with spaces between them. It is a wish:
-   * `requiresAuth({ acr })` insists.
+   * Authentication context classes, one of which is wanted, with spaces between them. The issuer may
+   * ignore it; `requiresAuth({ acr })` requires it.
    */
   acr_values?: string;
   /**
@@ -27,7 +33,7 @@ export interface AuthorizationParams {
   [name: string]: string | number | boolean | undefined;
 }
 
-const OURS = [
+const RESERVED_PARAMETERS = [
   'response_type',
   'response_mode',
   'client_id',
@@ -41,10 +47,10 @@ const OURS = [
 ];
 const WORD = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
-/** What is wrong with these parameters, each fault a sentence; empty when nothing is. */
+/** Returns a sentence for each fault of the parameters. */
 export function authorizationParamsFaults(params: AuthorizationParams): string[] {
   const faults = Object.keys(params)
-    .filter((name) => OURS.includes(name))
+    .filter((name) => RESERVED_PARAMETERS.includes(name))
     .map((name) => `authorizationParams.${name} is set by this package and cannot be given`);
   const { scope, audience, resource, max_age } = params;
   if (typeof scope !== 'string' || !scope.split(' ').includes('openid')) {
@@ -70,7 +76,7 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   return faults;
 }
 
-/** What must survive the way to the authorization server and back. */
+/** State of a login that must survive the way to the authorization server and back. */
 export interface Transaction {
   readonly state: string;
   readonly nonce: string;
@@ -82,7 +88,7 @@ export interface Transaction {
   readonly audience: string | undefined;
   readonly maxAge: number | undefined;
   readonly acrValues?: string | undefined;
-  /** Of which the ID token's `acr` must be one, if any. */
+  /** The ID token's `acr` must be one of these, if any. */
   readonly essentialAcr?: readonly string[] | undefined;
   readonly returnTo: string;
   /** Seconds since 1970. */
@@ -90,7 +96,7 @@ export interface Transaction {
 }
 
 export interface AuthorizationRequest {
-  /** As the authorization endpoint gets them, or the one that they are pushed to. */
+  /** For the authorization endpoint, or for the one that they are pushed to. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly transaction: Transaction;
 }
@@ -155,7 +161,7 @@ export function createAuthorizationRequest({
   return { parameters, transaction };
 }
 
-/** The authorization endpoint, which keeps a query of its own, with these parameters. */
+/** Returns the authorization endpoint, which keeps its own query, with these parameters. */
 export function authorizationURL(
   { authorization_endpoint }: AuthorizationServerMetadata,
   parameters: Readonly<Record<string, string>>,
@@ -166,7 +172,7 @@ export function authorizationURL(
   return url.href;
 }
 
-/** RFC 7636 §4.2, method S256. */
+/** Returns the code challenge (RFC 7636 §4.2, method S256). */
 export function codeChallenge(codeVerifier: string): string {
   return createHash('sha256').update(codeVerifier, 'ascii').digest('base64url');
 }
@@ -175,20 +181,20 @@ function unsuitable(detail: string): OidcError {
   return new OidcError('ERR_ISSUER_UNSUITABLE', { detail });
 }
 
-/** Names the login that a state belongs to, and tells nothing of the state. */
+/** Returns the name of the login that a state belongs to. The state cannot be derived from it. */
 export function loginIdOf(state: string): string {
   return createHash('sha256').update(state).digest('base64url').slice(0, 16);
 }
 
-/** 256 random bits, base64url: for state, nonce, code verifier and session id alike. */
+/** Returns 256 random bits in base64url: for state, nonce, code verifier and session id. */
 export function randomToken(): string {
   return randomBytes(32).toString('base64url');
 }
 
 /**
- * The authentication context classes of which the ID token must have one: those that the `claims`
- * parameter asks for as essential (OpenID Connect Core §5.5, §5.5.1.1). `acr_values` is a wish
- * (§3.1.2.1) and asks for none.
+ * Returns the authentication context classes of which the ID token must have one: those that the
+ * `claims` parameter asks for as essential (OpenID Connect Core §5.5, §5.5.1.1). `acr_values` requires
+ * none (§3.1.2.1).
  *
  * @param claims the parameter, JSON
  * @returns undefined when none is asked for as essential

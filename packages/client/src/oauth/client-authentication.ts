@@ -13,14 +13,14 @@ export type ClientCredentials = { readonly clientID: string } & (
   | { readonly clientAuthMethod: 'none' }
 );
 
-/** What a request gets to prove who sends it. */
+/** Headers and form parameters that prove who sends a request. */
 export interface ClientAuthentication {
   readonly headers: Readonly<Record<string, string>>;
   readonly form: Readonly<Record<string, string>>;
 }
 
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-const ASSERTION_LIFETIME = 60;
+const ASSERTION_LIFETIME_SECONDS = 60;
 
 /**
  * Makes what one request needs: `client_secret_basic` and `client_secret_post` (RFC 6749 §2.3.1),
@@ -58,8 +58,8 @@ export async function authenticateClient(
 }
 
 /**
- * A fresh one for each request: its `jti` is good once. The audience is the issuer identifier and
- * nothing beside it, at every endpoint (draft-ietf-oauth-rfc7523bis; RFC 9126 §2 advises the same):
+ * Signs an assertion for one request: its `jti` is good once. The audience is the issuer identifier
+ * alone, at every endpoint (draft-ietf-oauth-rfc7523bis; RFC 9126 §2 advises the same):
  * under a token endpoint's name, another server's metadata could have the assertion made for it.
  */
 function signAssertion(
@@ -74,7 +74,7 @@ function signAssertion(
     .setAudience(issuer)
     .setJti(randomToken())
     .setIssuedAt(now)
-    .setExpirationTime(now + ASSERTION_LIFETIME)
+    .setExpirationTime(now + ASSERTION_LIFETIME_SECONDS)
     .sign(key);
 }
 

@@ -37,7 +37,7 @@ export interface IdTokenExpectations {
 }
 
 /** An ID token is fetched by us just after it was made: an older one was kept by someone. */
-const MAX_AGE_OF_ISSUE = 600;
+const MAX_AGE_OF_ISSUE_SECONDS = 600;
 
 /**
  * Verifies an ID token: every rule of OpenID Connect Core 1.0 §3.1.3.7, signature included.
@@ -83,7 +83,7 @@ function judgeIdTokenClaims(
   if (now - clockTolerance >= exp) throw invalid('"exp" has passed');
   if (!isTime(iat)) throw invalid('"iat" is not a time');
   if (iat - clockTolerance > now) throw invalid('"iat" lies in the future');
-  if (now - iat > MAX_AGE_OF_ISSUE + clockTolerance) throw invalid('"iat" is too long ago');
+  if (now - iat > MAX_AGE_OF_ISSUE_SECONDS + clockTolerance) throw invalid('"iat" is too long ago');
   if (nbf !== undefined && !(isTime(nbf) && nbf - clockTolerance <= now)) {
     throw invalid('"nbf" lies in the future');
   }

@@ -1,7 +1,7 @@
 import { OidcError } from '../errors.ts';
 import { type FindSigningKey, isTime, namesLogout, verifySignedJwt } from './signed-jwt.ts';
 
-/** What a logout token is about: with a `sid` one session at the issuer, else all of a user's. */
+/** Claims of a logout token: with a `sid` about one session at the issuer, else all of a user's. */
 export type LogoutTokenClaims = {
   readonly iss: string;
   /** Seconds since 1970. */
@@ -20,13 +20,13 @@ export interface LogoutTokenExpectations {
 }
 
 /** Seconds after its issue: it is sent at once, so an older one was kept by someone (§4). */
-export const LOGOUT_TOKEN_LIFETIME = 120;
+export const LOGOUT_TOKEN_LIFETIME_SECONDS = 120;
 
-const MAX_LENGTH = 255;
+const MAX_NAME_LENGTH = 255;
 
 /**
- * Verifies a logout token: the rules of OpenID Connect Back-Channel Logout 1.0 §2.6 but for `jti`,
- * which must be new as well.
+ * Verifies a logout token: the rules of OpenID Connect Back-Channel Logout 1.0 §2.6, except
+ * that `jti` must be new.
  *
  * @param unverified the token as it came
  * @throws OidcError `ERR_LOGOUT_TOKEN`, its `detail` naming the rule; or what `signingKey` rejects
@@ -50,7 +50,8 @@ export async function verifyLogoutToken(
 
   if (!isTime(iat)) throw invalid('"iat" is not a time');
   if (iat - clockTolerance > now) throw invalid('"iat" lies in the future');
-  if (now - iat > LOGOUT_TOKEN_LIFETIME + clockTolerance) throw invalid('"iat" is too long ago');
+  if (now - iat > LOGOUT_TOKEN_LIFETIME_SECONDS + clockTolerance)
+    throw invalid('"iat" is too long ago');
   if (exp !== undefined && !(isTime(exp) && now - clockTolerance < exp)) {
     throw invalid('"exp" has passed');
   }
@@ -68,7 +69,7 @@ export async function verifyLogoutToken(
 }
 
 function isName(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_LENGTH;
+  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH;
 }
 
 function invalid(detail: string): OidcError {

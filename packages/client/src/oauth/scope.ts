@@ -1,11 +1,11 @@
 const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
-/** The scopes in a scope parameter (RFC 6749 §3.3): a set, their order says nothing. */
+/** Returns the scopes in a scope parameter (RFC 6749 §3.3): a set, their order says nothing. */
 export function scopesOf(scope: string): Set<string> {
   return new Set(scope.split(' ').filter((one) => one !== ''));
 }
 
-/** The scopes of `needed` that `granted` lacks. */
+/** Returns the scopes of `needed` that `granted` lacks. */
 export function missingScopes(needed: string, granted: string): string[] {
   const has = scopesOf(granted);
   return [...scopesOf(needed)].filter((one) => !has.has(one));
@@ -16,7 +16,7 @@ export function isSameScope(one: string, other: string): boolean {
 }
 
 /**
- * A scope parameter of scopes that an app names, as a string or a list.
+ * Returns a scope parameter of scopes that an app names, as a string or a list.
  *
  * @throws TypeError when one is none by RFC 6749 §3.3
  */
@@ -29,12 +29,12 @@ export function scopeParameter(scope: string | readonly string[]): string {
   return [...scopes].join(' ');
 }
 
-/** All scopes of several scope parameters in one, in the order of their first appearance. */
+/** Joins several scope parameters, in the order of the scopes' first appearance. */
 export function unionOfScopes(...scopes: (string | undefined)[]): string {
   return [...scopesOf(scopes.filter((one) => one !== undefined).join(' '))].join(' ');
 }
 
-/** A scope parameter that somebody else wrote, without what can't be a scope. */
+/** Returns a scope parameter that another party wrote, without what can't be a scope. */
 export function foreignScope(scope: string): string {
   return [...scopesOf(scope)].filter((one) => SCOPE_TOKEN.test(one)).join(' ');
 }

@@ -3,7 +3,7 @@ import { SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import { OidcError, type OidcErrorCode } from '../errors.ts';
 
-/** A JWT whose signature held. What its claims say is for another to judge. */
+/** JWT whose signature held. Its claims are not judged yet. */
 export interface SignedJwt {
   readonly alg: string;
   readonly claims: Readonly<Record<string, unknown>>;
@@ -21,16 +21,16 @@ interface SignedJwtRules {
    * @param typ in lower case, without `application/` (RFC 7515 §4.1.9)
    */
   isType: (typ: string | undefined) => boolean;
-  /** Of what is thrown. */
+  /** Error code to throw. */
   code: OidcErrorCode;
 }
 
-/** Not Ed25519's: which hash `at_hash` is made with is told from the name, and theirs tells none. */
+/** Without Ed25519: the hash of `at_hash` follows from the algorithm's name, and its name has none. */
 const ALGS = SIGNING_ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
-const MAX_LENGTH = 32 * 1024;
+const MAX_JWT_LENGTH = 32 * 1024;
 
 /**
  * Verifies the signature of a token of the issuer's.
@@ -47,7 +47,7 @@ export async function verifySignedJwt(
   const invalid = (detail: string, cause?: unknown) => new OidcError(code, { detail, cause });
 
   function readHeader(): { alg: string; kid?: string } {
-    if (unverified.length > MAX_LENGTH) throw invalid('it is too long');
+    if (unverified.length > MAX_JWT_LENGTH) throw invalid('it is too long');
     if (unverified.split('.').length !== 3) throw invalid('it is not a signed JWT');
     let header: { alg?: unknown; kid?: unknown; typ?: unknown };
     try {
@@ -94,7 +94,7 @@ export async function verifySignedJwt(
   }
 }
 
-/** Seconds since 1970, in a range that can be reckoned with. */
+/** Whether a claim is a time: seconds since 1970, in a range that can be calculated with. */
 export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { errorCode, hasCode, OidcError } from '../errors.ts';
 import type { EndpointAnswer } from './token-endpoint.ts';
 
-/** What a token endpoint granted (RFC 6749 §5.1). */
+/** Grant of a token endpoint (RFC 6749 §5.1). */
 export interface TokenResponse {
   readonly accessToken: string;
   /** Seconds since 1970; undefined when the server did not say. */
@@ -13,7 +13,10 @@ export interface TokenResponse {
   readonly idToken: string | undefined;
 }
 
-/** The token endpoint said no (RFC 6749 §5.2). Its description may repeat the code or the secret. */
+/**
+ * The token endpoint refused the request (RFC 6749 §5.2). Without its description, which may repeat the
+ * code or the secret.
+ */
 export class TokenRequestRefused extends OidcError {
   override readonly name = 'TokenRequestRefused';
   readonly error: string;
@@ -27,7 +30,7 @@ export class TokenRequestRefused extends OidcError {
 /** The token endpoint can't answer right now: a 429 or a 5xx. */
 export class TokenEndpointUnavailable extends OidcError {
   override readonly name = 'TokenEndpointUnavailable';
-  /** Seconds, when it said how long it wants to be left alone. */
+  /** Seconds to wait, when it named them. */
   readonly retryAfter: number | undefined;
 
   constructor(status: number, seconds: number | undefined) {
@@ -63,10 +66,10 @@ export function judgeTokenResponse(
   now: number,
 ): TokenResponse {
   if (status === 429 || status >= 500) {
-    // Auth0 tells the state of its rate limits with every answer.
+    // Auth0 reports the state of its rate limits with every answer.
     const { 'retry-after': after } = headers;
-    const told = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
-    throw new TokenEndpointUnavailable(status, retryAfter(told, now));
+    const relevant = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
+    throw new TokenEndpointUnavailable(status, retryAfter(relevant, now));
   }
   const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
   const members = (isObject ? body : {}) as Record<string, unknown>;
@@ -117,12 +120,12 @@ function unusable(detail: string): OidcError {
   return new OidcError('ERR_TOKEN_RESPONSE', { detail: `token response: ${detail}` });
 }
 
-const MOST = 300;
+const MAX_RETRY_AFTER_SECONDS = 300;
 const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
 
 /**
- * How long a server wants to be left alone: `Retry-After` in seconds or as a date (RFC 9110
- * §10.2.3), else Auth0's `X-RateLimit-Reset` in seconds since 1970.
+ * Reads how long a server asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else
+ * Auth0's `X-RateLimit-Reset` in seconds since 1970.
  *
  * @param now seconds since 1970
  * @returns 1 to 300 seconds, or undefined when it says nothing that can be read
@@ -139,5 +142,5 @@ export function retryAfter(headers: IncomingHttpHeaders, now: number): number | 
 }
 
 function bounded(seconds: number): number {
-  return Math.min(MOST, Math.max(1, Math.ceil(seconds)));
+  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(seconds)));
 }

@@ -7,7 +7,7 @@ import {
 
 // What is wrong with the value of an option: each answers sentences, none when all is well.
 
-const MIN_SECRET = 32;
+const MIN_SECRET_LENGTH = 32;
 const STORE_METHODS = [
   'create',
   'read',
@@ -54,9 +54,11 @@ export function textFaults(values: Record<string, unknown>): string[] {
 }
 
 export function secretFaults(secrets: readonly unknown[]): string[] {
-  const areLong = secrets.every((one) => typeof one === 'string' && one.length >= MIN_SECRET);
+  const areLong = secrets.every(
+    (one) => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH,
+  );
   if (areLong && secrets.length > 0) return [];
-  return [`secret must be ${MIN_SECRET} random characters or more, or a list of such`];
+  return [`secret must be ${MIN_SECRET_LENGTH} random characters or more, or a list of such`];
 }
 
 export function pathFaults(

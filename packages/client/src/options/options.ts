@@ -20,7 +20,18 @@ import {
   urlFaults,
 } from './option-faults.ts';
 
-/** Options of `auth()`. A wrong one stops the start with an `InvalidOptions` that names it. */
+/**
+ * Options of `auth()`. A wrong one stops the start with an `InvalidOptions` that names it.
+ *
+ * @example
+ * const options: AuthOptions = {
+ *   issuerBaseURL: 'https://tenant.example.com/',
+ *   baseURL: 'https://app.example.com',
+ *   clientID: 'my-web-app',
+ *   clientSecret,
+ *   secret, // 32 characters or more
+ * };
+ */
 export interface AuthOptions extends ClientOptions {
   /** The issuer identifier: `https`, or `http` on a loopback address. */
   issuerBaseURL: string;
@@ -53,7 +64,7 @@ export interface AuthOptions extends ClientOptions {
     /** Answers POST only. Default: `/logout`; false to have none. */
     logout?: string | false;
     /**
-     * Where the issuer's server tells that a user signed out there, such as `/backchannel-logout`
+     * Where the issuer's server reports that a user signed out there, such as `/backchannel-logout`
      * (OpenID Connect Back-Channel Logout 1.0). Default: false, to have none
      */
     backChannelLogout?: string | false;
@@ -89,7 +100,7 @@ export interface AuthOptions extends ClientOptions {
     /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
     ca?: HttpClientOptions['ca'];
   };
-  /** Told of sign-ins, refreshes, ended sessions, failures that stopped nobody, and of the issuer. */
+  /** Receives sign-ins, refreshes, ended sessions, failures that stop no request, issuer's events. */
   onEvent?: (event: ClientEvent) => void;
   /**
    * For development: receives each message of a login and of a refresh, secrets masked, such as for a
@@ -266,7 +277,7 @@ export type NamesOf<Options> = Readonly<Record<keyof Required<Options>, true>>;
 /** Names by group; the group `''` is that of the options outside any group. */
 export type OptionNames = Readonly<Record<string, Readonly<Record<string, true>>>>;
 
-/** Options that nobody knows, each with what was probably meant, in one fault; else none. */
+/** Returns one fault that names all unknown options, each with what was probably meant; else none. */
 export function unknownOptionFaults(
   groups: Readonly<Record<string, object>>,
   known: OptionNames,
@@ -279,7 +290,7 @@ export function unknownOptionFaults(
   return unknown.length > 0 ? [`unknown: ${unknown.join(', ')}`] : [];
 }
 
-/** The same name in another spelling, in the same group before others. */
+/** Finds the same name in another spelling, in the same group before others. */
 function hint(group: string, name: string, known: OptionNames): string {
   const groups = [group, ...Object.keys(known).filter((other) => other !== group)];
   for (const place of groups) {

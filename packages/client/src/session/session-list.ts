@@ -3,14 +3,19 @@ import type { IdTokenClaims } from '../oauth/id-token.ts';
 import { Seal } from './seal.ts';
 import { type ListedSession, type SessionStore, storeCall, storeKey } from './session-store.ts';
 
-/** A session of a user, as its user may see it. */
+/**
+ * A session of a user, as its user may see it.
+ *
+ * @example
+ * const others = (await ctx.oidc.sessions()).filter(({ current }) => !current);
+ */
 export interface UserSession {
   /** Names the session to `end`, and opens nothing. */
   readonly id: string;
   /** Seconds since 1970. */
   readonly createdAt: number;
   /**
-   * Seconds since 1970, to a minute. It is told from the idle time that is left, so it stands still
+   * Seconds since 1970, to a minute. It follows from the idle time that is left, so it stands still
    * once the session's end is near.
    */
   readonly lastSeenAt: number;

@@ -16,7 +16,7 @@ export interface ContractRun {
   expire(): Promise<void>;
 }
 
-const MANY = 20;
+const CONCURRENT_CALLS = 20;
 
 /** What a store must do, each by a sentence. */
 export const CONTRACT: Record<string, (run: ContractRun) => Promise<void>> = {
@@ -275,7 +275,9 @@ function many<T>(
   other: SessionStore,
   call: (store: SessionStore, i: number) => Promise<T>,
 ): Promise<PromiseSettledResult<T>[]> {
-  const calls = Array.from({ length: MANY }, (_, i) => call(i % 2 === 0 ? one : other, i));
+  const calls = Array.from({ length: CONCURRENT_CALLS }, (_, i) =>
+    call(i % 2 === 0 ? one : other, i),
+  );
   return Promise.allSettled(calls);
 }
 

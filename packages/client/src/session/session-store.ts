@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { OidcError } from '../errors.ts';
 
-/** What a store keeps of a session: nothing of its tokens can be read without the browser's cookie. */
+/** A session as a store has it: its tokens can't be read without the browser's cookie. */
 export interface StoredSession {
   /** The session's content, encrypted under a key that only the cookie completes. */
   readonly sealed: string;
-  /** What the user may know of a session from another one, encrypted under the app's secret. */
+  /** Details that the user may see from another session, encrypted under the app's secret. */
   readonly about: string;
   /** Seconds since 1970; from then on the session is gone. */
   readonly expiresAt: number;
@@ -32,14 +32,18 @@ export interface ListedSession {
 }
 
 /**
- * Where sessions are kept. Keys are hashes of the session ids, so a copy of the store gives nobody
- * a session.
+ * Store of sessions. Keys are hashes of the session ids, so a copy of the store is no session.
  *
- * Writes are compare-and-set: `update` never overwrites what it has not seen and never brings back
- * a session that was destroyed. A session has a lease, which one caller holds at a time, over all
- * processes: who renews its tokens. Each method may be called concurrently, from several processes
- * if the store is shared, and rejects when the store can't do its work. `testSessionStore` of
- * `@koa-oauth/client/testing` shows whether a store of your own keeps to all of this.
+ * Writes are compare-and-set: `update` never overwrites what it has not seen and never brings back a
+ * session that was destroyed. A session has a lease, which one caller holds at a time, over all
+ * processes: the one that renews its tokens. Each method may be called concurrently, from several
+ * processes if the store is shared, and rejects when the store can't do its work.
+ *
+ * @example
+ * import { testSessionStore } from '@koa-oauth/client/testing';
+ *
+ * // Shows whether a store of your own keeps to all of this.
+ * testSessionStore(({ now }) => myStore({ url: TEST_DATABASE_URL, now }), { test, describe });
  */
 export interface SessionStore {
   /** Keeps a new session at version 1. @throws when the key is taken */
@@ -63,7 +67,7 @@ export interface SessionStore {
   /** The sessions that bear this term and have not expired, a thousand at most. */
   list(term: string): Promise<ListedSession[]>;
   /**
-   * Takes the lease of a session that exists and whose lease nobody holds.
+   * Takes the lease of a session that exists and whose lease is free.
    *
    * @param milliseconds after which it falls back, whatever became of its holder
    * @returns its fence, a number higher than any this session's lease had before, or undefined

@@ -7,7 +7,7 @@ import { Seal } from './seal.ts';
 import { SessionList } from './session-list.ts';
 import { type SessionStore, type StoredSession, storeCall, storeKey } from './session-store.ts';
 
-/** What is known of a user who signed in. Sealed at rest. */
+/** Content of a session: what is known of a user who signed in. Sealed at rest. */
 export interface SessionContent {
   readonly claims: IdTokenClaims;
   /** As it came. It goes nowhere from here. */
@@ -26,7 +26,12 @@ export interface SessionContent {
   readonly loginId: string;
 }
 
-/** An access token: opaque to the client, which only knows what it was told with it. */
+/**
+ * Access token of a session: opaque to the client, which knows only what came with it.
+ *
+ * @example
+ * const { value, expiresAt } = await ctx.oidc.accessToken({ scope: 'read:orders' });
+ */
 export interface AccessToken {
   readonly value: string;
   /** Seconds since 1970; undefined when the authorization server did not say. */
@@ -39,7 +44,7 @@ export interface AccessToken {
   readonly issuedAt: number;
 }
 
-/** An access token beside the sign-in's. */
+/** Access token in addition to the sign-in's. */
 export interface OtherAccessToken extends AccessToken {
   /** The API it is for; undefined when it is the sign-in's. */
   readonly audience: string | undefined;
@@ -63,8 +68,8 @@ const SESSION_ID = /^[\w-]{43}$/;
 
 /**
  * Sessions by a random 256-bit id in a cookie. The store's key is the id's hash, and the key that
- * opens a record is derived from the secret and the id: a copy of the store gives nobody a session,
- * and together with the secret still no token.
+ * opens a record is derived from the secret and the id: a copy of the store is no session, and together
+ * with the secret still no token.
  */
 export class Sessions {
   /** Finds and ends sessions without their cookies. */

@@ -38,7 +38,7 @@ export class Transactions {
   /** Keeps a transaction in a cookie of its own. The oldest of too many makes room. */
   begin(cookies: CookieJar, transaction: Transaction): void {
     const name = this.#cookieName(transaction.state);
-    // The time stands in clear so that the oldest can be told without opening all.
+    // The time stands in clear so that the oldest can be found without opening all.
     const time = Math.floor(this.#now()).toString(36);
     const value = `${time}~${this.#seal.seal(transaction, name)}`;
 

@@ -32,7 +32,7 @@ interface AccessTokensTuning {
   leaseDuration?: number;
   /** From 0 up to 1. */
   random?: () => number;
-  /** Milliseconds of a clock that nobody sets. */
+  /** Milliseconds of a monotonic clock. */
   monotonicNow?: () => number;
 }
 

@@ -4,7 +4,7 @@ export interface Pause {
   readonly error: Error;
 }
 
-/** One failed request, as `BackOff.failed` is told of it. */
+/** One failed request. */
 export interface Failure {
   readonly error: Error;
   /** Seconds that the server named: then they hold for every key. */
@@ -14,7 +14,7 @@ export interface Failure {
 }
 
 interface BackOffOptions {
-  /** Milliseconds of a clock that nobody sets. */
+  /** Milliseconds of a monotonic clock. */
   monotonicNow: () => number;
   /** From 0 up to 1. */
   random: () => number;

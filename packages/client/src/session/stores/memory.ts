@@ -10,7 +10,7 @@ import {
 export interface MemoryStoreOptions {
   /** Milliseconds since 1970, for when sessions end. Default: `Date.now` */
   now?: () => number;
-  /** Milliseconds of a clock that nobody sets, for leases. Default: `performance.now` */
+  /** Milliseconds of a monotonic clock, for leases. Default: `performance.now` */
   monotonicNow?: () => number;
   /** Sessions kept at most; the one that expires first makes room. Default: 100,000 */
   maxSessions?: number;

@@ -72,7 +72,7 @@ class PostgresStore implements SessionStore {
     this.#statements = statementsFor(prefix);
     this.#now = now;
     this.#connecting = pool ? Promise.resolve({ pool, async end() {} }) : connect(url as string);
-    // Each call reports it; until then there is nobody to report to.
+    // Each call reports the failure; before the first there is no caller.
     this.#connecting.catch(() => {});
   }
 

@@ -66,7 +66,7 @@ class RedisStore implements SessionStore {
     this.#prefix = prefix;
     this.#now = now;
     this.#connecting = connect(options);
-    // Each call reports it; until then there is nobody to report to.
+    // Each call reports the failure; before the first there is no caller.
     this.#connecting.catch(() => {});
   }
 
@@ -74,7 +74,7 @@ class RedisStore implements SessionStore {
     const fields = [sealed, about, expiresAt, JSON.stringify(terms)];
     const created = await this.#run('koaOauthCreate', this.#sessionKey(key), ...fields);
     if (created !== 1) throw new Error('the session exists already');
-    // Nobody has its key yet, so it does no harm if this fails.
+    // No browser has its id yet, so it does no harm if this fails.
     await this.#addToTerms(terms, key, expiresAt);
   }
 
