@@ -19,7 +19,7 @@ export {
 export { CLIENT_CHANNEL, type ClientEvent } from './events.ts';
 export type { ClientMessage } from './login/messages.ts';
 export { type SignInRequirement, StepUpRequired } from './login/step-up.ts';
-export type { AuthorizationParams } from './oauth/authorization-request.ts';
+export type { AuthorizationParams } from './oauth/authorization-endpoint.ts';
 export type { ClientSigningKeyInput } from './oauth/client-authentication.ts';
 export type { IdTokenClaims } from './oauth/id-token.ts';
 export type { LoginParams, LogoutParams, OidcContext } from './oidc-context.ts';

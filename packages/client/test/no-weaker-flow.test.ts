@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
 import * as client from '../src/index.ts';
-import { authorizationParamsFaults } from '../src/oauth/authorization-request.ts';
+import { authorizationParamsFaults } from '../src/oauth/authorization-endpoint.ts';
 import { type AuthOptions, checkOptions } from '../src/options/options.ts';
 
 const good = {

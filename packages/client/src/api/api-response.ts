@@ -7,7 +7,7 @@ import {
   type OidcErrorOptions,
 } from '../errors.ts';
 import { foreignScope } from '../oauth/scope.ts';
-import { retryAfter } from '../oauth/token-response.ts';
+import { retryAfter } from '../oauth/token-endpoint.ts';
 
 /** Answer of the API, its body read to the end. */
 export interface ApiResponse {

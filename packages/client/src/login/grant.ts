@@ -1,6 +1,6 @@
 import { createHttpClient, type HttpClient, type Issuer } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
-import { loginIdOf, type Transaction } from '../oauth/authorization-request.ts';
+import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import {
   type IdTokenClaims,
   type IdTokenExpectations,
@@ -11,12 +11,14 @@ import {
   type Endpoint,
   type EndpointAnswer,
   type EndpointMessage,
+  isRefused,
+  judgeTokenResponse,
   MAX_ENDPOINT_BYTES,
   requestRevocation,
   requestTokensByCode,
   requestTokensByRefresh,
+  type TokenResponse,
 } from '../oauth/token-endpoint.ts';
-import { isRefused, judgeTokenResponse, type TokenResponse } from '../oauth/token-response.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
 import { type ClientMessage, reportMessage } from './messages.ts';

@@ -9,12 +9,10 @@ import {
   type AuthorizationRequest,
   authorizationURL,
   createAuthorizationRequest,
-  loginIdOf,
-} from '../oauth/authorization-request.ts';
-import {
   judgeAuthorizationResponse,
+  loginIdOf,
   readAuthorizationResponse,
-} from '../oauth/authorization-response.ts';
+} from '../oauth/authorization-endpoint.ts';
 import {
   judgePushedAuthorization,
   requestPushedAuthorization,

@@ -1,5 +1,5 @@
 import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
-import type { AuthorizationParams } from '../oauth/authorization-request.ts';
+import type { AuthorizationParams } from '../oauth/authorization-endpoint.ts';
 import {
   foreignScope,
   missingScopes,

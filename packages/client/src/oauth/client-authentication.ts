@@ -1,7 +1,7 @@
 import { createPrivateKey, type JsonWebKey, KeyObject } from 'node:crypto';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
 import { SignJWT } from 'jose';
-import { randomToken } from './authorization-request.ts';
+import { randomToken } from './authorization-endpoint.ts';
 
 /** How the client proves itself to the authorization server (RFC 6749 §2.3): one way per request. */
 export type ClientCredentials = { readonly clientID: string } & (

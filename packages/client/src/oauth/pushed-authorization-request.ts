@@ -5,8 +5,8 @@ import {
   type EndpointAnswer,
   type EndpointRequestOptions,
   postToEndpoint,
+  retryAfter,
 } from './token-endpoint.ts';
-import { retryAfter } from './token-response.ts';
 
 /**
  * Pushes an authorization request to the server (RFC 9126 §2.1), so that nothing of it goes through

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpClient } from '@koa-oauth/issuer';
-import { failureCode, OidcError, type OidcErrorCode } from '../errors.ts';
+import { errorCode, failureCode, hasCode, OidcError, type OidcErrorCode } from '../errors.ts';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
 
 /** An endpoint of the authorization server that clients call themselves. */
@@ -118,4 +118,147 @@ function parseJson(body: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Grant of a token endpoint (RFC 6749 §5.1). */
+export interface TokenResponse {
+  readonly accessToken: string;
+  /** Seconds since 1970; undefined when the server did not say. */
+  readonly expiresAt: number | undefined;
+  /** The scope granted, which may be less than the one requested. */
+  readonly scope: string;
+  readonly refreshToken: string | undefined;
+  readonly idToken: string | undefined;
+}
+
+/**
+ * The token endpoint refused the request (RFC 6749 §5.2). Without its description, which may repeat the
+ * code or the secret.
+ */
+export class TokenRequestRefused extends OidcError {
+  override readonly name = 'TokenRequestRefused';
+  readonly error: string;
+
+  constructor(error: string) {
+    super('ERR_TOKEN_REQUEST_REFUSED', { detail: error });
+    this.error = error;
+  }
+}
+
+/** The token endpoint can't answer right now: a 429 or a 5xx. */
+export class TokenEndpointUnavailable extends OidcError {
+  override readonly name = 'TokenEndpointUnavailable';
+  /** Seconds to wait, when it named them. */
+  readonly retryAfter: number | undefined;
+
+  constructor(status: number, seconds: number | undefined) {
+    super('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
+      detail: `it answered ${status}`,
+      ...(seconds === undefined ? {} : { headers: { 'Retry-After': String(seconds) } }),
+    });
+    this.retryAfter = seconds;
+  }
+}
+
+/** Whether the token endpoint refused the request with this error code (RFC 6749 §5.2). */
+export function isRefused(error: unknown, code: string): error is TokenRequestRefused {
+  return (
+    hasCode(error, 'ERR_TOKEN_REQUEST_REFUSED') && (error as { error?: unknown }).error === code
+  );
+}
+
+// RFC 6749 §3.3.
+const SCOPE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/**
+ * Judges the answer to a token request.
+ *
+ * @param requestedScope what the answer means when it names no scope (§5.1)
+ * @param now seconds since 1970
+ * @throws TokenRequestRefused, TokenEndpointUnavailable (429 and 5xx) or OidcError
+ *   `ERR_TOKEN_RESPONSE`
+ */
+export function judgeTokenResponse(
+  { status, headers, body }: EndpointAnswer,
+  requestedScope: string,
+  now: number,
+): TokenResponse {
+  if (status === 429 || status >= 500) {
+    // Auth0 reports the state of its rate limits with every answer.
+    const { 'retry-after': after } = headers;
+    const relevant = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
+    throw new TokenEndpointUnavailable(status, retryAfter(relevant, now));
+  }
+  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
+  const members = (isObject ? body : {}) as Record<string, unknown>;
+  if (status !== 200) {
+    const error = errorCode(members.error);
+    if (error === undefined) throw unusable(`it answered ${status}`);
+    throw new TokenRequestRefused(error);
+  }
+  if (!isObject) throw unusable('it is not a JSON object');
+
+  const { token_type, expires_in } = members;
+  if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer') {
+    throw unusable('"token_type" is not Bearer');
+  }
+  const accessToken = token(members, 'access_token');
+  if (accessToken === undefined) throw unusable('"access_token" is missing');
+  const scope = members.scope ?? requestedScope;
+  if (typeof scope !== 'string' || !SCOPE.test(scope)) throw unusable('"scope" is not a scope');
+
+  return {
+    accessToken,
+    expiresAt: expires_in === undefined ? undefined : now + lifetime(expires_in),
+    scope,
+    refreshToken: token(members, 'refresh_token'),
+    idToken: token(members, 'id_token'),
+  };
+}
+
+// The characters that RFC 6750 §2.1 and RFC 6749 appendix A.12 leave: nothing that ends a header.
+function token(members: Record<string, unknown>, name: string): string | undefined {
+  const value = members[name];
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
+    throw unusable(`"${name}" is not a token`);
+  }
+  return value;
+}
+
+function lifetime(value: unknown): number {
+  const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
+    throw unusable('"expires_in" is not a number of seconds');
+  }
+  return Math.floor(seconds);
+}
+
+const MAX_RETRY_AFTER_SECONDS = 300;
+const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+
+/**
+ * Reads how long a server asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else
+ * Auth0's `X-RateLimit-Reset` in seconds since 1970.
+ *
+ * @param now seconds since 1970
+ * @returns 1 to 300 seconds, or undefined when it says nothing that can be read
+ */
+export function retryAfter(headers: IncomingHttpHeaders, now: number): number | undefined {
+  const { 'retry-after': after = '', 'x-ratelimit-reset': reset } = headers;
+  if (/^\d{1,15}$/.test(after)) return bounded(Number(after));
+  if (HTTP_DATE.test(after) && !Number.isNaN(Date.parse(after))) {
+    return bounded(Date.parse(after) / 1000 - now);
+  }
+  return typeof reset === 'string' && /^\d{1,15}$/.test(reset)
+    ? bounded(Number(reset) - now)
+    : undefined;
+}
+
+function bounded(seconds: number): number {
+  return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(seconds)));
+}
+
+function unusable(detail: string): OidcError {
+  return new OidcError('ERR_TOKEN_RESPONSE', { detail: `token response: ${detail}` });
 }

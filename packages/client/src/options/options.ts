@@ -4,7 +4,7 @@ import type { ClientMessage } from '../login/messages.ts';
 import {
   type AuthorizationParams,
   authorizationParamsFaults,
-} from '../oauth/authorization-request.ts';
+} from '../oauth/authorization-endpoint.ts';
 import type { ClientCredentials } from '../oauth/client-authentication.ts';
 import type { SessionStore } from '../session/session-store.ts';
 import { type ClientOptions, checkClient } from './client-options.ts';
@@ -13,10 +13,13 @@ import {
   functionFaults,
   httpFaults,
   issuerFaults,
+  type NamesOf,
   numberFaults,
+  type OptionNames,
   pathFaults,
   secretFaults,
   storeFaults,
+  unknownOptionFaults,
   urlFaults,
 } from './option-faults.ts';
 
@@ -101,7 +104,7 @@ export interface AuthOptions extends ClientOptions {
     ca?: HttpClientOptions['ca'];
   };
   /** Receives sign-ins, refreshes, ended sessions, failures that stop no request, issuer's events. */
-  onEvent?: (event: ClientEvent) => void;
+  onEvent?: (event: ClientEvent) => unknown;
   /**
    * For development: receives each message of a login and of a refresh, secrets masked, such as for a
    * page that shows them. Its `loginId` is that of the session, `ctx.oidc.loginId`.
@@ -138,7 +141,7 @@ export interface CheckedOptions {
   readonly refreshLeeway: number;
   readonly httpTimeout: number;
   readonly http: Readonly<NonNullable<AuthOptions['http']>>;
-  readonly onEvent: (event: ClientEvent) => void;
+  readonly onEvent: ((event: ClientEvent) => unknown) | undefined;
   readonly onMessage: ((message: ClientMessage) => unknown) | undefined;
   readonly now: () => number;
 }
@@ -232,7 +235,7 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     refreshLeeway: options.refreshLeeway ?? 30,
     httpTimeout: options.httpTimeout ?? 10_000,
     http: Object.freeze({ ...http }),
-    onEvent: options.onEvent ?? (() => {}),
+    onEvent: options.onEvent,
     onMessage: options.onMessage,
     now: options.now ?? Date.now,
   });
@@ -250,7 +253,7 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     ...numberFaults(checked),
     ...httpFaults(checked.http),
     ...functionFaults({
-      onEvent: checked.onEvent,
+      onEvent: checked.onEvent ?? (() => {}),
       onMessage: checked.onMessage ?? (() => {}),
       now: checked.now,
     }),
@@ -269,39 +272,4 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
 function mustBeObject(name: string, value: unknown): void {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return;
   throw new InvalidOptions(`auth: ${name} must be an object`);
-}
-
-/** The names of an interface's members; the compiler refuses one that is missing or too many. */
-export type NamesOf<Options> = Readonly<Record<keyof Required<Options>, true>>;
-
-/** Names by group; the group `''` is that of the options outside any group. */
-export type OptionNames = Readonly<Record<string, Readonly<Record<string, true>>>>;
-
-/** Returns one fault that names all unknown options, each with what was probably meant; else none. */
-export function unknownOptionFaults(
-  groups: Readonly<Record<string, object>>,
-  known: OptionNames,
-): string[] {
-  const unknown = Object.entries(groups).flatMap(([group, options]) =>
-    Object.keys(options)
-      .filter((name) => !Object.hasOwn(known[group] ?? {}, name))
-      .map((name) => path(group, name) + hint(group, name, known)),
-  );
-  return unknown.length > 0 ? [`unknown: ${unknown.join(', ')}`] : [];
-}
-
-/** Finds the same name in another spelling, in the same group before others. */
-function hint(group: string, name: string, known: OptionNames): string {
-  const groups = [group, ...Object.keys(known).filter((other) => other !== group)];
-  for (const place of groups) {
-    const meant = Object.keys(known[place] ?? {}).find(
-      (other) => other.toLowerCase() === name.toLowerCase(),
-    );
-    if (meant) return ` (did you mean ${path(place, meant)}?)`;
-  }
-  return '';
-}
-
-function path(group: string, name: string): string {
-  return group === '' ? name : `${group}.${name}`;
 }

@@ -1,6 +1,6 @@
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
 import { OidcError } from '../errors.ts';
-import { randomToken } from '../oauth/authorization-request.ts';
+import { randomToken } from '../oauth/authorization-endpoint.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
-import { loginIdOf, type Transaction } from '../oauth/authorization-request.ts';
+import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
 import { type SessionStore, storeCall } from './session-store.ts';

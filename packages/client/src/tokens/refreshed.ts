@@ -4,7 +4,7 @@ import { hasCode, InsufficientScope, isOidcError, OidcError } from '../errors.ts
 import { failure } from '../events.ts';
 import type { Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';
-import { isRefused } from '../oauth/token-response.ts';
+import { isRefused } from '../oauth/token-endpoint.ts';
 import type { Session, SessionContent } from '../session/session.ts';
 import type { BackOff } from './back-off.ts';
 import {

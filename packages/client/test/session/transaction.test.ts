@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { proves } from '../../../../test/support/proves.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
-import type { Transaction } from '../../src/oauth/authorization-request.ts';
+import type { Transaction } from '../../src/oauth/authorization-endpoint.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { Transactions } from '../../src/session/transaction.ts';
 import { checkedOptions } from '../support/options.ts';
