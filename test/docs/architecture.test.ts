@@ -1,10 +1,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
-import { findCircle, reachableFrom, readImports } from '../support/imports.ts';
+import { findCircle, readImports } from '../support/imports.ts';
 import { read } from '../support/snippets.ts';
-
-const MAX_LINES = 300;
 
 const page = read('docs/architecture.md');
 const imports = readImports();
@@ -15,12 +13,6 @@ const exists = (path: string) =>
 function layerOf(file: string): string {
   const [, name = '', testing] = /^([\w-]+)\/src\/(testing[./])?/.exec(file) ?? [];
   return testing ? `${name}/testing` : name;
-}
-
-function section(heading: string): string {
-  const [, after] = page.split(`\n## ${heading}\n`);
-  if (after === undefined) throw new Error(`docs/architecture.md has no section "${heading}"`);
-  return after.split('\n## ')[0] ?? '';
 }
 
 describe('layers', () => {
@@ -60,6 +52,15 @@ describe('layers', () => {
     expect(findCircle(imports)).toBeUndefined();
   });
 
+  test('a folder has at most 18 files', () => {
+    const folders = new Map<string, number>();
+    for (const file of imports.keys()) {
+      const folder = file.slice(0, file.lastIndexOf('/'));
+      folders.set(folder, (folders.get(folder) ?? 0) + 1);
+    }
+    expect([...folders].filter(([, files]) => files > 18)).toEqual([]);
+  });
+
   test('main is imported by nobody, and settings by nobody but main', () => {
     const importers = (name: string) =>
       [...imports]
@@ -80,42 +81,6 @@ describe('layers', () => {
   });
 });
 
-describe.each(['One request, `GET /contacts` with a token', 'One login'])('%s', (heading) => {
-  const steps = section(heading)
-    .split('\n')
-    .filter((line) => /^\d+\. /.test(line));
-  const named = namedFiles(steps.join('\n'));
-
-  test('names files that exist', () => {
-    expect(steps.length).toBeGreaterThan(5);
-    expect(named.length).toBeGreaterThanOrEqual(steps.length);
-    expect(named.filter(({ file }) => !imports.has(file))).toEqual([]);
-  });
-
-  test('each is imported, by some way, by the one before it or by an app', () => {
-    const apps = [
-      'contacts-api/src/app.ts',
-      'contacts-web/src/app.ts',
-      'authorization-server/src/app.ts',
-    ];
-    const reachedByApps = new Set(apps.flatMap((app) => [...reachableFrom(imports, app)]));
-    const stray = named.filter(
-      ({ file }, i) =>
-        !reachedByApps.has(file) && !reachableFrom(imports, named[i - 1]?.file ?? '').has(file),
-    );
-    expect(stray).toEqual([]);
-  });
-
-  test('an arrow stands for imports that lead from the one to the other', () => {
-    const arrows = named.flatMap((to, i) =>
-      to.byArrow ? [[named[i - 1]?.file ?? '', to.file]] : [],
-    );
-    expect(arrows.length).toBeGreaterThan(0);
-    const wrong = arrows.filter(([from = '', to = '']) => !reachableFrom(imports, from).has(to));
-    expect(wrong).toEqual([]);
-  });
-});
-
 describe('the page', () => {
   test('names only files that exist, wherever they are', () => {
     const names = [...page.matchAll(/`([\w./-]+\.(?:tsx?|md|mjs))`/g)].map(([, name = '']) => name);
@@ -131,26 +96,4 @@ describe('the page', () => {
     expect(names.length).toBeGreaterThan(50);
     expect(gone).toEqual([]);
   });
-
-  test(`tells why a file is longer than ${MAX_LINES} lines`, () => {
-    const listed = [...section('Long files').matchAll(/^- `([\w./-]+)`: \w+/gm)].map(
-      ([, file = '']) => file,
-    );
-    const linesOf = (file: string) => read(`packages/${file}`).split('\n').length - 1;
-    const long = [...imports.keys()].filter((file) => linesOf(file) > MAX_LINES);
-    expect(long.filter((file) => !listed.includes(file))).toEqual([]);
-    expect(listed.filter((file) => !imports.has(file) || linesOf(file) < 200)).toEqual([]);
-  });
 });
-
-/** The files that a list names, in order. A name without a folder belongs to the one before it. */
-function namedFiles(list: string): { file: string; byArrow: boolean }[] {
-  let before = '';
-  return [...list.matchAll(/(→ )?`([\w./-]+\.tsx?)`/g)].map(([, arrow, name = '']) => {
-    const folders = before.split('/').slice(0, -1);
-    const places = folders.map((_, i) => [...folders.slice(0, folders.length - i), name].join('/'));
-    const file = [name, ...places].find((path) => imports.has(path)) ?? name;
-    if (imports.has(file)) before = file;
-    return { file, byArrow: arrow !== undefined };
-  });
-}

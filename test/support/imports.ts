@@ -28,14 +28,14 @@ export function reachableFrom(
   return reached;
 }
 
-/** A way by imports that leads from a file back to it, imports of types aside; undefined: there is none. */
+/** Returns a chain of imports, those of types included, that leads from a file back to it. */
 export function findCircle(imports: ReturnType<typeof readImports>): string[] | undefined {
   const done = new Set<string>();
   const follow = (file: string, way: string[]): string[] | undefined => {
     if (way.includes(file)) return [...way.slice(way.indexOf(file)), file];
     if (done.has(file)) return undefined;
     for (const next of imports.get(file) ?? []) {
-      const circle = next.typesOnly ? undefined : follow(next.file, [...way, file]);
+      const circle = follow(next.file, [...way, file]);
       if (circle) return circle;
     }
     done.add(file);
