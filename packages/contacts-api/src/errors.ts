@@ -15,6 +15,9 @@ const ERRORS = {
 
 type Code = keyof typeof ERRORS;
 
+/** A body has room for thousands of wrong fields. */
+const MAX_FIELD_ERRORS = 50;
+
 export interface FieldError {
   readonly field: string;
   readonly message: string;
@@ -52,4 +55,14 @@ export class ApiError extends Error {
     this.errors = errors;
     this.detail = detail;
   }
+}
+
+export function invalidInput(status: 400 | 422, faults: readonly FieldError[]): ApiError {
+  const errors = faults.slice(0, MAX_FIELD_ERRORS);
+  const names = errors.map(({ field }) => field).join(', ');
+  return new ApiError('ERR_INVALID_INPUT', {
+    status,
+    message: `these fields are wrong: ${names}`,
+    errors,
+  });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { applyPatch, type Contact, ContactInput, ContactPatch } from '../src/contact.ts';
 import { ApiError } from '../src/errors.ts';
-import { readInput } from '../src/http/input.ts';
+import { readInput } from '../src/http/router.ts';
 
 const parseContactInput = (body: unknown) => readInput(ContactInput, body, 422);
 

@@ -10,8 +10,7 @@ import {
   ContactSort,
   SearchText,
 } from '../contact.ts';
-import { ApiError } from '../errors.ts';
-import { invalidInput } from '../http/input.ts';
+import { ApiError, invalidInput } from '../errors.ts';
 import { type Answer, type Context, type Operation, operation } from '../operation.ts';
 import type { ContactStore, Page, Position } from '../store/contact-store.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { readInput } from '../../src/http/input.ts';
+import { readInput } from '../../src/http/router.ts';
 import { PageQuery, readCursor, writeCursor, writePage } from '../../src/routes/contacts.ts';
 
 const cursorFault = expect.objectContaining({

@@ -1,4 +1,4 @@
-import type { Issuer } from '@koa-oauth/issuer';
+import type { Issuer, SigningKey } from '@koa-oauth/issuer';
 import { AuthError, InvalidTokenError } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import { type CustomClaims, readCustomClaims } from './custom-claims.ts';
@@ -9,7 +9,7 @@ import {
   checkIssuer,
   checkTimes,
 } from './jwt-access-token.ts';
-import { checkSignature, type VerifySignature } from './signature.ts';
+import type { VerifySignature } from './signature.ts';
 import { decodeJwt } from './unverified-jwt.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
@@ -92,6 +92,23 @@ async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims
 function blameToken(error: unknown): never {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   throw code === 'ERR_SIGNING_KEY_NOT_FOUND' ? new InvalidTokenError('key', message) : error;
+}
+
+/**
+ * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` fails
+ */
+export async function checkSignature(
+  token: string,
+  { alg, key }: SigningKey,
+  verify: VerifySignature,
+): Promise<void> {
+  let holds: unknown;
+  try {
+    holds = await verify(token, { alg, key });
+  } catch (cause) {
+    throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
+  }
+  if (holds !== true) throw new InvalidTokenError('signature');
 }
 
 /**

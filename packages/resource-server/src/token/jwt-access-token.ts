@@ -57,7 +57,10 @@ export function checkAccessToken(
   checkType(header, payload, rules.profile);
   checkRegisteredClaims(payload, rules.profile);
   const claims = payload as unknown as AccessTokenClaims;
-  if (!isSameIssuer(rules.issuerBaseURL, claims.iss)) throw wrongIssuer(rules.issuerBaseURL);
+  const { issuerBaseURL } = rules;
+  if (claims.iss !== issuerBaseURL && !isSameIssuer(issuerBaseURL, claims.iss)) {
+    throw wrongIssuer(issuerBaseURL);
+  }
   checkAudience(claims, rules);
   checkTimes(claims, rules.clockTolerance, now);
   if (payload.cnf !== undefined)

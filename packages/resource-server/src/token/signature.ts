@@ -1,6 +1,5 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm, type SigningKey } from '@koa-oauth/issuer';
-import { AuthError, InvalidTokenError } from '../errors.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
 
 /** The algorithms accepted unless an option narrows them. */
 export const ALGORITHMS = SIGNING_ALGORITHMS;
@@ -82,21 +81,4 @@ export function verifySignature(token: string, { alg, key }: SignatureRules): bo
   const end = token.lastIndexOf('.');
   const signature = Buffer.from(token.slice(end + 1), 'base64url');
   return verify(hash, Buffer.from(token.slice(0, end)), { key, ...encoding }, signature);
-}
-
-/**
- * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` fails
- */
-export async function checkSignature(
-  token: string,
-  { alg, key }: SigningKey,
-  verify: VerifySignature,
-): Promise<void> {
-  let holds: unknown;
-  try {
-    holds = await verify(token, { alg, key });
-  } catch (cause) {
-    throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
-  }
-  if (holds !== true) throw new InvalidTokenError('signature');
 }

@@ -8,10 +8,10 @@ import {
   type TestKey,
 } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
+import { checkSignature } from '../../src/token/access-token-verifier.ts';
 import {
   ALGORITHMS,
   type Algorithm,
-  checkSignature,
   type VerifySignature,
   verifySignature,
 } from '../../src/token/signature.ts';

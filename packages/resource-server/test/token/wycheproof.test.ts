@@ -3,13 +3,8 @@ import { createIssuer, type Issuer } from '@koa-oauth/issuer';
 import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
 import { verifyWithKoaJwt } from '../../../contacts-api/src/http/koa-jwt-signature.ts';
 import { checkOptions } from '../../src/options.ts';
-import { accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
-import {
-  ALGORITHMS,
-  checkSignature,
-  type VerifySignature,
-  verifySignature,
-} from '../../src/token/signature.ts';
+import { accessTokenVerifier, checkSignature } from '../../src/token/access-token-verifier.ts';
+import { ALGORITHMS, type VerifySignature, verifySignature } from '../../src/token/signature.ts';
 import { decodeJwt } from '../../src/token/unverified-jwt.ts';
 import { type Group, keyGroups, signatureGroups, type Vector } from '../support/wycheproof.ts';
 
