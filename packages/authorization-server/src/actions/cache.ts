@@ -1,4 +1,3 @@
-/** A value as an Action reads it. */
 export interface CacheRecord {
   readonly value: string;
   /** Epoch milliseconds. */
@@ -35,17 +34,18 @@ export class ActionCache {
 
   /** @throws Error that names the limit, when one would be exceeded. */
   set(key: unknown, value: unknown, options?: unknown): { type: 'success'; record: CacheRecord } {
-    if (typeof key !== 'string' || key === '') throw fault('the key must be a text');
-    if (typeof value !== 'string') throw fault(`the value is a ${typeof value}, not a text`);
-    if (bytes(key) > MAX_KEY_BYTES) throw fault(`a key has at most ${MAX_KEY_BYTES} bytes`);
-    if (bytes(value) > MAX_VALUE_BYTES) throw fault(`a value has at most ${MAX_VALUE_BYTES} bytes`);
+    if (typeof key !== 'string' || key === '') throw cacheError('the key must be a text');
+    if (typeof value !== 'string') throw cacheError(`the value is a ${typeof value}, not a text`);
+    if (bytes(key) > MAX_KEY_BYTES) throw cacheError(`a key has at most ${MAX_KEY_BYTES} bytes`);
+    if (bytes(value) > MAX_VALUE_BYTES)
+      throw cacheError(`a value has at most ${MAX_VALUE_BYTES} bytes`);
     const record = { value, expires_at: expiryOf(options, this.#now()) };
     this.#removeExpired();
     const others = [...this.#records].filter(([name]) => name !== key);
-    if (others.length >= MAX_ENTRIES) throw fault(`there are at most ${MAX_ENTRIES} entries`);
+    if (others.length >= MAX_ENTRIES) throw cacheError(`there are at most ${MAX_ENTRIES} entries`);
     const used = others.reduce((sum, [name, other]) => sum + bytes(name) + bytes(other.value), 0);
     if (used + bytes(key) + bytes(value) > MAX_TOTAL_BYTES) {
-      throw fault(`all keys and values have at most ${MAX_TOTAL_BYTES} bytes`);
+      throw cacheError(`all keys and values have at most ${MAX_TOTAL_BYTES} bytes`);
     }
     this.#records.set(key, record);
     return { type: 'success', record: { ...record } };
@@ -78,20 +78,21 @@ function expiryOf(options: unknown, now: number): number {
     ...(expires_at === undefined ? [] : [milliseconds('expires_at', expires_at)]),
   ];
   const end = Math.min(...(ends.length === 0 ? [now + MAX_LIFETIME_MS] : ends));
-  if (end <= now) throw fault('ttl or expires_at is over already');
-  if (end > now + MAX_LIFETIME_MS) throw fault('a value lives at most 24 hours (ttl 86400000)');
+  if (end <= now) throw cacheError('ttl or expires_at is over already');
+  if (end > now + MAX_LIFETIME_MS)
+    throw cacheError('a value lives at most 24 hours (ttl 86400000)');
   return end;
 }
 
 function milliseconds(name: string, value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value;
-  throw fault(`${name} must be a number of milliseconds`);
+  throw cacheError(`${name} must be a number of milliseconds`);
 }
 
 function bytes(text: string): number {
   return Buffer.byteLength(text);
 }
 
-function fault(what: string): Error {
+function cacheError(what: string): Error {
   return new Error(`api.cache.set: ${what}`);
 }

@@ -1,15 +1,15 @@
 import type { AccessToken, ClientCredentials, KoaContextWithOIDC } from 'oidc-provider';
 import { writeClaim } from '../claims/custom-claims.ts';
 import { errors } from '../oidc-provider.ts';
-import { type Action, findApplication, type Tenant } from '../tenant/tenant.ts';
+import type { Action, Tenant } from '../tenant/tenant.ts';
 import { ActionCache } from './cache.ts';
-import { type RequestFacts, requestFacts } from './login-event.ts';
+import { type ClientFacts, clientFacts, type RequestFacts, requestFacts } from './login-event.ts';
 import { cachePart, unavailableParts } from './post-login-api.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
 /** "Actions Triggers: credentials-exchange"; each Action gets its `secrets` in addition. */
 export interface CredentialsExchangeEvent {
-  readonly client: { client_id: string; name: string; metadata: Record<string, unknown> };
+  readonly client: ClientFacts;
   readonly accessToken: { customClaims: Record<string, unknown>; scope: string[] };
   readonly resource_server: { identifier: string };
   readonly tenant: { id: string };
@@ -20,18 +20,8 @@ export interface CredentialsExchangeEvent {
 /** Result of all credentials-exchange Actions for one request. */
 export interface CredentialsExchangeOutcome {
   /** Custom claims of the access token. */
-  readonly accessToken: Readonly<Record<string, unknown>>;
-  readonly denied?: Denial;
-}
-
-interface Denial {
-  readonly code: string;
-  readonly reason: string;
-}
-
-interface Draft {
   readonly accessToken: Record<string, unknown>;
-  denied?: Denial;
+  denied?: { readonly code: string; readonly reason: string };
 }
 
 interface CredentialsExchangeParts {
@@ -49,8 +39,8 @@ const DENIAL_CODES = ['invalid_scope', 'invalid_request', 'server_error'];
 
 /**
  * Runs the Actions at the engine's hook for further claims of a token: after all of its own checks and
- * before the token is written. The hook throws the engine's error when an Action denies: 400, or 500
- * for `server_error`.
+ * before the token is written. A denial is thrown as an error of the engine with status 400, or 500 for
+ * `server_error`.
  */
 export function credentialsExchange({
   tenant,
@@ -58,38 +48,31 @@ export function credentialsExchange({
   caches,
 }: CredentialsExchangeParts): ExtraTokenClaims {
   return async function credentialsExchange(ctx, token) {
-    if (token.kind !== 'ClientCredentials' || tenant.credentialsExchange.length === 0) return;
-    const clientId = token.clientId ?? '';
-    const application = findApplication(tenant, clientId);
+    if (token.kind !== 'ClientCredentials') return;
     const scope = token.scope?.split(' ').filter(Boolean) ?? [];
     const event: CredentialsExchangeEvent = {
-      client: {
-        client_id: clientId,
-        name: application?.name ?? '',
-        metadata: application?.client_metadata ?? {},
-      },
+      client: clientFacts(tenant, token.clientId ?? ''),
       accessToken: { customClaims: {}, scope },
       resource_server: { identifier: String(token.aud) },
       tenant: { id: tenant.tenant.friendly_name },
       transaction: { requested_scopes: scope },
       request: requestFacts(ctx),
     };
-    const { accessToken, denied } = await runCredentialsExchange(
-      tenant.credentialsExchange,
-      event,
-      log,
-      { cache: caches.credentialsExchange },
-    );
-    if (denied !== undefined) throw toEngineError(denied);
-    return { ...accessToken };
+    const options = { cache: caches.credentialsExchange };
+    const actions = tenant.credentialsExchange;
+    const { accessToken, denied } = await runCredentialsExchange(actions, event, log, options);
+    if (denied === undefined) return accessToken;
+    const { code, reason } = denied;
+    const status = code === 'server_error' ? 500 : 400;
+    // An Action's reason is for the client, with 500 as well.
+    const exposed = { status, statusCode: status, expose: true };
+    throw Object.assign(new errors.CustomOIDCProviderError(code, reason), exposed);
   };
 }
 
 /**
- * Runs the credentials-exchange Actions in their order. The first that denies ends the run, and so
- * does one that throws or takes longer than `timeLimit`, which counts as `server_error`.
- *
- * @param options `timeLimit` in milliseconds for each Action; `cache` is the trigger's.
+ * Runs the credentials-exchange Actions in their order. The first that denies ends the run. One that
+ * throws or exceeds `timeLimit` (milliseconds for each Action) denies with `server_error`.
  */
 export async function runCredentialsExchange(
   actions: readonly Action[],
@@ -97,7 +80,7 @@ export async function runCredentialsExchange(
   log: ActionLog,
   { timeLimit = TIME_LIMIT_MS, cache = new ActionCache() } = {},
 ): Promise<CredentialsExchangeOutcome> {
-  const draft: Draft = { accessToken: {} };
+  const draft: CredentialsExchangeOutcome = { accessToken: {} };
   for (const action of actions) {
     const api = credentialsExchangeApi(action, { draft, log, cache });
     const accessToken = { ...event.accessToken, customClaims: draft.accessToken };
@@ -110,13 +93,13 @@ export async function runCredentialsExchange(
     }
     if (draft.denied !== undefined) return { accessToken: {}, denied: draft.denied };
   }
-  return { accessToken: draft.accessToken };
+  return draft;
 }
 
 /** Creates the `api` object of one Action, whose methods write to the draft. */
 function credentialsExchangeApi(
   { name: action }: Action,
-  { draft, log, cache }: { draft: Draft; log: ActionLog; cache: ActionCache },
+  { draft, log, cache }: { draft: CredentialsExchangeOutcome; log: ActionLog; cache: ActionCache },
 ): object {
   const api: object = {
     ...unavailableParts('credentials-exchange'),
@@ -142,11 +125,4 @@ function credentialsExchangeApi(
     cache: cachePart(cache),
   };
   return api;
-}
-
-function toEngineError({ code, reason }: Denial): Error {
-  const error = new errors.CustomOIDCProviderError(code, reason);
-  const status = code === 'server_error' ? 500 : 400;
-  // An Action's reason is for the client, with 500 as well.
-  return Object.assign(error, { status, statusCode: status, expose: true });
 }

@@ -13,7 +13,7 @@ import type { TransactionMetadata } from './metadata.ts';
 /** "Actions Triggers: post-login, Event object"; each Action gets its `secrets` in addition. */
 export interface PostLoginEvent {
   readonly user: Omit<User, 'password' | 'roles'>;
-  readonly client: { client_id: string; name: string; metadata: Record<string, unknown> };
+  readonly client: ClientFacts;
   readonly connection: { id: string; name: string; strategy: string };
   readonly authorization: { roles: string[] };
   readonly authentication: { methods: AuthenticationMethod[] };
@@ -43,6 +43,13 @@ export interface PostLoginEvent {
   readonly request: RequestFacts & { query: Record<string, unknown> };
 }
 
+/** The application as an Action sees it. */
+export interface ClientFacts {
+  readonly client_id: string;
+  readonly name: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
 /** The HTTP request as an Action sees it. */
 export interface RequestFacts {
   readonly ip: string;
@@ -56,7 +63,7 @@ export interface RequestFacts {
   readonly body: Record<string, unknown>;
 }
 
-/** Everything that is known of one login or refresh. */
+/** Facts of one login or refresh. */
 export interface LoginFacts {
   readonly user: User;
   readonly clientId: string;
@@ -67,7 +74,7 @@ export interface LoginFacts {
   readonly scope: string;
   /** Parameters of the authorization request; empty at a refresh. */
   readonly params: Readonly<Record<string, unknown>>;
-  /** This login included. */
+  /** Number of logins, with this one. */
   readonly loginsCount: number;
   readonly methods: PostLoginEvent['authentication']['methods'];
   readonly session?: PostLoginEvent['session'];
@@ -79,32 +86,19 @@ const TRANSACTION_PARAMETERS = `redirect_uri state prompt acr_values login_hint 
   response_mode ui_locales`.split(/\s+/);
 
 /** Body parameters that no Action may see. */
-const SECRET_PARAMETERS = [
-  'client_secret',
-  'client_assertion',
-  'refresh_token',
-  'code',
-  'code_verifier',
-];
+const SECRET_PARAMETERS = 'client_secret client_assertion refresh_token code code_verifier'.split(
+  ' ',
+);
 
 /** Describes a login in Auth0's terms. */
 export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEvent {
   const { user, clientId, api, organization, protocol, scope, params } = facts;
   const { loginsCount, methods, session, refreshToken, request } = facts;
   const { password: _password, password_hash: _hash, roles, email, ...profile } = user;
-  const application = findApplication(tenant, clientId);
   const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== '');
   return {
-    user: {
-      ...profile,
-      ...(email && { email }),
-      identities: identitiesOf(tenant, user.user_id),
-    },
-    client: {
-      client_id: clientId,
-      name: application?.name ?? '',
-      metadata: application?.client_metadata ?? {},
-    },
+    user: { ...profile, ...(email && { email }), identities: identitiesOf(tenant, user.user_id) },
+    client: clientFacts(tenant, clientId),
     connection: describeConnection(tenant, user.user_id),
     authorization: { roles: [...roles] },
     authentication: { methods },
@@ -123,6 +117,12 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
     },
     request: { ...request, query: Object.fromEntries(given) },
   };
+}
+
+export function clientFacts(tenant: Tenant, clientId: string): ClientFacts {
+  const application = findApplication(tenant, clientId);
+  const { name = '', client_metadata: metadata = {} } = application ?? {};
+  return { client_id: clientId, name, metadata };
 }
 
 export function requestFacts(ctx: KoaContextWithOIDC): RequestFacts {
@@ -145,7 +145,7 @@ export function sessionFacts(ctx: KoaContextWithOIDC): PostLoginEvent['session']
   if (session === undefined || id === undefined || authenticatedAt === undefined) return undefined;
   return {
     id,
-    // A session that was not stored yet has none.
+    // A session has no `iat` before it is stored.
     created_at: isoTime(session.iat ?? authenticatedAt),
     authenticated_at: isoTime(authenticatedAt),
   };

@@ -14,9 +14,9 @@ export interface AuthenticationMethod {
 
 /** A redirect of the user in the middle of a login. */
 export interface Redirect {
-  /** Without `state`, which is added when the user goes there. */
+  /** The target; `state` is added when the user goes there. */
   readonly url: string;
-  /** The place of the Action among the Actions; undefined when the rules did it. */
+  /** The Action that redirects, with its index; undefined for a redirect by the rules. */
   readonly action?: { readonly index: number; readonly name: string } | undefined;
 }
 
@@ -26,13 +26,11 @@ export interface ActionOutcome {
   readonly accessToken: Readonly<Record<string, unknown>>;
   /** Custom claims of the ID token and of the userinfo answer. */
   readonly idToken: Readonly<Record<string, unknown>>;
-  /** Changes to the access token's scope; undefined without any. */
+  /** Changes to the access token's scope. */
   readonly scope?: ScopeChanges;
-  /** Changes to the user's metadata; undefined without any. */
   readonly metadata?: MetadataChanges;
-  /** Metadata of the transaction; undefined without any. */
   readonly transaction?: TransactionMetadata;
-  /** Ways of authentication that Actions recorded; undefined without any. */
+  /** Ways of authentication that Actions recorded. */
   readonly methods?: readonly AuthenticationMethod[];
   /** Address to visit before the login goes on; undefined when it goes on. */
   readonly redirect?: Redirect;
@@ -46,19 +44,14 @@ export const NO_OUTCOME: ActionOutcome = { accessToken: {}, idToken: {} };
 const KIND = 'ActionOutcome';
 const LIFETIME_SECONDS = 30 * 24 * 60 * 60;
 
-interface LastLogin {
+interface LoginKey {
   readonly userId: string;
   readonly clientId: string;
 }
 
-/** The part of Koa's `ctx.state` that belongs to the Actions. */
-interface OutcomeState {
-  actionOutcome?: ActionOutcome;
-}
-
 /** Returns the outcome of the rules and Actions for the login of this request. */
 export function outcomeOf({ state }: Pick<KoaContextWithOIDC, 'state'>): ActionOutcome {
-  return (state as OutcomeState).actionOutcome ?? NO_OUTCOME;
+  return (state.actionOutcome as ActionOutcome | undefined) ?? NO_OUTCOME;
 }
 
 /** Sets what `outcomeOf` returns for the rest of this request. */
@@ -66,7 +59,7 @@ export function setOutcome(
   { state }: Pick<KoaContextWithOIDC, 'state'>,
   outcome: ActionOutcome,
 ): void {
-  (state as OutcomeState).actionOutcome = outcome;
+  state.actionOutcome = outcome;
 }
 
 /** Outcomes of logins, stored for the tokens that come from them. */
@@ -77,9 +70,9 @@ export class Outcomes {
     this.#store = store;
   }
 
-  /** Sets the outcome of this request: that of the grant of a code, or of the last login with a client. */
-  load(ctx: KoaContextWithOIDC, from: { grantId: string } | LastLogin): void {
-    const id = 'grantId' in from ? from.grantId : idOfLast(from);
+  /** Loads the outcome of a code's grant, or of the user's last login with a client, for this request. */
+  load(ctx: KoaContextWithOIDC, from: { grantId: string } | LoginKey): void {
+    const id = 'grantId' in from ? from.grantId : loginId(from);
     const stored = this.#store.read(KIND, id)?.content;
     if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
   }
@@ -91,14 +84,14 @@ export class Outcomes {
     const outcome = outcomeOf(ctx);
     if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
     const { accessToken, idToken, scope } = outcome;
-    for (const id of [idOfLast({ userId, clientId }), grantId]) {
+    for (const id of [loginId({ userId, clientId }), grantId]) {
       if (id === undefined) continue;
       this.#store.write(KIND, id, { accessToken, idToken, scope }, LIFETIME_SECONDS);
     }
   }
 }
 
-/** Stores the outcome of a login once its code or refresh token went out. */
+/** Stores the outcome of a login once its code or refresh token is issued. */
 export function storeOutcome(outcomes: Outcomes): Middleware {
   return async function storeOutcome(ctx: Context, next: Next) {
     await next();
@@ -133,6 +126,6 @@ export function settleClaimScopes(
   return { ...outcome, accessToken, idToken, ...(scope && { scope }) };
 }
 
-function idOfLast({ userId, clientId }: LastLogin): string {
+function loginId({ userId, clientId }: LoginKey): string {
   return JSON.stringify([userId, clientId]);
 }

@@ -28,7 +28,6 @@ export class UserMetadata {
     return withMetadata(user, this.#changesOf(user.user_id));
   }
 
-  /** Adds these changes to the stored ones. */
   store(userId: string, changes: MetadataChanges): void {
     if (!Object.values(changes).some((part) => Object.keys(part).length > 0)) return;
     const earlier = this.#changesOf(userId);

@@ -1,38 +1,25 @@
 import { writeClaim } from '../claims/custom-claims.ts';
-import { addScope, isScope, removeScope, type ScopeChanges } from '../claims/scope-changes.ts';
+import { addScope, isScope, removeScope } from '../claims/scope-changes.ts';
 import type { Action } from '../tenant/tenant.ts';
 import type { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
-import type { AuthenticationMethod, Redirect } from './login-outcome.ts';
-import {
-  changeMetadata,
-  changeTransactionMetadata,
-  type MetadataChanges,
-  NO_CHANGES,
-  type TransactionMetadata,
-} from './metadata.ts';
+import type { ActionOutcome } from './login-outcome.ts';
+import { changeMetadata, changeTransactionMetadata, NO_CHANGES } from './metadata.ts';
 import { encodeRedirectToken, validateRedirectToken } from './redirect-token.ts';
 import { type Returned, redirectUrl } from './redirects.ts';
 import { type ActionLog, thrownText } from './run.ts';
 
-/** The outcome in the making, which the methods of the `api` write to. */
-export interface PostLoginDraft {
-  accessToken: Record<string, unknown>;
-  idToken: Record<string, unknown>;
-  scope?: ScopeChanges;
-  metadata?: MetadataChanges;
-  transaction?: TransactionMetadata;
-  methods?: readonly AuthenticationMethod[];
-  redirect?: Redirect;
-  denied?: string;
-}
+/** A writable outcome, which the methods of the `api` change. */
+export type PostLoginDraft = {
+  -readonly [Member in keyof ActionOutcome]: ActionOutcome[Member];
+} & Record<'accessToken' | 'idToken', Record<string, unknown>>;
 
 interface ApiParts {
   /** The Action's own copy. */
   readonly event: PostLoginEvent;
   readonly draft: PostLoginDraft;
   readonly log: ActionLog;
-  /** The Action's place among the Actions. */
+  /** Index of the Action. */
   readonly index: number;
   /** Names of the rules that ran. */
   readonly rules: readonly string[];

@@ -48,8 +48,8 @@ const LOGINS = 'Logins';
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
 /**
- * Runs the rules and post-login Actions at their two moments: after sign-in and before consent, and
- * again at every refresh. Their outcome is what `outcomeOf` returns.
+ * Runs the rules and post-login Actions between sign-in and consent, and at every refresh. `outcomeOf`
+ * returns their outcome.
  */
 export class PostLogin {
   readonly #parts: PostLoginParts;
@@ -61,13 +61,13 @@ export class PostLogin {
   }
 
   /**
-   * Runs them after sign-in, and again when the user is back from a redirect. Then `redirectOf` says
-   * whether the login goes on.
+   * Runs rules and Actions after sign-in, and again when the user returns from a redirect. Afterwards
+   * `redirectOf` returns the next redirect.
    *
    * @throws AccessDenied when a rule or an Action denies or fails.
    */
   async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
-    // What the engine passes from one page of the transaction to the next; not assignable by type.
+    // The engine passes `result` from one page of the transaction to the next; its type is readonly.
     const carrier = ctx.oidc as { result?: Record<string, unknown> };
     const { actions, returned, ...others } = carrier.result ?? {};
     const carried = actions as Carried | undefined;
@@ -78,10 +78,10 @@ export class PostLogin {
       recordMethods(ctx, earlier);
       return;
     }
-    const back = returned as Returned | undefined;
+    const redirectAnswer = returned as Returned | undefined;
     const resumption =
-      back !== undefined && earlier !== undefined && back.state === earlier.state
-        ? { before: earlier, returned: back }
+      redirectAnswer !== undefined && earlier?.state === redirectAnswer.state
+        ? { before: earlier, returned: redirectAnswer }
         : undefined;
     if (resumption === undefined) this.#countLogin(user);
     const outcome = await this.#run(ctx, user, 'oidc-basic-profile', resumption);
@@ -92,16 +92,16 @@ export class PostLogin {
     recordMethods(ctx, outcome);
   }
 
-  /** Returns where the user is to go before the login goes on; undefined when it goes on. */
+  /** Returns the redirect before the login goes on; undefined when it goes on. */
   redirectOf({ oidc }: KoaContextWithOIDC): RedirectStart | undefined {
     const { redirect, state } = (oidc.result?.actions ?? {}) as Partial<Carried>;
     return redirect && state ? { url: redirect.url, state } : undefined;
   }
 
   /**
-   * Runs them at a refresh.
+   * Runs rules and Actions at a refresh.
    *
-   * @throws AccessDenied as above, InteractionRequired for a redirect.
+   * @throws AccessDenied when one denies or fails, InteractionRequired when one redirects.
    */
   async onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     const { redirect } = await this.#run(ctx, user, 'oauth2-refresh-token');
@@ -148,9 +148,8 @@ export class PostLogin {
     if (before?.redirect?.action !== undefined) {
       return runPostLogin(postLogin, event, log, { ...options, before, returned });
     }
-    const afterRules = await runRules(loginRules, event, log, {
-      returned: returned !== undefined,
-    });
+    const afterRedirect = returned !== undefined;
+    const afterRules = await runRules(loginRules, event, log, { afterRedirect });
     if (afterRules.redirect !== undefined) return afterRules;
     return runPostLogin(postLogin, event, log, { ...options, before: afterRules });
   }
@@ -192,7 +191,7 @@ function deny(ctx: KoaContextWithOIDC, reason: string): void {
   setOutcome(ctx, { ...outcomeOf(ctx), denied: reason });
 }
 
-/** Records in the session what Actions recorded, which makes it known at the session's next login. */
+/** Adds the ways of authentication that Actions recorded to the session, for its next login. */
 function recordMethods(ctx: KoaContextWithOIDC, { methods }: ActionOutcome): void {
   const { session } = ctx.oidc;
   if (methods === undefined || session === undefined) return;

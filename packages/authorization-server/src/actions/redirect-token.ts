@@ -1,16 +1,16 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 
-const MINUTES_15 = 900;
+const DEFAULT_LIFETIME_SECONDS = 900;
 
 /**
  * Creates the token that an Action sends along with a redirect: a JWT signed with HS256. `jose` only
  * returns promises, and `api.redirect.encodeToken` returns the token itself.
  *
- * @param options as the Action gave them: `secret`, `payload`, `expiresInSeconds` (default 900).
+ * @param options the Action's: `secret`, `payload`, `expiresInSeconds` (default 900).
  * @param claims this server's, which the payload may override.
  * @param now epoch seconds.
- * @throws Error naming the option that is wrong.
+ * @throws Error that names the wrong option.
  */
 export function encodeRedirectToken(
   options: unknown,
@@ -18,7 +18,7 @@ export function encodeRedirectToken(
   now: number,
 ): string {
   const given = (options ?? {}) as Record<string, unknown>;
-  const { payload = {}, expiresInSeconds = MINUTES_15 } = given;
+  const { payload = {}, expiresInSeconds = DEFAULT_LIFETIME_SECONDS } = given;
   const secret = secretOf(given, 'encodeToken');
   if (typeof expiresInSeconds !== 'number' || !(expiresInSeconds > 0)) {
     throw new Error('api.redirect.encodeToken: expiresInSeconds must be a number above 0');
@@ -27,51 +27,44 @@ export function encodeRedirectToken(
     throw new Error('api.redirect.encodeToken: payload must be an object');
   }
   const content = { ...claims, ...payload, iat: now, exp: now + Math.floor(expiresInSeconds) };
-  const signed = `${encode({ alg: 'HS256', typ: 'JWT' })}.${encode(content)}`;
-  return `${signed}.${mac(signed, secret)}`;
-}
-
-/** Expectations of a token that comes back. */
-export interface RedirectTokenExpectations {
-  /** State of the redirect, the only one that the token is good for. */
-  readonly state: string;
-  /** Epoch seconds. */
-  readonly now: number;
+  const signed = `${encodeJson({ alg: 'HS256', typ: 'JWT' })}.${encodeJson(content)}`;
+  return `${signed}.${hmac(signed, secret)}`;
 }
 
 /**
- * Verifies the token that came to `/continue`: signed with the secret, not expired, and with the
- * `state` of this redirect. Returns its payload.
+ * Verifies the token that came to `/continue` and returns its payload. It must be signed with the
+ * secret, not expired, and have the `state` of this redirect.
  *
- * @param options as the Action gave them: `secret`, `tokenParameterName` (default `session_token`).
- * @param fields of the request to `/continue`.
- * @throws Error that says what is wrong with the token and contains no part of it.
+ * @param options the Action's: `secret`, `tokenParameterName` (default `session_token`).
+ * @param fields the request's to `/continue`.
+ * @throws Error that names the fault and contains no part of the token.
  */
 export function validateRedirectToken(
   options: unknown,
   fields: Readonly<Record<string, unknown>>,
-  { state, now }: RedirectTokenExpectations,
+  { state, now }: { readonly state: string; readonly now: number },
 ): Record<string, unknown> {
   const given = (options ?? {}) as Record<string, unknown>;
   const secret = secretOf(given, 'validateToken');
   const name = String(given.tokenParameterName ?? 'session_token');
   const token = Object.hasOwn(fields, name) ? fields[name] : undefined;
-  if (typeof token !== 'string' || token === '') throw invalid(`there is no parameter "${name}"`);
-  const payload = verified(token, secret);
+  if (typeof token !== 'string' || token === '')
+    throw invalidToken(`there is no parameter "${name}"`);
+  const payload = verifySignature(token, secret);
   const { exp, nbf } = payload;
-  if (typeof exp !== 'number' || exp <= now) throw invalid('it is over, or has no "exp"');
+  if (typeof exp !== 'number' || exp <= now) throw invalidToken('it is over, or has no "exp"');
   if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now))
-    throw invalid('"nbf" is to come');
+    throw invalidToken('"nbf" is to come');
   if (payload.state !== state) {
-    throw invalid('State in the token does not match the /continue state.');
+    throw invalidToken('State in the token does not match the /continue state.');
   }
   return payload;
 }
 
-function verified(token: string, secret: string): Record<string, unknown> {
+function verifySignature(token: string, secret: string): Record<string, unknown> {
   try {
     const [header = '', content = '', signature = '', ...more] = token.split('.');
-    const expected = Buffer.from(mac(`${header}.${content}`, secret));
+    const expected = Buffer.from(hmac(`${header}.${content}`, secret));
     const actual = Buffer.from(signature);
     const { alg, crit } = decodeProtectedHeader(token);
     if (
@@ -84,9 +77,9 @@ function verified(token: string, secret: string): Record<string, unknown> {
       return decodeJwt(token);
     }
   } catch {
-    // No JWT at all.
+    // It is no JWT.
   }
-  throw invalid('it is not signed with the secret (HS256)');
+  throw invalidToken('it is not signed with the secret (HS256)');
 }
 
 function secretOf({ secret }: Record<string, unknown>, method: string): string {
@@ -94,14 +87,14 @@ function secretOf({ secret }: Record<string, unknown>, method: string): string {
   throw new Error(`api.redirect.${method}: give a secret, for example from event.secrets`);
 }
 
-function mac(text: string, secret: string): string {
+function hmac(text: string, secret: string): string {
   return createHmac('sha256', secret).update(text).digest('base64url');
 }
 
-function encode(value: object): string {
+function encodeJson(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url');
 }
 
-function invalid(what: string): Error {
+function invalidToken(what: string): Error {
   return new Error(`The session token is invalid: ${what}`);
 }

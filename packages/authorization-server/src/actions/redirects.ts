@@ -7,9 +7,9 @@ import { resumeInteraction, sessionNotFound } from '../http/current-interaction.
 import type { StateStore } from '../state/file.ts';
 import type { PostLoginEvent } from './login-event.ts';
 
-/** Target of a redirect in the middle of a login, and the `state` that identifies it. */
+/** A redirect in the middle of a login, and the `state` that identifies it. */
 export interface RedirectStart {
-  /** Without the state. */
+  /** The target; `state` is added when the user goes there. */
   readonly url: string;
   readonly state: string;
 }
@@ -35,8 +35,7 @@ const STATE = /^[\w-]{43}$/;
 /**
  * Validates the URL to which an Action or a rule sends the user.
  *
- * @param query further parameters, by name.
- * @param caller is named in the error.
+ * @param caller named in the error.
  * @throws Error when it is no absolute http or https URL.
  */
 export function redirectUrl(url: unknown, query: unknown, caller: string): string {
@@ -50,48 +49,47 @@ export function redirectUrl(url: unknown, query: unknown, caller: string): strin
   return target.href;
 }
 
-/** Creates an unguessable `state`, good once, for as long as a sign-in may take. */
+/** Creates an unguessable `state`, valid once, for the time that a sign-in may last. */
 export function newRedirectState(store: StateStore): string {
   const state = randomBytes(32).toString('base64url');
   store.write(KIND, state, {}, LIFETIME_SECONDS);
   return state;
 }
 
-/** Path to which the engine sends the browser: the cookie of the sign-in has the same. */
+/** Path to which the engine sends the browser; it is the path of the sign-in's cookie. */
 export function redirectPath(state: string): string {
   return `/u/redirect/${state}`;
 }
 
 /**
- * The way out to where an Action or a rule sends the user, and `/continue`, the way back ("Redirect
- * with Actions"). Anyone who learns the state, such as the other site, could come back with it: only
- * the browser that has the cookie of this sign-in goes on. An unknown, used or foreign state throws
- * SessionNotFound.
+ * Routes of a redirect by an Action or a rule: out to its target, and back by `/continue` ("Redirect
+ * with Actions"). The target's site knows the state, so the state alone proves nothing: only the browser
+ * with the cookie of this sign-in goes on. An unknown, used or foreign state throws SessionNotFound.
  */
 export function redirectRoutes({ provider, store }: RedirectParts): Router {
   const router = new Router();
   const path = redirectPath(':state');
 
   router.get(path, async (ctx) => {
-    const { prompt } = await redirectOf(provider, ctx);
+    const { prompt } = await interactionOfRedirect(provider, ctx);
     const url = new URL(String(prompt.details.url));
     url.searchParams.set('state', String(ctx.params.state));
     ctx.status = 303;
     ctx.redirect(url.href);
   });
 
-  // The cookie is not for this path, so that two sign-ins in two tabs don't share one.
+  // The cookie has another path, so that two sign-ins in two tabs don't share one.
   router.register('/continue', ['GET', 'POST'], async (ctx) => {
     const { state } = { ...ctx.query, ...(await readForm(ctx)) };
     if (typeof state !== 'string' || !STATE.test(state)) throw sessionNotFound();
     if (store.read(KIND, state) === undefined) throw sessionNotFound();
-    // Method and body stay as they are (RFC 9110 §15.4.8).
+    // 307 preserves method and body (RFC 9110 §15.4.8).
     ctx.status = 307;
     ctx.redirect(`${redirectPath(state)}/continue${ctx.search}`);
   });
 
   router.register(`${path}/continue`, ['GET', 'POST'], async (ctx) => {
-    await redirectOf(provider, ctx);
+    await interactionOfRedirect(provider, ctx);
     const body = await readForm(ctx);
     const state = String(ctx.params.state);
     if (!store.consume(KIND, state)) throw sessionNotFound();
@@ -107,7 +105,7 @@ export function redirectRoutes({ provider, store }: RedirectParts): Router {
 }
 
 /** @throws SessionNotFound when the sign-in in the browser's cookie waits for another state. */
-async function redirectOf(provider: Provider, ctx: Context): Promise<Interaction> {
+async function interactionOfRedirect(provider: Provider, ctx: Context): Promise<Interaction> {
   const interaction = await provider.interactionDetails(ctx.req, ctx.res);
   const { name, details } = interaction.prompt;
   if (name !== 'actions' || details.state !== ctx.params.state) throw sessionNotFound();

@@ -24,10 +24,9 @@ interface RunOptions {
 }
 
 /**
- * Runs the post-login Actions in their order. The first that denies ends the run, and so does one that
- * throws or takes longer than `timeLimit`, which denies the login with its message. One that redirects
- * pauses the run: with `before` and `returned` it goes on with the same Action's `onContinuePostLogin`,
- * and the Actions after it.
+ * Runs the post-login Actions in their order. The first that denies ends the run. One that throws or
+ * exceeds `timeLimit` denies the login with its message. One that redirects pauses the run: with
+ * `before` and `returned` the same Action's `onContinuePostLogin` goes on, then the Actions after it.
  */
 export async function runPostLogin(
   actions: readonly Action[],
@@ -43,14 +42,14 @@ export async function runPostLogin(
     accessToken: { ...before.accessToken },
     idToken: { ...before.idToken },
   };
-  const from = returned === undefined ? undefined : paused?.action;
-  if (from !== undefined && actions[from.index]?.name !== from.name) {
-    return { ...draft, denied: `the Action "${from.name}" that redirected is gone` };
+  const resumed = returned === undefined ? undefined : paused?.action;
+  if (resumed !== undefined && actions[resumed.index]?.name !== resumed.name) {
+    return { ...draft, denied: `the Action "${resumed.name}" that redirected is gone` };
   }
   for (const [index, action] of actions.entries()) {
     if (draft.denied !== undefined || draft.redirect !== undefined) break;
-    if (index < (from?.index ?? 0)) continue;
-    const continues = index === from?.index;
+    if (index < (resumed?.index ?? 0)) continue;
+    const continues = index === resumed?.index;
     const { metadata } = draft;
     const own = eventFor(action, eventAfter(event, draft));
     const api = postLoginApi(action, {
@@ -78,7 +77,7 @@ export async function runPostLogin(
   return draft;
 }
 
-/** The login as it is after the Actions that have run. */
+/** Returns the event with the changes of the Actions that have run. */
 function eventAfter(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEvent {
   const { metadata = NO_CHANGES, transaction = {}, methods = [] } = draft;
   return {

@@ -5,7 +5,14 @@ import type { Rule } from '../tenant/tenant.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
 import { redirectUrl } from './redirects.ts';
-import { type ActionLog, consoleOf, runAs, TIME_LIMIT_MS, thrownText, within } from './run.ts';
+import {
+  type ActionLog,
+  consoleOf,
+  runAs,
+  TIME_LIMIT_MS,
+  thrownText,
+  withTimeLimit,
+} from './run.ts';
 
 type Claims = Record<string, unknown>;
 
@@ -17,31 +24,27 @@ interface RuleArguments {
 
 /**
  * Runs the rules, Auth0's predecessors of the Actions, in their order; they come before the Actions.
- * The first that gives its callback an error, throws or takes longer than `timeLimit` ends the run and
- * denies the login. With a `context.redirect` at the end of all rules the user is sent there; after
- * that all of them run again, and a redirect is ignored ("Redirect Users from Within Rules").
- *
- * @param options `timeLimit` in milliseconds for each rule; `returned` is true when the user is back.
+ * The first that gives its callback an error, throws or exceeds `timeLimit` (milliseconds for each rule)
+ * ends the run and denies the login. A `context.redirect` after the last rule redirects the user. After
+ * the redirect all rules run again, and a redirect is ignored ("Redirect Users from Within Rules").
  */
 export async function runRules(
   rules: readonly Rule[],
   event: PostLoginEvent,
   log: ActionLog,
-  { timeLimit = TIME_LIMIT_MS, returned = false } = {},
+  { timeLimit = TIME_LIMIT_MS, afterRedirect = false } = {},
 ): Promise<ActionOutcome> {
   if (rules.length === 0) return NO_OUTCOME;
   const context = toContext(event);
-  if (returned) context.protocol = 'redirect-callback';
+  if (afterRedirect) context.protocol = 'redirect-callback';
   let passed: RuleArguments = { user: structuredClone(event.user), context };
   let outcome = NO_OUTCOME;
   for (const rule of rules) {
     try {
-      const given = passed;
-      passed = await within(
-        timeLimit,
-        runAs(rule, () => call(rule, given, log)),
-      );
-      outcome = toOutcome(rule, passed.context, { log, returned });
+      const current = passed;
+      const work = runAs(rule, () => callRule(rule, current, log));
+      passed = await withTimeLimit(timeLimit, work);
+      outcome = toOutcome(rule, passed.context, { log, afterRedirect });
     } catch (error) {
       const denied = thrownText(error);
       log.warn({ rule: rule.name, reason: denied }, 'the rule denied the login or failed');
@@ -52,7 +55,7 @@ export async function runRules(
   return outcome;
 }
 
-function call(rule: Rule, given: RuleArguments, log: ActionLog): Promise<RuleArguments> {
+function callRule(rule: Rule, given: RuleArguments, log: ActionLog): Promise<RuleArguments> {
   return new Promise((resolve, reject) => {
     const run = compileRule(rule)(consoleOf({ rule: rule.name }, log));
     const returned = run(given.user, given.context, (error, user, context) => {
@@ -64,16 +67,16 @@ function call(rule: Rule, given: RuleArguments, log: ActionLog): Promise<RuleArg
   });
 }
 
-/** Reads what the rule left in the context; removes what may not be there, so it is logged once. */
+/** Reads the context that a rule returns. Removes forbidden members, so that each is logged once. */
 function toOutcome(
   rule: Rule,
   context: Claims,
-  { log, returned }: { log: ActionLog; returned: boolean },
+  { log, afterRedirect }: { log: ActionLog; afterRedirect: boolean },
 ): ActionOutcome {
   // Auth0 would ignore it, and the user would get in without a second factor.
   if (context.multifactor) throw new Error('context.multifactor is not available locally');
   const { url } = (context.redirect ?? {}) as { url?: unknown };
-  const redirects = Boolean(context.redirect) && !returned;
+  const redirects = Boolean(context.redirect) && !afterRedirect;
   const redirect = redirects && { url: redirectUrl(url, {}, 'context.redirect.url') };
   const accessToken = readClaims(rule, context, 'accessToken', log);
   const only = readScope(rule, (context.accessToken ?? {}) as Claims, log);
@@ -102,7 +105,7 @@ function readClaims(
   return claims;
 }
 
-/** `context.accessToken.scope` replaces all scopes, those that RBAC left out as well. */
+/** Reads `context.accessToken.scope`, which replaces all scopes, even those that RBAC removed. */
 function readScope(rule: Rule, accessToken: Claims, log: ActionLog): string[] | undefined {
   const { scope } = accessToken;
   if (scope === undefined || scope === null) return undefined;
@@ -115,7 +118,7 @@ function readScope(rule: Rule, accessToken: Claims, log: ActionLog): string[] | 
   return valid;
 }
 
-/** "Context Object Properties in Rules". */
+/** Returns the context of Auth0's page "Context Object Properties in Rules". */
 function toContext(event: PostLoginEvent): Record<string, unknown> {
   const { client, connection, request, transaction } = structuredClone(event);
   return {

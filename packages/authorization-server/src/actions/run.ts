@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { type ActionConsole, type ActionExports, compileAction } from '../tenant/source-files.ts';
 import type { Action, Rule } from '../tenant/tenant.ts';
 
-/** Receives what Actions and rules print (`info`) and what was dropped or failed (`warn`). */
+/** Receives prints of Actions and rules (`info`), and refused values and failures (`warn`). */
 export interface ActionLog {
   warn: (fields: object, message: string) => void;
   info: (fields: object, message: string) => void;
@@ -29,7 +29,7 @@ export function eventFor<E extends object>(
  * Runs one Action once.
  *
  * @param event from `eventFor`.
- * @throws what the Action throws, and an Error when it has no such handler or takes too long.
+ * @throws the Action's own error, and an Error for a missing handler or an exceeded time limit.
  */
 export async function runAction(
   action: Action,
@@ -43,7 +43,7 @@ export async function runAction(
     if (run === undefined) throw new Error(`exports no ${handler}`);
     await run(event, api);
   });
-  await within(timeLimit, work);
+  await withTimeLimit(timeLimit, work);
 }
 
 /** Runs work of an Action or a rule; timers and promises that it starts belong to the same source. */
@@ -59,18 +59,17 @@ export function runningSource(): Action | Rule | undefined {
 /** The `console` of an Action or a rule: one log line for each call. */
 export function consoleOf(source: object, log: ActionLog): ActionConsole {
   const write = (...parts: unknown[]): void => {
-    log.info({ ...source }, parts.map((part) => printable(part)).join(' '));
+    log.info({ ...source }, parts.map(printedText).join(' '));
   };
   return { debug: write, error: write, info: write, log: write, warn: write };
 }
 
-/** @throws Error when the work takes longer. */
-export async function within<T>(milliseconds: number, work: T | PromiseLike<T>): Promise<T> {
+/** Awaits the work. @throws Error when the time limit is exceeded. */
+export async function withTimeLimit<T>(milliseconds: number, work: PromiseLike<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => {
-      reject(new Error(`took longer than ${milliseconds} ms`));
-    }, milliseconds);
+    const error = new Error(`took longer than ${milliseconds} ms`);
+    timer = setTimeout(reject, milliseconds, error);
   });
   try {
     return await Promise.race([work, late]);
@@ -80,9 +79,8 @@ export async function within<T>(milliseconds: number, work: T | PromiseLike<T>):
 }
 
 /**
- * Returns what an Action or a rule threw, or gave as its reason, as a text for the denied client: one
- * line, at most 500 characters, no control characters and no lone surrogates. Never throws: an Action
- * may throw any value.
+ * Returns a thrown value, or a reason, of an Action or a rule as a text for the denied client: one line,
+ * at most 500 characters, no control characters, no lone surrogates. Never throws, whatever the value.
  */
 export function thrownText(thrown: unknown): string {
   try {
@@ -101,12 +99,11 @@ export function thrownText(thrown: unknown): string {
 }
 
 /**
- * Keeps the process alive when an Action or a rule leaves something that fails later: a promise that
- * is not awaited, a timer that throws. The failure is logged. Any other failure ends the process, as
- * it does without this.
+ * Logs late failures of an Action or a rule, which would end the process: a promise that is not
+ * awaited, a timer that throws. Any other failure still ends the process.
  */
 export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
-  const judge = (error: unknown): void => {
+  const handle = (error: unknown): void => {
     const source = runningSource();
     if (source === undefined) {
       process.stderr.write(`${inspect(error)}\n`);
@@ -116,8 +113,8 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
     const reason = withoutSecrets(thrownText(error), source);
     log.error({ name, file, reason }, 'an Action or rule left something that failed: await it');
   };
-  process.on('unhandledRejection', judge);
-  process.on('uncaughtException', judge);
+  process.on('unhandledRejection', handle);
+  process.on('uncaughtException', handle);
 }
 
 function withoutSecrets(text: string, source: Action | Rule): string {
@@ -127,23 +124,19 @@ function withoutSecrets(text: string, source: Action | Rule): string {
     .reduce((shown, secret) => shown.replaceAll(secret, '[hidden]'), text);
 }
 
-/** Printing must not deny the login, whatever is printed. */
-function printable(part: unknown): string {
+/** Returns the text of a printed value. Never throws: no printing may deny the login. */
+function printedText(part: unknown): string {
   if (typeof part === 'string') return part;
   try {
     // JSON has nothing of an error; its further fields may be a whole request with its headers.
     if (types.isNativeError(part)) return String(part.stack ?? part);
     return JSON.stringify(part) ?? inspect(part);
   } catch {
-    // A circle, a bigint, or what throws when it is read.
-    return inspected(part);
-  }
-}
-
-function inspected(part: unknown): string {
-  try {
-    return inspect(part, { customInspect: false, getters: false });
-  } catch {
-    return '[unreadable]';
+    // A circle, a bigint, or a value that throws when it is read.
+    try {
+      return inspect(part, { customInspect: false, getters: false });
+    } catch {
+      return '[unreadable]';
+    }
   }
 }

@@ -166,7 +166,7 @@ test('a redirect at the end of all rules; once the user is back it is ignored', 
     idToken,
     redirect: { url: 'https://x.example/form?a=1' },
   });
-  expect(await runRules([away, after], aliceLogin, recorder(), { returned: true })).toEqual({
+  expect(await runRules([away, after], aliceLogin, recorder(), { afterRedirect: true })).toEqual({
     accessToken: {},
     idToken: { ...idToken, 'https://x.example/protocol': 'redirect-callback' },
   });
