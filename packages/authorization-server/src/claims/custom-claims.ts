@@ -2,10 +2,10 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Api } from '../tenant/tenant.ts';
 
 /**
- * Names of the protocol, which an Action may not set. Auth0 drops them silently and lets the login go
- * on ("Create Custom Claims", restricted claims).
+ * Names of the protocol, which an Action must not set. Auth0 ignores them silently ("Create Custom
+ * Claims", restricted claims).
  */
-const RESTRICTED = new Set(
+const RESTRICTED_CLAIMS = new Set(
   `acr act active amr at_hash ath attest aud auth_time authorization_details azp c_hash client_id
    cnf cty dest entitlements events exp groups gty htm htu iat internalService iss jcard jku jti jwe
    jwk kid may_act mky nbf nonce object_id org_id org_name orig origid permissions roles rph s_hash
@@ -17,7 +17,7 @@ const RESTRICTED = new Set(
 const RESERVED_NAMESPACES =
   /^(?:https?:\/\/(?:[^/]*\.)?(?:auth0|webtask)\.(?:com|io)(?:[:/]|$)|urn:auth0)/;
 
-/** Claims that a scope gives (OpenID Connect Core §5.1, §5.4); without it an Action can't set them. */
+/** Claims by scope (OpenID Connect Core §5.1, §5.4); without the scope an Action can't set them. */
 export const SCOPE_CLAIMS: Readonly<Record<string, readonly string[]>> = {
   openid: ['sub'],
   profile: `name family_name given_name middle_name nickname preferred_username profile picture
@@ -27,23 +27,23 @@ export const SCOPE_CLAIMS: Readonly<Record<string, readonly string[]>> = {
   phone: ['phone_number', 'phone_number_verified'],
 };
 
-const STANDARD = new Set(Object.values(SCOPE_CLAIMS).flat());
+const STANDARD_CLAIMS = new Set(Object.values(SCOPE_CLAIMS).flat());
 
 /** Checks whether the name belongs to the protocol or to Auth0. */
 export function isRestrictedClaim(name: string): boolean {
-  return RESTRICTED.has(name) || RESERVED_NAMESPACES.test(name);
+  return RESTRICTED_CLAIMS.has(name) || RESERVED_NAMESPACES.test(name);
 }
 
 /** Checks whether OpenID Connect ties the name to a scope. */
 export function isStandardClaim(name: string): boolean {
-  return STANDARD.has(name);
+  return STANDARD_CLAIMS.has(name);
 }
 
 /**
  * Writes a custom claim as JSON represents it; null removes it.
  *
- * @returns false when the name is not allowed; then nothing is written. An access token has no place
- *   for standard claims; in an ID token they need their scope, which is checked later.
+ * @returns false, and writes nothing, when the name is not allowed. An access token has no standard
+ *   claims; in an ID token they need their scope, which is checked later.
  */
 export function writeClaim(
   claims: Record<string, unknown>,
@@ -73,8 +73,8 @@ export function isClaimScope(scope: string, api: Api | undefined): boolean {
 }
 
 /**
- * Restores the claims requested by scope in the engine's request: the engine drops every scope that it
- * does not know when a request is for no API, at its beginning and each time the browser comes back.
+ * Restores the claims requested by scope in the engine's request. The engine drops unknown scopes of a
+ * request for no API, at its beginning and each time the browser returns.
  */
 export function restoreClaimScopes(
   { oidc }: KoaContextWithOIDC,

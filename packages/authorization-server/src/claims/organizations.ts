@@ -20,20 +20,18 @@ const KIND = 'LoginOrganization';
 
 /** The organization that a login is for: requested with `organization`, stored with the grant. */
 export class Organizations {
-  readonly #tenant: Tenant;
-  readonly #store: StateStore;
+  readonly #parts: OrganizationParts;
 
-  constructor({ tenant, store }: OrganizationParts) {
-    this.#tenant = tenant;
-    this.#store = store;
+  constructor(parts: OrganizationParts) {
+    this.#parts = parts;
   }
 
-  /** Returns the one of the authorization request, or of the grant that the tokens come from. */
+  /** Returns the organization of the authorization request, or of the tokens' grant. */
   organizationOf({ oidc }: KoaContextWithOIDC): Organization | undefined {
-    // The token endpoint knows no such parameter: there the grant alone counts.
+    // The token endpoint has no such parameter: only the grant counts there.
     const requested = oidc.params?.organization;
-    if (requested !== undefined) return requestedOrganization(this.#tenant, requested);
-    return this.#find(this.#idOf(oidc.entities.Grant?.jti));
+    if (requested !== undefined) return requestedOrganization(this.#parts.tenant, requested);
+    return this.#findById(this.#storedId(oidc.entities.Grant?.jti));
   }
 
   /** Returns `org_id`, and `org_name` if the tenant allows it, for both tokens. */
@@ -43,33 +41,33 @@ export class Organizations {
     const { id: org_id, name: org_name } = organization;
     return {
       org_id,
-      ...(this.#tenant.tenant.allow_organization_name_in_authentication_api && { org_name }),
+      ...(this.#parts.tenant.tenant.allow_organization_name_in_authentication_api && { org_name }),
     };
   }
 
-  /** Checks a refresh: the user may have left, or the organization may be gone. */
+  /** Checks at a refresh that the organization still exists and has the user as a member. */
   stillMember(grantId: string | undefined, user: User): boolean {
-    const id = this.#idOf(grantId);
+    const id = this.#storedId(grantId);
     if (id === undefined) return true;
-    const organization = this.#find(id);
+    const organization = this.#findById(id);
     return organization !== undefined && isMember(organization, user);
   }
 
-  /** Stores the organization of a login whose code goes out. */
+  /** Stores the organization of a login when its code is issued. */
   storeFor(ctx: KoaContextWithOIDC): void {
     const organization = this.organizationOf(ctx);
     const { grantId, clientId = '' } = ctx.oidc.entities.AuthorizationCode ?? {};
     if (organization === undefined || grantId === undefined) return;
-    const lifetime = grantSeconds(findApplication(this.#tenant, clientId));
-    this.#store.write(KIND, grantId, { id: organization.id }, lifetime);
+    const lifetime = grantSeconds(findApplication(this.#parts.tenant, clientId));
+    this.#parts.store.write(KIND, grantId, { id: organization.id }, lifetime);
   }
 
-  #idOf(grantId: string | undefined): unknown {
-    return grantId === undefined ? undefined : this.#store.read(KIND, grantId)?.content.id;
+  #storedId(grantId: string | undefined): unknown {
+    return grantId === undefined ? undefined : this.#parts.store.read(KIND, grantId)?.content.id;
   }
 
-  #find(id: unknown): Organization | undefined {
-    return this.#tenant.organizations.find((organization) => organization.id === id);
+  #findById(id: unknown): Organization | undefined {
+    return this.#parts.tenant.organizations.find((organization) => organization.id === id);
   }
 }
 
@@ -91,7 +89,7 @@ export function requestedOrganization(tenant: Tenant, value: unknown): Organizat
   return organization;
 }
 
-/** @throws InvalidRequest, in Auth0's words, when the application must or may not name one. */
+/** @throws InvalidRequest, in Auth0's words, when the application must or must not name one. */
 export function checkOrganizationUsage(
   application: Application | undefined,
   value: string | undefined,
@@ -107,12 +105,12 @@ export function checkOrganizationUsage(
 
 export function isMember({ members }: Organization, user: User): boolean {
   if (members.includes(user.user_id)) return true;
-  // An identity provider may claim any address: it must not open an organization.
+  // An identity provider can claim any address, so an address of its users proves no membership.
   if (connectionInId(user.user_id) !== undefined) return false;
   return members.some((member) => member.toLowerCase() === user.email.toLowerCase());
 }
 
-/** @throws AccessDenied, in Auth0's words, when the user is not of the organization asked for. */
+/** @throws AccessDenied, in Auth0's words, when the user is no member of the requested organization. */
 export function checkMembership(tenant: Tenant, ctx: KoaContextWithOIDC, user: User): void {
   const organization = requestedOrganization(tenant, ctx.oidc.params?.organization);
   if (organization === undefined || isMember(organization, user)) return;

@@ -42,6 +42,6 @@ export function changeScope(
 }
 
 function without({ added, removed }: ScopeChanges, scope: string): ScopeChanges {
-  const others = (one: string): boolean => one !== scope;
-  return { added: added.filter(others), removed: removed.filter(others) };
+  const isOther = (one: string): boolean => one !== scope;
+  return { added: added.filter(isOther), removed: removed.filter(isOther) };
 }

@@ -12,9 +12,8 @@ interface LogParts {
 }
 
 /**
- * `GET /log`: every transaction step by step; only there when the control is on. It is shown under the
- * issuer's name and a loopback one alone: a page of a site whose name was made to lead here (DNS
- * rebinding) could read it otherwise.
+ * `GET /log`: every transaction step by step; registered only with the control on. It answers under the
+ * issuer's name and loopback names only: by DNS rebinding, a page of another site could read it.
  */
 export function logRoutes({ issuer, tenantName, transactions }: LogParts): Router {
   return new Router().get('/log', (ctx) => {
@@ -37,7 +36,6 @@ function isOwnHost(host: string, issuer: string): boolean {
   return URL.canParse(`http://${host}`) && isLoopback(new URL(`http://${host}`).hostname);
 }
 
-/** @param transactions the latest first. */
 function logPage(tenantName: string, transactions: readonly Transaction[]): string {
   return toPage(
     <Layout title="Log" tenantName={tenantName} wide>
@@ -104,7 +102,7 @@ function describe(step: TimedStep): Described {
       const { endpoint, grantType, audience, scope, organization } = step;
       return {
         heading: `Request ${endpoint}`,
-        facts: some([
+        facts: withoutEmpty([
           ['grant', grantType],
           ['audience', audience],
           ['organization', organization],
@@ -117,7 +115,7 @@ function describe(step: TimedStep): Described {
         heading: { succeeded: 'Signed in', failed: 'Sign-in failed', session: 'Signed in before' }[
           step.outcome
         ],
-        facts: some([
+        facts: withoutEmpty([
           ['user', step.user],
           ['reason', step.reason],
         ]),
@@ -131,7 +129,7 @@ function describe(step: TimedStep): Described {
           denied: `Denied by ${step.name}`,
           failed: `${step.name} failed`,
         }[step.outcome],
-        facts: some([['reason', step.reason]]),
+        facts: withoutEmpty([['reason', step.reason]]),
         bad: step.outcome === 'denied' || step.outcome === 'failed',
       };
     case 'consent':
@@ -143,7 +141,7 @@ function describe(step: TimedStep): Described {
     case 'actions':
       return {
         heading: step.denied === undefined ? 'Actions ran' : 'Actions denied',
-        facts: some([
+        facts: withoutEmpty([
           ['names', step.names.join(', ')],
           ['denied', step.denied],
           ['claims', step.claims.join(', ')],
@@ -153,15 +151,15 @@ function describe(step: TimedStep): Described {
         bad: step.denied !== undefined,
       };
     case 'revocation':
-      return { heading: 'Refresh token revoked', facts: some([['user', step.user]]) };
+      return { heading: 'Refresh token revoked', facts: withoutEmpty([['user', step.user]]) };
     case 'logout':
-      return { heading: 'Signed out', facts: some([['user', step.user]]) };
+      return { heading: 'Signed out', facts: withoutEmpty([['user', step.user]]) };
     case 'code':
       return { heading: 'Code issued', facts: [] };
     case 'tokens':
       return {
         heading: 'Tokens issued',
-        facts: some([
+        facts: withoutEmpty([
           ['kinds', step.kinds.join(', ')],
           ['audience', step.audience],
           ['scope', step.scope.join(' ') || 'none'],
@@ -173,7 +171,7 @@ function describe(step: TimedStep): Described {
     case 'refusal':
       return {
         heading: `Refused: ${step.error}`,
-        facts: some([
+        facts: withoutEmpty([
           ['status', step.status?.toString()],
           ['text', step.text],
           ['reason', step.reason],
@@ -185,6 +183,6 @@ function describe(step: TimedStep): Described {
   }
 }
 
-function some(facts: readonly (readonly [string, string | undefined])[]): Fact[] {
+function withoutEmpty(facts: readonly (readonly [string, string | undefined])[]): Fact[] {
   return facts.flatMap(([name, value]) => (value ? [[name, value] as const] : []));
 }

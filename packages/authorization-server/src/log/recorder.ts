@@ -5,8 +5,6 @@ import type { Logger } from 'pino';
 import { outcomeOf } from '../actions/login-outcome.ts';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
-import type { Tenant } from '../tenant/tenant.ts';
-import type { Users } from '../tenant/users.ts';
 import { createRedaction } from './redaction.ts';
 import {
   actionsStep,
@@ -24,14 +22,12 @@ import type { LogType, OpenTransaction, Step, Transactions } from './transaction
 type EngineContext = Context | KoaContextWithOIDC;
 type EngineError = OidcErrors.OIDCProviderError;
 
-interface RecorderParts {
-  readonly tenant: Tenant;
-  readonly users: Users;
+interface RecorderParts extends Omit<StepParts, 'redact'> {
   readonly transactions: Transactions;
   readonly log: Logger;
 }
 
-/** One thing that happened: a step of the request's transaction, a line of the log, or both. */
+/** One event: a step of the request's transaction, a line of the log, or both. */
 interface Entry {
   /** Auth0's log event type code. */
   readonly type?: LogType | undefined;
@@ -44,7 +40,7 @@ interface Entry {
 /** The record of one request, on Koa's `ctx.state`. */
 interface Recording {
   readonly transaction: OpenTransaction;
-  /** Set when the refusal is recorded already. */
+  /** The refusal is already recorded. */
   refused?: boolean;
   /** The engine's private reason for a refusal. */
   reason?: string | undefined;
@@ -55,24 +51,20 @@ const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].fil
 );
 
 /**
- * Records what happens at the engine, each event once, in two places: the last 200 transactions, step
- * by step, and the log, with Auth0's log event `type`. No code, token, secret or password gets there.
+ * Records each event of the engine in the last 200 transactions and in the log, with Auth0's log event
+ * `type`. No code, token, secret or password is recorded.
  */
 export class Recorder {
-  readonly #transactions: Transactions;
-  readonly #log: Logger;
-  readonly #parts: StepParts;
+  readonly #parts: RecorderParts & StepParts;
 
-  constructor({ tenant, users, transactions, log }: RecorderParts) {
-    this.#transactions = transactions;
-    this.#log = log;
-    this.#parts = { tenant, users, redact: createRedaction(tenant) };
+  constructor(parts: RecorderParts) {
+    this.#parts = { ...parts, redact: createRedaction(parts.tenant) };
   }
 
   /** Records all events of this engine from now on. */
   listenTo(provider: Provider): void {
-    const log = this.#log;
-    // With the events that the engine's types leave out.
+    const { log } = this.#parts;
+    // The engine's types lack some of its events.
     const events: EventEmitter = provider;
     const { pushed_authorization_request: PAR, end_session: LOGOUT } = ROUTES;
 
@@ -104,14 +96,14 @@ export class Recorder {
     });
     events.on('backchannel.success', (_ctx, { clientId: client }: Client, user: string) => {
       const type: LogType = 'oidc_backchannel_logout_succeeded';
-      log.info({ type, client, user }, 'application told of the logout');
+      log.info({ type, client, user }, 'application notified of the logout');
     });
     events.on('backchannel.error', (_ctx, err: Error, { clientId }: Client, user: string) => {
       const type: LogType = 'oidc_backchannel_logout_failed';
       const fields = { type, client: clientId, user, err };
-      log.warn(fields, 'application not told of the logout');
+      log.warn(fields, 'application not notified of the logout');
     });
-    // Without a listener Koa writes to the console.
+    // Koa writes errors to the console unless there is a listener.
     events.on('error', (err: Error) => log.error({ err }, 'unexpected error'));
   }
 
@@ -120,13 +112,13 @@ export class Recorder {
     this.#write(ctx, { step: { step: 'fault', fault } });
   }
 
-  /** Records an answer as the client gets it, after every change to it. */
+  /** Records an answer after every change to it. */
   requestAnswered(ctx: Context): void {
     const endpoint = endpointOf(ctx);
     this.#addFailedSignIn(ctx, endpoint);
     // The pages have log lines of their own.
     if (ctx.status === 429 && !endpoint?.startsWith('/u/')) {
-      this.#log.warn({ type: 'api_limit', endpoint }, 'refused: too many requests');
+      this.#parts.log.warn({ type: 'api_limit', endpoint }, 'refused: too many requests');
     }
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
     const recording = this.#recordingOf(ctx);
@@ -140,8 +132,8 @@ export class Recorder {
     const step = {
       step: 'refusal',
       status: ctx.status,
-      error: this.#redact(error, engineCtx) ?? String(ctx.status),
-      text: this.#redact(text, engineCtx),
+      error: this.#parts.redact(error, engineCtx) ?? String(ctx.status),
+      text: this.#parts.redact(text, engineCtx),
       reason: recording.reason,
     } as const;
     const type = refusalType(endpoint, step.reason ?? step.text ?? '', engineCtx);
@@ -170,8 +162,8 @@ export class Recorder {
     const step: Step = {
       step: 'refusal',
       error: error.error,
-      text: this.#redact(error.error_description, ctx),
-      reason: this.#redact(error.error_detail, ctx),
+      text: this.#parts.redact(error.error_description, ctx),
+      reason: this.#parts.redact(error.error_detail, ctx),
     };
     const entry = refusalOf(ctx, error, ROUTES.authorization, 'authorization refused');
     this.#write(ctx, { ...entry, step });
@@ -196,17 +188,17 @@ export class Recorder {
     this.#write(ctx, refusalOf(ctx, error, ROUTES.token, 'tokens refused'));
     const recording = this.#recordingOf(ctx);
     if (outcomeOf(ctx).denied !== undefined) this.#addActions(ctx);
-    recording.reason = this.#redact(error.error_detail, ctx);
+    recording.reason = this.#parts.redact(error.error_detail, ctx);
   }
 
   /** Adds the failure of a posted sign-in form, for which the engine has no event. */
   #addFailedSignIn(ctx: Context, endpoint: string | undefined): void {
     if (endpoint === undefined || ctx.method !== 'POST' || ctx.status < 400) return;
-    // The path itself: an id is case-sensitive.
+    // `ctx.path`, because an id is case-sensitive.
     const [, uid] = /^\/u\/login\/([\w-]+)$/.exec(ctx.path) ?? [];
     const reason = ctx.status === 429 ? 'too many failures' : 'wrong e-mail address or password';
     const step: Step = { step: 'sign-in', outcome: 'failed', reason };
-    if (uid) this.#transactions.find(`uid:${uid}`)?.add(step, ctx.state.loginFailure);
+    if (uid) this.#parts.transactions.find(`uid:${uid}`)?.add(step, ctx.state.loginFailure);
   }
 
   /** Adds the revocation of a refresh token, for which the engine has no event. */
@@ -238,31 +230,26 @@ export class Recorder {
   /** Makes the transaction known to the next request of the sign-in. */
   #link(ctx: KoaContextWithOIDC): void {
     const { transaction } = this.#recordingOf(ctx);
-    for (const key of keysOf(ctx)) this.#transactions.link(key, transaction);
+    for (const key of keysOf(ctx)) this.#parts.transactions.link(key, transaction);
   }
 
-  /** Returns the record of a request; a new transaction begins with what was asked. */
+  /** Returns the record of a request; a new transaction begins with the request. */
   #recordingOf(ctx: EngineContext): Recording {
     const state = ctx.state as { recording?: Recording };
     if (state.recording !== undefined) return state.recording;
     const found = keysOf(ctx)
-      .map((key) => this.#transactions.find(key))
+      .map((key) => this.#parts.transactions.find(key))
       .find(Boolean);
-    const transaction = found ?? this.#transactions.begin();
+    const transaction = found ?? this.#parts.transactions.begin();
     state.recording = { transaction };
-    // A page of a sign-in that goes on is no request of the client's.
+    // A sign-in that resumes is no request of the client's.
     const goesOn = found !== undefined && (ctx as KoaContextWithOIDC).oidc?.route === 'resume';
     if (!goesOn) transaction.add(requestStep(this.#parts, ctx as KoaContextWithOIDC));
     return state.recording;
   }
 
-  /** Returns a text without secrets; undefined for no text. */
-  #redact(text: unknown, ctx: KoaContextWithOIDC): string | undefined {
-    return this.#parts.redact(text, ctx) || undefined;
-  }
-
   #write(ctx: EngineContext, { type, step, line, fields }: Entry): void {
-    if (line !== undefined) this.#log.info({ type, ...fields }, line);
+    if (line !== undefined) this.#parts.log.info({ type, ...fields }, line);
     if (step !== undefined) this.#recordingOf(ctx).transaction.add(step, type);
   }
 }

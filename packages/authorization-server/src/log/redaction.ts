@@ -1,14 +1,17 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Tenant } from '../tenant/tenant.ts';
 
-/** Hides secrets of this request and of the tenant in a text; returns '' for anything else. */
-export type Redact = (text: unknown, ctx?: Partial<Pick<KoaContextWithOIDC, 'oidc'>>) => string;
+/** Hides secrets of this request and of the tenant in a text; returns undefined without a text. */
+export type Redact = (
+  text: unknown,
+  ctx?: Partial<Pick<KoaContextWithOIDC, 'oidc'>>,
+) => string | undefined;
 
 const HIDDEN = '[hidden]';
-const MAX_LENGTH = 300;
+const MAX_TEXT_LENGTH = 300;
 
-/** Parameters of a request that are no secret. */
-const PUBLIC = [
+/** Request parameters that are not secret. */
+const PUBLIC_PARAMETERS = [
   'audience',
   'client_id',
   'client_assertion_type',
@@ -27,12 +30,12 @@ const PUBLIC = [
   'token_type_hint',
 ];
 
-/** A part of a JWT, or a run of letters as long as a code or an opaque token. */
+/** Checks for a part of a JWT, or a run of letters as long as a code or an opaque token. */
 const isTokenLike = (run: string): boolean => run.includes('eyJ') || /[\w-]{40}/.test(run);
 
-/** Returns the filter of all texts in the record of transactions, which never shows a secret. */
+/** Creates the filter that removes secrets from all texts of the recorded transactions. */
 export function createRedaction(tenant: Tenant): Redact {
-  const ofTenant = [
+  const tenantSecrets = [
     ...tenant.clients.map(({ client_secret }) => client_secret),
     ...tenant.connections.flatMap(({ options: { client_secret: secret } }) =>
       typeof secret === 'string' ? [secret] : [],
@@ -44,17 +47,17 @@ export function createRedaction(tenant: Tenant): Redact {
     ...tenant.loginRules.flatMap(({ configuration }) => Object.values(configuration)),
   ].filter((secret) => secret !== undefined && !isPublic(tenant, secret));
   return (text, ctx) => {
-    if (typeof text !== 'string' || text === '') return '';
+    if (typeof text !== 'string' || text === '') return undefined;
     let shown = text;
-    for (const secret of [...ofTenant, ...ofRequest(ctx)]) {
+    for (const secret of [...tenantSecrets, ...requestSecrets(ctx)]) {
       if (secret) shown = shown.replaceAll(secret, HIDDEN);
     }
     shown = shown.replace(/[\w~+/=-]+/g, (run) => (isTokenLike(run) ? HIDDEN : run));
-    return shown.length > MAX_LENGTH ? `${shown.slice(0, MAX_LENGTH)}…` : shown;
+    return shown.length > MAX_TEXT_LENGTH ? `${shown.slice(0, MAX_TEXT_LENGTH)}…` : shown;
   };
 }
 
-/** Actions are given the namespace of their claims as a secret, which it is not. */
+/** Checks for a namespace of claims, which Actions get as a secret although it is public. */
 function isPublic(tenant: Tenant, value: string): boolean {
   if (tenant.resourceServers.some(({ identifier }) => identifier === value)) return true;
   if (!URL.canParse(value)) return false;
@@ -62,10 +65,12 @@ function isPublic(tenant: Tenant, value: string): boolean {
   return value === origin || value === `${origin}/`;
 }
 
-function ofRequest(ctx: Partial<Pick<KoaContextWithOIDC, 'oidc'>> | undefined): string[] {
+function requestSecrets(ctx: Partial<Pick<KoaContextWithOIDC, 'oidc'>> | undefined): string[] {
   const fields = { ...ctx?.oidc?.params, ...ctx?.oidc?.body };
   return Object.entries(fields).flatMap(([name, value]) =>
-    // A short one, such as the state "1", would tear every text apart, and is no secret worth it.
-    typeof value === 'string' && value.length > 5 && !PUBLIC.includes(name) ? [value] : [],
+    // Hiding a short value, such as the state "1", would make every text unreadable.
+    typeof value === 'string' && value.length > 5 && !PUBLIC_PARAMETERS.includes(name)
+      ? [value]
+      : [],
   );
 }

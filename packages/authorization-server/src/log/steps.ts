@@ -18,22 +18,23 @@ import { sentScope } from '../token/audience.ts';
 import type { Redact } from './redaction.ts';
 import type { DroppedScope, LogType, Step, TimedStep } from './transactions.ts';
 
-const AUTH0 = 'http://auth0.com/oauth/grant-type/';
+const AUTH0_GRANT = 'http://auth0.com/oauth/grant-type/';
 
-const EXCHANGES: Readonly<Record<string, readonly [failed: LogType, succeeded?: LogType]>> = {
+/** Log types of a failed and a successful exchange, by grant type. */
+const EXCHANGE_TYPES: Readonly<Record<string, readonly [failed: LogType, succeeded?: LogType]>> = {
   authorization_code: ['feacft', 'seacft'],
   client_credentials: ['feccft', 'seccft'],
   refresh_token: ['fertft', 'sertft'],
   password: ['fepft'],
-  [`${AUTH0}password-realm`]: ['fepft'],
-  [`${AUTH0}mfa-oob`]: ['feoobft'],
-  [`${AUTH0}mfa-otp`]: ['feotpft'],
-  [`${AUTH0}mfa-recovery-code`]: ['fercft'],
-  [`${AUTH0}passwordless/otp`]: ['fepotpft'],
+  [`${AUTH0_GRANT}password-realm`]: ['fepft'],
+  [`${AUTH0_GRANT}mfa-oob`]: ['feoobft'],
+  [`${AUTH0_GRANT}mfa-otp`]: ['feotpft'],
+  [`${AUTH0_GRANT}mfa-recovery-code`]: ['fercft'],
+  [`${AUTH0_GRANT}passwordless/otp`]: ['fepotpft'],
   'urn:ietf:params:oauth:grant-type:device_code': ['fede'],
 };
 
-/** Parts that the steps need. Texts go through the redaction; of claims the names alone are recorded. */
+/** Dependencies of the steps. Texts are redacted; claims are recorded by name, without their values. */
 export interface StepParts {
   readonly tenant: Tenant;
   readonly users: Users;
@@ -54,18 +55,18 @@ interface IssuedScopes {
 
 /** Returns the step that begins a transaction. */
 export function requestStep({ redact }: StepParts, ctx: KoaContextWithOIDC): Step {
-  // Undefined outside of the engine's own routes.
+  // `oidc` is undefined outside of the engine's routes.
   const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined;
   const { params, body, client } = oidc ?? {};
   const fields: Record<string, unknown> = { ...body, ...params };
   return {
     step: 'request',
     endpoint: oidc?.route === 'resume' ? ROUTES.authorization : (endpointOf(ctx) ?? ''),
-    grantType: redact(fields.grant_type, ctx) || undefined,
-    client: client?.clientId ?? (redact(fields.client_id ?? ctx.query.client_id, ctx) || undefined),
-    scope: oidc && words(redact(sentScope(ctx).join(' '), ctx)),
-    audience: redact(body?.audience ?? fields.audience, ctx) || undefined,
-    organization: redact(fields.organization, ctx) || undefined,
+    grantType: redact(fields.grant_type, ctx),
+    client: client?.clientId ?? redact(fields.client_id ?? ctx.query.client_id, ctx),
+    scope: oidc && splitScope(redact(sentScope(ctx).join(' '), ctx)),
+    audience: redact(body?.audience ?? fields.audience, ctx),
+    organization: redact(fields.organization, ctx),
   };
 }
 
@@ -82,11 +83,11 @@ export function actionsStep(
   const names = [...tenant.loginRules, ...tenant.postLogin].map(({ name }) => name);
   if (names.length === 0) return undefined;
   const { accessToken, idToken, scope, denied } = outcomeOf(ctx);
-  const shown = (texts: readonly string[] = []) => texts.map((one) => redact(one, ctx));
+  const shown = (texts: readonly string[] = []) => texts.map((one) => redact(one, ctx) ?? '');
   return {
     step: 'actions',
     names,
-    denied: denied === undefined ? undefined : redact(denied, ctx),
+    denied: redact(denied, ctx),
     claims: shown([...new Set([...Object.keys(accessToken), ...Object.keys(idToken)])]),
     scopeAdded: shown([...(scope?.only ?? []), ...(scope?.added ?? [])]),
     scopeRemoved: shown(scope?.removed),
@@ -103,15 +104,15 @@ export function tokensStep(
   const refresh = params?.grant_type === 'refresh_token';
   const token = entities.AccessToken ?? entities.ClientCredentials;
   const answer = ctx.body as Record<string, unknown>;
-  const issued = words(redact(answer.scope ?? token?.scope, ctx));
-  const granted = refresh ? words(redact(entities.RefreshToken?.scope, ctx)) : undefined;
+  const issued = splitScope(redact(answer.scope ?? token?.scope, ctx));
+  const granted = refresh ? splitScope(redact(entities.RefreshToken?.scope, ctx)) : undefined;
   const asked = earlier.flatMap((one) => (one.step === 'request' ? (one.scope ?? []) : []));
   const resource = entities.AuthorizationCode?.resource ?? entities.RefreshToken?.resource;
   return {
     step: 'tokens',
     kinds: Object.keys(answer).filter((name) => name.endsWith('_token')),
     user: account?.accountId,
-    audience: token?.aud === undefined ? undefined : redact(String(token.aud), ctx) || undefined,
+    audience: token?.aud === undefined ? undefined : redact(String(token.aud), ctx),
     scope: issued,
     dropped: droppedScopes(tenant, {
       asked: refresh && asked.length === 0 ? (granted ?? []) : asked,
@@ -125,7 +126,7 @@ export function tokensStep(
   };
 }
 
-/** Returns the requested scopes that are not in the token, and which setting removed each. */
+/** Returns the requested scopes that are not in the token, each with the setting that removed it. */
 export function droppedScopes(tenant: Tenant, scopes: IssuedScopes): DroppedScope[] {
   return [...new Set(scopes.asked)]
     .filter((scope) => !scopes.issued.includes(scope))
@@ -153,34 +154,33 @@ function whyDropped(tenant: Tenant, scopes: IssuedScopes, scope: string): string
   return undefined;
 }
 
-function words(scope: string): string[] {
+function splitScope(scope = ''): string[] {
   return scope.split(' ').filter(Boolean);
 }
 
-/** Returns the grant type of a request if Auth0 knows it; another may be any text, even a secret. */
+/** Returns the request's grant type if Auth0 defines it; an unknown one may hold a secret. */
 export function knownGrantType({ params }: KoaContextWithOIDC['oidc']): string | undefined {
   const grantType = params?.grant_type;
-  return typeof grantType === 'string' && Object.hasOwn(EXCHANGES, grantType)
+  return typeof grantType === 'string' && Object.hasOwn(EXCHANGE_TYPES, grantType)
     ? grantType
     : undefined;
 }
 
-/** Type for a code that goes out; `ssa` for one requested with `prompt=none`. */
+/** Returns the type for an issued code; `ssa` if it was requested with `prompt=none`. */
 export function loginType({ oidc }: KoaContextWithOIDC): LogType {
   return isSilent(oidc) ? 'ssa' : 's';
 }
 
-/** Type for tokens that go out. */
+/** Returns the type for issued tokens. */
 export function exchangeType({ oidc }: KoaContextWithOIDC): LogType | undefined {
   return exchangeOf(oidc)?.[1];
 }
 
 /**
- * Returns the type for a refusal; undefined where Auth0 writes no log.
+ * Returns the type for a refusal; undefined if Auth0 writes no log.
  *
- * @param endpoint its path.
- * @param reason the engine's, private part included.
- * @param ctx as far as the engine processed the request.
+ * @param endpoint the path.
+ * @param reason the engine's, with its private part.
  */
 export function refusalType(
   endpoint: string,
@@ -203,5 +203,5 @@ function isSilent(oidc: KoaContextWithOIDC['oidc'] | undefined): boolean {
 
 function exchangeOf(oidc: KoaContextWithOIDC['oidc'] | undefined) {
   const grantType = oidc && knownGrantType(oidc);
-  return grantType === undefined ? undefined : EXCHANGES[grantType];
+  return grantType === undefined ? undefined : EXCHANGE_TYPES[grantType];
 }

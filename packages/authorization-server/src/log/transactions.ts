@@ -35,11 +35,11 @@ export type ConnectionOutcome = 'sent' | 'returned' | 'denied' | 'failed';
 /** A requested scope that is not in the token. */
 export interface DroppedScope {
   readonly scope: string;
-  /** Which setting removed it; undefined when it is not known. */
+  /** The setting that removed it, if known. */
   readonly why?: string | undefined;
 }
 
-/** One thing that happened; its texts hold no secret. */
+/** One event; its texts contain no secret. */
 export type Step =
   | {
       readonly step: 'request';
@@ -115,9 +115,8 @@ export interface Transaction {
   readonly steps: readonly TimedStep[];
 }
 
-/** Maximum of transactions in memory. */
 const MAX_TRANSACTIONS = 200;
-/** Maximum of steps, and of keys, of one transaction. */
+/** Maximum of steps of one transaction, and of its keys. */
 const MAX_STEPS = 50;
 
 /** The last transactions, in memory. */
@@ -141,9 +140,9 @@ export class Transactions {
     return transaction;
   }
 
-  /** Makes a transaction known by the id of an interaction or a grant, which is never shown. */
+  /** Links a transaction to the id of an interaction or a grant, which is never shown. */
   link(key: string, transaction: OpenTransaction): void {
-    // Once it is dropped, nothing would remove its keys.
+    // Nothing removes the keys of a transaction that is already dropped.
     if (transaction.keys.size >= MAX_STEPS || !this.#open.includes(transaction)) return;
     transaction.keys.add(key);
     this.#byKey.set(key, transaction);

@@ -14,12 +14,12 @@ test.each([
   ['an opaque token', `x ${'a1_-'.repeat(10)}.`, 'x [hidden].'],
   ['an API', 'https://contacts.example.com/api', 'https://contacts.example.com/api'],
   ["a claim's namespace", 'https://other.example/roles', 'https://other.example/roles'],
-  ['no text', undefined, ''],
+  ['no text', undefined, undefined],
 ])('%s', (_name, text, shown) => {
   expect(redact(text)).toBe(shown);
 });
 
-test('what a request brings as a secret, and no more than a few lines', () => {
+test('secrets of a request are hidden, and a long text is cut', () => {
   const oidc = { params: { code: 'short-code', scope: 'openid profile' }, body: undefined };
   const ctx = { oidc } as unknown as Parameters<typeof redact>[1];
   expect(redact('short-code for openid profile', ctx)).toBe('[hidden] for openid profile');
