@@ -10,7 +10,7 @@ import { runRules } from './actions/run-rules.ts';
 import { isStandardClaim, SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { isMember } from './claims/organizations.ts';
 import { changeScope } from './claims/scope-changes.ts';
-import { askedScopes, scopeFault } from './login/grants.ts';
+import { askedScopes, nothingToGrant } from './login/grants.ts';
 import { demoTenantFile, loadTenant } from './tenant/load.ts';
 import {
   type Api,
@@ -106,7 +106,7 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
       reported.dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
     return kept;
   });
-  const fault = asked && scopeFault(asked);
+  const fault = asked && nothingToGrant(asked);
   const denied = user.blocked ? 'the user is blocked' : (outcome.denied ?? fault ?? null);
   return {
     user: user.user_id,

@@ -7,21 +7,24 @@ interface ConsentPageProps {
   readonly asked: AskedScopes;
 }
 
-const OIDC_IN_WORDS: Readonly<Record<string, string>> = {
+const OIDC_DESCRIPTIONS: Readonly<Record<string, string>> = {
   openid: 'Know that it is you',
   profile: 'See your name and profile',
   email: 'See your e-mail address',
   offline_access: 'Stay signed in while you are away',
 };
 
-/** Posts `action`, `accept` or `decline`, to its own address. */
+/** Page that asks for consent; it posts `action`, `accept` or `decline`, to its own address. */
 export function consentPage({ tenantName, asked }: ConsentPageProps): string {
   const { application, user, api } = asked;
-  const ofApi = asked.allowed.map((scope) => ({
+  const apiScopes = asked.allowed.map((scope) => ({
     scope,
-    words: api?.scopes.find(({ value }) => value === scope)?.description ?? inWords(scope),
+    words: api?.scopes.find(({ value }) => value === scope)?.description ?? describeScope(scope),
   }));
-  const ofUser = asked.oidc.map((scope) => ({ scope, words: OIDC_IN_WORDS[scope] ?? scope }));
+  const userScopes = asked.oidc.map((scope) => ({
+    scope,
+    words: OIDC_DESCRIPTIONS[scope] ?? scope,
+  }));
   return toPage(
     <Layout title="Authorize" tenantName={tenantName}>
       <header class="card-head">
@@ -31,8 +34,8 @@ export function consentPage({ tenantName, asked }: ConsentPageProps): string {
       <div class="signed-in">
         <UserMark user={user} />
       </div>
-      <ScopeList heading="About you" entries={ofUser} />
-      <ScopeList heading={`In ${api?.name ?? 'the API'}`} entries={ofApi} />
+      <ScopeList heading="About you" entries={userScopes} />
+      <ScopeList heading={`In ${api?.name ?? 'the API'}`} entries={apiScopes} />
       <form method="post" class="answers">
         <button type="submit" name="action" value="accept">
           Accept
@@ -67,8 +70,8 @@ function ScopeList({ heading, entries }: ScopeListProps) {
   );
 }
 
-/** A scope without a description, the way Auth0 words it: `read:contacts` is "Contacts: read". */
-function inWords(scope: string): string {
+/** Describes a scope without a description as Auth0 does: `read:contacts` is "Contacts: read". */
+function describeScope(scope: string): string {
   const [action, resource] = scope.split(':');
   if (!action || !resource) return scope;
   return `${resource.charAt(0).toUpperCase()}${resource.slice(1)}: ${action}`;

@@ -24,21 +24,22 @@ interface FederationParts {
   readonly issuer: string;
   readonly provider: Provider;
   readonly tenant: Tenant;
+  readonly tenantName: string;
   readonly users: Users;
   readonly store: StateStore;
   readonly transactions: Transactions;
   readonly log: Logger;
 }
 
-/** A user who was sent to an identity provider. */
-interface Sent extends PendingSignIn {
+/** A user at an identity provider. */
+interface SentUser extends PendingSignIn {
   /** Id of the interaction. */
   readonly uid: string;
   readonly connection: string;
 }
 
-/** A user who came back. */
-interface Returned extends Sent {
+/** A user who returned from there. */
+interface ReturnedUser extends SentUser {
   /** Query of the callback. */
   readonly response: string;
 }
@@ -46,9 +47,9 @@ interface Returned extends Sent {
 const SENT = 'FederationSent';
 const RETURNED = 'FederationReturned';
 const COOKIE = 'issuer_federation';
-/** Time at the identity provider. */
+/** Maximum time at the identity provider. */
 const AWAY_SECONDS = 600;
-/** Time from the callback to the interaction. */
+/** Maximum time from the callback to the interaction. */
 const HANDOVER_SECONDS = 60;
 
 export function federationRoutes(federation: Federation): Router {
@@ -61,30 +62,25 @@ export function federationRoutes(federation: Federation): Router {
 /**
  * Sign-in at another OpenID provider (OpenID Connect Core §3.1).
  *
- * The provider knows one callback, `/login/callback`, and the interaction's cookie goes to
- * `/u/login/ID` alone. So the callback itself judges nothing: it uses up the state, stores the answer
- * here for a minute, and goes on to the interaction, with the key to the answer in a cookie of that
- * path. Only a browser with both cookies gets further: the one that began this interaction, and that
- * came back from the provider. A callback that someone else is lured to fails without the first
- * cookie, and the attacker does not have the second. No code is in a URL of ours or in a cookie.
+ * The provider redirects to `/login/callback`, but the interaction's cookie is for `/u/login/ID` only. So
+ * the callback uses up the state, stores the answer for a minute, sets a cookie of that path with the key
+ * to the answer, and redirects to the interaction. Only a browser with both cookies continues: it began
+ * this interaction and returned from the provider. A victim who is lured to a callback lacks the first
+ * cookie, and the attacker lacks the second. No URL of ours and no cookie contains a code.
  *
- * An answer of another provider is refused by `iss`, where it is sent (RFC 9207), and by the ID token's
- * issuer and nonce: the state says from which provider the answer has to be.
+ * The state selects the provider. An answer of another provider is refused by `iss`, where it is sent
+ * (RFC 9207), and by the ID token's issuer and nonce.
  */
 export class Federation {
   readonly #parts: FederationParts;
-  readonly #store: StateStore;
-  readonly #log: Logger;
   readonly #identityProviders: IdentityProviders;
 
   constructor(parts: FederationParts) {
     this.#parts = parts;
-    this.#store = parts.store;
-    this.#log = parts.log;
     this.#identityProviders = new IdentityProviders({ issuer: parts.issuer });
   }
 
-  /** Sends the user to the identity provider that they chose on the sign-in page. */
+  /** Sends the user to the identity provider chosen on the sign-in page. */
   async choose(ctx: Context): Promise<void> {
     const interaction = await interactionOf(this.#parts.provider, ctx, 'login');
     const { connection } = await readForm(ctx);
@@ -92,8 +88,8 @@ export class Federation {
   }
 
   /**
-   * Sends the user of an interaction to an identity provider. The last time wins: earlier sign-ins
-   * that were left open must not pile up.
+   * Sends the user of an interaction to an identity provider. An earlier sign-in of the same
+   * interaction ends, so that unfinished ones don't accumulate.
    */
   async send(ctx: Context, interaction: Interaction, connectionName: string): Promise<void> {
     const connection = this.#connectionOf(interaction, connectionName);
@@ -102,18 +98,16 @@ export class Federation {
     try {
       const { url, pending } = await this.#identityProviders.begin(connection, {
         loginHint: typeof loginHint === 'string' ? loginHint.slice(0, 320) : undefined,
-        again: typeof prompt === 'string' && prompt.split(' ').includes('login'),
+        reauthenticate: typeof prompt === 'string' && prompt.split(' ').includes('login'),
         maxAge: maxAge === undefined ? undefined : Number(maxAge),
       });
-      const earlier = this.#store.readByUid(SENT, uid)?.content.state;
-      if (typeof earlier === 'string') this.#store.delete(SENT, earlier);
-      const sent: Sent = { ...pending, uid, connection: connectionName };
-      this.#store.write(SENT, pending.state, sent, AWAY_SECONDS, { uid });
+      const earlier = this.#parts.store.readByUid(SENT, uid)?.content.state;
+      if (typeof earlier === 'string') this.#parts.store.delete(SENT, earlier);
+      const sent: SentUser = { ...pending, uid, connection: connectionName };
+      this.#parts.store.write(SENT, pending.state, sent, AWAY_SECONDS, { uid });
       this.#addStep(uid, connectionName, 'sent');
-      this.#log.info(
-        { client: params.client_id, connection: connectionName },
-        'sent to connection',
-      );
+      const facts = { client: params.client_id, connection: connectionName };
+      this.#parts.log.info(facts, 'sent to connection');
       ctx.status = 303;
       ctx.redirect(url.href);
     } catch (error) {
@@ -122,20 +116,22 @@ export class Federation {
     }
   }
 
-  /** Takes the answer of an identity provider and hands it to the interaction that waits for it. */
+  /** Stores an identity provider's answer and redirects to the interaction that waits for it. */
   acceptCallback(ctx: Context): void {
     const { state } = ctx.query;
-    const sent = typeof state === 'string' ? this.#store.read(SENT, state)?.content : undefined;
-    if (sent === undefined || !this.#store.consume(SENT, String(state))) throw sessionNotFound();
-    const { uid } = sent as unknown as Sent;
+    const sent =
+      typeof state === 'string' ? this.#parts.store.read(SENT, state)?.content : undefined;
+    if (sent === undefined || !this.#parts.store.consume(SENT, String(state)))
+      throw sessionNotFound();
+    const { uid } = sent as unknown as SentUser;
     const handle = randomBytes(32).toString('base64url');
     const returned = { ...sent, response: ctx.querystring };
-    this.#store.write(RETURNED, handle, returned, HANDOVER_SECONDS);
+    this.#parts.store.write(RETURNED, handle, returned, HANDOVER_SECONDS);
     setCookie(ctx, uid, handle);
     ctx.redirect(`/u/login/${uid}/callback`);
   }
 
-  /** Judges the answer and ends the sign-in. */
+  /** Verifies the answer and ends the sign-in. */
   async finish(ctx: Context): Promise<void> {
     const { provider, users } = this.#parts;
     const interaction = await interactionOf(provider, ctx, 'login');
@@ -147,12 +143,12 @@ export class Federation {
       const user = users.storeProfile(connection, identity.subject, identity.profile);
       this.#addStep(interaction.uid, name, 'returned');
       if (user.blocked) {
-        this.#log.info({ ...facts, user: user.user_id }, 'login failed: the user is blocked');
+        this.#parts.log.info({ ...facts, user: user.user_id }, 'login failed: the user is blocked');
         const result = { error: 'unauthorized', error_description: 'user is blocked' };
         await resumeInteraction(provider, ctx, result);
         return;
       }
-      this.#log.info({ ...facts, user: user.user_id }, 'login succeeded');
+      this.#parts.log.info({ ...facts, user: user.user_id }, 'login succeeded');
       const login = { accountId: user.user_id, amr: ['federated'] };
       await resumeInteraction(provider, ctx, { login });
     } catch (error) {
@@ -162,19 +158,20 @@ export class Federation {
       }
       if (!(error instanceof ProviderDenial)) throw error;
       this.#addStep(interaction.uid, name, 'denied');
-      this.#log.info(facts, 'login failed: the identity provider denied it');
+      this.#parts.log.info(facts, 'login failed: the identity provider denied it');
       const result = { error: 'access_denied', error_description: error.message };
       await resumeInteraction(provider, ctx, result);
     }
   }
 
   /** @throws SessionNotFound for a browser without the cookie of the callback. */
-  #takeReturned(ctx: Context, { uid }: Interaction): Returned {
+  #takeReturned(ctx: Context, { uid }: Interaction): ReturnedUser {
     const handle = ctx.cookies.get(COOKIE) ?? '';
-    const content = this.#store.read(RETURNED, handle)?.content;
-    const returned = content as unknown as Returned | undefined;
-    if (returned?.uid !== uid || !this.#store.consume(RETURNED, handle)) throw sessionNotFound();
-    this.#store.delete(RETURNED, handle);
+    const content = this.#parts.store.read(RETURNED, handle)?.content;
+    const returned = content as unknown as ReturnedUser | undefined;
+    if (returned?.uid !== uid || !this.#parts.store.consume(RETURNED, handle))
+      throw sessionNotFound();
+    this.#parts.store.delete(RETURNED, handle);
     setCookie(ctx, uid, null);
     return returned;
   }
@@ -198,12 +195,15 @@ export class Federation {
   ): void {
     const reference = randomBytes(6).toString('hex');
     const { status, message: reason } = failure;
-    this.#log.error({ err: failure, connection: name, reference }, 'the identity provider failed');
+    this.#parts.log.error(
+      { err: failure, connection: name, reference },
+      'the identity provider failed',
+    );
     this.#addStep(uid, name, 'failed', reason);
     ctx.status = status;
     ctx.type = 'html';
     ctx.body = errorPage({
-      tenantName: this.#parts.tenant.tenant.friendly_name,
+      tenantName: this.#parts.tenantName,
       title: `${label} can’t sign you in now`,
       text:
         status === 503

@@ -25,11 +25,11 @@ export interface AskedScopes {
   readonly organization: Organization | undefined;
   /** Scopes of OpenID Connect. */
   readonly oidc: readonly string[];
-  /** Names of custom claims: granted without consent, and in the scope once an Action set the claim. */
+  /** Names of custom claims: granted without consent; in the scope only if an Action sets the claim. */
   readonly claims: readonly string[];
   /** Scopes of the API that the user may have. */
   readonly allowed: readonly string[];
-  /** Scopes of the API that the user may not have: left out silently (RBAC). */
+  /** Scopes of the API that the user may not have: dropped silently (RBAC). */
   readonly refused: readonly string[];
 }
 
@@ -41,7 +41,7 @@ interface GrantParts {
 
 const CONSENT = 'Consent';
 
-/** Consents of users, stored until revoked, as at Auth0, per user, application, API, organization. */
+/** Consents of users, stored until revoked, per user, application, API and organization, as at Auth0. */
 export class Consents {
   readonly #store: StateStore;
 
@@ -51,13 +51,13 @@ export class Consents {
 
   /** Returns the scopes that the user consented to before. */
   scopesOf(asked: AskedScopes): ReadonlySet<string> {
-    return new Set((this.#store.read(CONSENT, idOf(asked))?.content.scopes ?? []) as string[]);
+    return new Set((this.#store.read(CONSENT, consentId(asked))?.content.scopes ?? []) as string[]);
   }
 
-  /** Stores the consent to all that was asked for. */
+  /** Stores the consent to all requested scopes. */
   add(asked: AskedScopes): void {
     const scopes = [...this.scopesOf(asked), ...asked.oidc, ...asked.allowed];
-    this.#store.write(CONSENT, idOf(asked), { scopes: [...new Set(scopes)] });
+    this.#store.write(CONSENT, consentId(asked), { scopes: [...new Set(scopes)] });
   }
 }
 
@@ -91,14 +91,19 @@ export function askedScopes(
   };
 }
 
-/** Returns why there would be nothing to grant; undefined when there is something. */
-export function scopeFault({ oidc, claims, allowed, refused }: AskedScopes): string | undefined {
+/** Returns the reason for which nothing can be granted; undefined when something can. */
+export function nothingToGrant({
+  oidc,
+  claims,
+  allowed,
+  refused,
+}: AskedScopes): string | undefined {
   if (oidc.length + claims.length + allowed.length > 0) return undefined;
   if (refused.length === 0) return 'no scope asked for';
   return `the user has none of the permissions asked for: ${refused.join(' ')}`;
 }
 
-/** Creates a grant for one authorization alone: revoking it leaves the user's other logins as they are. */
+/** Creates a grant for one authorization; its revocation does not affect the user's other logins. */
 export function newGrant(
   provider: Provider,
   asked: AskedScopes,
@@ -112,17 +117,17 @@ export function newGrant(
   const ofApi = asked.allowed.filter(granted);
   if (oidc.length > 0) grant.addOIDCScope(oidc);
   if (asked.api !== undefined) {
-    // The token for the API carries the OpenID scopes as well, so they are granted there too.
+    // The token for the API has the OpenID scopes too.
     if (oidc.length + ofApi.length > 0) grant.addResourceScope(asked.resource, [...oidc, ...ofApi]);
-    // "Rejected" counts as settled: without it the engine would ask for consent for ever.
+    // The engine would ask for consent again and again for a scope that is not rejected.
     if (asked.refused.length > 0) grant.rejectResourceScope(asked.resource, [...asked.refused]);
   }
   return grant;
 }
 
 /**
- * Returns the grant that the engine goes on with: the one just consented to, or one of the scopes that
- * the user consented to before. It is stored only when nothing is missing.
+ * Returns the grant of the consent just given, or a grant of the scopes that the user consented to
+ * before. The latter is stored only when nothing is missing.
  */
 export async function loadGrant(
   { tenant, users, consents }: GrantParts,
@@ -138,8 +143,8 @@ export async function loadGrant(
 
   const asked = askedScopes(tenant, users.find(session?.accountId ?? ''), params ?? {});
   if (asked === undefined) return undefined;
-  const fault = scopeFault(asked);
-  if (fault !== undefined) throw new errors.AccessDenied(fault);
+  const reason = nothingToGrant(asked);
+  if (reason !== undefined) throw new errors.AccessDenied(reason);
   const skips =
     asked.application.is_first_party &&
     asked.api?.skip_consent_for_verifiable_first_party_clients === true;
@@ -150,8 +155,7 @@ export async function loadGrant(
   return grant;
 }
 
-/** Id of a consent. */
-function idOf({ user, application, resource, organization }: AskedScopes): string {
+function consentId({ user, application, resource, organization }: AskedScopes): string {
   const id = [user.user_id, application.client_id, resource];
   return JSON.stringify(organization === undefined ? id : [...id, organization.id]);
 }

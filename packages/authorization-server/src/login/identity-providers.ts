@@ -20,10 +20,10 @@ import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile
 import { type Connection, oidcOptionsSchema } from '../tenant/schema.ts';
 
 /** The part of the application's authorization request that goes to the identity provider. */
-export interface SignInWishes {
+export interface SignInHints {
   readonly loginHint?: string | undefined;
-  /** The user is to sign in there again, signed in or not. */
-  readonly again: boolean;
+  /** Requires a new sign-in, even within a session. */
+  readonly reauthenticate: boolean;
   /** Seconds. */
   readonly maxAge?: number | undefined;
 }
@@ -55,12 +55,12 @@ const METADATA_LIFETIME_MS = 60 * 60 * 1000;
 const MAX_BODY_BYTES = 1_000_000;
 const WELL_KNOWN = '/.well-known/openid-configuration';
 
-/** Its path below the issuer is Auth0's. */
+/** Path below the issuer, as at Auth0. */
 export const CALLBACK_PATH = 'login/callback';
 
 /**
- * An identity provider that can't be used now: 503 when it could not be reached in time, 502 when its
- * answer is wrong. The message is for the log; no secret is in it.
+ * Failure of an identity provider: 503 when it can't be reached in time, 502 when its answer is wrong.
+ * The message is for the log and contains no secret.
  */
 export class ProviderFailure extends Error {
   override readonly name = 'ProviderFailure';
@@ -77,13 +77,16 @@ export class ProviderDenial extends Error {
   override readonly name = 'ProviderDenial';
 }
 
-/** The tenant's OpenID providers, whose relying party this server is. */
+/** Signs users in at the tenant's OpenID providers; this server is their relying party. */
 export class IdentityProviders {
   readonly #redirectUri: string;
   readonly #fetch: CustomFetch;
   readonly #timeLimit: number;
   readonly #now: () => number;
-  readonly #known = new Map<string, { at: number; found: Promise<Configuration> }>();
+  readonly #configurations = new Map<
+    string,
+    { readonly discoveredAt: number; readonly configuration: Promise<Configuration> }
+  >();
 
   constructor({
     issuer,
@@ -97,12 +100,12 @@ export class IdentityProviders {
     this.#now = now;
   }
 
-  /** Returns where to send the user. @throws ProviderFailure */
+  /** Returns the URL to send the user to. @throws ProviderFailure */
   begin(
     connection: Connection,
-    { loginHint, again, maxAge }: SignInWishes,
+    { loginHint, reauthenticate, maxAge }: SignInHints,
   ): Promise<{ url: URL; pending: PendingSignIn }> {
-    return judged(async () => {
+    return withProviderErrors(async () => {
       const configuration = await this.#configurationOf(connection);
       const { scope, scopes } = oidcOptionsSchema.parse(connection.options);
       const [state, nonce, verifier] = [randomState(), randomNonce(), randomPKCECodeVerifier()];
@@ -114,7 +117,7 @@ export class IdentityProviders {
         code_challenge: await calculatePKCECodeChallenge(verifier),
         code_challenge_method: 'S256',
         ...(loginHint && { login_hint: loginHint }),
-        ...(again && { prompt: 'login' }),
+        ...(reauthenticate && { prompt: 'login' }),
         ...(maxAge !== undefined && { max_age: String(maxAge) }),
       });
       return { url, pending: { state, nonce, verifier, maxAge } };
@@ -122,8 +125,8 @@ export class IdentityProviders {
   }
 
   /**
-   * Judges the answer in the order state, `iss`, error, code; then redeems the code and verifies the ID
-   * token (OpenID Connect Core §3.1.3.7), its signature too.
+   * Checks the answer in the order state, `iss`, error, code; then redeems the code and verifies the ID
+   * token with its signature (OpenID Connect Core §3.1.3.7).
    *
    * @param response the query of the callback.
    * @throws ProviderDenial, ProviderFailure
@@ -133,7 +136,7 @@ export class IdentityProviders {
     response: string,
     { state, nonce, verifier, maxAge }: PendingSignIn,
   ): Promise<Identity> {
-    return judged(async () => {
+    return withProviderErrors(async () => {
       const configuration = await this.#configurationOf(connection);
       const url = new URL(`${this.#redirectUri}?${response}`);
       const tokens = await authorizationCodeGrant(configuration, url, {
@@ -145,24 +148,26 @@ export class IdentityProviders {
       });
       const claims: Record<string, unknown> = tokens.claims() ?? {};
       if (!isSubject(claims.sub)) {
-        const reason = 'the subject of its ID token is not 1 to 255 ASCII letters';
-        throw new ProviderFailure(502, reason);
+        throw new ProviderFailure(502, 'the subject of its ID token is not 1 to 255 ASCII letters');
       }
       const userinfo = await userinfoOf(configuration, tokens.access_token, claims);
       return { subject: claims.sub, profile: readProfile({ ...userinfo, ...claims }) };
     });
   }
 
-  /** Discovers a provider at its first sign-in, and again after an hour; forgets a failure. */
+  /** Discovers a provider at its first sign-in and again after an hour; a failure is not cached. */
   #configurationOf(connection: Connection): Promise<Configuration> {
-    const known = this.#known.get(connection.name);
-    if (known !== undefined && this.#now() - known.at < METADATA_LIFETIME_MS) return known.found;
-    const found = this.#discover(connection);
-    this.#known.set(connection.name, { at: this.#now(), found });
-    found.catch(() => {
-      if (this.#known.get(connection.name)?.found === found) this.#known.delete(connection.name);
+    const { name } = connection;
+    const known = this.#configurations.get(name);
+    if (known !== undefined && this.#now() - known.discoveredAt < METADATA_LIFETIME_MS) {
+      return known.configuration;
+    }
+    const discovered = { discoveredAt: this.#now(), configuration: this.#discover(connection) };
+    this.#configurations.set(name, discovered);
+    discovered.configuration.catch(() => {
+      if (this.#configurations.get(name) === discovered) this.#configurations.delete(name);
     });
-    return found;
+    return discovered.configuration;
   }
 
   async #discover(connection: Connection): Promise<Configuration> {
@@ -170,7 +175,7 @@ export class IdentityProviders {
     const expected = options.issuer ?? options.discovery_url?.replace(WELL_KNOWN, '/') ?? '';
     const server = new URL(options.discovery_url ?? expected);
     const execute = [
-      // Without it the library trusts an ID token that came over TLS.
+      // By default the library trusts an ID token that came over TLS.
       enableNonRepudiationChecks,
       // The schema lets http be on a loopback address only, and so does the fetch.
       ...(server.protocol === 'http:' ? [allowInsecureRequests] : []),
@@ -191,9 +196,9 @@ export class IdentityProviders {
 }
 
 /**
- * Returns a fetch for identity providers, whose metadata may name any URL and whose answer may have any
- * length. The time limit comes with the request's signal; redirects are not followed. It throws
- * ProviderFailure when a provider can't be reached, answers 5xx, or answers too much.
+ * Returns a fetch for identity providers, whose metadata can name any URL and whose answer can have any
+ * length. It does not follow redirects, and throws ProviderFailure for an insecure URL, a provider that
+ * can't be reached, a status 5xx, and a body of more than MAX_BODY_BYTES.
  */
 function providerFetch(send: typeof fetch): CustomFetch {
   return async function providerFetch(url, options) {
@@ -242,7 +247,7 @@ async function userinfoOf(
   return fetchUserInfo(configuration, accessToken, String(claims.sub));
 }
 
-async function judged<T>(work: () => Promise<T>): Promise<T> {
+async function withProviderErrors<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -250,31 +255,32 @@ async function judged<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The library's own texts are fixed; those of the provider, which may be anything, are left out. */
+/** Maps an error of the library. Its own texts are fixed; texts of the provider are not repeated. */
 function toFailure(error: unknown): Error {
   if (error instanceof ProviderFailure) return error;
   if (error instanceof AuthorizationResponseError) {
-    if (error.error === 'access_denied') return new ProviderDenial(plain(error.error_description));
+    if (error.error === 'access_denied')
+      return new ProviderDenial(readableDescription(error.error_description));
     const passing = ['server_error', 'temporarily_unavailable'].includes(error.error);
-    return new ProviderFailure(passing ? 503 : 502, `it answered ${codeOf(error.error)}`);
+    return new ProviderFailure(passing ? 503 : 502, `it answered ${readableCode(error.error)}`);
   }
   if (error instanceof ResponseBodyError) {
-    return new ProviderFailure(502, `it refused the code: ${codeOf(error.error)}`);
+    return new ProviderFailure(502, `it refused the code: ${readableCode(error.error)}`);
   }
   const { cause, code, message } = error as Error & { code?: unknown };
   if (cause instanceof ProviderFailure) return cause;
   if (code === 'OAUTH_TIMEOUT') return new ProviderFailure(503, 'it did not answer in time');
-  // Without a code it is some other error, whose text may repeat what was sent.
+  // The text of an error without a code may repeat what was sent.
   const detail = cause instanceof Error && typeof code === 'string' ? `: ${cause.message}` : '';
   return new ProviderFailure(502, `its answer is wrong: ${message}${detail}`, { cause: error });
 }
 
 /** RFC 6749 §4.1.2.1 defines the characters of an `error` and an `error_description`. */
-function codeOf(error: string): string {
+function readableCode(error: string): string {
   return /^[\w.-]{1,60}$/.test(error) ? error : 'an error without a readable code';
 }
 
-function plain(description: string | undefined): string {
+function readableDescription(description: string | undefined): string {
   const readable = (description ?? '').replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, ' ').trim();
   return readable.slice(0, 200) || 'the identity provider refused the sign-in';
 }

@@ -23,6 +23,7 @@ import { loginPage } from './login-page.tsx';
 interface InteractionParts {
   readonly provider: Provider;
   readonly tenant: Tenant;
+  readonly tenantName: string;
   readonly users: Users;
   readonly consents: Consents;
   readonly limits: { readonly attempts: LoginAttempts };
@@ -50,22 +51,20 @@ export function interactionRoutes(parts: InteractionParts): Router {
     .post('/u/consent/:uid', (ctx) => pages.answerConsent(ctx));
 }
 
-/** Each method throws SessionNotFound for an unknown or ended interaction. */
+/** Pages of one interaction each; every method throws SessionNotFound if it is unknown or has ended. */
 class InteractionPages {
   readonly #parts: InteractionParts;
-  readonly #tenant: Tenant;
-  #turn: Promise<unknown> = Promise.resolve();
+  #lastCheck: Promise<unknown> = Promise.resolve();
 
   constructor(parts: InteractionParts) {
     this.#parts = parts;
-    this.#tenant = parts.tenant;
   }
 
   /** Shows the sign-in, or sends the user to the identity provider that the request names. */
   async showLogin(ctx: Context): Promise<void> {
     const interaction = await this.#interactionOf(ctx, 'login');
     const { connection, login_hint: hint } = interaction.params;
-    const federated = this.#tenant.connections.find(
+    const federated = this.#parts.tenant.connections.find(
       (one) => isFederated(one) && one.name === connection,
     );
     if (federated === undefined) this.#showForm(ctx, interaction, String(hint ?? ''));
@@ -77,14 +76,11 @@ class InteractionPages {
     const { log } = this.#parts;
     const interaction = await this.#interactionOf(ctx, 'login');
     const { username, password } = await readFields(ctx);
-    if (!this.#takesPassword(interaction)) throw sessionNotFound();
+    if (!this.#acceptsPassword(interaction)) throw sessionNotFound();
     const client = interaction.params.client_id;
-    const {
-      user,
-      failure: type,
-      wait,
-    } = await this.#inTurn(() => this.#checkPassword(username, password, ctx.ip));
-    // For the record of transactions.
+    const check = await this.#checkInTurn(() => this.#checkPassword(username, password, ctx.ip));
+    const { user, failure: type, wait } = check;
+    // The record of transactions reads it.
     ctx.state.loginFailure = type;
     if (wait !== undefined) {
       log.warn({ type, client }, 'login refused: too many failures');
@@ -108,7 +104,7 @@ class InteractionPages {
   async showConsent(ctx: Context): Promise<void> {
     const asked = await this.#askedOf(ctx);
     ctx.type = 'html';
-    ctx.body = consentPage({ tenantName: this.#tenant.tenant.friendly_name, asked });
+    ctx.body = consentPage({ tenantName: this.#parts.tenantName, asked });
   }
 
   async answerConsent(ctx: Context): Promise<void> {
@@ -129,12 +125,12 @@ class InteractionPages {
   }
 
   /**
-   * Runs one check of a password at a time: of many right ones at once none must count against
-   * another, and a hash keeps a core busy.
+   * Runs one check of a password at a time: simultaneous correct ones must not count as failures, and
+   * a hash occupies a core.
    */
-  #inTurn<T>(check: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(check);
-    this.#turn = result.catch(() => {});
+  #checkInTurn<T>(check: () => Promise<T>): Promise<T> {
+    const result = this.#lastCheck.then(check);
+    this.#lastCheck = result.catch(() => {});
     return result;
   }
 
@@ -146,7 +142,7 @@ class InteractionPages {
     const { attempts } = this.#parts.limits;
     const wait = await attempts.count(username, address);
     if (wait !== undefined) return { failure: 'limit_wc', wait };
-    const user = this.#tenant.users.find(
+    const user = this.#parts.tenant.users.find(
       ({ user_id, email }) =>
         connectionInId(user_id) === undefined && email.toLowerCase() === username.toLowerCase(),
     );
@@ -157,35 +153,37 @@ class InteractionPages {
   }
 
   #showForm(ctx: Context, interaction: Interaction, typed: string, fault?: string): void {
+    const { tenant, tenantName } = this.#parts;
     const { params, uid } = interaction;
-    const application = findApplication(this.#tenant, String(params.client_id));
-    const passwords = this.#takesPassword(interaction);
+    const application = findApplication(tenant, String(params.client_id));
+    const passwords = this.#acceptsPassword(interaction);
     ctx.type = 'html';
     ctx.body = loginPage({
-      tenantName: this.#tenant.tenant.friendly_name,
+      tenantName,
       applicationName: application?.name ?? '',
       uid,
       passwords,
-      // A connection that was asked for is the only one.
-      connections: params.connection ? [] : offeredConnections(this.#tenant, application),
+      // A requested connection leaves no choice.
+      connections: params.connection ? [] : offeredConnections(tenant, application),
       users: passwords
-        ? this.#tenant.users.filter((one) => !one.blocked && one.password !== undefined)
+        ? tenant.users.filter((one) => !one.blocked && one.password !== undefined)
         : [],
       typed,
       fault,
     });
   }
 
-  #takesPassword({ params }: Interaction): boolean {
+  #acceptsPassword({ params }: Interaction): boolean {
+    const { tenant } = this.#parts;
     const { connection, client_id: clientId } = params;
-    if (connection && connection !== passwordDatabase(this.#tenant).name) return false;
-    return offersPasswords(this.#tenant, findApplication(this.#tenant, String(clientId)));
+    if (connection && connection !== passwordDatabase(tenant).name) return false;
+    return offersPasswords(tenant, findApplication(tenant, String(clientId)));
   }
 
   async #askedOf(ctx: Context): Promise<AskedScopes> {
     const { params, session } = await this.#interactionOf(ctx, 'consent');
     const user = this.#parts.users.find(session?.accountId ?? '');
-    const asked = askedScopes(this.#tenant, user, params);
+    const asked = askedScopes(this.#parts.tenant, user, params);
     if (asked === undefined) throw sessionNotFound();
     return asked;
   }

@@ -11,7 +11,7 @@ interface LoginPageProps {
   readonly passwords: boolean;
   /** The identity providers to choose from. */
   readonly connections: readonly Connection[];
-  /** Users to sign in with one click: those whose password is readable. */
+  /** Users with a readable password, who sign in with one click. */
   readonly users: readonly User[];
   /** Value of the e-mail field. */
   readonly typed: string;
@@ -19,8 +19,8 @@ interface LoginPageProps {
 }
 
 /**
- * Posts `username` and `password` to its own address, from the form as from each user's button, and
- * `connection` to `/u/login/ID/connection`.
+ * Page of the sign-in. Its form and each user's button post `username` and `password` to its own
+ * address; the buttons of identity providers post `connection` to `/u/login/ID/connection`.
  */
 export function loginPage(props: LoginPageProps): string {
   const { tenantName, applicationName, uid, passwords, connections, users, typed, fault } = props;
@@ -97,7 +97,7 @@ export function loginPage(props: LoginPageProps): string {
   );
 }
 
-/** The passwords are no secret: they are printed at the start, and this server is for development. */
+/** Contains the password: this development server also prints it at the start. */
 function UserButton({ user }: { readonly user: User }): VNode {
   return (
     <form method="post">
@@ -110,7 +110,6 @@ function UserButton({ user }: { readonly user: User }): VNode {
   );
 }
 
-/** Initials and name of a user, with roles and organization. */
 export function UserMark({ user }: { readonly user: User }): VNode {
   const organization = user.app_metadata.org_id;
   const facts = [...user.roles, ...(typeof organization === 'string' ? [organization] : [])];
@@ -133,7 +132,7 @@ function initialsOf(name: string): string {
   return ends.map((word) => [...(word ?? '')][0]?.toUpperCase() ?? '').join('');
 }
 
-/** One of the stylesheet's six colors, the same for a user every time. */
+/** Returns one of the stylesheet's six colors, always the same for a user. */
 function hueOf(userId: string): number {
   return [...userId].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 7) % 6;
 }

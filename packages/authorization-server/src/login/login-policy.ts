@@ -11,7 +11,7 @@ interface LoginPolicyParts {
   readonly postLogin: PostLogin;
 }
 
-/** Returns the order of prompts: sign-in, then the Actions, then consent. */
+/** Returns the prompts in their order: sign-in, Actions, consent. */
 export function createLoginPolicy({
   tenant,
   users,
@@ -21,7 +21,7 @@ export function createLoginPolicy({
   const policy = base();
 
   policy.get('login')?.checks.add(
-    // A session may outlive its user, whom an edit of the tenant file removed.
+    // A session outlives a user that is removed from the tenant file.
     new Check(
       'unknown_user',
       'End-User authentication is required',
@@ -29,8 +29,8 @@ export function createLoginPolicy({
     ),
   );
 
-  // A prompt of the engine's is where something runs after sign-in and before consent; the user sees
-  // it only where an Action or a rule sends them.
+  // The engine runs code between sign-in and consent only as a prompt. The user sees this prompt only
+  // when an Action or a rule redirects.
   const actions = new Check(
     'actions',
     EXTERNAL_INTERACTION,
@@ -47,10 +47,10 @@ export function createLoginPolicy({
   );
   policy.add(new Prompt({ name: 'actions' }, actions), 1);
 
-  // The engine asks for consent at each login of a native client; Auth0 stores it there too.
+  // The engine asks for consent at each login of a native client; Auth0 stores that consent.
   policy.get('consent')?.checks.remove('native_client_prompt');
 
-  // Auth0's texts for a request with `prompt=none` that can't be answered without a page.
+  // Auth0's texts for a request with `prompt=none` that needs a page.
   for (const check of policy.get('login')?.checks ?? []) check.description = 'Login required';
   for (const check of policy.get('consent')?.checks ?? []) check.description = 'Consent required';
   return policy;

@@ -10,29 +10,25 @@ import { Layout, toPage } from '../views/layout.tsx';
 interface LogoutParts {
   readonly provider: Provider;
   readonly tenant: Tenant;
+  readonly tenantName: string;
   readonly log: Logger;
 }
 
-interface EndingSession {
-  readonly accountId?: string | undefined;
-  readonly authorizations?: Readonly<Record<string, unknown>> | undefined;
-  sidFor(clientId: string): string | undefined;
-}
+type Session = NonNullable<KoaContextWithOIDC['oidc']['session']>;
 
 interface LogoutSources {
-  logoutSource: (ctx: KoaContextWithOIDC, form: string) => Promise<undefined>;
-  postLogoutSuccessSource: (ctx: KoaContextWithOIDC) => Promise<undefined>;
+  logoutSource: (ctx: KoaContextWithOIDC, form: string) => Promise<void>;
+  postLogoutSuccessSource: (ctx: KoaContextWithOIDC) => void;
 }
 
 /**
- * `GET /v2/logout`, Auth0's own: ends the session without a question and goes on to `returnTo`, which
- * must be one of the application's allowed logout URLs, or, without a `client_id`, one of the tenant's;
- * without `returnTo`, to the first of them.
+ * `GET /v2/logout`, Auth0's own: ends the session without confirmation and redirects to `returnTo`, one
+ * of the allowed logout URLs of the application, or of the tenant without a `client_id`. The default is
+ * the first allowed URL.
  */
-export function logoutRoutes({ provider, tenant, log }: LogoutParts): Router {
-  const tenantName = tenant.tenant.friendly_name;
+export function logoutRoutes({ provider, tenant, tenantName, log }: LogoutParts): Router {
   return new Router().get('/v2/logout', async function logout(ctx) {
-    const [clientId, returnTo] = [ctx.query.client_id, ctx.query.returnTo];
+    const { client_id: clientId, returnTo } = ctx.query;
     const application =
       typeof clientId === 'string' ? findApplication(tenant, clientId) : undefined;
     const allowed = clientId
@@ -70,9 +66,9 @@ export function logoutRoutes({ provider, tenant, log }: LogoutParts): Router {
 }
 
 /**
- * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2): at once with an `id_token_hint`, or with
- * the session's `sid` as `logout_hint`, as at Auth0; the engine always shows a form, so here the
- * session ends before it is shown. Without a hint that fits the user is asked.
+ * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2). As at Auth0, an `id_token_hint`, or the
+ * session's `sid` as `logout_hint`, ends the session without confirmation: the engine always asks for its
+ * form, so the session ends in its place. Without a matching hint the form is shown.
  */
 export function logoutSources(tenantName: string): LogoutSources {
   return {
@@ -86,7 +82,7 @@ export function logoutSources(tenantName: string): LogoutSources {
       if (entities.IdTokenHint === undefined && !isNamed) {
         const xsrf = /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
         ctx.body = logoutConfirmPage(tenantName, xsrf);
-        return undefined;
+        return;
       }
       if (session !== undefined) await announceLogout(provider, ctx, session);
       await session?.destroy();
@@ -94,30 +90,24 @@ export function logoutSources(tenantName: string): LogoutSources {
       const { post_logout_redirect_uri: target, state } = params ?? {};
       if (typeof target !== 'string') {
         ctx.body = logoutDonePage(tenantName);
-        return undefined;
+        return;
       }
       const url = new URL(target);
       if (typeof state === 'string') url.searchParams.set('state', state);
       ctx.status = 303;
       ctx.redirect(url.href);
-      return undefined;
     },
-    async postLogoutSuccessSource(ctx) {
+    postLogoutSuccessSource(ctx) {
       ctx.body = logoutDonePage(tenantName);
-      return undefined;
     },
   };
 }
 
 /**
- * Sends a logout token to each application that was signed in to with the session, all at once. The
- * engine does so only after its own question whether to sign out; its events report the results.
+ * Sends a logout token to each application of the session, all at once. The engine does so only after
+ * its own confirmation form; its events report the results.
  */
-async function announceLogout(
-  provider: Provider,
-  ctx: object,
-  session: EndingSession,
-): Promise<void> {
+async function announceLogout(provider: Provider, ctx: object, session: Session): Promise<void> {
   const { accountId, authorizations = {} } = session;
   const events: EventEmitter = provider;
   if (accountId === undefined) return;
@@ -135,7 +125,7 @@ async function announceLogout(
   await Promise.all(Object.keys(authorizations).map(announce));
 }
 
-/** Asks whether to sign out; posts `xsrf` and `logout=yes` to `/oidc/logout/confirm`. */
+/** Page that confirms a logout; it posts `xsrf` and `logout=yes` to `/oidc/logout/confirm`. */
 function logoutConfirmPage(tenantName: string, xsrf: string): string {
   return toPage(
     <Layout title="Sign out" tenantName={tenantName}>

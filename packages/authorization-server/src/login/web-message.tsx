@@ -5,15 +5,15 @@ import type { Application } from '../tenant/tenant.ts';
 import { toPage } from '../views/layout.tsx';
 
 /**
- * Response mode "OAuth 2.0 Web Message Response Mode" (draft-sakimura): a page in a hidden frame hands
- * the answer to the single-page application that asks with `prompt=none`.
+ * "OAuth 2.0 Web Message Response Mode" (draft-sakimura): a page in a hidden frame sends the answer to
+ * the single-page application that requests it with `prompt=none`.
  */
 export const WEB_MESSAGE = 'web_message';
 
-/** Registers the response mode. The engine's own page for it has its script inline. */
+/** Registers the response mode: the engine's own page for it has an inline script. */
 export function registerWebMessage(provider: Provider): void {
   provider.registerResponseMode(WEB_MESSAGE, (ctx, redirectUri, response) => {
-    // Checked before: one of the application's callbacks. Only its origin may read the message.
+    // The engine has checked that it is a callback of the application. Only its origin may read the message.
     const { origin } = new URL(redirectUri);
     ctx.remove('x-frame-options');
     const policy = ctx.response.get('content-security-policy');
@@ -30,7 +30,7 @@ export function registerWebMessage(provider: Provider): void {
 /**
  * Checks that the answer would go to one of the application's web origins.
  *
- * @throws InvalidRequest, in Auth0's words and answered by a page, when it would not.
+ * @throws InvalidRequest in Auth0's words, answered by a page.
  */
 export function checkWebMessageOrigin(
   application: Application | undefined,
@@ -47,10 +47,10 @@ export function checkWebMessageOrigin(
 }
 
 /**
- * A page that shows nothing; its script hands the answer on.
+ * Empty page whose script sends the answer.
  *
- * @param response what the callback would have as its query.
- * @param origin the only one that may read it.
+ * @param response the parameters of the answer.
+ * @param origin the only origin that may read it.
  */
 function webMessagePage(response: Readonly<Record<string, unknown>>, origin: string): string {
   return toPage(
