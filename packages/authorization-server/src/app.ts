@@ -61,25 +61,25 @@ export interface AppParts {
   readonly showLog: boolean;
 }
 
-/** Answers load this server's own stylesheet and images and nothing else. */
+/** Allows this server's own stylesheet and images only. */
 const SECURITY_HEADERS: SecurityHeadersOptions = {
   directives: {
     imgSrc: ["'self'", 'data:'],
     styleSrc: ["'self'"],
-    // No page here has a script; the engine's form_post answer adds the hash of its own.
+    // The engine's form_post answer adds the hash of its inline script.
     scriptSrc: ["'self'"],
     // No form-action: Chromium applies it to the redirects after a form as well, and the login
     // form ends, redirect by redirect, at the application's callback on another origin.
   },
-  // On a loopback address http is right, and a rule that a browser stores would outlive the test.
+  // http is allowed on a loopback address, and a browser stores this rule longer than a test runs.
   strictTransportSecurity: false,
-  // Would forbid web applications to read the metadata, the keys and the token endpoint.
+  // It would prevent web applications from reading the metadata, the keys and the token endpoint.
   crossOriginResourcePolicy: false,
 };
 
 /**
  * Creates the whole server: the engine is a Koa application, and the steps run before its own routes.
- * All parts go down as one context, of which each function declares the members that it uses.
+ * Each function declares the members of the one context that it uses.
  */
 export function createApp(parts: AppParts): Engine {
   const context = createContext(parts);
@@ -108,9 +108,9 @@ export function createApp(parts: AppParts): Engine {
     // Before the engine, which reads the body itself, and only as a form.
     at([ROUTES.token, ROUTES.revocation], jsonBodies()),
     // Around the engine, whose metadata and claims they complete.
-    at(METADATA_PATHS, patchMetadata({ responseMode: WEB_MESSAGE, sendsIss: sendsIss(tenant) })),
+    at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
     at([ROUTES.userinfo], userinfoClaims()),
-    // Around the engine: only its answer tells whether the login succeeded.
+    // Around the engine: only its answer shows whether the login succeeded.
     storeOutcome(outcomes),
     // Last before the engine: the pages that it does not have.
     ...pageRoutes({ ...context, provider }),

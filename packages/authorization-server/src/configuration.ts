@@ -47,9 +47,9 @@ interface EngineContext {
   readonly log: ActionLog;
 }
 
-const MINUTE = 60;
-const HOUR = 60 * MINUTE;
-const DAY = 24 * HOUR;
+const MINUTE_SECONDS = 60;
+const HOUR_SECONDS = 60 * MINUTE_SECONDS;
+const DAY_SECONDS = 24 * HOUR_SECONDS;
 
 /** Returns the configuration of oidc-provider. */
 export function engineConfiguration(context: EngineContext): Configuration {
@@ -65,7 +65,7 @@ export function engineConfiguration(context: EngineContext): Configuration {
       Object.entries(SCOPE_CLAIMS).filter(([scope]) => OIDC_SCOPES.includes(scope)),
     ),
     conformIdTokenClaims: false,
-    // Cookies know no ports: other apps on this host must not share their names.
+    // Cookies are shared between ports: apps on the same host need other names.
     cookies: {
       names: {
         session: 'issuer_session',
@@ -81,7 +81,7 @@ export function engineConfiguration(context: EngineContext): Configuration {
     formats: { customizers: { jwt: customizeAccessToken(context) } },
     interactions: {
       policy: createLoginPolicy(context),
-      // The id is in the path because the cookie's path is this one: two tabs don't collide.
+      // The cookie has this path; the id in it separates two tabs.
       url: (_ctx, { prompt, uid }) =>
         prompt.name === 'actions'
           ? redirectPath(String(prompt.details.state))
@@ -104,7 +104,7 @@ export function engineConfiguration(context: EngineContext): Configuration {
 /** Parameters of Auth0's authorization request, each with its check. */
 function extraParams({ tenant }: EngineContext): Section<'extraParams'> {
   return {
-    // The engine calls this for every request, with an audience or without.
+    // The engine calls this for every request, even without an audience.
     audience: (ctx: KoaContextWithOIDC, _audience: string | undefined, client: Client) => {
       checkWebMessageOrigin(applicationOf(tenant, client), ctx.oidc);
       settleOfflineAccess(tenant, ctx, client);
@@ -136,7 +136,7 @@ function features({ tenant, tenantName }: EngineContext): Section<'features'> {
       defaultResource: (ctx, _client, oneOf) => oneOf ?? requestedResource(ctx),
       getResourceServerInfo: (ctx, resource, client) =>
         describeResource(tenant, ctx, resource, client),
-      // With `openid` granted the engine would issue a token for /userinfo instead.
+      // Otherwise the engine would issue a token for /userinfo if `openid` is granted.
       useGrantedResource: () => true,
     },
   };
@@ -145,15 +145,15 @@ function features({ tenant, tenantName }: EngineContext): Section<'features'> {
 /** Lifetimes in seconds. */
 function lifetimes({ tenant }: EngineContext): Section<'ttl'> {
   return {
-    AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY,
-    AuthorizationCode: MINUTE,
-    ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY,
+    AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
+    AuthorizationCode: MINUTE_SECONDS,
+    ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
     Grant: (_ctx, grant) => grantSeconds(applicationOf(tenant, grant)),
-    IdToken: 10 * HOUR,
-    Interaction: HOUR,
+    IdToken: 10 * HOUR_SECONDS,
+    Interaction: HOUR_SECONDS,
     RefreshToken: (_ctx, token) => refreshTokenSeconds(applicationOf(tenant, token), token.iiat),
-    // Anyone can make a session to which no user has signed in; it lasts as long as a sign-in may.
-    Session: (_ctx, session) => (session.accountId === undefined ? HOUR : 7 * DAY),
+    // Anyone can create a session without a user; it lasts as long as a sign-in.
+    Session: (_ctx, session) => (session.accountId === undefined ? HOUR_SECONDS : 7 * DAY_SECONDS),
   };
 }
 

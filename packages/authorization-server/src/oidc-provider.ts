@@ -27,7 +27,7 @@ type ResponseMode = Parameters<Engine['registerResponseMode']>[1];
 /** Members of a client that the engine's types leave out. */
 export type LogoutClient = Client & { backchannelLogout(sub: string, sid?: string): Promise<void> };
 
-/** Members of an ID token that they leave out; a logout token is one. */
+/** Members of an ID token, or a logout token, that the engine's types leave out. */
 interface EngineIdToken {
   readonly ctx?: KoaContextWithOIDC;
   mask: object;
@@ -51,12 +51,12 @@ export interface EngineHooks {
     ctx: KoaContextWithOIDC,
     scope: string | undefined,
   ) => string | undefined;
-  /** Returns the answer to a refused token request; undefined where the engine's own will do. */
+  /** Returns the answer to a refused token request; undefined for the engine's own. */
   readonly tokenRefusal: (
     ctx: KoaContextWithOIDC,
     error: EngineErrors.OIDCProviderError,
   ) => { readonly status: number; readonly body: object } | undefined;
-  /** Runs when an authorization code goes out. */
+  /** Runs when an authorization code is issued. */
   readonly onCode: (ctx: KoaContextWithOIDC) => void;
   readonly clock: { readonly seconds: number };
 }
@@ -64,9 +64,9 @@ export interface EngineHooks {
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const LOGOUT_TIME_LIMIT_MS = 2500;
 
-/** Applies the patches of an engine that exists; `patchIss` is for its class. */
+/** Applies all patches of an instance; `patchIss` patches the class. */
 export function patchEngine(provider: Engine, hooks: EngineHooks): void {
-  // Not to trust a proxy, but to use the scheme that `issuerOrigin` writes.
+  // No proxy is trusted: the engine reads the scheme that `issuerOrigin` writes.
   provider.proxy = true;
   patchIdTokenClaims(provider, hooks.idTokenClaims);
   patchIdTokenExpiry(provider, hooks.clock);
@@ -79,9 +79,9 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
 }
 
 /**
- * Returns a class of engine that sends no `iss` with an authorization response (RFC 9207), in any
- * response mode and with any error, as Auth0 unless the tenant's flag says otherwise. The engine
- * registers its modes in its constructor, and always sends `iss`.
+ * Returns a subclass that sends no `iss` with an authorization response (RFC 9207), in any response mode
+ * and with any error, as Auth0 by default. The engine always sends it, and registers its response modes
+ * in its constructor.
  */
 export function patchIss(Base: typeof Provider): typeof Provider {
   return class extends Base {
@@ -94,16 +94,10 @@ export function patchIss(Base: typeof Provider): typeof Provider {
 }
 
 /**
- * Middleware for the metadata: names a response mode that was registered, which the engine does not,
- * and, where no `iss` is sent, removes the member that announces it, which has no option.
+ * Completes the metadata: adds a registered response mode, and removes the member for `iss` if none is
+ * sent. The engine has no option for either.
  */
-export function patchMetadata({
-  responseMode,
-  sendsIss,
-}: {
-  responseMode: string;
-  sendsIss: boolean;
-}): Middleware {
+export function patchMetadata(responseMode: string, sendsIss: boolean): Middleware {
   return async function patchMetadata(ctx: Context, next: Next) {
     await next();
     if (typeof ctx.body !== 'object' || ctx.body === null || !('issuer' in ctx.body)) return;
@@ -114,7 +108,7 @@ export function patchMetadata({
   };
 }
 
-/** An Action may choose any claim name; the engine writes only those it knew when it was built. */
+/** The engine writes only claims that its configuration names; an Action may set any name. */
 function patchIdTokenClaims(provider: Engine, claimsOf: EngineHooks['idTokenClaims']): void {
   const { prototype } = idTokenClassOf(provider);
   const { payload } = prototype;
@@ -138,10 +132,9 @@ function patchSid(provider: Engine): void {
 }
 
 /**
- * Sends logout tokens to any address. The engine refuses addresses that are not public, to protect
- * itself from what clients register, and can't look at addresses inside of Jest, of which it
- * complains. Here the addresses are the tenant file's. No redirect is followed, and of the answer the
- * status alone counts (OpenID Connect Back-Channel Logout 1.0 §2.5).
+ * Sends logout tokens to any address. The engine refuses private addresses, because clients may register
+ * them, and can't resolve addresses inside of Jest. Here all addresses come from the tenant file. No
+ * redirect is followed; only the status counts (OpenID Connect Back-Channel Logout 1.0 §2.5).
  */
 function patchBackchannelLogout(provider: Engine): void {
   const IdToken = idTokenClassOf(provider);
@@ -174,8 +167,8 @@ function patchGrant(provider: Engine, onCode: EngineHooks['onCode']): void {
 }
 
 /**
- * Actions and rules decide last on the scope. `save` is where every kind of access token has its scope
- * and is not written yet; the token response repeats the token's scope.
+ * Actions and rules decide last on the scope. Every kind of access token has its scope when `save`
+ * begins; the token response repeats it.
  */
 function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTokenScope']): void {
   const prototype = provider.AccessToken.prototype as AccessToken;
@@ -188,7 +181,7 @@ function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTok
   };
 }
 
-/** The engine sends a refresh token that stays the same again, Auth0 does not. */
+/** The engine repeats a refresh token that is not rotated; Auth0 does not. */
 function patchRefreshAnswer(provider: Engine): void {
   provider.on('grant.success', ({ oidc, body }) => {
     const stays = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
@@ -205,8 +198,7 @@ function patchTokenRefusals(provider: Engine, refusalOf: EngineHooks['tokenRefus
 }
 
 /**
- * Imports the engine without the line that it prints on every import under Node 20, that it would
- * rather have Node 22: who reads it can do nothing about it.
+ * Imports the engine without its warning that Node 20 is unsupported, printed on every import.
  */
 async function patchedImport(): Promise<typeof import('oidc-provider')> {
   const { warn } = console;

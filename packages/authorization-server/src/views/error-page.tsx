@@ -9,7 +9,7 @@ interface ErrorPageProps {
   readonly text: string;
   /** The error code of the protocol, for a developer. */
   readonly code?: string | undefined;
-  /** Name of the failure in the log of this server. */
+  /** Reference of the failure in this server's log. */
   readonly reference?: string | undefined;
   readonly back?: { readonly href: string; readonly text: string } | undefined;
 }

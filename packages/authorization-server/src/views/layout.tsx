@@ -7,12 +7,12 @@ import { renderToString } from 'preact-render-to-string';
 interface LayoutProps {
   readonly title: string;
   readonly tenantName: string;
-  /** For a list that needs the width of the screen. */
+  /** Uses the width of the screen. */
   readonly wide?: boolean;
   readonly children: ComponentChildren;
 }
 
-/** One card in the middle of the page, and under it whose server this is. */
+/** Page with one card and, below it, the name of the tenant. */
 export function Layout({ title, tenantName, wide = false, children }: LayoutProps): VNode {
   return (
     <html lang="en">
