@@ -22,7 +22,7 @@ beforeAll(async () => {
 afterAll(stopServers);
 
 describe('authorization code flow', () => {
-  test('alice gets every scope, both tokens carry her roles and organisation', async () => {
+  test('alice gets every scope; both tokens have her roles and organization', async () => {
     const { tokens } = await tokensFor(server, 'alice');
     expect(tokens).toMatchObject({ token_type: 'Bearer', expires_in: 86_400, scope: ALL_SCOPES });
 
@@ -61,7 +61,7 @@ describe('authorization code flow', () => {
     expect(identity.exp! - identity.iat!).toBe(36_000);
   });
 
-  test('signs with the first of two published keys', async () => {
+  test('tokens are signed with the first of two published keys', async () => {
     const { tokens } = await tokensFor(server);
     const { keys } = await got(`${server.issuer}.well-known/jwks.json`).json<{
       keys: Record<string, string>[];
@@ -80,7 +80,7 @@ describe('authorization code flow', () => {
     expect(tokens.scope).toBe(claims.scope);
   });
 
-  test('carol belongs to another organisation', async () => {
+  test('carol belongs to another organization', async () => {
     const { tokens } = await tokensFor(server, 'carol');
     expect(decodeJwt(tokens.access_token ?? '')).toMatchObject({
       'https://contacts.example.com/org_id': 'globex',
@@ -104,7 +104,7 @@ describe('authorization code flow', () => {
     expect(tokens).not.toHaveProperty('id_token');
   });
 
-  test('without an audience the token is opaque and good for userinfo', async () => {
+  test('without an audience the token is opaque and valid for userinfo', async () => {
     const { tokens } = await tokensFor(server, 'alice', {
       audience: undefined,
       scope: 'openid email',
@@ -117,7 +117,7 @@ describe('authorization code flow', () => {
   });
 });
 
-describe('authorization code, RFC 6749 §4.1.3 and PKCE, RFC 7636', () => {
+describe('authorization code (RFC 6749 §4.1.3) and PKCE (RFC 7636)', () => {
   const changes: [string, Record<string, string | undefined>, string][] = [
     ['an unknown code', { code: 'made-up' }, 'Invalid authorization code'],
     ['a wrong verifier', { code_verifier: 'x'.repeat(43) }, 'Failed to verify code verifier'],
@@ -146,7 +146,7 @@ describe('authorization code, RFC 6749 §4.1.3 and PKCE, RFC 7636', () => {
     expect(body.error_description).toContain(description);
   });
 
-  test('a code is good once, and its second use takes back what the first gave', async () => {
+  test('a code is valid once, and its second use revokes the tokens of the first', async () => {
     proves('RFC 9700 §4.3', 'ASVS 10.4.2');
     const request = authorizationRequest(server);
     const callback = await signIn(openBrowser(), request);
@@ -186,7 +186,7 @@ describe('refresh token', () => {
   const refresh = (refresh_token: string, more: Record<string, string> = {}) =>
     requestTokens(server, { grant_type: 'refresh_token', refresh_token, ...more });
 
-  test('is rotated; the old one, used again, ends the family', async () => {
+  test('is rotated; reuse of the old one ends the family (RFC 9700 §4.14.2)', async () => {
     const { tokens } = await tokensFor(server, 'alice');
     const second = await refresh(tokens.refresh_token ?? '');
     expect(second.status).toBe(200);
@@ -219,7 +219,7 @@ describe('refresh token', () => {
     expect(tokens).not.toHaveProperty('refresh_token');
   });
 
-  test('is not issued where the API does not allow it, whatever the prompt', async () => {
+  test('is not issued when the API does not allow it, even with prompt=consent', async () => {
     const strict = await startDemo((tenant) => {
       tenant.resourceServers[0]!.allow_offline_access = false;
     });
@@ -228,7 +228,7 @@ describe('refresh token', () => {
     expect(tokens.scope).not.toContain('offline_access');
   });
 
-  test('revoked is refused; revoking it leaves the user’s other login alone', async () => {
+  test('is refused after a revocation, which does not affect the user’s other login', async () => {
     const [one, other] = [await tokensFor(server, 'alice'), await tokensFor(server, 'alice')];
     const { statusCode } = await got.post(`${server.issuer}oauth/revoke`, {
       form: {
@@ -243,10 +243,10 @@ describe('refresh token', () => {
   });
 });
 
-describe('client authentication, RFC 6749 §2.3.1', () => {
+describe('client authentication (RFC 6749 §2.3.1)', () => {
   const form = { grant_type: 'client_credentials', audience: API };
 
-  test.each(['basic', 'post'])('the secret by %s', async (way) => {
+  test.each(['basic', 'post'])('accepts the secret by %s', async (way) => {
     const client = { client_id: 'contacts-cli', client_secret: 'contacts-cli-demo-secret' };
     const tokens = await got
       .post(`${server.issuer}oauth/token`, {

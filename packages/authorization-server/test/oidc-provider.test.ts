@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(stopServers);
 
-test('is imported and runs a whole start without a word on the console', () => {
+test('the engine is imported and starts without output on the console', () => {
   const index = fileURLToPath(new URL('../dist/index.js', import.meta.url));
   const program = `
     const { startAuthorizationServer, loadTenant, demoTenantFile } = await import(${JSON.stringify(index)});
@@ -37,14 +37,14 @@ test('is imported and runs a whole start without a word on the console', () => {
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
 });
 
-test('the version that its patches were read from is the one that is installed, and no other may be', () => {
+test('the pinned version is the one that the patches were read from', () => {
   const { dependencies } = JSON.parse(
     readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
   ) as { dependencies: Record<string, string> };
   expect(dependencies['oidc-provider']).toBe(PATCHED_VERSION);
 });
 
-describe('iss in the authorization response, RFC 9207', () => {
+describe('iss in the authorization response (RFC 9207)', () => {
   const both = async (from: AuthorizationServer) => {
     const success = await signIn(openBrowser(), authorizationRequest(from));
     const silent = authorizationRequest(from, { prompt: 'none' });
@@ -55,12 +55,12 @@ describe('iss in the authorization response, RFC 9207', () => {
     return { success: success.get('iss'), failure: failure.get('iss'), flag };
   };
 
-  test('is not there, as at Auth0', async () => {
+  test('is not sent by default, as at Auth0', async () => {
     proves('RFC 9207 §3');
     expect(await both(server)).toEqual({ success: null, failure: null, flag: undefined });
   });
 
-  test('is there when the tenant’s flag says so', async () => {
+  test('is sent when the tenant’s flag is set', async () => {
     proves('RFC 9207 §2');
     const flagged = await startDemo((tenant) => {
       tenant.tenant.flags.authorization_response_iss_parameter_supported = true;

@@ -9,7 +9,7 @@ beforeEach(() => {
   cache = new ActionCache(() => now);
 });
 
-test('set, get, delete', () => {
+test('a value is set, read and deleted', () => {
   const record = { value: 'b', expires_at: now + HOURS_24 };
   expect(cache.set('a', 'b')).toEqual({ type: 'success', record });
   expect(cache.get('a')).toEqual(record);
@@ -23,7 +23,7 @@ test.each([
   ['ttl', { ttl: 500 }],
   ['expires_at', { expires_at: 1_000_500 }],
   ['the earlier of both', { ttl: 500, expires_at: 1_000_900 }],
-])('%s ends it', (_name, options) => {
+])('%s ends the life of a value', (_name, options) => {
   cache.set('a', 'b', options);
   now += 499;
   expect(cache.get('a')).toEqual({ value: 'b', expires_at: 1_000_500 });
@@ -31,11 +31,11 @@ test.each([
   expect(cache.get('a')).toBeUndefined();
 });
 
-describe('at its limits it works, beyond them it throws', () => {
+describe('the cache throws beyond its limits', () => {
   const fill = (entries: number) => {
     for (let index = 0; index < entries; index += 1) cache.set(`k${index}`, 'v');
   };
-  test('20 entries, one of them may be replaced', () => {
+  test('it has at most 20 entries, and replaces an existing one', () => {
     fill(20);
     cache.set('k0', 'other');
     expect(() => cache.set('k20', 'v')).toThrow('api.cache.set: there are at most 20 entries');
@@ -43,7 +43,7 @@ describe('at its limits it works, beyond them it throws', () => {
     cache.set('k20', 'v');
   });
 
-  test('8 kB in all, what is over not counted', () => {
+  test('it has at most 8 kB, without expired values', () => {
     cache.set('a', 'x'.repeat(4095), { ttl: 10 });
     cache.set('b', 'x'.repeat(4095));
     expect(() => cache.set('c', '')).toThrow('all keys and values have at most 8192 bytes');
@@ -64,7 +64,7 @@ describe('at its limits it works, beyond them it throws', () => {
     expect(cache.entries()).toEqual({});
   });
 
-  test('64 bytes and 4096 bytes', () => {
+  test('a key may have 64 bytes, and a value 4096 bytes', () => {
     cache.set('ü'.repeat(32), 'x'.repeat(4096));
     expect(cache.get('ü'.repeat(32))?.value).toHaveLength(4096);
   });

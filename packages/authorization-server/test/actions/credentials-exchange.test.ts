@@ -37,7 +37,7 @@ const event: CredentialsExchangeEvent = {
 const run = (...bodies: string[]) =>
   runCredentialsExchange(bodies.map(exchangeOf), event, recorder(), { timeLimit: 50 });
 
-test('an Action is told for whom and for what, and adds a claim', async () => {
+test('an Action gets the client, the API and the request, and adds a claim', async () => {
   const { status, body } = await tokenWith(`
     api.accessToken.setCustomClaim('https://x.example/told', [
       event.client.client_id, event.client.name, event.resource_server.identifier,
@@ -67,14 +67,14 @@ describe('a denial is the answer of the token endpoint', () => {
     ['invalid_scope', 400],
     ['invalid_request', 400],
     ['server_error', 500],
-  ])('%s: %i', async (code, status) => {
+  ])('a denial with %s is answered with status %i', async (code, status) => {
     expect(await tokenWith(`api.access.deny('${code}', 'not today');`)).toEqual({
       status,
       body: { error: code, error_description: 'not today' },
     });
   });
 
-  test('in its own words, even where the engine has a case of that name', async () => {
+  test('the reason is answered as it is, even if the engine has an error of that name', async () => {
     const reason = 'code_verifier: no such thing';
     expect(await tokenWith(`api.access.deny('invalid_request', '${reason}');`)).toEqual({
       status: 400,
@@ -82,7 +82,7 @@ describe('a denial is the answer of the token endpoint', () => {
     });
   });
 
-  test('an exception: server_error with its message', async () => {
+  test('an exception is answered as server_error with its message', async () => {
     expect(await tokenWith(`throw new Error('it broke');`)).toEqual({
       status: 500,
       body: { error: 'server_error', error_description: 'it broke' },
@@ -90,7 +90,7 @@ describe('a denial is the answer of the token endpoint', () => {
   });
 });
 
-test('its own server_error is logged as a refusal, not as unexpected', async () => {
+test('a denial with server_error is logged as a refusal, not as an unexpected error', async () => {
   const { logger, lines } = keptLog();
   const server = await startDemo(
     (tenant) =>
@@ -128,13 +128,13 @@ describe('the first that denies ends the run', () => {
       /the code is "the reason could not be read": give one of invalid_scope, /,
     ],
     ['taking too long', 'await new Promise(() => {});', 'took longer than 50 ms'],
-  ])('%s: server_error', async (_name, body, reason) => {
+  ])('%s denies with server_error', async (_name, body, reason) => {
     const outcome = await run(body, `api.accessToken.setCustomClaim('https://x.example/a', 1);`);
     expect(outcome.accessToken).toEqual({});
     expect(outcome.denied).toEqual({ code: 'server_error', reason: expect.stringMatching(reason) });
   });
 
-  test('a file without the handler: server_error', async () => {
+  test('a file without the handler is answered as server_error', async () => {
     const action = { ...exchangeOf(''), code: 'exports.onExecutePostLogin = async () => {};' };
     expect((await runCredentialsExchange([action], event, recorder())).denied).toEqual({
       code: 'server_error',
@@ -143,7 +143,7 @@ describe('the first that denies ends the run', () => {
   });
 });
 
-test('the next Action sees the claims of the one before, and may take one back', async () => {
+test('the next Action sees the claims of the one before, and may remove one', async () => {
   const outcome = await run(
     `api.accessToken.setCustomClaim('https://x.example/a', 1).accessToken.setCustomClaim('https://x.example/b', 1);`,
     `api.accessToken.setCustomClaim('https://x.example/c', event.accessToken.customClaims);
@@ -155,7 +155,7 @@ test('the next Action sees the claims of the one before, and may take one back',
   });
 });
 
-test('what it caches is there at the next request', async () => {
+test('a cached value is there at the next request', async () => {
   const server = await startDemo((tenant) =>
     Object.assign(tenant, {
       credentialsExchange: [
@@ -173,7 +173,7 @@ test('what it caches is there at the next request', async () => {
   }
 });
 
-test('whatever it throws, the answer is 500 server_error with a text that can be read', async () => {
+test('any thrown value is answered as 500 server_error with a readable text', async () => {
   expect(await tokenWith('throw Object.create(null);')).toEqual({
     status: 500,
     body: { error: 'server_error', error_description: 'the reason could not be read' },

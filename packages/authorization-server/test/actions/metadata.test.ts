@@ -22,7 +22,7 @@ describe("a user's metadata", () => {
   });
   afterEach(() => store.close());
 
-  test('changes lie over the values of the tenant file; null takes one away', () => {
+  test('changes override the values of the tenant file; null removes one', () => {
     const metadata = new UserMetadata(store);
     expect(metadata.applyTo(alice)).toEqual(alice);
     const first = changeMetadata(NO_CHANGES, 'app_metadata', 'plan', { name: 'gold' });
@@ -50,7 +50,7 @@ describe("a user's metadata", () => {
 });
 
 describe('metadata of a transaction', () => {
-  test('texts, numbers and booleans are kept; null takes one away', () => {
+  test('texts, numbers and booleans are stored; null removes one', () => {
     let metadata: TransactionMetadata = {};
     for (const [key, value] of Object.entries({ a: 'x', b: 1.5, c: false, d: 'y' })) {
       metadata = changeTransactionMetadata(metadata, key, value);

@@ -17,7 +17,7 @@ afterAll(stopServers);
 const startWith = (body: string) =>
   startDemo((tenant) => Object.assign(tenant, { postLogin: [actionOf(body)] }));
 
-test('an Action that denies: access_denied with its reason, before any consent', async () => {
+test('a denial of an Action is access_denied with its reason, before any consent', async () => {
   const server = await startWith(`api.access.deny('not today');`);
   const callback = await signIn(openBrowser(), authorizationRequest(server));
   expect(Object.fromEntries(callback)).toEqual({
@@ -27,14 +27,14 @@ test('an Action that denies: access_denied with its reason, before any consent',
   });
 });
 
-test('an Action that throws: access_denied, never a page with 500', async () => {
+test('an Action that throws denies with access_denied, never a page with 500', async () => {
   const server = await startWith(`throw new Error('it broke');`);
   const callback = await signIn(openBrowser(), authorizationRequest(server));
   expect(callback.get('error')).toBe('access_denied');
   expect(callback.get('error_description')).toBe('it broke');
 });
 
-test('runs once per login, and again at a refresh, which it can deny', async () => {
+test('an Action runs once per login, and at every refresh, which it can deny', async () => {
   const server = await startWith(`
     global.runs = (global.runs ?? 0) + 1;
     api.accessToken.setCustomClaim('https://x.example/run', [global.runs, event.transaction.protocol]);
@@ -55,7 +55,7 @@ test('runs once per login, and again at a refresh, which it can deny', async () 
   expect((await refresh(second.body.refresh_token)).status).toBe(200);
 });
 
-test('runs for a login without any page as well', async () => {
+test('an Action runs for a login without any page as well', async () => {
   const server = await startWith(`
     if (event.transaction.prompt === 'none') api.access.deny('seen');`);
   const { browser } = await tokensFor(server);
@@ -101,7 +101,7 @@ describe('the scope of the access token and of the token response', () => {
     expect(decodeJwt(tokens.access_token ?? '').permissions).toEqual(['read:contacts']);
   });
 
-  test('is settled anew at a refresh', async () => {
+  test('is settled again at a refresh', async () => {
     const server = await startWith(`
       if (event.transaction.protocol === 'oauth2-refresh-token') api.accessToken.removeScope('read:contacts');
       else api.accessToken.addScope('first:time');`);
@@ -122,7 +122,7 @@ describe('the scope of the access token and of the token response', () => {
     expect(scopesOf(refreshed.body)).toEqual({ response: expected, token: expected });
   });
 
-  test('of an opaque token too, which then gives no more at userinfo', async () => {
+  test('follows removeScope for an opaque token too, and userinfo follows the scope', async () => {
     const server = await startWith(`api.accessToken.removeScope('email');`);
     const { tokens } = await tokensFor(server, 'alice', {
       scope: 'openid email',
@@ -136,7 +136,7 @@ describe('the scope of the access token and of the token response', () => {
   });
 });
 
-test('an Action is told how often the user logged in, how, and for what', async () => {
+test('an Action gets the number of logins, their method and the request', async () => {
   const server = await startWith(`
     api.idToken.setCustomClaim('https://x.example/told', {
       count: event.stats.logins_count,
@@ -167,7 +167,7 @@ test('an Action is told how often the user logged in, how, and for what', async 
   });
 });
 
-test('metadata that an Action sets is there at the next login, at a refresh, and for a rule', async () => {
+test('metadata that an Action sets is stored for the next login, a refresh and a rule', async () => {
   const server = await startDemo((tenant) =>
     Object.assign(tenant, {
       loginRules: [
@@ -202,7 +202,7 @@ test('metadata that an Action sets is there at the next login, at a refresh, and
   expect(told((await tokensFor(server, 'bob')).tokens)).toEqual([0, ['acme', 0, null, {}]]);
 });
 
-test('a denial does not take back the metadata', async () => {
+test('a denial does not undo changes of metadata', async () => {
   const server = await startWith(`
     const { tries = 0 } = event.user.app_metadata;
     api.user.setAppMetadata('tries', tries + 1).access.deny('try ' + tries);`);
@@ -212,7 +212,7 @@ test('a denial does not take back the metadata', async () => {
   }
 });
 
-test('what it caches is there at the next login of anybody', async () => {
+test('a cached value is there at the next login of any user', async () => {
   const server = await startWith(`
     api.idToken.setCustomClaim('https://x.example/cached', api.cache.get('who')?.value);
     api.cache.set('who', event.user.email, { ttl: 60000 });`);
@@ -222,7 +222,7 @@ test('what it caches is there at the next login of anybody', async () => {
   expect(cached((await tokensFor(server, 'bob')).tokens)).toBe('alice@example.com');
 });
 
-test('it is told of the session, and at a refresh of the refresh token, which is not in it', async () => {
+test('an Action gets facts of the session and the refresh token, never the token', async () => {
   const server = await startWith(`
     api.idToken.setCustomClaim('https://x.example/told', {
       session: event.session ?? null, refresh_token: event.refresh_token ?? null,
@@ -261,7 +261,7 @@ test.each([
   ['lines', `throw new Error('one\\r\\ntwo');`, 'one two'],
   ['half a character', `api.access.deny('a\\ud800');`, 'a\ufffd'],
   ['a megabyte', `throw new Error('x'.repeat(1e6));`, 'x'.repeat(500)],
-])('%s: access_denied at the callback, never a page with 500', async (_name, body, text) => {
+])('%s is access_denied at the callback, never a page with 500', async (_name, body, text) => {
   const server = await startWith(body);
   const callback = await signIn(openBrowser(), authorizationRequest(server));
   expect(Object.fromEntries(callback)).toEqual({

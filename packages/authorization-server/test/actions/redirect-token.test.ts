@@ -29,7 +29,7 @@ test('the other site can verify what an Action encodes', async () => {
   });
 });
 
-test('15 minutes unless it says otherwise', async () => {
+test('a token lives 15 minutes by default', async () => {
   const { payload } = await jwtVerify(encodeRedirectToken({ secret }, {}, now), key, {
     currentDate: new Date(now * 1000),
   });
@@ -48,7 +48,7 @@ test.each([
   );
 });
 
-test('what the other site signed is read, by its default name and another', async () => {
+test('a token of the other site is read by the default parameter name and another', async () => {
   const token = await signed({ age: 7 });
   const payload = { state: 'state-1', exp: now + 60, age: 7 };
   expect(validateRedirectToken({ secret }, { session_token: token }, expected)).toEqual(payload);
@@ -56,7 +56,7 @@ test('what the other site signed is read, by its default name and another', asyn
   expect(validateRedirectToken(options, { my_token: token }, expected)).toEqual(payload);
 });
 
-describe('refused', () => {
+describe('a token is refused', () => {
   const other = createSecretKey(Buffer.from('another secret of at least 32 letters'));
   const NOT_SIGNED = 'it is not signed with the secret (HS256)';
   test.each<[string, () => Promise<unknown>, string]>([
@@ -87,7 +87,7 @@ describe('refused', () => {
     );
   });
 
-  test('a name that every object has', () => {
+  test('a parameter name that every object has finds no token', () => {
     const options = { secret, tokenParameterName: 'constructor' };
     expect(() => validateRedirectToken(options, {}, expected)).toThrow('there is no parameter');
   });

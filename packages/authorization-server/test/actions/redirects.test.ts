@@ -86,7 +86,7 @@ async function finish(
   return decodeJwt(body.id_token ?? '');
 }
 
-test('out to the other site with a token, back with another, and on to the tokens', async () => {
+test('a user goes to the other site with a token, returns with another, and gets tokens', async () => {
   const server = await startWith({ postLogin: [ASK_AGE, LATER] });
   const { browser, request, asked, state } = await leave(server);
   expect(state).toMatch(/^[\w-]{43}$/);
@@ -112,7 +112,7 @@ test('out to the other site with a token, back with another, and on to the token
   expect(next.get('code')).not.toBeNull();
 });
 
-test('back by a form', async () => {
+test('a user may return by a form', async () => {
   const server = await startWith({ postLogin: [ASK_AGE] });
   const { browser, request, state } = await leave(server);
   const page = await browser.submit(
@@ -133,13 +133,13 @@ test('the state may be in the form as well', async () => {
   expect(page.url).toContain('/u/consent/');
 });
 
-describe('the state is for this browser and this sign-in, and good once', () => {
+describe('a state is valid once, for its browser and its sign-in', () => {
   test.each<[string, (state: string) => string]>([
     ['missing', () => ''],
     ['unknown', () => 'x'.repeat(43)],
     ['a path', () => '../../u/login/x'],
     ['another', (state) => `${state}x`],
-  ])('%s: a page with 400', async (_name, change) => {
+  ])('%s is a page with 400', async (_name, change) => {
     const server = await startWith({ postLogin: [ASK_AGE] });
     const { browser, state } = await leave(server);
     const page = await browser.get(continueUrl(server, { state: change(state) }));
@@ -147,7 +147,7 @@ describe('the state is for this browser and this sign-in, and good once', () => 
     expect(page.body).toContain('This sign-in has ended');
   });
 
-  test('in another browser: 400, and the first one can still go on', async () => {
+  test('another browser gets 400, and the first one can still go on', async () => {
     const server = await startWith({ postLogin: [ASK_AGE] });
     const { browser, state } = await leave(server);
     const url = continueUrl(server, { state, session_token: await answerOf(state) });
@@ -161,7 +161,7 @@ describe('the state is for this browser and this sign-in, and good once', () => 
     expect((await browser.get(url)).url).toContain('/u/consent/');
   });
 
-  test('twice: 400', async () => {
+  test('a second use gets 400', async () => {
     const server = await startWith({ postLogin: [ASK_AGE] });
     const { browser, state } = await leave(server);
     const url = continueUrl(server, { state, session_token: await answerOf(state) });
@@ -169,7 +169,7 @@ describe('the state is for this browser and this sign-in, and good once', () => 
     expect((await browser.get(url)).statusCode).toBe(400);
   });
 
-  test('two sign-ins of one browser do not take each other’s', async () => {
+  test('two sign-ins of one browser do not accept each other’s state', async () => {
     const server = await startWith({ postLogin: [ASK_AGE] });
     const { browser, state: first } = await leave(server);
     const second = (await signIn(browser, authorizationRequest(server))).get('state') ?? '';
@@ -180,7 +180,7 @@ describe('the state is for this browser and this sign-in, and good once', () => 
     }
   });
 
-  test('the way out again before the way back', async () => {
+  test('the way out may be repeated before the way back', async () => {
     const server = await startWith({ postLogin: [ASK_AGE] });
     const { browser, state } = await leave(server);
     const again = await browser.get(`${server.issuer}u/redirect/${state}`);
@@ -200,7 +200,7 @@ test.each<[string, (state: string) => Promise<string>, string]>([
     async () => '',
     'The session token is invalid: there is no parameter "session_token"',
   ],
-])('a token %s denies, and nothing is kept', async (_name, make, text) => {
+])('a token %s denies, and nothing is stored', async (_name, make, text) => {
   const server = await startWith({ postLogin: [ASK_AGE] });
   const { browser, state } = await leave(server);
   const page = await browser.get(continueUrl(server, { state, session_token: await make(state) }));
@@ -213,7 +213,7 @@ test.each<[string, (state: string) => Promise<string>, string]>([
   expect((await signIn(browser, authorizationRequest(server))).has('session_token')).toBe(true);
 });
 
-test('an Action that can’t go on denies', async () => {
+test('an Action without onContinuePostLogin denies', async () => {
   const server = await startWith({
     postLogin: [actionOf(`api.redirect.sendUserTo('https://forms.example.com');`)],
   });
@@ -222,7 +222,7 @@ test('an Action that can’t go on denies', async () => {
   expect(callbackOf(page).get('error_description')).toBe('exports no onContinuePostLogin');
 });
 
-test('two Actions send the user away, one after the other', async () => {
+test('two Actions redirect, one after the other', async () => {
   const away = (name: string): Tenant['postLogin'][number] => ({
     ...actionOf('', name),
     code: `
@@ -244,14 +244,14 @@ test('two Actions send the user away, one after the other', async () => {
   });
 });
 
-describe('without a user before a browser', () => {
+describe('without a user in a browser', () => {
   const ALWAYS = actionOf(`
     if (event.stats.logins_count > 1 || event.transaction.protocol === 'oauth2-refresh-token') {
       api.idToken.setCustomClaim('https://x.example/can', api.redirect.canRedirect());
       api.redirect.sendUserTo('https://forms.example.com');
     }`);
 
-  test('prompt=none: interaction_required at the callback', async () => {
+  test('prompt=none gets interaction_required at the callback', async () => {
     const server = await startWith({ postLogin: [ALWAYS] });
     const { browser } = await tokensFor(server);
     const callback = await signIn(browser, authorizationRequest(server, { prompt: 'none' }));
@@ -262,7 +262,7 @@ describe('without a user before a browser', () => {
     });
   });
 
-  test('a refresh: interaction_required, and the token is not used up', async () => {
+  test('a refresh gets interaction_required, and its token stays valid', async () => {
     const server = await startWith({ postLogin: [ALWAYS] });
     const { tokens } = await tokensFor(server);
     const form = { grant_type: 'refresh_token', refresh_token: tokens.refresh_token ?? '' };
@@ -277,7 +277,7 @@ describe('without a user before a browser', () => {
     }
   });
 
-  test('canRedirect says so', async () => {
+  test('canRedirect is true in a browser and false at a refresh', async () => {
     const server = await startWith({
       postLogin: [
         actionOf(
@@ -295,7 +295,7 @@ describe('without a user before a browser', () => {
   });
 });
 
-test('a way of authentication that was recorded is known at the next login', async () => {
+test('a recorded way of authentication is known at the next login', async () => {
   const server = await startWith({
     postLogin: [
       {
@@ -327,7 +327,7 @@ test('a way of authentication that was recorded is known at the next login', asy
   ]);
 });
 
-test('a rule sends the user away; then all rules run again, and the Actions', async () => {
+test('after a redirect by a rule all rules run again, then the Actions', async () => {
   const server = await startWith({
     loginRules: [
       ruleOf(`
@@ -348,7 +348,7 @@ test('a rule sends the user away; then all rules run again, and the Actions', as
   });
 });
 
-test('neither state nor token is in the log', async () => {
+test('the log contains neither state nor token', async () => {
   const { logger, lines } = keptLog();
   const server = await startDemo((tenant) => Object.assign(tenant, { postLogin: [ASK_AGE] }), {
     logger,

@@ -15,7 +15,7 @@ const run = (...bodies: string[]) =>
     { timeLimit: 50 },
   );
 
-test("the demo's Action runs as it is", async () => {
+test("the demo's Action runs without changes", async () => {
   const { postLogin } = loadTenant(demoTenantFile);
   const claims = { [`${NAMESPACE}roles`]: ['admin'], [`${NAMESPACE}org_id`]: 'acme' };
   expect(await runPostLogin(postLogin, event, recorder())).toEqual({
@@ -24,7 +24,7 @@ test("the demo's Action runs as it is", async () => {
   });
 });
 
-test('it is told who, for what, and its secrets', async () => {
+test('an Action gets the user, the request and its secrets', async () => {
   const outcome = await run(`
     api.idToken.setCustomClaim('https://x.example/all', [
       event.user.email, event.client.client_id, event.resource_server.identifier,
@@ -44,7 +44,7 @@ test('it is told who, for what, and its secrets', async () => {
   ]);
 });
 
-test('calls can be chained, null takes a claim back, a later Action overrides', async () => {
+test('calls can be chained, null removes a claim, a later Action overrides', async () => {
   const outcome = await run(
     `api.accessToken.setCustomClaim('https://x.example/a', 1).accessToken
        .setCustomClaim('https://x.example/b', 1).accessToken.setCustomClaim('https://x.example/b', null);`,
@@ -53,7 +53,7 @@ test('calls can be chained, null takes a claim back, a later Action overrides', 
   expect(outcome.accessToken).toEqual({ 'https://x.example/a': 2 });
 });
 
-test('what one writes into its event is not seen by the next', async () => {
+test('changes of an event are not seen by the next Action', async () => {
   const outcome = await run(
     `event.user.email = 'changed'; event.authorization.roles.push('root');`,
     `api.idToken.setCustomClaim('https://x.example/e', [event.user.email, event.authorization.roles]);`,
@@ -62,7 +62,7 @@ test('what one writes into its event is not seen by the next', async () => {
   expect(event.authorization.roles).toEqual(['admin']);
 });
 
-test('metadata and what was recorded are seen by the next Action, and by the same one', async () => {
+test('metadata and recorded methods are seen by the same Action and the next', async () => {
   const outcome = await run(
     `api.user.setAppMetadata('plan', { name: 'gold' }).user.setUserMetadata('hobby', 'chess')
        .user.setAppMetadata('org_id', null).transaction.setMetadata('score', 7)
@@ -96,7 +96,7 @@ test('a denial keeps the metadata that was set, a failure does not', async () =>
   expect(await run(`${change} throw new Error('broke');`)).not.toHaveProperty('metadata');
 });
 
-test('it is told which rules ran', async () => {
+test('an Action knows which rules ran', async () => {
   const body = `api.idToken.setCustomClaim('https://x.example/r',
     [api.rules.wasExecuted('Old'), api.rules.wasExecuted('New')]);`;
   const outcome = await runPostLogin([actionOf(body)], event, recorder(), { rules: ['Old'] });
@@ -123,7 +123,7 @@ describe('a redirect', () => {
   const actions = [first, away('away'), later];
   const returned = { state: 's', fields: {}, request: { method: 'GET', query: {}, body: {} } };
 
-  test('ends the run for now, and the same Action goes on with it', async () => {
+  test('pauses the run, and the same Action continues it', async () => {
     const before = await runPostLogin(actions, event, recorder());
     expect(before).toEqual({
       accessToken: {},
@@ -151,7 +151,7 @@ describe('a redirect', () => {
     });
   });
 
-  test('of an Action that is not there any more denies', async () => {
+  test('of an Action that was removed denies', async () => {
     const before = await runPostLogin(actions, event, recorder());
     const { denied } = await runPostLogin([first], event, recorder(), { before, returned });
     expect(denied).toBe('the Action "away" that redirected is gone');
@@ -176,14 +176,14 @@ describe('a redirect', () => {
       `api.authentication.recordMethod('https://x.example');`,
       /only onContinuePostLogin may call it/,
     ],
-  ])('with %s denies, and sends nobody away', async (_name, body, reason) => {
+  ])('with %s denies, and does not redirect', async (_name, body, reason) => {
     const outcome = await run(body);
     expect(outcome.denied).toMatch(reason);
     expect(outcome).not.toHaveProperty('redirect');
   });
 });
 
-test('scopes are added and removed, the later call counts, and what is no scope is dropped', async () => {
+test('scopes are added and removed; the last call wins; invalid scopes are dropped', async () => {
   const log = recorder();
   const outcome = await runPostLogin(
     [
@@ -203,7 +203,7 @@ test('scopes are added and removed, the later call counts, and what is no scope 
   ]);
 });
 
-describe('what Auth0 has and this server has not denies the login by its name', () => {
+describe('a part of the api that this server lacks denies the login with its name', () => {
   test.each([
     ['api.multifactor.enable', `api.multifactor.enable('any');`],
     ['api.prompt.render', `api.prompt.render('form');`],
@@ -305,7 +305,7 @@ test.each([
   expect(JSON.stringify(log.lines)).not.toContain('hush');
 });
 
-test('its console goes to the log', async () => {
+test('the console of an Action writes to the log', async () => {
   const log = recorder();
   await runPostLogin([actionOf(`console.log('hello', { a: 1 });`)], event, log);
   expect(log.lines).toEqual([
@@ -313,7 +313,7 @@ test('its console goes to the log', async () => {
   ]);
 });
 
-test('it may require what Node has', async () => {
+test('an Action may require the modules of Node', async () => {
   const outcome = await run(`
     const { createHash } = require('node:crypto');
     api.idToken.setCustomClaim('https://x.example/h', createHash('sha256').update('a').digest('hex').length);`);

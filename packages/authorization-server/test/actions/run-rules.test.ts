@@ -24,7 +24,7 @@ const run = (...bodies: string[]) =>
     { timeLimit: 50 },
   );
 
-test('claims of both tokens and the scope come out of the context', async () => {
+test('claims of both tokens and the scope are read from the context', async () => {
   const outcome = await run(`
     context.accessToken['https://x.example/a'] = [user.email, context.clientID, configuration.WORD];
     context.idToken['https://x.example/i'] = {
@@ -49,7 +49,7 @@ test('claims of both tokens and the scope come out of the context', async () => 
   });
 });
 
-test('each gets the user and the context that the one before handed on', async () => {
+test('each rule gets the user and the context of the one before', async () => {
   const outcome = await run(
     `context.idToken['https://x.example/a'] = 1;
      context.accessToken.scope = ['one'];
@@ -65,7 +65,7 @@ test('each gets the user and the context that the one before handed on', async (
   expect(outcome.scope?.only).toEqual(['one', 'two']);
 });
 
-test('what it writes into the user and the context stays out of the event', async () => {
+test('changes of the user and the context do not change the event', async () => {
   const before = structuredClone(aliceLogin);
   await run(
     `user.email = 'x'; context.authorization.roles.push('root'); callback(null, user, context);`,
@@ -151,7 +151,7 @@ describe('the login is denied, and no later rule runs', () => {
   });
 });
 
-test('a redirect at the end of all rules; once the user is back it is ignored', async () => {
+test('a redirect follows the last rule; after the return it is ignored', async () => {
   const away = ruleOf(`context.redirect = { url: 'https://x.example/form?a=1' };
     context.idToken['https://x.example/protocol'] = context.protocol; callback(null, user, context);`);
   const after = ruleOf(
@@ -174,7 +174,7 @@ test('a redirect at the end of all rules; once the user is back it is ignored', 
   expect(await runRules([away, taken], aliceLogin, recorder())).not.toHaveProperty('redirect');
 });
 
-test('its console goes to the log', async () => {
+test('the console of a rule writes to the log', async () => {
   const log = recorder();
   await runRules([ruleOf(`console.log('hello', user.name); callback();`)], aliceLogin, log);
   expect(log.lines).toEqual([
@@ -183,7 +183,7 @@ test('its console goes to the log', async () => {
 });
 
 describe('over HTTP', () => {
-  test('UnauthorizedError: access_denied with its reason, and no Action runs', async () => {
+  test('UnauthorizedError is access_denied with its reason, and no Action runs', async () => {
     const server = await startDemo((tenant) =>
       Object.assign(tenant, {
         loginRules: [ruleOf(`callback(new UnauthorizedError('not you'));`)],
@@ -195,7 +195,7 @@ describe('over HTTP', () => {
     expect(callback.get('error_description')).toBe('not you');
   });
 
-  test('the Actions come after the rules, and have the last word; both run at a refresh', async () => {
+  test('the Actions run after the rules and override them; both run at a refresh', async () => {
     const server = await startDemo((tenant) =>
       Object.assign(tenant, {
         loginRules: [

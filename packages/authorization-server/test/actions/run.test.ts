@@ -10,7 +10,7 @@ const revoked = (): unknown => {
   return proxy;
 };
 
-test('what an Action begins is known as its, whatever runs beside it, and what comes after is not', async () => {
+test('work that an Action begins is attributed to it, even next to other work; later work is not', async () => {
   const [one, two] = [actionOf('', 'one'), actionOf('', 'two')];
   const seen = (): Promise<unknown[]> =>
     Promise.all([
@@ -23,7 +23,7 @@ test('what an Action begins is known as its, whatever runs beside it, and what c
   expect(runningSource()).toBeUndefined();
 });
 
-describe('what was thrown, as a text', () => {
+describe('the text of a thrown value', () => {
   test.each<[string, unknown, string]>([
     ['an error', new Error('it broke'), 'it broke'],
     ['what looks like one', { message: 'it broke' }, 'it broke'],
@@ -51,12 +51,12 @@ describe('what was thrown, as a text', () => {
     expect(thrownText(thrown)).toBe(text);
   });
 
-  test('a huge one is cut, and no character in two', () => {
+  test('a long text is cut between two characters', () => {
     expect(thrownText(new Error('x'.repeat(1_000_000)))).toBe('x'.repeat(500));
     expect(thrownText(`${'x'.repeat(499)}\u{1f600}`)).toBe(`${'x'.repeat(499)}\ufffd`);
   });
 
-  test('whatever it is, it fits into a URL on one line', () => {
+  test('any text fits into a URL on one line', () => {
     fc.assert(
       fc.property(fc.oneof(fc.anything(), fc.string({ unit: 'binary' })), (thrown) => {
         const text = thrownText(thrown);

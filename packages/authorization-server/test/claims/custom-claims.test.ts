@@ -32,12 +32,12 @@ test.each([
   expect(isClaimScope(scope, api)).toBe(is);
 });
 
-test('a scope of the API is that API’s, whatever it looks like', () => {
+test('a scope of the API is never a claim, even if it is a URL', () => {
   const scopes = [...(api?.scopes ?? []), { value: ROLES }];
   expect(isClaimScope(ROLES, api && { ...api, scopes })).toBe(false);
 });
 
-test('what an Action set counts, then the app_metadata; else the scope loses it', () => {
+test('a claim comes from an Action, then from app_metadata; otherwise it leaves the scope', () => {
   const outcome = { accessToken: {}, idToken: { [ROLES]: ['admin'] } };
   const appMetadata = { [ROLES]: ['never'], 'https://x.example/plan': 'gold', roles: ['never'] };
   const asked = ['openid', ROLES, 'https://x.example/plan', OTHER];
@@ -72,7 +72,7 @@ describe('through the whole flow', () => {
     expect(decodeJwt(tokens.id_token ?? '')[ROLES]).toEqual(['reader']);
   });
 
-  test('without an Action it is the app_metadata’s, after a refresh and at userinfo too', async () => {
+  test('without an Action the claim comes from app_metadata, after a refresh and at userinfo too', async () => {
     const server = await startDemo((tenant) => {
       Object.assign(tenant, { postLogin: [] });
       tenant.users[1]!.app_metadata = { [ROLES]: ['chief'] };
@@ -100,7 +100,7 @@ describe('through the whole flow', () => {
     expect(claims).toMatchObject({ sub: 'auth0|bob', [ROLES]: ['chief'] });
   });
 
-  test('without an API: in the ID token and the scope of the response', async () => {
+  test('without an API the claim is in the ID token and the scope of the response', async () => {
     const server = await startDemo((tenant) => {
       tenant.users[1]!.app_metadata = { 'https://x.example/plan': 'gold' };
     });
@@ -112,7 +112,7 @@ describe('through the whole flow', () => {
     expect(decodeJwt(tokens.id_token ?? '')['https://x.example/plan']).toBe('gold');
   });
 
-  test('a name of the app_metadata that is no URL is nobody’s to ask for', async () => {
+  test('a name of app_metadata that is no URL can’t be requested', async () => {
     const server = await startDemo((tenant) => {
       Object.assign(tenant, { postLogin: [actionOf('')] });
       tenant.users[1]!.app_metadata = { plan: 'secret', sub: 'secret' };
@@ -124,7 +124,7 @@ describe('through the whole flow', () => {
     expect(JSON.stringify(decodeJwt(tokens.id_token ?? ''))).not.toContain('secret');
   });
 
-  test('nothing but such a scope, which the user has not: no error, and no scope', async () => {
+  test('a request of only such a scope without a value gets no error and no scope', async () => {
     const server = await startDemo();
     const request = authorizationRequest(server, { scope: OTHER, nonce: undefined });
     const callback = await signIn(openBrowser(), request);

@@ -45,11 +45,11 @@ const claimsOf = (tokens: Record<string, string>) => ({
 const refresh = (refresh_token = '') =>
   requestTokens(server, { grant_type: 'refresh_token', refresh_token });
 
-describe('organization=', () => {
+describe('the parameter organization', () => {
   test.each([
     ['a member by id', 'alice', 'org_acme'],
     ['a member by e-mail address', 'bob', 'org_acme'],
-  ])('%s: org_id in both tokens, also after a refresh', async (_name, user, organization) => {
+  ])('%s has org_id in both tokens, also after a refresh', async (_name, user, organization) => {
     const { tokens } = await tokensFor(server, user, { organization });
     const refreshed = await refresh(tokens.refresh_token);
     for (const { access, identity } of [claimsOf(tokens), claimsOf(refreshed.body)]) {
@@ -71,7 +71,7 @@ describe('organization=', () => {
   test.each([
     ['none', { organization: undefined }],
     ['an empty one', { organization: '' }],
-  ])('%s: no org_id', async (_name, change) => {
+  ])('%s has no org_id', async (_name, change) => {
     const { tokens } = await tokensFor(server, 'alice', change);
     const { access, identity } = claimsOf(tokens);
     expect(access).not.toHaveProperty('org_id');
@@ -97,7 +97,7 @@ describe('organization=', () => {
     expect(claimsOf(body).access.org_id).toBe('org_globex');
   });
 
-  test('with the flag of the tenant a name will do, and the tokens have org_name too', async () => {
+  test('with the flag of the tenant a name is accepted, and the tokens have org_name too', async () => {
     const naming = await startDemo((loaded) => {
       addOrganizations(loaded);
       loaded.tenant.allow_organization_name_in_authentication_api = true;
@@ -110,9 +110,9 @@ describe('organization=', () => {
   });
 });
 
-describe('refused at the callback', () => {
+describe('a request is refused at the callback', () => {
   test.each(['org_unknown', 'acme', '<script>'])(
-    'an organization that is not: %s',
+    'for the unknown organization %s',
     async (name) => {
       const page = await openBrowser().get(
         authorizationRequest(server, { organization: name }).url,
@@ -143,7 +143,7 @@ describe('refused at the callback', () => {
   test.each([
     ['after the sign-in', {}],
     ['within a session, silently', { prompt: 'none' }],
-  ])('a user who is no member, %s', async (_name, change) => {
+  ])('for a user who is no member, %s', async (_name, change) => {
     const browser = openBrowser();
     if ('prompt' in change) await signIn(browser, authorizationRequest(server), 'carol');
     const request = authorizationRequest(server, { organization: 'org_acme', ...change });
@@ -156,7 +156,7 @@ describe('refused at the callback', () => {
   });
 });
 
-test('a member who has left gets no tokens by a refresh any more', async () => {
+test('a former member gets no tokens by a refresh', async () => {
   const { tokens } = await tokensFor(server, 'alice', { organization: 'org_globex' });
   tenant.organizations[1]!.members = [];
   expect(await refresh(tokens.refresh_token)).toMatchObject({
@@ -168,7 +168,7 @@ test('a member who has left gets no tokens by a refresh any more', async () => {
 test.each([
   ['a name, without the flag', 'acme'],
   ['not a text', ['org_acme']],
-])('%s is none of the tenant', (_name, value) => {
+])('%s is no organization of the tenant', (_name, value) => {
   expect(requestedOrganization(tenant, 'org_acme')).toBe(tenant.organizations[0]);
   expect(() => requestedOrganization(tenant, value)).toThrow('invalid_request');
 });

@@ -19,7 +19,7 @@ test.each([
   expect(changeScope('a b', changes)).toBe(expected);
 });
 
-test('without any scope there may be one added', () => {
+test('a scope may be added to none', () => {
   expect(changeScope(undefined, addScope(undefined, 'a'))).toBe('a');
 });
 
@@ -32,6 +32,6 @@ test.each([
   ['ä', false],
   [1, false],
   [undefined, false],
-])('a scope by RFC 6749 §3.3: %p is %p', (scope, expected) => {
+])('isScope(%p) is %p (RFC 6749 §3.3)', (scope, expected) => {
   expect(isScope(scope)).toBe(expected);
 });

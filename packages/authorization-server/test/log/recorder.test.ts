@@ -56,7 +56,7 @@ describe('the record of transactions', () => {
     });
   });
 
-  test('a second sign-in of the browser asks for nothing, and says so', async () => {
+  test('a second sign-in of the browser shows that no page was needed', async () => {
     const server = await startDemo();
     const { browser } = await tokensFor(server);
     await signIn(browser, authorizationRequest(server));
@@ -72,7 +72,7 @@ describe('the record of transactions', () => {
     ]);
   });
 
-  test('failed and declined: the sign-in, the consent, and the refusal with its text', async () => {
+  test('a failed sign-in and a declined consent are recorded, and the refusal with its text', async () => {
     const server = await startDemo();
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
@@ -91,7 +91,7 @@ describe('the record of transactions', () => {
     ]);
   });
 
-  test("an Action's denial is told, without the Action's secret", async () => {
+  test("an Action's denial is recorded without the Action's secret", async () => {
     const server = await startDemo((tenant) => {
       const denial = actionOf("api.access.deny('not today: ' + event.secrets.WORD)");
       Object.assign(tenant, { postLogin: [denial] });
@@ -116,7 +116,7 @@ describe('the record of transactions', () => {
     ]);
   });
 
-  test('nothing secret is in it, wherever the client puts it', async () => {
+  test('no secret is recorded, wherever the client puts it', async () => {
     const server = await startDemo(undefined, { control: 0 });
     const { tokens } = await tokensFor(server);
     const request = authorizationRequest(server);
@@ -158,7 +158,7 @@ describe('the record of transactions', () => {
     }
   }, 30_000);
 
-  test('the last 200 are kept', async () => {
+  test('the last 200 transactions are stored', async () => {
     const server = await startDemo();
     for (let count = 0; count < 205; count += 1) {
       await got(`${server.url}/userinfo`, { throwHttpErrors: false, retry: { limit: 0 } });
@@ -169,7 +169,7 @@ describe('the record of transactions', () => {
 });
 
 describe('the log', () => {
-  test('a login is told step by step, and nothing secret is in it', async () => {
+  test('a login is logged step by step, without any secret', async () => {
     let written = '';
     const stream = new Writable({
       write(chunk, _encoding, done) {
@@ -220,7 +220,7 @@ describe('the log', () => {
     for (const secret of secrets) expect(written).not.toContain(secret);
   });
 
-  test('a grant type that is not known may be a secret: it is not logged', async () => {
+  test('an unknown grant type, which may be a secret, is not logged', async () => {
     const log: string[] = [];
     const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
     const server = await startDemo(undefined, { logger });
@@ -239,7 +239,7 @@ describe('the log', () => {
     ).toString('latin1');
 
   test.each(['/oauth/token', '/u/login/x', '/nowhere'])(
-    'of a request to %s that breaks off, nothing it carried is in the log',
+    'no part of an aborted request to %s is in the log',
     async (path) => {
       const log: string[] = [];
       const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });

@@ -37,7 +37,7 @@ describe('a refusal', () => {
     expect(atToken(grantType)).toBe(type);
   });
 
-  test('of a refresh token used again is ferrt; a code used again stays feacft', () => {
+  test('of a reused refresh token is ferrt, of a reused code feacft', () => {
     expect(atToken('refresh_token', 'refresh token already used')).toBe('ferrt');
     expect(atToken('authorization_code', 'already used')).toBe('feacft');
   });
@@ -55,7 +55,7 @@ describe('a refusal', () => {
     expect(refusalType(endpoint, '', { oidc: oidcWith(params) })).toBe(type);
   });
 
-  test('before the engine, and for too many or a foreign origin', () => {
+  test('has a type before the engine, for too many requests and for a foreign origin', () => {
     expect(refusalType('/oauth/token', '', { status: 400 })).toBeUndefined();
     expect(refusalType('/oauth/token', '', { status: 429 })).toBe('api_limit');
     expect(refusalType('/userinfo', 'origin http://x not allowed for client: a', {})).toBe('fco');
@@ -116,7 +116,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
   const refresh = (refresh_token = '') =>
     requestTokens(server, { grant_type: 'refresh_token', refresh_token });
 
-  test('a login, its refresh, and a token used again', async () => {
+  test('a login, its refresh and a reused token have their types', async () => {
     let tokens: Record<string, string> = {};
     expect(
       await since(async () => {
@@ -128,7 +128,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(await since(() => refresh('bogus'))).toEqual(both('fertft'));
   });
 
-  test('a refresh token that is revoked; another client’s, and one revoked before, are not', async () => {
+  test('a revoked refresh token is srrt; another client’s, and a second revocation, are not', async () => {
     const { tokens } = await tokensFor(server);
     const revoke = (client_id: string) => () =>
       got.post(new URL('oauth/revoke', server.issuer), {
@@ -143,14 +143,14 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(await since(revoke('contacts-web'))).toEqual(both());
   });
 
-  test('silently, with a session and without', async () => {
+  test('a silent request is ssa with a session and fsa without', async () => {
     const { browser } = await tokensFor(server);
     const { url } = authorizationRequest(server, { prompt: 'none' });
     expect(await since(() => browser.get(url))).toEqual(both('ssa'));
     expect(await since(() => openBrowser().get(url))).toEqual(both('fsa'));
   });
 
-  test('a wrong password, too many of them, an unknown user', async () => {
+  test('a wrong password, too many of them and an unknown user have their types', async () => {
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
     const enter = (username: string) =>
@@ -161,7 +161,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(await enter('nobody@example.com')).toEqual(both('fu'));
   });
 
-  test('a login that is declined, and a code that is no code', async () => {
+  test('a declined login and an invalid code have their types', async () => {
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
     const consent = await browser.submit(login, {
@@ -173,20 +173,20 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(await since(() => requestTokens(server, form))).toEqual(both('feacft'));
   });
 
-  test('client credentials', async () => {
+  test('client credentials have their types', async () => {
     expect(await since(() => machine())).toEqual(both('seccft'));
     expect(await since(() => machine({ client_secret: 'wrong' }))).toEqual(both('feccft'));
     expect(await since(() => machine({}, { origin: 'http://evil.example' }))).toEqual(both('fco'));
   });
 
-  test('a pushed authorization request that is refused', async () => {
+  test('a refused pushed authorization request is fpar', async () => {
     const form = { client_id: 'contacts-cli', client_secret: 'wrong' };
     const push = () =>
       got.post(new URL('oauth/par', server.issuer), { form, throwHttpErrors: false });
     expect(await since(push)).toEqual(both('fpar'));
   });
 
-  test('signing out, and not', async () => {
+  test('a logout is slo, a refused one flo', async () => {
     const { browser, tokens } = await tokensFor(server);
     const v2 = (returnTo: string) =>
       since(() => browser.get(`${server.issuer}v2/logout?${new URLSearchParams({ returnTo })}`));
@@ -230,7 +230,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(strict.log()[0]?.steps.flatMap(({ type }) => type ?? [])).toEqual(['f']);
   });
 
-  test('the page shows them', async () => {
+  test('the page shows the types', async () => {
     const shown = await startDemo(undefined, { control: 0 });
     await tokensFor(shown);
     const { body } = await got(`${shown.issuer}log`);
@@ -238,7 +238,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(body).toContain('<code>seacft</code>');
   });
 
-  test('too many requests', async () => {
+  test('too many requests are api_limit', async () => {
     const kept = keptLog();
     const busy = await startDemo(
       (tenant) => {
@@ -285,12 +285,12 @@ describe('a scope that was asked for and is not in the token', () => {
       { api: api && { ...api, allow_offline_access: false } },
       'allows no offline access',
     ],
-  ])('%s took it away', (_name, scope, change, why) => {
+  ])('%s removed the scope', (_name, scope, change, why) => {
     const dropped = droppedScopes(tenant, { ...login, asked: [scope], ...change } as never);
     expect(dropped).toEqual([{ scope, why: expect.stringContaining(why) }]);
   });
 
-  test('what was issued was not dropped; an unknown reason is left open', () => {
+  test('an issued scope is not reported as dropped; an unknown reason is undefined', () => {
     const token = { ...login, asked: ['openid', 'email'], issued: ['openid'] };
     expect(droppedScopes(tenant, token)).toEqual([{ scope: 'email', why: undefined }]);
   });

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { Transactions } from '../../src/log/transactions.ts';
 
 describe('a transaction is found by its keys', () => {
-  test('the latest of one key, and none after a clear', () => {
+  test('the latest transaction of a key is found, and none after a clear', () => {
     const transactions = new Transactions();
     const [first, second] = [transactions.begin(), transactions.begin()];
     transactions.link('cid:a', first);
@@ -16,7 +16,7 @@ describe('a transaction is found by its keys', () => {
     expect(transactions.list()).toEqual([]);
   });
 
-  test('until 200 others have begun; a key that a later one took over stays', () => {
+  test('a transaction is found until 200 others have begun; the key of a later one stays', () => {
     const transactions = new Transactions();
     const first = transactions.begin();
     transactions.link('grant:mine', first);

@@ -115,7 +115,7 @@ describe.each(WAYS)('%s', (_name, logOut) => {
     expect(receiver.received).toHaveLength(1);
   });
 
-  test('goes on when the application can’t be told', async () => {
+  test('goes on when the application can’t be reached', async () => {
     const { logger, lines } = keptLog();
     const receiver = await startReceiver((response) => void response.writeHead(500).end('no'));
     const server = await startTelling(receiver.url, { logger });
@@ -145,7 +145,7 @@ test.each<[string, (response: ServerResponse) => void, number]>([
     },
     0,
   ],
-])('an application that %s does not hold the logout', async (_name, answer, failures) => {
+])('an application that %s does not delay the logout', async (_name, answer, failures) => {
   const { logger, lines } = keptLog();
   const receiver = await startReceiver(answer);
   const server = await startTelling(receiver.url, { logger });
@@ -157,7 +157,7 @@ test.each<[string, (response: ServerResponse) => void, number]>([
   expect(failed).toHaveLength(failures);
 });
 
-test('each application of the session is told with its own token, and no other', async () => {
+test('each application of the session gets its own logout token, and no other does', async () => {
   const [one, two] = [await startReceiver(), await startReceiver()];
   const server = await startDemo((tenant) => {
     const [web] = tenant.clients;
@@ -192,7 +192,7 @@ test('each application of the session is told with its own token, and no other',
   expect(new Set(sids).size).toBe(2);
 });
 
-test('the clock of the tokens does not move it: its times fit together', async () => {
+test('the clock of the tokens does not change the times of a logout token', async () => {
   const receiver = await startReceiver();
   const server = await startTelling(receiver.url);
   server.clock = 3600;
@@ -209,7 +209,7 @@ test('without a session nothing is sent', async () => {
   expect(receiver.received).toEqual([]);
 });
 
-test('the metadata says so', async () => {
+test('the metadata announces the back-channel logout', async () => {
   const server = await startDemo();
   const metadata = await got(`${server.issuer}.well-known/openid-configuration`).json();
   expect(metadata).toMatchObject({

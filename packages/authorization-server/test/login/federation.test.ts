@@ -46,8 +46,8 @@ async function redeem(
   return body;
 }
 
-describe('sent by the parameter connection', () => {
-  test('to the partner without a page of ours, with state, nonce, PKCE and the exact callback', async () => {
+describe('a user sent by the parameter connection', () => {
+  test('goes to the partner without a page of ours, with state, nonce, PKCE and the exact callback', async () => {
     const { first, partner } = pair;
     const request = authorizationRequest(first, {
       connection: 'partner',
@@ -68,7 +68,7 @@ describe('sent by the parameter connection', () => {
     });
   });
 
-  test("back with the partner's profile, in both tokens, at /userinfo and after a refresh", async () => {
+  test("returns with the partner's profile, in both tokens, at /userinfo and after a refresh", async () => {
     const { first } = pair;
     const { request, here, page } = await signInByPartner(pair);
     expect(page.url).toContain('/u/consent/');
@@ -98,7 +98,7 @@ describe('sent by the parameter connection', () => {
     expect(decodeJwt(refreshed.body.id_token ?? '')).toMatchObject(profile);
   });
 
-  test('prompt=login and max_age are passed on, and a session counts like any other', async () => {
+  test('goes there with prompt=login and max_age, and gets a session like any other', async () => {
     const { here, there, page } = await signInByPartner(pair);
     await here.submit(page, { action: 'accept' });
     const again = { connection: 'partner', prompt: 'login', max_age: '60' };
@@ -113,7 +113,7 @@ describe('sent by the parameter connection', () => {
     expect(callbackOf(renewed.page).get('code')).toBeTruthy();
   });
 
-  test('a session of another connection is kept', async () => {
+  test('does not lose a session of another connection', async () => {
     const here = openBrowser();
     const login = await here.get(authorizationRequest(pair.first).url);
     const fields = { username: 'alice@example.com', password: 'alice-demo' };
@@ -126,8 +126,8 @@ describe('sent by the parameter connection', () => {
   });
 });
 
-describe('sent by a button', () => {
-  test('of the sign-in page, which has the form too', async () => {
+describe('the buttons of the sign-in page', () => {
+  test('the page has a button and the form', async () => {
     const { first } = await startPair(undefined, { connection: { display_name: 'Partner <b>' } });
     const [here, there] = [openBrowser(), openBrowser()];
     const login = await here.get(authorizationRequest(first).url);
@@ -139,7 +139,7 @@ describe('sent by a button', () => {
     expect(page.url).toContain('/u/consent/');
   });
 
-  test('a connection that is not enabled has none, and its name posted leads nowhere', async () => {
+  test('a connection that is not enabled has no button, and its posted name is refused', async () => {
     const { first } = await startPair(undefined, { connection: { enabled_clients: [] } });
     const here = openBrowser();
     const login = await here.get(authorizationRequest(first).url);
@@ -148,7 +148,7 @@ describe('sent by a button', () => {
     expect((await here.submit(button, { connection: 'partner' })).statusCode).toBe(400);
   });
 
-  test('a connection other than the one that was asked for leads nowhere', async () => {
+  test('a connection other than the requested one is refused', async () => {
     const { first, partner } = await startPair((tenant) => {
       const [known] = tenant.connections;
       tenant.connections.push({ ...known!, name: 'corp' });
@@ -162,7 +162,7 @@ describe('sent by a button', () => {
     expect((await here.submit(button, { connection: 'corp' })).statusCode).toBe(303);
   });
 
-  test('pressed again: the first state is good no more, the second is', async () => {
+  test('a second press invalidates the first state', async () => {
     const [here, there] = [openBrowser(), openBrowser()];
     const login = await here.get(authorizationRequest(pair.first).url);
     const button = { ...login, url: `${login.url}/connection` } as typeof login;
@@ -173,7 +173,7 @@ describe('sent by a button', () => {
     expect(callbackOf(await here.get(fresh)).get('code')).toBeTruthy();
   });
 
-  test('without a database that is enabled there is no form, and no password is taken', async () => {
+  test('without an enabled database there is no form, and no password is accepted', async () => {
     const { first } = await startPair((tenant) => {
       const database = { name: 'db', strategy: 'auth0', enabled_clients: [], options: {} };
       tenant.connections.push(database);
@@ -187,7 +187,7 @@ describe('sent by a button', () => {
   });
 });
 
-describe('refused at the callback', () => {
+describe('a request is refused at the callback', () => {
   test.each([
     ['an unknown connection', { connection: 'nobody' }, 'the connection was not found'],
     ['one of a strategy not known here', { connection: 'google' }, 'the connection was not found'],
@@ -219,7 +219,7 @@ describe('refused at the callback', () => {
     });
   });
 
-  test("the partner's access_denied", async () => {
+  test('after access_denied by the partner', async () => {
     const [here, there] = [openBrowser(), openBrowser()];
     const { url } = authorizationRequest(pair.first, { connection: 'partner' });
     const login = await there.get(leavingTo(await here.get(url)));
@@ -233,7 +233,7 @@ describe('refused at the callback', () => {
     });
   });
 
-  test('a user who is blocked', async () => {
+  test('for a blocked user', async () => {
     const { first, partner } = await startPair((tenant) => {
       const [entry] = tenant.users;
       tenant.users.push({ ...entry!, user_id: BOB, password: undefined, blocked: true });
@@ -252,21 +252,21 @@ describe('the state', () => {
   const statusOf = async (url: string, browser = openBrowser()): Promise<number> =>
     (await browser.get(url)).statusCode;
 
-  test('forged or left out', async () => {
+  test('is refused when it is forged or missing', async () => {
     const { first } = pair;
     expect(await statusOf(`${first.issuer}login/callback?code=x&state=forged`)).toBe(400);
     expect(await statusOf(`${first.issuer}login/callback?code=x`)).toBe(400);
     expect(await statusOf(`${first.issuer}login/callback?state=a&state=b`)).toBe(400);
   });
 
-  test('is good once', async () => {
+  test('is valid once', async () => {
     const { here, answer, page } = await signInByPartner(pair, { user: 'alice' });
     expect(page.url).toContain('/u/consent/');
     expect(await statusOf(answer, here)).toBe(400);
     expect(await statusOf(answer)).toBe(400);
   });
 
-  test('of another browser leads neither of the two anywhere', async () => {
+  test('of another browser is refused for both', async () => {
     const [attacker, victim, there] = [openBrowser(), openBrowser(), openBrowser()];
     const { url } = authorizationRequest(pair.first, { connection: 'partner' });
     const answer = await signInThere(there, leavingTo(await attacker.get(url)), 'alice');
@@ -278,7 +278,7 @@ describe('the state', () => {
     expect(await statusOf(answer, attacker)).toBe(400);
   });
 
-  test('of two tabs that are open at once does not get mixed up', async () => {
+  test('of two open tabs is not mixed up', async () => {
     const [here, there] = [openBrowser(), openBrowser()];
 
     const answers: string[] = [];
@@ -336,7 +336,7 @@ describe('the user', () => {
     );
   });
 
-  test('can not sign in with a password, not even one of the same address', async () => {
+  test('can’t sign in with a password, not even one of the same address', async () => {
     const { first } = await startPair((tenant) => {
       const [alice] = tenant.users;
       tenant.users.unshift({ ...alice!, user_id: 'oidc|partner|1', password: 'pretended' });
@@ -375,7 +375,7 @@ test('an Action sees the connection, the identity and how the user signed in', a
   expect(decodeJwt(body.id_token ?? '')['https://x.example/seen']).toEqual(seen);
 });
 
-test('a partner that is down is a page with 503, a reference, and the way back', async () => {
+test('a partner that is down is a page with 503, a reference and a link back', async () => {
   const { logger, lines } = keptLog();
   const { first, partner } = await startPair(undefined, { logger });
   const url = new URL(partner.url);
@@ -398,7 +398,7 @@ test('a partner that is down is a page with 503, a reference, and the way back',
   expect(first.log()[0]?.steps.at(-1)).toMatchObject({ step: 'connection', outcome: 'failed' });
 });
 
-test('a partner whose answer is wrong is a page with 502, and signs nobody in', async () => {
+test('a partner with a wrong answer is a page with 502, and no sign-in', async () => {
   const evil = await startHostileIssuer(CLIENT.client_id);
   const first = await startDemo((tenant) => {
     tenant.connections.push(connectionTo(evil.issuer));
@@ -423,7 +423,7 @@ test('a partner whose answer is wrong is a page with 502, and signs nobody in', 
   await evil.close();
 });
 
-test('the log has each step, and no secret; nor has that of the server', async () => {
+test('the record and the log have each step and no secret', async () => {
   const { logger, lines } = keptLog();
   const { first } = await startPair(undefined, { logger });
   const { sent, answer, request, here, page } = await signInByPartner({ first });

@@ -12,7 +12,7 @@ beforeAll(async () => {
 afterAll(stopServers);
 
 describe('consent', () => {
-  test('is remembered for the user and the application, over browsers', async () => {
+  test('is remembered for the user and the application, in every browser', async () => {
     await signIn(openBrowser(), authorizationRequest(server), 'alice');
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
@@ -26,7 +26,7 @@ describe('consent', () => {
     expect(callbackOf(await browser.get(silent.url)).get('code')).toBeTruthy();
   });
 
-  test('is asked for again for a scope that is new, and by prompt=consent', async () => {
+  test('is asked for again for a new scope and by prompt=consent', async () => {
     proves('ASVS 10.7.1');
     const browser = openBrowser();
     await signIn(browser, authorizationRequest(server, { scope: 'openid read:contacts' }), 'carol');
@@ -55,12 +55,12 @@ describe('consent', () => {
 });
 
 describe('prompt=none', () => {
-  test('without a session: login_required', async () => {
+  test('without a session is login_required', async () => {
     const page = await openBrowser().get(authorizationRequest(server, { prompt: 'none' }).url);
     expect(callbackOf(page).get('error')).toBe('login_required');
   });
 
-  test('without consent: consent_required', async () => {
+  test('without consent is consent_required', async () => {
     const fresh = await startDemo();
     const browser = openBrowser();
     await signIn(browser, authorizationRequest(fresh, { scope: 'openid' }), 'bob');
@@ -76,7 +76,7 @@ test('prompt=login asks for the password within a session', async () => {
   expect(page.url).toContain('/u/login/');
 });
 
-test('the session is good for another application', async () => {
+test('the session is valid for another application', async () => {
   const browser = openBrowser();
   await signIn(browser, authorizationRequest(server), 'alice');
   const page = await browser.get(
@@ -89,7 +89,7 @@ test('the session is good for another application', async () => {
   expect(page.url).toContain('/u/consent/');
 });
 
-test('a user with none of the permissions asked for is refused, with the reason', async () => {
+test('a user with none of the requested permissions is refused, with the reason', async () => {
   const browser = openBrowser();
   const request = authorizationRequest(server, { scope: 'create:contacts', nonce: undefined });
   const callback = await signIn(browser, request, 'bob');

@@ -38,7 +38,7 @@ const failure = (status: number, message: RegExp) =>
     message: expect.stringMatching(message),
   });
 
-test('the subject and the profile come from a right answer', async () => {
+test('a valid answer gives the subject and the profile', async () => {
   expect(await signIn()).toEqual({
     subject: 'eve',
     profile: { name: 'Eve', email: 'eve@example.com', email_verified: false },
@@ -76,7 +76,7 @@ describe('an ID token is refused', () => {
     await expect(signIn(change)).rejects.toEqual(failure(502, /^(its answer|the subject)/));
   });
 
-  test('from before max_age', async () => {
+  test('that is older than max_age', async () => {
     const at = (auth_time: number) => (answer: Answer) => {
       answer.claims.auth_time = auth_time;
     };
@@ -87,7 +87,7 @@ describe('an ID token is refused', () => {
   });
 });
 
-describe('an answer is judged before its code is redeemed', () => {
+describe('an answer is checked before its code is redeemed', () => {
   test.each<[string, Record<string, string>, unknown]>([
     ['another state', { state: 'other', error: 'access_denied' }, failure(502, /"state"|invalid/)],
     [
@@ -108,7 +108,7 @@ describe('an answer is judged before its code is redeemed', () => {
     expect(partner.requests['/token']).toBeUndefined();
   });
 
-  test('a missing iss, of a provider that says it sends one', async () => {
+  test('a missing iss is refused if the provider announces it', async () => {
     partner.metadata.authorization_response_iss_parameter_supported = true;
     await expect(signIn()).rejects.toEqual(failure(502, /invalid/));
     expect(partner.requests['/token']).toBeUndefined();
@@ -116,14 +116,14 @@ describe('an answer is judged before its code is redeemed', () => {
 });
 
 describe('the token endpoint', () => {
-  test('that refuses the code', async () => {
+  test('fails with 502 when it refuses the code', async () => {
     const refusal = signIn((answer) => {
       Object.assign(answer, { status: 400, body: { error: 'invalid_grant', id_token: undefined } });
     });
     await expect(refusal).rejects.toEqual(failure(502, /refused the code: invalid_grant/));
   });
 
-  test('that is broken', async () => {
+  test('fails with 503 when it is broken', async () => {
     const broken = signIn((answer) => Object.assign(answer, { status: 500 }));
     await expect(broken).rejects.toEqual(failure(503, /answered 500/));
   });
@@ -135,7 +135,7 @@ describe('userinfo', () => {
     answer.userinfo = userinfo;
   };
 
-  test('is asked for what the ID token lacks, and overrides nothing', async () => {
+  test('is asked for missing claims of the ID token, and overrides none', async () => {
     const userinfo = { sub: 'eve', name: 'Mallory', email: 'e@example.com', email_verified: true };
     expect((await signIn(lacking(userinfo))).profile).toEqual({
       name: 'Eve',
@@ -147,7 +147,7 @@ describe('userinfo', () => {
     expect(partner.requests['/userinfo']).toBe(1);
   });
 
-  test('about somebody else is refused', async () => {
+  test('about another user is refused (OpenID Connect Core §5.3.2)', async () => {
     const other = signIn(lacking({ sub: 'alice', email: 'alice@example.com' }));
     await expect(other).rejects.toEqual(failure(502, /answer/));
   });
@@ -157,7 +157,7 @@ describe('discovery', () => {
   const begin = (options: Record<string, unknown>) =>
     providers.begin(connectionTo(partner.issuer, { options }), WISHES);
 
-  test('is asked once for all who wait, again after an hour, and again after a failure', async () => {
+  test('is requested once for all who wait, again after an hour, and again after a failure', async () => {
     let now = 0;
     providers = new IdentityProviders({ issuer: OURS, now: () => now });
     partner.metadata.issuer = 'https://x.example/';
@@ -173,7 +173,7 @@ describe('discovery', () => {
     expect(asked()).toBe(3);
   });
 
-  test('by its own URL counts for the issuer before it alone', async () => {
+  test('by its own URL is valid only for the issuer before it', async () => {
     const discovery_url = `${partner.issuer}.well-known/openid-configuration`;
     const { url } = await begin({ issuer: undefined, discovery_url, scope: 'openid' });
     expect(url.searchParams.get('scope')).toBe('openid');
@@ -185,12 +185,12 @@ describe('discovery', () => {
     await expect(begin({})).rejects.toEqual(failure(502, /issuer/));
   });
 
-  test('that names an http address on the network is not followed there', async () => {
+  test('that names an http address on the network is refused', async () => {
     partner.metadata.token_endpoint = 'http://partner.example/token';
     await expect(signIn()).rejects.toEqual(failure(502, /http on the network/));
   });
 
-  test('that takes too long, answers too much, or can not be had', async () => {
+  test('fails when it takes too long, answers too much, or can’t be reached', async () => {
     const failing = (send: typeof fetch) =>
       new IdentityProviders({ issuer: OURS, fetch: send, timeLimit: 0.05 }).begin(
         connectionTo(partner.issuer),

@@ -26,7 +26,7 @@ describe('login page', () => {
     expect(page.body).not.toContain('<script');
   });
 
-  test('wrong password: says so, keeps the address, escapes it', async () => {
+  test('reports a wrong password and repeats the escaped address', async () => {
     const browser = openBrowser();
     const page = await browser.get(authorizationRequest(server).url);
     const answer = await browser.submit(page, { username: 'a"><script>@b', password: 'wrong' });
@@ -65,14 +65,14 @@ describe('login page', () => {
     expect((await fetch(login, { headers: { cookie: headers.cookie } })).status).toBe(200);
   });
 
-  test('login_hint is typed in already', async () => {
+  test('contains the login_hint', async () => {
     const { url } = authorizationRequest(server, { login_hint: 'bob@example.com' });
     expect((await openBrowser().get(url)).body).toContain('value="bob@example.com"');
   });
 });
 
 describe('consent page', () => {
-  test('lists the scopes in words, only those the user may have', async () => {
+  test('lists the descriptions of the scopes that the user may have', async () => {
     proves('ASVS 10.7.2');
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
@@ -86,7 +86,7 @@ describe('consent page', () => {
     expect(page.body).not.toContain('create:contacts');
   });
 
-  test('declined: access_denied at the callback, with the state', async () => {
+  test('sends access_denied with the state to the callback when declined', async () => {
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
     const page = await browser.submit(login, {
@@ -108,7 +108,7 @@ test('a lost interaction is a page, with 400', async () => {
   expect(page.body).toContain('This sign-in has ended');
 });
 
-test('a consent form can not be answered at the login’s address', async () => {
+test('a consent form can’t be posted to the login’s address', async () => {
   const browser = openBrowser();
   const login = await browser.get(authorizationRequest(server).url);
   const misplaced = {
@@ -118,7 +118,7 @@ test('a consent form can not be answered at the login’s address', async () => 
   expect((await browser.submit(misplaced, { action: 'accept' })).statusCode).toBe(400);
 });
 
-test('a session whose user is gone from the tenant leads to the login page', async () => {
+test('a session of a removed user leads to the login page', async () => {
   const users: { user_id: string }[] = [];
   const shrinking = await startDemo((tenant) => {
     users.push(...tenant.users);

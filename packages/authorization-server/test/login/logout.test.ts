@@ -30,7 +30,7 @@ const to = (path: string, params: Record<string, string>) =>
   `${server.issuer}${path}?${new URLSearchParams(params)}`;
 
 describe('/v2/logout', () => {
-  test('ends the session and goes to returnTo; the refresh token lives on', async () => {
+  test('ends the session and redirects to returnTo; the refresh token stays valid', async () => {
     const { browser, tokens } = await tokensFor(server);
     expect(await silently(browser)).toBeNull();
     const params = { client_id: 'contacts-web', returnTo: 'http://localhost:3000' };
@@ -42,12 +42,12 @@ describe('/v2/logout', () => {
     expect((await requestTokens(server, form)).status).toBe(200);
   });
 
-  test('goes to the first allowed URL without returnTo, and works without a session', async () => {
+  test('redirects to the first allowed URL without returnTo, and works without a session', async () => {
     const page = await openBrowser().get(to('v2/logout', { client_id: 'contacts-web' }));
     expect(page.headers.location).toBe('http://localhost:3000/');
   });
 
-  test('shows a page where nothing is allowed', async () => {
+  test('shows a page when no URL is allowed', async () => {
     const page = await openBrowser().get(to('v2/logout', { client_id: 'contacts-cli' }));
     expect(page.statusCode).toBe(200);
     expect(page.body).toContain('You are signed out');
@@ -72,7 +72,7 @@ describe('/v2/logout', () => {
 });
 
 describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
-  test('with the ID token: at once, to the allowed URL, with the state', async () => {
+  test('with the ID token it redirects at once to the allowed URL, with the state', async () => {
     const { browser, tokens } = await tokensFor(server);
     const page = await browser.get(
       to('oidc/logout', {
@@ -85,7 +85,7 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
     expect(await silently(browser)).toBe('login_required');
   });
 
-  test('with the session’s sid as logout_hint: at once', async () => {
+  test('with the session’s sid as logout_hint it redirects at once', async () => {
     const { browser, tokens } = await tokensFor(server);
     const page = await browser.get(
       to('oidc/logout', {
@@ -109,7 +109,7 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
     },
   );
 
-  test('without it: asks first', async () => {
+  test('without a hint it asks first', async () => {
     proves('ASVS 10.6.2');
     const { browser } = await tokensFor(server);
     const page = await browser.get(to('oidc/logout', {}));
@@ -122,7 +122,7 @@ describe('/oidc/logout, OpenID Connect RP-Initiated Logout', () => {
     expect(await silently(browser)).toBe('login_required');
   });
 
-  test('what is kept of a browser that is not signed in is gone after an hour', async () => {
+  test('the session of a browser that is not signed in ends after an hour', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'logout-'));
     const state = `file:${join(folder, 'state.db')}`;
     const kept = await startDemo(undefined, { state });

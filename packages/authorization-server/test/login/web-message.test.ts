@@ -65,7 +65,7 @@ const signedIn = async (from: AuthorizationServer): Promise<Browser> => {
 };
 
 describe('prompt=none in a frame', () => {
-  test('a code goes to the origin of the application, and is good', async () => {
+  test('a valid code goes to the origin of the application', async () => {
     const request = spa(server);
     const page = await (await signedIn(server)).get(request.url);
     expect(page.statusCode).toBe(200);
@@ -84,7 +84,7 @@ describe('prompt=none in a frame', () => {
     expect(statusCode).toBe(200);
   });
 
-  test('without a session the error goes there, and no iss', async () => {
+  test('without a session the error goes there, without iss', async () => {
     const [response, to] = await messageOf(await openBrowser().get(spa(server).url));
     expect(to).toBe(ORIGIN);
     expect(response).toEqual({
@@ -94,7 +94,7 @@ describe('prompt=none in a frame', () => {
     });
   });
 
-  test("iss is there when the tenant's flag says so", async () => {
+  test("iss is sent when the tenant's flag is set", async () => {
     proves('RFC 9207 §2');
     const flagged = await start(true);
     const [failure] = await messageOf(await openBrowser().get(spa(flagged).url));
@@ -102,7 +102,7 @@ describe('prompt=none in a frame', () => {
     expect([failure.iss, success.iss]).toEqual([flagged.issuer, flagged.issuer]);
   });
 
-  test('only that origin may frame the page, and no script but ours runs', async () => {
+  test('only that origin may frame the page, and only our script runs', async () => {
     proves('RFC 9700 §4.16');
     const { headers } = await openBrowser().get(spa(server).url);
     expect(headers).not.toHaveProperty('x-frame-options');
@@ -113,7 +113,7 @@ describe('prompt=none in a frame', () => {
   });
 
   test.each(['</script><script>alert(1)</script>', `"'><img src=x>`, '\u2028&quot;\\'])(
-    'state %j is handed on as it came',
+    'state %j is sent unchanged',
     async (state) => {
       const page = await openBrowser().get(spa(server, { state }).url);
       expect(parse(page.body).querySelectorAll('script')).toHaveLength(1);
@@ -139,7 +139,7 @@ describe('an origin that is not registered', () => {
     );
   });
 
-  test('of a foreign callback: the callback is what is named', async () => {
+  test('of a foreign callback is refused by the callback', async () => {
     const { url } = spa(server, { redirect_uri: 'http://evil.example/' });
     const page = await openBrowser().get(url);
     expect(page.statusCode).toBe(400);
@@ -147,7 +147,7 @@ describe('an origin that is not registered', () => {
   });
 });
 
-test('the metadata names the mode', async () => {
+test('the metadata contains the response mode', async () => {
   for (const name of ['openid-configuration', 'oauth-authorization-server']) {
     const metadata = await got(`${server.issuer}.well-known/${name}`).json<
       Record<string, string[]>
