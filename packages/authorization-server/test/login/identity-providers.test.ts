@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterAll(() => partner.close());
 
-const WISHES = { again: false };
+const WISHES = { reauthenticate: false };
 
 /** A whole sign-in, whose answer is changed. */
 async function signIn(
