@@ -109,7 +109,7 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
     expect([...signIns.keys()].sort()).toEqual(['alice', 'bob', 'carol']);
   });
 
-  test('F3, V10.1.1: no page, header or redirect has a token, code, verifier, secret or password', () => {
+  test('no page, header or redirect has a token, code, verifier, secret or password', () => {
     proves('ASVS 10.1.1');
     expect(findSecrets(secretsOf(stage).credentials, seenByBrowsers(stage).all)).toEqual([]);
   });
@@ -126,7 +126,7 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
     }
   });
 
-  test('G11: no log has any of them', () => {
+  test('no log has any of them', () => {
     proves('RFC 6750 §5.1 disclosure');
     const logs = stage.logs();
     for (const { name, text } of logs) expect([name, text.length > 200]).toEqual([name, true]);

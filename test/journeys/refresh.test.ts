@@ -103,8 +103,8 @@ const refreshes = () =>
     .log()
     .filter((transaction) => JSON.stringify(transaction).includes('"grantType":"refresh_token"'));
 
-describe('T7: a token for fewer scopes', () => {
-  test('T7: has no more than was asked for, and the sign-in keeps all of its own', async () => {
+describe('a token for fewer scopes', () => {
+  test('has only the requested scopes, and the token of the sign-in keeps all of its own', async () => {
     proves('RFC 9700 §2.3');
     const accessToken = await signIn(0);
     const own = await accessToken();
@@ -123,7 +123,7 @@ describe('T7: a token for fewer scopes', () => {
     expect(again).toMatchObject({ status: 200, scope: 'update:contacts' });
   });
 
-  test('T7: a scope that was not granted is told', async () => {
+  test('a scope that was not granted is named', async () => {
     const accessToken = await signIn(0);
     expect(await accessToken('?scope=read:contacts+delete:contacts')).toEqual({
       status: 403,
@@ -133,10 +133,10 @@ describe('T7: a token for fewer scopes', () => {
   });
 });
 
-describe('R9: an answer lost after rotation', () => {
+describe('an answer lost after rotation', () => {
   const lose = () => server.faults.add({ endpoint: '/oauth/token', loseRefreshResponse: true });
 
-  test('R9: with a leeway the next try gets on', async () => {
+  test('with a leeway the next refresh succeeds', async () => {
     const accessToken = await signIn(60);
     lose();
     skip(LIFETIME + 1);
@@ -145,7 +145,7 @@ describe('R9: an answer lost after rotation', () => {
     expect(await accessToken()).toMatchObject({ status: 200 });
   });
 
-  test('R9: without a leeway a sign-in is needed, and nobody asks again', async () => {
+  test('without a leeway a sign-in is needed, and no second refresh is sent', async () => {
     const accessToken = await signIn(0);
     lose();
     skip(LIFETIME + 1);

@@ -127,7 +127,7 @@ const granted = async (browser: FormBrowser): Promise<string[]> =>
     .sort();
 
 describe('incremental consent', () => {
-  test('A2: what the API asks for is consented to, and the page opens', async () => {
+  test('the user consents to the scope that the API needs, and the page opens', async () => {
     const browser = new FormBrowser();
     await signIn(browser, 'alice');
     expect(await granted(browser)).toEqual(SCOPE.split(' ').sort());
@@ -141,7 +141,7 @@ describe('incremental consent', () => {
     expect(await granted(browser)).toEqual(`${SCOPE} update:contacts`.split(' ').sort());
   });
 
-  test('A2: a user who may not have it is told so, and sent round no circle', async () => {
+  test('a user who may not have the scope gets an answer, and no redirect loop', async () => {
     const browser = new FormBrowser();
     await signIn(browser, 'bob');
     const page = await browser.open(`${baseURL}/edit`);

@@ -49,7 +49,7 @@ describe('everyone', () => {
     expect(html).toMatch(/<title>Contacts – sign in /);
   });
 
-  test('G18: gets a strict policy: no inline script or style, no other host, no frame, no cache', async () => {
+  test('gets a strict policy: no inline script or style, no other host, no frame, no cache', async () => {
     proves('RFC 9700 §4.16');
     const { headers } = await app.get('/');
     expect(headers.get('content-security-policy')?.split(';').sort()).toEqual([

@@ -22,7 +22,7 @@ const ERRORS = {
 /** Stable name of an error. Recognize errors by it: `instanceof` fails where two copies are installed. */
 export type IssuerErrorCode = keyof typeof ERRORS;
 
-/** Metadata or a key of the issuer cannot be had; `code` tells why. */
+/** Metadata or a key of the issuer are not available; `code` says why. */
 export class IssuerError extends Error {
   override readonly name = 'IssuerError';
   readonly code: IssuerErrorCode;

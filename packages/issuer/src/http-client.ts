@@ -219,8 +219,8 @@ class ProxyAgents {
   }
 }
 
-// What a proxy says instead of opening the tunnel is not the server's answer, and its certificate was
-// not checked: a 400 of its own must not pass for the token endpoint's.
+// A proxy that does not open the tunnel answers by itself, and its certificate was not checked. A 400 of
+// its own must not pass for the token endpoint's.
 function refuseProxyAnswer(request: ClientRequest): void {
   request.once('proxyConnect', ({ statusCode }: { statusCode: number }) => {
     if (statusCode === 200) return;
@@ -229,7 +229,7 @@ function refuseProxyAnswer(request: ClientRequest): void {
   });
 }
 
-// A 101 that nobody asked for (RFC 9110 §15.2.2) ends the exchange for Node, without response or
+// An unexpected 101 (RFC 9110 §15.2.2) ends the exchange for Node, without response or
 // error: got would wait forever, whatever its timeouts say.
 function refuseUpgrade(request: ClientRequest): void {
   request.once('upgrade', (_response, socket) => {

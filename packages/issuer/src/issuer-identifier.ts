@@ -3,14 +3,14 @@ import { InvalidOptions } from './errors.ts';
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
- * Whether a URL is one that a token or a key may travel to: `https`, or `http` that never leaves
+ * Reports whether a token or a key may travel to a URL: `https`, or `http` that never leaves
  * this machine (RFC 8252 §7.3 names the loopback addresses).
  */
 export function isSecureURL(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
 }
 
-/** Whether a URL names this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
+/** Reports whether a URL names this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname);
 }
@@ -22,7 +22,7 @@ export function isLoopback(url: URL): boolean {
  * @throws InvalidOptions with what would be right
  */
 export function parseIssuerIdentifier(value: unknown): URL {
-  // A URL parser overlooks white space; the comparison with the metadata would not.
+  // A URL parser ignores white space; the comparison with the metadata does not.
   if (typeof value !== 'string' || /\s/.test(value) || !URL.canParse(value)) {
     throw new InvalidOptions(
       'issuerBaseURL must be an absolute URL such as https://tenant.example.com/',
@@ -38,7 +38,7 @@ export function parseIssuerIdentifier(value: unknown): URL {
   return url;
 }
 
-/** Whether a declared issuer is the configured one, a slash at the end aside. */
+/** Compares a declared issuer with the configured one; a slash at the end may differ. */
 export function isSameIssuer(configured: string, declared: string): boolean {
   return withoutSlash(configured) === withoutSlash(declared);
 }

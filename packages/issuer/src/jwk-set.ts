@@ -168,7 +168,7 @@ export class JwkSet {
       }
     }
     this.#published = { candidates, leftOut, maxAge };
-    // jwks-rsa drops what it cannot parse without a word; the index tells which ones are left.
+    // jwks-rsa drops keys that it cannot parse without an error; the index shows which ones are left.
     return { keys: candidates.map(({ jwk, alg }, index) => ({ ...jwk, alg, kid: String(index) })) };
   }
 }

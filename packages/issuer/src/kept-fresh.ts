@@ -68,7 +68,7 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     return this.#fetches;
   }
 
-  /** Whether the next fetch may bring another value: one is under way, or the last one failed. */
+  /** True when the next fetch may bring another value: one is under way, or the last one failed. */
   get unsettled(): boolean {
     return this.#pending !== undefined || this.#failure !== undefined;
   }

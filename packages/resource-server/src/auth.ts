@@ -55,7 +55,7 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
   const emit = createEmitter<AuthEvent>(AUTH_CHANNEL, onEvent);
 
   return async function auth(ctx, next) {
-    // Whatever an earlier middleware left there isn't what this request's token says.
+    // An earlier middleware may have left something there that is not of this request's token.
     (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
     try {
       const { rawHeaders, url = '' } = ctx.req;

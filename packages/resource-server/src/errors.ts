@@ -48,7 +48,7 @@ type ErrorRow = readonly [status: number, text: string, label: string];
 /** Stable name of an error. Recognize errors by it: `instanceof` fails where two copies are installed. */
 export type AuthErrorCode = keyof typeof ERRORS;
 
-/** What an `AuthError` says beyond its code. */
+/** Members of an `AuthError` beyond its code. */
 export interface AuthErrorOptions {
   /** Public text; default: that of the code. */
   message?: string | undefined;
@@ -60,7 +60,7 @@ export interface AuthErrorOptions {
 }
 
 // Capturing a stack costs V8 more than most refusals do, and the stacks of all refusals are alike.
-// What is not made by `Error` has none.
+// Objects that `Error` did not make have none.
 function Stackless(this: Error, message: string): void {
   this.message = message;
 }
@@ -124,7 +124,7 @@ export class InsufficientScopeError extends AuthError {
 
 /**
  * Reports whether an error is an `AuthError`, of whichever copy of this package. The code alone does
- * not tell: other packages have an `ERR_INSUFFICIENT_SCOPE` too.
+ * not show it: other packages have an `ERR_INSUFFICIENT_SCOPE` too.
  */
 export function isAuthError(error: unknown): error is AuthError {
   if (typeof error !== 'object' || error === null || !('challenge' in error)) return false;

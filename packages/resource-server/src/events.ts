@@ -12,7 +12,7 @@ export type AuthEvent =
       readonly type: 'verified';
       /** The client the token was issued to: `client_id` (RFC 9068 §2.2), or Auth0's `azp`. */
       readonly clientId: string | undefined;
-      /** Whether it was verified before, and remembered. */
+      /** True when it was verified before and is remembered. */
       readonly cached: boolean;
     }
   | {

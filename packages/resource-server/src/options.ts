@@ -27,13 +27,13 @@ export interface AuthOptions<Claims> {
   clockTolerance?: number | undefined;
   /** Custom claims and their schema; they come out of `ctx.state.auth.claims`, typed and checked. */
   claims?: CustomClaims<Claims> | undefined;
-  /** Tells of revoked tokens; asked on every request. Its failure is answered 503. */
+  /** Reports revoked tokens; called on every request. When it fails, the answer is 503. */
   isRevoked?: IsRevoked | undefined;
-  /** Verifies signatures in place of `node:crypto`, such as with an HSM. Its failure is answered 503. */
+  /** Verifies signatures instead of `node:crypto`, for example with an HSM. When it fails, the answer is 503. */
   verifySignature?: VerifySignature | undefined;
-  /** Limits of the memory for tokens already verified; false to verify each one anew. */
+  /** Limits of the memory for verified tokens; false to verify every token again. */
   verifiedTokens?: VerifiedTokensLimits | false | undefined;
-  /** Whether a request without a token is refused, default true. A bad token always is. */
+  /** False lets a request without a token pass. A bad token is always rejected. Default true. */
   authRequired?: boolean | undefined;
   /** `realm` of the challenge, default the first audience. */
   realm?: string | undefined;

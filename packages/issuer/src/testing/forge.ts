@@ -6,7 +6,7 @@ export interface HostileClaims {
   readonly [claim: string]: unknown;
 }
 
-/** Whose tokens are forged, with which key, and at what time. */
+/** Issuer, key and time of forged tokens. */
 export interface ForgeOptions {
   readonly issuer: string;
   readonly key: TestKey;
@@ -18,7 +18,7 @@ export interface ForgeOptions {
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** What hostile tokens are made with: a good one, and ways to change it before or after signing. */
+/** Parts of hostile tokens: a good token, and ways to change it before or after signing. */
 export interface Forge {
   readonly issuer: string;
   readonly audience: string;
@@ -27,7 +27,7 @@ export interface Forge {
   /** The key that a good token is signed with, and another one under the same name. */
   readonly key: TestKey;
   readonly stranger: TestKey;
-  /** An address where nobody may ask for anything. */
+  /** Address that must get no request. */
   readonly attacker: string;
   readonly header: Members;
   readonly good: string;

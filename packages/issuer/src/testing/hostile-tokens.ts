@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createForge, type Forge, type ForgeOptions } from './forge.ts';
 import { encode, publicJwk, type TestAlgorithm } from './test-key.ts';
 
-/** What is wrong with a hostile token. */
+/** Name of a hostile token, which says what is wrong with it. */
 export type HostileTokenName = keyof ReturnType<typeof makeAll>;
 /** Tokens that must be refused, each by what is wrong with it. */
 export type HostileTokens = Readonly<Record<HostileTokenName, string>>;

@@ -25,7 +25,7 @@ export interface TestIssuer {
   readonly requests: string[];
   /** Milliseconds that every answer waits, default 0. */
   delay: number;
-  /** Answers every request in place of the issuer while set: garbage, a stall, a redirect. */
+  /** Answers every request instead of the issuer while set: garbage, a stall, a redirect. */
   fault: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
   /** From now on every connection is cut without an answer. */
   goDown(): void;
@@ -44,11 +44,11 @@ export interface TestIssuer {
    */
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>, key?: TestKey): string;
   /**
-   * Tokens that an API must refuse, by name. Each is a good token with these claims, but for the one
+   * Tokens that an API must reject, by name. Each is a good token with these claims, except for the one
    * thing its name says; most bear a genuine signature.
    *
    * @param claims those of a token your API lets in; `aud` at least
-   * @param attacker address to which some tokens point for a key; nobody may ask there
+   * @param attacker address to which some tokens point for a key; no request may go there
    */
   hostileTokens(claims: HostileClaims, attacker?: string): HostileTokens;
   /** Stops it. A second call waits for the first. */

@@ -1,6 +1,6 @@
 import { AuthError } from '../errors.ts';
 
-/** What of a request can bring a token (RFC 6750 §2). */
+/** Parts of a request that can carry a token (RFC 6750 §2). */
 export interface TokenRequest {
   /** Names and values in turn, as Node's `IncomingMessage` has them. */
   readonly rawHeaders: readonly string[];
@@ -12,7 +12,7 @@ export interface TokenRequest {
 
 /**
  * Takes the credentials out of the `Authorization` header, the only place where they are accepted.
- * What they are is for `checkBearerToken` to judge, before anything else looks at them.
+ * `checkBearerToken` judges their form, before any other code reads them.
  *
  * @returns undefined when the request brings no bearer credentials
  * @throws AuthError `ERR_INVALID_REQUEST` for two ways at once, or a token in the query or the form

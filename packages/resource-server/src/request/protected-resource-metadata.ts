@@ -1,10 +1,10 @@
 import type { Issuer } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 
-/** Where the document lies (RFC 9728 §3.1), for a resource identifier without a path. */
+/** Path of the document for a resource identifier without a path (RFC 9728 §3.1). */
 export const PROTECTED_RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-resource';
 
-/** What an API says of itself (RFC 9728 §2). */
+/** Metadata of an API (RFC 9728 §2). */
 export interface ProtectedResource {
   /** This API's identifier. */
   resource: string;
@@ -39,7 +39,7 @@ export function protectedResourceMetadata({
   };
 }
 
-// While the issuer is down, what was configured is right but for a slash at its end.
+// While the issuer is down, the configured identifier is used; its slash at the end may be wrong.
 async function identifierOf(
   server: string | Issuer,
 ): Promise<{ readonly identifier: string; readonly sure: boolean }> {

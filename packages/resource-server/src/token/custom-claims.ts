@@ -1,6 +1,6 @@
 import { AuthError } from '../errors.ts';
 
-/** What of Standard Schema (standardschema.dev, version 1) is used: zod, valibot, arktype and others have it. */
+/** The used part of Standard Schema (standardschema.dev, version 1); zod, valibot, arktype and others have it. */
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {
     readonly version: 1;

@@ -8,7 +8,7 @@ import type { UnverifiedJwt } from './unverified-jwt.ts';
  */
 export type TokenProfile = 'rfc9068' | 'auth0' | 'any';
 
-/** What a token is held against. */
+/** Rules that a token is checked against. */
 export interface AccessTokenRules {
   /** The issuer's identifier as it was configured: a slash at its end is for `checkIssuer`. */
   readonly issuerBaseURL: string;

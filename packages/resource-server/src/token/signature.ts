@@ -31,7 +31,7 @@ export interface SignatureRules {
  */
 export type VerifySignature = (token: string, rules: SignatureRules) => boolean | Promise<boolean>;
 
-/** How `node:crypto` verifies one algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. */
+/** Parameters of `node:crypto` for one algorithm of RFC 7518 §3.1 or RFC 8037 §3.1. */
 interface Scheme {
   readonly keyType: 'rsa' | 'ec' | 'ed25519';
   /** RFC 7518 §3.4 ties each ECDSA algorithm to one curve. */

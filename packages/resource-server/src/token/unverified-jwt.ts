@@ -1,6 +1,6 @@
 import { InvalidTokenError } from '../errors.ts';
 
-/** A JWT taken apart. Nothing in it may be believed before its signature held. */
+/** A decoded JWT. Nothing in it may be trusted before its signature is verified. */
 export interface UnverifiedJwt {
   readonly header: Readonly<Record<string, unknown>>;
   readonly payload: Readonly<Record<string, unknown>>;
@@ -10,7 +10,7 @@ const MAX_LENGTH = 16 * 1024;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Takes a compact JWS apart (RFC 7515 §7.1, RFC 7519 §7.2), strictly: three parts in canonical
+ * Decodes a compact JWS strictly (RFC 7515 §7.1, RFC 7519 §7.2): three parts in canonical
  * base64url, valid UTF-8, JSON objects without duplicate member names.
  *
  * @throws InvalidTokenError `malformed` or `oversized`
@@ -27,8 +27,8 @@ export function decodeJwt(token: string): UnverifiedJwt {
   return { header: decodeObject(header), payload: decodeObject(payload) };
 }
 
-// Buffer.from takes what RFC 4648 §3.5 forbids: other alphabets, padding, stray bits at the end.
-// Left alone, one token would have many spellings.
+// Buffer.from accepts what RFC 4648 §3.5 forbids: other alphabets, padding, stray bits at the end.
+// Without this check, one token would have many spellings.
 function decodeBase64url(text: string): Buffer {
   const bytes = Buffer.from(text, 'base64url');
   if (bytes.toString('base64url') !== text)
@@ -54,7 +54,7 @@ function decodeObject(part: string): Record<string, unknown> {
 }
 
 /**
- * Whether any object in a valid JSON text has a name twice (RFC 7519 §4 has parsers refuse such
+ * Reports whether an object in a valid JSON text has a name twice (RFC 7519 §4: parsers reject such
  * claims). JSON.parse keeps the last of them; another party may have believed the first.
  *
  * It reads the text, not what JSON.parse made of it: in Node 24 and 26 that can take an escaped name

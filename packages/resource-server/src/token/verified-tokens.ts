@@ -76,7 +76,7 @@ function placeOf(token: string): string {
 const SLOTS = 2 ** 16;
 
 /**
- * Tells roughly which tokens came before, in a fixed quarter of a MiB: a token has one slot, and the
+ * Remembers roughly which tokens came before, in a fixed quarter of a MiB: a token has one slot, and the
  * next one that falls into it takes its place. Two tokens may pass for one another, so an answer may
  * decide whether to remember a token, and never whether to trust it.
  */
