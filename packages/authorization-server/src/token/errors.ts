@@ -7,57 +7,46 @@ interface Auth0Error {
   readonly description: string;
 }
 
-interface Row extends Auth0Error {
+/** An answer to some refusals of the engine: 403 `invalid_grant`, unless it says otherwise. */
+interface Row extends Partial<Auth0Error> {
   /** The engine's error code. */
   readonly when: string;
-  /** What its private detail says; any, if not given. */
+  /** Pattern of the engine's private detail; default: any. */
   readonly detail?: RegExp;
-  /** Which grant type was asked for; any, if not given. */
+  /** The requested grant type; default: any. */
   readonly grantType?: string | RegExp;
+  readonly description: string;
 }
 
-const NOT_ALLOWED = "Grant type '%s' not allowed for the client.";
+const WRONG_VERIFIER = 'Failed to verify code verifier';
+const NOT_ALLOWED = {
+  status: 403,
+  error: 'unauthorized_client',
+  description: "Grant type '%s' not allowed for the client.",
+};
 
 /** Grant types that Auth0 has, this server has not, and so no application of it is allowed. */
 const KNOWN_GRANT_TYPES =
   /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:device_code|jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
 
-/** The first row that fits counts. Texts as tenants are known to answer; the engine has one for all. */
+/** The first row that fits counts. Texts are Auth0's; the engine has one text for all. */
 const TABLE: readonly Row[] = [
-  {
-    when: 'invalid_grant',
-    detail: /code_verifier/,
-    status: 403,
-    error: 'invalid_grant',
-    description: 'Failed to verify code verifier',
-  },
-  {
-    // The engine's answer to one that is too short, too long, or not of its alphabet (RFC 7636 §4.1).
-    when: 'invalid_request',
-    detail: /code_verifier/,
-    status: 403,
-    error: 'invalid_grant',
-    description: 'Failed to verify code verifier',
-  },
+  { when: 'invalid_grant', detail: /code_verifier/, description: WRONG_VERIFIER },
+  // A verifier of a wrong length or alphabet (RFC 7636 §4.1).
+  { when: 'invalid_request', detail: /code_verifier/, description: WRONG_VERIFIER },
   {
     when: 'invalid_grant',
     detail: /redirect_uri/,
-    status: 403,
-    error: 'invalid_grant',
     description: 'The redirect URI is wrong: it differs from the one of the authorization request',
   },
   {
     when: 'invalid_grant',
     grantType: 'authorization_code',
-    status: 403,
-    error: 'invalid_grant',
     description: 'Invalid authorization code',
   },
   {
     when: 'invalid_grant',
     grantType: 'refresh_token',
-    status: 403,
-    error: 'invalid_grant',
     description: 'Unknown or invalid refresh token.',
   },
   { when: 'invalid_client', status: 401, error: 'access_denied', description: 'Unauthorized' },
@@ -68,23 +57,10 @@ const TABLE: readonly Row[] = [
     error: 'invalid_client',
     description: 'No client_id: name the application',
   },
-  {
-    when: 'invalid_request',
-    detail: /grant type is not allowed/,
-    status: 403,
-    error: 'unauthorized_client',
-    description: NOT_ALLOWED,
-  },
+  { when: 'invalid_request', detail: /grant type is not allowed/, ...NOT_ALLOWED },
+  { when: 'unsupported_grant_type', grantType: KNOWN_GRANT_TYPES, ...NOT_ALLOWED },
   {
     when: 'unsupported_grant_type',
-    grantType: KNOWN_GRANT_TYPES,
-    status: 403,
-    error: 'unauthorized_client',
-    description: NOT_ALLOWED,
-  },
-  {
-    when: 'unsupported_grant_type',
-    status: 403,
     error: 'unsupported_grant_type',
     description: 'Unsupported grant type: %s',
   },
@@ -100,16 +76,16 @@ export function tokenRefusal(
   const { grant_type: grantType } = oidc.params ?? {};
   const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
   if (refusal === undefined) return undefined;
-  const { status, error: code, description } = refusal;
-  return { status, body: { error: code, error_description: description } };
+  const { status, ...answer } = refusal;
+  return { status, body: { error: answer.error, error_description: answer.description } };
 }
 
-/** @returns undefined where the engine's own answer will do. */
+/** Returns Auth0's answer; undefined where the engine's own will do. */
 export function toAuth0Error(
   error: errors.OIDCProviderError,
   grantType: string,
 ): Auth0Error | undefined {
-  // A credentials-exchange Action's own refusal: its reason is not one of the engine's.
+  // Refused by a credentials-exchange Action, with a reason of its own.
   if (error.name === 'CustomOIDCProviderError') return undefined;
   const cause = error.cause instanceof Error ? error.cause.message : '';
   const detail = `${error.error_detail ?? ''} ${error.error_description ?? ''} ${cause}`;
@@ -125,12 +101,16 @@ export function toAuth0Error(
         (typeof only === 'string' ? only === grantType : only.test(grantType))),
   );
   if (row === undefined) return undefined;
-  const { status, error: code, description } = row;
-  return { status, error: code, description: description.replace('%s', () => shown(grantType)) };
+  const { status = 403, error: code = 'invalid_grant', description } = row;
+  return {
+    status,
+    error: code,
+    description: description.replace('%s', () => printable(grantType)),
+  };
 }
 
-/** Returns what the client sent for a text to it: in the characters of RFC 6749 §5.2, and bounded. */
-function shown(value: string): string {
+/** Returns a value in the characters of RFC 6749 §5.2, and not longer than is shown. */
+function printable(value: string): string {
   const text = value.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
   return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}...` : text;
 }
