@@ -52,7 +52,9 @@ export function isOwnScheme(url: string): boolean {
 /** Checks whether the engine must judge the application's addresses as those of a native one. */
 export function hasNativeAddresses(application: Application): boolean {
   const { callbacks, allowed_logout_urls: logouts } = application;
-  return hasVariablePort(application) || [...callbacks, ...logouts].some(isOwnScheme);
+  const hasVariablePort =
+    callbacks.length > 0 && callbacks.every((callback) => PORTLESS_LOOPBACK.test(callback));
+  return hasVariablePort || [...callbacks, ...logouts].some(isOwnScheme);
 }
 
 /** Returns the application's keys with their paths in the tenant file. */
@@ -71,11 +73,4 @@ export function credentialsOf({
       credential: { jwk },
     })),
   ];
-}
-
-function hasVariablePort(application: Application): boolean {
-  return (
-    application.callbacks.length > 0 &&
-    application.callbacks.every((callback) => PORTLESS_LOOPBACK.test(callback))
-  );
 }

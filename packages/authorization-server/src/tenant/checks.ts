@@ -16,48 +16,28 @@ export type Report = (path: Path, fault: string) => void;
 export const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
+type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' | 'users';
+
 /** Checks what must be unique, and what an entry needs by itself. */
 export function checkNames(tenant: TenantDocument, report: Report): void {
-  const unique = (section: string, key: string, values: readonly string[]): void => {
+  const unique = (section: Section, key: string, values = valuesOf(section, key)): void => {
     values.forEach((value, index) => {
       if (values.indexOf(value) < index) report([section, index, key], `"${value}" is there twice`);
     });
   };
-  unique(
-    'clients',
-    'client_id',
-    tenant.clients.map((client) => client.client_id),
+  const valuesOf = (section: Section, key: string): unknown[] =>
+    tenant[section].map((entry: Readonly<Record<string, unknown>>) => entry[key]);
+  // The sign-in ignores case. With an identity provider no user signs in by address.
+  const addresses = tenant.users.map(({ user_id, email }) =>
+    connectionInId(user_id) === undefined ? email.toLowerCase() : user_id,
   );
-  unique(
-    'resourceServers',
-    'identifier',
-    tenant.resourceServers.map((api) => api.identifier),
-  );
-  unique(
-    'users',
-    'user_id',
-    tenant.users.map((user) => user.user_id),
-  );
-  unique(
-    'users',
-    'email',
-    // The sign-in ignores case. With an identity provider no user signs in by address.
-    tenant.users.map(({ user_id, email }) =>
-      connectionInId(user_id) === undefined ? email.toLowerCase() : user_id,
-    ),
-  );
-  unique(
-    'connections',
-    'name',
-    tenant.connections.map((connection) => connection.name),
-  );
-  for (const key of ['name', 'id'] as const) {
-    unique(
-      'organizations',
-      key,
-      tenant.organizations.map((organization) => organization[key]),
-    );
-  }
+  unique('clients', 'client_id');
+  unique('resourceServers', 'identifier');
+  unique('users', 'user_id');
+  unique('users', 'email', addresses);
+  unique('connections', 'name');
+  unique('organizations', 'name');
+  unique('organizations', 'id');
   tenant.users.forEach((user, index) => {
     const { password, password_hash: hash } = user;
     if (connectionInId(user.user_id) !== undefined) {

@@ -42,25 +42,21 @@ export function loadTenant(file: string): Tenant {
     const line = lineOf(document, lines, at);
     faults.push({ line, fault: `line ${line}, ${at.map(String).join('.') || 'top'}: ${fault}` });
   };
-  const complete = (): void => {
-    if (faults.length === 0) return;
-    faults.sort((a, b) => a.line - b.line);
-    throw new InvalidTenant(
-      path,
-      faults.map(({ fault }) => fault),
-    );
+  const throwIfFaulty = (): void => {
+    const inOrder = faults.sort((a, b) => a.line - b.line).map(({ fault }) => fault);
+    if (inOrder.length > 0) throw new InvalidTenant(path, inOrder);
   };
 
   const checked = tenantSchema.safeParse(document.toJS());
   for (const issue of checked.error?.issues ?? []) report(issue.path, issue.message);
-  complete();
+  throwIfFaulty();
 
   const tenant = checked.data as TenantDocument;
   checkNames(tenant, report);
   checkReferences(tenant, report);
   const actions = readActions(tenant, dirname(path), report);
   const loginRules = readRules(tenant, dirname(path), report);
-  complete();
+  throwIfFaulty();
 
   const actionsOf = (trigger: Trigger): Action[] =>
     tenant.triggers[trigger].flatMap(
@@ -88,12 +84,8 @@ function parse(path: string, lines: LineCounter): Document {
     throw new InvalidTenant(path, [`it can't be read (${code}): set TENANT to a YAML file`]);
   }
   const document = parseDocument(source, { lineCounter: lines });
-  if (document.errors.length > 0) {
-    throw new InvalidTenant(
-      path,
-      document.errors.map((error) => error.message.split('\n')[0] ?? 'not YAML'),
-    );
-  }
+  const faults = document.errors.map((error) => error.message.split('\n')[0] ?? 'not YAML');
+  if (faults.length > 0) throw new InvalidTenant(path, faults);
   return document;
 }
 
@@ -149,11 +141,5 @@ function faultOfFile(file: string, error: unknown): string {
   return `the file ${file}${line ? `, line ${line},` : ''} can't be used: ${message}`;
 }
 
-const silent = (): void => {};
-const SILENT: ActionConsole = {
-  debug: silent,
-  error: silent,
-  info: silent,
-  log: silent,
-  warn: silent,
-};
+const noop = (): void => {};
+const SILENT: ActionConsole = { debug: noop, error: noop, info: noop, log: noop, warn: noop };

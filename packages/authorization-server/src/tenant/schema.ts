@@ -18,13 +18,13 @@ const seconds = z.int().positive('give a number of seconds above 0');
 const urlOf = (value: string) => (URL.canParse(value) ? new URL(value) : undefined);
 
 /** Schemes that a browser runs or shows by itself. */
-const NO_PLACE = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
+const FORBIDDEN_SCHEMES = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
 
 /** An absolute URL without a fragment (RFC 6749 §3.1.2). */
 const redirectUrl = z
   .string()
   .refine(
-    (value) => !NO_PLACE.includes(urlOf(value)?.protocol ?? ''),
+    (value) => !FORBIDDEN_SCHEMES.includes(urlOf(value)?.protocol ?? ''),
     'give a URL of an application: https, http, or a scheme of its own',
   )
   .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')

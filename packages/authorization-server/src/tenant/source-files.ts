@@ -19,8 +19,16 @@ export interface ActionExports {
   onExecuteCredentialsExchange?: Handler;
 }
 
-/** Compiling takes longer than most Actions do, and each runs at every login. */
-const compiledActions = new WeakMap<Action, ReturnType<typeof compileFunction>>();
+type Compiled = ReturnType<typeof compileFunction>;
+
+/** Compiling takes longer than most files run, and each runs at every login. */
+const compiledFiles = new WeakMap<Action | Rule, Compiled>();
+
+function compileOnce(source: Action | Rule, compile: () => Compiled): Compiled {
+  const compiled = compiledFiles.get(source) ?? compile();
+  compiledFiles.set(source, compiled);
+  return compiled;
+}
 
 /**
  * Compiles an Action without running it.
@@ -33,10 +41,9 @@ const compiledActions = new WeakMap<Action, ReturnType<typeof compileFunction>>(
  */
 export function compileAction(action: Action): (output: ActionConsole) => ActionExports {
   const parameters = ['exports', 'require', 'module', '__filename', '__dirname', 'console'];
-  const run =
-    compiledActions.get(action) ??
-    compileFunction(action.code, parameters, { filename: action.file });
-  compiledActions.set(action, run);
+  const run = compileOnce(action, () =>
+    compileFunction(action.code, parameters, { filename: action.file }),
+  );
   return (output) => {
     const module: { exports: ActionExports } = { exports: {} };
     const require = createRequire(action.file);
@@ -58,9 +65,6 @@ class UnauthorizedError extends Error {
 
 const BEFORE = 'const rule = ';
 
-/** Compiling takes longer than most rules do, and each runs at every login. */
-const compiledRules = new WeakMap<Rule, ReturnType<typeof compileFunction>>();
-
 /**
  * Compiles a rule without running it: a file that is one function expression, CommonJS around it.
  *
@@ -69,18 +73,18 @@ const compiledRules = new WeakMap<Rule, ReturnType<typeof compileFunction>>();
  */
 export function compileRule(rule: Rule): (output: ActionConsole) => RuleFunction {
   const parameters = ['require', 'console', 'configuration', 'UnauthorizedError'];
-  const make =
-    compiledRules.get(rule) ??
+  const make = compileOnce(rule, () =>
     compileFunction(`${BEFORE}${rule.code}\n; return rule;`, parameters, {
       filename: rule.file,
       columnOffset: -BEFORE.length,
-    });
-  compiledRules.set(rule, make);
+    }),
+  );
   return (output) => {
+    const { file, configuration } = rule;
     const made: unknown = make(
-      createRequire(rule.file),
+      createRequire(file),
       output,
-      { ...rule.configuration },
+      { ...configuration },
       UnauthorizedError,
     );
     if (typeof made === 'function') return made as RuleFunction;

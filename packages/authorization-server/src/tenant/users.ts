@@ -23,26 +23,25 @@ const FEDERATED_ID = /^oidc\|([^|]+)\|(.+)$/s;
  * another provider anyone may claim it.
  */
 export class Users {
-  readonly #tenant: Tenant;
-  readonly #store: StateStore;
+  readonly #parts: { readonly tenant: Tenant; readonly store: StateStore };
 
-  constructor({ tenant, store }: { readonly tenant: Tenant; readonly store: StateStore }) {
-    this.#tenant = tenant;
-    this.#store = store;
+  constructor(parts: { readonly tenant: Tenant; readonly store: StateStore }) {
+    this.#parts = parts;
   }
 
   find(userId: string): User | undefined {
-    const entry = this.#tenant.users.find((user) => user.user_id === userId);
+    const { tenant, store } = this.#parts;
+    const entry = tenant.users.find((user) => user.user_id === userId);
     if (connectionInId(userId) === undefined) return entry;
-    if (connectionOfUser(this.#tenant, userId) === undefined) return undefined;
-    const profile = this.#store.read(KIND, userId)?.content as FederatedProfile | undefined;
+    if (connectionOfUser(tenant, userId) === undefined) return undefined;
+    const profile = store.read(KIND, userId)?.content as FederatedProfile | undefined;
     return profile === undefined ? entry : toUser(userId, profile, entry);
   }
 
   /** Stores the profile that an identity provider gave at this sign-in, and replaces the earlier one. */
   storeProfile(connection: Connection, subject: string, profile: FederatedProfile): User {
     const userId = `oidc|${connection.name}|${subject}`;
-    this.#store.write(KIND, userId, profile);
+    this.#parts.store.write(KIND, userId, profile);
     return this.find(userId) ?? toUser(userId, profile, undefined);
   }
 }
