@@ -1,13 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ROUTES } from '../endpoints.ts';
 import { authenticationMethod } from '../tenant/applications.ts';
-import {
-  type Application,
-  findApi,
-  OIDC_SCOPES,
-  type Tenant,
-  type User,
-} from '../tenant/tenant.ts';
+import { type Application, findApi, OIDC_SCOPES, type Tenant } from '../tenant/tenant.ts';
 import { type Credentials, signIn } from './sign-in.ts';
 
 /** A request for tokens: user, client, API. */
@@ -84,8 +78,10 @@ export async function requestTokens(
 /** Returns the user's e-mail address and password. @throws Error naming the users that there are. */
 export function credentialsOf(tenant: Pick<Tenant, 'users'>, name?: string): Credentials {
   const { users } = tenant;
-  const found = users.find((user) =>
-    name === undefined ? hasLogin(user) : namesOf(user).includes(name),
+  const found = users.find(({ user_id, email, password, blocked }) =>
+    name === undefined
+      ? password !== undefined && !blocked
+      : [user_id, email, email.slice(0, email.indexOf('@'))].includes(name),
   );
   if (found?.password !== undefined) return { email: found.email, password: found.password };
   if (found !== undefined) {
@@ -97,14 +93,6 @@ export function credentialsOf(tenant: Pick<Tenant, 'users'>, name?: string): Cre
       ? 'the tenant has no user with a readable password'
       : `the tenant has no user "${name}"; it has ${known}`,
   );
-}
-
-function namesOf({ user_id, email }: User): string[] {
-  return [user_id, email, email.slice(0, email.indexOf('@'))];
-}
-
-function hasLogin({ password, blocked }: User): boolean {
-  return password !== undefined && !blocked;
 }
 
 function applicationOf({ clients }: Tenant, clientId: string | undefined): Application {

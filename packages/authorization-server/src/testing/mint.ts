@@ -6,6 +6,7 @@ import {
   signJws,
   type TestKey,
 } from '@koa-oauth/issuer/testing';
+import type { KeyRing } from '../keys/key-ring.ts';
 import type { SigningKey } from '../keys/signing-keys.ts';
 import { findApi, type Tenant } from '../tenant/tenant.ts';
 
@@ -24,12 +25,12 @@ export interface Mint {
   hostile(name: HostileTokenName, claims?: Members): string;
 }
 
-interface MintParts {
+/** The server that the tokens name as their issuer; its tenant and clock change. */
+interface MintingServer {
   readonly issuer: string;
-  readonly tenant: () => Tenant;
-  readonly key: () => SigningKey;
-  /** Seconds by which the server's clock is ahead. */
-  readonly clock: () => number;
+  readonly tenant: Tenant;
+  /** Seconds by which its clock is ahead. */
+  readonly clock: number;
 }
 
 export interface Mints {
@@ -43,22 +44,23 @@ export interface Mints {
   hostileTokens(claims?: Members): HostileTokens;
 }
 
-export function createMints({ issuer, tenant, key, clock }: MintParts): Mints {
+export function createMints(server: MintingServer, ring: KeyRing): Mints {
+  const { issuer } = server;
   const realTime = (): number => Math.floor(Date.now() / 1000);
   const hostile: Mints['hostileTokens'] = (claims = {}) => {
-    const [api] = tenant().resourceServers;
+    const [api] = server.tenant.resourceServers;
     const named = { aud: api?.identifier ?? '', ...claims } as { aud: string };
-    return hostileTokens({ issuer, key: toTestKey(key()), now: realTime(), claims: named });
+    return hostileTokens({ issuer, key: toTestKey(ring.current), now: realTime(), claims: named });
   };
   const mint = (claims: Members = {}, header: Members = {}): string => {
-    const { resourceServers, users, clients } = tenant();
+    const { resourceServers, users, clients } = server.tenant;
     const { aud = resourceServers[0]?.identifier } = claims;
     const [audience] = [aud].flat();
-    const api = findApi(tenant(), String(audience));
+    const api = findApi(server.tenant, String(audience));
     const rfc9068 = api?.token_dialect.startsWith('rfc9068') ?? false;
     const client = clients[0]?.client_id;
-    const iat = realTime() + clock();
-    const { alg, kid, privateKey } = toTestKey(key());
+    const iat = realTime() + server.clock;
+    const { alg, kid, privateKey } = toTestKey(ring.current);
     return signJws(
       { alg, typ: rfc9068 ? 'at+jwt' : 'JWT', kid, ...header },
       {

@@ -32,18 +32,12 @@ export async function startLocalIssuer({
   const loaded = typeof tenant === 'string' ? loadTenant(tenant) : tenant;
   const ring = await KeyRing.open(keys);
   const server = await AuthorizationServer.start(ring, { ...options, tenant: loaded });
-  const { issuer } = server;
   const tokensFor = (request?: TokenRequest): Promise<TokenResponse> =>
-    requestTokens(issuer, server.tenant, request);
+    requestTokens(server.issuer, server.tenant, request);
   // Assigned, not copied: `clock` and `tenant` are read and set through it.
   return Object.assign(server, {
     tokensFor,
     tokenFor: async (request?: TokenRequest) => (await tokensFor(request)).access_token,
-    ...createMints({
-      issuer,
-      tenant: () => server.tenant,
-      key: () => ring.current,
-      clock: () => server.clock,
-    }),
+    ...createMints(server, ring),
   });
 }

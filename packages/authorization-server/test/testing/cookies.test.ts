@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { Cookies } from '../../src/testing/cookies.ts';
+import { Cookies } from '../../src/testing/sign-in.ts';
 
 const answering = (...lines: string[]) =>
   new Response(null, { headers: lines.map((line): [string, string] => ['set-cookie', line]) });
