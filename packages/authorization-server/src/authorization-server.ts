@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { GracefulServer } from '@koa-oauth/service';
 import { type Logger, pino } from 'pino';
 import { ActionCache } from './actions/cache.ts';
 import { type AppParts, createApp } from './app.ts';
-import { type Control, createControl, newControlToken } from './control/control.ts';
+import { type Control, createControl } from './control/control.ts';
 import { Faults } from './control/faults.ts';
 import { createLimits } from './http/limits.ts';
 import { KeyRing, type RotateOptions } from './keys/key-ring.ts';
@@ -136,7 +137,7 @@ export class AuthorizationServer {
     this.#answer = this.#createAnswer(this.#changing);
     this.#warnOfIgnoredSections();
     if (control !== undefined) {
-      const token = newControlToken();
+      const token = randomBytes(32).toString('base64url');
       this.control = { url: `http://127.0.0.1:${control.port}`, token };
       control.on('request', createControl(this, token, logger).callback());
     }

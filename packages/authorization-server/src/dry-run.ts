@@ -43,11 +43,6 @@ const USAGE =
   'usage: dry-run --user E-MAIL [--client CLIENT_ID] [--audience IDENTIFIER] [--scope "A B"] ' +
   '[--organization ID]';
 
-interface Reported {
-  readonly dropped: object[];
-  readonly console: object[];
-}
-
 try {
   const tenant = loadTenant(process.env.TENANT?.trim() || demoTenantFile);
   const report = await dryRun(tenant, readDryRunLogin(tenant, process.argv.slice(2)));
@@ -100,11 +95,10 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
   const asked = askedScopes(tenant, user, params);
   const granted = [...(asked?.oidc ?? []), ...(asked?.claims ?? []), ...(asked?.allowed ?? [])];
   const idToken = Object.entries(outcome.idToken).filter(([claim]) => {
-    const kept =
-      !isStandardClaim(claim) || granted.some((one) => SCOPE_CLAIMS[one]?.includes(claim));
-    if (!kept)
-      reported.dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
-    return kept;
+    if (!isStandardClaim(claim)) return true;
+    if (granted.some((one) => SCOPE_CLAIMS[one]?.includes(claim))) return true;
+    reported.dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
+    return false;
   });
   const fault = asked && nothingToGrant(asked);
   const denied = user.blocked ? 'the user is blocked' : (outcome.denied ?? fault ?? null);
@@ -132,8 +126,8 @@ function methodOf({ user_id }: User): string {
   return connectionInId(user_id) === undefined ? 'pwd' : 'federated';
 }
 
-function recordingLog(): { log: ActionLog; reported: Reported } {
-  const reported: Reported = { dropped: [], console: [] };
+function recordingLog() {
+  const reported: { dropped: object[]; console: object[] } = { dropped: [], console: [] };
   const log: ActionLog = {
     info: (fields, message) => reported.console.push({ ...fields, line: message }),
     warn: (fields) => {
@@ -147,13 +141,13 @@ function recordingLog(): { log: ActionLog; reported: Reported } {
 /** @throws StartError naming the first argument that is wrong, and what would be right. */
 function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   const given = readArguments(args);
-  if (given.user === undefined) throw wrong(`give --user; ${USAGE}`);
+  if (given.user === undefined) throw wrongArgument(`give --user; ${USAGE}`);
   const users = tenant.users.map((entry) => entry.email);
   const email = given.user.toLowerCase();
   const user = tenant.users.find(
     (entry) => entry.email.toLowerCase() === email || entry.user_id === given.user,
   );
-  if (user === undefined) throw unknown('user', given.user, users);
+  if (user === undefined) throw unknownName('user', given.user, users);
 
   const applications = tenant.clients.filter(({ grant_types }) =>
     grant_types.includes('authorization_code'),
@@ -161,13 +155,13 @@ function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   const clientIds = applications.map((entry) => entry.client_id);
   const clientId = given.client ?? clientIds[0] ?? '';
   const application = applications.find((entry) => entry.client_id === clientId);
-  if (application === undefined) throw unknown('client', clientId, clientIds);
+  if (application === undefined) throw unknownName('client', clientId, clientIds);
 
   const identifiers = tenant.resourceServers.map((entry) => entry.identifier);
   const audience = given.audience ?? identifiers[0];
   const api = audience === undefined ? undefined : findApi(tenant, audience);
   // An empty audience is a login without one.
-  if (audience && api === undefined) throw unknown('audience', audience, identifiers);
+  if (audience && api === undefined) throw unknownName('audience', audience, identifiers);
 
   const organization = organizationOf(tenant, { application, user, given: given.organization });
   const ofApi = api?.scopes.map((entry) => entry.value) ?? [];
@@ -185,40 +179,34 @@ function organizationOf(
   const { application, user, given } = login;
   const usage = application.organization_usage;
   if (given === undefined) {
-    if (usage === 'require') throw wrong(`${application.client_id} needs --organization`);
+    if (usage === 'require') throw wrongArgument(`${application.client_id} needs --organization`);
     return undefined;
   }
-  if (usage === 'deny') throw wrong(`${application.client_id} takes no --organization`);
+  if (usage === 'deny') throw wrongArgument(`${application.client_id} takes no --organization`);
   const organization = tenant.organizations.find(({ id, name }) => id === given || name === given);
   if (organization === undefined) {
     const ids = tenant.organizations.map(({ id }) => id);
-    throw unknown('organization', given, ids);
+    throw unknownName('organization', given, ids);
   }
   if (isMember(organization, user)) return organization;
-  throw wrong(`--organization is "${given}": ${user.email} is no member of it`);
+  throw wrongArgument(`--organization is "${given}": ${user.email} is no member of it`);
 }
 
 function readArguments(args: string[]) {
-  const option = { type: 'string' } as const;
-  const options = {
-    user: option,
-    client: option,
-    audience: option,
-    scope: option,
-    organization: option,
-  };
+  const text = { type: 'string' } as const;
+  const options = { user: text, client: text, audience: text, scope: text, organization: text };
   try {
     return parseArgs({ args, options }).values;
   } catch (error) {
     const [message] = (error as Error).message.split('\n');
-    throw wrong(`${message}; ${USAGE}`);
+    throw wrongArgument(`${message}; ${USAGE}`);
   }
 }
 
-function unknown(option: string, value: string, known: readonly string[]): StartError {
-  return wrong(`--${option} is "${value}": give one of ${known.join(', ')}`);
+function unknownName(option: string, value: string, known: readonly string[]): StartError {
+  return wrongArgument(`--${option} is "${value}": give one of ${known.join(', ')}`);
 }
 
-function wrong(message: string): StartError {
+function wrongArgument(message: string): StartError {
   return new StartError('wrong_argument', message);
 }

@@ -35,9 +35,9 @@ function startBlock({ issuer, control, tenant }: AuthorizationServer): string {
     ['user', 'password', 'roles'],
     ...tenant.users.map((user) => [user.email, shownPassword(user), user.roles.join(', ')]),
   ];
-  const widthOf = (column: number): number =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)) + 2;
-  const widths = [widthOf(0), widthOf(1), 0];
+  const widths = [0, 1].map(
+    (column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)) + 2,
+  );
   return [
     '',
     tenant.tenant.friendly_name,

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import { describeError, isLoopback } from '@koa-oauth/service';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
@@ -33,10 +33,6 @@ const clockSchema = z.strictObject({ clock: z.number() });
 
 const MAX_BODY_BYTES = 10_240;
 const NOT_JSON = 'send JSON, with content-type application/json';
-
-export function newControlToken(): string {
-  return randomBytes(32).toString('base64url');
-}
 
 /** Creates the application on the control port: JSON, and nothing without the token. */
 export function createControl(server: Controlled, token: string, logger: Logger): Koa {

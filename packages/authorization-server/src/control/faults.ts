@@ -11,8 +11,8 @@ const KINDS = [
   ...(['emptyKeySet', 'wrongKids', 'otherIssuer'] as const),
 ] as const;
 
-/** Those that only one endpoint has an answer for. */
-const PLACES: Partial<Record<(typeof KINDS)[number], string>> = {
+/** The kinds that only one endpoint has an answer for. */
+const ENDPOINT_OF: Partial<Record<(typeof KINDS)[number], string>> = {
   loseRefreshResponse: ROUTES.token,
   emptyKeySet: ROUTES.jwks,
   wrongKids: ROUTES.jwks,
@@ -53,7 +53,7 @@ const faultSchema = z
     if (value.retryAfter !== undefined && value.status === undefined) {
       fault('retryAfter', 'give "status" with it');
     }
-    const place = first && PLACES[first];
+    const place = first && ENDPOINT_OF[first];
     if (place !== undefined && value.endpoint !== place) {
       fault('endpoint', `give ${place} with "${first}"`);
     }

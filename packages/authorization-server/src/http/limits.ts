@@ -112,13 +112,6 @@ export function refuseTooMany(ctx: Context, retryAfter: number): void {
   };
 }
 
-interface Consumed {
-  readonly allowed: boolean;
-  readonly consumedPoints: number;
-  readonly remainingPoints: number;
-  readonly msLeft: number;
-}
-
 /**
  * Consumes one point. The limiter forgets by timers, which no change of the wall clock moves; the time
  * that it says is left is by the wall clock, and would be too long after that was set back.
@@ -127,7 +120,7 @@ async function consume(
   limiter: RateLimiterMemory,
   key: string,
   options: { readonly customDuration?: number } = {},
-): Promise<Consumed> {
+) {
   const [allowed, state] = await limiter.consume(key, 1, options).then(
     (consumed) => [true, consumed] as const,
     (refused: unknown) => [false, refused] as const,

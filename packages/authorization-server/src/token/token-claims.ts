@@ -27,13 +27,8 @@ interface ClaimParts {
   readonly users: Users;
   readonly organizations: Organizations;
   readonly clock: TokenClock;
-}
-
-interface AccountParts {
-  readonly users: Users;
   readonly postLogin: PostLogin;
   readonly outcomes: Outcomes;
-  readonly organizations: Organizations;
 }
 
 type Claims = Record<string, unknown>;
@@ -51,12 +46,8 @@ const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
  * Writes a JWT access token in the API's dialect: Auth0's own (`typ` JWT, `azp`, no `jti`), or
  * RFC 9068 §2 (`typ` at+jwt, `client_id`, `jti`); with `permissions` for those that end in `authz`.
  */
-export function customizeAccessToken({
-  tenant,
-  users,
-  organizations,
-  clock,
-}: ClaimParts): CustomizeAccessToken {
+export function customizeAccessToken(parts: ClaimParts): CustomizeAccessToken {
+  const { tenant, users, organizations, clock } = parts;
   return function customizeAccessToken(ctx, token, jwt) {
     const api = findApi(tenant, String(jwt.payload.aud));
     if (api === undefined) return;
@@ -98,12 +89,8 @@ export function accessTokenScope(
  * Returns the engine's way to the users, whose claims go into ID tokens and the userinfo answer. At
  * the token endpoint it loads the Actions' outcome; at a refresh the Actions run here.
  */
-export function findAccount({
-  users,
-  postLogin,
-  outcomes,
-  organizations,
-}: AccountParts): FindAccount {
+export function findAccount(parts: ClaimParts): FindAccount {
+  const { users, postLogin, outcomes, organizations } = parts;
   return async function findAccount(ctx, userId, token): Promise<Account | undefined> {
     const user = users.find(userId);
     if (user === undefined || user.blocked) return undefined;

@@ -18,26 +18,25 @@ export function isJwt(token: string): boolean {
 
 /** Accepts this server's own JWT access tokens at the userinfo endpoint, without having stored them. */
 export class UserinfoTokens {
-  readonly #issuer: string;
-  readonly #clock: TokenClock;
+  readonly #parts: UserinfoTokenParts;
   readonly #keySet: ReturnType<typeof createLocalJWKSet>;
 
-  constructor({ issuer, keys, clock }: UserinfoTokenParts) {
-    this.#issuer = issuer;
-    this.#clock = clock;
+  constructor(parts: UserinfoTokenParts) {
+    this.#parts = parts;
     this.#keySet = createLocalJWKSet({
-      keys: keys.keys.map(({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use })),
+      keys: parts.keys.keys.map(({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use })),
     });
   }
 
   /** Returns a token as the record that the engine would have stored; undefined if it is not good. */
   async verify(token: string): Promise<AdapterPayload | undefined> {
-    const { seconds } = this.#clock;
+    const { issuer, clock } = this.#parts;
+    const { seconds } = clock;
     try {
       // An ID token fails here: its audience is the client alone.
       const { payload } = await jwtVerify(token, this.#keySet, {
-        issuer: this.#issuer,
-        audience: `${this.#issuer}userinfo`,
+        issuer,
+        audience: `${issuer}userinfo`,
         currentDate: new Date(Date.now() + seconds * 1000),
         algorithms: ['RS256'],
         requiredClaims: ['sub', 'exp', 'iat', 'scope'],
