@@ -18,18 +18,15 @@ interface AdapterParts {
   readonly userinfoTokens: Pick<UserinfoTokens, 'verify'>;
 }
 
-/**
- * Sign-ins that wait for an hour to be completed. One takes some 2 kB, and a hostile one as much as a
- * request may have.
- */
+/** Maximum of open sign-ins, which end after an hour. One has about 2 kB, a hostile one 56 kB. */
 const MAX_INTERACTIONS = 5000;
 
-/** Pushed requests wait for a minute, and may have 56 kB. */
+/** Maximum of pushed requests, which end after a minute. One has at most 56 kB. */
 const MAX_PUSHED_REQUESTS = 1000;
 
 /**
- * Returns the adapters by which the engine stores its records. Its own adapter, which is for
- * development, forgets after some thousand records.
+ * Creates the adapters by which the engine stores its records. The engine's own adapter forgets
+ * records after a few thousand.
  */
 export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): AdapterFactory {
   return (kind) => {
@@ -44,7 +41,7 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
       case 'AccessToken':
         return new (class extends StoreAdapter {
           override async find(id: string): Promise<AdapterPayload | undefined> {
-            // JWTs are never stored, so /userinfo would not know its own server's tokens.
+            // The server stores no JWT, but /userinfo must accept them.
             return isJwt(id) ? userinfoTokens.verify(id) : super.find(id);
           }
         })(kind, store);
@@ -57,7 +54,7 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
       case 'ReplayDetection':
         return new (class extends StoreAdapter {
           override async upsert(id: string, payload: AdapterPayload, lifetime: number) {
-            // The engine looks and writes in two steps: of two proofs at once only one may win.
+            // The engine reads and writes in two steps: only one of two simultaneous proofs may win.
             if (store.read(kind, id)) throw new errors.InvalidRequest('already used');
             await super.upsert(id, payload, lifetime);
           }

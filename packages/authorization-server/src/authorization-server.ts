@@ -15,12 +15,12 @@ import type { Tenant } from './tenant/tenant.ts';
 import { TenantWatch } from './tenant/watch.ts';
 import { checkClock } from './token/token-claims.ts';
 
-/** How long open requests get to finish once the server must stop. */
+/** Time for open requests to finish when the server stops. */
 const GRACE_MS = 1000;
 
 /** Options of `startAuthorizationServer`. Only `tenant` is required. */
 export interface AuthorizationServerOptions {
-  /** From `loadTenant`. */
+  /** The result of `loadTenant`. */
   readonly tenant: Tenant;
   /** Address to listen on; default 127.0.0.1. */
   readonly host?: string;
@@ -35,11 +35,11 @@ export interface AuthorizationServerOptions {
   /** TCP port of the control, always on 127.0.0.1, 0 for any free one; undefined, the default: none. */
   readonly control?: number | undefined;
   /**
-   * Whether a change of the tenant file, or of an Action or rule file that it names, is used while
-   * the server runs. Why a wrong one is refused is in the log. Default false.
+   * Uses changes of the tenant file, and of the Action and rule files that it names, while the server
+   * runs. A wrong file is rejected, and the log has the reason. Default false.
    */
   readonly watch?: boolean;
-  /** Default: silent. */
+  /** Default: a silent logger. */
   readonly logger?: Logger;
 }
 
@@ -71,15 +71,15 @@ export async function startAuthorizationServer({
   return AuthorizationServer.start(await KeyRing.open(keys), options);
 }
 
-/** A server that runs, until `close`. */
+/** A running server, until `close`. */
 export class AuthorizationServer {
   /** Issuer identifier, with the slash at its end. */
   readonly issuer: string;
-  /** Where it listens, without a slash at its end. */
+  /** Address of the server, without a slash at its end. */
   readonly url: string;
-  /** Where the control listens, and its token; undefined when it is off. */
+  /** Address and token of the control; undefined when it is off. */
   readonly control: Control | undefined;
-  /** Faults that the next requests meet; they work without the control as well. */
+  /** Faults for the next requests; they work without the control too. */
   readonly faults: Pick<Faults, 'add' | 'clear' | 'list'>;
 
   readonly #listeners: Listeners;
@@ -90,7 +90,7 @@ export class AuthorizationServer {
   #answer: RequestListener;
   #closed: Promise<void> | undefined;
 
-  /** Starts a server with keys that the caller holds as well. @throws StartError */
+  /** Starts a server with keys that the caller can use too. @throws StartError */
   static async start(ring: KeyRing, options: ServerOptions): Promise<AuthorizationServer> {
     const { host = '127.0.0.1', port = 0, control, watch = false } = options;
     const http = new GracefulServer();
@@ -143,14 +143,15 @@ export class AuthorizationServer {
     }
   }
 
-  /** The tenant in use: with `watch` another than was given, once its file has changed. */
+  /** The tenant in use; with `watch` it changes with its file. */
   get tenant(): Tenant {
     return this.#changing.tenant;
   }
 
   /**
-   * Seconds by which the times in its access and ID tokens are ahead, or with a minus behind; 0, the
-   * default, is right. @throws RangeError when set to no whole number, or to more than ten years.
+   * Seconds by which the times in access and ID tokens are ahead; negative: behind; default 0.
+   *
+   * @throws RangeError when it is set to no whole number, or to more than ten years.
    */
   get clock(): number {
     return this.#parts.clock.seconds;
@@ -160,32 +161,32 @@ export class AuthorizationServer {
     this.#parts.clock.seconds = checkClock(seconds);
   }
 
-  /** Returns the last 200 transactions step by step, the latest first, without a secret in them. */
+  /** Returns the last 200 transactions step by step, the latest first, without secrets. */
   log(): Transaction[] {
     return this.#parts.transactions.list();
   }
 
   /**
-   * Signs with the next key from now on. The previous one stays published, unless it is revoked.
-   * Logins, codes and refresh tokens stay as they are.
+   * Signs with the next key from now on. The previous key stays published, unless it is revoked.
+   * Logins, codes and refresh tokens stay valid.
    *
-   * @throws StartError when the key file can't be written; nothing changes then.
+   * @throws StartError when the key file can't be written; then nothing changes.
    */
   async rotateKeys(options?: RotateOptions): Promise<void> {
     await this.#ring.rotate(options);
     this.#change({});
   }
 
-  /** Removes the previous key, if there is one, from the key set. @throws StartError as above. */
+  /** Removes the previous key from the key set. @throws StartError as `rotateKeys`. */
   async revokePreviousKey(): Promise<void> {
     await this.#ring.revokePrevious();
     this.#change({});
   }
 
   /**
-   * Uses another tenant from now on, on the same state. What limits have counted starts again.
+   * Uses another tenant from now on, with the same state. The counts of limits start again.
    *
-   * @throws Error when the engine can't use it; the old tenant stays then.
+   * @throws Error when the engine can't use it; then the old tenant stays.
    */
   useTenant(tenant: Tenant): void {
     this.#change({ tenant, limits: createLimits(tenant) });
@@ -193,8 +194,8 @@ export class AuthorizationServer {
   }
 
   /**
-   * Forgets logins, consents, codes, refresh tokens, faults, the log, failed sign-ins and what Actions
-   * cached; the clock is right again. Keys and tenant stay.
+   * Removes logins, consents, codes, refresh tokens, faults, the log, counts of failed sign-ins and the
+   * caches of Actions, and sets the clock to 0. Keys and tenant stay.
    */
   reset(): void {
     const { store, faults, transactions, clock } = this.#parts;
@@ -205,13 +206,13 @@ export class AuthorizationServer {
     this.#change({ limits: createLimits(this.tenant), caches: createCaches() });
   }
 
-  /** Stops listening, gives open requests a second, closes the state. May be called twice. */
+  /** Stops listening, waits a second for open requests, closes the state. May be called twice. */
   close(): Promise<void> {
     this.#closed ??= stop(this.#listeners);
     return this.#closed;
   }
 
-  /** Makes the engine again, which takes a millisecond or two; requests that have begun end with the old one. */
+  /** Creates a new engine, in a millisecond or two; running requests end with the old one. */
   #change(changed: Partial<ChangingParts>): void {
     const changing = { ...this.#changing, ...changed };
     this.#answer = this.#createAnswer(changing);
@@ -230,7 +231,7 @@ export class AuthorizationServer {
       tenant,
       onChange: (changed) => {
         this.useTenant(changed);
-        // A level that is shown where requests are not: who edits the file waits for it.
+        // A level that `npm run dev` shows: the editor of the file waits for this line.
         log.warn({ file }, 'the tenant file has changed, and is used from now on');
       },
       onFault(error) {
@@ -238,17 +239,13 @@ export class AuthorizationServer {
           const { faults } = error;
           log.error({ file, faults }, 'the changed tenant file is wrong, the old one stays');
         } else {
-          log.error(
-            { file, reason: error.message },
-            'a change of the tenant file can not be taken',
-          );
+          log.error({ file, reason: error.message }, "a change of the tenant file can't be used");
         }
       },
     });
     this.#listeners.http.once('close', () => watch.close());
   }
 
-  /** Warns once of each section of a tenant file that this server ignores. */
   #warnOfIgnoredSections(): void {
     const sections = this.tenant.ignoredSections.filter((one) => !this.#warnedSections.has(one));
     for (const section of sections) this.#warnedSections.add(section);

@@ -25,11 +25,11 @@ import {
 import { connectionInId } from './tenant/users.ts';
 
 /*
- * A program: shows as JSON what the tenant's rules and post-login Actions would do for one login.
- * Exit code 0 for a login that goes through; 1 for one that is denied, and for a wrong name.
+ * A program that prints as JSON what the tenant's rules and post-login Actions do for one login.
+ * Exit code 0: the login succeeds; 1: it is denied, or an argument is wrong.
  */
 
-/** The login that a dry run is for. */
+/** A login to try. */
 interface DryRunLogin {
   readonly user: User;
   readonly application: Application;
@@ -87,7 +87,7 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
       : before;
   const metadata = run.metadata ?? NO_CHANGES;
   const { app_metadata: appMetadata } = withMetadata(user, metadata);
-  // A login that was sent away is not over: only its end tells which claims there are.
+  // A redirected login has not ended: its claims are settled at its end.
   const outcome =
     run.redirect === undefined
       ? settleClaimScopes(run, event.transaction.requested_scopes, { api, appMetadata })
@@ -109,10 +109,10 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
     organization: organization?.id ?? null,
     denied,
     scope: denied === null ? (changeScope(granted.join(' '), outcome.scope) ?? '') : null,
-    // A token without an audience is opaque: it has no claims.
+    // An access token without an audience is opaque: it has no claims.
     accessToken: denied === null && api !== undefined ? outcome.accessToken : null,
     idToken: denied === null ? Object.fromEntries(idToken) : null,
-    // Where an Action or a rule sends the user; the Actions after it did not run.
+    // The Actions after a redirect did not run.
     redirect: denied === null ? (outcome.redirect?.url ?? null) : null,
     metadata,
     transactionMetadata: outcome.transaction ?? {},
@@ -138,7 +138,7 @@ function recordingLog() {
   return { log, reported };
 }
 
-/** @throws StartError naming the first argument that is wrong, and what would be right. */
+/** Reads the arguments. @throws StartError naming the first wrong one, and what is right. */
 function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   const given = readArguments(args);
   if (given.user === undefined) throw wrongArgument(`give --user; ${USAGE}`);

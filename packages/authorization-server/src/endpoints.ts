@@ -20,7 +20,7 @@ export const METADATA_PATHS: readonly string[] = [
   '/.well-known/oauth-authorization-server',
 ];
 
-/** Endpoints that web applications call. */
+/** Endpoints that web applications may call from a page. */
 export const CROSS_ORIGIN_PATHS: readonly string[] = [
   ROUTES.token,
   ROUTES.revocation,
@@ -46,9 +46,8 @@ export function at(endpoints: readonly string[], middleware: Middleware): Middle
 }
 
 /**
- * Replaces the origin of each request by the issuer's. The endpoints must not follow the request's
- * Host or X-Forwarded-* header: a server reached as 127.0.0.1 would otherwise publish addresses that
- * differ from its issuer's. The host that was sent is in `ctx.state.sentHost`.
+ * Replaces the origin of each request by the issuer's: published addresses must not follow the Host
+ * and X-Forwarded-* headers. The host that was sent is in `ctx.state.sentHost`.
  */
 export function issuerOrigin(issuer: string): Middleware {
   const { host, protocol } = new URL(issuer);
@@ -64,9 +63,8 @@ export function issuerOrigin(issuer: string): Middleware {
 }
 
 /**
- * Allows web applications to read the refusals that come before the engine, such as a rate limit, from
- * the web origins of the tenant's applications (Fetch, "CORS protocol"). The application that asks is
- * not known by then. What the engine answers has its own headers.
+ * Lets pages of the tenant's web origins read errors that come before the engine, such as a rate limit
+ * (Fetch, "CORS protocol"). The application is not known by then. The engine sets its own headers.
  */
 export function allowOriginOfRefusals(tenant: Tenant): Middleware {
   return async function allowOriginOfRefusals(ctx: Context, next: Next) {

@@ -21,7 +21,7 @@ await serve({
     service.onStop((reason) => logger.info({ reason }, 'stopping'));
     logger.info({ issuer: server.issuer, url: server.url }, 'listening');
     if (process.send && server.control) {
-      // Not in the log, which is stored: the token is a secret.
+      // The token is a secret: it must not be in the log, which is stored.
       const { url, token } = server.control;
       process.stdout.write(`control ${url}, token ${token}\n`);
     }
@@ -29,7 +29,7 @@ await serve({
   },
 });
 
-/** Returns what a person who starts the server needs: where it is, and who can sign in. */
+/** Returns the text printed at the start: the addresses, and the users with their passwords. */
 function startBlock({ issuer, control, tenant }: AuthorizationServer): string {
   const rows = [
     ['user', 'password', 'roles'],

@@ -20,11 +20,11 @@ const Environment = z.object({
       const message = issuerFault(value);
       if (message !== undefined) issues.push({ code: 'custom', message, input: value });
     })
-    // The address of a web site and its identifier differ by this slash only; Auth0's always have it.
+    // The slash at the end is a part of Auth0's identifiers.
     .transform((value) => new URL(value).href)
     .optional()
     .meta({
-      description: 'its identifier; a slash is put at its end',
+      description: 'its identifier; a slash is added at its end',
       defaultText: '`http://localhost:PORT/`',
     }),
   TENANT: z
@@ -42,13 +42,13 @@ const Environment = z.object({
     description: 'port of [the control](#the-control), on 127.0.0.1; 0: any',
     defaultText: 'off',
   }),
-  WATCH: yesOrNo.describe('`yes`: a changed tenant is [taken while it runs](#while-it-runs)'),
-  LOG_LEVEL: logLevel().default('info').describe('of the JSON log on standard output'),
+  WATCH: yesOrNo.describe('`yes`: a changed tenant is [used while it runs](#while-it-runs)'),
+  LOG_LEVEL: logLevel().default('info').describe('level of the JSON log on standard output'),
   UNSAFE_ALLOW_NETWORK: yesOrNo.describe('`yes` lets it listen on an address that is not loopback'),
   UNSAFE_ALLOW_PRODUCTION: yesOrNo.describe('`yes` lets it start with `NODE_ENV=production`'),
 });
 
-/** Every setting that is read, in the order of the README. */
+/** All settings, in the order of the README. */
 export const SETTINGS = listSettings(Environment);
 
 /** Schema of the settings, for `readSettings`. */
@@ -86,7 +86,7 @@ export const Settings = Environment.extend({ NODE_ENV: z.string().trim().optiona
     logLevel: environment.LOG_LEVEL,
   }));
 
-/** Returns what is wrong with an issuer identifier (RFC 8414 §2), which here has no path either. */
+/** Returns the fault of an issuer identifier (RFC 8414 §2), which here has no path either. */
 function issuerFault(value: string): string | undefined {
   const example = 'for example http://localhost:3002/';
   if (!URL.canParse(value)) return `must be an absolute URL, ${example}`;

@@ -1,6 +1,5 @@
 /**
- * The authorization server for the tests of an API or an app: real logins, any token one asks for,
- * and those that must not get in.
+ * The authorization server for tests of an API or an app: real logins, minted tokens, hostile tokens.
  *
  * ```ts
  * const issuer = await startLocalIssuer();

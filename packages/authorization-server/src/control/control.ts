@@ -17,7 +17,7 @@ export interface Control {
   readonly token: string;
 }
 
-/** The server that the control is of. */
+/** The server to control. */
 interface Controlled {
   readonly faults: Pick<Faults, 'add' | 'clear' | 'list'>;
   clock: number;
@@ -34,11 +34,11 @@ const clockSchema = z.strictObject({ clock: z.number() });
 const MAX_BODY_BYTES = 10_240;
 const NOT_JSON = 'send JSON, with content-type application/json';
 
-/** Creates the application on the control port: JSON, and nothing without the token. */
+/** Creates the application of the control port; every request needs the token. */
 export function createControl(server: Controlled, token: string, logger: Logger): Koa {
   const log = logger.child({}, { serializers: { err: describeError } });
   const app = new Koa();
-  // Koa's own listener would print a request's error, with what the request held.
+  // Koa's own listener would print an error with the contents of its request.
   app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
   app.use(answerJson(log));
   app.use(refuseBrowsers());
@@ -95,14 +95,14 @@ function controlRoutes(server: Controlled): Router {
   return router;
 }
 
-/** Reads the members of a JSON body; none without a body. */
+/** Reads the members of a JSON body; no members without a body. */
 async function readFields(ctx: Context): Promise<Record<string, unknown>> {
-  // Null says that there is no body.
+  // Null: the request has no body.
   if (ctx.is('json') === null || ctx.request.length === 0) return {};
   return ctx.is('json') ? readJson(ctx, MAX_BODY_BYTES) : ctx.throw(415, NOT_JSON);
 }
 
-/** Reads the body as the schema has it. @throws 400 with what to send. */
+/** Reads a body of this schema. @throws 400 with what to send. */
 async function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
   const { success, data } = schema.safeParse(await readFields(ctx));
   return success ? data : ctx.throw(400, expected);
@@ -139,8 +139,8 @@ function answerJson(log: Logger): Middleware {
 }
 
 /**
- * Nothing here is for a page in a browser. One of another site that names this address sends its
- * `Origin`; one whose own name was made to lead here (DNS rebinding) gives itself away by `Host`.
+ * Refuses pages in a browser. A page of another site sends its `Origin`; a page whose name was made to
+ * resolve to this address (DNS rebinding) sends that name as `Host`.
  */
 function refuseBrowsers(): Middleware {
   return function refuseBrowsers(ctx: Context, next: Next) {

@@ -65,9 +65,9 @@ type CheckedFault = z.infer<typeof faultSchema>;
 export interface Fault {
   /** Its path, such as `/oauth/token`. */
   readonly endpoint: string;
-  /** How many requests meet it; 1 if not given. */
+  /** Number of requests that meet it; default 1. */
   readonly times?: number | undefined;
-  /** Only each request of this number meets it, with 3 the third, the sixth and so on; default 1. */
+  /** Every how many requests it applies: with 3 to the third, the sixth and so on; default 1. */
   readonly every?: number | undefined;
   /** 400 to 599, instead of an answer. */
   readonly status?: number | undefined;
@@ -75,7 +75,7 @@ export interface Fault {
   readonly retryAfter?: number | undefined;
   /** Milliseconds before anything else happens. */
   readonly delay?: number | undefined;
-  /** The connection is reset before the request is looked at. */
+  /** The connection is reset before the request is served. */
   readonly reset?: true | undefined;
   /** The request is served, and its answer breaks off in the middle. */
   readonly halfBody?: true | undefined;
@@ -87,17 +87,17 @@ export interface Fault {
   readonly garbage?: true | undefined;
   /** The answer comes under this media type, such as `text/html`. */
   readonly contentType?: string | undefined;
-  /** The answer has a member more, of 8 MiB. */
+  /** The answer has one more member, of 8 MiB. */
   readonly oversized?: true | undefined;
   /** A key set without a key. */
   readonly emptyKeySet?: true | undefined;
-  /** The keys of the key set bear other names. */
+  /** The keys of the key set have other `kid`s. */
   readonly wrongKids?: true | undefined;
   /** The metadata is that of another issuer. */
   readonly otherIssuer?: true | undefined;
 }
 
-/** A fault that waits, with how many requests are still to meet it. */
+/** A waiting fault with the number of requests that will still meet it. */
 export interface WaitingFault extends Fault {
   readonly left: number;
 }
@@ -119,7 +119,7 @@ const MAX_WAITING = 1000;
 interface Waiting {
   readonly fault: CheckedFault;
   left: number;
-  /** How many requests it would have fitted. */
+  /** Number of requests that it fitted. */
   seen: number;
 }
 
@@ -140,12 +140,12 @@ export class Faults {
     this.#waiting = [];
   }
 
-  /** Lists those that wait, in the order they come. */
+  /** Lists the waiting faults, in their order. */
   list(): WaitingFault[] {
     return this.#waiting.map(({ fault, left }) => ({ ...fault, left }));
   }
 
-  /** Takes the first whose turn it is at this endpoint and that is one of these; it counts as met. */
+  /** Returns the first fault that is due at this endpoint and fits, and counts it as met. */
   take(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined {
     const met = this.#waiting.find((one) => {
       if (one.fault.endpoint !== endpoint || !fits(one.fault)) return false;

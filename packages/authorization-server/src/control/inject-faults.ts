@@ -5,7 +5,7 @@ import { endpointOf } from '../endpoints.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
 
-/** Lets requests meet the faults that wait for them. */
+/** Applies the waiting faults to requests. */
 export function injectFaults(
   faults: Faults,
   onFault: (ctx: Context, fault: string) => void,
@@ -79,7 +79,7 @@ async function sendHalf(ctx: Context): Promise<void> {
   ctx.respond = false;
   res.statusCode = status;
   res.setHeader('content-length', content.length);
-  // Half a body never comes to its end by itself: the connection is closed when it went out.
+  // Half a body never ends by itself: the connection is closed after it.
   await new Promise<void>((sent) => {
     res.once('close', sent);
     res.write(content.subarray(0, Math.floor(content.length / 2)), () => {

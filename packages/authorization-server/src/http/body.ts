@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 /**
  * Reads the body of a request as text.
  *
- * @param maxBytes above which the body is rejected.
+ * @param maxBytes maximum length.
  * @throws 413 when it has more, 415 when it is compressed, 400 when it breaks off.
  */
 export async function readBody(ctx: Context, maxBytes: number): Promise<string> {
@@ -16,7 +16,7 @@ export async function readBody(ctx: Context, maxBytes: number): Promise<string> 
   const chunks: Buffer[] = [];
   let length = 0;
   try {
-    // The connection is needed for the answer.
+    // The answer needs the connection.
     for await (const chunk of req.iterator({ destroyOnReturn: false })) {
       length += (chunk as Buffer).length;
       if (length > maxBytes) break;
@@ -26,14 +26,14 @@ export async function readBody(ctx: Context, maxBytes: number): Promise<string> 
     ctx.throw(400, 'the body breaks off', { cause });
   }
   if (length > maxBytes) {
-    // What is still to come must not hold up the connection.
+    // The rest must be read too, or the connection stalls.
     req.resume();
     ctx.throw(413, tooLong);
   }
   return Buffer.concat(chunks).toString();
 }
 
-/** Reads the members of a JSON object; none in an empty body. @throws as above, and 400 when it is none. */
+/** Reads a JSON object; an empty body has no members. @throws as `readBody`, and 400 for other JSON. */
 export async function readJson(ctx: Context, maxBytes: number): Promise<Record<string, unknown>> {
   const text = await readBody(ctx, maxBytes);
   let content: unknown;
@@ -41,7 +41,7 @@ export async function readJson(ctx: Context, maxBytes: number): Promise<Record<s
   try {
     content = JSON.parse(text);
   } catch {
-    // Its message would repeat a part of the body.
+    // The parser's message would repeat a part of the body.
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
     ctx.throw(400, 'the body is no JSON object');
@@ -52,8 +52,8 @@ export async function readJson(ctx: Context, maxBytes: number): Promise<Record<s
 const MAX_FORM_BYTES = 10_240;
 
 /**
- * Reads the fields of a form that a page posts; none when it is no form. A field that is there more than
- * once has a list as its value.
+ * Reads the fields of a posted form; no fields when it is none. A repeated field has a list as its
+ * value.
  *
  * @throws 4xx when it can't be read.
  */

@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 
 /**
- * The sign-in or consent that a page belongs to.
+ * Returns the sign-in or consent of a page.
  *
  * @throws SessionNotFound when it is unknown or has ended.
  */
@@ -19,7 +19,7 @@ export async function interactionOf(
   return interaction;
 }
 
-/** Goes on with the authorization request. */
+/** Continues the authorization request. */
 export async function resumeInteraction(
   provider: Provider,
   ctx: Context,
@@ -30,7 +30,7 @@ export async function resumeInteraction(
   ctx.redirect(returnTo);
 }
 
-/** Like the engine's own; it becomes the page "This sign-in has ended". */
+/** Returns an error like the engine's own, for the page "This sign-in has ended". */
 export function sessionNotFound(): Error {
   return Object.assign(new Error('interaction session not found'), { name: 'SessionNotFound' });
 }

@@ -3,7 +3,7 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 
-/** The tenant's limits with what they have counted so far. */
+/** The tenant's limits with their counts. */
 export interface Limits {
   readonly attempts: LoginAttempts;
   /** Undefined when the tenant limits no token requests. */
@@ -20,7 +20,7 @@ export function createLimits({ attack_protection, rate_limits }: Tenant): Limits
 
 interface LoginAttemptsOptions {
   readonly enabled: boolean;
-  /** Failures after which an account has to wait. */
+  /** Number of failures after which an account must wait. */
   readonly max_attempts: number;
 }
 
@@ -31,7 +31,7 @@ const MAX_COUNTS = 10_000;
 export class LoginAttempts {
   readonly #enabled: boolean;
   readonly #limiter: RateLimiterMemory;
-  /** Bounds the limiter's memory. The first key is always the one untouched for longest. */
+  /** Bounds the limiter's memory. The first key is the least recently used. */
   readonly #keys = new Set<string>();
 
   constructor({ enabled, max_attempts: points }: LoginAttemptsOptions) {
@@ -40,9 +40,9 @@ export class LoginAttempts {
   }
 
   /**
-   * Counts an attempt before its password is checked, so that many at once gain nothing.
+   * Counts an attempt before its password is checked, so that simultaneous attempts gain nothing.
    *
-   * @returns the seconds to wait when there were too many; undefined when it may go on.
+   * @returns the seconds to wait after too many attempts; undefined when this one is allowed.
    */
   async count(account: string, address: string): Promise<number | undefined> {
     if (!this.#enabled) return undefined;
@@ -58,7 +58,7 @@ export class LoginAttempts {
     return undefined;
   }
 
-  /** Forgets what was counted: the password was right. */
+  /** Removes the count of an account after a right password. */
   async forget(account: string, address: string): Promise<void> {
     await this.#forget(keyOf(account, address));
   }
@@ -74,7 +74,7 @@ function keyOf(account: string, address: string): string {
 }
 
 interface TokenRateLimitOptions {
-  /** Requests within one window, of all clients together. */
+  /** Maximum of requests of all clients in one window. */
   readonly limit: number;
   /** Seconds. */
   readonly window: number;
@@ -113,8 +113,8 @@ export function refuseTooMany(ctx: Context, retryAfter: number): void {
 }
 
 /**
- * Consumes one point. The limiter forgets by timers, which no change of the wall clock moves; the time
- * that it says is left is by the wall clock, and would be too long after that was set back.
+ * Consumes one point. The limiter's timers do not follow the wall clock, but the time that it reports
+ * does: that would be too long when the wall clock was set back.
  */
 async function consume(
   limiter: RateLimiterMemory,

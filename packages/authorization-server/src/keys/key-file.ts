@@ -36,8 +36,7 @@ export function readKeyFile(file: string): SigningKeys | undefined {
 }
 
 /**
- * Writes a first key file, for the owner alone. Two servers that start at once end up with the same
- * keys.
+ * Writes a first key file, for the owner alone. Two servers that start at once get the same keys.
  *
  * @returns the keys that are in the file now.
  * @throws StartError

@@ -4,7 +4,7 @@ import { makeSigningKey, memoryKey, type SigningKey, type SigningKeys } from './
 
 /** Options of `rotateKeys`. */
 export interface RotateOptions {
-  /** Whether the key that signed until now leaves the key set at once; default false. */
+  /** Removes the key that signed until now from the key set; default false. */
   readonly revoke?: boolean | undefined;
 }
 
@@ -15,15 +15,14 @@ export class KeyRing {
   readonly #file: string | undefined;
   readonly #makeKey: MakeKey;
   #keys: SigningKeys;
-  /** One change at a time: each begins with what the one before it left. */
+  /** Ends when all changes have: each one begins after the one before it. */
   #lastChange: Promise<unknown> = Promise.resolve();
 
   /**
-   * Opens the keys of a file, made and written when there are none; a file of one key gains the next.
+   * Opens the keys of a file, and creates what is missing: the file, or the next key.
    *
-   * @param place `file:PATH`, or `memory:` for keys that all servers of this process share and that
-   *   end with it.
-   * @throws StartError when the file is there but is no such key set, or can't be written.
+   * @param place `file:PATH`, or `memory:` for keys that all servers of this process share.
+   * @throws StartError when the file is no such key set, or can't be written.
    */
   static async open(place: string): Promise<KeyRing> {
     if (place !== 'memory:') {
@@ -51,8 +50,8 @@ export class KeyRing {
   }
 
   /**
-   * Makes the next key the current, the current the previous, and a fresh one the next. An earlier
-   * previous key leaves the set.
+   * Makes the next key the current, the current the previous, and a new one the next. The earlier
+   * previous key is removed.
    *
    * @throws StartError when the key file can't be written; the keys stay as they are.
    */
@@ -64,7 +63,7 @@ export class KeyRing {
     });
   }
 
-  /** Removes the previous key from the set. @throws StartError as above. */
+  /** Removes the previous key from the set. @throws StartError as `rotate`. */
   revokePrevious(): Promise<void> {
     return this.#change(async () => this.#keys.keys.slice(0, 2));
   }

@@ -33,7 +33,7 @@ const HAS_NOT_ENDED = '(expires_at IS NULL OR expires_at > ?)';
 /**
  * Opens the state.
  *
- * @param place `memory:` or `file:PATH`; the file and its directory are made when missing.
+ * @param place `memory:` or `file:PATH`; a missing file and its directory are created.
  * @param now returns epoch seconds; for tests.
  * @throws StartError when the file can't be opened.
  */
@@ -43,7 +43,7 @@ export function openStateStore(place: string, now?: () => number): StateStore {
 
 /**
  * State in a SQLite file. Its records outlive processes and restarts of the machine, so they end by
- * the wall clock, which is the one clock that all of these share.
+ * the wall clock.
  */
 class FileState implements StateStore {
   readonly now: () => number;
@@ -128,7 +128,7 @@ class FileState implements StateStore {
     );
   }
 
-  /** @returns how many records were changed */
+  /** Returns the number of changed records. */
   #run(sql: string, ...values: unknown[]): number {
     return this.#prepare(sql).run(...values).changes;
   }

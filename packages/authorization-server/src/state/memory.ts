@@ -6,7 +6,7 @@ import {
 } from './state-store.ts';
 
 interface Entry extends RecordKeys {
-  /** JSON, as in a file: a change of what was written or read changes nothing that is stored. */
+  /** JSON, as in a file: the stored content is a copy. */
   readonly content: string;
   /** Epoch seconds. */
   readonly end: number;
@@ -98,15 +98,15 @@ export class MemoryState implements StateStore {
 }
 
 /**
- * Returns a clock of epoch seconds that is not moved when the wall clock is set: with a clock set back,
- * a sign-in or a used refresh token must not live on.
+ * Returns a clock of epoch seconds that does not follow changes of the wall clock: setting that back
+ * must not prolong a sign-in or a used refresh token.
  */
 function steadyTime(): () => number {
   const start = Date.now() - performance.now();
   return () => Math.floor((start + performance.now()) / 1000);
 }
 
-/** The entries of one kind. */
+/** The entries of one kind, with indexes by uid and grant. */
 class Entries {
   readonly #byId = new Map<string, Entry>();
   readonly #idsByUid = new Map<string, string>();
@@ -149,7 +149,7 @@ class Entries {
       const { end } = this.#byId.get(id) as Entry;
       if (end > now) found.push({ id, end });
     }
-    // Of two that never end the difference is no number.
+    // Infinity minus Infinity is no number.
     found.sort((one, other) => one.end - other.end || 0);
     return found.map(({ id }) => id);
   }

@@ -25,13 +25,13 @@ export class StoreAdapter implements Adapter {
     return toPayload(this.store.readByUid(this.kind, uid));
   }
 
-  /** Finds nothing: only the device flow has user codes, and it is off. */
+  /** Returns nothing: only the device flow, which is off, has user codes. */
   async findByUserCode(): Promise<undefined> {
     return undefined;
   }
 
   async consume(id: string): Promise<void> {
-    // The engine reads and consumes in two steps: of two requests at once only one may win.
+    // The engine reads and consumes in two steps: only one of two simultaneous requests may win.
     if (!this.store.consume(this.kind, id)) throw new errors.InvalidGrant('already used');
   }
 
@@ -49,9 +49,9 @@ function toPayload(record: StoredRecord | undefined): AdapterPayload | undefined
 }
 
 /**
- * Bounds the number of the records that this process wrote. For one more, the oldest record goes of
- * the address that has the most, so that no address pushes out the records of others. A record that
- * is written again keeps its end, which the engine computes by a wall clock that may be set back.
+ * Bounds the number of records that this process wrote. Above it, the address with the most records
+ * loses its oldest one, so that no address displaces the records of others. A record that is written
+ * again keeps its end, because the engine computes a new one by the wall clock.
  */
 export class BoundedAdapter extends StoreAdapter {
   readonly #maxRecords: number;

@@ -12,22 +12,22 @@ export type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: str
 
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 16_384;
-/** With a larger one a single assertion would keep the server busy. */
+/** Maximum that keeps the verification of an assertion fast. */
 const MAX_RSA_EXPONENT = 2n ** 64n;
 
 /** The private members of a JWK (RFC 7518 §6.2.2, §6.3.2, §6.4.1; RFC 8037 §2). */
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /**
- * Returns the public key of a client that signs its assertions (RFC 7523 §2.2), with its own members
- * alone.
+ * Returns the public key of a client that signs its assertions (RFC 7523 §2.2), with public members
+ * only.
  *
- * @throws Error saying what to give instead: for a private or shared key, one that is weak, not for
- *   signatures, or not of its `alg`.
+ * @throws Error saying what to give instead, for a private, shared, weak or encryption key, or one that
+ *   does not fit its `alg`.
  */
 export function publicKeyOf({ pem, jwk, alg: givenAlg, kid: givenKid }: Credential): PublicJwk {
   if ((pem === undefined) === (jwk === undefined)) throw new Error('give either a pem or a jwk');
-  // A private key would be read all the same: it has no business in this file.
+  // `createPublicKey` would accept a private key too.
   if (pem?.includes('PRIVATE KEY') || PRIVATE.some((member) => jwk?.[member] !== undefined)) {
     throw new Error('give the public key: the private one stays with the application');
   }
@@ -58,7 +58,7 @@ function fromJwk(jwk: Readonly<Record<string, unknown>>): KeyObject {
   }
 }
 
-/** RFC 7517 §4.2, §4.3. */
+/** Checks the use and operations of a JWK (RFC 7517 §4.2, §4.3). */
 function checkUse({ use, key_ops: operations }: Readonly<Record<string, unknown>>): void {
   const verifies = Array.isArray(operations) ? operations.includes('verify') : true;
   if ((use !== undefined && use !== 'sig') || !verifies) {
@@ -66,7 +66,7 @@ function checkUse({ use, key_ops: operations }: Readonly<Record<string, unknown>
   }
 }
 
-/** Returns the algorithms that a key of this kind is for. @throws Error when it is weak or of another kind. */
+/** Returns the algorithms of a key. @throws Error when it is weak or of another kind. */
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject) {
   if (type === 'rsa') {
     const { modulusLength: bits = 0, publicExponent: exponent = 0n } = details ?? {};
@@ -86,7 +86,7 @@ function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }
   throw new Error('give an RSA key, an EC key on the curve P-256, or an Ed25519 key');
 }
 
-/** Returns the value next to the key, or the one in it; both only if they are the same. */
+/** Returns the given value, or the one in the key. @throws Error when they differ. */
 function oneOf(name: string, given: string | undefined, within: unknown): string | undefined {
   if (within !== undefined && (typeof within !== 'string' || within === '')) {
     throw new Error(`"${name}" of the jwk must be a text`);

@@ -2,7 +2,7 @@ import { errors } from '../oidc-provider.ts';
 import type { Application, Connection, TenantDocument } from './schema.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 
-/** The connection of a login as an Action sees it. */
+/** The connection of a login, as in an Action's `event.connection`. */
 export interface ConnectionFacts {
   readonly id: string;
   readonly name: string;
@@ -36,7 +36,7 @@ export function offersPasswords(
 }
 
 /**
- * Judges the parameter `connection` of an authorization request; an empty one counts as none.
+ * Checks the parameter `connection` of an authorization request; an empty one counts as none.
  *
  * @throws InvalidRequest, in Auth0's words, when there is no such connection, when it is not enabled
  *   for the application, or when none is.
@@ -58,7 +58,7 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
   }
 }
 
-/** Returns connections of a strategy that this server has not, and databases after the first. */
+/** Returns connections of an unsupported strategy, and databases after the first. */
 export function ignoredConnections(tenant: TenantDocument): string[] {
   const database = databaseOf(tenant);
   return tenant.connections

@@ -9,7 +9,7 @@ import { tenantSchema } from './schema.ts';
 import { type ActionConsole, compileAction, compileRule } from './source-files.ts';
 import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
 
-/** A tenant file that can't be used. The message names every fault with its line and path. */
+/** Error for a tenant file that can't be used. The message names every fault with its line and path. */
 export class InvalidTenant extends StartError {
   override readonly name = 'InvalidTenant';
   readonly faults: readonly string[];
@@ -23,7 +23,7 @@ export class InvalidTenant extends StartError {
   }
 }
 
-/** The tenant that comes with this package. */
+/** Path of the tenant file that comes with this package. */
 export const demoTenantFile = fileURLToPath(new URL('../../tenant/tenant.yaml', import.meta.url));
 
 /**

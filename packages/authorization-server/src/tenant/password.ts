@@ -1,30 +1,30 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { compare, truncates } from 'bcryptjs';
 
-/** What the tenant file has of a user's password: its text, its hash, or neither. */
+/** The password of a user in the tenant file: its text, its hash, or neither. */
 interface StoredPassword {
   readonly password?: string | undefined;
   readonly password_hash?: string | undefined;
 }
 
 /**
- * A bcrypt hash as Auth0 exports it: cost, 16 bytes of salt, 23 of hash. The last character of both
- * has unused bits; a hash in which one is set would never equal a computed one.
+ * Pattern of a bcrypt hash as Auth0 exports it: cost, 16 bytes of salt, 23 of hash. The last character
+ * of both has unused bits; a hash with one of them set would never match.
  */
 const BCRYPT =
   /^\$2[ab]\$(?<cost>\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]$/;
 const MIN_COST = 4;
-/** Each step doubles the time; this one takes more than a second of one core. */
+/** Each step doubles the time; this one is more than a second of one core. */
 const MAX_COST = 14;
 
-/** Returns what is wrong with a `password`; undefined if it can be used. */
+/** Returns the fault of a `password`; undefined if it can be used. */
 export function passwordFault(password: string): string | undefined {
   return truncates(password)
     ? 'give at most 72 bytes of UTF-8: bcrypt, which Auth0 stores passwords by, reads no more'
     : undefined;
 }
 
-/** Returns what is wrong with a `password_hash`; undefined if it can be used. */
+/** Returns the fault of a `password_hash`; undefined if it can be used. */
 export function passwordHashFault(hash: string): string | undefined {
   const cost = BCRYPT.exec(hash)?.groups?.cost;
   if (cost === undefined) {
@@ -34,10 +34,10 @@ export function passwordHashFault(hash: string): string | undefined {
   return `the cost is ${cost}: give a hash with a cost from ${MIN_COST} to ${MAX_COST}; Auth0's is 10`;
 }
 
-/** Checks a password; takes as long for a wrong one as for the right one. */
+/** Checks a password, in the same time for a wrong one as for the right one. */
 export async function isPassword(stored: StoredPassword, password: string): Promise<boolean> {
   if (stored.password_hash !== undefined) {
-    // bcrypt would ignore what is behind 72 bytes: such a password is not the one that was hashed.
+    // bcrypt ignores everything after 72 bytes: a longer password is not the one that was hashed.
     return !truncates(password) && (await compare(password, stored.password_hash));
   }
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** What is stored of a user of an identity provider. */
+/** The stored profile of a user of an identity provider. */
 export interface FederatedProfile {
   readonly name?: string;
   readonly given_name?: string;
@@ -8,7 +8,7 @@ export interface FederatedProfile {
   readonly nickname?: string;
   readonly picture?: string;
   readonly email?: string;
-  /** There whenever `email` is. */
+  /** Present whenever `email` is. */
   readonly email_verified?: boolean;
 }
 
@@ -22,17 +22,17 @@ export function isSubject(value: unknown): value is string {
 }
 
 /**
- * Returns the profile in an identity provider's claims (OpenID Connect Core §5.1). A claim of another
- * type, too long, or with control characters is ignored: its user must be able to sign in.
+ * Returns the profile in an identity provider's claims (OpenID Connect Core §5.1). Claims of another
+ * type, too long, or with control characters are ignored: the user must be able to sign in.
  */
 export function readProfile(claims: Readonly<Record<string, unknown>>): FederatedProfile {
   const address = email.safeParse(claims.email);
   const { picture } = claims;
   return {
-    ...name('name', claims.name),
-    ...name('given_name', claims.given_name),
-    ...name('family_name', claims.family_name),
-    ...name('nickname', claims.nickname ?? claims.preferred_username),
+    ...nameClaim('name', claims.name),
+    ...nameClaim('given_name', claims.given_name),
+    ...nameClaim('family_name', claims.family_name),
+    ...nameClaim('nickname', claims.nickname ?? claims.preferred_username),
     ...(isPicture(picture) && { picture }),
     ...(address.success && {
       email: address.data,
@@ -41,7 +41,7 @@ export function readProfile(claims: Readonly<Record<string, unknown>>): Federate
   };
 }
 
-function name(claim: keyof FederatedProfile, value: unknown): FederatedProfile {
+function nameClaim(claim: keyof FederatedProfile, value: unknown): FederatedProfile {
   if (typeof value !== 'string' || value.length > MAX_NAME_LENGTH) return {};
   const shown = value.trim();
   return shown === '' || /\p{Cc}/u.test(shown) ? {} : { [claim]: shown };

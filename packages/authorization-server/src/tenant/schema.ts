@@ -3,8 +3,7 @@ import { z } from 'zod';
 import { passwordFault, passwordHashFault } from './password.ts';
 
 /*
- * A tenant file: the Auth0 deploy tool's `tenant.yaml`, plus `users`. Fields that this server has no
- * use for are let through.
+ * A tenant file: the Auth0 deploy tool's `tenant.yaml`, plus `users`. Other fields are ignored.
  */
 
 const text = z.string().min(1, 'give a text that is not empty');
@@ -41,7 +40,7 @@ const receiverUrl = redirectUrl
     'leave out user and password',
   );
 
-/** A key by which a client proves who it is, in PEM or as a JWK. */
+/** A public key of a client, in PEM or as a JWK. */
 const credentialSchema = z.looseObject({
   pem: text.optional(),
   jwk: z.record(z.string(), z.unknown()).optional(),
@@ -54,7 +53,7 @@ const refreshTokenSchema = z
     rotation_type: z.enum(['rotating', 'non-rotating']).default('non-rotating'),
     expiration_type: z.enum(['expiring', 'non-expiring']).default('expiring'),
     token_lifetime: seconds.max(31_557_600, 'give at most 31557600 (one year)').default(2_592_000),
-    /** Not given: it may lie idle until its end. */
+    /** Default: no limit. */
     idle_token_lifetime: seconds.optional(),
     infinite_token_lifetime: z.boolean().default(false),
     infinite_idle_token_lifetime: z.boolean().default(false),
@@ -90,13 +89,12 @@ const applicationSchema = z.looseObject({
     })
     .nullish(),
   jwks: z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
-  /** Where the application learns that a session has ended; Auth0 accepts one URL as well. */
+  /** Receiver of logout tokens; Auth0 accepts one URL too. */
   oidc_logout: z
     .looseObject({
       backchannel_logout_urls: z.array(receiverUrl).max(1, 'give at most one URL').default([]),
     })
     .nullish(),
-  /** Whether a login is for an organization; the deploy tool's name. */
   organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
   client_metadata: z.record(z.string(), z.unknown()).default({}),
   refresh_token: refreshTokenSchema.prefault({}),
@@ -144,7 +142,7 @@ const organizationSchema = z
     name: z
       .string()
       .regex(/^(?!org_)[a-z0-9][a-z0-9_-]{0,49}$/, 'give lower-case letters, digits, - and _'),
-    /** An export of the deploy tool has none. */
+    /** An export of the deploy tool has no id. */
     id: z
       .string()
       .regex(/^org_[\w-]+$/, 'give an id that begins with org_')
@@ -187,10 +185,10 @@ export const oidcOptionsSchema = z
       .optional(),
     client_id: text,
     client_secret: text,
-    /** The other one, `front_channel`, has the ID token pass through the browser. */
+    /** With the other type, `front_channel`, the ID token passes through the browser. */
     type: z.literal('back_channel', 'only back_channel is supported').default('back_channel'),
     scope: scopes.optional(),
-    /** What other tools for Auth0 call `scope`. */
+    /** Name of `scope` in other tools for Auth0. */
     scopes: scopes.optional(),
   })
   .refine(({ issuer, discovery_url }) => issuer ?? discovery_url, {
@@ -207,7 +205,7 @@ export const connectionSchema = z
       .regex(/^[a-zA-Z0-9](?:-?[a-zA-Z0-9])*$/, 'give letters and digits, with single - between'),
     strategy: text,
     display_name: text.optional(),
-    /** Names or ids of clients; none, as at Auth0, when left out. */
+    /** Names or ids of clients; default: none, as at Auth0. */
     enabled_clients: z.array(text).default([]),
     options: z.record(z.string(), z.unknown()).default({}),
   })

@@ -20,9 +20,9 @@ export interface Rule {
   readonly configuration: Readonly<Record<string, string>>;
 }
 
-/** A tenant that has been checked: every name in it refers to something. */
+/** A checked tenant: every name in it refers to something. */
 export interface Tenant extends TenantDocument {
-  /** The file it came from. */
+  /** Path of the tenant file. */
   readonly file: string;
   /** The Actions of the post-login trigger, in their order. */
   readonly postLogin: readonly Action[];
@@ -54,7 +54,7 @@ export function permissionsOf(tenant: Tenant, user: User, api: Api): string[] {
   return api.scopes.map((scope) => scope.value).filter((scope) => permissions.has(scope));
 }
 
-/** Returns the scopes of one API that this user may get: all, or, with RBAC on, the permitted. */
+/** Returns the scopes of one API that this user may get: all, or with RBAC the permitted ones. */
 export function allowedScopes(tenant: Tenant, user: User, api: Api): string[] {
   return api.enforce_policies
     ? permissionsOf(tenant, user, api)
@@ -67,8 +67,8 @@ export const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access'];
 const API_URN = 'urn:api:';
 
 /**
- * Returns Auth0's `audience` in terms of RFC 8707: what the engine calls a resource is the API's
- * identifier; an identifier that is no absolute URI, which the engine refuses, becomes a URN.
+ * Returns the resource (RFC 8707) of an API's identifier, Auth0's `audience`. An identifier that is no
+ * absolute URI becomes a URN, because the engine requires one.
  */
 export function resourceOf(identifier: string): string {
   const usable = URL.canParse(identifier) && !identifier.includes('#');
@@ -87,7 +87,7 @@ export function nameOf(resource: string): string {
   try {
     return decodeURIComponent(resource.slice(API_URN.length));
   } catch {
-    // Not one of ours: `resourceOf` encodes.
+    // No result of `resourceOf`, which encodes.
     return resource;
   }
 }

@@ -12,15 +12,15 @@ import type { Tenant, User } from './tenant.ts';
 
 const KIND = 'FederatedUser';
 
-/** The user id that Auth0 gives: strategy, connection, and the provider's own id. */
+/** Auth0's id of a federated user: strategy, connection, and the provider's own id. */
 const FEDERATED_ID = /^oidc\|([^|]+)\|(.+)$/s;
 
 /**
  * All users who can sign in: those of the tenant file, and those of its identity providers.
  *
- * The profile of a federated user is the identity provider's; roles, metadata, `blocked` are those of
- * the tenant file's user with the same id, if there is one. An e-mail address links no accounts: at
- * another provider anyone may claim it.
+ * A federated user has the profile of the identity provider, and roles, metadata and `blocked` of the
+ * tenant file's user with the same id. An e-mail address links no accounts: at another provider anyone
+ * can claim it.
  */
 export class Users {
   readonly #parts: { readonly tenant: Tenant; readonly store: StateStore };
@@ -38,7 +38,7 @@ export class Users {
     return profile === undefined ? entry : toUser(userId, profile, entry);
   }
 
-  /** Stores the profile that an identity provider gave at this sign-in, and replaces the earlier one. */
+  /** Replaces the stored profile of an identity provider's user. */
   storeProfile(connection: Connection, subject: string, profile: FederatedProfile): User {
     const userId = `oidc|${connection.name}|${subject}`;
     this.#parts.store.write(KIND, userId, profile);
@@ -65,11 +65,11 @@ export function describeConnection(tenant: TenantDocument, userId: string): Conn
   return { id: typeof id === 'string' ? id : `con_${name}`, name, strategy };
 }
 
-/** `event.user.identities`: one entry, as no accounts are linked here. */
+/** Returns `event.user.identities`: one entry, because this server links no accounts. */
 export function identitiesOf(tenant: TenantDocument, userId: string): object[] {
   const { name } = describeConnection(tenant, userId);
   const [first = '', ...rest] = userId.split('|');
-  // Auth0 splits an id at its first bar: the provider, and the provider's own id.
+  // Auth0 splits an id at its first bar.
   const [provider, user_id] = rest.length > 0 ? [first, rest.join('|')] : [DATABASE, userId];
   return [{ connection: name, provider, user_id, isSocial: false }];
 }
@@ -81,7 +81,6 @@ function toUser(userId: string, profile: FederatedProfile, entry: User | undefin
     app_metadata: {},
     user_metadata: {},
     blocked: false,
-    // Empty when the provider gave none.
     email: '',
     email_verified: false,
     ...entry,

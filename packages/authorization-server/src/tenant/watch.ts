@@ -4,21 +4,20 @@ import { dirname, resolve } from 'node:path';
 import { loadTenant } from './load.ts';
 import type { Tenant } from './tenant.ts';
 
-/** Options of `TenantWatch`. */
 interface TenantWatchOptions {
-  /** The tenant in use; its file and the Action and rule files that it names are watched. */
+  /** The tenant in use; its file and its Action and rule files are watched. */
   readonly tenant: Tenant;
-  /** Uses a changed tenant that is right; when it throws, the tenant counts as wrong. */
+  /** Uses a changed tenant that is valid; when it throws, the tenant counts as wrong. */
   readonly onChange: (tenant: Tenant) => void;
-  /** Gets why a changed tenant is not used, or why a folder can't be watched. */
+  /** Receives the reason why a changed tenant is rejected, or a folder can't be watched. */
   readonly onFault: (error: Error) => void;
   /** Time without a change before the files are read: an editor writes in several steps. */
   readonly settleMs?: number;
 }
 
 /**
- * Reads the tenant file again when it, or a file that it names, has changed. Folders are watched,
- * not files: so a new file that an editor writes over the old one is noticed too.
+ * Reads the tenant file again when it, or a file that it names, has changed. It watches folders, not
+ * files, because editors replace a file by a new one.
  */
 export class TenantWatch {
   readonly #options: TenantWatchOptions;
@@ -48,7 +47,7 @@ export class TenantWatch {
       const changed = loadTenant(this.#options.tenant.file);
       this.#options.onChange(changed);
       const named = filesOf(changed);
-      // Taken before the files were read: what was written since counts as a change of its own.
+      // `found` is older than what was read: a write since then counts as a change of its own.
       this.#seen = String(named) === String(this.#files) ? found : fingerprint(named);
       this.#files = named;
       this.#fault = undefined;

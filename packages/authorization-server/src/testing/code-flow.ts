@@ -6,15 +6,15 @@ import { type Credentials, signIn } from './sign-in.ts';
 
 /** A request for tokens: user, client, API. */
 export interface TokenRequest {
-  /** Id, e-mail address or what stands before its @; default: the first who has a password. */
+  /** Id, e-mail address, or its part before the @; default: the first user with a password. */
   readonly user?: string;
   /** `client_id`; default: the first application with a login and a callback. */
   readonly client?: string;
   /** Identifier of an API; default: the first; empty: none, and the access token is opaque. */
   readonly audience?: string;
-  /** With spaces between; default: all of OpenID Connect's and of the API that the client may have. */
+  /** Separated by spaces; default: all of OpenID Connect and of the API that the client may get. */
   readonly scope?: string;
-  /** Id, or name where the tenant takes names. */
+  /** Id, or a name where the tenant accepts names. */
   readonly organization?: string;
   /** More parameters of the authorization request, such as `nonce`; they override those above. */
   readonly parameters?: Readonly<Record<string, string>>;
@@ -35,7 +35,7 @@ export interface TokenResponse {
  * Gets tokens through the authorization code flow with PKCE, over HTTP: sign-in page, consent page,
  * callback, token endpoint.
  *
- * @throws Error with the server's words when it refuses, or naming what the tenant has not.
+ * @throws Error with the server's text when it refuses, or naming what the tenant does not have.
  */
 export async function requestTokens(
   issuer: string,
@@ -125,7 +125,7 @@ async function exchange(
   const body = new URLSearchParams(form);
   const headers: Record<string, string> = {};
   if (method === 'client_secret_basic') {
-    // RFC 6749 §2.3.1: both are form-encoded first.
+    // Both are form-encoded first (RFC 6749 §2.3.1).
     const pair = [client_id, client_secret].map(encodeURIComponent).join(':');
     headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
   } else if (method === 'client_secret_post' || method === 'none') {

@@ -12,16 +12,15 @@ import { findApi, type Tenant } from '../tenant/tenant.ts';
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Signs tokens that the server itself would not give. */
+/** Signs tokens that the server itself would not issue. */
 export interface Mint {
   /**
-   * Signs any claims with the current key. Unless given, these are added: `iss`, `sub` (the first
-   * user), `aud` (the first API), `iat` by the server's clock, `exp` by the API's lifetime, and in
-   * the API's dialect `azp`, or `client_id` and `jti`; to the header `alg`, `kid` and `typ`. A member
-   * given as undefined is left out.
+   * Signs any claims with the current key. Defaults: `iss`, `sub` (the first user), `aud` (the first
+   * API), `iat` by the server's clock, `exp` by the API's lifetime, and in the API's dialect `azp`, or
+   * `client_id` and `jti`; in the header `alg`, `kid` and `typ`. Undefined removes a member.
    */
   (claims?: Members, header?: Members): string;
-  /** One of the hostile tokens. */
+  /** Returns one of the hostile tokens. */
   hostile(name: HostileTokenName, claims?: Members): string;
 }
 

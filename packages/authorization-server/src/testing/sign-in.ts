@@ -1,4 +1,4 @@
-/** What a user types into the sign-in page. */
+/** E-mail address and password of a user. */
 export interface Credentials {
   readonly email: string;
   readonly password: string;
@@ -9,20 +9,20 @@ interface Arrival {
   readonly url: URL;
   readonly status: number;
   readonly text: string;
-  /** Whether `url` is where the authorization response goes; it is not asked for. */
+  /** True when `url` is the authorization response, which is not fetched. */
   readonly left: boolean;
 }
 
 const MAX_REDIRECTS = 20;
 
 /**
- * Signs a user in at an authorization server of this package over HTTP, and consents where it asks, as
- * a person with a browser would. Nothing is sent to any other server.
+ * Signs a user in at an authorization server of this package over HTTP, and consents where it asks.
+ * Sends nothing to any other server.
  *
  * @param authorizationRequest URL of the authorization endpoint with its parameters.
  * @param redirectURI the one in the request; nothing needs to listen there.
  * @returns the authorization response: the redirect URI with its parameters, which may be an error's.
- * @throws Error that says on which page it ended, when it does not get that far.
+ * @throws Error that names the page at which it ended, when there is no authorization response.
  */
 export async function signIn(
   authorizationRequest: string,
@@ -67,9 +67,9 @@ export async function signIn(
   if (isPage(page, 'consent')) page = await visit(page.url, { action: 'accept' });
   if (page.left) return page.url;
   const { url, status, text } = page;
-  const said = spoken(text);
+  const fault = errorTextOf(text);
   throw new Error(
-    `signing in ended at ${url.origin}${url.pathname} with status ${status}${said && `: ${said}`}`,
+    `signing in ended at ${url.origin}${url.pathname} with status ${status}${fault && `: ${fault}`}`,
   );
 }
 
@@ -82,7 +82,7 @@ function isSamePlace(one: URL, other: URL): boolean {
 }
 
 /** Returns the error text of a page; the rest of a sign-in page may show passwords. */
-function spoken(html: string): string {
+function errorTextOf(html: string): string {
   const [, text = ''] = /<p[^>]*(?:role="alert"|class="error-text")[^>]*>([^<]*)/.exec(html) ?? [];
   return text.trim().slice(0, 300);
 }
@@ -93,7 +93,7 @@ interface Cookie {
   readonly path: string;
 }
 
-/** The cookies of one server, as a browser stores them: by name and path (RFC 6265 §5.3). */
+/** The cookies of one server, stored by name and path as in a browser (RFC 6265 §5.3). */
 export class Cookies {
   readonly #stored = new Map<string, Cookie>();
 
@@ -119,9 +119,9 @@ export class Cookies {
   }
 }
 
-/** RFC 6265 §5.1.4. */
-function isWithin(path: string, of: string): boolean {
-  return path === of || path.startsWith(of.endsWith('/') ? of : `${of}/`);
+/** Checks whether a path is another one or below it (RFC 6265 §5.1.4). */
+function isWithin(path: string, parent: string): boolean {
+  return path === parent || path.startsWith(parent.endsWith('/') ? parent : `${parent}/`);
 }
 
 function attribute(attributes: readonly string[], name: string): string | undefined {

@@ -8,10 +8,10 @@ import { apiOf, nameOf, OIDC_SCOPES, resourceOf } from '../tenant/tenant.ts';
 /**
  * Returns the resource that a request asks for by its `audience`.
  *
- * @throws AccessDenied when a machine names none: its token would be good for nothing.
+ * @throws AccessDenied when a machine names none.
  */
 export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
-  // At the token endpoint the engine strips parameters it does not know, so the body is asked too.
+  // The token endpoint strips parameters that the engine does not know; the body still has them.
   const audience = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
   if (typeof audience === 'string' && audience !== '') return resourceOf(audience);
   if (ctx.oidc.params?.grant_type === 'client_credentials') {
@@ -39,7 +39,7 @@ export function describeResource(
   }
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
-    : // The engine issues an API's token with the API's scopes only; Auth0's have the others too.
+    : // Tokens of Auth0 have the OpenID Connect scopes too.
       [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value), ...askedClaims(ctx, api)];
   return {
     scope: scopes.join(' '),
@@ -79,15 +79,15 @@ function grantedToClient(
     if (missing.length > 0) {
       throw new errors.AccessDenied(`Client has not been granted scopes: ${missing.join(', ')}`);
     }
-    // No scope asks for all of the grant; the engine would give none.
+    // Without a scope Auth0 grants all; the engine would grant none.
     params.scope = asked.join(' ') || undefined;
   }
   return grant.scope;
 }
 
 /**
- * Decides on `offline_access`: the engine takes it out of every request without `prompt=consent`
- * (OpenID Connect Core §11); at Auth0 the application's grant and the API decide.
+ * Decides on `offline_access` by the application's grant and the API, as Auth0 does. The engine removes
+ * it from every request without `prompt=consent` (OpenID Connect Core §11).
  */
 export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, client: Client): void {
   const { params } = ctx.oidc;

@@ -25,7 +25,7 @@ const NOT_ALLOWED = {
   description: "Grant type '%s' not allowed for the client.",
 };
 
-/** Grant types that Auth0 has, this server has not, and so no application of it is allowed. */
+/** Grant types of Auth0 that this server does not support. */
 const KNOWN_GRANT_TYPES =
   /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:device_code|jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
 
@@ -68,7 +68,7 @@ const TABLE: readonly Row[] = [
 
 const MAX_SHOWN_LENGTH = 100;
 
-/** Returns the answer to a refused token request; undefined where the engine's own will do. */
+/** Returns the HTTP form of `toAuth0Error`. */
 export function tokenRefusal(
   { oidc }: KoaContextWithOIDC,
   error: errors.OIDCProviderError,

@@ -6,8 +6,8 @@ import { readJson } from '../http/body.ts';
 const MAX_BODY_BYTES = 57_344;
 
 /**
- * Accepts JSON at the token and revocation endpoints, as Auth0 does besides the form of RFC 6749: the
- * engine, which accepts forms only and reads the request itself, gets the same fields as a form.
+ * Accepts JSON at the token and revocation endpoints, as Auth0 does. The engine reads the request
+ * itself and accepts only forms (RFC 6749), so it gets the same fields as a form.
  */
 export function jsonBodies(): Middleware {
   return async function jsonBodies(ctx: Context, next: Next) {
@@ -18,8 +18,8 @@ export function jsonBodies(): Middleware {
     } catch {
       return refuse(ctx, 'failed to parse the request body');
     }
-    const odd = fields.find(([, value]) => typeof value === 'object' && value !== null);
-    if (odd !== undefined) return refuse(ctx, `"${odd[0]}" must be a text`);
+    const nested = fields.find(([, value]) => typeof value === 'object' && value !== null);
+    if (nested !== undefined) return refuse(ctx, `"${nested[0]}" must be a text`);
     const form = new URLSearchParams(
       fields.flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]])),
     );
@@ -27,7 +27,7 @@ export function jsonBodies(): Middleware {
     const { headers, method, url, socket } = ctx.req;
     headers['content-type'] = 'application/x-www-form-urlencoded';
     headers['content-length'] = String(content.length);
-    // All that Koa and the engine read from a request; the one that came has been read to its end.
+    // All that Koa and the engine read from a request.
     const request = Object.assign(Readable.from([content], { objectMode: false }), {
       headers,
       method,

@@ -9,12 +9,12 @@ const NEVER_SECONDS = 100 * 365 * DAY_SECONDS;
 const epochTime = (): number => Math.floor(Date.now() / 1000);
 
 /**
- * Returns the seconds that a refresh token is good for from `now` on: until its absolute end, which
- * counts from the login and which rotation does not put off, or until it has been idle for too long.
+ * Returns the lifetime of a refresh token from `now` on: until the absolute end, which counts from the
+ * login and which rotation does not extend, or the end of the idle time.
  */
 export function refreshTokenSeconds(
   application: Application | undefined,
-  /** When the first token of the family was issued, in epoch seconds. */
+  /** Time of the first token of the family, in epoch seconds. */
   loginAt: number | undefined,
   now = epochTime(),
 ): number {
@@ -27,7 +27,7 @@ export function grantSeconds(application: Application | undefined): number {
   return limitsOf(application).absolute + DAY_SECONDS;
 }
 
-/** Decides whether this use of a refresh token replaces it. The idle time of one that stays starts again. */
+/** Checks whether this use replaces the refresh token; if not, its idle time starts again. */
 export async function rotatesRefreshToken(
   tenant: Tenant,
   ctx: KoaContextWithOIDC,
@@ -58,10 +58,9 @@ function limitsOf(application: Application | undefined): { absolute: number; idl
 }
 
 /**
- * Stores refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"): within the leeway the
- * immediately previous token may be used again; any later use, or that of an older one, counts as
- * reuse, for which the engine ends the family and its grant. A token that can never be good again is
- * stored for that alone until its own end, with as little as is needed to recognize it.
+ * Stores refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"). Within the leeway the
+ * previous token may be used again. Any later use, or use of an older token, is reuse: the engine ends
+ * the family and its grant. A spent token is stored until its end, with as little as detects its reuse.
  */
 export class RefreshTokenAdapter extends StoreAdapter {
   readonly #tenant: Tenant;
@@ -85,18 +84,18 @@ export class RefreshTokenAdapter extends StoreAdapter {
     const token = await this.#read(id);
     if (!token) return undefined;
     if (token.consumed) return this.#mayRepeat(token) ? { ...token, consumed: undefined } : token;
-    // A leeway lets a family branch: a branch that falls behind the other is not the owner's.
+    // With a leeway a family can branch: a branch that falls behind is not the owner's.
     return this.#rotationsBehind(token) > 1 ? { ...token, consumed: this.store.now() } : token;
   }
 
   override async consume(id: string): Promise<void> {
     const token = await this.#read(id);
-    // `find` saw that it may be used; the Actions since then may have taken longer than the leeway.
+    // `find` accepted it; the Actions since then may have run longer than the leeway.
     if (token?.consumed && this.#leewayOf(token) > 0) return;
     try {
       await super.consume(id);
     } catch (error) {
-      // Two requests at once, and no leeway: reuse, which the engine's look at it came too early for.
+      // Two simultaneous requests without a leeway are reuse, which the engine's check came too early for.
       if (token?.grantId !== undefined) {
         await this.revokeByGrantId(token.grantId);
         this.store.deleteByGrantId('AccessToken', token.grantId);
@@ -136,11 +135,11 @@ export class RefreshTokenAdapter extends StoreAdapter {
   }
 }
 
-/** What the refresh tokens of one login have in common. */
+/** The common data of the refresh tokens of one login. */
 interface Family {
-  /** How often the family has rotated. */
+  /** Number of rotations of the family. */
   readonly latest: number;
-  /** Ids and rotations of the tokens whose records are whole. */
+  /** Ids and rotations of the tokens with complete records. */
   readonly whole: readonly (readonly [string, number])[];
   readonly clientId?: string | undefined;
   readonly accountId?: string | undefined;
@@ -152,7 +151,7 @@ const FAMILY = 'RefreshTokenFamily';
 /** Auth0's limit of active refresh tokens for one user and application. */
 export const MAX_ACTIVE_FAMILIES = 200;
 
-/** A leeway may be used for more branches than anybody needs: further ones stay whole. */
+/** Maximum of tokens to shorten later, as a leeway allows any number of branches; others stay complete. */
 const MAX_WHOLE_TOKENS = 100;
 
 /** The families of refresh tokens: one for each login. */
@@ -163,16 +162,16 @@ export class RefreshTokenFamilies {
     this.#store = store;
   }
 
-  /** Returns how often a family has rotated. */
+  /** Returns the number of rotations of a family. */
   latest(grantId: string): number {
     return this.#find(grantId)?.latest ?? 0;
   }
 
   /**
-   * Adds a token that was issued or whose end was put off.
+   * Adds a token that was issued or extended.
    *
    * @param lifetime seconds.
-   * @returns the tokens that can never be good again, and the logins that have to end.
+   * @returns the tokens that are now spent, and the logins that must end.
    */
   add(id: string, token: AdapterPayload, lifetime: number): { spent: string[]; ended: string[] } {
     const { grantId = '', clientId, accountId, scope, rotations } = token;
@@ -183,7 +182,7 @@ export class RefreshTokenFamilies {
     const isNew = !whole.some(([known]) => known === id);
     if (isNew && whole.length < MAX_WHOLE_TOKENS) whole.push([id, rotation]);
     // Not even a leeway goes further back than the previous token.
-    const isSpent = ([, of]: readonly [string, number]): boolean => latest - of > 1;
+    const isSpent = ([, at]: readonly [string, number]): boolean => latest - at > 1;
     const stillWhole = whole.filter((one) => !isSpent(one));
     const changed: Family = { latest, whole: stillWhole, clientId, accountId, scope };
     const owner = ownerOf(changed);
@@ -193,15 +192,15 @@ export class RefreshTokenFamilies {
   }
 
   /**
-   * Returns a spent token with all that is looked at before its reuse is seen; undefined when its
-   * family is gone.
+   * Returns a spent token with all that the engine reads before it detects the reuse; undefined when
+   * the family has ended.
    */
   restore(id: string, spent: AdapterPayload): AdapterPayload | undefined {
     const { grantId = '', jkt, consumed = this.#store.now() } = spent;
     const family = this.#find(grantId);
     if (family === undefined) return undefined;
     const { clientId, accountId, scope, latest } = family;
-    // Further behind than a leeway goes.
+    // Too far behind for a leeway.
     const rotations = latest - 2;
     const token = { kind: 'RefreshToken', jti: id, grantId, jkt, clientId, accountId, scope };
     return { ...token, rotations, consumed };
@@ -216,7 +215,7 @@ export class RefreshTokenFamilies {
     return content && ({ whole: [], ...content } as unknown as Family);
   }
 
-  /** Makes room for one more family. @returns the logins that have to end. */
+  /** Removes the oldest families above the limit. @returns the logins that must end. */
   #makeRoom(owner: string): string[] {
     const grantIds = this.#store.idsByGrantId(FAMILY, owner);
     const ended = grantIds.slice(0, Math.max(0, grantIds.length - MAX_ACTIVE_FAMILIES + 1));
@@ -225,7 +224,7 @@ export class RefreshTokenFamilies {
   }
 }
 
-/** Families are found by it, where other records are found by their grant. */
+/** Returns the key of all families of one user and application. */
 function ownerOf({ clientId, accountId }: Family): string {
   return JSON.stringify([clientId, accountId]);
 }

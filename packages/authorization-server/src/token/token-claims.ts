@@ -17,8 +17,9 @@ import type { EngineHooks } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type Tenant, type User } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 
-/** The clock of the tokens: how far it is ahead of the real one; negative when it is behind. */
+/** The clock of the tokens. */
 export interface TokenClock {
+  /** Difference to the real clock; negative when it is behind. */
   seconds: number;
 }
 
@@ -62,7 +63,7 @@ export function customizeAccessToken(parts: ClaimParts): CustomizeAccessToken {
         ...rest,
         iss,
         sub: machine ? `${client_id}@clients` : sub,
-        // The engine refuses several audiences, but only before it asks here.
+        // The engine rejects several audiences, but checks them before this hook.
         aud: withUserinfo ? [aud, `${ctx.oidc.issuer}userinfo`] : aud,
         iat,
         exp,
@@ -86,8 +87,8 @@ export function accessTokenScope(
 }
 
 /**
- * Returns the engine's way to the users, whose claims go into ID tokens and the userinfo answer. At
- * the token endpoint it loads the Actions' outcome; at a refresh the Actions run here.
+ * Creates the engine's lookup of users, for the claims of ID tokens and userinfo. At the token endpoint
+ * it loads the outcome of the Actions; at a refresh it runs the Actions.
  */
 export function findAccount(parts: ClaimParts): FindAccount {
   const { users, postLogin, outcomes, organizations } = parts;
@@ -95,7 +96,7 @@ export function findAccount(parts: ClaimParts): FindAccount {
     const user = users.find(userId);
     if (user === undefined || user.blocked) return undefined;
     if (token?.kind === 'RefreshToken') {
-      // Used before: the engine ends its family after this, and no Action's denial may come first.
+      // A reused token ends its family in the engine: no denial by an Action may come first.
       if (!token.consumed) {
         if (!organizations.stillMember(token.grantId, user)) return undefined;
         await postLogin.onRefresh(ctx, user);
@@ -107,7 +108,7 @@ export function findAccount(parts: ClaimParts): FindAccount {
     }
     return {
       accountId: userId,
-      // A standard claim that an Action set still needs its scope: the engine masks these.
+      // The engine removes standard claims without their scope, also those that an Action set.
       claims: () => ({
         ...profileOf(user),
         ...Object.fromEntries(
@@ -120,8 +121,8 @@ export function findAccount(parts: ClaimParts): FindAccount {
 }
 
 /**
- * Returns a function that completes the claims of an ID token: with those of the Actions, which the
- * engine's own override, with the organization, and with times by the clock of the tokens.
+ * Creates a hook that adds to an ID token the claims of the Actions, which the engine's own override,
+ * and the organization. Its times follow the clock of the tokens.
  */
 export function idTokenClaims({ organizations, clock }: ClaimParts): EngineHooks['idTokenClaims'] {
   return function idTokenClaims(ctx, claims) {
@@ -130,7 +131,7 @@ export function idTokenClaims({ organizations, clock }: ClaimParts): EngineHooks
   };
 }
 
-/** Adds the Actions' claims for the ID token to the userinfo answer, as of the latest login. */
+/** Adds the claims that the Actions set in the latest ID token to the userinfo answer. */
 export function userinfoClaims(): Middleware {
   return async function userinfoClaims(ctx: Context, next: Next) {
     await next();
@@ -139,13 +140,13 @@ export function userinfoClaims(): Middleware {
   };
 }
 
-/** @throws RangeError that names the accepted values. */
+/** Returns a valid clock. @throws RangeError that names the accepted values. */
 export function checkClock(seconds: number): number {
   if (Number.isInteger(seconds) && Math.abs(seconds) <= TEN_YEARS_SECONDS) return seconds;
   throw new RangeError('clock: give whole seconds, ten years (315360000) at most');
 }
 
-/** Returns the claims with their times by the clock of the tokens. */
+/** Returns the claims with times of the clock of the tokens. */
 export function byClock<T extends object>(claims: T, { seconds }: TokenClock): T {
   if (seconds === 0) return claims;
   const times = Object.entries(claims).filter(
@@ -164,12 +165,11 @@ function profileOf(user: User): AccountClaims {
     family_name: user.family_name,
     nickname: user.nickname ?? (user.email.split('@')[0] || undefined),
     picture: user.picture,
-    // An identity provider may know no address.
     ...(user.email && { email: user.email, email_verified: user.email_verified }),
   };
 }
 
-/** `gty` is there for tokens that no user signed in for just now. */
+/** Returns `gty`, for tokens without a sign-in. */
 function grantType(token: AccessToken | ClientCredentials): { gty?: string } {
   if (token.kind === 'ClientCredentials') return { gty: 'client-credentials' };
   return (token as AccessToken).gty?.endsWith('refresh_token') ? { gty: 'refresh_token' } : {};
@@ -189,7 +189,7 @@ function permissionsClaim(
   return { permissions: user === undefined ? [] : permissionsOf(tenant, user, api) };
 }
 
-/** Claims of the Actions for the ID token, but not those that need a scope. */
+/** Returns the claims of the Actions for the ID token that need no scope. */
 function customClaims(ctx: KoaContextWithOIDC): Claims {
   const { idToken } = outcomeOf(ctx);
   return Object.fromEntries(Object.entries(idToken).filter(([name]) => !isStandardClaim(name)));

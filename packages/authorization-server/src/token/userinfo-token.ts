@@ -9,14 +9,14 @@ interface UserinfoTokenParts {
   readonly clock: TokenClock;
 }
 
-/** Prefix of the id of a grant that was never stored: behind it stand members of a verified token. */
+/** Prefix of the id of a grant that is not stored: members of a verified token follow it. */
 export const USERINFO_GRANT = 'userinfo:';
 
 export function isJwt(token: string): boolean {
   return token.split('.').length === 3;
 }
 
-/** Accepts this server's own JWT access tokens at the userinfo endpoint, without having stored them. */
+/** Verifies this server's JWT access tokens for the userinfo endpoint; they are not stored. */
 export class UserinfoTokens {
   readonly #parts: UserinfoTokenParts;
   readonly #keySet: ReturnType<typeof createLocalJWKSet>;
@@ -28,7 +28,7 @@ export class UserinfoTokens {
     });
   }
 
-  /** Returns a token as the record that the engine would have stored; undefined if it is not good. */
+  /** Returns a token as the engine's record of it; undefined if the token is not valid. */
   async verify(token: string): Promise<AdapterPayload | undefined> {
     const { issuer, clock } = this.#parts;
     const { seconds } = clock;
@@ -51,7 +51,7 @@ export class UserinfoTokens {
         clientId,
         accountId,
         scope,
-        // The engine goes by the real clock.
+        // The engine uses the real clock.
         iat: Number(payload.iat) - seconds,
         exp: Number(payload.exp) - seconds,
         grantId: USERINFO_GRANT + Buffer.from(grant).toString('base64url'),
@@ -63,7 +63,7 @@ export class UserinfoTokens {
   }
 }
 
-/** Returns the grant that a verified token stands for. @param id begins with `USERINFO_GRANT`. */
+/** Returns the grant in an id that begins with `USERINFO_GRANT`. */
 export function readUserinfoGrant(id: string): AdapterPayload {
   const content = Buffer.from(id.slice(USERINFO_GRANT.length), 'base64url').toString();
   const { clientId, accountId, scope } = JSON.parse(content) as Record<string, string>;
