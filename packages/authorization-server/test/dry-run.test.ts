@@ -122,12 +122,12 @@ test('rules and Actions, what they say and what they may not', async () => {
     transactionMetadata: {},
     cache: {},
     dropped: [
-      { action: 'Roles and organisation', token: 'accessToken', claim: 'sub' },
+      { action: 'Roles and organization', token: 'accessToken', claim: 'sub' },
       { token: 'idToken', claim: 'email', reason: 'its scope is not granted' },
     ],
     console: [
       { rule: 'Old', line: 'rule alice@example.com' },
-      { action: 'Roles and organisation', line: 'client contacts-cli' },
+      { action: 'Roles and organization', line: 'client contacts-cli' },
     ],
   });
 });

@@ -30,7 +30,7 @@ test('the demo tenant is right, and its Actions are in order', () => {
     'auth0|bob',
     'auth0|carol',
   ]);
-  expect(tenant.postLogin.map((action) => action.name)).toEqual(['Roles and organisation']);
+  expect(tenant.postLogin.map((action) => action.name)).toEqual(['Roles and organization']);
   expect(tenant.ignoredSections).toEqual([]);
 });
 
@@ -180,7 +180,7 @@ describe('a fault is named with its line and its path', () => {
   test('an Action that is no JavaScript', () => {
     const action = join(directory, 'broken.js');
     writeFileSync(action, 'exports.onExecutePostLogin = async (event => {');
-    const changed = demo.replace(/code: .*roles-and-organisation\.js/, `code: ${action}`);
+    const changed = demo.replace(/code: .*roles-and-organization\.js/, `code: ${action}`);
     expect(() => loadTenant(write(changed))).toThrow(/actions\.0\.code: the file .* can't be used/);
   });
 });
