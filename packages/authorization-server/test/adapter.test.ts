@@ -17,14 +17,14 @@ const adapterOf = (kind: string) =>
     userinfoTokens: { verify: async () => undefined },
   })(kind);
 
-test('of 1000 pushed requests that nobody uses the oldest goes', async () => {
+test('more than 1000 unused pushed requests remove the oldest', async () => {
   const adapter = adapterOf('PushedAuthorizationRequest');
   for (let i = 0; i < 1001; i += 1) await adapter.upsert(`r${i}`, {}, 60);
   expect(await adapter.find('r0')).toBeUndefined();
   expect(await adapter.find('r1')).toBeDefined();
 });
 
-test('of 5000 sign-ins that nobody completes the oldest goes', async () => {
+test('more than 5000 open sign-ins remove the oldest', async () => {
   const adapter = adapterOf('Interaction');
   for (let i = 0; i < 5000; i += 1) await adapter.upsert(`i${i}`, { uid: `u${i}` }, 3600);
   // One that is completed makes room, and one that goes on does not count twice.
@@ -38,20 +38,20 @@ test('of 5000 sign-ins that nobody completes the oldest goes', async () => {
   expect(await adapter.find('x1')).toBeDefined();
 });
 
-test('of other records none goes', async () => {
+test('other records have no limit', async () => {
   const adapter = adapterOf('Session');
   for (let i = 0; i < 5010; i += 1) await adapter.upsert(`s${i}`, { uid: `u${i}` }, 3600);
   expect(await adapter.find('s0')).toBeDefined();
 });
 
-test('a record is used up once, also by two at a time', async () => {
+test('a record is used up once, also by simultaneous requests', async () => {
   const adapter = adapterOf('AuthorizationCode');
   await adapter.upsert('code', {}, 60);
   const results = await Promise.allSettled([adapter.consume('code'), adapter.consume('code')]);
   expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
 });
 
-describe('at most four records, and for one more the oldest goes of the owner of the most', () => {
+describe('with a limit of four records', () => {
   let bounded: BoundedAdapter;
   let owner: string;
   beforeEach(() => {
@@ -64,26 +64,26 @@ describe('at most four records, and for one more the oldest goes of the owner of
   };
   const kept = (...ids: string[]) => ids.filter((id) => store.read('Session', id) !== undefined);
 
-  test('the oldest goes for one too many', async () => {
+  test('one too many removes the oldest', async () => {
     await write('a', 'a1', 'a2', 'a3', 'a4', 'a5');
     expect(kept('a1', 'a2', 'a3', 'a4', 'a5')).toEqual(['a2', 'a3', 'a4', 'a5']);
   });
 
-  test('nobody who writes much pushes out what others wrote before', async () => {
+  test('one address with many records does not displace those of others', async () => {
     await write('b', 'b1');
     await write('c', 'c1');
     await write('a', ...Array.from({ length: 50 }, (_, i) => `a${i}`));
     expect(kept('b1', 'c1', 'a48', 'a49', 'a47')).toEqual(['b1', 'c1', 'a48', 'a49']);
   });
 
-  test('what is written again or destroyed counts once or not at all', async () => {
+  test('a rewritten record counts once, a destroyed one not at all', async () => {
     await write('a', 'a1', 'a1', 'a1', 'a2', 'a3');
     await bounded.destroy('a2');
     await write('a', 'a4', 'a5');
     expect(kept('a1', 'a2', 'a3', 'a4', 'a5')).toEqual(['a1', 'a3', 'a4', 'a5']);
   });
 
-  test('one that is written again keeps its end', async () => {
+  test('a rewritten record keeps its end', async () => {
     let now = 1000;
     const state = openStateStore('memory:', () => now);
     const adapter = new BoundedAdapter('Interaction', state, 4, () => 'a');

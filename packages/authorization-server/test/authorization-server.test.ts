@@ -91,7 +91,7 @@ describe('a state file and a key file', () => {
     expect(refreshed.status).toBe(200);
   });
 
-  test('that can not be used stop the start, and the port is free again', async () => {
+  test('that are not usable stop the start, and the port is free again', async () => {
     const state = `file:${directory}`;
     await expect(startDemo(undefined, { state })).rejects.toMatchObject({
       name: 'StartError',
@@ -122,7 +122,7 @@ describe('rotateKeys', () => {
     return (await requestTokens(server, form, 'contacts-cli')).body.access_token ?? '';
   };
 
-  test('the next key is published first, then signs, and the previous still verifies', async () => {
+  test('publishes the next key first, then signs with it, and the previous still verifies', async () => {
     const server = await startDemo();
     const before = await keySetOf(server);
     const [current, next] = before.keys.map(({ kid }) => kid);
@@ -143,7 +143,7 @@ describe('rotateKeys', () => {
     await jwtVerify(later.access_token ?? '', createLocalJWKSet(before));
   });
 
-  test('userinfo takes tokens of the previous key until it is revoked', async () => {
+  test('lets userinfo accept tokens of the previous key until it is revoked', async () => {
     const server = await startDemo();
     const { tokens } = await tokensFor(server);
     const ask = async () => {
@@ -157,7 +157,7 @@ describe('rotateKeys', () => {
     expect((await keySetOf(server)).keys).toHaveLength(2);
   });
 
-  test('with revoke the key that signed until now is gone at once', async () => {
+  test('removes the key that signed until now at once with revoke', async () => {
     const server = await startDemo();
     const token = await machineToken(server);
     await server.rotateKeys({ revoke: true });
@@ -169,7 +169,7 @@ describe('rotateKeys', () => {
     await jwtVerify(await machineToken(server), createLocalJWKSet(keySet));
   });
 
-  test('sessions, pages in flight, codes, refresh tokens, faults and the log survive it', async () => {
+  test('keeps sessions, open pages, codes, refresh tokens, faults and the log', async () => {
     const server = await startDemo((tenant) => {
       tenant.rate_limits.token = { limit: 5, window: 3600 };
     });
@@ -210,7 +210,7 @@ describe('rotateKeys', () => {
     expect((await refresh()).status).toBe(429);
   });
 
-  test('what Actions keep in their cache survives it', async () => {
+  test('keeps the caches of Actions', async () => {
     const counting = actionOf(`
       const count = Number(api.cache.get('count')?.value ?? 0) + 1;
       api.cache.set('count', String(count));
@@ -226,7 +226,7 @@ describe('rotateKeys', () => {
     expect(await countOf()).toBe(1);
   });
 
-  test('an ID token of the previous key still hints at who signs out', async () => {
+  test('accepts an ID token of the previous key as hint at the logout', async () => {
     const server = await startDemo();
     const { browser, tokens } = await tokensFor(server);
     await server.rotateKeys();
@@ -235,7 +235,7 @@ describe('rotateKeys', () => {
     expect((await browser.get(url.href)).statusCode).toBe(200);
   });
 
-  test('keys in a file: a server that starts later signs with the rotated ones', async () => {
+  test('lets a later server sign with the rotated keys of the file', async () => {
     const keys = `file:${join(directory, 'rotated.json')}`;
     const first = await startDemo(undefined, { keys });
     await first.rotateKeys();
@@ -243,7 +243,7 @@ describe('rotateKeys', () => {
     expect(await keySetOf(second)).toEqual(await keySetOf(first));
   });
 
-  test('a request that has begun ends with the keys it began with', async () => {
+  test('lets a running request end with the keys it began with', async () => {
     const server = await startDemo();
     const before = await keySetOf(server);
     server.faults.add({ endpoint: '/.well-known/jwks.json', delay: 200 });
@@ -260,7 +260,7 @@ describe('rotateKeys', () => {
 });
 
 describe('useTenant', () => {
-  test('another tenant takes the place; of one that can not be used the old one stays', async () => {
+  test('uses another tenant, and keeps the old one when that is not usable', async () => {
     const server = await startDemo();
     const { tenant } = server;
     server.useTenant({ ...tenant, tenant: { ...tenant.tenant, friendly_name: 'Other' } });
@@ -272,7 +272,7 @@ describe('useTenant', () => {
     expect(await got(server.url).text()).toContain('Other');
   });
 
-  test('each ignored section is listed once, however often the tenant changes', async () => {
+  test('lists each ignored section once, however often the tenant changes', async () => {
     const { logger, lines } = keptLog();
     const server = await startDemo(undefined, { logger });
     expect(lines).toEqual([]);

@@ -37,7 +37,7 @@ function tenantWith(action: string, rule: string, more = ''): string {
   return file;
 }
 
-test("the demo's Action for one of its users", async () => {
+test("the dry run of the demo's Action shows the claims of a user", async () => {
   const { code, stdout, stderr } = await dryRun(['--user', 'bob@example.com']);
   const claims = {
     'https://contacts.example.com/roles': ['reader'],
@@ -65,7 +65,7 @@ test("the demo's Action for one of its users", async () => {
   });
 });
 
-test('permissions that the user has none of are a denial', async () => {
+test('a user without any of the permissions is denied', async () => {
   const { code, stdout } = await dryRun([
     '--user',
     'bob@example.com',
@@ -80,7 +80,7 @@ test('permissions that the user has none of are a denial', async () => {
   });
 });
 
-test('rules and Actions, what they say and what they may not', async () => {
+test('the dry run shows console output and ignored claims of rules and Actions', async () => {
   const tenant = tenantWith(
     `exports.onExecutePostLogin = async (event, api) => {
        console.log('client', event.client.client_id);
@@ -132,7 +132,7 @@ test('rules and Actions, what they say and what they may not', async () => {
   });
 });
 
-test('a denial: exit code 1, with the reason and without tokens', async () => {
+test('a denial has exit code 1, the reason and no tokens', async () => {
   const tenant = tenantWith(
     `exports.onExecutePostLogin = async (event, api) => { api.access.deny('not today'); };`,
     '(user, context, callback) => callback()',
@@ -147,7 +147,7 @@ test('a denial: exit code 1, with the reason and without tokens', async () => {
   });
 });
 
-test('an organization, a redirect, metadata and cache, and a timer and a socket left open', async () => {
+test('the dry run shows organization, redirect, metadata and cache, and ends with open timers', async () => {
   const tenant = tenantWith(
     `exports.onExecutePostLogin = async (event, api) => {
        setInterval(() => {}, 1000);
@@ -181,7 +181,7 @@ test('an organization, a redirect, metadata and cache, and a timer and a socket 
   );
 });
 
-test('a claim asked for by scope', async () => {
+test('a claim can be requested by scope', async () => {
   const tenant = tenantWith(
     `exports.onExecutePostLogin = async (event, api) => {
        api.user.setAppMetadata('https://x.example/plan', 'gold');
@@ -197,7 +197,7 @@ test('a claim asked for by scope', async () => {
   });
 });
 
-describe('a wrong name: exit code 1 and one line', () => {
+describe('a wrong argument has exit code 1 and one line', () => {
   test.each([
     ['no user', [], /^give --user; usage: /],
     ['another option', ['--usr', 'x'], /^Unknown option '--usr'.*; usage: /],

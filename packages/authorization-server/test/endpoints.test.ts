@@ -38,8 +38,8 @@ const post = (path: string, origin?: string) =>
   });
 const allowed = 'access-control-allow-origin';
 
-describe('429 of the token endpoint', () => {
-  test('a web origin may read it and its headers', async () => {
+describe('a 429 of the token endpoint', () => {
+  test('is readable for a web origin, with its headers', async () => {
     const { statusCode, headers } = await post('oauth/token', ORIGIN);
     expect(statusCode).toBe(429);
     expect(headers[allowed]).toBe(ORIGIN);
@@ -64,7 +64,7 @@ describe('429 of the token endpoint', () => {
 });
 
 test.each([{ status: 503 }, { rateLimited: true }] as const)(
-  'an injected %j may be read too',
+  'an injected %j is readable too',
   async (fault) => {
     server.faults.add({ endpoint: '/oauth/token', ...fault });
     const { statusCode, headers } = await post('oauth/token', ORIGIN);
@@ -73,13 +73,13 @@ test.each([{ status: 503 }, { rateLimited: true }] as const)(
   },
 );
 
-test('a page of this server is nobody else’s', async () => {
+test('a page of this server has no CORS headers', async () => {
   proves('RFC 9700 §2.6 CORS');
   const { headers } = await post('u/login/x', ORIGIN);
   expect(headers).not.toHaveProperty(allowed);
 });
 
-test("the engine's refusal of another application's origin is left as it is", async () => {
+test("the engine's refusal of another application's origin is not changed", async () => {
   const free = await startDemo((tenant) => {
     tenant.clients[0]!.web_origins = [ORIGIN];
     tenant.clients[1]!.web_origins = ['http://localhost:9999/'];
@@ -96,8 +96,8 @@ test("the engine's refusal of another application's origin is left as it is", as
   expect((await ask('http://localhost:9999')).headers[allowed]).toBe('http://localhost:9999');
 });
 
-describe('metadata', () => {
-  test('names the issuer with its slash, and Auth0’s paths', async () => {
+describe('the metadata', () => {
+  test('has the issuer with its slash, and the paths of Auth0', async () => {
     const { issuer } = server;
     expect(await discover(server)).toMatchObject({
       issuer,
@@ -114,7 +114,7 @@ describe('metadata', () => {
     });
   });
 
-  test('is the same for RFC 8414', async () => {
+  test('is the same at the path of RFC 8414 section 3', async () => {
     expect(await discover(server, 'oauth-authorization-server')).toEqual(await discover(server));
   });
 

@@ -70,7 +70,7 @@ const freshCode = async (change: Form = {}): Promise<Form> => {
 const refreshWith = (refresh_token: string, change: Form = {}) =>
   post('oauth/token', { grant_type: 'refresh_token', ...WEB, refresh_token, ...change });
 
-describe('authorization code', () => {
+describe('an authorization code', () => {
   const invalid = refusal(403, 'invalid_grant', 'Invalid authorization code');
   const unverified = refusal(403, 'invalid_grant', 'Failed to verify code verifier');
   const redirected = refusal(
@@ -92,7 +92,7 @@ describe('authorization code', () => {
     expect(await post('oauth/token', { ...(await freshCode()), ...change })).toEqual(expected);
   });
 
-  test('used: refused, and what its first use gave is taken back', async () => {
+  test('is refused at its second use, which revokes the tokens of the first', async () => {
     const form = await freshCode({ audience: undefined, scope: 'openid offline_access' });
     const { status, body: tokens } = await post('oauth/token', form);
     expect(status).toBe(200);
@@ -107,29 +107,29 @@ describe('authorization code', () => {
   });
 });
 
-describe('refresh token', () => {
+describe('a refresh token', () => {
   const invalid = refusal(403, 'invalid_grant', 'Unknown or invalid refresh token.');
   const refreshToken = async () => (await tokensFor(server)).tokens.refresh_token ?? '';
 
-  test('unknown', async () => {
+  test('is refused when it is unknown', async () => {
     expect(await refreshWith('bogus')).toEqual(invalid);
   });
 
-  test('of another application: refused, and still good for its own', async () => {
+  test('of another application is refused, and stays valid for its own', async () => {
     proves('RFC 9700 §4.14');
     const token = await refreshToken();
     expect(await refreshWith(token, OTHER)).toEqual(invalid);
     expect((await refreshWith(token)).status).toBe(200);
   });
 
-  test('reused: refused, and so is the one that replaced it', async () => {
+  test('is refused when it is reused, and so is its successor', async () => {
     const token = await refreshToken();
     const { body } = await refreshWith(token);
     expect(await refreshWith(token)).toEqual(invalid);
     expect(await refreshWith(body.refresh_token)).toEqual(invalid);
   });
 
-  test('revoked', async () => {
+  test('is refused when it is revoked', async () => {
     const token = await refreshToken();
     expect(await post('oauth/revoke', { ...WEB, token })).toEqual({ status: 200 });
     expect(await refreshWith(token)).toEqual(invalid);
@@ -148,7 +148,7 @@ describe('refresh token', () => {
     expect(await post('oauth/token', form, {}, brief)).toEqual(invalid);
   });
 
-  test('with more than its scope: refused, and still good', async () => {
+  test('is refused with more than its scope, and stays valid', async () => {
     const { tokens } = await tokensFor(server, 'alice', {
       scope: 'openid offline_access read:contacts',
     });
@@ -158,14 +158,14 @@ describe('refresh token', () => {
     expect((await refreshWith(token)).status).toBe(200);
   });
 
-  test('another application can not revoke it', async () => {
+  test('is not revoked by another application', async () => {
     const token = await refreshToken();
     await post('oauth/revoke', { ...OTHER, token });
     expect((await refreshWith(token)).status).toBe(200);
   });
 });
 
-describe('client', () => {
+describe('a client', () => {
   const unauthorized = refusal(401, 'access_denied', 'Unauthorized');
   const basic = (id: string, secret: string) => ({
     authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
@@ -199,14 +199,14 @@ describe('client', () => {
     expect(await post('oauth/token', { ...machine, ...client }, headers)).toEqual(expected);
   });
 
-  test('its wrong secret does not use up the code', async () => {
+  test('with a wrong secret does not use up the code', async () => {
     const form = await freshCode();
     expect(await post('oauth/token', { ...form, client_secret: 'wrong' })).toEqual(unauthorized);
     expect((await post('oauth/token', form)).status).toBe(200);
   });
 });
 
-describe('grant type', () => {
+describe('a grant type', () => {
   const notAllowed = (name: string) =>
     refusal(403, 'unauthorized_client', `Grant type '${name}' not allowed for the client.`);
   const unsupported = (shown: string) =>
@@ -219,7 +219,7 @@ describe('grant type', () => {
     'http://auth0.com/oauth/grant-type/passwordless/otp',
     'urn:ietf:params:oauth:grant-type:device_code',
     'urn:ietf:params:oauth:grant-type:token-exchange',
-  ])('%s, which Auth0 has', async (grant_type) => {
+  ])('of Auth0 is refused as not allowed: %s', async (grant_type) => {
     proves('RFC 9700 §2.4', 'ASVS 10.4.4');
     const form = { ...WEB, grant_type, username: 'alice@example.com', password: 'alice-demo' };
     expect(await post('oauth/token', form)).toEqual(notAllowed(grant_type));
@@ -236,18 +236,18 @@ describe('grant type', () => {
     expect(await post('oauth/token', { ...WEB, grant_type })).toEqual(unsupported(shown));
   });
 
-  test('the client comes first', async () => {
+  test('is checked after the client', async () => {
     const form = { ...WEB, client_secret: 'wrong', grant_type: 'password' };
     expect(await post('oauth/token', form)).toEqual(refusal(401, 'access_denied', 'Unauthorized'));
   });
 
-  test('none', async () => {
+  test('is required', async () => {
     const { status, body } = await post('oauth/token', WEB);
     expect({ status, error: body.error }).toEqual({ status: 400, error: 'invalid_request' });
   });
 });
 
-test('too many requests', async () => {
+test('too many requests are refused with 429', async () => {
   const busy = await startDemo((tenant) => {
     tenant.rate_limits = { token: { limit: 1, window: 3600 } };
   });
@@ -313,7 +313,7 @@ describe('client credentials', () => {
   });
 });
 
-describe('authorization request, answered at the callback', () => {
+describe('an authorization request that is answered at the callback', () => {
   const redirected = (page: Page) => {
     expect(page.statusCode).toBe(303);
     expect(page.headers.location).toMatch(/^http:\/\/localhost:3000\/callback\?/);
@@ -349,14 +349,14 @@ describe('authorization request, answered at the callback', () => {
     expect(redirected(await enter(strict))).toEqual(answered('access_denied', text));
   });
 
-  test('silent, without a session', async () => {
+  test('fails silently without a session', async () => {
     const { url } = authorizationRequest(server, { prompt: 'none' });
     expect(redirected(await openBrowser().get(url))).toEqual(
       answered('login_required', 'Login required'),
     );
   });
 
-  test('silent, without consent', async () => {
+  test('fails silently without consent', async () => {
     const browser = openBrowser();
     await signIn(browser, authorizationRequest(server, { scope: 'openid' }), 'bob');
     const { url } = authorizationRequest(server, { prompt: 'none' });
@@ -366,7 +366,7 @@ describe('authorization request, answered at the callback', () => {
   });
 
   test.each(['org_unknown', '<script>'])(
-    'for an organization that is not there: %s',
+    'is refused for the unknown organization %s',
     async (org) => {
       const { url } = authorizationRequest(server, { organization: org });
       expect(redirected(await openBrowser().get(url))).toEqual(
@@ -375,7 +375,7 @@ describe('authorization request, answered at the callback', () => {
     },
   );
 
-  test('for an organization that the user is not of', async () => {
+  test('is refused for an organization without the user', async () => {
     const strict = await startDemo((tenant) => {
       tenant.organizations.push({ name: 'acme', id: 'org_acme', metadata: {}, members: [] });
     });
@@ -387,7 +387,7 @@ describe('authorization request, answered at the callback', () => {
     );
   });
 
-  test('declined', async () => {
+  test('is refused when the user declines', async () => {
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
     const form = { username: 'bob@example.com', password: 'bob-demo' };
@@ -397,7 +397,7 @@ describe('authorization request, answered at the callback', () => {
     );
   });
 
-  test('of a blocked user', async () => {
+  test('is refused for a blocked user', async () => {
     proves('ASVS 7.4.2');
     expect(redirected(await enter(server, 'carol'))).toEqual(
       answered('unauthorized', 'user is blocked'),
@@ -405,7 +405,7 @@ describe('authorization request, answered at the callback', () => {
   });
 });
 
-describe('request that is answered by a page, never a redirect', () => {
+describe('a request that is answered by a page, never a redirect', () => {
   const authorize = (change: Form) => authorizationRequest(server, change).url;
   const logout = (params: Record<string, string>) =>
     `${server.issuer}v2/logout?${new URLSearchParams(params)}`;

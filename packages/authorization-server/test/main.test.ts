@@ -68,7 +68,7 @@ async function until(condition: () => boolean): Promise<void> {
 const listening = ({ output }: Run) => until(() => output.stdout.includes('"listening"'));
 const urlOf = ({ output }: Run) => /"url":"([^"]+)"/.exec(output.stdout)?.[1] ?? '';
 
-describe('alone', () => {
+describe('a standalone server', () => {
   test('shows the issuer, the users and their passwords, and stops at SIGINT with 0', async () => {
     const server = run({});
     await until(() => server.output.stdout.includes('Ctrl-C'));
@@ -98,7 +98,7 @@ describe('alone', () => {
     expect(server.output.stdout).not.toContain(hash);
   });
 
-  test('with CONTROL the token is shown, and it opens the control', async () => {
+  test('shows the token of the control with CONTROL', async () => {
     const server = run({ CONTROL: '0' });
     await until(() => server.output.stdout.includes('Ctrl-C'));
     const { stdout } = server.output;
@@ -109,7 +109,7 @@ describe('alone', () => {
     expect(stdout.split(token)).toHaveLength(2);
   });
 
-  test('a second signal while it stops does no harm, and an open request does not hold it', async () => {
+  test('stops in spite of a second signal and an open request', async () => {
     const server = run({ LOG_LEVEL: 'info' });
     await listening(server);
     const url = urlOf(server);
@@ -133,7 +133,7 @@ describe('alone', () => {
   });
 });
 
-test('with WATCH=yes a changed tenant file is taken, and a wrong one logged', async () => {
+test('with WATCH=yes a changed tenant file is used, and a wrong one is logged', async () => {
   const folder = join(directory, 'watched');
   cpSync(dirname(demoTenantFile), folder, { recursive: true });
   const tenant = join(folder, 'tenant.yaml');
@@ -149,7 +149,7 @@ test('with WATCH=yes a changed tenant file is taken, and a wrong one logged', as
   expect(await (await fetch(urlOf(server))).text()).toContain('Other tenant');
 });
 
-describe('what fails outside of every request', () => {
+describe('a failure outside of every request', () => {
   const LEFT = {
     'a promise that nobody awaits': `Promise.reject(new Error('left: ' + event.secrets.WORD));`,
     'a function that nobody awaits': `(async () => { await null; throw new Error('left: ' + event.secrets.WORD); })();`,
@@ -200,8 +200,8 @@ describe('what fails outside of every request', () => {
   });
 });
 
-describe('as a child with a channel', () => {
-  test('says ready, prints no password, and stops when its parent is gone', async () => {
+describe('a server with a channel to its parent', () => {
+  test('reports that it is ready, prints no password, and stops with its parent', async () => {
     const server = run({}, true);
     const [message] = await once(server.child, 'message');
     expect(message).toBe('ready');
@@ -215,7 +215,7 @@ describe('as a child with a channel', () => {
     expect(await server.ended).toMatchObject({ code: 0 });
   });
 
-  test('does not outlive a parent that was killed', async () => {
+  test('stops when its parent was killed', async () => {
     const parent = spawn(
       process.execPath,
       [
@@ -247,8 +247,8 @@ describe('as a child with a channel', () => {
   });
 });
 
-describe('does not start', () => {
-  test('with wrong settings: exit code 1, all of them named, no stack trace', async () => {
+describe('the server does not start', () => {
+  test('with wrong settings, which it names all, and exits with 1', async () => {
     const server = run({ PORT: 'x', ISSUER: 'ftp://x', NODE_ENV: 'production' });
     expect(await server.ended).toMatchObject({ code: 1 });
     const { stderr, stdout } = server.output;
@@ -267,7 +267,7 @@ describe('does not start', () => {
     expect(server.output.stderr).toContain("missing.yaml is wrong:\n  - it can't be read (ENOENT)");
   });
 
-  test('on a port in use: one line', async () => {
+  test('on a port in use, and prints one line', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;

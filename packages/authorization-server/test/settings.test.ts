@@ -5,7 +5,7 @@ import { demoTenantFile } from '../src/tenant/load.ts';
 
 const read = (environment: Record<string, string>) => readSettings(Settings, environment);
 
-test('nothing set: the documented defaults', () => {
+test('without settings the documented defaults are used', () => {
   expect(read({})).toEqual({
     port: 3002,
     host: '127.0.0.1',
@@ -18,7 +18,7 @@ test('nothing set: the documented defaults', () => {
   });
 });
 
-test('CONTROL is a port, 0 as well', () => {
+test('CONTROL is a port, also 0', () => {
   expect(read({ CONTROL: '0' }).control).toBe(0);
   expect(read({ CONTROL: ' ' }).control).toBeUndefined();
 });
@@ -36,7 +36,7 @@ test.each([
   expect(read({ ISSUER: given }).issuer).toBe(issuer);
 });
 
-describe('a wrong setting is named, with what would be right', () => {
+describe('a wrong setting is named, with what is right', () => {
   const PORT = 'must be a port number from 0 to 65535';
   const PLACE = 'must be memory: or file:PATH, for example file:./data/issuer';
   const wrong: [string, Record<string, string>, string][] = [
@@ -68,7 +68,7 @@ describe('a wrong setting is named, with what would be right', () => {
     expect(() => read(environment)).toThrow(message);
   });
 
-  test('all of them at once', () => {
+  test('all wrong settings are reported at once', () => {
     const environment = Object.assign({}, ...wrong.slice(0, 1).map(([, e]) => e), {
       STATE: 'x',
       KEYS: 'y',
@@ -93,7 +93,7 @@ describe('a wrong setting is named, with what would be right', () => {
   });
 });
 
-test('the explicit words let it out', () => {
+test('the UNSAFE settings allow network and production', () => {
   const environment = {
     HOST: '0.0.0.0',
     UNSAFE_ALLOW_NETWORK: 'yes',

@@ -18,7 +18,7 @@ const control = () =>
     retry: { limit: 0 },
   });
 
-test('faults are added, listed, met and cleared', async () => {
+test('faults are added, listed, applied and cleared', async () => {
   const fault = { endpoint: '/userinfo', status: 503, times: 2 };
   const added = await control().post('faults', { json: fault });
   expect(added.statusCode).toBe(201);
@@ -46,7 +46,7 @@ test('the clock is set and read', async () => {
   expect(server.clock).toBe(-60);
 });
 
-test('reset forgets all but the keys', async () => {
+test('reset removes everything except the keys', async () => {
   const { browser, tokens } = await tokensFor(server);
   server.faults.add({ endpoint: '/userinfo', status: 503 });
   server.clock = 5;
@@ -102,7 +102,7 @@ test.each([
 test.each([
   ['a wrong field', '{"endpoint":"/oauth/token","status":200}', 'status'],
   ['no endpoint', '{"status":503}', 'endpoint'],
-])('%s: 400 that names it', async (_name, body, field) => {
+])('%s is refused with 400 and the name of the field', async (_name, body, field) => {
   const answer = await control().post('faults', {
     body,
     headers: { 'content-type': 'application/json' },
@@ -125,7 +125,7 @@ test.each([
   ['a wrong token', { authorization: `Bearer ${'x'.repeat(43)}` }],
   ['a token too short', { authorization: 'Bearer x' }],
   ['another scheme', { authorization: 'Basic eDp5' }],
-])('%s: 401, whatever is asked for', async (_name, headers) => {
+])('%s is refused with 401 at every path', async (_name, headers) => {
   for (const path of ['faults', 'log', 'nowhere']) {
     const answer = await got(`${server.control?.url}/${path}`, {
       headers,
@@ -143,7 +143,7 @@ test.each([
   ['a page of this machine', { origin: 'http://localhost:3000' }],
   ['a page whose name was made to lead here', { host: 'evil.example' }],
   ['a name that only begins like a loopback one', { host: '127.0.0.1.evil.example' }],
-])('%s: 403, even with the token', async (_name, headers) => {
+])('%s is refused with 403, even with the token', async (_name, headers) => {
   const answer = await control().post('reset', { headers });
   expect([answer.statusCode, answer.headers['access-control-allow-origin']]).toEqual([
     403,
@@ -151,7 +151,7 @@ test.each([
   ]);
 });
 
-test('a browser’s preflight is told nothing', async () => {
+test('a preflight of a browser is refused without CORS headers', async () => {
   const answer = await got(`${server.control?.url}/reset`, {
     method: 'OPTIONS',
     headers: { origin: 'http://evil.example', 'access-control-request-method': 'POST' },
@@ -169,17 +169,17 @@ test.each([
   ['localhost:1234', 200],
   ['127.0.0.1', 200],
   ['[::1]:80', 200],
-])('the page at /log under the name "%s": %i', async (host, status) => {
+])('the page at /log under the name "%s" is answered with %i', async (host, status) => {
   await tokensFor(server);
   const page = await got(`${server.url}/log`, { headers: { host }, throwHttpErrors: false });
   expect([page.statusCode, page.body.includes('auth0|alice')]).toEqual([status, status === 200]);
 });
 
-test('elsewhere: 404', async () => {
+test('an unknown path is answered with 404', async () => {
   expect((await control().get('nowhere')).statusCode).toBe(404);
 });
 
-test('off by default: no port, and no page at /log', async () => {
+test('by default there is no control port, and no page at /log', async () => {
   const plain = await startDemo();
   expect(plain.control).toBeUndefined();
   const page = await got(`${plain.issuer}log`, { throwHttpErrors: false });

@@ -3,7 +3,7 @@ import { type Fault, Faults, InvalidFault } from '../../src/control/faults.ts';
 
 const any = () => true;
 
-test('a fault is met as often as it says, the first that was added first', () => {
+test('a fault applies as often as it says, the first added first', () => {
   const faults = new Faults();
   faults.add({ endpoint: '/userinfo', status: 500, times: 2 });
   faults.add({ endpoint: '/userinfo', reset: true });
@@ -13,7 +13,7 @@ test('a fault is met as often as it says, the first that was added first', () =>
   expect(faults.list()).toEqual([]);
 });
 
-test('one for another endpoint waits, and clear takes it away', () => {
+test('a fault for another endpoint waits, and clear removes it', () => {
   const faults = new Faults();
   faults.add({ endpoint: '/userinfo', delay: 5 });
   expect(faults.take('/oauth/token', any)).toBeUndefined();
@@ -22,7 +22,7 @@ test('one for another endpoint waits, and clear takes it away', () => {
   expect(faults.list()).toEqual([]);
 });
 
-test('one for every third request is met by the third, the sixth and no more than it says', () => {
+test('a fault for every third request applies to the third and sixth, as often as it says', () => {
   const faults = new Faults();
   faults.add({ endpoint: '/userinfo', status: 500, every: 3, times: 2 });
   faults.add({ endpoint: '/userinfo', status: 503, every: 2, times: 9 });

@@ -26,7 +26,7 @@ const fetchFrom = async (path: string) => {
 const fetchKeys = () =>
   got(`${server.url}${JWKS}`, { retry: { limit: 0 }, throwHttpErrors: false });
 
-test('a status, with Retry-After, as often as asked, then the server is well again', async () => {
+test('a status with Retry-After is sent as often as requested, then the server works again', async () => {
   server.faults.add({ endpoint: '/oauth/token', status: 503, retryAfter: 7, times: 2 });
   const ask = () =>
     got.post(`${server.url}/oauth/token`, { retry: { limit: 0 }, throwHttpErrors: false });
@@ -39,26 +39,26 @@ test('a status, with Retry-After, as often as asked, then the server is well aga
   expect((await ask()).statusCode).toBe(401);
 });
 
-test('the key set is down', async () => {
+test('the key set fails', async () => {
   server.faults.add({ endpoint: JWKS, status: 500 });
   expect((await fetchKeys()).statusCode).toBe(500);
   expect(JSON.parse((await fetchKeys()).body)).toHaveProperty('keys');
 });
 
-test('a delay, and then the answer', async () => {
+test('a delay comes before the answer', async () => {
   server.faults.add({ endpoint: JWKS, delay: 80 });
   const begin = performance.now();
   expect((await fetchKeys()).statusCode).toBe(200);
   expect(performance.now() - begin).toBeGreaterThan(70);
 });
 
-test('a connection reset', async () => {
+test('a connection is reset', async () => {
   server.faults.add({ endpoint: JWKS, reset: true });
   await expect(fetchKeys()).rejects.toMatchObject({ code: 'ECONNRESET' });
   expect((await fetchKeys()).statusCode).toBe(200);
 });
 
-test('half a body: less comes than was announced', async () => {
+test('half a body is less than the announced length', async () => {
   const whole = (await fetchKeys()).rawBody;
   server.faults.add({ endpoint: JWKS, halfBody: true });
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
@@ -70,7 +70,7 @@ test('half a body: less comes than was announced', async () => {
   expect(body).toBe(whole.toString('latin1').slice(0, Math.floor(whole.length / 2)));
 });
 
-test('429 with the headers and the refusal of Auth0', async () => {
+test('rateLimited sends 429 with the headers and text of Auth0', async () => {
   server.faults.add({ endpoint: '/oauth/token', rateLimited: true });
   const { statusCode, headers, body } = await got.post(`${server.url}/oauth/token`, {
     retry: { limit: 0 },
@@ -86,7 +86,7 @@ test('429 with the headers and the refusal of Auth0', async () => {
   expect(JSON.parse(body)).toMatchObject({ error: 'too_many_requests' });
 });
 
-test('the refresh response is lost after rotation: the token was used up', async () => {
+test('a lost refresh response comes after the rotation, which used up the token', async () => {
   const rotating = await startDemo((tenant) => {
     const web = tenant.clients.find(({ client_id }) => client_id === 'contacts-web');
     Object.assign(web?.refresh_token ?? {}, { rotation_type: 'rotating', leeway: 0 });
@@ -108,20 +108,20 @@ test('the refresh response is lost after rotation: the token was used up', async
   expect((await refresh(tokens.refresh_token)).status).toBe(403);
 });
 
-test('garbage comes under the type of the answer, and is no JSON', async () => {
+test('garbage has the type of the answer, and is no JSON', async () => {
   server.faults.add({ endpoint: JWKS, garbage: true });
   const { status, type, body } = await fetchFrom(JWKS);
   expect([status, type]).toEqual([200, expect.stringContaining('json')]);
   expect(() => JSON.parse(body)).toThrow(SyntaxError);
 });
 
-test('another content type, with the same body', async () => {
+test('another content type keeps the body', async () => {
   const { body: right } = await fetchFrom(METADATA);
   server.faults.add({ endpoint: METADATA, contentType: 'text/html' });
   expect(await fetchFrom(METADATA)).toEqual({ status: 200, type: 'text/html', body: right });
 });
 
-test('too much: the answer and 8 MiB more', async () => {
+test('an oversized answer has 8 MiB more', async () => {
   server.faults.add({ endpoint: JWKS, oversized: true });
   const { body } = await fetchFrom(JWKS);
   expect(body.length).toBeGreaterThan(8 * 1024 * 1024);
@@ -135,7 +135,7 @@ test('a page is altered too', async () => {
   expect(body.length).toBeGreaterThan(8 * 1024 * 1024);
 });
 
-test('the metadata of another issuer, all else as it is', async () => {
+test('the metadata of another issuer differs in the issuer only', async () => {
   const right = JSON.parse((await fetchFrom(METADATA)).body);
   server.faults.add({ endpoint: METADATA, otherIssuer: true });
   expect(JSON.parse((await fetchFrom(METADATA)).body)).toEqual({
@@ -144,7 +144,7 @@ test('the metadata of another issuer, all else as it is', async () => {
   });
 });
 
-test('a key set without keys, and one whose keys bear other names', async () => {
+test('a key set can be empty, or have other kids', async () => {
   const right = JSON.parse((await fetchFrom(JWKS)).body) as { keys: { n: string }[] };
   server.faults.add({ endpoint: JWKS, emptyKeySet: true });
   expect(JSON.parse((await fetchFrom(JWKS)).body)).toEqual({ keys: [] });

@@ -53,7 +53,7 @@ const stream = (...parts: string[]) =>
   });
 
 describe('the body', () => {
-  test('is read to its end, however it comes, characters that are cut too', async () => {
+  test('is read to its end in any pieces, also within a character', async () => {
     expect(await post('/', 'x'.repeat(20))).toEqual({ status: 200, text: 'x'.repeat(20) });
     const [head, tail] = [Buffer.from('ü').subarray(0, 1), Buffer.from('ü').subarray(1)];
     const cut = new ReadableStream({
@@ -69,11 +69,11 @@ describe('the body', () => {
   test.each([
     ['announced', 'x'.repeat(21)],
     ['in pieces', stream('x'.repeat(20), 'x')],
-  ])('one byte too many, %s: 413', async (_name, body) => {
+  ])('is refused with 413 for one byte too many, %s', async (_name, body) => {
     expect((await post('/', body)).status).toBe(413);
   });
 
-  test('after one that is too long the connection is good for the next', async () => {
+  test('leaves the connection usable after one that is too long', async () => {
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
     const long = 'x'.repeat(200_000);
     socket.write(
@@ -88,12 +88,12 @@ describe('the body', () => {
     expect(received).toContain('HTTP/1.1 413');
   });
 
-  test('compressed: 415', async () => {
+  test('is refused with 415 when it is compressed', async () => {
     const body = new Uint8Array(gzipSync('x'.repeat(100_000)));
     expect((await post('/', body, { 'content-encoding': 'gzip' })).status).toBe(415);
   });
 
-  test('that breaks off: 400', async () => {
+  test('is refused with 400 when it breaks off', async () => {
     failures = [];
     const received = once(server, 'request');
     const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
@@ -107,7 +107,7 @@ describe('the body', () => {
 });
 
 describe('JSON', () => {
-  test('is an object, or nothing', async () => {
+  test('is an object or empty', async () => {
     expect(await post('/json', '{"a":[1]}')).toEqual({ status: 200, text: '{"a":[1]}' });
     expect(await post('/json', '')).toEqual({ status: 200, text: '{}' });
   });
@@ -125,7 +125,7 @@ describe('a form', () => {
   const form = (body: string) =>
     post('/form', body, { 'content-type': 'application/x-www-form-urlencoded' });
 
-  test('has a text for each field, a list for one that is there twice', async () => {
+  test('has a text for each field, and a list for a repeated field', async () => {
     expect(JSON.parse((await form('a=1&b=x+%C3%BC&a=2&c=')).text)).toEqual({
       a: ['1', '2'],
       b: 'x ü',
@@ -133,19 +133,19 @@ describe('a form', () => {
     });
   });
 
-  test('names that objects have of their own are fields like others', async () => {
+  test('may have fields with names of object members', async () => {
     const { text } = await form('__proto__=1&constructor=2&a[b]=3');
     expect(text).toBe('{"__proto__":"1","constructor":"2","a[b]":"3"}');
   });
 
-  test('of another type, or of none, has no fields', async () => {
+  test('has no fields with another type or none', async () => {
     expect((await post('/form', '{"a":1}', { 'content-type': 'application/json' })).text).toBe(
       '{}',
     );
     expect((await post('/form', 'a=1', { 'content-type': 'text/plain' })).text).toBe('{}');
   });
 
-  test('of more than 10 kB: 413', async () => {
+  test('is refused with 413 above 10 kB', async () => {
     expect((await form(`a=${'x'.repeat(10_240)}`)).status).toBe(413);
   });
 });

@@ -14,7 +14,7 @@ const HOUR_MS = 3_600_000;
 
 afterAll(stopServers);
 
-test('are the tenant’s, and each set counts for itself', async () => {
+test('limits are those of the tenant, and each set counts for itself', async () => {
   const tenant = loadTenant(demoTenantFile);
   tenant.attack_protection.brute_force_protection.max_attempts = 1;
   const limits = createLimits(tenant);
@@ -44,13 +44,13 @@ describe('the count of failed sign-ins', () => {
     return { attempts, fail };
   };
 
-  test('makes the attempt after the last allowed wait', async () => {
+  test('blocks the attempt after the last allowed one', async () => {
     const { fail } = setUp();
     expect(await fail(3)).toBeUndefined();
     expect(await fail(1)).toBe(60);
   });
 
-  test('is by account, in any case, and by address', async () => {
+  test('is separate for each account, ignoring case, and address', async () => {
     const { fail } = setUp();
     await fail(3);
     expect(await fail(1, 'A@X')).toBe(60);
@@ -58,7 +58,7 @@ describe('the count of failed sign-ins', () => {
     expect(await fail(1, 'a@x', '::2')).toBeUndefined();
   });
 
-  test('is forgotten a minute after the last, which attempts meanwhile do not prolong', async () => {
+  test('ends a minute after the last failure, and blocked attempts do not prolong it', async () => {
     const { fail } = setUp();
     await fail(2);
     jest.advanceTimersByTime(50_000);
@@ -70,7 +70,7 @@ describe('the count of failed sign-ins', () => {
     expect(await fail(1)).toBe(60);
   });
 
-  test('is forgotten after a minute, though the clock is set back meanwhile', async () => {
+  test('ends after a minute, although the clock is set back meanwhile', async () => {
     const { fail } = setUp();
     await fail(3);
     jest.setSystemTime(Date.now() - HOUR_MS);
@@ -79,18 +79,18 @@ describe('the count of failed sign-ins', () => {
     expect(await fail(3)).toBeUndefined();
   });
 
-  test('is forgotten by a success', async () => {
+  test('ends with a success', async () => {
     const { attempts, fail } = setUp();
     await fail(2);
     await attempts.forget('A@x', '::1');
     expect(await fail(3)).toBeUndefined();
   });
 
-  test('is off where the tenant says so', async () => {
+  test('is off when the tenant switches it off', async () => {
     expect(await setUp(1, false).fail(100)).toBeUndefined();
   });
 
-  test('has the latest ten thousand', async () => {
+  test('has at most the latest ten thousand', async () => {
     const { fail } = setUp(1);
     await fail(1, 'first');
     for (let i = 0; i < 9999; i += 1) await fail(1, `account-${i}`);
@@ -104,7 +104,7 @@ describe('failed sign-ins over HTTP', () => {
   const wrong = { username: 'alice@example.com', password: 'wrong' };
   const right = { username: 'alice@example.com', password: 'alice-demo' };
 
-  test('after 10 failures a page says to wait, even to the right password', async () => {
+  test('10 failures give a page with the time to wait, even for the right password', async () => {
     const server = await startDemo();
     const browser = openBrowser();
     const page = await browser.get(authorizationRequest(server).url);
@@ -120,7 +120,7 @@ describe('failed sign-ins over HTTP', () => {
     expect(other.get('code')).toBeTruthy();
   });
 
-  test('many at once gain no attempt', async () => {
+  test('simultaneous attempts gain nothing', async () => {
     const server = await startDemo();
     const browser = openBrowser();
     const page = await browser.get(authorizationRequest(server).url);
@@ -131,7 +131,7 @@ describe('failed sign-ins over HTTP', () => {
     expect(answers.filter(({ statusCode }) => statusCode === 429)).toHaveLength(5);
   });
 
-  test('of many right ones at once none counts against another', async () => {
+  test('simultaneous right passwords all succeed', async () => {
     const server = await startDemo((tenant) => {
       const password_hash = hashSync('alice-demo', 8);
       const alice: User = { ...tenant.users[0]!, password: undefined, password_hash };
@@ -158,7 +158,7 @@ describe('failed sign-ins over HTTP', () => {
     }
   });
 
-  test('a success begins the count again', async () => {
+  test('a success resets the count', async () => {
     const server = await startDemo((tenant) => {
       tenant.attack_protection.brute_force_protection = { enabled: true, max_attempts: 2 };
     });
@@ -187,12 +187,12 @@ const post = async (url: string, path = 'oauth/token', form: Record<string, stri
 };
 
 describe('the limit of the token endpoint', () => {
-  test('is off unless the tenant turns it on', async () => {
+  test('is off by default', async () => {
     const { issuer } = await startDemo();
     expect(await post(issuer)).toMatchObject({ status: 200, limit: undefined, left: undefined });
   });
 
-  test("counts down, then refuses in Auth0's words", async () => {
+  test("counts down, then refuses with Auth0's text", async () => {
     const { issuer } = await startDemo((tenant) => {
       tenant.rate_limits = { token: { limit: 3, window: 60 } };
     });
@@ -244,7 +244,7 @@ describe('the limit of the token endpoint', () => {
       return { status, reset, retryAfter };
     };
 
-    test('end at a full second, and then it begins again', async () => {
+    test('end at a full second, and start again', async () => {
       expect(await ask()).toMatchObject({ status: 200, reset: '1000010' });
       expect(await ask()).toEqual({ status: 429, reset: '1000010', retryAfter: '10' });
       jest.advanceTimersByTime(9499);
@@ -253,7 +253,7 @@ describe('the limit of the token endpoint', () => {
       expect(await ask()).toMatchObject({ status: 200, reset: '1000020' });
     });
 
-    test('end when they would have, though the clock is set back meanwhile', async () => {
+    test('end in time, although the clock is set back meanwhile', async () => {
       expect((await ask()).status).toBe(200);
       jest.setSystemTime(Date.now() - HOUR_MS);
       const { status, retryAfter } = await ask();

@@ -11,24 +11,27 @@ beforeAll(async () => {
 });
 afterAll(stopServers);
 
-test.each(['login', 'error', 'not found'])('the %s page is kept to itself', async (which) => {
-  proves('RFC 9700 §4.2', 'RFC 9700 §4.16');
-  const urls: Record<string, string> = {
-    login: authorizationRequest(server).url,
-    error: authorizationRequest(server, { redirect_uri: 'http://evil.example/' }).url,
-    'not found': `${server.issuer}nowhere`,
-  };
-  const { headers } = await openBrowser().get(urls[which] ?? '');
-  expect(headers['content-security-policy']).toBe(
-    "default-src 'none';frame-ancestors 'none';base-uri 'none';img-src 'self' data:;style-src 'self';script-src 'self'",
-  );
-  expect(headers).toMatchObject({
-    'cache-control': 'no-store',
-    'referrer-policy': 'no-referrer',
-    'x-content-type-options': 'nosniff',
-    'x-frame-options': 'DENY',
-  });
-});
+test.each(['login', 'error', 'not found'])(
+  'the %s page has strict security headers',
+  async (which) => {
+    proves('RFC 9700 §4.2', 'RFC 9700 §4.16');
+    const urls: Record<string, string> = {
+      login: authorizationRequest(server).url,
+      error: authorizationRequest(server, { redirect_uri: 'http://evil.example/' }).url,
+      'not found': `${server.issuer}nowhere`,
+    };
+    const { headers } = await openBrowser().get(urls[which] ?? '');
+    expect(headers['content-security-policy']).toBe(
+      "default-src 'none';frame-ancestors 'none';base-uri 'none';img-src 'self' data:;style-src 'self';script-src 'self'",
+    );
+    expect(headers).toMatchObject({
+      'cache-control': 'no-store',
+      'referrer-policy': 'no-referrer',
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+    });
+  },
+);
 
 test.each([
   ['style.css', 'text/css'],
@@ -40,7 +43,7 @@ test.each([
   expect(headers['content-type']).toContain(type);
 });
 
-test('a script gets JSON where there is no page', async () => {
+test('an unknown path is answered with JSON for a script', async () => {
   const answer = await got(`${server.issuer}nowhere`, {
     throwHttpErrors: false,
     responseType: 'json',

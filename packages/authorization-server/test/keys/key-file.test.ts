@@ -8,7 +8,7 @@ import { memoryKey } from '../../src/keys/signing-keys.ts';
 const directory = mkdtempSync(join(tmpdir(), 'keys-'));
 afterAll(() => rmSync(directory, { recursive: true }));
 
-test('a file that is not there holds nothing', () => {
+test('a missing file has no keys', () => {
   expect(readKeyFile(join(directory, 'missing.json'))).toBeUndefined();
 });
 
@@ -16,7 +16,7 @@ test.each([
   ['no JSON', '{'],
   ['no keys', '{"keys":[]}'],
   ['public keys', '{"keys":[{"kty":"RSA","n":"x","e":"AQAB"},{"kty":"RSA","n":"y","e":"AQAB"}]}'],
-])('a file with %s is named, with what to do', (_name, content) => {
+])('a file with %s is rejected with the file and what to do', (_name, content) => {
   const file = join(directory, 'broken.json');
   writeFileSync(file, content);
   expect(() => readKeyFile(file)).toThrow(
@@ -24,11 +24,11 @@ test.each([
   );
 });
 
-test('a directory in its place can not be used', () => {
+test('a directory in its place is rejected', () => {
   expect(() => readKeyFile(directory)).toThrow(/can't be used \(EISDIR\)/);
 });
 
-test('what waits under the name of a draft is not written to', async () => {
+test('a link under the name of a draft is not followed', async () => {
   const file = join(directory, 'replaced.json');
   const victim = join(directory, 'victim');
   writeFileSync(victim, 'untouched');
@@ -38,7 +38,7 @@ test('what waits under the name of a draft is not written to', async () => {
   expect(readKeyFile(file)?.keys).toHaveLength(1);
 });
 
-test('the second to create a file gets what the first wrote', async () => {
+test('the second server to create a file gets the keys of the first', async () => {
   const file = join(directory, 'first.json');
   const first = { keys: [await memoryKey(0)] };
   expect(createKeyFile(file, first)).toBe(first);

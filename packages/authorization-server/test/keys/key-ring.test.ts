@@ -14,7 +14,7 @@ describe('keys in a file', () => {
   const file = join(directory, 'a/keys.json');
   const place = `file:${file}`;
 
-  test('are made once, for the owner alone, also when two start at the same time', async () => {
+  test('are created once, for the owner only, also when two servers start at the same time', async () => {
     const [one, two] = await Promise.all([KeyRing.open(place), KeyRing.open(place)]);
     expect(one.keys).toEqual(two.keys);
     expect((await KeyRing.open(place)).keys).toEqual(one.keys);
@@ -23,7 +23,7 @@ describe('keys in a file', () => {
     expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700);
   });
 
-  test('rotate: the next becomes the current, the current the previous, and it is written', async () => {
+  test('rotate to the next key, keep the current as previous, and are written', async () => {
     const ring = await KeyRing.open(place);
     const [first, second] = kids(ring);
     await ring.rotate();
@@ -45,7 +45,7 @@ describe('keys in a file', () => {
     expect((await KeyRing.open(place)).keys).toEqual(ring.keys);
   });
 
-  test('two rotations at once are two', async () => {
+  test('rotate twice for two simultaneous rotations', async () => {
     const ring = await KeyRing.open(place);
     const [, second] = kids(ring);
     await Promise.all([ring.rotate(), ring.rotate()]);
@@ -53,7 +53,7 @@ describe('keys in a file', () => {
     expect(new Set(kids(ring)).size).toBe(3);
   });
 
-  test('two servers that rotate the keys of one file never leave it broken', async () => {
+  test('stay readable while two servers rotate them', async () => {
     const [one, two] = [await KeyRing.open(place), await KeyRing.open(place)];
     const changes = [one, two, one, two].map((ring) => ring.rotate());
     let read = 0;
@@ -69,7 +69,7 @@ describe('keys in a file', () => {
     expect(readdirSync(directory).filter((name) => name.includes('.json.'))).toEqual([]);
   });
 
-  test('a file of one key gains the next', async () => {
+  test('gain the next key when the file has one', async () => {
     const { keys } = await KeyRing.open(place);
     const single = join(directory, 'single.json');
     writeFileSync(single, JSON.stringify({ keys: keys.keys.slice(0, 1) }));
@@ -78,7 +78,7 @@ describe('keys in a file', () => {
     expect(JSON.parse(readFileSync(single, 'utf8'))).toEqual(ring.keys);
   });
 
-  test('that can not be written: the rotation fails, and the keys stay as they are', async () => {
+  test('stay as they are when the file is not writable', async () => {
     const gone = join(directory, 'gone');
     const ring = await KeyRing.open(`file:${join(gone, 'keys.json')}`);
     const before = ring.keys;
@@ -89,7 +89,7 @@ describe('keys in a file', () => {
   });
 });
 
-test('keys in memory: each ring rotates for itself, through the same keys', async () => {
+test('rings in memory rotate by themselves, through the same keys', async () => {
   const one = await KeyRing.open('memory:');
   const two = await KeyRing.open('memory:');
   expect(two.keys).toEqual(one.keys);

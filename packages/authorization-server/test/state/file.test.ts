@@ -21,7 +21,7 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     rmSync(directory, { recursive: true });
   });
 
-  test('a record is there until its time is over', () => {
+  test('a record exists until its end', () => {
     store.write('Session', 'a', { x: 1 }, 10);
     store.write('Consent', 'a', { y: 2 });
     now += 9;
@@ -39,7 +39,7 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.readByUid('Session', 'u2')?.content).toEqual({ x: 2 });
   });
 
-  test('a replaced content keeps the keys and the end of its record, and revives none', () => {
+  test('replacing a content keeps the keys and end of its record, and revives none', () => {
     store.write('Interaction', 'a', { x: 1 }, 10, { uid: 'u', grantId: 'g' });
     store.consume('Interaction', 'a');
     now += 9;
@@ -55,7 +55,7 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.read('Interaction', 'unknown')).toBeUndefined();
   });
 
-  test('clear deletes all there is', () => {
+  test('clear deletes all records', () => {
     store.write('Session', 'a', { x: 1 }, 10, { uid: 'u1', grantId: 'g' });
     store.write('Consent', 'a', { y: 2 });
     store.clear();
@@ -91,7 +91,7 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.readByUid('Session', 'u')).toBeUndefined();
   });
 
-  test('is a copy of what was written, and gives out copies', () => {
+  test('is a copy of the written content, and is read as a copy', () => {
     const content = { scopes: ['a'] };
     store.write('Consent', 'a', content);
     content.scopes.push('b');
@@ -99,7 +99,7 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.read('Consent', 'a')?.content).toEqual({ scopes: ['a'] });
   });
 
-  test('goes with its grant, of its own kind only', () => {
+  test('is deleted with its grant, of its own kind only', () => {
     store.write('RefreshToken', 'a', {}, 10, { grantId: 'g' });
     store.write('AccessToken', 'a', {}, 10, { grantId: 'g' });
     store.write('RefreshToken', 'b', {}, 10, { grantId: 'h' });
@@ -112,7 +112,7 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.read('AccessToken', 'a')).toBeDefined();
   });
 
-  test('tells the ids of a grant, what ends first at the front and what has ended not at all', () => {
+  test('has its id listed by grant until it has ended, the first to end first', () => {
     const grantId = 'g';
     store.write('Family', 'never', {}, undefined, { grantId });
     store.write('Family', 'always', {}, undefined, { grantId });
@@ -132,13 +132,13 @@ describe.each(['memory:', 'file:'])('%s', (place) => {
     expect(store.idsByGrantId('Family', 'unknown')).toEqual([]);
   });
 
-  test('forgets none of many', () => {
+  test('is stored among many', () => {
     for (let i = 0; i < 5000; i += 1) store.write('RefreshToken', `token-${i}`, { i }, 100);
     expect(store.read('RefreshToken', 'token-0')?.content).toEqual({ i: 0 });
   });
 });
 
-test('nobody else reads its files and folder, whatever the umask', () => {
+test('files and folder are readable for the owner only, with any umask', () => {
   const directory = mkdtempSync(join(tmpdir(), 'state-'));
   const umask = process.umask(0);
   try {

@@ -1,7 +1,7 @@
 import { expect, jest, test } from '@jest/globals';
 import { MemoryState } from '../../src/state/memory.ts';
 
-test('each state is one of its own, and empty once it is closed', () => {
+test('each state is separate, and empty after it is closed', () => {
   const state = new MemoryState();
   const other = new MemoryState();
   state.write('Session', 'a', { x: 1 }, 10, { uid: 'u' });
@@ -12,7 +12,7 @@ test('each state is one of its own, and empty once it is closed', () => {
   other.close();
 });
 
-test('a record ends when it would have, though the clock is set back meanwhile', () => {
+test('a record ends in time, although the clock is set back meanwhile', () => {
   jest.useFakeTimers();
   try {
     const state = new MemoryState();

@@ -12,8 +12,8 @@ beforeAll(async () => {
 });
 afterAll(stopServers);
 
-describe('loopback redirect, RFC 8252 §7.3', () => {
-  test.each([1024, 45_454, 65_535])('any port will do: %d', async (port) => {
+describe('a loopback callback without a port (RFC 8252 section 7.3)', () => {
+  test.each([1024, 45_454, 65_535])('accepts the port %d', async (port) => {
     const redirect_uri = `http://127.0.0.1:${port}/callback`;
     const change = {
       client_id: 'contacts-cli',
@@ -62,7 +62,7 @@ describe('a redirect_uri that is not allowed is a page with 400, never a redirec
   });
 });
 
-describe('a native application, RFC 8252', () => {
+describe('a native application (RFC 8252 section 7.1)', () => {
   const APP = 'com.example.app://callback';
   const start = () =>
     startDemo((tenant) => {

@@ -86,8 +86,8 @@ const UNAUTHORIZED = {
   body: { error: 'access_denied', error_description: 'Unauthorized' },
 };
 
-describe('private_key_jwt, RFC 7523 §2.2', () => {
-  test.each(Object.entries(FORMS))('with the key as %s', async (_name, form) => {
+describe('private_key_jwt (RFC 7523 section 2.2)', () => {
+  test.each(Object.entries(FORMS))('accepts the key as %s', async (_name, form) => {
     const to = await startWith(form);
     const { status, body } = await requestWith(to, {
       client_assertion: await assertionFor(to, {}),
@@ -96,13 +96,13 @@ describe('private_key_jwt, RFC 7523 §2.2', () => {
     expect(decodeJwt(body.access_token ?? '')).toMatchObject({ sub: 'contacts-cli@clients' });
   });
 
-  test('is named in the metadata', async () => {
+  test('is in the metadata', async () => {
     const url = `${server.issuer}.well-known/openid-configuration`;
     const metadata = await got(url).json<Record<string, string[]>>();
     expect(metadata.token_endpoint_auth_methods_supported).toContain('private_key_jwt');
   });
 
-  test('the token endpoint is an audience too', async () => {
+  test('accepts the token endpoint as audience', async () => {
     const claims = { aud: `${server.issuer}oauth/token` };
     const client_assertion = await assertionFor(server, { claims });
     expect((await requestWith(server, { client_assertion })).status).toBe(200);
@@ -119,19 +119,19 @@ describe('private_key_jwt, RFC 7523 §2.2', () => {
     ['no id', { claims: { jti: undefined } }],
     ['another algorithm than the key is for', { alg: 'PS256' }],
   ];
-  test.each(faults)('%s is refused', async (_name, change) => {
+  test.each(faults)('refuses %s', async (_name, change) => {
     const client_assertion = await assertionFor(server, change);
     expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
   });
 
-  test('an assertion is good once', async () => {
+  test('accepts an assertion once', async () => {
     proves('RFC 9700 §2.5');
     const client_assertion = await assertionFor(server, {});
     expect((await requestWith(server, { client_assertion })).status).toBe(200);
     expect(await requestWith(server, { client_assertion })).toEqual(UNAUTHORIZED);
   });
 
-  test('of two requests at once with one assertion, one wins', async () => {
+  test('accepts one of two simultaneous requests with one assertion', async () => {
     const client_assertion = await assertionFor(server, {});
     const answers = await Promise.all(
       [1, 2, 3].map(() => requestWith(server, { client_assertion })),
@@ -139,7 +139,7 @@ describe('private_key_jwt, RFC 7523 §2.2', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
   });
 
-  test('a secret, or nothing, will not do', async () => {
+  test('accepts neither a secret nor nothing', async () => {
     const url = new URL('oauth/token', server.issuer);
     const form = { grant_type: 'client_credentials', audience: API, client_id: 'contacts-cli' };
     for (const more of [{ client_secret: 'contacts-cli-demo-secret' }, {}]) {
@@ -198,7 +198,7 @@ describe('a key that cannot be used says what to give', () => {
     },
   );
 
-  test('where it is in the tenant file, with its line', () => {
+  test('names its path and line in the tenant file', () => {
     const directory = mkdtempSync(join(tmpdir(), 'keys-'));
     const weak = jwkOf('rsa', { modulusLength: 1024 });
     const file = join(directory, 'tenant.yaml');
@@ -239,7 +239,7 @@ users: [{ user_id: a, email: a@example.com, name: A, password: a }]
   });
 });
 
-describe('a key that can be used keeps its public members alone', () => {
+describe('a usable key keeps only its public members', () => {
   test.each([
     ['RSA', jwk, 'RS256'],
     ['RSA', jwk, 'PS256'],
@@ -256,7 +256,7 @@ describe('a key that can be used keeps its public members alone', () => {
     expect(publicKeyOf({ jwk: given, alg })).toEqual({ ...key, kid: 'one', use: 'sig', alg });
   });
 
-  test('and signs in with an EC key', async () => {
+  test('authenticates a client with an EC key', async () => {
     const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const to = await startWith({ jwks: { keys: [ec.publicKey.export({ format: 'jwk' })] } });
     const client_assertion = await assertionFor(to, { key: ec.privateKey, alg: 'ES256' });

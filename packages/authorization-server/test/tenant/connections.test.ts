@@ -34,7 +34,7 @@ function load(yaml: string) {
   return loadTenant(file);
 }
 
-test('a database and other strategies may be there; the others are listed as ignored', () => {
+test('a database and other strategies are accepted, and the others are listed as ignored', () => {
   const tenant = load(`${PARTNER}
   - { name: db, strategy: auth0, enabled_clients: [contacts-cli], is_domain_connection: false }
   - { name: db-2, strategy: auth0 }
@@ -54,7 +54,7 @@ branding: {}
   expect(tenant.clients.map((client) => offersPasswords(tenant, client))).toEqual([false, true]);
 });
 
-test('what an Action is told of a user of the database', () => {
+test('an Action gets the connection and identities of a user of the database', () => {
   const tenant = load(PARTNER);
   const connection = 'Username-Password-Authentication';
   expect(describeConnection(tenant, 'auth0|alice')).toEqual({

@@ -19,7 +19,7 @@ function write(content: string): string {
   return file;
 }
 
-test('the demo tenant is right, and its Actions are in order', () => {
+test('the demo tenant is valid, and its Actions are in order', () => {
   const tenant = loadTenant(demoTenantFile);
   expect(tenant.clients.map((client) => client.client_id)).toEqual([
     'contacts-web',
@@ -34,7 +34,7 @@ test('the demo tenant is right, and its Actions are in order', () => {
   expect(tenant.ignoredSections).toEqual([]);
 });
 
-test('sections of the deploy tool that this server does not know are let through, and listed', () => {
+test('unknown sections of the deploy tool are accepted, and listed', () => {
   const tenant = loadTenant(write(`${demo}\nbranding: { colors: { primary: '#000' } }\n`));
   expect(tenant.ignoredSections).toEqual(['branding']);
 });
@@ -99,7 +99,7 @@ describe('a fault is named with its line and its path', () => {
     ],
     [
       'no such action file',
-      (y) => y.replace('organisation.js', 'missing.js'),
+      (y) => y.replace('organization.js', 'missing.js'),
       /actions\.0\.code: the file .*missing\.js is not there/,
     ],
     [
@@ -157,7 +157,7 @@ describe('a fault is named with its line and its path', () => {
     expect(() => loadTenant(write(changed))).toThrow(message);
   });
 
-  test('all of them, in the order of their lines', () => {
+  test('all faults are reported, in the order of their lines', () => {
     const changed = demo
       .replace('email: bob@example.com', 'email: bob')
       .replace('app_type: regular_web', 'app_type: gadget');
@@ -173,11 +173,11 @@ describe('a fault is named with its line and its path', () => {
     expect(faults[1]).toMatch(`line ${line('email: bob@example.com')}, users.1.email`);
   });
 
-  test('a file that is not there', () => {
+  test('a missing file is named', () => {
     expect(() => loadTenant(join(directory, 'none.yaml'))).toThrow(/can't be read \(ENOENT\)/);
   });
 
-  test('an Action that is no JavaScript', () => {
+  test('an Action that is no JavaScript is named', () => {
     const action = join(directory, 'broken.js');
     writeFileSync(action, 'exports.onExecutePostLogin = async (event => {');
     const changed = demo.replace(/code: .*roles-and-organization\.js/, `code: ${action}`);
@@ -290,7 +290,7 @@ describe('a fault of refresh tokens, keys, passwords, organizations and limits',
   });
 });
 
-test('what a file leaves out gets its default', () => {
+test('missing members get their defaults', () => {
   const yaml = `${demo}\norganizations: [{ name: acme, members: [{ user: bob@example.com }] }]\n`;
   const tenant = loadTenant(write(yaml));
   expect(tenant.organizations).toEqual([

@@ -22,7 +22,7 @@ describe('a bcrypt hash', () => {
     ['pässword', hashSync('pässword', 4)],
     ['x'.repeat(72), hashSync('x'.repeat(72), 4)],
     ['', hashSync('', 4)],
-  ])('is that of one password: "%s"', async (password, password_hash) => {
+  ])('fits one password: "%s"', async (password, password_hash) => {
     expect(passwordHashFault(password_hash)).toBeUndefined();
     expect(await isPassword({ password_hash }, password)).toBe(true);
     for (const wrong of [`${password}.`, 'passwort', password_hash]) {
@@ -55,7 +55,7 @@ test('a password has at most 72 bytes, which bcrypt reads', () => {
   }
 });
 
-test('a user without either has no password, not an empty one', async () => {
+test('a user without a password or hash has no password, not an empty one', async () => {
   expect(await isPassword({}, '')).toBe(false);
 });
 

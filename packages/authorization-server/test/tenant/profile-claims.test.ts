@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { isSubject, readProfile } from '../../src/tenant/profile-claims.ts';
 
 describe('the profile of claims', () => {
-  test('as they should be', () => {
+  test('is read from well-formed claims', () => {
     const profile = {
       name: 'Bob Brown',
       given_name: 'Bob',
@@ -38,7 +38,7 @@ describe('the profile of claims', () => {
     expect(readProfile(claims)).toEqual(profile);
   });
 
-  test('is short text whatever they are', () => {
+  test('is short text for any claims', () => {
     const names = ['name', 'given_name', 'nickname', 'preferred_username', 'picture', 'email'];
     const claims = fc.dictionary(fc.constantFrom(...names, 'email_verified'), fc.anything());
     fc.assert(

@@ -29,7 +29,7 @@ const rule = (name: string, code: string): string => {
 
 const GOOD = 'function (user, context, callback) { callback(null, user, context); }';
 
-describe('as files of Auth0 users begin and end', () => {
+describe('a rule compiles in the forms of Auth0', () => {
   test.each([
     ['plainly', GOOD],
     ['with a name', GOOD.replace('function', 'function enrich')],
@@ -42,7 +42,7 @@ describe('as files of Auth0 users begin and end', () => {
   });
 });
 
-test('the enabled ones are in their order, with the configuration', () => {
+test('enabled rules are in their order, with the configuration', () => {
   const script = rule('good.js', GOOD);
   const tenant = loadTenant(
     tenantWith(`

@@ -16,14 +16,14 @@ function tenantWith(entry?: Partial<Tenant['users'][number]>): Tenant {
   return tenant;
 }
 
-test('the users of the file are found, others are not', () => {
+test('users of the file are found, and others are not', () => {
   const tenant = tenantWith();
   const users = new Users({ tenant, store: openStateStore('memory:') });
   expect(users.find('auth0|alice')).toBe(tenant.users[0]);
   for (const id of ['auth0|eve', ID, '', 'oidc|partner|']) expect(users.find(id)).toBeUndefined();
 });
 
-test('a federated user is found from the first sign-in on, as the last one said', () => {
+test('a federated user exists from the first sign-in on, with the profile of the last one', () => {
   const users = new Users({ tenant: tenantWith(), store: openStateStore('memory:') });
   expect(users.storeProfile(connection, 'eve', {})).toEqual({
     user_id: ID,
@@ -41,7 +41,7 @@ test('a federated user is found from the first sign-in on, as the last one said'
   expect(users.find(ID)).toMatchObject({ name: 'Eve', email: '', email_verified: false });
 });
 
-test("the entry of the file gives what is the tenant's, the provider gives the profile", () => {
+test('roles and metadata come from the file, the profile from the provider', () => {
   const entry = { name: 'X', email: 'x@example.com', roles: ['admin'], app_metadata: { a: 1 } };
   const users = new Users({ tenant: tenantWith(entry), store: openStateStore('memory:') });
   expect(users.find(ID)).toMatchObject({ name: 'X' });
@@ -54,7 +54,7 @@ test("the entry of the file gives what is the tenant's, the provider gives the p
   });
 });
 
-test('without its connection a federated user is gone, and comes back with it', () => {
+test('a federated user exists only while the tenant has the connection', () => {
   const store = openStateStore('memory:');
   new Users({ tenant: tenantWith(), store }).storeProfile(connection, 'eve', {});
   expect(new Users({ tenant: loadTenant(demoTenantFile), store }).find(ID)).toBeUndefined();

@@ -54,8 +54,8 @@ function watched() {
   return { taken, faults };
 }
 
-describe('a change is taken', () => {
-  test('of the tenant file, also when a new one takes its place', async () => {
+describe('a change is used', () => {
+  test('of the tenant file, also when a new file replaces it', async () => {
     const { taken, faults } = watched();
     edit('name: Alice Adams', 'name: Alice Brown');
     await until(() => taken.length === 1);
@@ -84,7 +84,7 @@ describe('a change is taken', () => {
     expect(taken[2]?.loginRules[0]?.code).toContain('other');
   });
 
-  test('several at once are read once, and a file it does not name is none', async () => {
+  test('several changes at once are read once, and other files are ignored', async () => {
     const { taken, faults } = watched();
     writeFileSync(join(directory, 'notes.txt'), 'x');
     writeFileSync(file, readFileSync(file));
@@ -103,7 +103,7 @@ describe('a change is taken', () => {
   });
 });
 
-test('a fault is told with file and line; the repaired file is taken', async () => {
+test('a fault is reported with file and line, and the repaired file is used', async () => {
   const { taken, faults } = watched();
   edit('friendly_name: Contacts dev tenant', 'friendly_name: [x]');
   await until(() => faults.length === 1);
@@ -121,7 +121,7 @@ test('a fault is told with file and line; the repaired file is taken', async () 
   await until(() => taken.length === 2);
 });
 
-test('a file that is named before it is there is taken once it is', async () => {
+test('a file that is named before it exists is used once it exists', async () => {
   const { taken, faults } = watched();
   edit('users:', 'rules: [{ name: One, script: ./one.js }]\nusers:');
   await until(() => faults.length === 1);
@@ -135,7 +135,7 @@ test('a file that is named before it is there is taken once it is', async () => 
 });
 
 describe('a server with watch', () => {
-  test('takes the change, and logins and refresh tokens stay', async () => {
+  test('uses the change, and logins and refresh tokens stay', async () => {
     const { logger, lines } = keptLog();
     const server = await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
     const { browser, tokens } = await tokensFor(server);
@@ -151,7 +151,7 @@ describe('a server with watch', () => {
     expect(JSON.parse(Buffer.from(payload, 'base64url').toString()).name).toBe('Alice Brown');
   });
 
-  test('goes on with the old one when the changed is wrong, and logs why', async () => {
+  test('keeps the old tenant when the changed one is wrong, and logs the reason', async () => {
     const { logger, lines } = keptLog();
     const server = await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
     edit('client_id: contacts-web', 'client_idd: contacts-web');
@@ -164,7 +164,7 @@ describe('a server with watch', () => {
     await tokensFor(server);
   });
 
-  test('lists a section it does not know once', async () => {
+  test('lists an unknown section once', async () => {
     writeFileSync(file, `${readFileSync(file, 'utf8')}\nhooks: []\n`);
     const { logger, lines } = keptLog();
     await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
@@ -174,7 +174,7 @@ describe('a server with watch', () => {
     expect(listed).toEqual(['hooks', 'branding']);
   });
 
-  test('without it a change is not taken', async () => {
+  test('ignores changes without the option', async () => {
     const { logger, lines } = keptLog();
     await startDemo(undefined, { tenant: loadTenant(file), logger });
     edit('name: Alice Adams', 'name: Alice Brown');

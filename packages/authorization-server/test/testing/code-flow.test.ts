@@ -21,7 +21,7 @@ afterAll(stopServers);
 
 const request = (change?: TokenRequest) => requestTokens(server.issuer, server.tenant, change);
 
-test('nothing asked for: the first user, the first client, the first API, all scopes', async () => {
+test('an empty request is for the first user, client and API, and all scopes', async () => {
   const tokens = await request();
   expect(tokens).toMatchObject({ token_type: 'Bearer', expires_in: 86_400, scope: ALL_SCOPES });
   expect(decodeJwt(tokens.access_token)).toMatchObject({
@@ -33,18 +33,24 @@ test('nothing asked for: the first user, the first client, the first API, all sc
   expect(tokens.refresh_token).toBeTruthy();
 });
 
-test.each([['bob'], ['bob@example.com'], ['auth0|bob']])('a user named %s', async (user) => {
-  const { access_token, scope } = await request({ user, scope: 'read:contacts' });
-  expect(decodeJwt(access_token).sub).toBe('auth0|bob');
-  expect(scope).toBe('read:contacts');
-});
+test.each([['bob'], ['bob@example.com'], ['auth0|bob']])(
+  'the user %s gets tokens',
+  async (user) => {
+    const { access_token, scope } = await request({ user, scope: 'read:contacts' });
+    expect(decodeJwt(access_token).sub).toBe('auth0|bob');
+    expect(scope).toBe('read:contacts');
+  },
+);
 
-test.each([['basic'], ['public'], ['contacts-cli']])('the client %s', async (client) => {
-  const { access_token } = await request({ client });
-  expect(decodeJwt(access_token).azp).toBe(client);
-});
+test.each([['basic'], ['public'], ['contacts-cli']])(
+  'the client %s gets tokens',
+  async (client) => {
+    const { access_token } = await request({ client });
+    expect(decodeJwt(access_token).azp).toBe(client);
+  },
+);
 
-test('an organization, no audience, and further parameters', async () => {
+test('a request may have an organization, no audience, and other parameters', async () => {
   const { access_token } = await request({ user: 'bob', organization: 'org_acme' });
   expect(decodeJwt(access_token).org_id).toBe('org_acme');
   const opaque = await request({ audience: '', parameters: { nonce: 'n-1' } });
@@ -52,7 +58,7 @@ test('an organization, no audience, and further parameters', async () => {
   expect(decodeJwt(opaque.id_token ?? '').nonce).toBe('n-1');
 });
 
-describe('is refused', () => {
+describe('an impossible request is refused', () => {
   test.each([
     ['a user who is not there', { user: 'dave' }, 'the tenant has no user "dave"; it has alice'],
     ['a user without a password', { user: 'carol' }, 'no readable password of carol@example.com'],

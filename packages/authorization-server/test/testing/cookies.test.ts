@@ -4,7 +4,7 @@ import { Cookies } from '../../src/testing/sign-in.ts';
 const answering = (...lines: string[]) =>
   new Response(null, { headers: lines.map((line): [string, string] => ['set-cookie', line]) });
 
-test('a cookie goes to its path and below, and nowhere else (RFC 6265 §5.1.4)', () => {
+test('a cookie is sent to its path and below only (RFC 6265 section 5.1.4)', () => {
   const cookies = new Cookies();
   expect(cookies.header('/')).toBe('');
   cookies.store(answering('a=1; path=/; httponly', 'b=x=y==; Path=/u/login/1; SameSite=Lax'));
@@ -14,7 +14,7 @@ test('a cookie goes to its path and below, and nowhere else (RFC 6265 §5.1.4)',
   expect(cookies.header('/u/login/12')).toBe('a=1');
 });
 
-test('a later one of its name and path replaces it, one that is over takes it away', () => {
+test('a later cookie of the same name and path replaces it, and an ended one removes it', () => {
   const cookies = new Cookies();
   cookies.store(answering('a=1; path=/', 'a=2; path=/x'));
   cookies.store(answering('a=3; path=/'));

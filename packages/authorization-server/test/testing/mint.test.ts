@@ -19,7 +19,7 @@ const verify = (token: string) =>
   jwtVerify(token, createRemoteJWKSet(new URL('.well-known/jwks.json', issuer.issuer)));
 const now = () => Math.floor(Date.now() / 1000);
 
-test('a token in Auth0’s dialect, which the published key verifies', async () => {
+test('mint signs a token in the dialect of Auth0, which the published key verifies', async () => {
   const { payload, protectedHeader } = await verify(issuer.mint({ permissions: ['x'] }));
   expect(protectedHeader).toMatchObject({ alg: 'RS256', typ: 'JWT', kid: expect.any(String) });
   expect(payload).toEqual({
@@ -34,7 +34,7 @@ test('a token in Auth0’s dialect, which the published key verifies', async () 
   expect(Math.abs(Number(payload.iat) - now())).toBeLessThan(10);
 });
 
-test('a token in the dialect of RFC 9068, by the server’s clock', async () => {
+test('mint signs a token in the form of RFC 9068 section 2, by the clock of the server', async () => {
   issuer.clock = 600;
   const { payload, protectedHeader } = await verify(
     issuer.mint({ aud: 'https://reports.example.com' }),
@@ -47,7 +47,7 @@ test('a token in the dialect of RFC 9068, by the server’s clock', async () => 
   expect(Math.abs(Number(payload.iat) - 600 - now())).toBeLessThan(10);
 });
 
-test('any claim and header may be changed or left out', () => {
+test('any claim and header can be changed or removed', () => {
   const token = issuer.mint(
     { exp: undefined, aud: ['a', 'b'], sub: 5 },
     { typ: 'x', kid: undefined },
@@ -68,7 +68,7 @@ test('the current key signs, after a rotation too', async () => {
 });
 
 describe('hostile tokens', () => {
-  test('a hundred by name, most with a genuine signature', async () => {
+  test('are a hundred, by name, most with a genuine signature', async () => {
     const tokens = issuer.hostileTokens({ scope: 'read:contacts' });
     expect(Object.keys(tokens).length).toBeGreaterThan(100);
     const { payload } = await verify(tokens['sub missing']);
@@ -79,7 +79,7 @@ describe('hostile tokens', () => {
     });
   });
 
-  test('one of them', () => {
+  test('can be signed one by one', () => {
     const token = issuer.mint.hostile('exp past', { aud: 'https://reports.example.com' });
     expect(decodeJwt(token).aud).toBe('https://reports.example.com');
     expect(Number(decodeJwt(token).exp)).toBeLessThan(now());

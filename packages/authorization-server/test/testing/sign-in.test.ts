@@ -17,7 +17,7 @@ afterAll(stopServers);
 
 const alice = { email: 'alice@example.com', password: 'alice-demo' };
 
-test('brings back the code, with consent and, the second time, without', async () => {
+test('returns the code, with consent and, the second time, without', async () => {
   for (const _ of [1, 2]) {
     const response = await signIn(authorizationRequest(server).url, CALLBACK, alice);
     expect(`${response.origin}${response.pathname}`).toBe(CALLBACK);
@@ -26,13 +26,13 @@ test('brings back the code, with consent and, the second time, without', async (
   }
 });
 
-test('brings back an error that the client is told', async () => {
+test('returns an error of the authorization response', async () => {
   const { url } = authorizationRequest(server, { prompt: 'none' });
   const response = await signIn(url, CALLBACK, alice);
   expect(response.searchParams.get('error')).toBe('login_required');
 });
 
-describe('says where it ended, and no password', () => {
+describe('a failed sign-in reports where it ended, and no password', () => {
   test('a wrong password, and too many of them', async () => {
     const wrong = { email: 'bob@example.com', password: 'secret-guess' };
     const attempt = () =>
@@ -45,7 +45,7 @@ describe('says where it ended, and no password', () => {
     expect(await attempt()).toMatch(/with status 429: Too many failed sign-ins/);
   });
 
-  test('a client that is not there', async () => {
+  test('an unknown client', async () => {
     const { url } = authorizationRequest(server, { client_id: 'nobody' });
     await expect(signIn(url, CALLBACK, alice)).rejects.toThrow(
       /^signing in ended at \S+\/authorize with status 400: /,

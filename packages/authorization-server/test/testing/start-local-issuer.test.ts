@@ -15,7 +15,7 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((issuer) => issuer.close()));
 });
 
-test('the demo tenant, a path or a loaded tenant', async () => {
+test('the tenant is the demo, a path or a loaded tenant', async () => {
   const tenant = loadTenant(demoTenantFile);
   tenant.tenant.friendly_name = 'Other';
   const issuers = await Promise.all([
@@ -31,7 +31,7 @@ test('the demo tenant, a path or a loaded tenant', async () => {
   expect(issuers[2]?.control?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
 });
 
-test('a tenant file that is wrong is named', async () => {
+test('a wrong tenant file is named', async () => {
   await expect(startLocalIssuer({ tenant: 'missing.yaml' })).rejects.toMatchObject({
     name: 'InvalidTenant',
   });
@@ -51,7 +51,7 @@ test('tokens, faults, clock, log and reset are those of the server', async () =>
   expect([issuer.log(), issuer.clock]).toEqual([[], 0]);
 });
 
-describe('what the package imports of ours', () => {
+describe('the package imports of this project', () => {
   const source = join(import.meta.dirname, '../../src');
   const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) =>
     /\.tsx?$/.test(file),
@@ -62,7 +62,7 @@ describe('what the package imports of ours', () => {
       ([, name]) => name,
     );
 
-  test('is plumbing, and for tests, from the testing entry alone, hostile tokens', () => {
+  test('the service, and hostile tokens from the testing entry only', () => {
     const ours = files.flatMap((file) =>
       importsOf(file)
         .filter((name) => name?.startsWith('@koa-oauth/'))
@@ -77,7 +77,7 @@ describe('what the package imports of ours', () => {
     for (const one of ours) expect(right).toContainEqual(one);
   });
 
-  test('nothing else imports what is for tests', () => {
+  test('nothing for tests outside of the testing entry', () => {
     const wrong = files
       .filter((file) => !isTesting(file))
       .filter((file) => importsOf(file).some((name) => /^\.\/testing\b/.test(name ?? '')));

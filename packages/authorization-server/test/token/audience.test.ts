@@ -31,7 +31,7 @@ test.each([
 });
 
 test.each(['https://other.example/api', 'legacy', 'urn:api:%zz'])(
-  'unknown audience %s: Service not found',
+  'the unknown audience %s is refused with "Service not found"',
   async (audience) => {
     proves('ASVS 9.2.4');
     const page = await openBrowser().get(authorizationRequest(server, { audience }).url);
@@ -44,7 +44,7 @@ test.each(['https://other.example/api', 'legacy', 'urn:api:%zz'])(
 );
 
 describe('dialects of the access token', () => {
-  test('an API with a name for an identifier, in RFC 9068 form', async () => {
+  test('an API identified by a name gets tokens in the form of RFC 9068 section 2', async () => {
     proves('RFC 9068 §5 scope');
     const legacy = await startDemo((tenant) => {
       Object.assign(tenant.resourceServers[0]!, {
@@ -67,7 +67,7 @@ describe('dialects of the access token', () => {
     expect(claims.exp! - claims.iat!).toBe(60);
   });
 
-  test('without authz there are no permissions', async () => {
+  test('a dialect without authz has no permissions', async () => {
     const plain = await startDemo((tenant) => {
       tenant.resourceServers[0]!.token_dialect = 'access_token';
     });

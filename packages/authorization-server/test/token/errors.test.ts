@@ -54,15 +54,15 @@ test.each([
     'unauthorized_client',
     "Grant type 'password' not allowed for the client.",
   ],
-])('%s', (_name, error, grantType, status, code, description) => {
+])('%s is answered as Auth0 does', (_name, error, grantType, status, code, description) => {
   expect(toAuth0Error(error, grantType)).toEqual({ status, error: code, description });
 });
 
-test('anything else stays as it is', () => {
+test("other errors keep the engine's answer", () => {
   expect(toAuth0Error(new errors.InvalidRequest('missing parameter'), 'x')).toBeUndefined();
 });
 
-test('whatever the grant type is, the text is of the characters of RFC 6749 §5.2, and short', () => {
+test('for any grant type the text is short and in the characters of RFC 6749 section 5.2', () => {
   const anything = fc.oneof(fc.string({ unit: 'binary', maxLength: 400 }), fc.string());
   fc.assert(
     fc.property(anything, fc.boolean(), (grantType, supported) => {

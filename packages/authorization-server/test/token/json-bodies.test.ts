@@ -22,7 +22,7 @@ const post = async (path: string, body: string) => {
 
 const client = { client_id: 'contacts-web', client_secret: 'contacts-web-demo-secret' };
 
-test('the token endpoint takes JSON', async () => {
+test('the token endpoint accepts JSON', async () => {
   const machine = { client_id: 'contacts-cli', client_secret: 'contacts-cli-demo-secret' };
   const form = { ...machine, grant_type: 'client_credentials', audience: API, state: null };
   const { status, body } = await post('oauth/token', JSON.stringify(form));
@@ -30,7 +30,7 @@ test('the token endpoint takes JSON', async () => {
   expect(decodeJwt((JSON.parse(body) as Record<string, string>).access_token ?? '').aud).toBe(API);
 });
 
-test('so does revocation', async () => {
+test('the revocation endpoint accepts JSON', async () => {
   const { tokens } = await tokensFor(server);
   const token = tokens.refresh_token;
   expect(await post('oauth/revoke', JSON.stringify({ ...client, token }))).toEqual({
@@ -41,7 +41,7 @@ test('so does revocation', async () => {
   expect((await post('oauth/token', JSON.stringify(again))).status).toBe(403);
 });
 
-describe('is refused with 400 invalid_request', () => {
+describe('a body that is no JSON object of plain fields is refused with 400', () => {
   test.each([
     ['no JSON', '{"grant_type"'],
     ['a list', '[1]'],
@@ -54,13 +54,13 @@ describe('is refused with 400 invalid_request', () => {
   });
 });
 
-test('an empty body names no client: 401 invalid_client', async () => {
+test('an empty body is refused with 401 because it names no client', async () => {
   const answer = await post('oauth/token', '');
   expect(answer.status).toBe(401);
   expect(JSON.parse(answer.body)).toMatchObject({ error: 'invalid_client' });
 });
 
-test('the path minds neither case nor a slash at its end, as with a form', async () => {
+test('the path ignores case and a slash at its end, as with a form', async () => {
   const answer = await post('OAuth/Token/', JSON.stringify({ ...client, grant_type: 'x' }));
   expect(JSON.parse(answer.body)).toMatchObject({ error: 'unsupported_grant_type' });
 });

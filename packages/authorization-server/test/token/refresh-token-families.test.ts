@@ -61,7 +61,7 @@ const sizeOf = (id: string): number =>
   JSON.stringify(store.read('RefreshToken', id)?.content ?? '').length;
 
 describe('a token that was rotated out', () => {
-  test('is kept small, but for the last two, and is known as used', async () => {
+  test('is shortened, except the last two, and counts as used', async () => {
     const { adapter, ids, rotate } = login('grant');
     await rotate(5);
     expect(ids.map((id) => sizeOf(id) > 500)).toEqual([false, false, false, false, true, true]);
@@ -80,13 +80,13 @@ describe('a token that was rotated out', () => {
     expect((await adapter.find(ids[5]!))?.consumed).toBeUndefined();
   });
 
-  test('keeps the key that it is bound to (RFC 9449)', async () => {
+  test('keeps the key that it is bound to (RFC 9449 section 5)', async () => {
     const { adapter, ids, rotate } = login('grant', { jkt: 'thumbprint' });
     await rotate(2);
     expect(await adapter.find(ids[0]!)).toMatchObject({ jkt: 'thumbprint' });
   });
 
-  test('is kept no longer than it would have been', async () => {
+  test('is stored until its own end only', async () => {
     const { adapter, ids, rotate } = login('grant');
     await rotate(3);
     now += LIFETIME;
@@ -94,7 +94,7 @@ describe('a token that was rotated out', () => {
     expect(await adapter.find(ids[0]!)).toBeUndefined();
   });
 
-  test('goes with its family', async () => {
+  test('is removed with its family', async () => {
     const { adapter, ids, rotate } = login('grant');
     await rotate(3);
     await adapter.revokeByGrantId('grant');
@@ -102,7 +102,7 @@ describe('a token that was rotated out', () => {
     expect(store.read('RefreshTokenFamily', 'grant')).toBeUndefined();
   });
 
-  test('is small when a branch fell behind unused, and counts as used', async () => {
+  test('is shortened when its branch fell behind unused, and counts as used', async () => {
     const { adapter, issue, rotate, ids } = login('grant');
     await rotate(1);
     const branch = await issue(1);
@@ -113,7 +113,7 @@ describe('a token that was rotated out', () => {
   });
 });
 
-test('one whose request began within the leeway goes on, though others rotated twice meanwhile', async () => {
+test('a request that began within the leeway succeeds, although others rotated twice meanwhile', async () => {
   const { leeway } = tenant.clients[0]!.refresh_token;
   tenant.clients[0]!.refresh_token.leeway = 60;
   try {
@@ -131,7 +131,7 @@ test('one whose request began within the leeway goes on, though others rotated t
   }
 });
 
-test('over HTTP, the first of many tokens still ends the family, for its own client alone', async () => {
+test('over HTTP, the first of many tokens still ends the family, for its own client only', async () => {
   const server = await startDemo((loaded) => {
     loaded.clients.push({
       ...loaded.clients[0]!,
@@ -166,20 +166,20 @@ describe(`more than ${MAX_ACTIVE_FAMILIES} logins of a user with one application
       families().add(`t${i}`, token(`g${i}`), LIFETIME),
     ).flatMap(({ ended }) => ended);
 
-  test('the oldest ends', () => {
+  test('end the oldest', () => {
     expect(fill(MAX_ACTIVE_FAMILIES)).toEqual([]);
     expect(families().add('x', token('gx'), LIFETIME).ended).toEqual(['g0']);
     expect(families().add('y', token('gy'), LIFETIME).ended).toEqual(['g1']);
   });
 
-  test('another user and another application have their own', () => {
+  test('do not count for another user or another application', () => {
     fill(MAX_ACTIVE_FAMILIES);
     for (const change of [{ accountId: 'auth0|bob' }, { clientId: 'contacts-cli' }]) {
       expect(families().add('x', token('gx', change), LIFETIME).ended).toEqual([]);
     }
   });
 
-  test('rotation does not count, nor does what has ended', () => {
+  test('do not include rotations and ended logins', () => {
     fill(MAX_ACTIVE_FAMILIES);
     expect(families().add('r', token('g0', { rotations: 1 }), LIFETIME).ended).toEqual([]);
     families().delete('g5');
@@ -188,7 +188,7 @@ describe(`more than ${MAX_ACTIVE_FAMILIES} logins of a user with one application
     expect(families().add('y', token('gy'), LIFETIME).ended).toEqual([]);
   });
 
-  test('its tokens are gone, those of the others stay', async () => {
+  test('remove the tokens of the oldest login only', async () => {
     const first = login('first');
     await first.rotate(2);
     const second = login('second');
@@ -199,7 +199,7 @@ describe(`more than ${MAX_ACTIVE_FAMILIES} logins of a user with one application
   });
 });
 
-test('many branches within one leeway stay good', async () => {
+test('many branches within one leeway stay valid', async () => {
   const { adapter, issue, ids } = login('grant');
   await issue(0);
   for (let i = 0; i < 150; i += 1) await issue(1);

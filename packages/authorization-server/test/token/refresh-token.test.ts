@@ -55,7 +55,7 @@ describe('rotation with a leeway', () => {
     server = await start({ leeway: 60 });
   });
 
-  test('the previous token may be used again, and both that it gave are good', async () => {
+  test('the previous token may be used again, and both new tokens are valid', async () => {
     const { first, use, rotate } = await login(server);
     const second = await rotate(first);
     const again = await rotate(first);
@@ -64,13 +64,13 @@ describe('rotation with a leeway', () => {
     expect((await use(again)).status).toBe(200);
   });
 
-  test('of ten requests at once with one token all get on', async () => {
+  test('ten simultaneous requests with one token all succeed', async () => {
     const { first, use } = await login(server);
     const answers = await Promise.all(Array.from({ length: 10 }, () => use(first)));
     expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(200));
   });
 
-  test('the one before the previous ends the family and the grant', async () => {
+  test('the token before the previous ends the family and the grant', async () => {
     proves('ASVS 10.4.5');
     const { first, use, rotate } = await login(server);
     const second = await rotate(first);
@@ -87,14 +87,14 @@ describe('rotation with a leeway', () => {
     expect(await use(owner)).toEqual(REFUSAL);
   });
 
-  test("reuse leaves the user's other login alone", async () => {
+  test("reuse does not end the user's other login", async () => {
     const [one, other] = [await login(server), await login(server)];
     await one.rotate(await one.rotate(one.first));
     expect(await one.use(one.first)).toEqual(REFUSAL);
     expect((await other.use(other.first)).status).toBe(200);
   });
 
-  test('its time is that of the request: Actions may take longer', async () => {
+  test('the leeway counts at the request, however long the Actions run', async () => {
     const refresh = "event.transaction.protocol === 'oauth2-refresh-token'";
     const key = `slow-${Math.random()}`;
     const body = `if (${refresh} && !globalThis['${key}']) {
@@ -111,7 +111,7 @@ describe('rotation with a leeway', () => {
     for (const answer of answers) expect((await use(answer.body.refresh_token)).status).toBe(200);
   });
 
-  test('revoked, the previous token is not good either', async () => {
+  test('revocation ends the previous token too', async () => {
     const { first, use, rotate } = await login(server);
     const token = await rotate(first);
     const form = {
@@ -152,7 +152,7 @@ describe('rotation without a leeway', () => {
     expect(await use(second)).toEqual(REFUSAL);
   });
 
-  test('of requests at once at most one gets on, and the family has ended', async () => {
+  test('at most one of simultaneous requests succeeds, and the family ends', async () => {
     const server = await start({ leeway: 0 });
     const { first, use } = await login(server);
     const answers = await Promise.all([use(first), use(first), use(first)]);
@@ -161,7 +161,7 @@ describe('rotation without a leeway', () => {
     for (const { body } of winners) expect(await use(body.refresh_token)).toEqual(REFUSAL);
   });
 
-  test('a token that does not rotate is good again and again, and is not sent again', async () => {
+  test('a token that does not rotate stays valid, and is not sent again', async () => {
     const server = await start({ rotation_type: 'non-rotating' });
     const { first, use } = await login(server);
     for (let i = 0; i < 3; i += 1) {
@@ -175,7 +175,7 @@ describe('rotation without a leeway', () => {
 
 // The waits leave a second and more for slow machines; they run side by side.
 describe('lifetimes, over HTTP', () => {
-  test.concurrent('rotation does not put off the end', async () => {
+  test.concurrent('rotation does not extend the lifetime', async () => {
     proves('RFC 9700 §4.14', 'ASVS 10.4.8');
     const server = await start({ token_lifetime: 4 });
     const { first, use, rotate } = await login(server);
@@ -206,7 +206,7 @@ describe('lifetimes, over HTTP', () => {
   );
 });
 
-describe('seconds that a token has left', () => {
+describe('the lifetime that a token has left', () => {
   const DAY = 86_400;
   const rows: [string, Change, number, number][] = [
     ['new', { token_lifetime: 100 }, 0, 100],
@@ -275,7 +275,7 @@ describe('scope', () => {
     server = await start({});
   });
 
-  test('a refresh may ask for less, and the next one for all again', async () => {
+  test('a refresh may request less, and the next one all again', async () => {
     const { first, tokens, use } = await login(server);
     const narrow = await use(first, { scope: 'openid read:contacts' });
     expect(narrow.body.scope).toBe('openid read:contacts');
@@ -286,7 +286,7 @@ describe('scope', () => {
   test.each([
     ['offline_access was not asked for', { scope: 'openid read:contacts' }, true],
     ['the API does not allow it', {}, false],
-  ])('no refresh token when %s', async (_name, change, allowed) => {
+  ])('there is no refresh token when %s', async (_name, change, allowed) => {
     const strict = await startDemo((tenant) => {
       tenant.resourceServers[0]!.allow_offline_access = allowed;
     });
@@ -295,7 +295,7 @@ describe('scope', () => {
     expect(tokens.scope).not.toContain('offline_access');
   });
 
-  test('no refresh token for an application without the grant', async () => {
+  test('there is no refresh token for an application without the grant', async () => {
     const redirect_uri = 'http://127.0.0.1:4000/callback';
     const change = { client_id: 'contacts-cli', redirect_uri };
     const request = authorizationRequest(server, change);

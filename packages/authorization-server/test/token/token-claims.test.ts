@@ -16,7 +16,7 @@ const now = () => Math.floor(Date.now() / 1000);
 const around = (time: number) => (value: unknown) =>
   expect(Math.abs(Number(value) - time)).toBeLessThan(30);
 
-test('times move, and nothing else does', () => {
+test('the clock moves times, and nothing else', () => {
   const claims = { iat: 10, exp: 20, nbf: 5, auth_time: 1, sub: 'x', updated_at: 3 };
   expect(byClock(claims, { seconds: -5 })).toEqual({
     ...claims,
@@ -29,7 +29,7 @@ test('times move, and nothing else does', () => {
 });
 
 test.each([0.5, Number.NaN, Number.POSITIVE_INFINITY, 315_360_001, '5' as unknown as number])(
-  'a clock of %p is refused, and the one before stays',
+  'a clock of %p is rejected, and the earlier one stays',
   (seconds) => {
     expect(() => checkClock(seconds)).toThrow('clock: give whole seconds');
     server.clock = 7;

@@ -22,7 +22,7 @@ const ask = async (token = '') => {
   return { status: answer.statusCode, body: answer.body as Record<string, unknown> };
 };
 
-test('the API’s JWT answers who it is, with what the Actions put into the ID token', async () => {
+test('userinfo accepts the JWT of an API, and has the claims of the Actions', async () => {
   expect(await ask(tokens.access_token)).toEqual({
     status: 200,
     body: {
@@ -39,8 +39,8 @@ test('the API’s JWT answers who it is, with what the Actions put into the ID t
   });
 });
 
-describe('is refused', () => {
-  test('the ID token', async () => {
+describe('userinfo refuses', () => {
+  test('an ID token', async () => {
     expect((await ask(tokens.id_token)).status).toBe(401);
   });
 
