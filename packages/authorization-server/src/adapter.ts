@@ -18,7 +18,7 @@ interface AdapterParts {
   readonly userinfoTokens: Pick<UserinfoTokens, 'verify'>;
 }
 
-/** Maximum of open sign-ins, which end after an hour. One has about 2 kB, a hostile one 56 kB. */
+/** Maximum of open sign-ins, which end after an hour. One has about 2 kB, a hostile one as much as a request. */
 const MAX_INTERACTIONS = 5000;
 
 /** Maximum of pushed requests, which end after a minute. One has at most 56 kB. */

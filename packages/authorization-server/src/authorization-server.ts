@@ -48,7 +48,6 @@ type ServerOptions = Omit<AuthorizationServerOptions, 'keys'>;
 /** Parts that the engine gets once: for another value it is made again. */
 type ChangingParts = Pick<AppParts, 'tenant' | 'limits' | 'caches'>;
 
-/** The servers that listen: this one, and that of the control. */
 interface Listeners {
   readonly http: GracefulServer;
   readonly control?: GracefulServer;

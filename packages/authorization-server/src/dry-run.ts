@@ -29,7 +29,6 @@ import { connectionInId } from './tenant/users.ts';
  * Exit code 0: the login succeeds; 1: it is denied, or an argument is wrong.
  */
 
-/** A login to try. */
 interface DryRunLogin {
   readonly user: User;
   readonly application: Application;
@@ -121,7 +120,6 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
   };
 }
 
-/** Returns how a user signs in. */
 function methodOf({ user_id }: User): string {
   return connectionInId(user_id) === undefined ? 'pwd' : 'federated';
 }

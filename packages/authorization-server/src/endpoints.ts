@@ -3,7 +3,6 @@ import type { Context, Middleware, Next } from 'koa';
 import { isWebOrigin } from './tenant/applications.ts';
 import type { Tenant } from './tenant/tenant.ts';
 
-/** Auth0's paths of the endpoints. */
 export const ROUTES = {
   authorization: '/authorize',
   token: '/oauth/token',

@@ -51,7 +51,6 @@ const Environment = z.object({
 /** All settings, in the order of the README. */
 export const SETTINGS = listSettings(Environment);
 
-/** Schema of the settings, for `readSettings`. */
 export const Settings = Environment.extend({ NODE_ENV: z.string().trim().optional() })
   .superRefine(
     ({ HOST, UNSAFE_ALLOW_NETWORK, NODE_ENV, UNSAFE_ALLOW_PRODUCTION }, context) => {

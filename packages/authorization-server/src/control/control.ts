@@ -17,7 +17,6 @@ export interface Control {
   readonly token: string;
 }
 
-/** The server to control. */
 interface Controlled {
   readonly faults: Pick<Faults, 'add' | 'clear' | 'list'>;
   clock: number;
@@ -95,7 +94,6 @@ function controlRoutes(server: Controlled): Router {
   return router;
 }
 
-/** Reads the members of a JSON body; no members without a body. */
 async function readFields(ctx: Context): Promise<Record<string, unknown>> {
   // Null: the request has no body.
   if (ctx.is('json') === null || ctx.request.length === 0) return {};

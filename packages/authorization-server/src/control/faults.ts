@@ -123,7 +123,6 @@ interface Waiting {
   seen: number;
 }
 
-/** The faults that wait for requests. */
 export class Faults {
   #waiting: Waiting[] = [];
 
@@ -140,7 +139,6 @@ export class Faults {
     this.#waiting = [];
   }
 
-  /** Lists the waiting faults, in their order. */
   list(): WaitingFault[] {
     return this.#waiting.map(({ fault, left }) => ({ ...fault, left }));
   }

@@ -91,7 +91,6 @@ async function sendHalf(ctx: Context): Promise<void> {
 const OTHER_ISSUER = 'https://other-issuer.example/';
 const OVERSIZE_BYTES = 8 * 1024 * 1024;
 
-/** Changes a good answer into the wrong one that a fault asks for. */
 export function alterAnswer(ctx: Context, fault: Fault): void {
   const { body } = ctx;
   if (fault.contentType !== undefined) {

@@ -3,10 +3,8 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 
-/** The tenant's limits with their counts. */
 export interface Limits {
   readonly attempts: LoginAttempts;
-  /** Undefined when the tenant limits no token requests. */
   readonly tokenRequests: Middleware | undefined;
 }
 

@@ -2,7 +2,6 @@ import { resolve } from 'node:path';
 import { createKeyFile, readKeyFile, replaceKeyFile } from './key-file.ts';
 import { makeSigningKey, memoryKey, type SigningKey, type SigningKeys } from './signing-keys.ts';
 
-/** Options of `rotateKeys`. */
 export interface RotateOptions {
   /** Removes the key that signed until now from the key set; default false. */
   readonly revoke?: boolean | undefined;
@@ -10,7 +9,6 @@ export interface RotateOptions {
 
 type MakeKey = () => Promise<SigningKey>;
 
-/** The signing keys of a server. */
 export class KeyRing {
   readonly #file: string | undefined;
   readonly #makeKey: MakeKey;

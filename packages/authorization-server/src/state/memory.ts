@@ -106,7 +106,6 @@ function steadyTime(): () => number {
   return () => Math.floor((start + performance.now()) / 1000);
 }
 
-/** The entries of one kind, with indexes by uid and grant. */
 class Entries {
   readonly #byId = new Map<string, Entry>();
   readonly #idsByUid = new Map<string, string>();

@@ -2,7 +2,6 @@ import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { errors, Provider } from '../oidc-provider.ts';
 import type { StateStore, StoredRecord } from './state-store.ts';
 
-/** Stores the engine's records of one kind. */
 export class StoreAdapter implements Adapter {
   readonly kind: string;
   readonly store: StateStore;

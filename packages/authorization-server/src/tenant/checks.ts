@@ -9,7 +9,6 @@ import { publicKeyOf } from './client-keys.ts';
 import type { Application, TenantDocument } from './schema.ts';
 import { connectionInId, connectionOfUser } from './users.ts';
 
-/** Path of a member in the tenant file. */
 export type Path = readonly PropertyKey[];
 export type Report = (path: Path, fault: string) => void;
 
@@ -97,7 +96,6 @@ function checkAuthentication(client: Application, path: Path, report: Report): v
   }
 }
 
-/** Checks that what is named elsewhere exists. */
 export function checkReferences(tenant: TenantDocument, report: Report): void {
   const scopesOf = new Map(
     tenant.resourceServers.map((api) => [api.identifier, api.scopes.map((scope) => scope.value)]),

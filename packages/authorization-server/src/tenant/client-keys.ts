@@ -66,7 +66,6 @@ function checkUse({ use, key_ops: operations }: Readonly<Record<string, unknown>
   }
 }
 
-/** Returns the algorithms of a key. @throws Error when it is weak or of another kind. */
 function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }: KeyObject) {
   if (type === 'rsa') {
     const { modulusLength: bits = 0, publicExponent: exponent = 0n } = details ?? {};

@@ -9,7 +9,6 @@ export interface ConnectionFacts {
   readonly strategy: string;
 }
 
-/** Strategy of a database of users with passwords. */
 export const DATABASE = 'auth0';
 /** The database of a tenant that has no entry for one. */
 export const DEFAULT_DATABASE: ConnectionFacts = {
@@ -66,7 +65,6 @@ export function ignoredConnections(tenant: TenantDocument): string[] {
     .map(({ name, strategy }) => `connections: ${name} (${strategy})`);
 }
 
-/** Returns the connection of the users with a password. */
 export function passwordDatabase(tenant: TenantDocument): { readonly name: string } {
   return databaseOf(tenant) ?? DEFAULT_DATABASE;
 }

@@ -17,14 +17,12 @@ const MIN_COST = 4;
 /** Each step doubles the time; this one is more than a second of one core. */
 const MAX_COST = 14;
 
-/** Returns the fault of a `password`; undefined if it can be used. */
 export function passwordFault(password: string): string | undefined {
   return truncates(password)
     ? 'give at most 72 bytes of UTF-8: bcrypt, which Auth0 stores passwords by, reads no more'
     : undefined;
 }
 
-/** Returns the fault of a `password_hash`; undefined if it can be used. */
 export function passwordHashFault(hash: string): string | undefined {
   const cost = BCRYPT.exec(hash)?.groups?.cost;
   if (cost === undefined) {

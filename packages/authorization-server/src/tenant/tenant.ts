@@ -22,7 +22,6 @@ export interface Rule {
 
 /** A checked tenant: every name in it refers to something. */
 export interface Tenant extends TenantDocument {
-  /** Path of the tenant file. */
   readonly file: string;
   /** The Actions of the post-login trigger, in their order. */
   readonly postLogin: readonly Action[];
@@ -81,7 +80,6 @@ export function apiOf(tenant: Tenant, resource: unknown): Api | undefined {
   return findApi(tenant, nameOf(resource));
 }
 
-/** Returns the identifier of the API that a resource stands for. */
 export function nameOf(resource: string): string {
   if (!resource.startsWith(API_URN)) return resource;
   try {

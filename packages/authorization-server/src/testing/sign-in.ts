@@ -105,7 +105,6 @@ export class Cookies {
       .join('; ');
   }
 
-  /** Stores the cookies that a response sets, and removes those that it ends. */
   store(response: Response): void {
     for (const line of response.headers.getSetCookie()) {
       const [pair = '', ...attributes] = line.split(/; */);

@@ -13,7 +13,6 @@ interface Row extends Partial<Auth0Error> {
   readonly when: string;
   /** Pattern of the engine's private detail; default: any. */
   readonly detail?: RegExp;
-  /** The requested grant type; default: any. */
   readonly grantType?: string | RegExp;
   readonly description: string;
 }
@@ -29,7 +28,7 @@ const NOT_ALLOWED = {
 const KNOWN_GRANT_TYPES =
   /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:device_code|jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
 
-/** The first row that fits counts. Texts are Auth0's; the engine has one text for all. */
+/** The first row that fits counts. Texts follow the known answers of tenants; the engine has one text for all. */
 const TABLE: readonly Row[] = [
   { when: 'invalid_grant', detail: /code_verifier/, description: WRONG_VERIFIER },
   // A verifier of a wrong length or alphabet (RFC 7636 §4.1).
@@ -68,7 +67,6 @@ const TABLE: readonly Row[] = [
 
 const MAX_SHOWN_LENGTH = 100;
 
-/** Returns the HTTP form of `toAuth0Error`. */
 export function tokenRefusal(
   { oidc }: KoaContextWithOIDC,
   error: errors.OIDCProviderError,

@@ -137,7 +137,6 @@ export class RefreshTokenAdapter extends StoreAdapter {
 
 /** The common data of the refresh tokens of one login. */
 interface Family {
-  /** Number of rotations of the family. */
   readonly latest: number;
   /** Ids and rotations of the tokens with complete records. */
   readonly whole: readonly (readonly [string, number])[];
@@ -154,7 +153,6 @@ export const MAX_ACTIVE_FAMILIES = 200;
 /** Maximum of tokens to shorten later, as a leeway allows any number of branches; others stay complete. */
 const MAX_WHOLE_TOKENS = 100;
 
-/** The families of refresh tokens: one for each login. */
 export class RefreshTokenFamilies {
   readonly #store: StateStore;
 
@@ -162,7 +160,6 @@ export class RefreshTokenFamilies {
     this.#store = store;
   }
 
-  /** Returns the number of rotations of a family. */
   latest(grantId: string): number {
     return this.#find(grantId)?.latest ?? 0;
   }

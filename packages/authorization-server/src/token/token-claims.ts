@@ -17,7 +17,6 @@ import type { EngineHooks } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type Tenant, type User } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
 
-/** The clock of the tokens. */
 export interface TokenClock {
   /** Difference to the real clock; negative when it is behind. */
   seconds: number;
@@ -146,7 +145,6 @@ export function checkClock(seconds: number): number {
   throw new RangeError('clock: give whole seconds, ten years (315360000) at most');
 }
 
-/** Returns the claims with times of the clock of the tokens. */
 export function byClock<T extends object>(claims: T, { seconds }: TokenClock): T {
   if (seconds === 0) return claims;
   const times = Object.entries(claims).filter(

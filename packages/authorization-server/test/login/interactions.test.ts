@@ -81,7 +81,7 @@ describe('consent page', () => {
       password: 'bob-demo',
     });
     expect(page.url).toContain('/u/consent/');
-    expect(page.body).toContain('See your organisation');
+    expect(page.body).toContain('See your organization');
     expect(page.body).toContain('<code>read:contacts</code>');
     expect(page.body).not.toContain('create:contacts');
   });
