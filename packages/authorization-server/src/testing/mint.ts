@@ -6,9 +6,10 @@ import {
   signJws,
   type TestKey,
 } from '@koa-oauth/issuer/testing';
+import type { AuthorizationServer } from '../authorization-server.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
 import type { SigningKey } from '../keys/signing-keys.ts';
-import { findApi, type Tenant } from '../tenant/tenant.ts';
+import { findApi } from '../tenant/tenant.ts';
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -24,14 +25,6 @@ export interface Mint {
   hostile(name: HostileTokenName, claims?: Members): string;
 }
 
-/** The server that the tokens name as their issuer; its tenant and clock change. */
-interface MintingServer {
-  readonly issuer: string;
-  readonly tenant: Tenant;
-  /** Seconds by which its clock is ahead. */
-  readonly clock: number;
-}
-
 export interface Mints {
   readonly mint: Mint;
   /**
@@ -43,7 +36,7 @@ export interface Mints {
   hostileTokens(claims?: Members): HostileTokens;
 }
 
-export function createMints(server: MintingServer, ring: KeyRing): Mints {
+export function createMints(server: AuthorizationServer, ring: KeyRing): Mints {
   const { issuer } = server;
   const realTime = (): number => Math.floor(Date.now() / 1000);
   const hostile: Mints['hostileTokens'] = (claims = {}) => {
