@@ -17,8 +17,8 @@ export {
   type OidcErrorCode,
 } from './errors.ts';
 export { CLIENT_CHANNEL, type ClientEvent } from './events.ts';
-export type { ClientMessage } from './login/messages.ts';
 export { type SignInRequirement, StepUpRequired } from './login/step-up.ts';
+export type { ClientMessage } from './messages.ts';
 export type { AuthorizationParams } from './oauth/authorization-endpoint.ts';
 export type { ClientSigningKeyInput } from './oauth/client-authentication.ts';
 export type { IdTokenClaims } from './oauth/id-token.ts';

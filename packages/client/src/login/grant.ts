@@ -1,5 +1,6 @@
 import { createHttpClient, type HttpClient, type Issuer } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
+import { type ClientMessage, reportMessage } from '../messages.ts';
 import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import {
   type IdTokenClaims,
@@ -21,7 +22,6 @@ import {
 } from '../oauth/token-endpoint.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
-import { type ClientMessage, reportMessage } from './messages.ts';
 
 /** What a refresh brought. */
 export interface Refreshed {

@@ -4,6 +4,7 @@ import { safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
+import { reportMessage } from '../messages.ts';
 import {
   type AuthorizationParams,
   type AuthorizationRequest,
@@ -18,7 +19,6 @@ import {
   requestPushedAuthorization,
 } from '../oauth/pushed-authorization-request.ts';
 import type { Session } from '../session/session.ts';
-import { reportMessage } from './messages.ts';
 import type { OwnSessions } from './own-sessions.ts';
 
 /** What a login is begun with. */

@@ -1,6 +1,6 @@
 import { type HttpClientOptions, InvalidOptions } from '@koa-oauth/issuer';
 import type { ClientEvent } from '../events.ts';
-import type { ClientMessage } from '../login/messages.ts';
+import type { ClientMessage } from '../messages.ts';
 import {
   type AuthorizationParams,
   authorizationParamsFaults,

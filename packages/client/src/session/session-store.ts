@@ -23,6 +23,9 @@ export interface NewSession {
   readonly terms: readonly string[];
 }
 
+/** What an update writes. */
+export type SessionUpdate = Pick<StoredSession, 'sealed' | 'expiresAt'>;
+
 /** A session found by a term. */
 export interface ListedSession {
   readonly key: string;
@@ -57,7 +60,7 @@ export interface SessionStore {
   update(
     key: string,
     expectedVersion: number,
-    session: { sealed: string; expiresAt: number },
+    session: SessionUpdate,
     fence?: number,
   ): Promise<boolean>;
   /** Moves the expiry of a session that exists; its version stays. */

@@ -3,6 +3,7 @@ import {
   MAX_LISTED,
   type NewSession,
   type SessionStore,
+  type SessionUpdate,
   type StoredSession,
 } from '../session-store.ts';
 
@@ -82,7 +83,7 @@ class MemoryStore implements SessionStore {
   async update(
     key: string,
     expectedVersion: number,
-    { sealed, expiresAt }: { sealed: string; expiresAt: number },
+    { sealed, expiresAt }: SessionUpdate,
     fence?: number,
   ): Promise<boolean> {
     const session = this.#live(key);

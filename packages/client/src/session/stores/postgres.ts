@@ -5,6 +5,7 @@ import {
   MAX_LISTED,
   type NewSession,
   type SessionStore,
+  type SessionUpdate,
   type StoredSession,
 } from '../session-store.ts';
 
@@ -91,7 +92,7 @@ class PostgresStore implements SessionStore {
   async update(
     key: string,
     expectedVersion: number,
-    { sealed, expiresAt }: { sealed: string; expiresAt: number },
+    { sealed, expiresAt }: SessionUpdate,
     fence?: number,
   ): Promise<boolean> {
     const parameters = [this.#clock(), key, expectedVersion, sealed, expiresAt, fence ?? null];

@@ -5,6 +5,7 @@ import {
   MAX_LISTED,
   type NewSession,
   type SessionStore,
+  type SessionUpdate,
   type StoredSession,
 } from '../session-store.ts';
 import { SCRIPTS } from './redis-scripts.ts';
@@ -85,7 +86,7 @@ class RedisStore implements SessionStore {
   async update(
     key: string,
     expectedVersion: number,
-    { sealed, expiresAt }: { sealed: string; expiresAt: number },
+    { sealed, expiresAt }: SessionUpdate,
     fence?: number,
   ): Promise<boolean> {
     await this.#prolongTerms(key, expiresAt);

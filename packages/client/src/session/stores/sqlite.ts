@@ -6,6 +6,7 @@ import {
   MAX_LISTED,
   type NewSession,
   type SessionStore,
+  type SessionUpdate,
   type StoredSession,
 } from '../session-store.ts';
 
@@ -73,7 +74,7 @@ class SqliteStore implements SessionStore {
   async update(
     key: string,
     expectedVersion: number,
-    { sealed, expiresAt }: { sealed: string; expiresAt: number },
+    { sealed, expiresAt }: SessionUpdate,
     fence?: number,
   ): Promise<boolean> {
     const { update, updateFenced } = this.#statements;

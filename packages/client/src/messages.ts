@@ -1,4 +1,4 @@
-import type { EndpointMessage } from '../oauth/token-endpoint.ts';
+import type { EndpointMessage } from './oauth/token-endpoint.ts';
 
 /**
  * One message of a login or of a refresh, for people to look at: as it was sent or received, with

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import nock from 'nock';
-import { type ClientMessage, maskParameters, reportMessage } from '../../src/login/messages.ts';
-import { memoryStore } from '../../src/session/stores/memory.ts';
-import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
-import { BASE_URL, startWebApp, type WebApp } from '../support/web-app.ts';
+import { type ClientMessage, maskParameters, reportMessage } from '../src/messages.ts';
+import { memoryStore } from '../src/session/stores/memory.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
+import { BASE_URL, startWebApp, type WebApp } from './support/web-app.ts';
 
 const JWT = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1In0.c2ln';
 
