@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { sessionSecret } from '../src/session-store.ts';
+import { openSessionStore, sessionSecret } from '../src/session-store.ts';
 
 let folder: string;
 
@@ -24,4 +24,21 @@ test('is made once, in a file and folder for its owner only', () => {
 test('a file that holds none stops the start, and says what to do', () => {
   writeFileSync(join(folder, 'session-secret'), 'short');
   expect(() => sessionSecret(folder)).toThrow('delete it');
+});
+
+test.each([
+  ['memory:', undefined],
+  ['redis://127.0.0.1:1', /^Redis: .*ECONNREFUSED/],
+  ['postgres://127.0.0.1:1/sessions', /^PostgreSQL: .*ECONNREFUSED/],
+])('%s opens the store that it names, even while its server is away', async (url, failure) => {
+  const store = openSessionStore(url);
+  const read = store.read('key').catch((error: Error) => error.message);
+  expect(await read).toEqual(failure && expect.stringMatching(failure));
+  await store.close();
+});
+
+test('file: opens a file', async () => {
+  const path = join(folder, 'sessions.db');
+  await openSessionStore(`file:${path}`).close();
+  expect(statSync(path).size).toBeGreaterThan(0);
 });
