@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { createKeyFile, readKeyFile, replaceKeyFile } from './key-file.ts';
 import { makeSigningKey, memoryKey, type SigningKey, type SigningKeys } from './signing-keys.ts';
 
+/** Options of `rotateKeys`. */
 export interface RotateOptions {
   /** Removes the key that signed until now from the key set; default false. */
   readonly revoke?: boolean | undefined;
