@@ -109,7 +109,7 @@ async function signIn(jar: CookieJar, login: string): Promise<Browser> {
   return browser;
 }
 
-test('B2 O1 a logout in one browser, at oidc-provider and by its logout token, ends the others', async () => {
+test('a logout in one browser, at oidc-provider and by its logout token, ends the others', async () => {
   const [ada, bob] = [new CookieJar(), new CookieJar()];
   const here = await signIn(ada, 'ada');
   const there = await signIn(ada, 'ada');

@@ -57,7 +57,7 @@ test('the errors and options that docs/client.md names are there', () => {
   }
 });
 
-test('V7.1.1, V7.1.2, V7.1.3: how sessions end, how many there are, and the issuer’s are written down', () => {
+test('how sessions end, how many there are, and the issuer’s are written down', () => {
   const { rollingDuration, absoluteDuration } = checkOptions({
     issuerBaseURL: 'https://issuer.example/',
     baseURL: 'https://app.example',

@@ -126,7 +126,7 @@ describe('onMessage', () => {
     nock.cleanAll();
   });
 
-  test('G11: a sign-in and its refreshes are handed out for their session, and no secret', async () => {
+  test('a sign-in and its refreshes are handed out for their session, and no secret', async () => {
     const messages: ClientMessage[] = [];
     const steps = () => messages.splice(0).map(({ step }) => step);
     app = await startWebApp(issuer, {

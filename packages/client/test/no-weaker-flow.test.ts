@@ -42,7 +42,7 @@ describe('what would weaken the flow can’t be asked for', () => {
   });
 
   test.each(['token', 'id_token', 'code id_token', 'code token', 'none'])(
-    'G1, W1: response_type %s cannot be sent',
+    'response_type %s cannot be sent',
     (response_type) => {
       proves('RFC 9700 §2.1.2');
       const [fault] = authorizationParamsFaults({ scope: 'openid', response_type });
@@ -50,14 +50,14 @@ describe('what would weaken the flow can’t be asked for', () => {
     },
   );
 
-  test('G1: there is nothing that takes a password', () => {
+  test('no function accepts a password', () => {
     proves('RFC 9700 §2.4');
     const names = Object.keys(client);
     expect(names).toContain('auth');
     for (const name of names) expect(name).not.toMatch(/password|implicit|ropc|credentials/i);
   });
 
-  test('F1: a client is confidential unless it says that it can keep no secret', () => {
+  test('a client is confidential unless it says that it can keep no secret', () => {
     expect(faultsOf({ ...good, clientSecret: undefined })).toThrow('clientSecret');
     expect(faultsOf({ ...good, clientSecret: undefined, clientAuthMethod: 'none' })).not.toThrow();
   });

@@ -23,12 +23,12 @@ const liar = signJws(
   { iss: 'https://other.example/', sub: 'admin', exp: 1, scope: 'admin', roles: ['admin'] },
 );
 
-describe('W2: what an access token says decides nothing here', () => {
+describe('what an access token says decides nothing here', () => {
   test.each([
     ['a JWT of another issuer that has expired', liar],
     ['no JWT', 'opaque'],
     ['what looks like one and is none', 'eyJ.e30.x'],
-  ])('W2: %s is used as it came', async (_name, value) => {
+  ])('%s is used as it came', async (_name, value) => {
     app = await startWebApp(issuer, {}, async (ctx, next) => {
       if (ctx.path === '/token') ctx.body = await ctx.oidc.accessToken();
       else if (ctx.path === '/admin') await requiresAuth({ scope: 'admin' })(ctx, next);

@@ -23,7 +23,7 @@ afterEach(async () => {
 
 // RFC 9700 §4.12: a 307 would send the form's fields along, a password among them.
 describe('where a form is answered with a redirect', () => {
-  test.each(['/logout', '/more'])('G15: POST %s is answered 303', async (path) => {
+  test.each(['/logout', '/more'])('POST %s is answered 303', async (path) => {
     proves('RFC 9700 §4.12');
     await app.signIn();
     const response = await app.browser.post(path, {}, { password: 'typed' });
@@ -32,7 +32,7 @@ describe('where a form is answered with a redirect', () => {
   });
 });
 
-test('G8: no redirect leaves for an origin but the issuer’s and our own', async () => {
+test('redirects go to the issuer’s origin and our own only', async () => {
   proves('RFC 9700 §4.11.1');
   const origins = new Set<string>();
   const follow = async (path: string, method: 'get' | 'post' = 'get') => {

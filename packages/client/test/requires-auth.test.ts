@@ -126,41 +126,35 @@ describe('nobody is signed in', () => {
     ['X-Purpose', 'preview'],
     ['X-Moz', 'prefetch'],
     ['Next-Router-Prefetch', '1'],
-  ])(
-    'L8, V7.6.2: a prefetch (%s: %s) begins no sign-in, of a page or by its route',
-    async (name, value) => {
-      proves('ASVS 7.6.2');
-      const browser = await start();
-      for (const path of ['/page', '/login']) {
-        const response = await browser.get(path, { [name]: value });
-        expect(response.status).toBe(401);
-        expect(await answerOf(response)).toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
-      }
-      expect(await browser.cookieNames()).toEqual([]);
-    },
-  );
+  ])('a prefetch (%s: %s) begins no sign-in, of a page or by its route', async (name, value) => {
+    proves('ASVS 7.6.2');
+    const browser = await start();
+    for (const path of ['/page', '/login']) {
+      const response = await browser.get(path, { [name]: value });
+      expect(response.status).toBe(401);
+      expect(await answerOf(response)).toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    }
+    expect(await browser.cookieNames()).toEqual([]);
+  });
 
   test.each<[string, Record<string, string>]>([
     ['fetch()', { accept: '*/*', 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'cors' }],
     ['fetch() for HTML', { 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'same-origin' }],
     ['XMLHttpRequest', { 'sec-fetch-dest': '', 'x-requested-with': 'XMLHttpRequest' }],
-  ])(
-    'L9: %s gets a 401 in JSON and no cookie, from a page and from /login',
-    async (_name, headers) => {
-      const browser = await start();
-      for (const path of ['/page', '/login']) {
-        const response = await browser.get(path, headers);
-        expect(response.status).toBe(401);
-        expect(response.headers.get('location')).toBeNull();
-        expect(await answerOf(response)).toEqual({
-          code: 'ERR_LOGIN_REQUIRED',
-          status: 401,
-          message: 'sign in to continue',
-        });
-      }
-      expect(await browser.cookieNames()).toEqual([]);
-    },
-  );
+  ])('%s gets a 401 in JSON and no cookie, from a page and from /login', async (_name, headers) => {
+    const browser = await start();
+    for (const path of ['/page', '/login']) {
+      const response = await browser.get(path, headers);
+      expect(response.status).toBe(401);
+      expect(response.headers.get('location')).toBeNull();
+      expect(await answerOf(response)).toEqual({
+        code: 'ERR_LOGIN_REQUIRED',
+        status: 401,
+        message: 'sign in to continue',
+      });
+    }
+    expect(await browser.cookieNames()).toEqual([]);
+  });
 
   test.each<[string, Record<string, string>]>([
     [
@@ -175,14 +169,14 @@ describe('nobody is signed in', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
-  test('G8: a path that looks like a host is nowhere to come back to', async () => {
+  test('returnTo rejects a path that looks like a host', async () => {
     const browser = await start();
     const { returnTo } = await signIn(browser, await browser.get('//evil.example/x'));
     expect(returnTo).toBe(`${BASE_URL}/`);
   });
 });
 
-describe('C6: a callback that is over', () => {
+describe('a callback that is over', () => {
   const over = async () => {
     const browser = await start();
     const response = await browser.get('/page');
@@ -210,7 +204,7 @@ describe('C6: a callback that is over', () => {
   });
 });
 
-describe('V7.5.1, V7.5.3: maxAge', () => {
+describe('maxAge', () => {
   const seconds = () => Math.floor(now / 1000);
   const page: Middleware = (ctx) => {
     ctx.body = 'changed';
@@ -294,7 +288,7 @@ describe('a scope that was not granted', () => {
     expect((await browser.get('/edit?id=1')).status).toBe(200);
   });
 
-  test('A2: the API names it: a page asks for it, under a new session id', async () => {
+  test('a page asks for a scope that the API names, under a new session id', async () => {
     const browser = await start();
     await signIn(browser, await browser.get('/login'), { scope: BASE_SCOPE });
     const [before] = await browser.jar.getCookies(BASE_URL);
@@ -342,7 +336,7 @@ describe('a scope that was not granted', () => {
     expect(signIns).toBeLessThanOrEqual(21);
   });
 
-  test('G14: what the API names gets no offline_access that the app did not ask for', async () => {
+  test('an API that names offline_access does not get it unless the app asked for it', async () => {
     proves('ASVS 10.2.3');
     const browser = await start();
     await signIn(browser, await browser.get('/login'), { scope: BASE_SCOPE });
@@ -418,7 +412,7 @@ describe('a scope that was not granted', () => {
 });
 
 describe("the session's token", () => {
-  test('A1: refused by the API, it is renewed, stored, and the call repeated', async () => {
+  test('a token that the API refuses is renewed and stored, and the call repeated', async () => {
     const browser = await start();
     await signIn(browser, await browser.get('/login'), { refreshToken: 'refresh-1' });
     issuer.onTokenRequest = () => [
@@ -437,7 +431,7 @@ describe("the session's token", () => {
     ]);
   });
 
-  test('A1: refused without a refresh token, it is a 401 and no endless sign-in', async () => {
+  test('a token that the API refuses is a 401 without a refresh token, and no endless sign-in', async () => {
     const browser = await start();
     await signIn(browser, await browser.get('/login'));
     const challenge = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };

@@ -30,7 +30,7 @@ async function signIn(): Promise<[string, string]> {
 }
 
 describe('the cookie of a session', () => {
-  test('F2: on https it is for this host alone, not for scripts, not sent by other sites', async () => {
+  test('on https it is for this host alone, not for scripts, not sent by other sites', async () => {
     app = await startWebApp(issuer);
     const [line] = await signIn();
     const [, ...attributes] = line.toLowerCase().split('; ');
@@ -41,7 +41,7 @@ describe('the cookie of a session', () => {
     expect(attributes.some((attribute) => attribute.startsWith('domain'))).toBe(false);
   });
 
-  test('F2: on http, as in development, it can be neither Secure nor __Host-', async () => {
+  test('on http, as in development, it can be neither Secure nor __Host-', async () => {
     app = await startWebApp(issuer, { baseURL: 'http://localhost:3000' });
     const [line] = await signIn();
     expect(line).toMatch(/^session=/);
@@ -49,7 +49,7 @@ describe('the cookie of a session', () => {
     expect(line).not.toMatch(/secure/i);
   });
 
-  test('V7.2.2, V7.2.3: it is 256 random bits and nothing else, others each time', async () => {
+  test('it is 256 random bits and nothing else, others each time', async () => {
     proves('RFC 6750 §5.3 cookies', 'ASVS 7.2.2');
     app = await startWebApp(issuer);
     const values = [(await signIn())[1], (await signIn())[1], (await signIn())[1]];
@@ -57,7 +57,7 @@ describe('the cookie of a session', () => {
     expect(new Set(values).size).toBe(3);
   });
 
-  test('V7.2.1: the store decides: what it does not have is nobody, whatever the cookie says', async () => {
+  test('a session that the store does not have signs no user in, whatever the cookie says', async () => {
     proves('ASVS 7.2.1');
     const store = memoryStore();
     app = await startWebApp(issuer, { session: { store } });
@@ -76,7 +76,7 @@ describe('the cookie of a session', () => {
     expect(await userWith(value)).toBeUndefined();
   });
 
-  test('V10.5.3, V10.5.4: a session is none for another client or another issuer, store and secret shared', async () => {
+  test('a session is none for another client or another issuer, store and secret shared', async () => {
     const store = memoryStore();
     app = await startWebApp(issuer, { session: { store } });
     const [, value] = await signIn();
@@ -93,7 +93,7 @@ describe('the cookie of a session', () => {
     app = await startWebApp(issuer, { session: { store } });
   });
 
-  test('F2: a name that only looks like it, as a subdomain could plant, is another cookie', async () => {
+  test('a name that only looks like it, as a subdomain could plant, is another cookie', async () => {
     app = await startWebApp(issuer);
     const [, value] = await signIn();
     for (const space of ['\u00a0', '\u0085', '\u00c2\u00a0']) {

@@ -31,7 +31,7 @@ const SILENT_ERRORS = [
 ];
 
 describe('a sign-in that asks the user nothing', () => {
-  test.each(SILENT_ERRORS)('D7: %s is for the app, and begins no other sign-in', async (error) => {
+  test.each(SILENT_ERRORS)('%s is for the app, and begins no other sign-in', async (error) => {
     const { request, callback } = await app.begin('/silent');
     expect(request.get('prompt')).toBe('none');
     const response = await app.browser.get(callback({ code: undefined, error }));
@@ -44,14 +44,14 @@ describe('a sign-in that asks the user nothing', () => {
     expect(await app.browser.cookieNames()).toEqual([]);
   });
 
-  test('D7: the next page asks the user, and no longer silently', async () => {
+  test('the next page asks the user, and no longer silently', async () => {
     const { callback } = await app.begin('/silent');
     await app.browser.get(callback({ code: undefined, error: 'login_required' }));
     const { request } = await app.begin('/private');
     expect(request.get('prompt')).toBeNull();
   });
 
-  test('V7.6.2: none is made unless the app says so', async () => {
+  test('no silent sign-in is made unless the app asks for it', async () => {
     proves('ASVS 7.6.2');
     const requests = [await app.begin('/login'), await app.begin('/private')];
     for (const { request } of requests) expect(request.has('prompt')).toBe(false);

@@ -16,7 +16,7 @@ afterEach(async () => {
   nock.cleanAll();
 });
 
-test('D6: the user is who the ID token says; userinfo, which could name another, is not asked', async () => {
+test('the user is who the ID token says; userinfo, which could name another, is not asked', async () => {
   const asked: string[] = [];
   issuer = standInForIssuer({ userinfo_endpoint: `${ISSUER}userinfo` });
   nock(ISSUER)
@@ -33,7 +33,7 @@ test('D6: the user is who the ID token says; userinfo, which could name another,
   expect(asked).toEqual([]);
 });
 
-test('D9: two users with one e-mail address share no session', async () => {
+test('two users with one e-mail address share no session', async () => {
   proves('ASVS 10.5.2');
   issuer = standInForIssuer();
   app = await startWebApp(issuer, {}, async (ctx, next) => {

@@ -6,7 +6,7 @@ import type { OidcError } from '../../src/errors.ts';
 
 const BASE = 'https://api.example/v1';
 
-describe('A5, F5: the fence', () => {
+describe('the fence', () => {
   test.each([
     ['things', '/v1/things'],
     ['/things', '/v1/things'],
@@ -101,7 +101,7 @@ describe('A5, F5: the fence', () => {
   });
 });
 
-describe('A5: a URL that is already one', () => {
+describe('a URL that is already one', () => {
   const base = new URL(`${BASE}/`);
   test.each([
     'https://api.example/v1/things',

@@ -41,7 +41,7 @@ const json = (status: number, body: unknown, headers = {}): RequestListener => {
 };
 
 describe('the API client', () => {
-  test('G9, F7: sends the token in its header alone, no cookie, JSON and search parameters', async () => {
+  test('sends the token in its header alone, no cookie, JSON and search parameters', async () => {
     proves('RFC 6750 §5.3 safeguard');
     const { api } = await start(async (request, response) => {
       const chunks = await request.toArray();
@@ -92,7 +92,7 @@ describe('the API client', () => {
     ['302', 302, { Location: 'http://127.0.0.1:1/' }, { code: 'ERR_API_REFUSED', status: 502 }],
   ];
   test.each(refusals)(
-    'A2, A6: %s is a typed error that has the answer, and no token',
+    '%s is a typed error that has the answer, and no token',
     async (_name, status, headers, expected) => {
       const { api } = await start(json(status, { why: 'because' }, headers));
       const error = await api.get('things').catch((e) => e);
@@ -120,7 +120,7 @@ describe('the API client', () => {
       },
     ],
   ];
-  test.each(faults)('A6: %s is a 503 that holds no token', async (_name, listener) => {
+  test.each(faults)('%s is a 503 that holds no token', async (_name, listener) => {
     proves('RFC 6750 §5.3 safeguard');
     const { api } = await start(listener);
     const error = await api.get('things').catch((e) => e);
@@ -129,7 +129,7 @@ describe('the API client', () => {
     expect(everythingOf(error)).not.toContain(TOKEN);
   });
 
-  test('A4: a redirect is not followed, not even to the same API', async () => {
+  test('a redirect is not followed, not even to the same API', async () => {
     proves('RFC 9700 §4.9.1');
     const urls: (string | undefined)[] = [];
     const { api } = await start((request, response) => {
@@ -140,7 +140,7 @@ describe('the API client', () => {
     expect(urls).toEqual(['/v1/things']);
   });
 
-  test('F5: nothing is sent when the path leaves the fence, or no token can be had', async () => {
+  test('nothing is sent when the path leaves the fence, or no token can be had', async () => {
     let requests = 0;
     const { api } = await start(
       (_request, response) => {
@@ -172,7 +172,7 @@ describe('the API client', () => {
     },
   );
 
-  test('A2: of the scopes named, those are told that can be scopes', async () => {
+  test('only named scopes that can be scopes are reported', async () => {
     const scope = String.raw`a b\"x <c> ${'long'.repeat(200)}`;
     const challenge = `Bearer error="insufficient_scope", scope="${scope}"`;
     const { api } = await start(json(403, {}, { 'WWW-Authenticate': challenge }));
@@ -186,14 +186,14 @@ describe('the API client', () => {
     });
   });
 
-  test('A2: a challenge without scopes names none', async () => {
+  test('a challenge without scopes names none', async () => {
     const { api } = await start(
       json(403, {}, { 'WWW-Authenticate': 'Bearer error="insufficient_scope"' }),
     );
     await expect(api.get('things')).rejects.toMatchObject({ scope: undefined });
   });
 
-  test('A6: an API that shows the request in its error shows no token', async () => {
+  test('an API that shows the request in its error shows no token', async () => {
     const { api } = await start((request, response) => {
       const { authorization = '' } = request.headers;
       response.writeHead(500, { 'X-Debug': authorization, 'Content-Type': 'application/json' });
@@ -204,7 +204,7 @@ describe('the API client', () => {
     expect(everythingOf(error)).not.toContain(TOKEN);
   });
 
-  test('G14, V10.2.3: a call asks for the token that it names, and no other', async () => {
+  test('a call asks for the token that it names, and no other', async () => {
     proves('RFC 9700 §2.3', 'ASVS 10.2.3');
     const asked: unknown[] = [];
     const { api } = await start(json(200, {}), async (wanted) => {
@@ -231,7 +231,7 @@ describe('the API client', () => {
   });
 
   test.each<[string, object]>([
-    ['A7: a stream', { body: Readable.from(['x']) }],
+    ['a stream', { body: Readable.from(['x']) }],
     ['two bodies', { json: 1, body: 'x' }],
   ])('%s is a TypeError, and nothing is sent', async (_name, options) => {
     let requests = 0;

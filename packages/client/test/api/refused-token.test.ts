@@ -46,16 +46,19 @@ describe('a token that the API refuses (RFC 6750 §3.1)', () => {
     ['invalid_token', INVALID],
     ['no error code', { 'WWW-Authenticate': 'Bearer realm="x"' }],
     ['another scheme before it', { 'WWW-Authenticate': 'Basic realm="x", Bearer' }],
-  ])('A1: %s: it is renewed once, and the request sent once more', async (_name, challenge) => {
-    withToken('token-1').get('/v1/things?q=1').reply(401, 'no', challenge);
-    withToken('token-2').get('/v1/things?q=1').reply(200, { items: [] });
-    const answer = await apiWith().get('things', { searchParams: { q: 1 } });
-    expect(answer).toMatchObject({ status: 200, body: { items: [] } });
-    expect(asked).toEqual([undefined, 'token-1']);
-    expect(nock.isDone()).toBe(true);
-  });
+  ])(
+    'after %s the token is renewed once, and the request sent once more',
+    async (_name, challenge) => {
+      withToken('token-1').get('/v1/things?q=1').reply(401, 'no', challenge);
+      withToken('token-2').get('/v1/things?q=1').reply(200, { items: [] });
+      const answer = await apiWith().get('things', { searchParams: { q: 1 } });
+      expect(answer).toMatchObject({ status: 200, body: { items: [] } });
+      expect(asked).toEqual([undefined, 'token-1']);
+      expect(nock.isDone()).toBe(true);
+    },
+  );
 
-  test('A1: each call has its own second try', async () => {
+  test('each call has its own second try', async () => {
     const api = apiWith();
     for (let i = 0; i < 3; i += 1) {
       withToken('token-1').get('/v1/things').reply(401, '', INVALID);
@@ -65,7 +68,7 @@ describe('a token that the API refuses (RFC 6750 §3.1)', () => {
     expect(asked).toHaveLength(6);
   });
 
-  test('A1, A6: a second 401 surfaces, and neither token is in it', async () => {
+  test('a second 401 surfaces, and neither token is in it', async () => {
     withToken('token-1').get('/v1/things').reply(401, '', INVALID);
     withToken('token-2').get('/v1/things').reply(401, 'token-1, token-2', INVALID);
     const error = await apiWith()
@@ -76,7 +79,7 @@ describe('a token that the API refuses (RFC 6750 §3.1)', () => {
     expect(inspect(error, { depth: 50, showHidden: true })).not.toMatch(/token-\d/);
   });
 
-  test('A1: where no other token can be had, the request is not sent again', async () => {
+  test('where no other token can be had, the request is not sent again', async () => {
     withToken('only').get('/v1/things').reply(401, '', INVALID);
     await expect(apiWith(async () => 'only').get('things')).rejects.toMatchObject({
       code: 'ERR_API_TOKEN_REFUSED',
@@ -159,7 +162,7 @@ describe('redirects', () => {
   const cases = [301, 302, 303, 307, 308].flatMap((status) =>
     targets.map((target): [number, string] => [status, target]),
   );
-  test.each(cases)('A4: a %i to %s is not followed', async (status, Location) => {
+  test.each(cases)('a %i to %s is not followed', async (status, Location) => {
     const sent: string[] = [];
     const noted = (url: string) =>
       nock(url)
@@ -179,7 +182,7 @@ describe('redirects', () => {
   });
 });
 
-test('G9: over real HTTP, the token is in the Authorization header and nowhere else', async () => {
+test('over real HTTP, the token is in the Authorization header and nowhere else', async () => {
   const seen: string[] = [];
   server = createServer((request, response) => {
     const { authorization, ...rest } = request.headers;

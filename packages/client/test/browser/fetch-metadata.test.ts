@@ -47,7 +47,7 @@ const request = (headers: Record<string, string>, method = 'GET') => {
   return { method, get: (name: string) => lower.get(name.toLowerCase()) ?? '' };
 };
 
-describe('L8: what no one has asked for yet', () => {
+describe('isPrefetch: pages that the user has not asked for yet', () => {
   test.each([
     ['Sec-Purpose', 'prefetch', true],
     ['Sec-Purpose', 'prefetch;prerender', true],
@@ -68,7 +68,7 @@ describe('L8: what no one has asked for yet', () => {
   });
 });
 
-describe('L9: who could not follow to another origin', () => {
+describe('isScript: requests that could not follow a redirect to another origin', () => {
   test.each([
     ['Sec-Fetch-Dest', 'empty', true],
     ['X-Requested-With', 'XMLHttpRequest', true],
@@ -80,7 +80,7 @@ describe('L9: who could not follow to another origin', () => {
   });
 });
 
-describe('L9: who goes to a page', () => {
+describe('isNavigation: requests for a page', () => {
   const html = 'text/html,application/xhtml+xml,*/*;q=0.8';
   const rows: [string, Record<string, string>, boolean][] = [
     [

@@ -99,7 +99,7 @@ const KEPT = [
   [`/${'€'.repeat(56)}`, `/${'%E2%82%AC'.repeat(56)}`],
 ];
 
-describe('G8, returnTo', () => {
+describe('returnTo', () => {
   test.each(KEPT)('%s leads to %s', (value, expected) => {
     expect(safeReturnTo(value, BASE)).toBe(expected);
   });

@@ -126,14 +126,14 @@ const stores: [string, () => SessionStore][] = [
   ['file', () => sqliteStore({ path: join(folder, `${now}.db`), now: () => now })],
 ];
 
-describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
+describe.each(stores)('sessions in the %s store', (_name, make) => {
   beforeEach(() => {
     store = make();
   });
 
   afterEach(() => store.close());
 
-  test('B2 K3 a sid ends the session that it names, and no other', async () => {
+  test('a sid ends the session that it names, and no other', async () => {
     const { signIn } = await start();
     const ada = await signIn({ sid: 'sid-1' });
     const adaElsewhere = await signIn({ sid: 'sid-2' });
@@ -148,7 +148,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
     expect(events).toContainEqual({ type: 'session_ended', reason: 'backchannel', sessions: 1 });
   });
 
-  test('B2 K2 V7.4.2 a sub alone ends all sessions of that user, and of no other', async () => {
+  test('a sub alone ends all sessions of that user, and of no other', async () => {
     proves('ASVS 7.4.2');
     const { signIn } = await start();
     const browsers = [
@@ -164,7 +164,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
   });
 
   test.each([[{ sid: 'nobody-s' }], [{ sub: 'nobody' }]])(
-    'B2 what is over already (%j) is well',
+    'a session that is over already (%j) is answered with success',
     async (claims) => {
       const { signIn } = await start();
       const browser = await signIn();
@@ -173,14 +173,14 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
     },
   );
 
-  test('B2 a session that the user ended leaves nothing that is in the way', async () => {
+  test('a session that the user ended does not disturb a later logout', async () => {
     const { signIn } = await start();
     const browser = await signIn({ sid: 'sid-1' });
     await browser.post('/logout');
     expect((await tell(logoutToken({ sid: 'sid-1' }))).status).toBe(200);
   });
 
-  test('B3 a sign-in after it stays, under the same sid too, and the same token ends it not', async () => {
+  test('a sign-in after it stays, under the same sid too, and the same token ends it not', async () => {
     const { signIn } = await start();
     const browser = await signIn({ sid: 'sid-1' });
     const token = logoutToken({ sid: 'sid-1' });
@@ -193,7 +193,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
     expect(await userOf(browser)).toBe('user-1');
   });
 
-  test('B4 the end of an old session leaves the newer one to be found', async () => {
+  test('the end of an old session leaves the newer one to be found', async () => {
     const { signIn } = await start();
     const old = await signIn({ sid: 'old' });
     const newer = await signIn({ sid: 'newer' });
@@ -204,7 +204,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
     expect(await userOf(newer)).toBeNull();
   });
 
-  test('B1 a token that comes ten times at once is used up', async () => {
+  test('a token that comes ten times at once is used up', async () => {
     proves('ASVS 10.5.5');
     const { signIn } = await start();
     const browser = await signIn({ sid: 'sid-1' });
@@ -219,7 +219,7 @@ describe.each(stores)('B2 sessions in the %s store', (_name, make) => {
   });
 });
 
-describe('B1 what is refused', () => {
+describe('what is refused', () => {
   const idToken = () => issuer.idToken({ nonce: 'n' });
   const refused: [string, () => ReturnType<typeof send>, string][] = [
     ['an ID token', () => tell(idToken()), "'jti'"],
@@ -259,7 +259,7 @@ describe('B1 what is refused', () => {
       'browser',
     ],
   ];
-  test.each(refused)('B1 K3 %s: 400', async (_name, work, description) => {
+  test.each(refused)('%s: 400', async (_name, work, description) => {
     const { signIn } = await start();
     const browser = await signIn();
     const answer = await work();
@@ -274,7 +274,7 @@ describe('B1 what is refused', () => {
     expect(await userOf(browser)).toBe('user-1');
   });
 
-  test.each(['GET', 'PUT', 'DELETE', 'OPTIONS'])('B1 %s: 405', async (method) => {
+  test.each(['GET', 'PUT', 'DELETE', 'OPTIONS'])('%s: 405', async (method) => {
     const { signIn } = await start();
     const browser = await signIn();
     const answer = await send('', {}, method);
@@ -283,7 +283,7 @@ describe('B1 what is refused', () => {
     expect(await userOf(browser)).toBe('user-1');
   });
 
-  test('B1 where it was not asked for, there is none', async () => {
+  test('where it was not asked for, there is none', async () => {
     const { signIn } = await start({ routes: {} });
     const browser = await signIn();
     expect((await tell(logoutToken({ sub: 'user-1' }))).status).toBe(404);
@@ -320,49 +320,46 @@ describe('a body parser before it', () => {
     expect(await userOf(browser)).toBeNull();
   });
 
-  test('B1 that read two tokens', async () => {
+  test('that read two tokens', async () => {
     await start({}, bodyParser({ enableTypes: ['form'] }));
     const token = logoutToken({ sub: 'user-1' });
     expect((await send(`logout_token=${token}&logout_token=${token}`)).status).toBe(400);
   });
 });
 
-describe('B3 while something is down', () => {
+describe('while something is down', () => {
   const failing: (keyof SessionStore)[] = ['once', 'list', 'destroy'];
-  test.each(failing)(
-    'B3 the store’s %s: 503, and the same token may come again',
-    async (method) => {
-      let isUp = false;
-      const sound = store;
-      store = storeWith(sound, {
-        [method]: async (...parameters: never[]) => {
-          if (!isUp) throw new Error('the disk is full');
-          return (sound[method] as (...parameters: never[]) => unknown).apply(sound, parameters);
-        },
-      });
-      // Its sign-in has to be over before the store fails.
-      isUp = true;
-      const { signIn } = await start();
-      const browser = await signIn();
-      isUp = false;
-      const token = logoutToken({ sub: 'user-1' });
-      const answer = await tell(token);
-      expect(answer.status).toBe(503);
-      expect(answer.headers['retry-after']).toMatch(/^\d+$/);
-      expect(answer.headers['cache-control']).toBe('no-store');
-      expect(JSON.parse(answer.text).error).toBe('temporarily_unavailable');
-      expect(answer.text).not.toContain('disk');
-      expect(warningCodes()).toEqual(['ERR_SESSION_STORE']);
-      expect(await userOf(browser)).toBe('user-1');
+  test.each(failing)('the store’s %s: 503, and the same token may come again', async (method) => {
+    let isUp = false;
+    const sound = store;
+    store = storeWith(sound, {
+      [method]: async (...parameters: never[]) => {
+        if (!isUp) throw new Error('the disk is full');
+        return (sound[method] as (...parameters: never[]) => unknown).apply(sound, parameters);
+      },
+    });
+    // Its sign-in has to be over before the store fails.
+    isUp = true;
+    const { signIn } = await start();
+    const browser = await signIn();
+    isUp = false;
+    const token = logoutToken({ sub: 'user-1' });
+    const answer = await tell(token);
+    expect(answer.status).toBe(503);
+    expect(answer.headers['retry-after']).toMatch(/^\d+$/);
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(JSON.parse(answer.text).error).toBe('temporarily_unavailable');
+    expect(answer.text).not.toContain('disk');
+    expect(warningCodes()).toEqual(['ERR_SESSION_STORE']);
+    expect(await userOf(browser)).toBe('user-1');
 
-      isUp = true;
-      expect((await tell(token)).status).toBe(200);
-      expect(await userOf(browser)).toBeNull();
-      expect((await tell(token)).status).toBe(400);
-    },
-  );
+    isUp = true;
+    expect((await tell(token)).status).toBe(200);
+    expect(await userOf(browser)).toBeNull();
+    expect((await tell(token)).status).toBe(400);
+  });
 
-  test('B3 the issuer’s keys: 503, and the same token may come again', async () => {
+  test('the issuer’s keys: 503, and the same token may come again', async () => {
     await start();
     nock.cleanAll();
     const token = logoutToken({ sub: 'user-1' });

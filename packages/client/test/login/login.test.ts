@@ -60,7 +60,7 @@ describe('authorization request', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
-  test('L4: max_age=0 is sent, and a sign-in of before does not count', async () => {
+  test('max_age=0 is sent, and a sign-in of before does not count', async () => {
     const { browser, begin, grant } = await start({
       authorizationParams: { scope: 'openid', max_age: 0 },
     });
@@ -74,7 +74,7 @@ describe('authorization request', () => {
     expect((await browser.get(second.callback())).status).toBe(302);
   });
 
-  test('L7: a failed discovery is shared by those who wait, and the next try asks again', async () => {
+  test('a failed discovery is shared by those who wait, and the next try asks again', async () => {
     nock.cleanAll();
     let asked = 0;
     nock(ISSUER)
@@ -96,10 +96,10 @@ describe('authorization request', () => {
   });
 });
 
-describe('L6: pushed authorization requests (RFC 9126)', () => {
+describe('pushed authorization requests (RFC 9126)', () => {
   const PAR = { pushed_authorization_request_endpoint: `${ISSUER}oauth/par` };
 
-  test('L6: only client_id and request_uri go through the browser', async () => {
+  test('only client_id and request_uri go through the browser', async () => {
     standInWith(PAR);
     const { browser, begin } = await start({ pushedAuthorizationRequests: true });
     const { request, callback } = await begin('/login?returnTo=/private');
@@ -123,7 +123,7 @@ describe('L6: pushed authorization requests (RFC 9126)', () => {
     expect(location(await browser.get(callback())).href).toBe(`${BASE_URL}/private`);
   });
 
-  test('L6: the issuer’s metadata may demand it', async () => {
+  test('the issuer’s metadata may demand it', async () => {
     standInWith({ ...PAR, require_pushed_authorization_requests: true });
     const { begin } = await start();
     expect([...(await begin()).request.keys()]).toEqual(['client_id', 'request_uri']);
@@ -141,7 +141,7 @@ describe('L6: pushed authorization requests (RFC 9126)', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
-  test('L6: a refused request is no sign-in, and falls back to nothing', async () => {
+  test('a refused request is no sign-in, and falls back to nothing', async () => {
     standInWith(PAR);
     issuer.onPushedRequest = () => [401, { error: 'invalid_client' }];
     const { browser, events } = await start({ pushedAuthorizationRequests: true });
@@ -173,7 +173,7 @@ test('a public client proves itself by PKCE alone', async () => {
 
 describe('callback', () => {
   test.each(['state', 'code', 'iss', 'error', 'error_description', 'session_state'])(
-    'C3, G16: %s twice: 400, and no token request',
+    '%s twice: 400, and no token request',
     async (name) => {
       proves('RFC 9207 §2.4 other issuer');
       const { browser, begin } = await start();
@@ -187,7 +187,7 @@ describe('callback', () => {
     },
   );
 
-  test('G16: parameters that nobody knows are ignored', async () => {
+  test('unknown parameters are ignored', async () => {
     const { browser, begin } = await start();
     const { callback } = await begin();
     expect((await browser.get(callback({ session_state: 'x', foo: 'y' }))).status).toBe(302);
@@ -211,7 +211,7 @@ describe('callback', () => {
     expect(JSON.stringify(events)).not.toContain('Ada');
   });
 
-  test('C6: the back button on a used callback leads home who is signed in', async () => {
+  test('the back button on a used callback leads a signed-in user home', async () => {
     proves('RFC 9700 §4.3');
     const { browser, begin, events } = await start();
     const { callback } = await begin('/login?returnTo=/private');
@@ -223,7 +223,7 @@ describe('callback', () => {
     expect(events.map(({ type }) => type)).not.toContain('sign_in_refused');
   });
 
-  test('C8: a callback by POST is refused clearly, before anything is read of it', async () => {
+  test('a callback by POST is refused clearly, before anything is read of it', async () => {
     const { browser, begin } = await start();
     const { callback } = await begin();
     const form = Object.fromEntries(new URLSearchParams(callback().split('?')[1]));
@@ -238,7 +238,7 @@ describe('callback', () => {
     expect(issuer.tokenRequests).toHaveLength(0);
   });
 
-  test('C9: redirect_uri is the same twice, whatever the proxy makes of the request', async () => {
+  test('redirect_uri is the same twice, whatever the proxy makes of the request', async () => {
     proves('RFC 9700 §4.13');
     const baseURL = 'https://app.example:8443/shop';
     const { browser, begin } = await start({ baseURL });
@@ -251,7 +251,7 @@ describe('callback', () => {
     expect((await browser.get(callback())).headers.get('location')).toBe('/shop/');
   });
 
-  test('C10: another user replaces all of the one before', async () => {
+  test('another user replaces all of the one before', async () => {
     const store = memoryStore();
     const { browser, signIn, events } = await start({ session: { store } });
     await signIn({ name: 'Ada', role: 'admin' });
@@ -268,7 +268,7 @@ describe('callback', () => {
     ]);
   });
 
-  test('G4: two processes with one store make one token request of one callback', async () => {
+  test('two processes with one store make one token request of one callback', async () => {
     const store = memoryStore();
     const [one, other] = [await start({ session: { store } }), await start({ session: { store } })];
     const { callback } = await one.begin();
@@ -282,7 +282,7 @@ describe('callback', () => {
     expect(issuer.tokenRequests).toHaveLength(1);
   });
 
-  test('G4: a store that cannot remember it: 503, no token request, and the sign-in can go on', async () => {
+  test('a store that cannot remember the callback: 503, no token request, and the sign-in can go on', async () => {
     const store = memoryStore();
     let isAway = true;
     const once: typeof store.once = (...args) =>
@@ -297,7 +297,7 @@ describe('callback', () => {
     expect((await browser.get(callback())).status).toBe(302);
   });
 
-  test('G6: the answer to a request that went to another issuer is not accepted', async () => {
+  test('the answer to a request that went to another issuer is not accepted', async () => {
     proves('RFC 9700 §4.4');
     const { browser, begin } = await start();
     const { callback } = await begin();
@@ -320,7 +320,7 @@ describe('callback', () => {
     expect(issuer.tokenRequests).toHaveLength(0);
   });
 
-  test('G17: neither redirect may be kept or tell where it came from', async () => {
+  test('neither redirect is cached or sends a Referer', async () => {
     proves('RFC 9700 §4.2');
     const { browser, begin } = await start();
     const { callback } = await begin();
@@ -349,7 +349,7 @@ describe('acr (OpenID Connect Core §5.5.1.1)', () => {
   });
 });
 
-test('D1: scope must contain openid', () => {
+test('scope must contain openid', () => {
   expect(() =>
     auth({
       issuerBaseURL: ISSUER,

@@ -63,8 +63,8 @@ const copyOf = async (browser: Browser) =>
 const metadata = { issuer: 'https://issuer.example/', jwks_uri: 'https://issuer.example/jwks' };
 const session = { clientID: 'c', sid: 'sid-1', home: 'https://app.example' };
 
-describe('O1 where the browser goes', () => {
-  test('O1 RP-Initiated Logout 1.0 §2, the endpoint’s own query kept', () => {
+describe('where the browser goes', () => {
+  test('it goes to the end_session_endpoint, whose own query stays (RP-Initiated Logout 1.0 §2)', () => {
     const end_session_endpoint = 'https://issuer.example/logout?tenant=1';
     const url = new URL(endSessionURL({ ...metadata, end_session_endpoint }, session));
     expect(url.origin + url.pathname).toBe('https://issuer.example/logout');
@@ -77,7 +77,7 @@ describe('O1 where the browser goes', () => {
   });
 
   test.each(['https://issuer.example/', 'https://issuer.example'])(
-    'O1 Auth0’s /v2/logout, only when %s names no endpoint',
+    'it goes to Auth0’s /v2/logout only when %s names no endpoint',
     (issuer) => {
       expect(endSessionURL({ ...metadata, issuer }, session)).toBe(
         'https://issuer.example/v2/logout?client_id=c&returnTo=https%3A%2F%2Fapp.example',
@@ -85,14 +85,14 @@ describe('O1 where the browser goes', () => {
     },
   );
 
-  test('O1 only this app ends the session, where the issuer’s is to stay', async () => {
+  test('without idpLogout only this app’s session ends', async () => {
     const { signIn } = await start({ idpLogout: false });
     const browser = await signIn();
     expect(location(await browser.post('/logout')).href).toBe(`${BASE_URL}/`);
     expect(await userOf(browser)).toBeNull();
   });
 
-  test('O1 while the issuer’s metadata can’t be had, the session ends here', async () => {
+  test('while the issuer’s metadata can’t be had, the session ends here', async () => {
     const browser = await (await start()).signIn();
     const [cookie] = await browser.jar.getCookies(BASE_URL);
     await app?.close();
@@ -125,7 +125,7 @@ describe('O1 where the browser goes', () => {
     expect(home(response)).toBe(expected);
   });
 
-  test('O1 returnTo: whatever it is, it stays in this app', async () => {
+  test('returnTo: whatever it is, it stays in this app', async () => {
     await start({ idpLogout: false });
     const browser = app?.browser() as Browser;
     await fc.assert(
@@ -138,8 +138,8 @@ describe('O1 where the browser goes', () => {
   });
 });
 
-describe('O2 P2 what the issuer is told', () => {
-  test('O2 P2 client_id, a registered address and the issuer’s name of the session; no ID token', async () => {
+describe('parameters of the logout request', () => {
+  test('it carries client_id, a registered address and the issuer’s name of the session, and no ID token', async () => {
     const { signIn } = await start();
     const browser = await signIn();
     const response = await browser.post('/logout');
@@ -153,22 +153,22 @@ describe('O2 P2 what the issuer is told', () => {
     expect(response.headers.get('referrer-policy')).toBe('no-referrer');
   });
 
-  test('O2 a user with a name of any length has a short address', async () => {
+  test('a user with a name of any length has a short address', async () => {
     const { signIn } = await start();
     const browser = await signIn({ groups: Array.from({ length: 500 }, (_, i) => `group ${i}`) });
     const response = await browser.post('/logout');
     expect(response.headers.get('location')?.length).toBeLessThan(300);
   });
 
-  test.each([undefined, 7, null])('O2 a session id of %p is no hint', (sid) => {
+  test.each([undefined, 7, null])('a session id of %p is no hint', (sid) => {
     const end_session_endpoint = 'https://issuer.example/logout';
     const url = endSessionURL({ ...metadata, end_session_endpoint }, { ...session, sid });
     expect(new URL(url).searchParams.has('logout_hint')).toBe(false);
   });
 });
 
-describe('O3 P1 the session and its refresh token', () => {
-  test('O3 P1 V7.4.1 the session is dead in the store, then its refresh token is revoked', async () => {
+describe('the session and its refresh token', () => {
+  test('the session is dead in the store, then its refresh token is revoked', async () => {
     proves('RFC 9700 §4.14', 'ASVS 7.4.1');
     const order: string[] = [];
     const spied = storeWith(store, {
@@ -186,7 +186,7 @@ describe('O3 P1 the session and its refresh token', () => {
     expect(await userOf(copy)).toBeNull();
   });
 
-  test('O3 a revocation that fails stops nobody, and is told', async () => {
+  test('a revocation that fails does not stop the logout, and is reported', async () => {
     const { signIn } = await start();
     const browser = await signIn();
     issuer.revocationStatus = 503;
@@ -196,7 +196,7 @@ describe('O3 P1 the session and its refresh token', () => {
     expect(await userOf(browser)).toBeNull();
   });
 
-  test('O3 revokes the refresh token that a renewal put in place meanwhile', async () => {
+  test('revokes the refresh token that a renewal put in place meanwhile', async () => {
     let reached = () => {};
     let goOn = () => {};
     const destroying = new Promise<void>((resolve) => {
@@ -225,7 +225,7 @@ describe('O3 P1 the session and its refresh token', () => {
     expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['renewed']);
   });
 
-  test('P1 a store that fails is a 503, and the logout can be tried again', async () => {
+  test('a store that fails is a 503, and the logout can be tried again', async () => {
     let isUp = false;
     const shaky = storeWith(store, {
       async destroy(key: string) {
@@ -245,8 +245,8 @@ describe('O3 P1 the session and its refresh token', () => {
   });
 });
 
-describe('O4 what stays in the browser', () => {
-  test('O4 no cookie of a session or a sign-in, each cleared with the attributes it was set with', async () => {
+describe('what stays in the browser', () => {
+  test('every session and sign-in cookie is cleared with the attributes it was set with', async () => {
     const { signIn } = await start();
     const set: string[] = [];
     const browser = await signIn();
@@ -269,7 +269,7 @@ describe('O4 what stays in the browser', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
-  test('O4 V14.3.1 no page that the back button would show', async () => {
+  test('the back button shows no page', async () => {
     const { signIn } = await start();
     const browser = await signIn();
     const { headers } = await browser.post('/logout');
@@ -277,13 +277,13 @@ describe('O4 what stays in the browser', () => {
     expect(headers.get('cache-control')).toBe('no-store');
   });
 
-  test('O4 an app may have more cleared', async () => {
+  test('an app may have more cleared', async () => {
     const { signIn } = await start({}, { 'Clear-Site-Data': '"cache", "storage"' });
     const { headers } = await (await signIn()).post('/leave');
     expect(headers.get('clear-site-data')).toBe('"cache", "storage"');
   });
 
-  test('V7.4.1 other tabs are signed out by their next request', async () => {
+  test('other tabs are signed out by their next request', async () => {
     const { signIn, browser: open } = await start();
     const tab = await signIn();
     const otherTab = open(tab.jar);
@@ -294,7 +294,7 @@ describe('O4 what stays in the browser', () => {
   });
 });
 
-test('O5 without a session it is harmless', async () => {
+test('a logout without a session is harmless', async () => {
   const browser = (await start()).browser();
   const response = await browser.post('/logout');
   expect(response.status).toBe(303);
@@ -302,7 +302,7 @@ test('O5 without a session it is harmless', async () => {
   expect(issuer.revocations).toHaveLength(0);
 });
 
-test('O5 a second logout is as harmless', async () => {
+test('a second logout is as harmless', async () => {
   const { signIn } = await start();
   const browser = await signIn();
   const copy = await copyOf(browser);
@@ -311,7 +311,7 @@ test('O5 a second logout is as harmless', async () => {
   expect(await userOf(copy)).toBeNull();
 });
 
-describe('O6 only this app’s own pages sign anyone out', () => {
+describe('only this app’s own pages sign anyone out', () => {
   test.each([
     ['Sec-Fetch-Site says so', { 'sec-fetch-site': 'cross-site' }],
     ['it comes from a neighbour', { 'sec-fetch-site': 'same-site' }],
@@ -327,7 +327,7 @@ describe('O6 only this app’s own pages sign anyone out', () => {
     expect(await userOf(browser)).toBe('user-1');
   });
 
-  test.each(['get', 'head'] as const)('O6 a %s is left to the app', async (method) => {
+  test.each(['get', 'head'] as const)('a %s is left to the app', async (method) => {
     const { signIn } = await start();
     const browser = await signIn();
     expect((await browser[method]('/logout')).status).toBe(404);

@@ -30,7 +30,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make) => {
+describe.each(stores)('a user’s sessions in the %s store', (_name, make) => {
   beforeEach(async () => {
     nock.disableNetConnect();
     nock.enableNetConnect('127.0.0.1');
@@ -72,7 +72,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
   const idOf = async (browser: Browser) =>
     (await sessionsOf(browser)).find((one) => one.current)?.id;
 
-  test('V7.5.2 lists them, newest first, and marks the one that asks', async () => {
+  test('lists them, newest first, and marks the one that asks', async () => {
     proves('ASVS 7.1.2');
     const first = await signIn();
     now += 60_000;
@@ -87,7 +87,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
     expect(JSON.stringify(list)).not.toMatch(/access-1|refresh-/);
   });
 
-  test('V7.5.2 one browser ends another, whose next request is nobody’s', async () => {
+  test('one browser ends another, whose next request has no user', async () => {
     proves('ASVS 7.5.2');
     const [here, there] = [await signIn(), await signIn()];
     expect(await end(here, await idOf(there))).toEqual({ ended: true, signedIn: true });
@@ -97,7 +97,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
     expect(ended).toEqual([{ type: 'session_ended', reason: 'by_user', sessions: 1 }]);
   });
 
-  test('V7.5.2 another user’s id ends nothing, nor does one that is none', async () => {
+  test('an id of another user’s session ends nothing, nor does one that is not an id', async () => {
     const here = await signIn();
     const others = await signIn({ sub: 'user-2' });
     const [cookie] = await others.jar.getCookies(BASE_URL);
@@ -108,7 +108,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
     expect(ended).toEqual([]);
   });
 
-  test('V7.4.2 V7.4.3 ends all others, and of them each once', async () => {
+  test('ends all others, each once', async () => {
     proves('ASVS 7.4.3');
     const here = await signIn();
     const others = [await signIn(), await signIn(), await signIn()];
@@ -121,7 +121,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
     expect(ended).toEqual([{ type: 'session_ended', reason: 'by_user', sessions: 3 }]);
   });
 
-  test('V7.4.1 its own end is a logout here: no cookie, and the refresh token revoked', async () => {
+  test('its own end is a logout here: no cookie, and the refresh token revoked', async () => {
     const here = await signIn();
     const there = await signIn();
     expect(await end(here, await idOf(here))).toEqual({ ended: true, signedIn: false });
@@ -132,7 +132,7 @@ describe.each(stores)('V7.5.2 a user’s sessions in the %s store', (_name, make
   });
 
   test.each(['/sessions', '/end?id=x', '/end-others'])(
-    'V7.5.2 %s: nobody gets a 401',
+    '%s: without a session it is a 401',
     async (path) => {
       const response = await (app as ServedApp).browser().post(path);
       expect(response.status).toBe(401);

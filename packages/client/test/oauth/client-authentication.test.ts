@@ -21,7 +21,7 @@ function withKey(key: KeyObject, members: object = {}): ClientCredentials {
 }
 
 describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
-  test('G12: sends an assertion, no secret and no header', async () => {
+  test('sends an assertion, no secret and no header', async () => {
     proves('RFC 9700 §2.5');
     const { headers, form } = await authenticateClient(withKey(rsa, { kid: 'key-1' }), server);
     expect(headers).toEqual({});

@@ -29,7 +29,7 @@ afterEach(() => nock.cleanAll());
 // It replaces node:http for all test files of a process until it is told to stop.
 afterAll(() => nock.restore());
 
-describe('G12: client authentication (RFC 6749 §2.3.1)', () => {
+describe('client authentication (RFC 6749 §2.3.1)', () => {
   test('client_secret_basic encodes both before it joins them, and the form has neither', async () => {
     const credentials = Buffer.from('client%3A1:s%C3%A9cret+%26%2B%25').toString('base64');
     nock('https://issuer.example')

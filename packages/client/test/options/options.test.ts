@@ -18,7 +18,7 @@ function faultsOf(options: unknown): string[] {
   }
 }
 
-describe('S9: options', () => {
+describe('options', () => {
   test('the defaults', () => {
     proves('ASVS 7.1.1');
     expect(checkOptions(OPTIONS)).toMatchObject({

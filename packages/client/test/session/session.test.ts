@@ -64,7 +64,7 @@ function content(claims: Record<string, unknown> = {}, token = 'access-1'): Sess
   };
 }
 
-describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
+describe('how long a session lasts', () => {
   const HOUR = 3600;
   const cases: [
     name: string,
@@ -85,7 +85,7 @@ describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
     ['session_expiry with a fraction counts as none', {}, START + 0.5, DAY],
   ];
 
-  test.each(cases)('S2 %s', async (_name, durations, session_expiry, lasts) => {
+  test.each(cases)('%s', async (_name, durations, session_expiry, lasts) => {
     proves('ASVS 7.3.1', 'ASVS 7.3.2', 'ASVS 7.6.1');
     const sessions = sessionsOf([NEW], durations);
     const cookies = browser();
@@ -98,7 +98,7 @@ describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
     expect(await sessions.load(cookies)).toBeUndefined();
   });
 
-  test('S2 requests keep it alive up to the issuer’s end, and not beyond', async () => {
+  test('requests keep it alive up to the issuer’s end, and not beyond', async () => {
     proves('ASVS 7.6.1');
     const sessions = sessionsOf();
     const cookies = browser();
@@ -109,14 +109,14 @@ describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
     expect(await sessions.load(cookies)).toBeUndefined();
   });
 
-  test('S2 a sign-in whose session_expiry has passed begins no session', async () => {
+  test('a sign-in whose session_expiry has passed begins no session', async () => {
     const cookies = browser();
     const open = sessionsOf().open(cookies, content({ session_expiry: START }));
     await expect(open).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', status: 502 });
     expect(cookies.names(/./)).toEqual([]);
   });
 
-  test('S2 shorter durations hold for sessions that have begun, too', async () => {
+  test('shorter durations hold for sessions that have begun, too', async () => {
     const cookies = browser();
     await sessionsOf().open(cookies, content());
     now += 1000;
@@ -124,7 +124,7 @@ describe('S2 V7.3.1 V7.3.2 V7.6.1 how long a session lasts', () => {
   });
 });
 
-describe('S3 a store that fails', () => {
+describe('a store that fails', () => {
   const away = async () => {
     throw new Error('away');
   };
@@ -140,7 +140,7 @@ describe('S3 a store that fails', () => {
     expect(await failing.load(cookies)).toBeUndefined();
   });
 
-  test('S3 that does not have the record yet, as a lagging replica: nobody, and then somebody', async () => {
+  test('a lagging replica without the record yet: no user, and then the user', async () => {
     const cookies = browser();
     let isThere = false;
     const lagging = storeWith(store, {
@@ -179,14 +179,14 @@ describe('S3 a store that fails', () => {
     await expect(call()).rejects.toMatchObject({ code: 'ERR_SESSION_STORE', status: 503 });
   });
 
-  test('S3 that cannot create leaves no cookie', async () => {
+  test('a store that cannot create leaves no cookie', async () => {
     const cookies = browser();
     const failing = sessionsOf([NEW], {}, storeWith(store, { create: away }));
     await failing.open(cookies, content()).catch(() => {});
     expect(cookies.names(/./)).toEqual([]);
   });
 
-  test('S3 that can be read but not written still serves, and is reported', async () => {
+  test('a store that can be read but not written still serves, and is reported', async () => {
     const cookies = browser();
     await sessionsOf().open(cookies, content());
     now += 3600;
@@ -196,8 +196,8 @@ describe('S3 a store that fails', () => {
   });
 });
 
-describe('S5 a new secret', () => {
-  test('S5 opens what the old one sealed, seals anew with its first write, and finds all', async () => {
+describe('a new secret', () => {
+  test('a new secret opens what the old one sealed, seals again with its first write, and finds all', async () => {
     const cookies = browser();
     await sessionsOf([OLD]).open(cookies, content(), 'Old browser');
     const both = sessionsOf([NEW, OLD]);
@@ -215,7 +215,7 @@ describe('S5 a new secret', () => {
     expect(await both.list.endBySub(ISSUER, 'user-1')).toBe(2);
   });
 
-  test('S5 V7.4.5 a retired secret opens nothing: nobody is signed in', async () => {
+  test('a retired secret opens nothing: no user is signed in', async () => {
     proves('ASVS 7.4.5');
     const cookies = browser();
     await sessionsOf([OLD]).open(cookies, content());
@@ -223,8 +223,8 @@ describe('S5 a new secret', () => {
   });
 });
 
-describe('S6 writes at the same time', () => {
-  test('S6 to different sessions both survive', async () => {
+describe('writes at the same time', () => {
+  test('writes to different sessions both survive', async () => {
     const sessions = sessionsOf();
     const [one, two] = [browser(), browser()];
     const [first, second] = [
@@ -239,7 +239,7 @@ describe('S6 writes at the same time', () => {
     expect((await sessions.load(two))?.content.accessToken?.value).toBe('of two');
   });
 
-  test('S6 to one session: one is told that it came late, sees the other’s and adds its own', async () => {
+  test('of two writes to one session the later is rejected, sees the other’s and adds its own', async () => {
     const sessions = sessionsOf();
     const cookies = browser();
     const session = await sessions.open(cookies, content());
@@ -263,7 +263,7 @@ describe('S6 writes at the same time', () => {
     });
   });
 
-  test('S6 under a lease that was given to another since nothing is saved', async () => {
+  test('nothing is saved under a lease that was given to another since', async () => {
     const sessions = sessionsOf();
     const session = await sessions.open(browser(), content());
     const first = await sessions.acquireLease(session, 1000);
@@ -277,8 +277,8 @@ describe('S6 writes at the same time', () => {
   });
 });
 
-describe('S7 logout', () => {
-  test('S7 a request that saves after logout brings nothing back', async () => {
+describe('logout', () => {
+  test('a request that saves after logout brings nothing back', async () => {
     proves('ASVS 7.4.1');
     const sessions = sessionsOf();
     const cookies = browser();
@@ -296,7 +296,7 @@ describe('S7 logout', () => {
     expect(await sessions.destroy(slow)).toBeUndefined();
   });
 
-  test('S7 a request that was under way when it began brings nothing back with its end', async () => {
+  test('a request that was under way when it began brings nothing back with its end', async () => {
     const cookies = browser();
     const session = await sessionsOf().open(cookies, content());
     now += 3600;
@@ -313,9 +313,9 @@ describe('S7 logout', () => {
   });
 });
 
-describe('S8 visits of nobody', () => {
+describe('visits without a session', () => {
   test.each([undefined, '', 'short', 'x'.repeat(43), 'x'.repeat(5000), '../'.repeat(14)])(
-    'S8 with the cookie %j write nothing',
+    'visits with the cookie %j write nothing',
     async (cookie) => {
       const calls: string[] = [];
       const watched = new Proxy(store, {
@@ -419,7 +419,7 @@ describe('the sessions of a user', () => {
     expect(await sessions.list.endOthers(session)).toBe(0);
   });
 
-  test('D9 V10.5.2 end by the issuer’s sid, and by the user, at that issuer only', async () => {
+  test('sessions end by the issuer’s sid, and by the user, at that issuer only', async () => {
     const sessions = sessionsOf();
     const [a, b, c] = [browser(), browser(), browser()];
     await sessions.open(a, content({ sid: 'sid-1' }));

@@ -121,7 +121,7 @@ describe('one transaction', () => {
     expect(await transactions.find(cookies, 'a')).toEqual(kept);
   });
 
-  test('G5: with any one character of its cookie changed it counts as none', async () => {
+  test('with any one character of its cookie changed it counts as none', async () => {
     proves('ASVS 10.1.2');
     const { cookies, kept } = browserWith();
     await transactions.begin(cookies, transaction('a', { returnTo: '/private' }));
@@ -137,7 +137,7 @@ describe('one transaction', () => {
     expect(await transactions.find(cookies, 'a')).toMatchObject({ returnTo: '/private' });
   });
 
-  test('C7: a cookie sealed under another secret counts as none', async () => {
+  test('a cookie sealed under another secret counts as none', async () => {
     const { cookies } = browserWith();
     const foreign = new Transactions(
       checkedOptions({ secret: 't'.repeat(32), now: () => NOW }),
@@ -147,7 +147,7 @@ describe('one transaction', () => {
     expect(await transactions.find(cookies, 'a')).toBeUndefined();
   });
 
-  test('G4: it ends once, and its cookie goes each time', async () => {
+  test('it ends once, and its cookie goes each time', async () => {
     const { cookies, cleared, set } = browserWith();
     await transactions.begin(cookies, transaction('b'));
     expect(await transactions.end(cookies, transaction('b'))).toBe(true);

@@ -112,7 +112,7 @@ const refreshTokenOf = async ({ sessions }: Process, session: Session) =>
 const used = () => server.grants.map((form) => form.get('refresh_token'));
 
 describe('T: tokens', () => {
-  test('T1: a token without a known end is used', async () => {
+  test('a token without a known end is used', async () => {
     const one = startProcess();
     const session = await signIn(one, undefined);
     expect(await one.tokenOf(session)).toBe('old');
@@ -120,8 +120,8 @@ describe('T: tokens', () => {
   });
 
   test.each([
-    ['T1: expires_in missing: no known end', { expires_in: undefined }, undefined],
-    ['T1: expires_in as text', { expires_in: '60' }, 60],
+    ['expires_in missing: no known end', { expires_in: undefined }, undefined],
+    ['expires_in as text', { expires_in: '60' }, 60],
   ])('%s', async (_name, more, seconds) => {
     const one = startProcess();
     answering({ more });
@@ -130,7 +130,7 @@ describe('T: tokens', () => {
     expect(expiresAt).toBe(seconds === undefined ? undefined : issuedAt + seconds);
   });
 
-  test('T1: a token that lasts less than the leeway is used for half of its time', async () => {
+  test('a token that lasts less than the leeway is used for half of its time', async () => {
     const one = startProcess();
     answering({ more: { expires_in: 10 } });
     const session = await signIn(one, -1);
@@ -142,8 +142,8 @@ describe('T: tokens', () => {
   });
 
   test.each([
-    ['T2: scope missing: as it was', { scope: undefined }, SIGN_INS_SCOPE],
-    ['T2: a narrower scope is kept as what was granted', { scope: 'openid read' }, 'openid read'],
+    ['scope missing: as it was', { scope: undefined }, SIGN_INS_SCOPE],
+    ['a narrower scope is kept as what was granted', { scope: 'openid read' }, 'openid read'],
   ])('%s', async (_name, more, scope) => {
     const one = startProcess();
     answering({ more });
@@ -152,13 +152,13 @@ describe('T: tokens', () => {
     expect((await one.sessions.reload(session))?.content.accessToken).toEqual(accessToken);
   });
 
-  test('T3: token_type in any case', async () => {
+  test('token_type in any case', async () => {
     const one = startProcess();
     answering({ more: { token_type: 'bEARER' } });
     expect(await one.tokenOf(await signIn(one, -1))).toMatch(/^access-/);
   });
 
-  test('T3: a token of another type is refused', async () => {
+  test('a token of another type is refused', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     answering({ more: { token_type: 'DPoP' } });
@@ -166,7 +166,7 @@ describe('T: tokens', () => {
     expect((await one.sessions.reload(session))?.content.accessToken?.value).toBe('old');
   });
 
-  test('T4: without a new refresh token the old one stays', async () => {
+  test('without a new refresh token the old one stays', async () => {
     const one = startProcess();
     server.rotates = false;
     answering({ more: { refresh_token: undefined } });
@@ -175,7 +175,7 @@ describe('T: tokens', () => {
     expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
   });
 
-  test('T4, G13: a new refresh token is stored before anyone has the access token, the old one gone', async () => {
+  test('a new refresh token is stored before anyone has the access token, the old one gone', async () => {
     proves('RFC 9700 §2.2.2');
     const one = startProcess();
     const session = await signIn(one, -1);
@@ -193,7 +193,7 @@ describe('T: tokens', () => {
     ['an older auth_time', { auth_time: 1 }],
     ['another nonce', { nonce: 'nonce-2' }],
   ];
-  test.each(ID_TOKENS)('T5: a refreshed ID token with %s is refused', async (_name, claims) => {
+  test.each(ID_TOKENS)('a refreshed ID token with %s is refused', async (_name, claims) => {
     const one = startProcess();
     const session = await signIn(one, -1);
     answering({ more: { id_token: server.idToken(claims) } });
@@ -202,7 +202,7 @@ describe('T: tokens', () => {
     expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
   });
 
-  test('T5: a refreshed ID token with a bad signature is refused, a good one is not', async () => {
+  test('a refreshed ID token with a bad signature is refused, a good one is not', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     const foreign = server.idToken({}, createTestKey({ kid: 'key-1' }));
@@ -224,7 +224,7 @@ describe('T: tokens', () => {
     expect(server.grants).toHaveLength(grants);
   });
 
-  test('T6: sessions do not all reach the leeway at once, and each at the same time everywhere', async () => {
+  test('sessions do not all reach the leeway at once, and each at the same time everywhere', async () => {
     const [one, other] = [startProcess(), startProcess()];
     server.onGrant = () => ({ status: 503 });
     const sessions = await Promise.all(Array.from({ length: 20 }, () => signIn(one, 38)));
@@ -239,7 +239,7 @@ describe('T: tokens', () => {
     expect(await renewing(other)).toEqual(first);
   });
 
-  test('T6: without a refresh token, one near its end is used, one past it asks for a sign-in', async () => {
+  test('without a refresh token, one near its end is used, one past it asks for a sign-in', async () => {
     const one = startProcess();
     const near = await signIn(one, 10, { refreshToken: undefined });
     expect(await one.tokenOf(near)).toBe('old');
@@ -249,7 +249,7 @@ describe('T: tokens', () => {
     expect(server.grants).toHaveLength(0);
   });
 
-  test('T7: fewer scopes are asked for, kept beside the sign-in, and found again as a set', async () => {
+  test('fewer scopes are asked for, stored in addition to the sign-in’s token, and found again as a set', async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     const narrow = await one.accessTokens.supply(session, { scope: 'read' });
@@ -268,13 +268,13 @@ describe('T: tokens', () => {
     expect(stored?.content.accessToken?.value).toBe('old');
   });
 
-  test("T7: all of the sign-in's scopes, in any order, are the sign-in's own token", async () => {
+  test("all of the sign-in's scopes, in any order, are the sign-in's own token", async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     expect(await one.tokenOf(session, { scope: 'write openid read', audience: API })).toBe('old');
   });
 
-  test('T7: a narrower token near its end is asked for anew, and replaces the one before', async () => {
+  test('a narrower token near its end is asked for again, and replaces the one before', async () => {
     const one = startProcess();
     const session = await signIn(one, 7200);
     const first = await one.tokenOf(session, { scope: 'read' });
@@ -285,7 +285,7 @@ describe('T: tokens', () => {
     expect(stored?.content.otherAccessTokens?.map(({ value }) => value)).toEqual([second]);
   });
 
-  test('T7: after a narrower one, the sign-in renews with all of its scopes', async () => {
+  test('after a narrower one, the sign-in renews with all of its scopes', async () => {
     const one = startProcess();
     const session = await signIn(one, 60);
     await one.tokenOf(session, { scope: 'read' });
@@ -295,7 +295,7 @@ describe('T: tokens', () => {
     expect(server.grants[1]?.has('scope')).toBe(false);
   });
 
-  test('T7: a scope that was not granted is told without a request', async () => {
+  test('a scope that was not granted is reported without a request', async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     await expect(one.tokenOf(session, { scope: 'read delete admin' })).rejects.toMatchObject({
@@ -306,7 +306,7 @@ describe('T: tokens', () => {
     expect(server.grants).toHaveLength(0);
   });
 
-  test('T7: what another API did not grant is asked for once, and told each time', async () => {
+  test('a scope that another API did not grant is asked for once, and reported each time', async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     answering({ more: { scope: 'list' } });
@@ -322,7 +322,7 @@ describe('T: tokens', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('T7: invalid_scope is told as the missing scopes; the session stays', async () => {
+  test('invalid_scope is reported as the missing scopes; the session stays', async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     refusing('invalid_scope');
@@ -332,7 +332,7 @@ describe('T: tokens', () => {
     expect(await one.tokenOf(session)).toBe('old');
   });
 
-  test('T7: of tokens beside the sign-in, eight are kept', async () => {
+  test('eight tokens are kept in addition to the sign-in’s', async () => {
     const one = startProcess();
     let session = await signIn(one, 3600);
     for (let i = 0; i < 10; i += 1) {
@@ -355,7 +355,7 @@ describe('T: tokens', () => {
     expect(server.grants).toHaveLength(0);
   });
 
-  test('T8: another API has a token of its own, named as the sign-in named it', async () => {
+  test('another API has a token of its own, named as the sign-in named it', async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     const other = await one.tokenOf(session, { audience: OTHER_API });
@@ -366,7 +366,7 @@ describe('T: tokens', () => {
     expect(await one.tokenOf(session, { audience: 'https://third.example' })).not.toBe(other);
   });
 
-  test('T8: where the sign-in used resource (RFC 8707), so does each refresh', async () => {
+  test('where the sign-in used resource (RFC 8707), so does each refresh', async () => {
     const one = startProcess({ resource: true });
     const session = await signIn(one, -1);
     await one.tokenOf(session);
@@ -375,7 +375,7 @@ describe('T: tokens', () => {
     expect(server.grants.some((form) => form.has('audience'))).toBe(false);
   });
 
-  test('T8: users and APIs share nothing, asked for at once', async () => {
+  test('users and APIs share nothing, asked for at once', async () => {
     const one = startProcess();
     const sessions = await Promise.all([signIn(one, -1), signIn(one, -1), signIn(one, -1)]);
     const params: SupplyParams[] = [{}, { audience: OTHER_API }, { scope: 'read' }];
@@ -388,7 +388,7 @@ describe('T: tokens', () => {
 });
 
 describe('R: refresh, once', () => {
-  test('R1: 100 calls at once in one process make one grant', async () => {
+  test('100 calls at once in one process make one grant', async () => {
     proves('RFC 6750 §5.3 lifetime');
     const one = startProcess();
     const session = await signIn(one, -1);
@@ -397,7 +397,7 @@ describe('R: refresh, once', () => {
     expect(used()).toEqual([session.content.refreshToken]);
   });
 
-  test('R2: calls at once over two processes make one grant', async () => {
+  test('calls at once over two processes make one grant', async () => {
     const processes = [startProcess(), startProcess()] as const;
     const session = await signIn(processes[0], -1);
     server.delay = 20;
@@ -408,7 +408,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('R3: a lease whose holder is gone falls back; the next one goes on', async () => {
+  test('a lease whose holder is gone falls back; the next one goes on', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     expect(await one.sessions.acquireLease(session, 100)).toBeDefined();
@@ -416,7 +416,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('R3: who waits too long is told to come back, or has the old token while it lasts', async () => {
+  test('a request that waits too long gets Retry-After, or the old token while it lasts', async () => {
     const one = startProcess({ leaseDuration: 60 });
     for (const [expiresIn, result] of [
       [10, 'old'],
@@ -433,7 +433,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(0);
   });
 
-  test('R4: a grant that takes longer than the lease keeps it: still one grant', async () => {
+  test('a grant that takes longer than the lease keeps it: still one grant', async () => {
     const [one, other] = [startProcess({ leaseDuration: 450 }), startProcess()];
     const session = await signIn(one, -1);
     server.delay = 300;
@@ -443,7 +443,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('R4: a lease that was lost and taken over: the one who renewed first is used', async () => {
+  test('a lease that was lost and taken over: the one who renewed first is used', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
     server.delay = 60;
@@ -460,7 +460,7 @@ describe('R: refresh, once', () => {
     );
   });
 
-  test('R4: a lease that was lost and is free again: what was granted is stored', async () => {
+  test('a lease that was lost and is free again: what was granted is stored', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     server.delay = 40;
@@ -482,7 +482,7 @@ describe('R: refresh, once', () => {
     for (let fence = 1; fence < 10; fence += 1) await sessions.releaseLease(session, fence);
   }
 
-  test('R5: two APIs at once make two grants in turn, the second with the new refresh token', async () => {
+  test('two APIs at once make two grants in turn, the second with the new refresh token', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, 3600);
     server.delay = 10;
@@ -497,7 +497,7 @@ describe('R: refresh, once', () => {
     expect(await refreshTokenOf(one, session)).toBe(first.replace('.1', '.4'));
   });
 
-  test('R6: who comes later with the old record makes no grant', async () => {
+  test('a later request with the old record makes no grant', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
     const value = await one.tokenOf(session);
@@ -506,7 +506,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('R6: a token that an API refused is renewed once, by whom ever asks first', async () => {
+  test('a token that an API refused is renewed once, by the request that asks first', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, 3600);
     const asked = [one, other, one].map((each) => each.tokenOf(session, { insteadOf: 'old' }));
@@ -517,7 +517,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('R7: invalid_grant after another process has renewed uses what that one got', async () => {
+  test('invalid_grant after another process has renewed uses what that one got', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
     server.delay = 30;
@@ -536,7 +536,7 @@ describe('R: refresh, once', () => {
     expect(await refreshTokenOf(one, session)).toBe('stored-by-another');
   });
 
-  test('R7: the same when the authorization server itself says invalid_grant', async () => {
+  test('the same holds when the authorization server itself says invalid_grant', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
     server.onGrant = async () => {
@@ -552,7 +552,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('R8: a session that ended during the refresh stays dead, and what was granted is revoked', async () => {
+  test('a session that ended during the refresh stays dead, and what was granted is revoked', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     server.delay = 20;
@@ -564,7 +564,7 @@ describe('R: refresh, once', () => {
     expect(server.revoked).toEqual([session.content.refreshToken?.replace('.1', '.2')]);
   });
 
-  test('R8: a session that had ended before makes no grant', async () => {
+  test('a session that had ended before makes no grant', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     await one.sessions.destroy(session);
@@ -572,7 +572,7 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(0);
   });
 
-  test('R8: a session that changed during the refresh keeps both changes', async () => {
+  test('a session that changed during the refresh keeps both changes', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     server.delay = 20;
@@ -586,7 +586,7 @@ describe('R: refresh, once', () => {
     });
   });
 
-  test('R8: a store that is away when the answer comes is asked again', async () => {
+  test('a store that is away when the answer comes is asked again', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     const update = store.update.bind(store);
@@ -602,8 +602,8 @@ describe('R: refresh, once', () => {
   });
 });
 
-describe('R9: the authorization server says no', () => {
-  test('R9, F6: invalid_grant takes the tokens out of the session and asks for a sign-in, once', async () => {
+describe('the authorization server says no', () => {
+  test('invalid_grant removes the tokens from the session and asks for a sign-in, once', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     await one.tokenOf(session, { audience: OTHER_API });
@@ -622,7 +622,7 @@ describe('R9: the authorization server says no', () => {
   });
 
   test.each(['invalid_client', 'unauthorized_client', 'unsupported_grant_type', 'access_denied'])(
-    'R9: %s leaves the session as it is, is a 502 and told',
+    '%s leaves the session as it is, is a 502 and reported',
     async (error) => {
       const one = startProcess();
       refusing(error);
@@ -649,7 +649,7 @@ describe('R9: the authorization server says no', () => {
     ['429', { status: 429 }],
     ['no answer', 'lost'],
   ])(
-    'R9: %s: the old token serves while it lasts, and nobody asks again at once',
+    '%s: the old token serves while it lasts, and no request follows at once',
     async (_n, answer) => {
       const one = startProcess();
       server.rotates = false;
@@ -677,21 +677,24 @@ describe('R9: the authorization server says no', () => {
       "sends somebody else's ID token",
       () => ({ more: { id_token: server.idToken({ sub: 'user-2' }) } }),
     ],
-  ])('R9: who %s: told, and the old token serves while it lasts', async (_name, answer) => {
-    const one = startProcess();
-    server.rotates = false;
-    answering(answer());
-    const session = await signIn(one, 10);
-    for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
-    expect(server.grants).toHaveLength(1);
-    expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
-    now += 10_001;
-    await expect(one.tokenOf(session)).rejects.toMatchObject({ status: 502 });
-    server.onGrant = () => undefined;
-    expect(await one.tokenOf(session)).toMatch(/^access-/);
-  });
+  ])(
+    'a server that %s: reported, and the old token serves while it lasts',
+    async (_name, answer) => {
+      const one = startProcess();
+      server.rotates = false;
+      answering(answer());
+      const session = await signIn(one, 10);
+      for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
+      expect(server.grants).toHaveLength(1);
+      expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
+      now += 10_001;
+      await expect(one.tokenOf(session)).rejects.toMatchObject({ status: 502 });
+      server.onGrant = () => undefined;
+      expect(await one.tokenOf(session)).toMatch(/^access-/);
+    },
+  );
 
-  test('R9: a 503 once the old token is over; each pause is longer, and a success ends it', async () => {
+  test('a 503 once the old token is over; each pause is longer, and a success ends it', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
     answering({ status: 502 });
@@ -709,7 +712,7 @@ describe('R9: the authorization server says no', () => {
     expect(await one.tokenOf(session)).toMatch(/^access-/);
   });
 
-  test('R9: what failed before another process renewed makes no later pause longer', async () => {
+  test('a failure before another process renewed makes no later pause longer', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
     answering({ status: 502 });
@@ -732,7 +735,7 @@ describe('R9: the authorization server says no', () => {
     }
   });
 
-  test('R9: while the keys cannot be had that judge the answer, no refresh token is spent', async () => {
+  test('no refresh token is spent while the keys that verify the answer cannot be fetched', async () => {
     const one = startProcess();
     server.onGrant = () => ({ more: { id_token: server.idToken({}) } });
     server.hasKeys = false;
@@ -756,29 +759,26 @@ describe('R9: the authorization server says no', () => {
     ['a date', 503, () => ({ 'retry-after': new Date(now + 40_000).toUTCString() }), '40'],
     ['a day', 429, () => ({ 'retry-after': '86400' }), '300'],
     ["Auth0's reset", 429, () => ({ 'x-ratelimit-reset': `${Math.floor(now / 1000) + 25}` }), '25'],
-  ])(
-    'R9: no grant for any session before Retry-After: %s',
-    async (_name, status, headers, after) => {
-      const one = startProcess();
-      now = Math.ceil(now / 1000) * 1000;
-      const sessions = [await signIn(one, -1), await signIn(one, -1)];
-      answering({ status, headers: headers() });
-      for (const session of sessions) {
-        await expect(one.tokenOf(session)).rejects.toMatchObject({
-          code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
-          headers: { 'Retry-After': after },
-        });
-      }
-      now += Number(after) * 1000 - 1;
-      for (const session of sessions) await expect(one.tokenOf(session)).rejects.toThrow();
-      expect(server.grants).toHaveLength(1);
-      now += 1;
-      server.onGrant = () => undefined;
-      for (const session of sessions) expect(await one.tokenOf(session)).toMatch(/^access-/);
-    },
-  );
+  ])('no grant for any session before Retry-After: %s', async (_name, status, headers, after) => {
+    const one = startProcess();
+    now = Math.ceil(now / 1000) * 1000;
+    const sessions = [await signIn(one, -1), await signIn(one, -1)];
+    answering({ status, headers: headers() });
+    for (const session of sessions) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+        headers: { 'Retry-After': after },
+      });
+    }
+    now += Number(after) * 1000 - 1;
+    for (const session of sessions) await expect(one.tokenOf(session)).rejects.toThrow();
+    expect(server.grants).toHaveLength(1);
+    now += 1;
+    server.onGrant = () => undefined;
+    for (const session of sessions) expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
 
-  test('R9: fewer scopes are not had from the sign-in while the server is away', async () => {
+  test('fewer scopes are not served by the sign-in’s token while the server is away', async () => {
     const one = startProcess();
     const session = await signIn(one, 3600);
     answering({ status: 503 });
@@ -786,7 +786,7 @@ describe('R9: the authorization server says no', () => {
     expect(await one.tokenOf(session)).toBe('old');
   });
 
-  test('R9: an answer lost after rotation: with a leeway the next try gets on', async () => {
+  test('an answer lost after rotation: with a leeway the next try gets on', async () => {
     const one = startProcess();
     server.leeway = true;
     answering('lost');
@@ -797,7 +797,7 @@ describe('R9: the authorization server says no', () => {
     expect(await one.tokenOf(session)).toMatch(/^access-/);
   });
 
-  test('R9: an answer lost after rotation: without a leeway a sign-in is needed, and no loop', async () => {
+  test('an answer lost after rotation: without a leeway a sign-in is needed, and no loop', async () => {
     const one = startProcess();
     answering('lost');
     const session = await signIn(one, -1);

@@ -124,7 +124,7 @@ describe.each(stores)('processes that share a $name store', ({ name, missing, ma
   const askAll = async (session: Session, calls: number) =>
     (await Promise.all(four.map((worker) => ask(worker, session, calls)))).flat();
 
-  testIt(`R2: four processes with 25 calls each make one grant: ${why}`, async () => {
+  testIt(`four processes with 25 calls each make one grant: ${why}`, async () => {
     for (const delay of [0, 60]) {
       server.grants.length = 0;
       server.delay = delay;
