@@ -73,7 +73,7 @@ async function finishLogin(
   }
 }
 
-// Never asked for: the cookie of the sign-in does not come along with a POST from another site.
+// The request never asks for it: a POST from another site does not carry the sign-in's cookie.
 function formPost(): OidcError {
   const detail = 'the callback came by POST: response_mode=form_post is not supported';
   const headers = { Allow: 'GET, HEAD' };

@@ -6,7 +6,7 @@ import type { Sessions } from './session/session.ts';
 import type { SessionStore } from './session/session-store.ts';
 import type { Transactions } from './session/transaction.ts';
 
-/** What all parts of one `auth()` work with. */
+/** Shared dependencies of the parts of one `auth()`. */
 export interface ClientContext {
   readonly options: CheckedOptions;
   readonly issuer: Issuer;

@@ -10,7 +10,7 @@ const ERRORS = {
   ERR_AUTHORIZATION_UNAVAILABLE: [503, 'the authorization server cannot sign anyone in right now'],
   ERR_LOGIN_PARAMETERS: [400, 'these parameters cannot be part of a sign-in'],
   ERR_ISSUER_UNSUITABLE: [502, 'the authorization server lacks what the sign-in needs'],
-  ERR_PUSHED_REQUEST: [502, 'the authorization server did not take the request to sign in'],
+  ERR_PUSHED_REQUEST: [502, 'the authorization server did not accept the request to sign in'],
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: [503, 'the authorization server cannot be reached right now'],
   ERR_CODE_REFUSED: [400, 'this sign-in took too long, or was used before'],
   ERR_TOKEN_REQUEST_REFUSED: [502, 'the authorization server refused the token request'],
@@ -74,7 +74,7 @@ export class OidcError extends Error {
     this.headers = this.status === 503 ? { 'Retry-After': '2', ...headers } : headers;
   }
 
-  /** Returns what a script may be answered: nothing of it is for the log alone. */
+  /** Returns the members that an answer to a script may contain. */
   toJSON(): Record<string, unknown> {
     const { code, status, message } = this;
     return { code, status, message };
@@ -154,7 +154,7 @@ export function failureCode(error: unknown): string {
 }
 
 /**
- * Returns whether a value is an error with this code. Codes, and not classes, tell errors apart: two
+ * Returns whether a value is an error with this code. Errors are recognized by code, not by class: two
  * copies of this package in one tree have two classes of the same name.
  *
  * @example
@@ -169,7 +169,7 @@ export function hasCode(error: unknown, code: OidcErrorCode): error is OidcError
   return codeOf(error) === code;
 }
 
-/** Whether a value is an error of this package, of whatever copy. */
+/** Reports whether a value is an error of this package, in any copy of it. */
 export function isOidcError(error: unknown): error is OidcError {
   const code = codeOf(error);
   return typeof code === 'string' && Object.hasOwn(ERRORS, code);

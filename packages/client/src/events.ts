@@ -17,7 +17,7 @@ export type ClientEvent =
   | { readonly type: 'token_refreshed' }
   | ({
       readonly type: 'token_refresh_failed';
-      /** Whether the next request may succeed without a change on either side. */
+      /** True when the next request may succeed without a change on either side. */
       readonly transient: boolean;
     } & Failure)
   | {

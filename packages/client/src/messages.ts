@@ -22,9 +22,9 @@ export interface ClientMessage {
     | 'refresh_response';
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** Where it went, without a query; a response has none. */
+  /** URL of a request, without its query. */
   readonly url?: string;
-  /** Of an endpoint's answer. */
+  /** HTTP status of an endpoint's answer. */
   readonly status?: number;
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -35,7 +35,7 @@ interface MessageOptions {
   now: () => number;
 }
 
-/** Names of values that open something, or did a moment ago. */
+/** Names of parameters whose values are masked. */
 const SECRET_NAME =
   /(^|_)(assertion|code|invitation|otp|password|pin|secret|ticket|token|verifier)$|^id_token_hint$|^request$/i;
 const JWT = /^eyJ[\w-]*\.[\w-]*\.[\w-]*/;
@@ -66,7 +66,7 @@ export function reportMessage(
   } catch {}
 }
 
-/** Returns parameters as they may be shown: of a secret its length alone. */
+/** Replaces each secret with its length. */
 export function maskParameters(
   parameters: Readonly<Record<string, unknown>>,
 ): ClientMessage['parameters'] {

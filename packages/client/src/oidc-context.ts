@@ -6,7 +6,7 @@ import { redirect } from './browser/redirect.ts';
 import type { Client } from './client.ts';
 import { OidcError } from './errors.ts';
 import type { SignInRequirement, StepUpParams } from './login/step-up.ts';
-import { aboutTheUser, type IdTokenClaims } from './oauth/id-token.ts';
+import { type IdTokenClaims, userClaims } from './oauth/id-token.ts';
 import type { AccessToken, Session } from './session/session.ts';
 import type { UserSession } from './session/session-list.ts';
 import type { AccessTokenParams } from './tokens/access-token.ts';
@@ -18,13 +18,13 @@ declare module 'koa' {
   }
 }
 
-/** What `ctx.oidc.login()` takes. */
+/** Parameters of `ctx.oidc.login()`. */
 export interface LoginParams extends StepUpParams {
   /** A path of this app to come back to; `/` is used for anything that is none. */
   returnTo?: unknown;
 }
 
-/** What `ctx.oidc.logout()` takes. */
+/** Parameters of `ctx.oidc.logout()`. */
 export interface LogoutParams {
   /**
    * A path of this app to come back to. Its whole address must be registered at the issuer as a
@@ -56,7 +56,7 @@ export class OidcContext {
 
   /** The ID token's claims about the user; undefined when no user is signed in. */
   get user(): Readonly<Record<string, unknown>> | undefined {
-    return this.#session && aboutTheUser(this.#session.content.claims);
+    return this.#session && userClaims(this.#session.content.claims);
   }
 
   /** All claims of the ID token. */
@@ -64,7 +64,7 @@ export class OidcContext {
     return this.#session?.content.claims;
   }
 
-  /** The sign-in's ID token as it came, verified then. For this app's own eyes. */
+  /** The sign-in's ID token in encoded form, verified at the sign-in. Do not send it anywhere. */
   get idToken(): string | undefined {
     return this.#session?.content.idToken;
   }
@@ -120,7 +120,7 @@ export class OidcContext {
   async logout({ returnTo }: LogoutParams = {}): Promise<void> {
     const url = await this.#client.logout.end(this.#cookies, this.#session, returnTo);
     this.#session = undefined;
-    // Or the back button would show the user's pages to the next user of the browser.
+    // The back button must not show the user's pages to the next user of the browser.
     const { response } = this.#ctx;
     if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
     redirect(this.#ctx, url);

@@ -5,10 +5,10 @@ import { hasCode, OidcError } from './errors.ts';
 import { requirementFaults, type SignInRequirement } from './login/step-up.ts';
 import type { IdTokenClaims } from './oauth/id-token.ts';
 
-/** What a route needs in addition to a user who is signed in. */
+/** Options of `requiresAuth`: requirements beyond a signed-in user. */
 export interface RequiresAuthOptions extends SignInRequirement {
   /**
-   * Whether a page that lacks a scope sends the user to consent to it. When false, the error
+   * Sends the user to consent when a page lacks a scope. When false, the error
    * surfaces (`ERR_INSUFFICIENT_SCOPE`, 403), and the app may offer a button that does so.
    * Default: true
    */
@@ -66,7 +66,7 @@ export type ClaimValue = string | number | boolean | null;
  * Lets a user through whose ID token's claims pass a check of your own. A request without a user is
  * treated as by `requiresAuth()`.
  *
- * @param check gets the ID token's claims; anything but true that it returns is a no
+ * @param check gets the ID token's claims; any result except true rejects the request
  * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
  * @throws InvalidOptions at once
  * @example

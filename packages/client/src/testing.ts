@@ -12,13 +12,13 @@ export interface SessionStoreTestOptions {
   /** Name of the store in that of the group. Default: `session store` */
   name?: string;
   /**
-   * Whether two stores that `make` made hold the same sessions, as two processes do that share a
-   * database. Default: true
+   * True when two stores that `make` made hold the same sessions, as those of two processes with one
+   * database do. Default: true
    */
   shared?: boolean;
   /**
-   * Whether the store goes by the clock that `make` gets. If false, the tests wait for what must
-   * expire, some seconds each. Default: true
+   * True when the store uses the clock that `make` gets. If false, the tests wait some seconds each for
+   * sessions to expire. Default: true
    */
   takesClock?: boolean;
 }

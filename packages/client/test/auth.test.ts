@@ -179,7 +179,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     ['Sec-Purpose', 'prefetch;prerender'],
     ['Purpose', 'prefetch'],
     ['Next-Router-Prefetch', '1'],
-  ])('L8: a prefetch (%s: %s) starts none', async (name, value) => {
+  ])('a prefetch (%s: %s) starts none', async (name, value) => {
     const browser = await start();
     const response = await browser.get('/login', { [name]: value });
     expect(response.status).toBe(401);
@@ -327,7 +327,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     ['changed', (value: string) => `${value.slice(0, -4)}AAAA`],
     ['cut', (value: string) => value.slice(0, 40)],
     ['empty', () => ''],
-  ])('C7: a transaction cookie that was %s counts as none', async (_name, change) => {
+  ])('a transaction cookie that was %s counts as none', async (_name, change) => {
     const browser = await start();
     const { callback } = await begin(browser);
     const [cookie] = await browser.jar.getCookies(BASE_URL);
@@ -601,7 +601,7 @@ describe('an answer whose headers leave early', () => {
         stream().pipe(ctx.res);
       },
     ],
-  ])('S4 still carries the session’s cookie, %s', async (_name, answer) => {
+  ])('an early answer still carries the session’s cookie, %s', async (_name, answer) => {
     const browser = await start({}, async (ctx, next) => {
       await next();
       if (ctx.path !== '/callback') return;

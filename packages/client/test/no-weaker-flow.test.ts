@@ -35,7 +35,7 @@ describe('what would weaken the flow can’t be asked for', () => {
     'allowInsecureRequests',
     'idTokenSigningAlg',
     'tokenInQuery',
-  ])('W1: there is no option %s', (name) => {
+  ])('there is no option %s', (name) => {
     proves('RFC 9700 §4.8');
     expect(faultsOf(good)).not.toThrow();
     expect(faultsOf({ ...good, [name]: false })).toThrow(name);

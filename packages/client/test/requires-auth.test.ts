@@ -162,7 +162,7 @@ describe('nobody is signed in', () => {
       { accept: 'application/json', 'sec-fetch-dest': '', 'sec-fetch-mode': '' },
     ],
     ['an image', { accept: 'image/*', 'sec-fetch-dest': 'image', 'sec-fetch-mode': 'no-cors' }],
-  ])('L9: %s gets a 401 and no cookie', async (_name, headers) => {
+  ])('%s gets a 401 and no cookie', async (_name, headers) => {
     const browser = await start();
     expect((await browser.get('/page', headers)).status).toBe(401);
     expect((await browser.post('/page')).status).toBe(401);

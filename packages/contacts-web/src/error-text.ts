@@ -74,7 +74,7 @@ const BY_CODE: Readonly<Record<string, Text>> = {
   },
   ERR_PUSHED_REQUEST: {
     ...BAD_ANSWER,
-    what: 'The authorization server did not take the request to sign you in.',
+    what: 'The authorization server did not accept the request to sign you in.',
   },
   ERR_AUTHORIZATION_REFUSED: {
     title: 'You were not signed in',

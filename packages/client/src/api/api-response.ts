@@ -19,8 +19,8 @@ export interface ApiResponse {
 
 /**
  * The API did not do as asked: `ERR_API_UNAVAILABLE` (503), `ERR_API_TOKEN_REFUSED` (401),
- * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. Neither it nor what it holds has
- * anything of the request.
+ * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. It contains no part of the
+ * request.
  *
  * @example
  * if (hasCode(error, 'ERR_API_REFUSED')) {
@@ -58,7 +58,7 @@ export class ApiError extends OidcError {
   }
 }
 
-/** Whether an answer says that another access token might do (RFC 6750 §3.1). */
+/** Reports whether another access token may be accepted (RFC 6750 §3.1). */
 export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): boolean {
   if (status !== 401) return false;
   const challenge = parseBearerChallenge(headers['www-authenticate']);
@@ -66,6 +66,8 @@ export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): bo
 }
 
 /**
+ * Judges an answer of the API.
+ *
  * @param now seconds since 1970
  * @returns a 2xx answer
  * @throws ApiError for any other
@@ -97,7 +99,7 @@ interface BearerChallenge {
   readonly scope: string | undefined;
 }
 
-/** More says nothing; the patterns take time by the square of it. */
+/** Bounds the patterns below, whose time grows with the square of the length. */
 const MAX_CHALLENGE_LENGTH = 2048;
 const ATTRIBUTE = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g;
 

@@ -19,7 +19,7 @@ export function resolveApiURL(baseURL: string, path: string): URL {
   return url;
 }
 
-/** Whether a URL lies at or below an API's address. */
+/** Reports whether a URL lies at or below an API's address. */
 export function isInside(base: URL, url: URL): boolean {
   return (
     url.origin === base.origin &&

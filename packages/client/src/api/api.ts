@@ -4,7 +4,7 @@ import { failureCode } from '../errors.ts';
 import { ApiError, type ApiResponse, judgeApiResponse, refusesToken } from './api-response.ts';
 import { resolveApiURL } from './api-url.ts';
 
-/** What a call to the API sends in addition to its path. */
+/** Options of one call to the API. */
 export interface ApiRequestOptions {
   /** Members that are undefined are not sent. */
   searchParams?: Record<string, string | number | boolean | undefined>;
@@ -92,7 +92,7 @@ export class ApiClient {
   ): Promise<ApiResponse> {
     const url = resolveApiURL(this.#baseURL, path);
     for (const [name, value] of definedEntries(searchParams)) url.searchParams.set(name, value);
-    const request = { method, signal, ...contentOf(method, payload, callersHeaders(headers)) };
+    const request = { method, signal, ...contentOf(method, payload, callerHeaders(headers)) };
     const wanted = { ...(scope ? { scope } : {}), ...(audience ? { audience } : {}) };
 
     const send = async (accessToken: string): Promise<HttpAnswer> => {
@@ -169,7 +169,7 @@ const RESERVED_HEADERS = [
   'upgrade',
 ];
 
-function callersHeaders(headers: Record<string, string> = {}): Record<string, string> {
+function callerHeaders(headers: Record<string, string> = {}): Record<string, string> {
   return Object.fromEntries(
     Object.entries(headers)
       .map(([name, value]) => [name.toLowerCase(), value])

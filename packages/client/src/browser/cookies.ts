@@ -10,7 +10,7 @@ export interface CookieJar {
   names(pattern: RegExp): string[];
 }
 
-/** `__Host-` (RFC 6265bis §4.1.3.2) keeps neighbouring subdomains from planting a cookie. */
+/** `__Host-` (RFC 6265bis §4.1.3.2) prevents sibling subdomains from setting the cookie. */
 export function cookiePrefix(secure: boolean): string {
   return secure ? '__Host-' : '';
 }
@@ -38,14 +38,14 @@ export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean
 
 /**
  * Reads the cookies of a header. The first of one name counts: browsers put the longer path first
- * (RFC 6265 §5.4).
- * Not `ctx.cookies.get`, which compiles each name and keeps it for ever: here callers choose names.
+ * (RFC 6265 §5.4). `ctx.cookies.get` would cache a pattern for each name forever, and clients choose
+ * the names.
  */
 function readCookies(header: string): Map<string, string> {
   const cookies = new Map<string, string>();
   for (const pair of header.split(';', MAX_COOKIES)) {
     const [before = '', ...value] = pair.split('=');
-    // Only what browsers put there. For them a name behind any other space has no `__Host-` to guard.
+    // Browsers put only these here; they do not protect `__Host-` behind any other white space.
     const name = before.replace(/^[ \t]+/, '');
     if (value.length === 0 || name === '' || cookies.has(name)) continue;
     cookies.set(name, value.join('=').trim());

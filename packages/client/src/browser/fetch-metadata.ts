@@ -1,7 +1,7 @@
 import type { Context, Middleware } from 'koa';
 import { OidcError } from '../errors.ts';
 
-/** Whether a browser, or a framework's router, loads a page before the user asked for it. */
+/** Reports whether a browser, or a framework's router, loads a page before the user asked for it. */
 export function isPrefetch(request: Pick<Context, 'get'>): boolean {
   const header = (name: string) => request.get(name);
   return (
@@ -14,13 +14,13 @@ export function isPrefetch(request: Pick<Context, 'get'>): boolean {
   );
 }
 
-/** Whether a script fetches: it could not follow a redirect to another origin. */
+/** Reports whether a script sent the request: it could not follow a redirect to another origin. */
 export function isScript(request: Pick<Context, 'get'>): boolean {
   const header = (name: string) => request.get(name).toLowerCase();
   return header('X-Requested-With') === 'xmlhttprequest' || header('Sec-Fetch-Dest') === 'empty';
 }
 
-/** Whether a person is going to a page, so that sending the browser elsewhere makes sense. */
+/** Reports whether a browser navigates to a page, so that it can follow a redirect. */
 export function isNavigation(request: Pick<Context, 'get' | 'method'>): boolean {
   const header = (name: string) => request.get(name).toLowerCase();
   if (request.method !== 'GET' && request.method !== 'HEAD') return false;
@@ -29,7 +29,7 @@ export function isNavigation(request: Pick<Context, 'get' | 'method'>): boolean 
   if (destination) return ['document', 'iframe', 'frame'].includes(destination);
   const accept = header('Accept');
   if (accept.includes('text/html')) return true;
-  // Anything at all is what a command-line client accepts, and what a script's fetch() does.
+  // Command-line clients and a script's fetch() accept any type.
   const anything = accept === '' || accept.includes('*/*');
   return anything && !accept.includes('json') && (mode === '' || mode === 'navigate');
 }
@@ -41,7 +41,7 @@ const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS'];
  * for everything behind it; this is for routes that stand before it.
  *
  * Browsers say where a request comes from in `Sec-Fetch-Site`, older ones in `Origin`. A client that
- * says neither is no browser, so it carries nobody's cookies.
+ * sends neither is not a browser, so it has no user's cookies.
  *
  * @param baseURL the app's own address
  * @returns middleware that throws OidcError `ERR_CROSS_SITE` (403)

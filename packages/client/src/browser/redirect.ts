@@ -1,12 +1,12 @@
 import type { Context } from 'koa';
 
-/** For the path as it comes out: it is kept in a cookie. */
+/** Bounds the resolved path too: it is stored in a cookie. */
 const MAX_PATH_LENGTH = 512;
 // A browser drops tab, CR and LF from a URL and reads "\" as "/", so "/\t/host" leaves the origin.
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 
 /**
- * Makes of a hostile value a place on our own origin to go back to.
+ * Turns an untrusted value into a path of the app's own origin to return to.
  *
  * @param value whatever was asked for: only an absolute path, with or without query, is accepted
  * @param baseURL the app's own address

@@ -10,7 +10,7 @@ import {
 import { storeCall } from '../session/session-store.ts';
 
 const MAX_FORM_BYTES = 64 * 1024;
-/** For one token, as its sender may repeat it after a failure of ours. */
+/** Maximum tries of one token: its sender may repeat it after a failure here. */
 const MAX_TRIES = 3;
 
 /**
@@ -52,7 +52,7 @@ export class BackChannelLogout {
   async #verify(ctx: Context): Promise<LogoutTokenClaims> {
     if (ctx.get('Origin') || ctx.get('Sec-Fetch-Site')) throw invalid('a browser sent it');
     const unverified = await readFormField(ctx, 'logout_token', MAX_FORM_BYTES);
-    if (!unverified) throw invalid('the form has not one "logout_token"');
+    if (!unverified) throw invalid('the form must contain exactly one "logout_token"');
     const { options, issuer } = this.#context;
     const metadata = await issuer.metadata();
     return verifyLogoutToken(unverified, (header) => issuer.signingKey(header), {
@@ -68,7 +68,7 @@ export class BackChannelLogout {
     const { options, store, sessions, emit } = this.#context;
     const { iss, iat, jti } = claims;
     const hash = createHash('sha256').update(jti).digest('base64url');
-    // Until the token is too old, also by a store's clock that differs.
+    // Until the token is too old, even if the store's clock differs.
     const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
     const isFirst = (turn: number) => storeCall(() => store.once(`logout ${hash} ${turn}`, until));
 
@@ -86,7 +86,7 @@ export class BackChannelLogout {
 }
 
 function refuse(ctx: Context, status: number, error: string, description: string): void {
-  // What was not read of the request would hold the connection up.
+  // An unread rest of the request would block the connection.
   if (!ctx.req.readableEnded) ctx.set('Connection', 'close');
   ctx.status = status;
   // RFC 6749 §5.2 wants no quotation marks in it.

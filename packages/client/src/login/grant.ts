@@ -23,7 +23,7 @@ import {
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
 
-/** What a refresh brought. */
+/** Tokens from a refresh. */
 export interface Refreshed {
   readonly accessToken: AccessToken;
   /** The one to use from now on. */
@@ -36,7 +36,7 @@ export interface WantedGrant {
   readonly audience: string | undefined;
 }
 
-/** A logout waits for the revocation. */
+/** Bounds the time that a logout waits for the revocation. */
 const MAX_REVOCATION_MS = 2000;
 
 /** Exchanges grants for tokens, and lets none through that was not verified. */
@@ -98,10 +98,10 @@ export class Grants {
     { scope, audience }: WantedGrant,
   ): Promise<Refreshed> {
     const { credentials, now, authorizationParams } = this.#options;
-    // Without keys the answer could not be judged, and the refresh token would be spent.
+    // Without keys the answer could not be verified, and the refresh token would be lost.
     await this.#issuer.ready();
     const endpoint = await this.#tokenEndpoint();
-    // What the authorization server calls the API that a token is for: RFC 8707, else Auth0.
+    // RFC 8707 where the sign-in uses it, else Auth0's own parameter.
     const audienceParameter = authorizationParams.resource === undefined ? 'audience' : 'resource';
     const target = audience ?? (audienceParameter === 'resource' && content.requestedAudience);
     const parameters = {

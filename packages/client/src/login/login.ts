@@ -21,14 +21,14 @@ import {
 import type { Session } from '../session/session.ts';
 import type { OwnSessions } from './own-sessions.ts';
 
-/** What a login is begun with. */
+/** Parameters that begin a login. */
 export interface LoginRequest {
-  /** Hostile: a path of this app, or else the start page is taken. */
+  /** Untrusted: the start page is used unless it is a path of this app. */
   readonly returnTo: unknown;
   readonly authorizationParams?: AuthorizationParams | undefined;
 }
 
-/** What a login ends with. */
+/** Result of a login. */
 export interface FinishedLogin {
   readonly session: Session;
   /** The path to go back to. */
@@ -155,7 +155,7 @@ export class Login {
     return { session, returnTo: this.#returnPath(transaction.returnTo) };
   }
 
-  /** Paths that are answered here are no place to go back to. */
+  /** Returns the start page for paths that `auth()` itself answers. */
   #returnPath(value: unknown): string {
     const { baseURL, loginPath, callbackPath, backChannelLogoutPath } = this.#context.options;
     const path = safeReturnTo(value, baseURL);

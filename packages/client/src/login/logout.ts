@@ -18,14 +18,14 @@ export class Logout {
   /**
    * Ends a session, and removes its cookie and those of logins in flight.
    *
-   * @param returnTo hostile: a path of this app, or else the default is taken
+   * @param returnTo untrusted: the default is used unless it is a path of this app
    * @returns where to send the browser
    * @throws OidcError `ERR_SESSION_STORE`; the session and its cookie are then as they were
    */
   async end(cookies: CookieJar, session: Session | undefined, returnTo: unknown): Promise<string> {
     const { options, issuer, sessions, transactions, warn } = this.#context;
     const home = this.#afterwards(returnTo);
-    // The cookie goes last: without it the user could not try again to end what a store did not.
+    // The cookie is removed last: the user needs it to try again when the store fails.
     if (session) await this.#ownSessions.endSession(session, 'logout');
     sessions.clearCookie(cookies);
     transactions.clear(cookies);

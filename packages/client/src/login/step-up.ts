@@ -10,7 +10,7 @@ import {
 import type { CheckedOptions } from '../options/options.ts';
 import type { SessionContent } from '../session/session.ts';
 
-/** What a sign-in must have brought in addition to the user. */
+/** Requirement that a sign-in must meet. */
 export interface SignInRequirement {
   /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` added. */
   maxAge?: number;
@@ -31,7 +31,7 @@ export interface SignInRequirement {
  */
 export class StepUpRequired extends OidcError {
   override readonly name = 'StepUpRequired';
-  /** What was not met, and the scopes that are missing. */
+  /** Requirements that were not met, and the missing scopes. */
   readonly requirement: Readonly<SignInRequirement>;
 
   constructor(requirement: SignInRequirement) {
@@ -48,7 +48,7 @@ export interface StepUpParams {
   scope?: string;
 }
 
-/** Beyond those configured: an API that names new ones each time gets no endless chain of sign-ins. */
+/** Ends the chain of sign-ins when an API names new scopes each time. */
 const MAX_ADDED_SCOPES = 20;
 
 /** Step-up: decides which sign-in is not enough, and which one would be. */
@@ -76,7 +76,7 @@ export class StepUp {
     const { maxAge, acr, scope } = requirement;
     if (!content) throw new OidcError('ERR_LOGIN_REQUIRED');
     const { claims, accessToken } = content;
-    // Without a token, what was granted is not known to be so still.
+    // Without a token the granted scopes are unknown.
     if (scope && !accessToken) throw new OidcError('ERR_LOGIN_REQUIRED');
     const missing = missingScopes(scope ?? '', accessToken?.scope ?? '').join(' ');
     const unmet: SignInRequirement = {};
@@ -122,7 +122,7 @@ export class StepUp {
     // A refresh token is for the app to ask for (`offline_access` in its own settings).
     const scopes = [...scopesOf(foreignScope(needed))].filter((one) => one !== 'offline_access');
     const scope = scopes.join(' ');
-    // What the sign-in asked for and did not get would not be got by asking the same again.
+    // The same request again would not be granted either.
     if (missingScopes(scope, content.requestedScope).length === 0) return undefined;
     const added = missingScopes(this.union(content, scope), this.#configuredScope);
     return added.length <= MAX_ADDED_SCOPES ? scope : undefined;

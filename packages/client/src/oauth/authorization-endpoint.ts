@@ -113,7 +113,7 @@ interface AuthorizationRequestOptions {
 
 /**
  * Makes an authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) with PKCE S256
- * (RFC 7636), and what must be remembered of it.
+ * (RFC 7636), and the transaction that verifies its answer.
  *
  * @throws OidcError `ERR_LOGIN_PARAMETERS`, or `ERR_ISSUER_UNSUITABLE` when the issuer can't do
  *   what makes the flow safe
@@ -175,12 +175,12 @@ export function authorizationURL(
 interface AuthorizationResponseExpectations {
   /** The issuer that the request went to. */
   readonly issuer: string;
-  /** Whether its metadata promises the `iss` parameter (RFC 9207 §3). */
+  /** True when its metadata promises the `iss` parameter (RFC 9207 §3). */
   readonly issPromised: boolean;
 }
 
 /**
- * Reads the parameters of a callback. Nothing of them is believed yet.
+ * Parses the parameters of a callback. None is verified yet.
  *
  * @throws OidcError `ERR_AUTHORIZATION_RESPONSE` when one comes twice (RFC 6749 §3.1)
  */

@@ -3,7 +3,7 @@ import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
 import { SignJWT } from 'jose';
 import { randomToken } from './authorization-endpoint.ts';
 
-/** How the client proves itself to the authorization server (RFC 6749 §2.3): one way per request. */
+/** Credentials for one client authentication method (RFC 6749 §2.3). */
 export type ClientCredentials = { readonly clientID: string } & (
   | {
       readonly clientAuthMethod: 'client_secret_basic' | 'client_secret_post';
@@ -13,7 +13,7 @@ export type ClientCredentials = { readonly clientID: string } & (
   | { readonly clientAuthMethod: 'none' }
 );
 
-/** Headers and form parameters that prove who sends a request. */
+/** Headers and form parameters that authenticate the client. */
 export interface ClientAuthentication {
   readonly headers: Readonly<Record<string, string>>;
   readonly form: Readonly<Record<string, string>>;
@@ -23,7 +23,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const ASSERTION_LIFETIME_SECONDS = 60;
 
 /**
- * Makes what one request needs: `client_secret_basic` and `client_secret_post` (RFC 6749 §2.3.1),
+ * Authenticates one request: `client_secret_basic` and `client_secret_post` (RFC 6749 §2.3.1),
  * `private_key_jwt` (RFC 7523 §2.2, OpenID Connect Core §9), or the `client_id` alone.
  *
  * @param issuer the authorization server's issuer identifier
@@ -82,7 +82,7 @@ function formEncode(value: string): string {
   return new URLSearchParams({ '': value }).toString().slice(1);
 }
 
-/** A private key as an app has it: PEM, JWK (RFC 7517) or one of Node's. */
+/** Private key of a client: PEM, JWK (RFC 7517) or Node's `KeyObject`. */
 export type ClientSigningKeyInput =
   | string
   | Buffer
@@ -114,7 +114,7 @@ const MIN_RSA_BITS = 2048;
  * Reads a client's private key.
  *
  * @param alg when undefined, the JWK's own `alg`, else RS256, EdDSA or what belongs to the curve
- * @throws TypeError with one sentence, which holds nothing of the key
+ * @throws TypeError with one sentence that contains no part of the key
  */
 export function readClientSigningKey(
   input: unknown,

@@ -22,13 +22,13 @@ export interface IdTokenExpectations {
   /** The metadata's `issuer`, byte for byte. */
   readonly issuer: string;
   readonly clientID: string;
-  /** The transaction's. When undefined, as at a refresh, none is asked for. */
+  /** The transaction's. Undefined at a refresh: not checked. */
   readonly nonce: string | undefined;
   /** The access token issued with it; `at_hash` is checked against it. */
   readonly accessToken: string | undefined;
   /** Seconds since the user last signed in, when `max_age` was asked for; 0 counts. */
   readonly maxAge: number | undefined;
-  /** Of which `acr` must be one, when it was asked for as essential. */
+  /** Accepted values of `acr`, when it was requested as essential. */
   readonly acr?: readonly string[] | undefined;
   /** Seconds since 1970. */
   readonly now: number;
@@ -36,7 +36,7 @@ export interface IdTokenExpectations {
   readonly clockTolerance: number;
 }
 
-/** An ID token is fetched by us just after it was made: an older one was kept by someone. */
+/** The client fetches an ID token as soon as it is issued: an older one is a replay. */
 const MAX_AGE_OF_ISSUE_SECONDS = 600;
 
 /**
@@ -53,7 +53,7 @@ export async function verifyIdToken(
   expected: IdTokenExpectations,
 ): Promise<IdTokenClaims> {
   const { alg, claims } = await verifySignedJwt(unverified, signingKey, {
-    // An access token, a logout token and whatever else says in its type that it is no ID token.
+    // Access tokens, logout tokens and others name another type (RFC 8725 §3.11).
     isType: (typ) => !typ?.endsWith('+jwt'),
     code: 'ERR_ID_TOKEN',
   });
@@ -69,7 +69,7 @@ function judgeIdTokenClaims(
   const { iss, sub, aud, azp, exp, iat, nbf, nonce, auth_time, at_hash } = claims;
   const { now, clockTolerance } = expected;
 
-  // Its issuer may have left out the type that says so (Back-Channel Logout 1.0 §2.4).
+  // A logout token may lack its `typ` (OpenID Connect Back-Channel Logout 1.0 §2.4).
   if (namesLogout(claims.events)) throw invalid('"events" is that of a logout token');
   if (iss !== expected.issuer) throw invalid('"iss" is not the issuer');
   if (typeof sub !== 'string' || sub === '' || sub.length > 255) throw invalid('"sub" is missing');
@@ -92,7 +92,7 @@ function judgeIdTokenClaims(
     throw invalid('"nonce" is not the one of this sign-in');
   }
   if (auth_time !== undefined && !isTime(auth_time)) throw invalid('"auth_time" is not a time');
-  // In milliseconds, say, it would be recent for ever.
+  // A time in milliseconds would count as recent forever.
   if (auth_time !== undefined && auth_time - clockTolerance > now) {
     throw invalid('"auth_time" lies in the future');
   }
@@ -104,7 +104,7 @@ function judgeIdTokenClaims(
   }
   const { acr } = claims;
   if (expected.acr !== undefined && !expected.acr.some((wanted) => wanted === acr)) {
-    throw invalid('"acr" is not among the asked');
+    throw invalid('"acr" is not one of the requested values');
   }
   if (at_hash !== undefined && expected.accessToken !== undefined) {
     if (at_hash !== accessTokenHash(expected.accessToken, alg)) {
@@ -134,7 +134,7 @@ export function judgeRefreshedClaims(refreshed: IdTokenClaims, first: IdTokenCla
   }
 }
 
-/** §3.1.3.6: the left half of the hash that belongs to the signature's algorithm. */
+/** Returns the `at_hash` of an access token (OpenID Connect Core 1.0 §3.1.3.6). */
 export function accessTokenHash(accessToken: string, alg: string): string {
   const digest = createHash(`sha${alg.slice(-3)}`)
     .update(accessToken, 'ascii')
@@ -165,8 +165,8 @@ const PROTOCOL_CLAIMS = [
   'jti',
 ];
 
-/** What an ID token says about its user, without what it says about itself. */
-export function aboutTheUser(claims: IdTokenClaims): Record<string, unknown> {
+/** Returns the claims about the user. */
+export function userClaims(claims: IdTokenClaims): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(claims).filter(([name]) => !PROTOCOL_CLAIMS.includes(name)),
   );

@@ -19,7 +19,7 @@ export interface LogoutTokenExpectations {
   readonly clockTolerance: number;
 }
 
-/** Seconds after its issue: it is sent at once, so an older one was kept by someone (§4). */
+/** An issuer sends a logout token at once: an older one is a replay (§4). */
 export const LOGOUT_TOKEN_LIFETIME_SECONDS = 120;
 
 const MAX_NAME_LENGTH = 255;
@@ -58,7 +58,7 @@ export async function verifyLogoutToken(
 
   if (!isName(jti)) throw invalid('"jti" is missing');
   if (!namesLogout(events)) throw invalid('"events" does not name a logout');
-  // An ID token has one, and is no order to end anything.
+  // An ID token has a nonce, and must not end a session (§2.4).
   if ('nonce' in claims) throw invalid('"nonce" is not allowed');
 
   if (sub !== undefined && !isName(sub)) throw invalid('"sub" is not a name');

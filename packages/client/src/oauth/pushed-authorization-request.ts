@@ -10,7 +10,7 @@ import {
 
 /**
  * Pushes an authorization request to the server (RFC 9126 §2.1), so that nothing of it goes through
- * the browser. Sent once: what has no answer is a new sign-in.
+ * the browser. It is never repeated.
  *
  * @throws OidcError `ERR_ISSUER_UNSUITABLE` when the server has no such endpoint, or
  *   `ERR_AUTHORIZATION_UNAVAILABLE` when it does not answer
@@ -29,7 +29,7 @@ export async function requestPushedAuthorization(
   return postToEndpoint({ url, issuer }, client, parameters, { ...options, unavailable });
 }
 
-// A URI (RFC 3986 §2) and nothing that would end a line or a parameter.
+// Characters of a URI (RFC 3986 §2): none could end a line or a parameter.
 const REQUEST_URI = /^[\w:/?#[\]@!$&'()*+,;=.~%-]{1,2000}$/;
 
 /**

@@ -16,7 +16,7 @@ export type FindSigningKey = (header: {
 
 interface SignedJwtRules {
   /**
-   * Whether it is the kind of token that is wanted (RFC 8725 §3.11).
+   * Reports whether a token is of the expected type (RFC 8725 §3.11).
    *
    * @param typ in lower case, without `application/` (RFC 7515 §4.1.9)
    */
@@ -25,7 +25,7 @@ interface SignedJwtRules {
   code: OidcErrorCode;
 }
 
-/** Without Ed25519: the hash of `at_hash` follows from the algorithm's name, and its name has none. */
+/** Ed25519 and EdDSA are excluded: `at_hash` uses the hash in the algorithm's name, and these name none. */
 const ALGS = SIGNING_ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -33,7 +33,7 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const MAX_JWT_LENGTH = 32 * 1024;
 
 /**
- * Verifies the signature of a token of the issuer's.
+ * Verifies the signature of a token that the issuer signed.
  *
  * @param unverified the token as it came
  * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKey` rejects
@@ -94,12 +94,12 @@ export async function verifySignedJwt(
   }
 }
 
-/** Whether a claim is a time: seconds since 1970, in a range that can be calculated with. */
+/** Reports whether a claim is a time: seconds since 1970, up to the largest safe integer. */
 export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
-/** Whether an `events` claim is that of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+/** Reports whether `events` is that of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4). */
 export function namesLogout(events: unknown): boolean {
   return isObject(events) && isObject(events[LOGOUT_EVENT]);
 }

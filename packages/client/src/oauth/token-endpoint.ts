@@ -17,11 +17,11 @@ export interface EndpointAnswer {
   readonly body: unknown;
 }
 
-/** What was sent to an endpoint, or what it answered. */
+/** Request to an endpoint, or its answer. */
 export interface EndpointMessage {
   readonly url?: string;
   readonly status?: number;
-  /** As they went; a body that is no object has none. */
+  /** Form of a request or JSON of an answer, secrets included. */
   readonly parameters: unknown;
 }
 
@@ -132,8 +132,8 @@ export interface TokenResponse {
 }
 
 /**
- * The token endpoint refused the request (RFC 6749 §5.2). Without its description, which may repeat the
- * code or the secret.
+ * The token endpoint refused the request (RFC 6749 §5.2). The description is not stored: it may repeat
+ * the code or the secret.
  */
 export class TokenRequestRefused extends OidcError {
   override readonly name = 'TokenRequestRefused';
@@ -148,7 +148,7 @@ export class TokenRequestRefused extends OidcError {
 /** The token endpoint can't answer right now: a 429 or a 5xx. */
 export class TokenEndpointUnavailable extends OidcError {
   override readonly name = 'TokenEndpointUnavailable';
-  /** Seconds to wait, when it named them. */
+  /** Seconds to wait, when the server named them. */
   readonly retryAfter: number | undefined;
 
   constructor(status: number, seconds: number | undefined) {
@@ -160,7 +160,7 @@ export class TokenEndpointUnavailable extends OidcError {
   }
 }
 
-/** Whether the token endpoint refused the request with this error code (RFC 6749 §5.2). */
+/** Reports whether the token endpoint refused the request with this error code (RFC 6749 §5.2). */
 export function isRefused(error: unknown, code: string): error is TokenRequestRefused {
   return (
     hasCode(error, 'ERR_TOKEN_REQUEST_REFUSED') && (error as { error?: unknown }).error === code
@@ -216,7 +216,7 @@ export function judgeTokenResponse(
   };
 }
 
-// The characters that RFC 6750 §2.1 and RFC 6749 appendix A.12 leave: nothing that ends a header.
+// RFC 6750 §2.1, RFC 6749 appendix A.12: no character that could end a header.
 function token(members: Record<string, unknown>, name: string): string | undefined {
   const value = members[name];
   if (value === undefined) return undefined;

@@ -8,14 +8,14 @@ import {
 } from '../oauth/client-authentication.ts';
 import { textFaults } from './option-faults.ts';
 
-/** The options of how this client proves itself. */
+/** Options for client authentication. */
 export interface ClientOptions {
   clientID: string;
   /** For `client_secret_basic` and `client_secret_post`. */
   clientSecret?: string;
   /**
    * Default: `private_key_jwt` with a `clientAssertionSigningKey`, else `client_secret_basic`. With
-   * `none` nothing proves who this client is: for one that can keep no secret.
+   * `none` the client is not authenticated: for one that cannot keep a secret.
    */
   clientAuthMethod?: (typeof METHODS)[number];
   /** The private key for `private_key_jwt`: PEM, JWK or KeyObject. A JWK's `kid` is sent along. */
@@ -26,7 +26,7 @@ export interface ClientOptions {
 
 const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
 
-/** @returns the credentials, which are good only if there are no faults */
+/** Returns the credentials, which are valid only if there are no faults. */
 export function checkClient(options: ClientOptions): {
   credentials: ClientCredentials;
   faults: string[];

@@ -5,7 +5,7 @@ import {
   parseIssuerIdentifier,
 } from '@koa-oauth/issuer';
 
-// What is wrong with the value of an option: each answers sentences, none when all is well.
+// Each function returns a sentence for each fault of an option's value.
 
 const MIN_SECRET_LENGTH = 32;
 const STORE_METHODS = [

@@ -40,13 +40,13 @@ export interface AuthOptions extends ClientOptions {
   issuerBaseURL: string;
   /** This app's address as browsers see it. The redirect URI is made from it and from nothing else. */
   baseURL: string;
-  /** Seals cookies and sessions: 32 characters or more. Of several, newest first, each still opens. */
+  /** Seals cookies and sessions: 32 characters or more. In a list, the first seals and each opens. */
   secret: string | readonly string[];
   /** Default: `{ scope: 'openid profile email' }` */
   authorizationParams?: AuthorizationParams;
   /**
-   * Whether each authorization request is pushed to the issuer first (RFC 9126), so that nothing of
-   * it goes through the browser. True also where the issuer demands it. Default: false
+   * Pushes each authorization request to the issuer first (RFC 9126), so that its parameters do not go
+   * through the browser. An issuer may require it, whatever this says. Default: false
    */
   pushedAuthorizationRequests?: boolean;
   session?: {
@@ -67,11 +67,11 @@ export interface AuthOptions extends ClientOptions {
     /** Answers POST only. Default: `/logout`; false to have none. */
     logout?: string | false;
     /**
-     * Where the issuer's server reports that a user signed out there, such as `/backchannel-logout`
+     * Path at which the issuer reports that a user signed out there, such as `/backchannel-logout`
      * (OpenID Connect Back-Channel Logout 1.0). Default: false, to have none
      */
     backChannelLogout?: string | false;
-    /** Where the issuer sends the browser after a logout, as registered there. Default: `baseURL` */
+    /** URL that the issuer sends the browser to after a logout, as registered there. Default: `baseURL` */
     postLogoutRedirect?: string;
   };
   /** The one API that `ctx.oidc.api` calls. */
@@ -82,7 +82,7 @@ export interface AuthOptions extends ClientOptions {
     /** Bytes of an answer. Default: 4 MiB */
     maxResponseSize?: number;
   };
-  /** Whether a logout here ends the session at the issuer too. Default: true */
+  /** Ends the session at the issuer too when a user logs out here. Default: true */
   idpLogout?: boolean;
   /** Seconds that our clock and the issuer's may differ. Default: 60 */
   clockTolerance?: number;
@@ -93,7 +93,7 @@ export interface AuthOptions extends ClientOptions {
   refreshLeeway?: number;
   /** Milliseconds for one exchange with the issuer's token endpoint. Default: 10,000 */
   httpTimeout?: number;
-  /** How the issuer and the API are reached. */
+  /** Connections to the issuer and the API. */
   http?: {
     /**
      * URL of the proxy for `https` requests, or false for none. Default: `HTTPS_PROXY` and `NO_PROXY`
@@ -119,7 +119,7 @@ export interface CheckedOptions {
   readonly issuerBaseURL: string;
   /** Without a slash at its end. */
   readonly baseURL: string;
-  /** Whether cookies are for https alone. */
+  /** Cookies are sent over https only. */
   readonly secureCookies: boolean;
   readonly credentials: ClientCredentials;
   /** Newest first. */

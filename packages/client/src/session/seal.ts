@@ -63,7 +63,7 @@ export class Seal {
   }
 }
 
-/** The same text for each value under one secret: a value names no algorithm of its own. */
+/** Returns the one header accepted for a secret: a value cannot choose its algorithm. */
 function headerOf(secret: string): string {
   const kid = Buffer.from(hkdfSync('sha256', secret, '', 'koa-oauth kid', 6)).toString('base64url');
   return Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', kid })).toString('base64url');

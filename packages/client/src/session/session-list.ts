@@ -21,9 +21,9 @@ export interface UserSession {
   readonly lastSeenAt: number;
   /** Seconds since 1970. */
   readonly expiresAt: number;
-  /** As the browser named itself when it signed in: hostile text, 200 characters at most. */
+  /** `User-Agent` header at the sign-in: untrusted text, 200 characters at most. */
   readonly userAgent: string | undefined;
-  /** Whether it is the one that asks. */
+  /** True for the session of this request. */
   readonly current: boolean;
 }
 
@@ -33,7 +33,7 @@ interface AskingSession {
   readonly content: { readonly claims: Pick<IdTokenClaims, 'iss' | 'sub'> };
 }
 
-/** Where a session is found again: by its user, and by its session at the issuer. */
+/** Term that finds sessions: by user, or by session at the issuer. */
 type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
 
 interface SessionDetails {
@@ -76,7 +76,7 @@ export class SessionList {
     this.#rollingDuration = rollingDuration;
   }
 
-  /** Returns what a new session is stored with, so that it can be found and shown. */
+  /** Returns the terms and the details that a new session is stored with. */
   entryOf(
     key: string,
     claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>,
@@ -122,7 +122,7 @@ export class SessionList {
     return this.#endAll(['sid', iss, sid]);
   }
 
-  /** A store lists a part of them at a time. */
+  /** Repeats: a store lists a part of the sessions at a time. */
   async #endAll(term: Term, exceptKey?: string): Promise<number> {
     let total = 0;
     for (;;) {
@@ -174,12 +174,12 @@ function userTerm({ content: { claims } }: AskingSession): Term {
   return ['sub', claims.iss, claims.sub];
 }
 
-/** A part of the store's key, which is a hash: the cookie cannot be derived from it. */
+/** Returns a part of the store's key, a hash: the cookie cannot be derived from it. */
 function handleOf(key: string): string {
   return key.slice(0, HANDLE_LENGTH);
 }
 
-/** Removes what steers a terminal, a log or the direction of the text around it. */
+/** Removes control and format characters, and bounds the length. */
 function printable(text: string): string {
   return [...text.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
 }

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import type { NewSession, SessionStore, StoredSession } from './session-store.ts';
 
-/** What one test of the contract has to work with. */
+/** Input of one test of the contract. */
 export interface ContractRun {
   readonly store: SessionStore;
   /** Another store on the same sessions; the same one where they are not shared. */
@@ -18,7 +18,7 @@ export interface ContractRun {
 
 const CONCURRENT_CALLS = 20;
 
-/** What a store must do, each by a sentence. */
+/** Tests of the contract by title. */
 export const CONTRACT: Record<string, (run: ContractRun) => Promise<void>> = {
   async 'reads what was created, at version 1'({ store, other, key, later }) {
     await store.create(key, session(later));
@@ -44,7 +44,7 @@ export const CONTRACT: Record<string, (run: ContractRun) => Promise<void>> = {
     equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   },
 
-  async 'creates in place of an expired session'({ store, key, later, expire }) {
+  async 'creates over an expired session'({ store, key, later, expire }) {
     await store.create(key, session(later));
     await expire();
     await store.create(key, { ...session(later + 1000), sealed: 'new' });
@@ -167,7 +167,7 @@ export const CONTRACT: Record<string, (run: ContractRun) => Promise<void>> = {
     equal(results.filter(({ status }) => status === 'rejected').length, 0);
   },
 
-  async 'the lease of a session that is not there is nobody’s'({ store, key, lease }) {
+  async 'the lease of a session that does not exist cannot be acquired'({ store, key, lease }) {
     equal(await store.acquire(key, lease), undefined);
     equal(await store.extend(key, 1, lease), false);
     await store.release(key, 1);

@@ -19,7 +19,7 @@ export interface NewSession {
   readonly about: string;
   /** Seconds since 1970. */
   readonly expiresAt: number;
-  /** By which the session is found again without its key; opaque to the store, eight at most. */
+  /** Opaque terms, eight at most: `list` finds the session by each. */
   readonly terms: readonly string[];
 }
 
@@ -49,7 +49,7 @@ export interface ListedSession {
  * testSessionStore(({ now }) => myStore({ url: TEST_DATABASE_URL, now }), { test, describe });
  */
 export interface SessionStore {
-  /** Keeps a new session at version 1. @throws when the key is taken */
+  /** Stores a new session at version 1. @throws when the key is in use */
   create(key: string, session: NewSession): Promise<void>;
   /** @returns the session, or undefined when there is none or it has expired */
   read(key: string): Promise<StoredSession | undefined>;
@@ -67,12 +67,12 @@ export interface SessionStore {
   touch(key: string, expiresAt: number): Promise<void>;
   /** @returns the session that this call removed, expired or not; undefined when there was none */
   destroy(key: string): Promise<StoredSession | undefined>;
-  /** The sessions that bear this term and have not expired, a thousand at most. */
+  /** Returns the sessions with this term that have not expired, a thousand at most. */
   list(term: string): Promise<ListedSession[]>;
   /**
-   * Takes the lease of a session that exists and whose lease is free.
+   * Acquires the lease of a session that exists and whose lease is free.
    *
-   * @param milliseconds after which it falls back, whatever became of its holder
+   * @param milliseconds after which the lease ends unless it is extended
    * @returns its fence, a number higher than any this session's lease had before, or undefined
    */
   acquire(key: string, milliseconds: number): Promise<number | undefined>;
@@ -87,11 +87,11 @@ export interface SessionStore {
    * @returns whether this was the first time, over all processes that share the store
    */
   once(value: string, expiresAt: number): Promise<boolean>;
-  /** Lets go of files and connections. */
+  /** Closes files and connections. */
   close(): Promise<void>;
 }
 
-/** A store lists no more sessions than this at a time. */
+/** Maximum sessions that a store lists at a time. */
 export const MAX_LISTED = 1000;
 
 /** Returns the key under which a store holds a session. */
@@ -113,7 +113,7 @@ export async function storeCall<T>(call: () => Promise<T>): Promise<T> {
   }
 }
 
-// Its message may hold more than a log should.
+// Only the code: the message may contain secrets.
 function codeOf(cause: unknown): string {
   const { code } = (cause ?? {}) as { code?: unknown };
   return typeof code === 'string' && /^[A-Z][A-Z_]{0,40}$/.test(code) ? `: ${code}` : '';

@@ -10,7 +10,7 @@ import { type SessionStore, type StoredSession, storeCall, storeKey } from './se
 /** Content of a session: what is known of a user who signed in. Sealed at rest. */
 export interface SessionContent {
   readonly claims: IdTokenClaims;
-  /** As it came. It goes nowhere from here. */
+  /** The encoded ID token. It is never sent. */
   readonly idToken: string;
   readonly requestedScope: string;
   /** The `acr_values` that the sign-in asked for, if any. */
@@ -36,9 +36,9 @@ export interface AccessToken {
   readonly value: string;
   /** Seconds since 1970; undefined when the authorization server did not say. */
   readonly expiresAt: number | undefined;
-  /** What was granted, which may be less than what was asked for. */
+  /** Granted scopes, which may be fewer than the requested ones. */
   readonly scope: string;
-  /** What was asked for; empty when nothing was named. */
+  /** Requested scopes; empty when none were named. */
   readonly requestedScope: string;
   /** Seconds since 1970. */
   readonly issuedAt: number;
@@ -62,7 +62,7 @@ export interface Session {
 }
 
 const TOUCH_EVERY_SECONDS = 60;
-/** A later time is no time in seconds: one in milliseconds, for example. */
+/** A larger value is not in seconds but, for example, in milliseconds. */
 const MAX_SESSION_EXPIRY = 1e10;
 const SESSION_ID = /^[\w-]{43}$/;
 
@@ -86,7 +86,7 @@ export class Sessions {
     this.#store = store;
     this.#warn = warn;
     const { issuerBaseURL, credentials, secrets, secureCookies, cookieName } = options;
-    // Where several clients share a store and a secret, a session of one opens for no other.
+    // Clients that share a store and a secret cannot open each other's sessions.
     const party = JSON.stringify([issuerBaseURL.replace(/\/$/, ''), credentials.clientID]);
     this.#seal = new Seal(secrets, `session ${party}`);
     this.list = new SessionList(store, options);
@@ -119,7 +119,7 @@ export class Sessions {
     const sealed = this.#seal.seal({ createdAt, content } satisfies Sealed, id);
     const entry = this.list.entryOf(key, content.claims, { createdAt, userAgent });
     await storeCall(() => this.#store.create(key, { sealed, expiresAt, ...entry }));
-    // The store minds the idle time, so the cookie need not be sent again with each answer.
+    // The store enforces the idle time, so the cookie need not be sent again with each answer.
     cookies.set(this.#cookieName, id, this.#options.absoluteDuration);
     return { id, version: 1, createdAt, expiresAt, content };
   }
@@ -161,7 +161,7 @@ export class Sessions {
   }
 
   /**
-   * Takes the session's lease, which one caller holds at a time, over all processes.
+   * Acquires the session's lease, which one caller holds at a time, over all processes.
    *
    * @returns its fence, or undefined when another holds it or the session has ended
    */
@@ -202,7 +202,7 @@ export class Sessions {
   }
 
   #endOf({ createdAt, content }: Sealed): number {
-    return Math.min(createdAt + this.#options.absoluteDuration, issuersEnd(content.claims));
+    return Math.min(createdAt + this.#options.absoluteDuration, issuerExpiry(content.claims));
   }
 
   #seconds(): number {
@@ -215,8 +215,8 @@ interface Sealed {
   readonly content: SessionContent;
 }
 
-/** When the issuer wants the session to end (IPSIE's `session_expiry`); ignored unless a time. */
-function issuersEnd({ session_expiry: value }: IdTokenClaims): number {
+/** Returns the end that the issuer sets (IPSIE's `session_expiry`); ignored unless a time. */
+function issuerExpiry({ session_expiry: value }: IdTokenClaims): number {
   const isTime = Number.isInteger(value) && Number(value) > 0 && Number(value) < MAX_SESSION_EXPIRY;
   return isTime ? Number(value) : Number.POSITIVE_INFINITY;
 }

@@ -9,7 +9,7 @@ const LIFETIME_SECONDS = 600;
 const MAX_IN_FLIGHT = 5;
 /** For all of them together: Node takes 16 kB of headers, and these come with every request. */
 const MAX_BYTES = 6144;
-/** Names that others planted cost no more than this. */
+/** Bounds the cost of cookies that others planted. */
 const MAX_NAMES_READ = 20;
 
 /**
@@ -71,7 +71,7 @@ export class Transactions {
    * @throws OidcError `ERR_SESSION_STORE`
    */
   async end(cookies: CookieJar, { state, startedAt }: Transaction): Promise<boolean> {
-    // Longer than it can be found, as the clock of the store may differ.
+    // A minute longer than `find` returns it: the store's clock may differ.
     const until = Math.ceil(startedAt) + LIFETIME_SECONDS + 60;
     const isFirst = await storeCall(() => this.#store.once(`login ${hash(state)}`, until));
     cookies.clear(this.#cookieName(state));

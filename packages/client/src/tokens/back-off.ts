@@ -23,7 +23,7 @@ interface BackOffOptions {
 interface Failures {
   readonly count: number;
   readonly generation: unknown;
-  /** By the monotonic clock. */
+  /** Milliseconds of the monotonic clock. */
   readonly until: number;
   readonly error: Error;
 }

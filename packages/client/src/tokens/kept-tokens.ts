@@ -20,7 +20,7 @@ export interface TokenRequest {
 }
 
 export interface SuppliedToken {
-  /** As it is now. */
+  /** The session after the call. */
   readonly session: Session;
   readonly accessToken: AccessToken;
 }
@@ -36,7 +36,7 @@ export interface WantedToken {
   readonly scope: string | undefined;
   /** The API it is for; undefined: the sign-in's. */
   readonly audience: string | undefined;
-  /** The value of a token that will not do, however long it lasts: an API refused it. */
+  /** The value of a token that an API refused: it is not supplied again. */
   readonly insteadOf: string | undefined;
 }
 
@@ -49,7 +49,7 @@ interface Moment {
 
 const MAX_OTHER_TOKENS = 8;
 
-/** Returns the same wish, with what is the sign-in's own not named. */
+/** Returns the same request, without scope and audience where they are the sign-in's own. */
 export function wantedOf(content: SessionContent, wanted: WantedToken): WantedToken {
   const isSignInsAudience = wanted.audience === content.requestedAudience;
   const audience = isSignInsAudience ? undefined : wanted.audience;
@@ -111,7 +111,7 @@ export function withToken(
   return { ...content, otherAccessTokens: others };
 }
 
-/** Returns the content without any token that is good for something. */
+/** Returns the content without its access and refresh tokens. */
 export function withoutTokens(content: SessionContent): SessionContent {
   return {
     ...content,
@@ -137,8 +137,10 @@ function candidates(content: SessionContent, wanted: WantedToken): AccessToken[]
     (token: OtherAccessToken) => token.audience === audience && suffices(token),
   );
   // Fewer scopes than the sign-in's can't be had without a refresh token.
-  const hasToDo = audience === undefined && refreshToken === undefined;
-  return hasToDo && accessToken && suffices(accessToken) ? [...others, accessToken] : others;
+  const usesSignInToken = audience === undefined && refreshToken === undefined;
+  return usesSignInToken && accessToken && suffices(accessToken)
+    ? [...others, accessToken]
+    : others;
 }
 
 function lasts({ expiresAt, issuedAt }: AccessToken, { now, leeway }: Moment): boolean {
@@ -219,7 +221,7 @@ export function kept(source: TokenSource, tokens: KeptTokens): TokenSource {
   };
 }
 
-/** The same in all processes, and spread over the sessions, or all would be renewed at once. */
+/** Returns a leeway that differs by session, so that not all renew at once, but not by process. */
 function leewayOf({ id }: Session, leeway: number): number {
   const fraction = createHash('sha256').update(id).digest().readUInt16BE() / 2 ** 16;
   return leeway * (1 + fraction / 2);

@@ -31,12 +31,12 @@ export class Lease {
   }
 
   /**
-   * Takes a lease, which is extended until it is released.
+   * Acquires a lease, which is extended until it is released.
    *
-   * @param milliseconds after which it falls back when its holder died
+   * @param milliseconds after which it ends when its holder died
    * @returns undefined when another holds it or the session has ended
    */
-  static async take(
+  static async acquire(
     context: LeaseContext,
     session: Session,
     milliseconds: number,
@@ -50,7 +50,7 @@ export class Lease {
     return this.#fence;
   }
 
-  /** @returns whether it is held, or could be taken once more after it was lost */
+  /** Reports whether the lease is held, or was acquired again after it was lost. */
   async regain(): Promise<boolean> {
     const { sessions } = this.#context;
     if (await sessions.extendLease(this.#session, this.#fence, this.#milliseconds)) return true;
@@ -94,7 +94,7 @@ export function leased(
       // Another process may have renewed it meanwhile.
       const { supplied, session } = await tokens.reread(request);
       if (supplied) return supplied;
-      const lease = await Lease.take(context, session, leaseDuration);
+      const lease = await Lease.acquire(context, session, leaseDuration);
       if (lease) {
         try {
           return await source({ ...request, session, lease });

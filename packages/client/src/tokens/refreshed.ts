@@ -34,7 +34,6 @@ const SAVE_WITHIN_MS = 10_000;
 export function refreshed(options: RefreshedOptions): TokenSource<LeasedTokenRequest> {
   return async function refreshed(request) {
     for (;;) {
-      // As read under the lease; and again when another got ahead.
       const { supplied, session } = await options.tokens.reread(request);
       if (supplied) return supplied;
       const wanted = wantedOf(session.content, request.wanted);
@@ -83,7 +82,7 @@ class Refresh {
   async #store({ accessToken, refreshToken }: Refreshed): Promise<SuppliedToken | undefined> {
     const { sessions, grants, options, emit, warn } = this.#context;
     const { session, wanted, lease } = this.#request;
-    // However long the request took: what it brought is good.
+    // The deadline starts after the request, however long that took.
     const deadline = performance.now() + SAVE_WITHIN_MS;
     let current: Session | undefined = session;
     do {

@@ -127,7 +127,7 @@ describe('a token that the API refuses (RFC 6750 §3.1)', () => {
     ['a form', { form: { a: 1 } }, { a: '1' }],
     ['a text', { body: 'text' }, 'text'],
     ['bytes', { body: Buffer.from('bytes') }, 'bytes'],
-  ])('A7: %s is sent once more, whole', async (_name, options, body) => {
+  ])('%s is sent once more, whole', async (_name, options, body) => {
     withToken('token-1')
       .post('/v1/things', body as nock.DataMatcherMap)
       .reply(401, '', INVALID);

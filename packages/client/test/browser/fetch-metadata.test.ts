@@ -26,7 +26,7 @@ test.each([
   ['another port', { 'sec-fetch-site': '', origin: `${BASE_URL}:444` }, 403],
   ['http instead of https', { 'sec-fetch-site': '', origin: 'http://app.example' }, 403],
   ['a sandboxed frame', { 'sec-fetch-site': '', origin: 'null' }, 403],
-])('F4: %s', async (_name, headers, status) => {
+])('%s', async (_name, headers, status) => {
   const app = new Koa();
   app.silent = true;
   app.use(refuseCrossSite({ baseURL: BASE_URL }));

@@ -313,7 +313,7 @@ describe('a body parser before it', () => {
   test.each([
     ['that read the form', ['form']],
     ['that left the form unread', ['json']],
-  ])('B2 %s', async (_name, enableTypes) => {
+  ])('%s', async (_name, enableTypes) => {
     const { signIn } = await start({}, bodyParser({ enableTypes: enableTypes as 'form'[] }));
     const browser = await signIn();
     expect((await tell(logoutToken({ sub: 'user-1' }))).status).toBe(200);

@@ -49,7 +49,7 @@ describe('authorization request', () => {
     'client_id',
     'code_challenge',
     'request_uri',
-  ])('L2: a route of the app cannot set %s', async (name) => {
+  ])('a route of the app cannot set %s', async (name) => {
     const { browser } = await start({}, async (ctx, next) => {
       if (ctx.path !== '/go') return next();
       await ctx.oidc.login({ authorizationParams: { [name]: 'mine' } });
@@ -132,7 +132,7 @@ describe('pushed authorization requests (RFC 9126)', () => {
   test.each<[string, Record<string, unknown>, object]>([
     ['where it was asked for', {}, { pushedAuthorizationRequests: true }],
     ['where the metadata demands it', { require_pushed_authorization_requests: true }, {}],
-  ])('L6: an issuer without the endpoint is not used, %s', async (_name, metadata, options) => {
+  ])('an issuer without the endpoint is not used, %s', async (_name, metadata, options) => {
     standInWith(metadata);
     const { browser } = await start(options);
     const response = await browser.get('/login');
@@ -197,7 +197,7 @@ describe('callback', () => {
     ['access_denied', 403, 'ERR_AUTHORIZATION_REFUSED'],
     ['login_required', 403, 'ERR_AUTHORIZATION_REFUSED'],
     ['temporarily_unavailable', 503, 'ERR_AUTHORIZATION_UNAVAILABLE'],
-  ])('C5: error=%s is a %i, and the sign-in is over', async (error, status, code) => {
+  ])('error=%s is a %i, and the sign-in is over', async (error, status, code) => {
     const { browser, begin, events } = await start();
     const { callback } = await begin();
     const response = await browser.get(
@@ -339,7 +339,7 @@ describe('acr (OpenID Connect Core §5.5.1.1)', () => {
     ['asked for as essential, and missing', { claims }, undefined, 502],
     ['wished for, and another', { acr_values: 'mfa' }, 'pwd', 302],
     ['wished for, and missing', { acr_values: 'mfa' }, undefined, 302],
-  ])('I1, D3: %s', async (_name, params, acr, status) => {
+  ])('%s', async (_name, params, acr, status) => {
     const { browser, begin, grant } = await start({
       authorizationParams: { scope: 'openid', ...params },
     });

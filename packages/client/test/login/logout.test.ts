@@ -116,7 +116,7 @@ describe('where the browser goes', () => {
     ['a script', 'javascript:alert(1)', `${BASE_URL}/signed-out`],
     ['a second line', '/a\r\nSet-Cookie: a=b', `${BASE_URL}/signed-out`],
     ['our own whole address', `${BASE_URL}/goodbye`, `${BASE_URL}/signed-out`],
-  ])('O1 returnTo: %s', async (_name, to, expected) => {
+  ])('returnTo: %s', async (_name, to, expected) => {
     const { signIn } = await start({ routes: { postLogoutRedirect: `${BASE_URL}/signed-out` } });
     const browser = await signIn();
     const query = to === undefined ? '' : `?${new URLSearchParams({ to })}`;
@@ -317,7 +317,7 @@ describe('only this app’s own pages sign anyone out', () => {
     ['it comes from a neighbour', { 'sec-fetch-site': 'same-site' }],
     ['Origin says so', { 'sec-fetch-site': '', origin: 'https://evil.example' }],
     ['its origin is hidden', { 'sec-fetch-site': '', origin: 'null' }],
-  ])('O6 a POST from another site is refused: %s', async (_name, headers) => {
+  ])('a POST from another site is refused: %s', async (_name, headers) => {
     proves('RFC 9700 §4.7');
     const { signIn } = await start();
     const browser = await signIn();

@@ -82,7 +82,7 @@ describe('authorization request', () => {
     'nonce',
     'code_challenge',
     'code_challenge_method',
-  ])('L2, G1: a caller cannot set %s', (name) => {
+  ])('a caller cannot set %s', (name) => {
     expect(() => create({ [name]: 'mine' })).toThrow('cannot be part of a sign-in');
   });
 

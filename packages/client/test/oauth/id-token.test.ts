@@ -4,11 +4,11 @@ import { IssuerError } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
 import { OidcError } from '../../src/errors.ts';
 import {
-  aboutTheUser,
   accessTokenHash,
   type IdTokenClaims,
   type IdTokenExpectations,
   judgeRefreshedClaims,
+  userClaims,
   verifyIdToken,
 } from '../../src/oauth/id-token.ts';
 import { ISSUER, signingKey, signJws } from '../support/issuer-stand-in.ts';
@@ -249,5 +249,5 @@ test('the user’s claims are all but those about the token', () => {
     sid: 's',
   };
   const user = { sub: 'u', name: 'Ada', 'https://example.com/roles': ['admin'] };
-  expect(aboutTheUser({ ...token, ...signIn, ...user })).toEqual(user);
+  expect(userClaims({ ...token, ...signIn, ...user })).toEqual(user);
 });

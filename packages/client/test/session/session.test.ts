@@ -133,7 +133,7 @@ describe('a store that fails', () => {
     ['null', null],
     ['a record of another kind', { sealed: 7, version: 'x', expiresAt: START + 100 }],
     ['a record that nobody sealed', { sealed: 'a.b.c.d.e', version: 1, expiresAt: START + 100 }],
-  ])('S3 that answers %s: nobody is signed in', async (_name, answer) => {
+  ])('a store that answers %s: no user is signed in', async (_name, answer) => {
     const cookies = browser();
     await sessionsOf().open(cookies, content());
     const failing = sessionsOf([NEW], {}, storeWith(store, { read: async () => answer }));
@@ -162,7 +162,7 @@ describe('a store that fails', () => {
     'acquire',
     'extend',
     'release',
-  ] as const)('S3 that cannot %s is a 503', async (method) => {
+  ] as const)('a store that cannot %s is a 503', async (method) => {
     const cookies = browser();
     const session = await sessionsOf().open(cookies, content());
     const failing = sessionsOf([NEW], {}, storeWith(store, { [method]: away }));

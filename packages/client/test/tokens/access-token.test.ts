@@ -217,7 +217,7 @@ describe('T: tokens', () => {
     ['outside the leeway and the half of it that varies', 46, 0],
     ['within the leeway', 29, 1],
     ['over', -1, 1],
-  ])('T6: a token %s', async (_name, expiresIn, grants) => {
+  ])('a token %s', async (_name, expiresIn, grants) => {
     const one = startProcess();
     const value = await one.tokenOf(await signIn(one, expiresIn));
     expect(value === 'old').toBe(grants === 0);
@@ -349,7 +349,7 @@ describe('T: tokens', () => {
     ['a scope that is none', { scope: [5] as unknown as string[] }],
     ['an empty audience', { audience: '' }],
     ['an audience that is no text', { audience: 5 as unknown as string }],
-  ])('T7: %s is a TypeError', async (_name, params) => {
+  ])('%s is a TypeError', async (_name, params) => {
     const one = startProcess();
     await expect(one.tokenOf(await signIn(one, 3600), params)).rejects.toThrow(TypeError);
     expect(server.grants).toHaveLength(0);

@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => store.close());
 
 const take = (milliseconds: number) =>
-  Lease.take(
+  Lease.acquire(
     {
       sessions: {
         acquireLease: ({ id }: Session, duration: number) => store.acquire(id, duration),

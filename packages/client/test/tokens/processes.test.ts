@@ -138,7 +138,7 @@ describe.each(stores)('processes that share a $name store', ({ name, missing, ma
     }
   });
 
-  testIt(`R3: a process killed in mid-refresh holds nobody up for long: ${why}`, async () => {
+  testIt(`a process killed during a refresh does not block others for long: ${why}`, async () => {
     const dying = await startWorker();
     const session = await signIn();
     server.leeway = true;
@@ -152,7 +152,7 @@ describe.each(stores)('processes that share a $name store', ({ name, missing, ma
     expect(server.grants).toHaveLength(2);
   });
 
-  testIt(`R4: a grant slower than the lease is still the only one: ${why}`, async () => {
+  testIt(`a grant slower than the lease is still the only one: ${why}`, async () => {
     const session = await signIn();
     // 1.3 seconds for one grant; the others wait for 1.8.
     server.delay = 650;

@@ -32,7 +32,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
 interface KeptSession extends NewSession {
   readonly version: number;
   readonly fence: number;
-  /** By the monotonic clock. */
+  /** Milliseconds of the monotonic clock. */
   readonly leaseUntil: number;
 }
 

@@ -151,7 +151,7 @@ class PostgresStore implements SessionStore {
       return (await pool.query(text, parameters)).rows as Row[];
     } catch (error) {
       const { message, code } = error as { message?: string; code?: unknown };
-      // Not as its cause: it may carry the values that were to be kept.
+      // The error is not the cause: it may contain the values.
       throw Object.assign(new Error(`PostgreSQL: ${message || code}`), { code });
     }
   }
@@ -257,7 +257,6 @@ async function prepareSchema(pool: PostgresPool, prefix: string): Promise<void> 
 }
 
 async function connect(url: string) {
-  // Loaded by those who use it.
   const { default: pg } = await import('pg');
   const pool = new pg.Pool({
     connectionString: url,

@@ -103,7 +103,7 @@ class RedisStore implements SessionStore {
     const last = await this.#run('koaOauthDestroy', this.#sessionKey(key), ...SESSION, 'terms');
     const terms = toFields(last)?.[SESSION.length];
     const forget = (term: string) => this.#run('koaOauthDropFromTerm', this.#termKey(term), key);
-    // It has ended; a term that still names it is put right when it is listed.
+    // The session has ended; `list` removes it from terms where this failed.
     await Promise.allSettled(terms ? (JSON.parse(terms) as string[]).map(forget) : []);
     return toStored(last);
   }
@@ -155,12 +155,12 @@ class RedisStore implements SessionStore {
     try {
       return await commands[script](key, this.#now ? this.#now() : '', ...rest);
     } catch (error) {
-      // Not as its cause: it carries the command, and with it what was to be kept.
+      // The error is not the cause: it contains the command and the session.
       throw new Error(`Redis: ${whyAway() ?? reasonOf(error)}`);
     }
   }
 
-  /** Before its expiry moves: the term must not let a session go that still lives. */
+  /** Runs before the expiry moves: a term must outlive its sessions. */
   async #prolongTerms(key: string, expiresAt: number): Promise<void> {
     const reply = await this.#run('koaOauthRead', this.#sessionKey(key), 'terms');
     const [terms] = toFields(reply) ?? [];
@@ -184,7 +184,7 @@ class RedisStore implements SessionStore {
 
 function connect({ url, client }: RedisStoreOptions) {
   const isURL = typeof url === 'string' && /^rediss?:\/\/./.test(url) && URL.canParse(url);
-  // Not with what was given: it may hold a password.
+  // The message does not repeat the URL: it may contain a password.
   if (!client && !isURL) throw new InvalidOptions('redisStore: url must be redis:// or rediss://');
   const connecting: Promise<RedisConnection> = client
     ? Promise.resolve({ client, whyAway: () => undefined, disconnect: () => {} })
@@ -223,22 +223,22 @@ const COMMAND_TIMEOUT_MS = 2000;
  * @returns once the first attempt has gone well or not
  */
 async function connectRedis(url: string): Promise<RedisConnection> {
-  // Loaded by those who use it: it takes longer to load than all else here together.
+  // ioredis is slow to load.
   const { Redis } = await import('ioredis');
   const redis = new Redis(url, {
     connectTimeout: CONNECT_TIMEOUT_MS,
     commandTimeout: COMMAND_TIMEOUT_MS,
-    // A server that has gone without a word is connected to again, too.
+    // Detects a server that is gone without closing the connection.
     socketTimeout: 2 * COMMAND_TIMEOUT_MS,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    // What was sent may have been done: sent twice, a lease would be found taken by oneself.
+    // A command may have run already: a second `acquire` would find the lease held.
     autoResendUnfulfilledCommands: false,
-    // A server that became a replica takes no writes: its name may lead to the new primary by now.
+    // A server that became a replica rejects writes: its name may resolve to the new primary.
     reconnectOnError: ({ message }) => message.startsWith('READONLY'),
   });
   let reason: string | undefined;
-  // Unheard, the event would end the process.
+  // Without a listener the event would end the process.
   redis.on('error', ({ message }: Error) => {
     reason = message;
   });

@@ -47,7 +47,7 @@ class SqliteStore implements SessionStore {
 
   constructor({ path, now = Date.now }: SqliteStoreOptions) {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    // For its owner alone from the first byte, and so what SQLite puts next to it.
+    // SQLite gives its other files the mode of this one.
     closeSync(openSync(path, 'a', 0o600));
     chmodSync(path, 0o600);
     this.#database = new Database(path, { timeout: 5000 });
@@ -192,7 +192,7 @@ const SCHEMA_VERSION = 1;
 function prepareSchema(database: Database.Database): void {
   useWriteAheadLog(database);
   database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
-  // Of several processes that start at once, one does it and the others find it done.
+  // When several processes start at once, one migrates and the others wait.
   inTransaction(database, () => {
     const version = userVersion(database);
     if (version > SCHEMA_VERSION)
