@@ -57,7 +57,6 @@ export interface AppParts {
   readonly log: Logger;
   readonly faults: Faults;
   readonly transactions: Transactions;
-  /** Shows the transactions at `/log`. */
   readonly showLog: boolean;
 }
 
@@ -159,7 +158,6 @@ function createEngine(context: AppContext): Engine {
   return provider;
 }
 
-/** The pages of this server, each with its routes. */
 function pageRoutes(context: AppContext & { readonly provider: Engine }): Middleware[] {
   const federation = new Federation(context);
   const routers = [

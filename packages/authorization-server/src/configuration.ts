@@ -51,7 +51,6 @@ const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 60 * MINUTE_SECONDS;
 const DAY_SECONDS = 24 * HOUR_SECONDS;
 
-/** Returns the configuration of oidc-provider. */
 export function engineConfiguration(context: EngineContext): Configuration {
   const { tenant, tenantName, keys, store } = context;
   return {

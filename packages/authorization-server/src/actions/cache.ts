@@ -57,7 +57,6 @@ export class ActionCache {
     return { type: 'error', code: 'CacheKeyDoesNotExist' };
   }
 
-  /** Returns all entries that have not expired. */
   entries(): Record<string, CacheRecord> {
     this.#removeExpired();
     return Object.fromEntries(this.#records);

@@ -43,19 +43,16 @@ export interface PostLoginEvent {
   readonly request: RequestFacts & { query: Record<string, unknown> };
 }
 
-/** The application as an Action sees it. */
 export interface ClientFacts {
   readonly client_id: string;
   readonly name: string;
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** The HTTP request as an Action sees it. */
 export interface RequestFacts {
   readonly ip: string;
   readonly method: string;
   readonly user_agent: string;
-  /** Host name of this server. */
   readonly hostname?: string;
   /** The browser's `Accept-Language`. */
   readonly language?: string;

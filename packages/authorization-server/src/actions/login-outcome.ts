@@ -38,7 +38,6 @@ export interface ActionOutcome {
   readonly denied?: string;
 }
 
-/** The outcome of a login without Actions. */
 export const NO_OUTCOME: ActionOutcome = { accessToken: {}, idToken: {} };
 
 const KIND = 'ActionOutcome';
@@ -49,7 +48,6 @@ interface LoginKey {
   readonly clientId: string;
 }
 
-/** Returns the outcome of the rules and Actions for the login of this request. */
 export function outcomeOf({ state }: Pick<KoaContextWithOIDC, 'state'>): ActionOutcome {
   return (state.actionOutcome as ActionOutcome | undefined) ?? NO_OUTCOME;
 }

@@ -60,7 +60,6 @@ export function changeMetadata(
   return { ...changes, [part]: { ...changes[part], [name]: JSON.parse(json) as unknown } };
 }
 
-/** Returns the user with these changes. */
 export function withMetadata<U extends { readonly [part in Part]?: unknown }>(
   user: U,
   changes: MetadataChanges,

@@ -14,21 +14,24 @@ export type PostLoginDraft = {
   -readonly [Member in keyof ActionOutcome]: ActionOutcome[Member];
 } & Record<'accessToken' | 'idToken', Record<string, unknown>>;
 
-interface ApiParts {
+/** Dependencies that all Actions of one run share. */
+export interface RunParts {
+  readonly rules: readonly string[];
+  readonly cache: ActionCache;
+  /** False when no user waits in a browser. */
+  readonly interactive: boolean;
+  /** Epoch seconds. */
+  readonly now: () => number;
+}
+
+interface ApiParts extends RunParts {
   /** The Action's own copy. */
   readonly event: PostLoginEvent;
   readonly draft: PostLoginDraft;
   readonly log: ActionLog;
-  /** Index of the Action. */
   readonly index: number;
-  /** Names of the rules that ran. */
-  readonly rules: readonly string[];
-  readonly cache: ActionCache;
-  readonly interactive: boolean;
   /** Undefined unless this is `onContinuePostLogin`. */
   readonly returned: Returned | undefined;
-  /** Epoch seconds. */
-  readonly now: () => number;
 }
 
 interface ApiContext extends ApiParts {
@@ -67,7 +70,6 @@ export function unavailableParts(trigger: keyof typeof UNAVAILABLE): object {
   return Object.fromEntries(UNAVAILABLE[trigger].map((part) => [part, apiPart(part, {})]));
 }
 
-/** Creates the part `cache` of an `api`. */
 export function cachePart(cache: ActionCache): object {
   return apiPart('cache', {
     get: cache.get.bind(cache),

@@ -30,11 +30,9 @@ interface PostLoginParts {
 /** The outcome that goes from one page of a sign-in to the next. */
 interface Carried extends ActionOutcome {
   readonly userId: string;
-  /** State of the redirect. */
   readonly state?: string;
 }
 
-/** A user's return from a redirect. */
 interface Resumption {
   readonly before: ActionOutcome;
   readonly returned: Returned;
@@ -74,7 +72,7 @@ export class PostLogin {
     const earlier = carried?.userId === user.user_id ? carried : undefined;
     if (earlier !== undefined && earlier.redirect === undefined) {
       setOutcome(ctx, earlier);
-      // The engine writes the session again from the sign-in each time the browser comes back.
+      // The engine writes the session again from the sign-in each time the browser returns.
       recordMethods(ctx, earlier);
       return;
     }

@@ -14,7 +14,7 @@ export interface RedirectStart {
   readonly state: string;
 }
 
-/** The request with which the user came back to `/continue`. */
+/** The request to `/continue` with which the user returned. */
 export interface Returned {
   readonly state: string;
   /** Fields of query and body; the body's win. */

@@ -3,24 +3,17 @@ import { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
-import { type PostLoginDraft, postLoginApi } from './post-login-api.ts';
+import { type PostLoginDraft, postLoginApi, type RunParts } from './post-login-api.ts';
 import type { Returned } from './redirects.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
-interface RunOptions {
+interface RunOptions extends Partial<RunParts> {
   /** Milliseconds for each Action. */
   readonly timeLimit?: number;
   /** The outcome of the rules, or, when the user is back from a redirect, of what ran before it. */
   readonly before?: ActionOutcome;
-  /** Names of the rules that ran. */
-  readonly rules?: readonly string[];
-  readonly cache?: ActionCache;
-  /** False when no user waits in a browser; default true. */
-  readonly interactive?: boolean;
   /** The user's return from `before.redirect`; the Actions go on from there. */
   readonly returned?: Returned | undefined;
-  /** Epoch seconds. */
-  readonly now?: () => number;
 }
 
 /**

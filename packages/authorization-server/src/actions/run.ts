@@ -56,7 +56,6 @@ export function runningSource(): Action | Rule | undefined {
   return running.getStore();
 }
 
-/** The `console` of an Action or a rule: one log line for each call. */
 export function consoleOf(source: object, log: ActionLog): ActionConsole {
   const write = (...parts: unknown[]): void => {
     log.info({ ...source }, parts.map(printedText).join(' '));

@@ -33,7 +33,6 @@ interface Entry {
   readonly type?: LogType | undefined;
   readonly step?: Step | undefined;
   readonly line?: string;
-  /** Members of the line. */
   readonly fields?: object;
 }
 
@@ -107,7 +106,6 @@ export class Recorder {
     events.on('error', (err: Error) => log.error({ err }, 'unexpected error'));
   }
 
-  /** Records that a fault was injected into this request. */
   faultInjected(ctx: Context, fault: string): void {
     this.#write(ctx, { step: { step: 'fault', fault } });
   }
@@ -254,7 +252,6 @@ export class Recorder {
   }
 }
 
-/** Records each request once it is answered. */
 export function recordTransaction(recorder: Recorder): Middleware {
   return async function recordTransaction(ctx: Context, next: Next) {
     await next();
@@ -262,7 +259,6 @@ export function recordTransaction(recorder: Recorder): Middleware {
   };
 }
 
-/** Returns a line of the log for a refusal by the engine. */
 function refusalOf(
   { oidc }: KoaContextWithOIDC,
   { error, error_description: text, error_detail: detail }: EngineError,

@@ -47,13 +47,11 @@ interface IssuedScopes {
   readonly user?: User | undefined;
   readonly application?: Application | undefined;
   readonly api?: Api | undefined;
-  /** Changes by rules and Actions. */
   readonly changes?: ScopeChanges | undefined;
   /** Scopes of the login; given at a refresh, which may ask for less. */
   readonly granted?: readonly string[] | undefined;
 }
 
-/** Returns the step that begins a transaction. */
 export function requestStep({ redact }: StepParts, ctx: KoaContextWithOIDC): Step {
   // `oidc` is undefined outside of the engine's routes.
   const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined;

@@ -119,7 +119,6 @@ const MAX_TRANSACTIONS = 200;
 /** Maximum of steps of one transaction, and of its keys. */
 const MAX_STEPS = 50;
 
-/** The last transactions, in memory. */
 export class Transactions {
   readonly #now: () => number;
   readonly #open: OpenTransaction[] = [];
@@ -176,7 +175,6 @@ export class Transactions {
   }
 }
 
-/** A transaction that may get further steps. */
 export class OpenTransaction {
   readonly id: number;
   readonly steps: TimedStep[] = [];

@@ -31,14 +31,11 @@ interface FederationParts {
   readonly log: Logger;
 }
 
-/** A user at an identity provider. */
 interface SentUser extends PendingSignIn {
-  /** Id of the interaction. */
   readonly uid: string;
   readonly connection: string;
 }
 
-/** A user who returned from there. */
 interface ReturnedUser extends SentUser {
   /** Query of the callback. */
   readonly response: string;

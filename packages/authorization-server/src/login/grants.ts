@@ -23,7 +23,6 @@ export interface AskedScopes {
   readonly api: Api | undefined;
   readonly resource: string;
   readonly organization: Organization | undefined;
-  /** Scopes of OpenID Connect. */
   readonly oidc: readonly string[];
   /** Names of custom claims: granted without consent; in the scope only if an Action sets the claim. */
   readonly claims: readonly string[];
@@ -49,12 +48,10 @@ export class Consents {
     this.#store = store;
   }
 
-  /** Returns the scopes that the user consented to before. */
   scopesOf(asked: AskedScopes): ReadonlySet<string> {
     return new Set((this.#store.read(CONSENT, consentId(asked))?.content.scopes ?? []) as string[]);
   }
 
-  /** Stores the consent to all requested scopes. */
   add(asked: AskedScopes): void {
     const scopes = [...this.scopesOf(asked), ...asked.oidc, ...asked.allowed];
     this.#store.write(CONSENT, consentId(asked), { scopes: [...new Set(scopes)] });
@@ -65,7 +62,7 @@ export class Consents {
  * Sorts the scopes of an authorization request.
  *
  * @param params of the authorization request, after `audience` became `resource`.
- * @returns undefined when the user or the application is gone.
+ * @returns undefined when the user or the application was removed.
  */
 export function askedScopes(
   tenant: Tenant,

@@ -31,11 +31,9 @@ interface InteractionParts {
   readonly log: Logger;
 }
 
-/** Result of checking a password. */
 interface PasswordCheck {
   /** Undefined when the sign-in failed. */
   readonly user?: User;
-  /** Log type of the failure. */
   readonly failure?: LogType;
   /** Seconds to wait after too many failures. */
   readonly wait?: number | undefined;
@@ -71,7 +69,6 @@ class InteractionPages {
     else await this.#parts.federation.send(ctx, interaction, federated.name);
   }
 
-  /** Signs a user in by password. */
   async signIn(ctx: Context): Promise<void> {
     const { log } = this.#parts;
     const interaction = await this.#interactionOf(ctx, 'login');

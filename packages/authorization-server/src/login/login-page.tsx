@@ -5,15 +5,11 @@ import { Layout, toPage } from '../views/layout.tsx';
 interface LoginPageProps {
   readonly tenantName: string;
   readonly applicationName: string;
-  /** Id of the interaction. */
   readonly uid: string;
-  /** Shows a form for a password. */
   readonly passwords: boolean;
-  /** The identity providers to choose from. */
   readonly connections: readonly Connection[];
   /** Users with a readable password, who sign in with one click. */
   readonly users: readonly User[];
-  /** Value of the e-mail field. */
   readonly typed: string;
   readonly fault?: string | undefined;
 }

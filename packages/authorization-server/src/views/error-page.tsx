@@ -87,7 +87,7 @@ export function renderEngineError(tenantName: string): Configuration['renderErro
   };
 }
 
-/** Answers 404 and errors thrown outside the engine; the reason goes to the log alone. */
+/** Answers 404 and errors thrown outside the engine; the reason is only in the log. */
 export function answerErrors(tenantName: string, log: Logger): Middleware {
   const answer = (ctx: Context, status: number, page: Explanation): void => {
     ctx.status = status;
