@@ -17,8 +17,8 @@ const router = new Router<{ auth: Auth<z.infer<typeof schema>> }>();
 router.use(auth({ issuerBaseURL, audience, claims: { namespace, schema } }));
 
 router.get('/hello', (ctx) => {
-  const { org_id, roles } = ctx.state.auth.claims; // a string and a list of strings, checked
-  ctx.body = { hello: ctx.state.auth.payload.sub, organisation: org_id, roles };
+  const { org_id, roles } = ctx.state.auth.claims; // validated: a string and a list of strings
+  ctx.body = { hello: ctx.state.auth.payload.sub, organization: org_id, roles };
 });
 router.get('/contacts', requiredScopes('read:contacts'), (ctx) => {
   ctx.body = { of: ctx.state.auth.claims.org_id, items: [] };

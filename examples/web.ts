@@ -11,7 +11,7 @@ const {
   ISSUER_BASE_URL: issuerBaseURL = 'http://localhost:3002',
   CLIENT_ID: clientID = 'contacts-web',
   CLIENT_SECRET: clientSecret = 'contacts-web-demo-secret',
-  SECRET: secret = randomBytes(32).toString('base64url'), // keep one, or each start signs all out
+  SECRET: secret = randomBytes(32).toString('base64url'), // set it, or each start signs out all users
   AUDIENCE: audience = 'https://contacts.example.com/api',
   API_BASE_URL = 'http://localhost:3001',
 } = process.env;

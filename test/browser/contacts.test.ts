@@ -63,7 +63,7 @@ describeInBrowser('contacts in a browser', () => {
     await page.waitForSelector('input[name="password"]:visible');
   });
 
-  test('what the API does not accept is named, and what was typed stays', async () => {
+  test('a refused field has a message, and the input stays', async () => {
     const page = await visitAs('alice');
     await page.fill('[name="name"]', 'No Address');
     await page.fill('[name="email"]', 'nonsense');
@@ -73,7 +73,7 @@ describeInBrowser('contacts in a browser', () => {
     expect(await page.evaluate('document.activeElement.name')).toBe('email');
   });
 
-  test('bob, who may only read, has no links to change anything, and is refused', async () => {
+  test('bob may only read: he has no links to change a contact, and the API refuses him', async () => {
     const page = await visitAs('bob');
     expect(await page.getByRole('link', { name: /^(Edit|Delete) / }).count()).toBe(0);
     await page.fill('[name="name"]', 'Kept Name');
@@ -84,7 +84,7 @@ describeInBrowser('contacts in a browser', () => {
     expect(await names(page)).not.toContain('Kept Name');
   });
 
-  test("carol sees none of acme's contacts, and those of globex a page at a time", async () => {
+  test('carol sees no contacts of acme, and pages through those of globex', async () => {
     const page = await visitAs('carol');
     for (let i = 0; i < PAGE_SIZE; i += 1) {
       const form = { name: `Person ${i}`, email: `person-${i}@example.com` };
@@ -107,22 +107,22 @@ describeInBrowser('contacts in a browser', () => {
     expect(first.filter((name) => second.includes(name))).toEqual([]);
   });
 
-  test('two browsers change one contact: the second sees both versions, and chooses', async () => {
+  test('two browsers change one contact: the second one sees both versions and chooses', async () => {
     const [one, other] = await Promise.all([visitAs('alice'), visitAs('alice')]);
     await Promise.all([edit(one), edit(other)]);
     await save(one, 'an apple');
     await one.getByText('Grace Hopper was changed.').waitFor();
     await save(other, 'nanoseconds');
-    await other.getByRole('alert').getByText('Somebody has changed this contact').waitFor();
+    await other.getByRole('alert').getByText('Someone else has changed this contact').waitFor();
     const notes = other.locator('tr', { hasText: 'Notes' }).locator('td');
     expect(await notes.allInnerTexts()).toEqual(['an apple', 'nanoseconds']);
 
-    await other.getByRole('button', { name: 'Save mine over it' }).click();
+    await other.getByRole('button', { name: 'Save my version' }).click();
     await other.getByText('Grace Hopper was changed.').waitFor();
     expect(await other.textContent('main')).toContain('nanoseconds');
     expect(await other.textContent('main')).not.toContain('an apple');
 
-    // Deleting is for what was shown, too.
+    // Deleting applies only to the version that was shown.
     await other.getByRole('link', { name: 'Delete Grace Hopper' }).click();
     await one.goto(`${site.web}/contacts`);
     await edit(one);
@@ -134,7 +134,7 @@ describeInBrowser('contacts in a browser', () => {
     expect(await names(one)).toContain('Grace Hopper');
   });
 
-  test('who starts from theirs has theirs, and not what was typed before', async () => {
+  test('the form with the other version does not restore the own input', async () => {
     const page = await visitAs('alice');
     const other = await page.context().newPage();
     await other.goto(`${site.web}/contacts`);
@@ -142,12 +142,12 @@ describeInBrowser('contacts in a browser', () => {
     await save(other, 'theirs');
     await other.getByText('Grace Hopper was changed.').waitFor();
     await save(page, 'mine');
-    await page.getByRole('link', { name: 'Start from theirs' }).click();
+    await page.getByRole('link', { name: 'Edit their version' }).click();
     await page.getByRole('heading', { name: 'Edit a contact' }).waitFor();
     expect(await page.inputValue('[name="notes"]')).toBe('theirs');
   });
 
-  test('the list is one call to the API and no refresh', async () => {
+  test('the list needs one call of the API and no refresh', async () => {
     const page = await visitAs('alice');
     let web: unknown;
     const api = await logWhile(site.each.api, site.api, async () => {
@@ -160,7 +160,7 @@ describeInBrowser('contacts in a browser', () => {
     expect(web).not.toContainEqual(expect.objectContaining({ msg: 'token refreshed' }));
   });
 
-  test('all of it works without a script', async () => {
+  test('every page works without a script', async () => {
     const page = await site.visit({ javaScriptEnabled: false });
     await signIn(site, page, 'alice');
     await page.fill('[name="name"]', 'Emmy Noether');
@@ -183,7 +183,7 @@ describeInBrowser('contacts in a browser', () => {
     await page.waitForURL(`${site.web}/`);
   });
 
-  test('nothing was blocked, no script failed, and no token came outside /session', () => {
+  test('no file was blocked, no script failed, and only /session contained tokens', () => {
     expect(site.deliveries.length).toBeGreaterThan(50);
     expect(site.complaints()).toEqual([]);
   });

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core';
 
-/** What came to a browser in one answer. */
+/** Answer that a browser received. */
 export interface Delivery {
   readonly url: string;
   readonly headers: string;
@@ -8,8 +8,8 @@ export interface Delivery {
   readonly body: string;
 }
 
-/** Keeps all that a tab is sent from now on, each answer before the page has it. */
-export async function keepDeliveries(page: Page, deliveries: Delivery[]): Promise<void> {
+/** Records every answer that a tab receives from now on, before the page sees it. */
+export async function recordDeliveries(page: Page, deliveries: Delivery[]): Promise<void> {
   const session = await page.context().newCDPSession(page);
   session.on('Fetch.requestPaused', async (paused) => {
     const { requestId, request, responseStatusCode: status = 0, responseHeaders = [] } = paused;
@@ -25,7 +25,7 @@ export async function keepDeliveries(page: Page, deliveries: Delivery[]): Promis
       });
       await session.send('Fetch.continueRequest', { requestId });
     } catch (error) {
-      // A tab that is closed or left takes what it waited for along.
+      // The answers of a tab that was closed or left are gone.
       if (!/closed|Invalid InterceptionId/.test(String(error))) throw error;
     }
   });

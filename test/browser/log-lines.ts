@@ -10,12 +10,12 @@ export interface LogLine {
   readonly code?: string;
 }
 
-const PATIENCE = 5000;
+const TIMEOUT_MS = 5000;
 
 /**
- * What a service logs while something is done.
+ * Returns the lines that a service logs during an action.
  *
- * @param url of the service, which is asked for its health to know when its log is complete
+ * @param url address of the service. Requests to `/healthz` mark the begin and the end in the log
  */
 export async function logWhile(
   service: Service,
@@ -33,11 +33,11 @@ export async function logWhile(
     .filter(({ path }) => path !== '/healthz');
 }
 
-/** A line for a request that is made now comes behind all lines of those before. */
+/** Sends a request and waits for its line: all earlier lines precede it. */
 async function logUntilNow(service: Service, url: string): Promise<string> {
   const { headers } = await fetch(new URL('/healthz', url));
   const id = headers.get('x-request-id') ?? '';
-  for (const end = Date.now() + PATIENCE; Date.now() < end; ) {
+  for (const end = Date.now() + TIMEOUT_MS; Date.now() < end; ) {
     const line = service.printed().indexOf(id);
     if (line !== -1) return service.printed();
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -17,7 +17,7 @@ describeInBrowser('outages, seen in a browser', () => {
     await page.press('[name="email"]', 'Enter');
   }
 
-  /** Does what leads to an error page, whose reference must be in the log. */
+  /** Expects an error page after an action, with a reference that is in the log. */
   async function expectErrorPage(
     page: Page,
     expected: { title: string; code: string },
@@ -35,13 +35,13 @@ describeInBrowser('outages, seen in a browser', () => {
 
   const NO_SIGN_IN = 'Signing in is not possible right now';
 
-  test('the issuer is down: who is signed in goes on; who is not is told, and gets in once it is up', async () => {
+  test('while the issuer is down, signed-in users continue and others see an error page', async () => {
     const [alice, bob] = [await site.visit(), await site.visit()];
     await signIn(site, alice, 'alice');
     await site.each.issuer.stop();
     await add(alice, 'Added Without It');
     await alice.getByText('Added Without It was added.').waitFor();
-    // A web app that begins only now has never heard from the issuer.
+    // The new process has never reached the issuer.
     await site.each.web.stop();
     await site.each.web.start();
     await alice.goto(`${site.web}/contacts`);
@@ -58,13 +58,13 @@ describeInBrowser('outages, seen in a browser', () => {
     await consent(site, bob);
     expect(await bob.textContent('main')).toContain('Ada Lovelace');
 
-    // Its logins outlived it: nobody types a password twice.
+    // The logins survived its restart: no password is needed.
     await alice.context().clearCookies({ name: 'session' });
     await alice.goto(`${site.web}/contacts`);
     expect(alice.url()).toBe(`${site.web}/contacts`);
   });
 
-  test('the issuer goes down in the middle of a sign-in: a page says so, and the next one works', async () => {
+  test('an issuer that stops during a sign-in gives an error page, and the next sign-in works', async () => {
     const page = await site.visit();
     await page.goto(`${site.web}/contacts`);
     await typePassword(page, 'carol');
@@ -91,7 +91,7 @@ describeInBrowser('outages, seen in a browser', () => {
     expect(await page.textContent('main')).toContain('Alan Turing');
   });
 
-  test('the API is down: the form keeps what was typed, and saves it once it is up', async () => {
+  test('while the API is down, the form keeps the input and saves it later', async () => {
     const page = await site.visit();
     await signIn(site, page, 'alice');
     await site.each.api.stop();
@@ -115,7 +115,7 @@ describeInBrowser('outages, seen in a browser', () => {
     expect(await other.textContent('main')).toContain('Patient Person');
   });
 
-  test('nothing was blocked, no script failed, and no token came outside /session', () => {
+  test('no file was blocked, no script failed, and only /session contained tokens', () => {
     expect(site.deliveries.length).toBeGreaterThan(20);
     expect(site.complaints()).toEqual([]);
   });

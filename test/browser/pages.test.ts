@@ -3,17 +3,17 @@ import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium.ts';
 import { keepPictures } from '../support/pictures.ts';
 import { type Services, startServices } from '../support/services.ts';
-import { violationsOf } from './accessibility.ts';
+import { findViolations } from './accessibility.ts';
 import { consent, describeInBrowser, signIn, typePassword } from './site.ts';
 
-// Each test looks at many pages.
+// Each test opens many pages.
 jest.setTimeout(60_000);
 
-describeInBrowser('axe finds nothing wrong with the pages', () => {
+describeInBrowser('axe finds no violation', () => {
   let services: Services;
   let browser: Browser;
   let alice: Page;
-  let found: string[] = [];
+  let violations: string[] = [];
 
   beforeAll(async () => {
     services = await startServices({ settings: { issuer: { CONTROL: '0' } } });
@@ -30,23 +30,23 @@ describeInBrowser('axe finds nothing wrong with the pages', () => {
     return context.newPage();
   }
 
-  /** Goes on after a fault, so that one run shows all. */
-  async function look(page: Page, name: string): Promise<void> {
+  /** Collects violations, so that one run reports all. */
+  async function examine(page: Page, name: string): Promise<void> {
     await page.bringToFront();
     await keepPictures(page, name);
     await page.setViewportSize({ width: 1280, height: 800 });
-    found.push(...(await violationsOf(page)).map((violation) => `${name}: ${violation}`));
+    violations.push(...(await findViolations(page)).map((violation) => `${name}: ${violation}`));
   }
 
   function expectNothingFound(): void {
-    const all = found;
-    found = [];
+    const all = violations;
+    violations = [];
     expect(all).toEqual([]);
   }
 
-  async function lookAt(page: Page, path: string, name: string): Promise<void> {
+  async function openAndExamine(page: Page, path: string, name: string): Promise<void> {
     await page.goto(services.web + path);
-    await look(page, name);
+    await examine(page, name);
   }
 
   async function submit(page: Page, fields: Record<string, string>): Promise<void> {
@@ -58,110 +58,110 @@ describeInBrowser('axe finds nothing wrong with the pages', () => {
   const alert = (page: Page) => page.getByRole('alert').waitFor();
   const heading = (page: Page, name: string) => page.getByRole('heading', { name }).waitFor();
 
-  test('home, signing in, signing out', async () => {
-    await lookAt(alice, '/', 'home');
-    await lookAt(alice, '/logout', 'logout-signed-out');
-    await lookAt(alice, '/contacts', 'login');
+  test('on the pages to sign in and out', async () => {
+    await openAndExamine(alice, '/', 'home');
+    await openAndExamine(alice, '/logout', 'logout-signed-out');
+    await openAndExamine(alice, '/contacts', 'login');
     await typePassword(alice, 'alice', 'wrong');
     await alert(alice);
-    await look(alice, 'login-wrong-password');
+    await examine(alice, 'login-wrong-password');
     await typePassword(alice, 'alice');
     await alice.waitForURL(/\/u\/consent\//);
-    await look(alice, 'consent');
+    await examine(alice, 'consent');
     await consent(services, alice);
-    await lookAt(alice, '/', 'home-signed-in');
-    await lookAt(alice, '/logout', 'logout');
+    await openAndExamine(alice, '/', 'home-signed-in');
+    await openAndExamine(alice, '/logout', 'logout');
     expectNothingFound();
   });
 
-  test('contacts', async () => {
-    await lookAt(alice, '/contacts', 'contacts');
+  test('on the list of contacts', async () => {
+    await openAndExamine(alice, '/contacts', 'contacts');
     await submit(alice, { name: 'Hedy Lamarr', email: 'hedy@example.com', notes: 'one\ntwo' });
     await alice.getByText('Hedy Lamarr was added.').waitFor();
-    await look(alice, 'contacts-added');
+    await examine(alice, 'contacts-added');
     await submit(alice, { name: '', email: 'nonsense' });
     await alert(alice);
-    await look(alice, 'contacts-wrong-input');
-    await lookAt(alice, '/contacts?q=nobody-at-all', 'contacts-nothing-found');
+    await examine(alice, 'contacts-wrong-input');
+    await openAndExamine(alice, '/contacts?q=unknown-name', 'contacts-nothing-found');
     expectNothingFound();
   });
 
-  test('editing and deleting, and conflicts', async () => {
+  test('on the pages to edit and delete, and on conflicts', async () => {
     await alice.goto(`${services.web}/contacts`);
     await alice.getByRole('link', { name: 'Delete Hedy Lamarr' }).click();
     await alice.waitForURL(/\/delete$/);
-    await look(alice, 'delete');
-    const edition = alice.url().replace('/delete', '/edit');
+    await examine(alice, 'delete');
+    const editPage = alice.url().replace('/delete', '/edit');
     const [one, other] = [await alice.context().newPage(), await alice.context().newPage()];
-    await one.goto(edition);
-    await other.goto(edition);
-    await look(one, 'edit');
+    await one.goto(editPage);
+    await other.goto(editPage);
+    await examine(one, 'edit');
     await submit(one, { email: 'nonsense' });
     await alert(one);
-    await look(one, 'edit-wrong-input');
+    await examine(one, 'edit-wrong-input');
     await submit(one, { email: 'hedy@example.org' });
     await one.getByText('Hedy Lamarr was changed.').waitFor();
     await submit(other, { company: 'Frequency Hopping' });
     await alert(other);
-    await look(other, 'edit-conflict');
+    await examine(other, 'edit-conflict');
     await press(alice, 'Delete');
     await alert(alice);
-    await look(alice, 'delete-conflict');
+    await examine(alice, 'delete-conflict');
     await press(alice, 'Delete');
     await alice.getByText('The contact was deleted.').waitFor();
-    await look(alice, 'contacts-deleted');
-    await other.goto(edition);
-    await look(other, 'error-contact-gone');
+    await examine(alice, 'contacts-deleted');
+    await other.goto(editPage);
+    await examine(other, 'error-contact-gone');
     expectNothingFound();
   });
 
-  test('a user who may do less', async () => {
+  test('on the pages of a user with fewer permissions', async () => {
     const bob = await visit();
     await signIn(services, bob, 'bob');
-    await look(bob, 'contacts-reader');
+    await examine(bob, 'contacts-reader');
     await submit(bob, { name: 'Kept Name', email: 'kept@example.com' });
     await alert(bob);
-    await look(bob, 'contacts-refused');
+    await examine(bob, 'contacts-refused');
     await alice.goto(`${services.web}/contacts`);
-    const edition = await alice
+    const editPage = await alice
       .getByRole('link', { name: 'Edit Ada Lovelace' })
       .getAttribute('href');
-    await lookAt(bob, edition ?? '', 'edit-reader');
+    await openAndExamine(bob, editPage ?? '', 'edit-reader');
     await submit(bob, { company: 'Not His To Change' });
     await alert(bob);
-    await look(bob, 'edit-refused');
-    await bob.goto(services.web + edition?.replace('/edit', '/delete'));
+    await examine(bob, 'edit-refused');
+    await bob.goto(services.web + editPage?.replace('/edit', '/delete'));
     await press(bob, 'Delete');
     await alert(bob);
-    await look(bob, 'delete-refused');
+    await examine(bob, 'delete-refused');
     expectNothingFound();
   });
 
-  test('the session', async () => {
+  test('on the session page', async () => {
     const other = await visit();
     await signIn(services, other, 'alice', '/session');
-    await look(other, 'session');
+    await examine(other, 'session');
     await press(other, 'Refresh now');
     await other.getByRole('status').waitFor();
-    await look(other, 'session-refreshed');
+    await examine(other, 'session-refreshed');
     await press(other, 'A broken signature');
     await other.locator('#answer').waitFor();
-    await look(other, 'session-tried');
+    await examine(other, 'session-tried');
     await press(other, 'End all others');
     await other.getByText('One session was ended.').waitFor();
-    await look(other, 'session-ended');
+    await examine(other, 'session-ended');
 
     await services.each.web.stop();
     await services.each.web.start({ SHOW_TOKENS: 'no' });
-    await lookAt(other, '/session', 'session-in-production');
+    await openAndExamine(other, '/session', 'session-in-production');
     alice = other;
     expectNothingFound();
   });
 
-  test('errors', async () => {
-    await lookAt(alice, '/nowhere', 'error-not-found');
+  test('on error pages', async () => {
+    await openAndExamine(alice, '/nowhere', 'error-not-found');
     const stranger = await visit();
-    await lookAt(stranger, '/callback?code=x&state=y', 'error-unasked-callback');
+    await openAndExamine(stranger, '/callback?code=x&state=y', 'error-unasked-callback');
     await stranger.goto(`${services.web}/contacts`);
     await stranger.evaluate(`
       const form = document.createElement('form');
@@ -171,13 +171,13 @@ describeInBrowser('axe finds nothing wrong with the pages', () => {
       form.submit();
     `);
     await heading(stranger, 'This came from another site');
-    await look(stranger, 'error-cross-site');
+    await examine(stranger, 'error-cross-site');
     await alice.goto(`${services.web}/contacts`);
     const cookies = await alice.context().cookies();
     await alice.context().clearCookies();
-    await submit(alice, { name: 'Nobody', email: 'nobody@example.com' });
+    await submit(alice, { name: 'Not Saved', email: 'not-saved@example.com' });
     await heading(alice, 'Please sign in');
-    await look(alice, 'error-signed-out');
+    await examine(alice, 'error-signed-out');
     await alice.context().addCookies(cookies);
 
     await stranger.goto(`${services.web}/contacts`);
@@ -185,11 +185,11 @@ describeInBrowser('axe finds nothing wrong with the pages', () => {
     await stranger.waitForURL(/\/u\/consent\//);
     await press(stranger, 'Decline');
     await heading(stranger, 'You were not signed in');
-    await look(stranger, 'error-declined');
+    await examine(stranger, 'error-declined');
     expectNothingFound();
   });
 
-  test('a list that is empty', async () => {
+  test('on an empty list', async () => {
     const carol = await visit();
     await signIn(services, carol, 'carol');
     while ((await carol.getByRole('link', { name: /^Delete / }).count()) > 0) {
@@ -200,11 +200,11 @@ describeInBrowser('axe finds nothing wrong with the pages', () => {
       await press(carol, 'Delete');
       await carol.getByText('The contact was deleted.').waitFor();
     }
-    await lookAt(carol, '/contacts', 'contacts-empty');
+    await openAndExamine(carol, '/contacts', 'contacts-empty');
     expectNothingFound();
   });
 
-  test('the authorization server, besides signing in', async () => {
+  test('on other pages of the authorization server', async () => {
     const page = await visit();
     for (const [path, name] of [
       ['', 'issuer-home'],
@@ -218,22 +218,22 @@ describeInBrowser('axe finds nothing wrong with the pages', () => {
       ['u/login/unknown', 'issuer-login-gone'],
     ] as const) {
       await page.goto(services.issuer + path);
-      await look(page, name);
+      await examine(page, name);
     }
     expectNothingFound();
   });
 
-  test('the API, then the issuer, are down', async () => {
+  test('on pages while the API and the issuer are down', async () => {
     await alice.goto(`${services.web}/contacts`);
     await services.each.api.stop();
     await submit(alice, { name: 'Patient Person', email: 'patient@example.com' });
     await alert(alice);
-    await look(alice, 'contacts-unavailable');
-    await lookAt(alice, '/contacts', 'error-api-down');
+    await examine(alice, 'contacts-unavailable');
+    await openAndExamine(alice, '/contacts', 'error-api-down');
     await services.each.issuer.stop();
     await services.each.web.stop();
     await services.each.web.start();
-    await lookAt(await visit(), '/contacts', 'error-issuer-down');
+    await openAndExamine(await visit(), '/contacts', 'error-issuer-down');
     expectNothingFound();
   });
 });

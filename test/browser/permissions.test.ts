@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { consent, describeInBrowser, openSite, type Site, signIn } from './site.ts';
 
-const YOURSELF = /you can grant (it )?yourself/;
+const CAN_GRANT = /You can grant it yourself/;
 
-describeInBrowser('asking for one scope more, in a browser', () => {
+describeInBrowser('requesting one more scope, in a browser', () => {
   let site: Site;
 
   beforeAll(async () => {
@@ -15,13 +15,16 @@ describeInBrowser('asking for one scope more, in a browser', () => {
 
   const askFor = (page: Page, scope: string) =>
     page.getByRole('button', { name: new RegExp(`^Ask .*: ${scope}$`) }).first();
-  const entry = (page: Page, scope: string) => page.locator('.permissions li', { hasText: scope });
+  const permission = (page: Page, scope: string) =>
+    page.locator('.permissions li', { hasText: scope });
 
-  test('alice is told what is missing, grants just that, and may do it', async () => {
+  test('alice sees what is missing, grants only that, and may do it', async () => {
     const page = await site.visit();
     await signIn(site, page, 'alice', '/contacts?q=a');
-    expect(await entry(page, 'create:contacts').innerText()).toContain('You may not add contacts');
-    expect(await page.textContent('.permissions')).toMatch(YOURSELF);
+    expect(await permission(page, 'create:contacts').innerText()).toContain(
+      'You may not add contacts',
+    );
+    expect(await page.textContent('.permissions')).toMatch(CAN_GRANT);
 
     await askFor(page, 'create:contacts').click();
     await page.waitForURL(/\/u\/consent\//);
@@ -30,8 +33,8 @@ describeInBrowser('asking for one scope more, in a browser', () => {
     expect(asked).not.toMatch(/(update|delete):contacts/);
     await consent(site, page);
     expect(page.url()).toBe(`${site.web}/contacts?q=a`);
-    expect(await entry(page, 'create:contacts').innerText()).toContain('You may add contacts');
-    expect(await entry(page, 'delete:contacts').innerText()).toContain('You may not');
+    expect(await permission(page, 'create:contacts').innerText()).toContain('You may add contacts');
+    expect(await permission(page, 'delete:contacts').innerText()).toContain('You may not');
 
     await page.fill('[name="name"]', 'Mary Jackson');
     await page.fill('[name="email"]', 'mary@example.com');
@@ -39,7 +42,7 @@ describeInBrowser('asking for one scope more, in a browser', () => {
     await page.getByText('Mary Jackson was added.').waitFor();
   });
 
-  test('what alice typed is still there when she comes back with the scope', async () => {
+  test('the input of alice is still there when she returns with the scope', async () => {
     const page = await site.visit();
     await signIn(site, page, 'alice');
     await page.fill('[name="name"]', 'Annie Easley');
@@ -47,14 +50,14 @@ describeInBrowser('asking for one scope more, in a browser', () => {
     await page.press('[name="email"]', 'Enter');
     await page.getByRole('alert').getByText('create:contacts').waitFor();
     await askFor(page, 'create:contacts').click();
-    // She has consented before, so nobody asks her.
+    // She has consented before, so there is no consent page.
     await page.getByText('What you typed before is still here.').waitFor();
     expect(await page.inputValue('[name="name"]')).toBe('Annie Easley');
     await page.getByRole('button', { name: 'Add contact' }).click();
     await page.getByText('Annie Easley was added.').waitFor();
   });
 
-  test('alice declines, and goes on as before', async () => {
+  test('alice declines, and keeps her session and scopes', async () => {
     const page = await site.visit();
     await signIn(site, page, 'alice');
     await askFor(page, 'delete:contacts').click();
@@ -63,29 +66,29 @@ describeInBrowser('asking for one scope more, in a browser', () => {
     await page.getByRole('heading', { name: 'You were not signed in' }).waitFor();
     await page.goto(`${site.web}/contacts`);
     expect(await page.textContent('main')).toContain('Ada Lovelace');
-    expect(await entry(page, 'delete:contacts').innerText()).toContain('You may not');
+    expect(await permission(page, 'delete:contacts').innerText()).toContain('You may not');
   });
 
-  test('bob, of whose roles none has it, ends at an explanation, however often he asks', async () => {
+  test('bob has no role with the scope: he sees an explanation each time he asks', async () => {
     const page = await site.visit();
     await signIn(site, page, 'bob');
     await page.fill('[name="name"]', 'Kept Name');
     await page.fill('[name="email"]', 'kept@example.com');
     await page.press('[name="email"]', 'Enter');
-    await page.getByRole('alert').getByText(YOURSELF).waitFor();
+    await page.getByRole('alert').getByText(CAN_GRANT).waitFor();
 
-    for (const button of ['Ask for it', 'Ask once more']) {
+    for (const button of ['Ask for it', 'Ask again']) {
       const ask = askFor(page, 'create:contacts');
       expect(await ask.innerText()).toBe(button);
       await Promise.all([page.waitForURL(/\/authorize|\/callback|\/contacts$/), ask.click()]);
       await consent(site, page);
       expect(page.url()).toBe(`${site.web}/contacts`);
-      expect(await page.textContent('.permissions')).toContain('an administrator of acme');
+      expect(await page.textContent('.permissions')).toContain('An administrator of acme');
       expect(await page.inputValue('[name="name"]')).toBe('Kept Name');
     }
   });
 
-  test('nothing was blocked, no script failed, and no token came outside /session', () => {
+  test('no file was blocked, no script failed, and only /session contained tokens', () => {
     expect(site.deliveries.length).toBeGreaterThan(20);
     expect(site.complaints()).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { describeInBrowser, openSite, type Site, signIn } from './site.ts';
 
 const TOKEN_LIFETIME = 3;
 
-describeInBrowser('an access token that ends while a form is open in a browser', () => {
+describeInBrowser('an access token that expires while a form is open in a browser', () => {
   let site: Site;
 
   beforeAll(async () => {
@@ -12,7 +12,7 @@ describeInBrowser('an access token that ends while a form is open in a browser',
   }, 60_000);
   afterAll(() => site?.stop());
 
-  test('one refresh, nothing typed is lost, and the contact is saved', async () => {
+  test('one refresh renews it, and the contact is saved with all input', async () => {
     const page = await site.visit();
     await signIn(site, page, 'alice');
     await page.fill('[name="name"]', 'Valerie Thomas');
@@ -39,7 +39,7 @@ describeInBrowser('an access token that ends while a form is open in a browser',
     expect(await page.inputValue('[name="notes"]')).toBe('first line\nsecond line');
   });
 
-  test('nothing was blocked, no script failed, and no token came outside /session', () => {
+  test('no file was blocked, no script failed, and only /session contained tokens', () => {
     expect(site.deliveries.length).toBeGreaterThan(5);
     expect(site.complaints()).toEqual([]);
   });

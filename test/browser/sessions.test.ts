@@ -31,7 +31,7 @@ describeInBrowser('sessions in a browser', () => {
     return cookies.find(({ name }) => name === 'session')?.value;
   }
 
-  /** From another browser of the user's, in which nobody stays signed in. */
+  /** Ends them from another browser of the user, which then signs out. */
   async function endOtherSessions(user: string): Promise<void> {
     const page = await site.visit();
     await signIn(site, page, user, '/session');
@@ -47,7 +47,7 @@ describeInBrowser('sessions in a browser', () => {
     await page.press('[name="email"]', 'Enter');
   }
 
-  test('each browser is listed in the other, and one ends the other', async () => {
+  test('each browser lists the other, and one ends the session of the other (OWASP ASVS 5.0 7.5.2)', async () => {
     proves('ASVS 7.5.2');
     const [one, other] = [await visitAs('carol'), await visitAs('carol')];
     await one.goto(`${site.web}/session`);
@@ -57,13 +57,13 @@ describeInBrowser('sessions in a browser', () => {
     await one.getByRole('button', { name: /^End this one: Chrome/ }).click();
     await one.getByText('One session was ended.').waitFor();
     expect(await listed.count()).toBe(1);
-    // At the authorization server that browser is signed in still: it gets a new session at once.
+    // That browser is still signed in at the authorization server, so it gets a new session at once.
     const ended = await cookieOf(other);
     await other.goto(`${site.web}/contacts`);
     expect(await cookieOf(other)).not.toBe(ended);
   });
 
-  test('what was typed outlives a session that was ended elsewhere', async () => {
+  test('the input survives a session that was ended elsewhere', async () => {
     const page = await visitAs('alice');
     await page.fill('[name="notes"]', 'two\nlines');
     await endOtherSessions('alice');
@@ -82,7 +82,7 @@ describeInBrowser('sessions in a browser', () => {
     expect(await page.inputValue('[name="name"]')).toBe('');
   });
 
-  test('and is shown to no other user of the same tab', async () => {
+  test('the input of one user is not shown to another user of the same tab', async () => {
     const page = await visitAs('alice');
     await endOtherSessions('alice');
     await add(page, 'Of Alice Alone');
@@ -96,7 +96,7 @@ describeInBrowser('sessions in a browser', () => {
     expect(await page.inputValue('[name="name"]')).toBe('Of Alice Alone');
   });
 
-  test('signed out in one tab, the other saves nothing and shows nothing', async () => {
+  test('after a sign-out in one tab, another tab saves nothing and shows nothing', async () => {
     const page = await visitAs('alice');
     const other = await page.context().newPage();
     await other.goto(`${site.web}/contacts`);
@@ -114,7 +114,7 @@ describeInBrowser('sessions in a browser', () => {
     expect(await other.inputValue('[name="name"]')).toBe('Never Saved');
   });
 
-  test('signing out leaves nothing that was typed in the tab', async () => {
+  test('signing out removes the input from the tab', async () => {
     const page = await visitAs('alice');
     const kept = () => page.evaluate('Object.keys(sessionStorage)');
     await page.fill('[name="name"]', 'On A Shared Computer');
@@ -127,7 +127,7 @@ describeInBrowser('sessions in a browser', () => {
     expect(await kept()).toEqual([]);
   });
 
-  test('back, after signing out, leads to the sign-in and to nothing personal', async () => {
+  test('the back button after a sign-out leads to the sign-in and shows no data (OWASP ASVS 5.0 7.4.1)', async () => {
     proves('ASVS 7.4.1');
     const page = await visitAs('alice');
     await page.goto(`${site.web}/session`);
@@ -141,7 +141,7 @@ describeInBrowser('sessions in a browser', () => {
     await page.waitForSelector('input[name="password"]:visible');
   });
 
-  test('nor does a browser that keeps pages show one again', async () => {
+  test('a browser with a back/forward cache shows no data after a sign-out', async () => {
     const browser = await launchChromium({ keepsPages: true });
     try {
       const page = await browser.newPage();
@@ -161,7 +161,7 @@ describeInBrowser('sessions in a browser', () => {
     }
   });
 
-  test('only /session held tokens; nothing was blocked, and no script failed', () => {
+  test('no file was blocked, no script failed, and only /session contained tokens', () => {
     expect(site.deliveries.filter(hasToken).length).toBeGreaterThan(0);
     expect(site.complaints()).toEqual([]);
   });

@@ -2,23 +2,22 @@ import { describe } from '@jest/globals';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium, whyNoChromium } from '../support/chromium.ts';
 import { type Services, type ServicesOptions, startServices } from '../support/services.ts';
-import { type Delivery, keepDeliveries } from './deliveries.ts';
+import { type Delivery, recordDeliveries } from './deliveries.ts';
 
-/** The running services, and a browser that looks at them as people do. */
+/** Running services and a browser. */
 export interface Site extends Services {
   readonly browser: Browser;
-  /** Someone's browser, with cookies of its own, and a first tab. */
+  /** Opens a tab with cookies of its own. */
   visit(options?: BrowserContextOptions): Promise<Page>;
-  /** All that browsers were sent so far. */
+  /** All answers to browsers so far. */
   readonly deliveries: readonly Delivery[];
-  /** Scripts that failed, files that were blocked, and tokens where no page shows any. */
+  /** Returns errors of scripts, blocked files, and addresses of tokens outside `/session`. */
   complaints(): string[];
 }
 
-/** Two dots between three texts, of which two begin as JSON objects do: a signed JWT. */
+/** Signed JWT: header and claims are JSON objects in base64url. */
 const TOKEN = /eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+/;
 
-/** Starts them. */
 export async function openSite(options: ServicesOptions = {}): Promise<Site> {
   const browser = await launchChromium();
   const services = await startServices(options).catch(async (error) => {
@@ -34,7 +33,7 @@ export async function openSite(options: ServicesOptions = {}): Promise<Site> {
     deliveries,
     async visit(options) {
       const context = await browser.newContext({ locale: 'en-GB', ...options });
-      // A blocked style or a failed file shows up nowhere else.
+      // Only the console reports a blocked style or a failed file.
       context.on('console', (message) => {
         if (message.type() === 'error' && !/status of (4\d\d|503)/.test(message.text())) {
           problems.push(message.text());
@@ -42,7 +41,7 @@ export async function openSite(options: ServicesOptions = {}): Promise<Site> {
       });
       context.on('weberror', (error) => problems.push(error.error().message));
       const page = await context.newPage();
-      await keepDeliveries(page, deliveries);
+      await recordDeliveries(page, deliveries);
       return page;
     },
     complaints: () => [...problems, ...deliveries.filter(hasStrayToken).map(({ url }) => url)],
@@ -62,12 +61,12 @@ function hasStrayToken(delivery: Delivery): boolean {
   return hasToken(delivery) && !/^\/session(\/|$)/.test(new URL(delivery.url).pathname);
 }
 
-/** As `describe`, but skipped by name where there is no browser. */
+/** Calls `describe`, or skips it and says why when there is no browser. */
 export function describeInBrowser(name: string, tests: () => void): void {
   (whyNoChromium ? describe.skip : describe)(`${name}${whyNoChromium}`, tests);
 }
 
-/** Opens a page of the web app, and signs in where that is asked for. */
+/** Opens a page of the web app that needs a sign-in, and signs in. */
 export async function signIn(
   site: Pick<Site, 'web'>,
   page: Page,
@@ -79,14 +78,14 @@ export async function signIn(
   await consent(site, page);
 }
 
-/** On the authorization server's page: types, and sends it off. */
+/** Fills in and submits the sign-in page of the authorization server. */
 export async function typePassword(page: Page, user: string, password = `${user}-demo`) {
   await page.fill('input[name="username"]:visible', `${user}@example.com`);
   await page.fill('input[name="password"]:visible', password);
   await page.press('input[name="password"]:visible', 'Enter');
 }
 
-/** Accepts, if the authorization server still asks. */
+/** Accepts the consent page, if there is one. */
 export async function consent({ web }: Pick<Site, 'web'>, page: Page): Promise<void> {
   await page.waitForURL((url) => url.origin === web || url.pathname.startsWith('/u/consent/'));
   if (!page.url().startsWith(web)) {

@@ -52,7 +52,7 @@ describe('examples/api.ts', () => {
     const { status, body } = await get('/hello', token());
     expect([status, JSON.parse(body)]).toEqual([
       200,
-      { hello: 'alice', organisation: 'acme', roles: ['reader'] },
+      { hello: 'alice', organization: 'acme', roles: ['reader'] },
     ]);
   });
 

@@ -1,14 +1,14 @@
-// What the pages can do better with a script. All of them work without it.
+// Improves the pages with a script. All of them work without it.
 
 const SIGN_OUT = 'form[action="/logout"]';
 
 submitOnChange();
 keepDrafts();
 countDown();
-offerToCopy();
-showNoPageAgain();
+showCopyButtons();
+reloadRestoredPages();
 
-/** A choice takes effect at once; without a script there is the button beside it. */
+/** Submits a form when a choice changes. Without a script the user presses its button. */
 function submitOnChange() {
   for (const form of document.querySelectorAll('form[data-submit-on-change]')) {
     for (const select of form.querySelectorAll('select')) {
@@ -18,25 +18,25 @@ function submitOnChange() {
 }
 
 /**
- * What was typed into a contact's form outlives a sign-in that comes between: it is kept in this
- * tab until the contact is saved or the user signs out, and only ever shown to who typed it.
+ * Keeps the input of a contact's form over a new sign-in. It stays in this tab until the contact is
+ * saved or the user signs out, and only the user who typed it sees it.
  */
 function keepDrafts() {
   const form = document.querySelector('form[data-draft-of]');
   const key = form && `draft ${form.getAttribute('action')} ${form.dataset.draftOf}`;
-  if (document.querySelector('[data-saved]')) forget();
+  if (document.querySelector('[data-saved]')) removeDrafts();
   for (const link of document.querySelectorAll('a[data-discards]')) {
-    link.addEventListener('click', () => forget(`${link.dataset.discards} `));
+    link.addEventListener('click', () => removeDrafts(`${link.dataset.discards} `));
   }
-  for (const leave of document.querySelectorAll(SIGN_OUT)) {
-    leave.addEventListener('submit', () => forget());
+  for (const signOut of document.querySelectorAll(SIGN_OUT)) {
+    signOut.addEventListener('submit', () => removeDrafts());
   }
   if (!key) return;
 
   const fields = [...form.querySelectorAll('input:not([type="hidden"]), textarea')];
   const shown = JSON.stringify(valuesOf(fields));
   const kept = sessionStorage.getItem(key);
-  // A page that says what was wrong has what was typed; only one that begins anew has not.
+  // A page with an error already contains the input.
   if (kept && kept !== shown && !document.querySelector('[role="alert"]')) restore(fields, kept);
   document.addEventListener('submit', ({ target }) => {
     if (target.matches(SIGN_OUT)) return;
@@ -55,7 +55,7 @@ function keepDrafts() {
   }
 }
 
-/** A time that runs out is told by the second. */
+/** Shows the remaining time of each token, every second. */
 function countDown() {
   for (const time of document.querySelectorAll('[data-expires]')) {
     const end = Number(time.dataset.expires);
@@ -84,8 +84,8 @@ function inWords(seconds) {
         .join(' ');
 }
 
-/** A button beside a text to copy; without a script nobody could press it. */
-function offerToCopy() {
+/** Shows the copy buttons. They are hidden because they do nothing without a script. */
+function showCopyButtons() {
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll('button[data-copies]')) {
     button.hidden = false;
@@ -99,10 +99,10 @@ function offerToCopy() {
 }
 
 /**
- * Browsers may keep a page that is left, although it says `no-store`, and show it again as it was,
- * to whoever uses them by then. What was someone's is fetched anew instead.
+ * Reloads a page of a signed-in user that the browser restores from its back/forward cache. Browsers
+ * may keep such a page in spite of `no-store`, and the next person at the browser could see it.
  */
-function showNoPageAgain() {
+function reloadRestoredPages() {
   if (!document.querySelector(SIGN_OUT)) return;
   window.addEventListener('pagehide', ({ persisted }) => {
     if (persisted) document.body.hidden = true;
@@ -116,8 +116,8 @@ function valuesOf(fields) {
   return Object.fromEntries(fields.map(({ name, value }) => [name, value]));
 }
 
-/** Forgets all drafts, or those of the form with this action and a space behind it. */
-function forget(form = '') {
+/** Removes all drafts, or those of one form: its action, followed by a space. */
+function removeDrafts(form = '') {
   for (const key of Object.keys(sessionStorage)) {
     if (key.startsWith(`draft ${form}`)) sessionStorage.removeItem(key);
   }

@@ -17,20 +17,20 @@ import { FlowLog } from './session/flow-log.ts';
 import { sessionRoutes } from './session/session-routes.ts';
 import type { Settings } from './settings.ts';
 
-type Registration = 'issuerBaseURL' | 'clientID' | 'clientSecret' | 'clientAuthMethod' | 'scope';
+type ClientSetting = 'issuerBaseURL' | 'clientID' | 'clientSecret' | 'clientAuthMethod' | 'scope';
 
-interface AppOptions extends Pick<Settings, Registration | 'apiBaseURL' | 'audience'> {
-  /** The app's own address, without a slash at its end. */
+interface AppOptions extends Pick<Settings, ClientSetting | 'apiBaseURL' | 'audience'> {
+  /** Public address of the app, without a slash at its end. */
   readonly baseURL: string;
   /** Newest first. */
   readonly secrets: readonly string[];
   readonly store: SessionStore;
-  /** Whether `/session` shows the flow and the tokens: in development only. */
+  /** Shows the flow and the tokens on `/session`. For development only. */
   readonly showTokens: boolean;
   readonly logger: Logger;
 }
 
-/** The web app: its layers from the outside in, and every route. */
+/** Creates the web app: its middleware in order, and every route. */
 export function createApp(options: AppOptions): Koa {
   const { baseURL, issuerBaseURL, apiBaseURL, audience, scope, showTokens } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
@@ -46,7 +46,7 @@ export function createApp(options: AppOptions): Koa {
         styleSrc: ["'self'"],
         // The style sheet draws the small icons of form fields from data: URLs.
         imgSrc: ["'self'", 'data:'],
-        // Signing out leads to the issuer, and browsers hold a form's redirects against this, too.
+        // A sign-out form redirects to the issuer, and browsers apply this directive to redirects too.
         formAction: ["'self'", new URL(issuerBaseURL).origin],
       },
       strictTransportSecurity: baseURL.startsWith('https:'),
@@ -76,13 +76,13 @@ export function createApp(options: AppOptions): Koa {
   app.use(homeRoutes({ issuerBaseURL, apiBaseURL }).routes());
   app.use(contactRoutes().routes());
   app.use(sessionRoutes({ apiBaseURL, showTokens, flowLog }).routes());
-  // What answers these stands before, and `Allow` needs them. Every method is known here, so that a
-  // wrong one is a 405 and never a 501.
-  const answered = new Router({ methods: METHODS })
+  // `auth` above answers these routes. They are listed again so that another method gets a 405 with
+  // `Allow`. The router knows every method of Node, otherwise an unknown one would be a 501.
+  const clientRoutes = new Router({ methods: METHODS })
     .get(['/login', '/callback'], pass)
     .post(['/logout', '/backchannel-logout'], pass);
-  app.use(answered.routes());
-  app.use(answered.allowedMethods());
+  app.use(clientRoutes.routes());
+  app.use(clientRoutes.allowedMethods());
   app.on('error', (error: Error) => logger.error({ err: error }, 'the answer broke off'));
   return app;
 }
@@ -102,9 +102,9 @@ const LEVELS: Readonly<Record<ClientEvent['type'], Level>> = {
   stale_used: 'warn',
 };
 
-/** Writes what happens to sign-ins, tokens and sessions to the log; none of it names a person. */
+/** Returns a listener that logs the events of sign-ins, tokens and sessions. No event names a person. */
 export function logClientEvent(logger: Pick<Logger, Level>): (event: ClientEvent) => void {
-  return function logEvent({ type, ...particulars }) {
-    logger[LEVELS[type]](particulars, type.replaceAll('_', ' '));
+  return function logEvent({ type, ...details }) {
+    logger[LEVELS[type]](details, type.replaceAll('_', ' '));
   };
 }

@@ -15,6 +15,8 @@ const FILES = {
 
 type AssetName = keyof typeof FILES;
 
+const YEAR_MS = 365 * 24 * 3600 * 1000;
+
 const versions = new Map(
   Object.entries(FILES).map(([name, file]) => [
     name,
@@ -22,12 +24,12 @@ const versions = new Map(
   ]),
 );
 
-/** The address of an asset, which changes with its content. */
+/** Returns the address of an asset. It changes with the content. */
 export function assetURL(name: AssetName): string {
   return `/assets/${name}?v=${versions.get(name)}`;
 }
 
-/** Answers `GET /assets/…` with the few files that pages need. */
+/** Serves the files of the pages at `GET /assets/…`. */
 export function assets(): Middleware {
   return async function assets(ctx, next) {
     const name = /^\/assets\/([\w.]+)$/.exec(ctx.path)?.[1];
@@ -39,7 +41,7 @@ export function assets(): Middleware {
       root: dirname(file),
       hidden: true,
       immutable: isCurrent,
-      maxAge: isCurrent ? 365 * 24 * 3600 * 1000 : 0,
+      maxAge: isCurrent ? YEAR_MS : 0,
     });
   };
 }

@@ -14,32 +14,32 @@ interface Failure {
   readonly detail?: unknown;
   readonly cause?: unknown;
   readonly headers?: Readonly<Record<string, string | string[]>>;
-  /** Of the authorization server (RFC 6749 §4.1.2.1), made safe by the client. */
+  /** Code from the authorization server (RFC 6749 §4.1.2.1), made safe by the client. */
   readonly error?: string;
   readonly errorDescription?: string;
 }
 
 /**
- * The one place that answers errors: a page that says what happened, whether anything was lost and
- * what to do, with a reference that is in the log; problem details (RFC 9457) for a script. What an
- * error says of its inside is left in `ctx.state.failure`, for the log.
+ * Answers every error: with a page for a person, with problem details (RFC 9457) for a script. Both
+ * have a reference that is in the log. Details that must not be shown go to `ctx.state.failure`,
+ * which the request log reads.
  */
 export function errorPage(): Middleware {
   return async function errorPage(ctx, next) {
     try {
       await next();
-      if (ctx.status >= 400 && ctx.body == null) answer(ctx, { status: ctx.status });
+      if (ctx.status >= 400 && ctx.body == null) answerError(ctx, { status: ctx.status });
     } catch (error) {
       const failure = (typeof error === 'object' && error !== null ? error : {}) as Failure;
-      answer(ctx, failure);
+      answerError(ctx, failure);
       const { code, detail, expose, cause } = failure;
-      const unforeseen = expose === true ? undefined : error;
-      ctx.state.failure = { code, detail, cause: describeCause(cause), err: unforeseen };
+      const unexpected = expose === true ? undefined : error;
+      ctx.state.failure = { code, detail, cause: describeCause(cause), err: unexpected };
     }
   };
 }
 
-function answer(ctx: Context, failure: Failure): void {
+function answerError(ctx: Context, failure: Failure): void {
   const status = knownStatus(failure.status);
   const code = typeof failure.code === 'string' && failure.expose === true ? failure.code : '';
   const reference = String(ctx.state.requestId);
@@ -47,7 +47,7 @@ function answer(ctx: Context, failure: Failure): void {
   ctx.set('Cache-Control', 'no-store');
   ctx.status = status;
 
-  if (isScript(ctx)) {
+  if (isFromScript(ctx)) {
     const title = STATUS_CODES[status];
     const detail = failure.expose === true ? failure.message : undefined;
     ctx.body = JSON.stringify({ type: 'about:blank', title, status, detail, code, reference });
@@ -67,7 +67,7 @@ function knownStatus(status: unknown): number {
   return isError && STATUS_CODES[status] ? status : 500;
 }
 
-function isScript(ctx: Context): boolean {
+function isFromScript(ctx: Context): boolean {
   if (ctx.get('Sec-Fetch-Dest') === 'empty' || ctx.get('X-Requested-With')) return true;
   return ctx.accepts('html', 'json') === 'json';
 }

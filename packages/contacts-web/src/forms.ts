@@ -1,7 +1,7 @@
 import { bodyParser } from '@koa/bodyparser';
 import type { Middleware } from 'koa';
 
-/** Reads a form. A failure is the sender's fault, unless the parser says otherwise. */
+/** Parses the form of a request. An error without a status becomes a 400. */
 export function readForm(): Middleware {
   return bodyParser({
     enableTypes: ['form'],
@@ -13,7 +13,7 @@ export function readForm(): Middleware {
   });
 }
 
-/** A field of a form that was read; empty when it is not there, or there twice. */
+/** Returns a field of a parsed form. A missing or repeated field is empty. */
 export function field(body: unknown, name: string): string {
   const fields = (typeof body === 'object' && body !== null ? body : {}) as Record<string, unknown>;
   const value = Object.hasOwn(fields, name) ? fields[name] : undefined;

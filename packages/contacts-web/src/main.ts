@@ -6,6 +6,7 @@ import { Settings } from './settings.ts';
 
 await serve({
   name: 'contacts-web',
+  // The supervisor of `npm start` kills a service after 1.8 seconds.
   graceMs: 1000,
   deadlineMs: 1400,
   async start(service) {

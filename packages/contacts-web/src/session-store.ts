@@ -6,7 +6,7 @@ import { postgresStore } from '@koa-oauth/client/postgres';
 import { redisStore } from '@koa-oauth/client/redis';
 import { sqliteStore } from '@koa-oauth/client/sqlite';
 
-/** Opens the store of sessions that a URL names, as `SESSION_STORE_URL` may. */
+/** Opens the session store of a `SESSION_STORE_URL`. */
 export function openSessionStore(url: string): SessionStore {
   if (url === 'memory:') return memoryStore();
   if (url.startsWith('file:')) return sqliteStore({ path: url.replace(/^file:/, '') });
@@ -15,19 +15,19 @@ export function openSessionStore(url: string): SessionStore {
 }
 
 /**
- * The secret that seals sessions when none is set: made once and kept in a file of this folder that only
- * this user may read, so that sessions outlive a restart.
+ * Returns the secret that encrypts sessions when `SECRET` is not set. The first call creates it, in a
+ * file that only this user can read. Sessions survive a restart that way.
  */
 export function sessionSecret(folder: string): string {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'session-secret');
   try {
-    // "wx" makes the file or fails: two processes that start at once end up with one secret.
+    // "wx" fails for an existing file: two processes that start together get the same secret.
     writeFileSync(path, randomBytes(32).toString('base64url'), { flag: 'wx', mode: 0o600 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
   const secret = readFileSync(path, 'utf8').trim();
   if (secret.length >= 32) return secret;
-  throw new Error(`${path} holds no secret: delete it, and a new one is made`);
+  throw new Error(`${path} contains no secret: delete it, and a new one is made`);
 }

@@ -1,7 +1,7 @@
 import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
 
-/** What the web app needs to know, checked. Each setting and its default are in the README's table. */
+/** Validated settings. The README lists each with its default. */
 export interface Settings {
   readonly port: number;
   readonly host: string;
@@ -10,32 +10,32 @@ export interface Settings {
   readonly issuerBaseURL: string;
   readonly clientID: string;
   readonly clientSecret: string;
-  /** How the issuer is shown the secret (OpenID Connect Core §9). */
+  /** Client authentication at the token endpoint (OpenID Connect Core §9). */
   readonly clientAuthMethod: (typeof CLIENT_AUTH_METHODS)[number];
   readonly apiBaseURL: string;
   readonly audience: string;
   readonly scope: string;
-  /** Newest first; empty: one is made and kept in `./data`. */
+  /** Newest first. If empty, the app creates one and stores it in `./data`. */
   readonly secrets: readonly string[];
-  /** `memory:`, `file:PATH`, `redis://…` or `postgres://…`, in which a password may stand */
+  /** `memory:`, `file:PATH`, `redis://…` or `postgres://…`. It may contain a password. */
   readonly sessionStoreURL: string;
-  /** Whether `/session` shows the flow and the tokens, which are for developers alone. */
+  /** Shows the flow and the tokens on `/session`. For development only. */
   readonly showTokens: boolean;
   readonly logLevel: string;
 }
 
 const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
 const SECRET_TEXT =
-  'must be 32 random characters or more, or several such with a comma between them, newest first ' +
+  'must be 32 random characters or more, or several such secrets separated by commas, newest first ' +
   '(`openssl rand -base64 32` makes one)';
 
-// Registered for this app in the demo tenant of the authorization server; no secret outside a demo.
+// Client of the demo tenant. Its secret is public.
 const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
 
-const isServer = (value: string) =>
+const isServerURL = (value: string) =>
   /^(rediss?|postgres(ql)?):\/\/[^/]/.test(value) && URL.canParse(value);
 
-const address = (example: string) =>
+const secureURL = (example: string) =>
   z.string().refine(
     (value) => {
       const url = URL.canParse(value) ? new URL(value) : undefined;
@@ -47,39 +47,39 @@ const address = (example: string) =>
 const Environment = z.object({
   PORT: port()
     .default(3000)
-    .describe('port it listens on; 0: any free one, and then `BASE_URL` is required'),
-  HOST: z.string().default('127.0.0.1').describe('address it listens on'),
-  BASE_URL: address('https://contacts.example.com')
+    .describe('port of the app. `0`: any free port; `BASE_URL` is then required'),
+  HOST: z.string().default('127.0.0.1').describe('address that the app listens on'),
+  BASE_URL: secureURL('https://contacts.example.com')
     .refine((value) => !URL.canParse(value) || new URL(value).pathname === '/', {
       error: 'must have no path, such as https://contacts.example.com',
     })
     .optional()
     .meta({
-      description: 'its public address, without a path, from which the callback is made',
+      description: 'public address of the app, without a path; the callback is below it',
       defaultText: '`http://localhost:PORT`',
     }),
-  ISSUER_BASE_URL: address('https://tenant.example.com/')
+  ISSUER_BASE_URL: secureURL('https://tenant.example.com/')
     .default('http://localhost:3002')
     .describe('the issuer, `https`; `http` only on loopback'),
   CLIENT_ID: z.string().optional().meta({
-    description: 'the registration; required unless the issuer is on loopback',
+    description: 'client id of the app; required unless the issuer is on loopback',
     defaultText: 'the demo client',
   }),
   CLIENT_SECRET: z.string().optional().meta({
-    description: 'its secret; required unless the issuer is on loopback',
-    defaultText: 'the demo client’s',
+    description: 'client secret of the app; required unless the issuer is on loopback',
+    defaultText: 'the secret of the demo client',
   }),
   CLIENT_AUTH_METHOD: z
     .enum(CLIENT_AUTH_METHODS, { error: `must be ${CLIENT_AUTH_METHODS.join(' or ')}` })
     .default('client_secret_post')
     .describe('`client_secret_post` or `client_secret_basic`'),
-  API_BASE_URL: address('https://api.example.com')
+  API_BASE_URL: secureURL('https://api.example.com')
     .default('http://localhost:3001')
-    .describe('the API it calls'),
+    .describe('address of the API'),
   AUDIENCE: z
     .string()
     .default('https://contacts.example.com/api')
-    .describe('the API’s identifier, for which it asks for access tokens'),
+    .describe('identifier of the API; access tokens are requested for it'),
   SCOPE: z
     .string()
     .refine((value) => value.split(/\s+/).includes('openid'), {
@@ -89,21 +89,21 @@ const Environment = z.object({
       'openid profile email offline_access ' +
         'read:contacts create:contacts update:contacts delete:contacts read:activity',
     )
-    .describe('what it asks for'),
+    .describe('scopes that a sign-in requests'),
   SECRET: z
     .string()
     .refine((value) => split(value).length > 0, SECRET_TEXT)
-    .refine((value) => split(value).every((one) => one.length >= 32), SECRET_TEXT)
+    .refine((value) => split(value).every((secret) => secret.length >= 32), SECRET_TEXT)
     .optional()
     .meta({
       description:
-        'seals cookies and sessions, 32 characters or more; several with commas between them, ' +
+        'encrypts cookies and sessions, 32 characters or more; several are separated by commas, ' +
         'newest first; required unless the issuer is on loopback',
-      defaultText: 'made once, kept in `./data`',
+      defaultText: 'created once, stored in `./data`',
     }),
   SESSION_STORE_URL: z
     .string()
-    .refine((value) => /^(memory:|file:.+)$/s.test(value) || isServer(value), {
+    .refine((value) => /^(memory:|file:.+)$/s.test(value) || isServerURL(value), {
       error:
         'must be memory:, file:PATH such as file:./data/sessions.db, redis://HOST:PORT ' +
         '(rediss:// over TLS) or postgres://HOST:PORT/DATABASE, in whose user name and password ' +
@@ -111,8 +111,8 @@ const Environment = z.object({
     })
     .default('file:./data/sessions.db')
     .describe(
-      '`memory:`, `file:PATH`, or for several processes on any number of machines `redis://…` ' +
-        '(`rediss://…` over TLS) or `postgres://…`',
+      '`memory:`, `file:PATH`, or for several processes `redis://…` (`rediss://…` over TLS) or ' +
+        '`postgres://…`',
     ),
   SHOW_TOKENS: z.enum(['yes', 'no'], { error: 'must be yes or no' }).optional().meta({
     description:
@@ -120,14 +120,14 @@ const Environment = z.object({
     defaultText: '`yes` with an issuer on loopback and no `NODE_ENV=production`, else `no`',
   }),
   NODE_ENV: z.string().optional().describe('`production`: see `SHOW_TOKENS`'),
-  LOG_LEVEL: logLevel().default('info').describe('of the JSON log on standard output'),
+  LOG_LEVEL: logLevel().default('info').describe('level of the JSON log on standard output'),
 });
 
-/** Every setting that is read, in the order of the README. */
+/** All settings, in the order of the README. */
 export const SETTINGS = listSettings(Environment);
 
-/** Reads the environment, with `readSettings`. */
-export const Settings = Environment.superRefine(checkTogether, { when: () => true }).transform(
+/** Schema of the environment, for `readSettings`. */
+export const Settings = Environment.superRefine(checkCombinations, { when: () => true }).transform(
   (data): Settings => ({
     port: data.PORT,
     host: data.HOST,
@@ -148,10 +148,11 @@ export const Settings = Environment.superRefine(checkTogether, { when: () => tru
   }),
 );
 
-/** The defaults are for a demonstration on one machine; elsewhere these can't be guessed. */
-function checkTogether(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
+/** Checks settings that depend on each other. Defaults are for a demo on one machine only. */
+function checkCombinations(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
   const report = (name: keyof typeof data, message: string) =>
     context.addIssue({ code: 'custom', path: [name], message });
+  // When another setting is invalid, values are still texts here.
   if (Number(data.PORT) === 0 && !data.BASE_URL) {
     report('BASE_URL', 'must be set when PORT is 0, to the address that browsers will use');
   }

@@ -1,30 +1,30 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 
-/** Who is signed in, as pages show it. */
+/** User, as pages show it. */
 export interface SignedInUser {
-  /** Tells this user from others in one browser, and nobody who it is. */
-  readonly mark: string;
+  /** Distinguishes the users of one browser without revealing who they are. */
+  readonly pseudonym: string;
   readonly name: string;
   readonly email: string | undefined;
-  readonly organisation: string | undefined;
+  readonly organization: string | undefined;
   readonly roles: readonly string[];
 }
 
-/** Reads the ID token's claims; undefined when nobody is signed in. */
+/** Reads the claims of the ID token. Returns undefined without a signed-in user. */
 export function signedInUser({ oidc }: Pick<Context, 'oidc'>): SignedInUser | undefined {
   const claims = oidc?.user;
   if (!claims) return undefined;
   const { name, nickname, email, sub } = claims;
-  // A custom claim is named by a URL of whoever defined it.
-  const custom = (end: string) =>
-    Object.entries(claims).find(([claim]) => claim.endsWith(end))?.[1];
-  const roles = custom('/roles');
+  // Only shown, never decided upon: any namespace of the custom claim will do.
+  const customClaim = (suffix: string) =>
+    Object.entries(claims).find(([claim]) => claim.endsWith(suffix))?.[1];
+  const roles = customClaim('/roles');
   return {
-    mark: createHash('sha256').update(String(sub)).digest('base64url').slice(0, 12),
+    pseudonym: createHash('sha256').update(String(sub)).digest('base64url').slice(0, 12),
     name: text(name) ?? text(nickname) ?? text(email) ?? text(sub) ?? 'you',
     email: text(email),
-    organisation: text(custom('/org_id')),
+    organization: text(customClaim('/org_id')),
     roles: Array.isArray(roles) ? roles.filter((role) => typeof role === 'string') : [],
   };
 }

@@ -38,8 +38,8 @@ const bytesIn = (line: string) =>
     [...line.matchAll(/[:,[](\d{1,3})(?=[,\]}])/g)].map(([, byte]) => Number(byte)),
   ).toString('latin1');
 
-describe('everyone', () => {
-  test('sees what this is, with a way to sign in', async () => {
+describe('a visitor', () => {
+  test('sees the start page with a link to sign in', async () => {
     const response = await app.get('/');
     expect(response.status).toBe(200);
     const html = await response.text();
@@ -49,7 +49,7 @@ describe('everyone', () => {
     expect(html).toMatch(/<title>Contacts – sign in /);
   });
 
-  test('gets a strict policy: no inline script or style, no other host, no frame, no cache', async () => {
+  test('gets a strict Content-Security-Policy and no cached page (RFC 9700 §4.16)', async () => {
     proves('RFC 9700 §4.16');
     const { headers } = await app.get('/');
     expect(headers.get('content-security-policy')?.split(';').sort()).toEqual([
@@ -71,7 +71,7 @@ describe('everyone', () => {
     expect(html).not.toMatch(/<style| style=| on\w+=|https?:\/\/(?!issuer|api)/);
   });
 
-  test('gets every asset that a page names, to be kept', async () => {
+  test('gets every asset of a page with a long cache time', async () => {
     const html = await (await app.get('/')).text();
     const assets = [...html.matchAll(/(?:href|src)="(\/assets\/[^"]+)"/g)].map(([, url]) => url);
     expect(assets.length).toBeGreaterThanOrEqual(3);
@@ -97,21 +97,21 @@ describe('everyone', () => {
   });
 });
 
-describe('someone not signed in', () => {
-  test('is sent to sign in from a page', async () => {
+describe('a user who is not signed in', () => {
+  test('is redirected from a page to the sign-in', async () => {
     const response = await app.get('/contacts');
     expect(response.status).toBe(302);
     expect(response.headers.get('location')).toMatch(`${ISSUER}authorize?`);
   });
 
-  test('gets problem details for a script', async () => {
+  test('gets problem details from a script (RFC 9457)', async () => {
     const response = await app.get('/contacts', { 'sec-fetch-dest': 'empty' });
     expect(response.status).toBe(401);
     expect(response.headers.get('content-type')).toContain('application/problem+json');
     expect(await response.json()).toMatchObject({ status: 401, code: 'ERR_LOGIN_REQUIRED' });
   });
 
-  test('is told that a form was not saved', async () => {
+  test('learns that a form was not saved', async () => {
     const response = await app.post('/contacts', { name: 'x' });
     expect(response.status).toBe(401);
     const html = await response.text();
@@ -120,8 +120,8 @@ describe('someone not signed in', () => {
   });
 });
 
-describe('a callback nobody asked for', () => {
-  test('is a 400 page with a way to sign in, and a reference that is in the log', async () => {
+describe('a callback that is not accepted', () => {
+  test('gives a 400 page with a link to sign in and a reference that is in the log', async () => {
     const response = await app.get('/callback?code=the-code&state=the-state');
     expect(response.status).toBe(400);
     const html = await response.text();
@@ -134,7 +134,7 @@ describe('a callback nobody asked for', () => {
     expect(line).not.toMatch(/the-code|the-state/);
   });
 
-  test('a code that the issuer does not accept is a 400 page that leads to a new sign-in', async () => {
+  test('gives a 400 page with a link to a new sign-in when the issuer refuses the code', async () => {
     const { headers } = await app.get('/login');
     const state = new URL(headers.get('location') ?? '').searchParams.get('state') ?? '';
     const refusal = { error: 'invalid_grant', error_description: 'Invalid code made-up-code' };
@@ -148,13 +148,13 @@ describe('a callback nobody asked for', () => {
     expect([html, ...app.log].join()).not.toContain('made-up-code');
   });
 
-  test('an error that the issuer never sent is not shown', async () => {
+  test('does not show an error that the issuer never sent', async () => {
     const query = 'error=access_denied&error_description=<script>alert(1)</script>&state=x';
     const html = await (await app.get(`/callback?${query}`)).text();
     expect(html).not.toContain('alert');
   });
 
-  test('an error that the issuer did send is shown as its words, escaped', async () => {
+  test('shows an error of the issuer, escaped', async () => {
     const { headers } = await app.get('/login');
     const state = new URL(headers.get('location') ?? '').searchParams.get('state') ?? '';
     const params = { error: 'access_denied', error_description: '<b>no</b>', state };
@@ -166,8 +166,8 @@ describe('a callback nobody asked for', () => {
   });
 });
 
-describe('someone signed in', () => {
-  test('is greeted, with organisation and a way out', async () => {
+describe('a signed-in user', () => {
+  test('sees the own name and organization, and can sign out', async () => {
     await app.signIn();
     const html = await (await app.get('/')).text();
     expect(html).toContain('Welcome, Ada Lovelace');
@@ -175,7 +175,7 @@ describe('someone signed in', () => {
     expect(html).toMatch(/<form method="post" action="\/logout">/);
   });
 
-  test('sees the contacts, for one API call and no refresh', async () => {
+  test('sees the contacts with one API call and no refresh', async () => {
     await app.signIn();
     const api = nock(API, { reqheaders: { authorization: 'Bearer the-access-token' } })
       .get('/contacts')
@@ -193,7 +193,7 @@ describe('someone signed in', () => {
     expect(api.isDone()).toBe(true);
   });
 
-  test('sees an invitation where there are none', async () => {
+  test('sees an invitation to add the first contact', async () => {
     await app.signIn();
     list();
     const html = await (await app.get('/contacts')).text();
@@ -201,7 +201,7 @@ describe('someone signed in', () => {
     expect(html).not.toContain('0 people');
   });
 
-  test('adds one, and is led to the list that shows it', async () => {
+  test('adds a contact and sees it in the list', async () => {
     await app.signIn();
     const sent = { name: 'Grace Hopper', email: 'grace@example.org', notes: 'a\nb' };
     nock(API).post('/contacts', sent).reply(201, grace);
@@ -219,7 +219,7 @@ describe('someone signed in', () => {
     expect(html).toMatch(/role="status"[^>]*><strong>Grace Hopper<\/strong> was added/);
   });
 
-  test('is told at each field what the API does not accept, and keeps what was typed', async () => {
+  test('sees the message of the API at each field, and keeps the input', async () => {
     await app.signIn();
     problem(422, {
       errors: [
@@ -240,7 +240,7 @@ describe('someone signed in', () => {
     expect(html).toContain('Grace Hopper');
   });
 
-  test('finds what was refused on top of the page, and begins at the first wrong field', async () => {
+  test('finds all messages at the top of the page, and the focus in the first wrong field', async () => {
     await app.signIn();
     problem(422, {
       errors: [
@@ -259,10 +259,10 @@ describe('someone signed in', () => {
     expect(form.match(/<[^>]* autofocus/g)).toEqual([expect.stringContaining('id="email"')]);
   });
 
-  test('is told which scope is missing and who grants it, and keeps what was typed', async () => {
+  test('learns which scope is missing and who can grant it, and keeps the input', async () => {
     await app.signIn({ scope: 'openid read:contacts' });
     list(grace);
-    expect(await (await app.get('/contacts')).text()).toContain('so the API will refuse this');
+    expect(await (await app.get('/contacts')).text()).toContain('so the API will refuse.');
     const challenge = 'Bearer error="insufficient_scope", scope="create:contacts"';
     problem(403, {}, { 'WWW-Authenticate': challenge });
     list(grace);
@@ -276,7 +276,7 @@ describe('someone signed in', () => {
     expect(html).toContain('You may see contacts');
   });
 
-  test('without read:contacts, sees which scope that takes', async () => {
+  test('sees the missing scope without read:contacts', async () => {
     await app.signIn({ scope: 'openid' });
     const challenge = 'Bearer error="insufficient_scope", scope="read:contacts"';
     contacts().reply(403, {}, { 'WWW-Authenticate': challenge });
@@ -289,7 +289,7 @@ describe('someone signed in', () => {
     expect(answered).toMatchObject({ path: '/contacts', code: 'ERR_INSUFFICIENT_SCOPE' });
   });
 
-  test('is told that the API is down, with what was typed still there', async () => {
+  test('learns that the API is down, and keeps the input', async () => {
     await app.signIn();
     contacts().replyWithError(new Error('refused'));
     const page = await app.get('/contacts');
@@ -301,11 +301,11 @@ describe('someone signed in', () => {
     expect(response.status).toBe(503);
     const html = await response.text();
     expect(html).toContain('value="Typed"');
-    // An answer that got lost may have been that it was.
+    // The API may have saved it before the answer was lost.
     expect(html).not.toContain('was not saved');
   });
 
-  test('is asked to sign in again when the API accepts neither the token nor a new one', async () => {
+  test('must sign in again when the API refuses both the token and a new one', async () => {
     await app.signIn();
     const challenge = 'Bearer error="invalid_token", error_description="x"';
     contacts().times(2).reply(401, {}, { 'WWW-Authenticate': challenge });
@@ -321,24 +321,27 @@ describe('someone signed in', () => {
     expect(await response.text()).toContain('Sign in again');
   });
 
-  test('an answer of the API that is not what was agreed on is no page with holes', async () => {
+  test('gets a 502 for an answer of the API without required members', async () => {
     await app.signIn();
     contacts().reply(200, { items: [{ name: 'no id' }] });
     expect((await app.get('/contacts')).status).toBe(502);
   });
 
   const texts = [{ id: '\ud800' }, { email: 'a\udfff@b' }, { name: '\ud800' }, { notes: '\ud800' }];
-  test.each(texts)('half a character in the API’s answer (%j) is a 502', async (change) => {
-    await app.signIn();
-    const body = JSON.stringify({ items: [{ ...grace, ...change }] });
-    contacts().reply(200, body, { 'Content-Type': 'application/json' });
-    expect((await app.get('/contacts')).status).toBe(502);
-    problem(201, { ...grace, ...change });
-    expect((await app.post('/contacts', { name: 'x' })).status).toBe(502);
-  });
+  test.each(texts)(
+    'gets a 502 for a lone surrogate in the answer of the API: %j',
+    async (change) => {
+      await app.signIn();
+      const body = JSON.stringify({ items: [{ ...grace, ...change }] });
+      contacts().reply(200, body, { 'Content-Type': 'application/json' });
+      expect((await app.get('/contacts')).status).toBe(502);
+      problem(201, { ...grace, ...change });
+      expect((await app.post('/contacts', { name: 'x' })).status).toBe(502);
+    },
+  );
 
   test.each([400, 404, 405, 409, 415, 422, 429, 499])(
-    'an API that answers %i to what this app alone asked for is a 502',
+    'gets a 502 when the API answers %i to a request without input of the user',
     async (status) => {
       await app.signIn();
       contacts().reply(status, {});
@@ -347,7 +350,7 @@ describe('someone signed in', () => {
   );
 
   test.each([404, 405, 409, 415, 429, 499])(
-    'an API that answers %i to a new contact is a 502: nobody typed that',
+    'gets a 502 when the API answers %i to a new contact',
     async (status) => {
       await app.signIn();
       problem(status, {});
@@ -355,13 +358,13 @@ describe('someone signed in', () => {
     },
   );
 
-  test('an API that forbids it without naming a scope is a 403', async () => {
+  test('gets a 403 when the API refuses without naming a scope', async () => {
     await app.signIn();
     contacts().reply(403, {});
     expect((await app.get('/contacts')).status).toBe(403);
   });
 
-  test('signs out by a button only, and goes on to the issuer', async () => {
+  test('signs out only with a button, then goes to the issuer', async () => {
     await app.signIn();
     const page = await (await app.get('/logout')).text();
     expect(page).toContain('Sign out?');
@@ -372,7 +375,7 @@ describe('someone signed in', () => {
     expect(await (await app.get('/logout')).text()).toContain('You are signed out');
   });
 
-  test('no page, header or log line holds a token, a code, a secret or a person', async () => {
+  test('finds no token, code or secret in a page, a header or the log, and no person in the log', async () => {
     const seen: string[] = [];
     await app.signIn();
     list(grace);
@@ -395,8 +398,8 @@ describe('someone signed in', () => {
   });
 });
 
-describe('what goes wrong', () => {
-  test('an unknown page is a 404 page', async () => {
+describe('an error', () => {
+  test('is a 404 page for an unknown address', async () => {
     const response = await app.get('/nowhere');
     expect(response.status).toBe(404);
     expect(await response.text()).toContain('There is nothing here');
@@ -413,7 +416,7 @@ describe('what goes wrong', () => {
     ['DELETE', '/healthz', 405, 'GET, HEAD'],
     ['TRACE', '/nowhere', 404, ''],
     ['PROPFIND', '/nowhere', 404, ''],
-  ])('%s %s is a %i page, with Allow: %s', async (method, path, status, allow) => {
+  ])('of %s %s is a %i page with Allow: %s', async (method, path, status, allow) => {
     const answer = await app.sendRaw(
       `${method} ${path} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
     );
@@ -423,7 +426,7 @@ describe('what goes wrong', () => {
     expect(allowed).toBe(allow);
   });
 
-  test('the issuer being down is a 503 page with Retry-After; the start page goes on', async () => {
+  test('is a 503 page with Retry-After while the issuer is down, except for the start page', async () => {
     nock.cleanAll();
     nock(ISSUER).get('/.well-known/openid-configuration').replyWithError('down');
     const response = await app.get('/contacts');
@@ -439,7 +442,7 @@ describe('what goes wrong', () => {
     ['not packed as it says', 400, Buffer.from('no gzip'), { 'content-encoding': 'gzip' }],
     ['cut off', 400, gzipSync('name=x').subarray(0, 12), { 'content-encoding': 'gzip' }],
     ['packed in an unknown way', 415, Buffer.from('x'), { 'content-encoding': 'x' }],
-  ])('a form that is %s is a %i page', async (_name, status, body, headers) => {
+  ])('of a form that is %s is a %i page', async (_name, status, body, headers) => {
     await app.signIn();
     const response = await app.post('/contacts', body, headers as Record<string, string>);
     expect(response.status).toBe(status);
@@ -451,21 +454,24 @@ describe('what goes wrong', () => {
     ['a://?code=SECRET', 400],
     ['http://%zz/x?code=SECRET', 404],
     ['//[/x?code=SECRET', 404],
-  ])('the request target %s is a %i page, and its query in no log', async (target, status) => {
-    const answer = await app.sendRaw(
-      `GET ${target} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
-    );
-    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
-    expect(answer).toMatch(/^content-type: text\/html/im);
-    expect(answer).toMatch(/^content-security-policy: /im);
-    expect(app.log).toHaveLength(1);
-    expect([answer, ...app.log].join()).not.toContain('SECRET');
-  });
+  ])(
+    'of the request target %s is a %i page, and the log does not contain the query',
+    async (target, status) => {
+      const answer = await app.sendRaw(
+        `GET ${target} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nConnection: close\r\n\r\n`,
+      );
+      expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+      expect(answer).toMatch(/^content-type: text\/html/im);
+      expect(answer).toMatch(/^content-security-policy: /im);
+      expect(app.log).toHaveLength(1);
+      expect([answer, ...app.log].join()).not.toContain('SECRET');
+    },
+  );
 
   test.each([
     ['a chunk without a length', 'Transfer-Encoding: chunked\r\n\r\nZZZ\r\nname=private-name'],
     ['an unknown transfer coding', 'Transfer-Encoding: gzip, x\r\n\r\nname=private-name'],
-  ])('of a request broken by %s, nothing it carried is in the log', async (_name, rest) => {
+  ])('of a request broken by %s logs nothing of its content', async (_name, rest) => {
     const secrets = ['the-session-cookie', 'the-bearer-token', 'private-name'];
     await app.sendRaw(
       `POST /logout HTTP/1.1\r\nHost: x\r\nCookie: session=${secrets[0]}\r\n` +

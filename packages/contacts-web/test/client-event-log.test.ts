@@ -25,7 +25,7 @@ test.each<[ClientEvent, number, object]>([
     40,
     { msg: 'stale used', issuer: 'https://issuer.example/', what: 'keys', ageMs: 5 },
   ],
-])('%j is a line of level %i', (event, level, members) => {
+])('the event %j is a log line of level %i', (event, level, members) => {
   const lines: string[] = [];
   const logger = pino({ level: 'trace', base: null }, { write: (line) => lines.push(line) });
   logClientEvent(logger)(event);

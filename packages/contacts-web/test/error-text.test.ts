@@ -11,17 +11,17 @@ test.each([
   ['ERR_ISSUER_UNSUITABLE', 'Signing in is not possible here', '/'],
   ['ERR_OF_TOMORROW', 'Something went wrong here', '/'],
   ['constructor', 'Something went wrong here', '/'],
-])('%s: %s', (code, title, href) => {
+])('the code %s has the title "%s"', (code, title, href) => {
   expect(explainError({ ...facts, code })).toMatchObject({ title, action: { href } });
 });
 
-test('says whether something was lost', () => {
-  expect(explainError(facts).lost).toMatch(/^Nothing was lost/);
+test('the text says whether data was lost', () => {
+  expect(explainError(facts).lost).toMatch(/^No data was lost/);
   expect(explainError({ ...facts, status: 403, isChange: true }).lost).toMatch(/was not saved/);
   expect(explainError({ ...facts, isChange: true }).lost).toMatch(/may not have been saved/);
 });
 
-test('quotes what the authorization server said', () => {
+test('the text quotes the authorization server', () => {
   const reason = { error: 'access_denied', errorDescription: 'the user said no' };
   expect(explainError({ ...facts, reason }).quote).toBe('access_denied: the user said no');
 });

@@ -50,7 +50,7 @@ function start(environment: Record<string, string>, ipc = false) {
 
 describe('the process', () => {
   test.each(['SIGTERM', 'SIGINT', 'disconnect'] as const)(
-    'says when it is ready, answers, and stops on %s within 1.5 s, a kept connection aside',
+    'reports when it is ready, answers, and stops on %s within 1.5 s with an open connection',
     async (signal) => {
       const port = await freePort();
       const { child, output, ended } = start({ PORT: String(port) }, true);

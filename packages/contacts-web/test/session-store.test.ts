@@ -12,7 +12,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true }));
 
-test('is made once, in a file and folder for its owner only', () => {
+test('the secret is created once, in a file and folder that only the owner can read', () => {
   const path = join(folder, 'new', 'session-secret');
   const secret = sessionSecret(join(folder, 'new'));
   expect(secret).toMatch(/^[\w-]{43}$/);
@@ -21,7 +21,7 @@ test('is made once, in a file and folder for its owner only', () => {
   expect(statSync(join(folder, 'new')).mode & 0o777).toBe(0o700);
 });
 
-test('a file that holds none stops the start, and says what to do', () => {
+test('a file without a secret stops the start with advice', () => {
   writeFileSync(join(folder, 'session-secret'), 'short');
   expect(() => sessionSecret(folder)).toThrow('delete it');
 });

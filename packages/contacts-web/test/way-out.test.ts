@@ -9,7 +9,7 @@ beforeEach(async () => {
   nock.disableNetConnect();
   nock.enableNetConnect('127.0.0.1');
   standInForIssuer();
-  // Each page, of the API's as well as of ours, must do while the API is of no use.
+  // The API fails, so error pages are tested too.
   nock(API).persist().get(/.*/).reply(500, {});
   app = await startApp();
   await app.signIn();
@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 test.each(['/', '/contacts', '/contacts/1/edit', '/session', '/logout', '/nowhere'])(
-  'V7.4.4: %s has a way out',
+  'the page %s has a button to sign out (OWASP ASVS 5.0 7.4.4)',
   async (path) => {
     proves('ASVS 7.4.4');
     const response = await app.get(path);

@@ -9,7 +9,7 @@ import {
 } from './contacts-api.ts';
 import { type Permission, PermissionNotice, permissionFor } from './permissions.tsx';
 
-/** What the fields of a contact are called. */
+/** Labels of the fields of a contact. */
 export const LABELS: Readonly<Record<ContactField, string>> = {
   name: 'Name',
   email: 'E-mail',
@@ -22,35 +22,34 @@ interface ContactFormProps {
   readonly title: string;
   readonly action: string;
   readonly submit: string;
-  /** Of the contact as it was shown; a form for a new one has none. */
+  /** Version of the contact that the form shows. Undefined for a new contact. */
   readonly version?: number;
-  /** Who types it. */
   readonly user: SignedInUser | undefined;
   readonly draft?: ContactDraft | undefined;
   readonly refusal?: Refusal | undefined;
-  /** What is to be known before it is sent, such as a scope that is missing. */
+  /** Hints above the fields, for example about a missing scope. */
   readonly children?: ComponentChildren;
 }
 
 interface FieldProps {
   readonly name: ContactField;
-  /** Which keys a phone shows; the text is left as typed, for the API to check. */
+  /** Keyboard of a phone. The browser does not check the text, the API does. */
   readonly inputMode?: 'email' | 'tel';
   readonly required?: boolean;
   readonly draft: ContactDraft | undefined;
   readonly message: string | undefined;
-  /** Whether the page opens here, so that who was refused need not look for it. */
-  readonly isFirst: boolean;
+  /** True for the first refused field, which gets the focus. */
+  readonly hasFocus: boolean;
 }
 
-/** Checked by the API alone, so that one place decides; hence `noValidate`. */
+/** Form of a contact. It has `noValidate`: only the API checks the fields. */
 export function ContactForm(props: ContactFormProps): VNode {
   const { title, action, submit, version, user, draft, refusal, children } = props;
   const field = (name: ContactField) => ({
     name,
     draft,
-    message: complaint(name, refusal),
-    isFirst: name === firstAtFault(refusal),
+    message: fieldMessage(name, refusal),
+    hasFocus: name === firstRefusedField(refusal),
   });
   return (
     <form
@@ -59,7 +58,7 @@ export function ContactForm(props: ContactFormProps): VNode {
       method="post"
       action={action}
       noValidate
-      data-draft-of={user?.mark}
+      data-draft-of={user?.pseudonym}
       aria-labelledby="form-heading"
     >
       <h2 id="form-heading">{title}</h2>
@@ -87,7 +86,7 @@ function Field({ name, inputMode, required, draft, ...fault }: FieldProps) {
         value={draft?.[name] ?? ''}
         autoComplete="off"
         required={required}
-        {...marks(name, fault)}
+        {...errorAttributes(name, fault)}
       />
       <Message name={name} message={fault.message} />
     </div>
@@ -98,8 +97,8 @@ function Notes({ name, draft, ...fault }: FieldProps) {
   return (
     <div class="field">
       <Label name={name} />
-      <textarea id={name} name={name} rows={3} {...marks(name, fault)}>
-        {/* The parser drops a line end that comes first. */}
+      <textarea id={name} name={name} rows={3} {...errorAttributes(name, fault)}>
+        {/* The HTML parser drops a leading newline of a textarea. */}
         {`\n${draft?.[name] ?? ''}`}
       </textarea>
       <Message name={name} message={fault.message} />
@@ -121,10 +120,13 @@ function Message({ name, message }: Pick<FieldProps, 'name' | 'message'>) {
   return <small id={`${name}-message`}>{message}</small>;
 }
 
-function marks(name: string, { message, isFirst }: Pick<FieldProps, 'message' | 'isFirst'>) {
+function errorAttributes(
+  name: string,
+  { message, hasFocus }: Pick<FieldProps, 'message' | 'hasFocus'>,
+) {
   if (!message) return {};
   return {
-    autofocus: isFirst,
+    autofocus: hasFocus,
     'aria-invalid': true,
     'aria-describedby': `${name}-message`,
   } as const;
@@ -134,27 +136,27 @@ interface FailedWriteNoticeProps {
   readonly refusal?: Refusal | undefined;
   readonly problem?: WriteProblem | undefined;
   readonly permissions: readonly Permission[];
-  readonly organisation: string | undefined;
+  readonly organization: string | undefined;
   readonly returnTo: string;
 }
 
-/** Why a contact was not saved, above the form that still has it. */
+/** Notice above a form: the reason why the contact was not saved. */
 export function FailedWriteNotice(props: FailedWriteNoticeProps): VNode | null {
-  const { refusal, problem, permissions, organisation, returnTo } = props;
+  const { refusal, problem, permissions, organization, returnTo } = props;
   if (refusal) return <RefusalNotice refusal={refusal} />;
   if (problem?.kind === 'unavailable') return <UnavailableNotice />;
   if (problem === undefined) return null;
   return (
     <PermissionNotice
       permission={permissionFor(permissions, problem.scope)}
-      organisation={organisation}
+      organization={organization}
       returnTo={returnTo}
       kept="What you typed is still in the form."
     />
   );
 }
 
-/** What the API did not accept, with a link to each field at fault. */
+/** List of the refused fields, with a link to each. */
 function RefusalNotice({ refusal }: { refusal: Refusal }) {
   const { fields, other } = refusal;
   return (
@@ -163,7 +165,7 @@ function RefusalNotice({ refusal }: { refusal: Refusal }) {
       <ul>
         {CONTACT_FIELDS.filter((name) => fields[name]).map((name) => (
           <li key={name}>
-            <a href={`#${name}`}>{complaint(name, refusal)}</a>
+            <a href={`#${name}`}>{fieldMessage(name, refusal)}</a>
           </li>
         ))}
         {other.map((message) => (
@@ -182,7 +184,7 @@ function UnavailableNotice() {
     <div class="notice bad" role="alert">
       <h2>The API cannot be reached right now</h2>
       <p>
-        The contact may not have been saved. What you typed is <StillInTheForm />: try again in a
+        The contact may not have been saved. What you typed is <StillInTheForm />. Try again in a
         moment.
       </p>
     </div>
@@ -193,13 +195,12 @@ function StillInTheForm() {
   return <a href="#contact-form">still in the form</a>;
 }
 
-/** What is wrong with a field, as a sentence: the API says "must not be empty". */
-function complaint(name: ContactField, refusal: Refusal | undefined): string | undefined {
+/** Returns a sentence about a refused field. The API's message has no subject: "must not be empty". */
+function fieldMessage(name: ContactField, refusal: Refusal | undefined): string | undefined {
   const message = refusal?.fields[name];
   return message && `${LABELS[name]} ${message.replace(/[.!]?$/, '.')}`;
 }
 
-/** The field to look at first. */
-function firstAtFault(refusal: Refusal | undefined): ContactField | undefined {
+function firstRefusedField(refusal: Refusal | undefined): ContactField | undefined {
   return CONTACT_FIELDS.find((name) => refusal?.fields[name]);
 }

@@ -6,14 +6,21 @@ import {
   type ContactPage,
   type ContactQuery,
   contactsURL,
+  MAX_SEARCH_LENGTH,
 } from './contacts-api.ts';
+
+/** Change that led back to the list. */
+export interface LastChange {
+  readonly action: 'added' | 'changed' | 'deleted';
+  readonly id: string;
+}
 
 interface ContactListProps {
   readonly page: ContactPage;
   readonly query: ContactQuery;
-  /** The one to point out, and what was done to it. */
-  readonly done?: { readonly id: string; readonly what: string } | undefined;
-  readonly mayChange: boolean;
+  /** Change to point out in the list. */
+  readonly lastChange?: LastChange | undefined;
+  readonly mayUpdate: boolean;
   readonly mayDelete: boolean;
 }
 
@@ -54,7 +61,7 @@ function Search({ query }: { query: ContactQuery }) {
             name="q"
             type="search"
             value={query.q}
-            maxLength={200}
+            maxLength={MAX_SEARCH_LENGTH}
             placeholder="name, e-mail or company"
             autoComplete="off"
           />
@@ -77,26 +84,32 @@ function Search({ query }: { query: ContactQuery }) {
   );
 }
 
-function Row({ contact, done, mayChange, mayDelete }: RowProps) {
+type RowProps = { contact: Contact } & Pick<
+  ContactListProps,
+  'lastChange' | 'mayUpdate' | 'mayDelete'
+>;
+
+function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
   const { id, name, email, phone, company, notes } = contact;
   return (
-    <li class={id === done?.id ? 'contact new' : 'contact'}>
+    <li class={id === lastChange?.id ? 'contact new' : 'contact'}>
       <Avatar name={name} />
       <div class="who">
         <h3>
           {name}
-          {id === done?.id && <span class="badge">{done.what}</span>}
+          {id === lastChange?.id && <span class="badge">{lastChange.action}</span>}
         </h3>
         {company && <p>{company}</p>}
       </div>
       <div class="reach">
+        {/* The "@" must stay readable; everything else of the address is encoded. */}
         <a href={`mailto:${encodeURIComponent(email).replace('%40', '@')}`}>{email}</a>
         {phone && <a href={`tel:${phone.replaceAll(/[^+\d]/g, '')}`}>{phone}</a>}
       </div>
       {notes && <p class="notes">{notes}</p>}
-      {(mayChange || mayDelete) && (
+      {(mayUpdate || mayDelete) && (
         <p class="row-actions">
-          {mayChange && (
+          {mayUpdate && (
             <a href={`/contacts/${id}/edit`} aria-label={`Edit ${name}`}>
               Edit
             </a>
@@ -111,8 +124,6 @@ function Row({ contact, done, mayChange, mayDelete }: RowProps) {
     </li>
   );
 }
-
-type RowProps = { contact: Contact } & Pick<ContactListProps, 'done' | 'mayChange' | 'mayDelete'>;
 
 function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
   if (!page.next && !query.cursor) return null;
@@ -131,7 +142,7 @@ function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
 function NothingFound({ query }: { query: ContactQuery }) {
   return (
     <div class="card empty">
-      <h3>{query.q ? `Nobody found for “${query.q}”` : 'Nobody on this page'}</h3>
+      <h3>{query.q ? `No contact found for “${query.q}”` : 'No contacts on this page'}</h3>
       <p>
         <a href="/contacts">See all contacts</a>
       </p>
@@ -143,7 +154,7 @@ function Empty() {
   return (
     <div class="card empty">
       <h3>No contacts yet</h3>
-      <p>Add the first one: everyone in your organisation will see it.</p>
+      <p>Add the first one. Everyone in your organization will see it.</p>
     </div>
   );
 }

@@ -6,7 +6,7 @@ import {
   CONTACT_FIELDS,
   type Contact,
   type ContactDraft,
-  type ContactState,
+  type ContactVersion,
   type FailedWrite,
 } from './contacts-api.ts';
 import { type Permission, PermissionNotice, permissionFor } from './permissions.tsx';
@@ -14,12 +14,12 @@ import { type Permission, PermissionNotice, permissionFor } from './permissions.
 interface EditContactPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
   readonly permissions: readonly Permission[];
-  readonly state: ContactState;
+  readonly contact: ContactVersion;
 }
 
 export function EditContactPage(props: EditContactPageProps): VNode {
-  const { user, permissions, state, draft, refusal, problem } = props;
-  const action = `/contacts/${state.id}/edit`;
+  const { user, permissions, contact, draft, refusal, problem } = props;
+  const action = `/contacts/${contact.id}/edit`;
   const title = refusal || problem ? 'Not saved · Contacts' : 'Edit a contact · Contacts';
   return (
     <Layout title={title} user={user} current="contacts">
@@ -29,7 +29,7 @@ export function EditContactPage(props: EditContactPageProps): VNode {
         </header>
         <FailedWriteNotice
           {...{ refusal, problem, permissions }}
-          organisation={user?.organisation}
+          organization={user?.organization}
           returnTo={action}
         />
         <ContactForm
@@ -37,14 +37,14 @@ export function EditContactPage(props: EditContactPageProps): VNode {
           action={action}
           submit="Save changes"
           user={user}
-          version={state.version}
+          version={contact.version}
           draft={draft}
           refusal={refusal}
         >
           {!permissionFor(permissions, 'update:contacts').granted && (
             <p class="hint">
-              Changing takes the scope <code>update:contacts</code> and your sign-in was not granted
-              it, so the API will refuse this.
+              You need the scope <code>update:contacts</code> to change contacts. You do not have
+              it, so the API will refuse.
             </p>
           )}
         </ContactForm>
@@ -58,20 +58,20 @@ export function EditContactPage(props: EditContactPageProps): VNode {
 
 interface ConflictPageProps {
   readonly user: SignedInUser | undefined;
-  /** As the API has it now. */
+  /** Saved version. */
   readonly current: Contact;
-  /** As it was typed over an older version. */
+  /** Version of this user, based on an older one. */
   readonly draft: ContactDraft;
 }
 
-/** Two people changed the same contact: both versions, and a choice that loses nothing unseen. */
+/** Page for two people who changed the same contact. It shows both versions and lets the user choose. */
 export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode {
   const action = `/contacts/${current.id}/edit`;
   return (
     <Layout title="Not saved · Contacts" user={user} current="contacts">
       <div class="notice bad" role="alert">
-        <h2>Somebody has changed this contact meanwhile</h2>
-        <p>Yours was not saved, so that theirs is not lost. Compare the two, then choose.</p>
+        <h2>Someone else has changed this contact</h2>
+        <p>Your changes were not saved yet. Compare the two versions, then choose.</p>
       </div>
       <h1>{current.name}</h1>
       <div class="card">
@@ -79,21 +79,21 @@ export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode
           <thead>
             <tr>
               <th scope="col">Field</th>
-              <th scope="col">Theirs, saved</th>
-              <th scope="col">Yours, typed</th>
+              <th scope="col">Their version (saved)</th>
+              <th scope="col">Your version (not saved)</th>
             </tr>
           </thead>
           <tbody>
             {CONTACT_FIELDS.map((name) => {
-              const theirs = current[name] ?? '';
-              const isSame = theirs === draft[name].trim();
+              const saved = current[name] ?? '';
+              const isSame = saved === draft[name].trim();
               return (
                 <tr key={name} class={isSame ? undefined : 'differs'}>
                   <th scope="row">
                     {LABELS[name]}
                     {!isSame && <span class="visually-hidden"> (differs)</span>}
                   </th>
-                  <td>{theirs || '–'}</td>
+                  <td>{saved || '–'}</td>
                   <td>{draft[name] || '–'}</td>
                 </tr>
               );
@@ -106,12 +106,12 @@ export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode
         {CONTACT_FIELDS.map((name) => (
           <input key={name} type="hidden" name={name} value={draft[name]} />
         ))}
-        <button type="submit">Save mine over it</button>
+        <button type="submit">Save my version</button>
         <a class="button outline" href={action} data-discards={action}>
-          Start from theirs
+          Edit their version
         </a>
         <a class="button outline" href="/contacts" data-discards={action}>
-          Leave it as it is
+          Discard my changes
         </a>
       </form>
     </Layout>
@@ -122,34 +122,34 @@ interface DeleteContactPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
   readonly permissions: readonly Permission[];
   readonly contact: Contact;
-  /** Whether it has changed since the question was asked. */
-  readonly isOther?: boolean | undefined;
+  /** True when the contact has changed since the user was asked. */
+  readonly hasChanged?: boolean | undefined;
 }
 
 export function DeleteContactPage(props: DeleteContactPageProps): VNode {
-  const { user, permissions, contact, problem, isOther } = props;
+  const { user, permissions, contact, problem, hasChanged } = props;
   const { id, name, email, company, version } = contact;
   const action = `/contacts/${id}/delete`;
   return (
     <Layout title="Delete a contact · Contacts" user={user} current="contacts">
       <div class="narrow-column">
-        {isOther && (
+        {hasChanged && (
           <div class="notice bad" role="alert">
-            <h2>Somebody has changed this contact meanwhile</h2>
-            <p>It was not deleted. Below is what it says now.</p>
+            <h2>Someone else has changed this contact</h2>
+            <p>It was not deleted. This is the new version:</p>
           </div>
         )}
         {problem?.kind === 'scope' && (
           <PermissionNotice
             permission={permissionFor(permissions, problem.scope)}
-            organisation={user?.organisation}
+            organization={user?.organization}
             returnTo={action}
           />
         )}
         {problem?.kind === 'unavailable' && (
           <div class="notice bad" role="alert">
             <h2>The API cannot be reached right now</h2>
-            <p>The contact was not deleted: try again in a moment.</p>
+            <p>The contact was not deleted. Try again in a moment.</p>
           </div>
         )}
         <section class="card">
@@ -157,7 +157,7 @@ export function DeleteContactPage(props: DeleteContactPageProps): VNode {
           <p>
             {[company, email].filter(Boolean).join(' · ')}
             <br />
-            Everyone in your organisation loses it, and it does not come back.
+            It is deleted for everyone in your organization. This cannot be undone.
           </p>
           <form class="actions" method="post" action={action}>
             <input type="hidden" name="version" value={version} />
@@ -165,7 +165,7 @@ export function DeleteContactPage(props: DeleteContactPageProps): VNode {
               Delete
             </button>
             <a class="button outline" href="/contacts">
-              Keep it
+              Cancel
             </a>
           </form>
         </section>

@@ -5,6 +5,7 @@ import type { Context } from 'koa';
 import { field, readForm } from '../forms.ts';
 import { signedInUser } from '../signed-in-user.ts';
 import { render } from '../views/layout.tsx';
+import type { LastChange } from './contact-list.tsx';
 import { ConflictPage, DeleteContactPage, EditContactPage } from './contact-pages.tsx';
 import {
   addContact,
@@ -14,34 +15,33 @@ import {
   type Contact,
   type ContactDraft,
   type ContactPage,
-  type ContactState,
+  type ContactVersion,
   changeContact,
   deleteContact,
   draftOf,
-  explainFailure,
   type FailedWrite,
   findContact,
-  hasChanged,
+  isConflict,
   listContacts,
   readContactQuery,
+  readFailedWrite,
 } from './contacts-api.ts';
-import { ContactsPage, type Done } from './contacts-page.tsx';
+import { ContactsPage } from './contacts-page.tsx';
 import { isKnownScope, permissionsOf } from './permissions.tsx';
 
-/** The list of contacts, what changes one, and the request for one more permission. */
+/** Routes of the contacts: the list, its forms, and the request for one more permission. */
 export function contactRoutes(): Router {
   return new Router({ methods: METHODS })
     .use(requiresAuth())
     .get('/contacts', showContacts)
-    .post('/contacts', readForm(), add)
+    .post('/contacts', readForm(), postContact)
     .get('/contacts/:id/edit', showEdit)
-    .post('/contacts/:id/edit', readForm(), change)
-    .get('/contacts/:id/delete', confirmDelete)
-    .post('/contacts/:id/delete', readForm(), remove)
-    .post('/permissions', readForm(), askForPermission);
+    .post('/contacts/:id/edit', readForm(), postEdit)
+    .get('/contacts/:id/delete', showDelete)
+    .post('/contacts/:id/delete', readForm(), postDelete)
+    .post('/permissions', readForm(), postPermission);
 }
 
-/** What the API gives out for this session's token. */
 async function showContacts(ctx: Context): Promise<void> {
   let page: ContactPage | undefined;
   let missingScope: string | undefined;
@@ -56,74 +56,69 @@ async function showContacts(ctx: Context): Promise<void> {
   await renderContacts(ctx, page, { missingScope });
 }
 
-/** Adds one. A refusal comes back with the page, and what was typed stays. */
-async function add(ctx: Context): Promise<void> {
+async function postContact(ctx: Context): Promise<void> {
   const draft = readDraft(ctx.request.body);
   try {
     const { id } = await addContact(ctx.oidc.api, draft);
     ctx.status = 303;
     ctx.redirect(`/contacts?added=${encodeURIComponent(id)}`);
   } catch (error) {
-    const failed = failedWrite(ctx, error, { scope: 'create:contacts', draft });
-    // The list is an extra here: without it, the page still keeps what was typed.
+    const failed = answerFailedWrite(ctx, error, { scope: 'create:contacts', draft });
+    // Without the list the page still keeps what was typed.
     const page = await listContacts(ctx.oidc.api, readContactQuery({})).catch(() => undefined);
     await renderContacts(ctx, page, failed);
   }
 }
 
-/** The form, with what the API has. */
 async function showEdit(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
   await renderEdit(ctx, contact, { draft: draftOf(contact) });
 }
 
-/**
- * Writes what was typed over the version that was shown. If another change came first, nothing is
- * written, and a page shows both.
- */
-async function change(ctx: Context): Promise<void> {
-  const state = stateOf(ctx);
+/** Replaces the version that was shown. After a change by someone else it shows both versions. */
+async function postEdit(ctx: Context): Promise<void> {
+  const shown = shownVersion(ctx);
   const draft = readDraft(ctx.request.body);
   try {
-    await changeContact(ctx.oidc.api, state, draft);
+    await changeContact(ctx.oidc.api, shown, draft);
     ctx.status = 303;
-    ctx.redirect(`/contacts?changed=${encodeURIComponent(state.id)}`);
+    ctx.redirect(`/contacts?changed=${encodeURIComponent(shown.id)}`);
   } catch (error) {
-    if (hasChanged(error)) {
-      const current = await findContact(ctx.oidc.api, state.id);
+    if (isConflict(error)) {
+      const current = await findContact(ctx.oidc.api, shown.id);
       ctx.status = 412;
       render(ctx, ConflictPage({ user: signedInUser(ctx), current, draft }));
       return;
     }
-    await renderEdit(ctx, state, failedWrite(ctx, error, { scope: 'update:contacts', draft }));
+    await renderEdit(
+      ctx,
+      shown,
+      answerFailedWrite(ctx, error, { scope: 'update:contacts', draft }),
+    );
   }
 }
 
-/** Asks whether it is meant. */
-async function confirmDelete(ctx: Context): Promise<void> {
+async function showDelete(ctx: Context): Promise<void> {
   await renderDelete(ctx, await findContact(ctx.oidc.api, idOf(ctx)), {});
 }
 
-/** Deletes the version that was shown, and no other. */
-async function remove(ctx: Context): Promise<void> {
-  const state = stateOf(ctx);
+/** Deletes only the version that was shown. */
+async function postDelete(ctx: Context): Promise<void> {
+  const shown = shownVersion(ctx);
   try {
-    await deleteContact(ctx.oidc.api, state);
+    await deleteContact(ctx.oidc.api, shown);
     ctx.status = 303;
-    ctx.redirect(`/contacts?deleted=${encodeURIComponent(state.id)}`);
+    ctx.redirect(`/contacts?deleted=${encodeURIComponent(shown.id)}`);
   } catch (error) {
-    const isOther = hasChanged(error);
-    const failed = isOther ? {} : failedWrite(ctx, error, { scope: 'delete:contacts' });
-    if (isOther) ctx.status = 412;
-    await renderDelete(ctx, await findContact(ctx.oidc.api, state.id), { ...failed, isOther });
+    const hasChanged = isConflict(error);
+    const failed = hasChanged ? {} : answerFailedWrite(ctx, error, { scope: 'delete:contacts' });
+    if (hasChanged) ctx.status = 412;
+    await renderDelete(ctx, await findContact(ctx.oidc.api, shown.id), { ...failed, hasChanged });
   }
 }
 
-/**
- * Asks the authorization server for one scope more than the session has (incremental consent), and
- * comes back to where the user was.
- */
-async function askForPermission(ctx: Context): Promise<void> {
+/** Requests one more scope from the authorization server (incremental consent), then returns the user. */
+async function postPermission(ctx: Context): Promise<void> {
   const { body } = ctx.request;
   const scope = field(body, 'scope');
   ctx.assert(isKnownScope(scope), 400, 'this app asks for no such scope');
@@ -133,7 +128,7 @@ async function askForPermission(ctx: Context): Promise<void> {
 async function renderContacts(
   ctx: Context,
   page: ContactPage | undefined,
-  rest: FailedWrite & { missingScope?: string | undefined },
+  failed: FailedWrite & { missingScope?: string | undefined },
 ): Promise<void> {
   render(
     ctx,
@@ -141,29 +136,33 @@ async function renderContacts(
       ...(await permissionsOfUser(ctx)),
       page,
       query: readContactQuery(ctx.method === 'GET' ? ctx.query : {}),
-      done: doneOf(ctx.query),
-      ...rest,
+      lastChange: lastChangeOf(ctx.query),
+      ...failed,
     }),
   );
 }
 
-/** What a change that led here did: the redirect after it says so. */
-function doneOf(query: Context['query']): Done | undefined {
-  for (const what of ['added', 'changed', 'deleted'] as const) {
-    const id = query[what];
-    if (typeof id === 'string') return { what, id };
+/** Reads the change from the query of the redirect after it. */
+function lastChangeOf(query: Context['query']): LastChange | undefined {
+  for (const action of ['added', 'changed', 'deleted'] as const) {
+    const id = query[action];
+    if (typeof id === 'string') return { action, id };
   }
   return undefined;
 }
 
-async function renderEdit(ctx: Context, state: ContactState, failed: FailedWrite): Promise<void> {
-  render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), state, ...failed }));
+async function renderEdit(
+  ctx: Context,
+  contact: ContactVersion,
+  failed: FailedWrite,
+): Promise<void> {
+  render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact, ...failed }));
 }
 
 async function renderDelete(
   ctx: Context,
   contact: Contact,
-  failed: FailedWrite & { isOther?: boolean },
+  failed: FailedWrite & { hasChanged?: boolean },
 ): Promise<void> {
   render(ctx, DeleteContactPage({ ...(await permissionsOfUser(ctx)), contact, ...failed }));
 }
@@ -177,18 +176,18 @@ async function permissionsOfUser(ctx: Context) {
 }
 
 /**
- * Reads an error of the API as something that the page with the form can say. Its status and headers
- * become the answer's, and the log gets its code.
+ * Answers with the status and headers of an API error, and leaves its code for the log.
  *
- * @param scope what the change takes, should the API not say so
- * @throws the error, when it is about something else
+ * @param scope scope that the change needs, for an answer that does not name it
+ * @returns the error in the form that the page shows
+ * @throws the error itself when the page cannot explain it
  */
-function failedWrite(
+function answerFailedWrite(
   ctx: Context,
   error: unknown,
   { scope, draft }: { scope: string; draft?: ContactDraft },
 ): FailedWrite {
-  const failed = explainFailure(error, scope);
+  const failed = readFailedWrite(error, scope);
   const apiError = apiErrorOf(error);
   if (!failed || !apiError) throw error;
   const { status, headers, code, detail } = apiError;
@@ -198,13 +197,12 @@ function failedWrite(
   return { ...failed, draft };
 }
 
-/** A contact as it was typed. */
 function readDraft(body: unknown): ContactDraft {
   const entries = CONTACT_FIELDS.map((name) => [name, field(body, name)]);
   return Object.fromEntries(entries) as ContactDraft;
 }
 
-function stateOf(ctx: Context): ContactState {
+function shownVersion(ctx: Context): ContactVersion {
   const version = field(ctx.request.body, 'version');
   ctx.assert(/^\d{1,9}$/.test(version), 400, 'the form does not say which version it is for');
   return { id: idOf(ctx), version: Number(version) };

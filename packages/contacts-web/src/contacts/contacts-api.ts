@@ -1,20 +1,20 @@
 import { type Api, ApiError, type ApiResponse, hasCode } from '@koa-oauth/client';
 import { z } from 'zod';
 
-/** Of a contact; anything else could lead elsewhere, in the API or in this app. */
+/** Form of an id. Other texts could change the path of a URL, in the API or in this app. */
 export const CONTACT_ID = /^[\w-]{1,100}$/;
 
-// JSON can carry half of a surrogate pair, of which no URL can be made.
-const Text = z.string().regex(/^\P{Surrogate}*$/u);
+// JSON may contain a lone surrogate, which cannot be put into a URL.
+const WellFormedText = z.string().regex(/^\P{Surrogate}*$/u);
 
-// The API's answers, as far as this app shows them; what else they hold is ignored.
+// Members of the API's answers that this app shows. Others are ignored.
 const Contact = z.object({
   id: z.string().regex(CONTACT_ID),
-  name: Text,
-  email: Text,
-  phone: Text.nullish(),
-  company: Text.nullish(),
-  notes: Text.nullish(),
+  name: WellFormedText,
+  email: WellFormedText,
+  phone: WellFormedText.nullish(),
+  company: WellFormedText.nullish(),
+  notes: WellFormedText.nullish(),
   version: z.int(),
 });
 const ContactList = z.object({ items: z.array(Contact), next: z.string().nullish() });
@@ -22,42 +22,38 @@ const Problem = z.object({ errors: z.array(z.object({ field: z.string(), message
 
 export type Contact = z.infer<typeof Contact>;
 
-/** What a list may be sorted by, as the API calls it. */
+/** Values of the API's `sort` parameter. */
 export const CONTACT_SORTS = ['name', '-name', '-updated_at', '-created_at'] as const;
 
-/** Which contacts of the list are asked for. */
+/** Search, order and page of the list. */
 export interface ContactQuery {
-  /** Text that is looked for; empty for all. */
+  /** Text to search for. Empty for all contacts. */
   readonly q: string;
   readonly sort: (typeof CONTACT_SORTS)[number];
-  /** Of the page, from the one before it; empty for the first. */
+  /** `next` of the page before. Empty for the first page. */
   readonly cursor: string;
 }
 
 export interface ContactPage {
   readonly contacts: readonly Contact[];
-  /** The cursor of the next page, when there is one. */
+  /** Cursor of the next page. */
   readonly next: string | undefined;
 }
 
-/** The fields of a contact as typed: trimmed or not, complete or not. */
+/** Fields of a contact. A draft has them as they were typed. */
 export const CONTACT_FIELDS = ['name', 'email', 'phone', 'company', 'notes'] as const;
 export type ContactField = (typeof CONTACT_FIELDS)[number];
 export type ContactDraft = Readonly<Record<ContactField, string>>;
 
-/**
- * The API refused what was typed: for each field it named, what it says of that field ("must not be
- * empty"), and of anything else whole sentences.
- */
+/** Input that the API refused: a message for each field ("must not be empty"), other sentences apart. */
 export interface Refusal {
   readonly fields: Readonly<Partial<Record<ContactField, string>>>;
   readonly other: readonly string[];
 }
 
-/** A change that did not happen, for a page that keeps what was typed. */
+/** Change that failed, for a page that keeps what was typed. */
 export interface FailedWrite {
   readonly draft?: ContactDraft | undefined;
-  /** What was wrong with the input. */
   readonly refusal?: Refusal;
   readonly problem?: WriteProblem;
 }
@@ -66,8 +62,8 @@ export type WriteProblem =
   | { readonly kind: 'scope'; readonly scope: string }
   | { readonly kind: 'unavailable' };
 
-/** A contact as someone saw it. */
-export type ContactState = Pick<Contact, 'id' | 'version'>;
+/** Version of a contact that a user has seen. */
+export type ContactVersion = Pick<Contact, 'id' | 'version'>;
 
 const ERROR_CODES = [
   'ERR_API_REFUSED',
@@ -76,12 +72,19 @@ const ERROR_CODES = [
   'ERR_INSUFFICIENT_SCOPE',
 ] as const;
 const PAGE_SIZE = 20;
+export const MAX_SEARCH_LENGTH = 200;
+const MAX_CURSOR_LENGTH = 2000;
+const DEFAULT_QUERY: ContactQuery = { q: '', sort: 'name', cursor: '' };
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
-const CHANGED = 412;
-const REFUSED_INPUT = [400, 413, 422];
+const PRECONDITION_FAILED = 412;
+const INPUT_STATUSES = [400, 413, 422];
 
-/** @throws ApiError, or what the session's access token rejects with */
+/**
+ * Lists one page of contacts.
+ *
+ * @throws ApiError, or the error of the session's access token
+ */
 export async function listContacts(api: Api, query: ContactQuery): Promise<ContactPage> {
   const searchParams = {
     limit: PAGE_SIZE,
@@ -90,68 +93,74 @@ export async function listContacts(api: Api, query: ContactQuery): Promise<Conta
     cursor: query.cursor || undefined,
   };
   const answer = api.get('contacts', { searchParams });
-  // Text and cursor come out of the page's address, where anyone can write anything.
-  const typed = query.q || query.cursor ? REFUSED_INPUT : [];
-  const { body } = await expectRefusals([FORBIDDEN, ...typed], answer);
+  // The user can change text and cursor in the address of the page.
+  const statuses = query.q || query.cursor ? INPUT_STATUSES : [];
+  const { body } = await expectRefusals([FORBIDDEN, ...statuses], answer);
   const { items, next } = parseAnswer(ContactList, body);
   return { contacts: items, next: next ?? undefined };
 }
 
-/** @throws ApiError, with the status 404 when the user's organisation has no such contact */
+/** @throws ApiError with status 404 when the user's organization has no such contact */
 export async function findContact(api: Api, id: string): Promise<Contact> {
   const { body } = await expectRefusals([FORBIDDEN, NOT_FOUND], api.get(pathOf(id)));
   return parseAnswer(Contact, body);
 }
 
-/** Leaves empty fields out. @throws ApiError; `refusalOf` reads what was wrong with the input */
+/** @throws ApiError; `refusalOf` reads the refused fields */
 export async function addContact(api: Api, draft: ContactDraft): Promise<Contact> {
-  const answer = api.post('contacts', { json: filled(draft) });
-  const { body } = await expectRefusals([FORBIDDEN, ...REFUSED_INPUT], answer);
+  const answer = api.post('contacts', { json: withoutEmptyFields(draft) });
+  const { body } = await expectRefusals([FORBIDDEN, ...INPUT_STATUSES], answer);
   return parseAnswer(Contact, body);
 }
 
 /**
- * Writes all of a contact. @throws ApiError, of which `hasChanged` says whether the contact is no
- * longer at this version
+ * Replaces all fields of a contact.
+ *
+ * @throws ApiError; `isConflict` is true for it when the contact has another version now
  */
 export async function changeContact(
   api: Api,
-  { id, version }: ContactState,
+  { id, version }: ContactVersion,
   draft: ContactDraft,
 ): Promise<Contact> {
-  const answer = api.put(pathOf(id), { json: filled(draft), headers: ifMatch(version) });
-  const { body } = await expectRefusals([FORBIDDEN, NOT_FOUND, CHANGED, ...REFUSED_INPUT], answer);
+  const answer = api.put(pathOf(id), {
+    json: withoutEmptyFields(draft),
+    headers: ifMatch(version),
+  });
+  const { body } = await expectRefusals(
+    [FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED, ...INPUT_STATUSES],
+    answer,
+  );
   return parseAnswer(Contact, body);
 }
 
-/** @throws ApiError, of which `hasChanged` says the same */
-export async function deleteContact(api: Api, { id, version }: ContactState): Promise<void> {
+/** @throws ApiError, as `changeContact` does */
+export async function deleteContact(api: Api, { id, version }: ContactVersion): Promise<void> {
   const answer = api.delete(pathOf(id), { headers: ifMatch(version) });
-  await expectRefusals([FORBIDDEN, NOT_FOUND, CHANGED], answer);
+  await expectRefusals([FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED], answer);
 }
 
-/** The error as one of the API, by its code; undefined when it is about something else. */
+/** Returns the error if its code is one of the API's. */
 export function apiErrorOf(error: unknown): ApiError | undefined {
   return ERROR_CODES.some((code) => hasCode(error, code)) ? (error as ApiError) : undefined;
 }
 
-/** Whether the API refused a change because another came first (RFC 9110 §15.5.13). */
-export function hasChanged(error: unknown): boolean {
-  return apiErrorOf(error)?.response?.status === CHANGED;
+/** Returns true when the API refused a change because another one came first (RFC 9110 §15.5.13). */
+export function isConflict(error: unknown): boolean {
+  return apiErrorOf(error)?.response?.status === PRECONDITION_FAILED;
 }
 
-/** A contact as its form shows it. */
 export function draftOf(contact: Contact): ContactDraft {
   const entries = CONTACT_FIELDS.map((name) => [name, contact[name] ?? '']);
   return Object.fromEntries(entries) as ContactDraft;
 }
 
-/** What was wrong with the input, or undefined when the error is about something else. */
+/** Returns the refused fields, or undefined when the error is not about the input. */
 export function refusalOf(error: unknown): Refusal | undefined {
   const response = apiErrorOf(error)?.response;
-  if (!response || !REFUSED_INPUT.includes(response.status)) return undefined;
+  if (!response || !INPUT_STATUSES.includes(response.status)) return undefined;
   const { data } = Problem.safeParse(response.body);
-  if (!data) return { fields: {}, other: ['The API did not accept this.'] };
+  if (!data) return { fields: {}, other: ['The API did not accept this input.'] };
   const fields: Partial<Record<ContactField, string>> = {};
   const other: string[] = [];
   for (const { field, message } of data.errors) {
@@ -162,35 +171,37 @@ export function refusalOf(error: unknown): Refusal | undefined {
   return { fields, other };
 }
 
-const FIRST: ContactQuery = { q: '', sort: 'name', cursor: '' };
-
-/** Reads which contacts a page's address asks for; an unknown value counts as not given. */
+/** Reads search, order and page from a page's address. Unknown values are ignored. */
 export function readContactQuery(query: Readonly<Record<string, unknown>>): ContactQuery {
   const text = (name: string): string => {
     const value = query[name];
     return typeof value === 'string' ? value.trim() : '';
   };
-  const sort = CONTACT_SORTS.find((known) => known === text('sort')) ?? FIRST.sort;
-  return { q: text('q').slice(0, 200), sort, cursor: text('cursor').slice(0, 2000) };
+  const sort = CONTACT_SORTS.find((known) => known === text('sort')) ?? DEFAULT_QUERY.sort;
+  return {
+    q: text('q').slice(0, MAX_SEARCH_LENGTH),
+    sort,
+    cursor: text('cursor').slice(0, MAX_CURSOR_LENGTH),
+  };
 }
 
-/** The address of a page of the list, without what is as usual. */
+/** Returns the address of a page of the list, without parameters that have their default. */
 export function contactsURL(query: Partial<ContactQuery>): string {
   const parameters = new URLSearchParams();
   for (const name of ['q', 'sort', 'cursor'] as const) {
     const value = query[name];
-    if (value !== undefined && value !== FIRST[name]) parameters.set(name, value);
+    if (value !== undefined && value !== DEFAULT_QUERY[name]) parameters.set(name, value);
   }
   return parameters.size > 0 ? `/contacts?${parameters}` : '/contacts';
 }
 
 /**
- * Reads an error of the API as something that the page with the form can say; undefined when it is
- * about something else.
+ * Converts an API error for the page with the form.
  *
- * @param scope what the change takes, should the API not say so
+ * @param scope scope that the change needs, for an answer that does not name it
+ * @returns undefined when the page cannot explain the error
  */
-export function explainFailure(error: unknown, scope: string): FailedWrite | undefined {
+export function readFailedWrite(error: unknown, scope: string): FailedWrite | undefined {
   const refusal = refusalOf(error);
   if (refusal) return { refusal };
   if (hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) {
@@ -200,7 +211,7 @@ export function explainFailure(error: unknown, scope: string): FailedWrite | und
   return undefined;
 }
 
-function filled(draft: ContactDraft): Record<string, string> {
+function withoutEmptyFields(draft: ContactDraft): Record<string, string> {
   return Object.fromEntries(Object.entries(draft).filter(([, value]) => value.trim() !== ''));
 }
 
@@ -212,7 +223,7 @@ function ifMatch(version: number): Record<string, string> {
   return { 'If-Match': `"${version}"` };
 }
 
-/** Passes on a refusal with one of these statuses, which the user can fix; any other is between us and the API. */
+/** Rethrows a refusal that the user can fix, by its status. Any other becomes a fault of this app or the API (502). */
 async function expectRefusals(
   statuses: number[],
   answer: Promise<ApiResponse>,
@@ -228,5 +239,7 @@ async function expectRefusals(
 function parseAnswer<T>(schema: z.ZodType<T>, body: unknown): T {
   const { success, data } = schema.safeParse(body);
   if (success) return data;
-  throw new ApiError('ERR_API_REFUSED', { detail: 'its answer is not what was agreed on' });
+  throw new ApiError('ERR_API_REFUSED', {
+    detail: 'its answer does not have the expected members',
+  });
 }

@@ -2,7 +2,7 @@ import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
 import { ContactForm, FailedWriteNotice } from './contact-form.tsx';
-import { ContactList } from './contact-list.tsx';
+import { ContactList, type LastChange } from './contact-list.tsx';
 import {
   type ContactPage,
   type ContactQuery,
@@ -11,29 +11,24 @@ import {
 } from './contacts-api.ts';
 import { type Permission, PermissionNotice, Permissions, permissionFor } from './permissions.tsx';
 
-/** What a change did that led back here. */
-export interface Done {
-  readonly what: 'added' | 'changed' | 'deleted';
-  readonly id: string;
-}
-
 interface ContactsPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
-  /** Undefined when the API did not give them out. */
+  /** Undefined when the API did not return the list. */
   readonly page: ContactPage | undefined;
   readonly query: ContactQuery;
   readonly permissions: readonly Permission[];
-  /** The scope that seeing contacts takes, when it is missing. */
+  /** Missing scope that the list needs. */
   readonly missingScope?: string | undefined;
-  readonly done: Done | undefined;
+  readonly lastChange: LastChange | undefined;
 }
 
 export function ContactsPage(props: ContactsPageProps): VNode {
-  const { user, page, query, permissions, missingScope, done, draft, refusal, problem } = props;
-  const organisation = user?.organisation;
+  const { user, page, query, permissions, missingScope, lastChange } = props;
+  const { draft, refusal, problem } = props;
+  const organization = user?.organization;
   const returnTo = contactsURL(query);
-  const may = (scope: string) => permissionFor(permissions, scope).granted;
-  const subtitle = page && summary(page, query, organisation);
+  const isGranted = (scope: string) => permissionFor(permissions, scope).granted;
+  const subtitle = page && summary(page, query, organization);
   const title = refusal || problem ? 'Not saved · Contacts' : 'Contacts';
   return (
     <Layout title={title} user={user} current="contacts">
@@ -41,34 +36,34 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         <h1>Contacts</h1>
         {subtitle && <p>{subtitle}</p>}
       </header>
-      {done && <DoneNotice done={done} page={page} />}
-      <FailedWriteNotice {...{ refusal, problem, permissions, organisation, returnTo }} />
+      {lastChange && <ChangeNotice lastChange={lastChange} page={page} />}
+      <FailedWriteNotice {...{ refusal, problem, permissions, organization, returnTo }} />
       {missingScope !== undefined && (
         <PermissionNotice
           permission={permissionFor(permissions, missingScope)}
-          organisation={organisation}
+          organization={organization}
           returnTo={returnTo}
         />
       )}
       <div class="columns">
         <section aria-labelledby="list-heading">
           <h2 id="list-heading" class="visually-hidden">
-            Your organisation’s contacts
+            Your organization’s contacts
           </h2>
           {page && (
             <ContactList
               page={page}
               query={query}
-              done={done}
-              mayChange={may('update:contacts')}
-              mayDelete={may('delete:contacts')}
+              lastChange={lastChange}
+              mayUpdate={isGranted('update:contacts')}
+              mayDelete={isGranted('delete:contacts')}
             />
           )}
           {!page && (
             <p class="card">
               {missingScope === undefined
                 ? 'The contacts cannot be shown right now.'
-                : 'The contacts are not shown to you.'}
+                : 'You may not see the contacts.'}
             </p>
           )}
         </section>
@@ -81,9 +76,9 @@ export function ContactsPage(props: ContactsPageProps): VNode {
             draft={draft}
             refusal={refusal}
           >
-            {!may('create:contacts') && <AddHint />}
+            {!isGranted('create:contacts') && <AddHint />}
           </ContactForm>
-          <Permissions permissions={permissions} organisation={organisation} returnTo={returnTo} />
+          <Permissions permissions={permissions} organization={organization} returnTo={returnTo} />
         </aside>
       </div>
     </Layout>
@@ -93,32 +88,37 @@ export function ContactsPage(props: ContactsPageProps): VNode {
 function AddHint() {
   return (
     <p class="hint">
-      Adding takes the scope <code>create:contacts</code> and your sign-in was not granted it, so
-      the API will refuse this. You can see it do so.
+      You need the scope <code>create:contacts</code> to add contacts. You do not have it, so the
+      API will refuse. Try it to see the answer.
     </p>
   );
 }
 
-function DoneNotice({ done, page }: { done: Done; page: ContactPage | undefined }) {
-  const name = page?.contacts.find(({ id }) => id === done.id)?.name;
+interface ChangeNoticeProps {
+  readonly lastChange: LastChange;
+  readonly page: ContactPage | undefined;
+}
+
+function ChangeNotice({ lastChange: { id, action }, page }: ChangeNoticeProps) {
+  const name = page?.contacts.find((contact) => contact.id === id)?.name;
   return (
     <p class="notice good" role="status" data-saved>
       {name ? <strong>{name}</strong> : 'The contact'}
-      {` was ${done.what}.`}
+      {` was ${action}.`}
     </p>
   );
 }
 
-/** Undefined where there is nothing to count: the page says so itself. */
+/** Counts the contacts. Returns undefined for an empty list, which has a text of its own. */
 function summary(
   { contacts, next }: ContactPage,
   { q, cursor }: ContactQuery,
-  organisation: string | undefined,
+  organization: string | undefined,
 ): string | undefined {
   const { length } = contacts;
   if (length === 0) return undefined;
   const people = length === 1 ? '1 person' : `${length} people`;
   const count = next || cursor ? `${people} on this page` : people;
-  const what = q ? `${count} found for “${q}”` : count;
-  return organisation ? `${what}, shared within ${organisation}` : what;
+  const found = q ? `${count} found for “${q}”` : count;
+  return organization ? `${found}, shared within ${organization}` : found;
 }

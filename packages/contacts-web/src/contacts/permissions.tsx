@@ -1,12 +1,12 @@
 import type { VNode } from 'preact';
 
-/** What one of the API's scopes lets a user do. */
+/** Permission of a user: one of the API's scopes. */
 export interface Permission {
   readonly scope: string;
-  /** "see contacts" */
+  /** Verb and object, such as "see contacts". */
   readonly verb: string;
   readonly granted: boolean;
-  /** Whether the sign-in asked for it: if so and it was not granted, the user has no role with it. */
+  /** True when the sign-in requested it. If it was not granted then, none of the user's roles has it. */
   readonly asked: boolean;
 }
 
@@ -17,7 +17,7 @@ const VERBS: Readonly<Record<string, string>> = {
   'delete:contacts': 'delete contacts',
 };
 
-/** @param scopes of the access token: granted, and as asked for; each separated by spaces */
+/** @param scopes granted and requested scopes of the access token, each separated by spaces */
 export function permissionsOf(scopes: { granted: string; asked: string }): Permission[] {
   const granted = scopes.granted.split(' ');
   const asked = scopes.asked.split(' ');
@@ -29,7 +29,7 @@ export function permissionsOf(scopes: { granted: string; asked: string }): Permi
   }));
 }
 
-/** The permission that a scope is; one that this app does not know too, as the API may name any. */
+/** Finds the permission for a scope. The API may name a scope that this app does not know. */
 export function permissionFor(permissions: readonly Permission[], scope: string): Permission {
   const known = permissions.find((permission) => permission.scope === scope);
   return known ?? { scope, verb: 'do this', granted: false, asked: false };
@@ -41,49 +41,48 @@ export function isKnownScope(scope: string): boolean {
 
 interface PermissionNoticeProps {
   readonly permission: Permission;
-  readonly organisation: string | undefined;
-  /** The page to come back to. */
+  readonly organization: string | undefined;
   readonly returnTo: string;
-  /** What became of what was typed, when something was. */
+  /** Sentence about the input that the form keeps. */
   readonly kept?: string | undefined;
 }
 
-/** The API refused for want of a scope: which one, who could grant it, and a button to ask for it. */
+/** Notice about a missing scope: its name, who can grant it, and a button that requests it. */
 export function PermissionNotice(props: PermissionNoticeProps): VNode {
-  const { permission, organisation, returnTo, kept } = props;
+  const { permission, organization, returnTo, kept } = props;
   return (
     <div class="notice bad" role="alert">
       <h2>{`You may not ${permission.verb}`}</h2>
       <p>
-        The API refused: this takes the scope <code>{permission.scope}</code> and your sign-in was
-        not granted it.
+        The API refused. You need the scope <code>{permission.scope}</code> for this, and you do not
+        have it.
       </p>
       {kept && <p>{`Nothing was saved. ${kept}`}</p>}
       {isKnownScope(permission.scope) ? (
         <>
-          <p>{whoCanGrant(permission, organisation)}</p>
+          <p>{whoCanGrant(permission, organization)}</p>
           <AskFor permission={permission} returnTo={returnTo} />
         </>
       ) : (
-        <p>This app never asks for this scope: tell whoever runs it.</p>
+        <p>This app cannot request this scope. Please tell the operator of this app.</p>
       )}
     </div>
   );
 }
 
-/** What the session may do with the contacts, each with its scope. */
+/** List of all permissions, granted or not. Empty when all are granted. */
 export function Permissions({
   permissions,
-  organisation,
+  organization,
   returnTo,
 }: {
   readonly permissions: readonly Permission[];
-  readonly organisation: string | undefined;
+  readonly organization: string | undefined;
   readonly returnTo: string;
 }): VNode | null {
   const missing = permissions.filter(({ granted }) => !granted);
   if (missing.length === 0) return null;
-  const reasons = new Set(missing.map((permission) => whoCanGrant(permission, organisation)));
+  const reasons = new Set(missing.map((permission) => whoCanGrant(permission, organization)));
   return (
     <section class="card permissions" aria-labelledby="permissions-heading">
       <h2 id="permissions-heading">What you may do here</h2>
@@ -104,7 +103,7 @@ export function Permissions({
 }
 
 function AskFor({ permission, returnTo }: { permission: Permission; returnTo: string }) {
-  const label = permission.asked ? 'Ask once more' : 'Ask for it';
+  const label = permission.asked ? 'Ask again' : 'Ask for it';
   return (
     <form class="ask" method="post" action="/permissions">
       <input type="hidden" name="scope" value={permission.scope} />
@@ -116,9 +115,9 @@ function AskFor({ permission, returnTo }: { permission: Permission; returnTo: st
   );
 }
 
-function whoCanGrant({ asked }: Permission, organisation: string | undefined): string {
-  const whose = organisation ? ` of ${organisation}` : '';
+function whoCanGrant({ asked }: Permission, organization: string | undefined): string {
+  const ofOrganization = organization ? ` of ${organization}` : '';
   return asked
-    ? `What was asked for and not granted, none of your roles has: an administrator${whose} can give you one that does.`
-    : 'What this app has not asked for yet, you can grant yourself.';
+    ? `None of your roles includes this permission. An administrator${ofOrganization} can give you a role that does.`
+    : 'This app has not asked for this permission yet. You can grant it yourself.';
 }

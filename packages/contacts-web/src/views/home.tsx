@@ -8,7 +8,7 @@ interface HomePageProps {
   readonly apiBaseURL: string;
 }
 
-const PICTURED = [
+const SAMPLE_CONTACTS = [
   ['Mary Somerville', 'Mechanism of the Heavens'],
   ['Ibn Battuta', 'Long Journeys'],
   ['Lise Meitner', 'Institute of Physics'],
@@ -33,8 +33,8 @@ export function HomePage({ user, issuerBaseURL, apiBaseURL }: HomePageProps): VN
           <li>
             <h3>The app fetches your tokens</h3>
             <p>
-              Behind the scenes it exchanges the code for an ID token, checks every claim of it, and
-              keeps your session on the server.
+              It exchanges the code for an ID token, checks every claim of it, and stores your
+              session on the server.
             </p>
             <code>authorization code + PKCE</code>
           </li>
@@ -42,7 +42,7 @@ export function HomePage({ user, issuerBaseURL, apiBaseURL }: HomePageProps): VN
             <h3>The API decides</h3>
             <p>
               Each request carries an access token. The API looks at its scopes and your
-              organisation, and answers with what you may see.
+              organization, and returns only what you may see.
             </p>
             <code>{apiBaseURL}</code>
           </li>
@@ -58,8 +58,8 @@ function Invitation() {
       <div>
         <h1>Everyone your team works with, in one place</h1>
         <p class="lead">
-          A shared address book for your organisation. Sign in to see it; what you may change
-          depends on your role.
+          A shared address book for your organization. Sign in to see it. Your role decides what you
+          may change.
         </p>
         <p>
           <a class="button large" href="/login?returnTo=/contacts">
@@ -68,7 +68,7 @@ function Invitation() {
         </p>
       </div>
       <ul class="picture" aria-hidden="true">
-        {PICTURED.map(([name, company]) => (
+        {SAMPLE_CONTACTS.map(([name, company]) => (
           <li key={name}>
             <Avatar name={name} />
             <span>
@@ -94,10 +94,10 @@ function Greeting({ user }: { user: SignedInUser }) {
             <strong>{user.email}</strong>
           </>
         )}
-        {user.organisation && (
+        {user.organization && (
           <>
-            {' for the organisation '}
-            <strong>{user.organisation}</strong>
+            {' for the organization '}
+            <strong>{user.organization}</strong>
           </>
         )}
         .
@@ -114,12 +114,14 @@ function Greeting({ user }: { user: SignedInUser }) {
 export function LogoutPage({ user }: { user: SignedInUser | undefined }): VNode {
   return (
     <Layout title="Sign out · Contacts" user={user}>
-      <section class="card narrow">{user ? <Question name={user.name} /> : <NobodyHere />}</section>
+      <section class="card narrow">
+        {user ? <SignOutQuestion name={user.name} /> : <SignedOutNotice />}
+      </section>
     </Layout>
   );
 }
 
-function Question({ name }: { name: string }) {
+function SignOutQuestion({ name }: { name: string }) {
   return (
     <>
       <h1>Sign out?</h1>
@@ -134,7 +136,7 @@ function Question({ name }: { name: string }) {
   );
 }
 
-function NobodyHere() {
+function SignedOutNotice() {
   return (
     <>
       <h1>You are signed out</h1>

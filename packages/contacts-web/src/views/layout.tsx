@@ -4,24 +4,25 @@ import { renderToString } from 'preact-render-to-string';
 import { assetURL } from '../assets.ts';
 import type { SignedInUser } from '../signed-in-user.ts';
 
-const TINTS = 6;
+/** Classes `tint-0` to `tint-5` in contacts.css. */
+const TINT_COUNT = 6;
 
-/** Answers with a page; all text in it is escaped by the renderer. */
+/** Answers with a page. The renderer escapes all text. */
 export function render(ctx: Pick<Context, 'type' | 'body'>, page: VNode): void {
   ctx.type = 'html';
   ctx.body = `<!doctype html>${renderToString(page)}`;
 }
 
 interface LayoutProps {
-  /** Of the window: it stands alone in a list of tabs, so it names the app too. */
+  /** Title of the browser tab, with the name of the app. */
   readonly title: string;
   readonly user: SignedInUser | undefined;
-  /** Which entry of the navigation this page is. */
+  /** Entry of the navigation that leads to this page. */
   readonly current?: 'contacts' | 'session';
   readonly children: ComponentChildren;
 }
 
-/** What all pages have around them. */
+/** Frame of all pages: head, navigation and footer. */
 export function Layout({ title, user, current, children }: LayoutProps): VNode {
   return (
     <html lang="en">
@@ -55,8 +56,8 @@ export function Layout({ title, user, current, children }: LayoutProps): VNode {
           <p>
             A demonstration of the OAuth 2.0 authorization code flow.{' '}
             {current === 'session'
-              ? 'This page alone may show tokens, and in development only.'
-              : 'Tokens stay on the server: this page holds none.'}
+              ? 'Only this page may show tokens, and only in development.'
+              : 'Tokens stay on the server. This page contains none.'}
           </p>
         </footer>
       </body>
@@ -80,7 +81,7 @@ function SignedIn({ user, current }: Pick<LayoutProps, 'current'> & { user: Sign
         <Avatar name={user.name} />
         <p>
           <strong>{user.name}</strong>
-          {user.organisation && <span class="organisation">{user.organisation}</span>}
+          {user.organization && <span class="organization">{user.organization}</span>}
         </p>
         <form method="post" action="/logout">
           <button class="quiet" type="submit">
@@ -100,7 +101,7 @@ function SignedOut() {
   );
 }
 
-/** The initials of a name on a colour that is always the same for it. Decoration only. */
+/** Initials of a name on a color that depends on the name. Decoration only. */
 export function Avatar({ name }: { name: string }): VNode {
   return (
     <span class={`avatar tint-${tint(name)}`} aria-hidden="true">
@@ -109,7 +110,7 @@ export function Avatar({ name }: { name: string }): VNode {
   );
 }
 
-/** The first letters of the first and the last word. */
+/** Returns the first letters of the first and the last word. */
 export function initials(name: string): string {
   const words = name.split(/[\s@]+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
   const [first = '', last = ''] = [words[0], words.length > 1 ? words.at(-1) : ''];
@@ -119,5 +120,5 @@ export function initials(name: string): string {
 function tint(name: string): number {
   let sum = 0;
   for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
-  return sum % TINTS;
+  return sum % TINT_COUNT;
 }

@@ -27,7 +27,7 @@ const refusal = (scope: string): [number, object, Record<string, string>] => [
 ];
 
 describe('the list', () => {
-  test('passes search, order and page on to the API, and keeps them in its links', async () => {
+  test('passes search, order and page to the API, and keeps them in its links', async () => {
     await app.signIn();
     const query = { limit: 20, q: 'ada & co', sort: '-updated_at', cursor: 'c1' };
     api()
@@ -46,7 +46,7 @@ describe('the list', () => {
   });
 
   test.each(['sort=nonsense', 'q=a&q=b', 'sort=__proto__', 'cursor='])(
-    'takes an address that says %s for the first page',
+    'shows the first page for an address with %s',
     async (query) => {
       await app.signIn();
       api()
@@ -57,15 +57,15 @@ describe('the list', () => {
     },
   );
 
-  test('says so when nobody is found', async () => {
+  test('says that no contact was found', async () => {
     await app.signIn();
     api().get('/contacts').query(true).reply(200, { items: [], next: null });
-    const html = await (await app.get('/contacts?q=nobody')).text();
-    expect(html).toContain('Nobody found for “nobody”');
+    const html = await (await app.get('/contacts?q=unknown')).text();
+    expect(html).toContain('No contact found for “unknown”');
     expect(html).not.toContain('No contacts yet');
   });
 
-  test('a made-up cursor is the address’s fault', async () => {
+  test('answers 400 to a made-up cursor', async () => {
     await app.signIn();
     api()
       .get('/contacts')
@@ -75,7 +75,7 @@ describe('the list', () => {
   });
 
   test.each(['../logout?', 'a/b', '', 'x'.repeat(101)])(
-    'an id of the API’s that would lead elsewhere (%j) is a 502, and no link',
+    'answers 502 without a link to an id of the API that could change the path: %j',
     async (id) => {
       await app.signIn();
       api()
@@ -88,7 +88,7 @@ describe('the list', () => {
     },
   );
 
-  test('a scope that this app never asks for has no button that would be refused', async () => {
+  test('has no button for a scope that this app cannot request', async () => {
     await app.signIn();
     api()
       .get('/contacts')
@@ -98,11 +98,11 @@ describe('the list', () => {
     expect(response.status).toBe(403);
     const html = await response.text();
     expect(html).toContain('<code>read:secrets</code>');
-    expect(html).toContain('This app never asks for this scope');
+    expect(html).toContain('This app cannot request this scope');
     expect(html).not.toContain('action="/permissions"');
   });
 
-  test('offers what the scopes allow, and explains what they do not', async () => {
+  test('shows the links that the scopes allow, and explains missing permissions', async () => {
     await app.signIn({ scope: 'openid read:contacts update:contacts' });
     api()
       .get('/contacts')
@@ -112,12 +112,12 @@ describe('the list', () => {
     expect(html).toContain('href="/contacts/g-1/edit"');
     expect(html).not.toContain('/contacts/g-1/delete');
     expect(html).toContain('You may not delete contacts');
-    expect(html).toContain('an administrator of acme can give you one that does');
-    expect(html).toContain('aria-label="Ask once more: delete:contacts"');
-    expect(html).not.toContain('has not asked for yet');
+    expect(html).toContain('An administrator of acme can give you a role that does.');
+    expect(html).toContain('aria-label="Ask again: delete:contacts"');
+    expect(html).not.toContain('has not asked for this permission yet');
   });
 
-  test('says which scope can be had for the asking', async () => {
+  test('says that the user can grant a scope that was not requested yet', async () => {
     await app.close();
     app = await startApp({ scope: 'openid read:contacts' });
     await app.signIn({ scope: 'openid read:contacts' });
@@ -126,13 +126,15 @@ describe('the list', () => {
       .query(true)
       .reply(200, { items: [grace] });
     const html = await (await app.get('/contacts')).text();
-    expect(html).toContain('What this app has not asked for yet, you can grant yourself.');
-    expect(html).not.toContain('none of your roles has');
+    expect(html).toContain(
+      'This app has not asked for this permission yet. You can grant it yourself.',
+    );
+    expect(html).not.toContain('None of your roles');
   });
 });
 
 describe('editing', () => {
-  test('begins with what the API has', async () => {
+  test('starts with the saved values', async () => {
     await app.signIn();
     api().get('/contacts/g-1').reply(200, grace);
     const html = await (await app.get('/contacts/g-1/edit')).text();
@@ -141,7 +143,7 @@ describe('editing', () => {
     expect(html).toContain('value="Grace Hopper"');
   });
 
-  test('writes all of it over the version that was shown', async () => {
+  test('replaces all fields of the version that was shown', async () => {
     await app.signIn();
     const { phone: _empty, ...filled } = typed;
     api()
@@ -153,7 +155,7 @@ describe('editing', () => {
     expect(response.headers.get('location')).toBe('/contacts?changed=g-1');
   });
 
-  test('shows both versions when another change came first, and saves mine over theirs when told', async () => {
+  test('shows both versions after a change by someone else, and saves this one on request', async () => {
     await app.signIn();
     const theirs = { ...grace, name: 'Grace Brewster Hopper', version: 4 };
     api().put('/contacts/g-1').reply(412, {});
@@ -177,36 +179,33 @@ describe('editing', () => {
   });
 
   test.each([
-    ['what it does not accept', [422, { errors: [{ field: 'name', message: 'is odd' }] }], 422],
+    ['refused fields', [422, { errors: [{ field: 'name', message: 'is odd' }] }], 422],
     ['a missing scope', refusal('update:contacts'), 403],
-    ['being down, which tells nothing of the contact', [503, {}], 503],
-  ] as const)(
-    'keeps what was typed when the API answers with %s',
-    async (_name, answer, status) => {
-      await app.signIn();
-      api()
-        .put('/contacts/g-1')
-        .reply(...(answer as [number, object]));
-      const response = await app.post('/contacts/g-1/edit', form);
-      expect(response.status).toBe(status);
-      const html = await response.text();
-      expect(html).toContain('value="Grace M. Hopper"');
-      expect(html).toContain('name="version" value="3"');
-      expect(html).toContain('role="alert"');
-    },
-  );
+    ['503', [503, {}], 503],
+  ] as const)('keeps the input when the API answers with %s', async (_name, answer, status) => {
+    await app.signIn();
+    api()
+      .put('/contacts/g-1')
+      .reply(...(answer as [number, object]));
+    const response = await app.post('/contacts/g-1/edit', form);
+    expect(response.status).toBe(status);
+    const html = await response.text();
+    expect(html).toContain('value="Grace M. Hopper"');
+    expect(html).toContain('name="version" value="3"');
+    expect(html).toContain('role="alert"');
+  });
 
   test.each([
-    ['said so', { 'Retry-After': '7' }, '7'],
-    ['did not', {}, '2'],
-  ])('says when to try again, whether the API %s', async (_name, headers, after) => {
+    ['sends Retry-After', { 'Retry-After': '7' }, '7'],
+    ['does not', {}, '2'],
+  ])('answers with Retry-After when the API %s', async (_name, headers, after) => {
     await app.signIn();
     api().put('/contacts/g-1').reply(503, {}, headers);
     const response = await app.post('/contacts/g-1/edit', form);
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, after]);
   });
 
-  test('a contact that is gone is a 404 page that says so', async () => {
+  test('answers with a 404 page that explains a deleted contact', async () => {
     await app.signIn();
     api().get('/contacts/g-1').reply(404, {});
     const response = await app.get('/contacts/g-1/edit');
@@ -214,12 +213,12 @@ describe('editing', () => {
     expect(await response.text()).toContain('This contact is not there');
   });
 
-  test.each(['', 'x', '-1', '3"; "4'])('a form for version %j is refused', async (version) => {
+  test.each(['', 'x', '-1', '3"; "4'])('refuses a form with the version %j', async (version) => {
     await app.signIn();
     expect((await app.post('/contacts/g-1/edit', { ...form, version })).status).toBe(400);
   });
 
-  test.each(['%2e%2e', '..%2fme', 'a%2fb', '%00'])('%s is no contact', async (id) => {
+  test.each(['%2e%2e', '..%2fme', 'a%2fb', '%00'])('answers 404 to the id %s', async (id) => {
     await app.signIn();
     expect((await app.get(`/contacts/${id}/edit`)).status).toBe(404);
     expect((await app.post(`/contacts/${id}/delete`, { version: '1' })).status).toBe(404);
@@ -227,7 +226,7 @@ describe('editing', () => {
 });
 
 describe('deleting', () => {
-  test('asks first, and deletes the version that was shown', async () => {
+  test('asks first, then deletes the version that was shown', async () => {
     await app.signIn();
     api().get('/contacts/g-1').reply(200, grace);
     const html = await (await app.get('/contacts/g-1/delete')).text();
@@ -239,7 +238,7 @@ describe('deleting', () => {
     expect(await (await app.get('/contacts?deleted=g-1')).text()).toContain('was deleted');
   });
 
-  test('asks anew when the contact has changed since', async () => {
+  test('asks again when the contact has changed', async () => {
     await app.signIn();
     api().delete('/contacts/g-1').reply(412, {});
     api()
@@ -253,7 +252,7 @@ describe('deleting', () => {
     expect(html).toContain('name="version" value="4"');
   });
 
-  test('names the scope that is missing', async () => {
+  test('names the missing scope', async () => {
     await app.signIn();
     api()
       .delete('/contacts/g-1')
@@ -265,8 +264,8 @@ describe('deleting', () => {
   });
 });
 
-describe('asking for a scope more', () => {
-  test('asks for it beside all the others, and comes back', async () => {
+describe('requesting one more scope', () => {
+  test('requests it together with all others', async () => {
     await app.close();
     app = await startApp({ scope: 'openid read:contacts' });
     await app.signIn({ scope: 'openid read:contacts' });
@@ -279,14 +278,14 @@ describe('asking for a scope more', () => {
   });
 
   test.each(['', 'admin', 'openid', 'read:activity', '__proto__'])(
-    'knows no scope %j',
+    'answers 400 to the scope %j',
     async (scope) => {
       await app.signIn();
       expect((await app.post('/permissions', { scope })).status).toBe(400);
     },
   );
 
-  test('takes no request from another site', async () => {
+  test('refuses a request from another site', async () => {
     await app.signIn();
     const from = { 'sec-fetch-site': 'cross-site' };
     expect((await app.post('/permissions', { scope: 'delete:contacts' }, from)).status).toBe(403);

@@ -5,8 +5,8 @@ import { refusalOf } from '../../src/contacts/contacts-api.ts';
 const refused = (status: number, body: unknown) =>
   new ApiError('ERR_API_REFUSED', { response: { status, headers: {}, body } });
 
-describe('what the API says of the input', () => {
-  test('the first message for each field that the form has, the rest apart', () => {
+describe('refusalOf', () => {
+  test('returns the first message for each field of the form, and others apart', () => {
     const errors = [
       { field: 'name', message: 'is required' },
       { field: 'name', message: 'second' },
@@ -19,7 +19,7 @@ describe('what the API says of the input', () => {
   });
 
   test.each([null, 'text', {}, { errors: 'x' }, { errors: [{ field: 1 }] }])(
-    'a body that explains nothing (%j) is a refusal all the same',
+    'returns a refusal for a body without messages: %j',
     (body) => {
       const refusal = refusalOf(refused(400, body));
       expect(refusal?.fields).toEqual({});
@@ -28,7 +28,7 @@ describe('what the API says of the input', () => {
   );
 
   test.each([refused(403, {}), new ApiError('ERR_API_UNAVAILABLE', {}), new Error('other')])(
-    'other errors say nothing of it',
+    'returns undefined for other errors',
     (error) => {
       expect(refusalOf(error)).toBeUndefined();
     },

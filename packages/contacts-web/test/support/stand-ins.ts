@@ -15,7 +15,7 @@ export const API = 'https://api.example';
 export const ALL_SCOPES =
   'openid profile email offline_access read:contacts create:contacts update:contacts delete:contacts';
 
-// nock takes over node:http as soon as it is imported, for the next test file too.
+// Importing nock patches node:http, also for the next test file.
 afterAll(() => nock.restore());
 
 const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -29,26 +29,25 @@ export interface TestBrowser {
     form?: Record<string, string> | Uint8Array<ArrayBuffer>,
     headers?: Record<string, string>,
   ): Promise<Response>;
-  /** Goes through the whole flow. */
   signIn(grant?: {
     scope?: string;
     claims?: Record<string, unknown>;
     accessToken?: string;
-    /** Another browser to finish in, of another process. */
+    /** Browser of another process that finishes the sign-in. */
     by?: TestBrowser;
   }): Promise<void>;
 }
 
 export interface TestApp extends TestBrowser {
   readonly log: string[];
-  /** One with cookies of its own, unless it has those of another app's. */
+  /** Opens a browser with the given cookies, or with none. */
   otherBrowser(jar?: CookieJar): TestBrowser;
-  /** Sends what no client would, byte for byte, and answers all that comes back. */
+  /** Sends bytes that no HTTP client would send. Returns the whole answer. */
   sendRaw(request: string): Promise<string>;
   close(): Promise<void>;
 }
 
-/** The app on a free port, one browser in front of it, and an issuer behind it, by nock. */
+/** Starts the app on a free port, with one browser. The issuer is a stand-in by nock. */
 export async function startApp(
   options: { showTokens?: boolean; apiBaseURL?: string; scope?: string; store?: SessionStore } = {},
 ): Promise<TestApp> {

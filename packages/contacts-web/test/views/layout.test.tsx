@@ -16,7 +16,7 @@ test.each([
   expect(initials(name)).toBe(expected);
 });
 
-test('whatever the name, it is one tint and escaped', () => {
+test('every name has one tint and is escaped', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), (name) => {
       const html = renderToString(<Avatar name={name} />);
