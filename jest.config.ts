@@ -16,10 +16,10 @@ const typescript = (tsx: boolean): [string, Record<string, unknown>] => [
 
 const config: Config = {
   testEnvironment: 'node',
-  // What nock leaves on the global object must not meet the next test file.
+  // Removes what nock adds to the global object before the next test file.
   testEnvironmentOptions: { globalsCleanup: 'on' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
-  // What takes a registry, a minute of load or a killed database is `*.long.test.ts`: npm run test:long.
+  // Tests that need a registry, a minute of load or a killed database are `*.long.test.ts` (npm run test:long).
   testMatch: ['**/test/**/!(*.long).test.ts?(x)'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
   transform: {
@@ -29,7 +29,7 @@ const config: Config = {
     '/node_modules/jose/.*\\.js$': ['@swc/jest', { module: { type: 'commonjs' } }],
   },
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],
-  // jest leaves a core to others, which of two is half of all.
+  // By default jest leaves one core free, which is half of two.
   maxWorkers: Math.max(2, availableParallelism() - 1),
   restoreMocks: true,
   setupFiles: ['<rootDir>/test/support/setup.ts'],

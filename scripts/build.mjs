@@ -1,5 +1,5 @@
-// Installs what the lock file names when that has not been done since it changed, then builds.
-// Plain JavaScript without dependencies: it runs in a fresh clone. Arguments go to `tsc -b`.
+// Installs dependencies if the lock file has changed since the last installation, then builds. Plain
+// JavaScript without dependencies, because it runs in a fresh clone. Arguments go to `tsc -b`.
 import { spawnSync } from 'node:child_process';
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

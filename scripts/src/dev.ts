@@ -6,17 +6,17 @@ import { demoTenantFile } from '@koa-oauth/authorization-server';
 import { runTogether } from './run-together.ts';
 import { packagePath, SERVICES, type Service } from './services.ts';
 
-// What a service reads when it starts: its code, and that of its packages, as the compiler wrote
-// it; its styles. The issuer takes a changed tenant without a restart.
-const WATCHED = ['dist', 'assets', 'public'];
-const SETTLED_AFTER = 200;
-const settling = new Map<Service, NodeJS.Timeout>();
+// Folders that a service reads at its start: compiled code and styles. The issuer reloads a changed
+// tenant without a restart.
+const WATCHED_FOLDERS = ['dist', 'assets', 'public'];
+const DEBOUNCE_MS = 200;
+const restartTimers = new Map<Service, NodeJS.Timeout>();
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const compiler = spawn('node_modules/.bin/tsc', ['-b', '--watch', '--preserveWatchOutput'], {
   cwd: root,
   stdio: ['ignore', 'inherit', 'inherit'],
-  // Its own group, since it starts a process in turn, and all of it must go.
+  // A process group of its own: the compiler starts another process, and both must end.
   detached: true,
 });
 
@@ -24,31 +24,33 @@ const supervisor = await runTogether({
   // Sign-ins survive a restart of the authorization server.
   environment: { STATE: 'file:./data/issuer-state.db', WATCH: 'yes', ...process.env },
   onFailure: 'wait',
-  hint: 'A change restarts what it concerns. Ctrl-C stops all of it.',
+  hint: 'A change restarts the services that it affects. Ctrl-C stops everything.',
   onStop: () => compiler.pid && process.kill(-compiler.pid),
 });
 
 for (const service of SERVICES) {
-  const folders = service.packages.flatMap((name) => WATCHED.map((dir) => packagePath(name, dir)));
+  const folders = service.packages.flatMap((name) =>
+    WATCHED_FOLDERS.map((dir) => packagePath(name, dir)),
+  );
   for (const folder of folders.filter((path) => existsSync(path))) {
     watch(folder, { recursive: true }, (_, file) => {
-      // The compiler's notes to itself change with every build.
-      if (!file?.endsWith('.tsbuildinfo')) settle(service);
+      // The compiler's own files change with every build.
+      if (!file?.endsWith('.tsbuildinfo')) scheduleRestart(service);
     });
   }
 }
-// An issuer that a wrong tenant kept from starting starts once it is right.
+// An issuer that did not start because of a wrong tenant starts after the next change of the tenant.
 const [issuer] = SERVICES;
 const { TENANT } = process.env;
-// A tenant of one's own may lie in a folder with much below it.
+// The folder of a user's own tenant may be large, so its subfolders are not watched.
 watch(dirname(TENANT || demoTenantFile), { recursive: !TENANT }, () => {
-  if (issuer !== undefined && !supervisor.isRunning(issuer)) settle(issuer);
+  if (issuer !== undefined && !supervisor.isRunning(issuer)) scheduleRestart(issuer);
 });
 
-function settle(service: Service): void {
-  clearTimeout(settling.get(service));
-  const timer = setTimeout(() => void restart(service), SETTLED_AFTER);
-  settling.set(service, timer);
+function scheduleRestart(service: Service): void {
+  clearTimeout(restartTimers.get(service));
+  const timer = setTimeout(() => void restart(service), DEBOUNCE_MS);
+  restartTimers.set(service, timer);
 }
 
 async function restart(service: Service): Promise<void> {

@@ -1,6 +1,5 @@
-// Writes the tables of settings into the READMEs, from what the services read, and the proofs into
-// docs/security.md, from the tests. With --check it changes nothing, names the pages that are out of
-// date, and fails if there are any.
+// Writes the tables of settings into the READMEs and the proofs into docs/security.md. With --check
+// it changes nothing, names outdated pages, and fails if there are any.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findProofs, withProofs } from './proofs.ts';
@@ -19,16 +18,13 @@ const onlyCheck = process.argv.includes('--check');
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 for (const name of ['authorization-server', 'contacts-api', 'contacts-web']) {
-  const { SETTINGS } = (await import(
-    pathToFileURL(packagePath(name, 'dist/settings.js')).href
-  )) as {
-    SETTINGS: readonly Setting[];
-  };
-  update(`packages/${name}/README.md`, (page) => withTable(page, SETTINGS));
+  const settings = pathToFileURL(packagePath(name, 'dist/settings.js')).href;
+  const { SETTINGS } = (await import(settings)) as { SETTINGS: readonly Setting[] };
+  updatePage(`packages/${name}/README.md`, (page) => withTable(page, SETTINGS));
 }
-update('docs/security.md', (page) => withProofs(page, findProofs(root)));
+updatePage('docs/security.md', (page) => withProofs(page, findProofs(root)));
 
-function update(path: string, write: (page: string) => string): void {
+function updatePage(path: string, write: (page: string) => string): void {
   const page = readFileSync(root + path, 'utf8');
   const upToDate = write(page);
   if (upToDate === page) return;
@@ -45,7 +41,7 @@ function withTable(page: string, settings: readonly Setting[]): string {
   const [before, rest] = page.split(START);
   const [, after] = rest?.split(END) ?? [];
   if (before === undefined || after === undefined)
-    throw new Error(`no place for it:\n${START}${END}`);
+    throw new Error(`the page has no place for the table:\n${START}${END}`);
   const rows = settings.map(
     ({ name, meaning, defaultText }) =>
       `| \`${name}\` | ${cell(meaning)} | ${cell(defaultText)} |\n`,

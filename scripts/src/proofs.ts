@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 
 const ROW = /^\| (§?\d[^:|]*): ([^|]+) \| ([^|]+) \|[^|]*\|$/;
 
-/** A call `proves('…')` in a test file. */
+/** Call `proves('…')` in a test file. */
 export interface Proof {
   /** Name of a row of docs/security.md, such as `RFC 6750 §5.1 replay`. */
   readonly tag: string;
@@ -61,14 +61,14 @@ export function provedTags(source: string): string[] {
   );
 }
 
-/** Goes up from a line to the blocks around it, by their indentation: the formatter's is exact. */
+/** Finds the blocks around a line by their indentation, which the formatter keeps exact. */
 function isSkipped(before: readonly string[], indentation: number): boolean {
   let inner = indentation;
   for (const line of before.toReversed()) {
     const indent = line.search(/\S/);
     if (indent < 0 || indent >= inner) continue;
     if (/^ *(describe|test|it)\.(skip|todo)\b/.test(line)) return true;
-    // A line such as `])('%s', () => {` ends a call that begins further up, at the same place.
+    // A line such as `])('%s', () => {` ends a call that begins above with the same indentation.
     inner = /^ *[\])}]/.test(line) ? indent + 1 : indent;
   }
   return false;

@@ -1,21 +1,23 @@
 import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
 import { Supervisor } from './services.ts';
 
+const PARENT_CHECK_MS = 250;
+
 export interface RunTogetherOptions {
   readonly environment: NodeJS.ProcessEnv;
-  /** What becomes of the others when a service ends by itself. Default: they are stopped too. */
+  /** Reaction to a service that ends by itself: stop the others (default), or wait for a change. */
   readonly onFailure?: 'stop' | 'wait';
   /** The last line of the ready block. */
   readonly hint: string;
-  /** Told before the services end, whatever the reason. */
+  /** Called before the services end. */
   readonly onStop?: () => void;
 }
 
 /**
  * Runs the authorization server, the API and the web app on their default addresses until Ctrl-C,
- * or until one of them fails; then ends them all.
+ * or until one of them fails. Then it stops all of them.
  *
- * @returns when all of them listen
+ * @returns when all services listen
  */
 export async function runTogether({
   environment,
@@ -26,12 +28,12 @@ export async function runTogether({
   const { PORT, HOST, BASE_URL, ...shared } = environment;
   if (PORT ?? HOST ?? BASE_URL) {
     process.stderr.write(
-      'PORT, HOST and BASE_URL are left aside: each service has its own. ' +
+      'PORT, HOST and BASE_URL are ignored, because each service has its own. ' +
         'Use them with npm run start:issuer, start:api and start:web.\n',
     );
   }
 
-  // Requests are logged when asked for; a first start should leave the addresses in sight.
+  // Requests are not logged by default, so that the addresses stay visible.
   const supervisor = new Supervisor({ LOG_LEVEL: 'warn', ...shared });
   const stop = async (exitCode: number) => {
     onStop?.();
@@ -41,17 +43,17 @@ export async function runTogether({
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => void stop(0));
   }
-  // npm passes a SIGTERM on to its shell, which dies of it without a word to what it runs.
+  // npm sends SIGTERM to its shell only, and the shell ends without stopping this process.
   const parent = process.ppid;
   if (environment.npm_lifecycle_event) {
-    setInterval(() => process.ppid !== parent && void stop(0), 250).unref();
+    setInterval(() => process.ppid !== parent && void stop(0), PARENT_CHECK_MS).unref();
   }
   let ready = false;
   supervisor.onFailure = (reason) => {
-    const wait = ready && onFailure === 'wait';
-    const then = wait ? 'it starts again at the next change' : 'the others are stopped too';
-    process.stderr.write(`\n${reason}; ${then}\n`);
-    if (!wait) void stop(1);
+    const waits = ready && onFailure === 'wait';
+    const consequence = waits ? 'it starts again at the next change' : 'the others are stopped too';
+    process.stderr.write(`\n${reason}; ${consequence}\n`);
+    if (!waits) void stop(1);
   };
 
   await supervisor.start();

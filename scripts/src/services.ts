@@ -4,48 +4,48 @@ import { prettyFactory } from 'pino-pretty';
 
 export interface Service {
   readonly name: string;
-  /** The packages it is made of, its own first. */
+  /** Packages of the service, its own first. */
   readonly packages: readonly string[];
 }
 
-/** The three services that make the demonstration. */
+/** Services of the demo. */
 export const SERVICES: readonly Service[] = [
   { name: 'issuer', packages: ['authorization-server', 'service'] },
   { name: 'api', packages: ['contacts-api', 'resource-server', 'issuer', 'service'] },
   { name: 'web', packages: ['contacts-web', 'client', 'issuer', 'service'] },
 ];
 
-/** Where a package lies, or a file in it. */
+/** Returns the path of a package, or of a file in it. */
 export function packagePath(name: string, file = ''): string {
   return fileURLToPath(new URL(`../../packages/${name}/${file}`, import.meta.url));
 }
 
-const READY_WITHIN = 20_000;
-const STOP_WITHIN = 1_800;
+const READY_TIMEOUT_MS = 20_000;
+const STOP_TIMEOUT_MS = 1_800;
 
-/** Runs the services side by side, passes on what they print, and ends them together. */
+/** Runs the services, prints their output, and stops them together. */
 export class Supervisor {
   readonly #environment: NodeJS.ProcessEnv;
   readonly #children = new Map<string, ChildProcess>();
-  readonly #leaving = new Set<ChildProcess>();
+  readonly #stopping = new Set<ChildProcess>();
   readonly #pretty = prettyFactory({
     colorize: process.stdout.isTTY,
     ignore: 'pid,hostname',
     singleLine: true,
   });
-  /** Called with one line on why, when a service ends by itself or doesn't come up. */
+  /** Called with the reason when a service ends by itself or does not start in time. */
   onFailure: (reason: string) => void = () => {};
 
   constructor(environment: NodeJS.ProcessEnv) {
     this.#environment = environment;
   }
 
-  /** Starts all services. Resolves when every one of them listens. */
+  /** Starts all services. Resolves when all of them listen. */
   async start(): Promise<void> {
     await Promise.all(SERVICES.map((service) => this.#start(service)));
   }
 
-  /** Ends a service if it runs, and starts it anew. Resolves when it listens. */
+  /** Restarts a service. Resolves when it listens. */
   async restart(service: Service): Promise<void> {
     await this.#stop(service.name);
     await this.#start(service);
@@ -55,7 +55,7 @@ export class Supervisor {
     return this.#children.has(name);
   }
 
-  /** Ends all services, by force if they take longer than two seconds. */
+  /** Stops all services. Kills those that do not stop in time. */
   async stop(): Promise<void> {
     await Promise.all(SERVICES.map(({ name }) => this.#stop(name)));
   }
@@ -66,29 +66,29 @@ export class Supervisor {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#children.set(name, child);
-    this.#passOn(name, child.stdout, process.stdout);
-    this.#passOn(name, child.stderr, process.stderr);
+    this.#forward(name, child.stdout, process.stdout);
+    this.#forward(name, child.stderr, process.stderr);
     return new Promise((resolve) => {
-      const tooLong = setTimeout(
-        () => this.onFailure(`${name} was not ready within ${READY_WITHIN / 1000} s`),
-        READY_WITHIN,
+      const startTimer = setTimeout(
+        () => this.onFailure(`${name} was not ready within ${READY_TIMEOUT_MS / 1000} s`),
+        READY_TIMEOUT_MS,
       );
       child.once('message', () => {
-        clearTimeout(tooLong);
+        clearTimeout(startTimer);
         resolve();
       });
-      // 'close' comes after the last line the service printed; that line says why.
+      // 'close' comes after the last line of the service, which says why it ended.
       child.once('close', (code, signal) => {
-        clearTimeout(tooLong);
+        clearTimeout(startTimer);
         if (this.#children.get(name) === child) this.#children.delete(name);
-        if (!this.#leaving.has(child)) {
+        if (!this.#stopping.has(child)) {
           this.onFailure(`${name} ended by itself (${signal ?? `exit code ${code}`})`);
         }
       });
     });
   }
 
-  #passOn(name: string, stream: NodeJS.ReadableStream | null, target: NodeJS.WriteStream): void {
+  #forward(name: string, stream: NodeJS.ReadableStream | null, target: NodeJS.WriteStream): void {
     let rest = '';
     stream?.setEncoding('utf8').on('data', (chunk: string) => {
       const lines = (rest + chunk).split('\n');
@@ -102,9 +102,9 @@ export class Supervisor {
   #stop(name: string): Promise<void> {
     const child = this.#children.get(name);
     if (!child) return Promise.resolve();
-    this.#leaving.add(child);
+    this.#stopping.add(child);
     return new Promise((resolve) => {
-      const force = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN);
+      const force = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
       child.once('close', () => {
         clearTimeout(force);
         resolve();

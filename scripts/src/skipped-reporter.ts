@@ -1,8 +1,8 @@
 import type { AggregatedResult, Config, Reporter } from '@jest/reporters';
 
 /**
- * Says at the start of a whole run how long it takes, and at its end what was skipped and why: a
- * suite that skips says so in its title. With REQUIRE_ALL set a skipped test fails the run.
+ * Prints the duration of a whole run at its start, and the skipped suites at its end. The title of a
+ * skipped suite contains a colon and the reason. With REQUIRE_ALL a skipped test fails the run.
  */
 export default class SkippedReporter implements Pick<Reporter, 'onRunComplete' | 'getLastError'> {
   readonly #byName: boolean;
@@ -19,7 +19,7 @@ export default class SkippedReporter implements Pick<Reporter, 'onRunComplete' |
   }
 
   onRunComplete(_: unknown, { testResults }: AggregatedResult): void {
-    // Tests that `-t` leaves out look like skipped ones.
+    // Tests that `-t` excludes look like skipped ones.
     if (this.#byName) return;
     const tests = testResults.flatMap((file) => file.testResults);
     this.#skipped = new Set(

@@ -9,8 +9,8 @@ import * as oauth from 'openid-client';
 
 const USAGE = `usage: npm run token -- [--user alice] [--scope "read:contacts"] [--audience https://contacts.example.com/api]
 
-Prints an access token got through the authorization code flow. With --user it signs that demo user
-in at the local authorization server; without, it prints an address to open in a browser.
+Prints an access token from the authorization code flow. With --user it signs in that demo user at
+the local authorization server. Without it, it prints an address to open in a browser.
 `;
 
 try {
@@ -62,7 +62,7 @@ async function getAccessToken(args: string[]): Promise<string> {
       );
     });
 
-  // RFC 8252 §7.3: a loopback address, and whatever port is free.
+  // A loopback address with any free port (RFC 8252 §7.3).
   const listener = createServer();
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
