@@ -9,16 +9,15 @@ import { SERVERS, type ServerName } from './servers/index.ts';
 const STARTS = 7;
 const ROUNDS = Number(process.env.ROUNDS ?? 8);
 const WARM_UPS = 2;
-/** How many a round has, this many at once. With the warm-ups 2000 logins come together. */
+/** Requests of one round. With the warm-ups there are 2000 logins. */
 const LOGINS = 200;
 const GRANTS = 400;
-const AT_ONCE = 8;
-/** How long the first answer may take, in milliseconds. */
-const PATIENCE = 10_000;
+const CONCURRENCY = 8;
+const FIRST_ANSWER_TIMEOUT_MS = 10_000;
 
 const NAMES = Object.keys(SERVERS) as ServerName[];
 
-/** What was measured of each server, round by round. */
+/** Measurements of each server, one for each round. */
 type Rounds = Readonly<Record<ServerName, number[]>>;
 
 interface Row {
@@ -27,7 +26,7 @@ interface Row {
   readonly digits: number;
 }
 
-/** The authorization server beside a mock that asks nobody to sign in and checks next to nothing. */
+/** Compares the authorization server with a mock that has no sign-in and checks almost nothing. */
 export async function benchAuthorizationServer(print: (text: string) => void): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-authorization-server-'));
   const start = (name: ServerName) => ServerProcess.start(name, join(folder, `${name}.json`));
@@ -52,7 +51,7 @@ export async function benchAuthorizationServer(print: (text: string) => void): P
   }
 }
 
-/** Signing keys are stored by then: the first round, which isn't counted, makes them. */
+/** Measures new processes. The first round creates the signing keys and does not count. */
 async function starts(start: (name: ServerName) => Promise<ServerProcess>): Promise<Rounds> {
   const rounds = noRounds();
   for (let round = 0; round <= STARTS; round += 1) {
@@ -61,7 +60,7 @@ async function starts(start: (name: ServerName) => Promise<ServerProcess>): Prom
       const server = await start(name);
       try {
         const { status } = await fetch(`${server.url}/.well-known/openid-configuration`, {
-          signal: AbortSignal.timeout(PATIENCE),
+          signal: AbortSignal.timeout(FIRST_ANSWER_TIMEOUT_MS),
         });
         if (status !== 200) throw new Error(`${name} answered ${status}`);
         if (round > 0) rounds[name].push(performance.now() - begun);
@@ -94,7 +93,9 @@ async function costs(
       const request = requestsTo(server.name, server.url)[kind];
       const before = await server.read();
       const begun = performance.now();
-      await Promise.all(Array.from({ length: AT_ONCE }, () => repeat(request, perRound / AT_ONCE)));
+      await Promise.all(
+        Array.from({ length: CONCURRENCY }, () => repeat(request, perRound / CONCURRENCY)),
+      );
       const seconds = (performance.now() - begun) / 1000;
       const after = await server.read();
       if (round < 0) continue;
@@ -124,23 +125,23 @@ function noRounds(): Rounds {
   return { 'koa-oauth': [], 'oauth2-mock-server': [] };
 }
 
-/** Forwards and backwards, so that whatever else the machine does meets both. */
+/** Reverses every other round, so that other load of the machine affects all equally. */
 function inTurn<T>(all: readonly T[], round: number): readonly T[] {
   return round % 2 === 0 ? all : all.toReversed();
 }
 
 function table(rows: readonly Row[]): string {
   const lines = rows.map(({ name, rounds, digits }) => {
-    const { 'koa-oauth': ours, 'oauth2-mock-server': theirs } = rounds;
-    const ratio = median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)));
-    const cells = [ratio.toFixed(2), median(ours).toFixed(digits), median(theirs).toFixed(digits)];
+    const { 'koa-oauth': ours, 'oauth2-mock-server': mock } = rounds;
+    const ratio = median(ours.map((value, round) => value / (mock[round] ?? Number.NaN)));
+    const cells = [ratio.toFixed(2), median(ours).toFixed(digits), median(mock).toFixed(digits)];
     return `| ${[name, ...cells].join(' | ')} |\n`;
   });
   return `## The authorization server
 
-Beside oauth2-mock-server, keys stored, ${AT_ONCE} requests at once. A login is, here, the sign-in page, the password,
-the demo tenant's Action, consent that was skipped, a code and tokens whose ID token is verified; there,
-a code and tokens for whoever asks. Ratios are those of the same round.
+Compared with oauth2-mock-server, with stored keys and ${CONCURRENCY} concurrent requests. A login at this server has the
+sign-in page, the password, the demo tenant's Action, a skipped consent, a code and tokens whose ID token is
+verified. At the mock it has only a code and tokens. Ratios compare values of the same round.
 
 | | × oauth2-mock-server | koa-oauth | oauth2-mock-server |
 | --- | ---: | ---: | ---: |

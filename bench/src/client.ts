@@ -10,7 +10,7 @@ const PER_ROUND = 1000;
 
 const NAMES = Object.keys(CLIENT_APPS) as (keyof typeof CLIENT_APPS)[];
 
-/** What a page costs that needs a signed-in user and calls no API. */
+/** Measures a page that needs a signed-in user and calls no API. */
 export async function benchClient(print: (text: string) => void): Promise<void> {
   const tenant = loadTenant(demoTenantFile);
   const issuer = await startLocalIssuer({ tenant });
@@ -62,10 +62,10 @@ function table(measured: readonly { target: Target; cookie: string; costs: numbe
     const ratio = median(costs.map((cost, round) => cost / (ours[round] ?? Number.NaN)));
     return `| ${[target.name, ratio.toFixed(2), median(costs).toFixed(0), cookie.length].join(' | ')} |\n`;
   });
-  return `## Who is signed in
+  return `## A signed-in user
 
-A page that needs a signed-in user and calls no API, one session, in this process's memory here and in
-an encrypted cookie there. Ratios are those of the same round.
+A page that needs a signed-in user and calls no API, with one session. koa-oauth keeps it in memory,
+express-openid-connect in an encrypted cookie. Ratios compare values of the same round.
 
 | app | × koa-oauth | µs CPU per request | bytes of cookies |
 | --- | ---: | ---: | ---: |

@@ -9,8 +9,8 @@ import { CONNECTIONS, Service } from './service.ts';
 const ROUNDS = Number(process.env.ROUNDS ?? 8) * 10;
 const WARM_UPS = 10;
 /**
- * Many short rounds: what a request costs rises until the collector has gone over the whole heap, each
- * 2000 lists or so. What is compared has to lie close together, or it meets always the same part of that.
+ * Many short rounds. The cost of a request rises until the garbage collector has scanned the whole
+ * heap, about every 2000 lists. Compared requests must be close together.
  */
 const PATHS = [
   { path: '/contacts', perRound: 100 },
@@ -22,7 +22,7 @@ const THROUGHPUT_ROUNDS = 4;
 
 const ROWS: readonly { readonly name: string; readonly variant: ContactsVariant }[] = [
   { name: 'as it is', variant: 'as-it-is' },
-  { name: 'a fixed `ctx.state.auth` in place of `auth`', variant: 'fixed-auth' },
+  { name: 'a fixed `ctx.state.auth` instead of `auth`', variant: 'fixed-auth' },
   { name: 'the same, and no rate limit', variant: 'fixed-auth-unlimited' },
   { name: 'as it is, again', variant: 'as-it-is' },
 ];
@@ -33,7 +33,7 @@ interface Setting {
   readonly token: string;
 }
 
-/** What authentication is of a whole request to a real API, and what a second worker process adds. */
+/** Measures the share of authentication in a request to a real API, and the gain of a second worker. */
 export async function benchContactsApi(print: (text: string) => void): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-contacts-api-'));
   const issuer = await startTestIssuer();
@@ -63,9 +63,9 @@ async function benchShare(print: (text: string) => void, setting: Setting): Prom
     await seed(`${target.url}/as-it-is`, token);
     print(`## The contacts API
 
-${CONTACTS} contacts in a libsql file, one warm token, no log. All rows get the same requests, token and all, and
-are the same app in one process, but for what they name. The last row is the first once more, and
-ratios are to the mean of these two: how far they are from 1 is what this can't tell.
+${CONTACTS} contacts in a libsql file, one cached token, no log. All rows are the same app in one process with the
+same requests, except for the named change. The last row repeats the first. Ratios are relative to the
+mean of these two: their distance from 1 is the error of the measurement.
 
 `);
     for (const { path, perRound } of PATHS) {
@@ -129,8 +129,8 @@ async function benchWorkers(print: (text: string) => void, setting: Setting): Pr
   const ratio = median(two.map((rate, round) => rate / (one[round] ?? Number.NaN)));
   print(`### GET /contacts with more processes
 
-The service as it is started in earnest, ${CONNECTIONS} connections. The load takes a core for itself: on two cores a
-second worker has little to run on, and the ratio says little of a machine with more.
+The service as in production, with ${CONNECTIONS} connections. The load generator needs a core: on two cores a second
+worker has little CPU left, so the ratio does not apply to larger machines.
 
 | WEB_CONCURRENCY | × one | requests per second |
 | ---: | ---: | ---: |

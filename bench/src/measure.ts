@@ -5,12 +5,12 @@ import autocannon from 'autocannon';
 import type { AppName, AppOptions } from './apps/index.ts';
 import type { Reading } from './target.ts';
 
-/** What every token of the benchmarks is meant for. */
+/** Audience of every token. */
 export const AUDIENCE = 'https://contacts.example.com/api';
 
 const CONNECTIONS = 8;
 
-/** An app that runs in a process of its own, and what requests to it cost. */
+/** App in its own process, with the cost of requests to it. */
 export class Target {
   readonly name: AppName;
   readonly #child: ChildProcess;
@@ -36,9 +36,9 @@ export class Target {
   }
 
   /**
-   * Asks for a path with each token once, a different part of them on each connection.
+   * Requests a path once with each token. Each connection sends a part of them.
    *
-   * @param headers how a token goes along
+   * @param headers headers that carry a token
    * @returns microseconds of the app's CPU time per request
    * @throws when an answer isn't the expected one
    */
@@ -54,7 +54,7 @@ export class Target {
       url: this.url + path,
       connections: CONNECTIONS,
       amount: tokens.length,
-      // It looks for the end at the end of a sample only.
+      // The end is only detected at the end of a sample.
       sampleInt: 20,
       setupClient(client) {
         const part = tokens.filter((_, index) => index % CONNECTIONS === connection % CONNECTIONS);

@@ -27,7 +27,7 @@ const BARE_AND_VERIFY = 'Koa + one crypto.verify';
 const OURS = 'koa-oauth';
 const OURS_FRESH = 'koa-oauth, a good fresh token';
 
-/** What a request costs the API, with one token again and again, with fresh ones, and with wrong ones. */
+/** Measures requests with one repeated token, with new tokens, and with wrong tokens. */
 export async function benchResourceServer(print: (text: string) => void): Promise<void> {
   const issuer = await startTestIssuer();
   const options = { issuer: issuer.issuer, audience: AUDIENCE };
@@ -45,7 +45,7 @@ export async function benchResourceServer(print: (text: string) => void): Promis
   }
 }
 
-/** Interleaves the apps, forwards and backwards, so that whatever else the machine does meets all of them. */
+/** Interleaves the apps and reverses every other round: other load affects all equally. */
 async function measure(
   { token, expected }: Scenario,
   targets: readonly Target[],
@@ -55,16 +55,16 @@ async function measure(
   const ours = targets.find(({ name }) => name === OURS);
   for (let round = -WARM_UPS; round < ROUNDS; round += 1) {
     const tokens = Array.from({ length: PER_ROUND }, token);
-    const note = (name: string, cost: number) => {
+    const addCost = (name: string, cost: number) => {
       if (round >= 0) costs.set(name, [...(costs.get(name) ?? []), cost]);
     };
-    // What a wrong token costs is held against a good one, in the same round.
+    // The cost of a wrong token is compared with that of a good one in the same round.
     if (ours && expected === 401) {
       const fresh = Array.from({ length: PER_ROUND }, () => mint());
-      note(OURS_FRESH, await ours.cost(fresh, 200));
+      addCost(OURS_FRESH, await ours.cost(fresh, 200));
     }
     for (const target of round % 2 === 0 ? targets : targets.toReversed()) {
-      note(target.name, await target.cost(tokens, expected));
+      addCost(target.name, await target.cost(tokens, expected));
     }
   }
   return costs;
@@ -72,7 +72,7 @@ async function measure(
 
 type Mint = (change?: object, header?: object, key?: TestKey) => string;
 
-/** Makes tokens of which no two are alike. */
+/** Returns a function that makes unique tokens. */
 function minter(issuer: TestIssuer): Mint {
   const claims = { sub: 'auth0|alice', aud: AUDIENCE, scope: 'read:contacts', client_id: 'bench' };
   let serial = 0;
@@ -109,7 +109,7 @@ function scenarios(mint: Mint, apps: readonly AppName[]): Scenario[] {
 }
 
 function table({ name }: Scenario, costs: Costs): string {
-  // A ratio is that of two costs in the same round; a column holds the medians over the rounds.
+  // A ratio compares two costs of the same round. A column shows the median of the rounds.
   const against = (reference: string, values: readonly number[]) => {
     const base = costs.get(reference);
     if (!base) return '';

@@ -1,6 +1,6 @@
 import { SERVERS, type ServerName } from './servers/index.ts';
 
-/** What an authorization server in a process of its own tells when asked with `read`. */
+/** Answer of an authorization server's process to `read`. */
 export interface ServerReading {
   /** Microseconds of CPU, user and system, since the start. */
   readonly cpu: number;
@@ -8,7 +8,7 @@ export interface ServerReading {
   readonly rss: number;
 }
 
-/** The answer to `start`: a second server in the process was started and stopped. */
+/** Answer to `start`: a second server in the process was started and stopped. */
 export interface NextStart {
   /** Milliseconds until it listened. */
   readonly elapsed: number;

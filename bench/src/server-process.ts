@@ -4,10 +4,9 @@ import { fileURLToPath } from 'node:url';
 import type { NextStart, ServerReading } from './run-server.ts';
 import type { ServerName } from './servers/index.ts';
 
-/** How long a server gets to start, and to answer, in milliseconds. */
-const PATIENCE = 20_000;
+const TIMEOUT_MS = 20_000;
 
-/** An authorization server that runs in a process of its own. */
+/** Authorization server in its own process. */
 export class ServerProcess {
   readonly name: ServerName;
   readonly #child: ChildProcess;
@@ -50,11 +49,11 @@ export class ServerProcess {
 
   async #answer<T>(): Promise<T> {
     const waiting = new AbortController();
-    const signal = AbortSignal.any([waiting.signal, AbortSignal.timeout(PATIENCE)]);
+    const signal = AbortSignal.any([waiting.signal, AbortSignal.timeout(TIMEOUT_MS)]);
     const ended = once(this.#child, 'exit', { signal }).then((): never => {
       throw new Error(`${this.name} ended before it answered`);
     });
-    // It is settled by the abort below when the answer came first.
+    // The abort below rejects it when the answer came first.
     ended.catch(() => {});
     try {
       const [answer] = (await Promise.race([once(this.#child, 'message', { signal }), ended])) as [

@@ -3,7 +3,7 @@ import { createRemoteJWKSet, jwtVerify } from 'jose';
 import { AUDIENCE } from './measure.ts';
 import type { ServerName } from './servers/index.ts';
 
-/** What is asked of an authorization server; each throws when an answer isn't the expected one. */
+/** Requests to an authorization server. Each throws when an answer is not as expected. */
 export interface ServerRequests {
   /** From the authorization request to the tokens. */
   login(): Promise<void>;
@@ -12,12 +12,11 @@ export interface ServerRequests {
 
 const CALLBACK = 'http://localhost:3000/callback';
 const SCOPE = 'openid profile email offline_access read:contacts create:contacts';
-/** Of the demo tenant; public. */
+/** Public credentials of the demo tenant. */
 const WEB = { client_id: 'contacts-web', client_secret: 'contacts-web-demo-secret' };
 const MACHINE = { client_id: 'contacts-cli', client_secret: 'contacts-cli-demo-secret' };
 const ALICE = { username: 'alice@example.com', password: 'alice-demo' };
-/** How long a request may take, in milliseconds. */
-const PATIENCE = 10_000;
+const TIMEOUT_MS = 10_000;
 
 /** @param url without a slash at its end */
 export function requestsTo(name: ServerName, url: string): ServerRequests {
@@ -104,7 +103,7 @@ async function requestTokens(
   const response = await fetch(endpoint, {
     method: 'POST',
     body: new URLSearchParams(form),
-    signal: AbortSignal.timeout(PATIENCE),
+    signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const answer = (await response.json()) as Record<string, unknown>;
   if (typeof answer.access_token !== 'string') {
@@ -113,7 +112,7 @@ async function requestTokens(
   return answer;
 }
 
-/** Keeps cookies, and follows nothing by itself. */
+/** Keeps cookies and follows no redirects. */
 class Browser {
   readonly #url: string;
   readonly #cookies = new Map<string, string>();
@@ -144,7 +143,7 @@ class Browser {
       ...init,
       redirect: 'manual',
       headers: { accept: 'text/html', cookie: [...this.#cookies.values()].join('; ') },
-      signal: AbortSignal.timeout(PATIENCE),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     for (const line of response.headers.getSetCookie()) {
       const [cookie = ''] = line.split(';');
@@ -152,7 +151,7 @@ class Browser {
       if (/expires=Thu, 01 Jan 1970/i.test(line)) this.#cookies.delete(name);
       else this.#cookies.set(name, cookie);
     }
-    // A connection is free again once its answer was read.
+    // A connection is free after its answer was read.
     await response.arrayBuffer();
     return response;
   }

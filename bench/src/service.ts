@@ -8,10 +8,9 @@ import { AUDIENCE } from './measure.ts';
 
 export const CONNECTIONS = 16;
 const SECONDS = 3;
-/** How long the service gets to start, and to stop, in milliseconds. */
-const PATIENCE = 30_000;
+const TIMEOUT_MS = 30_000;
 
-/** The contacts API's own `main.js`. */
+/** Process of the contacts API, started with its `main.js`. */
 export class Service {
   readonly #child: ChildProcess;
   readonly url: string;
@@ -53,7 +52,7 @@ export class Service {
   }
 
   async #ready(): Promise<void> {
-    const signal = AbortSignal.timeout(PATIENCE);
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
     const ended = once(this.#child, 'exit', { signal }).then(() => {
       throw new Error('the contacts API ended before it was ready');
     });
@@ -80,7 +79,7 @@ export class Service {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
-    const force = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE);
+    const force = setTimeout(() => this.#child.kill('SIGKILL'), TIMEOUT_MS);
     this.#child.kill('SIGTERM');
     await ended;
     clearTimeout(force);

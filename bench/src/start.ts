@@ -9,7 +9,7 @@ const NAMES: AppName[] = [
 ];
 const ROUNDS = 7;
 
-/** From a new process to its first answer to a good token, keys fetched on the way. */
+/** Measures a new process until its first answer to a good token, with the fetch of the keys. */
 export async function benchStart(print: (text: string) => void): Promise<void> {
   const issuer = await startTestIssuer();
   const token = issuer.token({ sub: 'auth0|alice', aud: AUDIENCE, client_id: 'bench', jti: '1' });

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { APPS, type AppName, type AppOptions, CLIENT_APPS, CONTACTS_APPS } from './apps/index.ts';
 
-/** What an app in a process of its own tells when asked. */
+/** Answer of an app's process to a message. */
 export interface Reading {
   /** Microseconds of CPU, user and system, since the start. */
   readonly cpu: number;

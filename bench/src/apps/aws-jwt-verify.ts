@@ -3,7 +3,7 @@ import Koa from 'koa';
 import { answer } from './bare.ts';
 import type { MakeApp } from './index.ts';
 
-/** It fetches keys over https only, so it is handed them. */
+/** The library fetches keys over https only, so it gets them here. */
 export const awsJwtVerify: MakeApp = async ({ issuer, audience }) => {
   const verifier = JwtVerifier.create({ issuer, audience, jwksUri: 'https://unused.example/jwks' });
   const response = await fetch(`${issuer}.well-known/jwks.json`);

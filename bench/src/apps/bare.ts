@@ -2,10 +2,10 @@ import { createPublicKey, verify } from 'node:crypto';
 import Koa from 'koa';
 import type { MakeApp } from './index.ts';
 
-/** Koa and one route: what there is to pay without any authentication. */
+/** Koa and one route: the cost without authentication. */
 export const bare: MakeApp = async () => new Koa().use(answer).callback();
 
-/** The same, with the one thing no verifier can do without: one signature verified. */
+/** The same with one verified signature, which every verifier needs. */
 export const bareWithVerify: MakeApp = async ({ issuer }) => {
   const response = await fetch(`${issuer}.well-known/jwks.json`);
   const { keys } = (await response.json()) as { keys: [object] };

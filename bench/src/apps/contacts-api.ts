@@ -9,7 +9,7 @@ import type { ContactsVariant, MakeApp } from './index.ts';
 
 const NEVER_REACHED = 1_000_000;
 
-/** Each variant is the whole app that `createApp` makes, changed by this. */
+/** Changes to the app of `createApp`, by variant. */
 const VARIANTS: Readonly<Record<ContactsVariant, (koa: Koa) => void>> = {
   'as-it-is': () => {},
   'fixed-auth': (koa) => replace(koa, 'auth', onceOnly),
@@ -20,8 +20,8 @@ const VARIANTS: Readonly<Record<ContactsVariant, (koa: Koa) => void>> = {
 };
 
 /**
- * All variants in one process and on one database, since two processes that run the same code differ
- * by more than authentication costs. The first segment of a path names the variant.
+ * Runs all variants in one process on one database: two processes with the same code differ by more
+ * than authentication costs. The first segment of a path names the variant.
  */
 export const contactsApi: MakeApp = async ({ issuer, audience, databaseURL = '' }) => {
   await migrate(databaseURL);
@@ -54,7 +54,7 @@ export const contactsApi: MakeApp = async ({ issuer, audience, databaseURL = '' 
   };
 };
 
-/** What `auth` made of the first token stands for all that follow. */
+/** Runs `auth` for the first request, and uses its result for all others. */
 function onceOnly(auth: Koa.Middleware): Koa.Middleware {
   let fixed: Auth | undefined;
   return async function onceOnly(ctx, next) {
@@ -69,8 +69,8 @@ function onceOnly(auth: Koa.Middleware): Koa.Middleware {
 }
 
 /**
- * Puts another middleware in the place of each of this name that the routes have, or none. The app is
- * changed, not built again beside the real one, so that nothing else can differ.
+ * Replaces or removes each middleware of this name in the routes. It changes the built app, so that
+ * nothing else can differ.
  */
 function replace(
   koa: Koa,
@@ -91,7 +91,7 @@ function replace(
   if (count === 0) throw new Error(`no route of the contacts API has a middleware named ${name}`);
 }
 
-/** What `routes()` of @koa/router returns: it composes a route's stack anew for each request. */
+/** Result of `routes()` of @koa/router, which composes the stack of a route for each request. */
 interface Routing {
   readonly router?: { readonly stack: readonly { readonly stack: Koa.Middleware[] }[] };
 }

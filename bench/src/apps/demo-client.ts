@@ -1,4 +1,4 @@
-/** A client of the demo tenant. The address is only what the apps are taken for: nobody listens there. */
+/** Client of the demo tenant. No process listens on its address. */
 export const DEMO_CLIENT = {
   baseURL: 'http://localhost:3000',
   clientID: 'contacts-web',

@@ -1,18 +1,17 @@
 import type { RequestListener } from 'node:http';
 
-/** What each app is given. */
 export interface AppOptions {
   readonly issuer: string;
   readonly audience: string;
-  /** Where the contacts API's contacts are; the others have none. */
+  /** Database of the contacts API. */
   readonly databaseURL?: string;
 }
 
 export type MakeApp = (options: AppOptions) => Promise<RequestListener>;
 
 /**
- * The apps that are held side by side; the first two are what the others are measured in. All answer
- * `GET /` with the same small JSON document. Each is loaded by the process that runs it, and by no other.
+ * Apps that are compared. The first two are the references. All answer `GET /` with the same small
+ * JSON document. Only the process that runs an app loads it.
  */
 export const APPS = {
   'Koa, no authentication': async () => (await import('./bare.ts')).bare,
@@ -27,15 +26,15 @@ export const APPS = {
   'Koa + aws-jwt-verify': async () => (await import('./aws-jwt-verify.ts')).awsJwtVerify,
 } satisfies Record<string, () => Promise<MakeApp>>;
 
-/** How the contacts API is measured: as it is, and with less before its handlers. */
+/** Variants of the contacts API: unchanged, and with fewer middlewares. */
 export type ContactsVariant = 'as-it-is' | 'fixed-auth' | 'fixed-auth-unlimited';
 
-/** What answers on other paths than `GET /`. */
+/** Apps that answer on other paths than `GET /`. */
 export const CONTACTS_APPS = {
   'contacts API': async () => (await import('./contacts-api.ts')).contactsApi,
 } satisfies Record<string, () => Promise<MakeApp>>;
 
-/** What sign users in; all answer `GET /` with the name of who is. */
+/** Apps that sign users in. All answer `GET /` with the name of the user. */
 export const CLIENT_APPS = {
   'koa-oauth client': async () => (await import('./koa-oauth-client.ts')).koaOauthClient,
   'express-openid-connect': async () =>

@@ -5,7 +5,7 @@ import jwt from 'koa-jwt';
 import { answer } from './bare.ts';
 import type { MakeApp } from './index.ts';
 
-/** Wired as the two READMEs say. */
+/** Configured as in the two READMEs. */
 export const koaJwtAsDocumented: MakeApp = async ({ issuer, audience }) => {
   const app = new Koa();
   app.silent = true;
@@ -25,7 +25,7 @@ export const koaJwtAsDocumented: MakeApp = async ({ issuer, audience }) => {
   return app.use(answer).callback();
 };
 
-/** koa-jwt alone, given a parsed key that it need not look for: what there is to pay for having it at all. */
+/** koa-jwt with a parsed key: the cost of koa-jwt alone. */
 export const koaJwtAlone: MakeApp = async ({ issuer, audience }) => {
   const response = await fetch(`${issuer}.well-known/jwks.json`);
   const { keys } = (await response.json()) as { keys: [object] };

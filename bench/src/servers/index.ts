@@ -5,10 +5,10 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** @param keysFile where its signing keys are; made when missing */
+/** @param keysFile file of its signing keys, created when missing */
 export type StartServer = (keysFile: string) => Promise<RunningServer>;
 
-/** Each is loaded by the process that runs it, and by no other. */
+/** Only the process that runs a server loads it. */
 export const SERVERS = {
   'koa-oauth': async () => (await import('./koa-oauth.ts')).koaOauth,
   'oauth2-mock-server': async () => (await import('./oauth2-mock-server.ts')).oauth2MockServer,

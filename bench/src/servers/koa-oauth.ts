@@ -5,7 +5,7 @@ import {
 } from '@koa-oauth/authorization-server';
 import type { StartServer } from './index.ts';
 
-/** The demo tenant with its Action, but for consent, which its API leaves out for its own applications. */
+/** Runs the demo tenant with its Action, but without the consent of first-party applications. */
 export const koaOauth: StartServer = async (keysFile) => {
   const demo = loadTenant(demoTenantFile);
   const resourceServers = demo.resourceServers.map((api) => ({
