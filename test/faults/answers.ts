@@ -1,13 +1,13 @@
 import type { Disturbance, Ledger } from './ledger.ts';
 
-/** An answer, as whoever asked got it. */
+/** Answer of a service. */
 export interface Answer {
   readonly method: string;
   readonly url: string;
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
-  /** When it was asked for. */
+  /** Time of the request. */
   readonly begun: number;
 }
 
@@ -15,8 +15,8 @@ const STORE: readonly Disturbance[] = ['sessions'];
 const ISSUER: readonly Disturbance[] = ['sign-in'];
 const WRONG: readonly Disturbance[] = ['wrong answers'];
 
-/** `code` of an error → what must have been disturbed for it. */
-const NEEDS: Readonly<Record<string, readonly Disturbance[]>> = {
+/** Disturbances that explain an error, by its `code`. */
+const EXPLAINED_BY: Readonly<Record<string, readonly Disturbance[]>> = {
   ERR_SESSION_STORE: STORE,
   ERR_ISSUER_UNAVAILABLE: ISSUER,
   ERR_INVALID_METADATA: ISSUER,
@@ -33,13 +33,13 @@ const SIGN_IN_PATHS = ['/login', '/callback'];
 export interface WebAsker {
   readonly ledger: Ledger;
   readonly isSignedIn: boolean;
-  /** Whether its sessions are on the small disk. */
+  /** True when the sessions are on the small disk. */
   readonly isOnDisk: boolean;
-  /** The 4xx that this step may meet. */
+  /** Statuses that are correct for this step. */
   readonly mayMeet: readonly number[];
 }
 
-/** Judges an answer of the web app: an error has its cause, and its right status. */
+/** Judges an answer of the web app: an error needs a cause and the correct status. */
 export function judgeWebAnswer(answer: Answer, asker: WebAsker): void {
   const { method, url, status, body, begun } = answer;
   if (status < 400 || asker.mayMeet.includes(status)) return;
@@ -49,16 +49,16 @@ export function judgeWebAnswer(answer: Answer, asker: WebAsker): void {
   const where = `${method} ${pathname.replace(/[\w-]{36}/, 'ID')}: ${what}`;
   judgeStatus(answer, where, asker.ledger);
   // A page with the form that could not be saved has no code.
-  const known = NEEDS[code || (status === 503 ? 'ERR_API_UNAVAILABLE' : '')] ?? [];
+  const known = EXPLAINED_BY[code || (status === 503 ? 'ERR_API_UNAVAILABLE' : '')] ?? [];
   const needs = known === STORE && asker.isOnDisk ? (['disk'] as const) : known;
   if (known === ISSUER && asker.isSignedIn && !SIGN_IN_PATHS.includes(pathname)) {
-    asker.ledger.wrong('who is signed in does not need the issuer', where, begun);
+    asker.ledger.wrong('a signed-in user does not need the issuer', where, begun);
   } else {
     asker.ledger.failure(needs, `web app, ${what}`, begun, where);
   }
 }
 
-/** Judges an answer of the API to a token that it must take. */
+/** Judges an answer of the API to a token that it must accept. */
 export function judgeApiAnswer(
   answer: Answer,
   expected: readonly number[],
@@ -84,7 +84,7 @@ export function judgeApiAnswer(
   return false;
 }
 
-/** Judges an answer of the API to a token that nobody may have. */
+/** Judges an answer of the API to a forged token. */
 export function judgeForged(answer: Answer, ledger: Ledger): boolean {
   if (answer.status === 401) return true;
   if (answer.status < 400) {
@@ -99,10 +99,10 @@ function codeOf({ body }: Answer): string {
   return code;
 }
 
-/** Of all errors: never one that nobody foresaw, and one that passes says when to come again. */
+/** Checks that no error is unexpected, and that every 503 has a `Retry-After`. */
 function judgeStatus({ status, headers, begun }: Answer, where: string, ledger: Ledger): void {
-  if (status === 500) ledger.wrong('no error is unforeseen', where, begun);
+  if (status === 500) ledger.wrong('no error is unexpected', where, begun);
   if (status === 503 && headers['retry-after'] === undefined) {
-    ledger.wrong('a 503 says when to come again', where, begun);
+    ledger.wrong('a 503 has a Retry-After', where, begun);
   }
 }

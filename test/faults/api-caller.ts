@@ -5,7 +5,7 @@ import {
   type BookEntry,
   type ContactBook,
   contactName,
-  type Organisation,
+  type Organization,
   showsOther,
 } from './contact-book.ts';
 import type { Disturbance, Ledger } from './ledger.ts';
@@ -16,7 +16,7 @@ import { Worker } from './worker.ts';
 
 export interface ApiCallerOptions {
   readonly user: 'alice' | 'bob' | 'carol';
-  readonly organisation: Organisation;
+  readonly organization: Organization;
   readonly key: string;
   readonly mayWrite: boolean;
   /** Origins. */
@@ -33,11 +33,11 @@ interface Call {
   readonly token?: string;
 }
 
-/** Milliseconds that a token has left when the next one is asked for. */
-const RENEW_AT = 20_000;
-const TRY_AGAIN_AFTER = 500;
+/** A token with less time left is renewed. */
+const RENEW_BEFORE_MS = 20_000;
+const RETRY_AFTER_MS = 500;
 
-/** A program that calls the API with a user's tokens. */
+/** Program that calls the API with a user's tokens. */
 export class ApiCaller extends Worker {
   readonly name: string;
   readonly #options: ApiCallerOptions;
@@ -61,26 +61,26 @@ export class ApiCaller extends Worker {
   protected async act(): Promise<boolean> {
     await this.#renew();
     if (!this.#token) return false;
-    const { mayWrite, organisation, book } = this.#options;
+    const { mayWrite, organization, book } = this.#options;
     const mine = this.#own.filter(({ deleted }) => deleted !== 'yes');
     const [entry] = this.random.shuffled(mine);
-    const other = book.ofOther(organisation);
+    const other = book.ofOther(organization);
     const chance = this.random.next();
     if (chance < 0.05) return this.#forge();
     if (chance < 0.12 && other) return this.#readOther(other);
-    if (chance < 0.4) return mayWrite ? this.#add() : this.#addInVain();
+    if (chance < 0.4) return mayWrite ? this.#add() : this.#addWithoutPermission();
     if (chance < 0.6 && entry) return this.#change(entry);
     if (chance < 0.68 && entry) return this.#delete(entry);
     return this.#list();
   }
 
-  /** Takes a new token in time; the old one serves on while none can be had. */
+  /** Renews the token in time. The old one stays in use while the issuer gives none. */
   async #renew(): Promise<void> {
     const now = performance.now();
     const { facts } = this.#options;
     const kept = this.#token;
-    if (kept && facts.isValid(kept) && kept.goodUntil - now > RENEW_AT) return;
-    if (now - this.#askedAt < TRY_AGAIN_AFTER) return;
+    if (kept && facts.isValid(kept) && kept.goodUntil - now > RENEW_BEFORE_MS) return;
+    if (now - this.#askedAt < RETRY_AFTER_MS) return;
     this.#askedAt = now;
     try {
       this.#token = (await this.#tokens.get()) ?? this.#token;
@@ -97,24 +97,23 @@ export class ApiCaller extends Worker {
   }
 
   async #add(): Promise<boolean> {
-    const { book, organisation, key } = this.#options;
+    const { book, organization, key } = this.#options;
     this.#count += 1;
-    const name = contactName(organisation, `${key}.${this.#count}`);
+    const name = contactName(organization, `${key}.${this.#count}`);
     const notes = `first of ${this.#count}`;
     book.adding(name);
     const json = { name, email: 'contact@example.com', notes };
     const answer = await this.#call('POST', 'contacts', { json });
     if (answer.status === 201) {
-      this.#own.push(book.added(organisation, JSON.parse(answer.body).id, name, notes));
+      this.#own.push(book.added(organization, JSON.parse(answer.body).id, name, notes));
     }
     return this.#judge(answer, [201]);
   }
 
-  /** By who may only read. */
-  async #addInVain(): Promise<boolean> {
-    const { book, organisation, key } = this.#options;
+  async #addWithoutPermission(): Promise<boolean> {
+    const { book, organization, key } = this.#options;
     this.#count += 1;
-    const name = contactName(organisation, `${key}.${this.#count}`);
+    const name = contactName(organization, `${key}.${this.#count}`);
     book.refused(name);
     const json = { name, email: 'contact@example.com' };
     return this.#judge(await this.#call('POST', 'contacts', { json }), [403]);
@@ -153,7 +152,7 @@ export class ApiCaller extends Worker {
     return this.#judge(answer, [404]);
   }
 
-  /** The right token with another signature. */
+  /** Sends the valid token with another signature. */
   async #forge(): Promise<boolean> {
     const [header, claims, signature = ''] = String(this.#token?.value).split('.');
     const turned = [...signature].reverse().join('');
@@ -163,7 +162,7 @@ export class ApiCaller extends Worker {
   }
 
   async #call(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, call: Call = {}) {
-    const { api, organisation, secrets } = this.#options;
+    const { api, organization, secrets } = this.#options;
     const begun = performance.now();
     const token = call.token ?? this.#token?.value;
     const url = `${api}/${path}`;
@@ -177,14 +176,18 @@ export class ApiCaller extends Worker {
     });
     this.ledger.count('answers to callers');
     secrets.watch("an answer of the API's", body);
-    if (showsOther(organisation, body)) {
-      this.ledger.wrong('nobody sees what is of others', `${this.name} at ${path}`, begun);
+    if (showsOther(organization, body)) {
+      this.ledger.wrong(
+        'contacts of other organizations stay hidden',
+        `${this.name} at ${path}`,
+        begun,
+      );
     }
     return { method, url, status: statusCode, headers, body, begun };
   }
 
   #judge(answer: Answer, expected: readonly number[]): boolean {
-    // A token whose key or clock was meddled with may be taken or refused.
+    // After a fault of keys or clock, the API may accept or refuse the token.
     const isValid = this.#token && this.#options.facts.isValid(this.#token);
     if (!isValid && answer.status === 401) return false;
     return judgeApiAnswer(answer, expected, this.ledger);

@@ -9,7 +9,7 @@ const CLIENT = { client_id: 'contacts-cli', client_secret: 'contacts-cli-demo-se
 const USERNAME = 'form:has(input[name="username"]:not([type="hidden"]))';
 const CONSENT = 'form:has([name="action"])';
 
-/** Gets a caller's access tokens through the code flow; the first time with the user's password. */
+/** Gets access tokens of a user through the code flow. The first sign-in needs the password. */
 export class CallerTokens {
   readonly #issuer: string;
   readonly #user: string;
@@ -20,7 +20,12 @@ export class CallerTokens {
     this.#user = user;
   }
 
-  /** @returns undefined when the issuer gives none; what its connections do is thrown */
+  /**
+   * Requests a new token.
+   *
+   * @returns undefined when the issuer refuses
+   * @throws RequestError when the connection fails
+   */
   async get(): Promise<CallerToken | undefined> {
     const mintedAt = performance.now();
     const code_verifier = randomBytes(32).toString('base64url');
@@ -44,9 +49,9 @@ export class CallerTokens {
       retry: { limit: 0 },
       timeout: { request: 10_000 },
     });
-    const answer = statusCode === 200 && parsed(body);
+    const answer = statusCode === 200 && parseTokenAnswer(body);
     if (!answer) return undefined;
-    // What it has left in the end, a request on its way may need.
+    // A request on its way still needs the token: it counts as expired one second early.
     const goodUntil = mintedAt + answer.expires_in * 1000 - 1000;
     return { value: answer.access_token, mintedAt, goodUntil };
   }
@@ -67,7 +72,7 @@ export class CallerTokens {
   }
 }
 
-function parsed(body: string): { access_token: string; expires_in: number } | undefined {
+function parseTokenAnswer(body: string): { access_token: string; expires_in: number } | undefined {
   try {
     return JSON.parse(body);
   } catch {

@@ -1,43 +1,43 @@
 import type { Ledger } from './ledger.ts';
 
-export type Organisation = 'acme' | 'globex';
+export type Organization = 'acme' | 'globex';
 
-/** A contact that the API has acknowledged. */
+/** Contact that the API has acknowledged. */
 export interface BookEntry {
   readonly id: string;
-  readonly organisation: Organisation;
+  readonly organization: Organization;
   readonly name: string;
-  /** What its notes may be: more than one when nobody knows whether a change was made. */
+  /** Possible notes. More than one after a change with an unknown result. */
   notes: Set<string>;
   deleted: 'no' | 'maybe' | 'yes';
-  /** Changes that were acknowledged. */
+  /** Number of acknowledged changes. */
   changes: number;
-  /** Writes that nobody answered, or has answered yet: they may come to pass at any time. */
+  /** Number of writes without an answer. Each may still happen. */
   pending: number;
 }
 
-/** A contact as the database has it. */
+/** Contact in the database. */
 export interface KeptContact {
   readonly id: string;
-  readonly organisation: string;
+  readonly organization: string;
   readonly name: string;
   readonly notes: string | null;
   readonly version: number;
 }
 
-const MARK = 'Contact of';
+const NAME_PREFIX = 'Contact of';
 
-/** What a contact of this organisation is called, which tells it from every other's. */
-export function contactName(organisation: Organisation, key: string): string {
-  return `${MARK} ${organisation} ${key}`;
+/** Returns the name of a contact. It shows the organization. */
+export function contactName(organization: Organization, key: string): string {
+  return `${NAME_PREFIX} ${organization} ${key}`;
 }
 
-/** Whether a text shows a contact of the other organisation. */
-export function showsOther(organisation: Organisation, text: string): boolean {
-  return text.includes(`${MARK} ${organisation === 'acme' ? 'globex' : 'acme'} `);
+/** Returns true for a text that shows a contact of the other organization. */
+export function showsOther(organization: Organization, text: string): boolean {
+  return text.includes(`${NAME_PREFIX} ${organization === 'acme' ? 'globex' : 'acme'} `);
 }
 
-/** What was acknowledged, and so must be there; and what may be there. */
+/** Records acknowledged contacts, which must exist, and contacts that may exist. */
 export class ContactBook {
   readonly #ledger: Ledger;
   readonly #entries = new Map<string, BookEntry>();
@@ -49,8 +49,8 @@ export class ContactBook {
     this.#ledger = ledger;
   }
 
-  added(organisation: Organisation, id: string, name: string, notes: string): BookEntry {
-    const fresh = { organisation, id, name, notes: new Set([notes]), changes: 0, pending: 0 };
+  added(organization: Organization, id: string, name: string, notes: string): BookEntry {
+    const fresh = { organization, id, name, notes: new Set([notes]), changes: 0, pending: 0 };
     const entry: BookEntry = { ...fresh, deleted: 'no' };
     this.#entries.set(id, entry);
     this.#pending -= 1;
@@ -58,13 +58,13 @@ export class ContactBook {
     return entry;
   }
 
-  /** From when it is sent until it is acknowledged. */
+  /** Records an addition that is not acknowledged yet. */
   adding(name: string): void {
     this.#maybeAdded.add(name);
     this.#pending += 1;
   }
 
-  /** With a 4xx: it must not be there. */
+  /** Records an addition that the API must refuse. */
   refused(name: string): void {
     this.#refused.add(name);
     this.#ledger.count('additions refused, as they must be');
@@ -95,43 +95,43 @@ export class ContactBook {
     this.#pending += 1;
   }
 
-  /** Somebody has just read it. */
+  /** Checks a contact that was just read. */
   saw(entry: BookEntry, { name, notes }: { name: string; notes: string }): void {
     this.#ledger.count('contacts read again');
     if (name !== entry.name || !entry.notes.has(notes)) {
-      this.#ledger.wrong('who reads sees what was written', `${entry.name}: "${notes}"`);
+      this.#ledger.wrong('a reader sees what was written', `${entry.name}: "${notes}"`);
     }
   }
 
-  /** Somebody was just told that it is not there. */
+  /** Records that the API did not find a contact. */
   missed(entry: BookEntry): void {
     if (entry.deleted === 'no') {
-      this.#ledger.wrong('what was acknowledged is there', `${entry.name} was not found`);
+      this.#ledger.wrong('an acknowledged contact is found', `${entry.name} was not found`);
     }
     entry.deleted = 'yes';
   }
 
-  ofOther(organisation: Organisation): BookEntry | undefined {
+  ofOther(organization: Organization): BookEntry | undefined {
     return [...this.#entries.values()].findLast(
-      (entry) => entry.organisation !== organisation && entry.deleted === 'no',
+      (entry) => entry.organization !== organization && entry.deleted === 'no',
     );
   }
 
-  /** In the end: all that was acknowledged against all that is kept. */
+  /** Compares all acknowledged contacts with the database, at the end. */
   compare(kept: readonly KeptContact[]): void {
     this.#ledger.count('writes without an acknowledgement', this.#pending);
     const rows = new Map(kept.map((row) => [row.id, row]));
     for (const entry of this.#entries.values()) {
       const row = rows.get(entry.id);
-      const wrong = row ? faultOfKept(entry, row) : entry.deleted === 'no' && 'it is not there';
-      if (wrong) this.#ledger.wrong('what was acknowledged is kept', `${entry.name}: ${wrong}`);
+      const wrong = row ? faultOfKept(entry, row) : entry.deleted === 'no' && 'it does not exist';
+      if (wrong) this.#ledger.wrong('an acknowledged contact is stored', `${entry.name}: ${wrong}`);
     }
     const names = new Set<string>();
-    for (const { id, name } of kept.filter(({ name }) => name.startsWith(MARK))) {
+    for (const { id, name } of kept.filter(({ name }) => name.startsWith(NAME_PREFIX))) {
       const expected = this.#entries.has(id) || this.#maybeAdded.has(name);
-      if (!expected) this.#ledger.wrong('nothing is kept that nobody wrote', name);
-      if (names.has(name)) this.#ledger.wrong('nothing is written twice', name);
-      if (this.#refused.has(name)) this.#ledger.wrong('what was refused is not kept', name);
+      if (!expected) this.#ledger.wrong('every stored contact was written', name);
+      if (names.has(name)) this.#ledger.wrong('no contact is stored twice', name);
+      if (this.#refused.has(name)) this.#ledger.wrong('a refused contact is not stored', name);
       names.add(name);
     }
   }
@@ -143,8 +143,8 @@ export class ContactBook {
 }
 
 function faultOfKept(entry: BookEntry, row: KeptContact): string | undefined {
-  if (entry.deleted === 'yes') return 'it was deleted, and is there';
-  if (row.organisation !== `org:${entry.organisation}`) return `it is kept for ${row.organisation}`;
+  if (entry.deleted === 'yes') return 'it was deleted, but exists';
+  if (row.organization !== `org:${entry.organization}`) return `it belongs to ${row.organization}`;
   if (row.name !== entry.name) return `it is called ${row.name}`;
   if (!entry.notes.has(row.notes ?? '')) return `its notes are "${row.notes}"`;
   if (row.version <= entry.changes) return `its version is ${row.version}`;

@@ -9,15 +9,15 @@ export interface Scene {
   readonly random: Random;
 }
 
-/** Something that goes wrong. */
+/** Fault of a service or of the machine. */
 export interface Fault {
   readonly name: string;
-  /** What it may break; empty: nobody may notice. */
+  /** Effects that it may have. Empty: no effect expected. */
   readonly disturbs: readonly Disturbance[];
-  /** Milliseconds that it lasts, at least and at most. */
+  /** Shortest and longest duration in milliseconds. */
   readonly lasts: readonly [number, number];
-  /** Why it can't be done here. */
+  /** Reason why this machine cannot do it. */
   readonly missing?: string | undefined;
-  /** @returns what ends it */
+  /** @returns a function that ends the fault */
   begin(scene: Scene): Promise<() => unknown>;
 }

@@ -1,6 +1,6 @@
 import type { ServiceProcess } from './service-process.ts';
 
-/** The issuer's control port, also after the issuer was started anew, which makes a new token. */
+/** Client of the issuer's control port. A restarted issuer prints a new token. */
 export class IssuerControl {
   readonly #issuer: ServiceProcess;
 
@@ -20,19 +20,19 @@ export class IssuerControl {
     return this.#ask('POST', '/rotate-keys', options);
   }
 
-  /** @param seconds by which the times in its tokens are ahead */
+  /** @param seconds how far the clock is ahead */
   setClock(seconds: number): Promise<void> {
     return this.#ask('PUT', '/clock', { clock: seconds });
   }
 
-  #where(): [url: string, token: string] {
+  #address(): [url: string, token: string] {
     const [, url = '', token = ''] =
       [...this.#issuer.printed().matchAll(/^control (\S+), token (\S+)$/gm)].at(-1) ?? [];
     return [url, token];
   }
 
   async #ask(method: string, path: string, content?: unknown): Promise<void> {
-    const [url, token] = this.#where();
+    const [url, token] = this.#address();
     const answer = await fetch(url + path, {
       method,
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

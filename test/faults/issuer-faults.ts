@@ -5,14 +5,14 @@ import type { Disturbance } from './ledger.ts';
 const TOKEN = '/oauth/token';
 const KEY_SET = '/.well-known/jwks.json';
 const METADATA = '/.well-known/openid-configuration';
-const MANY = { times: 100_000 };
-const SHORT = [1500, 3000] as const;
-/** An unknown key is looked for once in ten seconds: no issuer makes two new ones within that. */
-const BETWEEN_ROTATIONS = 10_500;
+const ALWAYS = { times: 100_000 };
+const SHORT_MS = [1500, 3000] as const;
+/** The resource server fetches unknown keys once in ten seconds, so rotations are further apart. */
+const BETWEEN_ROTATIONS_MS = 10_500;
 
 let rotatedAt = Number.NEGATIVE_INFINITY;
 
-/** What an issuer does to those who depend on it. */
+/** Returns all faults of the issuer. */
 export function issuerFaults(): Fault[] {
   return [
     {
@@ -31,7 +31,7 @@ export function issuerFaults(): Fault[] {
       async begin({ stage: { control }, random }) {
         const delay = random.integer(500, 1500);
         for (const endpoint of ['/authorize', TOKEN, KEY_SET, METADATA]) {
-          await control.addFault({ endpoint, delay, ...MANY });
+          await control.addFault({ endpoint, delay, ...ALWAYS });
         }
         return () => control.clearFaults();
       },
@@ -51,9 +51,9 @@ function rotation(name: string, options: { readonly revoke: boolean }): Fault {
   return {
     name,
     disturbs: [],
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage: { control }, facts }) {
-      await after(Math.max(0, rotatedAt + BETWEEN_ROTATIONS - performance.now()));
+      await after(Math.max(0, rotatedAt + BETWEEN_ROTATIONS_MS - performance.now()));
       await control.rotateKeys(options);
       rotatedAt = performance.now();
       if (options.revoke) facts.keysWereRevoked();
@@ -66,7 +66,7 @@ function clock(name: string, seconds: number, disturbs: readonly Disturbance[]):
   return {
     name,
     disturbs,
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage: { control }, facts }) {
       if (disturbs.includes('clock')) facts.clockGoesWrong();
       await control.setClock(seconds);
@@ -86,9 +86,9 @@ function tokenEndpointFaults(): Fault[] {
   ): Fault => ({
     name: `the token endpoint: ${what}`,
     disturbs,
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage: { control } }) {
-      await control.addFault({ endpoint: TOKEN, ...kind, ...MANY });
+      await control.addFault({ endpoint: TOKEN, ...kind, ...ALWAYS });
       return () => control.clearFaults();
     },
   });
@@ -105,19 +105,19 @@ function tokenEndpointFaults(): Fault[] {
   ];
 }
 
-/** Processes that hold no keys yet meet an issuer that does not give them. */
+/** Returns faults for new processes, which have no keys yet. */
 function keyFaults(): Fault[] {
   const fault = (
     what: string,
     faults: readonly Readonly<Record<string, unknown>>[],
     ...disturbs: Disturbance[]
   ): Fault => ({
-    name: `processes start anew, and ${what}`,
+    name: `processes restart, and ${what}`,
     disturbs: ['api', 'web', 'sign-in', ...disturbs],
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage, random }: Scene) {
       const { control } = stage;
-      for (const one of faults) await control.addFault({ ...one, ...MANY });
+      for (const one of faults) await control.addFault({ ...one, ...ALWAYS });
       const pair = [random.pick(stage.apiProcesses), random.pick(stage.webProcesses)];
       await Promise.all(pair.map((service) => service.end('SIGKILL')));
       await Promise.all(pair.map((service) => service.start()));

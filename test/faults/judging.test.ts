@@ -6,7 +6,7 @@ import { Random } from './random.ts';
 import { Secrets } from './secrets.ts';
 import { TokenFacts } from './token-facts.ts';
 
-/** A ledger that says nothing while it is told of what is wrong. */
+/** Returns a ledger that prints nothing. */
 function quietLedger(...disturbs: Disturbance[]): Ledger {
   jest.spyOn(process.stderr, 'write').mockReturnValue(true);
   const ledger = new Ledger();
@@ -24,28 +24,28 @@ const answer = (status: number, code = '', headers: Answer['headers'] = {}): Ans
   begun: performance.now(),
 });
 const later = { 'retry-after': '2' };
-const CAUSE = 'what fails has its cause';
+const CAUSE = 'every failure has a cause';
 
 describe('an answer of the web app', () => {
   test.each<[string, Answer, Disturbance[], string[]]>([
     ['a page', answer(200), [], []],
     ['a redirect', answer(302), [], []],
     ['Redis away', answer(503, 'ERR_SESSION_STORE', later), ['sessions'], []],
-    ['Redis away, and nobody took it', answer(503, 'ERR_SESSION_STORE', later), ['api'], [CAUSE]],
     [
-      'no Retry-After',
-      answer(503, 'ERR_SESSION_STORE'),
-      ['sessions'],
-      ['a 503 says when to come again'],
+      'Redis away, but the API was disturbed',
+      answer(503, 'ERR_SESSION_STORE', later),
+      ['api'],
+      [CAUSE],
     ],
-    ['a 500', answer(500), ['sessions'], ['no error is unforeseen', CAUSE]],
+    ['no Retry-After', answer(503, 'ERR_SESSION_STORE'), ['sessions'], ['a 503 has a Retry-After']],
+    ['a 500', answer(500), ['sessions'], ['no error is unexpected', CAUSE]],
     ['a 404', answer(404), ['web', 'api'], [CAUSE]],
     ['a 401', answer(401, 'ERR_LOGIN_REQUIRED'), ['sign-in'], [CAUSE]],
     [
-      'the issuer away, for who is signed in',
+      'the issuer away, for a signed-in user',
       answer(503, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', later),
       ['sign-in'],
-      ['who is signed in does not need the issuer'],
+      ['a signed-in user does not need the issuer'],
     ],
   ])('%s', (_name, given, disturbs, wrong) => {
     const ledger = quietLedger(...disturbs);
@@ -53,7 +53,7 @@ describe('an answer of the web app', () => {
     expect(rules(ledger)).toEqual(wrong);
   });
 
-  test('a fault that is over explains nothing that began later', () => {
+  test('a fault that is over does not explain a later failure', () => {
     const ledger = quietLedger('sessions');
     for (const window of ledger.windows) window.settled = performance.now();
     const late = { ...answer(503, 'ERR_SESSION_STORE', later), begun: performance.now() + 1 };
@@ -63,27 +63,32 @@ describe('an answer of the web app', () => {
 });
 
 test.each<[string, Answer, Disturbance[], string[]]>([
-  ['a valid token is refused', answer(401, 'ERR_INVALID_TOKEN'), ['issuer', 'clock'], [CAUSE]],
-  ['a scope is', answer(403, 'ERR_INSUFFICIENT_SCOPE'), ['keys'], [CAUSE]],
-  ['the database is away', answer(503, 'ERR_STORE_UNAVAILABLE', later), ['database'], []],
-  ['it says that it is away', answer(503, 'ERR_STORE_UNAVAILABLE', later), ['issuer'], [CAUSE]],
-])('the API: %s', (_name, given, disturbs, wrong) => {
+  ['a refused valid token', answer(401, 'ERR_INVALID_TOKEN'), ['issuer', 'clock'], [CAUSE]],
+  ['a refused scope', answer(403, 'ERR_INSUFFICIENT_SCOPE'), ['keys'], [CAUSE]],
+  ['a database that is away', answer(503, 'ERR_STORE_UNAVAILABLE', later), ['database'], []],
+  [
+    'a database that is reported away without a fault',
+    answer(503, 'ERR_STORE_UNAVAILABLE', later),
+    ['issuer'],
+    [CAUSE],
+  ],
+])('the ledger judges an answer of the API: %s', (_name, given, disturbs, wrong) => {
   const ledger = quietLedger(...disturbs);
   expect(judgeApiAnswer(given, [200], ledger)).toBe(false);
   expect(rules(ledger)).toEqual(wrong);
 });
 
 test.each<[string, Disturbance[], string[]]>([
-  ['Redis', ['sessions'], ['who is signed in stays so']],
-  ['an answer that was no answer', ['wrong answers'], ['who is signed in stays so']],
-  ['the keys of another', ['keys', 'wrong answers'], []],
-])('a session that ends: %s', (_name, disturbs, wrong) => {
+  ['Redis', ['sessions'], ['a signed-in user stays signed in']],
+  ['an unusable answer', ['wrong answers'], ['a signed-in user stays signed in']],
+  ['foreign keys', ['keys', 'wrong answers'], []],
+])('the ledger judges a session that ends: %s', (_name, disturbs, wrong) => {
   const ledger = quietLedger(...disturbs);
   ledger.sessionEnded('alice', performance.now());
   expect(rules(ledger)).toEqual(wrong);
 });
 
-test('a forged token must be refused', () => {
+test('the API must refuse a forged token', () => {
   const ledger = quietLedger('keys', 'clock', 'database');
   expect(judgeForged(answer(401), ledger)).toBe(true);
   expect(judgeForged(answer(200), ledger)).toBe(false);
@@ -92,7 +97,7 @@ test('a forged token must be refused', () => {
 
 describe('the book of contacts', () => {
   const name = contactName('acme', '1');
-  const row = { id: 'id-1', organisation: 'org:acme', name, notes: 'b', version: 2 };
+  const row = { id: 'id-1', organization: 'org:acme', name, notes: 'b', version: 2 };
 
   function changedOnce(): [ContactBook, Ledger] {
     const ledger = quietLedger();
@@ -106,30 +111,30 @@ describe('the book of contacts', () => {
 
   test.each<[string, (typeof row)[], string[]]>([
     ['as it was written', [row], []],
-    ['lost', [], ['what was acknowledged is kept']],
-    ['without its change', [{ ...row, notes: 'a' }], ['what was acknowledged is kept']],
+    ['lost', [], ['an acknowledged contact is stored']],
+    ['without its change', [{ ...row, notes: 'a' }], ['an acknowledged contact is stored']],
     [
-      'with another organisation',
-      [{ ...row, organisation: 'org:globex' }],
-      ['what was acknowledged is kept'],
+      'with another organization',
+      [{ ...row, organization: 'org:globex' }],
+      ['an acknowledged contact is stored'],
     ],
-    ['twice', [row, { ...row, id: 'id-2' }], ['nothing is written twice']],
+    ['twice', [row, { ...row, id: 'id-2' }], ['no contact is stored twice']],
     [
-      'with one that nobody wrote',
+      'with one that was not written',
       [row, { ...row, id: 'id-2', name: `${name}0` }],
-      ['nothing is kept that nobody wrote'],
+      ['every stored contact was written'],
     ],
-  ])('%s', (_name, kept, wrong) => {
+  ])('compares a contact %s', (_name, kept, wrong) => {
     const [book, ledger] = changedOnce();
     book.compare(kept);
     expect(rules(ledger)).toEqual(wrong);
   });
 
-  test('what was deleted must be gone; of what nobody answered either may be', () => {
+  test('a deleted contact must be gone; a write without an answer may have happened', () => {
     const [book, ledger] = changedOnce();
     const other = contactName('globex', '2');
     book.adding(other);
-    book.compare([row, { ...row, id: 'id-2', organisation: 'org:globex', name: other }]);
+    book.compare([row, { ...row, id: 'id-2', organization: 'org:globex', name: other }]);
     expect(rules(ledger)).toEqual([]);
     const entry = book.ofOther('globex');
     if (entry) book.deleting(entry);
@@ -138,10 +143,10 @@ describe('the book of contacts', () => {
     expect(rules(ledger)).toEqual([]);
     if (entry) book.deleted(entry);
     book.compare([row]);
-    expect(rules(ledger)).toEqual(['what was acknowledged is kept']);
+    expect(rules(ledger)).toEqual(['an acknowledged contact is stored']);
   });
 
-  test("another organisation's is told by its name", () => {
+  test('recognizes a contact of another organization by its name', () => {
     expect(showsOther('globex', `<h3>${name}</h3>`)).toBe(true);
     expect(showsOther('acme', `<h3>${name}</h3>`)).toBe(false);
   });
@@ -155,7 +160,7 @@ describe('secrets', () => {
     ['a token', `{"msg":"${token}"}`, /^access token in the log of web$/],
     ['its signature', `signature ${'c'.repeat(40)}`, /^signature of an access token in/],
     ['a code', `GET /callback?code=${code}&state=x`, /^code in the log of web$/],
-    ['a JWT that nobody saw', `eyJ${'x'.repeat(12)}.eyJ${'y'.repeat(12)}.z`, /^a JWT in/],
+    ['an unknown JWT', `eyJ${'x'.repeat(12)}.eyJ${'y'.repeat(12)}.z`, /^a JWT in/],
     ['a secret that lasts', 'login with hunter2-hunter2', /^password in the log of web/],
   ])('%s is found', (_name, log, expected) => {
     const secrets = new Secrets([{ kind: 'password', value: 'hunter2-hunter2' }]);
@@ -173,7 +178,7 @@ describe('a token', () => {
     goodUntil: performance.now() + 10_000,
   });
 
-  test('need not be taken once its key was revoked, or while the clock was wrong', () => {
+  test('is not valid after its key was revoked, or while the clock was wrong', () => {
     const facts = new TokenFacts();
     const early = token(performance.now());
     expect(facts.isValid(early)).toBe(true);
@@ -188,7 +193,7 @@ describe('a token', () => {
   });
 });
 
-test('the same seed draws the same; its forks do not depend on how much is drawn from each', () => {
+test('the same seed gives the same numbers, and forks are independent', () => {
   const drawn = (seed: number, more: number) => {
     const random = new Random(seed);
     const [one, other] = [random.fork(), random.fork()];

@@ -1,10 +1,10 @@
-/** What a fault may break. Whatever else breaks meanwhile is wrong. */
+/** Effects that a fault may have. Every other effect is wrong. */
 export type Disturbance =
   /** Connections to the issuer. */
   | 'issuer'
-  /** Sign-ins: 503. Who is signed in must not notice. */
+  /** Sign-ins: 503. Signed-in users must see no effect. */
   | 'sign-in'
-  /** The issuer's answers are believed to be answers, and can't be used: 502. */
+  /** The issuer's answers arrive, but cannot be used: 502. */
   | 'wrong answers'
   /** The issuer's clock: its tokens are refused, 401. */
   | 'clock'
@@ -20,22 +20,22 @@ export type Disturbance =
   /** The disk of the sessions of the one web app that keeps them in a file: 503. */
   | 'disk';
 
-/** From the beginning of a fault until all is well again. */
+/** Time from the begin of a fault until everything works again. */
 export interface FaultWindow {
   readonly name: string;
   readonly disturbs: readonly Disturbance[];
   readonly begun: number;
-  /** When the fault was taken away. */
+  /** End of the fault. */
   ended?: number;
-  /** When everyone had done something well since. */
+  /** Time when every worker had succeeded again. */
   well?: number;
-  /** When nothing failed any more either. */
+  /** Time when failures had stopped too. */
   settled?: number;
   good: number;
-  /** What failed as it may. */
+  /** Number of failures that the fault explains. */
   failed: number;
   lastFailure: number;
-  /** What failed as it may not. */
+  /** Number of failures that it does not explain. */
   wrong: number;
 }
 
@@ -45,16 +45,16 @@ export interface Wrong {
   count: number;
 }
 
-/** Milliseconds: as long as a token lasts. */
-const EXPLAINS_FOR = 30_000;
+/** Lifetime of a token. */
+const EXPLAINS_FOR_MS = 30_000;
 
-/** Counts and judges, from outside. Times are those of `performance.now()`. */
+/** Counts and judges results. Times are those of `performance.now()`. */
 export class Ledger {
   readonly windows: FaultWindow[] = [];
   readonly skipped: string[] = [];
-  /** What is wrong in the end: each rule that was broken, with its first example. */
+  /** Broken rules, each with its first example. */
   readonly wrongs = new Map<string, Wrong>();
-  /** What was done and seen, by name. */
+  /** Counters by name. */
   readonly counts = new Map<string, number>();
 
   begin(name: string, disturbs: readonly Disturbance[]): FaultWindow {
@@ -74,17 +74,17 @@ export class Ledger {
   }
 
   /**
-   * Something failed that began then.
+   * Records a failure.
    *
-   * @param needs a fault that disturbs one of these must have been there meanwhile
-   * @param details for the example, when there was none
+   * @param needs disturbances, one of which must have been active since `begun`
+   * @param details example for a failure without a cause
    */
   failure(needs: readonly Disturbance[], what: string, begun: number, details = what): void {
     const window = this.#openSince(begun).find(({ disturbs }) =>
       disturbs.some((one) => needs.includes(one)),
     );
     if (!window) {
-      this.wrong('what fails has its cause', details, begun);
+      this.wrong('every failure has a cause', details, begun);
       return;
     }
     window.failed += 1;
@@ -93,18 +93,17 @@ export class Ledger {
   }
 
   /**
-   * Somebody who was signed in is not. That may be, within the lifetime of a token, behind a fault
-   * that made the API refuse a token and the web app the one that it got for it: the refresh token
-   * was spent on that, and nobody asks again while the token of before will do.
+   * Records the end of a session. It is allowed within the lifetime of a token after a fault that
+   * made the API refuse a token and the web app refuse its renewal: that used up the refresh token.
    */
   sessionEnded(example: string, begun: number): void {
-    const isExplained = this.#openSince(begun - EXPLAINS_FOR).some(
+    const isExplained = this.#openSince(begun - EXPLAINS_FOR_MS).some(
       ({ disturbs }) =>
         disturbs.includes('wrong answers') &&
         (disturbs.includes('keys') || disturbs.includes('clock')),
     );
     if (isExplained) this.count('allowed: a session ended that had its renewal refused');
-    else this.wrong('who is signed in stays so', example, begun);
+    else this.wrong('a signed-in user stays signed in', example, begun);
   }
 
   wrong(rule: string, example: string, begun = performance.now()): void {

@@ -3,9 +3,9 @@ import type { Disturbance } from './ledger.ts';
 import type { ServiceProcess } from './service-process.ts';
 import type { Stage } from './stage.ts';
 
-const SHORT = [1000, 2500] as const;
+const SHORT_MS = [1000, 2500] as const;
 
-/** What happens to processes, databases and disks. */
+/** Returns all faults of processes, databases and disks. */
 export function machineFaults({ disk }: Stage): Fault[] {
   const ended = (
     name: string,
@@ -15,7 +15,7 @@ export function machineFaults({ disk }: Stage): Fault[] {
   ): Fault => ({
     name,
     disturbs: [disturbs],
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage, random }) {
       const service = random.pick(among(stage));
       await service.end(signal);
@@ -25,7 +25,7 @@ export function machineFaults({ disk }: Stage): Fault[] {
   const postgres = (name: string, mode: 'fast' | 'immediate'): Fault => ({
     name,
     disturbs: ['database'],
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage }) {
       await stage.postgres.stop(mode);
       return () => stage.postgres.start();
@@ -34,7 +34,7 @@ export function machineFaults({ disk }: Stage): Fault[] {
   const redis = (name: string, signal: NodeJS.Signals): Fault => ({
     name,
     disturbs: ['sessions'],
-    lasts: SHORT,
+    lasts: SHORT_MS,
     async begin({ stage }) {
       await stage.redis.end(signal);
       return () => stage.redis.start();
@@ -55,7 +55,7 @@ export function machineFaults({ disk }: Stage): Fault[] {
       lasts: [2000, 4000],
       missing: disk ? undefined : 'nothing can be mounted here',
       async begin({ stage: { fileWebProcess } }) {
-        // A file that has grown already would have room for most of what is written.
+        // The restart shrinks the database file. A large file would have room for new sessions.
         await fileWebProcess?.end();
         await fileWebProcess?.start();
         disk?.fill();

@@ -15,13 +15,13 @@ import { TokenFacts } from './token-facts.ts';
 import { WebUser } from './web-user.ts';
 import type { Worker } from './worker.ts';
 
-const PEOPLE = [
-  { user: 'alice', organisation: 'acme', mayWrite: true },
-  { user: 'bob', organisation: 'acme', mayWrite: false },
-  { user: 'carol', organisation: 'globex', mayWrite: true },
+const USERS = [
+  { user: 'alice', organization: 'acme', mayWrite: true },
+  { user: 'bob', organization: 'acme', mayWrite: false },
+  { user: 'carol', organization: 'globex', mayWrite: true },
 ] as const;
-/** Milliseconds that everyone gets to end what they are about. */
-const GRACE = 15_000;
+/** Time for the workers to finish. */
+const GRACE_MS = 15_000;
 
 const { values } = parseArgs({
   options: {
@@ -52,13 +52,13 @@ async function run(stage: Stage): Promise<void> {
   const random = new Random(seed);
   const facts = new TokenFacts();
   const book = new ContactBook(ledger);
-  const workers = everyone(stage, random, facts, book);
+  const workers = createWorkers(stage, random, facts, book);
   const stopping = new AbortController();
   const atWork = Promise.all(workers.map((worker) => worker.work(stopping.signal)));
   const faults = runFaults({ stage, facts, random }, workers, ledger, { seconds, only });
   await Promise.race([faults, atWork]);
   stopping.abort();
-  await Promise.race([atWork, after(GRACE, undefined, { ref: false })]);
+  await Promise.race([atWork, after(GRACE_MS, undefined, { ref: false })]);
 
   book.compare(await readKept(stage.postgres.url, ledger));
   const { secrets } = stage;
@@ -71,17 +71,22 @@ async function run(stage: Stage): Promise<void> {
   if (folder !== undefined) keepLogs(folder, logs);
 }
 
-function everyone(stage: Stage, random: Random, facts: TokenFacts, book: ContactBook): Worker[] {
+function createWorkers(
+  stage: Stage,
+  random: Random,
+  facts: TokenFacts,
+  book: ContactBook,
+): Worker[] {
   const { web, fileWeb, api, issuer, secrets } = stage;
   const browsers = [0, 1].flatMap((round) =>
-    PEOPLE.map((person) => ({
+    USERS.map((person) => ({
       ...person,
       key: `${person.user} in browser ${round + 1}`,
       web,
       isOnDisk: false,
     })),
   );
-  const onDisk = PEOPLE.filter(({ mayWrite }) => mayWrite).flatMap((person) =>
+  const onDisk = USERS.filter(({ mayWrite }) => mayWrite).flatMap((person) =>
     fileWeb
       ? [{ ...person, key: `${person.user} on the small disk`, web: fileWeb, isOnDisk: true }]
       : [],
@@ -89,7 +94,7 @@ function everyone(stage: Stage, random: Random, facts: TokenFacts, book: Contact
   const users = [...browsers, ...onDisk].map(
     (one) => new WebUser({ ...one, issuer, book, secrets }, ledger, random.fork()),
   );
-  const callers = PEOPLE.map((person) => {
+  const callers = USERS.map((person) => {
     const options = {
       ...person,
       key: `${person.user} without a browser`,
@@ -108,8 +113,8 @@ function countLog(name: string, text: string): void {
   const times = (pattern: RegExp) => text.match(pattern)?.length ?? 0;
   ledger.count('lines in the logs', times(/\n/g));
   ledger.count('tokens renewed', times(/"msg":"token refreshed"/g));
-  const unforeseen = /"status":500\b.*/.exec(text)?.[0];
-  if (unforeseen) ledger.wrong('no error is unforeseen', `${name}: ${unforeseen.slice(0, 1500)}`);
+  const unexpected = /"status":500\b.*/.exec(text)?.[0];
+  if (unexpected) ledger.wrong('no error is unexpected', `${name}: ${unexpected.slice(0, 1500)}`);
 }
 
 function keepLogs(folder: string, logs: ReadonlyMap<string, string>): void {

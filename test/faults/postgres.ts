@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 const VERSIONS = '/usr/lib/postgresql';
 const run = promisify(execFile);
 
-/** The folder with PostgreSQL's programs, or undefined when there are none. */
+/** Returns the folder with PostgreSQL's programs. */
 export function postgresPrograms(): string | undefined {
   const versions = existsSync(VERSIONS) ? readdirSync(VERSIONS) : [];
   return versions
@@ -17,7 +17,7 @@ export function postgresPrograms(): string | undefined {
     .find((folder) => existsSync(join(folder, 'initdb')));
 }
 
-/** A PostgreSQL of the run's own. Its programs refuse to be root: then they are the user `postgres`. */
+/** PostgreSQL for one run. As root it runs as the user `postgres`, because its programs refuse root. */
 export class OwnPostgres {
   readonly url: string;
   readonly #programs: string;
@@ -59,7 +59,7 @@ export class OwnPostgres {
     );
   }
 
-  /** @param mode `fast` breaks its connections off; `immediate` is a crash, and a recovery later */
+  /** @param mode `fast` closes connections; `immediate` is a crash with a later recovery */
   async stop(mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
     await this.#run('pg_ctl', '-w', '-t', '30', '-m', mode, 'stop');
   }
@@ -74,7 +74,7 @@ export class OwnPostgres {
     const command = [join(this.#programs, program), '-D', this.#folder, ...args];
     const isRoot = process.getuid?.() === 0;
     const [file = '', ...rest] = isRoot ? ['runuser', '-u', 'postgres', '--', ...command] : command;
-    // What it starts must not hold on to our pipes, or its end would never be seen.
+    // The server must not inherit our pipes. They would stay open, and `run` would not return.
     const options = { cwd: this.#folder, env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8' } };
     await run(file, rest, options);
   }

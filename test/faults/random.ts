@@ -1,4 +1,4 @@
-/** Numbers by chance that come again with the same seed. */
+/** Random numbers that a seed repeats. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** From 0 up to 1 (mulberry32). */
+  /** Returns a number from 0 up to 1 (mulberry32). */
   next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
     let mixed = this.#state;
@@ -15,7 +15,7 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, both ends included. */
+  /** Returns a whole number, both ends included. */
   integer(least: number, most: number): number {
     return least + Math.floor(this.next() * (most - least + 1));
   }
@@ -29,7 +29,7 @@ export class Random {
     return list.map(() => rest.splice(this.integer(0, rest.length - 1), 1)[0] as T);
   }
 
-  /** Another one, for whoever must not depend on how often the others draw. */
+  /** Returns an independent generator. */
   fork(): Random {
     return new Random(Math.floor(this.next() * 2 ** 32));
   }

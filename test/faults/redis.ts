@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as after } from 'node:timers/promises';
 
-/** Whether there is a Redis to be started. */
+/** Returns true when `redis-server` is installed. */
 export function hasRedis(): boolean {
   return spawnSync('redis-server', ['--version']).status === 0;
 }
 
-/** A Redis of the run's own, which keeps what it acknowledged when it ends, however it ends. */
+/** Redis for one run. It keeps every acknowledged write, also after a crash. */
 export class OwnRedis {
   readonly url: string;
   readonly #port: number;
@@ -32,7 +32,7 @@ export class OwnRedis {
     };
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]);
     this.#child = spawn('redis-server', args, { stdio: 'ignore' });
-    await untilItListens(this.#port);
+    await waitForPort(this.#port);
   }
 
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
@@ -43,7 +43,7 @@ export class OwnRedis {
   }
 }
 
-async function untilItListens(port: number): Promise<void> {
+async function waitForPort(port: number): Promise<void> {
   for (let tries = 0; tries < 200; tries += 1) {
     const socket = connect(port, '127.0.0.1');
     const listens = await once(socket, 'connect').then(
@@ -54,5 +54,5 @@ async function untilItListens(port: number): Promise<void> {
     if (listens) return;
     await after(50);
   }
-  throw new Error(`nothing came to listen on port ${port}`);
+  throw new Error(`no process listens on port ${port}`);
 }

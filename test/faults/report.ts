@@ -2,7 +2,7 @@ import type { FaultWindow, Ledger } from './ledger.ts';
 
 const seconds = (milliseconds: number) => (milliseconds / 1000).toFixed(1);
 
-/** The ledger as text: a table of the faults, what was counted, and what is wrong. */
+/** Formats the ledger: a table of the faults, the counters, and broken rules. */
 export function report(ledger: Ledger): string {
   const { windows, counts, wrongs, skipped } = ledger;
   const columns = ['fault', 'lasted s', 'good', 'failed', 'wrong', 'last failure s', 'all well s'];
@@ -12,9 +12,9 @@ export function report(ledger: Ledger): string {
     table(entries.map(([name, count]) => [name.replace('allowed: ', ''), String(count)]));
   const parts = [
     table([columns, ...windows.map(row)]),
-    'The last two: seconds after the end of the fault until nothing failed any more, and until everyone\nhad done something well.',
+    'The last two columns: seconds from the end of the fault to the last failure, and until every\nworker had succeeded again.',
     list(all.filter((entry) => !isAllowed(entry))),
-    `What failed because of a fault that it may fail of:\n${list(all.filter(isAllowed))}`,
+    `Failures that a fault explains:\n${list(all.filter(isAllowed))}`,
   ];
   if (skipped.length > 0) parts.push(`Skipped:\n${skipped.map((one) => `  ${one}`).join('\n')}`);
   const found = [...wrongs.values()].map(

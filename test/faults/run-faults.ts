@@ -5,16 +5,16 @@ import type { FaultWindow, Ledger } from './ledger.ts';
 import { machineFaults } from './machine-faults.ts';
 import type { Worker } from './worker.ts';
 
-/** Milliseconds after a fault in which all must be well again. */
-const PATIENCE = 15_000;
-/** Milliseconds without a failure after which one is over: whoever holds nothing asks again by then. */
-const QUIET = 2100;
-const LOOK_EVERY = 50;
+/** Longest time of recovery after a fault. */
+const RECOVERY_MS = 15_000;
+/** A fault is over after this time without a failure: every process has retried by then. */
+const QUIET_MS = 2100;
+const CHECK_EVERY_MS = 50;
 
 /**
- * One fault after the other, in an order by chance, until the time is over.
+ * Runs one fault after the other in random order, until the time is over.
  *
- * @param only what the names of the faults contain
+ * @param only text that the names of the faults contain
  */
 export async function runFaults(
   scene: Scene,
@@ -25,7 +25,7 @@ export async function runFaults(
   const all = [...issuerFaults(), ...machineFaults(scene.stage)].filter(({ name }) =>
     name.includes(only),
   );
-  if (all.length === 0) throw new Error(`--only is "${only}": no fault is called so`);
+  if (all.length === 0) throw new Error(`--only is "${only}": no fault has such a name`);
   for (const { name, missing } of all) if (missing) ledger.skipped.push(`${name}: ${missing}`);
   const possible = all.filter(({ missing }) => missing === undefined);
   const before = ledger.begin('none', []);
@@ -47,7 +47,7 @@ export async function runFaults(
   }
 }
 
-/** Waits until everyone does well, every process is in use, and nothing fails any more. */
+/** Waits until every worker succeeds, every process is in use, and failures have stopped. */
 async function settle(
   window: FaultWindow,
   { stage }: Scene,
@@ -60,15 +60,15 @@ async function settle(
     const late = workers.filter(({ lastGood }) => lastGood < ended).map(({ name }) => name);
     late.push(...stage.unwell());
     if (late.length === 0) window.well ??= now;
-    const quiet = disturbs.length > 0 ? QUIET : 0;
+    const quiet = disturbs.length > 0 ? QUIET_MS : 0;
     const isQuiet = now >= Math.max(ended, window.lastFailure) + quiet;
     if (late.length === 0 && isQuiet) break;
-    if (now > ended + PATIENCE) {
-      const who = late.join(', ') || 'everyone, and yet something fails';
-      ledger.wrong(`all is well ${PATIENCE / 1000} s after a fault`, who);
+    if (now > ended + RECOVERY_MS) {
+      const who = late.join(', ') || 'every worker succeeds, but something fails';
+      ledger.wrong(`everything works ${RECOVERY_MS / 1000} s after a fault`, who);
       break;
     }
-    await after(LOOK_EVERY);
+    await after(CHECK_EVERY_MS);
   }
   window.settled = performance.now();
 }

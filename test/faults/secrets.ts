@@ -9,17 +9,17 @@ const KINDS: readonly (readonly [kind: string, RegExp])[] = [
   ['verifier', /[?&]code_verifier=([\w-]{20,})/g],
   ['session cookie', /^set-cookie: session=([\w.-]{20,})/gim],
 ];
-/** What a secret is made of; shorter ones are none. */
+/** Characters of a secret. Shorter words are no secrets. */
 const WORD = /[\w.~-]{20,}/g;
 const JWT = /eyJ[\w-]{10,}\.eyJ[\w-]+/;
 
-/** Knows every secret that went over a wire, and looks for them where none may be. */
+/** Collects every secret from the network, and finds them in logs and pages. */
 export class Secrets {
   readonly #onWires = new Map<string, string>();
   readonly #words = new Map<string, string>();
   readonly #lasting: readonly Secret[];
 
-  /** @param lasting those that were there before the run */
+  /** @param lasting secrets from before the run */
   constructor(lasting: readonly Secret[]) {
     this.#lasting = lasting;
   }
@@ -28,19 +28,19 @@ export class Secrets {
     return this.#onWires.size;
   }
 
-  /** Takes the secrets from what goes over a wire. */
+  /** Collects the secrets of a message. */
   learn(text: string): void {
     for (const [kind, pattern] of KINDS) {
       for (const [, value = ''] of text.matchAll(pattern)) this.#onWires.set(value, kind);
     }
   }
 
-  /** Remembers a text that may hold none. @param place where it is from */
+  /** Remembers a text that must contain no secret. @param place source of the text */
   watch(place: string, text: string): void {
     for (const [word] of text.matchAll(WORD)) this.#words.set(word, place);
   }
 
-  /** @param logs by the name of the service. @returns what was found where, without the secret */
+  /** @param logs by the name of the service. @returns kind and place of each secret that was found */
   find(logs: ReadonlyMap<string, string>): string[] {
     for (const [name, log] of logs) this.watch(`the log of ${name}`, log);
     const signatures = [...this.#onWires].flatMap(([value, kind]) => {

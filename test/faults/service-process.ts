@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
-/** From where this is bundled to, `test/faults/dist`. */
+/** Root of the repository, seen from the bundle in `test/faults/dist`. */
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** A built service as it ships: a process, set by its environment alone. It logs all that it can. */
+/** Process of a built service, configured by its environment. It logs everything. */
 export class ServiceProcess {
   readonly name: string;
   readonly port: number;
@@ -20,7 +20,7 @@ export class ServiceProcess {
     this.port = options.port;
   }
 
-  /** All that it has printed so far, over all its starts. */
+  /** Returns the output of all its starts. */
   printed(): string {
     return this.#printed.join('');
   }
@@ -51,7 +51,7 @@ export class ServiceProcess {
     failed.catch(() => {});
   }
 
-  /** Sends it a signal, and waits until it has gone. */
+  /** Sends a signal and waits until the process has ended. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     this.#child?.kill(signal);
     await this.#closed;
@@ -59,12 +59,11 @@ export class ServiceProcess {
 }
 
 export interface ServiceOptions {
-  /** In the ledger. */
   readonly name: string;
-  /** The package that it is. */
+  /** Folder of its package. */
   readonly main: string;
   readonly port: number;
-  /** Where it runs, and keeps what it keeps. */
+  /** Working directory. */
   readonly folder: string;
   readonly environment: Readonly<Record<string, string>>;
 }

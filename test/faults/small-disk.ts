@@ -2,15 +2,15 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The write-ahead log of the sessions alone takes four megabytes. */
+/** The write-ahead log of the sessions alone needs four megabytes. */
 const SIZE = '24m';
 
-/** A disk so small that it can be filled: a file system in memory, which takes the right to mount it. */
+/** Small file system in memory, to be filled. It needs the right to mount. */
 export class SmallDisk {
   readonly folder: string;
   readonly #ballast: string;
 
-  /** @returns undefined where nothing may be mounted */
+  /** @returns undefined without the right to mount */
   static mount(folder: string): SmallDisk | undefined {
     mkdirSync(folder);
     const options = ['-t', 'tmpfs', '-o', `size=${SIZE},mode=0700`, 'tmpfs', folder];

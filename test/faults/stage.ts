@@ -13,14 +13,14 @@ import { SmallDisk } from './small-disk.ts';
 import { copyTenant } from './tenant.ts';
 import { Wire } from './wire.ts';
 
-/** All that runs: what users and callers meet, and what faults are done to. */
+/** Everything that runs: services for users and callers, and targets of the faults. */
 export interface Stage {
   /** Origins, without a slash at their end. */
   readonly web: string;
   readonly api: string;
-  /** Of the issuer; its identifier has a slash behind it. */
+  /** Origin of the issuer. Its identifier has a slash at the end. */
   readonly issuer: string;
-  /** Of a web app that keeps its sessions on the small disk, where there is one. */
+  /** Origin of the web app with sessions on the small disk, if there is one. */
   readonly fileWeb: string | undefined;
   readonly fileWebProcess: ServiceProcess | undefined;
   readonly issuerProcess: ServiceProcess;
@@ -31,16 +31,16 @@ export interface Stage {
   readonly postgres: OwnPostgres;
   readonly disk: SmallDisk | undefined;
   readonly secrets: Secrets;
-  /** The processes that a load balancer sends nobody to. */
+  /** Returns the processes that a load balancer skips. */
   unwell(): string[];
-  /** What each service has printed, by its name. */
+  /** Returns the output of each service, by its name. */
   logs(): Map<string, string>;
   stop(): Promise<void>;
 }
 
 const LIMITS = { RATE_LIMIT: '1000000', RATE_LIMIT_REFUSED: '1000000' };
 
-/** @throws Error that says what this machine lacks */
+/** @throws Error that names a missing program */
 export async function openStage(): Promise<Stage> {
   const programs = postgresPrograms();
   if (programs === undefined) throw new Error('there is no PostgreSQL in /usr/lib/postgresql');

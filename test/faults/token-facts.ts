@@ -1,22 +1,22 @@
-/** An access token of a caller; times are those of `performance.now()`. */
+/** Access token of a caller. Times are those of `performance.now()`. */
 export interface CallerToken {
   readonly value: string;
-  /** When it was asked for. */
+  /** Time of the request for it. */
   readonly mintedAt: number;
   readonly goodUntil: number;
 }
 
-/** Whether an API must take a token, by what was done to its issuer. */
+/** Tracks faults of keys and clock, to decide whether an API must accept a token. */
 export class TokenFacts {
   #revokedAt = Number.NEGATIVE_INFINITY;
   #wrongClock: { from: number; until: number } = { from: 0, until: 0 };
 
-  /** Every key of before has left the key set. */
+  /** Records that all earlier keys have left the key set. */
   keysWereRevoked(): void {
     this.#revokedAt = performance.now();
   }
 
-  /** From now on the times in its tokens are not what an API takes. */
+  /** Records that an API must refuse the times in new tokens. */
   clockGoesWrong(): void {
     this.#wrongClock = { from: performance.now(), until: Number.POSITIVE_INFINITY };
   }
@@ -25,11 +25,11 @@ export class TokenFacts {
     this.#wrongClock.until = performance.now();
   }
 
-  /** Undefined when it may be taken or not. */
+  /** Returns true when an API must accept the token. */
   isValid({ mintedAt, goodUntil }: CallerToken): boolean {
     const { from, until } = this.#wrongClock;
     const now = performance.now();
-    // Asked for before the clock went wrong, it may have been made after that.
+    // A token that was requested before the clock went wrong may have been issued after that.
     const isMisdated = mintedAt > from - 2000 && mintedAt < until;
     return now < goodUntil && mintedAt > this.#revokedAt && !(until > 0 && isMisdated);
   }

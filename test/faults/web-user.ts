@@ -5,7 +5,7 @@ import {
   type BookEntry,
   type ContactBook,
   contactName,
-  type Organisation,
+  type Organization,
   showsOther,
 } from './contact-book.ts';
 import type { Disturbance, Ledger } from './ledger.ts';
@@ -15,8 +15,8 @@ import { Worker } from './worker.ts';
 
 export interface WebUserOptions {
   readonly user: 'alice' | 'bob' | 'carol';
-  readonly organisation: Organisation;
-  /** Tells everyone and their contacts apart. */
+  readonly organization: Organization;
+  /** Unique name. The names of the user's contacts contain it. */
   readonly key: string;
   readonly mayWrite: boolean;
   /** Origins. */
@@ -34,7 +34,7 @@ const EDIT = 'form[action$="/edit"]';
 const DELETE = 'form[action$="/delete"]';
 const SIGN_OUT = 'main form[action="/logout"]';
 
-/** A user of the web app, in a browser of their own. */
+/** User of the web app, with a browser. */
 export class WebUser extends Worker {
   readonly name: string;
   readonly #options: WebUserOptions;
@@ -42,7 +42,7 @@ export class WebUser extends Worker {
   readonly #browser: FormBrowser;
   #isSignedIn = false;
   #mayMeet: readonly number[] = [];
-  /** Where the web app sent the browser after the form that was sent last. */
+  /** Redirect of the web app after the last form. */
   #sentTo: string | undefined;
   #count = 0;
 
@@ -93,7 +93,7 @@ export class WebUser extends Worker {
     if (!page.html.querySelector(SIGN_OUT)) return false;
     this.#isSignedIn = false;
     const out = await this.#submit(page, SIGN_OUT, {});
-    // Where the store fails nobody is signed out, and the page says so.
+    // When the store fails, the user stays signed in, and the page says so.
     if (this.#sentTo === undefined) this.#isSignedIn = out.status === 503;
     else this.ledger.count('sign-outs');
     return this.#isWell(out);
@@ -104,11 +104,11 @@ export class WebUser extends Worker {
   }
 
   async #add(): Promise<boolean> {
-    const { book, key, organisation, mayWrite, web } = this.#options;
+    const { book, key, organization, mayWrite, web } = this.#options;
     const contacts = await this.#browser.open(`${web}/contacts`);
     if (!this.#isWell(contacts)) return false;
     this.#count += 1;
-    const name = contactName(organisation, `${key}.${this.#count}`);
+    const name = contactName(organization, `${key}.${this.#count}`);
     const notes = `first of ${this.#count}`;
     const values = { name, email: 'contact@example.com', notes };
     if (mayWrite) book.adding(name);
@@ -116,7 +116,7 @@ export class WebUser extends Worker {
     const page = await this.#submit(contacts, ADD, values, mayWrite ? [] : [403]);
     if (!mayWrite) return page.status === 403;
     const id = this.#acknowledged('added');
-    if (id !== undefined) this.#own.push(book.added(organisation, id, name, notes));
+    if (id !== undefined) this.#own.push(book.added(organization, id, name, notes));
     return id !== undefined && this.#isWell(page);
   }
 
@@ -149,7 +149,7 @@ export class WebUser extends Worker {
     return isDone && this.#isWell(page);
   }
 
-  /** @returns the page that asks for the change, or undefined when it did not come */
+  /** @returns the page with the form, or undefined when it did not appear */
   async #find(entry: BookEntry, what: 'edit' | 'delete'): Promise<Page | undefined> {
     this.#mayMeet = [404];
     const url = `${this.#options.web}/contacts/${entry.id}/${what}`;
@@ -171,7 +171,7 @@ export class WebUser extends Worker {
     }
   }
 
-  /** The id in the redirect that says that a change was made. */
+  /** Returns the id from the redirect after a change. */
   #acknowledged(what: 'added' | 'changed' | 'deleted'): string | undefined {
     const { web } = this.#options;
     if (this.#sentTo === undefined) return undefined;
@@ -183,7 +183,7 @@ export class WebUser extends Worker {
   }
 
   #look(response: Response): void {
-    const { web, issuer, isOnDisk, organisation, secrets } = this.#options;
+    const { web, issuer, isOnDisk, organization, secrets } = this.#options;
     const { url, statusCode: status, headers, timings } = response;
     const { method } = response.request.options;
     const body = String(response.body);
@@ -191,12 +191,16 @@ export class WebUser extends Worker {
     this.ledger.count('answers to users');
     if (!url.startsWith(web)) {
       const where = `${method} ${new URL(url).pathname}: ${status}`;
-      if (status >= 400) this.ledger.wrong("the issuer's pages are well", where, begun);
+      if (status >= 400) this.ledger.wrong("the issuer's pages work", where, begun);
       return;
     }
     secrets.watch('a page', body);
-    if (showsOther(organisation, body)) {
-      this.ledger.wrong('nobody sees what is of others', `${this.name} at ${url}`, begun);
+    if (showsOther(organization, body)) {
+      this.ledger.wrong(
+        'contacts of other organizations stay hidden',
+        `${this.name} at ${url}`,
+        begun,
+      );
     }
     const { location } = headers;
     if (method === 'POST' && location !== undefined) this.#sentTo = location;

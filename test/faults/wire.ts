@@ -10,22 +10,22 @@ import {
 import type { AddressInfo } from 'node:net';
 
 export interface WireOptions {
-  /** Ports behind it, taken in turn. */
+  /** Ports of the processes. */
   readonly targets: readonly number[];
-  /** Where a target says whether it serves; without one it is always asked. */
+  /** Path of the health check. Without it every process gets requests. */
   readonly healthPath?: string;
-  /** Shown all that goes through. */
+  /** Receives every request and answer. */
   readonly onText: (text: string) => void;
 }
 
-const CHECK_EVERY = 200;
-/** What may be cut in two by the end of a piece. */
-const CARRY = 8192;
+const CHECK_EVERY_MS = 200;
+/** Overlap of two pieces, because a secret may span both. */
+const OVERLAP_LENGTH = 8192;
 
-/** A load balancer: each request goes to the next process that is well. */
+/** Load balancer that sends each request to the next healthy process. */
 export class Wire {
   readonly port: number;
-  /** The ports that nobody is sent to. */
+  /** Ports that get no requests. */
   readonly unwell = new Set<number>();
   readonly #options: WireOptions;
   readonly #server: Server;
@@ -47,7 +47,7 @@ export class Wire {
     if (healthPath === undefined) return;
     this.#checks = setInterval(() => {
       for (const port of targets) void this.#check(port, healthPath);
-    }, CHECK_EVERY);
+    }, CHECK_EVERY_MS);
   }
 
   async close(): Promise<void> {
@@ -58,7 +58,7 @@ export class Wire {
   }
 
   async #check(port: number, path: string): Promise<void> {
-    const signal = AbortSignal.timeout(5 * CHECK_EVERY);
+    const signal = AbortSignal.timeout(5 * CHECK_EVERY_MS);
     const asked = fetch(`http://127.0.0.1:${port}${path}`, { signal });
     const answer = await asked.catch(() => undefined);
     await answer?.body?.cancel().catch(() => {});
@@ -69,18 +69,18 @@ export class Wire {
   #forward(near: IncomingMessage, answer: ServerResponse): void {
     const { method, url = '/', headers, socket } = near;
     this.#show(url, headers, near);
-    // A connection of its own, so that none can have ended just now.
+    // A new connection, because a kept one may just have ended.
     const far = request({
       ...{ host: '127.0.0.1', port: this.#next(), agent: false, method, path: url },
       headers: withoutConnection(headers),
     });
-    // What breaks there breaks here.
-    const tear = () => socket.resetAndDestroy();
-    far.on('error', tear);
+    // A broken connection behind the balancer breaks the one before it.
+    const resetClient = () => socket.resetAndDestroy();
+    far.on('error', resetClient);
     far.on('response', (response) => {
       this.#show('', response.headers, response);
       answer.writeHead(response.statusCode ?? 500, withoutConnection(response.headers));
-      response.on('error', tear).pipe(answer);
+      response.on('error', resetClient).pipe(answer);
     });
     answer.on('close', () => far.destroy());
     near.on('error', () => far.destroy()).pipe(far);
@@ -89,7 +89,7 @@ export class Wire {
   #next(): number {
     const { targets } = this.#options;
     const well = targets.filter((port) => !this.unwell.has(port));
-    // When none is well, each may say so itself.
+    // If none is healthy, each answers for itself.
     const among = well.length > 0 ? well : targets;
     return among[this.#turn++ % among.length] as number;
   }
@@ -104,7 +104,7 @@ export class Wire {
     body.on('data', (piece: Buffer) => {
       const text = before + piece.toString('latin1');
       onText(text);
-      before = text.slice(-CARRY);
+      before = text.slice(-OVERLAP_LENGTH);
     });
   }
 }

@@ -3,9 +3,9 @@ import { RequestError } from 'got';
 import type { Disturbance, Ledger } from './ledger.ts';
 import type { Random } from './random.ts';
 
-/** Somebody at work: one thing after the other, with pauses. */
+/** User or program that acts step by step, with pauses. */
 export abstract class Worker {
-  /** When the newest thing that went well was begun. */
+  /** Begin of the last step that succeeded. */
   lastGood = Number.NEGATIVE_INFINITY;
   protected readonly ledger: Ledger;
   protected readonly random: Random;
@@ -17,10 +17,10 @@ export abstract class Worker {
 
   abstract readonly name: string;
 
-  /** @returns whether all went as it should; what did not is in the ledger */
+  /** @returns true when the step succeeded; failures are in the ledger */
   protected abstract act(): Promise<boolean>;
 
-  /** What a connection to this address that breaks takes. */
+  /** Returns the disturbances that explain a broken connection to this address. */
   protected abstract needsFor(url: URL | undefined): readonly Disturbance[];
 
   async work(signal: AbortSignal): Promise<void> {

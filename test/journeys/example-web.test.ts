@@ -87,7 +87,7 @@ describe('examples/web.ts', () => {
     expect(again.html.querySelector('input[name="password"]')).not.toBeNull();
   });
 
-  test('each browser has its own user, and its own organisation at the API', async () => {
+  test('each browser has its own user, and its own organization at the API', async () => {
     const [bob, carol] = [new FormBrowser(), new FormBrowser()];
     const pages = [await signIn(bob, 'bob'), await signIn(carol, 'carol')];
     expect(pages.map(({ html }) => JSON.parse(html.text))).toEqual([
