@@ -34,7 +34,7 @@ const config: Config = {
   restoreMocks: true,
   setupFiles: ['<rootDir>/test/support/setup.ts'],
   reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
-  testTimeout: 20_000,
+  testTimeout: 60_000,
 };
 
 export default config;
