@@ -1,9 +1,9 @@
 import type { AdapterFactory, AdapterPayload } from 'oidc-provider';
+import type { AppContext } from './context.ts';
 import { errors } from './oidc-provider.ts';
-import type { StateStore } from './state/state-store.ts';
 import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
 import { toClientMetadata } from './tenant/applications.ts';
-import { findApplication, type Tenant } from './tenant/tenant.ts';
+import { findApplication } from './tenant/tenant.ts';
 import { RefreshTokenAdapter } from './token/refresh-token.ts';
 import {
   isJwt,
@@ -12,9 +12,7 @@ import {
   type UserinfoTokens,
 } from './token/userinfo-token.ts';
 
-interface AdapterParts {
-  readonly tenant: Tenant;
-  readonly store: StateStore;
+interface AdapterParts extends Pick<AppContext, 'tenant' | 'store'> {
   readonly userinfoTokens: Pick<UserinfoTokens, 'verify'>;
 }
 

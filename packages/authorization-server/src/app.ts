@@ -1,19 +1,14 @@
 import {
-  describeError,
   rejectMalformedTarget,
   type SecurityHeadersOptions,
   securityHeaders,
 } from '@koa-oauth/service';
 import type { Middleware } from 'koa';
 import type { Provider as Engine } from 'oidc-provider';
-import type { Logger } from 'pino';
-import type { ActionCache } from './actions/cache.ts';
-import { Outcomes, storeOutcome } from './actions/login-outcome.ts';
-import { PostLogin } from './actions/post-login.ts';
+import { storeOutcome } from './actions/login-outcome.ts';
 import { redirectRoutes } from './actions/redirects.ts';
-import { Organizations } from './claims/organizations.ts';
 import { engineConfiguration } from './configuration.ts';
-import type { Faults } from './control/faults.ts';
+import { type AppContext, type AppParts, createContext, type PageContext } from './context.ts';
 import { injectFaults } from './control/inject-faults.ts';
 import {
   allowOriginOfRefusals,
@@ -23,42 +18,20 @@ import {
   METADATA_PATHS,
   ROUTES,
 } from './endpoints.ts';
-import type { Limits } from './http/limits.ts';
-import type { SigningKeys } from './keys/signing-keys.ts';
 import { logRoutes } from './log/log-page.tsx';
 import { Recorder, recordTransaction } from './log/recorder.ts';
-import type { Transactions } from './log/transactions.ts';
 import { Federation, federationRoutes } from './login/federation.ts';
-import { Consents } from './login/grants.ts';
 import { interactionRoutes } from './login/interactions.ts';
 import { logoutRoutes } from './login/logout.tsx';
 import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
-import type { StateStore } from './state/file.ts';
 import type { Tenant } from './tenant/tenant.ts';
-import { Users } from './tenant/users.ts';
 import { tokenRefusal } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
-import type { TokenClock } from './token/token-claims.ts';
 import { accessTokenScope, idTokenClaims, userinfoClaims } from './token/token-claims.ts';
 import { answerErrors } from './views/error-page.tsx';
 import { assetRoutes } from './views/layout.tsx';
 import { welcomeRoutes } from './views/welcome-page.tsx';
-
-export interface AppParts {
-  readonly issuer: string;
-  readonly tenant: Tenant;
-  readonly keys: SigningKeys;
-  readonly store: StateStore;
-  readonly limits: Limits;
-  /** Values that the Actions of each trigger share. */
-  readonly caches: Readonly<Record<'postLogin' | 'credentialsExchange', ActionCache>>;
-  readonly clock: TokenClock;
-  readonly log: Logger;
-  readonly faults: Faults;
-  readonly transactions: Transactions;
-  readonly showLog: boolean;
-}
 
 /** Allows this server's own stylesheet and images only. */
 const SECURITY_HEADERS: SecurityHeadersOptions = {
@@ -118,31 +91,6 @@ export function createApp(parts: AppParts): Engine {
   return provider;
 }
 
-interface AppContext extends AppParts {
-  readonly tenantName: string;
-  readonly users: Users;
-  readonly consents: Consents;
-  readonly organizations: Organizations;
-  readonly postLogin: PostLogin;
-  readonly outcomes: Outcomes;
-}
-
-function createContext(parts: AppParts): AppContext {
-  const { tenant, store } = parts;
-  const log = parts.log.child({}, { serializers: { err: describeError } });
-  const organizations = new Organizations(parts);
-  return {
-    ...parts,
-    log,
-    tenantName: tenant.tenant.friendly_name,
-    users: new Users(parts),
-    consents: new Consents(store),
-    organizations,
-    postLogin: new PostLogin({ ...parts, log, organizations }),
-    outcomes: new Outcomes(store),
-  };
-}
-
 function createEngine(context: AppContext): Engine {
   const { issuer, tenant, organizations, clock } = context;
   const EngineClass = sendsIss(tenant) ? Provider : patchIss(Provider);
@@ -158,7 +106,7 @@ function createEngine(context: AppContext): Engine {
   return provider;
 }
 
-function pageRoutes(context: AppContext & { readonly provider: Engine }): Middleware[] {
+function pageRoutes(context: PageContext): Middleware[] {
   const federation = new Federation(context);
   const routers = [
     welcomeRoutes(context),

@@ -1,60 +1,34 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
-import type { ActionCache } from './actions/cache.ts';
 import { credentialsExchange } from './actions/credentials-exchange.ts';
-import type { Outcomes } from './actions/login-outcome.ts';
-import type { PostLogin } from './actions/post-login.ts';
 import { redirectPath } from './actions/redirects.ts';
-import type { ActionLog } from './actions/run.ts';
 import { createAdapter } from './adapter.ts';
 import { SCOPE_CLAIMS } from './claims/custom-claims.ts';
-import {
-  checkOrganizationUsage,
-  type Organizations,
-  requestedOrganization,
-} from './claims/organizations.ts';
+import { checkOrganizationUsage, requestedOrganization } from './claims/organizations.ts';
+import type { AppContext } from './context.ts';
 import { ROUTES } from './endpoints.ts';
-import type { SigningKeys } from './keys/signing-keys.ts';
-import { type Consents, loadGrant } from './login/grants.ts';
+import { loadGrant } from './login/grants.ts';
 import { createLoginPolicy } from './login/login-policy.ts';
 import { logoutSources } from './login/logout.tsx';
 import { checkWebMessageOrigin } from './login/web-message.tsx';
-import type { StateStore } from './state/file.ts';
 import { isWebOrigin } from './tenant/applications.ts';
 import { checkConnection } from './tenant/connections.ts';
 import { type Application, findApplication, OIDC_SCOPES, type Tenant } from './tenant/tenant.ts';
-import type { Users } from './tenant/users.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
-import { customizeAccessToken, findAccount, type TokenClock } from './token/token-claims.ts';
+import { customizeAccessToken, findAccount } from './token/token-claims.ts';
 import { UserinfoTokens } from './token/userinfo-token.ts';
 import { renderEngineError } from './views/error-page.tsx';
 
 type Section<Name extends keyof Configuration> = NonNullable<Configuration[Name]>;
 
-interface EngineContext {
-  readonly issuer: string;
-  readonly tenant: Tenant;
-  readonly tenantName: string;
-  readonly users: Users;
-  readonly keys: SigningKeys;
-  readonly store: StateStore;
-  readonly clock: TokenClock;
-  readonly consents: Consents;
-  readonly organizations: Organizations;
-  readonly postLogin: PostLogin;
-  readonly outcomes: Outcomes;
-  readonly caches: { readonly credentialsExchange: ActionCache };
-  readonly log: ActionLog;
-}
-
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 60 * MINUTE_SECONDS;
 const DAY_SECONDS = 24 * HOUR_SECONDS;
 
-export function engineConfiguration(context: EngineContext): Configuration {
-  const { tenant, tenantName, keys, store } = context;
+export function engineConfiguration(context: AppContext): Configuration {
+  const { tenant, tenantName, keys } = context;
   return {
-    adapter: createAdapter({ tenant, store, userinfoTokens: new UserinfoTokens(context) }),
+    adapter: createAdapter({ ...context, userinfoTokens: new UserinfoTokens(context) }),
     jwks: keys,
     routes: ROUTES,
     scopes: OIDC_SCOPES,
@@ -101,7 +75,7 @@ export function engineConfiguration(context: EngineContext): Configuration {
 }
 
 /** Parameters of Auth0's authorization request, each with its check. */
-function extraParams({ tenant }: EngineContext): Section<'extraParams'> {
+function extraParams({ tenant }: AppContext): Section<'extraParams'> {
   return {
     // The engine calls this for every request, even without an audience.
     audience: (ctx: KoaContextWithOIDC, _audience: string | undefined, client: Client) => {
@@ -118,7 +92,7 @@ function extraParams({ tenant }: EngineContext): Section<'extraParams'> {
   };
 }
 
-function features({ tenant, tenantName }: EngineContext): Section<'features'> {
+function features({ tenant, tenantName }: AppContext): Section<'features'> {
   return {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
@@ -142,7 +116,7 @@ function features({ tenant, tenantName }: EngineContext): Section<'features'> {
 }
 
 /** Lifetimes in seconds. */
-function lifetimes({ tenant }: EngineContext): Section<'ttl'> {
+function lifetimes({ tenant }: AppContext): Section<'ttl'> {
   return {
     AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
     AuthorizationCode: MINUTE_SECONDS,

@@ -1,7 +1,8 @@
 import type { AccessToken, ClientCredentials, KoaContextWithOIDC } from 'oidc-provider';
 import { writeClaim } from '../claims/custom-claims.ts';
+import type { AppContext } from '../context.ts';
 import { errors } from '../oidc-provider.ts';
-import type { Action, Tenant } from '../tenant/tenant.ts';
+import type { Action } from '../tenant/tenant.ts';
 import { ActionCache } from './cache.ts';
 import { type ClientFacts, clientFacts, type RequestFacts, requestFacts } from './login-event.ts';
 import { cachePart, unavailableParts } from './post-login-api.ts';
@@ -24,12 +25,6 @@ export interface CredentialsExchangeOutcome {
   denied?: { readonly code: string; readonly reason: string };
 }
 
-interface CredentialsExchangeParts {
-  readonly tenant: Tenant;
-  readonly log: ActionLog;
-  readonly caches: { readonly credentialsExchange: ActionCache };
-}
-
 type ExtraTokenClaims = (
   ctx: KoaContextWithOIDC,
   token: AccessToken | ClientCredentials,
@@ -42,11 +37,7 @@ const DENIAL_CODES = ['invalid_scope', 'invalid_request', 'server_error'];
  * before the token is written. A denial is thrown as an error of the engine with status 400, or 500 for
  * `server_error`.
  */
-export function credentialsExchange({
-  tenant,
-  log,
-  caches,
-}: CredentialsExchangeParts): ExtraTokenClaims {
+export function credentialsExchange({ tenant, log, caches }: AppContext): ExtraTokenClaims {
   return async function credentialsExchange(ctx, token) {
     if (token.kind !== 'ClientCredentials') return;
     const scope = token.scope?.split(' ').filter(Boolean) ?? [];

@@ -1,21 +1,16 @@
 import Router from '@koa/router';
 import { isLoopback } from '@koa-oauth/service';
 import type { VNode } from 'preact';
+import type { AppContext } from '../context.ts';
 import { errorPage } from '../views/error-page.tsx';
 import { Layout, toPage } from '../views/layout.tsx';
-import type { TimedStep, Transaction, Transactions } from './transactions.ts';
-
-interface LogParts {
-  readonly issuer: string;
-  readonly tenantName: string;
-  readonly transactions: Transactions;
-}
+import type { TimedStep, Transaction } from './transactions.ts';
 
 /**
  * `GET /log`: every transaction step by step; registered only with the control on. It answers under the
  * issuer's name and loopback names only: by DNS rebinding, a page of another site could read it.
  */
-export function logRoutes({ issuer, tenantName, transactions }: LogParts): Router {
+export function logRoutes({ issuer, tenantName, transactions }: AppContext): Router {
   return new Router().get('/log', (ctx) => {
     ctx.type = 'html';
     if (isOwnHost(String(ctx.state.sentHost), issuer)) {

@@ -1,8 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import type { Context, Middleware, Next } from 'koa';
 import type { Client, KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
-import type { Logger } from 'pino';
 import { outcomeOf } from '../actions/login-outcome.ts';
+import type { AppContext } from '../context.ts';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
 import { createRedaction } from './redaction.ts';
@@ -13,19 +13,14 @@ import {
   loginType,
   refusalType,
   requestStep,
-  type StepParts,
+  type StepContext,
   signInStep,
   tokensStep,
 } from './steps.ts';
-import type { LogType, OpenTransaction, Step, Transactions } from './transactions.ts';
+import type { LogType, OpenTransaction, Step } from './transactions.ts';
 
 type EngineContext = Context | KoaContextWithOIDC;
 type EngineError = OidcErrors.OIDCProviderError;
-
-interface RecorderParts extends Omit<StepParts, 'redact'> {
-  readonly transactions: Transactions;
-  readonly log: Logger;
-}
 
 /** One event: a step of the request's transaction, a line of the log, or both. */
 interface Entry {
@@ -54,15 +49,15 @@ const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].fil
  * `type`. No code, token, secret or password is recorded.
  */
 export class Recorder {
-  readonly #parts: RecorderParts & StepParts;
+  readonly #context: StepContext;
 
-  constructor(parts: RecorderParts) {
-    this.#parts = { ...parts, redact: createRedaction(parts.tenant) };
+  constructor(context: AppContext) {
+    this.#context = { ...context, redact: createRedaction(context.tenant) };
   }
 
   /** Records all events of this engine from now on. */
   listenTo(provider: Provider): void {
-    const { log } = this.#parts;
+    const { log } = this.#context;
     // The engine's types lack some of its events.
     const events: EventEmitter = provider;
     const { pushed_authorization_request: PAR, end_session: LOGOUT } = ROUTES;
@@ -116,7 +111,7 @@ export class Recorder {
     this.#addFailedSignIn(ctx, endpoint);
     // The pages have log lines of their own.
     if (ctx.status === 429 && !endpoint?.startsWith('/u/')) {
-      this.#parts.log.warn({ type: 'api_limit', endpoint }, 'refused: too many requests');
+      this.#context.log.warn({ type: 'api_limit', endpoint }, 'refused: too many requests');
     }
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
     const recording = this.#recordingOf(ctx);
@@ -130,8 +125,8 @@ export class Recorder {
     const step = {
       step: 'refusal',
       status: ctx.status,
-      error: this.#parts.redact(error, engineCtx) ?? String(ctx.status),
-      text: this.#parts.redact(text, engineCtx),
+      error: this.#context.redact(error, engineCtx) ?? String(ctx.status),
+      text: this.#context.redact(text, engineCtx),
       reason: recording.reason,
     } as const;
     const type = refusalType(endpoint, step.reason ?? step.text ?? '', engineCtx);
@@ -151,7 +146,7 @@ export class Recorder {
   #authorizationRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
     const { result, prompt } = ctx.oidc.entities.Interaction ?? {};
     if (result?.error !== undefined && prompt?.name === 'login') {
-      const reason = this.#parts.redact(result.error_description, ctx);
+      const reason = this.#context.redact(result.error_description, ctx);
       this.#write(ctx, { step: { step: 'sign-in', outcome: 'failed', reason } });
     } else if (result?.error !== undefined) {
       this.#write(ctx, { step: { step: 'consent', outcome: 'declined' } });
@@ -160,8 +155,8 @@ export class Recorder {
     const step: Step = {
       step: 'refusal',
       error: error.error,
-      text: this.#parts.redact(error.error_description, ctx),
-      reason: this.#parts.redact(error.error_detail, ctx),
+      text: this.#context.redact(error.error_description, ctx),
+      reason: this.#context.redact(error.error_detail, ctx),
     };
     const entry = refusalOf(ctx, error, ROUTES.authorization, 'authorization refused');
     this.#write(ctx, { ...entry, step });
@@ -175,7 +170,7 @@ export class Recorder {
     const { scope } = entities.AccessToken ?? entities.ClientCredentials ?? {};
     this.#write(ctx, {
       type: exchangeType(ctx),
-      step: tokensStep(this.#parts, ctx, transaction.steps),
+      step: tokensStep(this.#context, ctx, transaction.steps),
       line: 'tokens issued',
       fields: { client: client?.clientId, user: account?.accountId, grant, scope },
     });
@@ -186,7 +181,7 @@ export class Recorder {
     this.#write(ctx, refusalOf(ctx, error, ROUTES.token, 'tokens refused'));
     const recording = this.#recordingOf(ctx);
     if (outcomeOf(ctx).denied !== undefined) this.#addActions(ctx);
-    recording.reason = this.#parts.redact(error.error_detail, ctx);
+    recording.reason = this.#context.redact(error.error_detail, ctx);
   }
 
   /** Adds the failure of a posted sign-in form, for which the engine has no event. */
@@ -196,7 +191,7 @@ export class Recorder {
     const [, uid] = /^\/u\/login\/([\w-]+)$/.exec(ctx.path) ?? [];
     const reason = ctx.status === 429 ? 'too many failures' : 'wrong e-mail address or password';
     const step: Step = { step: 'sign-in', outcome: 'failed', reason };
-    if (uid) this.#parts.transactions.find(`uid:${uid}`)?.add(step, ctx.state.loginFailure);
+    if (uid) this.#context.transactions.find(`uid:${uid}`)?.add(step, ctx.state.loginFailure);
   }
 
   /** Adds the revocation of a refresh token, for which the engine has no event. */
@@ -222,13 +217,13 @@ export class Recorder {
   }
 
   #addActions(ctx: KoaContextWithOIDC): void {
-    this.#write(ctx, { step: actionsStep(this.#parts, ctx) });
+    this.#write(ctx, { step: actionsStep(this.#context, ctx) });
   }
 
   /** Makes the transaction known to the next request of the sign-in. */
   #link(ctx: KoaContextWithOIDC): void {
     const { transaction } = this.#recordingOf(ctx);
-    for (const key of keysOf(ctx)) this.#parts.transactions.link(key, transaction);
+    for (const key of keysOf(ctx)) this.#context.transactions.link(key, transaction);
   }
 
   /** Returns the record of a request; a new transaction begins with the request. */
@@ -236,18 +231,18 @@ export class Recorder {
     const state = ctx.state as { recording?: Recording };
     if (state.recording !== undefined) return state.recording;
     const found = keysOf(ctx)
-      .map((key) => this.#parts.transactions.find(key))
+      .map((key) => this.#context.transactions.find(key))
       .find(Boolean);
-    const transaction = found ?? this.#parts.transactions.begin();
+    const transaction = found ?? this.#context.transactions.begin();
     state.recording = { transaction };
     // A sign-in that resumes is no request of the client's.
     const goesOn = found !== undefined && (ctx as KoaContextWithOIDC).oidc?.route === 'resume';
-    if (!goesOn) transaction.add(requestStep(this.#parts, ctx as KoaContextWithOIDC));
+    if (!goesOn) transaction.add(requestStep(this.#context, ctx as KoaContextWithOIDC));
     return state.recording;
   }
 
   #write(ctx: EngineContext, { type, step, line, fields }: Entry): void {
-    if (line !== undefined) this.#parts.log.info({ type, ...fields }, line);
+    if (line !== undefined) this.#context.log.info({ type, ...fields }, line);
     if (step !== undefined) this.#recordingOf(ctx).transaction.add(step, type);
   }
 }

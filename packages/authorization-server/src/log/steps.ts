@@ -2,6 +2,7 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
 import { isClaimScope } from '../claims/custom-claims.ts';
 import type { ScopeChanges } from '../claims/scope-changes.ts';
+import type { AppContext } from '../context.ts';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import {
   type Api,
@@ -13,7 +14,6 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
-import type { Users } from '../tenant/users.ts';
 import { sentScope } from '../token/audience.ts';
 import type { Redact } from './redaction.ts';
 import type { DroppedScope, LogType, Step, TimedStep } from './transactions.ts';
@@ -35,9 +35,7 @@ const EXCHANGE_TYPES: Readonly<Record<string, readonly [failed: LogType, succeed
 };
 
 /** Dependencies of the steps. Texts are redacted; claims are recorded by name, without their values. */
-export interface StepParts {
-  readonly tenant: Tenant;
-  readonly users: Users;
+export interface StepContext extends AppContext {
   readonly redact: Redact;
 }
 
@@ -52,7 +50,7 @@ interface IssuedScopes {
   readonly granted?: readonly string[] | undefined;
 }
 
-export function requestStep({ redact }: StepParts, ctx: KoaContextWithOIDC): Step {
+export function requestStep({ redact }: StepContext, ctx: KoaContextWithOIDC): Step {
   // `oidc` is undefined outside of the engine's routes.
   const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined;
   const { params, body, client } = oidc ?? {};
@@ -75,7 +73,7 @@ export function signInStep({ oidc }: KoaContextWithOIDC): Step {
 
 /** Returns undefined when the tenant has no rules and no Actions. */
 export function actionsStep(
-  { tenant, redact }: StepParts,
+  { tenant, redact }: StepContext,
   ctx: KoaContextWithOIDC,
 ): Step | undefined {
   const names = [...tenant.loginRules, ...tenant.postLogin].map(({ name }) => name);
@@ -94,7 +92,7 @@ export function actionsStep(
 
 /** @param earlier steps of the same transaction. */
 export function tokensStep(
-  { tenant, users, redact }: StepParts,
+  { tenant, users, redact }: StepContext,
   ctx: KoaContextWithOIDC,
   earlier: readonly TimedStep[],
 ): Step {

@@ -1,16 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Interaction, Provider } from 'oidc-provider';
-import type { Logger } from 'pino';
+import type { Interaction } from 'oidc-provider';
+import type { PageContext } from '../context.ts';
 import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
-import type { ConnectionOutcome, Transactions } from '../log/transactions.ts';
-import type { StateStore } from '../state/file.ts';
+import type { ConnectionOutcome } from '../log/transactions.ts';
 import { offeredConnections } from '../tenant/connections.ts';
 import type { Connection } from '../tenant/schema.ts';
-import { findApplication, type Tenant } from '../tenant/tenant.ts';
-import type { Users } from '../tenant/users.ts';
+import { findApplication } from '../tenant/tenant.ts';
 import { errorPage } from '../views/error-page.tsx';
 import {
   CALLBACK_PATH,
@@ -19,17 +17,6 @@ import {
   ProviderDenial,
   ProviderFailure,
 } from './identity-providers.ts';
-
-interface FederationParts {
-  readonly issuer: string;
-  readonly provider: Provider;
-  readonly tenant: Tenant;
-  readonly tenantName: string;
-  readonly users: Users;
-  readonly store: StateStore;
-  readonly transactions: Transactions;
-  readonly log: Logger;
-}
 
 interface SentUser extends PendingSignIn {
   readonly uid: string;
@@ -69,17 +56,17 @@ export function federationRoutes(federation: Federation): Router {
  * (RFC 9207), and by the ID token's issuer and nonce.
  */
 export class Federation {
-  readonly #parts: FederationParts;
+  readonly #context: PageContext;
   readonly #identityProviders: IdentityProviders;
 
-  constructor(parts: FederationParts) {
-    this.#parts = parts;
-    this.#identityProviders = new IdentityProviders({ issuer: parts.issuer });
+  constructor(context: PageContext) {
+    this.#context = context;
+    this.#identityProviders = new IdentityProviders(context);
   }
 
   /** Sends the user to the identity provider chosen on the sign-in page. */
   async choose(ctx: Context): Promise<void> {
-    const interaction = await interactionOf(this.#parts.provider, ctx, 'login');
+    const interaction = await interactionOf(this.#context.provider, ctx, 'login');
     const { connection } = await readForm(ctx);
     await this.send(ctx, interaction, String(connection));
   }
@@ -98,13 +85,13 @@ export class Federation {
         reauthenticate: typeof prompt === 'string' && prompt.split(' ').includes('login'),
         maxAge: maxAge === undefined ? undefined : Number(maxAge),
       });
-      const earlier = this.#parts.store.readByUid(SENT, uid)?.content.state;
-      if (typeof earlier === 'string') this.#parts.store.delete(SENT, earlier);
+      const earlier = this.#context.store.readByUid(SENT, uid)?.content.state;
+      if (typeof earlier === 'string') this.#context.store.delete(SENT, earlier);
       const sent: SentUser = { ...pending, uid, connection: connectionName };
-      this.#parts.store.write(SENT, pending.state, sent, AWAY_SECONDS, { uid });
+      this.#context.store.write(SENT, pending.state, sent, AWAY_SECONDS, { uid });
       this.#addStep(uid, connectionName, 'sent');
       const facts = { client: params.client_id, connection: connectionName };
-      this.#parts.log.info(facts, 'sent to connection');
+      this.#context.log.info(facts, 'sent to connection');
       ctx.status = 303;
       ctx.redirect(url.href);
     } catch (error) {
@@ -117,20 +104,20 @@ export class Federation {
   acceptCallback(ctx: Context): void {
     const { state } = ctx.query;
     const sent =
-      typeof state === 'string' ? this.#parts.store.read(SENT, state)?.content : undefined;
-    if (sent === undefined || !this.#parts.store.consume(SENT, String(state)))
+      typeof state === 'string' ? this.#context.store.read(SENT, state)?.content : undefined;
+    if (sent === undefined || !this.#context.store.consume(SENT, String(state)))
       throw sessionNotFound();
     const { uid } = sent as unknown as SentUser;
     const handle = randomBytes(32).toString('base64url');
     const returned = { ...sent, response: ctx.querystring };
-    this.#parts.store.write(RETURNED, handle, returned, HANDOVER_SECONDS);
+    this.#context.store.write(RETURNED, handle, returned, HANDOVER_SECONDS);
     setCookie(ctx, uid, handle);
     ctx.redirect(`/u/login/${uid}/callback`);
   }
 
   /** Verifies the answer and ends the sign-in. */
   async finish(ctx: Context): Promise<void> {
-    const { provider, users } = this.#parts;
+    const { provider, users } = this.#context;
     const interaction = await interactionOf(provider, ctx, 'login');
     const { connection: name, response, ...pending } = this.#takeReturned(ctx, interaction);
     const connection = this.#connectionOf(interaction, name);
@@ -140,12 +127,15 @@ export class Federation {
       const user = users.storeProfile(connection, identity.subject, identity.profile);
       this.#addStep(interaction.uid, name, 'returned');
       if (user.blocked) {
-        this.#parts.log.info({ ...facts, user: user.user_id }, 'login failed: the user is blocked');
+        this.#context.log.info(
+          { ...facts, user: user.user_id },
+          'login failed: the user is blocked',
+        );
         const result = { error: 'unauthorized', error_description: 'user is blocked' };
         await resumeInteraction(provider, ctx, result);
         return;
       }
-      this.#parts.log.info({ ...facts, user: user.user_id }, 'login succeeded');
+      this.#context.log.info({ ...facts, user: user.user_id }, 'login succeeded');
       const login = { accountId: user.user_id, amr: ['federated'] };
       await resumeInteraction(provider, ctx, { login });
     } catch (error) {
@@ -155,7 +145,7 @@ export class Federation {
       }
       if (!(error instanceof ProviderDenial)) throw error;
       this.#addStep(interaction.uid, name, 'denied');
-      this.#parts.log.info(facts, 'login failed: the identity provider denied it');
+      this.#context.log.info(facts, 'login failed: the identity provider denied it');
       const result = { error: 'access_denied', error_description: error.message };
       await resumeInteraction(provider, ctx, result);
     }
@@ -164,17 +154,17 @@ export class Federation {
   /** @throws SessionNotFound for a browser without the cookie of the callback. */
   #takeReturned(ctx: Context, { uid }: Interaction): ReturnedUser {
     const handle = ctx.cookies.get(COOKIE) ?? '';
-    const content = this.#parts.store.read(RETURNED, handle)?.content;
+    const content = this.#context.store.read(RETURNED, handle)?.content;
     const returned = content as unknown as ReturnedUser | undefined;
-    if (returned?.uid !== uid || !this.#parts.store.consume(RETURNED, handle))
+    if (returned?.uid !== uid || !this.#context.store.consume(RETURNED, handle))
       throw sessionNotFound();
-    this.#parts.store.delete(RETURNED, handle);
+    this.#context.store.delete(RETURNED, handle);
     setCookie(ctx, uid, null);
     return returned;
   }
 
   #connectionOf({ params }: Interaction, name: unknown): Connection {
-    const { tenant } = this.#parts;
+    const { tenant } = this.#context;
     const application = findApplication(tenant, String(params.client_id));
     const connection = offeredConnections(tenant, application).find((one) => one.name === name);
     // A request that names a connection leaves no choice.
@@ -192,7 +182,7 @@ export class Federation {
   ): void {
     const reference = randomBytes(6).toString('hex');
     const { status, message: reason } = failure;
-    this.#parts.log.error(
+    this.#context.log.error(
       { err: failure, connection: name, reference },
       'the identity provider failed',
     );
@@ -200,7 +190,7 @@ export class Federation {
     ctx.status = status;
     ctx.type = 'html';
     ctx.body = errorPage({
-      tenantName: this.#parts.tenantName,
+      tenantName: this.#context.tenantName,
       title: `${label} can’t sign you in now`,
       text:
         status === 503
@@ -212,7 +202,7 @@ export class Federation {
   }
 
   #addStep(uid: string, name: string, outcome: ConnectionOutcome, reason?: string): void {
-    const transaction = this.#parts.transactions.find(`uid:${uid}`);
+    const transaction = this.#context.transactions.find(`uid:${uid}`);
     transaction?.add({ step: 'connection', name, outcome, reason });
   }
 }

@@ -1,10 +1,9 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
-import type { Logger } from 'pino';
+import type { Interaction, InteractionResults } from 'oidc-provider';
+import type { PageContext } from '../context.ts';
 import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
-import type { LoginAttempts } from '../http/limits.ts';
 import type { LogType } from '../log/transactions.ts';
 import {
   isFederated,
@@ -13,23 +12,14 @@ import {
   passwordDatabase,
 } from '../tenant/connections.ts';
 import { isPassword } from '../tenant/password.ts';
-import { findApplication, type Tenant, type User } from '../tenant/tenant.ts';
-import { connectionInId, type Users } from '../tenant/users.ts';
+import { findApplication, type User } from '../tenant/tenant.ts';
+import { connectionInId } from '../tenant/users.ts';
 import { consentPage } from './consent-page.tsx';
 import type { Federation } from './federation.ts';
-import { type AskedScopes, askedScopes, type Consents, newGrant } from './grants.ts';
+import { type AskedScopes, askedScopes, newGrant } from './grants.ts';
 import { loginPage } from './login-page.tsx';
 
-interface InteractionParts {
-  readonly provider: Provider;
-  readonly tenant: Tenant;
-  readonly tenantName: string;
-  readonly users: Users;
-  readonly consents: Consents;
-  readonly limits: { readonly attempts: LoginAttempts };
-  readonly federation: Federation;
-  readonly log: Logger;
-}
+type InteractionContext = PageContext & { readonly federation: Federation };
 
 interface PasswordCheck {
   /** Undefined when the sign-in failed. */
@@ -40,8 +30,8 @@ interface PasswordCheck {
 }
 
 /** The pages between an authorization request and its answer: sign-in and consent. */
-export function interactionRoutes(parts: InteractionParts): Router {
-  const pages = new InteractionPages(parts);
+export function interactionRoutes(context: InteractionContext): Router {
+  const pages = new InteractionPages(context);
   return new Router()
     .get('/u/login/:uid', (ctx) => pages.showLogin(ctx))
     .post('/u/login/:uid', (ctx) => pages.signIn(ctx))
@@ -51,26 +41,26 @@ export function interactionRoutes(parts: InteractionParts): Router {
 
 /** Pages of one interaction each; every method throws SessionNotFound if it is unknown or has ended. */
 class InteractionPages {
-  readonly #parts: InteractionParts;
+  readonly #context: InteractionContext;
   #lastCheck: Promise<unknown> = Promise.resolve();
 
-  constructor(parts: InteractionParts) {
-    this.#parts = parts;
+  constructor(context: InteractionContext) {
+    this.#context = context;
   }
 
   /** Shows the sign-in, or sends the user to the identity provider that the request names. */
   async showLogin(ctx: Context): Promise<void> {
     const interaction = await this.#interactionOf(ctx, 'login');
     const { connection, login_hint: hint } = interaction.params;
-    const federated = this.#parts.tenant.connections.find(
+    const federated = this.#context.tenant.connections.find(
       (one) => isFederated(one) && one.name === connection,
     );
     if (federated === undefined) this.#showForm(ctx, interaction, String(hint ?? ''));
-    else await this.#parts.federation.send(ctx, interaction, federated.name);
+    else await this.#context.federation.send(ctx, interaction, federated.name);
   }
 
   async signIn(ctx: Context): Promise<void> {
-    const { log } = this.#parts;
+    const { log } = this.#context;
     const interaction = await this.#interactionOf(ctx, 'login');
     const { username, password } = await readFields(ctx);
     if (!this.#acceptsPassword(interaction)) throw sessionNotFound();
@@ -101,11 +91,11 @@ class InteractionPages {
   async showConsent(ctx: Context): Promise<void> {
     const asked = await this.#askedOf(ctx);
     ctx.type = 'html';
-    ctx.body = consentPage({ tenantName: this.#parts.tenantName, asked });
+    ctx.body = consentPage({ tenantName: this.#context.tenantName, asked });
   }
 
   async answerConsent(ctx: Context): Promise<void> {
-    const { provider, consents, log } = this.#parts;
+    const { provider, consents, log } = this.#context;
     const asked = await this.#askedOf(ctx);
     const { action } = await readFields(ctx);
     const client = asked.application.client_id;
@@ -136,10 +126,10 @@ class InteractionPages {
     password: string,
     address: string,
   ): Promise<PasswordCheck> {
-    const { attempts } = this.#parts.limits;
+    const { attempts } = this.#context.limits;
     const wait = await attempts.count(username, address);
     if (wait !== undefined) return { failure: 'limit_wc', wait };
-    const user = this.#parts.tenant.users.find(
+    const user = this.#context.tenant.users.find(
       ({ user_id, email }) =>
         connectionInId(user_id) === undefined && email.toLowerCase() === username.toLowerCase(),
     );
@@ -150,7 +140,7 @@ class InteractionPages {
   }
 
   #showForm(ctx: Context, interaction: Interaction, typed: string, fault?: string): void {
-    const { tenant, tenantName } = this.#parts;
+    const { tenant, tenantName } = this.#context;
     const { params, uid } = interaction;
     const application = findApplication(tenant, String(params.client_id));
     const passwords = this.#acceptsPassword(interaction);
@@ -171,7 +161,7 @@ class InteractionPages {
   }
 
   #acceptsPassword({ params }: Interaction): boolean {
-    const { tenant } = this.#parts;
+    const { tenant } = this.#context;
     const { connection, client_id: clientId } = params;
     if (connection && connection !== passwordDatabase(tenant).name) return false;
     return offersPasswords(tenant, findApplication(tenant, String(clientId)));
@@ -179,18 +169,18 @@ class InteractionPages {
 
   async #askedOf(ctx: Context): Promise<AskedScopes> {
     const { params, session } = await this.#interactionOf(ctx, 'consent');
-    const user = this.#parts.users.find(session?.accountId ?? '');
-    const asked = askedScopes(this.#parts.tenant, user, params);
+    const user = this.#context.users.find(session?.accountId ?? '');
+    const asked = askedScopes(this.#context.tenant, user, params);
     if (asked === undefined) throw sessionNotFound();
     return asked;
   }
 
   #interactionOf(ctx: Context, prompt: 'login' | 'consent'): Promise<Interaction> {
-    return interactionOf(this.#parts.provider, ctx, prompt);
+    return interactionOf(this.#context.provider, ctx, prompt);
   }
 
   #resume(ctx: Context, result: InteractionResults): Promise<void> {
-    return resumeInteraction(this.#parts.provider, ctx, result);
+    return resumeInteraction(this.#context.provider, ctx, result);
   }
 }
 

@@ -1,22 +1,11 @@
 import type { interactionPolicy as Policy } from 'oidc-provider';
-import { EXTERNAL_INTERACTION, type PostLogin } from '../actions/post-login.ts';
+import { EXTERNAL_INTERACTION } from '../actions/post-login.ts';
 import { checkMembership } from '../claims/organizations.ts';
+import type { AppContext } from '../context.ts';
 import { interactionPolicy } from '../oidc-provider.ts';
-import type { Tenant } from '../tenant/tenant.ts';
-import type { Users } from '../tenant/users.ts';
-
-interface LoginPolicyParts {
-  readonly tenant: Tenant;
-  readonly users: Users;
-  readonly postLogin: PostLogin;
-}
 
 /** Returns the prompts in their order: sign-in, Actions, consent. */
-export function createLoginPolicy({
-  tenant,
-  users,
-  postLogin,
-}: LoginPolicyParts): Policy.DefaultPolicy {
+export function createLoginPolicy({ tenant, users, postLogin }: AppContext): Policy.DefaultPolicy {
   const { Check, Prompt, base } = interactionPolicy;
   const policy = base();
 

@@ -1,18 +1,11 @@
 import type { EventEmitter } from 'node:events';
 import Router from '@koa/router';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
-import type { Logger } from 'pino';
+import type { PageContext } from '../context.ts';
 import type { LogoutClient } from '../oidc-provider.ts';
-import { findApplication, type Tenant } from '../tenant/tenant.ts';
+import { findApplication } from '../tenant/tenant.ts';
 import { errorPage } from '../views/error-page.tsx';
 import { Layout, toPage } from '../views/layout.tsx';
-
-interface LogoutParts {
-  readonly provider: Provider;
-  readonly tenant: Tenant;
-  readonly tenantName: string;
-  readonly log: Logger;
-}
 
 type Session = NonNullable<KoaContextWithOIDC['oidc']['session']>;
 
@@ -26,7 +19,7 @@ interface LogoutSources {
  * of the allowed logout URLs of the application, or of the tenant without a `client_id`. The default is
  * the first allowed URL.
  */
-export function logoutRoutes({ provider, tenant, tenantName, log }: LogoutParts): Router {
+export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext): Router {
   return new Router().get('/v2/logout', async function logout(ctx) {
     const { client_id: clientId, returnTo } = ctx.query;
     const application =

@@ -8,28 +8,12 @@ import type {
   JWTStructured,
   KoaContextWithOIDC,
 } from 'oidc-provider';
-import { type Outcomes, outcomeOf } from '../actions/login-outcome.ts';
-import type { PostLogin } from '../actions/post-login.ts';
+import { outcomeOf } from '../actions/login-outcome.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
-import type { Organizations } from '../claims/organizations.ts';
 import { changeScope } from '../claims/scope-changes.ts';
+import type { AppContext } from '../context.ts';
 import type { EngineHooks } from '../oidc-provider.ts';
-import { type Api, findApi, permissionsOf, type Tenant, type User } from '../tenant/tenant.ts';
-import type { Users } from '../tenant/users.ts';
-
-export interface TokenClock {
-  /** Difference to the real clock; negative when it is behind. */
-  seconds: number;
-}
-
-interface ClaimParts {
-  readonly tenant: Tenant;
-  readonly users: Users;
-  readonly organizations: Organizations;
-  readonly clock: TokenClock;
-  readonly postLogin: PostLogin;
-  readonly outcomes: Outcomes;
-}
+import { type Api, findApi, permissionsOf, type User } from '../tenant/tenant.ts';
 
 type Claims = Record<string, unknown>;
 
@@ -46,8 +30,8 @@ const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
  * Writes a JWT access token in the API's dialect: Auth0's own (`typ` JWT, `azp`, no `jti`), or
  * RFC 9068 §2 (`typ` at+jwt, `client_id`, `jti`); with `permissions` for those that end in `authz`.
  */
-export function customizeAccessToken(parts: ClaimParts): CustomizeAccessToken {
-  const { tenant, users, organizations, clock } = parts;
+export function customizeAccessToken(context: AppContext): CustomizeAccessToken {
+  const { tenant, organizations, clock } = context;
   return function customizeAccessToken(ctx, token, jwt) {
     const api = findApi(tenant, String(jwt.payload.aud));
     if (api === undefined) return;
@@ -69,7 +53,7 @@ export function customizeAccessToken(parts: ClaimParts): CustomizeAccessToken {
         scope,
         ...(rfc9068 ? { client_id, jti } : { azp: client_id, ...grantType(token) }),
         ...(machine ? {} : organizations.claims(ctx)),
-        ...permissionsClaim(tenant, users, token, api),
+        ...permissionsClaim(context, token, api),
       },
       clock,
     );
@@ -89,8 +73,8 @@ export function accessTokenScope(
  * Creates the engine's lookup of users, for the claims of ID tokens and userinfo. At the token endpoint
  * it loads the outcome of the Actions; at a refresh it runs the Actions.
  */
-export function findAccount(parts: ClaimParts): FindAccount {
-  const { users, postLogin, outcomes, organizations } = parts;
+export function findAccount(context: AppContext): FindAccount {
+  const { users, postLogin, outcomes, organizations } = context;
   return async function findAccount(ctx, userId, token): Promise<Account | undefined> {
     const user = users.find(userId);
     if (user === undefined || user.blocked) return undefined;
@@ -123,7 +107,7 @@ export function findAccount(parts: ClaimParts): FindAccount {
  * Creates a hook that adds to an ID token the claims of the Actions, which the engine's own override,
  * and the organization. Its times follow the clock of the tokens.
  */
-export function idTokenClaims({ organizations, clock }: ClaimParts): EngineHooks['idTokenClaims'] {
+export function idTokenClaims({ organizations, clock }: AppContext): EngineHooks['idTokenClaims'] {
   return function idTokenClaims(ctx, claims) {
     const iat = Math.floor(Date.now() / 1000);
     return byClock({ ...customClaims(ctx), ...claims, ...organizations.claims(ctx), iat }, clock);
@@ -145,7 +129,7 @@ export function checkClock(seconds: number): number {
   throw new RangeError('clock: give whole seconds, ten years (315360000) at most');
 }
 
-export function byClock<T extends object>(claims: T, { seconds }: TokenClock): T {
+export function byClock<T extends object>(claims: T, { seconds }: AppContext['clock']): T {
   if (seconds === 0) return claims;
   const times = Object.entries(claims).filter(
     (entry): entry is [string, number] =>
@@ -174,8 +158,7 @@ function grantType(token: AccessToken | ClientCredentials): { gty?: string } {
 }
 
 function permissionsClaim(
-  tenant: Tenant,
-  users: Users,
+  { tenant, users }: AppContext,
   token: AccessToken | ClientCredentials,
   api: Api,
 ): { permissions?: string[] } {

@@ -1,13 +1,6 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
-import type { SigningKeys } from '../keys/signing-keys.ts';
-import type { TokenClock } from './token-claims.ts';
-
-interface UserinfoTokenParts {
-  readonly issuer: string;
-  readonly keys: SigningKeys;
-  readonly clock: TokenClock;
-}
+import type { AppContext } from '../context.ts';
 
 /** Prefix of the id of a grant that is not stored: members of a verified token follow it. */
 export const USERINFO_GRANT = 'userinfo:';
@@ -18,19 +11,19 @@ export function isJwt(token: string): boolean {
 
 /** Verifies this server's JWT access tokens for the userinfo endpoint; they are not stored. */
 export class UserinfoTokens {
-  readonly #parts: UserinfoTokenParts;
+  readonly #context: AppContext;
   readonly #keySet: ReturnType<typeof createLocalJWKSet>;
 
-  constructor(parts: UserinfoTokenParts) {
-    this.#parts = parts;
+  constructor(context: AppContext) {
+    this.#context = context;
     this.#keySet = createLocalJWKSet({
-      keys: parts.keys.keys.map(({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use })),
+      keys: context.keys.keys.map(({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use })),
     });
   }
 
   /** Returns a token as the engine's record of it; undefined if the token is not valid. */
   async verify(token: string): Promise<AdapterPayload | undefined> {
-    const { issuer, clock } = this.#parts;
+    const { issuer, clock } = this.#context;
     const { seconds } = clock;
     try {
       // An ID token fails here: its audience is the client alone.
