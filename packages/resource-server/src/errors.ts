@@ -33,7 +33,7 @@ export const ERRORS = {
   ERR_CLAIM_MISMATCH: [403, 'a claim of the access token does not allow this', 'claim_mismatch'],
   ERR_REVOCATION_UNAVAILABLE: [
     503,
-    'whether the access token is still good cannot be told right now',
+    'it is not known right now whether the access token was revoked',
     'unavailable',
   ],
   ERR_SIGNATURE_UNAVAILABLE: [

@@ -136,7 +136,7 @@ describe('in an API', () => {
         status: 503,
         retryAfter: '2',
         challenge: null,
-        body: 'whether the access token is still good cannot be told right now',
+        body: 'it is not known right now whether the access token was revoked',
       });
     }
     expect(api.errors.at(-1)).toMatchObject(unavailable);
