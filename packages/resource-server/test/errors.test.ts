@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import {
   AuthError,
@@ -69,14 +68,6 @@ test.each<AuthErrorCode>(['ERR_REVOCATION_UNAVAILABLE', 'ERR_SIGNATURE_UNAVAILAB
       cause,
     });
     expect(error.message).not.toMatch(/detail|inner/);
-  },
-);
-
-test.each(Object.entries(REASONS))(
-  'the documentation has reason %s with its text',
-  (reason, text) => {
-    const page = readFileSync(new URL('../../../docs/resource-server.md', import.meta.url), 'utf8');
-    expect(page).toContain(`| \`${reason}\` | ${text} |`);
   },
 );
 
