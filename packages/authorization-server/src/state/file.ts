@@ -2,15 +2,15 @@ import { resolve } from 'node:path';
 import { StartError } from '@koa-oauth/service';
 import { openSqlite } from '@koa-oauth/service/sqlite';
 import type Database from 'libsql';
-import { MemoryState } from './memory.ts';
 import {
+  MemoryState,
   type RecordKeys,
   type StateStore,
   type StoredRecord,
   SWEEP_INTERVAL_MS,
-} from './state-store.ts';
+} from './memory.ts';
 
-export type { StateStore } from './state-store.ts';
+export type { StateStore } from './memory.ts';
 
 interface Row {
   readonly content: string;

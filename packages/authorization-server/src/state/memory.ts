@@ -1,38 +1,70 @@
-import {
-  type RecordKeys,
-  type StateStore,
-  type StoredRecord,
-  SWEEP_INTERVAL_MS,
-} from './state-store.ts';
+/** Keys of a record in addition to its id. */
+export interface RecordKeys {
+  readonly uid?: string | undefined;
+  readonly grantId?: string | undefined;
+}
+
+export interface StoredRecord {
+  readonly content: Record<string, unknown>;
+  /** Time at which the record was used up, by the clock of the store. */
+  readonly consumed: number | undefined;
+}
+
+/** Logins, grants, codes, refresh tokens, consents: JSON records by kind and id, each with an end. */
+export interface StateStore {
+  /** Returns the epoch seconds of the clock that records end by. */
+  now(): number;
+  /** Returns a record that has not ended. */
+  read(kind: string, id: string): StoredRecord | undefined;
+  readByUid(kind: string, uid: string): StoredRecord | undefined;
+  /** Writes a record. @param lifetime seconds; default: until the record is deleted. */
+  write(kind: string, id: string, content: object, lifetime?: number, keys?: RecordKeys): void;
+  /** Replaces the content of a record, whose keys and end stay; does nothing if it has ended. */
+  replaceContent(kind: string, id: string, content: object): void;
+  /** Marks a record as used up; returns false when it was used before, or does not exist. */
+  consume(kind: string, id: string): boolean;
+  delete(kind: string, id: string): void;
+  /** Returns the ids of records that have not ended; the one that ends first comes first. */
+  idsByGrantId(kind: string, grantId: string): string[];
+  deleteByGrantId(kind: string, grantId: string): void;
+  clear(): void;
+  close(): void;
+}
+
+export const SWEEP_INTERVAL_MS = 60_000;
 
 interface Entry extends RecordKeys {
+  readonly kind: string;
+  readonly id: string;
   /** JSON, as in a file: the stored content is a copy. */
-  readonly content: string;
+  content: string;
   /** Epoch seconds. */
   readonly end: number;
-  readonly consumed: number | undefined;
+  consumed: number | undefined;
 }
 
 /** State that ends with the process. */
 export class MemoryState implements StateStore {
   readonly now: () => number;
-  readonly #kinds = new Map<string, Entries>();
+  readonly #entries = new Map<string, Entry>();
+  readonly #byUid = new Map<string, Entry>();
+  readonly #byGrantId = new Map<string, Set<Entry>>();
   readonly #sweep: NodeJS.Timeout;
 
   constructor(now = steadyTime()) {
     this.now = now;
     const sweep = (): void => {
-      for (const entries of this.#kinds.values()) entries.deleteEnded(this.now());
+      for (const entry of this.#entries.values()) if (!this.#isOpen(entry)) this.#remove(entry);
     };
     this.#sweep = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
   }
 
   read(kind: string, id: string): StoredRecord | undefined {
-    return this.#toRecord(this.#entriesOf(kind).get(id));
+    return this.#toRecord(this.#entries.get(keyOf(kind, id)));
   }
 
   readByUid(kind: string, uid: string): StoredRecord | undefined {
-    return this.#toRecord(this.#entriesOf(kind).getByUid(uid));
+    return this.#toRecord(this.#byUid.get(keyOf(kind, uid)));
   }
 
   write(
@@ -42,41 +74,48 @@ export class MemoryState implements StateStore {
     lifetime = Number.POSITIVE_INFINITY,
     { uid, grantId }: RecordKeys = {},
   ): void {
-    const entries = this.#entriesOf(kind);
-    const consumed = entries.get(id)?.consumed;
+    const consumed = this.#entries.get(keyOf(kind, id))?.consumed;
+    this.delete(kind, id);
     const end = this.now() + lifetime;
-    entries.set(id, { content: JSON.stringify(content), uid, grantId, end, consumed });
+    const entry = { kind, id, content: JSON.stringify(content), uid, grantId, end, consumed };
+    this.#entries.set(keyOf(kind, id), entry);
+    if (uid !== undefined) this.#byUid.set(keyOf(kind, uid), entry);
+    if (grantId === undefined) return;
+    const ofGrant = this.#byGrantId.get(keyOf(kind, grantId)) ?? new Set();
+    this.#byGrantId.set(keyOf(kind, grantId), ofGrant.add(entry));
   }
 
   replaceContent(kind: string, id: string, content: object): void {
-    const entries = this.#entriesOf(kind);
-    const entry = entries.get(id);
-    if (entry === undefined || entry.end <= this.now()) return;
-    entries.set(id, { ...entry, content: JSON.stringify(content) });
+    const entry = this.#entries.get(keyOf(kind, id));
+    if (entry !== undefined && this.#isOpen(entry)) entry.content = JSON.stringify(content);
   }
 
   consume(kind: string, id: string): boolean {
-    const entries = this.#entriesOf(kind);
-    const entry = entries.get(id);
+    const entry = this.#entries.get(keyOf(kind, id));
     if (entry === undefined || entry.consumed !== undefined) return false;
-    entries.set(id, { ...entry, consumed: this.now() });
+    entry.consumed = this.now();
     return true;
   }
 
   delete(kind: string, id: string): void {
-    this.#entriesOf(kind).delete(id);
+    const entry = this.#entries.get(keyOf(kind, id));
+    if (entry !== undefined) this.#remove(entry);
   }
 
   idsByGrantId(kind: string, grantId: string): string[] {
-    return this.#entriesOf(kind).idsByGrantId(grantId, this.now());
+    const open = [...this.#ofGrant(kind, grantId)].filter((entry) => this.#isOpen(entry));
+    // Infinity minus Infinity is no number.
+    return open.sort((one, other) => one.end - other.end || 0).map(({ id }) => id);
   }
 
   deleteByGrantId(kind: string, grantId: string): void {
-    this.#entriesOf(kind).deleteByGrantId(grantId);
+    for (const entry of this.#ofGrant(kind, grantId)) this.#remove(entry);
   }
 
   clear(): void {
-    this.#kinds.clear();
+    this.#entries.clear();
+    this.#byUid.clear();
+    this.#byGrantId.clear();
   }
 
   close(): void {
@@ -84,17 +123,32 @@ export class MemoryState implements StateStore {
     this.clear();
   }
 
-  #entriesOf(kind: string): Entries {
-    const entries = this.#kinds.get(kind) ?? new Entries();
-    this.#kinds.set(kind, entries);
-    return entries;
+  #ofGrant(kind: string, grantId: string): ReadonlySet<Entry> {
+    return this.#byGrantId.get(keyOf(kind, grantId)) ?? new Set();
+  }
+
+  #remove(entry: Entry): void {
+    const { kind, id, uid = '', grantId = '' } = entry;
+    this.#entries.delete(keyOf(kind, id));
+    if (this.#byUid.get(keyOf(kind, uid)) === entry) this.#byUid.delete(keyOf(kind, uid));
+    const ofGrant = this.#byGrantId.get(keyOf(kind, grantId));
+    ofGrant?.delete(entry);
+    if (ofGrant?.size === 0) this.#byGrantId.delete(keyOf(kind, grantId));
+  }
+
+  #isOpen({ end }: Entry): boolean {
+    return end > this.now();
   }
 
   #toRecord(entry: Entry | undefined): StoredRecord | undefined {
-    if (entry === undefined || entry.end <= this.now()) return undefined;
+    if (entry === undefined || !this.#isOpen(entry)) return undefined;
     const { content, consumed } = entry;
     return { content: JSON.parse(content) as Record<string, unknown>, consumed };
   }
+}
+
+function keyOf(kind: string, name: string): string {
+  return `${kind} ${name}`;
 }
 
 /**
@@ -104,60 +158,4 @@ export class MemoryState implements StateStore {
 function steadyTime(): () => number {
   const start = Date.now() - performance.now();
   return () => Math.floor((start + performance.now()) / 1000);
-}
-
-class Entries {
-  readonly #byId = new Map<string, Entry>();
-  readonly #idsByUid = new Map<string, string>();
-  readonly #idsByGrantId = new Map<string, Set<string>>();
-
-  get(id: string): Entry | undefined {
-    return this.#byId.get(id);
-  }
-
-  getByUid(uid: string): Entry | undefined {
-    const id = this.#idsByUid.get(uid);
-    return id === undefined ? undefined : this.#byId.get(id);
-  }
-
-  set(id: string, entry: Entry): void {
-    this.delete(id);
-    this.#byId.set(id, entry);
-    const { uid, grantId } = entry;
-    if (uid !== undefined) this.#idsByUid.set(uid, id);
-    if (grantId !== undefined) {
-      const ids = this.#idsByGrantId.get(grantId) ?? new Set();
-      this.#idsByGrantId.set(grantId, ids.add(id));
-    }
-  }
-
-  delete(id: string): void {
-    const { uid, grantId } = this.#byId.get(id) ?? {};
-    if (uid !== undefined && this.#idsByUid.get(uid) === id) this.#idsByUid.delete(uid);
-    if (grantId !== undefined) {
-      const ids = this.#idsByGrantId.get(grantId);
-      ids?.delete(id);
-      if (ids?.size === 0) this.#idsByGrantId.delete(grantId);
-    }
-    this.#byId.delete(id);
-  }
-
-  idsByGrantId(grantId: string, now: number): string[] {
-    const found: { readonly id: string; readonly end: number }[] = [];
-    for (const id of this.#idsByGrantId.get(grantId) ?? []) {
-      const { end } = this.#byId.get(id) as Entry;
-      if (end > now) found.push({ id, end });
-    }
-    // Infinity minus Infinity is no number.
-    found.sort((one, other) => one.end - other.end || 0);
-    return found.map(({ id }) => id);
-  }
-
-  deleteByGrantId(grantId: string): void {
-    for (const id of this.#idsByGrantId.get(grantId) ?? []) this.delete(id);
-  }
-
-  deleteEnded(now: number): void {
-    for (const [id, { end }] of this.#byId) if (end <= now) this.delete(id);
-  }
 }

@@ -1,6 +1,6 @@
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { errors, Provider } from '../oidc-provider.ts';
-import type { StateStore, StoredRecord } from './state-store.ts';
+import type { StateStore, StoredRecord } from './memory.ts';
 
 export class StoreAdapter implements Adapter {
   readonly kind: string;

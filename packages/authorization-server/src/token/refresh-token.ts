@@ -1,5 +1,5 @@
 import type { AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
-import type { StateStore } from '../state/state-store.ts';
+import type { StateStore } from '../state/file.ts';
 import { StoreAdapter } from '../state/store-adapter.ts';
 import { type Application, findApplication, type Tenant } from '../tenant/tenant.ts';
 
