@@ -4,7 +4,7 @@ import { describeError, isLoopback } from '@koa-oauth/service';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { readJson } from '../http/body.ts';
+import { readJson, refuse } from '../http/body.ts';
 import type { RotateOptions } from '../keys/key-ring.ts';
 import type { Transaction } from '../log/transactions.ts';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';
@@ -30,7 +30,10 @@ const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
 
 const clockSchema = z.strictObject({ clock: z.number() });
 
-const MAX_BODY_BYTES = 10_240;
+const PLACES =
+  'There are /faults, /log, /clock, /rotate-keys, /revoke-previous-key and /reset here.';
+const NOT_FOR_PAGES =
+  'the control is not for web pages: ask it without Origin, by a loopback address';
 const NOT_JSON = 'send JSON, with content-type application/json';
 
 /** Creates the application of the control port; every request needs the token. */
@@ -51,53 +54,47 @@ export function createControl(server: Controlled, token: string, logger: Logger)
 function controlRoutes(server: Controlled): Router {
   const { faults } = server;
   const router = new Router();
-  router.get('/faults', (ctx) => {
-    ctx.body = { faults: faults.list() };
-  });
-  router.post('/faults', async (ctx) => {
+  /** Answers with what the handler returns; 204 for nothing. */
+  const on = (
+    method: 'get' | 'post' | 'put' | 'delete',
+    path: string,
+    handle: (ctx: Context) => unknown,
+  ): void => {
+    router[method](path, async (ctx) => {
+      ctx.body = (await handle(ctx)) ?? null;
+    });
+  };
+  on('get', '/faults', () => ({ faults: faults.list() }));
+  on('post', '/faults', async (ctx) => {
     if (!ctx.is('json')) ctx.throw(415, NOT_JSON);
     faults.add((await readFields(ctx)) as unknown as Fault);
     ctx.status = 201;
-    ctx.body = { faults: faults.list() };
+    return { faults: faults.list() };
   });
-  router.delete('/faults', (ctx) => {
-    faults.clear();
-    ctx.status = 204;
-  });
-  router.post('/rotate-keys', async (ctx) => {
+  on('delete', '/faults', () => faults.clear());
+  on('post', '/rotate-keys', async (ctx) => {
     await server.rotateKeys(await read(ctx, rotationSchema, 'send nothing, or {"revoke": true}'));
-    ctx.status = 204;
   });
-  router.post('/revoke-previous-key', async (ctx) => {
-    await server.revokePreviousKey();
-    ctx.status = 204;
-  });
-  router.get('/clock', (ctx) => {
-    ctx.body = { clock: server.clock };
-  });
-  router.put('/clock', async (ctx) => {
+  on('post', '/revoke-previous-key', () => server.revokePreviousKey());
+  on('get', '/clock', () => ({ clock: server.clock }));
+  on('put', '/clock', async (ctx) => {
     const { clock } = await read(ctx, clockSchema, 'send {"clock": SECONDS}');
     try {
       server.clock = clock;
     } catch (error) {
       ctx.throw(400, (error as Error).message);
     }
-    ctx.body = { clock: server.clock };
+    return { clock };
   });
-  router.post('/reset', (ctx) => {
-    server.reset();
-    ctx.status = 204;
-  });
-  router.get('/log', (ctx) => {
-    ctx.body = { transactions: server.log() };
-  });
+  on('post', '/reset', () => server.reset());
+  on('get', '/log', () => ({ transactions: server.log() }));
   return router;
 }
 
 async function readFields(ctx: Context): Promise<Record<string, unknown>> {
   // Null: the request has no body.
   if (ctx.is('json') === null || ctx.request.length === 0) return {};
-  return ctx.is('json') ? readJson(ctx, MAX_BODY_BYTES) : ctx.throw(415, NOT_JSON);
+  return ctx.is('json') ? readJson(ctx) : ctx.throw(415, NOT_JSON);
 }
 
 /** Reads a body of this schema. @throws 400 with what to send. */
@@ -112,27 +109,18 @@ function answerJson(log: Logger): Middleware {
     try {
       await next();
     } catch (error) {
+      const { status = 500, message } = error as { status?: number; message: string };
       if (error instanceof InvalidFault) {
         ctx.status = 400;
-        ctx.body = { error: 'invalid_fault', field: error.field, error_description: error.message };
-        return;
+        ctx.body = { error: 'invalid_fault', field: error.field, error_description: message };
+      } else if (status < 500) {
+        refuse(ctx, status, 'invalid_request', message);
+      } else {
+        log.error({ err: error }, 'unexpected error of the control');
+        refuse(ctx, status, 'server_error', 'The reason is in the log of this server.');
       }
-      const { status = 500, message } = error as { status?: number; message: string };
-      if (status >= 500) log.error({ err: error }, 'unexpected error of the control');
-      ctx.status = status;
-      ctx.body = {
-        error: status >= 500 ? 'server_error' : 'invalid_request',
-        error_description: status >= 500 ? 'The reason is in the log of this server.' : message,
-      };
     }
-    if (ctx.status === 404 && !ctx.body) {
-      ctx.status = 404;
-      ctx.body = {
-        error: 'not_found',
-        error_description:
-          'There are /faults, /log, /clock, /rotate-keys, /revoke-previous-key and /reset here.',
-      };
-    }
+    if (ctx.status === 404 && !ctx.body) refuse(ctx, 404, 'not_found', PLACES);
   };
 }
 
@@ -143,10 +131,7 @@ function answerJson(log: Logger): Middleware {
 function refuseBrowsers(): Middleware {
   return function refuseBrowsers(ctx: Context, next: Next) {
     if (ctx.get('origin') === '' && isLoopback(ctx.hostname)) return next();
-    ctx.throw(
-      403,
-      'the control is not for web pages: ask it without Origin, by a loopback address',
-    );
+    ctx.throw(403, NOT_FOR_PAGES);
   };
 }
 
@@ -156,12 +141,7 @@ function requireToken(token: string): Middleware {
   return function requireToken(ctx: Context, next: Next) {
     // The comparison needs equal lengths, which digests have; they reveal nothing of the token.
     if (timingSafeEqual(digest(ctx.get('authorization')), right)) return next();
-    ctx.status = 401;
     ctx.set('WWW-Authenticate', 'Bearer');
-    ctx.body = {
-      error: 'invalid_token',
-      error_description: 'Send the token printed at the start.',
-    };
-    return undefined;
+    refuse(ctx, 401, 'invalid_token', 'Send the token printed at the start.');
   };
 }

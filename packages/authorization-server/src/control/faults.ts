@@ -5,41 +5,41 @@ const METADATA = '/.well-known/openid-configuration';
 const ENDPOINTS: readonly string[] = [...Object.values(ROUTES), METADATA];
 const MAX_DELAY_MS = 600_000;
 
-const KINDS = [
-  ...(['status', 'reset', 'halfBody', 'rateLimited', 'loseRefreshResponse'] as const),
-  ...(['garbage', 'contentType', 'oversized'] as const),
-  ...(['emptyKeySet', 'wrongKids', 'otherIssuer'] as const),
-] as const;
+/** A media type without parameters (RFC 9110 §8.3.1). */
+const MEDIA_TYPE = /^[\w!#$&^.+-]{1,60}\/[\w!#$&^.+-]{1,60}$/;
+
+/** A fault has one of these, or only a delay. */
+const kinds = {
+  status: z.int().min(400).max(599).optional(),
+  reset: z.literal(true).optional(),
+  halfBody: z.literal(true).optional(),
+  rateLimited: z.literal(true).optional(),
+  loseRefreshResponse: z.literal(true).optional(),
+  garbage: z.literal(true).optional(),
+  contentType: z.string().regex(MEDIA_TYPE, 'give a media type, such as text/html').optional(),
+  oversized: z.literal(true).optional(),
+  emptyKeySet: z.literal(true).optional(),
+  wrongKids: z.literal(true).optional(),
+  otherIssuer: z.literal(true).optional(),
+};
+const KINDS = Object.keys(kinds) as (keyof typeof kinds)[];
 
 /** The kinds that only one endpoint has an answer for. */
-const ENDPOINT_OF: Partial<Record<(typeof KINDS)[number], string>> = {
+const ENDPOINT_OF: Partial<Record<keyof typeof kinds, string>> = {
   loseRefreshResponse: ROUTES.token,
   emptyKeySet: ROUTES.jwks,
   wrongKids: ROUTES.jwks,
   otherIssuer: METADATA,
 };
 
-/** A media type without parameters (RFC 9110 §8.3.1). */
-const MEDIA_TYPE = /^[\w!#$&^.+-]{1,60}\/[\w!#$&^.+-]{1,60}$/;
-
 const faultSchema = z
   .strictObject({
     endpoint: z.enum(ENDPOINTS),
     times: z.int().min(1).max(1_000_000).default(1),
     every: z.int().min(1).max(1_000_000).optional(),
-    status: z.int().min(400).max(599).optional(),
     retryAfter: z.int().min(0).max(86_400).optional(),
     delay: z.int().min(1).max(MAX_DELAY_MS).optional(),
-    reset: z.literal(true).optional(),
-    halfBody: z.literal(true).optional(),
-    rateLimited: z.literal(true).optional(),
-    loseRefreshResponse: z.literal(true).optional(),
-    garbage: z.literal(true).optional(),
-    contentType: z.string().regex(MEDIA_TYPE, 'give a media type, such as text/html').optional(),
-    oversized: z.literal(true).optional(),
-    emptyKeySet: z.literal(true).optional(),
-    wrongKids: z.literal(true).optional(),
-    otherIssuer: z.literal(true).optional(),
+    ...kinds,
   })
   .check(({ value, issues }) => {
     const fault = (field: string, message: string): void => {
@@ -58,8 +58,6 @@ const faultSchema = z
       fault('endpoint', `give ${place} with "${first}"`);
     }
   });
-
-type CheckedFault = z.infer<typeof faultSchema>;
 
 /** A failure that the next requests to one endpoint meet: one kind, a delay, or both. */
 export interface Fault {
@@ -116,19 +114,13 @@ export class InvalidFault extends Error {
 
 const MAX_WAITING = 1000;
 
-interface Waiting {
-  readonly fault: CheckedFault;
-  left: number;
-  /** Number of requests that it fitted. */
-  seen: number;
-}
-
 export class Faults {
-  #waiting: Waiting[] = [];
+  /** `seen`: number of requests that the fault fitted. */
+  #waiting: { readonly fault: Fault; left: number; seen: number }[] = [];
 
   /** @throws InvalidFault naming the field that is wrong. */
   add(given: Fault): void {
-    const fault = checked(given);
+    const fault = checkFault(given);
     if (this.#waiting.length >= MAX_WAITING) {
       throw new InvalidFault('endpoint', `${MAX_WAITING} faults wait already`);
     }
@@ -157,14 +149,12 @@ export class Faults {
   }
 }
 
-function checked(given: unknown): CheckedFault {
+function checkFault(given: unknown): z.output<typeof faultSchema> {
   const { success, data, error } = faultSchema.safeParse(given);
   if (success) return data;
   const [issue] = error.issues;
-  const field =
-    issue?.code === 'unrecognized_keys' ? String(issue.keys[0]) : String(issue?.path[0] ?? 'body');
-  throw new InvalidFault(
-    field.slice(0, 40),
-    issue?.code === 'unrecognized_keys' ? 'there is no such field' : (issue?.message ?? 'wrong'),
-  );
+  if (issue?.code === 'unrecognized_keys') {
+    throw new InvalidFault(String(issue.keys[0]).slice(0, 40), 'there is no such field');
+  }
+  throw new InvalidFault(String(issue?.path[0] ?? 'body'), issue?.message ?? 'wrong');
 }

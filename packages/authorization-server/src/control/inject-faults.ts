@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { endpointOf } from '../endpoints.ts';
+import { refuse } from '../http/body.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
 
@@ -49,13 +50,10 @@ function describe({ endpoint: _, times: __, every: ___, ...kind }: Fault): strin
 }
 
 function answerStatus(ctx: Context, { status = 500, retryAfter }: Fault): void {
-  ctx.status = status;
   if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
   const ofServer = status === 503 ? 'temporarily_unavailable' : 'server_error';
-  ctx.body = {
-    error: status >= 500 ? ofServer : 'invalid_request',
-    error_description: 'A fault that was asked for at the control port.',
-  };
+  const error = status >= 500 ? ofServer : 'invalid_request';
+  refuse(ctx, status, error, 'A fault that was asked for at the control port.');
 }
 
 function answerRateLimited(ctx: Context): void {
@@ -91,7 +89,7 @@ async function sendHalf(ctx: Context): Promise<void> {
 const OTHER_ISSUER = 'https://other-issuer.example/';
 const OVERSIZE_BYTES = 8 * 1024 * 1024;
 
-export function alterAnswer(ctx: Context, fault: Fault): void {
+function alterAnswer(ctx: Context, fault: Fault): void {
   const { body } = ctx;
   if (fault.contentType !== undefined) {
     ctx.set('content-type', fault.contentType);

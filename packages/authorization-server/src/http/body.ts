@@ -1,12 +1,15 @@
 import type { Context } from 'koa';
 
-/**
- * Reads the body of a request as text.
- *
- * @param maxBytes maximum length.
- * @throws 413 when it has more, 415 when it is compressed, 400 when it breaks off.
- */
-export async function readBody(ctx: Context, maxBytes: number): Promise<string> {
+const MAX_BYTES = 10_240;
+
+/** Answers with an error of OAuth (RFC 6749 §5.2). */
+export function refuse(ctx: Context, status: number, error: string, description: string): void {
+  ctx.status = status;
+  ctx.body = { error, error_description: description };
+}
+
+/** @throws 413 when the body is longer, 415 when it is compressed, 400 when it breaks off. */
+export async function readBody(ctx: Context, maxBytes = MAX_BYTES): Promise<string> {
   const { req } = ctx;
   if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) {
     ctx.throw(415, 'send the body as it is, not compressed');
@@ -34,10 +37,13 @@ export async function readBody(ctx: Context, maxBytes: number): Promise<string> 
 }
 
 /** Reads a JSON object; an empty body has no members. @throws as `readBody`, and 400 for other JSON. */
-export async function readJson(ctx: Context, maxBytes: number): Promise<Record<string, unknown>> {
+export async function readJson(
+  ctx: Context,
+  maxBytes = MAX_BYTES,
+): Promise<Record<string, unknown>> {
   const text = await readBody(ctx, maxBytes);
-  let content: unknown;
   if (text === '') return {};
+  let content: unknown;
   try {
     content = JSON.parse(text);
   } catch {
@@ -49,17 +55,10 @@ export async function readJson(ctx: Context, maxBytes: number): Promise<Record<s
   return content as Record<string, unknown>;
 }
 
-const MAX_FORM_BYTES = 10_240;
-
-/**
- * Reads the fields of a posted form; no fields when it is none. A repeated field has a list as its
- * value.
- *
- * @throws 4xx when it can't be read.
- */
+/** Reads a posted form; no fields when it is none. A repeated field has a list as its value. */
 export async function readForm(ctx: Context): Promise<Record<string, string | string[]>> {
   if (!ctx.is('urlencoded')) return {};
-  const form = new URLSearchParams(await readBody(ctx, MAX_FORM_BYTES));
+  const form = new URLSearchParams(await readBody(ctx));
   return Object.fromEntries(
     [...new Set(form.keys())].map((name) => {
       const [value = '', ...more] = form.getAll(name);

@@ -2,6 +2,7 @@ import type { Context, Middleware, Next } from 'koa';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import type { Tenant } from '../tenant/tenant.ts';
+import { refuse } from './body.ts';
 
 export interface Limits {
   readonly attempts: LoginAttempts;
@@ -16,11 +17,8 @@ export function createLimits({ attack_protection, rate_limits }: Tenant): Limits
   };
 }
 
-interface LoginAttemptsOptions {
-  readonly enabled: boolean;
-  /** Number of failures after which an account must wait. */
-  readonly max_attempts: number;
-}
+type TokenRateLimit = NonNullable<Tenant['rate_limits']['token']>;
+type BruteForceProtection = Tenant['attack_protection']['brute_force_protection'];
 
 const FORGET_AFTER_SECONDS = 60;
 const MAX_COUNTS = 10_000;
@@ -32,7 +30,7 @@ export class LoginAttempts {
   /** Bounds the limiter's memory. The first key is the least recently used. */
   readonly #keys = new Set<string>();
 
-  constructor({ enabled, max_attempts: points }: LoginAttemptsOptions) {
+  constructor({ enabled, max_attempts: points }: BruteForceProtection) {
     this.#enabled = enabled;
     this.#limiter = new RateLimiterMemory({ points, duration: FORGET_AFTER_SECONDS });
   }
@@ -57,8 +55,8 @@ export class LoginAttempts {
   }
 
   /** Removes the count of an account after a right password. */
-  async forget(account: string, address: string): Promise<void> {
-    await this.#forget(keyOf(account, address));
+  forget(account: string, address: string): Promise<void> {
+    return this.#forget(keyOf(account, address));
   }
 
   async #forget(key: string): Promise<void> {
@@ -71,18 +69,8 @@ function keyOf(account: string, address: string): string {
   return JSON.stringify([account.toLowerCase().slice(0, 320), address]);
 }
 
-interface TokenRateLimitOptions {
-  /** Maximum of requests of all clients in one window. */
-  readonly limit: number;
-  /** Seconds. */
-  readonly window: number;
-}
-
-/**
- * Limits the token endpoint as Auth0 limits a tenant's, with its headers and its refusal; `Reset`
- * is in epoch seconds.
- */
-export function tokenRateLimit({ limit, window }: TokenRateLimitOptions): Middleware {
+/** Limits the token requests of all clients together, as Auth0 limits a tenant's. */
+export function tokenRateLimit({ limit, window }: TokenRateLimit): Middleware {
   const limiter = new RateLimiterMemory({ points: limit, duration: window });
   return async function tokenRateLimit(ctx: Context, next: Next) {
     if (ctx.method !== 'POST' || endpointOf(ctx) !== ROUTES.token) return next();
@@ -102,12 +90,8 @@ export function tokenRateLimit({ limit, window }: TokenRateLimitOptions): Middle
 /** Answers with Auth0's refusal. @param retryAfter seconds. */
 export function refuseTooMany(ctx: Context, retryAfter: number): void {
   ctx.set('Retry-After', String(retryAfter));
-  ctx.status = 429;
-  ctx.body = {
-    error: 'too_many_requests',
-    error_description:
-      'Too many requests. Check the X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers.',
-  };
+  const headers = 'X-RateLimit-Limit, X-RateLimit-Remaining and X-RateLimit-Reset headers';
+  refuse(ctx, 429, 'too_many_requests', `Too many requests. Check the ${headers}.`);
 }
 
 /**

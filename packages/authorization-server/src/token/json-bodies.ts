@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import type { Context, Middleware, Next } from 'koa';
-import { readJson } from '../http/body.ts';
+import { readJson, refuse } from '../http/body.ts';
 
 const MAX_BODY_BYTES = 57_344;
 
@@ -16,10 +16,12 @@ export function jsonBodies(): Middleware {
     try {
       fields = Object.entries(await readJson(ctx, MAX_BODY_BYTES));
     } catch {
-      return refuse(ctx, 'failed to parse the request body');
+      return refuse(ctx, 400, 'invalid_request', 'failed to parse the request body');
     }
     const nested = fields.find(([, value]) => typeof value === 'object' && value !== null);
-    if (nested !== undefined) return refuse(ctx, `"${nested[0]}" must be a text`);
+    if (nested !== undefined) {
+      return refuse(ctx, 400, 'invalid_request', `"${nested[0]}" must be a text`);
+    }
     const form = new URLSearchParams(
       fields.flatMap(([name, value]) => (value === null ? [] : [[name, String(value)]])),
     );
@@ -38,9 +40,4 @@ export function jsonBodies(): Middleware {
     ctx.request.req = ctx.req;
     return next();
   };
-}
-
-function refuse(ctx: Context, description: string): void {
-  ctx.status = 400;
-  ctx.body = { error: 'invalid_request', error_description: description };
 }
