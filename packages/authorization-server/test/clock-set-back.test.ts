@@ -1,7 +1,8 @@
-import { afterAll, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeEach, expect, test } from '@jest/globals';
 import { demoTenantFile, loadTenant } from '../src/index.ts';
 import { openStateStore } from '../src/state/file.ts';
 import { RefreshTokenAdapter } from '../src/token/refresh-token.ts';
+import { type Clock, takeClock } from './support/clock.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
 import { authorizationRequest, openBrowser } from './support/sign-in.ts';
 
@@ -9,13 +10,9 @@ import { authorizationRequest, openBrowser } from './support/sign-in.ts';
 
 const HOUR_MS = 3_600_000;
 
-let wallMs: number;
-let elapsedMs: number;
+let clock: Clock;
 beforeEach(() => {
-  [wallMs, elapsedMs] = [0, 0];
-  const [realTime, realElapsed] = [Date.now.bind(Date), performance.now.bind(performance)];
-  jest.spyOn(Date, 'now').mockImplementation(() => realTime() + wallMs);
-  jest.spyOn(performance, 'now').mockImplementation(() => realElapsed() + elapsedMs);
+  clock = takeClock();
 });
 afterAll(stopServers);
 
@@ -24,10 +21,10 @@ test('a sign-in that waits ends after an hour', async () => {
   const browser = openBrowser();
   const page = await browser.get(authorizationRequest(server).url);
   expect(page.url).toContain('/u/login/');
-  wallMs -= 2 * HOUR_MS;
-  elapsedMs += HOUR_MS - 60_000;
+  clock.wallMs -= 2 * HOUR_MS;
+  clock.elapsedMs += HOUR_MS - 60_000;
   expect((await browser.get(page.url)).statusCode).toBe(200);
-  elapsedMs += 60_000;
+  clock.elapsedMs += 60_000;
   const answer = await browser.submit(page, {
     username: 'alice@example.com',
     password: 'alice-demo',
@@ -45,10 +42,10 @@ test('the leeway of a used refresh token ends', async () => {
   await adapter.upsert('used', token, 1000);
   await adapter.consume('used');
   await adapter.upsert('next', { ...token, rotations: 1 }, 1000);
-  wallMs -= HOUR_MS;
-  elapsedMs += 50_000;
+  clock.wallMs -= HOUR_MS;
+  clock.elapsedMs += 50_000;
   expect(await adapter.find('used')).toMatchObject({ consumed: undefined });
-  elapsedMs += 20_000;
+  clock.elapsedMs += 20_000;
   expect(await adapter.find('used')).toMatchObject({ consumed: expect.any(Number) });
   store.close();
 });

@@ -1,9 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { parse } from 'node-html-parser';
 import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
+import { takeClock } from './support/clock.ts';
 import { actionOf, startDemo, stopServers } from './support/demo-server.ts';
 import {
   API,
@@ -135,15 +135,16 @@ describe('a refresh token', () => {
     expect(await refreshWith(token)).toEqual(invalid);
   });
 
-  test.concurrent.each([
+  test.each([
     ['at its end', { token_lifetime: 1 }],
     ['that has lain idle', { token_lifetime: 100, idle_token_lifetime: 1 }],
   ])('expired, %s', async (_name, change) => {
+    const clock = takeClock();
     const brief = await startDemo((tenant) => {
       Object.assign(tenant.clients[0]!.refresh_token, change);
     });
     const { tokens } = await tokensFor(brief);
-    await wait(1100);
+    clock.pass(1100);
     const form = { grant_type: 'refresh_token', ...WEB, refresh_token: tokens.refresh_token };
     expect(await post('oauth/token', form, {}, brief)).toEqual(invalid);
   });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer } from '../src/index.ts';
+import { takeClock } from './support/clock.ts';
 import { startDemo, stopServers } from './support/demo-server.ts';
 import {
   authorizationRequest,
@@ -81,9 +82,10 @@ describe('a login within a session is forced by', () => {
   );
 
   test('a max_age that is over, and not by one that is not', async () => {
+    const clock = takeClock();
     const browser = await signedIn();
     expect(callbackOf(await ask(browser, { max_age: '3600' })).get('code')).toBeTruthy();
-    await new Promise((resolve) => setTimeout(resolve, 2100));
+    clock.pass(2100);
     expect((await ask(browser, { max_age: '1' })).url).toContain('/u/login/');
     const silent = await ask(browser, { max_age: '1', prompt: 'none' });
     expect(callbackOf(silent).get('error')).toBe('login_required');

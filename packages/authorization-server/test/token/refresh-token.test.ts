@@ -13,6 +13,7 @@ import {
   RefreshTokenAdapter,
   refreshTokenSeconds,
 } from '../../src/token/refresh-token.ts';
+import { takeClock } from '../support/clock.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import {
   authorizationRequest,
@@ -95,20 +96,36 @@ describe('rotation with a leeway', () => {
   });
 
   test('the leeway counts at the request, however long the Actions run', async () => {
+    const clock = takeClock();
+    const goOn: (() => void)[] = [];
+    const hold = () => new Promise<void>((resolve) => goOn.push(resolve));
     const refresh = "event.transaction.protocol === 'oauth2-refresh-token'";
-    const key = `slow-${Math.random()}`;
-    const body = `if (${refresh} && !globalThis['${key}']) {
-      globalThis['${key}'] = true;
-      await new Promise((resolve) => setTimeout(resolve, 2600));
-    }`;
+    const action = actionOf(`if (${refresh}) await event.secrets.hold();`);
+    Object.assign(action.secrets, { hold });
     const slow = await startDemo((tenant) => {
       settings({ leeway: 1 })(tenant);
-      Object.assign(tenant, { postLogin: [actionOf(body)] });
+      Object.assign(tenant, { postLogin: [action] });
     });
     const { first, use } = await login(slow);
-    const answers = await Promise.all([use(first), use(first)]);
+    /** Sends the token. The Action of its request waits for `goOn`. */
+    const start = async (token = '') => {
+      const answer = use(token);
+      const before = goOn.length;
+      while (goOn.length === before) await wait(1);
+      return { answer, goOn: goOn.at(-1)! };
+    };
+    const [one, other] = [await start(first), await start(first)];
+    other.goOn();
+    await other.answer;
+    clock.pass(2600);
+    one.goOn();
+    const answers = [await one.answer, await other.answer];
     expect(answers.map(({ status }) => status)).toEqual([200, 200]);
-    for (const answer of answers) expect((await use(answer.body.refresh_token)).status).toBe(200);
+    for (const answer of answers) {
+      const next = await start(answer.body.refresh_token);
+      next.goOn();
+      expect((await next.answer).status).toBe(200);
+    }
   });
 
   test('revocation ends the previous token too', async () => {
@@ -173,36 +190,36 @@ describe('rotation without a leeway', () => {
   });
 });
 
-// The waits leave a second and more for slow machines; they run side by side.
 describe('lifetimes, over HTTP', () => {
-  test.concurrent('rotation does not extend the lifetime', async () => {
+  test('rotation does not extend the lifetime', async () => {
     proves('RFC 9700 §4.14', 'ASVS 10.4.8');
-    const server = await start({ token_lifetime: 4 });
+    const clock = takeClock();
+    const server = await start({ token_lifetime: 40 });
     const { first, use, rotate } = await login(server);
     const second = await rotate(first);
-    await wait(1500);
+    clock.pass(30_000);
     const third = await rotate(second);
-    await wait(3000);
+    clock.pass(15_000);
     expect(await use(third)).toEqual(REFUSAL);
   });
 
-  test.concurrent.each(['rotating', 'non-rotating'] as const)(
+  test.each(['rotating', 'non-rotating'] as const)(
     'a %s token that lies idle ends',
     async (type) => {
-      const server = await start({ rotation_type: type, idle_token_lifetime: 4 });
+      const clock = takeClock();
+      const server = await start({ rotation_type: type, idle_token_lifetime: 40 });
       const { first, use } = await login(server);
       let token = first;
       // In use it lives on, past its first idle time.
       for (let i = 0; i < 3; i += 1) {
-        await wait(1500);
+        clock.pass(25_000);
         const { status, body } = await use(token);
         expect(status).toBe(200);
         token = body.refresh_token ?? token;
       }
-      await wait(4500);
+      clock.pass(45_000);
       expect(await use(token)).toEqual(REFUSAL);
     },
-    20_000,
   );
 });
 
