@@ -2,8 +2,8 @@ import Router from '@koa/router';
 import { isLoopback } from '@koa-oauth/service';
 import type { VNode } from 'preact';
 import type { AppContext } from '../context.ts';
-import { errorPage } from '../views/error-page.tsx';
-import { Layout, toPage } from '../views/layout.tsx';
+import { showError } from '../views/error-page.tsx';
+import { Layout, showPage } from '../views/layout.tsx';
 import type { TimedStep, Transaction } from './transactions.ts';
 
 /**
@@ -12,17 +12,13 @@ import type { TimedStep, Transaction } from './transactions.ts';
  */
 export function logRoutes({ issuer, tenantName, transactions }: AppContext): Router {
   return new Router().get('/log', (ctx) => {
-    ctx.type = 'html';
     if (isOwnHost(String(ctx.state.sentHost), issuer)) {
-      ctx.body = logPage(tenantName, transactions.list());
+      showPage(ctx, logPage(tenantName, transactions.list()));
       return;
     }
-    ctx.status = 403;
-    ctx.body = errorPage({
-      tenantName,
-      title: 'Not by this name',
-      text: `The log is shown at ${issuer}log, and under a loopback address.`,
-    });
+    const title = 'Not by this name';
+    const text = `The log is shown at ${issuer}log, and under a loopback address.`;
+    showError(ctx, { tenantName, title, text }, 403);
   });
 }
 
@@ -31,21 +27,19 @@ function isOwnHost(host: string, issuer: string): boolean {
   return URL.canParse(`http://${host}`) && isLoopback(new URL(`http://${host}`).hostname);
 }
 
-function logPage(tenantName: string, transactions: readonly Transaction[]): string {
-  return toPage(
-    <Layout title="Log" tenantName={tenantName} wide>
-      <header class="card-head">
-        <h1>Log</h1>
-        <p>
-          {transactions.length === 0
-            ? 'Nothing has happened yet. Sign in to an application, then load this page again.'
-            : `The last ${transactions.length === 1 ? 'transaction' : `${transactions.length} transactions`}, the latest first; times in UTC`}
-        </p>
-      </header>
+function logPage(tenantName: string, transactions: readonly Transaction[]): VNode {
+  const { length } = transactions;
+  const last = length === 1 ? 'transaction' : `${length} transactions`;
+  const lead =
+    length === 0
+      ? 'Nothing has happened yet. Sign in to an application, then load this page again.'
+      : `The last ${last}, the latest first; times in UTC`;
+  return (
+    <Layout title="Log" tenantName={tenantName} lead={lead} wide>
       {transactions.map((transaction) => (
         <TransactionSteps key={transaction.id} {...transaction} />
       ))}
-    </Layout>,
+    </Layout>
   );
 }
 
@@ -57,127 +51,105 @@ function TransactionSteps({ id, client, user, steps }: Transaction): VNode {
         {user && <span class="transaction-user"> · {user}</span>}
       </h2>
       <ol>
-        {steps.map((step) => {
-          const { heading, facts, bad } = describe(step);
-          return (
-            <li key={step.at} class={bad ? 'step-bad' : undefined}>
-              <time datetime={step.at}>{step.at.slice(11, 19)}</time>
-              <div>
-                <strong>{heading}</strong>
-                {step.type && (
-                  <span class="step-fact">
-                    <span>type</span> <code>{step.type}</code>
-                  </span>
-                )}
-                {facts.map(([name, value]) => (
-                  <span class="step-fact" key={name}>
-                    <span>{name}</span> {value}
-                  </span>
-                ))}
-              </div>
-            </li>
-          );
-        })}
+        {steps.map((step) => (
+          <li key={step.at} class={isBad(step) ? 'step-bad' : undefined}>
+            <time datetime={step.at}>{step.at.slice(11, 19)}</time>
+            <div>
+              <strong>{headingOf(step)}</strong>
+              {step.type && (
+                <span class="step-fact">
+                  <span>type</span> <code>{step.type}</code>
+                </span>
+              )}
+              {factsOf(step).map(([name, value]) => (
+                <span class="step-fact" key={name}>
+                  <span>{name}</span> {value}
+                </span>
+              ))}
+            </div>
+          </li>
+        ))}
       </ol>
     </section>
   );
 }
 
-type Fact = readonly [name: string, value: string];
+/** Members of each kind of step that the page shows. */
+const SHOWN: Readonly<Record<TimedStep['step'], string>> = {
+  request: 'grantType audience organization scope',
+  'sign-in': 'user reason',
+  connection: 'reason',
+  consent: '',
+  actions: 'names denied claims scopeAdded scopeRemoved',
+  code: '',
+  tokens: 'kinds audience scope',
+  refusal: 'status text reason',
+  revocation: 'user',
+  logout: 'user',
+  fault: 'fault',
+};
 
-interface Described {
-  readonly heading: string;
-  readonly facts: readonly Fact[];
-  readonly bad?: boolean;
-}
+const LABELS: Readonly<Record<string, string>> = {
+  grantType: 'grant',
+  scopeAdded: 'scope added',
+  scopeRemoved: 'scope removed',
+  fault: 'kind',
+};
 
-function describe(step: TimedStep): Described {
+function headingOf(step: TimedStep): string {
   switch (step.step) {
-    case 'request': {
-      const { endpoint, grantType, audience, scope, organization } = step;
-      return {
-        heading: `Request ${endpoint}`,
-        facts: withoutEmpty([
-          ['grant', grantType],
-          ['audience', audience],
-          ['organization', organization],
-          ['scope', scope?.join(' ')],
-        ]),
-      };
-    }
+    case 'request':
+      return `Request ${step.endpoint}`;
     case 'sign-in':
-      return {
-        heading: { succeeded: 'Signed in', failed: 'Sign-in failed', session: 'Signed in before' }[
-          step.outcome
-        ],
-        facts: withoutEmpty([
-          ['user', step.user],
-          ['reason', step.reason],
-        ]),
-        bad: step.outcome === 'failed',
-      };
+      return { succeeded: 'Signed in', failed: 'Sign-in failed', session: 'Signed in before' }[
+        step.outcome
+      ];
     case 'connection':
       return {
-        heading: {
-          sent: `Sent to ${step.name}`,
-          returned: `Returned from ${step.name}`,
-          denied: `Denied by ${step.name}`,
-          failed: `${step.name} failed`,
-        }[step.outcome],
-        facts: withoutEmpty([['reason', step.reason]]),
-        bad: step.outcome === 'denied' || step.outcome === 'failed',
-      };
+        sent: `Sent to ${step.name}`,
+        returned: `Returned from ${step.name}`,
+        denied: `Denied by ${step.name}`,
+        failed: `${step.name} failed`,
+      }[step.outcome];
     case 'consent':
-      return {
-        heading: `Consent ${step.outcome}`,
-        facts: [],
-        bad: step.outcome === 'declined',
-      };
+      return `Consent ${step.outcome}`;
     case 'actions':
-      return {
-        heading: step.denied === undefined ? 'Actions ran' : 'Actions denied',
-        facts: withoutEmpty([
-          ['names', step.names.join(', ')],
-          ['denied', step.denied],
-          ['claims', step.claims.join(', ')],
-          ['scope added', step.scopeAdded.join(' ')],
-          ['scope removed', step.scopeRemoved.join(' ')],
-        ]),
-        bad: step.denied !== undefined,
-      };
+      return step.denied === undefined ? 'Actions ran' : 'Actions denied';
     case 'revocation':
-      return { heading: 'Refresh token revoked', facts: withoutEmpty([['user', step.user]]) };
+      return 'Refresh token revoked';
     case 'logout':
-      return { heading: 'Signed out', facts: withoutEmpty([['user', step.user]]) };
+      return 'Signed out';
     case 'code':
-      return { heading: 'Code issued', facts: [] };
+      return 'Code issued';
     case 'tokens':
-      return {
-        heading: 'Tokens issued',
-        facts: withoutEmpty([
-          ['kinds', step.kinds.join(', ')],
-          ['audience', step.audience],
-          ['scope', step.scope.join(' ') || 'none'],
-          ...step.dropped.map(
-            ({ scope, why }): Fact => [`without ${scope}`, why ?? 'the reason is not known'],
-          ),
-        ]),
-      };
+      return 'Tokens issued';
     case 'refusal':
-      return {
-        heading: `Refused: ${step.error}`,
-        facts: withoutEmpty([
-          ['status', step.status?.toString()],
-          ['text', step.text],
-          ['reason', step.reason],
-        ]),
-        bad: true,
-      };
+      return `Refused: ${step.error}`;
     case 'fault':
-      return { heading: 'Fault injected', facts: [['kind', step.fault]], bad: true };
+      return 'Fault injected';
   }
 }
 
-function withoutEmpty(facts: readonly (readonly [string, string | undefined])[]): Fact[] {
-  return facts.flatMap(([name, value]) => (value ? [[name, value] as const] : []));
+function factsOf(step: TimedStep): string[][] {
+  const tokens = step.step === 'tokens' ? step : undefined;
+  const members: Readonly<Record<string, unknown>> = {
+    ...step,
+    ...(tokens?.scope.length === 0 && { scope: 'none' }),
+  };
+  const facts = SHOWN[step.step].split(' ').map((name) => {
+    const value = members[name] ?? '';
+    const separator = name.startsWith('scope') ? ' ' : ', ';
+    return [LABELS[name] ?? name, Array.isArray(value) ? value.join(separator) : String(value)];
+  });
+  const dropped = tokens?.dropped.map(({ scope, why = 'the reason is not known' }) => [
+    `without ${scope}`,
+    why,
+  ]);
+  return [...facts.filter(([, text]) => text !== ''), ...(dropped ?? [])];
+}
+
+function isBad(step: TimedStep): boolean {
+  if ('outcome' in step) return ['failed', 'denied', 'declined'].includes(step.outcome);
+  if (step.step === 'actions') return step.denied !== undefined;
+  return step.step === 'refusal' || step.step === 'fault';
 }

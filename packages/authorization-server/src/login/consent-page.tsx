@@ -1,11 +1,7 @@
-import { Layout, toPage } from '../views/layout.tsx';
+import type { VNode } from 'preact';
+import { Layout } from '../views/layout.tsx';
 import type { AskedScopes } from './grants.ts';
 import { UserMark } from './login-page.tsx';
-
-interface ConsentPageProps {
-  readonly tenantName: string;
-  readonly asked: AskedScopes;
-}
 
 const OIDC_DESCRIPTIONS: Readonly<Record<string, string>> = {
   openid: 'Know that it is you',
@@ -15,7 +11,7 @@ const OIDC_DESCRIPTIONS: Readonly<Record<string, string>> = {
 };
 
 /** Page that asks for consent; it posts `action`, `accept` or `decline`, to its own address. */
-export function consentPage({ tenantName, asked }: ConsentPageProps): string {
+export function consentPage(tenantName: string, asked: AskedScopes): VNode {
   const { application, user, api } = asked;
   const apiScopes = asked.allowed.map((scope) => ({
     scope,
@@ -25,12 +21,13 @@ export function consentPage({ tenantName, asked }: ConsentPageProps): string {
     scope,
     words: OIDC_DESCRIPTIONS[scope] ?? scope,
   }));
-  return toPage(
-    <Layout title="Authorize" tenantName={tenantName}>
-      <header class="card-head">
-        <h1>Authorize {application.name}</h1>
-        <p>to act on your behalf</p>
-      </header>
+  return (
+    <Layout
+      title="Authorize"
+      tenantName={tenantName}
+      heading={`Authorize ${application.name}`}
+      lead="to act on your behalf"
+    >
       <div class="signed-in">
         <UserMark user={user} />
       </div>
@@ -44,7 +41,7 @@ export function consentPage({ tenantName, asked }: ConsentPageProps): string {
           Decline
         </button>
       </form>
-    </Layout>,
+    </Layout>
   );
 }
 

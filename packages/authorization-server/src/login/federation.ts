@@ -9,7 +9,7 @@ import type { ConnectionOutcome } from '../log/transactions.ts';
 import { offeredConnections } from '../tenant/connections.ts';
 import type { Connection } from '../tenant/schema.ts';
 import { findApplication } from '../tenant/tenant.ts';
-import { errorPage } from '../views/error-page.tsx';
+import { showError } from '../views/error-page.tsx';
 import {
   CALLBACK_PATH,
   IdentityProviders,
@@ -187,9 +187,7 @@ export class Federation {
       'the identity provider failed',
     );
     this.#addStep(uid, name, 'failed', reason);
-    ctx.status = status;
-    ctx.type = 'html';
-    ctx.body = errorPage({
+    const page = {
       tenantName: this.#context.tenantName,
       title: `${label} can’t sign you in now`,
       text:
@@ -198,7 +196,8 @@ export class Federation {
           : 'Its answer can’t be used. The reason is in the log of this server.',
       reference,
       back: { href: `/u/login/${uid}`, text: 'Back to the sign-in' },
-    });
+    };
+    showError(ctx, page, status);
   }
 
   #addStep(uid: string, name: string, outcome: ConnectionOutcome, reason?: string): void {

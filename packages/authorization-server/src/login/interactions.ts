@@ -14,6 +14,7 @@ import {
 import { isPassword } from '../tenant/password.ts';
 import { findApplication, type User } from '../tenant/tenant.ts';
 import { connectionInId } from '../tenant/users.ts';
+import { showPage } from '../views/layout.tsx';
 import { consentPage } from './consent-page.tsx';
 import type { Federation } from './federation.ts';
 import { type AskedScopes, askedScopes, newGrant } from './grants.ts';
@@ -89,9 +90,7 @@ class InteractionPages {
   }
 
   async showConsent(ctx: Context): Promise<void> {
-    const asked = await this.#askedOf(ctx);
-    ctx.type = 'html';
-    ctx.body = consentPage({ tenantName: this.#context.tenantName, asked });
+    showPage(ctx, consentPage(this.#context.tenantName, await this.#askedOf(ctx)));
   }
 
   async answerConsent(ctx: Context): Promise<void> {
@@ -144,8 +143,7 @@ class InteractionPages {
     const { params, uid } = interaction;
     const application = findApplication(tenant, String(params.client_id));
     const passwords = this.#acceptsPassword(interaction);
-    ctx.type = 'html';
-    ctx.body = loginPage({
+    const page = loginPage({
       tenantName,
       applicationName: application?.name ?? '',
       uid,
@@ -158,6 +156,7 @@ class InteractionPages {
       typed,
       fault,
     });
+    showPage(ctx, page);
   }
 
   #acceptsPassword({ params }: Interaction): boolean {

@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import type { Connection, User } from '../tenant/tenant.ts';
-import { Layout, toPage } from '../views/layout.tsx';
+import { Layout } from '../views/layout.tsx';
 
 interface LoginPageProps {
   readonly tenantName: string;
@@ -18,17 +18,15 @@ interface LoginPageProps {
  * Page of the sign-in. Its form and each user's button post `username` and `password` to its own
  * address; the buttons of identity providers post `connection` to `/u/login/ID/connection`.
  */
-export function loginPage(props: LoginPageProps): string {
+export function loginPage(props: LoginPageProps): VNode {
   const { tenantName, applicationName, uid, passwords, connections, users, typed, fault } = props;
-  return toPage(
-    <Layout title="Sign in" tenantName={tenantName}>
-      <header class="card-head">
-        <h1>Sign in</h1>
-        <p>
-          to continue to <strong>{applicationName}</strong>
-        </p>
-      </header>
-
+  const lead = (
+    <>
+      to continue to <strong>{applicationName}</strong>
+    </>
+  );
+  return (
+    <Layout title="Sign in" tenantName={tenantName} lead={lead}>
       {fault && (
         <p class="fault" role="alert" id="fault">
           {fault}
@@ -89,7 +87,7 @@ export function loginPage(props: LoginPageProps): string {
           </ul>
         </section>
       )}
-    </Layout>,
+    </Layout>
   );
 }
 

@@ -1,11 +1,12 @@
 import type { EventEmitter } from 'node:events';
 import Router from '@koa/router';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { VNode } from 'preact';
 import type { PageContext } from '../context.ts';
 import type { LogoutClient } from '../oidc-provider.ts';
 import { findApplication } from '../tenant/tenant.ts';
-import { errorPage } from '../views/error-page.tsx';
-import { Layout, toPage } from '../views/layout.tsx';
+import { showError } from '../views/error-page.tsx';
+import { Layout, showPage } from '../views/layout.tsx';
 
 type Session = NonNullable<KoaContextWithOIDC['oidc']['session']>;
 
@@ -31,13 +32,9 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
     const client = application?.client_id;
     if (returnTo !== undefined && !allowed.includes(String(returnTo))) {
       log.info({ type: 'flo', client }, 'logout refused: returnTo is no allowed logout URL');
-      ctx.status = 400;
-      ctx.type = 'html';
-      ctx.body = errorPage({
-        tenantName,
-        title: 'Logout URL mismatch',
-        text: `The "returnTo" querystring parameter "${returnTo}" is not defined as a valid URL in "Allowed Logout URLs".`,
-      });
+      const title = 'Logout URL mismatch';
+      const text = `The "returnTo" querystring parameter "${returnTo}" is not defined as a valid URL in "Allowed Logout URLs".`;
+      showError(ctx, { tenantName, title, text }, 400);
       return;
     }
 
@@ -51,10 +48,8 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
     ctx.state.loggedOut = { user };
     ctx.cookies.set(provider.cookieName('session'), null, { httpOnly: true, sameSite: 'lax' });
     const target = returnTo === undefined ? allowed[0] : String(returnTo);
-    if (target === undefined) {
-      ctx.type = 'html';
-      ctx.body = logoutDonePage(tenantName);
-    } else ctx.redirect(target);
+    if (target === undefined) showPage(ctx, logoutDonePage(tenantName));
+    else ctx.redirect(target);
   });
 }
 
@@ -74,7 +69,7 @@ export function logoutSources(tenantName: string): LogoutSources {
         session?.sidFor(clientId) === hint;
       if (entities.IdTokenHint === undefined && !isNamed) {
         const xsrf = /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
-        ctx.body = logoutConfirmPage(tenantName, xsrf);
+        showPage(ctx, logoutConfirmPage(tenantName, xsrf));
         return;
       }
       if (session !== undefined) await announceLogout(provider, ctx, session);
@@ -82,7 +77,7 @@ export function logoutSources(tenantName: string): LogoutSources {
       ctx.oidc.cookies.set(provider.cookieName('session'), null);
       const { post_logout_redirect_uri: target, state } = params ?? {};
       if (typeof target !== 'string') {
-        ctx.body = logoutDonePage(tenantName);
+        showPage(ctx, logoutDonePage(tenantName));
         return;
       }
       const url = new URL(target);
@@ -91,7 +86,7 @@ export function logoutSources(tenantName: string): LogoutSources {
       ctx.redirect(url.href);
     },
     postLogoutSuccessSource(ctx) {
-      ctx.body = logoutDonePage(tenantName);
+      showPage(ctx, logoutDonePage(tenantName));
     },
   };
 }
@@ -119,13 +114,10 @@ async function announceLogout(provider: Provider, ctx: object, session: Session)
 }
 
 /** Page that confirms a logout; it posts `xsrf` and `logout=yes` to `/oidc/logout/confirm`. */
-function logoutConfirmPage(tenantName: string, xsrf: string): string {
-  return toPage(
-    <Layout title="Sign out" tenantName={tenantName}>
-      <header class="card-head">
-        <h1>Sign out?</h1>
-        <p>You will have to sign in again in every application of this tenant.</p>
-      </header>
+function logoutConfirmPage(tenantName: string, xsrf: string): VNode {
+  const lead = 'You will have to sign in again in every application of this tenant.';
+  return (
+    <Layout title="Sign out" tenantName={tenantName} heading="Sign out?" lead={lead}>
       <form method="post" action="/oidc/logout/confirm" class="answers">
         <input type="hidden" name="xsrf" value={xsrf} />
         <button type="submit" name="logout" value="yes">
@@ -135,17 +127,17 @@ function logoutConfirmPage(tenantName: string, xsrf: string): string {
           Stay signed in
         </button>
       </form>
-    </Layout>,
+    </Layout>
   );
 }
 
-function logoutDonePage(tenantName: string): string {
-  return toPage(
-    <Layout title="Signed out" tenantName={tenantName}>
-      <header class="card-head">
-        <h1>You are signed out</h1>
-        <p>You can close this page.</p>
-      </header>
-    </Layout>,
+function logoutDonePage(tenantName: string): VNode {
+  return (
+    <Layout
+      title="Signed out"
+      tenantName={tenantName}
+      heading="You are signed out"
+      lead="You can close this page."
+    />
   );
 }

@@ -1,8 +1,9 @@
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
+import type { VNode } from 'preact';
 import { errors } from '../oidc-provider.ts';
 import { isWebOrigin } from '../tenant/applications.ts';
 import type { Application } from '../tenant/tenant.ts';
-import { toPage } from '../views/layout.tsx';
+import { showPage } from '../views/layout.tsx';
 
 /**
  * "OAuth 2.0 Web Message Response Mode" (draft-sakimura): a page in a hidden frame sends the answer to
@@ -21,9 +22,7 @@ export function registerWebMessage(provider: Provider): void {
       'content-security-policy',
       policy.replace("frame-ancestors 'none'", `frame-ancestors ${origin}`),
     );
-    ctx.status = 200;
-    ctx.type = 'html';
-    ctx.body = webMessagePage(response, origin);
+    showPage(ctx, webMessagePage(response, origin), 200);
   });
 }
 
@@ -46,14 +45,9 @@ export function checkWebMessageOrigin(
   throw Object.assign(error, { allow_redirect: false });
 }
 
-/**
- * Empty page whose script sends the answer.
- *
- * @param response the parameters of the answer.
- * @param origin the only origin that may read it.
- */
-function webMessagePage(response: Readonly<Record<string, unknown>>, origin: string): string {
-  return toPage(
+/** Empty page whose script sends the answer to this origin alone. */
+function webMessagePage(response: object, origin: string): VNode {
+  return (
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -66,6 +60,6 @@ function webMessagePage(response: Readonly<Record<string, unknown>>, origin: str
           data-origin={origin}
         />
       </body>
-    </html>,
+    </html>
   );
 }

@@ -1,7 +1,8 @@
 import type { Context, Middleware, Next } from 'koa';
 import type { Configuration } from 'oidc-provider';
 import type { Logger } from 'pino';
-import { Layout, toPage } from './layout.tsx';
+import { refuse } from '../http/body.ts';
+import { Layout, showPage } from './layout.tsx';
 
 interface ErrorPageProps {
   readonly tenantName: string;
@@ -14,16 +15,15 @@ interface ErrorPageProps {
   readonly back?: { readonly href: string; readonly text: string } | undefined;
 }
 
-export function errorPage(props: ErrorPageProps): string {
-  const { tenantName, title, text, code, reference, back } = props;
-  return toPage(
-    <Layout title={title} tenantName={tenantName}>
-      <header class="card-head">
-        <span class="sign" aria-hidden="true">
-          !
-        </span>
-        <h1>{title}</h1>
-      </header>
+/** @param status default: the one that the context has. */
+export function showError(
+  ctx: Parameters<typeof showPage>[0],
+  { tenantName, title, text, code, reference, back }: ErrorPageProps,
+  status?: number,
+): void {
+  showPage(
+    ctx,
+    <Layout title={title} tenantName={tenantName} sign="!">
       <p class="error-text">{text}</p>
       {code && (
         <p class="error-code">
@@ -41,6 +41,7 @@ export function errorPage(props: ErrorPageProps): string {
         </p>
       )}
     </Layout>,
+    status,
   );
 }
 
@@ -67,7 +68,7 @@ const EXPLANATIONS: Readonly<Record<string, Explanation & { readonly param?: str
   },
 };
 
-/** Renders the page for an authorization request that can't be answered at the application's callback. */
+/** Answers an authorization request that can't be answered at the application's callback. */
 export function renderEngineError(tenantName: string): Configuration['renderError'] {
   return async (ctx, out, error) => {
     const code = error.name === 'SessionNotFound' ? 'session_not_found' : out.error;
@@ -77,8 +78,7 @@ export function renderEngineError(tenantName: string): Configuration['renderErro
       text: out.error_description ?? 'The application sent a request that makes no sense.',
     };
     const value = param && ctx.oidc?.params?.[param];
-    ctx.type = 'html';
-    ctx.body = errorPage({
+    showError(ctx, {
       tenantName,
       title,
       text: text.replace('%s', () => String(value ?? 'What the request names')),
@@ -89,12 +89,9 @@ export function renderEngineError(tenantName: string): Configuration['renderErro
 
 /** Answers 404 and errors thrown outside the engine; the reason is only in the log. */
 export function answerErrors(tenantName: string, log: Logger): Middleware {
-  const answer = (ctx: Context, status: number, page: Explanation): void => {
-    ctx.status = status;
-    if (ctx.accepts('json', 'html') === 'html') {
-      ctx.type = 'html';
-      ctx.body = errorPage({ tenantName, ...page });
-    } else ctx.body = { error: page.title, error_description: page.text };
+  const answer = (ctx: Context, status: number, { title, text }: Explanation): void => {
+    if (ctx.accepts('json', 'html') === 'json') refuse(ctx, status, title, text);
+    else showError(ctx, { tenantName, title, text }, status);
   };
   return async function answerErrors(ctx: Context, next: Next) {
     try {

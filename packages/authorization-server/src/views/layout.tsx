@@ -1,19 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import Router from '@koa/router';
+import type { Context } from 'koa';
 import type { ComponentChildren, VNode } from 'preact';
 import { renderToString } from 'preact-render-to-string';
 
 interface LayoutProps {
   readonly title: string;
   readonly tenantName: string;
+  /** Default: the title. */
+  readonly heading?: string;
+  /** Text below the heading. */
+  readonly lead?: ComponentChildren;
+  /** Sign above the heading. */
+  readonly sign?: string;
   /** Uses the width of the screen. */
   readonly wide?: boolean;
-  readonly children: ComponentChildren;
+  readonly children?: ComponentChildren;
 }
 
 /** Page with one card and, below it, the name of the tenant. */
-export function Layout({ title, tenantName, wide = false, children }: LayoutProps): VNode {
+export function Layout(props: LayoutProps): VNode {
+  const { title, tenantName, heading = title, lead, sign, wide = false, children } = props;
   return (
     <html lang="en">
       <head>
@@ -27,7 +35,18 @@ export function Layout({ title, tenantName, wide = false, children }: LayoutProp
       </head>
       <body>
         <main class={wide ? 'page page-wide' : 'page'}>
-          <article class="card">{children}</article>
+          <article class="card">
+            <header class="card-head">
+              {sign && (
+                <span class="sign" aria-hidden="true">
+                  {sign}
+                </span>
+              )}
+              <h1>{heading}</h1>
+              {lead && <p>{lead}</p>}
+            </header>
+            {children}
+          </article>
           <footer class="mark">
             <img src="/assets/icon.svg" alt="" width="16" height="16" />
             <span>{tenantName}</span>
@@ -39,8 +58,15 @@ export function Layout({ title, tenantName, wide = false, children }: LayoutProp
   );
 }
 
-export function toPage(document: VNode): string {
-  return `<!DOCTYPE html>${renderToString(document)}`;
+/** @param status default: the one that the context has. */
+export function showPage(
+  ctx: Pick<Context, 'status' | 'type' | 'body'>,
+  page: VNode,
+  status?: number,
+): void {
+  if (status !== undefined) ctx.status = status;
+  ctx.type = 'html';
+  ctx.body = `<!DOCTYPE html>${renderToString(page)}`;
 }
 
 const own = (name: string): Buffer =>
