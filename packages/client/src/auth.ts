@@ -29,12 +29,11 @@ import type { Session } from './session/session.ts';
  */
 export function auth(options: AuthOptions): Middleware {
   const client = new Client(checkOptions(options));
-  const { baseURL, secureCookies } = client.options;
-  const { loginPath, callbackPath, logoutPath, backChannelLogoutPath } = client.options;
+  const { baseURL, secureCookies, routes } = client.options;
 
   return async function auth(ctx, next) {
-    if (ctx.method === 'POST' && ctx.path === callbackPath) throw formPost();
-    if (ctx.path === backChannelLogoutPath) return client.backChannelLogout.answer(ctx);
+    if (ctx.method === 'POST' && ctx.path === routes.callback) throw formPost();
+    if (ctx.path === routes.backChannelLogout) return client.backChannelLogout.answer(ctx);
     if (isCrossSite(ctx, baseURL)) throw new OidcError('ERR_CROSS_SITE');
     const cookies = cookieJar(ctx, secureCookies);
     const session = await client.sessions.load(cookies);
@@ -42,9 +41,9 @@ export function auth(options: AuthOptions): Middleware {
     ctx.oidc = oidc;
     try {
       const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${ctx.path}`;
-      if (route === `GET ${loginPath}`) await oidc.login({ returnTo: ctx.query.returnTo });
-      else if (route === `GET ${callbackPath}`) await finishLogin(ctx, client, cookies, session);
-      else if (route === `POST ${logoutPath}`) await oidc.logout();
+      if (route === `GET ${routes.login}`) await oidc.login({ returnTo: ctx.query.returnTo });
+      else if (route === `GET ${routes.callback}`) await finishLogin(ctx, client, cookies, session);
+      else if (route === `POST ${routes.logout}`) await oidc.logout();
       else await next();
     } catch (error) {
       keepCookies(error, ctx);

@@ -51,7 +51,7 @@ export class Client implements ClientContext {
       maxBodyBytes: MAX_ENDPOINT_BYTES,
       ...http,
     });
-    this.store = options.store ?? memoryStore({ now });
+    this.store = options.session.store ?? memoryStore({ now });
     this.sessions = new Sessions(options, this.store, this.warn);
     this.transactions = new Transactions(options, this.store);
     this.grants = new Grants(options, this.issuer, this.http);

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { reachableFrom, readImports } from '../../../test/support/imports.ts';
 import * as client from '../src/index.ts';
-import { checkOptions, OPTION_NAMES } from '../src/options/options.ts';
+import { checkOptions, OPTION_RULES } from '../src/options/options.ts';
 import * as postgres from '../src/session/stores/postgres.ts';
 import * as redis from '../src/session/stores/redis.ts';
 import * as sqlite from '../src/session/stores/sqlite.ts';
@@ -47,24 +47,25 @@ test('the errors and options that docs/client.md names are there', () => {
   expect(codes.length).toBeGreaterThan(2);
   for (const code of codes) expect(readme).toContain(`| \`${code}\` |`);
 
-  const groups = Object.keys(OPTION_NAMES).filter((group) => group !== '');
+  const groups = Object.keys(OPTION_RULES).filter((group) => group !== '');
   const named = [...page.matchAll(/`(\w+)\.(\w+)`/g)].filter(([, group]) =>
     groups.includes(String(group)),
   );
   expect(named.length).toBeGreaterThan(2);
   for (const [, group, name] of named) {
-    expect(OPTION_NAMES).toHaveProperty([String(group), String(name)]);
+    expect(OPTION_RULES).toHaveProperty([String(group), String(name)]);
   }
 });
 
 test('the README has the default durations of a session', () => {
-  const { rollingDuration, absoluteDuration } = checkOptions({
+  const { session } = checkOptions({
     issuerBaseURL: 'https://issuer.example/',
     baseURL: 'https://app.example',
     clientID: 'client-1',
     clientSecret: 'client-secret-1',
     secret: 's'.repeat(32),
   });
+  const { rollingDuration, absoluteDuration } = session;
   for (const [option, seconds] of Object.entries({ rollingDuration, absoluteDuration })) {
     const row = new RegExp(`^\\| \`session\\.${option}\`.*${seconds.toLocaleString('en')}`, 'm');
     expect(readme).toMatch(row);

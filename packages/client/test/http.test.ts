@@ -11,7 +11,7 @@ import { selfSigned } from '../../issuer/test/support/self-signed.ts';
 import { ApiClient } from '../src/api/api.ts';
 import { auth } from '../src/index.ts';
 import { requestTokensByRefresh } from '../src/oauth/token-endpoint.ts';
-import { OPTION_NAMES } from '../src/options/options.ts';
+import { OPTION_RULES } from '../src/options/options.ts';
 import { serve } from './support/browser.ts';
 
 const HOST = 'tenant.example.com';
@@ -142,6 +142,6 @@ test('certificates are checked at the token endpoint and the API, and no option 
     detail: `GET ${origin}things: DEPTH_ZERO_SELF_SIGNED_CERT`,
   });
   expect(requests).toEqual([]);
-  const names = Object.values(OPTION_NAMES).flatMap((group) => Object.keys(group));
+  const names = Object.values(OPTION_RULES).flatMap((group) => Object.keys(group));
   expect(names.filter((name) => /tls|cert|insecure|reject|agent/i.test(name))).toEqual([]);
 });

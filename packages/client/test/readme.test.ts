@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
 import * as client from '../src/index.ts';
-import { OPTION_NAMES } from '../src/options/options.ts';
+import { OPTION_RULES } from '../src/options/options.ts';
 import * as postgres from '../src/session/stores/postgres.ts';
 import * as redis from '../src/session/stores/redis.ts';
 import * as sqlite from '../src/session/stores/sqlite.ts';
@@ -11,9 +11,9 @@ const read = (path: string) => readFileSync(new URL(path, import.meta.url), 'utf
 const readme = read('../README.md');
 
 const codes = [...read('../src/errors.ts').matchAll(/^ {2}(ERR_\w+): \[(\d+)/gm)];
-const options = Object.entries(OPTION_NAMES).flatMap(([group, names]) =>
+const options = Object.entries(OPTION_RULES).flatMap(([group, names]) =>
   Object.keys(names)
-    .filter((name) => !Object.hasOwn(OPTION_NAMES, name))
+    .filter((name) => !Object.hasOwn(OPTION_RULES, name))
     .map((name) => (group === '' ? name : `${group}.${name}`)),
 );
 

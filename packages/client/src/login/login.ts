@@ -90,7 +90,7 @@ export class Login {
     const request = createAuthorizationRequest({
       metadata,
       clientID: options.credentials.clientID,
-      redirectURI: options.baseURL + options.callbackPath,
+      redirectURI: options.baseURL + options.routes.callback,
       params: { ...options.authorizationParams, ...authorizationParams },
       returnTo: this.#returnPath(returnTo),
       now: this.#seconds(),
@@ -157,10 +157,10 @@ export class Login {
 
   /** Returns the start page for paths that `auth()` itself answers. */
   #returnPath(value: unknown): string {
-    const { baseURL, loginPath, callbackPath, backChannelLogoutPath } = this.#context.options;
+    const { baseURL, routes } = this.#context.options;
     const path = safeReturnTo(value, baseURL);
     const { pathname } = new URL(path, baseURL);
-    const isOwn = [loginPath, callbackPath, backChannelLogoutPath].some(
+    const isOwn = [routes.login, routes.callback, routes.backChannelLogout].some(
       (own) => own !== false && (pathname === own || pathname === this.#basePath + own),
     );
     return path === '/' || isOwn ? this.home : path;

@@ -42,9 +42,9 @@ export class Logout {
   }
 
   #afterwards(returnTo: unknown): string {
-    const { baseURL, postLogoutRedirect = baseURL } = this.#context.options;
+    const { baseURL, routes } = this.#context.options;
     const path = safeReturnTo(returnTo, baseURL);
-    return path === '/' ? postLogoutRedirect : new URL(path, baseURL).href;
+    return path === '/' ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
   }
 }
 

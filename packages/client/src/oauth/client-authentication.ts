@@ -13,26 +13,19 @@ export type ClientCredentials = { readonly clientID: string } & (
   | { readonly clientAuthMethod: 'none' }
 );
 
-/** Headers and form parameters that authenticate the client. */
-export interface ClientAuthentication {
-  readonly headers: Readonly<Record<string, string>>;
-  readonly form: Readonly<Record<string, string>>;
-}
-
 const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const ASSERTION_LIFETIME_SECONDS = 60;
 
 /**
- * Authenticates one request: `client_secret_basic` and `client_secret_post` (RFC 6749 §2.3.1),
- * `private_key_jwt` (RFC 7523 §2.2, OpenID Connect Core §9), or the `client_id` alone.
+ * Returns what authenticates one request: `client_secret_basic` and `client_secret_post`
+ * (RFC 6749 §2.3.1), `private_key_jwt` (RFC 7523 §2.2), or the `client_id` alone.
  *
- * @param issuer the authorization server's issuer identifier
  * @param now seconds since 1970
  */
 export async function authenticateClient(
   client: ClientCredentials,
   { issuer, now }: { issuer: string; now: number },
-): Promise<ClientAuthentication> {
+): Promise<{ headers: Record<string, string>; form: Record<string, string> }> {
   const { clientID } = client;
   switch (client.clientAuthMethod) {
     case 'client_secret_basic': {
@@ -58,9 +51,8 @@ export async function authenticateClient(
 }
 
 /**
- * Signs an assertion for one request: its `jti` is good once. The audience is the issuer identifier
- * alone, at every endpoint (draft-ietf-oauth-rfc7523bis; RFC 9126 §2 advises the same):
- * under a token endpoint's name, another server's metadata could have the assertion made for it.
+ * Signs an assertion for one request. The audience is the issuer alone (draft-ietf-oauth-rfc7523bis,
+ * RFC 9126 §2): for an endpoint, another server's metadata could have the assertion made for it.
  */
 function signAssertion(
   clientID: string,
@@ -92,18 +84,13 @@ export type ClientSigningKeyInput =
 /** The key that a client signs its assertions with. */
 export interface ClientSigningKey {
   readonly key: KeyObject;
-  readonly alg: ClientSigningAlg;
+  readonly alg: SigningAlgorithm;
   /** From a JWK that has one: the authorization server's name for the key. */
   readonly kid: string | undefined;
 }
 
-/** An algorithm for client assertions. */
-export type ClientSigningAlg = SigningAlgorithm;
-
-export const CLIENT_SIGNING_ALGS = SIGNING_ALGORITHMS;
-
-const RSA_ALGS = CLIENT_SIGNING_ALGS.filter((alg) => /^[RP]S/.test(alg));
-const EC_ALGS: Readonly<Record<string, ClientSigningAlg>> = {
+const RSA_ALGS = SIGNING_ALGORITHMS.filter((alg) => /^[RP]S/.test(alg));
+const EC_ALGS: Readonly<Record<string, SigningAlgorithm>> = {
   prime256v1: 'ES256',
   secp384r1: 'ES384',
   secp521r1: 'ES512',
@@ -113,59 +100,36 @@ const MIN_RSA_BITS = 2048;
 /**
  * Reads a client's private key.
  *
- * @param alg when undefined, the JWK's own `alg`, else RS256, EdDSA or what belongs to the curve
+ * @param wanted algorithm; when undefined, the JWK's own `alg`, else the first that fits the key
  * @throws TypeError with one sentence that contains no part of the key
  */
-export function readClientSigningKey(
-  input: unknown,
-  alg: unknown = (input as { alg?: unknown } | undefined)?.alg,
-): ClientSigningKey {
+export function readClientSigningKey(input: unknown, wanted?: unknown): ClientSigningKey {
   const key = privateKey(input);
-  const [usual, ...others] = algorithmsOf(key);
-  const fitting = [usual, ...others];
-  if (alg !== undefined && !fitting.includes(alg as ClientSigningAlg)) {
-    throw new TypeError(`clientAssertionSigningAlg must be ${fitting.join(', ')} for this key`);
-  }
-  const { kid } = input as { kid?: unknown };
-  return {
-    key,
-    alg: (alg as ClientSigningAlg | undefined) ?? usual,
-    kid: typeof kid === 'string' ? kid : undefined,
-  };
+  const { kid, alg: ownAlg } = input as { kid?: unknown; alg?: unknown };
+  const fitting = algorithmsOf(key);
+  const alg = fitting.find((each) => each === (wanted ?? ownAlg ?? each));
+  if (alg) return { key, alg, kid: typeof kid === 'string' ? kid : undefined };
+  throw new TypeError(`clientAssertionSigningAlg must be ${fitting.join(', ')} for this key`);
 }
 
 function privateKey(input: unknown): KeyObject {
-  if (input instanceof KeyObject) {
-    if (input.type === 'private') return input;
-    throw unusable();
-  }
   try {
+    if (input instanceof KeyObject && input.type === 'private') return input;
     const isText = typeof input === 'string' || Buffer.isBuffer(input);
-    return isText
-      ? createPrivateKey(input)
-      : createPrivateKey({ key: input as JsonWebKey, format: 'jwk' });
+    return createPrivateKey(isText ? input : { key: input as JsonWebKey, format: 'jwk' });
   } catch {
     // Node's own error may quote what it could not read.
-    throw unusable();
+    throw new TypeError('clientAssertionSigningKey must be a private key: PEM, JWK or KeyObject');
   }
 }
 
-function algorithmsOf({
-  asymmetricKeyType,
-  asymmetricKeyDetails = {},
-}: KeyObject): [ClientSigningAlg, ...ClientSigningAlg[]] {
-  const { modulusLength = 0, namedCurve = '' } = asymmetricKeyDetails;
+function algorithmsOf(key: KeyObject): readonly SigningAlgorithm[] {
+  const { modulusLength = 0, namedCurve = '' } = key.asymmetricKeyDetails ?? {};
   const ofCurve = EC_ALGS[namedCurve];
-  if (asymmetricKeyType === 'rsa' && modulusLength >= MIN_RSA_BITS) {
-    return RSA_ALGS as [ClientSigningAlg, ...ClientSigningAlg[]];
-  }
-  if (asymmetricKeyType === 'ec' && ofCurve) return [ofCurve];
-  if (asymmetricKeyType === 'ed25519') return ['EdDSA', 'Ed25519'];
+  if (key.asymmetricKeyType === 'rsa' && modulusLength >= MIN_RSA_BITS) return RSA_ALGS;
+  if (key.asymmetricKeyType === 'ec' && ofCurve) return [ofCurve];
+  if (key.asymmetricKeyType === 'ed25519') return ['EdDSA', 'Ed25519'];
   throw new TypeError(
     `clientAssertionSigningKey must be RSA of ${MIN_RSA_BITS} bits or more, EC on P-256, P-384 or P-521, or Ed25519`,
   );
-}
-
-function unusable(): TypeError {
-  return new TypeError('clientAssertionSigningKey must be a private key: PEM, JWK or KeyObject');
 }

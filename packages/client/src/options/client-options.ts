@@ -1,12 +1,10 @@
+import type { SigningAlgorithm } from '@koa-oauth/issuer';
 import {
-  CLIENT_SIGNING_ALGS,
   type ClientCredentials,
-  type ClientSigningAlg,
   type ClientSigningKey,
   type ClientSigningKeyInput,
   readClientSigningKey,
 } from '../oauth/client-authentication.ts';
-import { textFaults } from './option-faults.ts';
 
 /** Options for client authentication. */
 export interface ClientOptions {
@@ -21,7 +19,7 @@ export interface ClientOptions {
   /** The private key for `private_key_jwt`: PEM, JWK or KeyObject. A JWK's `kid` is sent along. */
   clientAssertionSigningKey?: ClientSigningKeyInput;
   /** Default: the JWK's `alg`, else RS256, EdDSA, or what belongs to the key's curve */
-  clientAssertionSigningAlg?: ClientSigningAlg;
+  clientAssertionSigningAlg?: SigningAlgorithm;
 }
 
 const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
@@ -32,34 +30,30 @@ export function checkClient(options: ClientOptions): {
   faults: string[];
 } {
   const { clientID, clientSecret, clientAssertionSigningKey, clientAssertionSigningAlg } = options;
-  const hasKey = clientAssertionSigningKey !== undefined;
-  const method = options.clientAuthMethod ?? (hasKey ? 'private_key_jwt' : 'client_secret_basic');
-  const faults = textFaults({ clientID });
-  const isSecret = method === 'client_secret_basic' || method === 'client_secret_post';
+  const usual = clientAssertionSigningKey === undefined ? 'client_secret_basic' : 'private_key_jwt';
+  const method = options.clientAuthMethod ?? usual;
+  const usesKey = method === 'private_key_jwt';
+  const usesSecret = !usesKey && method !== 'none';
+  const faults = Object.entries({ clientID, ...(usesSecret && { clientSecret }) })
+    .filter(([, value]) => typeof value !== 'string' || value === '')
+    .map(([name]) => `${name} must be as the authorization server registered it`);
   if (!METHODS.includes(method)) faults.push(`clientAuthMethod must be ${METHODS.join(', ')}`);
-  else if (isSecret) faults.push(...textFaults({ clientSecret }));
-  else if (clientSecret !== undefined) faults.push(`clientSecret has no use with ${method}`);
-  if (method !== 'private_key_jwt') {
-    if (hasKey) faults.push(`clientAssertionSigningKey has no use with ${method}`);
-    if (clientAssertionSigningAlg !== undefined) {
-      faults.push(`clientAssertionSigningAlg has no use with ${method}`);
-    }
-    const credentials = { clientID, clientSecret, clientAuthMethod: method } as ClientCredentials;
-    return { credentials: Object.freeze(credentials), faults };
-  }
-  const isAlg =
-    clientAssertionSigningAlg === undefined ||
-    CLIENT_SIGNING_ALGS.includes(clientAssertionSigningAlg);
-  if (!isAlg) {
-    faults.push(`clientAssertionSigningAlg must be one of ${CLIENT_SIGNING_ALGS.join(', ')}`);
+  const useless = {
+    ...(!usesSecret && { clientSecret }),
+    ...(!usesKey && { clientAssertionSigningKey, clientAssertionSigningAlg }),
+  };
+  for (const [name, value] of Object.entries(useless)) {
+    if (value !== undefined) faults.push(`${name} has no use with ${method}`);
   }
   let signingKey: ClientSigningKey | undefined;
   try {
-    const alg = isAlg ? clientAssertionSigningAlg : undefined;
-    signingKey = readClientSigningKey(clientAssertionSigningKey, alg);
+    if (usesKey) {
+      signingKey = readClientSigningKey(clientAssertionSigningKey, clientAssertionSigningAlg);
+    }
   } catch (error) {
     faults.push((error as Error).message);
   }
-  const credentials = { clientID, clientAuthMethod: method, signingKey } as ClientCredentials;
+  const secretOrKey = usesKey ? { signingKey } : { clientSecret };
+  const credentials = { clientID, clientAuthMethod: method, ...secretOrKey } as ClientCredentials;
   return { credentials: Object.freeze(credentials), faults };
 }

@@ -1,4 +1,9 @@
-import { type HttpClientOptions, InvalidOptions } from '@koa-oauth/issuer';
+import {
+  createHttpClient,
+  type HttpClientOptions,
+  InvalidOptions,
+  parseIssuerIdentifier,
+} from '@koa-oauth/issuer';
 import type { ClientEvent } from '../events.ts';
 import type { ClientMessage } from '../messages.ts';
 import {
@@ -8,20 +13,7 @@ import {
 import type { ClientCredentials } from '../oauth/client-authentication.ts';
 import type { SessionStore } from '../session/session-store.ts';
 import { type ClientOptions, checkClient } from './client-options.ts';
-import {
-  booleanFaults,
-  functionFaults,
-  httpFaults,
-  issuerFaults,
-  type NamesOf,
-  numberFaults,
-  type OptionNames,
-  pathFaults,
-  secretFaults,
-  storeFaults,
-  unknownOptionFaults,
-  urlFaults,
-} from './option-faults.ts';
+import * as rule from './option-rules.ts';
 
 /**
  * Options of `auth()`. A wrong one stops the start with an `InvalidOptions` that names it.
@@ -114,86 +106,60 @@ export interface AuthOptions extends ClientOptions {
   now?: () => number;
 }
 
-/** The options after the checks, defaults filled in. */
-export interface CheckedOptions {
-  readonly issuerBaseURL: string;
-  /** Without a slash at its end. */
-  readonly baseURL: string;
-  /** Cookies are sent over https only. */
-  readonly secureCookies: boolean;
-  readonly credentials: ClientCredentials;
-  /** Newest first. */
-  readonly secrets: readonly string[];
-  readonly authorizationParams: AuthorizationParams & { readonly scope: string };
-  readonly pushedAuthorizationRequests: boolean;
-  readonly store: SessionStore | undefined;
-  readonly cookieName: string;
-  readonly rollingDuration: number;
-  readonly absoluteDuration: number;
-  readonly loginPath: string | false;
-  readonly callbackPath: string;
-  readonly logoutPath: string | false;
-  readonly backChannelLogoutPath: string | false;
-  readonly postLogoutRedirect: string | undefined;
-  readonly api: Readonly<Required<NonNullable<AuthOptions['api']>>> | undefined;
-  readonly idpLogout: boolean;
-  readonly clockTolerance: number;
-  readonly refreshLeeway: number;
-  readonly httpTimeout: number;
-  readonly http: Readonly<NonNullable<AuthOptions['http']>>;
-  readonly onEvent: ((event: ClientEvent) => unknown) | undefined;
-  readonly onMessage: ((message: ClientMessage) => unknown) | undefined;
-  readonly now: () => number;
-}
+/** The compiler refuses rules that lack an option or have one too many. */
+type RulesOf<Options> = Readonly<Record<keyof Required<NonNullable<Options>>, rule.OptionRule>>;
 
-/** Every option by its group. */
-export const OPTION_NAMES = {
+/** Every option by its group, with its rule. */
+export const OPTION_RULES = {
   '': {
-    issuerBaseURL: true,
-    baseURL: true,
-    clientID: true,
-    clientSecret: true,
-    clientAuthMethod: true,
-    clientAssertionSigningKey: true,
-    clientAssertionSigningAlg: true,
-    secret: true,
-    authorizationParams: true,
-    pushedAuthorizationRequests: true,
-    session: true,
-    routes: true,
-    api: true,
-    idpLogout: true,
-    clockTolerance: true,
-    refreshLeeway: true,
-    httpTimeout: true,
-    http: true,
-    onEvent: true,
-    onMessage: true,
-    now: true,
-  } satisfies NamesOf<AuthOptions>,
+    issuerBaseURL: rule.anything,
+    baseURL: rule.url,
+    clientID: rule.anything,
+    clientSecret: rule.anything,
+    clientAuthMethod: rule.anything,
+    clientAssertionSigningKey: rule.anything,
+    clientAssertionSigningAlg: rule.anything,
+    secret: rule.secrets,
+    authorizationParams: rule.anything,
+    pushedAuthorizationRequests: rule.boolean,
+    session: rule.anything,
+    routes: rule.anything,
+    api: rule.anything,
+    idpLogout: rule.boolean,
+    clockTolerance: rule.wholeNumber(0, 300),
+    refreshLeeway: rule.wholeNumber(0, 3600),
+    httpTimeout: rule.wholeNumber(1, 120_000),
+    http: rule.anything,
+    onEvent: rule.optional(rule.callback),
+    onMessage: rule.optional(rule.callback),
+    now: rule.callback,
+  } satisfies RulesOf<AuthOptions>,
   session: {
-    store: true,
-    name: true,
-    rollingDuration: true,
-    absoluteDuration: true,
-  } satisfies NamesOf<Required<AuthOptions>['session']>,
+    store: rule.optional(rule.store),
+    name: rule.cookieName,
+    rollingDuration: rule.wholeNumber(1, 31_536_000),
+    absoluteDuration: rule.wholeNumber(1, 31_536_000),
+  } satisfies RulesOf<AuthOptions['session']>,
   routes: {
-    login: true,
-    callback: true,
-    logout: true,
-    backChannelLogout: true,
-    postLogoutRedirect: true,
-  } satisfies NamesOf<Required<AuthOptions>['routes']>,
+    login: rule.orFalse(rule.path('/login')),
+    callback: rule.path('/callback'),
+    logout: rule.orFalse(rule.path('/logout')),
+    backChannelLogout: rule.orFalse(rule.path('/backchannel-logout')),
+    postLogoutRedirect: rule.optional(rule.url),
+  } satisfies RulesOf<AuthOptions['routes']>,
   api: {
-    baseURL: true,
-    timeout: true,
-    maxResponseSize: true,
-  } satisfies NamesOf<Required<AuthOptions>['api']>,
+    baseURL: rule.url,
+    timeout: rule.wholeNumber(1, 120_000),
+    maxResponseSize: rule.wholeNumber(1, 2 ** 30),
+  } satisfies RulesOf<AuthOptions['api']>,
   http: {
-    proxy: true,
-    ca: true,
-  } satisfies NamesOf<Required<AuthOptions>['http']>,
-} satisfies OptionNames;
+    proxy: rule.anything,
+    ca: rule.anything,
+  } satisfies RulesOf<AuthOptions['http']>,
+} satisfies rule.OptionRules;
+
+/** The options after the checks, defaults filled in. */
+export interface CheckedOptions extends ReturnType<typeof withDefaults> {}
 
 /** @throws InvalidOptions that names every fault at once */
 export function checkOptions(options: AuthOptions): CheckedOptions {
@@ -203,28 +169,56 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
   for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
     mustBeObject(name, group);
   }
-  const { credentials, faults: clientFaults } = checkClient(options);
+  const { credentials, faults } = checkClient(options);
+  const checked = withDefaults(options, credentials);
+  const { login, callback, logout, backChannelLogout } = checked.routes;
+  faults.push(
+    ...faultsOf('', () => parseIssuerIdentifier(options.issuerBaseURL)),
+    ...rule.faultsOf(OPTION_RULES, '', { ...checked, secret: checked.secrets }),
+    ...rule.faultsOf(OPTION_RULES, 'session', checked.session),
+    ...rule.faultsOf(OPTION_RULES, 'routes', checked.routes),
+    ...(checked.api ? rule.faultsOf(OPTION_RULES, 'api', checked.api) : []),
+    ...faultsOf('http.', () => createHttpClient({ proxy: http.proxy })),
+    ...faultsOf('http.', () => createHttpClient({ ca: http.ca })),
+    ...authorizationParamsFaults(checked.authorizationParams),
+    ...rule.unknownOptions(OPTION_RULES, { '': options, ...groups }),
+  );
+  if (callback === login) faults.push('routes.callback must be a path of its own');
+  if (backChannelLogout && [login, callback, logout].includes(backChannelLogout)) {
+    faults.push('routes.backChannelLogout must be a path of its own');
+  }
+  if (faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
+  return checked;
+}
+
+function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
+  const { session, routes, api } = options;
+  const now = options.now ?? Date.now;
   const baseURL = String(options.baseURL).replace(/\/$/, '');
-  const checked: CheckedOptions = Object.freeze({
+  return Object.freeze({
     issuerBaseURL: options.issuerBaseURL,
+    /** Without a slash at its end. */
     baseURL,
+    /** Cookies are sent over https only. */
     secureCookies: baseURL.startsWith('https:'),
     credentials,
-    secrets: Object.freeze([options.secret].flat()) as readonly string[],
-    authorizationParams: Object.freeze({
-      scope: 'openid profile email',
-      ...authorizationParams,
-    }),
+    /** Newest first. */
+    secrets: [options.secret].flat(),
+    authorizationParams: { scope: 'openid profile email', ...options.authorizationParams },
     pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? false,
-    store: session.store,
-    cookieName: session.name ?? 'session',
-    rollingDuration: session.rollingDuration ?? 86_400,
-    absoluteDuration: session.absoluteDuration ?? 604_800,
-    loginPath: routes.login ?? '/login',
-    callbackPath: routes.callback ?? '/callback',
-    logoutPath: routes.logout ?? '/logout',
-    backChannelLogoutPath: routes.backChannelLogout ?? false,
-    postLogoutRedirect: routes.postLogoutRedirect,
+    session: {
+      store: session?.store,
+      name: session?.name ?? 'session',
+      rollingDuration: session?.rollingDuration ?? 86_400,
+      absoluteDuration: session?.absoluteDuration ?? 604_800,
+    },
+    routes: {
+      login: routes?.login ?? '/login',
+      callback: routes?.callback ?? '/callback',
+      logout: routes?.logout ?? '/logout',
+      backChannelLogout: routes?.backChannelLogout ?? false,
+      postLogoutRedirect: routes?.postLogoutRedirect,
+    },
     api: api && {
       baseURL: api.baseURL,
       timeout: api.timeout ?? 10_000,
@@ -234,39 +228,22 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     clockTolerance: options.clockTolerance ?? 60,
     refreshLeeway: options.refreshLeeway ?? 30,
     httpTimeout: options.httpTimeout ?? 10_000,
-    http: Object.freeze({ ...http }),
+    http: { ...options.http },
     onEvent: options.onEvent,
     onMessage: options.onMessage,
-    now: options.now ?? Date.now,
+    now,
+    /** Seconds since 1970. */
+    seconds: () => Math.floor(now() / 1000),
   });
-  const faults = [
-    ...issuerFaults(checked.issuerBaseURL),
-    ...urlFaults('baseURL', checked.baseURL),
-    ...(checked.api ? urlFaults('api.baseURL', checked.api.baseURL) : []),
-    ...(checked.postLogoutRedirect === undefined
-      ? []
-      : urlFaults('routes.postLogoutRedirect', checked.postLogoutRedirect)),
-    ...clientFaults,
-    ...secretFaults(checked.secrets),
-    ...authorizationParamsFaults(checked.authorizationParams),
-    ...pathFaults(checked),
-    ...numberFaults(checked),
-    ...httpFaults(checked.http),
-    ...functionFaults({
-      onEvent: checked.onEvent ?? (() => {}),
-      onMessage: checked.onMessage ?? (() => {}),
-      now: checked.now,
-    }),
-    ...(checked.store === undefined ? [] : storeFaults(checked.store)),
-    ...unknownOptionFaults({ '': options, ...groups }, OPTION_NAMES),
-  ];
-  const { idpLogout, pushedAuthorizationRequests } = checked;
-  faults.push(...booleanFaults({ idpLogout, pushedAuthorizationRequests }));
-  if (!/^[\w.-]+$/.test(checked.cookieName)) {
-    faults.push('session.name must be letters, digits, ".", "_" or "-"');
+}
+
+function faultsOf(prefix: string, check: () => unknown): string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    return [prefix + (error as Error).message];
   }
-  if (faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
-  return checked;
 }
 
 function mustBeObject(name: string, value: unknown): void {

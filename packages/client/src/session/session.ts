@@ -85,12 +85,12 @@ export class Sessions {
     this.#options = options;
     this.#store = store;
     this.#warn = warn;
-    const { issuerBaseURL, credentials, secrets, secureCookies, cookieName } = options;
+    const { issuerBaseURL, credentials, secrets, secureCookies, session } = options;
     // Clients that share a store and a secret cannot open each other's sessions.
     const party = JSON.stringify([issuerBaseURL.replace(/\/$/, ''), credentials.clientID]);
     this.#seal = new Seal(secrets, `session ${party}`);
-    this.list = new SessionList(store, options);
-    this.#cookieName = cookiePrefix(secureCookies) + cookieName;
+    this.list = new SessionList(store, { secrets, ...session });
+    this.#cookieName = cookiePrefix(secureCookies) + session.name;
   }
 
   /** Returns the session that a request's cookie names. Its idle time begins again. */
@@ -111,7 +111,7 @@ export class Sessions {
   async open(cookies: CookieJar, content: SessionContent, userAgent = ''): Promise<Session> {
     const id = randomToken();
     const key = storeKey(id);
-    const createdAt = this.#seconds();
+    const createdAt = this.#options.seconds();
     const expiresAt = this.#expiryOf({ createdAt, content });
     if (expiresAt <= createdAt) {
       throw new OidcError('ERR_ID_TOKEN', { detail: '"session_expiry" has passed' });
@@ -120,7 +120,7 @@ export class Sessions {
     const entry = this.list.entryOf(key, content.claims, { createdAt, userAgent });
     await storeCall(() => this.#store.create(key, { sealed, expiresAt, ...entry }));
     // The store enforces the idle time, so the cookie need not be sent again with each answer.
-    cookies.set(this.#cookieName, id, this.#options.absoluteDuration);
+    cookies.set(this.#cookieName, id, this.#options.session.absoluteDuration);
     return { id, version: 1, createdAt, expiresAt, content };
   }
 
@@ -180,9 +180,9 @@ export class Sessions {
 
   async #read(id: string): Promise<Session | undefined> {
     const stored = await storeCall(() => this.#store.read(storeKey(id)));
-    if (!stored || stored.expiresAt <= this.#seconds()) return undefined;
+    if (!stored || stored.expiresAt <= this.#options.seconds()) return undefined;
     const session = this.#opened(stored, id);
-    return session && this.#endOf(session) > this.#seconds() ? session : undefined;
+    return session && this.#endOf(session) > this.#options.seconds() ? session : undefined;
   }
 
   #opened({ version, expiresAt, sealed }: StoredSession, id: string): Session | undefined {
@@ -198,15 +198,17 @@ export class Sessions {
   }
 
   #expiryOf(session: Sealed): number {
-    return Math.min(this.#seconds() + this.#options.rollingDuration, this.#endOf(session));
+    return Math.min(
+      this.#options.seconds() + this.#options.session.rollingDuration,
+      this.#endOf(session),
+    );
   }
 
   #endOf({ createdAt, content }: Sealed): number {
-    return Math.min(createdAt + this.#options.absoluteDuration, issuerExpiry(content.claims));
-  }
-
-  #seconds(): number {
-    return Math.floor(this.#options.now() / 1000);
+    return Math.min(
+      createdAt + this.#options.session.absoluteDuration,
+      issuerExpiry(content.claims),
+    );
   }
 }
 

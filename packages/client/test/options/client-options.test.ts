@@ -41,7 +41,11 @@ test.each<[string, object, string[]]>([
     { clientSecret, clientAssertionSigningAlg: 'RS256' },
     ['Alg has no use'],
   ],
-  ['no such algorithm', { ...key, clientAssertionSigningAlg: 'HS256' }, ['Alg must be one of']],
+  [
+    'no such algorithm',
+    { ...key, clientAssertionSigningAlg: 'HS256' },
+    ['Alg must be ES256 for this key'],
+  ],
   [
     'the algorithm of another key',
     { ...key, clientAssertionSigningAlg: 'RS256' },

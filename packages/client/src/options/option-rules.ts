@@ -1,0 +1,106 @@
+import { isSecureURL } from '@koa-oauth/issuer';
+
+/** Rule for the value of one option; `text` says what is wrong with a value that breaks it. */
+export interface OptionRule {
+  readonly text: string;
+  readonly isMet: (value: unknown) => boolean;
+}
+
+/** Rules by group and name; the group `''` is that of the options outside any group. */
+export type OptionRules = Readonly<Record<string, Readonly<Record<string, OptionRule>>>>;
+
+const MIN_SECRET_LENGTH = 32;
+const STORE_METHODS =
+  'create, read, update, touch, destroy, list, acquire, extend, release, once, close';
+
+function rule(text: string, isMet: (value: unknown) => boolean): OptionRule {
+  return { text, isMet };
+}
+
+/** For an option that is judged together with others, not by a rule. */
+export const anything = rule('', () => true);
+
+export const boolean = rule('must be true or false', (value) => typeof value === 'boolean');
+
+export const callback = rule('must be a function', (value) => typeof value === 'function');
+
+export const cookieName = rule('must be letters, digits, ".", "_" or "-"', (value) =>
+  /^[\w.-]+$/.test(String(value)),
+);
+
+export const url = rule(
+  'must be an https URL (http on a loopback address) without query or fragment',
+  (value) => {
+    if (typeof value !== 'string' || !URL.canParse(value)) return false;
+    const url = new URL(value);
+    return isSecureURL(url) && !url.search && !url.hash && !url.username && !url.password;
+  },
+);
+
+export const secrets = rule(
+  `must be ${MIN_SECRET_LENGTH} random characters or more, or a list of such`,
+  (value) => {
+    const list: unknown[] = [value].flat();
+    const isLong = (one: unknown) => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH;
+    return list.length > 0 && list.every(isLong);
+  },
+);
+
+export const store = rule(`must have ${STORE_METHODS}`, (value) => {
+  const methods = (value ?? {}) as Record<string, unknown>;
+  return STORE_METHODS.split(', ').every((name) => typeof methods[name] === 'function');
+});
+
+export function path(example: string): OptionRule {
+  return rule(
+    `must be a path such as ${example}`,
+    (value) => typeof value === 'string' && /^\/[\w./~-]*$/.test(value),
+  );
+}
+
+export function wholeNumber(min: number, max: number): OptionRule {
+  return rule(
+    `must be a whole number from ${min} to ${max}`,
+    (value) => Number.isInteger(value) && Number(value) >= min && Number(value) <= max,
+  );
+}
+
+export function optional({ text, isMet }: OptionRule): OptionRule {
+  return rule(text, (value) => value === undefined || value === null || isMet(value));
+}
+
+export function orFalse({ text, isMet }: OptionRule): OptionRule {
+  return rule(text, (value) => value === false || isMet(value));
+}
+
+/** Returns a sentence for each option of a group that breaks its rule. */
+export function faultsOf(rules: OptionRules, group: string, options: object): string[] {
+  return Object.entries(rules[group] ?? {})
+    .filter(([name, { isMet }]) => !isMet((options as Record<string, unknown>)[name]))
+    .map(([name, { text }]) => `${pathOf(group, name)} ${text}`);
+}
+
+/** Returns one fault that names all unknown options, each with what was probably meant; else none. */
+export function unknownOptions(rules: OptionRules, groups: Record<string, object>): string[] {
+  const unknown = Object.entries(groups).flatMap(([group, options]) =>
+    Object.keys(options)
+      .filter((name) => !Object.hasOwn(rules[group] ?? {}, name))
+      .map((name) => pathOf(group, name) + hint(rules, group, name)),
+  );
+  return unknown.length > 0 ? [`unknown: ${unknown.join(', ')}`] : [];
+}
+
+/** Finds the same name in another spelling, in the same group before others. */
+function hint(rules: OptionRules, group: string, name: string): string {
+  for (const place of [group, ...Object.keys(rules)]) {
+    const meant = Object.keys(rules[place] ?? {}).find(
+      (other) => other.toLowerCase() === name.toLowerCase(),
+    );
+    if (meant) return ` (did you mean ${pathOf(place, meant)}?)`;
+  }
+  return '';
+}
+
+function pathOf(group: string, name: string): string {
+  return group === '' ? name : `${group}.${name}`;
+}
