@@ -1,12 +1,13 @@
 import type { Context, Middleware } from 'koa';
-import { type CookieJar, cookieJar } from './browser/cookies.ts';
-import { isCrossSite, isNavigation } from './browser/fetch-metadata.ts';
+import { cookieJar } from './browser/cookies.ts';
+import { isCrossSite } from './browser/fetch-metadata.ts';
 import { redirect } from './browser/redirect.ts';
 import { Client } from './client.ts';
-import { hasCode, isOidcError, OidcError } from './errors.ts';
+import { isOidcError, OidcError } from './errors.ts';
+import { answerBackChannelLogout } from './login/back-channel-logout.ts';
+import { finishLogin } from './login/login.ts';
 import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
-import type { Session } from './session/session.ts';
 
 /**
  * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and puts
@@ -33,43 +34,25 @@ export function auth(options: AuthOptions): Middleware {
 
   return async function auth(ctx, next) {
     if (ctx.method === 'POST' && ctx.path === routes.callback) throw formPost();
-    if (ctx.path === routes.backChannelLogout) return client.backChannelLogout.answer(ctx);
+    if (ctx.path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
     if (isCrossSite(ctx, baseURL)) throw new OidcError('ERR_CROSS_SITE');
     const cookies = cookieJar(ctx, secureCookies);
     const session = await client.sessions.load(cookies);
-    const oidc = new OidcContext(ctx, client, cookies, session);
-    ctx.oidc = oidc;
+    ctx.oidc = new OidcContext(ctx, client, cookies, session);
     try {
       const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${ctx.path}`;
-      if (route === `GET ${routes.login}`) await oidc.login({ returnTo: ctx.query.returnTo });
-      else if (route === `GET ${routes.callback}`) await finishLogin(ctx, client, cookies, session);
-      else if (route === `POST ${routes.logout}`) await oidc.logout();
+      if (route === `GET ${routes.login}`) await ctx.oidc.login({ returnTo: ctx.query.returnTo });
+      else if (route === `GET ${routes.callback}`) {
+        const finished = await finishLogin(client, ctx, cookies, session);
+        ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
+        redirect(ctx, finished.returnTo);
+      } else if (route === `POST ${routes.logout}`) await ctx.oidc.logout();
       else await next();
     } catch (error) {
       keepCookies(error, ctx);
       throw error;
     }
   };
-}
-
-async function finishLogin(
-  ctx: Context,
-  client: Client,
-  cookies: CookieJar,
-  previous: Session | undefined,
-): Promise<void> {
-  const { login } = client;
-  try {
-    const userAgent = ctx.get('User-Agent');
-    const finished = await login.finish(cookies, ctx.querystring, previous, userAgent);
-    ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
-    redirect(ctx, finished.returnTo);
-  } catch (error) {
-    // The back button, most likely: the user has what the sign-in was for.
-    const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK') && isNavigation(ctx);
-    if (!isOver) throw error;
-    redirect(ctx, login.home);
-  }
 }
 
 // The request never asks for it: a POST from another site does not carry the sign-in's cookie.

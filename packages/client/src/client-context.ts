@@ -1,14 +1,23 @@
-import type { HttpClient, Issuer } from '@koa-oauth/issuer';
-import type { EmitClientEvent } from './events.ts';
-import type { Grants } from './login/grant.ts';
+import {
+  createEmitter,
+  createHttpClient,
+  createIssuer,
+  type HttpClient,
+  type Issuer,
+} from '@koa-oauth/issuer';
+import { CLIENT_CHANNEL, type ClientEvent, failure, type SessionEndReason } from './events.ts';
+import { Grants } from './login/grant.ts';
+import { MAX_ENDPOINT_BYTES } from './oauth/token-endpoint.ts';
 import type { CheckedOptions } from './options/options.ts';
-import type { Sessions } from './session/session.ts';
+import { Sessions } from './session/session.ts';
 import type { SessionStore } from './session/session-store.ts';
-import type { Transactions } from './session/transaction.ts';
+import { memoryStore } from './session/stores/memory.ts';
+import { Transactions } from './session/transaction.ts';
 
-/** Shared dependencies of the parts of one `auth()`. */
-export interface ClientContext {
+/** Shared dependencies of the parts of one `auth()`. Nothing is fetched before it is needed. */
+export class ClientContext {
   readonly options: CheckedOptions;
+  readonly emit: (event: ClientEvent) => void;
   readonly issuer: Issuer;
   /** For the endpoints of the authorization server. */
   readonly http: HttpClient;
@@ -16,7 +25,25 @@ export interface ClientContext {
   readonly sessions: Sessions;
   readonly transactions: Transactions;
   readonly grants: Grants;
-  readonly emit: EmitClientEvent;
+
+  constructor(options: CheckedOptions) {
+    const { issuerBaseURL, session, now, http, httpTimeout: timeout, onEvent } = options;
+    this.options = options;
+    this.emit = createEmitter(CLIENT_CHANNEL, onEvent);
+    this.issuer = createIssuer({ issuerBaseURL, http, onEvent });
+    this.http = createHttpClient({ timeout, maxBodyBytes: MAX_ENDPOINT_BYTES, ...http });
+    this.store = session.store ?? memoryStore({ now });
+    this.sessions = new Sessions(options, this.store, this.warn);
+    this.transactions = new Transactions(options, this.store);
+    this.grants = new Grants(options, this.issuer, this.http);
+  }
+
   /** Reports a failure that does not stop the request. */
-  readonly warn: (error: unknown) => void;
+  readonly warn = (error: unknown): void => {
+    this.emit({ type: 'warning', ...failure(error) });
+  };
+
+  reportEnded(reason: SessionEndReason, sessions: number): void {
+    if (sessions > 0) this.emit({ type: 'session_ended', reason, sessions });
+  }
 }

@@ -51,8 +51,6 @@ interface Failure {
  */
 export const CLIENT_CHANNEL = 'koa-oauth:client';
 
-export type EmitClientEvent = (event: ClientEvent) => void;
-
 /** Describes an error in an event. */
 export function failure(error: unknown): Failure {
   const { code, detail, error: refusal } = (error ?? {}) as Record<string, unknown>;

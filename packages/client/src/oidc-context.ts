@@ -5,6 +5,8 @@ import { isPrefetch, isScript } from './browser/fetch-metadata.ts';
 import { redirect } from './browser/redirect.ts';
 import type { Client } from './client.ts';
 import { OidcError } from './errors.ts';
+import { beginLogin } from './login/login.ts';
+import { endOtherSessions, endSessionById, logOut } from './login/logout.ts';
 import type { SignInRequirement, StepUpParams } from './login/step-up.ts';
 import { type IdTokenClaims, userClaims } from './oauth/id-token.ts';
 import type { AccessToken, Session } from './session/session.ts';
@@ -85,15 +87,13 @@ export class OidcContext {
    *   follow; `ERR_LOGIN_PARAMETERS`
    */
   async login({ returnTo, authorizationParams, scope }: LoginParams = {}): Promise<void> {
-    const { login, stepUp } = this.#client;
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
     if (isScript(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a script' });
     const params = { ...authorizationParams };
     if (scope !== undefined) {
-      params.scope = stepUp.union(this.#session?.content, params.scope, scope);
+      params.scope = this.#client.stepUp.union(this.#session?.content, params.scope, scope);
     }
-    const url = await login.begin(this.#cookies, { returnTo, authorizationParams: params });
-    redirect(this.#ctx, url);
+    redirect(this.#ctx, await beginLogin(this.#client, this.#cookies, returnTo, params));
   }
 
   /**
@@ -118,7 +118,7 @@ export class OidcContext {
 
   /** Ends the session here, then answers with a redirect to the authorization server's logout. */
   async logout({ returnTo }: LogoutParams = {}): Promise<void> {
-    const url = await this.#client.logout.end(this.#cookies, this.#session, returnTo);
+    const url = await logOut(this.#client, this.#cookies, this.#session, returnTo);
     this.#session = undefined;
     // The back button must not show the user's pages to the next user of the browser.
     const { response } = this.#ctx;
@@ -132,7 +132,7 @@ export class OidcContext {
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
   async sessions(): Promise<UserSession[]> {
-    return this.#client.ownSessions.list(this.#signedIn());
+    return this.#client.sessions.list.listFor(this.#signedIn());
   }
 
   /**
@@ -142,8 +142,7 @@ export class OidcContext {
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
   async endSession(id: string): Promise<boolean> {
-    const { ownSessions } = this.#client;
-    const ended = await ownSessions.endById(this.#cookies, this.#signedIn(), id);
+    const ended = await endSessionById(this.#client, this.#cookies, this.#signedIn(), id);
     if (ended === 'current') this.#session = undefined;
     return ended !== undefined;
   }
@@ -155,7 +154,7 @@ export class OidcContext {
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
   async endOtherSessions(): Promise<number> {
-    return this.#client.ownSessions.endOthers(this.#signedIn());
+    return endOtherSessions(this.#client, this.#signedIn());
   }
 
   /**

@@ -10,79 +10,74 @@ import {
 import { storeCall } from '../session/session-store.ts';
 
 const MAX_FORM_BYTES = 64 * 1024;
-/** Maximum tries of one token: its sender may repeat it after a failure here. */
-const MAX_TRIES = 3;
+/** Maximum uses of one token: its sender may repeat it after a failure here. */
+const MAX_TURNS = 3;
 
 /**
- * Ends sessions when the issuer's server reports that a user signed out there (OpenID Connect
- * Back-Channel Logout 1.0 §2.5 to §2.8). No browser is involved, so there is no cookie: the token
- * says it all.
+ * Answers a request to the endpoint at which the issuer's server reports that a user signed out there
+ * (OpenID Connect Back-Channel Logout 1.0 §2.5 to §2.8). No browser is involved, so there is no
+ * cookie: the token says it all.
  */
-export class BackChannelLogout {
-  readonly #context: ClientContext;
-
-  constructor(context: ClientContext) {
-    this.#context = context;
-  }
-
-  /** Answers a request to the endpoint, whatever it is. */
-  async answer(ctx: Context): Promise<void> {
-    ctx.set('Cache-Control', 'no-store');
-    try {
-      if (ctx.method !== 'POST') {
-        ctx.set('Allow', 'POST');
-        refuse(ctx, 405, 'invalid_request', 'only POST is answered here');
-        return;
-      }
-      await this.#endSessions(await this.#verify(ctx));
-      ctx.status = 200;
-      ctx.body = '';
-    } catch (error) {
-      const { status, headers = {} } = error as Partial<OidcError>;
-      if (hasCode(error, 'ERR_LOGOUT_TOKEN')) {
-        refuse(ctx, 400, 'invalid_request', `${error.message}: ${error.detail}`);
-      } else if (status === 503) {
-        ctx.set(headers as Record<string, string>);
-        refuse(ctx, 503, 'temporarily_unavailable', 'the logout cannot be done right now');
-      } else throw error;
-      this.#context.warn(error);
+export async function answerBackChannelLogout(context: ClientContext, ctx: Context): Promise<void> {
+  ctx.set('Cache-Control', 'no-store');
+  try {
+    if (ctx.method !== 'POST') {
+      ctx.set('Allow', 'POST');
+      refuse(ctx, 405, 'invalid_request', 'only POST is answered here');
+      return;
     }
+    await endSessions(context, await verify(context, ctx));
+    ctx.status = 200;
+    ctx.body = '';
+  } catch (error) {
+    const { status, headers = {} } = error as Partial<OidcError>;
+    if (hasCode(error, 'ERR_LOGOUT_TOKEN')) {
+      refuse(ctx, 400, 'invalid_request', `${error.message}: ${error.detail}`);
+    } else if (status === 503) {
+      ctx.set(headers as Record<string, string>);
+      refuse(ctx, 503, 'temporarily_unavailable', 'the logout cannot be done right now');
+    } else throw error;
+    context.warn(error);
   }
+}
 
-  async #verify(ctx: Context): Promise<LogoutTokenClaims> {
-    if (ctx.get('Origin') || ctx.get('Sec-Fetch-Site')) throw invalid('a browser sent it');
-    const unverified = await readFormField(ctx, 'logout_token', MAX_FORM_BYTES);
-    if (!unverified) throw invalid('the form must contain exactly one "logout_token"');
-    const { options, issuer } = this.#context;
-    const metadata = await issuer.metadata();
-    return verifyLogoutToken(unverified, (header) => issuer.signingKey(header), {
-      issuer: metadata.issuer,
-      clientID: options.credentials.clientID,
-      now: Math.floor(options.now() / 1000),
-      clockTolerance: options.clockTolerance,
-    });
-  }
+async function verify(
+  { options, issuer }: ClientContext,
+  ctx: Context,
+): Promise<LogoutTokenClaims> {
+  if (ctx.get('Origin') || ctx.get('Sec-Fetch-Site')) throw invalid('a browser sent it');
+  const unverified = await readFormField(ctx, 'logout_token', MAX_FORM_BYTES);
+  if (!unverified) throw invalid('the form must contain exactly one "logout_token"');
+  const metadata = await issuer.metadata();
+  return verifyLogoutToken(unverified, (header) => issuer.signingKey(header), {
+    issuer: metadata.issuer,
+    clientID: options.credentials.clientID,
+    now: options.seconds(),
+    clockTolerance: options.clockTolerance,
+  });
+}
 
-  /** Ends what a token is about, once: only after a failure may the same one come again. */
-  async #endSessions(claims: LogoutTokenClaims): Promise<void> {
-    const { options, store, sessions, emit } = this.#context;
-    const { iss, iat, jti } = claims;
-    const hash = createHash('sha256').update(jti).digest('base64url');
-    // Until the token is too old, even if the store's clock differs.
-    const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
-    const isFirst = (turn: number) => storeCall(() => store.once(`logout ${hash} ${turn}`, until));
+/** Ends what a token is about. A failure uses up one turn of the token, a success all of them. */
+async function endSessions(context: ClientContext, claims: LogoutTokenClaims): Promise<void> {
+  const { options, store, sessions } = context;
+  const { iss, iat, jti } = claims;
+  const hash = createHash('sha256').update(jti).digest('base64url');
+  // Until the token is too old, even if the store's clock differs.
+  const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
+  let turn = 0;
+  const takeTurn = () => {
+    turn += 1;
+    return storeCall(() => store.once(`logout ${hash} ${turn}`, until));
+  };
 
-    let turn = 1;
-    while (!(await isFirst(turn))) {
-      turn += 1;
-      if (turn > MAX_TRIES) throw invalid('"jti" was used before');
-    }
-    const ended = await (claims.sid === undefined
-      ? sessions.list.endBySub(iss, claims.sub)
-      : sessions.list.endBySid(iss, claims.sid));
-    if (ended > 0) emit({ type: 'session_ended', reason: 'backchannel', sessions: ended });
-    for (turn += 1; turn <= MAX_TRIES; turn += 1) await isFirst(turn);
-  }
+  let isFree = false;
+  while (!isFree && turn < MAX_TURNS) isFree = await takeTurn();
+  if (!isFree) throw invalid('"jti" was used before');
+  const ended = await sessions.list.endAll(
+    claims.sid === undefined ? ['sub', iss, claims.sub] : ['sid', iss, claims.sid],
+  );
+  context.reportEnded('backchannel', ended);
+  while (turn < MAX_TURNS) await takeTurn();
 }
 
 function refuse(ctx: Context, status: number, error: string, description: string): void {

@@ -72,7 +72,7 @@ export class Grants {
         report: (end, message) => this.#report(loginId, `token_${end}`, message),
       },
     );
-    const response = judgeCodeResponse(answer, transaction.scope, this.#seconds());
+    const response = judgeCodeResponse(answer, transaction.scope, this.#options.seconds());
     if (!response.idToken) {
       throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
     }
@@ -85,7 +85,7 @@ export class Grants {
       requestedScope: transaction.scope,
       requestedAudience: transaction.audience,
       requestedAcr: transaction.acrValues,
-      accessToken: toAccessToken(response, transaction.scope, this.#seconds()),
+      accessToken: toAccessToken(response, transaction.scope, this.#options.seconds()),
       refreshToken: response.refreshToken,
       loginId,
     };
@@ -116,7 +116,7 @@ export class Grants {
     });
     const signIns = content.accessToken?.scope ?? content.requestedScope;
     const unsaid = scope ?? (audience === undefined ? signIns : '');
-    const response = judgeTokenResponse(answer, unsaid, this.#seconds());
+    const response = judgeTokenResponse(answer, unsaid, this.#options.seconds());
     if (response.idToken) {
       const { issuer } = endpoint;
       const claims = await this.#verify(response.idToken, response.accessToken, { issuer });
@@ -124,7 +124,7 @@ export class Grants {
     }
     const asked = scope ?? (audience === undefined ? content.requestedScope : '');
     return {
-      accessToken: toAccessToken(response, asked, this.#seconds()),
+      accessToken: toAccessToken(response, asked, this.#options.seconds()),
       // RFC 6749 §6: none in the answer means that the old one stays good.
       refreshToken: response.refreshToken ?? refreshToken,
     };
@@ -165,13 +165,9 @@ export class Grants {
       ...expected,
       clientID: this.#options.credentials.clientID,
       accessToken,
-      now: this.#seconds(),
+      now: this.#options.seconds(),
       clockTolerance: this.#options.clockTolerance,
     });
-  }
-
-  #seconds(): number {
-    return Math.floor(this.#options.now() / 1000);
   }
 }
 

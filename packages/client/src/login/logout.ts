@@ -2,49 +2,51 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { CookieJar } from '../browser/cookies.ts';
 import { safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
+import type { SessionEndReason } from '../events.ts';
 import type { Session } from '../session/session.ts';
-import type { OwnSessions } from './own-sessions.ts';
 
-/** Ends a session here, then at the authorization server. */
-export class Logout {
-  readonly #context: ClientContext;
-  readonly #ownSessions: Pick<OwnSessions, 'endSession'>;
+/** Ends a session here, and its refresh token at the authorization server. */
+export async function endSession(
+  context: ClientContext,
+  session: Session,
+  reason: SessionEndReason,
+): Promise<void> {
+  // A concurrent request may have renewed the token since the session was read.
+  const ended = await context.sessions.destroy(session);
+  if (ended) context.reportEnded(reason, 1);
+  const { refreshToken } = (ended ?? session).content;
+  // A revocation that fails does not stop the logout.
+  if (refreshToken) await context.grants.revoke(refreshToken).catch(context.warn);
+}
 
-  constructor(context: ClientContext, ownSessions: Pick<OwnSessions, 'endSession'>) {
-    this.#context = context;
-    this.#ownSessions = ownSessions;
-  }
+/**
+ * Ends the session of a browser, and removes its cookie and those of logins in flight.
+ *
+ * @param returnTo untrusted: the default is used unless it is a path of this app
+ * @returns where to send the browser
+ */
+export async function logOut(
+  context: ClientContext,
+  cookies: CookieJar,
+  session: Session | undefined,
+  returnTo: unknown,
+): Promise<string> {
+  const { options, issuer, sessions, transactions, warn } = context;
+  const { baseURL, routes, idpLogout, credentials } = options;
+  // The cookie is removed last: the user needs it to try again when the store fails.
+  if (session) await endSession(context, session, 'logout');
+  sessions.clearCookie(cookies);
+  transactions.clear(cookies);
 
-  /**
-   * Ends a session, and removes its cookie and those of logins in flight.
-   *
-   * @param returnTo untrusted: the default is used unless it is a path of this app
-   * @returns where to send the browser
-   * @throws OidcError `ERR_SESSION_STORE`; the session and its cookie are then as they were
-   */
-  async end(cookies: CookieJar, session: Session | undefined, returnTo: unknown): Promise<string> {
-    const { options, issuer, sessions, transactions, warn } = this.#context;
-    const home = this.#afterwards(returnTo);
-    // The cookie is removed last: the user needs it to try again when the store fails.
-    if (session) await this.#ownSessions.endSession(session, 'logout');
-    sessions.clearCookie(cookies);
-    transactions.clear(cookies);
-
-    if (!session || !options.idpLogout) return home;
-    try {
-      const metadata = await issuer.metadata();
-      const { sid } = session.content.claims;
-      return endSessionURL(metadata, { clientID: options.credentials.clientID, sid, home });
-    } catch (error) {
-      warn(error);
-      return home;
-    }
-  }
-
-  #afterwards(returnTo: unknown): string {
-    const { baseURL, routes } = this.#context.options;
-    const path = safeReturnTo(returnTo, baseURL);
-    return path === '/' ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
+  const path = safeReturnTo(returnTo, baseURL);
+  const home = path === '/' ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
+  if (!session || !idpLogout) return home;
+  try {
+    const { sid } = session.content.claims;
+    return endSessionURL(await issuer.metadata(), { clientID: credentials.clientID, sid, home });
+  } catch (error) {
+    warn(error);
+    return home;
   }
 }
 
@@ -57,15 +59,39 @@ export function endSessionURL(
   { issuer, end_session_endpoint }: AuthorizationServerMetadata,
   { clientID, sid, home }: { clientID: string; sid: unknown; home: string },
 ): string {
-  if (!end_session_endpoint) {
-    const url = new URL(`${issuer.replace(/\/$/, '')}/v2/logout`);
-    url.searchParams.set('client_id', clientID);
-    url.searchParams.set('returnTo', home);
-    return url.href;
-  }
-  const url = new URL(end_session_endpoint);
-  if (typeof sid === 'string') url.searchParams.set('logout_hint', sid);
+  const url = new URL(end_session_endpoint ?? `${issuer.replace(/\/$/, '')}/v2/logout`);
+  if (end_session_endpoint && typeof sid === 'string') url.searchParams.set('logout_hint', sid);
   url.searchParams.set('client_id', clientID);
-  url.searchParams.set('post_logout_redirect_uri', home);
+  url.searchParams.set(end_session_endpoint ? 'post_logout_redirect_uri' : 'returnTo', home);
   return url.href;
+}
+
+/**
+ * Ends one session of the user, by its `id` in the list.
+ *
+ * @returns which one ended: `current` is the one that asks; undefined when none of the user's did
+ */
+export async function endSessionById(
+  context: ClientContext,
+  cookies: CookieJar,
+  session: Session,
+  id: string,
+): Promise<'current' | 'other' | undefined> {
+  const { sessions } = context;
+  const all = await sessions.list.listFor(session);
+  if (all.some((each) => each.current && each.id === id)) {
+    await endSession(context, session, 'by_user');
+    sessions.clearCookie(cookies);
+    return 'current';
+  }
+  const ended = await sessions.list.endOne(session, id);
+  context.reportEnded('by_user', ended);
+  return ended > 0 ? 'other' : undefined;
+}
+
+/** Ends all sessions of the user but this one. @returns how many */
+export async function endOtherSessions(context: ClientContext, session: Session): Promise<number> {
+  const ended = await context.sessions.list.endOthers(session);
+  context.reportEnded('by_user', ended);
+  return ended;
 }

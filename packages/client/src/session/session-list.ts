@@ -34,7 +34,7 @@ interface AskingSession {
 }
 
 /** Term that finds sessions: by user, or by session at the issuer. */
-type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
+export type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
 
 interface SessionDetails {
   readonly createdAt: number;
@@ -101,30 +101,21 @@ export class SessionList {
       .sort((a, b) => b.createdAt - a.createdAt);
   }
 
-  /** Ends one session of the user who asks. @returns whether one ended */
-  async endOne(asking: AskingSession, id: string): Promise<boolean> {
+  /** Ends one session of the user who asks. @returns how many ended */
+  async endOne(asking: AskingSession, id: string): Promise<number> {
     const sessions = await this.#find(userTerm(asking));
-    return (await this.#destroy(sessions.filter(({ key }) => handleOf(key) === id))) > 0;
+    return this.#destroy(sessions.filter(({ key }) => handleOf(key) === id));
   }
 
   /** Ends all sessions of the user but the one that asks. @returns how many */
   endOthers(asking: AskingSession): Promise<number> {
-    return this.#endAll(userTerm(asking), storeKey(asking.id));
+    return this.endAll(userTerm(asking), storeKey(asking.id));
   }
 
-  /** Ends all sessions of a user. @returns how many */
-  endBySub(iss: string, sub: string): Promise<number> {
-    return this.#endAll(['sub', iss, sub]);
-  }
-
-  /** Ends what began with this session at the issuer. @returns how many */
-  endBySid(iss: string, sid: string): Promise<number> {
-    return this.#endAll(['sid', iss, sid]);
-  }
-
-  /** Repeats: a store lists a part of the sessions at a time. */
-  async #endAll(term: Term, exceptKey?: string): Promise<number> {
+  /** Ends all sessions with a term. @returns how many */
+  async endAll(term: Term, exceptKey?: string): Promise<number> {
     let total = 0;
+    // A store lists a part of the sessions at a time.
     for (;;) {
       const sessions = (await this.#find(term)).filter(({ key }) => key !== exceptKey);
       const ended = await this.#destroy(sessions);

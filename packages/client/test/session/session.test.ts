@@ -212,7 +212,7 @@ describe('a new secret', () => {
     // Without the old one, what was written since opens all the same.
     const reloaded = await sessionsOf([NEW]).load(cookies);
     expect(reloaded?.content.accessToken?.value).toBe('access-2');
-    expect(await both.list.endBySub(ISSUER, 'user-1')).toBe(2);
+    expect(await both.list.endAll(['sub', ISSUER, 'user-1'])).toBe(2);
   });
 
   test('a retired secret opens nothing: no user is signed in', async () => {
@@ -395,11 +395,11 @@ describe('the sessions of a user', () => {
     const stranger = await sessions.open(strange, content({ sub: 'user-2' }));
     const idOf = async (of: typeof session) =>
       (await sessions.list.listFor(of)).find(({ current }) => current)?.id ?? '';
-    expect(await sessions.list.endOne(session, await idOf(stranger))).toBe(false);
+    expect(await sessions.list.endOne(session, await idOf(stranger))).toBe(0);
     for (const id of ['', '*', storeKey(ended.id)]) {
-      expect(await sessions.list.endOne(session, id)).toBe(false);
+      expect(await sessions.list.endOne(session, id)).toBe(0);
     }
-    expect(await sessions.list.endOne(session, await idOf(ended))).toBe(true);
+    expect(await sessions.list.endOne(session, await idOf(ended))).toBe(1);
     expect(await sessions.load(other)).toBeUndefined();
     expect(await sessions.load(mine)).toBeDefined();
     expect(await sessions.load(strange)).toBeDefined();
@@ -425,13 +425,13 @@ describe('the sessions of a user', () => {
     await sessions.open(a, content({ sid: 'sid-1' }));
     await sessions.open(b, content({ sid: 'sid-2' }));
     await sessions.open(c, content({ iss: 'https://other.example/' }));
-    expect(await sessions.list.endBySid(ISSUER, 'sid-1')).toBe(1);
+    expect(await sessions.list.endAll(['sid', ISSUER, 'sid-1'])).toBe(1);
     expect(await sessions.load(a)).toBeUndefined();
     expect(await sessions.load(b)).toBeDefined();
     // What is a user here is no sid there, and the other way round.
-    expect(await sessions.list.endBySid(ISSUER, 'user-1')).toBe(0);
-    expect(await sessions.list.endBySub(ISSUER, 'sid-2')).toBe(0);
-    expect(await sessions.list.endBySub(ISSUER, 'user-1')).toBe(1);
+    expect(await sessions.list.endAll(['sid', ISSUER, 'user-1'])).toBe(0);
+    expect(await sessions.list.endAll(['sub', ISSUER, 'sid-2'])).toBe(0);
+    expect(await sessions.list.endAll(['sub', ISSUER, 'user-1'])).toBe(1);
     expect(await sessions.load(b)).toBeUndefined();
     expect(await sessions.load(c)).toBeDefined();
   });
@@ -442,7 +442,7 @@ describe('the sessions of a user', () => {
       list: async (term: string) => (await store.list(term)).slice(0, 2),
     });
     for (let i = 0; i < 7; i += 1) await sessions.open(browser(), content());
-    expect(await sessionsOf([NEW], {}, few).list.endBySub(ISSUER, 'user-1')).toBe(7);
+    expect(await sessionsOf([NEW], {}, few).list.endAll(['sub', ISSUER, 'user-1'])).toBe(7);
   });
 
   test('the store is shown no name: neither of the user, the issuer, the sid nor the browser', async () => {
