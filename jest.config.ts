@@ -19,7 +19,7 @@ const config: Config = {
   // Removes what nock adds to the global object before the next test file.
   testEnvironmentOptions: { globalsCleanup: 'on' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
-  // Tests that need a registry, a minute of load or a killed database are `*.long.test.ts` (npm run test:long).
+  // Tests that need a registry, a minute of load, a stopped service or every page in a browser are `*.long.test.ts` (npm run test:long).
   testMatch: ['**/test/**/!(*.long).test.ts?(x)'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
   transform: {
@@ -31,6 +31,9 @@ const config: Config = {
   transformIgnorePatterns: ['/node_modules/(?!jose/)'],
   // By default jest leaves one core free, which is half of two.
   maxWorkers: Math.max(2, availableParallelism() - 1),
+  // ES modules of a finished test file stay in memory, and collecting garbage around them costs more
+  // than the tests do. A worker that has grown is replaced.
+  workerIdleMemoryLimit: '400MB',
   restoreMocks: true,
   setupFiles: ['<rootDir>/test/support/setup.ts'],
   reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
