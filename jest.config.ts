@@ -19,7 +19,8 @@ const config: Config = {
   // Removes what nock adds to the global object before the next test file.
   testEnvironmentOptions: { globalsCleanup: 'on' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
-  // Tests that need a registry, a minute of load, a stopped service or every page in a browser are `*.long.test.ts` (npm run test:long).
+  // `*.long.test.ts` (npm run test:long) need a registry, a minute of load, a stopped service or a look
+  // at every page.
   testMatch: ['**/test/**/!(*.long).test.ts?(x)'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
   transform: {
