@@ -106,7 +106,7 @@ describeInBrowser('outages, seen in a browser', () => {
     };
     await expectErrorPage(other, expected, () => other.goto(`${site.web}/contacts`));
     await other.goto(`${site.web}/session`);
-    expect(await other.textContent('main')).toContain('The API does not tell right now.');
+    expect(await other.textContent('main')).toContain('list of routes is not available');
 
     await site.each.api.start();
     await page.getByRole('button', { name: 'Add contact' }).click();

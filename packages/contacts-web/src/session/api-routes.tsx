@@ -21,9 +21,9 @@ const Document = z.object({ paths: z.record(z.string(), z.record(z.string(), z.u
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 
 /**
- * What each route of the API needs, as its OpenAPI document says.
+ * Lists the routes of the API and their needs, from its OpenAPI document.
  *
- * @returns undefined when the API does not give the document out right now
+ * @returns undefined when the document is not available right now
  */
 export async function listApiRoutes(api: Api): Promise<readonly ApiRoute[] | undefined> {
   try {
@@ -54,7 +54,7 @@ interface ApiRoutesProps {
   readonly user: SignedInUser | undefined;
 }
 
-/** What each route of the API needs, and whether this token has it. */
+/** Shows what each route of the API needs, and whether this token has it. */
 export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNode {
   const granted = scopes.split(' ');
   const roles = user?.roles ?? [];
@@ -64,7 +64,7 @@ export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNod
   return (
     <section class="card" aria-labelledby="routes-heading">
       <h3 id="routes-heading">What the API’s routes need</h3>
-      {!routes && <p class="hint">The API does not tell right now.</p>}
+      {!routes && <p class="hint">The API’s list of routes is not available right now.</p>}
       {routes && (
         <ul class="routes">
           {routes.map((route) => (
@@ -73,7 +73,7 @@ export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNod
                 <strong>{route.method}</strong> {route.path}
               </span>
               <small>{needs(route)}</small>
-              <span class="verdict">{may(route) ? 'this token may' : 'refused'}</span>
+              <span class="verdict">{may(route) ? 'allowed' : 'refused'}</span>
             </li>
           ))}
         </ul>

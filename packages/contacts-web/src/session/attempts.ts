@@ -1,15 +1,15 @@
 import { createHttpClient } from '@koa-oauth/client';
 
-/** A decoded JWT, to be shown. Nothing of it was checked here: it decides nothing. */
+/** A decoded JWT for display. It was not checked here, so it decides nothing. */
 export interface UnverifiedToken {
   readonly header: Readonly<Record<string, unknown>>;
   readonly claims: Readonly<Record<string, unknown>>;
 }
 
-/** A way to call the API wrongly, to see what it answers. */
+/** A wrong call to the API. */
 export interface Attempt {
   readonly label: string;
-  /** What is sent instead of the right request. */
+  /** Description of the request. */
   readonly sends: string;
   /** @returns the request's headers and query; undefined when it can't be made of these tokens */
   readonly make: (tokens: Tokens) => Wrong | undefined;
@@ -27,7 +27,7 @@ interface Wrong {
 
 const bearer = (token: string): Wrong => ({ headers: { authorization: `Bearer ${token}` } });
 
-/** For each wrong token the API says something else. */
+/** Wrong calls. The API has a different answer for each. */
 export const ATTEMPTS = {
   none: {
     label: 'No token',
@@ -74,7 +74,7 @@ export function isAttempt(name: string): name is AttemptName {
   return Object.hasOwn(ATTEMPTS, name);
 }
 
-/** What the API answered to a call that was meant to fail. */
+/** Answer of the API to a wrong call. */
 export interface ApiAnswer {
   readonly status: number;
   readonly challenge: string | undefined;

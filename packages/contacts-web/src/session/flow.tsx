@@ -5,27 +5,27 @@ import { Sequence } from './sequence.tsx';
 const STEPS: readonly { title: string; text: string; parts: readonly ClientMessage['step'][] }[] = [
   {
     title: 'Push the request',
-    text: 'The app told the authorization server what it would like to do, behind the browser’s back.',
+    text: 'The app sent its request directly to the authorization server, not through the browser.',
     parts: ['pushed_authorization_request', 'pushed_authorization_response'],
   },
   {
     title: 'Ask for authorization',
-    text: 'The app sent your browser to the authorization server, with what it would like to do.',
+    text: 'The app sent your browser to the authorization server, with its request.',
     parts: ['authorization_request'],
   },
   {
     title: 'Come back with a code',
-    text: 'You signed in there and agreed; your browser brought a code back.',
+    text: 'You signed in and agreed there. Your browser brought a code back.',
     parts: ['authorization_response'],
   },
   {
     title: 'Exchange the code for tokens',
-    text: 'Behind the browser’s back. Every rule for the answer and the ID token was checked before anything was kept.',
+    text: 'The app did this directly, not through the browser. It checked the answer and the ID token before it stored them.',
     parts: ['token_request', 'token_response'],
   },
   {
     title: 'Refresh',
-    text: 'The access token was renewed without you.',
+    text: 'The app renewed the access token without you.',
     parts: ['refresh_request', 'refresh_response'],
   },
 ];
@@ -41,7 +41,7 @@ const PART_NAMES: Readonly<Record<ClientMessage['step'], string>> = {
   refresh_response: 'Received',
 };
 
-/** How this session came about, message by message. */
+/** Messages that led to this session, step by step. */
 export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
   return (
     <section aria-labelledby="flow-heading">
@@ -66,8 +66,8 @@ export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
         <li class="card">
           <h3>Call the API</h3>
           <p>
-            Each page of contacts is one call with the access token in its Authorization header. Try
-            it below, the right way and seven wrong ones.
+            Each page of contacts calls the API once, with the access token in the Authorization
+            header. Try it below, in the right way and in seven wrong ways.
           </p>
         </li>
       </ol>
@@ -97,7 +97,7 @@ function Message({ step: { step, at, url, status, parameters } }: { step: Client
             </dt>
             <dd>
               <span class="value">{value}</span>
-              <small>{explainParameter(step, name) ?? 'A parameter of this issuer’s own.'}</small>
+              <small>{explainParameter(step, name) ?? 'A parameter of this issuer.'}</small>
             </dd>
           </div>
         ))}
@@ -106,45 +106,45 @@ function Message({ step: { step, at, url, status, parameters } }: { step: Client
   );
 }
 
-/** What each parameter of the flow is for, in a sentence; where two steps differ, by step. */
+/** Purpose of each parameter of the flow. Steps that differ are in `BY_STEP`. */
 const PARAMETERS: Readonly<Record<string, string>> = {
-  response_type: 'An authorization code is asked for, to be exchanged behind the browser’s back.',
-  client_id: 'Which application asks, as it is registered.',
-  redirect_uri: 'Where the answer goes; it must be registered, letter by letter.',
-  scope: 'What the app would like to do in your name.',
+  response_type: 'The app requests a code, and exchanges it outside the browser.',
+  client_id: 'The id of the app at the issuer.',
+  redirect_uri: 'The address for the answer. It must be registered exactly.',
+  scope: 'The permissions that the app requests.',
   audience: 'The API that the access token is for.',
-  state: 'Ties the answer to this browser: a callback that nobody here began is refused.',
-  nonce: 'Comes back inside the ID token, so that it can’t be one from another sign-in.',
-  code_challenge: 'The hash of a secret that only this app holds (PKCE).',
-  code_challenge_method: 'How it was hashed: SHA-256.',
-  max_age: 'How long ago you may have signed in, in seconds.',
-  prompt: 'Which page the authorization server is to show in any case.',
-  code: 'Good for one exchange within a minute, and worth nothing without the verifier.',
-  iss: 'Who answers: it must be the issuer that was asked (RFC 9207).',
-  request_uri: 'The name under which the request was pushed (RFC 9126).',
-  acr_values: 'How strongly you would best be authenticated.',
-  grant_type: 'What is exchanged for tokens.',
-  code_verifier: 'The secret behind the challenge: whoever stole the code lacks it.',
-  client_secret: 'Proves that it is this app that asks.',
-  client_assertion: 'Proves, by a signature, that it is this app that asks.',
-  client_assertion_type: 'Of what kind the proof is.',
-  access_token: 'What the API takes. This app only passes it on.',
-  refresh_token: 'Gets a new access token when this one has expired, without you.',
-  id_token: 'Who you are, signed by the issuer.',
-  token_type: 'Whoever bears it may use it: it goes in the Authorization header.',
-  expires_in: 'Seconds that the access token lasts.',
-  error: 'Why there is no token.',
-  error_description: 'The same, for whoever writes the app.',
+  state: 'Links the answer to this browser. A callback that did not begin here is rejected.',
+  nonce: 'The ID token must contain it, so that it is not from another sign-in.',
+  code_challenge: 'The hash of a secret that only this app has (PKCE).',
+  code_challenge_method: 'The hash function: SHA-256.',
+  max_age: 'The maximum age of your last sign-in, in seconds.',
+  prompt: 'The page that the authorization server must show.',
+  code: 'Valid for one exchange within a minute, and useless without the verifier.',
+  iss: 'The issuer that answers. It must be the one that was asked (RFC 9207).',
+  request_uri: 'The name of the pushed request (RFC 9126).',
+  acr_values: 'The preferred strength of the sign-in.',
+  grant_type: 'The kind of the token request.',
+  code_verifier: 'The secret of the challenge. A stolen code is useless without it.',
+  client_secret: 'Proves that this app sends the request.',
+  client_assertion: 'Proves with a signature that this app sends the request.',
+  client_assertion_type: 'The kind of the proof.',
+  access_token: 'For the API. This app only passes it on.',
+  refresh_token: 'Gets a new access token without you, when this one has expired.',
+  id_token: 'Says who you are, signed by the issuer.',
+  token_type: 'Everyone who has the token can use it. It is sent in the Authorization header.',
+  expires_in: 'Seconds until the access token expires.',
+  error: 'The reason why there is no token.',
+  error_description: 'The same, for the developers of the app.',
   resource: 'The API that the access token is for.',
 };
 
 const BY_STEP: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  token_request: { redirect_uri: 'Once more: it must be the one that the code was made for.' },
-  token_response: { scope: 'What was granted, which may be less than was asked for.' },
-  refresh_request: { scope: 'What the new token is to allow: at most what was granted.' },
+  token_request: { redirect_uri: 'The same again. The code is valid only with it.' },
+  token_response: { scope: 'The granted scopes. They can be fewer than requested.' },
+  refresh_request: { scope: 'The scopes of the new token: at most those granted.' },
   refresh_response: {
-    scope: 'What the new token allows.',
-    refresh_token: 'A new one: the one that was sent is spent (rotation).',
+    scope: 'The scopes of the new token.',
+    refresh_token: 'A new one. The one that was sent is no longer valid (rotation).',
   },
 };
 

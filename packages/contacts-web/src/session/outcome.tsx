@@ -1,14 +1,14 @@
 import type { VNode } from 'preact';
 import { type ApiAnswer, ATTEMPTS, type Attempt } from './attempts.ts';
 
-/** What a button of the page did. */
+/** Result of a button of the page. */
 export type Outcome =
   | { kind: 'refreshed'; asked: string; granted: string; isNarrow: boolean }
   | { kind: 'not_granted'; scope: string }
   | { kind: 'tried'; attempt: Attempt; answer: ApiAnswer | undefined }
   | { kind: 'ended'; count: number };
 
-/** What the button did that led here. */
+/** Shows the result of the last button. */
 export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
   switch (outcome.kind) {
     case 'refreshed':
@@ -18,8 +18,8 @@ export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
         <div class="notice bad" role="alert">
           <h2>That scope was never granted</h2>
           <p>
-            A refresh can only ask for what the sign-in was granted (RFC 6749 §6):{' '}
-            <code>{outcome.scope}</code> is not among it.
+            A refresh can request only granted scopes (RFC 6749 §6). <code>{outcome.scope}</code>{' '}
+            was not granted.
           </p>
         </div>
       );
@@ -37,10 +37,10 @@ export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
 function Refreshed({ asked, granted, isNarrow }: Extract<Outcome, { kind: 'refreshed' }>) {
   return (
     <div class="notice good" role="status">
-      <h2>{isNarrow ? 'A second access token, for less' : 'A new access token'}</h2>
+      <h2>{isNarrow ? 'A second access token, with fewer scopes' : 'A new access token'}</h2>
       <p>
-        Asked for <code>{asked}</code>, granted <code>{granted}</code>.
-        {isNarrow && ' It is kept beside the one below, which stays as it is.'}
+        Requested <code>{asked}</code>, granted <code>{granted}</code>.
+        {isNarrow && ' The token below has not changed.'}
       </p>
     </div>
   );
@@ -67,7 +67,7 @@ function Tried({ attempt, answer }: Extract<Outcome, { kind: 'tried' }>) {
           </dd>
         </dl>
       ) : (
-        <p>There was no answer: the API is down, or your access token is no JWT to be changed.</p>
+        <p>There was no answer. The API is down, or your access token is not a JWT.</p>
       )}
     </div>
   );
@@ -105,8 +105,8 @@ export function Attempts({ apiBaseURL, accessToken }: AttemptsProps): VNode {
         </button>
       </details>
       <p class="hint">
-        Tokens are shown to developers, as <code>SHOW_TOKENS</code> has it. In production this page
-        shows claims only.
+        Developers see tokens because of <code>SHOW_TOKENS</code>. In production this page shows
+        only claims.
       </p>
     </section>
   );

@@ -1,16 +1,16 @@
 import type { VNode } from 'preact';
 
 interface ScopesProps {
-  /** Of the access token, as granted and as asked for; each separated by spaces. */
+  /** Granted scopes of the access token, separated by spaces. */
   readonly scope: string;
   readonly requestedScope: string;
-  /** Seconds since 1970; undefined when the authorization server did not say. */
+  /** Seconds since 1970; undefined if the authorization server did not send it. */
   readonly expiresAt: number | undefined;
   /** Milliseconds since 1970. */
   readonly now: number;
 }
 
-/** Requested against granted, how long it lasts, and the two ways to refresh. */
+/** Shows requested and granted scopes, the expiry, and the two ways to refresh. */
 export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): VNode {
   const granted = scope.split(' ').filter(Boolean);
   const requested = requestedScope.split(' ').filter(Boolean);
@@ -22,7 +22,7 @@ export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): 
         <thead>
           <tr>
             <th scope="col">Scope</th>
-            <th scope="col">Asked for</th>
+            <th scope="col">Requested</th>
             <th scope="col">Granted</th>
           </tr>
         </thead>
@@ -72,12 +72,12 @@ function Expiry({ expiresAt, now }: { expiresAt: number; now: number }) {
       <time dateTime={end} data-expires={expiresAt}>
         {duration(left)}
       </time>
-      . If there is a refresh token, it is renewed by itself shortly before.
+      . With a refresh token it is renewed shortly before.
     </p>
   );
 }
 
-/** 3,725 seconds as "1 h 2 min 5 s". */
+/** Formats seconds: 3,725 is "1 h 2 min 5 s". */
 function duration(seconds: number): string {
   const parts: [number, string][] = [
     [Math.floor(seconds / 86_400), 'd'],

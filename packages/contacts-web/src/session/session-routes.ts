@@ -13,9 +13,9 @@ import { SessionPage } from './session-page.tsx';
 
 interface SessionParts {
   readonly apiBaseURL: string;
-  /** Whether tokens may be shown and played with: in development only. */
+  /** Shows tokens, and allows wrong calls: in development only. */
   readonly showTokens: boolean;
-  /** In development: what was sent and received for the sessions. */
+  /** In development: messages of the sessions. */
   readonly flowLog: FlowLog | undefined;
 }
 

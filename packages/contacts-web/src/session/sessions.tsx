@@ -7,7 +7,7 @@ interface SessionsProps {
   readonly now: number;
 }
 
-/** Where the user is signed in, with a way to end each. */
+/** Lists the sessions of the user, with buttons to end them. */
 export function Sessions({ sessions, now }: SessionsProps): VNode {
   return (
     <section class="card" aria-labelledby="sessions">
@@ -70,7 +70,7 @@ const SYSTEMS: readonly [pattern: RegExp, name: string][] = [
   [/\bLinux\b/, 'Linux'],
 ];
 
-/** A browser as people call it, from what it says of itself; that can be anything, so it decides nothing. */
+/** Returns a browser's usual name. The header can be anything, so the name decides nothing. */
 function browserName(userAgent: string | undefined): string {
   const [browser, system] = [BROWSERS, SYSTEMS].map(
     (names) => names.find(([pattern]) => pattern.test(userAgent ?? ''))?.[1],

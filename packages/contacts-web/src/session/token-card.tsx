@@ -5,19 +5,19 @@ interface TokenCardProps {
   readonly kind: 'id_token' | 'access_token';
   /** Undefined for a token that is no JWT. */
   readonly token: UnverifiedToken | undefined;
-  /** As it is, in development only. */
+  /** The encoded token, in development only. */
   readonly raw?: string | undefined;
 }
 
 const TITLES = { id_token: 'ID token', access_token: 'Access token' } as const;
 const TEXTS = {
   id_token:
-    'For this app: it says who you are. Its signature and each claim marked below were checked before you were signed in.',
+    'For this app. It says who you are. The app checked its signature and the marked claims before it signed you in.',
   access_token:
-    'For the API: it says what may be done. To this app it is opaque; it is taken apart here for you to see. The API checks its signature and each claim marked below, on every call.',
+    'For the API. It says what is allowed. This app decodes it only to show it to you. The API checks its signature and the marked claims on every call.',
 } as const;
 
-/** One token's claims, each with what it means and which check it passed. */
+/** Shows the claims of a token, with their meaning and the checks that they passed. */
 export function TokenCard({ kind, token, raw }: TokenCardProps): VNode {
   return (
     <section class="card token" aria-labelledby={`${kind}-heading`}>
@@ -30,9 +30,7 @@ export function TokenCard({ kind, token, raw }: TokenCardProps): VNode {
           ))}
         </dl>
       ) : (
-        <p class="hint">
-          It is no JWT, so there is nothing to take apart: only its issuer can read it.
-        </p>
+        <p class="hint">It is not a JWT: only its issuer can read it.</p>
       )}
       {token && Object.keys(token.header).length > 0 && (
         <p class="where">
@@ -75,30 +73,33 @@ function Claim({
   );
 }
 
-/** What a claim says, and who checked what about it. */
+/** Meaning of a claim, and its check. */
 interface ClaimText {
   readonly meaning: string;
-  /** What was checked before the token was accepted; undefined when there is nothing to check. */
+  /** Check before the token was accepted; undefined without one. */
   readonly check?: string;
 }
 
 const BOTH: Readonly<Record<string, ClaimText>> = {
-  sub: { meaning: 'You, as the issuer knows you. Together with “iss” it names one user.' },
-  sid: { meaning: 'Your session at the issuer: a logout there can name it.' },
-  jti: { meaning: 'This token’s own name.' },
+  sub: { meaning: 'Your id at the issuer. Together with “iss” it names one user.' },
+  sid: { meaning: 'Your session at the issuer. A logout there can name it.' },
+  jti: { meaning: 'The id of this token.' },
 };
 
 const ID_TOKEN: Readonly<Record<string, ClaimText>> = {
-  iss: { meaning: 'Who issued it.', check: 'is the issuer that this app is set up for' },
-  aud: { meaning: 'Whom it is for: this app.', check: 'names this app’s client id' },
+  iss: { meaning: 'The issuer.', check: 'is the issuer of this app' },
+  aud: { meaning: 'The receiver: this app.', check: 'names this app’s client id' },
   azp: { meaning: 'The app it was issued to.', check: 'is this app' },
-  exp: { meaning: 'When it ends.', check: 'had not passed' },
-  iat: { meaning: 'When it was issued.', check: 'was a moment ago, not in the future' },
-  nonce: { meaning: 'The nonce of the request.', check: 'is the one this sign-in was begun with' },
+  exp: { meaning: 'The end of its validity.', check: 'had not passed' },
+  iat: { meaning: 'The time of issue.', check: 'was recent, and not in the future' },
+  nonce: { meaning: 'The nonce of the request.', check: 'is the nonce of this sign-in' },
   at_hash: { meaning: 'Half of the access token’s hash.', check: 'fits the access token' },
-  auth_time: { meaning: 'When you typed your password.', check: 'is as recent as was asked for' },
-  acr: { meaning: 'How strongly you were authenticated.' },
-  amr: { meaning: 'How you were authenticated.' },
+  auth_time: {
+    meaning: 'The time of your last sign-in at the issuer.',
+    check: 'is as recent as requested',
+  },
+  acr: { meaning: 'The strength of the sign-in.' },
+  amr: { meaning: 'The methods of the sign-in.' },
   name: { meaning: 'From the scope profile.' },
   given_name: { meaning: 'From the scope profile.' },
   family_name: { meaning: 'From the scope profile.' },
@@ -106,39 +107,39 @@ const ID_TOKEN: Readonly<Record<string, ClaimText>> = {
   picture: { meaning: 'From the scope profile.' },
   updated_at: { meaning: 'From the scope profile.' },
   email: { meaning: 'From the scope email.' },
-  email_verified: { meaning: 'Whether the issuer knows that the address is yours.' },
+  email_verified: { meaning: 'True if the issuer knows that the address is yours.' },
 };
 
 const ACCESS_TOKEN: Readonly<Record<string, ClaimText>> = {
-  iss: { meaning: 'Who issued it.', check: 'is the issuer that the API trusts' },
-  aud: { meaning: 'Whom it is for: the API.', check: 'names the API' },
-  exp: { meaning: 'When it ends.', check: 'has not passed' },
-  iat: { meaning: 'When it was issued.', check: 'is not in the future' },
-  nbf: { meaning: 'From when on it counts.', check: 'is not in the future' },
+  iss: { meaning: 'The issuer.', check: 'is the issuer that the API trusts' },
+  aud: { meaning: 'The receiver: the API.', check: 'names the API' },
+  exp: { meaning: 'The end of its validity.', check: 'has not passed' },
+  iat: { meaning: 'The time of issue.', check: 'is not in the future' },
+  nbf: { meaning: 'The start of its validity.', check: 'is not in the future' },
   azp: { meaning: 'The app it was issued to.' },
   client_id: { meaning: 'The app it was issued to.' },
-  scope: { meaning: 'What it allows.', check: 'contains what the route needs' },
-  permissions: { meaning: 'What your roles allow, whether it was asked for or not.' },
-  gty: { meaning: 'By which grant it was got.' },
+  scope: { meaning: 'The granted scopes.', check: 'contains the scope of the route' },
+  permissions: { meaning: 'Everything that your roles allow, requested or not.' },
+  gty: { meaning: 'The grant that it was issued for.' },
 };
 
-/** Says what a claim is. A name that is a URL belongs to the owner of that URL. */
+/** Explains a claim. A name that is a URL belongs to the owner of that URL. */
 function explainClaim(token: 'id_token' | 'access_token', name: string): ClaimText {
   const texts = { ...BOTH, ...(token === 'id_token' ? ID_TOKEN : ACCESS_TOKEN) };
   if (Object.hasOwn(texts, name)) return texts[name] as ClaimText;
   const isNamespaced = URL.canParse(name);
-  const isOrganisation = isNamespaced && name.endsWith('/org_id');
-  if (token === 'access_token' && isOrganisation) {
+  const isOrganization = isNamespaced && name.endsWith('/org_id');
+  if (token === 'access_token' && isOrganization) {
     const meaning = 'A custom claim: whose contacts you see.';
-    return { meaning, check: 'is a text; contacts of no other organisation are shown' };
+    return { meaning, check: 'is a text; only contacts of this organization are shown' };
   }
   if (isNamespaced) return { meaning: 'A custom claim, added by an Action of the tenant.' };
-  return { meaning: 'A claim of the issuer’s own.' };
+  return { meaning: 'A claim of this issuer.' };
 }
 
 const TIMES = new Set(['exp', 'iat', 'nbf', 'auth_time']);
 
-/** A claim's value as a page shows it; times in words too. */
+/** Formats the value of a claim for a page, with times in words too. */
 function writeClaim(name: string, value: unknown): string {
   if (TIMES.has(name) && typeof value === 'number' && Number.isFinite(value)) {
     const date = new Date(value * 1000);

@@ -60,7 +60,7 @@ describe('in development', () => {
     for (const parameter of ['state', 'nonce', 'audience', 'code_challenge', 'grant_type']) {
       expect(html).toContain(`<code>${parameter}</code>`);
     }
-    expect(html).toContain('The hash of a secret that only this app holds (PKCE).');
+    expect(html).toContain('The hash of a secret that only this app has (PKCE).');
     expect(html).toContain(`GET ${ISSUER}authorize`);
     expect(html).toContain(`POST ${ISSUER}oauth/token`);
     expect(html).toContain('<svg');
@@ -85,28 +85,26 @@ describe('in development', () => {
     await other.close();
   });
 
-  test('shows both tokens taken apart, and as they are', async () => {
+  test('shows both tokens, decoded and encoded', async () => {
     await app.signIn({ accessToken: ORDERS, claims: { '<b>': '<i>' } });
     const html = await page();
-    expect(html).toContain('Checked: is the one this sign-in was begun with.');
+    expect(html).toContain('Checked: is the nonce of this sign-in.');
     expect(html).toContain('Checked: names the API.');
-    expect(html).toContain('as <code>SHOW_TOKENS</code> has it');
+    expect(html).toContain('because of <code>SHOW_TOKENS</code>');
     expect(html).toContain(ORDERS);
     expect(html).toContain('&lt;b>');
     expect(html).not.toContain('<b>');
   });
 
-  test('an access token that is no JWT is not taken apart', async () => {
+  test('an access token that is not a JWT is not decoded', async () => {
     await app.signIn({ accessToken: 'opaque' });
-    expect(await page()).toContain('It is no JWT');
+    expect(await page()).toContain('It is not a JWT');
   });
 
   test('says what each route of the API needs, and whether this token has it', async () => {
     await app.signIn({ scope: 'openid read:contacts read:activity' });
     const html = await page();
-    expect(html).toMatch(
-      /GET<\/strong> \/contacts<\/span><small>needs read:contacts.*?this token may/,
-    );
+    expect(html).toMatch(/GET<\/strong> \/contacts<\/span><small>needs read:contacts.*?allowed/);
     expect(html).toMatch(/POST<\/strong> \/contacts<\/span><small>needs create:contacts.*?refused/);
     expect(html).toMatch(
       /\/activity<\/span><small>needs read:activity and the role admin.*?refused/,
@@ -114,14 +112,14 @@ describe('in development', () => {
     expect(html).not.toContain('/healthz');
   });
 
-  test('an API that does not tell what it needs costs that part of the page alone', async () => {
+  test('without the document of the API only that part of the page is missing', async () => {
     nock.cleanAll();
     standInForIssuer();
     await app.signIn();
     nock(API).get('/openapi.json').reply(503);
     const response = await app.get('/session');
     expect(response.status).toBe(200);
-    expect(await response.text()).toContain('The API does not tell right now');
+    expect(await response.text()).toContain('list of routes is not available right now');
   });
 
   test('refreshes on demand, and shows both messages of it', async () => {
@@ -150,7 +148,7 @@ describe('in development', () => {
       .post('/oauth/token', /scope=read%3Acontacts(&|$)/)
       .reply(200, { access_token: 'narrow', token_type: 'Bearer', scope: 'read:contacts' });
     const html = await (await app.post('/session/refresh', { scope: 'read:contacts' })).text();
-    expect(html).toContain('A second access token, for less');
+    expect(html).toContain('A second access token, with fewer scopes');
     expect(html).toContain('the-access-token');
   });
 
