@@ -29,7 +29,7 @@ export type ClientEvent =
   | ({ readonly type: 'warning' } & Failure)
   | IssuerEvent;
 
-/** Why a session ended. `replaced`: by a new sign-in. `by_user`: from another browser of the user. */
+/** Reason for the end of a session. `replaced`: a new sign-in. `by_user`: from another browser. */
 export type SessionEndReason = 'logout' | 'replaced' | 'backchannel' | 'by_user';
 
 interface Failure {

@@ -163,7 +163,7 @@ export class OidcContext {
    *
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401), `ERR_INSUFFICIENT_SCOPE` (403) with the missing
    *   ones as `scope`, a 502 when the authorization server refuses this client, or a 503 when it
-   *   can't be had right now
+   *   is not available right now
    */
   async accessToken(params: AccessTokenParams = {}): Promise<AccessToken> {
     const { scope, audience } = params;

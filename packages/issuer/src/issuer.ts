@@ -44,7 +44,7 @@ export interface Issuer {
    * Finds the key for a token's header.
    *
    * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has none; another one, with status
-   *   503, when that cannot be told
+   *   503, when the keys are not available
    */
   signingKey(header: KeyHeader): Promise<SigningKey>;
   /**
@@ -55,7 +55,7 @@ export interface Issuer {
   ready(): Promise<void>;
   /**
    * Reports whether a key is known, without waiting, to be among the issuer's. Keeps the keys fresh as
-   * `signingKey` does. False also when that cannot be told without asking the issuer.
+   * `signingKey` does. False also when only a request to the issuer would show it.
    */
   hasKey(key: SigningKey): boolean;
 }

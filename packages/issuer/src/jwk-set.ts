@@ -91,7 +91,7 @@ export class JwkSet {
    * rotation, but at most once per cooldown: made-up names must not reach the issuer at will.
    *
    * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has no such key, another one when
-   *   that cannot be told
+   *   the set is not available
    */
   async find(header: KeyHeader): Promise<SigningKey> {
     const { monotonicNow, cooldown } = this.#options;

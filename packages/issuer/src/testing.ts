@@ -1,5 +1,5 @@
 /**
- * An issuer for the tests of an API: real HTTP on loopback, any token one asks for, and a hundred
+ * An issuer for the tests of an API: real HTTP on loopback, any token, and a hundred
  * that must not get in.
  *
  * ```ts

@@ -21,7 +21,7 @@ export interface AuthOptions<Claims> {
   audience: string | readonly string[];
   /** Accepted algorithms, default all asymmetric ones. */
   algorithms?: readonly Algorithm[] | undefined;
-  /** Which kinds of access token are taken, default `any`. */
+  /** Accepted kinds of access token. Default: `any`. */
   profile?: TokenProfile | undefined;
   /** Seconds by which the issuer's clock may differ from this one, 0 to 300. Default: 60. */
   clockTolerance?: number | undefined;
@@ -39,7 +39,7 @@ export interface AuthOptions<Claims> {
   realm?: string | undefined;
   /** Address of this API's RFC 9728 metadata, for the challenge. */
   resourceMetadata?: string | undefined;
-  /** Told of each token verified and each request refused. */
+  /** Receives an event for each verified token and each refused request. */
   onEvent?: ((event: AuthEvent) => void) | undefined;
   /** Milliseconds since the epoch, default `Date.now`. */
   now?: (() => number) | undefined;

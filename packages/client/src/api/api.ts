@@ -43,7 +43,7 @@ export interface Api {
 }
 
 /**
- * Supplies access tokens. When another can't be had for a token that the API refused (`insteadOf`), it
+ * Supplies access tokens. When there is no other for a token that the API refused (`insteadOf`), it
  * returns that very token.
  */
 export type ApiTokenSource = (wanted: {

@@ -45,7 +45,7 @@ const MAX_AGE_OF_ISSUE_SECONDS = 600;
  * @param unverified the token as it came
  * @returns the verified claims
  * @throws OidcError `ERR_ID_TOKEN`, its `detail` naming the rule; or what `signingKey` rejects with
- *   when the issuer's keys can't be had
+ *   when the issuer's keys are not available
  */
 export async function verifyIdToken(
   unverified: string,

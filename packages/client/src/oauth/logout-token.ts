@@ -30,7 +30,7 @@ const MAX_NAME_LENGTH = 255;
  *
  * @param unverified the token as it came
  * @throws OidcError `ERR_LOGOUT_TOKEN`, its `detail` naming the rule; or what `signingKey` rejects
- *   with when the issuer's keys can't be had
+ *   with when the issuer's keys are not available
  */
 export async function verifyLogoutToken(
   unverified: string,

@@ -37,7 +37,7 @@ const MAX_JWT_LENGTH = 32 * 1024;
  *
  * @param unverified the token as it came
  * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKey` rejects
- *   with when the issuer's keys can't be had
+ *   with when the issuer's keys are not available
  */
 export async function verifySignedJwt(
   unverified: string,

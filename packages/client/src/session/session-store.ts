@@ -23,7 +23,7 @@ export interface NewSession {
   readonly terms: readonly string[];
 }
 
-/** What an update writes. */
+/** Parts of a session that an update writes. */
 export type SessionUpdate = Pick<StoredSession, 'sealed' | 'expiresAt'>;
 
 /** A session found by a term. */

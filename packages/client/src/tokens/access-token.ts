@@ -13,7 +13,7 @@ import { leased } from './leased.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { refreshed } from './refreshed.ts';
 
-/** Which access token is asked for; nothing of it: the sign-in's. */
+/** Requested access token; without members, that of the sign-in. */
 export interface AccessTokenParams {
   /** Fewer scopes than the sign-in was granted, or those to ask for at another API. */
   scope?: string | readonly string[];

@@ -1,4 +1,4 @@
-/** Why no request may be made right now, and for how long. */
+/** Reason and duration of a pause without requests. */
 export interface Pause {
   readonly seconds: number;
   readonly error: Error;

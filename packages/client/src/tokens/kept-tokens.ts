@@ -30,7 +30,7 @@ export type TokenSource<Request extends TokenRequest = TokenRequest> = (
   request: Request,
 ) => Promise<SuppliedToken>;
 
-/** Which access token of a session is asked for. */
+/** Requested access token of a session. */
 export interface WantedToken {
   /** Scopes that it must have, and no others if that can be had; undefined: all that are granted. */
   readonly scope: string | undefined;
@@ -136,7 +136,7 @@ function candidates(content: SessionContent, wanted: WantedToken): AccessToken[]
   const others = otherAccessTokens.filter(
     (token: OtherAccessToken) => token.audience === audience && suffices(token),
   );
-  // Fewer scopes than the sign-in's can't be had without a refresh token.
+  // Only a refresh token can get fewer scopes than the sign-in's.
   const usesSignInToken = audience === undefined && refreshToken === undefined;
   return usesSignInToken && accessToken && suffices(accessToken)
     ? [...others, accessToken]

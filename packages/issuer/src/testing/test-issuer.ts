@@ -56,8 +56,8 @@ export interface TestIssuer {
 }
 
 /**
- * Starts a real issuer on a free loopback port: metadata, a key set, and any token one asks for.
- * For tests only: it signs what it is told.
+ * Starts a real issuer on a free loopback port: metadata, a key set, and any token.
+ * For tests only: it signs any claims.
  */
 export async function startTestIssuer({
   keys = [createTestKey({ kid: 'key-1' })],

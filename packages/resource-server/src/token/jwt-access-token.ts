@@ -3,7 +3,7 @@ import { InvalidTokenError } from '../errors.ts';
 import type { UnverifiedJwt } from './unverified-jwt.ts';
 
 /**
- * Which tokens count as access tokens: those of RFC 9068 (`typ` is `at+jwt`), those of Auth0's
+ * Tokens that are accepted as access tokens: those of RFC 9068 (`typ` is `at+jwt`), those of Auth0's
  * own profile (`typ` is `JWT` or absent), or, by default, both.
  */
 export type TokenProfile = 'rfc9068' | 'auth0' | 'any';

@@ -59,7 +59,7 @@ export const SCRIPTS = {
     redis.call('DEL', KEYS[1])
     return last`,
 
-  /** `milliseconds` → the fence, or nothing when it can't be had */
+  /** `milliseconds` → the fence, or nothing when the lease is not free */
   koaOauthAcquire: `${SESSION}
     if not isLive() or tonumber(get('leaseUntil')) > now then return false end
     redis.call('HSET', key, 'leaseUntil', whole(now + ARGV[2]))

@@ -50,7 +50,7 @@ type Commands = Record<Script, (key: string, ...rest: Argument[]) => Promise<unk
 
 interface RedisConnection {
   readonly client: RedisClient;
-  /** Why it is away, while it is. */
+  /** Returns the reason while Redis is down. */
   whyAway(): string | undefined;
   disconnect(): void;
 }
