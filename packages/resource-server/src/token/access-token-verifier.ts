@@ -51,6 +51,8 @@ export type VerifyAccessToken<Claims> = (
   token: string,
 ) => Promise<{ auth: Auth<Claims>; cached: boolean }>;
 
+const MAX_HEADERS = 16;
+
 /** Makes the function that verifies access tokens by these options. Knows nothing of requests. */
 export function accessTokenVerifier<Claims>(
   options: VerifierOptions<Claims>,
@@ -58,6 +60,7 @@ export function accessTokenVerifier<Claims>(
   const { issuer, rules, verifiedTokens, isRevoked, now } = options;
   const known =
     verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
+  const headers = new Map<string, Auth['header']>();
 
   return async function verifyAccessToken(token) {
     const found = known?.get(token);
@@ -66,22 +69,28 @@ export function accessTokenVerifier<Claims>(
       if (isRevoked) await checkRevocation(found.auth.payload, isRevoked);
       return { auth: found.auth, cached: true };
     }
-    const verified = await verifyAnew(token, options);
+    const verified = await verifyAnew(token, options, headers);
     known?.add(token, verified);
     return { auth: verified.auth, cached: false };
   };
 }
 
 /** Checks the cheap parts first, then finds the key, then verifies the signature; trusts the token only then. */
-async function verifyAnew<Claims>(token: string, options: VerifierOptions<Claims>) {
+async function verifyAnew<Claims>(
+  token: string,
+  options: VerifierOptions<Claims>,
+  headers: Map<string, Auth['header']>,
+) {
   const { issuer, rules, isRevoked, now } = options;
   checkBearerToken(token);
-  const unverified = decodeJwt(token);
+  const unverified = decodeJwt(token, headers);
   const payload = checkAccessToken(unverified, rules, now() / 1000);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
   const key = await issuer.signingKey(header).catch(blameToken);
   await checkSignature(token, key, options.verifySignature);
+  // Headers of genuine tokens only: an issuer has one for each key.
+  if (headers.size < MAX_HEADERS) headers.set(token.slice(0, token.indexOf('.')), header);
   if (isRevoked) await checkRevocation(payload, isRevoked);
   const claims = options.claims
     ? await readCustomClaims(payload, options.claims)

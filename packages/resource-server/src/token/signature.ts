@@ -80,5 +80,7 @@ export function verifySignature(token: string, { alg, key }: SignatureRules): bo
   if (curve !== undefined && key.asymmetricKeyDetails?.namedCurve !== curve) return false;
   const end = token.lastIndexOf('.');
   const signature = Buffer.from(token.slice(end + 1), 'base64url');
-  return verify(hash, Buffer.from(token.slice(0, end)), { key, ...encoding }, signature);
+  const signed = Buffer.from(token.slice(0, end));
+  // Node 24 takes a key alone in half the time of an object that holds it.
+  return verify(hash, signed, encoding === undefined ? key : { key, ...encoding }, signature);
 }

@@ -185,7 +185,11 @@ describe('hasDuplicateNames', () => {
       fc.property(node, fc.nat(50), (value, salt) => {
         const json = write(value, salt);
         JSON.parse(json);
-        expect(hasDuplicateNames(json)).toBe(isRepeated(value));
+        const repeated = isRepeated(value);
+        expect(hasDuplicateNames(json)).toBe(repeated);
+        const decode = () => decodeJwt(compact('{}', `{"claim":${json}}`));
+        if (repeated) expect(decode).toThrow(expect.objectContaining({ reason: 'malformed' }));
+        else expect(decode().payload).toHaveProperty('claim');
       }),
       { seed: 7519, numRuns: 3000 },
     );
