@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
-import type { ContactsVariant } from './apps/index.ts';
+import type { ContactsVariant } from './apps/contacts-api.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
 import { CONNECTIONS, Service } from './service.ts';
 

@@ -2,7 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
-import type { AppName, AppOptions } from './apps/index.ts';
+import type { AppName } from './apps/index.ts';
+import type { AppOptions } from './apps/make-app.ts';
 import type { Reading } from './target.ts';
 
 /** Audience of every token. */

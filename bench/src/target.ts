@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { APPS, type AppName, type AppOptions, CLIENT_APPS, CONTACTS_APPS } from './apps/index.ts';
+import { APPS, type AppName, CLIENT_APPS, CONTACTS_APPS } from './apps/index.ts';
+import type { AppOptions } from './apps/make-app.ts';
 
 /** Answer of an app's process to a message. */
 export interface Reading {

@@ -1,7 +1,7 @@
 import { JwtVerifier } from 'aws-jwt-verify';
 import Koa from 'koa';
 import { answer } from './bare.ts';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 /** The library fetches keys over https only, so it gets them here. */
 export const awsJwtVerify: MakeApp = async ({ issuer, audience }) => {

@@ -1,6 +1,6 @@
 import { createPublicKey, verify } from 'node:crypto';
 import Koa from 'koa';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 /** Koa and one route: the cost without authentication. */
 export const bare: MakeApp = async () => new Koa().use(answer).callback();

@@ -1,6 +1,6 @@
 import express, { type ErrorRequestHandler } from 'express';
 import { auth } from 'express-oauth2-jwt-bearer';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 export const expressOauth2JwtBearer: MakeApp = async ({ issuer, audience }) => {
   const app = express();

@@ -1,7 +1,7 @@
 import express from 'express';
 import openidConnect from 'express-openid-connect';
 import { DEMO_CLIENT, DEMO_SCOPE } from './demo-client.ts';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 export const expressOpenidConnect: MakeApp = async ({ issuer, audience }) => {
   const app = express();

@@ -1,13 +1,4 @@
-import type { RequestListener } from 'node:http';
-
-export interface AppOptions {
-  readonly issuer: string;
-  readonly audience: string;
-  /** Database of the contacts API. */
-  readonly databaseURL?: string;
-}
-
-export type MakeApp = (options: AppOptions) => Promise<RequestListener>;
+import type { MakeApp } from './make-app.ts';
 
 /**
  * Apps that are compared. The first two are the references. All answer `GET /` with the same small
@@ -25,9 +16,6 @@ export const APPS = {
   'Koa + jose': async () => (await import('./jose.ts')).joseOnKoa,
   'Koa + aws-jwt-verify': async () => (await import('./aws-jwt-verify.ts')).awsJwtVerify,
 } satisfies Record<string, () => Promise<MakeApp>>;
-
-/** Variants of the contacts API: unchanged, and with fewer middlewares. */
-export type ContactsVariant = 'as-it-is' | 'fixed-auth' | 'fixed-auth-unlimited';
 
 /** Apps that answer on other paths than `GET /`. */
 export const CONTACTS_APPS = {

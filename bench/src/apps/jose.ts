@@ -1,7 +1,7 @@
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import Koa from 'koa';
 import { answer } from './bare.ts';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 export const joseOnKoa: MakeApp = async ({ issuer, audience }) => {
   const keys = createRemoteJWKSet(new URL(`${issuer}.well-known/jwks.json`));

@@ -3,7 +3,7 @@ import jwksRsa from 'jwks-rsa';
 import Koa from 'koa';
 import jwt from 'koa-jwt';
 import { answer } from './bare.ts';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 /** Configured as in the two READMEs. */
 export const koaJwtAsDocumented: MakeApp = async ({ issuer, audience }) => {

@@ -1,7 +1,7 @@
 import { auth, requiresAuth } from '@koa-oauth/client';
 import Koa from 'koa';
 import { DEMO_CLIENT, DEMO_SCOPE } from './demo-client.ts';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 export const koaOauthClient: MakeApp = async ({ issuer, audience }) => {
   const app = new Koa();

@@ -1,7 +1,7 @@
 import { auth } from '@koa-oauth/resource-server';
 import Koa from 'koa';
 import { answer } from './bare.ts';
-import type { MakeApp } from './index.ts';
+import type { MakeApp } from './make-app.ts';
 
 const make =
   (options: { verifiedTokens?: false }): MakeApp =>

@@ -1,12 +1,4 @@
-/** An authorization server that listens on a free port of 127.0.0.1. */
-export interface RunningServer {
-  /** Without a slash at its end. */
-  readonly url: string;
-  close(): Promise<void>;
-}
-
-/** @param keysFile file of its signing keys, created when missing */
-export type StartServer = (keysFile: string) => Promise<RunningServer>;
+import type { StartServer } from './start-server.ts';
 
 /** Only the process that runs a server loads it. */
 export const SERVERS = {

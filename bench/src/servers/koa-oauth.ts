@@ -3,7 +3,7 @@ import {
   loadTenant,
   startAuthorizationServer,
 } from '@koa-oauth/authorization-server';
-import type { StartServer } from './index.ts';
+import type { StartServer } from './start-server.ts';
 
 /** Runs the demo tenant with its Action, but without the consent of first-party applications. */
 export const koaOauth: StartServer = async (keysFile) => {

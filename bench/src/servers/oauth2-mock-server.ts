@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { OAuth2Server } from 'oauth2-mock-server';
-import type { StartServer } from './index.ts';
+import type { StartServer } from './start-server.ts';
 
 export const oauth2MockServer: StartServer = async (keysFile) => {
   const server = new OAuth2Server();
