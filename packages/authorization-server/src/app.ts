@@ -26,7 +26,7 @@ import { logoutRoutes } from './login/logout.tsx';
 import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
 import type { Tenant } from './tenant/tenant.ts';
-import { tokenRefusal } from './token/errors.ts';
+import { answerRefusals } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
 import { accessTokenScope, idTokenClaims, userinfoClaims } from './token/token-claims.ts';
 import { answerErrors } from './views/error-page.tsx';
@@ -98,10 +98,10 @@ function createEngine(context: AppContext): Engine {
   patchEngine(provider, {
     idTokenClaims: idTokenClaims(context),
     accessTokenScope,
-    tokenRefusal,
-    onCode: (ctx) => organizations.storeFor(ctx),
     clock,
   });
+  provider.on('authorization.success', (ctx) => organizations.storeFor(ctx));
+  answerRefusals(provider);
   registerWebMessage(provider);
   return provider;
 }

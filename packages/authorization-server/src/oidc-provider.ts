@@ -1,22 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
-import type {
-  AccessToken,
-  Client,
-  Provider as Engine,
-  errors as EngineErrors,
-  KoaContextWithOIDC,
-} from 'oidc-provider';
+import type { AccessToken, Client, Provider as Engine, KoaContextWithOIDC } from 'oidc-provider';
 
-/**
- * oidc-provider, the engine, and every patch of it: all that overrides, wraps or reaches into it is in
- * this file and is called `patch…`. Each was read from the version below; before another one is
- * installed, compare each with the engine's source.
+/*
+ * All that overrides or wraps oidc-provider, the engine, is in this file and is called `patch…`. Before
+ * another version is installed, compare each patch with the engine's source.
  *
- * Some members of the engine's request are changed elsewhere, while it runs: `params.scope` in
- * `token/audience.ts` and `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, and the
- * request itself in `token/json-bodies.ts`.
+ * Its requests are changed elsewhere, while they run: `params.scope` in `token/audience.ts` and
+ * `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, the request in `token/json-bodies.ts`.
  */
+
+/** The version that the patches were read from. */
 export const PATCHED_VERSION = '9.13.3';
 
 export const { Provider, errors, interactionPolicy } = await patchedImport();
@@ -42,22 +36,10 @@ interface EngineIdTokenClass {
   expiresIn(...args: unknown[]): number;
 }
 
-/** Decisions of this server at places where the engine has no option for them. */
+/** Decisions of this server; each gets the value that the engine would write. */
 export interface EngineHooks {
-  /** Returns the claims of an ID token, from those that the engine would write. */
   readonly idTokenClaims: (ctx: KoaContextWithOIDC, claims: Claims) => Claims;
-  /** Returns the scope of an access token, from the one that the engine would write. */
-  readonly accessTokenScope: (
-    ctx: KoaContextWithOIDC,
-    scope: string | undefined,
-  ) => string | undefined;
-  /** Returns the answer to a refused token request; undefined for the engine's own. */
-  readonly tokenRefusal: (
-    ctx: KoaContextWithOIDC,
-    error: EngineErrors.OIDCProviderError,
-  ) => { readonly status: number; readonly body: object } | undefined;
-  /** Runs when an authorization code is issued. */
-  readonly onCode: (ctx: KoaContextWithOIDC) => void;
+  readonly accessTokenScope: (ctx: KoaContextWithOIDC, scope?: string) => string | undefined;
   readonly clock: { readonly seconds: number };
 }
 
@@ -72,16 +54,13 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchIdTokenExpiry(provider, hooks.clock);
   patchSid(provider);
   patchBackchannelLogout(provider);
-  patchGrant(provider, hooks.onCode);
   patchAccessTokenScope(provider, hooks.accessTokenScope);
   patchRefreshAnswer(provider);
-  patchTokenRefusals(provider, hooks.tokenRefusal);
 }
 
 /**
- * Returns a subclass that sends no `iss` with an authorization response (RFC 9207), in any response mode
- * and with any error, as Auth0 by default. The engine always sends it, and registers its response modes
- * in its constructor.
+ * Returns a subclass that sends no `iss` with an authorization response (RFC 9207), as Auth0 by default.
+ * The engine always sends it, and registers its response modes in its constructor.
  */
 export function patchIss(Base: typeof Provider): typeof Provider {
   return class extends Base {
@@ -93,10 +72,7 @@ export function patchIss(Base: typeof Provider): typeof Provider {
   };
 }
 
-/**
- * Completes the metadata: adds a registered response mode, and removes the member for `iss` if none is
- * sent. The engine has no option for either.
- */
+/** Adds a registered response mode to the metadata, and removes the member for `iss` if none is sent. */
 export function patchMetadata(responseMode: string, sendsIss: boolean): Middleware {
   return async function patchMetadata(ctx: Context, next: Next) {
     await next();
@@ -132,9 +108,8 @@ function patchSid(provider: Engine): void {
 }
 
 /**
- * Sends logout tokens to any address. The engine refuses private addresses, because clients may register
- * them, and can't resolve addresses inside of Jest. Here all addresses come from the tenant file. No
- * redirect is followed; only the status counts (OpenID Connect Back-Channel Logout 1.0 §2.5).
+ * Sends logout tokens to private addresses too: here all come from the tenant file. The engine refuses
+ * them, and resolves none inside of Jest. Only the status counts (OpenID Connect Back-Channel Logout §2.5).
  */
 function patchBackchannelLogout(provider: Engine): void {
   const IdToken = idTokenClassOf(provider);
@@ -161,11 +136,6 @@ function patchBackchannelLogout(provider: Engine): void {
   };
 }
 
-/** A grant of the engine has no place for the organization of the login. */
-function patchGrant(provider: Engine, onCode: EngineHooks['onCode']): void {
-  provider.on('authorization.success', onCode);
-}
-
 /**
  * Actions and rules decide last on the scope. Every kind of access token has its scope when `save`
  * begins; the token response repeats it.
@@ -189,17 +159,7 @@ function patchRefreshAnswer(provider: Engine): void {
   });
 }
 
-/** The engine has one text for all; Auth0 has statuses, codes and texts of its own. */
-function patchTokenRefusals(provider: Engine, refusalOf: EngineHooks['tokenRefusal']): void {
-  provider.on('grant.error', (ctx, error) => {
-    const refusal = refusalOf(ctx, error);
-    if (refusal !== undefined) Object.assign(ctx, refusal);
-  });
-}
-
-/**
- * Imports the engine without its warning that Node 20 is unsupported, printed on every import.
- */
+/** Imports the engine without its warning that Node 20 is unsupported, printed on every import. */
 async function patchedImport(): Promise<typeof import('oidc-provider')> {
   const { warn } = console;
   console.warn = (...parts: unknown[]) => {

@@ -3,7 +3,12 @@ import type { Context } from 'koa';
 const MAX_BYTES = 10_240;
 
 /** Answers with an error of OAuth (RFC 6749 §5.2). */
-export function refuse(ctx: Context, status: number, error: string, description: string): void {
+export function refuse(
+  ctx: Pick<Context, 'status' | 'body'>,
+  status: number,
+  error: string,
+  description: string,
+): void {
   ctx.status = status;
   ctx.body = { error, error_description: description };
 }

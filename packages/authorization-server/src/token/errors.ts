@@ -1,4 +1,5 @@
-import type { errors, KoaContextWithOIDC } from 'oidc-provider';
+import type { errors, Provider } from 'oidc-provider';
+import { refuse } from '../http/body.ts';
 
 /** Auth0's answer to a refused token request. */
 interface Auth0Error {
@@ -7,13 +8,13 @@ interface Auth0Error {
   readonly description: string;
 }
 
-/** An answer to some refusals of the engine: 403 `invalid_grant`, unless it says otherwise. */
+/** Default: 403 `invalid_grant`. */
 interface Row extends Partial<Auth0Error> {
   /** The engine's error code. */
   readonly when: string;
   /** Pattern of the engine's private detail; default: any. */
   readonly detail?: RegExp;
-  readonly grantType?: string | RegExp;
+  readonly grantType?: RegExp;
   readonly description: string;
 }
 
@@ -40,12 +41,12 @@ const TABLE: readonly Row[] = [
   },
   {
     when: 'invalid_grant',
-    grantType: 'authorization_code',
+    grantType: /^authorization_code$/,
     description: 'Invalid authorization code',
   },
   {
     when: 'invalid_grant',
-    grantType: 'refresh_token',
+    grantType: /^refresh_token$/,
     description: 'Unknown or invalid refresh token.',
   },
   { when: 'invalid_client', status: 401, error: 'access_denied', description: 'Unauthorized' },
@@ -67,15 +68,13 @@ const TABLE: readonly Row[] = [
 
 const MAX_SHOWN_LENGTH = 100;
 
-export function tokenRefusal(
-  { oidc }: KoaContextWithOIDC,
-  error: errors.OIDCProviderError,
-): { status: number; body: object } | undefined {
-  const { grant_type: grantType } = oidc.params ?? {};
-  const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
-  if (refusal === undefined) return undefined;
-  const { status, ...answer } = refusal;
-  return { status, body: { error: answer.error, error_description: answer.description } };
+/** Refuses token requests in Auth0's words. */
+export function answerRefusals(provider: Provider): void {
+  provider.on('grant.error', (ctx, error) => {
+    const { grant_type: grantType } = ctx.oidc.params ?? {};
+    const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
+    if (refusal) refuse(ctx, refusal.status, refusal.error, refusal.description);
+  });
 }
 
 /** Returns Auth0's answer; undefined where the engine's own will do. */
@@ -93,18 +92,12 @@ export function toAuth0Error(
   }
   const row = TABLE.find(
     ({ when, detail: pattern, grantType: only }) =>
-      when === error.error &&
-      (pattern?.test(detail) ?? true) &&
-      (only === undefined ||
-        (typeof only === 'string' ? only === grantType : only.test(grantType))),
+      when === error.error && (pattern?.test(detail) ?? true) && (only?.test(grantType) ?? true),
   );
   if (row === undefined) return undefined;
-  const { status = 403, error: code = 'invalid_grant', description } = row;
-  return {
-    status,
-    error: code,
-    description: description.replace('%s', () => printable(grantType)),
-  };
+  const { status = 403, error: code = 'invalid_grant' } = row;
+  const description = row.description.replace('%s', () => printable(grantType));
+  return { status, error: code, description };
 }
 
 /** Returns a value in the characters of RFC 6749 §5.2, and not longer than is shown. */
