@@ -12,7 +12,7 @@ import { logoutSources } from './login/logout.tsx';
 import { checkWebMessageOrigin } from './login/web-message.tsx';
 import { isWebOrigin } from './tenant/applications.ts';
 import { checkConnection } from './tenant/connections.ts';
-import { type Application, findApplication, OIDC_SCOPES, type Tenant } from './tenant/tenant.ts';
+import { findApplication, OIDC_SCOPES } from './tenant/tenant.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
 import { customizeAccessToken, findAccount } from './token/token-claims.ts';
@@ -65,7 +65,7 @@ export function engineConfiguration(context: AppContext): Configuration {
     expiresWithSession: () => false,
     rotateRefreshToken: (ctx) => rotatesRefreshToken(tenant, ctx),
     clientBasedCORS: (_ctx, origin, client) => {
-      const application = applicationOf(tenant, client);
+      const application = findApplication(tenant, client.clientId);
       return application !== undefined && isWebOrigin(application, origin);
     },
     renderError: renderEngineError(tenantName),
@@ -79,13 +79,13 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
   return {
     // The engine calls this for every request, even without an audience.
     audience: (ctx: KoaContextWithOIDC, _audience: string | undefined, client: Client) => {
-      checkWebMessageOrigin(applicationOf(tenant, client), ctx.oidc);
+      checkWebMessageOrigin(findApplication(tenant, client.clientId), ctx.oidc);
       settleOfflineAccess(tenant, ctx, client);
     },
     connection: (_ctx: unknown, value: string | undefined, client: Client) =>
       checkConnection(tenant, value, client.clientId),
     organization: (_ctx: unknown, value: string | undefined, client: Client) => {
-      checkOrganizationUsage(applicationOf(tenant, client), value);
+      checkOrganizationUsage(findApplication(tenant, client.clientId), value);
       requestedOrganization(tenant, value);
     },
     screen_hint: null,
@@ -121,18 +121,12 @@ function lifetimes({ tenant }: AppContext): Section<'ttl'> {
     AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
     AuthorizationCode: MINUTE_SECONDS,
     ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
-    Grant: (_ctx, grant) => grantSeconds(applicationOf(tenant, grant)),
+    Grant: (_ctx, grant) => grantSeconds(findApplication(tenant, grant.clientId)),
     IdToken: 10 * HOUR_SECONDS,
     Interaction: HOUR_SECONDS,
-    RefreshToken: (_ctx, token) => refreshTokenSeconds(applicationOf(tenant, token), token.iiat),
+    RefreshToken: (_ctx, token) =>
+      refreshTokenSeconds(findApplication(tenant, token.clientId), token.iiat),
     // Anyone can create a session without a user; it lasts as long as a sign-in.
     Session: (_ctx, session) => (session.accountId === undefined ? HOUR_SECONDS : 7 * DAY_SECONDS),
   };
-}
-
-function applicationOf(
-  tenant: Tenant,
-  { clientId = '' }: { readonly clientId?: string | undefined },
-): Application | undefined {
-  return findApplication(tenant, clientId);
 }

@@ -16,8 +16,8 @@ import {
   type Api,
   type Application,
   findApi,
-  OIDC_SCOPES,
   type Organization,
+  requestableScopes,
   resourceOf,
   type Tenant,
   type User,
@@ -162,11 +162,10 @@ function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   if (audience && api === undefined) throw unknownName('audience', audience, identifiers);
 
   const organization = organizationOf(tenant, { application, user, given: given.organization });
-  const ofApi = api?.scopes.map((entry) => entry.value) ?? [];
-  const scopes = given.scope?.split(' ') ?? [...OIDC_SCOPES, ...ofApi];
-  const offline =
-    application.grant_types.includes('refresh_token') && (api?.allow_offline_access ?? true);
-  const scope = scopes.filter((one) => one !== 'offline_access' || offline).join(' ');
+  const requestable = requestableScopes(application, api);
+  const scope = (given.scope?.split(' ') ?? requestable)
+    .filter((one) => one !== 'offline_access' || requestable.includes(one))
+    .join(' ');
   return { user, application, api, organization, scope };
 }
 

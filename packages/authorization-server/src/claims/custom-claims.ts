@@ -1,5 +1,5 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import type { Api } from '../tenant/tenant.ts';
+import { type Api, scopesOf } from '../tenant/tenant.ts';
 
 /**
  * Names of the protocol, which an Action must not set. Auth0 ignores them silently ("Create Custom
@@ -68,7 +68,7 @@ export function isClaimScope(scope: string, api: Api | undefined): boolean {
     /^https?:\/\/./.test(scope) &&
     URL.canParse(scope) &&
     !isRestrictedClaim(scope) &&
-    api?.scopes.some(({ value }) => value === scope) !== true
+    !scopesOf(api).includes(scope)
   );
 }
 

@@ -8,7 +8,7 @@ import {
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
-import { connectionInId } from '../tenant/users.ts';
+import { isNamed } from '../tenant/users.ts';
 import { grantSeconds } from '../token/refresh-token.ts';
 
 interface OrganizationParts {
@@ -56,7 +56,7 @@ export class Organizations {
   /** Stores the organization of a login when its code is issued. */
   storeFor(ctx: KoaContextWithOIDC): void {
     const organization = this.organizationOf(ctx);
-    const { grantId, clientId = '' } = ctx.oidc.entities.AuthorizationCode ?? {};
+    const { grantId, clientId } = ctx.oidc.entities.AuthorizationCode ?? {};
     if (organization === undefined || grantId === undefined) return;
     const lifetime = grantSeconds(findApplication(this.#parts.tenant, clientId));
     this.#parts.store.write(KIND, grantId, { id: organization.id }, lifetime);
@@ -104,10 +104,7 @@ export function checkOrganizationUsage(
 }
 
 export function isMember({ members }: Organization, user: User): boolean {
-  if (members.includes(user.user_id)) return true;
-  // An identity provider can claim any address, so an address of its users proves no membership.
-  if (connectionInId(user.user_id) !== undefined) return false;
-  return members.some((member) => member.toLowerCase() === user.email.toLowerCase());
+  return members.some((member) => isNamed(user, member));
 }
 
 /** @throws AccessDenied, in Auth0's words, when the user is no member of the requested organization. */

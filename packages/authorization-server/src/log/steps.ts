@@ -11,6 +11,7 @@ import {
   apiOf,
   findApplication,
   OIDC_SCOPES,
+  scopesOf,
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
@@ -113,8 +114,8 @@ export function tokensStep(
     dropped: droppedScopes(tenant, {
       asked: refresh && asked.length === 0 ? (granted ?? []) : asked,
       issued,
-      user: users.find(account?.accountId ?? ''),
-      application: findApplication(tenant, client?.clientId ?? ''),
+      user: users.find(account?.accountId),
+      application: findApplication(tenant, client?.clientId),
       api: apiOf(tenant, params?.resource ?? resource),
       changes: outcomeOf(ctx).scope,
       granted,
@@ -143,7 +144,7 @@ function whyDropped(tenant: Tenant, scopes: IssuedScopes, scope: string): string
   }
   if (OIDC_SCOPES.includes(scope)) return undefined;
   if (api === undefined) return 'no audience was asked for';
-  if (!api.scopes.some(({ value }) => value === scope)) return `${api.name} has no such scope`;
+  if (!scopesOf(api).includes(scope)) return `${api.name} has no such scope`;
   if (user !== undefined && !allowedScopes(tenant, user, api).includes(scope)) {
     return "no role of the user's permits it";
   }

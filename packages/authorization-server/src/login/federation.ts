@@ -165,7 +165,7 @@ export class Federation {
 
   #connectionOf({ params }: Interaction, name: unknown): Connection {
     const { tenant } = this.#context;
-    const application = findApplication(tenant, String(params.client_id));
+    const application = findApplication(tenant, params.client_id);
     const connection = offeredConnections(tenant, application).find((one) => one.name === name);
     // A request that names a connection leaves no choice.
     if (connection === undefined || (params.connection && params.connection !== name)) {

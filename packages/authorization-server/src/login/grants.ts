@@ -11,6 +11,7 @@ import {
   findApplication,
   OIDC_SCOPES,
   type Organization,
+  scopesOf,
   type Tenant,
   type User,
 } from '../tenant/tenant.ts';
@@ -69,12 +70,12 @@ export function askedScopes(
   user: User | undefined,
   params: Readonly<Record<string, unknown>>,
 ): AskedScopes | undefined {
-  const application = findApplication(tenant, String(params.client_id));
+  const application = findApplication(tenant, params.client_id);
   if (user === undefined || application === undefined) return undefined;
   const scopes = typeof params.scope === 'string' ? params.scope.split(' ') : [];
   const api = apiOf(tenant, params.resource);
   const permitted = api === undefined ? [] : allowedScopes(tenant, user, api);
-  const ofApi = scopes.filter((scope) => api?.scopes.some((known) => known.value === scope));
+  const ofApi = scopes.filter((scope) => scopesOf(api).includes(scope));
   return {
     user,
     application,
@@ -138,7 +139,7 @@ export async function loadGrant(
   const consented = result?.consent?.grantId;
   if (consented !== undefined) return provider.Grant.find(consented);
 
-  const asked = askedScopes(tenant, users.find(session?.accountId ?? ''), params ?? {});
+  const asked = askedScopes(tenant, users.find(session?.accountId), params ?? {});
   if (asked === undefined) return undefined;
   const reason = nothingToGrant(asked);
   if (reason !== undefined) throw new errors.AccessDenied(reason);

@@ -6,14 +6,14 @@ import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
 import type { LogType } from '../log/transactions.ts';
 import {
-  isFederated,
+  findIdentityProvider,
   offeredConnections,
   offersPasswords,
   passwordDatabase,
 } from '../tenant/connections.ts';
 import { isPassword } from '../tenant/password.ts';
 import { findApplication, type User } from '../tenant/tenant.ts';
-import { connectionInId } from '../tenant/users.ts';
+import { hasAddress } from '../tenant/users.ts';
 import { showPage } from '../views/layout.tsx';
 import { consentPage } from './consent-page.tsx';
 import type { Federation } from './federation.ts';
@@ -53,9 +53,7 @@ class InteractionPages {
   async showLogin(ctx: Context): Promise<void> {
     const interaction = await this.#interactionOf(ctx, 'login');
     const { connection, login_hint: hint } = interaction.params;
-    const federated = this.#context.tenant.connections.find(
-      (one) => isFederated(one) && one.name === connection,
-    );
+    const federated = findIdentityProvider(this.#context.tenant, connection);
     if (federated === undefined) this.#showForm(ctx, interaction, String(hint ?? ''));
     else await this.#context.federation.send(ctx, interaction, federated.name);
   }
@@ -128,10 +126,7 @@ class InteractionPages {
     const { attempts } = this.#context.limits;
     const wait = await attempts.count(username, address);
     if (wait !== undefined) return { failure: 'limit_wc', wait };
-    const user = this.#context.tenant.users.find(
-      ({ user_id, email }) =>
-        connectionInId(user_id) === undefined && email.toLowerCase() === username.toLowerCase(),
-    );
+    const user = this.#context.tenant.users.find((one) => hasAddress(one, username));
     if (user === undefined) return { failure: 'fu' };
     if (!(await isPassword(user, password))) return { failure: 'fp' };
     await attempts.forget(username, address);
@@ -141,7 +136,7 @@ class InteractionPages {
   #showForm(ctx: Context, interaction: Interaction, typed: string, fault?: string): void {
     const { tenant, tenantName } = this.#context;
     const { params, uid } = interaction;
-    const application = findApplication(tenant, String(params.client_id));
+    const application = findApplication(tenant, params.client_id);
     const passwords = this.#acceptsPassword(interaction);
     const page = loginPage({
       tenantName,
@@ -163,12 +158,12 @@ class InteractionPages {
     const { tenant } = this.#context;
     const { connection, client_id: clientId } = params;
     if (connection && connection !== passwordDatabase(tenant).name) return false;
-    return offersPasswords(tenant, findApplication(tenant, String(clientId)));
+    return offersPasswords(tenant, findApplication(tenant, clientId));
   }
 
   async #askedOf(ctx: Context): Promise<AskedScopes> {
     const { params, session } = await this.#interactionOf(ctx, 'consent');
-    const user = this.#context.users.find(session?.accountId ?? '');
+    const user = this.#context.users.find(session?.accountId);
     const asked = askedScopes(this.#context.tenant, user, params);
     if (asked === undefined) throw sessionNotFound();
     return asked;

@@ -24,7 +24,7 @@ export function createLoginPolicy({ tenant, users, postLogin }: AppContext): Pol
     'actions',
     EXTERNAL_INTERACTION,
     async (ctx) => {
-      const user = users.find(ctx.oidc.session?.accountId ?? '');
+      const user = users.find(ctx.oidc.session?.accountId);
       if (user === undefined) return Check.NO_NEED_TO_PROMPT;
       checkMembership(tenant, ctx, user);
       await postLogin.onAuthorization(ctx, user);

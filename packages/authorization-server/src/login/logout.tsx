@@ -23,8 +23,7 @@ interface LogoutSources {
 export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext): Router {
   return new Router().get('/v2/logout', async function logout(ctx) {
     const { client_id: clientId, returnTo } = ctx.query;
-    const application =
-      typeof clientId === 'string' ? findApplication(tenant, clientId) : undefined;
+    const application = findApplication(tenant, clientId);
     const allowed = clientId
       ? (application?.allowed_logout_urls ?? [])
       : tenant.tenant.allowed_logout_urls;

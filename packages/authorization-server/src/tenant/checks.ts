@@ -7,7 +7,8 @@ import {
 } from './applications.ts';
 import { publicKeyOf } from './client-keys.ts';
 import type { Application, TenantDocument } from './schema.ts';
-import { connectionInId, connectionOfUser } from './users.ts';
+import { scopesOf } from './tenant.ts';
+import { connectionInId, connectionOfUser, isNamed } from './users.ts';
 
 export type Path = readonly PropertyKey[];
 export type Report = (path: Path, fault: string) => void;
@@ -97,15 +98,11 @@ function checkAuthentication(client: Application, path: Path, report: Report): v
 }
 
 export function checkReferences(tenant: TenantDocument, report: Report): void {
-  const scopesOf = new Map(
-    tenant.resourceServers.map((api) => [api.identifier, api.scopes.map((scope) => scope.value)]),
-  );
   const checkScope = (path: Path, identifier: string, scope: string): void => {
-    const scopes = scopesOf.get(identifier);
-    if (scopes === undefined) report(path, `no API has the identifier "${identifier}"`);
-    else if (!scopes.includes(scope)) report(path, `the API has no scope "${scope}"`);
+    const api = tenant.resourceServers.find((one) => one.identifier === identifier);
+    if (api === undefined) report(path, `no API has the identifier "${identifier}"`);
+    else if (!scopesOf(api).includes(scope)) report(path, `the API has no scope "${scope}"`);
   };
-
   tenant.roles.forEach((role, r) => {
     role.permissions.forEach((permission, p) => {
       const { permission_name: scope, resource_server_identifier: identifier } = permission;
@@ -128,13 +125,9 @@ export function checkReferences(tenant: TenantDocument, report: Report): void {
   });
   tenant.organizations.forEach((organization, o) => {
     organization.members.forEach((member, m) => {
-      const known = tenant.users.some(
-        ({ user_id, email }) =>
-          user_id === member ||
-          (connectionInId(user_id) === undefined && email.toLowerCase() === member.toLowerCase()),
-      );
+      if (tenant.users.some((user) => isNamed(user, member))) return;
       // A user of an identity provider need not be in the file.
-      if (known || connectionOfUser(tenant, member) !== undefined) return;
+      if (connectionOfUser(tenant, member) !== undefined) return;
       report(['organizations', o, 'members', m], `no user has the id or address "${member}"`);
     });
   });

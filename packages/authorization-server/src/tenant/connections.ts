@@ -34,12 +34,7 @@ export function offersPasswords(
   return database === undefined || isEnabled(database, application);
 }
 
-/**
- * Checks the parameter `connection` of an authorization request; an empty one counts as none.
- *
- * @throws InvalidRequest, in Auth0's words, when there is no such connection, when it is not enabled
- *   for the application, or when none is.
- */
+/** Checks the parameter `connection`, if it has a value. @throws InvalidRequest in Auth0's words. */
 export function checkConnection(tenant: Tenant, value: unknown, clientId: string): void {
   const application = findApplication(tenant, clientId);
   const offered = offeredConnections(tenant, application);
@@ -49,7 +44,7 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
     throw new errors.InvalidRequest('no connections enabled for the client');
   }
   const isDatabase = value === passwordDatabase(tenant).name;
-  if (!isDatabase && !tenant.connections.some((one) => isFederated(one) && one.name === value)) {
+  if (!isDatabase && findIdentityProvider(tenant, value) === undefined) {
     throw new errors.InvalidRequest('the connection was not found');
   }
   if (isDatabase ? !passwords : !offered.some(({ name }) => name === value)) {
@@ -69,14 +64,18 @@ export function passwordDatabase(tenant: TenantDocument): { readonly name: strin
   return databaseOf(tenant) ?? DEFAULT_DATABASE;
 }
 
-/** Checks whether the connection leads to an identity provider that this server can send users to. */
-export function isFederated({ strategy }: Connection): boolean {
+export function findIdentityProvider(
+  { connections }: TenantDocument,
+  name: unknown,
+): Connection | undefined {
+  return connections.find((one) => isFederated(one) && one.name === name);
+}
+
+function isFederated({ strategy }: Connection): boolean {
   return strategy === 'oidc';
 }
 
-export function databaseOf({
-  connections,
-}: Pick<TenantDocument, 'connections'>): Connection | undefined {
+export function databaseOf({ connections }: TenantDocument): Connection | undefined {
   return connections.find(({ strategy }) => strategy === DATABASE);
 }
 

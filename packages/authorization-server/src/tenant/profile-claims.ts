@@ -1,54 +1,42 @@
 import { z } from 'zod';
 
+const name = z
+  .string()
+  .max(300)
+  .trim()
+  .regex(/^\P{Cc}+$/u);
+const picture = z
+  .string()
+  .max(2048)
+  .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol));
+
+/** Wrong claims are ignored: the user must be able to sign in. */
+const profileSchema = z.object({
+  name: name.optional().catch(undefined),
+  given_name: name.optional().catch(undefined),
+  family_name: name.optional().catch(undefined),
+  nickname: name.optional().catch(undefined),
+  picture: picture.optional().catch(undefined),
+  email: z.email().max(320).optional().catch(undefined),
+});
+
 /** The stored profile of a user of an identity provider. */
-export interface FederatedProfile {
-  readonly name?: string;
-  readonly given_name?: string;
-  readonly family_name?: string;
-  readonly nickname?: string;
-  readonly picture?: string;
-  readonly email?: string;
+export interface FederatedProfile extends z.infer<typeof profileSchema> {
   /** Present whenever `email` is. */
   readonly email_verified?: boolean;
 }
-
-const MAX_NAME_LENGTH = 300;
-const MAX_URL_LENGTH = 2048;
-const email = z.email().max(320);
 
 /** Checks a subject identifier: at most 255 ASCII characters (OpenID Connect Core §2). */
 export function isSubject(value: unknown): value is string {
   return typeof value === 'string' && /^[\x20-\x7e]{1,255}$/.test(value);
 }
 
-/**
- * Returns the profile in an identity provider's claims (OpenID Connect Core §5.1). Claims of another
- * type, too long, or with control characters are ignored: the user must be able to sign in.
- */
+/** Returns the profile in an identity provider's claims (OpenID Connect Core §5.1). */
 export function readProfile(claims: Readonly<Record<string, unknown>>): FederatedProfile {
-  const address = email.safeParse(claims.email);
-  const { picture } = claims;
-  return {
-    ...nameClaim('name', claims.name),
-    ...nameClaim('given_name', claims.given_name),
-    ...nameClaim('family_name', claims.family_name),
-    ...nameClaim('nickname', claims.nickname ?? claims.preferred_username),
-    ...(isPicture(picture) && { picture }),
-    ...(address.success && {
-      email: address.data,
-      email_verified: claims.email_verified === true,
-    }),
-  };
-}
-
-function nameClaim(claim: keyof FederatedProfile, value: unknown): FederatedProfile {
-  if (typeof value !== 'string' || value.length > MAX_NAME_LENGTH) return {};
-  const shown = value.trim();
-  return shown === '' || /\p{Cc}/u.test(shown) ? {} : { [claim]: shown };
-}
-
-function isPicture(value: unknown): value is string {
-  if (typeof value !== 'string' || value.length > MAX_URL_LENGTH || !URL.canParse(value))
-    return false;
-  return ['https:', 'http:'].includes(new URL(value).protocol);
+  const nickname = claims.nickname ?? claims.preferred_username;
+  const profile: FederatedProfile = profileSchema.parse({ ...claims, nickname });
+  const email_verified = profile.email && claims.email_verified === true;
+  const members = Object.entries({ ...profile, email_verified });
+  // An ignored claim must not hide a member of the user in the tenant file.
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined));
 }

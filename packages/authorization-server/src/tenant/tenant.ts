@@ -33,12 +33,24 @@ export interface Tenant extends TenantDocument {
   readonly ignoredSections: readonly string[];
 }
 
-export function findApplication(tenant: Tenant, clientId: string): Application | undefined {
+export function findApplication(tenant: Tenant, clientId: unknown): Application | undefined {
   return tenant.clients.find((application) => application.client_id === clientId);
 }
 
-export function findApi(tenant: Tenant, identifier: string): Api | undefined {
+export function findApi(tenant: Tenant, identifier: unknown): Api | undefined {
   return tenant.resourceServers.find((api) => api.identifier === identifier);
+}
+
+export function scopesOf(api: Api | undefined): string[] {
+  return api?.scopes.map(({ value }) => value) ?? [];
+}
+
+/** Returns the scopes that an application can get: those of OpenID Connect and of one API. */
+export function requestableScopes({ grant_types }: Application, api: Api | undefined): string[] {
+  const offline = grant_types.includes('refresh_token') && (api?.allow_offline_access ?? true);
+  return [...OIDC_SCOPES, ...scopesOf(api)].filter(
+    (scope) => scope !== 'offline_access' || offline,
+  );
 }
 
 /** Returns the user's permissions for one API, over all roles, in the order of the API's scopes. */
@@ -50,14 +62,12 @@ export function permissionsOf(tenant: Tenant, user: User, api: Api): string[] {
       .filter((permission) => permission.resource_server_identifier === api.identifier)
       .map((permission) => permission.permission_name),
   );
-  return api.scopes.map((scope) => scope.value).filter((scope) => permissions.has(scope));
+  return scopesOf(api).filter((scope) => permissions.has(scope));
 }
 
 /** Returns the scopes of one API that this user may get: all, or with RBAC the permitted ones. */
 export function allowedScopes(tenant: Tenant, user: User, api: Api): string[] {
-  return api.enforce_policies
-    ? permissionsOf(tenant, user, api)
-    : api.scopes.map((scope) => scope.value);
+  return api.enforce_policies ? permissionsOf(tenant, user, api) : scopesOf(api);
 }
 
 /** Scopes of OpenID Connect Core §5.4 and §11 that this server knows. */
@@ -65,19 +75,15 @@ export const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access'];
 
 const API_URN = 'urn:api:';
 
-/**
- * Returns the resource (RFC 8707) of an API's identifier, Auth0's `audience`. An identifier that is no
- * absolute URI becomes a URN, because the engine requires one.
- */
+/** Returns the resource of an API: its identifier, as a URN if it is no absolute URI (RFC 8707 §2). */
 export function resourceOf(identifier: string): string {
   const usable = URL.canParse(identifier) && !identifier.includes('#');
   return usable ? identifier : API_URN + encodeURIComponent(identifier);
 }
 
-/** Returns the API behind a resource; undefined without one, or when the tenant has no such API. */
+/** Returns the API behind a resource, if the tenant has it. */
 export function apiOf(tenant: Tenant, resource: unknown): Api | undefined {
-  if (typeof resource !== 'string') return undefined;
-  return findApi(tenant, nameOf(resource));
+  return typeof resource === 'string' ? findApi(tenant, nameOf(resource)) : undefined;
 }
 
 export function nameOf(resource: string): string {

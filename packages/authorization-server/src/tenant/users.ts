@@ -4,7 +4,7 @@ import {
   DATABASE,
   DEFAULT_DATABASE,
   databaseOf,
-  isFederated,
+  findIdentityProvider,
 } from './connections.ts';
 import type { FederatedProfile } from './profile-claims.ts';
 import type { Connection, TenantDocument } from './schema.ts';
@@ -16,11 +16,8 @@ const KIND = 'FederatedUser';
 const FEDERATED_ID = /^oidc\|([^|]+)\|(.+)$/s;
 
 /**
- * All users who can sign in: those of the tenant file, and those of its identity providers.
- *
- * A federated user has the profile of the identity provider, and roles, metadata and `blocked` of the
- * tenant file's user with the same id. An e-mail address links no accounts: at another provider anyone
- * can claim it.
+ * Users of the tenant file and of its identity providers. A federated user has the provider's profile,
+ * and roles, metadata and `blocked` of the tenant file's user with the same id. No address links accounts.
  */
 export class Users {
   readonly #parts: { readonly tenant: Tenant; readonly store: StateStore };
@@ -29,7 +26,8 @@ export class Users {
     this.#parts = parts;
   }
 
-  find(userId: string): User | undefined {
+  find(userId: string | undefined): User | undefined {
+    if (userId === undefined) return undefined;
     const { tenant, store } = this.#parts;
     const entry = tenant.users.find((user) => user.user_id === userId);
     if (connectionInId(userId) === undefined) return entry;
@@ -46,6 +44,16 @@ export class Users {
   }
 }
 
+/** Checks whether the user signs in by this address. An identity provider can claim any address. */
+export function hasAddress({ user_id, email }: User, address: string): boolean {
+  return connectionInId(user_id) === undefined && email.toLowerCase() === address.toLowerCase();
+}
+
+/** Checks whether an organization names the user, by id or address. */
+export function isNamed(user: User, name: string): boolean {
+  return user.user_id === name || hasAddress(user, name);
+}
+
 /** Returns the name of the connection in the id of a federated user; undefined for any other user. */
 export function connectionInId(userId: string): string | undefined {
   return FEDERATED_ID.exec(userId)?.[1];
@@ -53,8 +61,7 @@ export function connectionInId(userId: string): string | undefined {
 
 /** Returns the identity provider of a federated user; undefined when the tenant no longer has it. */
 export function connectionOfUser(tenant: TenantDocument, userId: string): Connection | undefined {
-  const name = connectionInId(userId);
-  return tenant.connections.find((one) => isFederated(one) && one.name === name);
+  return findIdentityProvider(tenant, connectionInId(userId));
 }
 
 /** Returns the connection with which a user signs in, as an Action sees it. */

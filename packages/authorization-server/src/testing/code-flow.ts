@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ROUTES } from '../endpoints.ts';
 import { authenticationMethod } from '../tenant/applications.ts';
-import { type Application, findApi, OIDC_SCOPES, type Tenant } from '../tenant/tenant.ts';
+import { type Application, findApi, requestableScopes, type Tenant } from '../tenant/tenant.ts';
 import { type Credentials, signIn } from './sign-in.ts';
 
 /** A request for tokens: user, client, API. */
@@ -52,7 +52,7 @@ export async function requestTokens(
     response_type: 'code',
     client_id: application.client_id,
     redirect_uri: redirectURI,
-    scope: request.scope ?? allScopes(tenant, application, audience),
+    scope: request.scope ?? requestableScopes(application, findApi(tenant, audience)).join(' '),
     state,
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',
@@ -105,14 +105,6 @@ function applicationOf({ clients }: Tenant, clientId: string | undefined): Appli
   if (found !== undefined) return found;
   const known = able.map(({ client_id }) => client_id).join(', ');
   throw new Error(`client is "${clientId ?? ''}": give one with a login and a callback: ${known}`);
-}
-
-function allScopes(tenant: Tenant, { grant_types }: Application, audience: string): string {
-  const api = findApi(tenant, audience);
-  const offline = grant_types.includes('refresh_token') && (api?.allow_offline_access ?? true);
-  return [...OIDC_SCOPES, ...(api?.scopes.map(({ value }) => value) ?? [])]
-    .filter((scope) => scope !== 'offline_access' || offline)
-    .join(' ');
 }
 
 async function exchange(

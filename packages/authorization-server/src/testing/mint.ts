@@ -48,7 +48,7 @@ export function createMints(server: AuthorizationServer, ring: KeyRing): Mints {
     const { resourceServers, users, clients } = server.tenant;
     const { aud = resourceServers[0]?.identifier } = claims;
     const [audience] = [aud].flat();
-    const api = findApi(server.tenant, String(audience));
+    const api = findApi(server.tenant, audience);
     const rfc9068 = api?.token_dialect.startsWith('rfc9068') ?? false;
     const client = clients[0]?.client_id;
     const iat = realTime() + server.clock;

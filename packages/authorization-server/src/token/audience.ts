@@ -2,8 +2,15 @@ import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { errors } from '../oidc-provider.ts';
-import type { Api, Tenant } from '../tenant/tenant.ts';
-import { apiOf, nameOf, OIDC_SCOPES, resourceOf } from '../tenant/tenant.ts';
+import {
+  type Api,
+  apiOf,
+  nameOf,
+  OIDC_SCOPES,
+  resourceOf,
+  scopesOf,
+  type Tenant,
+} from '../tenant/tenant.ts';
 
 /**
  * Returns the resource that a request asks for by its `audience`.
@@ -40,7 +47,7 @@ export function describeResource(
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
     : // Tokens of Auth0 have the OpenID Connect scopes too.
-      [...OIDC_SCOPES, ...api.scopes.map((scope) => scope.value), ...askedClaims(ctx, api)];
+      [...OIDC_SCOPES, ...scopesOf(api), ...askedClaims(ctx, api)];
   return {
     scope: scopes.join(' '),
     audience: api.identifier,

@@ -33,7 +33,7 @@ export async function rotatesRefreshToken(
   ctx: KoaContextWithOIDC,
 ): Promise<boolean> {
   const { client, entities } = ctx.oidc;
-  const application = findApplication(tenant, client?.clientId ?? '');
+  const application = findApplication(tenant, client?.clientId);
   if (application?.refresh_token.rotation_type === 'rotating') return true;
   const token = entities.RefreshToken;
   if (token !== undefined && limitsOf(application).idle < NEVER_SECONDS) {
@@ -127,7 +127,7 @@ export class RefreshTokenAdapter extends StoreAdapter {
   }
 
   #leewayOf({ clientId }: AdapterPayload): number {
-    return findApplication(this.#tenant, clientId ?? '')?.refresh_token.leeway ?? 0;
+    return findApplication(this.#tenant, clientId)?.refresh_token.leeway ?? 0;
   }
 
   #rotationsBehind({ grantId, rotations }: AdapterPayload): number {

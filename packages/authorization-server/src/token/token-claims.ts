@@ -33,7 +33,7 @@ const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
 export function customizeAccessToken(context: AppContext): CustomizeAccessToken {
   const { tenant, organizations, clock } = context;
   return function customizeAccessToken(ctx, token, jwt) {
-    const api = findApi(tenant, String(jwt.payload.aud));
+    const api = findApi(tenant, jwt.payload.aud);
     if (api === undefined) return;
     const rfc9068 = api.token_dialect.startsWith('rfc9068');
     const { jti, client_id, aud, iss, sub, iat, exp, scope, ...rest } = jwt.payload;
