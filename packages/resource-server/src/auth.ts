@@ -13,12 +13,12 @@ declare module 'koa' {
   }
 }
 
-/** State behind `auth`: what the access token says. */
+/** State after `auth`: content of the access token. */
 export interface AuthState<Claims = unknown> {
   auth: Auth<Claims>;
 }
 
-/** State behind `auth({ authRequired: false })`: without a token there is nothing to say. */
+/** State after `auth({ authRequired: false })`: undefined without a token. */
 export interface OptionalAuthState<Claims = unknown> {
   auth?: Auth<Claims> | undefined;
 }
@@ -32,8 +32,8 @@ export type AuthMiddleware<State> = Middleware & Middleware<State>;
  *
  * It throws, and leaves answering to the application: `AuthError`s with status 400, 401 or 403 and
  * a `WWW-Authenticate` header, and with status 503 an `AuthError` or `IssuerError` when revocation,
- * the signature or the issuer's keys cannot be checked. Errors of the routes behind it pass through
- * untouched.
+ * the signature or the issuer's keys cannot be checked. Errors of the routes after it are not
+ * changed.
  *
  * @throws InvalidOptions at once, naming every option at fault
  * @example

@@ -3,7 +3,7 @@ import type { VNode } from 'preact';
 import { z } from 'zod';
 import type { SignedInUser } from '../signed-in-user.ts';
 
-/** An operation of the API and what it takes. */
+/** An operation of the API and its needs. */
 export interface ApiRoute {
   readonly method: string;
   readonly path: string;

@@ -34,7 +34,7 @@ export interface TestIssuer {
    * Puts a new key before the others, so that it signs from now on; the old ones stay published.
    *
    * @param key default a new one of the same algorithm
-   * @param dropOld takes the old keys out of the set
+   * @param dropOld removes the old keys from the set
    * @returns the new key
    */
   rotate(options?: { key?: TestKey; dropOld?: boolean }): TestKey;
@@ -45,7 +45,7 @@ export interface TestIssuer {
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>, key?: TestKey): string;
   /**
    * Tokens that an API must reject, by name. Each is a good token with these claims, except for the one
-   * thing its name says; most bear a genuine signature.
+   * thing its name says; most have a genuine signature.
    *
    * @param claims those of a token your API lets in; `aud` at least
    * @param attacker address to which some tokens point for a key; no request may go there

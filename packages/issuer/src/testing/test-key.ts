@@ -9,7 +9,7 @@ export const TEST_ALGORITHMS = [
 /** An algorithm (RFC 7518 §3.1, RFC 8037, RFC 9864) that a test key can sign with. */
 export type TestAlgorithm = (typeof TEST_ALGORITHMS)[number];
 
-/** One key pair of a test issuer, with the name and the algorithm it bears in the key set. */
+/** One key pair of a test issuer, with its name and algorithm in the key set. */
 export interface TestKey {
   readonly kid: string;
   readonly alg: TestAlgorithm;

@@ -9,7 +9,7 @@ export interface ProtectedResource {
   /** This API's identifier. */
   resource: string;
   /**
-   * The issuers whose tokens it takes: identifiers as the issuers themselves spell them, or what
+   * The issuers whose tokens it accepts: identifiers as the issuers themselves spell them, or what
    * `createIssuer` made, which knows how they do.
    */
   authorizationServers: readonly (string | Issuer)[];
@@ -17,7 +17,7 @@ export interface ProtectedResource {
   resourceName?: string | undefined;
 }
 
-/** Answers with this API's metadata (RFC 9728 §2, §3.2), so that a client can learn whose tokens to bring. */
+/** Answers with this API's metadata (RFC 9728 §2, §3.2), so that a client learns whose tokens to send. */
 export function protectedResourceMetadata({
   resource,
   authorizationServers,

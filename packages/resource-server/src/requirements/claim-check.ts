@@ -6,9 +6,9 @@ import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
 /**
  * Lets in a token whose claims pass a check of your own.
  *
- * @param check gets the claims; anything but true that it returns is a no
+ * @param check gets the claims; any result except true rejects the request
  * @param description public text for a refused caller
- * @throws AuthError `ERR_CLAIM_MISMATCH` (403); `ERR_MISSING_TOKEN` (401) behind no `auth`
+ * @throws AuthError `ERR_CLAIM_MISMATCH` (403); `ERR_MISSING_TOKEN` (401) without `auth`
  * @example
  * router.get('/own', claimCheck(({ sub }) => sub.startsWith('auth0|'), 'only for users'), own);
  */

@@ -12,7 +12,7 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
  * Lets in a token that grants all of the scopes.
  *
  * @param scopes a list, or one string with spaces between them
- * @throws InsufficientScopeError (403) naming what is needed; AuthError `ERR_MISSING_TOKEN` (401) behind no `auth`
+ * @throws InsufficientScopeError (403) naming what is needed; AuthError `ERR_MISSING_TOKEN` (401) without `auth`
  */
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes(scopes);

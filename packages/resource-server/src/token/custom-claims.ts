@@ -19,7 +19,7 @@ type SchemaResult<Output> =
       }[];
     };
 
-/** Custom claims, declared once: the prefix they bear in the token, and the shape they must have. */
+/** Custom claims, declared once: their prefix in the token, and their schema. */
 export interface CustomClaims<Output> {
   /** A URL of one's own, such as `https://contacts.example.com/`; names are what follows it. */
   readonly namespace: string;

@@ -77,7 +77,7 @@ const SLOTS = 2 ** 16;
 
 /**
  * Remembers roughly which tokens came before, in a fixed quarter of a MiB: a token has one slot, and the
- * next one that falls into it takes its place. Two tokens may pass for one another, so an answer may
+ * next one in the same slot replaces it. Two tokens can have the same slot, so an answer can
  * decide whether to remember a token, and never whether to trust it.
  */
 class SeenTokens {
