@@ -39,6 +39,8 @@ export interface OidcErrorOptions {
   headers?: Record<string, string | string[]>;
   /** Another status than the code's own. */
   status?: number;
+  /** Seconds to wait before the next try, for `Retry-After`. Default for a 503: 2 */
+  retryAfter?: number | undefined;
 }
 
 /**
@@ -63,15 +65,20 @@ export class OidcError extends Error {
   readonly status: number;
   readonly expose = true;
   readonly detail: string | undefined;
+  /** Seconds to wait before the next try, if they are known. */
+  readonly retryAfter: number | undefined;
   headers: Record<string, string | string[]>;
 
-  constructor(code: OidcErrorCode, { detail, cause, headers = {}, status }: OidcErrorOptions = {}) {
+  constructor(code: OidcErrorCode, options: OidcErrorOptions = {}) {
     const [ownStatus, message] = ERRORS[code];
+    const { detail, cause, headers, status = ownStatus, retryAfter } = options;
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
-    this.status = status ?? ownStatus;
+    this.status = status;
     this.detail = detail;
-    this.headers = this.status === 503 ? { 'Retry-After': '2', ...headers } : headers;
+    this.retryAfter = retryAfter;
+    const seconds = retryAfter ?? (status === 503 ? 2 : undefined);
+    this.headers = { ...(seconds && { 'Retry-After': String(seconds) }), ...headers };
   }
 
   /** Returns the members that an answer to a script may contain. */

@@ -10,7 +10,7 @@ import { proves } from '../../../test/support/proves.ts';
 import { selfSigned } from '../../issuer/test/support/self-signed.ts';
 import { ApiClient } from '../src/api/api.ts';
 import { auth } from '../src/index.ts';
-import { requestTokensByRefresh } from '../src/oauth/token-endpoint.ts';
+import { postToEndpoint } from '../src/oauth/token-endpoint.ts';
 import { OPTION_RULES } from '../src/options/options.ts';
 import { serve } from './support/browser.ts';
 
@@ -126,12 +126,14 @@ test('certificates are checked at the token endpoint and the API, and no option 
   proves('RFC 6750 §5.3 certificates');
   const http = createHttpClient();
   const origin = `https://127.0.0.1:${portOf(tenant)}/`;
-  const refresh = requestTokensByRefresh(
-    { url: `${origin}token`, issuer: origin },
-    { clientID: 'client-1', clientAuthMethod: 'none' },
-    { refreshToken: 'refresh-1' },
-    { http, now: Date.now },
-  );
+  const refresh = postToEndpoint({
+    url: `${origin}token`,
+    issuer: origin,
+    credentials: { clientID: 'client-1', clientAuthMethod: 'none' },
+    parameters: { refresh_token: 'refresh-1' },
+    http,
+    seconds: () => 1_700_000_000,
+  });
   await expect(refresh).rejects.toMatchObject({
     code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
     detail: `POST ${origin}token: DEPTH_ZERO_SELF_SIGNED_CERT`,

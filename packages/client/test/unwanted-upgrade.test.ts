@@ -4,12 +4,12 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createHttpClient } from '@koa-oauth/issuer';
 import { ApiClient } from '../src/api/api.ts';
-import { requestRevocation, requestTokensByRefresh } from '../src/oauth/token-endpoint.ts';
+import { postToEndpoint } from '../src/oauth/token-endpoint.ts';
 
 // For Node an answer of 101 ends the exchange without a response: a client could wait forever.
 
-const client = { clientID: 'client-1', clientAuthMethod: 'none' } as const;
-const limits = { http: createHttpClient({ timeout: 2000 }), now: Date.now };
+const credentials = { clientID: 'client-1', clientAuthMethod: 'none' } as const;
+const http = createHttpClient({ timeout: 2000 });
 
 let server: Server;
 let origin: string;
@@ -38,22 +38,19 @@ afterAll(async () => {
 });
 
 test('an endpoint that changes the protocol gave no answer', async () => {
-  const endpoint = { url: `${origin}token`, issuer: origin };
-  for (const request of [
-    requestTokensByRefresh(endpoint, client, { refreshToken: 'r' }, limits),
-    requestRevocation(endpoint, client, 'r', limits),
-  ]) {
-    const error = await request.catch((e) => e);
-    expect(error).toMatchObject({
-      code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
-      detail: `POST ${origin}token: ERR_UNWANTED_UPGRADE`,
-    });
-  }
+  const [url, parameters] = [`${origin}token`, { refresh_token: 'r' }];
+  const seconds = () => 1_700_000_000;
+  const request = postToEndpoint({ url, issuer: origin, credentials, parameters, http, seconds });
+  const error = await request.catch((e) => e);
+  expect(error).toMatchObject({
+    code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+    detail: `POST ${origin}token: ERR_UNWANTED_UPGRADE`,
+  });
 });
 
 test.each([0, 1])('nor did an API, after %i refused tokens', async (count) => {
   refusals = count;
-  const api = new ApiClient({ baseURL: origin, ...limits }).bind(
+  const api = new ApiClient({ baseURL: origin, http, now: Date.now }).bind(
     async ({ insteadOf }) => `${insteadOf ?? 'token'}-1`,
   );
   const error = await api.get('things').catch((e) => e);

@@ -34,22 +34,14 @@ export class ApiError extends OidcError {
   readonly response: ApiResponse | undefined;
   /** With `ERR_INSUFFICIENT_SCOPE`: what the API says the request needs. */
   readonly scope: string | undefined;
-  /** Seconds to wait, 1 to 300, when a 429 or 503 named them. */
-  readonly retryAfter: number | undefined;
 
   constructor(
     code: OidcErrorCode,
-    options: OidcErrorOptions & {
-      response?: ApiResponse;
-      scope?: string | undefined;
-      retryAfter?: number | undefined;
-    },
+    options: OidcErrorOptions & { response?: ApiResponse; scope?: string | undefined },
   ) {
     super(code, options);
     this.response = options.response;
     this.scope = options.scope;
-    this.retryAfter = options.retryAfter;
-    if (this.retryAfter !== undefined) this.headers['Retry-After'] = String(this.retryAfter);
   }
 
   override toJSON(): Record<string, unknown> {
@@ -66,11 +58,9 @@ export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): bo
 }
 
 /**
- * Judges an answer of the API.
+ * Judges an answer of the API. @throws ApiError unless it is a 2xx
  *
  * @param now seconds since 1970
- * @returns a 2xx answer
- * @throws ApiError for any other
  */
 export function judgeApiResponse(response: ApiResponse, now: number): ApiResponse {
   const { status, headers } = response;

@@ -1,6 +1,6 @@
 import { createHttpClient, type HttpClient, type Issuer } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
-import { type ClientMessage, reportMessage } from '../messages.ts';
+import { reportMessage } from '../messages.ts';
 import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import {
   type IdTokenClaims,
@@ -9,15 +9,11 @@ import {
   verifyIdToken,
 } from '../oauth/id-token.ts';
 import {
-  type Endpoint,
   type EndpointAnswer,
-  type EndpointMessage,
   isRefused,
   judgeTokenResponse,
   MAX_ENDPOINT_BYTES,
-  requestRevocation,
-  requestTokensByCode,
-  requestTokensByRefresh,
+  postToEndpoint,
   type TokenResponse,
 } from '../oauth/token-endpoint.ts';
 import type { CheckedOptions } from '../options/options.ts';
@@ -28,12 +24,6 @@ export interface Refreshed {
   readonly accessToken: AccessToken;
   /** The one to use from now on. */
   readonly refreshToken: string;
-}
-
-/** Scope and audience of a token that is asked for; undefined in both: what the sign-in had. */
-export interface WantedGrant {
-  readonly scope: string | undefined;
-  readonly audience: string | undefined;
 }
 
 /** Bounds the time that a logout waits for the revocation. */
@@ -57,116 +47,117 @@ export class Grants {
     });
   }
 
-  /** Exchanges the code of a callback. @throws OidcError */
+  /** Exchanges the code of a callback (RFC 6749 §4.1.3, RFC 7636 §4.5). @throws OidcError */
   async byCode(code: string, transaction: Transaction): Promise<SessionContent> {
-    const { credentials, now } = this.#options;
-    const endpoint = await this.#tokenEndpoint();
+    const { issuer, nonce, maxAge, scope, essentialAcr: acr } = transaction;
     const loginId = loginIdOf(transaction.state);
-    const answer = await requestTokensByCode(
-      endpoint,
-      credentials,
-      { code, ...transaction },
-      {
-        http: this.#http,
-        now,
-        report: (end, message) => this.#report(loginId, `token_${end}`, message),
-      },
-    );
-    const response = judgeCodeResponse(answer, transaction.scope, this.#options.seconds());
-    if (!response.idToken) {
-      throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
-    }
-    const { issuer, nonce, maxAge, essentialAcr: acr } = transaction;
-    const expected = { issuer, nonce, maxAge, acr };
-    const claims = await this.#verify(response.idToken, response.accessToken, expected);
+    const answer = await this.#requestTokens('token', loginId, {
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: transaction.redirectURI,
+      code_verifier: transaction.codeVerifier,
+    });
+    const response = judgeCodeResponse(answer, scope, this.#options.seconds());
+    const { idToken, accessToken, refreshToken } = response;
+    if (!idToken) throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
     return {
-      claims,
-      idToken: response.idToken,
-      requestedScope: transaction.scope,
+      claims: await this.#verify(idToken, { issuer, nonce, maxAge, acr, accessToken }),
+      idToken,
+      requestedScope: scope,
       requestedAudience: transaction.audience,
       requestedAcr: transaction.acrValues,
-      accessToken: toAccessToken(response, transaction.scope, this.#options.seconds()),
-      refreshToken: response.refreshToken,
+      accessToken: toAccessToken(response, scope, this.#options.seconds()),
+      refreshToken,
       loginId,
     };
   }
 
-  /** Exchanges a session's refresh token. @throws OidcError */
+  /**
+   * Exchanges a session's refresh token (RFC 6749 §6). @throws OidcError
+   *
+   * @param wanted the token that is asked for; with neither, the sign-in's own
+   */
   async byRefreshToken(
-    refreshToken: string,
     content: SessionContent,
-    { scope, audience }: WantedGrant,
+    { scope, audience }: { scope?: string | undefined; audience?: string | undefined },
   ): Promise<Refreshed> {
-    const { credentials, now, authorizationParams } = this.#options;
+    const { refreshToken = '', requestedAudience } = content;
     // Without keys the answer could not be verified, and the refresh token would be lost.
     await this.#issuer.ready();
-    const endpoint = await this.#tokenEndpoint();
     // RFC 8707 where the sign-in uses it, else Auth0's own parameter.
-    const audienceParameter = authorizationParams.resource === undefined ? 'audience' : 'resource';
-    const target = audience ?? (audienceParameter === 'resource' && content.requestedAudience);
-    const parameters = {
-      refreshToken,
+    const usesResource = this.#options.authorizationParams.resource !== undefined;
+    const target = audience ?? (usesResource && requestedAudience);
+    const answer = await this.#requestTokens('refresh', content.loginId, {
       ...(scope !== undefined && { scope }),
-      ...(target && { [audienceParameter]: target }),
-    };
-    const answer = await requestTokensByRefresh(endpoint, credentials, parameters, {
-      http: this.#http,
-      now,
-      report: (end, message) => this.#report(content.loginId, `refresh_${end}`, message),
+      ...(target && { [usesResource ? 'resource' : 'audience']: target }),
+      grant_type: 'refresh_token',
+      refresh_token: refreshToken,
     });
-    const signIns = content.accessToken?.scope ?? content.requestedScope;
-    const unsaid = scope ?? (audience === undefined ? signIns : '');
-    const response = judgeTokenResponse(answer, unsaid, this.#options.seconds());
+    const isSignIns = scope === undefined && audience === undefined;
+    const requestedScope = isSignIns ? content.requestedScope : (scope ?? '');
+    // RFC 6749 §6: with no scope in request and answer, the sign-in's token keeps what was granted.
+    const impliedScope = (isSignIns ? content.accessToken?.scope : undefined) ?? requestedScope;
+    const response = judgeTokenResponse(answer, impliedScope, this.#options.seconds());
     if (response.idToken) {
-      const { issuer } = endpoint;
-      const claims = await this.#verify(response.idToken, response.accessToken, { issuer });
+      const { issuer } = await this.#issuer.metadata();
+      const { accessToken } = response;
+      const claims = await this.#verify(response.idToken, { issuer, accessToken });
       judgeRefreshedClaims(claims, content.claims);
     }
-    const asked = scope ?? (audience === undefined ? content.requestedScope : '');
     return {
-      accessToken: toAccessToken(response, asked, this.#options.seconds()),
+      accessToken: toAccessToken(response, requestedScope, this.#options.seconds()),
       // RFC 6749 §6: none in the answer means that the old one stays good.
       refreshToken: response.refreshToken ?? refreshToken,
     };
   }
 
-  /** Revokes a refresh token; does nothing where the issuer has no revocation endpoint. */
+  /** Revokes a refresh token (RFC 7009 §2.1), if the issuer has a revocation endpoint. */
   async revoke(refreshToken: string): Promise<void> {
-    const { credentials, now } = this.#options;
+    const { credentials, seconds } = this.#options;
     const { revocation_endpoint: url, issuer } = await this.#issuer.metadata();
     if (!url) return;
-    const { status } = await requestRevocation({ url, issuer }, credentials, refreshToken, {
+    const { status } = await postToEndpoint({
+      url,
+      issuer,
+      credentials,
+      parameters: { token: refreshToken, token_type_hint: 'refresh_token' },
       http: this.#revocationHttp,
-      now,
+      seconds,
     });
     if (status === 200) return;
     const detail = `revocation: it answered ${status}`;
     throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });
   }
 
-  #report(loginId: string, step: ClientMessage['step'], message: EndpointMessage): void {
-    reportMessage(this.#options, loginId, step, message);
-  }
-
-  async #tokenEndpoint(): Promise<Endpoint> {
+  async #requestTokens(
+    kind: 'token' | 'refresh',
+    loginId: string,
+    parameters: Record<string, string>,
+  ): Promise<EndpointAnswer> {
+    const { credentials, seconds } = this.#options;
     const { token_endpoint: url, issuer } = await this.#issuer.metadata();
-    if (url) return { url, issuer };
-    throw new OidcError('ERR_ISSUER_UNSUITABLE', { detail: 'it has no token endpoint' });
+    if (!url) throw new OidcError('ERR_ISSUER_UNSUITABLE', { detail: 'it has no token endpoint' });
+    return postToEndpoint({
+      url,
+      issuer,
+      credentials,
+      parameters,
+      http: this.#http,
+      seconds,
+      report: (end, message) => reportMessage(this.#options, loginId, `${kind}_${end}`, message),
+    });
   }
 
   #verify(
     idToken: string,
-    accessToken: string,
-    expected: Pick<IdTokenExpectations, 'issuer'> & Partial<IdTokenExpectations>,
+    expected: Omit<IdTokenExpectations, 'clientID' | 'now' | 'clockTolerance'>,
   ): Promise<IdTokenClaims> {
+    const { credentials, clockTolerance, seconds } = this.#options;
     return verifyIdToken(idToken, (header) => this.#issuer.signingKey(header), {
-      nonce: undefined,
-      maxAge: undefined,
       ...expected,
-      clientID: this.#options.credentials.clientID,
-      accessToken,
-      now: this.#options.seconds(),
-      clockTolerance: this.#options.clockTolerance,
+      clientID: credentials.clientID,
+      now: seconds(),
+      clockTolerance,
     });
   }
 }

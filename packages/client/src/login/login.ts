@@ -74,11 +74,13 @@ async function push(
   metadata: AuthorizationServerMetadata,
   { parameters, transaction }: AuthorizationRequest,
 ): Promise<Record<string, string>> {
-  const { credentials, now, seconds } = options;
+  const { credentials, seconds } = options;
   const loginId = loginIdOf(transaction.state);
-  const answer = await requestPushedAuthorization(metadata, credentials, parameters, {
+  const answer = await requestPushedAuthorization(metadata, {
+    credentials,
+    parameters,
     http,
-    now,
+    seconds,
     report: (end, message) =>
       reportMessage(options, loginId, `pushed_authorization_${end}`, message),
   });

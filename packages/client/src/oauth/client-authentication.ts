@@ -24,7 +24,8 @@ const ASSERTION_LIFETIME_SECONDS = 60;
  */
 export async function authenticateClient(
   client: ClientCredentials,
-  { issuer, now }: { issuer: string; now: number },
+  issuer: string,
+  now: number,
 ): Promise<{ headers: Record<string, string>; form: Record<string, string> }> {
   const { clientID } = client;
   switch (client.clientAuthMethod) {
@@ -37,7 +38,7 @@ export async function authenticateClient(
     case 'client_secret_post':
       return { headers: {}, form: { client_id: clientID, client_secret: client.clientSecret } };
     case 'private_key_jwt': {
-      const assertion = await signAssertion(clientID, client.signingKey, { issuer, now });
+      const assertion = await signAssertion(clientID, client.signingKey, issuer, now);
       const form = {
         client_id: clientID,
         client_assertion_type: ASSERTION_TYPE,
@@ -57,7 +58,8 @@ export async function authenticateClient(
 function signAssertion(
   clientID: string,
   { key, alg, kid }: ClientSigningKey,
-  { issuer, now }: { issuer: string; now: number },
+  issuer: string,
+  now: number,
 ): Promise<string> {
   return new SignJWT()
     .setProtectedHeader({ alg, ...(kid !== undefined && { kid }) })

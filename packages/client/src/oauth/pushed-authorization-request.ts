@@ -1,32 +1,25 @@
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { errorCode, OidcError } from '../errors.ts';
-import type { ClientCredentials } from './client-authentication.ts';
 import {
   type EndpointAnswer,
-  type EndpointRequestOptions,
+  type EndpointRequest,
   postToEndpoint,
   retryAfter,
 } from './token-endpoint.ts';
 
 /**
  * Pushes an authorization request to the server (RFC 9126 §2.1), so that nothing of it goes through
- * the browser. It is never repeated.
- *
- * @throws OidcError `ERR_ISSUER_UNSUITABLE` when the server has no such endpoint, or
- *   `ERR_AUTHORIZATION_UNAVAILABLE` when it does not answer
+ * the browser. @throws OidcError when the server has no such endpoint or does not answer
  */
 export async function requestPushedAuthorization(
   { issuer, pushed_authorization_request_endpoint: url }: AuthorizationServerMetadata,
-  client: ClientCredentials,
-  parameters: Readonly<Record<string, string>>,
-  options: EndpointRequestOptions,
+  request: Omit<EndpointRequest, 'url' | 'issuer'>,
 ): Promise<EndpointAnswer> {
   if (!url) {
     const detail = 'it has no pushed authorization request endpoint';
     throw new OidcError('ERR_ISSUER_UNSUITABLE', { detail });
   }
-  const unavailable = 'ERR_AUTHORIZATION_UNAVAILABLE';
-  return postToEndpoint({ url, issuer }, client, parameters, { ...options, unavailable });
+  return postToEndpoint({ ...request, url, issuer, unavailable: 'ERR_AUTHORIZATION_UNAVAILABLE' });
 }
 
 // Characters of a URI (RFC 3986 §2): none could end a line or a parameter.
@@ -37,23 +30,18 @@ const REQUEST_URI = /^[\w:/?#[\]@!$&'()*+,;=.~%-]{1,2000}$/;
  *
  * @param now seconds since 1970
  * @returns the `request_uri` that stands for the request
- * @throws OidcError `ERR_AUTHORIZATION_UNAVAILABLE` (429 and 5xx) or `ERR_PUSHED_REQUEST`
  */
 export function judgePushedAuthorization(
   { status, headers, body }: EndpointAnswer,
   now: number,
 ): string {
   if (status === 429 || status >= 500) {
-    const seconds = retryAfter(headers, now);
     throw new OidcError('ERR_AUTHORIZATION_UNAVAILABLE', {
       detail: `pushed authorization request: it answered ${status}`,
-      ...(seconds !== undefined && { headers: { 'Retry-After': String(seconds) } }),
+      retryAfter: retryAfter(headers, now),
     });
   }
-  const members = (typeof body === 'object' && body !== null ? body : {}) as Record<
-    string,
-    unknown
-  >;
+  const members = (body ?? {}) as Record<string, unknown>;
   if (status !== 201) throw refused(errorCode(members.error) ?? `it answered ${status}`);
   const { request_uri, expires_in } = members;
   if (typeof request_uri !== 'string' || !REQUEST_URI.test(request_uri)) {

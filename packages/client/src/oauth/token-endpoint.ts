@@ -3,11 +3,20 @@ import type { HttpClient } from '@koa-oauth/issuer';
 import { errorCode, failureCode, hasCode, OidcError, type OidcErrorCode } from '../errors.ts';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
 
-/** An endpoint of the authorization server that clients call themselves. */
-export interface Endpoint {
-  readonly url: string;
+/** One POST to an endpoint of the authorization server. */
+export interface EndpointRequest {
+  url: string;
   /** The issuer identifier of the authorization server. */
-  readonly issuer: string;
+  issuer: string;
+  credentials: ClientCredentials;
+  parameters: Readonly<Record<string, string>>;
+  http: HttpClient;
+  /** Returns seconds since 1970. */
+  seconds: () => number;
+  /** Error code when there is no answer. Default: `ERR_TOKEN_ENDPOINT_UNAVAILABLE`. */
+  unavailable?: OidcErrorCode;
+  /** Receives both messages of the exchange, secrets included. */
+  report?: (end: 'request' | 'response', message: EndpointMessage) => void;
 }
 
 /** An answer of an endpoint, not judged yet. */
@@ -25,60 +34,8 @@ export interface EndpointMessage {
   readonly parameters: unknown;
 }
 
-export interface EndpointRequestOptions {
-  http: HttpClient;
-  /** The clock: milliseconds since 1970. */
-  now: () => number;
-  /** Error code when there is no answer. Default: `ERR_TOKEN_ENDPOINT_UNAVAILABLE`. */
-  unavailable?: OidcErrorCode;
-  /** Receives both messages of the exchange, secrets included. */
-  report?: (end: 'request' | 'response', message: EndpointMessage) => void;
-}
-
 /** Maximum bytes of an answer of the authorization server's endpoints. */
 export const MAX_ENDPOINT_BYTES = 256 * 1024;
-
-/** Exchanges a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). */
-export function requestTokensByCode(
-  endpoint: Endpoint,
-  client: ClientCredentials,
-  grant: { code: string; redirectURI: string; codeVerifier: string },
-  options: EndpointRequestOptions,
-): Promise<EndpointAnswer> {
-  const parameters = {
-    grant_type: 'authorization_code',
-    code: grant.code,
-    redirect_uri: grant.redirectURI,
-    code_verifier: grant.codeVerifier,
-  };
-  return postToEndpoint(endpoint, client, parameters, options);
-}
-
-/**
- * Exchanges a refresh token for tokens (RFC 6749 §6).
- *
- * @param more parameters: `scope` for fewer of them, `audience` (Auth0) or `resource` (RFC 8707)
- */
-export function requestTokensByRefresh(
-  endpoint: Endpoint,
-  client: ClientCredentials,
-  { refreshToken, ...more }: { refreshToken: string; [name: string]: string },
-  options: EndpointRequestOptions,
-): Promise<EndpointAnswer> {
-  const parameters = { ...more, grant_type: 'refresh_token', refresh_token: refreshToken };
-  return postToEndpoint(endpoint, client, parameters, options);
-}
-
-/** Revokes a refresh token and what was issued for it (RFC 7009 §2.1). */
-export function requestRevocation(
-  endpoint: Endpoint,
-  client: ClientCredentials,
-  refreshToken: string,
-  options: EndpointRequestOptions,
-): Promise<EndpointAnswer> {
-  const parameters = { token: refreshToken, token_type_hint: 'refresh_token' };
-  return postToEndpoint(endpoint, client, parameters, options);
-}
 
 /**
  * Sends one POST in the client's name. It is never repeated: a code, a rotated refresh token or an
@@ -86,16 +43,10 @@ export function requestRevocation(
  *
  * @throws OidcError when there is no answer. It holds nothing of the request.
  */
-export async function postToEndpoint(
-  { url, issuer }: Endpoint,
-  client: ClientCredentials,
-  parameters: Readonly<Record<string, string>>,
-  options: EndpointRequestOptions,
-): Promise<EndpointAnswer> {
-  const { http, now, unavailable = 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', report } = options;
-  const seconds = Math.floor(now() / 1000);
-  const credentials = await authenticateClient(client, { issuer, now: seconds });
-  const form = { ...parameters, ...credentials.form };
+export async function postToEndpoint(request: EndpointRequest): Promise<EndpointAnswer> {
+  const { url, issuer, http, report } = request;
+  const credentials = await authenticateClient(request.credentials, issuer, request.seconds());
+  const form = { ...request.parameters, ...credentials.form };
   report?.('request', { url, parameters: form });
   try {
     const answer = await http(url, {
@@ -108,6 +59,7 @@ export async function postToEndpoint(
     report?.('response', { status, parameters: body });
     return { status, headers, body };
   } catch (error) {
+    const { unavailable = 'ERR_TOKEN_ENDPOINT_UNAVAILABLE' } = request;
     throw new OidcError(unavailable, { detail: `POST ${url}: ${failureCode(error)}` });
   }
 }
@@ -145,21 +97,6 @@ export class TokenRequestRefused extends OidcError {
   }
 }
 
-/** The token endpoint can't answer right now: a 429 or a 5xx. */
-export class TokenEndpointUnavailable extends OidcError {
-  override readonly name = 'TokenEndpointUnavailable';
-  /** Seconds to wait, when the server named them. */
-  readonly retryAfter: number | undefined;
-
-  constructor(status: number, seconds: number | undefined) {
-    super('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
-      detail: `it answered ${status}`,
-      ...(seconds === undefined ? {} : { headers: { 'Retry-After': String(seconds) } }),
-    });
-    this.retryAfter = seconds;
-  }
-}
-
 /** Reports whether the token endpoint refused the request with this error code (RFC 6749 §5.2). */
 export function isRefused(error: unknown, code: string): error is TokenRequestRefused {
   return (
@@ -171,12 +108,10 @@ export function isRefused(error: unknown, code: string): error is TokenRequestRe
 const SCOPE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
 /**
- * Judges the answer to a token request.
+ * Judges the answer to a token request. @throws TokenRequestRefused or OidcError
  *
  * @param requestedScope what the answer means when it names no scope (§5.1)
  * @param now seconds since 1970
- * @throws TokenRequestRefused, TokenEndpointUnavailable (429 and 5xx) or OidcError
- *   `ERR_TOKEN_RESPONSE`
  */
 export function judgeTokenResponse(
   { status, headers, body }: EndpointAnswer,
@@ -187,7 +122,10 @@ export function judgeTokenResponse(
     // Auth0 reports the state of its rate limits with every answer.
     const { 'retry-after': after } = headers;
     const relevant = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
-    throw new TokenEndpointUnavailable(status, retryAfter(relevant, now));
+    throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
+      detail: `it answered ${status}`,
+      retryAfter: retryAfter(relevant, now),
+    });
   }
   const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
   const members = (isObject ? body : {}) as Record<string, unknown>;
@@ -241,7 +179,6 @@ const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} G
  * Reads how long a server asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else
  * Auth0's `X-RateLimit-Reset` in seconds since 1970.
  *
- * @param now seconds since 1970
  * @returns 1 to 300 seconds, or undefined when it says nothing that can be read
  */
 export function retryAfter(headers: IncomingHttpHeaders, now: number): number | undefined {

@@ -63,11 +63,7 @@ class Refresh {
     const { content } = session;
     let answer: Refreshed;
     try {
-      answer = await this.#context.grants.byRefreshToken(
-        content.refreshToken ?? '',
-        content,
-        wanted,
-      );
+      answer = await this.#context.grants.byRefreshToken(content, wanted);
     } catch (error) {
       if (isRefused(error, 'invalid_grant')) return this.#dropTokens(error);
       return this.#afterFailure(error as Error);

@@ -182,7 +182,9 @@ describe('the session and its refresh token', () => {
     const copy = await copyOf(browser);
     expect((await browser.post('/logout')).status).toBe(303);
     expect(order).toEqual(['destroy, 0 revoked']);
-    expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
+    expect(issuer.revocations.map((form) => Object.fromEntries(form))).toMatchObject([
+      { token: 'refresh-1', token_type_hint: 'refresh_token' },
+    ]);
     expect(await userOf(copy)).toBeNull();
   });
 

@@ -8,7 +8,8 @@ import {
   readClientSigningKey,
 } from '../../src/oauth/client-authentication.ts';
 
-const server = { issuer: 'https://issuer.example/', now: 1_700_000_000 };
+const ISSUER = 'https://issuer.example/';
+const NOW = 1_700_000_000;
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
 
 function withKey(key: KeyObject, members: object = {}): ClientCredentials {
@@ -23,7 +24,7 @@ function withKey(key: KeyObject, members: object = {}): ClientCredentials {
 describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
   test('sends an assertion, no secret and no header', async () => {
     proves('RFC 9700 §2.5');
-    const { headers, form } = await authenticateClient(withKey(rsa, { kid: 'key-1' }), server);
+    const { headers, form } = await authenticateClient(withKey(rsa, { kid: 'key-1' }), ISSUER, NOW);
     expect(headers).toEqual({});
     const { client_assertion = '', ...rest } = form;
     expect(rest).toEqual({
@@ -31,7 +32,7 @@ describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
       client_assertion_type: 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer',
     });
     const { protectedHeader, payload } = await jwtVerify(client_assertion, createPublicKey(rsa), {
-      currentDate: new Date(server.now * 1000),
+      currentDate: new Date(NOW * 1000),
     });
     expect(protectedHeader).toEqual({ alg: 'RS256', kid: 'key-1' });
     const { jti, ...claims } = payload;
@@ -39,8 +40,8 @@ describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
       iss: 'client-1',
       sub: 'client-1',
       aud: 'https://issuer.example/',
-      iat: server.now,
-      exp: server.now + 60,
+      iat: NOW,
+      exp: NOW + 60,
     });
     expect(jti).toMatch(/^[\w-]{43}$/);
   });
@@ -48,7 +49,7 @@ describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
   test('no two assertions have the same jti', async () => {
     const client = withKey(rsa);
     const made = await Promise.all(
-      Array.from({ length: 10 }, () => authenticateClient(client, server)),
+      Array.from({ length: 10 }, () => authenticateClient(client, ISSUER, NOW)),
     );
     expect(new Set(made.map(({ form }) => form.client_assertion)).size).toBe(10);
   });
@@ -60,9 +61,9 @@ describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
     ['EdDSA', generateKeyPairSync('ed25519').privateKey, {}],
     ['Ed25519', generateKeyPairSync('ed25519').privateKey, { alg: 'Ed25519' }],
   ])('signs with %s', async (alg, key, members) => {
-    const { form } = await authenticateClient(withKey(key, members), server);
+    const { form } = await authenticateClient(withKey(key, members), ISSUER, NOW);
     const { protectedHeader } = await jwtVerify(form.client_assertion ?? '', createPublicKey(key), {
-      currentDate: new Date(server.now * 1000),
+      currentDate: new Date(NOW * 1000),
     });
     expect(protectedHeader).toEqual({ alg });
   });
@@ -70,7 +71,7 @@ describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
 
 test('none sends the client_id alone (RFC 6749 §3.2.1)', async () => {
   const client = { clientID: 'client-1', clientAuthMethod: 'none' } as const;
-  expect(await authenticateClient(client, server)).toEqual({
+  expect(await authenticateClient(client, ISSUER, NOW)).toEqual({
     headers: {},
     form: { client_id: 'client-1' },
   });

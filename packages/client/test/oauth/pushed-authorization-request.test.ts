@@ -24,15 +24,15 @@ const client: ClientCredentials = {
   clientAuthMethod: 'client_secret_post',
 };
 const parameters = { client_id: 'client-1', scope: 'openid', state: 'the-state' };
-const options = { http: createHttpClient({ timeout: 300 }), now: () => NOW * 1000 };
+const options = { parameters, http: createHttpClient({ timeout: 300 }), seconds: () => NOW };
 
 beforeEach(() => nock.disableNetConnect());
 afterEach(() => nock.cleanAll());
 afterAll(() => nock.restore());
 
 describe('sending (RFC 9126 §2.1)', () => {
-  const push = (by: ClientCredentials = client, to: typeof metadata = metadata) =>
-    requestPushedAuthorization(to, by, parameters, options);
+  const push = (credentials: ClientCredentials = client, to: typeof metadata = metadata) =>
+    requestPushedAuthorization(to, { ...options, credentials });
 
   test('the request and the client’s credentials go into one form', async () => {
     nock('https://issuer.example')

@@ -7,9 +7,7 @@ import type { OidcError } from '../../src/errors.ts';
 import type { ClientCredentials } from '../../src/oauth/client-authentication.ts';
 import {
   judgeTokenResponse,
-  requestRevocation,
-  requestTokensByCode,
-  requestTokensByRefresh,
+  postToEndpoint,
   retryAfter,
   TokenRequestRefused,
 } from '../../src/oauth/token-endpoint.ts';
@@ -20,8 +18,10 @@ const client: ClientCredentials = {
   clientSecret: 'sécret &+%',
   clientAuthMethod: 'client_secret_basic',
 };
-const grant = { code: 'the-code', redirectURI: 'https://app.example/cb', codeVerifier: 'verifier' };
-const limits = { http: createHttpClient({ timeout: 500 }), now: Date.now };
+const grant = { grant_type: 'authorization_code', code: 'the-code', code_verifier: 'verifier' };
+const http = createHttpClient({ timeout: 500 });
+const seconds = () => Math.floor(Date.now() / 1000);
+const request = { ...ENDPOINT, credentials: client, parameters: grant, http, seconds };
 
 beforeEach(() => nock.disableNetConnect());
 afterEach(() => nock.cleanAll());
@@ -33,63 +33,38 @@ describe('client authentication (RFC 6749 §2.3.1)', () => {
   test('client_secret_basic encodes both before it joins them, and the form has neither', async () => {
     const credentials = Buffer.from('client%3A1:s%C3%A9cret+%26%2B%25').toString('base64');
     nock('https://issuer.example')
-      .post('/oauth/token', {
-        grant_type: 'authorization_code',
-        code: 'the-code',
-        redirect_uri: 'https://app.example/cb',
-        code_verifier: 'verifier',
-      })
+      .post('/oauth/token', grant)
       .matchHeader('authorization', `Basic ${credentials}`)
       .reply(200, { ok: true });
-    const answer = await requestTokensByCode(ENDPOINT, client, grant, limits);
+    const answer = await postToEndpoint(request);
     expect(answer).toMatchObject({ status: 200, body: { ok: true } });
   });
 
   test('client_secret_post puts both into the form, and no header', async () => {
     nock('https://issuer.example', { badheaders: ['authorization'] })
-      .post('/oauth/token', {
-        grant_type: 'refresh_token',
-        refresh_token: 'r',
-        client_id: 'client:1',
-        client_secret: 'sécret &+%',
-      })
-      .reply(200, {});
-    const post: ClientCredentials = { ...client, clientAuthMethod: 'client_secret_post' };
-    expect(
-      (await requestTokensByRefresh(ENDPOINT, post, { refreshToken: 'r' }, limits)).status,
-    ).toBe(200);
+      .post('/oauth/token', { ...grant, client_id: 'client:1', client_secret: 'sécret &+%' })
+      .reply(200, {}, { 'Retry-After': '5' });
+    const credentials: ClientCredentials = { ...client, clientAuthMethod: 'client_secret_post' };
+    const { status, headers } = await postToEndpoint({ ...request, credentials });
+    expect([status, headers['retry-after']]).toEqual([200, '5']);
   });
 });
 
-test('a refresh may name a scope and an audience, and nothing else in place of the grant', async () => {
-  const form = { grant_type: 'refresh_token', refresh_token: 'r', scope: 'read', audience: 'api' };
-  nock('https://issuer.example').post('/oauth/token', form).reply(200, {}, { 'Retry-After': '5' });
-  const more = { scope: 'read', audience: 'api', grant_type: 'other' };
-  const grant = { ...more, refreshToken: 'r' };
-  const { headers } = await requestTokensByRefresh(ENDPOINT, client, grant, limits);
-  expect(headers['retry-after']).toBe('5');
-});
-
-test('revocation names the kind of token (RFC 7009 §2.1)', async () => {
-  nock('https://issuer.example')
-    .post('/oauth/token', { token: 'r', token_type_hint: 'refresh_token' })
-    .reply(200);
-  expect(await requestRevocation(ENDPOINT, client, 'r', limits)).toMatchObject({
-    status: 200,
-    body: undefined,
-  });
+test('a body that is no JSON is undefined', async () => {
+  nock('https://issuer.example').post('/oauth/token').reply(200, 'OK');
+  expect(await postToEndpoint(request)).toMatchObject({ status: 200, body: undefined });
 });
 
 test('follows no redirect', async () => {
   nock('https://issuer.example')
     .post('/oauth/token')
     .reply(307, '', { Location: 'https://evil.example/' });
-  expect((await requestTokensByCode(ENDPOINT, client, grant, limits)).status).toBe(307);
+  expect((await postToEndpoint(request)).status).toBe(307);
 });
 
 test.each([500, 503])('repeats nothing after a %i', async (status) => {
   const scope = nock('https://issuer.example').post('/oauth/token').reply(status);
-  expect((await requestTokensByCode(ENDPOINT, client, grant, limits)).status).toBe(status);
+  expect((await postToEndpoint(request)).status).toBe(status);
   expect(scope.isDone()).toBe(true);
 });
 
@@ -102,7 +77,7 @@ describe('no answer is a 503 that holds nothing of the request', () => {
   ];
   test.each(faults)('%s', async (_name, fault) => {
     fault(nock('https://issuer.example').post('/oauth/token'));
-    const error = await requestTokensByCode(ENDPOINT, client, grant, limits).catch((e) => e);
+    const error = await postToEndpoint(request).catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', status: 503 });
     const everything = inspect(error, { depth: 20, showHidden: true });
     for (const secret of ['the-code', 'verifier', 'cret', 'Basic']) {
