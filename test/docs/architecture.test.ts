@@ -9,14 +9,14 @@ const imports = readImports();
 const exists = (path: string) =>
   existsSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)));
 
-/** The package of a file, its entry for tests apart. */
+/** Returns the package of a file. The entry for tests is a layer of its own. */
 function layerOf(file: string): string {
   const [, name = '', testing] = /^([\w-]+)\/src\/(testing[./])?/.exec(file) ?? [];
   return testing ? `${name}/testing` : name;
 }
 
 describe('layers', () => {
-  test('packages import each other as drawn, and in no other way', () => {
+  test('packages import each other exactly as the drawing shows', () => {
     const names = new Map(
       [...page.matchAll(/(\w+)\["([^"]+)"\]/g)].map(([, id = '', name = '']) => [id, name]),
     );
@@ -34,7 +34,7 @@ describe('layers', () => {
     expect([...new Set(real)].sort()).toEqual(drawn.sort());
   });
 
-  test('nothing that serves imports what is for tests', () => {
+  test('no other source imports a source for tests', () => {
     const wrong = [...imports].flatMap(([file, targets]) =>
       targets
         .filter((target) => layerOf(target.file).endsWith('/testing'))
@@ -44,7 +44,7 @@ describe('layers', () => {
     expect(wrong).toEqual([]);
   });
 
-  test('every import names a file, and none lead round in a circle', () => {
+  test('every import names a file, and no imports form a circle', () => {
     const missing = [...imports].flatMap(([file, targets]) =>
       targets.filter((target) => !imports.has(target.file)).map((target) => [file, target.file]),
     );
@@ -61,7 +61,7 @@ describe('layers', () => {
     expect([...folders].filter(([, files]) => files > 18)).toEqual([]);
   });
 
-  test('main is imported by nobody, and settings by nobody but main', () => {
+  test('no file imports main, and only main imports settings', () => {
     const importers = (name: string) =>
       [...imports]
         .filter(([, targets]) =>
@@ -76,13 +76,13 @@ describe('layers', () => {
     const readers = [...imports.keys()].filter((file) =>
       read(`packages/${file}`).includes('process.env'),
     );
-    // It is handed to `readSettings`.
+    // These pass it to `readSettings`.
     expect(readers.filter((file) => !/\/(main|dry-run)\.ts$/.test(file))).toEqual([]);
   });
 });
 
 describe('the page', () => {
-  test('names only files that exist, wherever they are', () => {
+  test('names only files that exist', () => {
     const names = [...page.matchAll(/`([\w./-]+\.(?:tsx?|md|mjs))`/g)].map(([, name = '']) => name);
     const sources = [...imports.keys()];
     const gone = names.filter(

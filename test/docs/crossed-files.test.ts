@@ -24,7 +24,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => services.stop());
 
-/** The sources of the packages whose functions ran in a service since this was last asked. */
+/** Returns the sources whose functions ran in a service since the last call. */
 async function filesRunBy(service: keyof typeof ports): Promise<string[]> {
   const answer = await fetch(`http://127.0.0.1:${ports[service]}/`);
   const urls = (await answer.json()) as string[];
@@ -38,7 +38,7 @@ async function filesRunBy(service: keyof typeof ports): Promise<string[]> {
     .sort();
 }
 
-/** Files as a section of docs/architecture.md lists them: a line for each folder. */
+/** Formats files as docs/architecture.md lists them: a line for each folder. */
 function linesOf(files: readonly string[]): string[] {
   const folders = new Map<string, string[]>();
   for (const file of files) {
@@ -60,7 +60,7 @@ async function signIn(name: string): Promise<{ browser: FormBrowser; callback: s
   const login = await browser.open(`${services.web}/login?returnTo=/healthz`);
   const values = { username: `${name}@example.com`, password: `${name}-demo` };
   let page = await browser.submit(login, 'form', values);
-  // Consent is asked for at the first sign-in of a user only.
+  // The server asks for consent only at the first sign-in of a user.
   if (!page.location) page = await browser.submit(page, 'form', { action: 'accept' });
   return { browser, callback: page.location ?? '' };
 }
@@ -86,7 +86,7 @@ describe('docs/architecture.md lists the files in which a function runs', () => 
   test('for GET /contacts with a new token in the API', async () => {
     const { browser, callback } = await signIn('alice');
     await browser.open(callback);
-    // Fetches the keys of the issuer.
+    // This request fetches the keys of the issuer.
     expect((await browser.open(`${services.web}/contacts`)).status).toBe(200);
     const other = await signIn('bob');
     await other.browser.open(other.callback);

@@ -14,14 +14,14 @@ const pages = [
   ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
 ];
 
-/** The first cells of the tables below a heading, each cell's names apart. */
+/** Returns the names in the first cells of the tables below a heading. */
 function firstCells(page: string, heading: string): string[] {
   const [, section = ''] = read(page).split(`\n## ${heading}\n`);
   const rows = [...(section.split('\n## ')[0] ?? '').matchAll(/^\| (`[^|]+) \|/gm)];
   return rows.flatMap(([, cell = '']) => cell.split(', ').map((name) => name.replaceAll('`', '')));
 }
 
-/** The members of an interface, by name. */
+/** Returns the names of the members of an interface. */
 function membersOf(file: string, name: string): string[] {
   const [, after = ''] = read(file).split(new RegExp(`interface ${name}\\b[^{]*\\{\n`));
   const [body = ''] = after.split('\n}');
@@ -36,7 +36,7 @@ describe('settings', () => {
   });
 
   test.each(['authorization-server', 'contacts-api', 'contacts-web'])(
-    'of %s each is in the table that the reader reads',
+    'of %s are all in the table of its README',
     async (name) => {
       const { SETTINGS } = await import(join(root, 'packages', name, 'dist/settings.js'));
       const settings = SETTINGS as { name: string; meaning: string; defaultText: string }[];
@@ -97,7 +97,7 @@ describe('the README of', () => {
       expect(read(page)).toContain(`\n| \`${reason}\` | ${text} |`);
     const rows = errors.matchAll(/^ {2}ERR_\w+: \[\s*\d+,\s*'[^']+',\s*'(\w+)'/gm);
     const labels = new Set([...rows].map(([, label]) => label));
-    // Events have the reason of such an error.
+    // Events have the reason of the token instead.
     expect(labels.delete('invalid_token')).toBe(true);
     const names = [...reasons.map(([, reason]) => reason), ...labels];
     expect(firstCells(page, 'Reasons')).toEqual(names);
@@ -123,7 +123,7 @@ test('the first page is short', () => {
   expect(read('README.md').split('\n').length).toBeLessThan(150);
 });
 
-/** The codes of the errors that a file declares, with the statuses that they are answered with. */
+/** Returns the codes and statuses of the errors that a file declares. */
 function codesOf(file: string): { code: string; statuses: string }[] {
   const rows = [...read(file).matchAll(/^ {2}(ERR_\w+): \[\s*(\w+)/gm)].map(
     ([, code = '', status = '']) => ({ code, statuses: status.replace('undefined', 'none') }),
@@ -140,7 +140,7 @@ function codesOf(file: string): { code: string; statuses: string }[] {
   return [...rows, ...classes];
 }
 
-/** The rows of a table of errors: code → status → text. */
+/** Returns the codes and statuses of a table: code → status → text. */
 function rowsOf(file: string): { code: string; statuses: string }[] {
   return [...read(file).matchAll(/^ {2}(ERR_\w+): \{([^}]+)\}/gm)].map(
     ([, code = '', row = '']) => ({
@@ -150,13 +150,13 @@ function rowsOf(file: string): { code: string; statuses: string }[] {
   );
 }
 
-/** The codes of errors that Koa's `throw` makes. */
+/** Returns the codes and statuses of errors that Koa's `throw` makes. */
 function thrownBy(file: string): { code: string; statuses: string }[] {
   const thrown = read(file).matchAll(/\bthrow\((\d{3}), .*\{ code: '(ERR_\w+)' \}/g);
   return [...thrown].map(([, statuses = '', code = '']) => ({ code, statuses }));
 }
 
-/** The headings of a page as links name them. */
+/** Returns the headings of a page as links name them. */
 function headingsOf(page: string): string[] {
   return [...read(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
     heading

@@ -6,7 +6,7 @@ import { read } from '../support/snippets.ts';
 const DECLARATION =
   /^export (?:declare )?(?:abstract )?(?:function|class|interface|type|const) (\w+)/gm;
 
-/** What a declaration file exports, each with the file that declares it. */
+/** Returns the exports of a declaration file, each with the file that declares it. */
 function exportsOf(file: string): [name: string, file: string][] {
   const own = [...read(file).matchAll(DECLARATION)].map(([, name = '']): [string, string] => [
     name,

@@ -8,14 +8,14 @@ const page = read('docs/security.md');
 const tags = tagsOf(page);
 const proofs = findProofs(fileURLToPath(new URL('../../', import.meta.url)));
 
-/** The numbers of a chapter's requirements, from how many each of its sections has. */
+/** Returns the numbers of a chapter's requirements, given the number in each section. */
 const chapter = (number: number, ...sections: number[]): string[] =>
   sections.flatMap((length, section) =>
     Array.from({ length }, (_, index) => `${number}.${section + 1}.${index + 1}`),
   );
 
 describe('docs/security.md', () => {
-  test('has rows of different names, and a proof of each', () => {
+  test('has rows with different names, and a proof of each', () => {
     expect(tags.length).toBeGreaterThan(100);
     expect(new Set(tags).size).toBe(tags.length);
     expect(tags.filter((tag) => !proofs.some((proof) => proof.tag === tag))).toEqual([]);
@@ -67,7 +67,7 @@ describe('proves', () => {
   });
 
   test('counts in a test that runs, and in no skipped one', () => {
-    // Written apart, so that these count nowhere.
+    // The name is a variable, so that these calls are no proofs.
     const call = 'proves';
     const source = `
 test('runs', () => {

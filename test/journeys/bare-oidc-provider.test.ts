@@ -64,7 +64,7 @@ function theApi(format: 'jwt' | 'opaque'): Koa {
   return app;
 }
 
-/** RFC 7662. */
+/** Introspection (RFC 7662). */
 async function introspect(token: string) {
   const [id, secret] = [API.id, API.secret].map(encodeURIComponent);
   const response = await fetch(`${bare.issuer}/token/introspection`, {
@@ -171,7 +171,7 @@ describe.each([
     expect(count('grant.error')).toBe(0);
   });
 
-  test('a logout at the issuer ends the session here, by the back channel', async () => {
+  test('a logout at the issuer ends the session here, through the back channel', async () => {
     const browser = new FormBrowser();
     await signIn(browser);
     const confirm = await browser.open(`${bare.issuer}/session/end`);

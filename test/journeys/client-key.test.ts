@@ -123,19 +123,19 @@ describe('private_key_jwt and pushed requests, with an authorization server that
       expect(Object.keys(sent?.parameters ?? {})).toEqual(['client_id', 'request_uri']);
       expect((await browser.open(`${baseURL}/narrow`)).status).toBe(200);
       await browser.open(`${baseURL}/bye`);
-      // A revocation that was refused would have been a warning.
+      // A refused revocation would be a warning.
       expect(said()).toEqual(['signed_in', 'token_refreshed', 'session_ended']);
     },
   );
 
-  test('a PEM, which names no key, will do', async () => {
+  test('a PEM works, although it names no key', async () => {
     const pem = KEYS.ES256.privateKey.export({ type: 'pkcs8', format: 'pem' });
     serveWith({ clientAssertionSigningKey: pem });
     expect((await signIn(new FormBrowser())).status).toBe(200);
     expect(said()).toEqual(['signed_in']);
   });
 
-  test('another key is refused before the browser is sent anywhere', async () => {
+  test('another key is refused before the browser is redirected', async () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     serveWith({ clientAssertionSigningKey: privateKey, pushedAuthorizationRequests: true });
     const page = await new FormBrowser().open(`${baseURL}/login`);

@@ -48,7 +48,7 @@ const token = (claims: Record<string, unknown> = {}) =>
   });
 
 describe('examples/api.ts', () => {
-  test('a good token: 200, and its custom claims without their prefix', async () => {
+  test('a good token gets 200, with its custom claims without their prefix', async () => {
     const { status, body } = await get('/hello', token());
     expect([status, JSON.parse(body)]).toEqual([
       200,
@@ -56,7 +56,7 @@ describe('examples/api.ts', () => {
     ]);
   });
 
-  test('no token: 401 with a challenge that has no error (RFC 6750 §3.1)', async () => {
+  test('no token gets 401 and a challenge without an error (RFC 6750 §3.1)', async () => {
     expect(await get('/hello')).toEqual({
       status: 401,
       challenge: `Bearer realm="${audience}"`,
@@ -64,17 +64,17 @@ describe('examples/api.ts', () => {
     });
   });
 
-  test('a token of every hostile kind: 401', async () => {
+  test('each hostile token gets 401', async () => {
     proves('RFC 6750 §5.1 forgery');
     const claims = { aud: audience, [`${namespace}org_id`]: 'acme' };
     for (const [name, value] of Object.entries(issuer.hostileTokens(claims))) {
-      // Node itself answers a header of this size.
+      // Node itself rejects a header of this size.
       const expected = name === 'more than 16 kB' ? 431 : 401;
       expect([name, (await get('/hello', value)).status]).toEqual([name, expected]);
     }
   });
 
-  test('a scope missing: 403 insufficient_scope that names it (RFC 6750 §3.1)', async () => {
+  test('a missing scope gets 403 and is named (RFC 6750 §3.1)', async () => {
     const { status, challenge } = await get('/contacts', token({ scope: 'read:other' }));
     expect(status).toBe(403);
     expect(challenge).toContain('error="insufficient_scope"');
@@ -83,7 +83,7 @@ describe('examples/api.ts', () => {
     expect(JSON.parse(body)).toEqual({ of: 'acme', items: [] });
   });
 
-  test('a role missing, or a custom claim that does not fit: 403 that blames no token', async () => {
+  test('a missing role or a wrong custom claim gets 403 without an error', async () => {
     proves('RFC 9068 §2.2.3.1');
     const reader = await get('/activity', token());
     expect([reader.status, reader.challenge]).toEqual([403, `Bearer realm="${audience}"`]);

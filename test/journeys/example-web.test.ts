@@ -34,7 +34,7 @@ afterAll(async () => {
   await Promise.all([...closed, issuer.close()]);
 });
 
-/** @returns what the example prints first: its address */
+/** @returns the address, which the example prints first */
 async function run(name: string, env: Record<string, string>): Promise<string> {
   const example = fileURLToPath(new URL(`../../examples/dist/${name}.js`, import.meta.url));
   const child = spawn(process.execPath, [example], {
@@ -114,7 +114,7 @@ describe('examples/web.ts', () => {
     expect(contacts.status).toBe(200);
   });
 
-  test('a callback that nobody asked for is 400', async () => {
+  test('a callback that was not requested gets 400', async () => {
     const page = await new FormBrowser().open(`${url}/callback?code=x&state=y`);
     expect(page.status).toBe(400);
   });

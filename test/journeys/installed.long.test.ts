@@ -7,13 +7,13 @@ import { read } from '../support/snippets.ts';
 const online = await registryAnswers();
 const node24 = online ? await otherNode(24) : undefined;
 
-/** What a user writes: one test of an API, with the issuer for tests. */
+/** Test of a user: one API, with the issuer for tests. */
 const TEST = `
 import Koa from 'koa';
 import { auth } from '@koa-oauth/resource-server';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 
-test('a good token gets in, a hostile one does not', async () => {
+test('accepts a good token and rejects a hostile one', async () => {
   const issuer = await startTestIssuer();
   const app = new Koa();
   app.silent = true;
@@ -77,7 +77,7 @@ for (const each of list) new Koa().use(each);
     }, 100_000);
     afterAll(() => folder.remove());
 
-    test('bring no native module and no driver of a store', async () => {
+    test('install no native module and no driver of a store', async () => {
       const modules = join(folder.path, 'node_modules');
       const files = await readdir(modules, { recursive: true });
       expect(files.length).toBeGreaterThan(500);
@@ -86,7 +86,7 @@ for (const each of list) new Koa().use(each);
       expect((await readdir(modules)).filter((name) => drivers.includes(name))).toEqual([]);
     });
 
-    test('fit where a Koa middleware is asked for, in strict TypeScript', async () => {
+    test('have the type of a Koa middleware, in strict TypeScript', async () => {
       await folder.install([`typescript@5.9`]);
       await folder.write('types.ts', TYPES);
       const parameters = ['--strict', '--target', 'es2022', '--module', 'nodenext'];
@@ -107,7 +107,7 @@ for (const each of list) new Koa().use(each);
       }, 60_000);
 
       (node24 ? test : test.skip)(
-        `run by jest on Node 24${node24 ? '' : ': it cannot be had'}`,
+        `run by jest on Node 24${node24 ? '' : ': not available'}`,
         async () => {
           await folder.run('npx', [...(node24 ?? []), ...jest, ...only]);
         },

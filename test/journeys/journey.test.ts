@@ -78,7 +78,7 @@ describe('in the web app', () => {
     expect(again.html.querySelector('input[name="password"]')).not.toBeNull();
   });
 
-  test('bob sees them too; his addition is refused, the scope named, and what he typed is kept', async () => {
+  test('bob sees them too; his addition is refused, with the scope, and his input is kept', async () => {
     const browser = new FormBrowser();
     const contacts = await signIn(browser, 'bob');
     expect(contacts.html.text).toContain('Ada Lovelace');
@@ -91,7 +91,7 @@ describe('in the web app', () => {
     expect(refused.html.querySelector('[name="name"]')?.getAttribute('value')).toBe('Kept Name');
   });
 
-  test("carol declines and is told so; then she accepts, and sees none of acme's contacts", async () => {
+  test('carol declines; then she accepts, and sees no contacts of acme', async () => {
     const browser = new FormBrowser();
     const consent = await browser.submit(await browser.open(`${services.web}/contacts`), USERNAME, {
       username: 'carol@example.com',
@@ -101,7 +101,7 @@ describe('in the web app', () => {
     expect([new URL(declined.url).pathname, declined.status]).toEqual(['/callback', 403]);
     expect(declined.html.querySelector('h1')).not.toBeNull();
 
-    // Still signed in at the authorization server, she is asked for nothing but her consent.
+    // She is still signed in at the authorization server, so it asks only for her consent.
     const asked = await browser.open(`${services.web}/contacts`);
     const contacts = await browser.submit(asked, CONSENT, { action: 'accept' });
     expect(contacts.html.text).toContain('Alan Turing');
@@ -126,7 +126,7 @@ describe('in the web app', () => {
     expect(again.url).toContain(services.issuer);
   });
 
-  test('a callback nobody asked for is a 400 page, never a stack trace', async () => {
+  test('a callback that was not requested gets a page with 400, without a stack trace', async () => {
     const { status, html } = await new FormBrowser().open(
       `${services.web}/callback?code=x&state=y`,
     );
@@ -137,14 +137,14 @@ describe('in the web app', () => {
 });
 
 describe('with a token from the command line', () => {
-  test('the scopes are those asked for, and those the user has', async () => {
+  test('the token has the requested scopes that the user has', async () => {
     expect(decodeJwt(await tokenOf('bob')).scope).toBe('read:contacts');
     expect(decodeJwt(await tokenOf('alice', '--scope', 'read:contacts')).scope).toBe(
       'read:contacts',
     );
   });
 
-  test('a good one is let in', async () => {
+  test('a good token is accepted', async () => {
     const { statusCode, body } = await call('GET', await tokenOf('alice'));
     expect(statusCode).toBe(200);
     expect(JSON.parse(body).items.map(({ name }: { name: string }) => name)).toContain(
@@ -152,13 +152,13 @@ describe('with a token from the command line', () => {
     );
   });
 
-  test('none: 401, without an error code (RFC 6750 §3.1)', async () => {
+  test('no token gets 401 without an error code (RFC 6750 §3.1)', async () => {
     const { statusCode, headers } = await call('GET');
     expect(statusCode).toBe(401);
     expect(headers['www-authenticate']).toMatch(/^Bearer realm="contacts", resource_metadata="/);
   });
 
-  test("bob's on POST: 403, naming the scope", async () => {
+  test('the token of bob gets 403 on POST, with the missing scope', async () => {
     const { statusCode, headers } = await call('POST', await tokenOf('bob'));
     expect(statusCode).toBe(403);
     expect(headers['www-authenticate']).toMatch(
@@ -166,7 +166,7 @@ describe('with a token from the command line', () => {
     );
   });
 
-  test('one that has expired: 401, though the issuer itself signed it', async () => {
+  test('an expired token of the issuer gets 401', async () => {
     const { keys } = JSON.parse(await readFile(join(services.dir, 'keys.json'), 'utf8'));
     const now = Math.floor(Date.now() / 1000);
     const claims = decodeJwt(await tokenOf('alice'));
@@ -182,14 +182,14 @@ describe('with a token from the command line', () => {
     );
   });
 
-  test('an unknown user is named, with those there are', async () => {
+  test('an unknown user is reported, with the list of users', async () => {
     await expect(tokenOf('mallory')).rejects.toMatchObject({
       stderr: expect.stringMatching(/no user "mallory".*alice@example.com/),
     });
   });
 });
 
-test('nothing the services printed holds a token, a password or a secret', () => {
+test('the services print no token, password or secret', () => {
   const printed = services.printed();
   expect(printed).toContain('/contacts');
   expect(printed).not.toContain('eyJ');

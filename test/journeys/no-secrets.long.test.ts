@@ -13,13 +13,13 @@ import { signIn, useEverything } from '../support/use-everything.ts';
 const PREFIX = 'contacts-web:';
 
 const noRedis = await whyNoRedis();
-// A database of its own, as the app's prefix is always the same.
+// A separate database, because the prefix of the app is fixed.
 const redisURL = new URL('/15', REDIS_URL).href;
 
 describe('a store in a file', () => {
   const stage = wholeRun('file:./sessions.db', ({ dir }) => filesIn(dir));
 
-  test('the search looks into the file, and into what was not moved over yet', async () => {
+  test('the search reads the file and its write-ahead log', async () => {
     const { dir } = stage();
     const planted = { kind: 'planted', value: 'a-value-that-was-put-there' };
     const store = sqliteStore({ path: `${dir}/sessions.db` });
@@ -49,7 +49,7 @@ describe('a store in a file', () => {
     ...(await filesIn(dir)),
   ]);
 
-  test('the search looks into Redis', async () => {
+  test('the search reads Redis', async () => {
     const planted = { kind: 'planted', value: 'a-value-that-was-put-there' };
     await redis.hset(`${PREFIX}planted`, { sealed: planted.value });
     const found = findSecrets([planted], await keysIn(redis, PREFIX));
@@ -57,7 +57,7 @@ describe('a store in a file', () => {
   });
 });
 
-test('an app that shows tokens, as it may in development, is found out', async () => {
+test('the search finds the tokens of an app that shows them', async () => {
   const stage = await startStage('memory:', { SHOW_TOKENS: 'yes' });
   try {
     const alice = new FormBrowser({ userAgent: 'alice' });
@@ -70,7 +70,7 @@ test('an app that shows tokens, as it may in development, is found out', async (
   }
 });
 
-/** Uses the apps in every way, then looks for all that was secret in all that was to be seen. */
+/** Uses the apps in every way, then looks for secrets in all pages, logs and stores. */
 function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place[]>): () => Stage {
   let stage: Stage;
   const stored: Place[] = [];
@@ -138,7 +138,7 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
     expect(findSecrets(allSecretsOf(stage), stored)).toEqual([]);
   });
 
-  test('the search finds what is there', () => {
+  test('the search finds a name', () => {
     const name = { kind: 'name', value: 'Alice Adams' };
     expect(findSecrets([name], seenByBrowsers(stage).bodies)).toContain(
       'name in the body of GET /contacts, as it is',

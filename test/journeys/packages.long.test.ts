@@ -35,7 +35,7 @@ const ENTRIES = [
 ];
 const NEWEST = 26;
 
-// What the pages leave to the reader by name, and what their excerpts import further up.
+// Names that the snippets of the pages use, and that a reader defines.
 const YOURS = `
 declare const issuerBaseURL: string, baseURL: string, audience: string;
 declare const TEST_DATABASE_URL: string;
@@ -60,13 +60,13 @@ declare const claimIncludes: typeof import('@koa-oauth/client').claimIncludes;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const tsc = join(root, 'node_modules/typescript/bin/tsc');
 
-/** The test of an API, by a jest that knows nothing of this workspace. */
+/** Test of an API, for jest outside this workspace. */
 const JEST_TEST = `
 import Koa from 'koa';
 import { auth } from '@koa-oauth/resource-server';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 
-test('lets a good token in', async () => {
+test('accepts a good token', async () => {
   const issuer = await startTestIssuer();
   const app = new Koa();
   app.use(auth({ issuerBaseURL: issuer.issuer, audience: 'x' }));
@@ -118,7 +118,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
     manifest = JSON.parse(readFileSync(join(packed.unpacked, 'package.json'), 'utf8'));
   });
 
-  test('holds what it needs to run and to be read, and nothing else', () => {
+  test('contains its code, README and license only', () => {
     const assets = library === 'authorization-server' ? /^(public|tenant)\// : /^$/;
     const others = packed.files.filter(
       (path) => !/^dist\/.*\.(js|d\.ts)$/.test(path) && !assets.test(path),
@@ -129,30 +129,30 @@ describe.each(LIBRARIES)('the package %s', (library) => {
     expect(readFileSync(join(packed.unpacked, 'LICENSE'), 'utf8')).toBe(read('LICENSE'));
   });
 
-  test('names no path of the machine that packed it', () => {
+  test('contains no path of this machine', () => {
     const naming = packed.files.filter((path) =>
       readFileSync(join(packed.unpacked, path), 'utf8').includes(root),
     );
     expect(naming).toEqual([]);
   });
 
-  test('says what it is, and for whom', () => {
+  test('describes itself in package.json', () => {
     expect(manifest.name).toBe(`@koa-oauth/${library}`);
     expect(manifest.license).toBe('MIT');
-    // Without this npm takes a name with a scope for a private package.
+    // Without this, npm publishes a scoped package as private.
     expect(manifest.publishConfig).toEqual({ access: 'public' });
     expect(manifest.engines).toEqual(own.engines);
     expect(manifest.description).toMatch(/\w+ \w+/);
     expect(manifest.keywords?.length).toBeGreaterThan(3);
-    // The workspace names the repository once it has a public address; then each package does too.
+    // The packages name the repository if the workspace does.
     expect(manifest.repository).toEqual(
       own.repository && { ...own.repository, directory: `packages/${library}` },
     );
-    // Nothing of it runs by being installed.
+    // An install runs no code.
     expect(manifest.scripts).toBeUndefined();
   });
 
-  test('each entry, with its types, and each program is in it', () => {
+  test('contains each entry, with its types, and each program', () => {
     const named = Object.values(manifest.exports ?? {}).flatMap((entry) => Object.values(entry));
     expect(named.length).toBeGreaterThan(0);
     const programs = Object.values(manifest.bin ?? {});
@@ -162,7 +162,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
       expect(readFileSync(join(packed.unpacked, path), 'utf8')).toMatch(
         /^#!\/usr\/bin\/env node\n/,
       );
-    // What runs by being imported is a program, and no entry.
+    // A file that runs at its import is a program, not an entry.
     const effects = manifest.sideEffects === false ? [] : manifest.sideEffects;
     expect(effects).toEqual(expect.any(Array));
     for (const path of effects as string[]) expect(named).not.toContain(path);
@@ -203,7 +203,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
       expect(await folder.run(process.execPath, ['names.js'])).toBe(exported);
     });
 
-    const onNewest = `Node ${NEWEST}${newestNode ? '' : ': it cannot be had here'}`;
+    const onNewest = `Node ${NEWEST}${newestNode ? '' : ': not available'}`;
     (newestNode ? describe : describe.skip)(onNewest, () => {
       test('each entry can be imported', async () => {
         const printed = await folder.run('npx', [...(newestNode ?? []), 'names.js']);
@@ -243,7 +243,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
       60_000,
     );
 
-    test('jest of a user loads the resource server and the test issuer, without settings', async () => {
+    test('jest loads the resource server and the test issuer, without settings', async () => {
       await folder.install([`jest@${devDependencies.jest}`]);
       await folder.write('api.test.mjs', JEST_TEST);
       const jest = 'node_modules/jest/bin/jest.js';
@@ -251,7 +251,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
       await folder.run(process.execPath, parameters);
     }, 100_000);
 
-    test('with the snippets of the pages alone: an API is protected, and an app signs in', async () => {
+    test('the snippets of the pages protect an API and sign in to an app', async () => {
       const running = new Programs(folder);
       try {
         const browser = await followThePages(running);
@@ -269,7 +269,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
   },
 );
 
-/** Does what the pages say, with the reader's own addresses, and signs in. */
+/** Follows the pages, with other addresses, and signs in. */
 async function followThePages(running: Programs) {
   await running.choosePorts();
   const { issuer, api, web } = running;
@@ -315,7 +315,7 @@ async function followThePages(running: Programs) {
   return { open: (path: string) => browser.open(web + path) };
 }
 
-/** What a reader has running, each in the folder. */
+/** Running programs of a reader, in the folder. */
 class Programs {
   issuer = '';
   api = '';

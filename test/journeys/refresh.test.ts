@@ -29,10 +29,10 @@ afterEach(async () => {
   await server.close();
 });
 
-/** After a failure nothing is asked for so long, whatever the app's clock says. */
+/** Real time without requests after a failure. */
 const FIRST_PAUSE_MS = 1000;
 
-/** The client against the authorization server itself. @returns what asks for access tokens */
+/** Connects the client to the authorization server. @returns the source of access tokens */
 async function signIn(leeway: number) {
   skipped = 0;
   web = createServer().listen(0, '127.0.0.1');
@@ -92,7 +92,7 @@ async function signIn(leeway: number) {
   };
 }
 
-/** Time goes by, for the client and for the tokens it gets. */
+/** Moves the clocks of client and issuer. */
 function skip(seconds: number): void {
   skipped += seconds;
   server.clock = skipped;

@@ -13,7 +13,7 @@ const taken = (await Promise.all([3000, 3001, 3002].map(isTaken))).filter(
   (port) => port !== undefined,
 );
 
-// These are the addresses that `npm start` is known by; no others will do.
+// The addresses of `npm start` are fixed.
 (taken.length > 0 ? describe.skip : describe)(
   `npm start${taken.length > 0 ? `: something else listens on ${taken.join(', ')}` : ''}`,
   () => {
@@ -56,7 +56,7 @@ const taken = (await Promise.all([3000, 3001, 3002].map(isTaken))).filter(
     }
 
     test.each(['SIGINT', 'SIGTERM'] as const)(
-      'prints what one needs, and %s ends all of it',
+      'prints the addresses, and %s ends all services',
       async (signal) => {
         const { child, printed, until } = run();
         await until('Ctrl-C stops all three');
@@ -83,7 +83,7 @@ const taken = (await Promise.all([3000, 3001, 3002].map(isTaken))).filter(
       },
     );
 
-    test('a port that is taken is named, and nothing is left running', async () => {
+    test('a port in use is reported, and no service stays', async () => {
       const other = await listen(3001);
       const { child, printed } = run();
       const [code] = await once(child, 'close');

@@ -54,7 +54,7 @@ function portOf(one: Server): number {
   return (one.address() as AddressInfo).port;
 }
 
-/** An API of which one route takes a scope that the app does not ask for at first. */
+/** An API with a route whose scope the app does not request at first. */
 function theApi(): Koa {
   const app = new Koa();
   app.silent = true;
@@ -141,7 +141,7 @@ describe('incremental consent', () => {
     expect(await granted(browser)).toEqual(`${SCOPE} update:contacts`.split(' ').sort());
   });
 
-  test('a user who may not have the scope gets an answer, and no redirect loop', async () => {
+  test('a user without the right to the scope gets an answer, and no redirect loop', async () => {
     const browser = new FormBrowser();
     await signIn(browser, 'bob');
     const page = await browser.open(`${baseURL}/edit`);
@@ -164,7 +164,7 @@ describe('incremental consent', () => {
   });
 });
 
-test('maxAge: a page that needs a fresh sign-in has the password typed again, once', async () => {
+test('a page with maxAge asks for the password again, once', async () => {
   proves('ASVS 7.5.3');
   const browser = new FormBrowser();
   await signIn(browser, 'alice');

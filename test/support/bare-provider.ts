@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Configuration } from 'oidc-provider';
 
-// It says much about what a production would need, which is not what it is here for.
+// oidc-provider prints advice for production. This hides it.
 for (const level of ['info', 'warn'] as const) {
   const say = console[level];
   console[level] = (...parts: unknown[]) => {
@@ -33,15 +33,15 @@ const EVENTS = [
 export interface BareProvider {
   /** Without a slash at its end. */
   readonly issuer: string;
-  /** Of its documented events, those that came, in order. */
+  /** Documented events so far, in order. */
   readonly events: readonly string[];
   close(): Promise<void>;
 }
 
 /**
- * oidc-provider 9 on a free port, by documented options alone: its own pages for sign-in, consent
- * and logout, RFC 8707 `resource` in place of `audience`, rotation of refresh tokens, logout in
- * both channels.
+ * Starts oidc-provider 9 on a free port, with documented options only. It has its own pages for
+ * sign-in, consent and logout, RFC 8707 `resource` instead of `audience`, rotation of refresh tokens,
+ * and logout in both channels.
  */
 export async function startBareProvider(
   baseURL: string,

@@ -10,16 +10,15 @@ const executablePath = [
   .filter((path) => path !== undefined)
   .find(existsSync);
 
-/** What the name of a skipped test ends with; empty when there is a browser. */
+/** End of the name of a skipped test; empty when there is a browser. */
 export const whyNoChromium = executablePath
   ? ''
   : ': no Chromium found; install it, or set CHROMIUM to its path';
 
 /**
- * Starts a browser that asks the network for nothing of its own.
+ * Starts a browser that sends no requests of its own.
  *
- * @param keepsPages whether it shows a page as it was when one goes back to it (the back/forward
- *   cache), as people's browsers do; what is open then is lost to the driver
+ * @param keepsPages turns on the back/forward cache. The driver then loses the open page.
  */
 export function launchChromium({ keepsPages = false } = {}): Promise<Browser> {
   return chromium.launch({

@@ -11,7 +11,7 @@ await session.post('Profiler.startPreciseCoverage', { callCount: true, detailed:
 createServer(async (_, response) => {
   const { result } = await session.post('Profiler.takePreciseCoverage');
   const ran = result.filter(({ functions }) =>
-    // The first function of a module is the module itself: it runs when it is loaded.
+    // The first function of a module is the module itself, which runs at the load.
     functions.some(({ functionName, ranges }) => functionName !== '' && ranges[0].count > 0),
   );
   response.end(JSON.stringify(ran.map(({ url }) => url)));

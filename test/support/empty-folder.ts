@@ -21,13 +21,13 @@ export interface Packed {
   readonly library: (typeof LIBRARIES)[number];
   /** Path of the tarball. */
   readonly tarball: string;
-  /** Folder in which it lies unpacked. */
+  /** Folder with its unpacked files. */
   readonly unpacked: string;
   /** Paths of its files. */
   readonly files: readonly string[];
 }
 
-/** A folder that is no part of the workspace, for what a user of the packages does. */
+/** A folder outside the workspace, for the steps of a user of the packages. */
 export class EmptyFolder {
   readonly path: string;
 
@@ -45,7 +45,7 @@ export class EmptyFolder {
     return writeFile(join(this.path, name), text);
   }
 
-  /** Packs every library as it would be published. */
+  /** Packs every library as for a release. */
   async packLibraries(): Promise<Packed[]> {
     const packed = join(this.path, 'packed');
     await mkdir(packed);
@@ -72,7 +72,7 @@ export class EmptyFolder {
     );
   }
 
-  /** Installs packages; those of others come from the registry. */
+  /** Installs packages; other packages come from the registry. */
   async install(packages: readonly string[]): Promise<void> {
     await this.run('npm', [
       'install',
@@ -87,8 +87,8 @@ export class EmptyFolder {
   /**
    * Runs a program in the folder, for 90 seconds at most.
    *
-   * @returns what it wrote to standard output
-   * @throws Error with all that it wrote, when it fails
+   * @returns its standard output
+   * @throws Error with all of its output when it fails
    */
   async run(program: string, parameters: readonly string[]): Promise<string> {
     const options = { cwd: this.path, env: plainEnvironment(), timeout: 90_000 };
@@ -104,7 +104,7 @@ export class EmptyFolder {
   }
 }
 
-/** Whether packages of others can be had. */
+/** Reports whether the registry answers. */
 export async function registryAnswers(): Promise<boolean> {
   const options = { env: plainEnvironment(), timeout: 20_000 };
   return run('npm', ['view', 'koa', 'version', '--fetch-retries=0'], options).then(
@@ -113,7 +113,7 @@ export async function registryAnswers(): Promise<boolean> {
   );
 }
 
-/** The parameters of `npx` that run a program on a Node of another version; undefined: it can't be had. */
+/** Returns the parameters of `npx` for another version of Node; undefined if it is not available. */
 export async function otherNode(version: number): Promise<readonly string[] | undefined> {
   const parameters = ['--yes', '--prefer-offline', '-p', `node@${version}`, 'node'];
   const options = { env: plainEnvironment(), cwd: tmpdir(), timeout: 60_000 };
@@ -123,7 +123,7 @@ export async function otherNode(version: number): Promise<readonly string[] | un
   );
 }
 
-/** The environment without what npm adds for a script of this workspace, which would follow it out. */
+/** Returns the environment without the variables that npm sets for scripts of this workspace. */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(

@@ -6,21 +6,21 @@ export interface Page {
   readonly url: string;
   readonly status: number;
   readonly html: HTMLElement;
-  /** Where the answer sends the browser, when that was not followed. */
+  /** Target of a redirect that was not followed. */
   readonly location: string | undefined;
 }
 
 export interface FormBrowserOptions {
-  /** Beginning of an address: what sends the browser there is not followed. */
+  /** Beginning of an address: redirects to it are not followed. */
   readonly stopAt?: string;
   readonly userAgent?: string;
-  /** Shown every answer, those of redirects too. */
+  /** Receives every answer, also redirects. */
   readonly onAnswer?: (answer: Response) => void;
 }
 
 /**
- * As much of a browser as signing in needs: cookies, redirects, forms. It runs no script, and
- * stops at the first redirect to an address it is told to stop at.
+ * A browser for sign-ins: cookies, redirects, forms. It runs no script, and stops at the first
+ * redirect to `stopAt`.
  */
 export class FormBrowser {
   readonly #got: Got;

@@ -4,13 +4,13 @@ import { fileURLToPath } from 'node:url';
 
 const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 
-/** A file that a source imports: its path below `packages/`, and whether for its types alone. */
+/** A file that a source imports: its path below `packages/`, and `typesOnly`. */
 export interface Import {
   readonly file: string;
   readonly typesOnly: boolean;
 }
 
-/** Every source of the packages, by its path below `packages/`, with what it imports of them. */
+/** Returns every source of the packages, by its path below `packages/`, with its imports. */
 export function readImports(): ReadonlyMap<string, readonly Import[]> {
   const files = readdirSync(packages, { recursive: true, encoding: 'utf8' })
     .map((file) => file.replaceAll('\\', '/'))
@@ -18,7 +18,7 @@ export function readImports(): ReadonlyMap<string, readonly Import[]> {
   return new Map(files.map((file) => [file, importsOf(file)]));
 }
 
-/** The file itself, and all that is reached by imports from it, whether for types or not. */
+/** Returns the file and all files that it imports, directly or not, also for types. */
 export function reachableFrom(
   imports: ReturnType<typeof readImports>,
   file: string,
@@ -63,7 +63,7 @@ function importsOf(file: string): Import[] {
   });
 }
 
-/** The source that an import names; undefined: it is none of ours. */
+/** Returns the source that an import names; undefined for other packages. */
 function resolve(file: string, from: string): string | undefined {
   if (from.startsWith('.')) return join(dirname(file), from).replaceAll('\\', '/');
   const [, name, entry = ''] = /^@koa-oauth\/([\w-]+)(?:\/([\w-]+))?$/.exec(from) ?? [];

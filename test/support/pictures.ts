@@ -5,7 +5,7 @@ import type { Page } from 'playwright-core';
 const folder = process.env.SCREENSHOTS;
 const WIDTHS = [390, 1280];
 
-/** With SCREENSHOTS set to a folder, keeps a page there as pictures: both themes, two widths. */
+/** Saves pictures of a page in the folder SCREENSHOTS, if set: both themes, two widths. */
 export async function keepPictures(page: Page, name: string): Promise<void> {
   if (!folder) return;
   await mkdir(folder, { recursive: true });

@@ -14,7 +14,7 @@ export interface Exchange {
   readonly responseBody: string;
 }
 
-/** Stands before a service, and keeps all that passes. */
+/** A proxy before a service that records all messages. */
 export interface RecordingProxy {
   /** Without a slash at its end. */
   readonly url: string;
@@ -56,7 +56,7 @@ export async function startRecordingProxy(): Promise<RecordingProxy> {
   async function forward(incoming: IncomingMessage) {
     const { method = '', url = '' } = incoming;
     const sent = await buffer(incoming);
-    // Compressed, an answer would hide what is in it.
+    // A compressed answer would hide its content.
     const { 'accept-encoding': _, connection: __, ...headers } = incoming.headers;
     const options = { method, headers, host: '127.0.0.1', port: proxy.target, path: url };
     const outgoing = request({ ...options, agent: false }).end(sent);
@@ -75,7 +75,7 @@ export async function startRecordingProxy(): Promise<RecordingProxy> {
   }
 }
 
-/** Names and values by turns → a line for each header. */
+/** Turns a list of names and values into a line for each header. */
 function lines(rawHeaders: readonly string[]): string {
   return rawHeaders
     .flatMap((name, index) => (index % 2 === 0 ? [`${name}: ${rawHeaders[index + 1]}`] : []))

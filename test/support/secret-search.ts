@@ -9,9 +9,9 @@ export interface Place {
 }
 
 /**
- * Looks for secrets in places: as they are, and as an encoding writes them.
+ * Looks for secrets in places, also in encoded form.
  *
- * @returns what was found where, without the secret
+ * @returns kind and place of each finding, without the secret
  */
 export function findSecrets(secrets: readonly Secret[], places: readonly Place[]): string[] {
   const texts = new Map(places.map(({ name, text }) => [text, name]));
@@ -25,7 +25,7 @@ export function findSecrets(secrets: readonly Secret[], places: readonly Place[]
   return [...new Set(found)];
 }
 
-/** @returns each text that gives the secret away → how it is written */
+/** @returns each text that reveals the secret → its encoding */
 function spellings(value: string): [string, string][] {
   const bytes = Buffer.from(value);
   const parts = value.split('.');
@@ -34,10 +34,10 @@ function spellings(value: string): [string, string][] {
     ['in a URL', encodeURIComponent(value)],
     ['in a form', new URLSearchParams({ '': value }).toString().slice(1)],
     ['in hexadecimal', bytes.toString('hex')],
-    // Who has the signature has all of a token whose claims are shown.
+    // With the signature, a token whose claims are shown is complete.
     ...(parts.length === 3 ? [['by its signature', parts[2] ?? ''] as [string, string]] : []),
   ];
-  // Within a longer text, base64 begins at any of three bits of it.
+  // In a longer text, base64 has three possible offsets.
   for (const before of [0, 1, 2]) {
     const shifted = Buffer.concat([Buffer.alloc(before), bytes]);
     const from = Math.ceil((before * 8) / 6);
@@ -46,6 +46,6 @@ function spellings(value: string): [string, string][] {
       all.push([`in ${encoding}`, shifted.toString(encoding).slice(from, to)]);
     }
   }
-  // The first is the plainest of those that read the same.
+  // The first of equal texts has the plainest encoding.
   return [...new Map(all.reverse().map(([spelling, needle]) => [needle, spelling]))];
 }

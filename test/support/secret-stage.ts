@@ -10,29 +10,29 @@ import { type RecordingProxy, startRecordingProxy } from './recording-proxy.ts';
 import type { Place, Secret } from './secret-search.ts';
 import { freePorts, startService } from './services.ts';
 
-/** Seconds that access tokens are good for: refreshes come soon. */
+/** Seconds that access tokens are valid: refreshes come soon. */
 export const TOKEN_LIFETIME = 2;
 
-/** The web app, the API and the issuer, each behind a proxy that keeps all that passes. */
+/** The web app, the API and the issuer, each behind a proxy that records all messages. */
 export interface Stage {
   readonly issuer: LocalIssuer;
   readonly toWeb: RecordingProxy;
   readonly toApi: RecordingProxy;
   readonly toIssuer: RecordingProxy;
-  /** Of the data folder, where the API has its database too. */
+  /** Path of the data folder, which also has the database of the API. */
   readonly dir: string;
   readonly passwords: ReadonlyMap<string, string>;
-  /** Those that are there before the first request. */
+  /** Secrets that exist before the first request. */
   readonly secrets: readonly Secret[];
   logs(): Place[];
   stop(): Promise<void>;
 }
 
 /**
- * Starts them.
+ * Starts the services and their proxies.
  *
  * @param sessionStoreURL relative to the data folder, if it is a file
- * @param settings of the web app, beside those that it needs here
+ * @param settings additional settings of the web app
  */
 export async function startStage(
   sessionStoreURL: string,
@@ -59,7 +59,7 @@ export async function startStage(
   const passwords = new Map(
     tenant.users.map((user) => {
       const password = randomBytes(12).toString('base64url');
-      // What is readable in the tenant stands on the sign-in page, as a button.
+      // The sign-in page shows readable passwords of the tenant, as buttons.
       Object.assign(user, { password: undefined, password_hash: hashSync(password, 4) });
       return [user.email, password];
     }),

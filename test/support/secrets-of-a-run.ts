@@ -2,9 +2,9 @@ import type { Exchange, RecordingProxy } from './recording-proxy.ts';
 import type { Place, Secret } from './secret-search.ts';
 import type { Stage } from './secret-stage.ts';
 
-/** What nobody but the two ends of an exchange may see. */
+/** Values that only the two ends of an exchange may see. */
 export interface SecretsOfARun {
-  /** Tokens, codes, verifiers, and what was there before the run. */
+  /** Tokens, codes, verifiers, and secrets from before the run. */
   readonly credentials: readonly Secret[];
   /** Values of the web app's cookies. */
   readonly cookies: readonly Secret[];
@@ -12,7 +12,7 @@ export interface SecretsOfARun {
   readonly signIns: ReadonlyMap<string, readonly Secret[]>;
 }
 
-/** `name=` of a token request or its answer → what it is. */
+/** Members of a token request or its answer, with their kinds. */
 const KINDS = {
   code: 'code',
   code_verifier: 'verifier',
@@ -23,7 +23,7 @@ const KINDS = {
 } as const;
 const BACK_CHANNEL = /^\/oauth\/(token|revoke)/;
 
-/** Reads the secrets where they are in clear: from what reached the issuer, and what it answered. */
+/** Reads the secrets from the requests to the issuer and its answers. */
 export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
   const exchanges = toIssuer.exchanges;
   const members = exchanges
@@ -68,7 +68,7 @@ export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
   };
 }
 
-/** All that the browser sent to the web app, and got from it and the issuer; each place once. */
+/** Returns all requests of the browser to the web app, and the answers of app and issuer. */
 export function seenByBrowsers({ toWeb, toIssuer }: Stage, of = (_browser: string) => true) {
   const from = (proxy: RecordingProxy) =>
     proxy.exchanges.filter(
@@ -90,7 +90,7 @@ function place(what: string, { method, url }: Exchange, text: string): Place {
   return { name: `${what} of ${method} ${url.split('?')[0]}`, text };
 }
 
-/** The code may be in one request: the one to the callback. A logout token comes from no browser. */
+/** Removes the code from the request to the callback. Logout tokens come from no browser. */
 function requestText({ url, requestHeaders, requestBody }: Exchange): string {
   const target = url.startsWith('/callback?') ? '/callback' : url;
   const body = target === '/backchannel-logout' ? '' : requestBody;
@@ -99,12 +99,12 @@ function requestText({ url, requestHeaders, requestBody }: Exchange): string {
 
 const CALLBACK = /^location: (\S+\/callback\?\S*)$/im;
 
-/** And it may be in one answer: the redirect to the callback. */
+/** Removes the code from the redirect to the callback. */
 function withoutCode(headers: string): string {
   return headers.replace(CALLBACK, '');
 }
 
-/** Of which the text, for browsers that follow no redirect, repeats the address. */
+/** Removes the code from the text of that redirect, which repeats the address. */
 function bodyWithoutCode({ responseHeaders, responseBody }: Exchange): string {
   const [, location] = CALLBACK.exec(responseHeaders) ?? [];
   return location === undefined ? responseBody : '';

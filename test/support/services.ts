@@ -10,27 +10,27 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 export interface Service {
-  /** All that it has printed so far. */
+  /** Output so far. */
   printed(): string;
   stop(): Promise<void>;
 }
 
-/** One of the three, which can be stopped and started again at the same address. */
+/** One of the three services. It can be stopped and started again at the same address. */
 export interface RestartableService extends Service {
-  /** @param settings that are other ones this time */
+  /** @param settings changed settings */
   start(settings?: Record<string, string>): Promise<void>;
 }
 
 export interface ServicesOptions {
-  /** Settings of each service beside those by which the three find each other. */
+  /** Additional settings of each service. */
   readonly settings?: Partial<Record<ServiceName, Record<string, string>>>;
-  /** Seconds that access tokens for the API last, when not as long as in the demo tenant. */
+  /** Seconds that access tokens for the API are valid. Default: as in the demo tenant. */
   readonly tokenLifetime?: number;
 }
 
 type ServiceName = 'web' | 'api' | 'issuer';
 
-/** The three built services, on free ports, with a data folder of their own. */
+/** The three built services, on free ports, with their own data folder. */
 export interface Services {
   readonly web: string;
   readonly api: string;
@@ -38,12 +38,12 @@ export interface Services {
   readonly dir: string;
   readonly tenant: string;
   readonly each: Readonly<Record<ServiceName, RestartableService>>;
-  /** All that the services have printed so far. */
+  /** Output of the services so far. */
   printed(): string;
   stop(): Promise<void>;
 }
 
-/** Starts the services as they ship: each a process, set by its environment alone. */
+/** Starts the services as processes that are configured only by their environment. */
 export async function startServices(options: ServicesOptions = {}): Promise<Services> {
   const { settings = {}, tokenLifetime } = options;
   const dir = await mkdtemp(join(tmpdir(), 'koa-oauth-'));
@@ -109,9 +109,9 @@ function restartable(name: string, dir: string, env: Record<string, string>): Re
 }
 
 /**
- * Starts one built service as a process in a folder. It logs all that it can.
+ * Starts one built service as a process in a folder, with the lowest log level.
  *
- * @throws Error with what it printed, when it does not start
+ * @throws Error with its output when it does not start
  */
 export async function startService(
   name: string,
@@ -161,8 +161,8 @@ async function copyTenant(
 }
 
 /**
- * Ports that nothing listens on just now. They lie below those that systems hand out for outgoing
- * connections, so that none is taken before its service starts, or while it is down.
+ * Returns free ports. They are below those that systems use for outgoing connections, so that they
+ * stay free until a service starts, and while it is down.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();

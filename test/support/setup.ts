@@ -1,2 +1,2 @@
-// jwks-rsa requires jose, an ES module, which jest can do only once it has been evaluated.
+// jwks-rsa requires jose, an ES module. jest can do so only after it was evaluated.
 import 'jose';

@@ -5,14 +5,14 @@ export function read(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8');
 }
 
-/** The fenced blocks of one language in a Markdown file, in order; of one section if it is named. */
+/** Returns the fenced blocks of one language in a Markdown file or in one of its sections. */
 export function snippets(path: string, language: string, section?: string): string[] {
   const blocks = sectionOf(read(path), section).matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm);
   return [...blocks].flatMap(([, name, code = '']) => (name === language ? [code] : []));
 }
 
 /**
- * The one snippet of a section.
+ * Returns the only snippet of a section.
  *
  * @throws Error when there is none, or more than one
  */
@@ -30,9 +30,9 @@ function sectionOf(page: string, heading: string | undefined): string {
 }
 
 /**
- * Puts a reader's own values in place of a snippet's.
+ * Replaces values of a snippet.
  *
- * @throws Error for one that the snippet does not have
+ * @throws Error for a value that the snippet does not have
  */
 export function fillIn(code: string, values: Readonly<Record<string, string>>): string {
   return Object.entries(values).reduce((text, [example, own]) => {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import type { Place } from './secret-search.ts';
 
-/** Every file in a folder, byte for byte: of a database also what it has not yet moved over. */
+/** Returns every file in a folder, also the write-ahead log of a database. */
 export async function filesIn(dir: string): Promise<Place[]> {
   const entries = await readdir(dir, { recursive: true, withFileTypes: true });
   return Promise.all(
@@ -16,7 +16,7 @@ export async function filesIn(dir: string): Promise<Place[]> {
   );
 }
 
-/** Every key under a prefix, with all that it holds. */
+/** Returns every key under a prefix, with its content. */
 export async function keysIn(redis: Redis, prefix: string): Promise<Place[]> {
   const places: Place[] = [];
   for await (const keys of redis.scanStream({ match: `${prefix}*`, count: 1000 })) {
@@ -42,6 +42,6 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
     case 'none':
       return undefined;
     default:
-      throw new Error(`the key ${key} is a ${type}, which nobody reads here`);
+      throw new Error(`the key ${key} is a ${type}, which is not supported here`);
   }
 }

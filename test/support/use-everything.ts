@@ -6,13 +6,13 @@ import { type Stage, TOKEN_LIFETIME } from './secret-stage.ts';
 
 const LOGIN = 'form:has(input[name="password"])';
 const CONSENT = 'form:has([name="action"])';
-/** Milliseconds, after which an access token is renewed at the latest. */
+/** Milliseconds until an access token must be renewed. */
 const HALF_LIFETIME = TOKEN_LIFETIME * 500 + 50;
 
 /**
- * Signs in, calls the API, and does all that can go wrong on the way, as a user or as an attacker.
+ * Signs in, calls the API, and makes the mistakes of users and attackers.
  *
- * @param keep called wherever there is something in the store
+ * @param keep called whenever the store has content
  */
 export async function useEverything(stage: Stage, keep: () => Promise<void>): Promise<void> {
   const { issuer, toWeb, toApi, toIssuer } = stage;
@@ -32,7 +32,7 @@ export async function useEverything(stage: Stage, keep: () => Promise<void>): Pr
   for (const path of await linksOn(alice, web)) await alice.open(web + path);
   expect((await alice.open(`${web}/not-a-page-of-this-app`)).status).toBe(404);
 
-  // A callback of another browser's, one used before, one of nobody's, and one with a wrong code.
+  // Callbacks of another browser, used before, never requested, and with a wrong code.
   const used = callbacks()[0]?.url ?? '';
   const bob = browserOf('bob');
   expect((await bob.open(web + used)).status).toBe(400);
@@ -48,7 +48,7 @@ export async function useEverything(stage: Stage, keep: () => Promise<void>): Pr
   expect(tokenRequests('authorization_code')).toHaveLength(refused + 1);
   await keep();
 
-  // A refresh; then another uses a refresh token that was rotated out, which ends them all.
+  // A refresh. Then an old refresh token is used, which ends the family.
   await sleep(HALF_LIFETIME);
   expect((await alice.open(`${web}/contacts`)).status).toBe(200);
   const [refresh] = tokenRequests('refresh_token');
@@ -90,7 +90,7 @@ export async function useEverything(stage: Stage, keep: () => Promise<void>): Pr
   await keep();
 }
 
-/** From a page that needs it, and back to this page. */
+/** Signs in from a page that needs it, back to this page. */
 export async function signIn(stage: Stage, browser: FormBrowser, user: string): Promise<Page> {
   const contacts = `${stage.toWeb.url}/contacts`;
   const consent = await typePassword(stage, browser, await browser.open(contacts), user);
@@ -109,7 +109,7 @@ function typePassword(
   return browser.submit(login, LOGIN, { username, password: passwords.get(username) ?? '' });
 }
 
-/** For the session that alice has now. */
+/** Returns a logout token for the current session of alice. */
 function logoutToken({ issuer, toIssuer }: Stage): string {
   const idTokens = toIssuer.exchanges
     .filter(({ responseBody }) => responseBody.includes('"id_token"'))
@@ -130,7 +130,7 @@ function logoutToken({ issuer, toIssuer }: Stage): string {
   );
 }
 
-/** Pages of the app that its pages lead to. */
+/** Pages of the app that its pages link to. */
 async function linksOn(browser: FormBrowser, web: string): Promise<string[]> {
   const paths = new Set(['/']);
   for (const path of paths) {
