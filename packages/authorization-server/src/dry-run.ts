@@ -73,8 +73,8 @@ async function dryRun(tenant: Tenant, login: DryRunLogin) {
     protocol: 'oidc-basic-profile',
     scope,
     params,
-    loginsCount: 1,
-    methods: [{ name: methodOf(user), timestamp: new Date().toISOString() }],
+    stats: { logins_count: 1 },
+    authentication: { methods: [{ name: methodOf(user), timestamp: new Date().toISOString() }] },
     request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
   });
   const cache = new ActionCache();

@@ -11,11 +11,8 @@ const MAX_VALUE_BYTES = 4096;
 const MAX_TOTAL_BYTES = 8192;
 
 /**
- * `api.cache`: values that the Actions of one trigger share from one login to the next.
- *
- * It has Auth0's limits ("Actions Limitations"): 24 h, 20 entries, 64 bytes for a key, 4 kB for a
- * value, 8 kB in all. Auth0 answers a breach with an error that is easily overlooked; here it is
- * thrown, so that it is found before production.
+ * Values that the Actions of one trigger share over logins, with Auth0's limits ("Actions Limitations").
+ * Auth0 returns an error beyond a limit; here it is thrown, so that it is found before production.
  */
 export class ActionCache {
   readonly #records = new Map<string, CacheRecord>();
@@ -72,11 +69,11 @@ export class ActionCache {
 /** The earlier of `ttl` and `expires_at` wins; the default is the maximum lifetime. */
 function expiryOf(options: unknown, now: number): number {
   const { ttl, expires_at } = (options ?? {}) as { ttl?: unknown; expires_at?: unknown };
-  const ends = [
-    ...(ttl === undefined ? [] : [now + milliseconds('ttl', ttl)]),
-    ...(expires_at === undefined ? [] : [milliseconds('expires_at', expires_at)]),
-  ];
-  const end = Math.min(...(ends.length === 0 ? [now + MAX_LIFETIME_MS] : ends));
+  if (ttl === undefined && expires_at === undefined) return now + MAX_LIFETIME_MS;
+  const end = Math.min(
+    ttl === undefined ? Number.POSITIVE_INFINITY : now + milliseconds('ttl', ttl),
+    expires_at === undefined ? Number.POSITIVE_INFINITY : milliseconds('expires_at', expires_at),
+  );
   if (end <= now) throw cacheError('ttl or expires_at is over already');
   if (end > now + MAX_LIFETIME_MS)
     throw cacheError('a value lives at most 24 hours (ttl 86400000)');

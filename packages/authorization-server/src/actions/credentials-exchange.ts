@@ -1,11 +1,10 @@
-import type { AccessToken, ClientCredentials, KoaContextWithOIDC } from 'oidc-provider';
-import { writeClaim } from '../claims/custom-claims.ts';
+import type { Configuration } from 'oidc-provider';
 import type { AppContext } from '../context.ts';
 import { errors } from '../oidc-provider.ts';
 import type { Action } from '../tenant/tenant.ts';
 import { ActionCache } from './cache.ts';
 import { type ClientFacts, clientFacts, type RequestFacts, requestFacts } from './login-event.ts';
-import { cachePart, unavailableParts } from './post-login-api.ts';
+import { cachePart, claimSetter, unavailableParts } from './post-login-api.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
 /** "Actions Triggers: credentials-exchange"; each Action gets its `secrets` in addition. */
@@ -25,19 +24,14 @@ export interface CredentialsExchangeOutcome {
   denied?: { readonly code: string; readonly reason: string };
 }
 
-type ExtraTokenClaims = (
-  ctx: KoaContextWithOIDC,
-  token: AccessToken | ClientCredentials,
-) => Promise<Record<string, unknown> | undefined>;
-
 const DENIAL_CODES = ['invalid_scope', 'invalid_request', 'server_error'];
 
-/**
- * Runs the Actions at the engine's hook for further claims of a token: after all of its own checks and
- * before the token is written. A denial is thrown as an error of the engine with status 400, or 500 for
- * `server_error`.
- */
-export function credentialsExchange({ tenant, log, caches }: AppContext): ExtraTokenClaims {
+/** Runs the Actions where the engine asks for more claims of a token: after all of its own checks. */
+export function credentialsExchange({
+  tenant,
+  log,
+  caches,
+}: AppContext): Configuration['extraTokenClaims'] {
   return async function credentialsExchange(ctx, token) {
     if (token.kind !== 'ClientCredentials') return;
     const scope = token.scope?.split(' ').filter(Boolean) ?? [];
@@ -63,7 +57,7 @@ export function credentialsExchange({ tenant, log, caches }: AppContext): ExtraT
 
 /**
  * Runs the credentials-exchange Actions in their order. The first that denies ends the run. One that
- * throws or exceeds `timeLimit` (milliseconds for each Action) denies with `server_error`.
+ * throws or takes more than `timeLimit` milliseconds denies with `server_error`.
  */
 export async function runCredentialsExchange(
   actions: readonly Action[],
@@ -87,13 +81,12 @@ export async function runCredentialsExchange(
   return draft;
 }
 
-/** Creates the `api` object of one Action, whose methods write to the draft. */
 function credentialsExchangeApi(
   { name: action }: Action,
   { draft, log, cache }: { draft: CredentialsExchangeOutcome; log: ActionLog; cache: ActionCache },
 ): object {
-  const api: object = {
-    ...unavailableParts('credentials-exchange'),
+  const api: object = {};
+  return Object.assign(api, unavailableParts('credentials-exchange'), {
     access: {
       deny: (code: unknown, reason: unknown) => {
         if (typeof code !== 'string' || !DENIAL_CODES.includes(code)) {
@@ -106,14 +99,8 @@ function credentialsExchangeApi(
       },
     },
     accessToken: {
-      setCustomClaim: (name: unknown, value: unknown) => {
-        if (!writeClaim(draft.accessToken, 'accessToken', String(name), value)) {
-          log.warn({ action, token: 'accessToken', claim: name }, 'restricted claim dropped');
-        }
-        return api;
-      },
+      setCustomClaim: claimSetter({ api, action, log }, 'accessToken', draft.accessToken),
     },
     cache: cachePart(cache),
-  };
-  return api;
+  });
 }

@@ -60,8 +60,9 @@ export interface RequestFacts {
   readonly body: Record<string, unknown>;
 }
 
-/** Facts of one login or refresh. */
-export interface LoginFacts {
+/** Facts of one login or refresh; some are parts of the event already. */
+interface LoginFacts
+  extends Pick<PostLoginEvent, 'authentication' | 'stats' | 'session' | 'refresh_token'> {
   readonly user: User;
   readonly clientId: string;
   readonly api: Api | undefined;
@@ -71,11 +72,6 @@ export interface LoginFacts {
   readonly scope: string;
   /** Parameters of the authorization request; empty at a refresh. */
   readonly params: Readonly<Record<string, unknown>>;
-  /** Number of logins, with this one. */
-  readonly loginsCount: number;
-  readonly methods: PostLoginEvent['authentication']['methods'];
-  readonly session?: PostLoginEvent['session'];
-  readonly refreshToken?: PostLoginEvent['refresh_token'];
   readonly request: RequestFacts;
 }
 
@@ -89,8 +85,7 @@ const SECRET_PARAMETERS = 'client_secret client_assertion refresh_token code cod
 
 /** Describes a login in Auth0's terms. */
 export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEvent {
-  const { user, clientId, api, organization, protocol, scope, params } = facts;
-  const { loginsCount, methods, session, refreshToken, request } = facts;
+  const { user, clientId, api, organization, protocol, scope, params, request, ...others } = facts;
   const { password: _password, password_hash: _hash, roles, email, ...profile } = user;
   const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== '');
   return {
@@ -98,12 +93,9 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
     client: clientFacts(tenant, clientId),
     connection: describeConnection(tenant, user.user_id),
     authorization: { roles: [...roles] },
-    authentication: { methods },
-    stats: { logins_count: loginsCount },
     ...(organization && { organization: organizationFacts(organization) }),
     ...(api && { resource_server: { identifier: api.identifier } }),
-    ...(session && { session }),
-    ...(refreshToken && { refresh_token: refreshToken }),
+    ...others,
     tenant: { id: tenant.tenant.friendly_name },
     transaction: {
       protocol,
@@ -135,33 +127,32 @@ export function requestFacts(ctx: KoaContextWithOIDC): RequestFacts {
   };
 }
 
-export function sessionFacts(ctx: KoaContextWithOIDC): PostLoginEvent['session'] {
-  const { session, client } = ctx.oidc;
+export function sessionFacts({ oidc }: KoaContextWithOIDC): Pick<PostLoginEvent, 'session'> {
+  const { session, client } = oidc;
   const id = client && session?.sidFor(client.clientId);
   const authenticatedAt = session?.authTime();
-  if (session === undefined || id === undefined || authenticatedAt === undefined) return undefined;
-  return {
-    id,
-    // A session has no `iat` before it is stored.
-    created_at: isoTime(session.iat ?? authenticatedAt),
-    authenticated_at: isoTime(authenticatedAt),
-  };
+  if (session === undefined || id === undefined || authenticatedAt === undefined) return {};
+  // A session has no `iat` before it is stored.
+  const created_at = isoTime(session.iat ?? authenticatedAt);
+  return { session: { id, created_at, authenticated_at: isoTime(authenticatedAt) } };
 }
 
 export function refreshTokenFacts(
   tenant: Tenant,
   token: RefreshToken | undefined,
-): PostLoginEvent['refresh_token'] {
-  if (token?.grantId === undefined) return undefined;
-  const clientId = token.clientId ?? '';
-  const settings = findApplication(tenant, clientId)?.refresh_token;
+): Pick<PostLoginEvent, 'refresh_token'> {
+  if (token?.grantId === undefined) return {};
+  const { grantId: id, clientId: client_id = '', sid, iiat, iat, exp } = token;
+  const settings = findApplication(tenant, client_id)?.refresh_token;
   return {
-    id: token.grantId,
-    client_id: clientId,
-    ...(token.sid && { session_id: token.sid }),
-    created_at: isoTime(token.iiat ?? token.iat),
-    ...(token.exp && { expires_at: isoTime(token.exp) }),
-    rotating: settings?.rotation_type === 'rotating',
+    refresh_token: {
+      id,
+      client_id,
+      ...(sid && { session_id: sid }),
+      created_at: isoTime(iiat ?? iat),
+      ...(exp && { expires_at: isoTime(exp) }),
+      rotating: settings?.rotation_type === 'rotating',
+    },
   };
 }
 

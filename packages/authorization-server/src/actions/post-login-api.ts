@@ -1,6 +1,5 @@
 import { writeClaim } from '../claims/custom-claims.ts';
 import { addScope, isScope, removeScope } from '../claims/scope-changes.ts';
-import type { Action } from '../tenant/tenant.ts';
 import type { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import type { ActionOutcome } from './login-outcome.ts';
@@ -14,33 +13,27 @@ export type PostLoginDraft = {
   -readonly [Member in keyof ActionOutcome]: ActionOutcome[Member];
 } & Record<'accessToken' | 'idToken', Record<string, unknown>>;
 
-/** Dependencies that all Actions of one run share. */
-export interface RunParts {
-  readonly rules: readonly string[];
-  readonly cache: ActionCache;
-  /** False when no user waits in a browser. */
-  readonly interactive: boolean;
-  /** Epoch seconds. */
-  readonly now: () => number;
-}
-
-interface ApiParts extends RunParts {
+export interface ApiParts {
+  /** Name of the Action, and its place among all. */
+  readonly action: string;
+  readonly index: number;
   /** The Action's own copy. */
   readonly event: PostLoginEvent;
   readonly draft: PostLoginDraft;
   readonly log: ActionLog;
-  readonly index: number;
+  /** Names of the rules that ran. */
+  readonly rules: readonly string[];
+  readonly cache: ActionCache;
+  /** False when no user waits in a browser. */
+  readonly interactive: boolean;
   /** Undefined unless this is `onContinuePostLogin`. */
   readonly returned: Returned | undefined;
+  /** Epoch seconds. */
+  readonly now: () => number;
 }
 
-interface ApiContext extends ApiParts {
-  readonly action: string;
-  /** The whole `api`, which most methods return, so that calls can be chained. */
-  readonly api: object;
-}
-
-type Methods = Readonly<Record<string, (...args: never[]) => unknown>>;
+/** With the whole `api`, which most methods return, so that calls can be chained. */
+type ApiContext = ApiParts & { readonly api: object };
 
 /** Parts of each trigger's `api` that Auth0 has and this server has not ("Actions Triggers"). */
 const UNAVAILABLE = {
@@ -48,13 +41,10 @@ const UNAVAILABLE = {
   'credentials-exchange': ['transaction'],
 };
 
-/**
- * Creates the `api` object of one Action ("Actions Triggers: post-login, API object"). Its methods
- * write to the draft.
- */
-export function postLoginApi({ name }: Action, parts: ApiParts): object {
+/** Creates the `api` of an Action, which writes to the draft ("Actions Triggers: post-login, API object"). */
+export function postLoginApi(parts: ApiParts): object {
   const api: object = {};
-  const context: ApiContext = { ...parts, action: name, api };
+  const context: ApiContext = { ...parts, api };
   return Object.assign(api, unavailableParts('post-login'), {
     ...decisionParts(context),
     ...tokenParts(context),
@@ -79,7 +69,10 @@ export function cachePart(cache: ActionCache): object {
 }
 
 /** Creates a part of an `api` with these methods; any other one throws that it is not available. */
-function apiPart(part: string, methods: Methods): object {
+function apiPart(
+  part: string,
+  methods: Readonly<Record<string, (...args: never[]) => unknown>>,
+): object {
   return new Proxy(methods, {
     get: (target, method) => {
       if (typeof method === 'symbol') return undefined;
@@ -110,13 +103,21 @@ function decisionParts({ api, draft, action, log }: ApiContext): object {
   };
 }
 
-function tokenParts({ api, draft, action, log }: ApiContext): object {
-  const claimSetter = (token: 'accessToken' | 'idToken') => (name: unknown, value: unknown) => {
-    if (!writeClaim(draft[token], token, String(name), value)) {
+export function claimSetter(
+  { api, action, log }: Pick<ApiContext, 'api' | 'action' | 'log'>,
+  token: 'accessToken' | 'idToken',
+  claims: Record<string, unknown>,
+) {
+  return (name: unknown, value: unknown) => {
+    if (!writeClaim(claims, token, String(name), value)) {
       log.warn({ action, token, claim: name }, 'restricted claim dropped');
     }
     return api;
   };
+}
+
+function tokenParts(context: ApiContext): object {
+  const { api, draft, action, log } = context;
   const scopeChanger = (change: typeof addScope) => (scope: unknown) => {
     if (isScope(scope)) draft.scope = change(draft.scope, scope);
     else log.warn({ action, scope }, 'invalid scope dropped');
@@ -124,11 +125,11 @@ function tokenParts({ api, draft, action, log }: ApiContext): object {
   };
   return {
     accessToken: {
-      setCustomClaim: claimSetter('accessToken'),
+      setCustomClaim: claimSetter(context, 'accessToken', draft.accessToken),
       addScope: scopeChanger(addScope),
       removeScope: scopeChanger(removeScope),
     },
-    idToken: { setCustomClaim: claimSetter('idToken') },
+    idToken: { setCustomClaim: claimSetter(context, 'idToken', draft.idToken) },
   };
 }
 

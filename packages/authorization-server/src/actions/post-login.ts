@@ -168,10 +168,9 @@ export class PostLogin {
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
       params: refresh ? {} : { ...params },
-      loginsCount: this.#loginsOf(user),
-      methods: methods.map((name) => ({ name, timestamp })),
-      session: refresh ? undefined : sessionFacts(ctx),
-      refreshToken: refresh ? refreshTokenFacts(tenant, refreshToken) : undefined,
+      stats: { logins_count: this.#loginsOf(user) },
+      authentication: { methods: methods.map((name) => ({ name, timestamp })) },
+      ...(refresh ? refreshTokenFacts(tenant, refreshToken) : sessionFacts(ctx)),
       request: requestFacts(ctx),
     });
   }

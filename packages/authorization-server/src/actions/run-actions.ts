@@ -3,23 +3,21 @@ import { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
-import { type PostLoginDraft, postLoginApi, type RunParts } from './post-login-api.ts';
-import type { Returned } from './redirects.ts';
+import { type ApiParts, type PostLoginDraft, postLoginApi } from './post-login-api.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
-interface RunOptions extends Partial<RunParts> {
+interface RunOptions
+  extends Partial<Pick<ApiParts, 'rules' | 'cache' | 'interactive' | 'returned' | 'now'>> {
   /** Milliseconds for each Action. */
   readonly timeLimit?: number;
   /** The outcome of the rules, or, when the user is back from a redirect, of what ran before it. */
   readonly before?: ActionOutcome;
-  /** The user's return from `before.redirect`; the Actions go on from there. */
-  readonly returned?: Returned | undefined;
 }
 
 /**
- * Runs the post-login Actions in their order. The first that denies ends the run. One that throws or
- * exceeds `timeLimit` denies the login with its message. One that redirects pauses the run: with
- * `before` and `returned` the same Action's `onContinuePostLogin` goes on, then the Actions after it.
+ * Runs the post-login Actions in their order. The first that denies, fails or takes too long ends the run
+ * and denies the login. One that redirects pauses it: with `before` and `returned`, its
+ * `onContinuePostLogin` goes on.
  */
 export async function runPostLogin(
   actions: readonly Action[],
@@ -28,7 +26,8 @@ export async function runPostLogin(
   options: RunOptions = {},
 ): Promise<ActionOutcome> {
   const { timeLimit = TIME_LIMIT_MS, before = NO_OUTCOME, cache = new ActionCache() } = options;
-  const { rules = [], interactive = true, returned, now = epochSeconds } = options;
+  const { rules = [], interactive = true, returned } = options;
+  const { now = () => Math.floor(Date.now() / 1000) } = options;
   const { redirect: paused, ...others } = before;
   const draft: PostLoginDraft = {
     ...others,
@@ -45,7 +44,8 @@ export async function runPostLogin(
     const continues = index === resumed?.index;
     const { metadata } = draft;
     const own = eventFor(action, eventAfter(event, draft));
-    const api = postLoginApi(action, {
+    const api = postLoginApi({
+      action: action.name,
       event: own,
       draft,
       log,
@@ -79,8 +79,4 @@ function eventAfter(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEven
     authentication: { methods: [...event.authentication.methods, ...methods] },
     transaction: { ...event.transaction, metadata: transaction },
   };
-}
-
-function epochSeconds(): number {
-  return Math.floor(Date.now() / 1000);
 }
