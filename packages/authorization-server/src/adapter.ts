@@ -22,10 +22,7 @@ const MAX_INTERACTIONS = 5000;
 /** Maximum of pushed requests, which end after a minute. One has at most 56 kB. */
 const MAX_PUSHED_REQUESTS = 1000;
 
-/**
- * Creates the adapters by which the engine stores its records. The engine's own adapter forgets
- * records after a few thousand.
- */
+/** Creates the stores of the engine, whose own forgets records after a few thousand. */
 export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): AdapterFactory {
   return (kind) => {
     switch (kind) {

@@ -49,10 +49,7 @@ const SECURITY_HEADERS: SecurityHeadersOptions = {
   crossOriginResourcePolicy: false,
 };
 
-/**
- * Creates the whole server: the engine is a Koa application, and the steps run before its own routes.
- * Each function declares the members of the one context that it uses.
- */
+/** Creates the whole server: a Koa application of the engine, with steps before the engine's own routes. */
 export function createApp(parts: AppParts): Engine {
   const context = createContext(parts);
   const { issuer, tenant, tenantName, limits, faults, outcomes, log } = context;

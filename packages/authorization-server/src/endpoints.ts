@@ -45,8 +45,8 @@ export function at(endpoints: readonly string[], middleware: Middleware): Middle
 }
 
 /**
- * Replaces the origin of each request by the issuer's: published addresses must not follow the Host
- * and X-Forwarded-* headers. The host that was sent is in `ctx.state.sentHost`.
+ * Replaces the origin of each request by the issuer's: published addresses must not follow its headers.
+ * The host that was sent is in `ctx.state.sentHost`.
  */
 export function issuerOrigin(issuer: string): Middleware {
   const { host, protocol } = new URL(issuer);
@@ -62,8 +62,8 @@ export function issuerOrigin(issuer: string): Middleware {
 }
 
 /**
- * Lets pages of the tenant's web origins read errors that come before the engine, such as a rate limit
- * (Fetch, "CORS protocol"). The application is not known by then. The engine sets its own headers.
+ * Lets pages of the tenant's web origins read errors from before the engine, which sets its own headers
+ * (Fetch, "CORS protocol"). The application is not known by then.
  */
 export function allowOriginOfRefusals(tenant: Tenant): Middleware {
   return async function allowOriginOfRefusals(ctx: Context, next: Next) {

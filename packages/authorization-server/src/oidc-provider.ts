@@ -136,10 +136,7 @@ function patchBackchannelLogout(provider: Engine): void {
   };
 }
 
-/**
- * Actions and rules decide last on the scope. Every kind of access token has its scope when `save`
- * begins; the token response repeats it.
- */
+/** Actions and rules decide last on the scope. All access tokens have theirs when `save` begins. */
 function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTokenScope']): void {
   const prototype = provider.AccessToken.prototype as AccessToken;
   const { save } = prototype;

@@ -101,9 +101,8 @@ export function storeOutcome(outcomes: Outcomes): Middleware {
 }
 
 /**
- * Fills the claims that were requested by scope and that no Action set with the user's `app_metadata`
- * of that whole name. A claim that still has no value is removed from the scope. Auth0 ignores such
- * scopes: there only an Action makes the claim.
+ * Gives the claims requested by scope, and set by no Action, the value of that name in `app_metadata`.
+ * Without one they leave the scope. Auth0 ignores such scopes: there only an Action makes the claim.
  */
 export function settleClaimScopes(
   outcome: ActionOutcome,

@@ -41,11 +41,7 @@ export class UserMetadata {
   }
 }
 
-/**
- * Returns the changes with one more, its value as JSON represents it.
- *
- * @throws Error when the name or the value can't be part of metadata.
- */
+/** Adds one change. @throws Error when the name or the value can't be part of metadata. */
 export function changeMetadata(
   changes: MetadataChanges,
   part: Part,
@@ -77,12 +73,7 @@ export function withMetadata<U extends { readonly [part in Part]?: unknown }>(
   };
 }
 
-/**
- * Returns transaction metadata with one property set; null removes it ("Actions Transaction
- * Metadata").
- *
- * @throws Error when the value is no text, number or boolean, or all would exceed 16 kB as JSON.
- */
+/** Returns the metadata with one property set; null removes it ("Actions Transaction Metadata"). */
 export function changeTransactionMetadata(
   metadata: Readonly<TransactionMetadata>,
   key: unknown,

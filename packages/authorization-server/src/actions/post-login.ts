@@ -45,10 +45,7 @@ const LOGINS = 'Logins';
 /** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
-/**
- * Runs the rules and post-login Actions between sign-in and consent, and at every refresh. `outcomeOf`
- * returns their outcome.
- */
+/** Runs rules and post-login Actions after sign-in and at a refresh; `outcomeOf` returns their outcome. */
 export class PostLogin {
   readonly #parts: PostLoginParts;
   readonly #metadata: UserMetadata;
@@ -58,12 +55,7 @@ export class PostLogin {
     this.#metadata = new UserMetadata(parts.store);
   }
 
-  /**
-   * Runs rules and Actions after sign-in, and again when the user returns from a redirect. Afterwards
-   * `redirectOf` returns the next redirect.
-   *
-   * @throws AccessDenied when a rule or an Action denies or fails.
-   */
+  /** Runs again when the user returns from a redirect. @throws AccessDenied when one denies or fails. */
   async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     // The engine passes `result` from one page of the transaction to the next; its type is readonly.
     const carrier = ctx.oidc as { result?: Record<string, unknown> };
@@ -96,11 +88,7 @@ export class PostLogin {
     return redirect && state ? { url: redirect.url, state } : undefined;
   }
 
-  /**
-   * Runs rules and Actions at a refresh.
-   *
-   * @throws AccessDenied when one denies or fails, InteractionRequired when one redirects.
-   */
+  /** @throws AccessDenied when one denies or fails, InteractionRequired when one redirects. */
   async onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     const { redirect } = await this.#run(ctx, user, 'oauth2-refresh-token');
     if (redirect === undefined) return;

@@ -4,13 +4,9 @@ import { decodeJwt, decodeProtectedHeader } from 'jose';
 const DEFAULT_LIFETIME_SECONDS = 900;
 
 /**
- * Creates the token that an Action sends along with a redirect: a JWT signed with HS256. `jose` only
- * returns promises, and `api.redirect.encodeToken` returns the token itself.
+ * Signs the token that goes along with a redirect (HS256). `jose` returns promises only.
  *
- * @param options the Action's: `secret`, `payload`, `expiresInSeconds` (default 900).
- * @param claims this server's, which the payload may override.
- * @param now epoch seconds.
- * @throws Error that names the wrong option.
+ * @param options `secret`, `payload`, which may override `claims`, `expiresInSeconds`.
  */
 export function encodeRedirectToken(
   options: unknown,
@@ -32,12 +28,9 @@ export function encodeRedirectToken(
 }
 
 /**
- * Verifies the token that came to `/continue` and returns its payload. It must be signed with the
- * secret, not expired, and have the `state` of this redirect.
+ * Verifies the token in the fields of `/continue`; it must have the `state` of this redirect.
  *
- * @param options the Action's: `secret`, `tokenParameterName` (default `session_token`).
- * @param fields the request's to `/continue`.
- * @throws Error that names the fault and contains no part of the token.
+ * @param options `secret`, `tokenParameterName`.
  */
 export function validateRedirectToken(
   options: unknown,

@@ -32,12 +32,7 @@ const KIND = 'RedirectState';
 const LIFETIME_SECONDS = 3600;
 const STATE = /^[\w-]{43}$/;
 
-/**
- * Validates the URL to which an Action or a rule sends the user.
- *
- * @param caller named in the error.
- * @throws Error when it is no absolute http or https URL.
- */
+/** Returns the URL with the query. @throws Error naming the caller for anything but http or https. */
 export function redirectUrl(url: unknown, query: unknown, caller: string): string {
   if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new Error(`${caller}: give an absolute URL that begins with https:// or http://`);
@@ -62,9 +57,8 @@ export function redirectPath(state: string): string {
 }
 
 /**
- * Routes of a redirect by an Action or a rule: out to its target, and back by `/continue` ("Redirect
- * with Actions"). The target's site knows the state, so the state alone proves nothing: only the browser
- * with the cookie of this sign-in goes on. An unknown, used or foreign state throws SessionNotFound.
+ * Routes of a redirect: out to its target, and back by `/continue` ("Redirect with Actions"). The target
+ * knows the state, so the state proves nothing: the browser must have the cookie of this sign-in.
  */
 export function redirectRoutes({ provider, store }: RedirectParts): Router {
   const router = new Router();

@@ -15,9 +15,8 @@ interface RunOptions
 }
 
 /**
- * Runs the post-login Actions in their order. The first that denies, fails or takes too long ends the run
- * and denies the login. One that redirects pauses it: with `before` and `returned`, its
- * `onContinuePostLogin` goes on.
+ * Runs the post-login Actions in their order. The first that denies, fails or takes too long ends the run.
+ * One that redirects pauses it: with `before` and `returned`, its `onContinuePostLogin` goes on.
  */
 export async function runPostLogin(
   actions: readonly Action[],

@@ -23,10 +23,8 @@ interface RuleArguments {
 }
 
 /**
- * Runs the rules, Auth0's predecessors of the Actions, in their order; they come before the Actions.
- * The first that gives its callback an error, throws or exceeds `timeLimit` (milliseconds for each rule)
- * ends the run and denies the login. A `context.redirect` after the last rule redirects the user. After
- * the redirect all rules run again, and a redirect is ignored ("Redirect Users from Within Rules").
+ * Runs the rules in their order, before the Actions. The first that fails or takes too long denies the
+ * login. After a redirect all run again, and a redirect is ignored ("Redirect Users from Within Rules").
  */
 export async function runRules(
   rules: readonly Rule[],

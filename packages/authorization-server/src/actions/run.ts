@@ -25,12 +25,7 @@ export function eventFor<E extends object>(
   return { ...structuredClone(event), secrets: { ...action.secrets } };
 }
 
-/**
- * Runs one Action once.
- *
- * @param event from `eventFor`.
- * @throws the Action's own error, and an Error for a missing handler or an exceeded time limit.
- */
+/** @throws the Action's own error, and an Error for a missing handler or an exceeded time limit. */
 export async function runAction(
   action: Action,
   handler: keyof ActionExports,
@@ -77,10 +72,7 @@ export async function withTimeLimit<T>(milliseconds: number, work: PromiseLike<T
   }
 }
 
-/**
- * Returns a thrown value, or a reason, of an Action or a rule as a text for the denied client: one line,
- * at most 500 characters, no control characters, no lone surrogates. Never throws, whatever the value.
- */
+/** Returns what was thrown, or a reason, as one short line for the denied client. Never throws. */
 export function thrownText(thrown: unknown): string {
   try {
     // An error from an Action may be of another realm, so its shape counts, not its class.
@@ -97,10 +89,7 @@ export function thrownText(thrown: unknown): string {
   }
 }
 
-/**
- * Logs late failures of an Action or a rule, which would end the process: a promise that is not
- * awaited, a timer that throws. Any other failure still ends the process.
- */
+/** Logs what an Action or rule fails at later, such as in a timer. Any other failure still ends the process. */
 export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
   const handle = (error: unknown): void => {
     const source = runningSource();

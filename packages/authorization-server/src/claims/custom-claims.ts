@@ -1,10 +1,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type Api, scopesOf } from '../tenant/tenant.ts';
 
-/**
- * Names of the protocol, which an Action must not set. Auth0 ignores them silently ("Create Custom
- * Claims", restricted claims).
- */
+/** Names that an Action can't set; Auth0 ignores them silently ("Create Custom Claims"). */
 const RESTRICTED_CLAIMS = new Set(
   `acr act active amr at_hash ath attest aud auth_time authorization_details azp c_hash client_id
    cnf cty dest entitlements events exp groups gty htm htu iat internalService iss jcard jku jti jwe
@@ -40,10 +37,8 @@ export function isStandardClaim(name: string): boolean {
 }
 
 /**
- * Writes a custom claim as JSON represents it; null removes it.
- *
- * @returns false, and writes nothing, when the name is not allowed. An access token has no standard
- *   claims; in an ID token they need their scope, which is checked later.
+ * Writes a custom claim as JSON represents it; null removes it. Returns false for a name that is not
+ * allowed. A standard claim of an ID token needs its scope, which is checked later.
  */
 export function writeClaim(
   claims: Record<string, unknown>,
@@ -72,10 +67,7 @@ export function isClaimScope(scope: string, api: Api | undefined): boolean {
   );
 }
 
-/**
- * Restores the claims requested by scope in the engine's request. The engine drops unknown scopes of a
- * request for no API, at its beginning and each time the browser returns.
- */
+/** Restores the claims requested by scope: for no API, the engine drops unknown scopes at each request. */
 export function restoreClaimScopes(
   { oidc }: KoaContextWithOIDC,
   sent: readonly string[],

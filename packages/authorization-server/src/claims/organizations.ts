@@ -71,12 +71,7 @@ export class Organizations {
   }
 }
 
-/**
- * Finds the organization that a request names.
- *
- * @param value of the parameter `organization`: an id, or a name where the tenant allows names.
- * @throws InvalidRequest, in Auth0's words, when the tenant has no such organization.
- */
+/** Finds an organization by id, or by name if the tenant allows it. @throws InvalidRequest in Auth0's words. */
 export function requestedOrganization(tenant: Tenant, value: unknown): Organization | undefined {
   if (value === undefined) return undefined;
   const byName = tenant.tenant.allow_organization_name_in_authentication_api;

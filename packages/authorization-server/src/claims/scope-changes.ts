@@ -26,12 +26,7 @@ export function removeScope(changes: ScopeChanges = NONE, scope: string): ScopeC
   return { ...changes, added, removed: [...removed, scope] };
 }
 
-/**
- * Applies the changes.
- *
- * @param scope the granted scopes, with spaces between.
- * @returns undefined when no scope is left.
- */
+/** Applies the changes to a scope; undefined when nothing is left. */
 export function changeScope(
   scope: string | undefined,
   { only, added, removed }: ScopeChanges = NONE,

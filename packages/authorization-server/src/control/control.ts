@@ -124,10 +124,7 @@ function answerJson(log: Logger): Middleware {
   };
 }
 
-/**
- * Refuses pages in a browser. A page of another site sends its `Origin`; a page whose name was made to
- * resolve to this address (DNS rebinding) sends that name as `Host`.
- */
+/** Refuses pages of other sites, also those whose name was made to resolve here (DNS rebinding). */
 function refuseBrowsers(): Middleware {
   return function refuseBrowsers(ctx: Context, next: Next) {
     if (ctx.get('origin') === '' && isLoopback(ctx.hostname)) return next();

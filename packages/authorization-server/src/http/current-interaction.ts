@@ -1,11 +1,7 @@
 import type { Context } from 'koa';
 import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 
-/**
- * Returns the sign-in or consent of a page.
- *
- * @throws SessionNotFound when it is unknown or has ended.
- */
+/** @throws SessionNotFound when the sign-in or consent of this page is unknown or has ended. */
 export async function interactionOf(
   provider: Provider,
   ctx: Context,

@@ -37,8 +37,7 @@ export class LoginAttempts {
 
   /**
    * Counts an attempt before its password is checked, so that simultaneous attempts gain nothing.
-   *
-   * @returns the seconds to wait after too many attempts; undefined when this one is allowed.
+   * Returns the seconds to wait after too many.
    */
   async count(account: string, address: string): Promise<number | undefined> {
     if (!this.#enabled) return undefined;
@@ -94,10 +93,7 @@ export function refuseTooMany(ctx: Context, retryAfter: number): void {
   refuse(ctx, 429, 'too_many_requests', `Too many requests. Check the ${headers}.`);
 }
 
-/**
- * Consumes one point. The limiter's timers do not follow the wall clock, but the time that it reports
- * does: that would be too long when the wall clock was set back.
- */
+/** Consumes one point. The time that the limiter reports is too long after the wall clock was set back. */
 async function consume(
   limiter: RateLimiterMemory,
   key: string,

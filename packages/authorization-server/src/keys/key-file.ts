@@ -12,11 +12,7 @@ import { dirname } from 'node:path';
 import { StartError } from '@koa-oauth/service';
 import { type SigningKeys, signingKeysSchema } from './signing-keys.ts';
 
-/**
- * Reads the keys in a file; undefined when there is none.
- *
- * @throws StartError when it can't be read, or is no such key set.
- */
+/** Reads the keys of a file, if there is one. @throws StartError */
 export function readKeyFile(file: string): SigningKeys | undefined {
   let content: string;
   try {
@@ -35,12 +31,7 @@ export function readKeyFile(file: string): SigningKeys | undefined {
   }
 }
 
-/**
- * Writes a first key file, for the owner alone. Two servers that start at once get the same keys.
- *
- * @returns the keys that are in the file now.
- * @throws StartError
- */
+/** Writes a first key file. Two servers that start at once get the same keys. @throws StartError */
 export function createKeyFile(file: string, keys: SigningKeys): SigningKeys {
   try {
     writeThenPlace(file, keys, linkSync);

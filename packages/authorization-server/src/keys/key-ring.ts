@@ -18,10 +18,8 @@ export class KeyRing {
   #lastChange: Promise<unknown> = Promise.resolve();
 
   /**
-   * Opens the keys of a file, and creates what is missing: the file, or the next key.
-   *
-   * @param place `file:PATH`, or `memory:` for keys that all servers of this process share.
-   * @throws StartError when the file is no such key set, or can't be written.
+   * Opens the keys, and creates what is missing: the file, or the next key. All servers of a process share
+   * those of `memory:`. @throws StartError
    */
   static async open(place: string): Promise<KeyRing> {
     if (place !== 'memory:') {
@@ -48,12 +46,7 @@ export class KeyRing {
     return this.#keys.keys[0] as SigningKey;
   }
 
-  /**
-   * Makes the next key the current, the current the previous, and a new one the next. The earlier
-   * previous key is removed.
-   *
-   * @throws StartError when the key file can't be written; the keys stay as they are.
-   */
+  /** Signs with the next key from now on. @throws StartError; then nothing changes. */
   rotate({ revoke = false }: RotateOptions = {}): Promise<void> {
     return this.#change(async () => {
       const fresh = await this.#makeKey();

@@ -23,10 +23,7 @@ export const signingKeysSchema = z.object({ keys: z.array(keySchema).min(1).max(
 /** A private RS256 key (RFC 7517 §5), named by its thumbprint (RFC 7638). */
 export type SigningKey = z.infer<typeof keySchema>;
 
-/**
- * The current key, which signs; the next, published before its use; and after a rotation the
- * previous one, which signs no more.
- */
+/** The current key, which signs; the next; and after a rotation the previous one. */
 export type SigningKeys = z.infer<typeof signingKeysSchema>;
 
 export async function makeSigningKey(): Promise<SigningKey> {
@@ -42,10 +39,7 @@ export async function makeSigningKey(): Promise<SigningKey> {
 
 const processKeys: Promise<SigningKey>[] = [];
 
-/**
- * Returns a key in memory by its number: the same one for the whole process, made at the first call,
- * so that only the first of many servers waits for it.
- */
+/** Returns one of the keys of this process: only the first of many servers waits for it. */
 export function memoryKey(index: number): Promise<SigningKey> {
   processKeys[index] ??= makeSigningKey();
   return processKeys[index];

@@ -6,10 +6,7 @@ import { showError } from '../views/error-page.tsx';
 import { Layout, showPage } from '../views/layout.tsx';
 import type { TimedStep, Transaction } from './transactions.ts';
 
-/**
- * `GET /log`: every transaction step by step; registered only with the control on. It answers under the
- * issuer's name and loopback names only: by DNS rebinding, a page of another site could read it.
- */
+/** `GET /log`, under names of this server only: by DNS rebinding, a page of another site could read it. */
 export function logRoutes({ issuer, tenantName, transactions }: AppContext): Router {
   return new Router().get('/log', (ctx) => {
     if (isOwnHost(String(ctx.state.sentHost), issuer)) {

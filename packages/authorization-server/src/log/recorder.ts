@@ -44,10 +44,7 @@ const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].fil
   (path) => path !== ROUTES.jwks,
 );
 
-/**
- * Records each event of the engine in the last 200 transactions and in the log, with Auth0's log event
- * `type`. No code, token, secret or password is recorded.
- */
+/** Records the events of the engine in the transactions and in the log, without any secret. */
 export class Recorder {
   readonly #context: StepContext;
 

@@ -173,12 +173,7 @@ export function exchangeType({ oidc }: KoaContextWithOIDC): LogType | undefined 
   return exchangeOf(oidc)?.[1];
 }
 
-/**
- * Returns the type for a refusal; undefined if Auth0 writes no log.
- *
- * @param endpoint the path.
- * @param reason the engine's, with its private part.
- */
+/** @param reason of the engine, with its private part. */
 export function refusalType(
   endpoint: string,
   reason: string,

@@ -44,16 +44,11 @@ export function federationRoutes(federation: Federation): Router {
 }
 
 /**
- * Sign-in at another OpenID provider (OpenID Connect Core §3.1).
+ * Sign-in at another OpenID provider, which redirects to `/login/callback` (OpenID Connect Core §3.1).
  *
- * The provider redirects to `/login/callback`, but the interaction's cookie is for `/u/login/ID` only. So
- * the callback uses up the state, stores the answer for a minute, sets a cookie of that path with the key
- * to the answer, and redirects to the interaction. Only a browser with both cookies continues: it began
- * this interaction and returned from the provider. A victim who is lured to a callback lacks the first
- * cookie, and the attacker lacks the second. No URL of ours and no cookie contains a code.
- *
- * The state selects the provider. An answer of another provider is refused by `iss`, where it is sent
- * (RFC 9207), and by the ID token's issuer and nonce.
+ * The interaction's cookie is for `/u/login/ID` only. So the callback uses up the state, stores the answer,
+ * sets a second cookie with its key, and redirects there. Only the browser that began and that returned has
+ * both cookies: a victim who is lured to a callback lacks the first, the attacker lacks the second.
  */
 export class Federation {
   readonly #context: PageContext;
@@ -71,10 +66,7 @@ export class Federation {
     await this.send(ctx, interaction, String(connection));
   }
 
-  /**
-   * Sends the user of an interaction to an identity provider. An earlier sign-in of the same
-   * interaction ends, so that unfinished ones don't accumulate.
-   */
+  /** Sends the user to an identity provider. An earlier unfinished sign-in of the same interaction ends. */
   async send(ctx: Context, interaction: Interaction, connectionName: string): Promise<void> {
     const connection = this.#connectionOf(interaction, connectionName);
     const { uid, params } = interaction;

@@ -59,12 +59,7 @@ export class Consents {
   }
 }
 
-/**
- * Sorts the scopes of an authorization request.
- *
- * @param params of the authorization request, after `audience` became `resource`.
- * @returns undefined when the user or the application was removed.
- */
+/** Sorts the scopes of a request; undefined when the user or the application was removed. */
 export function askedScopes(
   tenant: Tenant,
   user: User | undefined,
@@ -123,10 +118,7 @@ export function newGrant(
   return grant;
 }
 
-/**
- * Returns the grant of the consent just given, or a grant of the scopes that the user consented to
- * before. The latter is stored only when nothing is missing.
- */
+/** Returns the grant of the consent just given, or one of earlier consents, stored if nothing is missing. */
 export async function loadGrant(
   { tenant, users, consents }: GrantParts,
   ctx: KoaContextWithOIDC,

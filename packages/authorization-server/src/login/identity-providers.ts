@@ -58,10 +58,7 @@ const WELL_KNOWN = '/.well-known/openid-configuration';
 /** Path below the issuer, as at Auth0. */
 export const CALLBACK_PATH = 'login/callback';
 
-/**
- * Failure of an identity provider: 503 when it can't be reached in time, 502 when its answer is wrong.
- * The message is for the log and contains no secret.
- */
+/** Failure of a provider: 503 when it can't be reached, 502 when its answer is wrong. For the log only. */
 export class ProviderFailure extends Error {
   override readonly name = 'ProviderFailure';
   readonly status: 502 | 503;
@@ -125,11 +122,8 @@ export class IdentityProviders {
   }
 
   /**
-   * Checks the answer in the order state, `iss`, error, code; then redeems the code and verifies the ID
-   * token with its signature (OpenID Connect Core §3.1.3.7).
-   *
-   * @param response the query of the callback.
-   * @throws ProviderDenial, ProviderFailure
+   * Checks state, `iss`, error and code in this order, redeems the code, and verifies the ID token with its
+   * signature (OpenID Connect Core §3.1.3.7). @throws ProviderDenial, ProviderFailure
    */
   finish(
     connection: Connection,
@@ -195,11 +189,7 @@ export class IdentityProviders {
   }
 }
 
-/**
- * Returns a fetch for identity providers, whose metadata can name any URL and whose answer can have any
- * length. It does not follow redirects, and throws ProviderFailure for an insecure URL, a provider that
- * can't be reached, a status 5xx, and a body of more than MAX_BODY_BYTES.
- */
+/** Bounds each request to a provider, whose metadata can name any URL. @throws ProviderFailure */
 function providerFetch(send: typeof fetch): CustomFetch {
   return async function providerFetch(url, options) {
     const { origin } = new URL(url);

@@ -108,10 +108,7 @@ class InteractionPages {
     await this.#resume(ctx, { consent: { grantId } });
   }
 
-  /**
-   * Runs one check of a password at a time: simultaneous correct ones must not count as failures, and
-   * a hash occupies a core.
-   */
+  /** Checks one password at a time: simultaneous correct ones are no failures, and a hash occupies a core. */
   #checkInTurn<T>(check: () => Promise<T>): Promise<T> {
     const result = this.#lastCheck.then(check);
     this.#lastCheck = result.catch(() => {});

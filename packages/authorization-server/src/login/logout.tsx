@@ -15,11 +15,7 @@ interface LogoutSources {
   postLogoutSuccessSource: (ctx: KoaContextWithOIDC) => void;
 }
 
-/**
- * `GET /v2/logout`, Auth0's own: ends the session without confirmation and redirects to `returnTo`, one
- * of the allowed logout URLs of the application, or of the tenant without a `client_id`. The default is
- * the first allowed URL.
- */
+/** `GET /v2/logout`, Auth0's own: ends the session and redirects to an allowed URL, the first by default. */
 export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext): Router {
   return new Router().get('/v2/logout', async function logout(ctx) {
     const { client_id: clientId, returnTo } = ctx.query;
@@ -53,9 +49,8 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
 }
 
 /**
- * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2). As at Auth0, an `id_token_hint`, or the
- * session's `sid` as `logout_hint`, ends the session without confirmation: the engine always asks for its
- * form, so the session ends in its place. Without a matching hint the form is shown.
+ * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2). As at Auth0, a matching hint ends the session
+ * without confirmation. The engine always asks for its form, so the session ends in its place.
  */
 export function logoutSources(tenantName: string): LogoutSources {
   return {
@@ -90,10 +85,7 @@ export function logoutSources(tenantName: string): LogoutSources {
   };
 }
 
-/**
- * Sends a logout token to each application of the session, all at once. The engine does so only after
- * its own confirmation form; its events report the results.
- */
+/** Sends logout tokens to the applications of the session; the engine does so only after its own form. */
 async function announceLogout(provider: Provider, ctx: object, session: Session): Promise<void> {
   const { accountId, authorizations = {} } = session;
   const events: EventEmitter = provider;

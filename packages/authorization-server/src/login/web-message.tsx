@@ -5,10 +5,7 @@ import { isWebOrigin } from '../tenant/applications.ts';
 import type { Application } from '../tenant/tenant.ts';
 import { showPage } from '../views/layout.tsx';
 
-/**
- * "OAuth 2.0 Web Message Response Mode" (draft-sakimura): a page in a hidden frame sends the answer to
- * the single-page application that requests it with `prompt=none`.
- */
+/** "OAuth 2.0 Web Message Response Mode" (draft-sakimura): a hidden frame sends the answer to its page. */
 export const WEB_MESSAGE = 'web_message';
 
 /** Registers the response mode: the engine's own page for it has an inline script. */
@@ -26,11 +23,7 @@ export function registerWebMessage(provider: Provider): void {
   });
 }
 
-/**
- * Checks that the answer would go to one of the application's web origins.
- *
- * @throws InvalidRequest in Auth0's words, answered by a page.
- */
+/** @throws InvalidRequest in Auth0's words, for a page, unless the answer goes to one of the web origins. */
 export function checkWebMessageOrigin(
   application: Application | undefined,
   { params }: KoaContextWithOIDC['oidc'],

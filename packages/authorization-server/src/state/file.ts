@@ -30,21 +30,12 @@ const TABLE = `
 
 const HAS_NOT_ENDED = '(expires_at IS NULL OR expires_at > ?)';
 
-/**
- * Opens the state.
- *
- * @param place `memory:` or `file:PATH`; a missing file and its directory are created.
- * @param now returns epoch seconds; for tests.
- * @throws StartError when the file can't be opened.
- */
+/** @param place `memory:` or `file:PATH`, which is created. @throws StartError when it can't be opened. */
 export function openStateStore(place: string, now?: () => number): StateStore {
   return place === 'memory:' ? new MemoryState(now) : new FileState(place, now);
 }
 
-/**
- * State in a SQLite file. Its records outlive processes and restarts of the machine, so they end by
- * the wall clock.
- */
+/** State in a SQLite file. It outlives the process, so its records end by the wall clock. */
 class FileState implements StateStore {
   readonly now: () => number;
   readonly #database: Database.Database;

@@ -151,10 +151,7 @@ function keyOf(kind: string, name: string): string {
   return `${kind} ${name}`;
 }
 
-/**
- * Returns a clock of epoch seconds that does not follow changes of the wall clock: setting that back
- * must not prolong a sign-in or a used refresh token.
- */
+/** Returns epoch seconds that go on when the wall clock is set back: no sign-in must last longer by that. */
 function steadyTime(): () => number {
   const start = Date.now() - performance.now();
   return () => Math.floor((start + performance.now()) / 1000);

@@ -48,9 +48,8 @@ function toPayload(record: StoredRecord | undefined): AdapterPayload | undefined
 }
 
 /**
- * Bounds the number of records that this process wrote. Above it, the address with the most records
- * loses its oldest one, so that no address displaces the records of others. A record that is written
- * again keeps its end, because the engine computes a new one by the wall clock.
+ * Bounds the number of records. Above it, the address with the most loses its oldest one: no address
+ * displaces the records of others. A record keeps its end, for which the engine uses the wall clock.
  */
 export class BoundedAdapter extends StoreAdapter {
   readonly #maxRecords: number;

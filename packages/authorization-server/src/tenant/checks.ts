@@ -56,10 +56,7 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   });
 }
 
-/**
- * A scheme of its own is for apps that a device can open by it (RFC 8252 §7.1). Together with one, or
- * with a loopback address without a port, the engine accepts only addresses of such apps.
- */
+/** With a scheme of its own (RFC 8252 §7.1) or an open port, the engine accepts only native addresses. */
 function checkAddresses(client: Application, path: Path, report: Report): void {
   if (!hasNativeAddresses(client)) return;
   for (const section of ['callbacks', 'allowed_logout_urls'] as const) {

@@ -19,11 +19,9 @@ const MAX_RSA_EXPONENT = 2n ** 64n;
 const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
 
 /**
- * Returns the public key of a client that signs its assertions (RFC 7523 §2.2), with public members
- * only.
+ * Returns the public key of a client that signs its assertions (RFC 7523 §2.2).
  *
- * @throws Error saying what to give instead, for a private, shared, weak or encryption key, or one that
- *   does not fit its `alg`.
+ * @throws Error saying what to give instead of a private, shared, weak or unfit key.
  */
 export function publicKeyOf({ pem, jwk, alg: givenAlg, kid: givenKid }: Credential): PublicJwk {
   if ((pem === undefined) === (jwk === undefined)) throw new Error('give either a pem or a jwk');

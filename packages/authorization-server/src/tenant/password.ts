@@ -7,10 +7,7 @@ interface StoredPassword {
   readonly password_hash?: string | undefined;
 }
 
-/**
- * Pattern of a bcrypt hash as Auth0 exports it: cost, 16 bytes of salt, 23 of hash. The last character
- * of both has unused bits; a hash with one of them set would never match.
- */
+/** A bcrypt hash as Auth0 exports it. With an unused bit set in salt or hash, it would never match. */
 const BCRYPT =
   /^\$2[ab]\$(?<cost>\d\d)\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]$/;
 const MIN_COST = 4;

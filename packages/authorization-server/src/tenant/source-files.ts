@@ -31,13 +31,8 @@ function compileOnce(source: Action | Rule, compile: () => Compiled): Compiled {
 }
 
 /**
- * Compiles an Action without running it.
- *
- * An Action is CommonJS, whatever the type of the package around it. So it is not loaded by Node's
- * loader, for which a `.js` file in a package of type `module` is an ES module.
- *
- * @returns a function that runs the file and returns its exports; each call runs it again.
- * @throws SyntaxError
+ * Compiles an Action, which is CommonJS whatever the type of the package around it. Each call of the
+ * result runs the file again and returns its exports. @throws SyntaxError
  */
 export function compileAction(action: Action): (output: ActionConsole) => ActionExports {
   const parameters = ['exports', 'require', 'module', '__filename', '__dirname', 'console'];
@@ -65,12 +60,7 @@ class UnauthorizedError extends Error {
 
 const BEFORE = 'const rule = ';
 
-/**
- * Compiles a rule without running it: a file that is one function expression, CommonJS around it.
- *
- * @returns a function that returns the rule's function; each call makes it again.
- * @throws SyntaxError
- */
+/** Compiles a rule, a file that is one function, with CommonJS around it. @throws SyntaxError */
 export function compileRule(rule: Rule): (output: ActionConsole) => RuleFunction {
   const parameters = ['require', 'console', 'configuration', 'UnauthorizedError'];
   const make = compileOnce(rule, () =>

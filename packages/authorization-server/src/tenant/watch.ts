@@ -15,10 +15,7 @@ interface TenantWatchOptions {
   readonly settleMs?: number;
 }
 
-/**
- * Reads the tenant file again when it, or a file that it names, has changed. It watches folders, not
- * files, because editors replace a file by a new one.
- */
+/** Reads the tenant again when a file of it changed. Editors replace files, so folders are watched. */
 export class TenantWatch {
   readonly #options: TenantWatchOptions;
   readonly #watchers = new Map<string, FSWatcher>();

@@ -12,11 +12,7 @@ import {
   type Tenant,
 } from '../tenant/tenant.ts';
 
-/**
- * Returns the resource that a request asks for by its `audience`.
- *
- * @throws AccessDenied when a machine names none.
- */
+/** Returns the resource that `audience` names. @throws AccessDenied when a machine names none. */
 export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
   // The token endpoint strips parameters that the engine does not know; the body still has them.
   const audience = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
@@ -27,11 +23,7 @@ export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
   return undefined;
 }
 
-/**
- * Describes an API to the engine.
- *
- * @throws AccessDenied when there is no such API, or, with client credentials, no grant for it.
- */
+/** Describes an API. @throws AccessDenied when there is none, or, with client credentials, no grant for it. */
 export function describeResource(
   tenant: Tenant,
   ctx: KoaContextWithOIDC,
@@ -92,10 +84,7 @@ function grantedToClient(
   return grant.scope;
 }
 
-/**
- * Decides on `offline_access` by the application's grant and the API, as Auth0 does. The engine removes
- * it from every request without `prompt=consent` (OpenID Connect Core §11).
- */
+/** Decides on `offline_access` as Auth0 does. The engine needs `prompt=consent` (OpenID Connect Core §11). */
 export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, client: Client): void {
   const { params } = ctx.oidc;
   if (params === undefined) return;

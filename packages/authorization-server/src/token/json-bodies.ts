@@ -5,10 +5,7 @@ import { readJson, refuse } from '../http/body.ts';
 
 const MAX_BODY_BYTES = 57_344;
 
-/**
- * Accepts JSON at the token and revocation endpoints, as Auth0 does. The engine reads the request
- * itself and accepts only forms (RFC 6749), so it gets the same fields as a form.
- */
+/** Accepts JSON as Auth0 does: the engine, which reads only forms (RFC 6749), gets the fields as a form. */
 export function jsonBodies(): Middleware {
   return async function jsonBodies(ctx: Context, next: Next) {
     if (ctx.method !== 'POST' || !ctx.is('json')) return next();

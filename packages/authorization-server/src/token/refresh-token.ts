@@ -8,10 +8,7 @@ const NEVER_SECONDS = 100 * 365 * DAY_SECONDS;
 
 const epochTime = (): number => Math.floor(Date.now() / 1000);
 
-/**
- * Returns the lifetime of a refresh token from `now` on: until the absolute end, which counts from the
- * login and which rotation does not extend, or the end of the idle time.
- */
+/** Returns the time from `now` to the idle end, or to the end that counts from the login. */
 export function refreshTokenSeconds(
   application: Application | undefined,
   /** Time of the first token of the family, in epoch seconds. */
@@ -58,9 +55,8 @@ function limitsOf(application: Application | undefined): { absolute: number; idl
 }
 
 /**
- * Stores refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"). Within the leeway the
- * previous token may be used again. Any later use, or use of an older token, is reuse: the engine ends
- * the family and its grant. A spent token is stored until its end, with as little as detects its reuse.
+ * Stores refresh tokens that rotate as Auth0's do ("Refresh Token Rotation"). Within the leeway the previous
+ * token may be used again. Any other second use is reuse, which ends the family.
  */
 export class RefreshTokenAdapter extends StoreAdapter {
   readonly #tenant: Tenant;
@@ -164,12 +160,7 @@ export class RefreshTokenFamilies {
     return this.#find(grantId)?.latest ?? 0;
   }
 
-  /**
-   * Adds a token that was issued or extended.
-   *
-   * @param lifetime seconds.
-   * @returns the tokens that are now spent, and the logins that must end.
-   */
+  /** Adds a token. Returns the tokens that are now spent, and the logins that must end. */
   add(id: string, token: AdapterPayload, lifetime: number): { spent: string[]; ended: string[] } {
     const { grantId = '', clientId, accountId, scope, rotations } = token;
     const family = this.#find(grantId);
@@ -188,10 +179,7 @@ export class RefreshTokenFamilies {
     return { spent: whole.filter(isSpent).map(([one]) => one), ended };
   }
 
-  /**
-   * Returns a spent token with all that the engine reads before it detects the reuse; undefined when
-   * the family has ended.
-   */
+  /** Returns a spent token with what the engine reads before it detects the reuse. */
   restore(id: string, spent: AdapterPayload): AdapterPayload | undefined {
     const { grantId = '', jkt, consumed = this.#store.now() } = spent;
     const family = this.#find(grantId);

@@ -26,10 +26,7 @@ type CustomizeAccessToken = (
 const TEN_YEARS_SECONDS = 315_360_000;
 const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
 
-/**
- * Writes a JWT access token in the API's dialect: Auth0's own (`typ` JWT, `azp`, no `jti`), or
- * RFC 9068 §2 (`typ` at+jwt, `client_id`, `jti`); with `permissions` for those that end in `authz`.
- */
+/** Writes access tokens in the API's dialect: Auth0's own, or RFC 9068 §2; `…authz` has `permissions`. */
 export function customizeAccessToken(context: AppContext): CustomizeAccessToken {
   const { tenant, organizations, clock } = context;
   return function customizeAccessToken(ctx, token, jwt) {
@@ -69,10 +66,7 @@ export function accessTokenScope(
   return changes === undefined ? scope : changeScope(scope, changes);
 }
 
-/**
- * Creates the engine's lookup of users, for the claims of ID tokens and userinfo. At the token endpoint
- * it loads the outcome of the Actions; at a refresh it runs the Actions.
- */
+/** Finds a user, and loads the outcome of the Actions; at a refresh it runs them. */
 export function findAccount(context: AppContext): FindAccount {
   const { users, postLogin, outcomes, organizations } = context;
   return async function findAccount(ctx, userId, token): Promise<Account | undefined> {
@@ -103,10 +97,7 @@ export function findAccount(context: AppContext): FindAccount {
   };
 }
 
-/**
- * Creates a hook that adds to an ID token the claims of the Actions, which the engine's own override,
- * and the organization. Its times follow the clock of the tokens.
- */
+/** Adds organization and custom claims to an ID token; the engine's own override the latter. */
 export function idTokenClaims({ organizations, clock }: AppContext): EngineHooks['idTokenClaims'] {
   return function idTokenClaims(ctx, claims) {
     const iat = Math.floor(Date.now() / 1000);
