@@ -4,9 +4,10 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { type AddressInfo, connect, type Server } from 'node:net';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { createHttpClient } from '@koa-oauth/issuer';
-import { createTestKey, publicJwk, signJws } from '@koa-oauth/issuer/testing';
+import { publicJwk, signJws } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import { proves } from '../../../test/support/proves.ts';
+import { testKey } from '../../../test/support/test-keys.ts';
 import { selfSigned } from '../../issuer/test/support/self-signed.ts';
 import { ApiClient } from '../src/api/api.ts';
 import { auth } from '../src/index.ts';
@@ -16,7 +17,7 @@ import { serve } from './support/browser.ts';
 
 const HOST = 'tenant.example.com';
 const ISSUER = `https://${HOST}/`;
-const signer = createTestKey({ kid: 'key-1' });
+const signer = testKey({ kid: 'key-1' });
 const { key, cert } = selfSigned(HOST);
 
 /** Requests that reached the server, and the hosts that the proxy was asked for. */

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { RequestError } from 'got';
+import { testKey } from '../../../test/support/test-keys.ts';
 import type { Activity, Contact } from '../src/contact.ts';
 import { administrator, endApiProcesses, readAll, startApiProcess } from './support/api-process.ts';
 import { engines } from './support/databases.ts';
@@ -11,7 +12,7 @@ const KILL_AFTER = 150;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startTestIssuer();
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 afterEach(endApiProcesses);
 afterAll(() => issuer.close());

@@ -2,6 +2,7 @@ import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type RequestError } from 'got';
+import { testKey } from '../../../test/support/test-keys.ts';
 import {
   administrator,
   endApiProcesses,
@@ -16,7 +17,7 @@ const [{ create }] = (await engines()) as [Engine];
 afterEach(endApiProcesses);
 
 test('the metrics add up those of all workers', async () => {
-  const issuer = await startTestIssuer();
+  const issuer = await startTestIssuer({ keys: [testKey()] });
   const database = await create();
   const metricsPort = await freePort();
   const service = await startApiProcess({
@@ -38,7 +39,7 @@ test('the metrics add up those of all workers', async () => {
 }, 60_000);
 
 test('a killed worker is replaced while the others serve', async () => {
-  const issuer = await startTestIssuer();
+  const issuer = await startTestIssuer({ keys: [testKey()] });
   const database = await create();
   const service = await startApiProcess({
     DATABASE_URL: database.url,

@@ -1,10 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { testKey } from '../../../test/support/test-keys.ts';
 import { ISSUER_CHANNEL, type IssuerEvent } from '../src/events.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
 import { createTestKey, startTestIssuer, type TestIssuer } from '../src/testing.ts';
 
-const one = createTestKey({ kid: 'one' });
+const one = testKey({ kid: 'one' });
 const header = { alg: 'RS256', kid: 'one' };
 const MINUTE = 60_000;
 

@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
+import { testKey } from '../../../test/support/test-keys.ts';
 import { InvalidOptions, type IssuerError } from '../src/errors.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
-import { createTestKey, startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
+import { startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
 
-const keys: TestKey[] = [createTestKey({ kid: 'one' }), createTestKey({ kid: 'two' })];
+const keys: TestKey[] = [testKey({ kid: 'one' }), testKey({ kid: 'two' }, 1)];
 const METADATA = '/.well-known/openid-configuration';
 const JWKS = '/.well-known/jwks.json';
 const MINUTE = 60_000;
@@ -98,7 +99,7 @@ test('a rotation: the first header with the new key finds it', async () => {
 
 test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
   proves('RFC 8725 §3.8 issuer');
-  const other = await startTestIssuer({ keys: [createTestKey({ kid: 'one' })] });
+  const other = await startTestIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
   const fromOther = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(one);
   const ours = await issuer.signingKey(one);
   expect(ours.key.equals(fromOther.key)).toBe(false);

@@ -1,7 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import {
-  createTestKey,
   type HostileTokenName,
   publicJwk,
   signJws,
@@ -11,6 +10,7 @@ import {
   type TestKey,
 } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../test/support/proves.ts';
+import { testKey } from '../../../test/support/test-keys.ts';
 import type { InvalidTokenReason } from '../src/errors.ts';
 import type { AuthOptions } from '../src/options.ts';
 import type { TokenProfile } from '../src/token/jwt-access-token.ts';
@@ -19,13 +19,13 @@ import { type Api, type Listening, listen, startApi } from './support/protected-
 const audience = 'https://api.example.com';
 const JWKS = '/.well-known/jwks.json';
 
-const rsa = createTestKey({ kid: 'rsa' });
-const ps = createTestKey({ kid: 'ps', alg: 'PS256' });
-const es256 = createTestKey({ kid: 'es256', alg: 'ES256' });
-const es256b = createTestKey({ kid: 'es256b', alg: 'ES256' });
-const es384 = createTestKey({ kid: 'es384', alg: 'ES384' });
-const ed = createTestKey({ kid: 'ed', alg: 'EdDSA' });
-const enc = createTestKey({ kid: 'enc' });
+const rsa = testKey({ kid: 'rsa' });
+const ps = testKey({ kid: 'ps', alg: 'PS256' }, 1);
+const es256 = testKey({ kid: 'es256', alg: 'ES256' });
+const es256b = testKey({ kid: 'es256b', alg: 'ES256' });
+const es384 = testKey({ kid: 'es384', alg: 'ES384' });
+const ed = testKey({ kid: 'ed', alg: 'EdDSA' });
+const enc = testKey({ kid: 'enc' }, 2);
 const weak: TestKey = {
   kid: 'weak',
   alg: 'RS256',
@@ -238,7 +238,7 @@ describe('hostile tokens: 401 invalid_token, each for its own reason, in every p
   test.each(TEST_ALGORITHMS.filter((alg) => alg !== 'RS256'))(
     'of an issuer that signs with %s: none comes in, and the good one does',
     async (alg) => {
-      const other = await startTestIssuer({ keys: [createTestKey({ alg })] });
+      const other = await startTestIssuer({ keys: [testKey({ alg })] });
       open.push(other);
       const api = await start({ issuerBaseURL: other.issuer });
       expect((await api.get(other.token(claims()))).status).toBe(200);

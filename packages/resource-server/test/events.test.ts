@@ -4,6 +4,7 @@ import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { proves } from '../../../test/support/proves.ts';
+import { testKey } from '../../../test/support/test-keys.ts';
 import { AUTH_CHANNEL, type AuthEvent, refusalReasonOf } from '../src/events.ts';
 import type { AuthOptions } from '../src/options.ts';
 import { claimEquals } from '../src/requirements/claim-check.ts';
@@ -24,7 +25,7 @@ const open: Api[] = [];
 const listen = (event: unknown) => published.push(event);
 
 beforeAll(async () => {
-  issuer = await startTestIssuer();
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 beforeEach(() => {
   told = [];
@@ -135,7 +136,7 @@ describe('each event, by the option and by the channel', () => {
   });
 
   test('refused: the issuer is away, and its metadata is another’s', async () => {
-    const other = await startTestIssuer();
+    const other = await startTestIssuer({ keys: [testKey()] });
     const api = await start({ issuerBaseURL: other.issuer });
     const value = other.token({ sub, aud: audience });
     tokens.add(value);

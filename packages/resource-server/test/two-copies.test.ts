@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import Koa, { type Middleware } from 'koa';
+import { testKey } from '../../../test/support/test-keys.ts';
 import { type Api, serve } from './support/protected-api.ts';
 
 type Library = typeof import('../src/index.ts');
@@ -18,7 +19,7 @@ let other: Library;
 const open: Api[] = [];
 
 beforeAll(async () => {
-  server = await startTestIssuer();
+  server = await startTestIssuer({ keys: [testKey()] });
   one = await loadCopy();
   other = await loadCopy();
 });

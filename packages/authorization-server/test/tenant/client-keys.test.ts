@@ -6,13 +6,14 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { decodeJwt, SignJWT } from 'jose';
 import { proves } from '../../../../test/support/proves.ts';
+import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 import { type AuthorizationServer, type InvalidTenant, loadTenant } from '../../src/index.ts';
 import { publicKeyOf } from '../../src/tenant/client-keys.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { API } from '../support/sign-in.ts';
 
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
-const other = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsa = rsaKeyPair();
+const other = rsaKeyPair(1);
 const pem = String(rsa.publicKey.export({ type: 'spki', format: 'pem' }));
 const jwk = rsa.publicKey.export({ format: 'jwk' }) as Record<string, unknown>;
 const generate = generateKeyPairSync as (

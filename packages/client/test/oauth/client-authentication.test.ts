@@ -2,6 +2,7 @@ import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypt
 import { describe, expect, test } from '@jest/globals';
 import { jwtVerify } from 'jose';
 import { proves } from '../../../../test/support/proves.ts';
+import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 import {
   authenticateClient,
   type ClientCredentials,
@@ -10,7 +11,7 @@ import {
 
 const ISSUER = 'https://issuer.example/';
 const NOW = 1_700_000_000;
-const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const rsa = rsaKeyPair().privateKey;
 
 function withKey(key: KeyObject, members: object = {}): ClientCredentials {
   const jwk = { ...key.export({ format: 'jwk' }), ...members };

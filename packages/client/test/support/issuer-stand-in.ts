@@ -1,6 +1,7 @@
-import { createSign, generateKeyPairSync } from 'node:crypto';
+import { createSign } from 'node:crypto';
 import { afterAll } from '@jest/globals';
 import nock from 'nock';
+import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 
 export const ISSUER = 'https://issuer.example/';
 
@@ -29,7 +30,7 @@ export interface IssuerStandIn {
 // nock takes over node:http as soon as it is imported, for the next test file too.
 afterAll(() => nock.restore());
 
-const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const { publicKey, privateKey } = rsaKeyPair();
 
 /** What the issuer's endpoints would say, by nock: metadata, keys, tokens, revocation. */
 export function standInForIssuer(metadata: Record<string, unknown> = {}): IssuerStandIn {

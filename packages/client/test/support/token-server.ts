@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createTestKey, publicJwk, signJws } from '@koa-oauth/issuer/testing';
+import { publicJwk, signJws, type TestKey } from '@koa-oauth/issuer/testing';
+import { testKey } from '../../../../test/support/test-keys.ts';
 
 /** What the token endpoint answers in place of its own answer; `lost` rotates, then cuts the line. */
 export type Answer =
@@ -28,14 +29,14 @@ export interface TokenServer {
   /** A refresh token of a new family. */
   begin(): string;
   /** An ID token for `user-1` of `client-1`; a claim given as undefined is left out. */
-  idToken(claims: Record<string, unknown>, key?: ReturnType<typeof createTestKey>): string;
+  idToken(claims: Record<string, unknown>, key?: TestKey): string;
   close(): Promise<void>;
 }
 
 export const SIGN_INS_SCOPE = 'openid read write';
 
 export async function startTokenServer(): Promise<TokenServer> {
-  const key = createTestKey({ kid: 'key-1' });
+  const key = testKey({ kid: 'key-1' });
   const families = new Map<string, { current: string; previous: string | undefined }>();
   let issued = 0;
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { createTestKey } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import { Client } from '../../src/client.ts';
 import type { ClientEvent } from '../../src/events.ts';
@@ -205,7 +205,7 @@ describe('T: tokens', () => {
   test('a refreshed ID token with a bad signature is refused, a good one is not', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
-    const foreign = server.idToken({}, createTestKey({ kid: 'key-1' }));
+    const foreign = server.idToken({}, testKey({ kid: 'key-1' }, 1));
     answering({ more: { id_token: foreign } });
     await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN' });
     answering({ more: { id_token: server.idToken({}) } });

@@ -5,6 +5,7 @@ import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import { type App, type AppOptions, createApp } from '../../src/app.ts';
 import { type RateLimitOptions, RateLimits } from '../../src/http/rate-limits.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
@@ -32,7 +33,7 @@ export async function startApp(
   options: Partial<AppOptions> & Partial<RateLimitOptions> & { engine?: Engine } = {},
 ): Promise<RunningApp> {
   const { engine = (await engines())[0] as Engine } = options;
-  const issuer = await startTestIssuer();
+  const issuer = await startTestIssuer({ keys: [testKey()] });
   const { perSubject = 1_000_000, refusedPerAddress = 1_000_000, ...appOptions } = options;
   const testDatabase: TestDatabase = await engine.create();
   const database = openDatabase(testDatabase.url);

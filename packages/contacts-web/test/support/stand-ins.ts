@@ -1,4 +1,4 @@
-import { createSign, generateKeyPairSync } from 'node:crypto';
+import { createSign } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
@@ -7,6 +7,7 @@ import { memoryStore, type SessionStore } from '@koa-oauth/client';
 import nock from 'nock';
 import { pino } from 'pino';
 import { CookieJar } from 'tough-cookie';
+import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 import { createApp } from '../../src/app.ts';
 
 export const BASE_URL = 'http://localhost:3000';
@@ -18,7 +19,7 @@ export const ALL_SCOPES =
 // Importing nock patches node:http, also for the next test file.
 afterAll(() => nock.restore());
 
-const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const { publicKey, privateKey } = rsaKeyPair();
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 

@@ -1,13 +1,14 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import { createIssuer } from '../../src/issuer.ts';
 import { startTestIssuer, type TestIssuer } from '../../src/testing/test-issuer.ts';
 import { createTestKey, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
 
 const METADATA = '/.well-known/openid-configuration';
 const JWKS = '/.well-known/jwks.json';
-const one = createTestKey({ kid: 'one' });
+const one = testKey({ kid: 'one' });
 
 let issuer: TestIssuer;
 beforeEach(async () => {
@@ -38,7 +39,7 @@ test('it publishes metadata and its keys on loopback (RFC 8414 ยง3.2, RFC 7517 ย
 });
 
 test.each(TEST_ALGORITHMS)('a key for %s is found by what its token says', async (alg) => {
-  const other = await startTestIssuer({ keys: [createTestKey({ alg })] });
+  const other = await startTestIssuer({ keys: [testKey({ alg })] });
   const [header] = decode(other.token());
   const found = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(header);
   expect(found.alg).toBe(alg);

@@ -1,15 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Router from '@koa/router';
 import { createIssuer, type IssuerOptions } from '@koa-oauth/issuer';
-import {
-  createTestKey,
-  signJws,
-  startTestIssuer,
-  type TestIssuer,
-} from '@koa-oauth/issuer/testing';
+import { signJws, startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import { z } from 'zod';
 import { proves } from '../../../../test/support/proves.ts';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import { auth } from '../../src/auth.ts';
 import { type AuthOptions, checkOptions } from '../../src/options.ts';
 import { type Auth, accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
@@ -21,8 +17,8 @@ const JWKS = '/.well-known/jwks.json';
 const MINUTE = 60_000;
 const START = 1_800_000_000_000;
 const HOUR_AHEAD = START / 1000 + 3600;
-const one = createTestKey({ kid: 'one' });
-const two = createTestKey({ kid: 'two', alg: 'ES256' });
+const one = testKey({ kid: 'one' });
+const two = testKey({ kid: 'two', alg: 'ES256' });
 
 let server: TestIssuer;
 /** The one clock: of tokens, keys and what judges them. */
@@ -184,7 +180,7 @@ describe('an entry lives as long as its key', () => {
     const verify = verifier();
     const known = token();
     await remember(verify, known);
-    server.rotate({ key: createTestKey({ kid: 'one' }), dropOld: true });
+    server.rotate({ key: testKey({ kid: 'one' }, 1), dropOld: true });
     clock += 10 * MINUTE;
     await expect(verify(known)).rejects.toMatchObject({ status: 401, reason: 'signature' });
   });

@@ -1,13 +1,9 @@
 import { createHmac, type KeyObject, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import type { SigningKey } from '@koa-oauth/issuer';
-import {
-  createTestKey,
-  signJws,
-  type TestAlgorithm,
-  type TestKey,
-} from '@koa-oauth/issuer/testing';
+import { signJws, type TestAlgorithm, type TestKey } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import { checkSignature } from '../../src/token/access-token-verifier.ts';
 import {
   ALGORITHMS,
@@ -17,10 +13,10 @@ import {
 } from '../../src/token/signature.ts';
 
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-const rsa = createTestKey();
-const p384 = createTestKey({ alg: 'ES384' });
-const ed25519 = createTestKey({ alg: 'EdDSA' });
-const other = createTestKey();
+const rsa = testKey();
+const p384 = testKey({ alg: 'ES384' });
+const ed25519 = testKey({ alg: 'EdDSA' });
+const other = testKey({}, 1);
 
 const jws = (
   alg: TestAlgorithm,
@@ -29,7 +25,7 @@ const jws = (
 ) => signJws({ alg }, payload, { alg, privateKey });
 
 describe.each(ALGORITHMS)('%s, RFC 7518 §3, RFC 8037 §3.1', (alg) => {
-  const key = createTestKey({ alg });
+  const key = testKey({ alg });
   const { publicKey } = key;
   const token = jws(alg, key);
   const [header, payload, signature] = token.split('.') as [string, string, string];
@@ -68,7 +64,7 @@ test.each<[string, string, Algorithm, KeyObject]>([
 });
 
 test('ES256 with a signature in DER does not hold (RFC 7518 §3.4)', () => {
-  const { privateKey, publicKey: key } = createTestKey({ alg: 'ES256' });
+  const { privateKey, publicKey: key } = testKey({ alg: 'ES256' });
   const input = `${encode({ alg: 'ES256' })}.${encode({})}`;
   const der = sign('sha256', Buffer.from(input), privateKey).toString('base64url');
   expect(verifySignature(`${input}.${der}`, { alg: 'ES256', key })).toBe(false);

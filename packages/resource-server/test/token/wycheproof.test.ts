@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { createIssuer, type Issuer } from '@koa-oauth/issuer';
-import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import { verifyWithKoaJwt } from '../../../contacts-api/src/http/koa-jwt-signature.ts';
 import { checkOptions } from '../../src/options.ts';
 import { accessTokenVerifier, checkSignature } from '../../src/token/access-token-verifier.ts';
@@ -97,7 +98,7 @@ describe('koa-jwt in place of node:crypto comes to the same result', () => {
     'on every hostile token, and on a good one, with a key for %s',
     async (alg) => {
       const audience = 'https://api.example.com';
-      const server = await startTestIssuer({ keys: [createTestKey({ alg })] });
+      const server = await startTestIssuer({ keys: [testKey({ alg })] });
       const issuer = createIssuer({ issuerBaseURL: server.issuer });
       const verifiers = [verifySignature, verifyWithKoaJwt].map((verifySignature) =>
         accessTokenVerifier(checkOptions({ issuer, audience, verifySignature })),
