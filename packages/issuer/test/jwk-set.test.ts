@@ -1,7 +1,9 @@
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../test/support/cases.ts';
 import { proves } from '../../../test/support/proves.ts';
+import { rsaKeyPair } from '../../../test/support/test-keys.ts';
 import { issuerUnavailable } from '../src/errors.ts';
 import {
   createJwksClient,
@@ -17,9 +19,9 @@ type Jwk = JsonWebKey & Record<string, unknown>;
 const unavailable = { code: 'ERR_ISSUER_UNAVAILABLE', status: 503 };
 const notFound = { code: 'ERR_SIGNING_KEY_NOT_FOUND' };
 
-const rsaPair = generateKeyPairSync('rsa', { modulusLength: 2048 });
+const rsaPair = rsaKeyPair();
 const rsa = rsaPair.publicKey.export({ format: 'jwk' }) as Jwk;
-const rsa2 = publicJwk(generateKeyPairSync('rsa', { modulusLength: 2048 }));
+const rsa2 = publicJwk(rsaKeyPair(1));
 const rsa1024 = publicJwk(generateKeyPairSync('rsa', { modulusLength: 1024 }));
 const p256 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' }));
 const p384 = publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-384' }));
@@ -155,7 +157,7 @@ describe('a key set', () => {
           expect(error).toMatchObject(unavailable);
         });
       }),
-      { seed: 7517, numRuns: 500 },
+      { seed: 7517, numRuns: casesOf(500) },
     );
   });
 });

@@ -69,7 +69,7 @@ export function createForge({
     audience,
     now: iat,
     key,
-    stranger: createTestKey({ kid: key.kid, alg: key.alg }),
+    stranger: { ...strangerOf(key), kid: key.kid, alg: key.alg },
     attacker,
     header,
     good: token(),
@@ -78,4 +78,14 @@ export function createForge({
     raw: (payload, head = JSON.stringify(header)) => signJws(head, payload, key),
     spelled: (head, payload) => signInput(`${head}.${payload}`, key),
   };
+}
+
+const strangers = new Map<string, TestKey>();
+
+/** Returns a key of the same type, made once: an RSA key takes a tenth of a second. */
+function strangerOf({ alg, publicKey }: TestKey): TestKey {
+  const type = `${publicKey.asymmetricKeyType} ${publicKey.asymmetricKeyDetails?.namedCurve}`;
+  const stranger = strangers.get(type) ?? createTestKey({ alg });
+  strangers.set(type, stranger);
+  return stranger;
 }

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import { hostileTokens } from '../../src/testing/hostile-tokens.ts';
-import { createTestKey, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
+import { TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
 
 const issuer = 'http://127.0.0.1:3002/';
 const audience = 'https://api.example.com';
@@ -13,7 +14,7 @@ const decode = (token: string, part: number) =>
 
 // That each of them is refused, and why, is for the tests of what refuses them.
 test.each(TEST_ALGORITHMS)('with a key for %s: no two alike, all fit for a header', (alg) => {
-  const key = createTestKey({ alg });
+  const key = testKey({ alg });
   const tokens = hostileTokens({ issuer, key, now, claims: { aud: audience } });
   const all = Object.values(tokens);
   expect(Object.isFrozen(tokens)).toBe(true);
@@ -24,7 +25,7 @@ test.each(TEST_ALGORITHMS)('with a key for %s: no two alike, all fit for a heade
 });
 
 test('each bears the claims given, but for what its name says', () => {
-  const key = createTestKey({ kid: 'one' });
+  const key = testKey({ kid: 'one' });
   const claims = { aud: ['other', audience], scope: 'read', org: 'acme' };
   const tokens = hostileTokens({ issuer, key, now, claims, attacker: 'http://127.0.0.1:1/' });
   const good = { iss: issuer, iat: now, exp: now + 3600, sub: 'alice', ...claims };
@@ -38,7 +39,7 @@ test('each bears the claims given, but for what its name says', () => {
 test.each([{ aud: [] }, { aud: undefined as never }])(
   '%p names no API: every token would be refused for that alone',
   (claims) => {
-    const key = createTestKey({ alg: 'ES256' });
+    const key = testKey({ alg: 'ES256' });
     expect(() => hostileTokens({ issuer, key, now, claims })).toThrow(/claims\.aud/);
   },
 );
