@@ -7,7 +7,9 @@ import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import fc from 'fast-check';
 import Koa, { type Middleware } from 'koa';
 import { z } from 'zod';
+import { casesOf } from '../../../test/support/cases.ts';
 import { proves } from '../../../test/support/proves.ts';
+import { testKey } from '../../../test/support/test-keys.ts';
 import { auth } from '../src/auth.ts';
 import { AuthError } from '../src/errors.ts';
 import { claimCheck, claimEquals, claimIncludes } from '../src/requirements/claim-check.ts';
@@ -23,7 +25,7 @@ let api: Api;
 const open: Api[] = [];
 
 beforeAll(async () => {
-  issuer = await startTestIssuer();
+  issuer = await startTestIssuer({ keys: [testKey()] });
   api = await startApi({ issuerBaseURL: issuer.issuer, audience, resourceMetadata });
 });
 afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
@@ -450,7 +452,7 @@ describe('answers are safe whatever the token or the options held', () => {
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-test('10,000 random Authorization headers: no 200, no 5xx, and nothing kept of them', async () => {
+test('random Authorization headers: no 200, no 5xx, and nothing kept of them', async () => {
   const agent = new Agent({ keepAlive: true, maxSockets: 8 });
   const token = good();
   const latin1 = fc.constantFrom(
@@ -511,11 +513,11 @@ test('10,000 random Authorization headers: no 200, no 5xx, and nothing kept of t
       collectGarbage();
       heap.push(process.memoryUsage().heapUsed);
     }),
-    { seed: 6750, numRuns: 100, endOnFailure: true },
+    { seed: 6750, numRuns: casesOf(100), endOnFailure: true },
   );
   expect([...seen].sort()).toEqual([400, 401]);
-  const [early = 0, late = 0] = [heap[19], heap.at(-1)];
+  const [early = 0, late = 0] = [heap[Math.floor(heap.length / 5)], heap.at(-1)];
   expect(late - early).toBeLessThan(4 * 2 ** 20);
   expect(await send(`Bearer ${token}`)).toBe(200);
   agent.destroy();
-}, 120_000);
+});

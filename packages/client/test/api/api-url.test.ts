@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../../test/support/cases.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { isInside, resolveApiURL } from '../../src/api/api-url.ts';
 import type { OidcError } from '../../src/errors.ts';
@@ -96,7 +97,7 @@ describe('the fence', () => {
         }
         expect(url.href.startsWith('https://api.example/v1/')).toBe(true);
       }),
-      { numRuns: 3000 },
+      { numRuns: casesOf(3000) },
     );
   });
 });
@@ -148,7 +149,7 @@ describe('a URL that is already one', () => {
           ['/v1/', '/v1/x'].includes(path);
         expect(isInside(base, url)).toBe(expected);
       }),
-      { numRuns: 1000 },
+      { numRuns: casesOf(1000) },
     );
   });
 });

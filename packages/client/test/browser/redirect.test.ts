@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../../test/support/cases.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { safeReturnTo } from '../../src/browser/redirect.ts';
 
@@ -139,7 +140,7 @@ describe('returnTo', () => {
         expect(path).toMatch(/^\/(?!\/)[\x21-\x7e]*$/);
         expect(safeReturnTo(path, BASE)).toBe(path);
       }),
-      { numRuns: 3000 },
+      { numRuns: casesOf(3000) },
     );
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../../test/support/cases.ts';
 import {
   bearerCredentials,
   checkBearerToken,
@@ -152,6 +153,6 @@ test('whatever the header holds, it is a token68, nothing, or an ERR_INVALID_REQ
         expect(error).toEqual(invalidRequest);
       }
     }),
-    { seed: 6750, numRuns: 5000 },
+    { seed: 6750, numRuns: casesOf(5000) },
   );
 });

@@ -1,6 +1,7 @@
 import { validateHeaderValue } from 'node:http';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../../test/support/cases.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { buildChallenge } from '../../src/request/challenge.ts';
 
@@ -42,6 +43,6 @@ test('whatever the text, it stays within its quotes and within the header', () =
       );
       validateHeaderValue('WWW-Authenticate', value);
     }),
-    { seed: 6750, numRuns: 2000 },
+    { seed: 6750, numRuns: casesOf(2000) },
   );
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../../test/support/cases.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { decodeJwt, hasDuplicateNames } from '../../src/token/unverified-jwt.ts';
 
@@ -191,7 +192,7 @@ describe('hasDuplicateNames', () => {
         if (repeated) expect(decode).toThrow(expect.objectContaining({ reason: 'malformed' }));
         else expect(decode().payload).toHaveProperty('claim');
       }),
-      { seed: 7519, numRuns: 3000 },
+      { seed: 7519, numRuns: casesOf(3000) },
     );
   });
 });
@@ -210,6 +211,6 @@ test('no text of any kind makes another error than InvalidTokenError', () => {
         expect(error).toMatchObject({ name: 'InvalidTokenError', status: 401 });
       }
     }),
-    { seed: 7515, numRuns: 5000 },
+    { seed: 7515, numRuns: casesOf(5000) },
   );
 });

@@ -1,13 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import type { SigningKey } from '@koa-oauth/issuer';
-import { createTestKey, signJws, TEST_ALGORITHMS } from '@koa-oauth/issuer/testing';
+import { signJws, TEST_ALGORITHMS } from '@koa-oauth/issuer/testing';
+import { testKey } from '../../../../test/support/test-keys.ts';
 import {
   type VerifiedToken,
   VerifiedTokens,
   type VerifiedTokensLimits,
 } from '../../src/token/verified-tokens.ts';
 
-const { kid, alg, publicKey } = createTestKey({ alg: 'ES256' });
+const { kid, alg, publicKey } = testKey({ alg: 'ES256' });
 const key: SigningKey = { kid, alg, key: publicKey };
 const verified = (auth: unknown = {}) => ({ auth, key });
 /** Tokens are remembered when they come again. */
@@ -85,12 +86,12 @@ test('the same token again takes no more room', () => {
   expect(tokens.get(one)?.auth).toBe('new');
 });
 
-test('over 200,000 distinct tokens it is full, and grows no more', () => {
+test('over 20,000 distinct tokens it is full, and grows no more', () => {
   const maxEntries = 1000;
   const maxBytes = 4 * 2 ** 20;
   const tokens = create({ maxEntries, maxBytes });
   const seen = new Set<string>();
-  for (let i = 0; i < 200_000; i += 1) {
+  for (let i = 0; i < 20_000; i += 1) {
     tokens.remember(token(i, 700), verified());
     if (i >= 1000 && i % 1000 === 0) seen.add(`${tokens.entries} entries, ${tokens.bytes} bytes`);
   }
@@ -99,7 +100,7 @@ test('over 200,000 distinct tokens it is full, and grows no more', () => {
 });
 
 describe('a token is remembered when it comes for the second time', () => {
-  const keys = TEST_ALGORITHMS.map((each) => createTestKey({ alg: each }));
+  const keys = TEST_ALGORITHMS.map((each) => testKey({ alg: each }));
   /** Tokens that differ, by a key of one algorithm. */
   const signed = (by: string, count: number) => {
     const signer = keys.find((each) => each.alg === by);
