@@ -119,10 +119,6 @@ describe.each(pages)('the links of %s', (page) => {
   });
 });
 
-test('the first page is short', () => {
-  expect(read('README.md').split('\n').length).toBeLessThan(150);
-});
-
 /** Returns the codes and statuses of the errors that a file declares. */
 function codesOf(file: string): { code: string; statuses: string }[] {
   const rows = [...read(file).matchAll(/^ {2}(ERR_\w+): \[\s*(\w+)/gm)].map(

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
@@ -60,11 +59,6 @@ async function signIn(browser: FormBrowser, user: string) {
 }
 
 describe('examples/web.ts', () => {
-  test('has under 40 lines', async () => {
-    const source = await readFile(new URL('../../examples/web.ts', import.meta.url), 'utf8');
-    expect(source.trimEnd().split('\n').length).toBeLessThan(40);
-  });
-
   test('signs in, calls the API of examples/api.ts, signs out', async () => {
     const browser = new FormBrowser();
     const home = await browser.open(url);
