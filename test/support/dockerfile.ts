@@ -9,46 +9,37 @@ import { read } from './snippets.ts';
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** A stage of the Dockerfile, built in a plain folder. */
 export interface Image {
-  /** The folder that stands for its file system. */
+  /** Folder that represents its file system. */
   readonly path: string;
-  /** Where its processes run, in that folder. */
-  readonly workdir: string;
-  readonly environment: Readonly<Record<string, string>>;
-  readonly user: string;
-  /** In the exec form, which needs no shell. */
-  readonly command: readonly string[];
-  readonly healthcheck: readonly string[];
-}
-
-interface Stage {
-  path: string;
+  /** Working directory, in that folder. */
   workdir: string;
-  environment: Record<string, string>;
-  user: string;
-  command: string[];
-  healthcheck: string[];
+  readonly environment: Record<string, string>;
+  /** In the exec form, without a shell. */
+  command: readonly string[];
+  healthcheck: readonly string[];
 }
 
 /**
- * Does what the Dockerfile says in plain folders, with the Node that runs this: what is copied where,
- * and each command in its place. What needs a container is left out: the base image, users, owners.
+ * Runs the steps of the Dockerfile in plain folders, with this Node. The base image, users and owners
+ * need a container, so they are ignored.
  *
- * A stage that goes on from another one does so in its folder, so none of the two can be used twice.
+ * A stage that continues another one uses its folder: only one of the two is then complete.
  *
- * @throws Error for an instruction that is not known here, and when a command fails
+ * @throws Error for an unknown instruction, and when a command fails
  */
 export class Build {
   readonly #folder: string;
-  readonly #stages = new Map<string, Stage>();
+  readonly #stages = new Map<string, Image>();
 
   constructor(folder: string) {
     this.#folder = folder;
   }
 
-  /** @returns the last stage, as an image; a named stage that was built before is taken as it is */
+  /** @returns the last stage; the stage `build` is built only once */
   async build(parameters: Readonly<Record<string, string>>): Promise<Image> {
-    let stage: Stage | undefined;
+    let stage: Image | undefined;
     let known = false;
     for (const [instruction, text] of instructions()) {
       if (instruction === 'FROM') {
@@ -61,13 +52,13 @@ export class Build {
         await this.#do(stage, instruction, text, parameters);
       }
     }
-    return stage as Stage;
+    return stage as Image;
   }
 
-  async #begin(from: string, name = 'last'): Promise<Stage> {
+  async #begin(from: string, name = 'last'): Promise<Image> {
     const before = this.#stages.get(from);
     const path = before?.path ?? join(this.#folder, name);
-    const fresh = { environment: {}, user: 'root', command: [], healthcheck: [], workdir: path };
+    const fresh = { environment: {}, command: [], healthcheck: [], workdir: path };
     const stage = before ? { ...before } : { ...fresh, path };
     this.#stages.set(name, stage);
     await mkdir(path, { recursive: true });
@@ -75,7 +66,7 @@ export class Build {
   }
 
   async #do(
-    stage: Stage,
+    stage: Image,
     instruction: string,
     text: string,
     parameters: Readonly<Record<string, string>>,
@@ -83,6 +74,7 @@ export class Build {
     switch (instruction) {
       case 'ARG':
       case 'EXPOSE':
+      case 'USER':
         return;
       case 'WORKDIR':
         stage.workdir = join(stage.path, text);
@@ -93,9 +85,6 @@ export class Build {
           stage.environment,
           Object.fromEntries(text.split(' ').map((one) => one.split('='))),
         );
-        return;
-      case 'USER':
-        stage.user = text;
         return;
       case 'CMD':
         stage.command = JSON.parse(text);
@@ -119,11 +108,11 @@ export class Build {
         });
         return;
       default:
-        throw new Error(`${instruction} is not known here`);
+        throw new Error(`unknown instruction ${instruction}`);
     }
   }
 
-  async #copy(stage: Stage, text: string): Promise<void> {
+  async #copy(stage: Image, text: string): Promise<void> {
     const words = text.split(' ').filter((word) => !word.startsWith('--'));
     const [source = '', target = ''] = words;
     const from = / ?--from=(\w+)/.exec(text)?.[1];
@@ -134,7 +123,7 @@ export class Build {
   }
 }
 
-/** The instructions of the Dockerfile with their texts, comments left out. */
+/** Returns the instructions of the Dockerfile with their texts, without comments. */
 function instructions(): [instruction: string, text: string][] {
   return read('Dockerfile')
     .split('\n')
@@ -142,7 +131,7 @@ function instructions(): [instruction: string, text: string][] {
     .map((line) => [line.slice(0, line.indexOf(' ')), line.slice(line.indexOf(' ') + 1)]);
 }
 
-/** Copies the repository without what `.dockerignore` names: at its root, or with `**` anywhere. */
+/** Copies the repository without the files of `.dockerignore`: at its root, or with `**` anywhere. */
 async function copyContext(target: string): Promise<void> {
   const ignored = read('.dockerignore').trim().split('\n');
   const anywhere = new Set(
