@@ -9,8 +9,7 @@ export interface UnverifiedJwt {
 
 const MAX_LENGTH = 16 * 1024;
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
-// By the length of a part modulo 4: the characters it may end with, so that the bits that stand for no
-// byte are zero.
+// Last characters of a part, by its length modulo 4. The bits that stand for no byte must be zero.
 const LAST_CHARACTERS = [/./, /^$/, /[AQgw]/, /[AEIMQUYcgkosw048]/] as const;
 
 /** Decoded headers by their encoded text. */
