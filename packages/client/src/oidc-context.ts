@@ -11,7 +11,7 @@ import type { SignInRequirement, StepUpParams } from './login/step-up.ts';
 import { type IdTokenClaims, userClaims } from './oauth/id-token.ts';
 import type { AccessToken, Session } from './session/session.ts';
 import type { UserSession } from './session/session-list.ts';
-import type { AccessTokenParams } from './tokens/access-token.ts';
+import type { AccessTokenParams, SupplyParams } from './tokens/access-token.ts';
 
 declare module 'koa' {
   interface ExtendableContext {
@@ -166,8 +166,7 @@ export class OidcContext {
    *   is not available right now
    */
   async accessToken(params: AccessTokenParams = {}): Promise<AccessToken> {
-    const { scope, audience } = params;
-    return this.#supply({ scope, audience });
+    return this.#supply({ scope: params.scope, audience: params.audience });
   }
 
   /** Replaces the sign-in's access token, which may last still. @throws as `accessToken` does */
@@ -188,7 +187,7 @@ export class OidcContext {
     });
   }
 
-  async #supply(wanted: AccessTokenParams & { insteadOf?: string | undefined }) {
+  async #supply(wanted: SupplyParams): Promise<AccessToken> {
     const supplied = await this.#client.accessTokens.supply(this.#signedIn(), wanted);
     this.#session = supplied.session;
     return supplied.accessToken;

@@ -9,8 +9,7 @@ import {
   type TokenSource,
   type WantedToken,
 } from './kept-tokens.ts';
-import { leased } from './leased.ts';
-import { oneAtATime } from './one-at-a-time.ts';
+import { leased, oneAtATime } from './leased.ts';
 import { refreshed } from './refreshed.ts';
 
 /** Requested access token; without members, that of the sign-in. */
@@ -51,9 +50,8 @@ export class AccessTokens {
       monotonicNow = () => performance.now(),
     }: AccessTokensTuning = {},
   ) {
-    const { options, sessions } = context;
     const backOff = new BackOff({ monotonicNow, random });
-    const tokens = new KeptTokens(options, sessions, backOff);
+    const tokens = new KeptTokens(context, backOff);
     const request = refreshed({ context, tokens, backOff });
     const lease = leased(request, { context, tokens, leaseDuration, random });
     this.#source = kept(oneAtATime(lease), tokens);
@@ -65,10 +63,7 @@ export class AccessTokens {
    * (RFC 6749 §6). One caller at a time, over all processes, asks for one.
    *
    * @returns the token, and the session as it is now
-   * @throws OidcError `ERR_LOGIN_REQUIRED` when only a new sign-in can help; InsufficientScope for
-   *   scopes that were not granted; a 502 when the authorization server refuses this client, or a
-   *   503 with `Retry-After` when none can be had and no valid one is left: the session stays
-   * @throws TypeError when `scope` or `audience` can't be one
+   * @throws OidcError, as `ctx.oidc.accessToken()` does
    */
   async supply(session: Session, params: SupplyParams = {}): Promise<SuppliedToken> {
     const wanted = checkParams(params);

@@ -1,14 +1,8 @@
 import { createHash } from 'node:crypto';
+import type { ClientContext } from '../client-context.ts';
 import { InsufficientScope, OidcError } from '../errors.ts';
 import { isSameScope, missingScopes, scopesOf } from '../oauth/scope.ts';
-import type { CheckedOptions } from '../options/options.ts';
-import type {
-  AccessToken,
-  OtherAccessToken,
-  Session,
-  SessionContent,
-  Sessions,
-} from '../session/session.ts';
+import type { AccessToken, Session, SessionContent } from '../session/session.ts';
 import type { BackOff } from './back-off.ts';
 
 /** One request for an access token of a session, on its way through the sources. */
@@ -98,7 +92,7 @@ export function withToken(
   accessToken: AccessToken,
   now: number,
 ): SessionContent {
-  if (isSignIns({ scope, audience })) return { ...content, accessToken };
+  if (isSignInToken({ scope, audience })) return { ...content, accessToken };
   const { otherAccessTokens = [] } = content;
   const kept = otherAccessTokens.filter(
     (token) =>
@@ -121,20 +115,23 @@ export function withoutTokens(content: SessionContent): SessionContent {
   };
 }
 
-export function isSignIns({ scope, audience }: Pick<WantedToken, 'scope' | 'audience'>): boolean {
+export function isSignInToken({
+  scope,
+  audience,
+}: Pick<WantedToken, 'scope' | 'audience'>): boolean {
   return scope === undefined && audience === undefined;
 }
 
 function candidates(content: SessionContent, wanted: WantedToken): AccessToken[] {
   const { accessToken, refreshToken, otherAccessTokens = [] } = content;
   const { scope, audience } = wanted;
-  if (isSignIns(wanted)) return accessToken ? [accessToken] : [];
+  if (isSignInToken(wanted)) return accessToken ? [accessToken] : [];
   const suffices = (token: AccessToken) =>
     scope === undefined
       ? token.requestedScope === ''
       : missingScopes(scope, token.scope).length === 0;
   const others = otherAccessTokens.filter(
-    (token: OtherAccessToken) => token.audience === audience && suffices(token),
+    (token) => token.audience === audience && suffices(token),
   );
   // Only a refresh token can get fewer scopes than the sign-in's.
   const usesSignInToken = audience === undefined && refreshToken === undefined;
@@ -150,23 +147,18 @@ function lasts({ expiresAt, issuedAt }: AccessToken, { now, leeway }: Moment): b
 
 /** The tokens that a session has: decides what can be decided without asking for a new one. */
 export class KeptTokens {
-  readonly #options: Pick<CheckedOptions, 'now' | 'refreshLeeway'>;
-  readonly #sessions: Sessions;
+  readonly #context: ClientContext;
   readonly #backOff: BackOff;
 
-  constructor(
-    options: Pick<CheckedOptions, 'now' | 'refreshLeeway'>,
-    sessions: Sessions,
-    backOff: BackOff,
-  ) {
-    this.#options = options;
-    this.#sessions = sessions;
+  constructor(context: ClientContext, backOff: BackOff) {
+    this.#context = context;
     this.#backOff = backOff;
   }
 
   /** Returns a token that will last for a while, as far as the session has one. */
   findLasting({ session, wanted }: TokenRequest): SuppliedToken | undefined {
-    return this.#find(session, wanted, leewayOf(session, this.#options.refreshLeeway));
+    const { refreshLeeway } = this.#context.options;
+    return this.#find(session, wanted, leewayOf(session, refreshLeeway));
   }
 
   /** Returns a token that is valid right now, as far as the session has one. */
@@ -183,34 +175,37 @@ export class KeptTokens {
   async reread(
     request: TokenRequest,
   ): Promise<{ session: Session; supplied: SuppliedToken | undefined }> {
-    const session = await this.#sessions.reload(request.session);
+    const { sessions, options } = this.#context;
+    const session = await sessions.reload(request.session);
     if (!session) throw loginRequired('the session has ended');
     const { content } = session;
     const current = { ...request, session };
     const lasting = this.findLasting(current);
     if (lasting) return { session, supplied: lasting };
     const wanted = wantedOf(content, request.wanted);
-    const refused = refusedScopes(content, wanted, this.#seconds());
+    const refused = refusedScopes(content, wanted, options.now() / 1000);
     if (refused.length > 0) throw new InsufficientScope(refused.join(' '));
 
-    const valid = this.findValid(current);
     const pause = this.#backOff.pauseOf(session.id);
-    const mustWait = pause || performance.now() > request.deadline;
-    if (content.refreshToken && !mustWait) return { session, supplied: undefined };
+    const mayAsk = !pause && performance.now() <= request.deadline;
+    if (content.refreshToken && mayAsk) return { session, supplied: undefined };
+    const valid = this.findValid(current);
     if (valid) return { session, supplied: valid };
-    if (content.refreshToken) throw unavailable(pause?.seconds, pause?.error);
-    throw loginRequired('no access token is left, and there is no refresh token');
+    if (!content.refreshToken) {
+      throw loginRequired('no access token is left, and there is no refresh token');
+    }
+    throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
+      detail: pause ? 'no new request yet' : 'another renews the token, and is not done',
+      cause: pause?.error,
+      retryAfter: pause?.seconds,
+    });
   }
 
   #find(session: Session, wanted: WantedToken, leeway: number): SuppliedToken | undefined {
     const { content } = session;
-    const moment = { now: this.#seconds(), leeway };
+    const moment = { now: this.#context.options.now() / 1000, leeway };
     const accessToken = findToken(content, wantedOf(content, wanted), moment);
     return accessToken && { session, accessToken };
-  }
-
-  #seconds(): number {
-    return this.#options.now() / 1000;
   }
 }
 
@@ -227,14 +222,6 @@ function leewayOf({ id }: Session, leeway: number): number {
   return leeway * (1 + fraction / 2);
 }
 
-function unavailable(seconds = 2, cause?: unknown): OidcError {
-  return new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
-    detail: cause ? 'no new request yet' : 'another renews the token, and is not done',
-    cause,
-    headers: { 'Retry-After': String(seconds) },
-  });
-}
-
-function loginRequired(detail: string): OidcError {
-  return new OidcError('ERR_LOGIN_REQUIRED', { detail });
+export function loginRequired(detail: string, cause?: unknown): OidcError {
+  return new OidcError('ERR_LOGIN_REQUIRED', { detail, cause });
 }

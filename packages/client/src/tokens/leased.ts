@@ -1,17 +1,53 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClientContext } from '../client-context.ts';
 import type { Session } from '../session/session.ts';
-import type { KeptTokens, TokenRequest, TokenSource } from './kept-tokens.ts';
+import type { KeptTokens, SuppliedToken, TokenRequest, TokenSource } from './kept-tokens.ts';
+
+interface Queue {
+  last: Promise<unknown>;
+  /** Requests that wait or run, by what they want. */
+  readonly shared: Map<string, Promise<SuppliedToken>>;
+}
+
+/**
+ * Passes on one request of a session at a time, in this process. A request for the same token as
+ * one that waits or runs shares its result.
+ */
+export function oneAtATime(source: TokenSource): TokenSource {
+  const queues = new Map<string, Queue>();
+
+  return function oneAtATime(request) {
+    const { id } = request.session;
+    const wanted = nameOf(request);
+    const queue = queues.get(id) ?? { last: Promise.resolve(), shared: new Map() };
+    queues.set(id, queue);
+    const running = queue.shared.get(wanted);
+    if (running) return running;
+    const run = () => source(request);
+    const started = queue.last.then(run, run).finally(() => {
+      queue.shared.delete(wanted);
+      if (queue.shared.size === 0) queues.delete(id);
+    });
+    queue.last = started;
+    queue.shared.set(wanted, started);
+    return started;
+  };
+}
+
+function nameOf({ wanted: { scope, audience, insteadOf } }: TokenRequest): string {
+  return JSON.stringify([scope?.split(' ').sort(), audience, insteadOf]);
+}
 
 type LeaseContext = Pick<ClientContext, 'sessions' | 'warn'>;
 
 /** A session's lease: its holder is the only one, over all processes, to renew the tokens. */
 export class Lease {
+  /** For `Sessions.save`, which writes nothing when another has held the lease since. */
+  fence: number;
   readonly #context: LeaseContext;
   readonly #session: Session;
   readonly #milliseconds: number;
   readonly #beat: NodeJS.Timeout;
-  #fence: number;
 
   private constructor(
     context: LeaseContext,
@@ -19,15 +55,12 @@ export class Lease {
     milliseconds: number,
     fence: number,
   ) {
-    const { sessions, warn } = context;
+    this.fence = fence;
     this.#context = context;
     this.#session = session;
     this.#milliseconds = milliseconds;
-    this.#fence = fence;
     // A store that is away for a moment costs nothing: two more beats come before the end.
-    this.#beat = setInterval(() => {
-      sessions.extendLease(session, this.#fence, milliseconds).catch(warn);
-    }, milliseconds / 3).unref();
+    this.#beat = setInterval(() => this.#extend().catch(context.warn), milliseconds / 3).unref();
   }
 
   /**
@@ -45,25 +78,23 @@ export class Lease {
     return fence === undefined ? undefined : new Lease(context, session, milliseconds, fence);
   }
 
-  /** For `Sessions.save`, which writes nothing when another has held the lease since. */
-  get fence(): number {
-    return this.#fence;
-  }
-
   /** Reports whether the lease is held, or was acquired again after it was lost. */
   async regain(): Promise<boolean> {
+    if (await this.#extend()) return true;
     const { sessions } = this.#context;
-    if (await sessions.extendLease(this.#session, this.#fence, this.#milliseconds)) return true;
     const fence = await sessions.acquireLease(this.#session, this.#milliseconds);
-    if (fence === undefined) return false;
-    this.#fence = fence;
-    return true;
+    this.fence = fence ?? this.fence;
+    return fence !== undefined;
   }
 
   async release(): Promise<void> {
     const { sessions, warn } = this.#context;
     clearInterval(this.#beat);
-    await sessions.releaseLease(this.#session, this.#fence).catch(warn);
+    await sessions.releaseLease(this.#session, this.fence).catch(warn);
+  }
+
+  #extend(): Promise<boolean> {
+    return this.#context.sessions.extendLease(this.#session, this.fence, this.#milliseconds);
   }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClientContext } from '../client-context.ts';
-import { hasCode, InsufficientScope, isOidcError, OidcError } from '../errors.ts';
+import { hasCode, InsufficientScope, isOidcError } from '../errors.ts';
 import { failure } from '../events.ts';
 import type { Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';
@@ -9,6 +9,7 @@ import type { Session, SessionContent } from '../session/session.ts';
 import type { BackOff } from './back-off.ts';
 import {
   type KeptTokens,
+  loginRequired,
   type SuppliedToken,
   type TokenSource,
   wantedOf,
@@ -45,15 +46,11 @@ export function refreshed(options: RefreshedOptions): TokenSource<LeasedTokenReq
 
 /** One request with the refresh token, and what becomes of its answer. */
 class Refresh {
-  readonly #context: ClientContext;
-  readonly #tokens: KeptTokens;
-  readonly #backOff: BackOff;
+  readonly #options: RefreshedOptions;
   readonly #request: LeasedTokenRequest;
 
-  constructor({ context, tokens, backOff }: RefreshedOptions, request: LeasedTokenRequest) {
-    this.#context = context;
-    this.#tokens = tokens;
-    this.#backOff = backOff;
+  constructor(options: RefreshedOptions, request: LeasedTokenRequest) {
+    this.#options = options;
     this.#request = request;
   }
 
@@ -63,12 +60,12 @@ class Refresh {
     const { content } = session;
     let answer: Refreshed;
     try {
-      answer = await this.#context.grants.byRefreshToken(content, wanted);
+      answer = await this.#options.context.grants.byRefreshToken(content, wanted);
     } catch (error) {
       if (isRefused(error, 'invalid_grant')) return this.#dropTokens(error);
       return this.#afterFailure(error as Error);
     }
-    this.#backOff.succeeded(session.id);
+    this.#options.backOff.succeeded(session.id);
     const stored = await this.#store(answer);
     const missing = stored ? missingScopes(wanted.scope ?? '', stored.accessToken.scope) : [];
     if (missing.length > 0) throw new InsufficientScope(missing.join(' '));
@@ -76,7 +73,7 @@ class Refresh {
   }
 
   async #store({ accessToken, refreshToken }: Refreshed): Promise<SuppliedToken | undefined> {
-    const { sessions, grants, options, emit, warn } = this.#context;
+    const { sessions, grants, options, emit, warn } = this.#options.context;
     const { session, wanted, lease } = this.#request;
     // The deadline starts after the request, however long that took.
     const deadline = performance.now() + SAVE_WITHIN_MS;
@@ -101,7 +98,7 @@ class Refresh {
   }
 
   async #save(session: Session, content: SessionContent): Promise<Session | undefined> {
-    const { sessions } = this.#context;
+    const { sessions } = this.#options.context;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await sessions.save(session, content, this.#request.lease.fence);
@@ -113,7 +110,7 @@ class Refresh {
   }
 
   async #dropTokens(cause: Error): Promise<undefined> {
-    const { sessions, emit } = this.#context;
+    const { sessions, emit } = this.#options.context;
     const { session, lease } = this.#request;
     const current = await sessions.reload(session);
     if (current && current.content.refreshToken !== session.content.refreshToken) return;
@@ -129,21 +126,18 @@ class Refresh {
     }
     const { status, retryAfter } = error as { status?: number; retryAfter?: number };
     const transient = status === 503;
-    this.#context.emit({ type: 'token_refresh_failed', transient, ...failure(error) });
-    const valid = this.#tokens.findValid(this.#request);
+    this.#options.context.emit({ type: 'token_refresh_failed', transient, ...failure(error) });
+    const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) throw error;
     // Without metadata or keys the token endpoint was not asked, and the issuer's own pauses do.
     const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
     const generation = session.content.accessToken?.issuedAt;
-    const pause = wasAsked && this.#backOff.failed(session.id, { error, retryAfter, generation });
+    const pause =
+      wasAsked && this.#options.backOff.failed(session.id, { error, retryAfter, generation });
     if (valid) return valid;
     if (pause && isOidcError(error)) {
       error.headers = { ...error.headers, 'Retry-After': String(pause.seconds) };
     }
     throw error;
   }
-}
-
-function loginRequired(detail: string, cause?: unknown): OidcError {
-  return new OidcError('ERR_LOGIN_REQUIRED', { detail, cause });
 }

@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { AccessToken, Session } from '../../src/session/session.ts';
 import type { SuppliedToken, TokenRequest, TokenSource } from '../../src/tokens/kept-tokens.ts';
-import { oneAtATime } from '../../src/tokens/one-at-a-time.ts';
+import { oneAtATime } from '../../src/tokens/leased.ts';
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 2));
 
