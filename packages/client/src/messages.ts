@@ -74,15 +74,10 @@ export function maskParameters(
     if (value === undefined || value === null) return [];
     const text = typeof value === 'string' ? value : JSON.stringify(value);
     const isSecret = SECRET_NAME.test(name) || JWT.test(text) || isObject(value);
-    return [
-      [name.slice(0, MAX_TEXT_LENGTH), isSecret ? mask(text) : text.slice(0, MAX_TEXT_LENGTH)],
-    ];
+    const shown = isSecret ? `… (${text.length} characters)` : text.slice(0, MAX_TEXT_LENGTH);
+    return [[name.slice(0, MAX_TEXT_LENGTH), shown]];
   });
   return Object.fromEntries(entries.slice(0, MAX_PARAMETERS));
-}
-
-function mask(value: string): string {
-  return `… (${value.length} characters)`;
 }
 
 function withoutQuery(url: string): string {

@@ -45,13 +45,12 @@ export async function beginLogin(
   const { options, issuer, transactions, emit } = context;
   try {
     const metadata = await issuer.metadata();
-    const request = createAuthorizationRequest({
-      metadata,
-      clientID: options.credentials.clientID,
+    const { clientID } = options.credentials;
+    const allParams = { ...options.authorizationParams, ...params };
+    const request = createAuthorizationRequest(metadata, clientID, allParams, {
       redirectURI: options.baseURL + options.routes.callback,
-      params: { ...options.authorizationParams, ...params },
       returnTo: returnPath(options, returnTo),
-      now: options.seconds(),
+      startedAt: options.seconds(),
     });
     const isPushed =
       options.pushedAuthorizationRequests ||

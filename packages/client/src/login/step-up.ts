@@ -2,8 +2,8 @@ import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
 import type { AuthorizationParams } from '../oauth/authorization-endpoint.ts';
 import {
   foreignScope,
+  isScopeParameter,
   missingScopes,
-  scopeParameter,
   scopesOf,
   unionOfScopes,
 } from '../oauth/scope.ts';
@@ -53,23 +53,13 @@ const MAX_ADDED_SCOPES = 20;
 
 /** Step-up: decides which sign-in is not enough, and which one would be. */
 export class StepUp {
-  readonly #configuredScope: string;
-  readonly #clockTolerance: number;
-  readonly #now: () => number;
+  readonly #options: CheckedOptions;
 
-  constructor({ authorizationParams, clockTolerance, now }: CheckedOptions) {
-    this.#configuredScope = authorizationParams.scope;
-    this.#clockTolerance = clockTolerance;
-    this.#now = now;
+  constructor(options: CheckedOptions) {
+    this.#options = options;
   }
 
-  /**
-   * Returns when the sign-in meets a requirement.
-   *
-   * @throws OidcError `ERR_LOGIN_REQUIRED`, StepUpRequired `ERR_STEP_UP_REQUIRED` or
-   *   InsufficientScope `ERR_INSUFFICIENT_SCOPE`
-   * @throws TypeError for a requirement that can't be one
-   */
+  /** Returns when the sign-in meets a requirement. @throws as `ctx.oidc.require()` does */
   judge(content: SessionContent | undefined, requirement: SignInRequirement): void {
     const faults = requirementFaults(requirement);
     if (faults.length > 0) throw new TypeError(faults.join('; '));
@@ -110,12 +100,17 @@ export class StepUp {
   /** Returns the scopes configured, asked for and granted so far, and these. */
   union(content: SessionContent | undefined, ...scopes: (string | undefined)[]): string {
     const { requestedScope, accessToken } = content ?? {};
-    return unionOfScopes(this.#configuredScope, requestedScope, accessToken?.scope, ...scopes);
+    return unionOfScopes(
+      this.#options.authorizationParams.scope,
+      requestedScope,
+      accessToken?.scope,
+      ...scopes,
+    );
   }
 
   #isRecent(authTime: unknown, maxAge: number): boolean {
-    const seconds = this.#now() / 1000;
-    return typeof authTime === 'number' && seconds - authTime <= maxAge + this.#clockTolerance;
+    const { now, clockTolerance } = this.#options;
+    return typeof authTime === 'number' && now() / 1000 - authTime <= maxAge + clockTolerance;
   }
 
   #scopesToAskFor(needed: string, content: SessionContent): string | undefined {
@@ -124,7 +119,10 @@ export class StepUp {
     const scope = scopes.join(' ');
     // The same request again would not be granted either.
     if (missingScopes(scope, content.requestedScope).length === 0) return undefined;
-    const added = missingScopes(this.union(content, scope), this.#configuredScope);
+    const added = missingScopes(
+      this.union(content, scope),
+      this.#options.authorizationParams.scope,
+    );
     return added.length <= MAX_ADDED_SCOPES ? scope : undefined;
   }
 }
@@ -146,18 +144,10 @@ export function requirementFaults(requirement: SignInRequirement): string[] {
   if (acr !== undefined && !(typeof acr === 'string' && WORDS.test(acr))) {
     faults.push('acr must be values with one space between them');
   }
-  if (scope !== undefined && !isScope(scope)) {
+  if (scope !== undefined && !(isScopeParameter(scope) && scopesOf(scope).size > 0)) {
     faults.push('scope must be scopes with spaces between them');
   }
   const unknown = Object.keys(requirement).filter((name) => !REQUIREMENT_NAMES.includes(name));
   if (unknown.length > 0) faults.push(`unknown: ${unknown.join(', ')}`);
   return faults;
-}
-
-function isScope(scope: unknown): boolean {
-  try {
-    return typeof scope === 'string' && scopeParameter(scope) !== '';
-  } catch {
-    return false;
-  }
 }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { AuthorizationRefused, OidcError } from '../errors.ts';
+import { isScopeParameter } from './scope.ts';
 
 /**
  * Parameters of an authorization request. Apps set `scope` and `audience`; any other parameter of the
@@ -45,7 +46,6 @@ const RESERVED_PARAMETERS = [
   'code_challenge',
   'code_challenge_method',
 ];
-const WORD = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
 
 /** Returns a sentence for each fault of the parameters. */
 export function authorizationParamsFaults(params: AuthorizationParams): string[] {
@@ -55,7 +55,7 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   const { scope, audience, resource, max_age } = params;
   if (typeof scope !== 'string' || !scope.split(' ').includes('openid')) {
     faults.push('authorizationParams.scope must contain "openid", or no ID token is issued');
-  } else if (!scope.split(' ').every((word) => WORD.test(word))) {
+  } else if (!isScopeParameter(scope) || scope.split(' ').includes('')) {
     faults.push('authorizationParams.scope must be scopes with one space between them');
   }
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
@@ -101,31 +101,18 @@ export interface AuthorizationRequest {
   readonly transaction: Transaction;
 }
 
-interface AuthorizationRequestOptions {
-  metadata: AuthorizationServerMetadata;
-  clientID: string;
-  redirectURI: string;
-  params: AuthorizationParams;
-  returnTo: string;
-  /** Seconds since 1970. */
-  now: number;
-}
-
 /**
  * Makes an authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) with PKCE S256
  * (RFC 7636), and the transaction that verifies its answer.
  *
- * @throws OidcError `ERR_LOGIN_PARAMETERS`, or `ERR_ISSUER_UNSUITABLE` when the issuer can't do
- *   what makes the flow safe
+ * @param login where the browser comes back to, and when it begins in seconds since 1970
  */
-export function createAuthorizationRequest({
-  metadata,
-  clientID,
-  redirectURI,
-  params,
-  returnTo,
-  now,
-}: AuthorizationRequestOptions): AuthorizationRequest {
+export function createAuthorizationRequest(
+  metadata: AuthorizationServerMetadata,
+  clientID: string,
+  params: AuthorizationParams,
+  login: Pick<Transaction, 'redirectURI' | 'returnTo' | 'startedAt'>,
+): AuthorizationRequest {
   const faults = authorizationParamsFaults(params);
   if (faults.length > 0) throw new OidcError('ERR_LOGIN_PARAMETERS', { detail: faults.join('; ') });
   const { code_challenge_methods_supported: methods } = metadata;
@@ -135,7 +122,7 @@ export function createAuthorizationRequest({
   const all: AuthorizationParams = {
     response_type: 'code',
     client_id: clientID,
-    redirect_uri: redirectURI,
+    redirect_uri: login.redirectURI,
     ...params,
     state,
     nonce,
@@ -148,9 +135,7 @@ export function createAuthorizationRequest({
     state,
     nonce,
     codeVerifier,
-    redirectURI,
-    returnTo,
-    startedAt: now,
+    ...login,
     issuer: metadata.issuer,
     scope: params.scope ?? '',
     audience: params.audience ?? params.resource,
@@ -172,13 +157,6 @@ export function authorizationURL(
   return url.href;
 }
 
-interface AuthorizationResponseExpectations {
-  /** The issuer that the request went to. */
-  readonly issuer: string;
-  /** True when its metadata promises the `iss` parameter (RFC 9207 §3). */
-  readonly issPromised: boolean;
-}
-
 /**
  * Parses the parameters of a callback. None is verified yet.
  *
@@ -195,14 +173,13 @@ export function readAuthorizationResponse(querystring: string): URLSearchParams 
 
 /**
  * Judges a callback whose transaction was found, so whose `state` is right: first who sent it
- * (RFC 9207 §2.4), then whether it is an error, then the code (RFC 6749 §4.1.2).
+ * (RFC 9207 §2.4), then whether it is an error, then the code (RFC 6749 §4.1.2), which it returns.
  *
- * @returns the authorization code
- * @throws AuthorizationRefused, or OidcError `ERR_ISSUER_MISMATCH` or `ERR_AUTHORIZATION_RESPONSE`
+ * @param issPromised true when the issuer's metadata promises the `iss` parameter (RFC 9207 §3)
  */
 export function judgeAuthorizationResponse(
   params: URLSearchParams,
-  { issuer, issPromised }: AuthorizationResponseExpectations,
+  { issuer, issPromised }: { issuer: string; issPromised: boolean },
 ): string {
   const iss = params.get('iss');
   if (iss === null && issPromised) {
@@ -239,17 +216,13 @@ export function codeChallenge(codeVerifier: string): string {
 
 /**
  * Returns the authentication context classes of which the ID token must have one: those that the
- * `claims` parameter asks for as essential (OpenID Connect Core §5.5, §5.5.1.1). `acr_values` requires
- * none (§3.1.2.1).
- *
- * @param claims the parameter, JSON
- * @returns undefined when none is asked for as essential
- * @throws TypeError when it is not such a parameter
+ * `claims` parameter asks for as essential (OpenID Connect Core §5.5, §5.5.1.1), if any. `acr_values`
+ * requires none (§3.1.2.1). @throws TypeError when it is not such a parameter
  */
 export function essentialAcr(claims: unknown): readonly string[] | undefined {
   if (claims === undefined) return undefined;
   const { id_token } = object(parse(claims));
-  const { acr } = id_token === undefined || id_token === null ? {} : object(id_token);
+  const { acr } = object(id_token ?? {});
   if (acr === undefined || acr === null) return undefined;
   const { essential, value, values } = object(acr);
   const wanted = values ?? (value === undefined ? undefined : [value]);

@@ -1,4 +1,10 @@
-const SCOPE_TOKEN = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+// RFC 6749 §3.3.
+const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+$/;
+
+/** Reports whether a value is a scope parameter, which may be empty. */
+export function isScopeParameter(value: unknown): value is string {
+  return typeof value === 'string' && [...scopesOf(value)].every((one) => SCOPE.test(one));
+}
 
 /** Returns the scopes in a scope parameter (RFC 6749 §3.3): a set, their order says nothing. */
 export function scopesOf(scope: string): Set<string> {
@@ -15,18 +21,11 @@ export function isSameScope(one: string, other: string): boolean {
   return missingScopes(one, other).length === 0 && missingScopes(other, one).length === 0;
 }
 
-/**
- * Returns a scope parameter of scopes that an app names, as a string or a list.
- *
- * @throws TypeError when one is none by RFC 6749 §3.3
- */
+/** Returns a scope parameter of scopes that an app names. @throws TypeError when one is none */
 export function scopeParameter(scope: string | readonly string[]): string {
-  const parts: readonly unknown[] = [scope].flat();
-  const scopes = parts.every((one) => typeof one === 'string') ? scopesOf(parts.join(' ')) : [''];
-  if (![...scopes].every((one) => SCOPE_TOKEN.test(one))) {
-    throw new TypeError('"scope" must be scopes: a list, or a string with spaces between them');
-  }
-  return [...scopes].join(' ');
+  const parts = [scope].flat();
+  if (parts.every(isScopeParameter)) return unionOfScopes(...parts);
+  throw new TypeError('"scope" must be scopes: a list, or a string with spaces between them');
 }
 
 /** Joins several scope parameters, in the order of the scopes' first appearance. */
@@ -36,5 +35,5 @@ export function unionOfScopes(...scopes: (string | undefined)[]): string {
 
 /** Returns a scope parameter that another party wrote, without what can't be a scope. */
 export function foreignScope(scope: string): string {
-  return [...scopesOf(scope)].filter((one) => SCOPE_TOKEN.test(one)).join(' ');
+  return [...scopesOf(scope)].filter((one) => SCOPE.test(one)).join(' ');
 }

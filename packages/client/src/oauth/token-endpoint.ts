@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpClient } from '@koa-oauth/issuer';
 import { errorCode, failureCode, hasCode, OidcError, type OidcErrorCode } from '../errors.ts';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
+import { isScopeParameter } from './scope.ts';
 
 /** One POST to an endpoint of the authorization server. */
 export interface EndpointRequest {
@@ -104,9 +105,6 @@ export function isRefused(error: unknown, code: string): error is TokenRequestRe
   );
 }
 
-// RFC 6749 §3.3.
-const SCOPE = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
-
 /**
  * Judges the answer to a token request. @throws TokenRequestRefused or OidcError
  *
@@ -143,7 +141,7 @@ export function judgeTokenResponse(
   const accessToken = token(members, 'access_token');
   if (accessToken === undefined) throw unusable('"access_token" is missing');
   const scope = members.scope ?? requestedScope;
-  if (typeof scope !== 'string' || !SCOPE.test(scope)) throw unusable('"scope" is not a scope');
+  if (!isScopeParameter(scope)) throw unusable('"scope" is not a scope');
 
   return {
     accessToken,

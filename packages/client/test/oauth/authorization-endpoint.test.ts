@@ -18,14 +18,16 @@ const metadata = {
   authorization_endpoint: 'https://issuer.example/authorize?tenant=1',
 };
 const create = (params: Record<string, string | number | boolean | undefined> = {}) => {
-  const { parameters, transaction } = createAuthorizationRequest({
+  const { parameters, transaction } = createAuthorizationRequest(
     metadata,
-    clientID: 'client-1',
-    redirectURI: 'https://app.example/callback',
-    params: { scope: 'openid', ...params },
-    returnTo: '/x',
-    now: 1_700_000_000,
-  });
+    'client-1',
+    { scope: 'openid', ...params },
+    {
+      redirectURI: 'https://app.example/callback',
+      returnTo: '/x',
+      startedAt: 1_700_000_000,
+    },
+  );
   return { url: authorizationURL(metadata, parameters), transaction };
 };
 
