@@ -3,10 +3,13 @@ import { SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import { compactVerify, decodeProtectedHeader } from 'jose';
 import { OidcError, type OidcErrorCode } from '../errors.ts';
 
-/** JWT whose signature held. Its claims are not judged yet. */
+/** Verified JWT of the issuer, for this client. All other claims are not judged yet. */
 export interface SignedJwt {
   readonly alg: string;
-  readonly claims: Readonly<Record<string, unknown>>;
+  readonly claims: Readonly<Record<string, unknown>> & {
+    readonly iss: string;
+    readonly iat: number;
+  };
 }
 
 export type FindSigningKey = (header: {
@@ -14,7 +17,18 @@ export type FindSigningKey = (header: {
   kid?: string;
 }) => Promise<{ key: KeyObject; alg: string }>;
 
-interface SignedJwtRules {
+export interface SignedJwtExpectations {
+  /** The metadata's `issuer`, byte for byte. */
+  readonly issuer: string;
+  readonly clientID: string;
+  /** Seconds since 1970. */
+  readonly now: number;
+  /** Seconds that the clocks may differ. */
+  readonly clockTolerance: number;
+}
+
+/** Kind of JWT. */
+interface SignedJwtKind {
   /**
    * Reports whether a token is of the expected type (RFC 8725 §3.11).
    *
@@ -23,6 +37,8 @@ interface SignedJwtRules {
   isType: (typ: string | undefined) => boolean;
   /** Error code to throw. */
   code: OidcErrorCode;
+  /** Seconds since it was issued. The issuer sends it at once: an older one is a replay. */
+  maxAge: number;
 }
 
 /** Ed25519 and EdDSA are excluded: `at_hash` uses the hash in the algorithm's name, and these name none. */
@@ -33,16 +49,15 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const MAX_JWT_LENGTH = 32 * 1024;
 
 /**
- * Verifies the signature of a token that the issuer signed.
+ * Verifies a token that the issuer signed for this client: signature, `iss`, `aud`, `iat` and `exp`.
  *
- * @param unverified the token as it came
- * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKey` rejects
- *   with when the issuer's keys are not available
+ * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKey` rejects with
  */
 export async function verifySignedJwt(
   unverified: string,
   signingKey: FindSigningKey,
-  { isType, code }: SignedJwtRules,
+  { isType, code, maxAge }: SignedJwtKind,
+  expected: SignedJwtExpectations,
 ): Promise<SignedJwt> {
   const invalid = (detail: string, cause?: unknown) => new OidcError(code, { detail, cause });
 
@@ -68,7 +83,7 @@ export async function verifySignedJwt(
     return { alg, kid };
   }
 
-  function parse(payload: Uint8Array): SignedJwt['claims'] {
+  function parse(payload: Uint8Array): Record<string, unknown> {
     let claims: unknown;
     try {
       claims = JSON.parse(new TextDecoder().decode(payload));
@@ -79,11 +94,24 @@ export async function verifySignedJwt(
     throw invalid('the payload is not an object');
   }
 
+  function judge(claims: Record<string, unknown>): SignedJwt['claims'] {
+    const { iss, aud, iat, exp } = claims;
+    const { issuer, clientID, now, clockTolerance } = expected;
+    if (iss !== issuer) throw invalid('"iss" is not the issuer');
+    if (![aud].flat().includes(clientID)) throw invalid('"aud" does not name this client');
+    if (!isTime(iat)) throw invalid('"iat" is not a time');
+    if (iat - clockTolerance > now) throw invalid('"iat" lies in the future');
+    if (now - iat > maxAge + clockTolerance) throw invalid('"iat" is too long ago');
+    if (exp !== undefined && !isTime(exp)) throw invalid('"exp" is not a time');
+    if (exp !== undefined && now - clockTolerance >= exp) throw invalid('"exp" has passed');
+    return { ...claims, iss: issuer, iat };
+  }
+
   const header = readHeader();
   try {
     const { key, alg } = await signingKey(header);
     const { payload } = await compactVerify(unverified, key, { algorithms: [alg] });
-    return { alg: header.alg, claims: parse(payload) };
+    return { alg: header.alg, claims: judge(parse(payload)) };
   } catch (error) {
     const { code: errorCode } = error as { code?: unknown };
     if (errorCode === 'ERR_SIGNING_KEY_NOT_FOUND') {

@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { isTime, verifySignedJwt } from '../../src/oauth/signed-jwt.ts';
-import { signingKey, signJws } from '../support/issuer-stand-in.ts';
+import { ISSUER, signingKey, signJws } from '../support/issuer-stand-in.ts';
 
-const sign = (header: object) => signJws({ alg: 'RS256', kid: 'key-1', ...header }, { a: 1 });
+const expected = { issuer: ISSUER, clientID: 'client-1', now: 1_700_000_000, clockTolerance: 60 };
+const claims = { iss: ISSUER, aud: 'client-1', iat: expected.now, a: 1 };
+const sign = (header: object) => signJws({ alg: 'RS256', kid: 'key-1', ...header }, claims);
 
 test.each([
   ['logout+jwt', 'logout+jwt'],
@@ -12,18 +14,16 @@ test.each([
 ])('RFC 7515 §4.1.9: typ %s is asked about as %s', async (typ, asked) => {
   const types: unknown[] = [];
   const isType = (type?: string) => types.push(type) > 0;
-  const verified = await verifySignedJwt(sign({ typ }), signingKey, {
-    isType,
-    code: 'ERR_ID_TOKEN',
-  });
-  expect(verified).toEqual({ alg: 'RS256', claims: { a: 1 } });
+  const kind = { isType, code: 'ERR_ID_TOKEN', maxAge: 60 } as const;
+  const verified = await verifySignedJwt(sign({ typ }), signingKey, kind, expected);
+  expect(verified).toEqual({ alg: 'RS256', claims });
   expect(types).toEqual([asked]);
 });
 
 test('another kind of token is refused before a key is asked for', async () => {
-  const rules = { isType: () => false, code: 'ERR_LOGOUT_TOKEN' } as const;
+  const kind = { isType: () => false, code: 'ERR_LOGOUT_TOKEN', maxAge: 60 } as const;
   const key = () => Promise.reject(new Error('asked'));
-  await expect(verifySignedJwt(sign({}), key, rules)).rejects.toMatchObject({
+  await expect(verifySignedJwt(sign({}), key, kind, expected)).rejects.toMatchObject({
     code: 'ERR_LOGOUT_TOKEN',
     detail: '"typ" is that of another kind of token',
   });
