@@ -1,6 +1,5 @@
 import { channel } from 'node:diagnostics_channel';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import nock from 'nock';
 import { AuthorizationRefused, OidcError } from '../src/errors.ts';
 import { CLIENT_CHANNEL, type ClientEvent, failure } from '../src/events.ts';
@@ -58,6 +57,9 @@ describe('what an app is told', () => {
   const told = () => app.events.splice(0).filter(({ type }) => type !== 'keys_refreshed');
 
   test('from the sign-in to the logout, and nothing that opens anything', async () => {
+    let pauses = 0;
+    const elapsed = performance.now.bind(performance);
+    jest.spyOn(performance, 'now').mockImplementation(() => elapsed() + pauses);
     const everything: ClientEvent[] = [];
     const look = () => {
       everything.push(...app.events);
@@ -85,7 +87,7 @@ describe('what an app is told', () => {
     ]);
 
     // The pause after a failure is no matter of the app's clock.
-    await sleep(1000);
+    pauses += 1000;
     issuer.onTokenRequest = () => [400, { error: 'invalid_grant', error_description: 'of Ada' }];
     await app.browser.get('/private');
     expect(look()).toEqual([

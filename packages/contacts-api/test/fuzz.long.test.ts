@@ -3,6 +3,7 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { z } from 'zod';
+import { codePoint } from '../../../test/support/properties.ts';
 import { Problem } from '../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { writeCursor } from '../src/routes/contacts.ts';
@@ -47,13 +48,13 @@ const HOSTILE = fc.oneof(
     ...['__proto__', 'constructor', 'NaN', '1e3', '0x10', '9'.repeat(400), 'x'.repeat(5001)],
     'e\u0301'.repeat(120),
   ),
-  fc.string({ unit: 'binary', maxLength: 300 }),
+  fc.string({ unit: codePoint, maxLength: 300 }),
   fc.jsonValue({ maxDepth: 3 }),
 );
 const NAMES = fc.oneof(
   fc.constantFrom('__proto__', 'constructor', 'toString', 'hasOwnProperty', 'id', 'version', ''),
   fc.constantFrom('organisation', 'search_text', 'created_at', '\0', 'name ', 'NAME', 'access'),
-  fc.string({ unit: 'binary', maxLength: 200 }),
+  fc.string({ unit: codePoint, maxLength: 200 }),
 );
 const CONTENT_TYPES = [
   ...['application/json; charset=utf-16', 'application/json;charset=nonsense', 'text/plain', ''],
@@ -124,7 +125,7 @@ function bodies({ properties = {} }: JsonSchema): fc.Arbitrary<string | Uint8Arr
       weight: 2,
       arbitrary: fc.tuple(object, fc.nat()).map(([text, at]) => text.slice(0, at % text.length)),
     },
-    { weight: 1, arbitrary: fc.string({ unit: 'binary' }) },
+    { weight: 1, arbitrary: fc.string({ unit: codePoint }) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 200 }) },
     {
       weight: 1,
@@ -149,7 +150,7 @@ function bodies({ properties = {} }: JsonSchema): fc.Arbitrary<string | Uint8Arr
 function queries(schema: z.ZodObject | undefined): fc.Arbitrary<string> {
   const sorts = ['name', '-name', 'created_at', '-created_at', 'updated_at', '-updated_at', '-at'];
   const texts = fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.string({ unit: codePoint, maxLength: 60 }),
     fc.constantFrom('2026-01-01T00:00:00.000Z', '', 'ada', '\0', '\ud800'),
   );
   const cursors = fc.oneof(
@@ -209,7 +210,7 @@ const IDS: fc.Arbitrary<number | string> = fc.oneof(
         ':id',
         '{id}',
       ),
-      fc.string({ unit: 'binary', minLength: 1, maxLength: 100 }).map(percent),
+      fc.string({ unit: codePoint, minLength: 1, maxLength: 100 }).map(percent),
     ),
   },
 );

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { casesOf } from '../../../test/support/cases.ts';
+import { casesOf } from '../../../test/support/properties.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { rsaKeyPair } from '../../../test/support/test-keys.ts';
 import { issuerUnavailable } from '../src/errors.ts';

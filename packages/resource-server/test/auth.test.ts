@@ -7,7 +7,7 @@ import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import fc from 'fast-check';
 import Koa, { type Middleware } from 'koa';
 import { z } from 'zod';
-import { casesOf } from '../../../test/support/cases.ts';
+import { casesOf } from '../../../test/support/properties.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
 import { auth } from '../src/auth.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { codePoint } from '../../../../test/support/properties.ts';
 import { runAs, runningSource, thrownText } from '../../src/actions/run.ts';
 import { actionOf } from '../support/demo-server.ts';
 
@@ -58,7 +59,7 @@ describe('the text of a thrown value', () => {
 
   test('any text fits into a URL on one line', () => {
     fc.assert(
-      fc.property(fc.oneof(fc.anything(), fc.string({ unit: 'binary' })), (thrown) => {
+      fc.property(fc.oneof(fc.anything(), fc.string({ unit: codePoint })), (thrown) => {
         const text = thrownText(thrown);
         expect(text).not.toMatch(/^$|\p{Cc}/u);
         expect(decodeURIComponent(encodeURIComponent(text))).toBe(text);

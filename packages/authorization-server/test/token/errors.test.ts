@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { codePoint } from '../../../../test/support/properties.ts';
 import { errors } from '../../src/oidc-provider.ts';
 import { toAuth0Error } from '../../src/token/errors.ts';
 
@@ -63,7 +64,7 @@ test("other errors keep the engine's answer", () => {
 });
 
 test('for any grant type the text is short and in the characters of RFC 6749 section 5.2', () => {
-  const anything = fc.oneof(fc.string({ unit: 'binary', maxLength: 400 }), fc.string());
+  const anything = fc.oneof(fc.string({ unit: codePoint, maxLength: 400 }), fc.string());
   fc.assert(
     fc.property(anything, fc.boolean(), (grantType, supported) => {
       const error = supported

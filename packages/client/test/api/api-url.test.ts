@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { casesOf } from '../../../../test/support/cases.ts';
+import { casesOf, codePoint } from '../../../../test/support/properties.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { isInside, resolveApiURL } from '../../src/api/api-url.ts';
 import type { OidcError } from '../../src/errors.ts';
@@ -83,7 +83,7 @@ describe('the fence', () => {
       'a',
     );
     const path = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      fc.string({ unit: codePoint }),
       fc.array(piece).map((p) => p.join('')),
     );
     fc.assert(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { casesOf } from '../../../../test/support/cases.ts';
+import { casesOf, codePoint, webUrl } from '../../../../test/support/properties.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { safeReturnTo } from '../../src/browser/redirect.ts';
 
@@ -128,10 +128,10 @@ describe('returnTo', () => {
       'evil.example',
     );
     const hostile = fc.oneof(
-      fc.string({ unit: 'binary' }),
+      fc.string({ unit: codePoint }),
       fc.array(pieces).map((parts) => parts.join('')),
       fc.array(pieces).map((parts) => `/${parts.join('')}`),
-      fc.webUrl({ withQueryParameters: true, withFragments: true }),
+      webUrl,
     );
     fc.assert(
       fc.property(hostile, (value) => {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { casesOf } from '../../../../test/support/properties.ts';
 import { type SessionStore, storeCall } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
@@ -60,7 +61,7 @@ describe.each(stores)('the %s store', (name, make, shared, missing) => {
     try {
       await fc.assert(
         fc.asyncProperty(lives, (each) => liveTogether([one, other], each)),
-        { numRuns: 60 },
+        { numRuns: casesOf(200) },
       );
     } finally {
       await one.close();

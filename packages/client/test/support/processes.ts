@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { expect } from '@jest/globals';
 
 const PROCESSES = 3;
-const TIMES = 30;
+const TIMES = 15;
 
 /**
  * Lets several processes count in one session, each under its lease, and judges the sum.

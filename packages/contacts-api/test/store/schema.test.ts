@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { codePoint } from '../../../../test/support/properties.ts';
 import { searchText } from '../../src/store/schema.ts';
 
 test.each([
@@ -24,7 +25,7 @@ test('a part has at most 200 characters after normalization', () => {
     expect(text).not.toMatch(/\p{Cs}/u);
   }
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
+    fc.property(fc.string({ unit: codePoint, maxLength: 300 }), (text) => {
       expect(searchText(text).length).toBeLessThanOrEqual(200);
     }),
   );

@@ -1,7 +1,7 @@
 import { validateHeaderValue } from 'node:http';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { casesOf } from '../../../../test/support/cases.ts';
+import { casesOf, codePoint } from '../../../../test/support/properties.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { buildChallenge } from '../../src/request/challenge.ts';
 
@@ -34,7 +34,7 @@ test.each([
 
 test('whatever the text, it stays within its quotes and within the header', () => {
   proves('RFC 9068 §4 refusal');
-  const text = fc.string({ unit: 'binary', maxLength: 50 });
+  const text = fc.string({ unit: codePoint, maxLength: 50 });
   fc.assert(
     fc.property(text, text, text, (realm, error_description, scope) => {
       const value = buildChallenge({ realm, error_description, scope });

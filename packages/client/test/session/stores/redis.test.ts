@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { inspect } from 'node:util';
-import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, jest, test } from '@jest/globals';
 import { InvalidOptions } from '@koa-oauth/issuer';
 import type { SessionStore } from '../../../src/session/session-store.ts';
 import { type RedisStoreOptions, redisStore } from '../../../src/session/stores/redis.ts';
@@ -63,6 +63,26 @@ test('while Redis is away each call rejects, soon and without the password', asy
   const calls = Array.from({ length: 100 }, (_, i) => store.once(`value-${i}`, later()));
   const results = await Promise.allSettled(calls);
   expect(results.every(({ status }) => status === 'rejected')).toBe(true);
+});
+
+test('rediss:// speaks TLS, and to nobody who does not', async () => {
+  const heard: Buffer[] = [];
+  const server = createServer((socket) => {
+    socket
+      .on('error', () => {})
+      .once('data', (data) => {
+        heard.push(data);
+        socket.end('-ERR Protocol error\r\n');
+      });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const store = open({ url: `rediss://127.0.0.1:${port}` });
+  await expect(store.read('a')).rejects.toThrow(/^Redis: /);
+  await store.close();
+  server.close();
+  // A handshake record (RFC 8446 §5.1).
+  expect(heard[0]?.[0]).toBe(22);
 });
 
 (missing ? describe.skip : describe)(missing ? `with Redis: ${missing}` : 'with Redis', () => {
@@ -156,11 +176,6 @@ test('while Redis is away each call rejects, soon and without the password', asy
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SEALED');
   });
 
-  test('rediss:// speaks TLS, and to nobody who does not', async () => {
-    const store = open({ url: REDIS_URL.replace(/^redis:/, 'rediss:') });
-    await expect(store.read('a')).rejects.toThrow(/^Redis: /);
-  });
-
   test('a connection that breaks rejects what is under way, and is made anew', async () => {
     const line = await startLine();
     const store = open({ url: line.url });
@@ -193,7 +208,14 @@ test('while Redis is away each call rejects, soon and without the password', asy
     const store = open({ url: line.url });
     await store.read('a');
     line.hold();
-    await expect(store.read('a')).rejects.toThrow('Redis: Command timed out');
+    jest.useFakeTimers({
+      doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'performance'],
+    });
+    const answer = store.read('a').catch((error: Error) => error.message);
+    await line.received();
+    jest.advanceTimersByTime(2000);
+    expect(await answer).toBe('Redis: Command timed out');
+    jest.useRealTimers();
     await store.close();
     opened.length = 0;
     await line.close();
