@@ -22,15 +22,6 @@ import type { LogType, OpenTransaction, Step } from './transactions.ts';
 type EngineContext = Context | KoaContextWithOIDC;
 type EngineError = OidcErrors.OIDCProviderError;
 
-/** One event: a step of the request's transaction, a line of the log, or both. */
-interface Entry {
-  /** Auth0's log event type code. */
-  readonly type?: LogType | undefined;
-  readonly step?: Step | undefined;
-  readonly line?: string;
-  readonly fields?: object;
-}
-
 /** The record of one request, on Koa's `ctx.state`. */
 interface Recording {
   readonly transaction: OpenTransaction;
@@ -66,24 +57,23 @@ export class Recorder {
     provider.on('authorization.success', (ctx) => this.#codeIssued(ctx));
     provider.on('authorization.error', (ctx, error) => this.#authorizationRefused(ctx, error));
     provider.on('pushed_authorization_request.error', (ctx, error) => {
-      this.#write(ctx, refusalOf(ctx, error, PAR, 'pushed authorization request refused'));
+      this.#logRefusal(ctx, error, PAR, 'pushed authorization request refused');
     });
     provider.on('grant.success', (ctx) => this.#tokensIssued(ctx));
     provider.on('grant.error', (ctx, error) => this.#tokensRefused(ctx, error));
     provider.on('server_error', (ctx, error) => {
       // An Action may refuse with this code too.
       if (error instanceof errors.OIDCProviderError && error.expose) {
-        this.#write(ctx, refusalOf(ctx, error, ROUTES.token, 'tokens refused'));
+        this.#logRefusal(ctx, error, ROUTES.token, 'tokens refused');
       } else log.error({ err: error, path: ctx.path }, 'unexpected error');
     });
     provider.on('end_session.success', (ctx) => {
       const { client, session } = ctx.oidc;
-      const step: Step = { step: 'logout', user: session?.accountId };
-      const fields = { client: client?.clientId };
-      this.#write(ctx, { type: 'slo', step, line: 'logged out', fields });
+      log.info({ type: 'slo', client: client?.clientId }, 'logged out');
+      this.#add(ctx, { step: 'logout', user: session?.accountId }, 'slo');
     });
     provider.on('end_session.error', (ctx, error) => {
-      this.#write(ctx, refusalOf(ctx, error, LOGOUT, 'logout refused'));
+      this.#logRefusal(ctx, error, LOGOUT, 'logout refused');
     });
     events.on('backchannel.success', (_ctx, { clientId: client }: Client, user: string) => {
       const type: LogType = 'oidc_backchannel_logout_succeeded';
@@ -99,7 +89,7 @@ export class Recorder {
   }
 
   faultInjected(ctx: Context, fault: string): void {
-    this.#write(ctx, { step: { step: 'fault', fault } });
+    this.#add(ctx, { step: 'fault', fault });
   }
 
   /** Records an answer after every change to it. */
@@ -113,7 +103,7 @@ export class Recorder {
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
     const recording = this.#recordingOf(ctx);
     const { loggedOut } = ctx.state as { loggedOut?: { user?: string } };
-    if (loggedOut) this.#write(ctx, { type: 'slo', step: { step: 'logout', ...loggedOut } });
+    if (loggedOut) this.#add(ctx, { step: 'logout', ...loggedOut }, 'slo');
     if (endpoint === ROUTES.revocation) this.#addRevocation(ctx);
     if (recording.refused || ctx.status < 400) return;
     const { error, error_description: text } = (ctx.body ?? {}) as Record<string, unknown>;
@@ -126,8 +116,7 @@ export class Recorder {
       text: this.#context.redact(text, engineCtx),
       reason: recording.reason,
     } as const;
-    const type = refusalType(endpoint, step.reason ?? step.text ?? '', engineCtx);
-    this.#write(ctx, { type, step });
+    this.#add(ctx, step, refusalType(endpoint, step.reason ?? step.text ?? '', engineCtx));
   }
 
   #codeIssued(ctx: KoaContextWithOIDC): void {
@@ -135,18 +124,20 @@ export class Recorder {
     this.#link(ctx);
     this.#addSignInAndActions(ctx);
     const outcome = result?.consent === undefined ? 'not asked' : 'accepted';
-    this.#write(ctx, { step: { step: 'consent', outcome } });
-    const fields = { client: client?.clientId, user: session?.accountId };
-    this.#write(ctx, { type: loginType(ctx), step: { step: 'code' }, line: 'code issued', fields });
+    this.#add(ctx, { step: 'consent', outcome });
+    const type = loginType(ctx);
+    const fields = { type, client: client?.clientId, user: session?.accountId };
+    this.#context.log.info(fields, 'code issued');
+    this.#add(ctx, { step: 'code' }, type);
   }
 
   #authorizationRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
     const { result, prompt } = ctx.oidc.entities.Interaction ?? {};
     if (result?.error !== undefined && prompt?.name === 'login') {
       const reason = this.#context.redact(result.error_description, ctx);
-      this.#write(ctx, { step: { step: 'sign-in', outcome: 'failed', reason } });
+      this.#add(ctx, { step: 'sign-in', outcome: 'failed', reason });
     } else if (result?.error !== undefined) {
-      this.#write(ctx, { step: { step: 'consent', outcome: 'declined' } });
+      this.#add(ctx, { step: 'consent', outcome: 'declined' });
     } else if (outcomeOf(ctx).denied !== undefined) this.#addSignInAndActions(ctx);
     this.#recordingOf(ctx).refused = true;
     const step: Step = {
@@ -155,8 +146,8 @@ export class Recorder {
       text: this.#context.redact(error.error_description, ctx),
       reason: this.#context.redact(error.error_detail, ctx),
     };
-    const entry = refusalOf(ctx, error, ROUTES.authorization, 'authorization refused');
-    this.#write(ctx, { ...entry, step });
+    const type = this.#logRefusal(ctx, error, ROUTES.authorization, 'authorization refused');
+    this.#add(ctx, step, type);
   }
 
   #tokensIssued(ctx: KoaContextWithOIDC): void {
@@ -165,17 +156,15 @@ export class Recorder {
     const grant = params?.grant_type;
     if (grant === 'refresh_token') this.#addActions(ctx);
     const { scope } = entities.AccessToken ?? entities.ClientCredentials ?? {};
-    this.#write(ctx, {
-      type: exchangeType(ctx),
-      step: tokensStep(this.#context, ctx, transaction.steps),
-      line: 'tokens issued',
-      fields: { client: client?.clientId, user: account?.accountId, grant, scope },
-    });
+    const type = exchangeType(ctx);
+    const fields = { type, client: client?.clientId, user: account?.accountId, grant, scope };
+    this.#context.log.info(fields, 'tokens issued');
+    this.#add(ctx, tokensStep(this.#context, ctx, transaction.steps), type);
   }
 
   /** Leaves the step to `requestAnswered`: Auth0's status, code and text are not known yet. */
   #tokensRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
-    this.#write(ctx, refusalOf(ctx, error, ROUTES.token, 'tokens refused'));
+    this.#logRefusal(ctx, error, ROUTES.token, 'tokens refused');
     const recording = this.#recordingOf(ctx);
     if (outcomeOf(ctx).denied !== undefined) this.#addActions(ctx);
     recording.reason = this.#context.redact(error.error_detail, ctx);
@@ -197,24 +186,20 @@ export class Recorder {
     const { clientId: client, accountId: user } = oidc?.entities.RefreshToken ?? {};
     // The answer is the same for a token of another client, which stays (RFC 7009 §2.2).
     if (ctx.status !== 200 || client === undefined || client !== oidc?.client?.clientId) return;
-    const step: Step = { step: 'revocation', user };
-    this.#write(ctx, {
-      type: 'srrt',
-      step,
-      line: 'refresh token revoked',
-      fields: { client, user },
-    });
+    this.#context.log.info({ type: 'srrt', client, user }, 'refresh token revoked');
+    this.#add(ctx, { step: 'revocation', user }, 'srrt');
   }
 
   #addSignInAndActions(ctx: KoaContextWithOIDC): void {
     const { steps } = this.#recordingOf(ctx).transaction;
     const isKnown = steps.some((one) => one.step === 'sign-in' && one.outcome !== 'failed');
-    if (!isKnown) this.#write(ctx, { step: signInStep(ctx) });
+    if (!isKnown) this.#add(ctx, signInStep(ctx));
     if (!steps.some(({ step }) => step === 'actions')) this.#addActions(ctx);
   }
 
   #addActions(ctx: KoaContextWithOIDC): void {
-    this.#write(ctx, { step: actionsStep(this.#context, ctx) });
+    const step = actionsStep(this.#context, ctx);
+    if (step !== undefined) this.#add(ctx, step);
   }
 
   /** Makes the transaction known to the next request of the sign-in. */
@@ -238,9 +223,22 @@ export class Recorder {
     return state.recording;
   }
 
-  #write(ctx: EngineContext, { type, step, line, fields }: Entry): void {
-    if (line !== undefined) this.#context.log.info({ type, ...fields }, line);
-    if (step !== undefined) this.#recordingOf(ctx).transaction.add(step, type);
+  #add(ctx: EngineContext, step: Step, type?: LogType): void {
+    this.#recordingOf(ctx).transaction.add(step, type);
+  }
+
+  /** Logs a refusal. @returns Auth0's log event type code. */
+  #logRefusal(
+    { oidc }: KoaContextWithOIDC,
+    { error, error_description: text, error_detail: reason = text }: EngineError,
+    endpoint: string,
+    line: string,
+  ): LogType | undefined {
+    const type = refusalType(endpoint, reason ?? '', { oidc });
+    const grant = endpoint === ROUTES.token ? knownGrantType(oidc) : undefined;
+    const client = oidc.client?.clientId;
+    this.#context.log.info({ type, client, grant, error, reason }, line);
+    return type;
   }
 }
 
@@ -251,25 +249,10 @@ export function recordTransaction(recorder: Recorder): Middleware {
   };
 }
 
-function refusalOf(
-  { oidc }: KoaContextWithOIDC,
-  { error, error_description: text, error_detail: detail }: EngineError,
-  endpoint: string,
-  line: string,
-): Entry {
-  const reason = detail ?? text;
-  const grant = endpoint === ROUTES.token ? knownGrantType(oidc) : undefined;
-  const fields = { client: oidc.client?.clientId, grant, error, reason };
-  return { type: refusalType(endpoint, reason ?? '', { oidc }), line, fields };
-}
-
 /** Keys by which the requests of one sign-in find their transaction; the ids are not recorded. */
 function keysOf(ctx: EngineContext): string[] {
   const { oidc } = ctx as Partial<KoaContextWithOIDC>;
   const { Interaction: interaction, AuthorizationCode: code } = oidc?.entities ?? {};
-  return [
-    ...(interaction?.cid === undefined ? [] : [`cid:${interaction.cid}`]),
-    ...(interaction === undefined ? [] : [`uid:${interaction.uid}`]),
-    ...(code?.grantId === undefined ? [] : [`grant:${code.grantId}`]),
-  ];
+  const ids = { cid: interaction?.cid, uid: interaction?.uid, grant: code?.grantId };
+  return Object.entries(ids).flatMap(([name, id]) => (id === undefined ? [] : [`${name}:${id}`]));
 }

@@ -11,24 +11,11 @@ const HIDDEN = '[hidden]';
 const MAX_TEXT_LENGTH = 300;
 
 /** Request parameters that are not secret. */
-const PUBLIC_PARAMETERS = [
-  'audience',
-  'client_id',
-  'client_assertion_type',
-  'code_challenge_method',
-  'connection',
-  'grant_type',
-  'max_age',
-  'organization',
-  'prompt',
-  'redirect_uri',
-  'resource',
-  'response_mode',
-  'response_type',
-  'scope',
-  'screen_hint',
-  'token_type_hint',
-];
+const PUBLIC_PARAMETERS =
+  `audience client_id client_assertion_type code_challenge_method connection grant_type max_age organization
+   prompt redirect_uri resource response_mode response_type scope screen_hint token_type_hint`.split(
+    /\s+/,
+  );
 
 /** Checks for a part of a JWT, or a run of letters as long as a code or an opaque token. */
 const isTokenLike = (run: string): boolean => run.includes('eyJ') || /[\w-]{40}/.test(run);

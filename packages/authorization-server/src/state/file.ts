@@ -12,11 +12,6 @@ import {
 
 export type { StateStore } from './memory.ts';
 
-interface Row {
-  readonly content: string;
-  readonly consumed_at: number | null;
-}
-
 const TABLE = `
   CREATE TABLE IF NOT EXISTS records (
     kind TEXT NOT NULL, id TEXT NOT NULL, content TEXT NOT NULL,
@@ -110,13 +105,12 @@ class FileState implements StateStore {
   #readBy(column: 'id' | 'uid', kind: string, value: string): StoredRecord | undefined {
     const sql = `SELECT content, consumed_at FROM records
       WHERE kind = ? AND ${column} = ? AND ${HAS_NOT_ENDED}`;
-    const row = this.#prepare(sql).get(kind, value, this.now()) as Row | undefined;
-    return (
-      row && {
-        content: JSON.parse(row.content) as Record<string, unknown>,
-        consumed: row.consumed_at ?? undefined,
-      }
-    );
+    const row = this.#prepare(sql).get(kind, value, this.now()) as
+      | { content: string; consumed_at: number | null }
+      | undefined;
+    if (row === undefined) return undefined;
+    const content = JSON.parse(row.content) as Record<string, unknown>;
+    return { content, consumed: row.consumed_at ?? undefined };
   }
 
   /** Returns the number of changed records. */

@@ -87,33 +87,26 @@ function errorTextOf(html: string): string {
   return text.trim().slice(0, 300);
 }
 
-interface Cookie {
-  readonly name: string;
-  readonly value: string;
-  readonly path: string;
-}
-
 /** The cookies of one server, stored by name and path as in a browser (RFC 6265 §5.3). */
 export class Cookies {
-  readonly #stored = new Map<string, Cookie>();
+  readonly #stored = new Map<string, { readonly pair: string; readonly path: string }>();
 
-  /** Returns the `Cookie` header of a request to this path; empty when there are no cookies. */
+  /** Returns the `Cookie` header of a request to this path. */
   header(path: string): string {
     return [...this.#stored.values()]
       .filter((cookie) => isWithin(path, cookie.path))
-      .map(({ name, value }) => `${name}=${value}`)
+      .map(({ pair }) => pair)
       .join('; ');
   }
 
   store(response: Response): void {
     for (const line of response.headers.getSetCookie()) {
-      const [pair = '', ...attributes] = line.split(/; */);
-      const [name = '', value = ''] = split(pair);
-      const path = attribute(attributes, 'path') ?? '/';
-      const end = attribute(attributes, 'expires');
-      const key = JSON.stringify([name, path]);
-      if (end !== undefined && Date.parse(end) <= Date.now()) this.#stored.delete(key);
-      else this.#stored.set(key, { name, value, path });
+      const [pair = ''] = line.split(';');
+      const [, path = '/'] = /; *path=([^;]*)/i.exec(line) ?? [];
+      const [, end = ''] = /; *expires=([^;]*)/i.exec(line) ?? [];
+      const key = JSON.stringify([pair.split('=')[0], path]);
+      if (Date.parse(end) <= Date.now()) this.#stored.delete(key);
+      else this.#stored.set(key, { pair, path });
     }
   }
 }
@@ -121,13 +114,4 @@ export class Cookies {
 /** Checks whether a path is another one or below it (RFC 6265 §5.1.4). */
 function isWithin(path: string, parent: string): boolean {
   return path === parent || path.startsWith(parent.endsWith('/') ? parent : `${parent}/`);
-}
-
-function attribute(attributes: readonly string[], name: string): string | undefined {
-  return attributes.map(split).find(([key = '']) => key.toLowerCase() === name)?.[1];
-}
-
-function split(pair: string): string[] {
-  const at = pair.indexOf('=');
-  return at < 0 ? [pair] : [pair.slice(0, at), pair.slice(at + 1)];
 }
