@@ -156,11 +156,10 @@ function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   if (application === undefined) throw unknownName('client', clientId, clientIds);
 
   const identifiers = tenant.resourceServers.map((entry) => entry.identifier);
-  const audience = given.audience ?? identifiers[0];
-  const api = audience === undefined ? undefined : findApi(tenant, audience);
+  const { audience = identifiers[0] } = given;
+  const api = findApi(tenant, audience);
   // An empty audience is a login without one.
   if (audience && api === undefined) throw unknownName('audience', audience, identifiers);
-
   const organization = organizationOf(tenant, { application, user, given: given.organization });
   const requestable = requestableScopes(application, api);
   const scope = (given.scope?.split(' ') ?? requestable)

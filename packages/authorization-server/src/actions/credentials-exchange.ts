@@ -17,9 +17,7 @@ export interface CredentialsExchangeEvent {
   readonly request: RequestFacts;
 }
 
-/** Result of all credentials-exchange Actions for one request. */
 export interface CredentialsExchangeOutcome {
-  /** Custom claims of the access token. */
   readonly accessToken: Record<string, unknown>;
   denied?: { readonly code: string; readonly reason: string };
 }

@@ -83,7 +83,6 @@ const SECRET_PARAMETERS = 'client_secret client_assertion refresh_token code cod
   ' ',
 );
 
-/** Describes a login in Auth0's terms. */
 export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEvent {
   const { user, clientId, api, organization, protocol, scope, params, request, ...others } = facts;
   const { password: _password, password_hash: _hash, roles, email, ...profile } = user;

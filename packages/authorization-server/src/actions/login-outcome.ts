@@ -12,7 +12,6 @@ export interface AuthenticationMethod {
   readonly timestamp: string;
 }
 
-/** A redirect of the user in the middle of a login. */
 export interface Redirect {
   /** The target; `state` is added when the user goes there. */
   readonly url: string;
@@ -22,15 +21,12 @@ export interface Redirect {
 
 /** Result of all rules and post-login Actions for one login. */
 export interface ActionOutcome {
-  /** Custom claims of the access token. */
   readonly accessToken: Readonly<Record<string, unknown>>;
   /** Custom claims of the ID token and of the userinfo answer. */
   readonly idToken: Readonly<Record<string, unknown>>;
-  /** Changes to the access token's scope. */
   readonly scope?: ScopeChanges;
   readonly metadata?: MetadataChanges;
   readonly transaction?: TransactionMetadata;
-  /** Ways of authentication that Actions recorded. */
   readonly methods?: readonly AuthenticationMethod[];
   /** Address to visit before the login goes on; undefined when it goes on. */
   readonly redirect?: Redirect;
@@ -75,7 +71,6 @@ export class Outcomes {
     if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
   }
 
-  /** Stores the outcome of an authorization or a refresh that succeeded. */
   store(ctx: KoaContextWithOIDC): void {
     const { AuthorizationCode: code, RefreshToken: refreshToken } = ctx.oidc.entities;
     const { accountId: userId, clientId = '', grantId } = code ?? refreshToken ?? {};
@@ -89,7 +84,6 @@ export class Outcomes {
   }
 }
 
-/** Stores the outcome of a login once its code or refresh token is issued. */
 export function storeOutcome(outcomes: Outcomes): Middleware {
   return async function storeOutcome(ctx: Context, next: Next) {
     await next();

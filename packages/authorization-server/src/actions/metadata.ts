@@ -23,7 +23,6 @@ export class UserMetadata {
     this.#store = store;
   }
 
-  /** Returns the user with the stored changes. */
   applyTo(user: User): User {
     return withMetadata(user, this.#changesOf(user.user_id));
   }

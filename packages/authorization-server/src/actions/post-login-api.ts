@@ -21,7 +21,6 @@ export interface ApiParts {
   readonly event: PostLoginEvent;
   readonly draft: PostLoginDraft;
   readonly log: ActionLog;
-  /** Names of the rules that ran. */
   readonly rules: readonly string[];
   readonly cache: ActionCache;
   /** False when no user waits in a browser. */

@@ -82,7 +82,6 @@ export class PostLogin {
     recordMethods(ctx, outcome);
   }
 
-  /** Returns the redirect before the login goes on; undefined when it goes on. */
   redirectOf({ oidc }: KoaContextWithOIDC): RedirectStart | undefined {
     const { redirect, state } = (oidc.result?.actions ?? {}) as Partial<Carried>;
     return redirect && state ? { url: redirect.url, state } : undefined;

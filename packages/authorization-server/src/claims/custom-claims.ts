@@ -26,12 +26,10 @@ export const SCOPE_CLAIMS: Readonly<Record<string, readonly string[]>> = {
 
 const STANDARD_CLAIMS = new Set(Object.values(SCOPE_CLAIMS).flat());
 
-/** Checks whether the name belongs to the protocol or to Auth0. */
 export function isRestrictedClaim(name: string): boolean {
   return RESTRICTED_CLAIMS.has(name) || RESERVED_NAMESPACES.test(name);
 }
 
-/** Checks whether OpenID Connect ties the name to a scope. */
 export function isStandardClaim(name: string): boolean {
   return STANDARD_CLAIMS.has(name);
 }

@@ -53,7 +53,6 @@ export class Organizations {
     return organization !== undefined && isMember(organization, user);
   }
 
-  /** Stores the organization of a login when its code is issued. */
   storeFor(ctx: KoaContextWithOIDC): void {
     const organization = this.organizationOf(ctx);
     const { grantId, clientId } = ctx.oidc.entities.AuthorizationCode ?? {};

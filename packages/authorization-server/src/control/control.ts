@@ -97,7 +97,6 @@ async function readFields(ctx: Context): Promise<Record<string, unknown>> {
   return ctx.is('json') ? readJson(ctx) : ctx.throw(415, NOT_JSON);
 }
 
-/** Reads a body of this schema. @throws 400 with what to send. */
 async function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
   const { success, data } = schema.safeParse(await readFields(ctx));
   return success ? data : ctx.throw(400, expected);

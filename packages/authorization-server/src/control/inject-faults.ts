@@ -6,7 +6,6 @@ import { refuse } from '../http/body.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
 
-/** Applies the waiting faults to requests. */
 export function injectFaults(
   faults: Faults,
   onFault: (ctx: Context, fault: string) => void,

@@ -15,7 +15,6 @@ export async function interactionOf(
   return interaction;
 }
 
-/** Continues the authorization request. */
 export async function resumeInteraction(
   provider: Provider,
   ctx: Context,

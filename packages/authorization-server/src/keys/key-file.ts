@@ -44,7 +44,6 @@ export function createKeyFile(file: string, keys: SigningKeys): SigningKeys {
   }
 }
 
-/** Replaces the keys of a file in one step. @throws StartError */
 export function replaceKeyFile(file: string, keys: SigningKeys): void {
   try {
     writeThenPlace(file, keys, renameSync);

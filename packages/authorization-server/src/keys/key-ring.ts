@@ -41,7 +41,6 @@ export class KeyRing {
     return this.#keys;
   }
 
-  /** The key that signs. */
   get current(): SigningKey {
     return this.#keys.keys[0] as SigningKey;
   }
@@ -55,7 +54,6 @@ export class KeyRing {
     });
   }
 
-  /** Removes the previous key from the set. @throws StartError as `rotate`. */
   revokePrevious(): Promise<void> {
     return this.#change(async () => this.#keys.keys.slice(0, 2));
   }

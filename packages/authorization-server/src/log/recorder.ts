@@ -25,7 +25,6 @@ type EngineError = OidcErrors.OIDCProviderError;
 /** The record of one request, on Koa's `ctx.state`. */
 interface Recording {
   readonly transaction: OpenTransaction;
-  /** The refusal is already recorded. */
   refused?: boolean;
   /** The engine's private reason for a refusal. */
   reason?: string | undefined;
@@ -43,7 +42,6 @@ export class Recorder {
     this.#context = { ...context, redact: createRedaction(context.tenant) };
   }
 
-  /** Records all events of this engine from now on. */
   listenTo(provider: Provider): void {
     const { log } = this.#context;
     // The engine's types lack some of its events.
@@ -202,7 +200,6 @@ export class Recorder {
     if (step !== undefined) this.#add(ctx, step);
   }
 
-  /** Makes the transaction known to the next request of the sign-in. */
   #link(ctx: KoaContextWithOIDC): void {
     const { transaction } = this.#recordingOf(ctx);
     for (const key of keysOf(ctx)) this.#context.transactions.link(key, transaction);

@@ -10,7 +10,6 @@ export type Redact = (
 const HIDDEN = '[hidden]';
 const MAX_TEXT_LENGTH = 300;
 
-/** Request parameters that are not secret. */
 const PUBLIC_PARAMETERS =
   `audience client_id client_assertion_type code_challenge_method connection grant_type max_age organization
    prompt redirect_uri resource response_mode response_type scope screen_hint token_type_hint`.split(
@@ -20,7 +19,6 @@ const PUBLIC_PARAMETERS =
 /** Checks for a part of a JWT, or a run of letters as long as a code or an opaque token. */
 const isTokenLike = (run: string): boolean => run.includes('eyJ') || /[\w-]{40}/.test(run);
 
-/** Creates the filter that removes secrets from all texts of the recorded transactions. */
 export function createRedaction(tenant: Tenant): Redact {
   const tenantSecrets = [
     ...tenant.clients.map(({ client_secret }) => client_secret),

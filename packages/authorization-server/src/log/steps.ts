@@ -168,7 +168,6 @@ export function loginType({ oidc }: KoaContextWithOIDC): LogType {
   return isSilent(oidc) ? 'ssa' : 's';
 }
 
-/** Returns the type for issued tokens. */
 export function exchangeType({ oidc }: KoaContextWithOIDC): LogType | undefined {
   return exchangeOf(oidc)?.[1];
 }

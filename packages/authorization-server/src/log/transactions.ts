@@ -147,7 +147,6 @@ export class Transactions {
     this.#byKey.set(key, transaction);
   }
 
-  /** Returns the latest transaction that was linked to this key. */
   find(key: string): OpenTransaction | undefined {
     return this.#byKey.get(key);
   }

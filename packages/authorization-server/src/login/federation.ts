@@ -59,7 +59,6 @@ export class Federation {
     this.#identityProviders = new IdentityProviders(context);
   }
 
-  /** Sends the user to the identity provider chosen on the sign-in page. */
   async choose(ctx: Context): Promise<void> {
     const interaction = await interactionOf(this.#context.provider, ctx, 'login');
     const { connection } = await readForm(ctx);
@@ -107,7 +106,6 @@ export class Federation {
     ctx.redirect(`/u/login/${uid}/callback`);
   }
 
-  /** Verifies the answer and ends the sign-in. */
   async finish(ctx: Context): Promise<void> {
     const { provider, users } = this.#context;
     const interaction = await interactionOf(provider, ctx, 'login');

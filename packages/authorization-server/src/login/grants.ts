@@ -27,7 +27,6 @@ export interface AskedScopes {
   readonly oidc: readonly string[];
   /** Names of custom claims: granted without consent; in the scope only if an Action sets the claim. */
   readonly claims: readonly string[];
-  /** Scopes of the API that the user may have. */
   readonly allowed: readonly string[];
   /** Scopes of the API that the user may not have: dropped silently (RBAC). */
   readonly refused: readonly string[];

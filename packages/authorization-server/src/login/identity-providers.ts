@@ -78,23 +78,16 @@ export class ProviderDenial extends Error {
 export class IdentityProviders {
   readonly #redirectUri: string;
   readonly #fetch: CustomFetch;
-  readonly #timeLimit: number;
-  readonly #now: () => number;
+  readonly #options: IdentityProvidersOptions;
   readonly #configurations = new Map<
     string,
     { readonly discoveredAt: number; readonly configuration: Promise<Configuration> }
   >();
 
-  constructor({
-    issuer,
-    fetch: send = fetch,
-    timeLimit = 5,
-    now = Date.now,
-  }: IdentityProvidersOptions) {
-    this.#redirectUri = `${issuer}${CALLBACK_PATH}`;
-    this.#fetch = providerFetch(send);
-    this.#timeLimit = timeLimit;
-    this.#now = now;
+  constructor(options: IdentityProvidersOptions) {
+    this.#redirectUri = `${options.issuer}${CALLBACK_PATH}`;
+    this.#fetch = providerFetch(options.fetch ?? fetch);
+    this.#options = options;
   }
 
   /** Returns the URL to send the user to. @throws ProviderFailure */
@@ -152,11 +145,12 @@ export class IdentityProviders {
   /** Discovers a provider at its first sign-in and again after an hour; a failure is not cached. */
   #configurationOf(connection: Connection): Promise<Configuration> {
     const { name } = connection;
+    const { now = Date.now } = this.#options;
     const known = this.#configurations.get(name);
-    if (known !== undefined && this.#now() - known.discoveredAt < METADATA_LIFETIME_MS) {
+    if (known !== undefined && now() - known.discoveredAt < METADATA_LIFETIME_MS) {
       return known.configuration;
     }
-    const discovered = { discoveredAt: this.#now(), configuration: this.#discover(connection) };
+    const discovered = { discoveredAt: now(), configuration: this.#discover(connection) };
     this.#configurations.set(name, discovered);
     discovered.configuration.catch(() => {
       if (this.#configurations.get(name) === discovered) this.#configurations.delete(name);
@@ -174,13 +168,12 @@ export class IdentityProviders {
       // The schema lets http be on a loopback address only, and so does the fetch.
       ...(server.protocol === 'http:' ? [allowInsecureRequests] : []),
     ];
-    const configuration = await discovery(
-      server,
-      options.client_id,
-      options.client_secret,
-      undefined,
-      { [customFetch]: this.#fetch, timeout: this.#timeLimit, execute },
-    );
+    const { client_id, client_secret } = options;
+    const configuration = await discovery(server, client_id, client_secret, undefined, {
+      [customFetch]: this.#fetch,
+      timeout: this.#options.timeLimit ?? 5,
+      execute,
+    });
     const { issuer } = configuration.serverMetadata();
     if (withoutSlash(issuer) !== withoutSlash(expected)) {
       throw new ProviderFailure(502, "its metadata is another issuer's");
@@ -265,13 +258,13 @@ function toFailure(error: unknown): Error {
   return new ProviderFailure(502, `its answer is wrong: ${message}${detail}`, { cause: error });
 }
 
-/** RFC 6749 §4.1.2.1 defines the characters of an `error` and an `error_description`. */
 function readableCode(error: string): string {
   return /^[\w.-]{1,60}$/.test(error) ? error : 'an error without a readable code';
 }
 
-function readableDescription(description: string | undefined): string {
-  const readable = (description ?? '').replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, ' ').trim();
+/** Returns the characters that RFC 6749 §4.1.2.1 allows. */
+function readableDescription(description = ''): string {
+  const readable = description.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, ' ').trim();
   return readable.slice(0, 200) || 'the identity provider refused the sign-in';
 }
 

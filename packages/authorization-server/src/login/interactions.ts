@@ -1,15 +1,15 @@
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import type { Interaction, InteractionResults } from 'oidc-provider';
+import type { Interaction } from 'oidc-provider';
 import type { PageContext } from '../context.ts';
 import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
 import type { LogType } from '../log/transactions.ts';
 import {
+  databaseName,
   findIdentityProvider,
   offeredConnections,
   offersPasswords,
-  passwordDatabase,
 } from '../tenant/connections.ts';
 import { isPassword } from '../tenant/password.ts';
 import { findApplication, type User } from '../tenant/tenant.ts';
@@ -51,7 +51,7 @@ class InteractionPages {
 
   /** Shows the sign-in, or sends the user to the identity provider that the request names. */
   async showLogin(ctx: Context): Promise<void> {
-    const interaction = await this.#interactionOf(ctx, 'login');
+    const interaction = await interactionOf(this.#context.provider, ctx, 'login');
     const { connection, login_hint: hint } = interaction.params;
     const federated = findIdentityProvider(this.#context.tenant, connection);
     if (federated === undefined) this.#showForm(ctx, interaction, String(hint ?? ''));
@@ -59,8 +59,8 @@ class InteractionPages {
   }
 
   async signIn(ctx: Context): Promise<void> {
-    const { log } = this.#context;
-    const interaction = await this.#interactionOf(ctx, 'login');
+    const { log, provider } = this.#context;
+    const interaction = await interactionOf(provider, ctx, 'login');
     const { username, password } = await readFields(ctx);
     if (!this.#acceptsPassword(interaction)) throw sessionNotFound();
     const client = interaction.params.client_id;
@@ -80,10 +80,13 @@ class InteractionPages {
       ctx.status = 400;
     } else if (user.blocked) {
       log.info({ client, user: user.user_id }, 'login failed: the user is blocked');
-      await this.#resume(ctx, { error: 'unauthorized', error_description: 'user is blocked' });
+      await resumeInteraction(provider, ctx, {
+        error: 'unauthorized',
+        error_description: 'user is blocked',
+      });
     } else {
       log.info({ client, user: user.user_id }, 'login succeeded');
-      await this.#resume(ctx, { login: { accountId: user.user_id, amr: ['pwd'] } });
+      await resumeInteraction(provider, ctx, { login: { accountId: user.user_id, amr: ['pwd'] } });
     }
   }
 
@@ -100,12 +103,12 @@ class InteractionPages {
     log.info({ client, user: asked.user.user_id, accepted }, 'consent answered');
     if (!accepted) {
       const error_description = 'User did not authorize the request';
-      await this.#resume(ctx, { error: 'access_denied', error_description });
+      await resumeInteraction(provider, ctx, { error: 'access_denied', error_description });
       return;
     }
     consents.add(asked);
     const grantId = await newGrant(provider, asked, () => true).save();
-    await this.#resume(ctx, { consent: { grantId } });
+    await resumeInteraction(provider, ctx, { consent: { grantId } });
   }
 
   /** Checks one password at a time: simultaneous correct ones are no failures, and a hash occupies a core. */
@@ -154,24 +157,16 @@ class InteractionPages {
   #acceptsPassword({ params }: Interaction): boolean {
     const { tenant } = this.#context;
     const { connection, client_id: clientId } = params;
-    if (connection && connection !== passwordDatabase(tenant).name) return false;
+    if (connection && connection !== databaseName(tenant)) return false;
     return offersPasswords(tenant, findApplication(tenant, clientId));
   }
 
   async #askedOf(ctx: Context): Promise<AskedScopes> {
-    const { params, session } = await this.#interactionOf(ctx, 'consent');
+    const { params, session } = await interactionOf(this.#context.provider, ctx, 'consent');
     const user = this.#context.users.find(session?.accountId);
     const asked = askedScopes(this.#context.tenant, user, params);
     if (asked === undefined) throw sessionNotFound();
     return asked;
-  }
-
-  #interactionOf(ctx: Context, prompt: 'login' | 'consent'): Promise<Interaction> {
-    return interactionOf(this.#context.provider, ctx, prompt);
-  }
-
-  #resume(ctx: Context, result: InteractionResults): Promise<void> {
-    return resumeInteraction(this.#context.provider, ctx, result);
   }
 }
 

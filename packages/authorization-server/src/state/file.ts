@@ -113,7 +113,6 @@ class FileState implements StateStore {
     return { content, consumed: row.consumed_at ?? undefined };
   }
 
-  /** Returns the number of changed records. */
   #run(sql: string, ...values: unknown[]): number {
     return this.#prepare(sql).run(...values).changes;
   }

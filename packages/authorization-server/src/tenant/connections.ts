@@ -2,16 +2,9 @@ import { errors } from '../oidc-provider.ts';
 import type { Application, Connection, TenantDocument } from './schema.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 
-/** The connection of a login, as in an Action's `event.connection`. */
-export interface ConnectionFacts {
-  readonly id: string;
-  readonly name: string;
-  readonly strategy: string;
-}
-
 export const DATABASE = 'auth0';
 /** The database of a tenant that has no entry for one. */
-export const DEFAULT_DATABASE: ConnectionFacts = {
+export const DEFAULT_DATABASE = {
   id: 'con_local',
   name: 'Username-Password-Authentication',
   strategy: DATABASE,
@@ -43,7 +36,7 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
     if (passwords || offered.length > 0) return;
     throw new errors.InvalidRequest('no connections enabled for the client');
   }
-  const isDatabase = value === passwordDatabase(tenant).name;
+  const isDatabase = value === databaseName(tenant);
   if (!isDatabase && findIdentityProvider(tenant, value) === undefined) {
     throw new errors.InvalidRequest('the connection was not found');
   }
@@ -60,8 +53,8 @@ export function ignoredConnections(tenant: TenantDocument): string[] {
     .map(({ name, strategy }) => `connections: ${name} (${strategy})`);
 }
 
-export function passwordDatabase(tenant: TenantDocument): { readonly name: string } {
-  return databaseOf(tenant) ?? DEFAULT_DATABASE;
+export function databaseName(tenant: TenantDocument): string {
+  return (databaseOf(tenant) ?? DEFAULT_DATABASE).name;
 }
 
 export function findIdentityProvider(

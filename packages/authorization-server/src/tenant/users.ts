@@ -1,11 +1,5 @@
 import type { StateStore } from '../state/file.ts';
-import {
-  type ConnectionFacts,
-  DATABASE,
-  DEFAULT_DATABASE,
-  databaseOf,
-  findIdentityProvider,
-} from './connections.ts';
+import { DATABASE, DEFAULT_DATABASE, databaseOf, findIdentityProvider } from './connections.ts';
 import type { FederatedProfile } from './profile-claims.ts';
 import type { Connection, TenantDocument } from './schema.ts';
 import type { Tenant, User } from './tenant.ts';
@@ -65,7 +59,10 @@ export function connectionOfUser(tenant: TenantDocument, userId: string): Connec
 }
 
 /** Returns the connection with which a user signs in, as an Action sees it. */
-export function describeConnection(tenant: TenantDocument, userId: string): ConnectionFacts {
+export function describeConnection(
+  tenant: TenantDocument,
+  userId: string,
+): typeof DEFAULT_DATABASE {
   const connection = connectionOfUser(tenant, userId) ?? databaseOf(tenant);
   if (connection === undefined) return DEFAULT_DATABASE;
   const { id, name, strategy } = connection;

@@ -1,7 +1,6 @@
 import type { errors, Provider } from 'oidc-provider';
 import { refuse } from '../http/body.ts';
 
-/** Auth0's answer to a refused token request. */
 interface Auth0Error {
   readonly status: number;
   readonly error: string;
@@ -68,7 +67,6 @@ const TABLE: readonly Row[] = [
 
 const MAX_SHOWN_LENGTH = 100;
 
-/** Refuses token requests in Auth0's words. */
 export function answerRefusals(provider: Provider): void {
   provider.on('grant.error', (ctx, error) => {
     const { grant_type: grantType } = ctx.oidc.params ?? {};
@@ -100,7 +98,6 @@ export function toAuth0Error(
   return { status, error: code, description };
 }
 
-/** Returns a value in the characters of RFC 6749 §5.2, and not longer than is shown. */
 function printable(value: string): string {
   const text = value.replace(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '?');
   return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}...` : text;

@@ -131,7 +131,6 @@ export class RefreshTokenAdapter extends StoreAdapter {
   }
 }
 
-/** The common data of the refresh tokens of one login. */
 interface Family {
   readonly latest: number;
   /** Ids and rotations of the tokens with complete records. */
@@ -209,7 +208,6 @@ export class RefreshTokenFamilies {
   }
 }
 
-/** Returns the key of all families of one user and application. */
 function ownerOf({ clientId, accountId }: Family): string {
   return JSON.stringify([clientId, accountId]);
 }

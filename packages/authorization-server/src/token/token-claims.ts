@@ -57,7 +57,6 @@ export function customizeAccessToken(context: AppContext): CustomizeAccessToken 
   };
 }
 
-/** Returns the scope of an access token after the changes of Actions and rules. */
 export function accessTokenScope(
   ctx: KoaContextWithOIDC,
   scope: string | undefined,

@@ -12,9 +12,7 @@ interface LayoutProps {
   readonly heading?: string;
   /** Text below the heading. */
   readonly lead?: ComponentChildren;
-  /** Sign above the heading. */
   readonly sign?: string;
-  /** Uses the width of the screen. */
   readonly wide?: boolean;
   readonly children?: ComponentChildren;
 }
