@@ -1,14 +1,8 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'libsql';
-import {
-  type ListedSession,
-  MAX_LISTED,
-  type NewSession,
-  type SessionStore,
-  type SessionUpdate,
-  type StoredSession,
-} from '../session-store.ts';
+import type { NewSession, SessionStore } from '../session-store.ts';
+import { SqlStore } from './sql-store.ts';
 
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
@@ -36,150 +30,56 @@ export function sqliteStore(options: SqliteStoreOptions): SessionStore {
   return new SqliteStore(options);
 }
 
-const PURGE_EVERY_MS = 60_000;
-const SESSION = 'version, expires_at AS expiresAt, sealed, about';
+const TABLES = { sessions: 'sessions', terms: 'session_terms', used: 'used_once' };
 
-class SqliteStore implements SessionStore {
+class SqliteStore extends SqlStore {
   readonly #database: Database.Database;
-  readonly #statements: ReturnType<typeof prepareStatements>;
-  readonly #now: () => number;
-  #purgedAt = Number.NEGATIVE_INFINITY;
+  readonly #prepared = new Map<string, Database.Statement>();
 
   constructor({ path, now = Date.now }: SqliteStoreOptions) {
+    super({ ...TABLES, time: '$1' }, now);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // SQLite gives its other files the mode of this one.
     closeSync(openSync(path, 'a', 0o600));
     chmodSync(path, 0o600);
     this.#database = new Database(path, { timeout: 5000 });
     prepareSchema(this.#database);
-    this.#statements = prepareStatements(this.#database);
-    this.#now = now;
   }
 
   async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
-    this.#purge();
-    const { deleteExpired, insert, insertTerm } = this.#statements;
+    await this.purge();
     inTransaction(this.#database, () => {
-      deleteExpired.run(key, this.#seconds());
-      const { changes } = insert.run(key, expiresAt, sealed, about);
-      if (changes !== 1) throw new Error('the session exists already');
-      for (const term of terms) insertTerm.run(term, key);
+      this.#run('DELETE FROM sessions WHERE key = $1 AND expires_at <= $2', [key, this.clock()]);
+      const created = this.#run(
+        `INSERT INTO sessions (key, version, expires_at, sealed, about) VALUES ($1, 1, $2, $3, $4)
+         ON CONFLICT (key) DO NOTHING RETURNING key`,
+        [key, expiresAt, sealed, about],
+      );
+      if (created.length !== 1) throw new Error('the session exists already');
+      for (const term of terms) {
+        this.#run('INSERT INTO session_terms (term, key) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+          term,
+          key,
+        ]);
+      }
     });
-  }
-
-  async read(key: string): Promise<StoredSession | undefined> {
-    return toStored(this.#statements.select.get(key, this.#seconds()));
-  }
-
-  async update(
-    key: string,
-    expectedVersion: number,
-    { sealed, expiresAt }: SessionUpdate,
-    fence?: number,
-  ): Promise<boolean> {
-    const { update, updateFenced } = this.#statements;
-    const condition = [key, expectedVersion, this.#seconds()];
-    const { changes } =
-      fence === undefined
-        ? update.run(expiresAt, sealed, ...condition)
-        : updateFenced.run(expiresAt, sealed, ...condition, fence);
-    return changes === 1;
-  }
-
-  async touch(key: string, expiresAt: number): Promise<void> {
-    this.#statements.touch.run(expiresAt, key, this.#seconds());
-  }
-
-  async destroy(key: string): Promise<StoredSession | undefined> {
-    return toStored(this.#statements.delete.get(key));
-  }
-
-  async list(term: string): Promise<ListedSession[]> {
-    const rows = this.#statements.list.all(term, this.#seconds()) as ListedSession[];
-    return rows.map(({ key, about, expiresAt }) => ({ key, about, expiresAt }));
-  }
-
-  async acquire(key: string, milliseconds: number): Promise<number | undefined> {
-    const now = this.#now();
-    const row = this.#statements.acquire.get(now + milliseconds, key, this.#seconds(), now);
-    return (row as { fence: number } | undefined)?.fence;
-  }
-
-  async extend(key: string, fence: number, milliseconds: number): Promise<boolean> {
-    const now = this.#now();
-    const until = now + milliseconds;
-    return this.#statements.extend.run(until, key, fence, this.#seconds(), now).changes === 1;
-  }
-
-  async release(key: string, fence: number): Promise<void> {
-    this.#statements.release.run(key, fence);
-  }
-
-  async once(value: string, expiresAt: number): Promise<boolean> {
-    this.#purge();
-    return this.#statements.use.run(value, expiresAt, this.#seconds()).changes === 1;
   }
 
   async close(): Promise<void> {
     this.#database.close();
   }
 
-  #seconds(): number {
-    return Math.floor(this.#now() / 1000);
+  protected async query<Row>(statement: string, parameters: unknown[]): Promise<Row[]> {
+    return this.#run(statement, parameters) as Row[];
   }
 
-  #purge(): void {
-    const now = performance.now();
-    if (now - this.#purgedAt < PURGE_EVERY_MS) return;
-    this.#purgedAt = now;
-    this.#statements.purgeSessions.run(this.#seconds());
-    this.#statements.purgeUsed.run(this.#seconds());
+  #run(statement: string, parameters: unknown[]): unknown[] {
+    // For SQLite "$1" is a name, "?1" a number.
+    const prepared =
+      this.#prepared.get(statement) ?? this.#database.prepare(statement.replaceAll('$', '?'));
+    this.#prepared.set(statement, prepared);
+    return prepared.all(...parameters);
   }
-}
-
-function prepareStatements(database: Database.Database) {
-  const update = `UPDATE sessions SET version = version + 1, expires_at = ?, sealed = ?
-    WHERE key = ? AND version = ? AND expires_at > ?`;
-  return {
-    purgeSessions: database.prepare('DELETE FROM sessions WHERE expires_at <= ?'),
-    purgeUsed: database.prepare('DELETE FROM used_once WHERE expires_at <= ?'),
-    deleteExpired: database.prepare('DELETE FROM sessions WHERE key = ? AND expires_at <= ?'),
-    insert: database.prepare(
-      `INSERT INTO sessions (key, version, expires_at, sealed, about) VALUES (?, 1, ?, ?, ?)
-       ON CONFLICT (key) DO NOTHING`,
-    ),
-    insertTerm: database.prepare(
-      'INSERT INTO session_terms (term, key) VALUES (?, ?) ON CONFLICT DO NOTHING',
-    ),
-    select: database.prepare(`SELECT ${SESSION} FROM sessions WHERE key = ? AND expires_at > ?`),
-    update: database.prepare(update),
-    updateFenced: database.prepare(`${update} AND fence = ?`),
-    touch: database.prepare('UPDATE sessions SET expires_at = ? WHERE key = ? AND expires_at > ?'),
-    delete: database.prepare(`DELETE FROM sessions WHERE key = ? RETURNING ${SESSION}`),
-    list: database.prepare(
-      `SELECT key, about, expires_at AS expiresAt FROM session_terms JOIN sessions USING (key)
-       WHERE term = ? AND expires_at > ? LIMIT ${MAX_LISTED}`,
-    ),
-    acquire: database.prepare(
-      `UPDATE sessions SET fence = fence + 1, lease_until = ?
-       WHERE key = ? AND expires_at > ? AND lease_until <= ? RETURNING fence`,
-    ),
-    extend: database.prepare(
-      `UPDATE sessions SET lease_until = ?
-       WHERE key = ? AND fence = ? AND expires_at > ? AND lease_until > ?`,
-    ),
-    release: database.prepare('UPDATE sessions SET lease_until = 0 WHERE key = ? AND fence = ?'),
-    use: database.prepare(
-      `INSERT INTO used_once (value, expires_at) VALUES (?, ?)
-       ON CONFLICT (value) DO UPDATE SET expires_at = excluded.expires_at WHERE used_once.expires_at <= ?`,
-    ),
-  };
-}
-
-function toStored(row: unknown): StoredSession | undefined {
-  if (row === undefined) return undefined;
-  const { sealed, about, expiresAt, version } = row as StoredSession;
-  return { sealed, about, expiresAt, version };
 }
 
 const SCHEMA_VERSION = 1;
