@@ -1,4 +1,4 @@
-import type { AdapterFactory, AdapterPayload } from 'oidc-provider';
+import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import type { AppContext } from './context.ts';
 import { errors } from './oidc-provider.ts';
 import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
@@ -25,21 +25,22 @@ const MAX_PUSHED_REQUESTS = 1000;
 /** Creates the stores of the engine, whose own forgets records after a few thousand. */
 export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): AdapterFactory {
   return (kind) => {
+    const records = new StoreAdapter(kind, store);
+    const finding = (find: StoreAdapter['find']): Adapter =>
+      Object.assign(new StoreAdapter(kind, store), { find });
     switch (kind) {
       case 'Client':
-        return new (class extends StoreAdapter {
-          override async find(id: string): Promise<AdapterPayload | undefined> {
-            const application = findApplication(tenant, id);
-            return application && toClientMetadata(application);
-          }
-        })(kind, store);
+        return finding(async (id) => {
+          const application = findApplication(tenant, id);
+          return application && toClientMetadata(application);
+        });
       case 'AccessToken':
-        return new (class extends StoreAdapter {
-          override async find(id: string): Promise<AdapterPayload | undefined> {
-            // The server stores no JWT, but /userinfo must accept them.
-            return isJwt(id) ? userinfoTokens.verify(id) : super.find(id);
-          }
-        })(kind, store);
+        // The server stores no JWT, but /userinfo must accept them.
+        return finding((id) => (isJwt(id) ? userinfoTokens.verify(id) : records.find(id)));
+      case 'Grant':
+        return finding(async (id) =>
+          id.startsWith(USERINFO_GRANT) ? readUserinfoGrant(id) : records.find(id),
+        );
       case 'RefreshToken':
         return new RefreshTokenAdapter(tenant, store);
       case 'Interaction':
@@ -47,21 +48,15 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
       case 'PushedAuthorizationRequest':
         return new BoundedAdapter(kind, store, MAX_PUSHED_REQUESTS);
       case 'ReplayDetection':
-        return new (class extends StoreAdapter {
-          override async upsert(id: string, payload: AdapterPayload, lifetime: number) {
+        return Object.assign(new StoreAdapter(kind, store), {
+          upsert: async (id: string, payload: AdapterPayload, lifetime: number) => {
             // The engine reads and writes in two steps: only one of two simultaneous proofs may win.
             if (store.read(kind, id)) throw new errors.InvalidRequest('already used');
-            await super.upsert(id, payload, lifetime);
-          }
-        })(kind, store);
-      case 'Grant':
-        return new (class extends StoreAdapter {
-          override async find(id: string): Promise<AdapterPayload | undefined> {
-            return id.startsWith(USERINFO_GRANT) ? readUserinfoGrant(id) : super.find(id);
-          }
-        })(kind, store);
+            await records.upsert(id, payload, lifetime);
+          },
+        });
       default:
-        return new StoreAdapter(kind, store);
+        return records;
     }
   };
 }

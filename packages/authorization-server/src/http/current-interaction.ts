@@ -1,5 +1,7 @@
 import type { Context } from 'koa';
 import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
+import type { Logger } from 'pino';
+import type { User } from '../tenant/schema.ts';
 
 /** @throws SessionNotFound when the sign-in or consent of this page is unknown or has ended. */
 export async function interactionOf(
@@ -23,6 +25,20 @@ export async function resumeInteraction(
   const returnTo = await provider.interactionResult(ctx.req, ctx.res, result);
   ctx.status = 303;
   ctx.redirect(returnTo);
+}
+
+/** Ends a sign-in, which a blocked user can't. @param facts for the log. */
+export async function endLogin(
+  { provider, log }: { readonly provider: Provider; readonly log: Logger },
+  ctx: Context,
+  { user_id: user, blocked }: User,
+  { method, ...facts }: { readonly method: string; readonly [fact: string]: unknown },
+): Promise<void> {
+  log.info({ ...facts, user }, blocked ? 'login failed: the user is blocked' : 'login succeeded');
+  const result = blocked
+    ? { error: 'unauthorized', error_description: 'user is blocked' }
+    : { login: { accountId: user, amr: [method] } };
+  await resumeInteraction(provider, ctx, result);
 }
 
 /** Returns an error like the engine's own, for the page "This sign-in has ended". */

@@ -4,7 +4,12 @@ import type { Context } from 'koa';
 import type { Interaction } from 'oidc-provider';
 import type { PageContext } from '../context.ts';
 import { readForm } from '../http/body.ts';
-import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
+import {
+  endLogin,
+  interactionOf,
+  resumeInteraction,
+  sessionNotFound,
+} from '../http/current-interaction.ts';
 import type { ConnectionOutcome } from '../log/transactions.ts';
 import { offeredConnections } from '../tenant/connections.ts';
 import type { Connection } from '../tenant/schema.ts';
@@ -93,15 +98,13 @@ export class Federation {
 
   /** Stores an identity provider's answer and redirects to the interaction that waits for it. */
   acceptCallback(ctx: Context): void {
-    const { state } = ctx.query;
-    const sent =
-      typeof state === 'string' ? this.#context.store.read(SENT, state)?.content : undefined;
-    if (sent === undefined || !this.#context.store.consume(SENT, String(state)))
-      throw sessionNotFound();
+    const { store } = this.#context;
+    const state = String(ctx.query.state);
+    const sent = store.read(SENT, state)?.content;
+    if (sent === undefined || !store.consume(SENT, state)) throw sessionNotFound();
     const { uid } = sent as unknown as SentUser;
     const handle = randomBytes(32).toString('base64url');
-    const returned = { ...sent, response: ctx.querystring };
-    this.#context.store.write(RETURNED, handle, returned, HANDOVER_SECONDS);
+    store.write(RETURNED, handle, { ...sent, response: ctx.querystring }, HANDOVER_SECONDS);
     setCookie(ctx, uid, handle);
     ctx.redirect(`/u/login/${uid}/callback`);
   }
@@ -116,18 +119,7 @@ export class Federation {
       const identity = await this.#identityProviders.finish(connection, response, pending);
       const user = users.storeProfile(connection, identity.subject, identity.profile);
       this.#addStep(interaction.uid, name, 'returned');
-      if (user.blocked) {
-        this.#context.log.info(
-          { ...facts, user: user.user_id },
-          'login failed: the user is blocked',
-        );
-        const result = { error: 'unauthorized', error_description: 'user is blocked' };
-        await resumeInteraction(provider, ctx, result);
-        return;
-      }
-      this.#context.log.info({ ...facts, user: user.user_id }, 'login succeeded');
-      const login = { accountId: user.user_id, amr: ['federated'] };
-      await resumeInteraction(provider, ctx, { login });
+      await endLogin(this.#context, ctx, user, { method: 'federated', ...facts });
     } catch (error) {
       if (error instanceof ProviderFailure) {
         this.#showFailure(ctx, interaction, connection, error);

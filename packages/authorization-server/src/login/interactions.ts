@@ -3,7 +3,12 @@ import type { Context } from 'koa';
 import type { Interaction } from 'oidc-provider';
 import type { PageContext } from '../context.ts';
 import { readForm } from '../http/body.ts';
-import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
+import {
+  endLogin,
+  interactionOf,
+  resumeInteraction,
+  sessionNotFound,
+} from '../http/current-interaction.ts';
 import type { LogType } from '../log/transactions.ts';
 import {
   databaseName,
@@ -78,16 +83,7 @@ class InteractionPages {
       log.info({ type, client }, 'login failed: wrong e-mail address or password');
       this.#showForm(ctx, interaction, username, 'Wrong e-mail address or password.');
       ctx.status = 400;
-    } else if (user.blocked) {
-      log.info({ client, user: user.user_id }, 'login failed: the user is blocked');
-      await resumeInteraction(provider, ctx, {
-        error: 'unauthorized',
-        error_description: 'user is blocked',
-      });
-    } else {
-      log.info({ client, user: user.user_id }, 'login succeeded');
-      await resumeInteraction(provider, ctx, { login: { accountId: user.user_id, amr: ['pwd'] } });
-    }
+    } else await endLogin(this.#context, ctx, user, { method: 'pwd', client });
   }
 
   async showConsent(ctx: Context): Promise<void> {

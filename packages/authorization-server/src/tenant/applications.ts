@@ -1,6 +1,6 @@
 import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provider';
 import { publicKeyOf } from './client-keys.ts';
-import type { Application } from './tenant.ts';
+import type { Application, Credential } from './schema.ts';
 
 /** A loopback address that leaves the port open (RFC 8252 §7.3). */
 const PORTLESS_LOOPBACK = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?:\/|$)/;
@@ -61,11 +61,11 @@ export function hasNativeAddresses(application: Application): boolean {
 export function credentialsOf({
   client_authentication_methods: methods,
   jwks,
-}: Application): { at: PropertyKey[]; credential: Parameters<typeof publicKeyOf>[0] }[] {
-  const below = ['client_authentication_methods', 'private_key_jwt', 'credentials'];
+}: Application): { at: PropertyKey[]; credential: Credential }[] {
+  const credentials = methods?.private_key_jwt?.credentials ?? [];
   return [
-    ...(methods?.private_key_jwt?.credentials ?? []).map((credential, index) => ({
-      at: [...below, index],
+    ...credentials.map((credential, index) => ({
+      at: ['client_authentication_methods', 'private_key_jwt', 'credentials', index],
       credential,
     })),
     ...(jwks?.keys ?? []).map((jwk, index) => ({

@@ -1,12 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-
-/** A key of a client in the tenant file: a PEM, or a JWK. */
-interface Credential {
-  readonly pem?: string | undefined;
-  readonly jwk?: Readonly<Record<string, unknown>> | undefined;
-  readonly alg?: string | undefined;
-  readonly kid?: string | undefined;
-}
+import type { Credential } from './schema.ts';
 
 export type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
 
@@ -23,13 +16,14 @@ const PRIVATE = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'];
  *
  * @throws Error saying what to give instead of a private, shared, weak or unfit key.
  */
-export function publicKeyOf({ pem, jwk, alg: givenAlg, kid: givenKid }: Credential): PublicJwk {
+export function publicKeyOf(credential: Credential): PublicJwk {
+  const { pem, jwk, alg: givenAlg, kid: givenKid } = credential;
   if ((pem === undefined) === (jwk === undefined)) throw new Error('give either a pem or a jwk');
   // `createPublicKey` would accept a private key too.
   if (pem?.includes('PRIVATE KEY') || PRIVATE.some((member) => jwk?.[member] !== undefined)) {
     throw new Error('give the public key: the private one stays with the application');
   }
-  const key = jwk === undefined ? fromPem(pem ?? '') : fromJwk(jwk);
+  const key = readKey(credential);
   checkUse(jwk ?? {});
   const algorithms = algorithmsOf(key);
   const alg = oneOf('alg', givenAlg, jwk?.alg);
@@ -40,19 +34,12 @@ export function publicKeyOf({ pem, jwk, alg: givenAlg, kid: givenKid }: Credenti
   return { ...key.export({ format: 'jwk' }), use: 'sig', ...(alg && { alg }), ...(kid && { kid }) };
 }
 
-function fromPem(pem: string): KeyObject {
+function readKey({ pem = '', jwk }: Credential): KeyObject {
   try {
-    return createPublicKey(pem);
+    return createPublicKey(jwk ? { key: jwk as JsonWebKey, format: 'jwk' } : pem);
   } catch {
+    if (jwk) throw new Error('the jwk is no public key (RFC 7517)');
     throw new Error('the pem is no public key and no certificate');
-  }
-}
-
-function fromJwk(jwk: Readonly<Record<string, unknown>>): KeyObject {
-  try {
-    return createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
-  } catch {
-    throw new Error('the jwk is no public key (RFC 7517)');
   }
 }
 

@@ -100,11 +100,11 @@ function lineOf(document: Document, lines: LineCounter, path: Path): number {
 }
 
 function readActions(tenant: TenantDocument, directory: string, report: Report): Action[] {
-  return tenant.actions.flatMap((entry, index): Action[] => {
-    const file = resolve(directory, entry.code);
-    const secrets = Object.fromEntries(entry.secrets.map(({ name, value }) => [name, value]));
+  return tenant.actions.flatMap(({ name, code: script, secrets: list }, index) => {
+    const file = resolve(directory, script);
+    const secrets = Object.fromEntries(list.map((secret) => [secret.name, secret.value]));
     try {
-      const action = { name: entry.name, file, code: readFileSync(file, 'utf8'), secrets };
+      const action: Action = { name, file, code: readFileSync(file, 'utf8'), secrets };
       compileAction(action);
       return [action];
     } catch (error) {

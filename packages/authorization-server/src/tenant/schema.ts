@@ -286,6 +286,7 @@ export type TenantDocument = z.infer<typeof tenantSchema>;
 export type Application = z.infer<typeof applicationSchema>;
 /** An API of the tenant: an entry of `resourceServers`, with its defaults. */
 export type Api = z.infer<typeof apiSchema>;
+export type Credential = z.infer<typeof credentialSchema>;
 export type Organization = z.infer<typeof organizationSchema>;
 /** A user of the tenant: an entry of `users`, with its defaults. */
 export type User = z.infer<typeof userSchema>;
