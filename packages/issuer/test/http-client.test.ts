@@ -21,7 +21,7 @@ import { selfSigned } from './support/self-signed.ts';
 const limits = { timeout: 5000, maxBodyBytes: 100_000 };
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
-/** What the client makes of a server that answers like this: the answer, or the error. */
+/** Sends a request to a server that answers like this. @returns the answer, or the error */
 async function against(
   listener: RequestListener,
   options: HttpClientOptions = {},
@@ -251,7 +251,7 @@ describe('a server that misbehaves', () => {
     });
     expect(error).toBeInstanceOf(HttpError);
     expect(error).toMatchObject({ message: expect.stringContaining('more than 100000 bytes') });
-    // What lay in the sockets' buffers on both sides was sent too.
+    // The buffers of the sockets on both sides were sent too.
     expect(await poured).toBeLessThan(30 * 2 ** 20);
   });
 

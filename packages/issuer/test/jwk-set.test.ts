@@ -36,7 +36,7 @@ function publicJwk({ publicKey }: { publicKey: typeof rsaPair.publicKey }): Jwk 
   return publicKey.export({ format: 'jwk' }) as Jwk;
 }
 
-/** What is made of a published document: the keys that can be used, and those that cannot. */
+/** Returns the usable and the ignored keys of a published document. */
 async function readKeys(document: unknown) {
   let keys: readonly SigningKey[] = [];
   let leftOut: readonly LeftOutKey[] = [];
@@ -67,7 +67,7 @@ describe('a key set', () => {
     ['Ed25519', ed25519, 'EdDSA'],
     ['Ed25519 with the name of RFC 9864', { ...ed25519, alg: 'Ed25519' }, 'Ed25519'],
     ['one with use and key_ops', { ...rsa, use: 'sig', key_ops: ['verify'] }, 'RS256'],
-    ['one with members nobody knows', { ...rsa, x5t: 'a', x5c: ['b'], note: {} }, 'RS256'],
+    ['one with unknown members', { ...rsa, x5t: 'a', x5c: ['b'], note: {} }, 'RS256'],
   ])('%s is a key for one algorithm (RFC 8725 §3.1)', async (_, jwk, alg) => {
     const { keys, leftOut } = await readKeys({ keys: [{ ...jwk, kid: 'a' }] });
     expect(keys).toEqual([{ kid: 'a', alg, key: expect.objectContaining({ type: 'public' }) }]);
@@ -287,7 +287,7 @@ describe('a key that is not known', () => {
     }
   });
 
-  test('while the issuer is down it cannot be told whether there is such a key', async () => {
+  test('an unknown key is an outage while the issuer is down', async () => {
     const { source, clock, set } = setUp([one]);
     await set.find(byOne);
     source.failure = issuerUnavailable('down');
@@ -349,7 +349,7 @@ describe('over time', () => {
 });
 
 describe('keys left out', () => {
-  test('are told, with kid and reason', async () => {
+  test('are reported, with kid and reason', async () => {
     const told: LeftOutKey[] = [];
     const { set } = setUp([one, { ...rsa1024, kid: 'weak' }], {
       onLeftOut: (keys) => told.push(...keys),

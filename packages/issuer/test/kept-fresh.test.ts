@@ -69,7 +69,7 @@ describe('fetching', () => {
     expect(source.calls).toBe(2);
   });
 
-  test('ahead of expiry it is fetched in the background: nobody waits', async () => {
+  test('before it expires it is fetched in the background, and no caller waits', async () => {
     const { source, clock, kept } = setUp();
     await kept.get();
     source.value = 2;
@@ -112,7 +112,7 @@ describe('a source that is down', () => {
     expect(kept.held).toBeUndefined();
   });
 
-  test('past expiry, once it is known to be down, nobody waits for it', async () => {
+  test('after it expired no caller waits for a source that is known to be down', async () => {
     const { source, clock, kept } = setUp();
     await kept.get();
     clock.now += 11 * MINUTE;
@@ -239,7 +239,7 @@ describe('current: what can be had without waiting', () => {
   });
 });
 
-test('who wants to know is told: of a value fetched, a failure, and an expired value, once each', async () => {
+test('reports a fetched value, a failure and an expired value, once each', async () => {
   const told: unknown[] = [];
   let failure: Error | undefined;
   const clock = { now: 1_000_000_000_000 };

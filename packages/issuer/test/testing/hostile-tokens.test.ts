@@ -24,7 +24,7 @@ test.each(TEST_ALGORITHMS)('with a key for %s: no two alike, all fit for a heade
   for (const token of all) expect(token).toMatch(/^[A-Za-z0-9\-._~+/]+=*$/);
 });
 
-test('each bears the claims given, but for what its name says', () => {
+test('each has the given claims, except the fault in its name', () => {
   const key = testKey({ kid: 'one' });
   const claims = { aud: ['other', audience], scope: 'read', org: 'acme' };
   const tokens = hostileTokens({ issuer, key, now, claims, attacker: 'http://127.0.0.1:1/' });

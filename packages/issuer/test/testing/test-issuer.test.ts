@@ -103,7 +103,7 @@ describe('a rotation', () => {
     expect(await published()).toMatchObject([{ kid: 'new', alg: 'EdDSA' }]);
   });
 
-  test('leaves the keys of whoever started it alone', async () => {
+  test('does not change the keys that it was started with', async () => {
     const keys = [one];
     const other = await startTestIssuer({ keys });
     other.rotate({ key: createTestKey({ alg: 'ES256' }) });
@@ -148,7 +148,7 @@ describe('close', () => {
     await expect(ask(METADATA)).rejects.toThrow();
   });
 
-  test('waits for nobody: not for a stall, not for a delay', async () => {
+  test('does not wait for a stall or a delay', async () => {
     issuer.delay = 60_000;
     const waiting = request(new URL(METADATA, issuer.issuer)).end();
     const cut = once(waiting, 'error');
