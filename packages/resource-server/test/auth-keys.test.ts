@@ -108,7 +108,7 @@ describe('the issuer is down', () => {
     }
     expect(server.requests).toEqual([METADATA]);
     expect(new Set(api.errors).size).toBe(50);
-    // What is wrong with a request itself needs no issuer to be told.
+    // A wrong request is rejected without the issuer.
     expect((await api.get()).status).toBe(401);
     expect((await api.get('a b')).status).toBe(400);
     expect((await api.get('abc')).status).toBe(401);
@@ -141,7 +141,7 @@ describe('the issuer is down', () => {
     await live.close();
   });
 
-  test('optional authentication does not make a token nobody’s', async () => {
+  test('optional authentication does not ignore a token', async () => {
     const optional = await startApi({ issuer: issuer(), audience, authRequired: false });
     server.goDown();
     expect(await optional.get(token())).toMatchObject(unavailable);
@@ -225,7 +225,7 @@ test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () =
   await Promise.all([other.close(), forOther.close()]);
 });
 
-test('none of it leaves a rejection that nobody handles', async () => {
+test('no rejection is left without a handler', async () => {
   const unhandled: unknown[] = [];
   const note = (reason: unknown) => unhandled.push(reason);
   process.on('unhandledRejection', note);

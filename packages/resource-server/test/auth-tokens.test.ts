@@ -265,7 +265,7 @@ describe('hostile tokens: 401 invalid_token, each for its own reason, in every p
     const needsKey: InvalidTokenReason[] = ['key', 'signature'];
     const tokens = cold.hostileTokens({ aud: audience });
     for (const [name, reason] of Object.entries(REASONS) as [HostileTokenName, string][]) {
-      // Whether only the slash is wrong is for the metadata to say.
+      // Only the metadata shows that just the slash is wrong.
       if (needsKey.includes(reason as InvalidTokenReason) || name === 'iss without its slash')
         continue;
       expect([name, (await api.get(tokens[name])).status]).toEqual([name, 401]);
@@ -399,7 +399,7 @@ describe('odd tokens that are good, RFC 7519 §4, RFC 9068 §2', () => {
       'aud a list with the userinfo endpoint',
       () => token({ aud: [audience, 'https://a/userinfo'] }),
     ],
-    ['members nobody knows', () => token({ x: { y: [null, 1.5, { z: '😀' }] } }, { x: 1 })],
+    ['unknown members', () => token({ x: { y: [null, 1.5, { z: '😀' }] } }, { x: 1 })],
   ])('%s', async (_, make) => {
     expect(await outcome('any', make())).toBe('accepted');
   });

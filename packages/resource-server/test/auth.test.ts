@@ -134,7 +134,7 @@ describe('credentials, RFC 6750 §2.1 and §3.1', () => {
     expect(answer).toMatch(/\r\nWWW-Authenticate: Bearer .*error="invalid_request"/i);
   });
 
-  test('in the query, alone or beside the header: 400 invalid_request (RFC 6750 §2.3)', async () => {
+  test('in the query, with or without the header: 400 invalid_request (RFC 6750 §2.3)', async () => {
     proves('RFC 6750 §5.3 URLs');
     const token = good();
     for (const path of [`?access_token=${token}`, '?access_token=', '?access%5Ftoken=x&a=b']) {
@@ -223,7 +223,7 @@ describe('authorization', () => {
     expect(JSON.parse(body)).toMatchObject({ payload: { sub: 'web', client_id: 'web' } });
   });
 
-  test('guards behind no auth let nobody in', async () => {
+  test('guards without auth reject every request', async () => {
     for (const guard of [requiredScopes('a'), claimCheck(() => true)]) {
       const bare = await serve(new Koa().use(guard));
       open.push(bare);
@@ -259,7 +259,7 @@ describe('custom claims', () => {
     expect((await routed.get(undefined, 'elsewhere')).status).toBe(404);
   });
 
-  test('a schema that throws lets nobody in, and its text stays here', async () => {
+  test('a schema that throws rejects the request, and its text is not public', async () => {
     const schema = z.object({}).transform(() => {
       throw new Error('broken within');
     });
@@ -271,7 +271,7 @@ describe('custom claims', () => {
 });
 
 describe('optional authentication', () => {
-  test('without credentials a request comes in as nobody', async () => {
+  test('a request without credentials is accepted without a user', async () => {
     const optional = await start({ ...options(), authRequired: false });
     for (const headers of [{}, { Authorization: 'Basic eDp5' }]) {
       const { status, body } = await optional.send(headers as Record<string, string>);
@@ -382,7 +382,7 @@ describe('errors of what lies behind pass through untouched', () => {
     expect(asItWas).toBe(true);
   });
 
-  test('headers that an AuthError brought are kept beside the challenge', async () => {
+  test('headers of an AuthError are sent with the challenge', async () => {
     const failing = await guarded(() => {
       throw Object.assign(new AuthError('ERR_CLAIM_MISMATCH'), { headers: { 'X-Why': 'because' } });
     });

@@ -81,7 +81,7 @@ test('a refusal is an Error without a stack, and leaves the stacks of others alo
   expect(error.stack).not.toMatch(/^ +at /m);
   expect(Error.stackTraceLimit).toBe(stackTraceLimit);
   expect(new Error('other').stack).toMatch(/^ +at /m);
-  // As tools that track asynchronous stacks do.
+  // Tools that track asynchronous stacks do so.
   error.stack = 'their own';
   expect(new InvalidTokenError('expired').stack).not.toBe('their own');
 });

@@ -106,7 +106,7 @@ describe('each event, by the option and by the channel', () => {
     ]);
   });
 
-  test('refused: revoked, or it cannot be told', async () => {
+  test('refused: revoked, or revocation cannot be checked', async () => {
     let isRevoked = async () => true;
     const api = await start({ isRevoked: () => isRevoked() });
     await api.get(token());

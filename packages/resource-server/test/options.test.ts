@@ -103,8 +103,8 @@ describe('options that cannot work stop the start', () => {
     ['limits of nothing', { verifiedTokens: { maxEntries: 0 } }, 'verifiedTokens'],
     ['a limit that is text', { verifiedTokens: { maxBytes: '5' } }, 'verifiedTokens'],
     ['a limit without end', { verifiedTokens: { maxBytes: Infinity } }, 'verifiedTokens'],
-    ['a limit nobody knows', { verifiedTokens: { maxEntrys: 5 } }, 'verifiedTokens'],
-    ['a name nobody knows', { clockTolerence: 5 }, 'unknown: clockTolerence'],
+    ['an unknown limit', { verifiedTokens: { maxEntrys: 5 } }, 'verifiedTokens'],
+    ['an unknown name', { clockTolerence: 5 }, 'unknown: clockTolerence'],
     ['the name of a shared secret', { secret: 'x' }, 'unknown: secret'],
   ])('%s', (_, change, text) => {
     proves('RFC 8725 §3.1 HMAC', 'RFC 8725 §3.2', 'RFC 8725 §3.9', 'RFC 9068 §4 validation');

@@ -6,7 +6,7 @@ import { type Api, serve } from './support/protected-api.ts';
 
 type Library = typeof import('../src/index.ts');
 
-/** Loads the library anew, with all that it stands on: as if it were installed twice. */
+/** Loads the library and its dependencies again, as if it were installed twice. */
 async function loadCopy(): Promise<Library> {
   jest.resetModules();
   return import('../src/index.ts');
@@ -76,7 +76,7 @@ describe('auth of one copy answers errors of the other', () => {
     expect(events.at(-1)).toMatchObject({ type: 'refused', reason: 'revoked' });
   });
 
-  test('it cannot be told whether a token is good: 503, no challenge', async () => {
+  test('revocation cannot be checked: 503, no challenge', async () => {
     const fail: Middleware = () => {
       throw new other.AuthError('ERR_REVOCATION_UNAVAILABLE');
     };

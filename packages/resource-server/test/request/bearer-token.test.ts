@@ -9,7 +9,7 @@ import {
 
 const invalidRequest = expect.objectContaining({ code: 'ERR_INVALID_REQUEST', status: 400 });
 
-/** What a request brings, judged as the middleware does. */
+/** Reads the credentials of a request like the middleware. */
 function bearerToken(request: TokenRequest): string | undefined {
   const credentials = bearerCredentials(request);
   if (credentials !== undefined) checkBearerToken(credentials);

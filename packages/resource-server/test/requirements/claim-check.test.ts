@@ -33,7 +33,7 @@ describe('claimCheck', () => {
   });
 
   test.each<unknown>(['yes', 1, {}, undefined, Promise.resolve('yes')])(
-    'a check that answers %p, which is not true, lets nobody in',
+    'a check that returns %p, which is not true, rejects the request',
     async (answer) => {
       await expect(
         reaches(
@@ -56,7 +56,7 @@ describe('claimCheck', () => {
     expect(() => claimCheck('sub' as never)).toThrow('it needs a function');
   });
 
-  test('a check that fails lets nobody in, and its error passes', async () => {
+  test('a check that fails rejects the request with its error', async () => {
     const broken = new Error('broken');
     const throws = claimCheck(() => {
       throw broken;
@@ -83,7 +83,7 @@ describe('claimCheck', () => {
       await expect(reaches(guard, claims)).rejects.toMatchObject(refused);
   });
 
-  test('behind no auth nobody gets in', async () => {
+  test('without auth every request is rejected', async () => {
     await expect(reaches(claimCheck(() => true))).rejects.toMatchObject({
       code: 'ERR_MISSING_TOKEN',
     });

@@ -136,7 +136,7 @@ describe.each([
     expect(() => guard(scopes as string)).toThrow(TypeError);
   });
 
-  test('behind no auth nobody gets in', async () => {
+  test('without auth every request is rejected', async () => {
     await expect(reaches(guard('a'))).rejects.toMatchObject({ code: 'ERR_MISSING_TOKEN' });
   });
 

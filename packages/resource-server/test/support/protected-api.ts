@@ -38,7 +38,7 @@ export interface Answer {
 }
 
 export interface Api extends Listening {
-  /** What the application saw thrown, in order. */
+  /** Errors that reached the application, in order. */
   readonly errors: unknown[];
   get(token?: string, path?: string): Promise<Answer>;
   send(headers: Record<string, string>, path?: string, init?: RequestInit): Promise<Answer>;

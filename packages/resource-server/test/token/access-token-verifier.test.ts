@@ -80,7 +80,7 @@ test('tokens used once push out none that is used again and again', async () => 
   expect((await verify(value)).cached).toBe(true);
 });
 
-test('verifiedTokens: false verifies each anew', async () => {
+test('verifiedTokens: false verifies each token again', async () => {
   const verify = verifier({ verifiedTokens: false });
   const value = token();
   const first = await remember(verify, value);
@@ -115,7 +115,7 @@ describe('a token is known by its bytes alone', () => {
     expect((await verify(value)).cached).toBe(true);
   });
 
-  test('a refused one is judged anew each time', async () => {
+  test('a refused token is judged again each time', async () => {
     const verify = verifier();
     const early = token({ nbf: START / 1000 + 120 });
     await expect(verify(early)).rejects.toMatchObject({ reason: 'not_yet_valid' });
@@ -167,7 +167,7 @@ describe('an entry lives as long as its key', () => {
     const [known, fresh] = [token(), token()];
     await remember(verify, known);
     server.rotate({ key: two, dropOld: true });
-    // Until the set is fetched again nobody can know.
+    // This is unknown until the set is fetched again.
     expect((await verify(known)).cached).toBe(true);
     clock += 10 * MINUTE;
     for (const value of [known, fresh, known]) {
@@ -199,7 +199,7 @@ describe('an entry lives as long as its key', () => {
     const verify = verifier();
     const value = token();
     await remember(verify, value);
-    server.fault = () => {}; // Whoever waits for this waits long.
+    server.fault = () => {}; // A request for the keys would wait long.
     clock += 9.5 * MINUTE;
     for (let i = 0; i < 50; i += 1) expect((await verify(value)).cached).toBe(true);
     while (fetches() < 2) await settle();

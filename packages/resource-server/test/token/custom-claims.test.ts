@@ -97,7 +97,7 @@ describe('any Standard Schema', () => {
       },
     ],
     ['rejects', () => Promise.reject(new RangeError('broken'))],
-  ])('one that %s lets nobody in: it is a fault of ours, not of the token', async (_, validate) => {
+  ])('one that %s rejects the request: the fault is not in the token', async (_, validate) => {
     const read = readCustomClaims({}, { namespace, schema: standard(validate) });
     await expect(read).rejects.toThrow(RangeError);
   });

@@ -76,7 +76,7 @@ test.each(rows(keyGroups))('Wycheproof, keys, group %d, %s', async (_, __, group
 });
 
 // The function that the contacts API passes to `auth`.
-describe('koa-jwt in place of node:crypto comes to the same result', () => {
+describe('koa-jwt instead of node:crypto has the same result', () => {
   const reasonOf = (error: unknown) => {
     const { code, reason, message } = (error ?? {}) as Record<string, unknown>;
     return [code, reason, message];
