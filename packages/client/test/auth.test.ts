@@ -43,7 +43,7 @@ afterEach(async () => {
   nock.cleanAll();
 });
 
-// It replaces node:http for all test files of a process until it is told to stop.
+// It replaces node:http for all test files of a process until it is restored.
 afterAll(() => nock.restore());
 
 async function start(
@@ -548,7 +548,7 @@ describe('session', () => {
     });
   });
 
-  test('visits of nobody write nothing', async () => {
+  test('visits without a user write nothing', async () => {
     const fail = async () => {
       throw new Error('written');
     };
@@ -595,7 +595,7 @@ describe('an answer whose headers leave early', () => {
       (ctx) => {
         ctx.respond = false;
         ctx.res.statusCode = 200;
-        // Of the redirect's own text.
+        // The length of the redirect's own text.
         ctx.remove('Content-Length');
         ctx.res.flushHeaders();
         stream().pipe(ctx.res);

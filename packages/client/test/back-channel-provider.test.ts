@@ -17,7 +17,7 @@ let app: Served;
 let told: { type: string }[];
 
 beforeEach(async () => {
-  // Of its defaults, which are for development and which a test may use.
+  // It warns about defaults for development, which a test may use.
   jest.spyOn(console, 'warn').mockImplementation(() => {});
   jest.spyOn(console, 'info').mockImplementation(() => {});
   server = createServer().listen(0, '127.0.0.1');

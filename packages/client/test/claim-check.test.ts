@@ -101,7 +101,7 @@ describe('claimCheck', () => {
   });
 });
 
-test('nobody signed in is asked to sign in, whatever the check', async () => {
+test('a request without a user is asked to sign in, whatever the check', async () => {
   let asked = false;
   const check = claimCheck(() => {
     asked = true;

@@ -30,7 +30,7 @@ describe('a failure in an event', () => {
   });
 });
 
-describe('what an app is told', () => {
+describe('events of an app', () => {
   let issuer: IssuerStandIn;
   let app: WebApp;
   let now: number;
@@ -53,7 +53,7 @@ describe('what an app is told', () => {
     nock.cleanAll();
   });
 
-  /** What came about since the last look, but for the issuer's keys. */
+  /** Returns the events since the last call, except those of the issuer's keys. */
   const told = () => app.events.splice(0).filter(({ type }) => type !== 'keys_refreshed');
 
   test('from the sign-in to the logout, and nothing that opens anything', async () => {

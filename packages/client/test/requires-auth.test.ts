@@ -82,7 +82,7 @@ interface Granted {
   refreshToken?: string;
 }
 
-/** What the authorization server does with the redirect that a page answered. */
+/** Follows the redirect of a page like the authorization server. */
 async function signIn(browser: Browser, response: Response, granted: Granted = {}) {
   if (response.status !== 302) throw new Error(`no redirect: ${await response.text()}`);
   const request = Object.fromEntries(location(response).searchParams);
@@ -109,7 +109,7 @@ function refuseWith(scope: string, times = 1): void {
   nock(API).get('/things').times(times).reply(403, {}, { 'WWW-Authenticate': challenge });
 }
 
-describe('nobody is signed in', () => {
+describe('without a user', () => {
   test('a page is sent to sign in and comes back', async () => {
     const browser = await start();
     const { request, returnTo } = await signIn(browser, await browser.get('/page?tab=2'));
@@ -380,7 +380,7 @@ describe('a scope that was not granted', () => {
     expect((await browser.get('/edit')).status).toBe(403);
   });
 
-  test('incrementalConsent: false asks for none beside a newer sign-in either', async () => {
+  test('incrementalConsent: false requests no scope with a newer sign-in either', async () => {
     const browser = await start(
       { maxAge: 300, scope: 'write', incrementalConsent: false },
       (ctx) => {

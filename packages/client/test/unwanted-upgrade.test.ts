@@ -13,7 +13,7 @@ const http = createHttpClient({ timeout: 2000 });
 
 let server: Server;
 let origin: string;
-/** What the server answers before the first 101. */
+/** Number of refusals before the first 101. */
 let refusals: number;
 
 beforeAll(async () => {

@@ -85,7 +85,7 @@ describe('the API client', () => {
     ],
     ['403 of another kind', 403, {}, { code: 'ERR_API_REFUSED', status: 403 }],
     ['404', 404, {}, { code: 'ERR_API_REFUSED', status: 404 }],
-    ['a status nobody knows', 499, {}, { code: 'ERR_API_REFUSED', status: 502 }],
+    ['an unknown status', 499, {}, { code: 'ERR_API_REFUSED', status: 502 }],
     ['422', 422, {}, { code: 'ERR_API_REFUSED', status: 422 }],
     ['500', 500, {}, { code: 'ERR_API_REFUSED', status: 502 }],
     ['503', 503, {}, { code: 'ERR_API_UNAVAILABLE', status: 503 }],

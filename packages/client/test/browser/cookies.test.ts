@@ -30,7 +30,7 @@ describe('the cookies of a request', () => {
     ['', 'a', undefined],
     ['a=1', '.', undefined],
     ['a=1', '__proto__', undefined],
-    // Browsers let a neighbouring subdomain plant these: they do not begin with "__Host-".
+    // Browsers let a sibling subdomain plant these: they do not begin with "__Host-".
     ['\u00a0__Host-a=1', '__Host-a', undefined],
     ['b=2; \u00a0__Host-a=1', '__Host-a', undefined],
     ['\ufeff__Host-a=1', '__Host-a', undefined],

@@ -21,7 +21,7 @@ test.each([
     { 'sec-fetch-site': 'cross-site', origin: BASE_URL },
     403,
   ],
-  ['a neighbouring subdomain', { 'sec-fetch-site': 'same-site' }, 403],
+  ['a sibling subdomain', { 'sec-fetch-site': 'same-site' }, 403],
   ['an older browser, another site', { 'sec-fetch-site': '', origin: 'https://evil.example' }, 403],
   ['another port', { 'sec-fetch-site': '', origin: `${BASE_URL}:444` }, 403],
   ['http instead of https', { 'sec-fetch-site': '', origin: 'http://app.example' }, 403],

@@ -74,7 +74,7 @@ const HOSTILE = [
   '/\u00a0/evil.example',
   ' /x',
   '/ /evil',
-  // What counts is the length once it is encoded: it is kept in a cookie.
+  // The encoded length counts, because it is stored in a cookie.
   `/${'a'.repeat(512)}`,
   `/${'€'.repeat(57)}`,
   `/?${'"'.repeat(200)}`,

@@ -86,7 +86,7 @@ function logoutToken(
   );
 }
 
-/** As the issuer's server does: no cookie, and none of a browser's headers. */
+/** Sends a request like the issuer's server: no cookie, and no header of a browser. */
 function send(
   form: string | URLSearchParams,
   headers: Record<string, string> = {},
@@ -141,7 +141,7 @@ describe.each(stores)('sessions in the %s store', (_name, make) => {
     expect(answer).toMatchObject({ status: 200, text: '' });
     expect(answer.headers['cache-control']).toBe('no-store');
     expect(answer.headers['set-cookie']).toBeUndefined();
-    // With it its refresh token, which nobody can read without the browser's cookie.
+    // The refresh token ends with it: it cannot be read without the browser's cookie.
     expect(await sessionOf(ada)).toBeUndefined();
     expect(await userOf(ada)).toBeNull();
     expect(await userOf(adaElsewhere)).toBe('user-1');
@@ -163,7 +163,7 @@ describe.each(stores)('sessions in the %s store', (_name, make) => {
     expect(events).toContainEqual({ type: 'session_ended', reason: 'backchannel', sessions: 3 });
   });
 
-  test.each([[{ sid: 'nobody-s' }], [{ sub: 'nobody' }]])(
+  test.each([[{ sid: 'unknown-sid' }], [{ sub: 'unknown' }]])(
     'a session that is over already (%j) is answered with success',
     async (claims) => {
       const { signIn } = await start();
@@ -230,7 +230,7 @@ describe('what is refused', () => {
       "'iat'",
     ],
     ['for another', () => tell(logoutToken({ sub: 'user-1', aud: 'client-2' })), "'aud'"],
-    ['a key nobody has', () => tell(logoutToken({ sub: 'user-1' }, { kid: 'key-2' })), 'no key'],
+    ['an unknown key', () => tell(logoutToken({ sub: 'user-1' }, { kid: 'key-2' })), 'no key'],
     ['no token', () => send('a=b'), "'logout_token'"],
     ['an empty token', () => send('logout_token='), "'logout_token'"],
     ['nothing', () => send(''), "'logout_token'"],
@@ -290,7 +290,7 @@ describe('what is refused', () => {
     expect(await userOf(browser)).toBe('user-1');
   });
 
-  test('nobody is sent back to it after a sign-in', async () => {
+  test('no user is sent back to it after a sign-in', async () => {
     const { browser: open } = await start();
     const browser = open();
     const login = await browser.get(`/login?returnTo=${PATH}`);

@@ -48,7 +48,7 @@ describe('what a sign-in must have brought', () => {
   const withoutToken = content({ accessToken: undefined });
 
   test.each<[string, SignInRequirement, SessionContent | undefined, unknown]>([
-    ['nothing, of nobody', {}, undefined, 'ERR_LOGIN_REQUIRED'],
+    ['nothing, without a user', {}, undefined, 'ERR_LOGIN_REQUIRED'],
     ['nothing', {}, content(), 'enough'],
     ['nothing, without a token', {}, withoutToken, 'enough'],
     ['an age that is reached', { maxAge: 100 }, at(160), 'enough'],
@@ -73,18 +73,18 @@ describe('what a sign-in must have brought', () => {
   });
 });
 
-test('a requirement that nobody could check lets nobody through', () => {
+test('a requirement that cannot be checked lets no user through', () => {
   for (const requirement of [{ maxage: 1 }, { maxAge: '300' }, { scope: 'a"b' }]) {
     expect(() => stepUp.judge(content(), requirement as SignInRequirement)).toThrow(TypeError);
   }
 });
 
-describe('the sign-in that may mend an error', () => {
+describe('the sign-in that can fix an error', () => {
   const loginRequired = new OidcError('ERR_LOGIN_REQUIRED');
   const asked = content({ requestedScope: 'openid read write' });
 
   test.each<[string, unknown, SessionContent | undefined, unknown]>([
-    ['nobody is signed in', loginRequired, undefined, {}],
+    ['no user is signed in', loginRequired, undefined, {}],
     ['no token is left', loginRequired, content(), { scope: '' }],
     ['a scope', new InsufficientScope('write'), content(), { scope: 'write' }],
     ['a scope that was asked for', new InsufficientScope('write'), asked, undefined],
@@ -94,7 +94,7 @@ describe('the sign-in that may mend an error', () => {
       asked,
       { scope: 'write delete' },
     ],
-    ['a scope, of nobody', new InsufficientScope('write'), undefined, undefined],
+    ['a scope, without a user', new InsufficientScope('write'), undefined, undefined],
     [
       'all at once',
       new StepUpRequired({ maxAge: 0, acr: 'gold', scope: 'write' }),
@@ -142,7 +142,7 @@ test.each<[unknown, string[]]>([
   [{ scope: ['read'] }, ['scope']],
   [{ maxage: 300, scopes: 'read' }, ['unknown: maxage, scopes']],
   [{ maxAge: null, acr: null, scope: null }, ['maxAge', 'acr', 'scope']],
-])('%j is told', (requirement, named) => {
+])('%j is reported', (requirement, named) => {
   const faults = requirementFaults(requirement as SignInRequirement);
   expect(faults).toEqual(named.map((name) => expect.stringMatching(`^${name}`)));
 });

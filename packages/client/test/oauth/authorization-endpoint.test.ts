@@ -136,7 +136,7 @@ describe('acr as an essential claim (OpenID Connect Core §5.5.1.1)', () => {
     ['acr as text', asking('a')],
     ['values as text', asking({ essential: true, values: 'a' })],
     ['a value that is a number', asking({ essential: true, values: [1] })],
-    ['an object in place of JSON', {}],
+    ['an object instead of JSON', {}],
   ])('%s is refused', (_name, claims) => {
     expect(() => essentialAcr(claims)).toThrow('claims must be JSON');
   });
@@ -161,7 +161,7 @@ describe('authorization response (RFC 6749 §4.1.2, RFC 9207 §2.4)', () => {
     ['a code', { code: 'c' }, false],
     ['a code and the issuer', { code: 'c', iss: ISSUER }, false],
     ['a code and the promised issuer', { code: 'c', iss: ISSUER }, true],
-    ['a code and what nobody knows', { code: 'c', session_state: 'x' }, false],
+    ['a code and an unknown parameter', { code: 'c', session_state: 'x' }, false],
   ])('%s: accepted', (_name, params, issPromised) => {
     expect(judge(params, issPromised)).toBe('c');
   });

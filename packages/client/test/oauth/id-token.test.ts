@@ -58,11 +58,11 @@ describe('OpenID Connect Core 1.0 §3.1.3.7: claims', () => {
     ['auth_time now, max_age 0', { auth_time: NOW }, { maxAge: 0 }],
     ['auth_time by a clock ahead', { auth_time: NOW + 60 }, { maxAge: 0 }],
     ['acr among the asked', { acr: 'b' }, { acr: ['a', 'b'] }],
-    ['acr that nobody asked for', { acr: 'b' }],
+    ['acr that was not requested', { acr: 'b' }],
     ['nbf now', { nbf: NOW }],
     ['a time with a fraction', { exp: NOW + 0.5 }],
     ['events of an app’s own', { events: ['concert'] }],
-    ['a nonce that nobody asked for', {}, { nonce: undefined }],
+    ['a nonce that was not requested', {}, { nonce: undefined }],
   ];
   test.each(accepted)('%s: accepted', async (_name, change, also = {}) => {
     const claims = { ...good, ...change };

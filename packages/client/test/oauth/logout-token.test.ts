@@ -47,9 +47,9 @@ describe('OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
     ['issued ahead within the tolerance', { iat: NOW + 60 }],
     ['no exp', { exp: undefined }],
     ['expired within the tolerance', { exp: NOW - 59 }],
-    ['other events beside', { events: { [LOGOUT]: {}, 'https://x.example/event': {} } }],
+    ['additional events', { events: { [LOGOUT]: {}, 'https://x.example/event': {} } }],
     ['more in the event', { events: { [LOGOUT]: { more: true } } }],
-    ['claims that nobody knows', { trace_id: '1' }],
+    ['unknown claims', { trace_id: '1' }],
   ];
   test.each(accepted)('%s: accepted', async (_name, change, header = {}) => {
     const verified = await verifyLogoutToken(
@@ -110,11 +110,11 @@ describe('OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
     ['neither sub nor sid', { sub: undefined, sid: undefined }, '"sub" and "sid"'],
     ['sub a number', { sub: 1, sid: undefined }, '"sub"'],
     ['sub empty', { sub: '', sid: undefined }, '"sub"'],
-    ['sub null beside a sid', { sub: null }, '"sub"'],
+    ['sub null with a sid', { sub: null }, '"sub"'],
     ['sub over 255 characters', { sub: 'x'.repeat(256) }, '"sub"'],
     ['sid a list', { sid: ['sid-1'] }, '"sid"'],
-    ['sid empty beside a sub', { sid: '' }, '"sid"'],
-    ['sid null beside a sub', { sid: null }, '"sid"'],
+    ['sid empty with a sub', { sid: '' }, '"sid"'],
+    ['sid null with a sub', { sid: null }, '"sid"'],
   ];
   test.each(rejected)('%s: refused', async (_name, change, detail) => {
     proves('ASVS 9.2.3', 'ASVS 10.5.5');

@@ -16,7 +16,7 @@ test('a scope is a set (RFC 6749 §3.3)', () => {
   expect(isSameScope('read write', 'read')).toBe(false);
 });
 
-test('what is missing is told in the order it was needed; parts of a name are no match', () => {
+test('missing scopes are listed in the given order; a part of a name is no match', () => {
   expect(missingScopes('b a', '')).toEqual(['b', 'a']);
   expect(missingScopes('read:all read', 'read read:')).toEqual(['read:all']);
   expect(missingScopes('', 'read')).toEqual([]);

@@ -26,7 +26,7 @@ const request = { ...ENDPOINT, credentials: client, parameters: grant, http, sec
 beforeEach(() => nock.disableNetConnect());
 afterEach(() => nock.cleanAll());
 
-// It replaces node:http for all test files of a process until it is told to stop.
+// It replaces node:http for all test files of a process until it is restored.
 afterAll(() => nock.restore());
 
 describe('client authentication (RFC 6749 §2.3.1)', () => {
@@ -151,7 +151,7 @@ describe('token response (RFC 6749 §5.1)', () => {
 });
 
 describe('error response (RFC 6749 §5.2)', () => {
-  test('the error code is told to the log; the description, which may echo a secret, to nobody', () => {
+  test('the error code is for the log; the description, which can contain a secret, is dropped', () => {
     const body = { error: 'invalid_client', error_description: 'no client with the secret s3cr3t' };
     const error = errorOf(() => judge(body, 401)) as TokenRequestRefused;
     expect(error).toBeInstanceOf(TokenRequestRefused);

@@ -122,7 +122,7 @@ describe('options', () => {
       { api: { ...api, baseUrl: 'x' } },
       /^unknown: api\.baseUrl \(did you mean api\.baseURL\?\)$/,
     ],
-    ['two names that nobody knows', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
+    ['two unknown names', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
   ])('%s is named', (_name, options, fault) => {
     proves('RFC 8725 §3.5', 'RFC 6750 §5.3 TLS');
     const faults = faultsOf({ ...OPTIONS, ...options });
@@ -130,7 +130,7 @@ describe('options', () => {
     expect(faults[0]).toMatch(fault);
   });
 
-  test.each([undefined, null, 'x', []])('%j in place of the options is named too', (options) => {
+  test.each([undefined, null, 'x', []])('%j instead of the options is reported too', (options) => {
     expect(faultsOf(options)).toEqual(['the options must be an object']);
   });
 

@@ -132,7 +132,7 @@ describe('a store that fails', () => {
   test.each([
     ['null', null],
     ['a record of another kind', { sealed: 7, version: 'x', expiresAt: START + 100 }],
-    ['a record that nobody sealed', { sealed: 'a.b.c.d.e', version: 1, expiresAt: START + 100 }],
+    ['a record that was not sealed', { sealed: 'a.b.c.d.e', version: 1, expiresAt: START + 100 }],
   ])('a store that answers %s: no user is signed in', async (_name, answer) => {
     const cookies = browser();
     await sessionsOf().open(cookies, content());
@@ -428,7 +428,7 @@ describe('the sessions of a user', () => {
     expect(await sessions.list.endAll(['sid', ISSUER, 'sid-1'])).toBe(1);
     expect(await sessions.load(a)).toBeUndefined();
     expect(await sessions.load(b)).toBeDefined();
-    // What is a user here is no sid there, and the other way round.
+    // A sub is not found as a sid, nor a sid as a sub.
     expect(await sessions.list.endAll(['sid', ISSUER, 'user-1'])).toBe(0);
     expect(await sessions.list.endAll(['sub', ISSUER, 'sid-2'])).toBe(0);
     expect(await sessions.list.endAll(['sub', ISSUER, 'user-1'])).toBe(1);

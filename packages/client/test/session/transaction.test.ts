@@ -156,7 +156,7 @@ describe('one transaction', () => {
   });
 });
 
-// Of the last character of a part, only the higher bits may count.
+// Only the higher bits of the last character of a part count.
 function other(character: string): string {
   const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
   return alphabet[alphabet.indexOf(character) ^ 32] ?? '!';

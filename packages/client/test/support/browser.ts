@@ -17,7 +17,7 @@ export interface Browser {
 }
 
 export interface Served {
-  /** Where it listens. */
+  /** Address of the server. */
   readonly origin: string;
   /** A browser with cookies of its own, that follows no redirect by itself. */
   browser(jar?: CookieJar): Browser;

@@ -13,10 +13,10 @@ export interface TokenRequest {
 }
 
 export interface IssuerStandIn {
-  /** What the token endpoint was asked, in order. */
+  /** Requests to the token endpoint, in order. */
   readonly tokenRequests: TokenRequest[];
   readonly revocations: URLSearchParams[];
-  /** What was pushed, in order. */
+  /** Pushed requests, in order. */
   readonly pushedRequests: TokenRequest[];
   /** Decides what the endpoint of pushed requests answers next. */
   onPushedRequest: (request: TokenRequest) => TokenAnswer | Promise<TokenAnswer>;
@@ -32,7 +32,7 @@ afterAll(() => nock.restore());
 
 const { publicKey, privateKey } = rsaKeyPair();
 
-/** What the issuer's endpoints would say, by nock: metadata, keys, tokens, revocation. */
+/** Answers for the endpoints of the issuer, with nock: metadata, keys, tokens, revocation. */
 export function standInForIssuer(metadata: Record<string, unknown> = {}): IssuerStandIn {
   const scope = nock(ISSUER).persist();
   scope.get('/.well-known/openid-configuration').reply(200, {

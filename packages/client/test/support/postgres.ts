@@ -4,7 +4,7 @@ import pg from 'pg';
 export const POSTGRES_URL =
   process.env.TEST_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test';
 
-/** Why PostgreSQL can't be tested here, or undefined when it can. */
+/** Reason for a skipped test of PostgreSQL; undefined when it runs. */
 export async function whyNoPostgres(): Promise<string | undefined> {
   const client = new pg.Client({ connectionString: POSTGRES_URL, connectionTimeoutMillis: 3000 });
   try {

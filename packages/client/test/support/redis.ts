@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 
 export const REDIS_URL = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
 
-/** Why Redis can't be tested here, or undefined when it can. */
+/** Reason for a skipped test of Redis; undefined when it runs. */
 export async function whyNoRedis(): Promise<string | undefined> {
   const redis = new Redis(REDIS_URL, { lazyConnect: true, retryStrategy: () => null });
   redis.on('error', () => {});
@@ -22,7 +22,7 @@ export function newPrefix(): string {
   return `test-${randomBytes(6).toString('hex')}:`;
 }
 
-/** A client for what tests do beside a store. Its owner ends it. */
+/** A client for tests, in addition to that of a store. The test ends it. */
 export function redisClient(options: { keyPrefix?: string } = {}): Redis {
   return new Redis(REDIS_URL, options);
 }

@@ -76,7 +76,7 @@ export async function serveApp(
   };
 }
 
-/** @returns who the app takes a browser for; null: nobody */
+/** @returns the user of a browser; null without one */
 export async function userOf(browser: Browser): Promise<unknown> {
   return ((await (await browser.get('/')).json()) as { user: unknown }).user;
 }

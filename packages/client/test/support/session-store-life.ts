@@ -48,7 +48,7 @@ export async function liveTogether(
     const fence = await store.acquire(key, LEASE);
     if (fence === undefined) return;
     holders += 1;
-    // Who ends the session ends the lease, too, and nobody gets another.
+    // The end of a session ends its lease, and there is no other.
     expect(holders).toBe(1);
     for (const before of fences) expect(fence).toBeGreaterThan(before);
     fences.push(fence);
@@ -62,7 +62,7 @@ export async function liveTogether(
     if (deed === 'append under the lease') return appendUnderLease(store);
     if (deed === 'touch') return store.touch(key, later + 1000);
     if (deed === 'create') {
-      // Over a session that is there it must fail; in place of one that ended it would be a new one.
+      // It must fail over an existing session. After the end it would make a new one.
       if (ended.length === 0) await expectRefusal(store);
       return;
     }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { publicJwk, signJws, type TestKey } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../../test/support/test-keys.ts';
 
-/** What the token endpoint answers in place of its own answer; `lost` rotates, then cuts the line. */
+/** Answer of the token endpoint instead of its own; `lost` rotates, then cuts the connection. */
 export type Answer =
   | { status: number; headers?: Record<string, string>; body?: unknown }
   | { more: Record<string, unknown> }
@@ -13,16 +13,16 @@ export type Answer =
 /** An authorization server of which only the refresh works: real HTTP, rotation, reuse detection. */
 export interface TokenServer {
   readonly issuer: string;
-  /** What its token endpoint was asked, in order. */
+  /** Requests to its token endpoint, in order. */
   readonly grants: URLSearchParams[];
-  /** What its revocation endpoint was asked, in order. */
+  /** Requests to its revocation endpoint, in order. */
   readonly revoked: string[];
   /** Milliseconds from the request to the rotation, and again to the answer. */
   delay: number;
-  /** Whether the previous refresh token may be used once more. */
+  /** Accepts the previous refresh token once more. */
   leeway: boolean;
   rotates: boolean;
-  /** Whether the key set can be had. */
+  /** Serves the key set. */
   hasKeys: boolean;
   /** Decides on each answer; undefined: its own. */
   onGrant: (form: URLSearchParams) => Answer | undefined | Promise<Answer>;

@@ -11,14 +11,14 @@ import { ISSUER, type IssuerStandIn } from './issuer-stand-in.ts';
 
 export const BASE_URL = 'https://app.example';
 
-/** An app behind `auth()`, served over HTTP, with an issuer that grants what it is told to. */
+/** An app with `auth()`, over HTTP, and an issuer whose answers a test sets. */
 export interface WebApp {
   readonly served: Served;
   readonly browser: Browser;
   readonly events: ClientEvent[];
   /** Starts a login in a browser; the token endpoint will answer it well. */
   begin(path?: string, browser?: Browser): Promise<StartedLogin>;
-  /** What the token endpoint answers from now on. */
+  /** Sets the answers of the token endpoint. */
   grant(claims: Record<string, unknown>, response?: Record<string, unknown>): void;
   signIn(claims?: Record<string, unknown>, response?: Record<string, unknown>): Promise<void>;
 }
@@ -27,7 +27,7 @@ export interface StartedLogin {
   /** The authorization request as the browser was given it. */
   readonly request: URLSearchParams;
   readonly state: string;
-  /** Where the issuer would send the browser, with parameters added or, when undefined, left out. */
+  /** Returns the callback of the issuer; an undefined parameter is removed. */
   callback(change?: Record<string, string | undefined>): string;
 }
 
@@ -94,7 +94,7 @@ export async function startWebApp(
   const begin: WebApp['begin'] = async (path = '/login', browser = own) => {
     const response = await browser.get(path);
     const sent = new URL(response.headers.get('location') ?? '').searchParams;
-    // What was pushed does not go through the browser.
+    // A pushed request does not go through the browser.
     const request = sent.has('request_uri') ? (issuer.pushedRequests.at(-1)?.form ?? sent) : sent;
     const state = request.get('state') ?? '';
     grant({ nonce: request.get('nonce') });

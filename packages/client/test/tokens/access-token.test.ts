@@ -45,7 +45,7 @@ afterAll(() => server.close());
 
 type Process = ReturnType<typeof startProcess>;
 
-/** What one process of an app has: nothing but the store is shared with another. */
+/** Starts one process of an app. Processes share only the store. */
 function startProcess({ leaseDuration = 1000, resource = false } = {}) {
   const client = new Client(
     checkedOptions({
@@ -259,7 +259,7 @@ describe('T: tokens', () => {
 
     const wider = await one.tokenOf(narrow.session, { scope: ['write', 'read'] });
     expect(await one.tokenOf(session, { scope: 'read write' })).toBe(wider);
-    // Of those that suffice the one with the fewest scopes.
+    // Several suffice: the one with the fewest scopes is used.
     expect(await one.tokenOf(session, { scope: 'read' })).toBe(narrow.accessToken.value);
     expect(await one.tokenOf(session, { scope: 'write' })).toBe(wider);
     expect(await one.tokenOf(session)).toBe('old');
@@ -476,7 +476,7 @@ describe('R: refresh, once', () => {
     );
   });
 
-  /** As if this process had been asleep for longer than the lease. */
+  /** Acts like a process that slept for longer than the lease. */
   async function loseLease(session: Session): Promise<void> {
     const { sessions } = startProcess();
     for (let fence = 1; fence < 10; fence += 1) await sessions.releaseLease(session, fence);

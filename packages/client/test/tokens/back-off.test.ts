@@ -35,7 +35,7 @@ test('chance takes up to half of it away', () => {
   }
 });
 
-test('a success begins anew; one key says nothing of another', () => {
+test('a success resets the pause; keys do not affect each other', () => {
   failed('a');
   failed('a');
   failed('b');

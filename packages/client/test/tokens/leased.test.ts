@@ -68,7 +68,7 @@ test('is regained while it is held, and when it was lost and is free, under a ne
   expect(await store.acquire('a', 1)).toBeUndefined();
 });
 
-test('a store that is away is told, and stops nobody', async () => {
+test('a store that is down is reported, and stops no request', async () => {
   const lease = await take(300);
   const { extend } = store;
   store.extend = () => Promise.reject(new Error('away'));

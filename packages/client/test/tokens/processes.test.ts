@@ -47,7 +47,7 @@ afterAll(async () => {
   if (!noPostgres) await dropTables(tables);
 });
 
-/** As the app is built: a process of its own, which shares only the stores. */
+/** Starts an app as a separate process, which shares only the stores. */
 async function startWorker(leaseDuration = LEASE): Promise<ChildProcess> {
   const settings = { issuer: server.issuer, leaseDuration, file };
   const argument = JSON.stringify({

@@ -85,7 +85,7 @@ test('while the server is away each call rejects, without the password', async (
       await store.destroy('new');
     });
 
-    test('a session in place of an expired one has its own terms', async () => {
+    test('a session that replaces an expired one has its own terms', async () => {
       const start = Date.now();
       await open({ now: () => start }).create('a', session(start / 1000 + 10));
       // Its purge is over before the other expires.

@@ -65,7 +65,7 @@ test('while Redis is away each call rejects, soon and without the password', asy
   expect(results.every(({ status }) => status === 'rejected')).toBe(true);
 });
 
-test('rediss:// speaks TLS, and to nobody who does not', async () => {
+test('rediss:// uses TLS, and rejects a server without it', async () => {
   const heard: Buffer[] = [];
   const server = createServer((socket) => {
     socket
@@ -176,7 +176,7 @@ test('rediss:// speaks TLS, and to nobody who does not', async () => {
     expect(inspect(error, { depth: 9, showHidden: true })).not.toContain('SEALED');
   });
 
-  test('a connection that breaks rejects what is under way, and is made anew', async () => {
+  test('a connection that breaks rejects the open calls, and is made again', async () => {
     const line = await startLine();
     const store = open({ url: line.url });
     await store.create('c', session());
@@ -187,7 +187,7 @@ test('rediss:// speaks TLS, and to nobody who does not', async () => {
     line.cut();
     await expect(underWay).rejects.toThrow(/^Redis: /);
     await expect(store.read('c')).rejects.toThrow(/^Redis: /);
-    line.mend();
+    line.restore();
     await until(async () => (await store.read('c'))?.version === 1);
     await store.destroy('c');
     await line.close();
@@ -198,7 +198,7 @@ test('rediss:// speaks TLS, and to nobody who does not', async () => {
     line.cut();
     const store = open({ url: line.url });
     await expect(store.read('a')).rejects.toThrow(/^Redis: /);
-    line.mend();
+    line.restore();
     await until(async () => (await store.read('a')) === undefined);
     await line.close();
   });
@@ -265,7 +265,7 @@ async function startLine() {
       for (const socket of sockets) socket.destroy();
       sockets.clear();
     },
-    mend() {
+    restore() {
       isCut = false;
       isHeld = false;
     },

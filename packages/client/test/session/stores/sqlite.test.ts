@@ -35,7 +35,7 @@ function open(file = path): SessionStore {
   return store;
 }
 
-/** As this package made it before sessions had leases and terms. */
+/** Makes a file of a version without leases and terms. */
 function makeOldFile(): void {
   const database = new Database(path);
   database.exec(`
@@ -59,7 +59,7 @@ test('outlives a restart, in a file that only its owner reads', async () => {
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
-test('nobody else reads its files and folders, whatever the umask', async () => {
+test('only the owner can read its files and folders, whatever the umask', async () => {
   const file = join(folder, 'new', 'deep', 'sessions.db');
   const umask = process.umask(0);
   try {
