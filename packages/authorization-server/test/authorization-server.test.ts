@@ -204,7 +204,7 @@ describe('rotateKeys', () => {
     expect(callbackOf(await login.submit(page, fields)).get('code')).toBeTruthy();
     const again = authorizationRequest(server, { prompt: 'none' });
     expect(callbackOf(await browser.get(again.url)).get('code')).toBeTruthy();
-    // What the limits have counted is not forgotten: the first of five was before the rotation.
+    // The limits keep their counts: the first of five was before the rotation.
     await machineToken(server);
     await machineToken(server);
     expect((await refresh()).status).toBe(429);

@@ -19,7 +19,7 @@ import {
   tokensFor,
 } from './support/sign-in.ts';
 
-// What RFC 9700 asks of an authorization server, where no file of ours is the one that sees to it.
+// Rules of RFC 9700 that no single file implements.
 
 const PUBLIC = 'app-in-a-browser';
 const ALICE = { username: 'alice@example.com', password: 'alice-demo' };
@@ -143,7 +143,7 @@ test('the consent page names the application, the API and each scope', async () 
   proves('ASVS 10.7.2');
   const browser = openBrowser();
   const login = await browser.get(authorizationRequest(server).url);
-  // Nobody else here signs in as carol, whose consent would be remembered.
+  // No other test here signs in as carol, whose consent would be remembered.
   const carol = { username: 'carol@example.com', password: 'carol-demo' };
   const { url, body } = await browser.submit(login, carol);
   expect(url).toContain('/u/consent/');

@@ -100,7 +100,7 @@ describe('openid-client 6', () => {
   test.each([
     ['a forged code', { code: 'forged' }, 'Invalid authorization code'],
     ['a wrong verifier', { verifier: 'x'.repeat(43) }, 'Failed to verify code verifier'],
-  ])('is told of %s', async (_name, change, error_description) => {
+  ])('reports %s', async (_name, change, error_description) => {
     await expect(codeFlow(change)).rejects.toMatchObject({
       status: 403,
       error: 'invalid_grant',

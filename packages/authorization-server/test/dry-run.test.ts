@@ -27,7 +27,7 @@ function dryRun(args: string[], tenant = ''): Promise<Ended> {
   });
 }
 
-/** The demo tenant with this Action in place of its own, and this rule before it. */
+/** The demo tenant with this Action instead of its own, and this rule before it. */
 function tenantWith(action: string, rule: string, more = ''): string {
   writeFileSync(join(directory, 'action.js'), action);
   writeFileSync(join(directory, 'rule.js'), rule);

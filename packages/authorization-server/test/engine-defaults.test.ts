@@ -16,8 +16,8 @@ import {
   tokensFor,
 } from './support/sign-in.ts';
 
-// What the engine does by itself, and this server must not: a new version of it that changes back
-// is seen here. The rest is in the tests of the files that see to it.
+// Defaults of the engine that this server must not have. A new version of the engine that brings one
+// back fails here. The tests of single files have the rest.
 
 let server: AuthorizationServer;
 beforeAll(async () => {
@@ -29,7 +29,7 @@ const refresh = (refresh_token = '') =>
   requestTokens(server, { grant_type: 'refresh_token', refresh_token });
 
 describe('audience', () => {
-  test('is not dropped, nor are the scopes of OpenID beside it: one token for both', async () => {
+  test('and scopes of OpenID are both kept: one token has both', async () => {
     const { tokens } = await tokensFor(server, 'alice', { scope: 'openid email read:contacts' });
     expect(decodeJwt(tokens.access_token ?? '')).toMatchObject({
       aud: [API, `${server.issuer}userinfo`],

@@ -151,8 +151,8 @@ test('with WATCH=yes a changed tenant file is used, and a wrong one is logged', 
 
 describe('a failure outside of every request', () => {
   const LEFT = {
-    'a promise that nobody awaits': `Promise.reject(new Error('left: ' + event.secrets.WORD));`,
-    'a function that nobody awaits': `(async () => { await null; throw new Error('left: ' + event.secrets.WORD); })();`,
+    'a promise without await': `Promise.reject(new Error('left: ' + event.secrets.WORD));`,
+    'a function without await': `(async () => { await null; throw new Error('left: ' + event.secrets.WORD); })();`,
     'a timer that throws': `setTimeout(() => { throw new Error('left: ' + event.secrets.WORD); }, 1);`,
     'a socket without a listener': `require('node:net').connect({ port: 1, host: '127.0.0.1' });`,
   };
@@ -205,7 +205,7 @@ describe('a server with a channel to its parent', () => {
     const server = run({}, true);
     const [message] = await once(server.child, 'message');
     expect(message).toBe('ready');
-    // What it wrote before comes by another way, and may come later.
+    // Its output comes through another channel, and can come later.
     await listening(server);
     expect(server.output.stdout).not.toContain('alice-demo');
     for (const line of server.output.stdout.trim().split('\n')) {
@@ -240,7 +240,7 @@ describe('a server with a channel to its parent', () => {
     // Held open by the parent and the child: it ends when both are gone.
     const lifeline = parent.stdio[3] as Readable;
     const bothGone = once(lifeline.resume(), 'end');
-    // Nobody reads what the child still has to say.
+    // No process reads the rest of the output of the child.
     parent.stdout?.destroy();
     parent.kill('SIGKILL');
     await bothGone;

@@ -35,7 +35,7 @@ const ask = (browser: Browser, change: Record<string, string>): Promise<Page> =>
 const password = (browser: Browser, page: Page): Promise<Page> =>
   browser.submit(page, { username: 'alice@example.com', password: 'alice-demo' });
 
-/** Of the ID token's claims, those of the session. */
+/** Returns the claims of the session in the ID token. */
 const sessionOf = async (callback: URLSearchParams, verifier: string) => {
   const { body } = await requestTokens(server, {
     grant_type: 'authorization_code',

@@ -97,7 +97,7 @@ describe('the scope of the access token and of the token response', () => {
     });
     const expected = ['openid', 'offline_access', 'read:contacts', 'delete:contacts'];
     expect(scopesOf(tokens)).toEqual({ response: expected, token: expected });
-    // What his roles permit is not changed by it.
+    // The permissions of his roles do not change.
     expect(decodeJwt(tokens.access_token ?? '').permissions).toEqual(['read:contacts']);
   });
 

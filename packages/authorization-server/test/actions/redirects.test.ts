@@ -154,7 +154,7 @@ describe('a state is valid once, for its browser and its sign-in', () => {
     const stranger = openBrowser();
     const refused = await stranger.get(url);
     expect(refused.statusCode).toBe(400);
-    // What the stranger is shown does not hold what the cookie holds.
+    // The page of the stranger does not contain the value of the cookie.
     expect(refused.url).toContain(`/u/redirect/${state}/continue`);
     const signedIn = await leave(server);
     expect((await signedIn.browser.get(url)).statusCode).toBe(400);

@@ -57,7 +57,7 @@ describe('the parameter organization', () => {
       expect(access).not.toHaveProperty('org_name');
       expect(identity).toMatchObject({
         org_id: 'org_acme',
-        // Actions are told, at the login and at the refresh.
+        // Actions receive it, at the login and at the refresh.
         'https://x.example/organization': {
           id: 'org_acme',
           name: 'acme',

@@ -59,7 +59,7 @@ test('reset removes everything except the keys', async () => {
   const refresh_token = tokens.refresh_token ?? '';
   const refreshed = await requestTokens(server, { grant_type: 'refresh_token', refresh_token });
   expect(refreshed.status).toBe(403);
-  // Consent is asked for anew.
+  // The server asks for consent again.
   const login = await browser.get(authorizationRequest(server).url);
   const consent = await browser.submit(login, {
     username: 'alice@example.com',

@@ -252,7 +252,7 @@ describe('the log', () => {
           `ZZZ\r\nclient_secret=${secrets[1]}`,
       );
       expect(answer).toMatch(/^HTTP\/1\.1 400 /);
-      // What the parser rejected ends for the application when its connection does.
+      // A request that the parser rejected ends with its connection.
       await server.close();
       const written = [answer, ...log, ...log.map(bytesIn)].join();
       if (path === '/oauth/token') expect(written).toContain('tokens refused');

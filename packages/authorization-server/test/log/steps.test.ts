@@ -82,7 +82,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
   });
   afterAll(stopServers);
 
-  /** What was logged since, in both logs. */
+  /** Returns the new entries of both logs. */
   const since = async (
     run: () => Promise<unknown>,
   ): Promise<{ json: unknown[]; steps: unknown[] }> => {
@@ -158,7 +158,7 @@ describe('over HTTP, in the JSON log and in the record of transactions', () => {
     expect(await enter('carol@example.com')).toEqual(both('fp'));
     expect(await enter('carol@example.com')).toEqual(both('fp'));
     expect(await enter('carol@example.com')).toEqual(both('limit_wc'));
-    expect(await enter('nobody@example.com')).toEqual(both('fu'));
+    expect(await enter('unknown@example.com')).toEqual(both('fu'));
   });
 
   test('a declined login and an invalid code have their types', async () => {
@@ -269,7 +269,7 @@ describe('a scope that was asked for and is not in the token', () => {
     ],
     ['a rule', 'read:contacts', { changes: { ...none, only: [] } }, 'a rule'],
     ['an earlier sign-in', 'read:contacts', { granted: [] }, 'not granted at the sign-in'],
-    ['nobody: no Action', 'https://x.example/roles', {}, 'no Action set this claim'],
+    ['no Action sets it', 'https://x.example/roles', {}, 'no Action set this claim'],
     ['the API', 'read:nothing', {}, 'has no such scope'],
     ['no API', 'read:contacts', { api: undefined }, 'no audience was asked for'],
     ['the roles', 'read:activity', {}, "no role of the user's permits it"],

@@ -26,7 +26,7 @@ describe('a transaction is found by its keys', () => {
     for (let i = 0; i < 199; i += 1) transactions.begin();
     expect(transactions.find('grant:mine')).toBeUndefined();
     expect(transactions.find('grant:shared')).toBe(later);
-    // What still goes on with the dropped one makes it known no more.
+    // A later step of the dropped one does not bring it back.
     transactions.link('grant:late', first);
     expect(transactions.find('grant:late')).toBeUndefined();
     expect(transactions.list()).toHaveLength(200);

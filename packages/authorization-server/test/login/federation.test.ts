@@ -189,7 +189,7 @@ describe('the buttons of the sign-in page', () => {
 
 describe('a request is refused at the callback', () => {
   test.each([
-    ['an unknown connection', { connection: 'nobody' }, 'the connection was not found'],
+    ['an unknown connection', { connection: 'unknown' }, 'the connection was not found'],
     ['one of a strategy not known here', { connection: 'google' }, 'the connection was not found'],
     ['one that is not enabled', { connection: 'other' }, 'the connection was disabled'],
     [

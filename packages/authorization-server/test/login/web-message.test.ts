@@ -30,7 +30,7 @@ const start = (flag?: boolean) =>
       app_type: 'spa',
       token_endpoint_auth_method: 'none',
       callbacks: [CALLBACK, 'http://localhost:4000/callback'],
-      // A slash at its end does no harm.
+      // A slash at its end has no effect.
       web_origins: [`${ORIGIN}/`],
     });
   });

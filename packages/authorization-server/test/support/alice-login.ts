@@ -3,7 +3,7 @@ import type { ActionLog } from '../../src/actions/run.ts';
 import type { User } from '../../src/index.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 
-/** A login of the demo's Alice, as an Action is told of it. */
+/** A login of Alice in the demo tenant, as an Action receives it. */
 export const aliceLogin: PostLoginEvent = {
   user: loadTenant(demoTenantFile).users[0] as User,
   client: { client_id: 'contacts-web', name: 'Contacts', metadata: {} },

@@ -2,15 +2,15 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose';
 
-/** What one answer of the issuer is made of; each part is for a test to get wrong. */
+/** Parts of one answer of the issuer. A test can change each. */
 export interface Answer {
   claims: JWTPayload;
   header: { alg: string; kid: string };
   key: CryptoKey | Uint8Array;
-  /** Of the token endpoint. */
+  /** Status of the token endpoint. */
   status: number;
   body: Record<string, unknown>;
-  /** Of the userinfo endpoint. */
+  /** Answer of the userinfo endpoint. */
   userinfo: Record<string, unknown>;
 }
 
@@ -18,13 +18,13 @@ export interface Answer {
 export interface HostileIssuer {
   /** With a slash at its end. */
   readonly issuer: string;
-  /** What the discovery document has besides. */
+  /** Additional members of the discovery document. */
   readonly metadata: Record<string, unknown>;
-  /** How often each path was asked for. */
+  /** Number of requests for each path. */
   readonly requests: Record<string, number>;
   /** A key that is not published, under the published one's id. */
   readonly otherKey: CryptoKey;
-  /** How the next answers differ from the right one for this nonce. */
+  /** Sets the next answers: the right one for this nonce, with a change. */
   answer(nonce: string, change?: (answer: Answer) => void): void;
   close(): Promise<void>;
 }

@@ -2,7 +2,7 @@ import type { AuthorizationServer, Tenant } from '../../src/index.ts';
 import { startDemo } from './demo-server.ts';
 import { authorizationRequest, type Browser, openBrowser, type Page } from './sign-in.ts';
 
-/** What the first server is at the partner. */
+/** Registration of the first server at the partner. */
 export const CLIENT = { client_id: 'contacts-dev', client_secret: 'contacts-dev-secret' };
 
 type ConnectionChange = Partial<Tenant['connections'][number]>;
@@ -42,7 +42,7 @@ export async function startPair(
   return { first, partner };
 }
 
-/** Where a page leads outside of its server. @throws when it leads nowhere. */
+/** Returns the target of a page outside of its server. @throws when it has none */
 export function leavingTo(page: Page): string {
   const { location } = page.headers;
   if (location === undefined) throw new Error(`no redirect: ${page.url} ${page.body}`);

@@ -46,7 +46,7 @@ export function openBrowser(): Browser {
     get: async (url) => follow(await http.get(url)),
     async submit(page, fields) {
       const answer = await http.post(page.url, { form: fields });
-      // Of all redirects the one that keeps the method and the form.
+      // This redirect keeps the method and the form.
       if (answer.statusCode !== 307) return follow(answer);
       return follow(
         await http.post(new URL(answer.headers.location ?? '', page.url), { form: fields }),

@@ -114,7 +114,7 @@ describe('private_key_jwt (RFC 7523 section 2.2)', () => {
     ['another audience', { claims: { aud: 'https://other.example/' } }],
     ['another issuer', { claims: { iss: 'contacts-web' } }],
     ['another client', { claims: { iss: 'contacts-web', sub: 'contacts-web' } }],
-    ['an unknown client', { claims: { iss: 'nobody', sub: 'nobody' } }],
+    ['an unknown client', { claims: { iss: 'unknown', sub: 'unknown' } }],
     ['an end in the past', { claims: { exp: now() - 120 } }],
     ['no end', { claims: { exp: undefined } }],
     ['no id', { claims: { jti: undefined } }],

@@ -56,7 +56,7 @@ describe('a fault is named with its line and its path', () => {
       /line \d+, clients\.0\.callbacks\.1: com\.example\.app:\/\/ is for an application with app_type: native/,
     ],
     [
-      'a scheme of its own beside http on the network',
+      'a scheme of its own, and http on the network',
       (y) =>
         y
           .replace(

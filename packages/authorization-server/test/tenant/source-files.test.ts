@@ -33,7 +33,7 @@ describe('a rule compiles in the forms of Auth0', () => {
   test.each([
     ['plainly', GOOD],
     ['with a name', GOOD.replace('function', 'function enrich')],
-    ['with comments around', `/** What it does. */\n// really\n${GOOD} // that's all`],
+    ['with comments around', `/** Does something. */\n// really\n${GOOD} // that's all`],
     ['with a semicolon', `${GOOD};\n`],
     ['async', `async ${GOOD}`],
     ['as an arrow function', '(user, context, callback) => callback(null, user, context)'],

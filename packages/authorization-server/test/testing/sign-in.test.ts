@@ -46,7 +46,7 @@ describe('a failed sign-in reports where it ended, and no password', () => {
   });
 
   test('an unknown client', async () => {
-    const { url } = authorizationRequest(server, { client_id: 'nobody' });
+    const { url } = authorizationRequest(server, { client_id: 'unknown' });
     await expect(signIn(url, CALLBACK, alice)).rejects.toThrow(
       /^signing in ended at \S+\/authorize with status 400: /,
     );

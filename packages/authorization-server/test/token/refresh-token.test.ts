@@ -184,7 +184,7 @@ describe('rotation without a leeway', () => {
     for (let i = 0; i < 3; i += 1) {
       const { status, body } = await use(first);
       expect(status).toBe(200);
-      // As at Auth0, which does not send it again.
+      // Auth0 does not send it again either.
       expect(body).not.toHaveProperty('refresh_token');
     }
   });
