@@ -250,7 +250,7 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('an unreachable database is a 503 with Retry-After', async () => {
-        const missing = openDatabase('postgres://nobody@127.0.0.1:1/none');
+        const missing = openDatabase('postgres://unknown@127.0.0.1:1/none');
         await expect(new ContactStore(missing).list(acme, all)).rejects.toMatchObject({
           code: 'ERR_STORE_UNAVAILABLE',
           status: 503,

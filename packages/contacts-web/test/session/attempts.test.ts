@@ -50,7 +50,7 @@ test('a token that is no JWT cannot be changed', async () => {
   expect(await tryApi('http://127.0.0.1:1', 'expired', tokens)).toBeUndefined();
 });
 
-test('a change of the protocol that nobody asked for is no answer', async () => {
+test('an unwanted change of the protocol is no answer', async () => {
   const url = await serve((request) => {
     request.socket.write(
       'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n',
