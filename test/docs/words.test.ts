@@ -17,14 +17,14 @@ const COMMENT = /^\s*(\/\/|\*) /;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const packages = readdirSync(`${root}packages`).map((name) => `packages/${name}`);
 const pages = readdirSync(root).filter((name) => name.endsWith('.md'));
-const folders = ['src', 'assets', 'public', 'tenant']
+const folders = ['src', 'test', 'assets', 'public', 'tenant']
   .flatMap((name) => packages.map((path) => `${path}/${name}`))
   .filter((folder) => existsSync(root + folder));
-const sources = [...folders, 'docs', 'examples', 'scripts/src', 'bench/src']
+const sources = [...folders, 'docs', 'examples', 'scripts/src', 'bench/src', 'test']
   .flatMap((folder) =>
     readdirSync(root + folder, { recursive: true }).map((name) => `${folder}/${name}`),
   )
-  .filter((file) => /\.(tsx?|js|css|md|yaml)$/.test(file) && !file.includes('/dist/'));
+  .filter((file) => /\.(tsx?|js|css|md|yaml)$/.test(file) && !/\/dist\/|words\.test/.test(file));
 
 test('no text has a forbidden word, and no comment begins as a fragment', () => {
   const files = [...pages, ...packages.map((path) => `${path}/README.md`), ...sources];

@@ -121,10 +121,10 @@ test("a new token takes the sign-in's place only if it is just that", () => {
   expect(own.accessToken?.value).toBe('new');
   expect(own.otherAccessTokens?.map(({ value }) => value)).toEqual(['a']);
 
-  const beside = withToken(content(token('a')), want({ scope: 'b' }), token('b'), NOW);
-  expect(beside.accessToken?.value).toBe('own');
-  expect(beside.otherAccessTokens?.map(({ value }) => value)).toEqual(['a', 'b']);
-  expect(findToken(beside, want({ scope: 'b' }), moment)?.value).toBe('b');
+  const withB = withToken(content(token('a')), want({ scope: 'b' }), token('b'), NOW);
+  expect(withB.accessToken?.value).toBe('own');
+  expect(withB.otherAccessTokens?.map(({ value }) => value)).toEqual(['a', 'b']);
+  expect(findToken(withB, want({ scope: 'b' }), moment)?.value).toBe('b');
 });
 
 test('what has ended, or was asked for alike, makes room; eight are kept', () => {
