@@ -55,17 +55,6 @@ describe('the process', () => {
     );
   });
 
-  test.each(['SIGINT', 'SIGTERM'] as const)(
-    'reports when it is ready, and stops cleanly on %s',
-    async (signal) => {
-      const { child, ended } = run({ PORT: '0' });
-      expect(await once(child, 'message')).toEqual(['ready', undefined]);
-      child.kill(signal);
-      child.kill(signal);
-      expect((await ended).code).toBe(0);
-    },
-  );
-
   test('stops cleanly while its workers start', async () => {
     const { child, ended } = run({ PORT: '0', WEB_CONCURRENCY: '2', DATABASE_URL: 'file:new.db' });
     // A worker has opened its database, so it is starting and does not serve yet.
@@ -74,27 +63,26 @@ describe('the process', () => {
     expect(await ended).toEqual({ code: 0, stderr: '' });
   });
 
+  const ways: [string, (child: ChildProcess) => unknown][] = [
+    ['SIGINT', (child) => child.kill('SIGINT')],
+    ['SIGTERM, twice', (child) => child.kill() && child.kill()],
+    ['the end of its parent', (child) => child.disconnect()],
+  ];
   for (const { name, missing, create } of available) {
     (missing ? test.skip : test)(
-      `two processes may start at once on one new database: ${missing ?? name}`,
+      `processes may start at once on one new database, and stop cleanly: ${missing ?? name}`,
       async () => {
         const database = await create();
-        const both = [1, 2].map(() => run({ PORT: '0', DATABASE_URL: database.url }));
-        await Promise.all(both.map(({ child }) => once(child, 'message')));
-        for (const { child } of both) child.kill();
-        expect(await Promise.all(both.map(({ ended }) => ended))).toEqual([
-          { code: 0, stderr: '' },
-          { code: 0, stderr: '' },
-        ]);
+        const all = ways.map(() => run({ PORT: '0', DATABASE_URL: database.url }));
+        const ready = await Promise.all(all.map(({ child }) => once(child, 'message')));
+        expect(ready.map(([message]) => message)).toEqual(['ready', 'ready', 'ready']);
+        for (const [i, [, stop]] of ways.entries()) stop(all[i]!.child);
+        const ended = await Promise.all(all.map(({ ended }) => ended));
+        expect(ways.map(([way], i) => [way, ended[i]])).toEqual(
+          ways.map(([way]) => [way, { code: 0, stderr: '' }]),
+        );
         await database.drop();
       },
     );
   }
-
-  test('stops when its parent process is gone', async () => {
-    const { child, ended } = run({ PORT: '0' });
-    await once(child, 'message');
-    child.disconnect();
-    expect((await ended).code).toBe(0);
-  });
 });
