@@ -1,4 +1,4 @@
-// A protected API. With the demo running: PORT=3003 node examples/dist/api.js
+// A protected API. It needs the issuer of the demo: PORT=3003 node examples/dist/api.js
 import Router from '@koa/router';
 import { type Auth, auth, claimIncludes, requiredScopes } from '@koa-oauth/resource-server';
 import Koa from 'koa';
@@ -27,7 +27,7 @@ router.get('/activity', claimIncludes(`${namespace}roles`, 'admin'), (ctx) => {
   ctx.body = { items: [] };
 });
 
-const app = new Koa(); // answers errors by itself, with their status, headers and public text
+const app = new Koa(); // answers errors with their status, headers and public text
 app.use(router.routes()).use(router.allowedMethods());
 const server = app.listen(Number(PORT), '127.0.0.1', () => {
   const address = server.address();

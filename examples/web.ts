@@ -1,5 +1,5 @@
-// A web app that signs users in and calls an API in their name. With the demo's issuer and API
-// running, and port 3000 free: node examples/dist/web.js
+// Signs users in, and calls an API for them. It needs the issuer and the API of the demo, and port
+// 3000: node examples/dist/web.js
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
 import { auth, requiresAuth } from '@koa-oauth/client';
@@ -11,7 +11,7 @@ const {
   ISSUER_BASE_URL: issuerBaseURL = 'http://localhost:3002',
   CLIENT_ID: clientID = 'contacts-web',
   CLIENT_SECRET: clientSecret = 'contacts-web-demo-secret',
-  SECRET: secret = randomBytes(32).toString('base64url'), // set it, or each start signs out all users
+  SECRET: secret = randomBytes(32).toString('base64url'), // without it, each start signs out all users
   AUDIENCE: audience = 'https://contacts.example.com/api',
   API_BASE_URL = 'http://localhost:3001',
 } = process.env;
@@ -32,7 +32,7 @@ router.get('/contacts', requiresAuth(), async (ctx) => {
   ctx.body = { name: ctx.oidc.user?.name, contacts: body };
 });
 
-const app = new Koa(); // answers errors by itself, with their status, headers and public text
+const app = new Koa(); // answers errors with their status, headers and public text
 app.use(auth({ issuerBaseURL, baseURL, ...client, secret, authorizationParams, api }));
 app.use(router.routes()).use(router.allowedMethods());
 app.listen(Number(PORT), '127.0.0.1', () => console.log(baseURL));
