@@ -1,4 +1,4 @@
-export interface CacheRecord {
+interface CacheRecord {
   readonly value: string;
   /** Epoch milliseconds. */
   readonly expires_at: number;

@@ -17,7 +17,7 @@ export interface CredentialsExchangeEvent {
   readonly request: RequestFacts;
 }
 
-export interface CredentialsExchangeOutcome {
+interface CredentialsExchangeOutcome {
   readonly accessToken: Record<string, unknown>;
   denied?: { readonly code: string; readonly reason: string };
 }

@@ -39,11 +39,6 @@ export const NO_OUTCOME: ActionOutcome = { accessToken: {}, idToken: {} };
 const KIND = 'ActionOutcome';
 const LIFETIME_SECONDS = 30 * 24 * 60 * 60;
 
-interface LoginKey {
-  readonly userId: string;
-  readonly clientId: string;
-}
-
 export function outcomeOf({ state }: Pick<KoaContextWithOIDC, 'state'>): ActionOutcome {
   return (state.actionOutcome as ActionOutcome | undefined) ?? NO_OUTCOME;
 }
@@ -64,9 +59,8 @@ export class Outcomes {
     this.#store = store;
   }
 
-  /** Loads the outcome of a code's grant, or of the user's last login with a client, for this request. */
-  load(ctx: KoaContextWithOIDC, from: { grantId: string } | LoginKey): void {
-    const id = 'grantId' in from ? from.grantId : loginId(from);
+  /** @param id a grant's, or `loginId` for the user's last login with a client. */
+  load(ctx: KoaContextWithOIDC, id: string): void {
     const stored = this.#store.read(KIND, id)?.content;
     if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
   }
@@ -77,7 +71,7 @@ export class Outcomes {
     const outcome = outcomeOf(ctx);
     if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
     const { accessToken, idToken, scope } = outcome;
-    for (const id of [loginId({ userId, clientId }), grantId]) {
+    for (const id of [loginId(userId, clientId), grantId]) {
       if (id === undefined) continue;
       this.#store.write(KIND, id, { accessToken, idToken, scope }, LIFETIME_SECONDS);
     }
@@ -117,6 +111,6 @@ export function settleClaimScopes(
   return { ...outcome, accessToken, idToken, ...(scope && { scope }) };
 }
 
-function loginId({ userId, clientId }: LoginKey): string {
+export function loginId(userId: string, clientId: string): string {
   return JSON.stringify([userId, clientId]);
 }

@@ -1,3 +1,4 @@
+import { asJson } from '../claims/custom-claims.ts';
 import type { StateStore } from '../state/file.ts';
 import type { User } from '../tenant/tenant.ts';
 
@@ -47,12 +48,9 @@ export function changeMetadata(
   name: unknown,
   value: unknown,
 ): MetadataChanges {
-  if (typeof name !== 'string' || name === '' || name === '__proto__') {
-    throw new Error(`${part}: the name of a property must be a text`);
-  }
-  const json = JSON.stringify(value ?? null) as string | undefined;
-  if (json === undefined) throw new Error(`${part}: "${name}" is a ${typeof value}, not JSON`);
-  return { ...changes, [part]: { ...changes[part], [name]: JSON.parse(json) as unknown } };
+  if (!isName(name)) throw new Error(`${part}: the name of a property must be a text`);
+  const changed = asJson(value ?? null, `${part}: "${name}"`);
+  return { ...changes, [part]: { ...changes[part], [name]: changed } };
 }
 
 export function withMetadata<U extends { readonly [part in Part]?: unknown }>(
@@ -78,9 +76,7 @@ export function changeTransactionMetadata(
   key: unknown,
   value: unknown,
 ): TransactionMetadata {
-  if (typeof key !== 'string' || key === '' || key === '__proto__') {
-    throw wrongMetadata('the key must be a text');
-  }
+  if (!isName(key)) throw wrongMetadata('the key must be a text');
   if (value === null || value === undefined) {
     const { [key]: _removed, ...others } = metadata;
     return others;
@@ -93,6 +89,10 @@ export function changeTransactionMetadata(
     throw wrongMetadata(`all metadata has at most ${MAX_TRANSACTION_METADATA_BYTES} bytes`);
   }
   return changed;
+}
+
+function isName(name: unknown): name is string {
+  return typeof name === 'string' && name !== '' && name !== '__proto__';
 }
 
 function isPlain(value: unknown): value is string | number | boolean {

@@ -15,7 +15,7 @@ import {
 } from './login-event.ts';
 import { type ActionOutcome, outcomeOf, setOutcome, settleClaimScopes } from './login-outcome.ts';
 import { UserMetadata } from './metadata.ts';
-import { newRedirectState, type RedirectStart, type Returned } from './redirects.ts';
+import { newRedirectState, type Returned } from './redirects.ts';
 import { runPostLogin } from './run-actions.ts';
 import { runRules } from './run-rules.ts';
 
@@ -82,7 +82,7 @@ export class PostLogin {
     recordMethods(ctx, outcome);
   }
 
-  redirectOf({ oidc }: KoaContextWithOIDC): RedirectStart | undefined {
+  redirectOf({ oidc }: KoaContextWithOIDC): { url: string; state: string } | undefined {
     const { redirect, state } = (oidc.result?.actions ?? {}) as Partial<Carried>;
     return redirect && state ? { url: redirect.url, state } : undefined;
   }

@@ -7,13 +7,6 @@ import { resumeInteraction, sessionNotFound } from '../http/current-interaction.
 import type { StateStore } from '../state/file.ts';
 import type { PostLoginEvent } from './login-event.ts';
 
-/** A redirect in the middle of a login, and the `state` that identifies it. */
-export interface RedirectStart {
-  /** The target; `state` is added when the user goes there. */
-  readonly url: string;
-  readonly state: string;
-}
-
 /** The request to `/continue` with which the user returned. */
 export interface Returned {
   readonly state: string;

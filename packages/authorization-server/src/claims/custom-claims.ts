@@ -26,7 +26,7 @@ export const SCOPE_CLAIMS: Readonly<Record<string, readonly string[]>> = {
 
 const STANDARD_CLAIMS = new Set(Object.values(SCOPE_CLAIMS).flat());
 
-export function isRestrictedClaim(name: string): boolean {
+function isRestrictedClaim(name: string): boolean {
   return RESTRICTED_CLAIMS.has(name) || RESERVED_NAMESPACES.test(name);
 }
 
@@ -49,10 +49,15 @@ export function writeClaim(
     delete claims[name];
     return true;
   }
-  const json = JSON.stringify(value) as string | undefined;
-  if (json === undefined) throw new Error(`the claim "${name}" is a ${typeof value}, not JSON`);
-  claims[name] = JSON.parse(json) as unknown;
+  claims[name] = asJson(value, `the claim "${name}"`);
   return true;
+}
+
+/** Returns a value as JSON represents it. @throws Error when it has no JSON. */
+export function asJson(value: unknown, name: string): unknown {
+  const json = JSON.stringify(value) as string | undefined;
+  if (json === undefined) throw new Error(`${name} is a ${typeof value}, not JSON`);
+  return JSON.parse(json);
 }
 
 /** Checks whether a scope asks for the custom claim of its name: a URL that is no scope of the API. */

@@ -20,7 +20,7 @@ import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile
 import { type Connection, oidcOptionsSchema } from '../tenant/schema.ts';
 
 /** The part of the application's authorization request that goes to the identity provider. */
-export interface SignInHints {
+interface SignInHints {
   readonly loginHint?: string | undefined;
   /** Requires a new sign-in, even within a session. */
   readonly reauthenticate: boolean;

@@ -13,7 +13,7 @@ import { connectionInId, connectionOfUser, isNamed } from './users.ts';
 export type Path = readonly PropertyKey[];
 export type Report = (path: Path, fault: string) => void;
 
-export const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
+const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
 
 type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' | 'users';

@@ -1,7 +1,7 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
 import type { Credential } from './schema.ts';
 
-export type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
+type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
 
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 16_384;

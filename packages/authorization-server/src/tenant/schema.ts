@@ -197,7 +197,7 @@ export const oidcOptionsSchema = z
   });
 
 /** One way to sign in: an identity provider, or the database that the tenant's users are in. */
-export const connectionSchema = z
+const connectionSchema = z
   .looseObject({
     name: z
       .string()
@@ -291,4 +291,3 @@ export type Organization = z.infer<typeof organizationSchema>;
 /** A user of the tenant: an entry of `users`, with its defaults. */
 export type User = z.infer<typeof userSchema>;
 export type Connection = z.infer<typeof connectionSchema>;
-export type OidcOptions = z.infer<typeof oidcOptionsSchema>;

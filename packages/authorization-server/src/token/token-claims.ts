@@ -8,7 +8,7 @@ import type {
   JWTStructured,
   KoaContextWithOIDC,
 } from 'oidc-provider';
-import { outcomeOf } from '../actions/login-outcome.ts';
+import { loginId, outcomeOf } from '../actions/login-outcome.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
 import { changeScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
@@ -78,9 +78,9 @@ export function findAccount(context: AppContext): FindAccount {
         await postLogin.onRefresh(ctx, user);
       }
     } else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
-      outcomes.load(ctx, { grantId: token.grantId });
+      outcomes.load(ctx, token.grantId);
     } else if (token?.kind === 'AccessToken') {
-      outcomes.load(ctx, { userId, clientId: token.clientId ?? '' });
+      outcomes.load(ctx, loginId(userId, token.clientId ?? ''));
     }
     return {
       accountId: userId,
