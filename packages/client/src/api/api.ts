@@ -47,17 +47,10 @@ export interface Api {
  * returns that very token.
  */
 export type ApiTokenSource = (wanted: {
-  scope?: string;
-  audience?: string;
+  scope?: string | undefined;
+  audience?: string | undefined;
   insteadOf?: string;
 }) => Promise<string>;
-
-interface ApiClientOptions {
-  baseURL: string;
-  http: HttpClient;
-  /** Milliseconds since 1970. */
-  now: () => number;
-}
 
 type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
@@ -67,7 +60,8 @@ export class ApiClient {
   readonly #http: HttpClient;
   readonly #now: () => number;
 
-  constructor({ baseURL, http, now }: ApiClientOptions) {
+  /** @param options with `now` in milliseconds since 1970 */
+  constructor({ baseURL, http, now }: { baseURL: string; http: HttpClient; now: () => number }) {
     this.#baseURL = baseURL;
     this.#http = http;
     this.#now = now;
@@ -93,7 +87,7 @@ export class ApiClient {
     const url = resolveApiURL(this.#baseURL, path);
     for (const [name, value] of definedEntries(searchParams)) url.searchParams.set(name, value);
     const request = { method, signal, ...contentOf(method, payload, callerHeaders(headers)) };
-    const wanted = { ...(scope ? { scope } : {}), ...(audience ? { audience } : {}) };
+    const wanted = { scope, audience: audience || undefined };
 
     const send = async (accessToken: string): Promise<HttpAnswer> => {
       const authorization = `Bearer ${accessToken}`;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
@@ -7,7 +6,7 @@ import {
   type LogoutTokenClaims,
   verifyLogoutToken,
 } from '../oauth/logout-token.ts';
-import { storeCall } from '../session/session-store.ts';
+import { storeCall, storeKey } from '../session/session-store.ts';
 
 const MAX_FORM_BYTES = 64 * 1024;
 /** Maximum uses of one token: its sender may repeat it after a failure here. */
@@ -61,13 +60,12 @@ async function verify(
 async function endSessions(context: ClientContext, claims: LogoutTokenClaims): Promise<void> {
   const { options, store, sessions } = context;
   const { iss, iat, jti } = claims;
-  const hash = createHash('sha256').update(jti).digest('base64url');
   // Until the token is too old, even if the store's clock differs.
   const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
   let turn = 0;
   const takeTurn = () => {
     turn += 1;
-    return storeCall(() => store.once(`logout ${hash} ${turn}`, until));
+    return storeCall(() => store.once(`logout ${storeKey(jti)} ${turn}`, until));
   };
 
   let isFree = false;

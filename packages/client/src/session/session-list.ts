@@ -41,13 +41,6 @@ interface SessionDetails {
   readonly userAgent: string;
 }
 
-interface SessionListOptions {
-  /** Newest first. */
-  secrets: readonly string[];
-  /** Seconds without a request after which a session ends. */
-  rollingDuration: number;
-}
-
 const MAX_USER_AGENT_LENGTH = 200;
 const HANDLE_LENGTH = 16;
 
@@ -66,7 +59,7 @@ export class SessionList {
 
   constructor(
     store: Pick<SessionStore, 'list' | 'destroy'>,
-    { secrets, rollingDuration }: SessionListOptions,
+    { secrets, rollingDuration }: { secrets: readonly string[]; rollingDuration: number },
   ) {
     this.#store = store;
     this.#seal = new Seal(secrets, 'about a session');
@@ -85,10 +78,12 @@ export class SessionList {
     const { iss, sub, sid } = claims;
     const terms: Term[] = [['sub', iss, sub]];
     if (typeof sid === 'string' && sid !== '') terms.push(['sid', iss, sid]);
-    const details: SessionDetails = { createdAt, userAgent: printable(userAgent) };
+    // Control and format characters could change what a page about the sessions shows.
+    const visible = [...userAgent.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
+    const details: SessionDetails = { createdAt, userAgent: visible };
     return {
       about: this.#seal.seal(details, key),
-      terms: terms.flatMap((term) => this.#lookUp(term).slice(0, 1)),
+      terms: terms.flatMap((term) => this.#hashesOf(term).slice(0, 1)),
     };
   }
 
@@ -97,7 +92,8 @@ export class SessionList {
     const currentKey = storeKey(asking.id);
     const sessions = await this.#find(userTerm(asking));
     return sessions
-      .flatMap((session) => this.#shown(session, currentKey))
+      .map((session) => this.#show(session, currentKey))
+      .filter((session) => session !== undefined)
       .sort((a, b) => b.createdAt - a.createdAt);
   }
 
@@ -126,7 +122,7 @@ export class SessionList {
 
   async #find(term: Term): Promise<ListedSession[]> {
     const lists = await Promise.all(
-      this.#lookUp(term).map((each) => storeCall(() => this.#store.list(each))),
+      this.#hashesOf(term).map((each) => storeCall(() => this.#store.list(each))),
     );
     return lists.flat();
   }
@@ -138,23 +134,22 @@ export class SessionList {
     return ended.filter((session) => session !== undefined).length;
   }
 
-  #shown({ key, about, expiresAt }: ListedSession, currentKey: string): UserSession[] {
+  #show({ key, about, expiresAt }: ListedSession, currentKey: string): UserSession | undefined {
     const details = this.#seal.open(about, key) as SessionDetails | undefined;
-    if (!details) return [];
-    const { createdAt, userAgent } = details;
-    const session: UserSession = {
-      id: handleOf(key),
-      createdAt,
-      lastSeenAt: Math.max(createdAt, expiresAt - this.#rollingDuration),
-      expiresAt,
-      userAgent: userAgent || undefined,
-      current: key === currentKey,
-    };
-    return [session];
+    return (
+      details && {
+        id: handleOf(key),
+        createdAt: details.createdAt,
+        lastSeenAt: Math.max(details.createdAt, expiresAt - this.#rollingDuration),
+        expiresAt,
+        userAgent: details.userAgent || undefined,
+        current: key === currentKey,
+      }
+    );
   }
 
   /** All terms under which a session may be stored: one for each secret. */
-  #lookUp(term: Term): string[] {
+  #hashesOf(term: Term): string[] {
     // JSON keeps the parts apart: no two terms are one text.
     const text = JSON.stringify(term);
     return this.#termKeys.map((key) => createHmac('sha256', key).update(text).digest('base64url'));
@@ -168,9 +163,4 @@ function userTerm({ content: { claims } }: AskingSession): Term {
 /** Returns a part of the store's key, a hash: the cookie cannot be derived from it. */
 function handleOf(key: string): string {
   return key.slice(0, HANDLE_LENGTH);
-}
-
-/** Removes control and format characters, and bounds the length. */
-function printable(text: string): string {
-  return [...text.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
 }

@@ -94,16 +94,12 @@ export interface SessionStore {
 /** Maximum sessions that a store lists at a time. */
 export const MAX_LISTED = 1000;
 
-/** Returns the key under which a store holds a session. */
+/** Returns the key under which a store holds a secret, such as the id of a session: its hash. */
 export function storeKey(id: string): string {
   return createHash('sha256').update(id).digest('base64url');
 }
 
-/**
- * Calls a store.
- *
- * @throws OidcError `ERR_SESSION_STORE` (503) when the call fails
- */
+/** Calls a store. @throws OidcError `ERR_SESSION_STORE` (503) when the call fails */
 export async function storeCall<T>(call: () => Promise<T>): Promise<T> {
   try {
     return await call();

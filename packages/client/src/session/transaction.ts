@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto';
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
 import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
-import { type SessionStore, storeCall } from './session-store.ts';
+import { type SessionStore, storeCall, storeKey } from './session-store.ts';
 
 const LIFETIME_SECONDS = 600;
 const MAX_IN_FLIGHT = 5;
@@ -73,7 +72,7 @@ export class Transactions {
   async end(cookies: CookieJar, { state, startedAt }: Transaction): Promise<boolean> {
     // A minute longer than `find` returns it: the store's clock may differ.
     const until = Math.ceil(startedAt) + LIFETIME_SECONDS + 60;
-    const isFirst = await storeCall(() => this.#store.once(`login ${hash(state)}`, until));
+    const isFirst = await storeCall(() => this.#store.once(`login ${storeKey(state)}`, until));
     cookies.clear(this.#cookieName(state));
     return isFirst;
   }
@@ -94,8 +93,4 @@ export class Transactions {
 
 function startOf(value: string): number {
   return Number.parseInt(value, 36) || 0;
-}
-
-function hash(state: string): string {
-  return createHash('sha256').update(state).digest('base64url');
 }

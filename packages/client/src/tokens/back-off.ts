@@ -4,15 +4,6 @@ export interface Pause {
   readonly error: Error;
 }
 
-/** One failed request. */
-export interface Failure {
-  readonly error: Error;
-  /** Seconds that the server named: then they hold for every key. */
-  readonly retryAfter: number | undefined;
-  /** Changes with each success, in whatever process: failures before it no longer count. */
-  readonly generation: unknown;
-}
-
 interface BackOffOptions {
   /** Milliseconds of a monotonic clock. */
   monotonicNow: () => number;
@@ -52,10 +43,15 @@ export class BackOff {
     return found && { seconds: Math.ceil((found.until - now) / 1000), error: found.error };
   }
 
-  /** Begins the pause after a failure. */
-  failed(key: string, { error, retryAfter, generation }: Failure): Pause {
+  /**
+   * Begins the pause after a failure: for every key when the server named the seconds.
+   *
+   * @param generation changes with each success, in any process: failures before it do not count
+   */
+  failed(key: string, error: Error & { retryAfter?: unknown }, generation: unknown): Pause {
+    const { retryAfter } = error;
     const now = this.#options.monotonicNow();
-    if (retryAfter !== undefined) {
+    if (typeof retryAfter === 'number') {
       this.#forAll = { count: 1, generation, until: now + retryAfter * 1000, error };
       return { seconds: retryAfter, error };
     }

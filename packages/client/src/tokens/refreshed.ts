@@ -124,16 +124,14 @@ class Refresh {
     if (wanted.scope !== undefined && isRefused(error, 'invalid_scope')) {
       throw new InsufficientScope(wanted.scope, error);
     }
-    const { status, retryAfter } = error as { status?: number; retryAfter?: number };
-    const transient = status === 503;
+    const transient = (error as { status?: number }).status === 503;
     this.#options.context.emit({ type: 'token_refresh_failed', transient, ...failure(error) });
     const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) throw error;
     // Without metadata or keys the token endpoint was not asked, and the issuer's own pauses do.
     const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
     const generation = session.content.accessToken?.issuedAt;
-    const pause =
-      wasAsked && this.#options.backOff.failed(session.id, { error, retryAfter, generation });
+    const pause = wasAsked && this.#options.backOff.failed(session.id, error, generation);
     if (valid) return valid;
     if (pause && isOidcError(error)) {
       error.headers = { ...error.headers, 'Retry-After': String(pause.seconds) };

@@ -8,7 +8,7 @@ let chance: number;
 let backOff: BackOff;
 
 const failed = (key: string, retryAfter?: number, generation: unknown = 'old') =>
-  backOff.failed(key, { error: down, retryAfter, generation });
+  backOff.failed(key, Object.assign(down, { retryAfter }), generation);
 
 beforeEach(() => {
   now = 1_700_000_000_000;
