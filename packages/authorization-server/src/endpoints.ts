@@ -1,5 +1,6 @@
 import { pathOf } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
+import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isWebOrigin } from './tenant/applications.ts';
 import type { Tenant } from './tenant/tenant.ts';
 
@@ -37,6 +38,11 @@ export function endpointOf(ctx: Pick<Context, 'path'>): string | undefined {
   return path === '/' ? path : path?.toLowerCase().replace(/\/+$/, '');
 }
 
+/** Returns the engine's part of a context; undefined outside of its own routes. */
+export function oidcOf(ctx: object): KoaContextWithOIDC['oidc'] | undefined {
+  return (ctx as Partial<KoaContextWithOIDC>).oidc;
+}
+
 /** Runs a middleware for requests to these endpoints only. */
 export function at(endpoints: readonly string[], middleware: Middleware): Middleware {
   return function at(ctx: Context, next: Next) {
@@ -68,7 +74,7 @@ export function issuerOrigin(issuer: string): Middleware {
 export function allowOriginOfRefusals(tenant: Tenant): Middleware {
   return async function allowOriginOfRefusals(ctx: Context, next: Next) {
     await next();
-    if ('oidc' in ctx && ctx.oidc !== undefined) return;
+    if (oidcOf(ctx) !== undefined) return;
     const origin = ctx.get('origin');
     if (origin === '' || ctx.status < 400) return;
     ctx.vary('Origin');

@@ -1,4 +1,5 @@
 import type { Configuration } from 'oidc-provider';
+import { splitScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
 import { errors } from '../oidc-provider.ts';
 import type { Action } from '../tenant/tenant.ts';
@@ -32,7 +33,7 @@ export function credentialsExchange({
 }: AppContext): Configuration['extraTokenClaims'] {
   return async function credentialsExchange(ctx, token) {
     if (token.kind !== 'ClientCredentials') return;
-    const scope = token.scope?.split(' ').filter(Boolean) ?? [];
+    const scope = splitScope(token.scope);
     const event: CredentialsExchangeEvent = {
       client: clientFacts(tenant, token.clientId ?? ''),
       accessToken: { customClaims: {}, scope },

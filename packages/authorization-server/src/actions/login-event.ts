@@ -1,4 +1,5 @@
 import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
+import { splitScope } from '../claims/scope-changes.ts';
 import {
   type Api,
   findApplication,
@@ -98,7 +99,7 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
     tenant: { id: tenant.tenant.friendly_name },
     transaction: {
       protocol,
-      requested_scopes: scope.split(' ').filter(Boolean),
+      requested_scopes: splitScope(scope),
       metadata: {},
       locale: String(params.ui_locales ?? 'en').split(' ')[0],
       ...Object.fromEntries(given.filter(([name]) => TRANSACTION_PARAMETERS.includes(name))),

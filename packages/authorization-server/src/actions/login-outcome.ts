@@ -2,6 +2,7 @@ import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isClaimScope, writeClaim } from '../claims/custom-claims.ts';
 import { removeScope, type ScopeChanges } from '../claims/scope-changes.ts';
+import { oidcOf } from '../endpoints.ts';
 import type { StateStore } from '../state/file.ts';
 import type { Api } from '../tenant/tenant.ts';
 import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
@@ -65,8 +66,8 @@ export class Outcomes {
     if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
   }
 
-  store(ctx: KoaContextWithOIDC): void {
-    const { AuthorizationCode: code, RefreshToken: refreshToken } = ctx.oidc.entities;
+  store(ctx: Context): void {
+    const { AuthorizationCode: code, RefreshToken: refreshToken } = oidcOf(ctx)?.entities ?? {};
     const { accountId: userId, clientId = '', grantId } = code ?? refreshToken ?? {};
     const outcome = outcomeOf(ctx);
     if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
@@ -81,10 +82,7 @@ export class Outcomes {
 export function storeOutcome(outcomes: Outcomes): Middleware {
   return async function storeOutcome(ctx: Context, next: Next) {
     await next();
-    // The engine puts `oidc` on the context only on its own routes.
-    if ('oidc' in ctx && ctx.oidc !== undefined) {
-      outcomes.store(ctx as unknown as KoaContextWithOIDC);
-    }
+    outcomes.store(ctx);
   };
 }
 

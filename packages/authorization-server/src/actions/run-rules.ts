@@ -1,5 +1,5 @@
 import { writeClaim } from '../claims/custom-claims.ts';
-import { isScope } from '../claims/scope-changes.ts';
+import { isScope, splitScope } from '../claims/scope-changes.ts';
 import { compileRule } from '../tenant/source-files.ts';
 import type { Rule } from '../tenant/tenant.ts';
 import type { PostLoginEvent } from './login-event.ts';
@@ -107,7 +107,7 @@ function readClaims(
 function readScope(rule: Rule, accessToken: Claims, log: ActionLog): string[] | undefined {
   const { scope } = accessToken;
   if (scope === undefined || scope === null) return undefined;
-  const scopes: unknown[] = Array.isArray(scope) ? scope : String(scope).split(' ').filter(Boolean);
+  const scopes: unknown[] = Array.isArray(scope) ? scope : splitScope(String(scope));
   for (const wrong of scopes.filter((one) => !isScope(one))) {
     log.warn({ rule: rule.name, scope: wrong }, 'invalid scope dropped');
   }

@@ -15,6 +15,11 @@ export function isScope(scope: unknown): scope is string {
   return typeof scope === 'string' && SCOPE.test(scope);
 }
 
+/** Returns the scopes in a parameter or claim; none when it is no text. */
+export function splitScope(scope: unknown): string[] {
+  return typeof scope === 'string' ? scope.split(' ').filter(Boolean) : [];
+}
+
 /** The last add or remove of a scope wins. */
 export function addScope(changes: ScopeChanges = NONE, scope: string): ScopeChanges {
   const { added, removed } = without(changes, scope);
@@ -31,7 +36,7 @@ export function changeScope(
   scope: string | undefined,
   { only, added, removed }: ScopeChanges = NONE,
 ): string | undefined {
-  const granted = only ?? scope?.split(' ').filter(Boolean) ?? [];
+  const granted = only ?? splitScope(scope);
   const scopes = new Set([...granted, ...added].filter((one) => !removed.includes(one)));
   return [...scopes].join(' ') || undefined;
 }

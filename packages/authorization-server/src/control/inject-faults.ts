@@ -1,7 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, Middleware, Next } from 'koa';
-import type { KoaContextWithOIDC } from 'oidc-provider';
-import { endpointOf } from '../endpoints.ts';
+import { endpointOf, oidcOf } from '../endpoints.ts';
 import { refuse } from '../http/body.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
@@ -36,9 +35,7 @@ export function injectFaults(
 }
 
 function isRefreshed(ctx: Context): boolean {
-  if (ctx.status !== 200 || !('oidc' in ctx)) return false;
-  const { oidc } = ctx as unknown as KoaContextWithOIDC;
-  return oidc?.params?.grant_type === 'refresh_token';
+  return ctx.status === 200 && oidcOf(ctx)?.params?.grant_type === 'refresh_token';
 }
 
 function describe({ endpoint: _, times: __, every: ___, ...kind }: Fault): string {

@@ -3,7 +3,7 @@ import type { Context, Middleware, Next } from 'koa';
 import type { Client, KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
 import type { AppContext } from '../context.ts';
-import { endpointOf, ROUTES } from '../endpoints.ts';
+import { endpointOf, oidcOf, ROUTES } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
 import { createRedaction } from './redaction.ts';
 import {
@@ -180,7 +180,7 @@ export class Recorder {
 
   /** Adds the revocation of a refresh token, for which the engine has no event. */
   #addRevocation(ctx: Context): void {
-    const { oidc } = ctx as unknown as Partial<KoaContextWithOIDC>;
+    const oidc = oidcOf(ctx);
     const { clientId: client, accountId: user } = oidc?.entities.RefreshToken ?? {};
     // The answer is the same for a token of another client, which stays (RFC 7009 §2.2).
     if (ctx.status !== 200 || client === undefined || client !== oidc?.client?.clientId) return;
@@ -215,7 +215,7 @@ export class Recorder {
     const transaction = found ?? this.#context.transactions.begin();
     state.recording = { transaction };
     // A sign-in that resumes is no request of the client's.
-    const goesOn = found !== undefined && (ctx as KoaContextWithOIDC).oidc?.route === 'resume';
+    const goesOn = found !== undefined && oidcOf(ctx)?.route === 'resume';
     if (!goesOn) transaction.add(requestStep(this.#context, ctx as KoaContextWithOIDC));
     return state.recording;
   }
@@ -248,8 +248,7 @@ export function recordTransaction(recorder: Recorder): Middleware {
 
 /** Keys by which the requests of one sign-in find their transaction; the ids are not recorded. */
 function keysOf(ctx: EngineContext): string[] {
-  const { oidc } = ctx as Partial<KoaContextWithOIDC>;
-  const { Interaction: interaction, AuthorizationCode: code } = oidc?.entities ?? {};
+  const { Interaction: interaction, AuthorizationCode: code } = oidcOf(ctx)?.entities ?? {};
   const ids = { cid: interaction?.cid, uid: interaction?.uid, grant: code?.grantId };
   return Object.entries(ids).flatMap(([name, id]) => (id === undefined ? [] : [`${name}:${id}`]));
 }

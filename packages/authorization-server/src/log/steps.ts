@@ -1,9 +1,9 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
 import { isClaimScope } from '../claims/custom-claims.ts';
-import type { ScopeChanges } from '../claims/scope-changes.ts';
+import { type ScopeChanges, splitScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
-import { endpointOf, ROUTES } from '../endpoints.ts';
+import { endpointOf, oidcOf, ROUTES } from '../endpoints.ts';
 import {
   type Api,
   type Application,
@@ -52,8 +52,7 @@ interface IssuedScopes {
 }
 
 export function requestStep({ redact }: StepContext, ctx: KoaContextWithOIDC): Step {
-  // `oidc` is undefined outside of the engine's routes.
-  const oidc = ctx.oidc as KoaContextWithOIDC['oidc'] | undefined;
+  const oidc = oidcOf(ctx);
   const { params, body, client } = oidc ?? {};
   const fields: Record<string, unknown> = { ...body, ...params };
   return {
@@ -149,10 +148,6 @@ function whyDropped(tenant: Tenant, scopes: IssuedScopes, scope: string): string
     return "no role of the user's permits it";
   }
   return undefined;
-}
-
-function splitScope(scope = ''): string[] {
-  return scope.split(' ').filter(Boolean);
 }
 
 /** Returns the request's grant type if Auth0 defines it; an unknown one may hold a secret. */

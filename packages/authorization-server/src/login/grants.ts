@@ -1,6 +1,7 @@
 import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
+import { splitScope } from '../claims/scope-changes.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
 import {
@@ -66,7 +67,7 @@ export function askedScopes(
 ): AskedScopes | undefined {
   const application = findApplication(tenant, params.client_id);
   if (user === undefined || application === undefined) return undefined;
-  const scopes = typeof params.scope === 'string' ? params.scope.split(' ') : [];
+  const scopes = splitScope(params.scope);
   const api = apiOf(tenant, params.resource);
   const permitted = api === undefined ? [] : allowedScopes(tenant, user, api);
   const ofApi = scopes.filter((scope) => scopesOf(api).includes(scope));
@@ -123,10 +124,8 @@ export async function loadGrant(
   ctx: KoaContextWithOIDC,
 ): Promise<Grant | undefined> {
   const { provider, session, params, result, entities } = ctx.oidc;
-  const sent = entities.Interaction?.params.scope;
-  if (typeof sent === 'string') {
-    restoreClaimScopes(ctx, sent.split(' '), apiOf(tenant, params?.resource));
-  }
+  const sent = splitScope(entities.Interaction?.params.scope);
+  restoreClaimScopes(ctx, sent, apiOf(tenant, params?.resource));
   const consented = result?.consent?.grantId;
   if (consented !== undefined) return provider.Grant.find(consented);
 

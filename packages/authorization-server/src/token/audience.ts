@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
+import { splitScope } from '../claims/scope-changes.ts';
 import { errors } from '../oidc-provider.ts';
 import {
   type Api,
@@ -102,5 +103,5 @@ export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, cli
 export function sentScope(ctx: KoaContextWithOIDC): string[] {
   const pushed = ctx.oidc.entities.PushedAuthorizationRequest?.request;
   const sent = pushed ? decodeJwt(pushed).scope : (ctx.oidc.body?.scope ?? ctx.query.scope);
-  return typeof sent === 'string' ? sent.split(' ') : [];
+  return splitScope(sent);
 }

@@ -10,7 +10,7 @@ import type {
 } from 'oidc-provider';
 import { loginId, outcomeOf } from '../actions/login-outcome.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
-import { changeScope } from '../claims/scope-changes.ts';
+import { changeScope, splitScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
 import type { EngineHooks } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type User } from '../tenant/tenant.ts';
@@ -35,7 +35,7 @@ export function customizeAccessToken(context: AppContext): CustomizeAccessToken 
     const rfc9068 = api.token_dialect.startsWith('rfc9068');
     const { jti, client_id, aud, iss, sub, iat, exp, scope, ...rest } = jwt.payload;
     const machine = token.kind === 'ClientCredentials';
-    const withUserinfo = typeof scope === 'string' && scope.split(' ').includes('openid');
+    const withUserinfo = splitScope(scope).includes('openid');
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
     jwt.payload = byClock(
       {
@@ -154,7 +154,7 @@ function permissionsClaim(
 ): { permissions?: string[] } {
   if (!api.token_dialect.endsWith('authz')) return {};
   if (token.kind === 'ClientCredentials') {
-    return { permissions: token.scope?.split(' ').filter(Boolean) ?? [] };
+    return { permissions: splitScope(token.scope) };
   }
   const user = users.find((token as AccessToken).accountId);
   return { permissions: user === undefined ? [] : permissionsOf(tenant, user, api) };
