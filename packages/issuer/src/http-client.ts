@@ -34,7 +34,7 @@ export interface HttpRequest {
   signal?: AbortSignal | undefined;
 }
 
-/** An answer, read to its end. Written by another server: judge it before use. */
+/** A complete answer. Another server wrote it: check it before use. */
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -50,12 +50,18 @@ export interface HttpAnswer {
 export type HttpClient = (url: string | URL, request?: HttpRequest) => Promise<HttpAnswer>;
 
 /**
- * No answer, or one that cannot be read. The error holds nothing of what was sent: no header, no
- * body, no query.
+ * Error for a request without an answer, or with one that cannot be read. It contains no header, body
+ * or query of the request.
+ *
+ * @example
+ * const answer = await http(url).catch((error: HttpError) => {
+ *   if (error.code === 'ETIMEDOUT') return undefined;
+ *   throw error;
+ * });
  */
 export class HttpError extends Error {
   override readonly name = 'HttpError';
-  /** A code of Node's (`ECONNREFUSED`, `ETIMEDOUT`), or one of this client's (`ERR_HTTP_…`). */
+  /** A code of Node (`ECONNREFUSED`, `ETIMEDOUT`) or of this client (`ERR_HTTP_…`). */
   readonly code: string;
 
   constructor(method: string, url: URL, code: string, reason = code) {
@@ -67,7 +73,9 @@ export class HttpError extends Error {
 const MAX_BODY_BYTES = 512 * 1024;
 const TIMEOUT_MS = 5000;
 
-const DECODERS: ReadonlyMap<string, (body: Buffer, options: object) => Promise<Buffer>> = new Map([
+type Decoder = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
+
+const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ['gzip', promisify(gunzip)],
   ['x-gzip', promisify(gunzip)],
   ['deflate', promisify(inflate)],
@@ -77,10 +85,10 @@ const DECODERS: ReadonlyMap<string, (body: Buffer, options: object) => Promise<B
 /**
  * Makes the one client that all outbound requests of these libraries go through.
  *
- * It bounds the time of the whole exchange and the size of the body, follows no redirect, keeps no
+ * It limits the time of the whole exchange and the size of the body. It follows no redirect, stores no
  * cookies, always checks certificates (TLS 1.2 or newer), and asks for answers without a content
- * coding. It repeats nothing, with one exception: a GET whose reused connection was closed before an
- * answer came (RFC 9112 §9.3.1).
+ * coding. It repeats only a GET whose reused connection was closed before an answer came (RFC 9112
+ * §9.3.1).
  *
  * @throws InvalidOptions when a limit is no positive number, or `proxy` is no `http` or `https` URL
  * @example
@@ -96,7 +104,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     throwHttpErrors: false,
     retry: { limit: 0 },
     timeout: { request: timeout },
-    // Decoded below, within bounds: a few compressed kilobytes can unfold into gigabytes.
+    // `decodeBody` limits the size: a few compressed kilobytes can become gigabytes.
     decompress: false,
     enableUnixSockets: false,
     https: {
@@ -111,7 +119,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   return async function http(target, { method = 'GET', headers, body, signal } = {}) {
     const url = new URL(target);
     const fail = (code: string, reason?: string) => new HttpError(method, url, code, reason);
-    const agent = await agents.for(url);
+    const agent = await agents.find(url);
     const request: OptionsOfBufferResponseBody = {
       ...defaults,
       method: method as 'GET',
@@ -129,7 +137,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     for (let attempt = 1; ; attempt += 1) {
       let sent: ClientRequest | undefined;
       let answered = false;
-      let refused: HttpError | undefined;
+      let isTooLarge = false;
       const exchange = got(url, request);
       exchange.on('request', (started: ClientRequest) => {
         sent = started;
@@ -140,61 +148,48 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
         refuseProxyAnswer(sent);
       });
       exchange.on('downloadProgress', ({ transferred }) => {
-        if (transferred <= maxBodyBytes || refused) return;
-        refused = fail('ERR_HTTP_TOO_LARGE', `sent more than ${maxBodyBytes} bytes`);
+        if (transferred <= maxBodyBytes || isTooLarge) return;
+        isTooLarge = true;
         exchange.cancel();
       });
       try {
         const { statusCode: status, headers: received, body: bytes } = await exchange;
         const coding = received['content-encoding'];
-        return { status, headers: received, body: await textOf(bytes, coding) };
+        return { status, headers: received, body: await decodeBody(bytes, coding, maxBodyBytes) };
       } catch (error) {
-        if (refused) throw refused;
         const { code, name } = error as { code?: unknown; name?: unknown };
+        if (isTooLarge || code === 'ERR_BUFFER_TOO_LARGE') {
+          throw fail('ERR_HTTP_TOO_LARGE', `sent more than ${maxBodyBytes} bytes`);
+        }
         const isGone = code === 'ECONNRESET' || code === 'EPIPE';
         const wasReused = sent?.reusedSocket && !answered;
         if (attempt === 1 && method === 'GET' && wasReused && isGone) continue;
-        throw error instanceof UnreadableBody
-          ? fail(error.code, error.message)
-          : fail(String(code ?? name));
+        if (code === 'ERR_HTTP_CODING') throw fail(code, (error as Error).message);
+        throw fail(String(code ?? name));
       }
-    }
-
-    async function textOf(bytes: Buffer, coding = 'identity'): Promise<string> {
-      const decode = DECODERS.get(coding.trim().toLowerCase());
-      if (decode) {
-        const unfolded = await decode(bytes, { maxOutputLength: maxBodyBytes }).catch((error) => {
-          const isLong = error.code === 'ERR_BUFFER_TOO_LARGE';
-          throw isLong
-            ? new UnreadableBody('ERR_HTTP_TOO_LARGE', `sent more than ${maxBodyBytes} bytes`)
-            : new UnreadableBody(
-                'ERR_HTTP_CODING',
-                'the body is not what its Content-Encoding says',
-              );
-        });
-        return new TextDecoder().decode(unfolded);
-      }
-      if (coding.trim().toLowerCase() === 'identity' || bytes.length === 0) {
-        return new TextDecoder().decode(bytes);
-      }
-      throw new UnreadableBody(
-        'ERR_HTTP_CODING',
-        'the Content-Encoding of the answer is not known',
-      );
     }
   };
 }
 
-class UnreadableBody extends Error {
-  readonly code: string;
-
-  constructor(code: string, message: string) {
-    super(message);
-    this.code = code;
+/** Decodes a body. @throws Error `ERR_BUFFER_TOO_LARGE` or `ERR_HTTP_CODING` */
+async function decodeBody(bytes: Buffer, coding = 'identity', maxBytes: number): Promise<string> {
+  const name = coding.trim().toLowerCase();
+  const decode = DECODERS.get(name);
+  if (!decode && name !== 'identity' && bytes.length > 0) {
+    throw codingError('the Content-Encoding of the answer is not known');
   }
+  const decoded = await decode?.(bytes, { maxOutputLength: maxBytes }).catch((error) => {
+    if (error.code === 'ERR_BUFFER_TOO_LARGE') throw error;
+    throw codingError('the body is not what its Content-Encoding says');
+  });
+  return new TextDecoder().decode(decoded ?? bytes);
 }
 
-/** Finds the agent that tunnels a request through a proxy, and keeps one for each proxy. */
+function codingError(message: string): Error {
+  return Object.assign(new Error(message), { code: 'ERR_HTTP_CODING' });
+}
+
+/** Agents that tunnel requests through a proxy, one for each proxy. */
 class ProxyAgents {
   readonly #proxy: string | false | undefined;
   readonly #agents = new Map<string, Agent>();
@@ -203,14 +198,13 @@ class ProxyAgents {
     this.#proxy = proxy;
   }
 
-  /** Returns undefined when the URL is reached directly. */
-  async for(url: URL): Promise<Agent | undefined> {
+  /** Returns undefined for a URL that is reached directly. */
+  async find(url: URL): Promise<Agent | undefined> {
     if (url.protocol !== 'https:' || isLoopback(url) || this.#proxy === false) return undefined;
     const proxy = this.#proxy ?? (await import('proxy-from-env')).getProxyForUrl(url.href);
     if (!proxy) return undefined;
     let agent = this.#agents.get(proxy);
     if (!agent) {
-      // Loaded when a proxy is in use: most processes never need it.
       const { HttpsProxyAgent } = await import('https-proxy-agent');
       agent = new HttpsProxyAgent(proxy, { keepAlive: true }) as unknown as Agent;
       this.#agents.set(proxy, agent);
@@ -219,8 +213,8 @@ class ProxyAgents {
   }
 }
 
-// A proxy that does not open the tunnel answers by itself, and its certificate was not checked. A 400 of
-// its own must not pass for the token endpoint's.
+// A proxy that does not open the tunnel sends its own answer, and its certificate was not checked. Its
+// 400 must not be taken for one of the token endpoint.
 function refuseProxyAnswer(request: ClientRequest): void {
   request.once('proxyConnect', ({ statusCode }: { statusCode: number }) => {
     if (statusCode === 200) return;
@@ -229,8 +223,8 @@ function refuseProxyAnswer(request: ClientRequest): void {
   });
 }
 
-// An unexpected 101 (RFC 9110 §15.2.2) ends the exchange for Node, without response or
-// error: got would wait forever, whatever its timeouts say.
+// An unexpected 101 (RFC 9110 §15.2.2) ends the exchange for Node without response or error: got would
+// wait forever, despite its timeouts.
 function refuseUpgrade(request: ClientRequest): void {
   request.once('upgrade', (_response, socket) => {
     socket.destroy();
@@ -270,7 +264,7 @@ export interface FetchedJson {
   readonly maxAge: number | undefined;
 }
 
-/** Fetches a JSON document. @throws IssuerError when there is no answer, or a 200 that is no JSON */
+/** Fetches a JSON document. @throws IssuerError when there is no answer, or a 200 that is not JSON */
 export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJson> {
   const { status, headers, body } = await http(url).catch((cause: Error) => {
     throw issuerUnavailable(cause.message, cause);
