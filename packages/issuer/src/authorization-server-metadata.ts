@@ -1,10 +1,11 @@
 import { IssuerError, issuerUnavailable } from './errors.ts';
 import type { FetchedJson } from './http-client.ts';
 import { isLoopback, isSameIssuer, isSecureURL, withoutSlash } from './issuer-identifier.ts';
+import type { Fetched } from './kept-fresh.ts';
 
 /**
- * Metadata of an authorization server (RFC 8414 §2, OpenID Connect Discovery §3). The members named
- * here were checked; all others are as the server sent them.
+ * Metadata of an authorization server (RFC 8414 §2, OpenID Connect Discovery §3). Only the members that
+ * are named here were checked.
  */
 export interface AuthorizationServerMetadata {
   readonly issuer: string;
@@ -21,7 +22,7 @@ export interface AuthorizationServerMetadata {
   readonly [name: string]: unknown;
 }
 
-const ENDPOINTS = [
+const ENDPOINT_MEMBERS = [
   'authorization_endpoint',
   'token_endpoint',
   'userinfo_endpoint',
@@ -29,7 +30,7 @@ const ENDPOINTS = [
   'end_session_endpoint',
   'pushed_authorization_request_endpoint',
 ] as const;
-const LISTS = [
+const LIST_MEMBERS = [
   'code_challenge_methods_supported',
   'id_token_signing_alg_values_supported',
 ] as const;
@@ -47,12 +48,12 @@ export function metadataURLs(issuer: URL): [string, string] {
  * Fetches and checks an issuer's metadata.
  *
  * @throws IssuerError `ERR_ISSUER_UNAVAILABLE` when neither URL answers with a document,
- *   `ERR_INVALID_METADATA` when the document is another issuer's, or names an unsafe endpoint
+ *   `ERR_INVALID_METADATA` when the document names another issuer or an unsafe endpoint
  */
 export async function fetchMetadata(
   issuerBaseURL: string,
   fetch: (url: string) => Promise<FetchedJson>,
-): Promise<{ value: AuthorizationServerMetadata; maxAge: number | undefined }> {
+): Promise<Fetched<AuthorizationServerMetadata>> {
   const statuses: string[] = [];
   for (const url of metadataURLs(new URL(issuerBaseURL))) {
     const { status, body, maxAge } = await fetch(url);
@@ -78,11 +79,13 @@ export function checkMetadata(
     );
   }
   if (metadata.jwks_uri === undefined) throw invalidMetadata('the metadata has no "jwks_uri"');
-  const local = isLoopback(new URL(issuerBaseURL));
-  for (const name of ['jwks_uri', ...ENDPOINTS]) checkEndpoint(name, metadata[name], local);
-  for (const name of LISTS) checkList(name, metadata[name]);
-  const iss = metadata.authorization_response_iss_parameter_supported;
-  if (iss !== undefined && typeof iss !== 'boolean') {
+  const isLocal = isLoopback(new URL(issuerBaseURL));
+  for (const name of ['jwks_uri', ...ENDPOINT_MEMBERS]) {
+    checkEndpoint(name, metadata[name], isLocal);
+  }
+  for (const name of LIST_MEMBERS) checkList(name, metadata[name]);
+  const sendsIss = metadata.authorization_response_iss_parameter_supported;
+  if (sendsIss !== undefined && typeof sendsIss !== 'boolean') {
     throw invalidMetadata('"authorization_response_iss_parameter_supported" is not a boolean');
   }
   return metadata as unknown as AuthorizationServerMetadata;
@@ -92,14 +95,14 @@ function invalidMetadata(detail: string): IssuerError {
   return new IssuerError('ERR_INVALID_METADATA', { detail });
 }
 
-// An issuer on https may not send us, or a user's code and tokens, to http.
-function checkEndpoint(name: string, value: unknown, local: boolean): void {
+// The endpoints of an issuer on https must be on https: codes and tokens are sent there.
+function checkEndpoint(name: string, value: unknown, isLocal: boolean): void {
   if (value === undefined) return;
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
   if (
     !url ||
     !isSecureURL(url) ||
-    (url.protocol === 'http:' && !local) ||
+    (url.protocol === 'http:' && !isLocal) ||
     url.username ||
     url.password
   ) {

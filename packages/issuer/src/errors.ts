@@ -1,4 +1,11 @@
-/** Options that cannot work. Thrown when something is made, never while it serves. */
+/**
+ * Error for options that cannot work. It is thrown by functions that make something, never while a
+ * request is served. The message names every wrong option.
+ *
+ * @example
+ * createIssuer({ issuerBaseURL: 'http://tenant.example.com/' });
+ * // InvalidOptions: issuerBaseURL must use https (http only on a loopback address)
+ */
 export class InvalidOptions extends TypeError {
   override readonly name = 'InvalidOptions';
   readonly code = 'ERR_INVALID_OPTIONS';
@@ -7,11 +14,11 @@ export class InvalidOptions extends TypeError {
 const UNAVAILABLE = 'the authorization server cannot be reached right now';
 
 /**
- * Errors of an issuer: code → status, public text. What only a log may hold is the error's `detail`.
+ * Errors of an issuer: code → status, public text.
  *
- * When an issuer cannot be reached, or says something that cannot be trusted (RFC 8414 §3.3), the
- * token is not at fault: 503, never 401. A key that the issuer lacks is an answer to the caller's own
- * question, so its status is the caller's to choose.
+ * An issuer that cannot be reached, or whose metadata cannot be trusted (RFC 8414 §3.3), does not make
+ * a token invalid: the status is 503, not 401. For a key that the issuer lacks, the caller chooses the
+ * status.
  */
 const ERRORS = {
   ERR_ISSUER_UNAVAILABLE: [503, UNAVAILABLE],
@@ -22,14 +29,22 @@ const ERRORS = {
 /** Stable name of an error. Recognize errors by it: `instanceof` fails where two copies are installed. */
 export type IssuerErrorCode = keyof typeof ERRORS;
 
-/** Metadata or a key of the issuer are not available; `code` says why. */
+/**
+ * Error for metadata or a key of the issuer that are not available. `code` says why.
+ *
+ * @example
+ * await issuer.signingKey(header).catch((error: IssuerError) => {
+ *   logger.warn({ code: error.code, detail: error.detail }, error.message);
+ *   throw error;
+ * });
+ */
 export class IssuerError extends Error {
   override readonly name = 'IssuerError';
   readonly code: IssuerErrorCode;
   readonly status: number | undefined;
   readonly expose: boolean;
   readonly headers: Readonly<Record<string, string>>;
-  /** For the log, as `cause` is; `message` may be shown to a caller. */
+  /** Only for the log, as `cause` is. `message` may be shown to a caller. */
   readonly detail: string;
 
   constructor(
@@ -46,7 +61,6 @@ export class IssuerError extends Error {
   }
 }
 
-/** Makes the error for an issuer that does not answer, or whose answer cannot be used. */
 export function issuerUnavailable(detail: string, cause?: unknown): IssuerError {
   return new IssuerError('ERR_ISSUER_UNAVAILABLE', { detail, cause });
 }

@@ -2,7 +2,10 @@ import { channel } from 'node:diagnostics_channel';
 import type { LeftOutKey } from './jwk-set.ts';
 
 /** Change of an issuer's keys or metadata. No event carries a token or a key. */
-export type IssuerEvent = { readonly issuer: string } & (
+export type IssuerEvent = IssuerChange & { readonly issuer: string };
+
+/** Event before its issuer is added. */
+export type IssuerChange =
   | { readonly type: 'keys_refreshed'; readonly keys: number }
   /** Keys in the issuer's set that cannot be used, and why. */
   | { readonly type: 'keys_left_out'; readonly leftOut: readonly LeftOutKey[] }
@@ -11,20 +14,16 @@ export type IssuerEvent = { readonly issuer: string } & (
       readonly what: 'metadata' | 'keys';
       readonly detail: string;
     }
-  /** An expired document is still used, since its source is down. Once per failed fetch. */
-  | { readonly type: 'stale_used'; readonly what: 'metadata' | 'keys'; readonly ageMs: number }
-);
+  /** An expired document is used because its source is down. Once per failed fetch. */
+  | { readonly type: 'stale_used'; readonly what: 'metadata' | 'keys'; readonly ageMs: number };
 
 /**
- * Name of the `node:diagnostics_channel` on which each `IssuerEvent` is published. A subscriber must
- * not throw: Node turns that into an uncaught exception.
+ * Name of the `node:diagnostics_channel` on which each `IssuerEvent` is published.
+ *
+ * @example
+ * subscribe(ISSUER_CHANNEL, (event) => logger.info(event));
  */
 export const ISSUER_CHANNEL = 'koa-oauth:issuer';
-
-type WithoutIssuer<Event> = Event extends unknown ? Omit<Event, 'issuer'> : never;
-
-/** Event of one issuer, which its emitter adds. */
-export type EventWithoutIssuer = WithoutIssuer<IssuerEvent>;
 
 /**
  * Makes the function that publishes events: on a `node:diagnostics_channel`, and to a callback of the
@@ -32,16 +31,17 @@ export type EventWithoutIssuer = WithoutIssuer<IssuerEvent>;
  *
  * A subscriber of the channel must not throw: Node turns that into an uncaught exception.
  *
- * @param channelName name of the channel, such as `koa-oauth:auth`
- * @param onEvent the application's callback
+ * @example
+ * const emit = createEmitter<AuthEvent>('koa-oauth:auth', options.onEvent);
+ * emit({ type: 'verified', clientId: 'web', cached: false });
  */
 export function createEmitter<Event extends object>(
   channelName: string,
   onEvent?: (event: Event) => unknown,
 ): (event: Event) => void {
-  const published = channel(channelName);
+  const subscribers = channel(channelName);
   return function emit(event) {
-    if (published.hasSubscribers) published.publish(event);
+    if (subscribers.hasSubscribers) subscribers.publish(event);
     if (onEvent === undefined) return;
     try {
       Promise.resolve(onEvent(event)).catch(() => {});

@@ -3,23 +3,34 @@ import { InvalidOptions } from './errors.ts';
 const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
- * Reports whether a token or a key may travel to a URL: `https`, or `http` that never leaves
- * this machine (RFC 8252 §7.3 names the loopback addresses).
+ * Reports whether a token or a key may be sent to a URL: it is `https`, or `http` on loopback (RFC 8252
+ * §7.3).
+ *
+ * @example
+ * isSecureURL(new URL('http://127.0.0.1:3002')); // true
+ * isSecureURL(new URL('http://tenant.example.com')); // false
  */
 export function isSecureURL(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
 }
 
-/** Reports whether a URL names this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
+/**
+ * Reports whether the host of a URL is this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3).
+ *
+ * @example
+ * isLoopback(new URL('http://[::1]:3002')); // true
+ */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname);
 }
 
 /**
- * Reads an issuer identifier (RFC 8414 §2): a URL with scheme `https` (`http` on a loopback
- * address), without query, fragment or credentials.
+ * Parses an issuer identifier (RFC 8414 §2): a URL with scheme `https` (`http` on a loopback address),
+ * without query, fragment or credentials.
  *
- * @throws InvalidOptions with what would be right
+ * @throws InvalidOptions that says what is expected
+ * @example
+ * const { origin } = parseIssuerIdentifier('https://tenant.example.com/');
  */
 export function parseIssuerIdentifier(value: unknown): URL {
   // A URL parser ignores white space; the comparison with the metadata does not.
@@ -38,7 +49,12 @@ export function parseIssuerIdentifier(value: unknown): URL {
   return url;
 }
 
-/** Compares a declared issuer with the configured one; a slash at the end may differ. */
+/**
+ * Reports whether two issuer identifiers are the same. The slash at their end may differ.
+ *
+ * @example
+ * isSameIssuer('https://tenant.example.com', 'https://tenant.example.com/'); // true
+ */
 export function isSameIssuer(configured: string, declared: string): boolean {
   return withoutSlash(configured) === withoutSlash(declared);
 }

@@ -3,12 +3,7 @@ import {
   fetchMetadata,
 } from './authorization-server-metadata.ts';
 import { InvalidOptions, IssuerError } from './errors.ts';
-import {
-  createEmitter,
-  type EventWithoutIssuer,
-  ISSUER_CHANNEL,
-  type IssuerEvent,
-} from './events.ts';
+import { createEmitter, ISSUER_CHANNEL, type IssuerChange, type IssuerEvent } from './events.ts';
 import { createHttpClient, fetchJson, type HttpClientOptions } from './http-client.ts';
 import { parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
@@ -29,8 +24,8 @@ export interface IssuerOptions {
   /** Called on each change of keys and metadata. */
   onEvent?: ((event: IssuerEvent) => void) | undefined;
   /**
-   * Clock that ages of keys, metadata and failures are measured by, in milliseconds. It must never go
-   * back. Default: `performance.now`.
+   * Clock for the age of keys, metadata and failures, in milliseconds. It must never go back. Default:
+   * `performance.now`.
    */
   monotonicNow?: (() => number) | undefined;
 }
@@ -43,19 +38,18 @@ export interface Issuer {
   /**
    * Finds the key for a token's header.
    *
-   * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has none; another one, with status
-   *   503, when the keys are not available
+   * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has none, with status 503 when the
+   *   keys are not available
    */
   signingKey(header: KeyHeader): Promise<SigningKey>;
   /**
    * Fetches metadata and keys if none are held, so that the first request need not wait.
-   *
    * @throws IssuerError with status 503
    */
   ready(): Promise<void>;
   /**
-   * Reports whether a key is known, without waiting, to be among the issuer's. Keeps the keys fresh as
-   * `signingKey` does. False also when only a request to the issuer would show it.
+   * Reports, without waiting, whether the held keys contain this one. Keeps them fresh as `signingKey`
+   * does. Returns false when no usable keys are held.
    */
   hasKey(key: SigningKey): boolean;
 }
@@ -65,9 +59,10 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * Makes an issuer from its identifier. Metadata and keys are fetched at first use, shared by all
- * callers, refreshed in the background, and used for a bounded time more while the issuer is down.
+ * callers, and refreshed in the background. While the issuer is down they are used for `maxStale` more.
  *
- * @throws InvalidOptions when the identifier is no `https` URL (`http` on loopback), or a limit no number
+ * @throws InvalidOptions when the identifier is not an `https` URL (`http` on loopback), or a limit is
+ *   not a number of milliseconds
  * @example
  * const issuer = createIssuer({ issuerBaseURL: 'https://tenant.example.com/' });
  * const { token_endpoint } = await issuer.metadata();
@@ -84,11 +79,10 @@ export function createIssuer({
 }: IssuerOptions): Issuer {
   checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
   const client = createHttpClient({ timeout, ...http });
-  const fetch = (url: string) => fetchJson(url, client);
-  const publish = createEmitter(ISSUER_CHANNEL, onEvent);
-  const emit = (event: EventWithoutIssuer) =>
-    publish({ ...event, issuer: issuerBaseURL } as IssuerEvent);
-  const kept = (what: 'metadata' | 'keys') => ({
+  const fetchDocument = (url: string) => fetchJson(url, client);
+  const publish = createEmitter<IssuerEvent>(ISSUER_CHANNEL, onEvent);
+  const emit = (change: IssuerChange) => publish({ ...change, issuer: issuerBaseURL });
+  const cacheOptions = (what: 'metadata' | 'keys') => ({
     monotonicNow,
     maxStale,
     onFailed(error: unknown) {
@@ -98,12 +92,12 @@ export function createIssuer({
     onStale: (ageMs: number) => emit({ type: 'stale_used', what, ageMs }),
   });
   const metadata = new KeptFresh({
-    ...kept('metadata'),
-    fetch: () => fetchMetadata(issuerBaseURL, fetch),
+    ...cacheOptions('metadata'),
+    fetch: () => fetchMetadata(issuerBaseURL, fetchDocument),
   });
   const keys = new JwkSet({
-    ...kept('keys'),
-    fetch: async () => fetch((await metadata.get()).jwks_uri),
+    ...cacheOptions('keys'),
+    fetch: async () => fetchDocument((await metadata.get()).jwks_uri),
     cooldown,
     onRefreshed: ({ length }) => emit({ type: 'keys_refreshed', keys: length }),
     onLeftOut: (leftOut) => emit({ type: 'keys_left_out', leftOut }),
@@ -112,11 +106,10 @@ export function createIssuer({
     issuerBaseURL,
     metadata: () => metadata.get().catch(throwCopy),
     signingKey: (header) => keys.find(header).catch(throwCopy),
-    ready: () =>
-      keys
-        .ready()
-        .then(() => metadata.get())
-        .then(() => {}, throwCopy),
+    async ready() {
+      await keys.ready().catch(throwCopy);
+      await metadata.get().catch(throwCopy);
+    },
     hasKey: (key) => keys.has(key),
   };
 }
@@ -129,16 +122,16 @@ function checkOptions(issuerBaseURL: unknown, limits: Record<string, unknown>): 
     faults.push((error as Error).message);
   }
   for (const [name, value] of Object.entries(limits)) {
-    const least = name === 'timeout' ? 1 : 0;
-    if (typeof value !== 'number' || !(value >= least && value <= MAX_TIMER_MS)) {
-      faults.push(`${name} must be ${least} to ${MAX_TIMER_MS} milliseconds`);
+    const min = name === 'timeout' ? 1 : 0;
+    if (typeof value !== 'number' || !(value >= min && value <= MAX_TIMER_MS)) {
+      faults.push(`${name} must be ${min} to ${MAX_TIMER_MS} milliseconds`);
     }
   }
   if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
 }
 
-// Many requests wait for one fetch. Each gets an error of its own, since the handler that answers a
-// request may write into its error.
+// Many requests wait for one fetch. Each gets its own error, because the handler that answers a request
+// may change it.
 function throwCopy(error: unknown): never {
   if (!(error instanceof IssuerError) || error.status === undefined) throw error;
   const { code, detail } = error;

@@ -2,7 +2,7 @@ const DEFAULT_AGE_MS = 600_000;
 const MIN_AGE_MS = 60_000;
 const MAX_AGE_MS = 3_600_000;
 const FIRST_PAUSE_MS = 250;
-// With nothing to serve every moment counts; with a value held there is no hurry.
+// Requests fail while there is no value, so the pause stays short.
 const MAX_PAUSE_WITHOUT_VALUE_MS = 2000;
 const MAX_PAUSE_MS = 30_000;
 
@@ -38,11 +38,11 @@ interface Kept<T> {
  * Caches a remote value and refreshes it in the background.
  *
  * Callers that wait share one fetch. The value is fetched again before it expires, at a random moment,
- * so that many processes do not ask at once. While its source is down it is used for a bounded time
- * more, and the pauses between two fetches grow.
+ * so that many processes do not fetch at once. While its source is down an expired value is used for
+ * `maxStale`, and the pauses between fetches grow.
  *
- * Ages are measured by a monotonic clock: setting the wall clock must neither prolong the life of a
- * value nor that of a failure.
+ * Ages are measured by a monotonic clock: a change of the wall clock must not extend the use of a value
+ * or of a failure.
  */
 export class KeptFresh<T extends NonNullable<unknown>> {
   readonly #options: KeptFreshOptions<T>;
@@ -56,7 +56,7 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     this.#options = options;
   }
 
-  /** The value, if one is held and may still be used. */
+  /** The value if it may be used, at least while its source is down. */
   get held(): T | undefined {
     return this.#kept && this.#options.monotonicNow() < this.#kept.staleUntil
       ? this.#kept.value
@@ -68,30 +68,29 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     return this.#fetches;
   }
 
-  /** True when the next fetch may bring another value: one is under way, or the last one failed. */
+  /** True when a fetch is under way or the last one failed: the next result may differ. */
   get unsettled(): boolean {
     return this.#pending !== undefined || this.#failure !== undefined;
   }
 
   /**
-   * Returns the value if it can be had without waiting. Starts the next fetch in the background when
-   * it is due.
-   *
-   * @returns undefined when none is held, or what is held has expired and its source may be well
+   * Returns the value if no fetch must be awaited first. Starts the next fetch in the background when it
+   * is due. Returns undefined when no value is held, or it has expired and its source is not known to
+   * be down.
    */
   current(): T | undefined {
     const now = this.#options.monotonicNow();
     const kept = this.#kept;
     if (kept === undefined) return undefined;
     if (now < kept.refreshAt) return kept.value;
-    // Before it expires, and while its source is down, no caller waits for the next one.
+    // No caller waits for the next fetch before the value expires, or while its source is down.
     if (now >= (this.#failure === undefined ? kept.expiresAt : kept.staleUntil)) return undefined;
     this.refresh().catch(() => {});
     if (now >= kept.expiresAt) this.#reportStale(now - kept.fetchedAt);
     return kept.value;
   }
 
-  /** Returns the value, fetched if need be. @throws what `fetch` threw, when no usable value is held */
+  /** Returns the value and fetches it if necessary. @throws the error of `fetch` without a usable value */
   async get(): Promise<T> {
     const current = this.current();
     if (current !== undefined) return current;
@@ -105,7 +104,7 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     }
   }
 
-  /** Fetches now, unless a fetch is under way (its result) or the source failed a moment ago (its error). */
+  /** Fetches the value, or joins the fetch under way. @throws the last error during the pause after it */
   refresh(): Promise<T> {
     if (this.#pending) return this.#pending;
     if (this.#failure && this.#options.monotonicNow() < this.#failure.retryAt) {
