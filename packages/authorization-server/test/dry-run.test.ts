@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { demoTenantFile } from '../src/tenant/load.ts';
+import { dryRun, readDryRunLogin } from '../src/actions/dry-run.ts';
+import { demoTenantFile, loadTenant } from '../src/tenant/load.ts';
 import { API } from './support/sign-in.ts';
 
 // The built program: what is tested is what ships.
@@ -18,7 +19,13 @@ interface Ended {
   stderr: string;
 }
 
-function dryRun(args: string[], tenant = ''): Promise<Ended> {
+/** The same without a process. */
+function report(args: string[], file: string = demoTenantFile) {
+  const tenant = loadTenant(file);
+  return dryRun(tenant, readDryRunLogin(tenant, args));
+}
+
+function runProgram(args: string[], tenant = ''): Promise<Ended> {
   const env = { PATH: process.env.PATH, TENANT: tenant };
   return new Promise((resolve) => {
     execFile(process.execPath, [program, ...args], { env }, (error, stdout, stderr) => {
@@ -38,7 +45,7 @@ function tenantWith(action: string, rule: string, more = ''): string {
 }
 
 test("the dry run of the demo's Action shows the claims of a user", async () => {
-  const { code, stdout, stderr } = await dryRun(['--user', 'bob@example.com']);
+  const { code, stdout, stderr } = await runProgram(['--user', 'bob@example.com']);
   const claims = {
     'https://contacts.example.com/roles': ['reader'],
     'https://contacts.example.com/org_id': 'acme',
@@ -66,14 +73,8 @@ test("the dry run of the demo's Action shows the claims of a user", async () => 
 });
 
 test('a user without any of the permissions is denied', async () => {
-  const { code, stdout } = await dryRun([
-    '--user',
-    'bob@example.com',
-    '--scope',
-    'delete:contacts',
-  ]);
-  expect(code).toBe(1);
-  expect(JSON.parse(stdout)).toMatchObject({
+  const args = ['--user', 'bob@example.com', '--scope', 'delete:contacts'];
+  expect(await report(args)).toMatchObject({
     denied: 'the user has none of the permissions asked for: delete:contacts',
     scope: null,
     accessToken: null,
@@ -94,7 +95,7 @@ test('the dry run shows console output and ignored claims of rules and Actions',
        callback(null, user, context);
      }`,
   );
-  const { code, stdout } = await dryRun(
+  const shown = await report(
     [
       '--user',
       'auth0|alice',
@@ -107,8 +108,7 @@ test('the dry run shows console output and ignored claims of rules and Actions',
     ],
     tenant,
   );
-  expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toEqual({
+  expect(shown).toEqual({
     user: 'auth0|alice',
     client: 'contacts-cli',
     audience: API,
@@ -137,7 +137,7 @@ test('a denial has exit code 1, the reason and no tokens', async () => {
     `exports.onExecutePostLogin = async (event, api) => { api.access.deny('not today'); };`,
     '(user, context, callback) => callback()',
   );
-  const { code, stdout, stderr } = await dryRun(['--user', 'alice@example.com'], tenant);
+  const { code, stdout, stderr } = await runProgram(['--user', 'alice@example.com'], tenant);
   expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
   expect(JSON.parse(stdout)).toMatchObject({
     denied: 'not today',
@@ -161,7 +161,7 @@ test('the dry run shows organization, redirect, metadata and cache, and ends wit
     'organizations: [{ name: acme, members: [alice@example.com] }]',
   );
   const args = ['--user', 'alice@example.com', '--organization', 'acme'];
-  const { code, stdout } = await dryRun(args, tenant);
+  const { code, stdout } = await runProgram(args, tenant);
   expect(code).toBe(0);
   expect(JSON.parse(stdout)).toMatchObject({
     organization: 'org_acme',
@@ -173,10 +173,10 @@ test('the dry run shows organization, redirect, metadata and cache, and ends wit
     console: [{ line: 'org_acme' }],
   });
 
-  const wrong = async (user: string, organization: string) =>
-    (await dryRun(['--user', user, '--organization', organization], tenant)).stderr.trim();
-  expect(await wrong('alice@example.com', 'x')).toBe('--organization is "x": give one of org_acme');
-  expect(await wrong('bob@example.com', 'org_acme')).toBe(
+  const read = (user: string, organization: string) => () =>
+    readDryRunLogin(loadTenant(tenant), ['--user', user, '--organization', organization]);
+  expect(read('alice@example.com', 'x')).toThrow('--organization is "x": give one of org_acme');
+  expect(read('bob@example.com', 'org_acme')).toThrow(
     '--organization is "org_acme": bob@example.com is no member of it',
   );
 });
@@ -189,15 +189,22 @@ test('a claim can be requested by scope', async () => {
     '(user, context, callback) => callback()',
   );
   const scope = 'openid https://x.example/plan https://x.example/none';
-  const { stdout } = await dryRun(['--user', 'alice@example.com', '--scope', scope], tenant);
-  expect(JSON.parse(stdout)).toMatchObject({
+  const args = ['--user', 'alice@example.com', '--scope', scope];
+  expect(await report(args, tenant)).toMatchObject({
     scope: 'openid https://x.example/plan',
     accessToken: { 'https://x.example/plan': 'gold' },
     idToken: { 'https://x.example/plan': 'gold' },
   });
 });
 
-describe('a wrong argument has exit code 1 and one line', () => {
+test('a wrong argument has exit code 1 and one line', async () => {
+  const { code, stdout, stderr } = await runProgram(['--usr', 'x']);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+  expect(stderr).toMatch(/^Unknown option '--usr'.*; usage: /);
+  expect(stderr.trim().split('\n')).toHaveLength(1);
+});
+
+describe('a wrong argument is named in one line', () => {
   test.each([
     ['no user', [], /^give --user; usage: /],
     ['another option', ['--usr', 'x'], /^Unknown option '--usr'.*; usage: /],
@@ -216,10 +223,9 @@ describe('a wrong argument has exit code 1 and one line', () => {
       ['--user', 'alice@example.com', '--audience', 'x'],
       /^--audience is "x": give one of https:\/\/contacts.example.com\/api/,
     ],
-  ])('%s', async (_name, args, message) => {
-    const { code, stdout, stderr } = await dryRun(args);
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(message);
-    expect(stderr.trim().split('\n')).toHaveLength(1);
+  ])('%s', (_name, args, message) => {
+    const read = () => readDryRunLogin(loadTenant(demoTenantFile), args);
+    expect(read).toThrow(message);
+    expect(read).toThrow(/^[^\n]*$/);
   });
 });

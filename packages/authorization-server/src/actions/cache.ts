@@ -1,4 +1,4 @@
-interface CacheRecord {
+export interface CacheRecord {
   readonly value: string;
   /** Epoch milliseconds. */
   readonly expires_at: number;

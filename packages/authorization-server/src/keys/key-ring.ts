@@ -21,14 +21,14 @@ export class KeyRing {
    * Opens the keys, and creates what is missing: the file, or the next key. All servers of a process share
    * those of `memory:`. @throws StartError
    */
-  static async open(place: string): Promise<KeyRing> {
+  static async open(place: string, makeKey: MakeKey = makeSigningKey): Promise<KeyRing> {
     if (place !== 'memory:') {
       const file = resolve(place.replace(/^file:/, ''));
-      return new KeyRing(file, makeSigningKey, await openKeyFile(file));
+      return new KeyRing(file, makeKey, await openKeyFile(file, makeKey));
     }
     let count = 0;
-    const makeKey: MakeKey = () => memoryKey(count++);
-    return new KeyRing(undefined, makeKey, await makeKeys(makeKey));
+    const nextKey: MakeKey = () => memoryKey(count++);
+    return new KeyRing(undefined, nextKey, await makeKeys(nextKey));
   }
 
   private constructor(file: string | undefined, makeKey: MakeKey, keys: SigningKeys) {
@@ -69,11 +69,11 @@ export class KeyRing {
   }
 }
 
-async function openKeyFile(file: string): Promise<SigningKeys> {
-  const found = readKeyFile(file) ?? createKeyFile(file, await makeKeys(makeSigningKey));
+async function openKeyFile(file: string, makeKey: MakeKey): Promise<SigningKeys> {
+  const found = readKeyFile(file) ?? createKeyFile(file, await makeKeys(makeKey));
   const [current, next] = found.keys;
   if (current === undefined || next !== undefined) return found;
-  const completed = { keys: [current, await makeSigningKey()] };
+  const completed = { keys: [current, await makeKey()] };
   replaceKeyFile(file, completed);
   return completed;
 }

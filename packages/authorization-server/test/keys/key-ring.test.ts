@@ -1,12 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { readKeyFile } from '../../src/keys/key-file.ts';
 import { KeyRing } from '../../src/keys/key-ring.ts';
+import { signingKeys } from '../support/signing-keys.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'keys-'));
 afterAll(() => rmSync(directory, { recursive: true }));
+
+/** Opens keys of a file. New ones are the same key under another name. */
+const open = (place: string) =>
+  KeyRing.open(place, async () => {
+    await wait(5);
+    return { ...signingKeys[0]!, kid: randomUUID() };
+  });
 
 const kids = ({ keys }: KeyRing) => keys.keys.map(({ kid }) => kid);
 
@@ -17,20 +27,20 @@ describe('keys in a file', () => {
   test('are created once, for the owner only, also when two servers start at the same time', async () => {
     const [one, two] = await Promise.all([KeyRing.open(place), KeyRing.open(place)]);
     expect(one.keys).toEqual(two.keys);
-    expect((await KeyRing.open(place)).keys).toEqual(one.keys);
+    expect((await open(place)).keys).toEqual(one.keys);
     expect(new Set(kids(one)).size).toBe(2);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(statSync(join(directory, 'a')).mode & 0o777).toBe(0o700);
   });
 
   test('rotate to the next key, keep the current as previous, and are written', async () => {
-    const ring = await KeyRing.open(place);
+    const ring = await open(place);
     const [first, second] = kids(ring);
     await ring.rotate();
     const [, third] = kids(ring);
     expect(kids(ring)).toEqual([second, third, first]);
     expect([first, second]).not.toContain(third);
-    expect((await KeyRing.open(place)).keys).toEqual(ring.keys);
+    expect((await open(place)).keys).toEqual(ring.keys);
     expect(statSync(file).mode & 0o777).toBe(0o600);
 
     await ring.rotate();
@@ -42,11 +52,11 @@ describe('keys in a file', () => {
     expect(kids(ring)).toEqual([third, fourth]);
     await ring.rotate({ revoke: true });
     expect(kids(ring)).toEqual([fourth, expect.any(String)]);
-    expect((await KeyRing.open(place)).keys).toEqual(ring.keys);
+    expect((await open(place)).keys).toEqual(ring.keys);
   });
 
   test('rotate twice for two simultaneous rotations', async () => {
-    const ring = await KeyRing.open(place);
+    const ring = await open(place);
     const [, second] = kids(ring);
     await Promise.all([ring.rotate(), ring.rotate()]);
     expect(kids(ring)).toEqual([expect.any(String), expect.any(String), second]);
@@ -54,7 +64,7 @@ describe('keys in a file', () => {
   });
 
   test('stay readable while two servers rotate them', async () => {
-    const [one, two] = [await KeyRing.open(place), await KeyRing.open(place)];
+    const [one, two] = [await open(place), await open(place)];
     const changes = [one, two, one, two].map((ring) => ring.rotate());
     let read = 0;
     const all = Promise.all(changes).then(() => true);
@@ -70,17 +80,17 @@ describe('keys in a file', () => {
   });
 
   test('gain the next key when the file has one', async () => {
-    const { keys } = await KeyRing.open(place);
+    const { keys } = await open(place);
     const single = join(directory, 'single.json');
     writeFileSync(single, JSON.stringify({ keys: keys.keys.slice(0, 1) }));
-    const ring = await KeyRing.open(`file:${single}`);
+    const ring = await open(`file:${single}`);
     expect(kids(ring)).toEqual([keys.keys[0]?.kid, expect.any(String)]);
     expect(JSON.parse(readFileSync(single, 'utf8'))).toEqual(ring.keys);
   });
 
   test('stay as they are when the file is not writable', async () => {
     const gone = join(directory, 'gone');
-    const ring = await KeyRing.open(`file:${join(gone, 'keys.json')}`);
+    const ring = await open(`file:${join(gone, 'keys.json')}`);
     const before = ring.keys;
     rmSync(gone, { recursive: true });
     writeFileSync(gone, '');

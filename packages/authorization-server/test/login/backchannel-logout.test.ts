@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, jest, test } from '@jest/globals';
 import { got } from 'got';
 import { createRemoteJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
 import type { AuthorizationServer } from '../../src/index.ts';
@@ -146,6 +146,8 @@ test.each<[string, (response: ServerResponse) => void, number]>([
     0,
   ],
 ])('an application that %s does not delay the logout', async (_name, answer, failures) => {
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  const limit = jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 10));
   const { logger, lines } = keptLog();
   const receiver = await startReceiver(answer);
   const server = await startTelling(receiver.url, { logger });
@@ -155,6 +157,7 @@ test.each<[string, (response: ServerResponse) => void, number]>([
   expect(receiver.received.map(({ path }) => path)).toEqual(['/backchannel']);
   const failed = lines.filter(({ type }) => type === 'oidc_backchannel_logout_failed');
   expect(failed).toHaveLength(failures);
+  expect(limit.mock.calls).toEqual([[2500]]);
 });
 
 test('each application of the session gets its own logout token, and no other does', async () => {

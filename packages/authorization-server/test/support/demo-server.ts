@@ -1,3 +1,7 @@
+import { randomUUID } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   type AuthorizationServer,
   type AuthorizationServerOptions,
@@ -6,8 +10,19 @@ import {
   startAuthorizationServer,
   type Tenant,
 } from '../../src/index.ts';
+import { signingKeys } from './signing-keys.ts';
 
 const running: AuthorizationServer[] = [];
+
+const directory = join(tmpdir(), `demo-server-${randomUUID()}`);
+
+/** A file with keys that were made once. */
+function keyFile(): string {
+  mkdirSync(directory, { recursive: true });
+  const file = join(directory, `${randomUUID()}.json`);
+  writeFileSync(file, JSON.stringify({ keys: signingKeys }));
+  return `file:${file}`;
+}
 
 /** Starts the demo tenant, changed, on a free port; `stopServers` ends all that were started. */
 export async function startDemo(
@@ -16,13 +31,14 @@ export async function startDemo(
 ): Promise<AuthorizationServer> {
   const tenant = loadTenant(demoTenantFile);
   change(tenant);
-  const server = await startAuthorizationServer({ tenant, ...options });
+  const server = await startAuthorizationServer({ tenant, keys: keyFile(), ...options });
   running.push(server);
   return server;
 }
 
 export async function stopServers(): Promise<void> {
   await Promise.all(running.splice(0).map((server) => server.close()));
+  rmSync(directory, { recursive: true, force: true });
 }
 
 /** A post-login Action with this body of `onExecutePostLogin(event, api)`. */

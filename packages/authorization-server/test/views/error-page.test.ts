@@ -27,7 +27,11 @@ test.each([
   ['/large', 413, 'Bad request'],
   ['/nowhere', 404, 'Not found'],
 ])('%s is a page with %d that tells nothing inside', async (path, status, title) => {
-  const page = await got(url + path, { headers: { accept: 'text/html' }, throwHttpErrors: false });
+  const page = await got(url + path, {
+    headers: { accept: 'text/html' },
+    throwHttpErrors: false,
+    retry: { limit: 0 },
+  });
   expect(page.statusCode).toBe(status);
   expect(page.headers['content-type']).toContain('text/html');
   expect(page.body).toContain(title);

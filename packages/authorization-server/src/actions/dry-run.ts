@@ -1,0 +1,190 @@
+import { parseArgs } from 'node:util';
+import { StartError } from '@koa-oauth/service';
+import { isStandardClaim, SCOPE_CLAIMS } from '../claims/custom-claims.ts';
+import { isMember } from '../claims/organizations.ts';
+import { changeScope } from '../claims/scope-changes.ts';
+import { askedScopes, nothingToGrant } from '../login/grants.ts';
+import {
+  type Api,
+  type Application,
+  findApi,
+  type Organization,
+  requestableScopes,
+  resourceOf,
+  type Tenant,
+  type User,
+} from '../tenant/tenant.ts';
+import { connectionInId } from '../tenant/users.ts';
+import { ActionCache } from './cache.ts';
+import { toPostLoginEvent } from './login-event.ts';
+import { settleClaimScopes } from './login-outcome.ts';
+import { NO_CHANGES, withMetadata } from './metadata.ts';
+import type { ActionLog } from './run.ts';
+import { runPostLogin } from './run-actions.ts';
+import { runRules } from './run-rules.ts';
+
+/** The login of a dry run. */
+export interface DryRunLogin {
+  readonly user: User;
+  readonly application: Application;
+  /** Undefined without an audience. */
+  readonly api: Api | undefined;
+  readonly organization: Organization | undefined;
+  readonly scope: string;
+}
+
+const USAGE =
+  'usage: dry-run --user E-MAIL [--client CLIENT_ID] [--audience IDENTIFIER] [--scope "A B"] ' +
+  '[--organization ID]';
+
+/** Runs the tenant's rules and post-login Actions for one login. @returns what they did, for a person. */
+export async function dryRun(tenant: Tenant, login: DryRunLogin) {
+  const { user, application, api, organization, scope } = login;
+  const { log, reported } = recordingLog();
+  const params = {
+    client_id: application.client_id,
+    scope,
+    ...(api && { audience: api.identifier, resource: resourceOf(api.identifier) }),
+    ...(organization && { organization: organization.id }),
+  };
+  const event = toPostLoginEvent(tenant, {
+    user,
+    clientId: application.client_id,
+    api,
+    organization,
+    protocol: 'oidc-basic-profile',
+    scope,
+    params,
+    stats: { logins_count: 1 },
+    authentication: { methods: [{ name: methodOf(user), timestamp: new Date().toISOString() }] },
+    request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
+  });
+  const cache = new ActionCache();
+  const rules = tenant.loginRules.map(({ name }) => name);
+  const before = await runRules(tenant.loginRules, event, log);
+  const run =
+    before.redirect === undefined
+      ? await runPostLogin(tenant.postLogin, event, log, { before, rules, cache })
+      : before;
+  const metadata = run.metadata ?? NO_CHANGES;
+  const { app_metadata: appMetadata } = withMetadata(user, metadata);
+  // A redirected login has not ended: its claims are settled at its end.
+  const outcome =
+    run.redirect === undefined
+      ? settleClaimScopes(run, event.transaction.requested_scopes, { api, appMetadata })
+      : run;
+  const asked = askedScopes(tenant, user, params);
+  const granted = [...(asked?.oidc ?? []), ...(asked?.claims ?? []), ...(asked?.allowed ?? [])];
+  const idToken = Object.entries(outcome.idToken).filter(([claim]) => {
+    if (!isStandardClaim(claim)) return true;
+    if (granted.some((one) => SCOPE_CLAIMS[one]?.includes(claim))) return true;
+    reported.dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
+    return false;
+  });
+  const fault = asked && nothingToGrant(asked);
+  const denied = user.blocked ? 'the user is blocked' : (outcome.denied ?? fault ?? null);
+  return {
+    user: user.user_id,
+    client: application.client_id,
+    audience: api?.identifier ?? null,
+    organization: organization?.id ?? null,
+    denied,
+    scope: denied === null ? (changeScope(granted.join(' '), outcome.scope) ?? '') : null,
+    // An access token without an audience is opaque: it has no claims.
+    accessToken: denied === null && api !== undefined ? outcome.accessToken : null,
+    idToken: denied === null ? Object.fromEntries(idToken) : null,
+    // The Actions after a redirect did not run.
+    redirect: denied === null ? (outcome.redirect?.url ?? null) : null,
+    metadata,
+    transactionMetadata: outcome.transaction ?? {},
+    cache: cache.entries(),
+    ...reported,
+  };
+}
+
+function methodOf({ user_id }: User): string {
+  return connectionInId(user_id) === undefined ? 'pwd' : 'federated';
+}
+
+function recordingLog() {
+  const reported: { dropped: object[]; console: object[] } = { dropped: [], console: [] };
+  const log: ActionLog = {
+    info: (fields, message) => reported.console.push({ ...fields, line: message }),
+    warn: (fields) => {
+      // A failure is in the report as what denied the login.
+      if (!('reason' in fields)) reported.dropped.push({ ...fields });
+    },
+  };
+  return { log, reported };
+}
+
+/** Reads the arguments. @throws StartError naming the first wrong one, and what is right. */
+export function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
+  const given = readArguments(args);
+  if (given.user === undefined) throw wrongArgument(`give --user; ${USAGE}`);
+  const users = tenant.users.map((entry) => entry.email);
+  const email = given.user.toLowerCase();
+  const user = tenant.users.find(
+    (entry) => entry.email.toLowerCase() === email || entry.user_id === given.user,
+  );
+  if (user === undefined) throw unknownName('user', given.user, users);
+
+  const applications = tenant.clients.filter(({ grant_types }) =>
+    grant_types.includes('authorization_code'),
+  );
+  const clientIds = applications.map((entry) => entry.client_id);
+  const clientId = given.client ?? clientIds[0] ?? '';
+  const application = applications.find((entry) => entry.client_id === clientId);
+  if (application === undefined) throw unknownName('client', clientId, clientIds);
+
+  const identifiers = tenant.resourceServers.map((entry) => entry.identifier);
+  const { audience = identifiers[0] } = given;
+  const api = findApi(tenant, audience);
+  // An empty audience is a login without one.
+  if (audience && api === undefined) throw unknownName('audience', audience, identifiers);
+  const organization = organizationOf(tenant, { application, user, given: given.organization });
+  const requestable = requestableScopes(application, api);
+  const scope = (given.scope?.split(' ') ?? requestable)
+    .filter((one) => one !== 'offline_access' || requestable.includes(one))
+    .join(' ');
+  return { user, application, api, organization, scope };
+}
+
+function organizationOf(
+  tenant: Tenant,
+  login: { application: Application; user: User; given: string | undefined },
+): Organization | undefined {
+  const { application, user, given } = login;
+  const usage = application.organization_usage;
+  if (given === undefined) {
+    if (usage === 'require') throw wrongArgument(`${application.client_id} needs --organization`);
+    return undefined;
+  }
+  if (usage === 'deny') throw wrongArgument(`${application.client_id} takes no --organization`);
+  const organization = tenant.organizations.find(({ id, name }) => id === given || name === given);
+  if (organization === undefined) {
+    const ids = tenant.organizations.map(({ id }) => id);
+    throw unknownName('organization', given, ids);
+  }
+  if (isMember(organization, user)) return organization;
+  throw wrongArgument(`--organization is "${given}": ${user.email} is no member of it`);
+}
+
+function readArguments(args: string[]) {
+  const text = { type: 'string' } as const;
+  const options = { user: text, client: text, audience: text, scope: text, organization: text };
+  try {
+    return parseArgs({ args, options }).values;
+  } catch (error) {
+    const [message] = (error as Error).message.split('\n');
+    throw wrongArgument(`${message}; ${USAGE}`);
+  }
+}
+
+function unknownName(option: string, value: string, known: readonly string[]): StartError {
+  return wrongArgument(`--${option} is "${value}": give one of ${known.join(', ')}`);
+}
+
+function wrongArgument(message: string): StartError {
+  return new StartError('wrong_argument', message);
+}
