@@ -20,8 +20,7 @@ import { toPostLoginEvent } from './login-event.ts';
 import { settleClaimScopes } from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
 import type { ActionLog } from './run.ts';
-import { runPostLogin } from './run-actions.ts';
-import { runRules } from './run-rules.ts';
+import { runLogin } from './run-actions.ts';
 
 /** The login of a dry run. */
 export interface DryRunLogin {
@@ -41,6 +40,7 @@ const USAGE =
 export async function dryRun(tenant: Tenant, login: DryRunLogin) {
   const { user, application, api, organization, scope } = login;
   const { log, reported } = recordingLog();
+  const method = connectionInId(user.user_id) === undefined ? 'pwd' : 'federated';
   const params = {
     client_id: application.client_id,
     scope,
@@ -56,16 +56,11 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
     scope,
     params,
     stats: { logins_count: 1 },
-    authentication: { methods: [{ name: methodOf(user), timestamp: new Date().toISOString() }] },
+    authentication: { methods: [{ name: method, timestamp: new Date().toISOString() }] },
     request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
   });
   const cache = new ActionCache();
-  const rules = tenant.loginRules.map(({ name }) => name);
-  const before = await runRules(tenant.loginRules, event, log);
-  const run =
-    before.redirect === undefined
-      ? await runPostLogin(tenant.postLogin, event, log, { before, rules, cache })
-      : before;
+  const run = await runLogin(tenant, event, { log, cache });
   const metadata = run.metadata ?? NO_CHANGES;
   const { app_metadata: appMetadata } = withMetadata(user, metadata);
   // A redirected login has not ended: its claims are settled at its end.
@@ -100,10 +95,6 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
     cache: cache.entries(),
     ...reported,
   };
-}
-
-function methodOf({ user_id }: User): string {
-  return connectionInId(user_id) === undefined ? 'pwd' : 'federated';
 }
 
 function recordingLog() {

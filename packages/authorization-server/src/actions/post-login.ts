@@ -16,8 +16,7 @@ import {
 import { type ActionOutcome, outcomeOf, setOutcome, settleClaimScopes } from './login-outcome.ts';
 import { UserMetadata } from './metadata.ts';
 import { newRedirectState, type Returned } from './redirects.ts';
-import { runPostLogin } from './run-actions.ts';
-import { runRules } from './run-rules.ts';
+import { type Resumption, runLogin } from './run-actions.ts';
 
 interface PostLoginParts {
   readonly tenant: Tenant;
@@ -31,11 +30,6 @@ interface PostLoginParts {
 interface Carried extends ActionOutcome {
   readonly userId: string;
   readonly state?: string;
-}
-
-interface Resumption {
-  readonly before: ActionOutcome;
-  readonly returned: Returned;
 }
 
 type Protocol = PostLoginEvent['transaction']['protocol'];
@@ -103,7 +97,8 @@ export class PostLogin {
   ): Promise<ActionOutcome> {
     const event = this.#toEvent(ctx, user, protocol);
     Object.assign(event.request, resumption?.returned.request);
-    const outcome = await this.#runAll(event, resumption);
+    const { tenant, log, caches } = this.#parts;
+    const outcome = await runLogin(tenant, event, { log, cache: caches.postLogin }, resumption);
     // A denial undoes no change of metadata that came before it.
     if (outcome.metadata !== undefined) this.#metadata.store(user.user_id, outcome.metadata);
     if (outcome.denied !== undefined) {
@@ -113,30 +108,11 @@ export class PostLogin {
     if (outcome.redirect !== undefined) return outcome;
     const { params, entities } = ctx.oidc;
     const settled = settleClaimScopes(outcome, event.transaction.requested_scopes, {
-      api: apiOf(this.#parts.tenant, params?.resource ?? entities.RefreshToken?.resource),
+      api: apiOf(tenant, params?.resource ?? entities.RefreshToken?.resource),
       appMetadata: this.#metadata.applyTo(user).app_metadata,
     });
     setOutcome(ctx, settled);
     return settled;
-  }
-
-  async #runAll(event: PostLoginEvent, resumption?: Resumption): Promise<ActionOutcome> {
-    const { tenant, log, caches } = this.#parts;
-    const { loginRules, postLogin } = tenant;
-    const { before, returned } = resumption ?? {};
-    const { protocol, prompt } = event.transaction;
-    const options = {
-      rules: loginRules.map(({ name }) => name),
-      cache: caches.postLogin,
-      interactive: protocol !== 'oauth2-refresh-token' && prompt !== 'none',
-    };
-    if (before?.redirect?.action !== undefined) {
-      return runPostLogin(postLogin, event, log, { ...options, before, returned });
-    }
-    const afterRedirect = returned !== undefined;
-    const afterRules = await runRules(loginRules, event, log, { afterRedirect });
-    if (afterRules.redirect !== undefined) return afterRules;
-    return runPostLogin(postLogin, event, log, { ...options, before: afterRules });
   }
 
   #toEvent(ctx: KoaContextWithOIDC, user: User, protocol: Protocol): PostLoginEvent {

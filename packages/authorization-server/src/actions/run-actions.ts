@@ -1,10 +1,37 @@
-import type { Action } from '../tenant/tenant.ts';
+import type { Action, Tenant } from '../tenant/tenant.ts';
 import { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
 import { type ApiParts, type PostLoginDraft, postLoginApi } from './post-login-api.ts';
+import type { Returned } from './redirects.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
+import { runRules } from './run-rules.ts';
+
+/** The return of the user from a redirect, and the outcome of what ran before it. */
+export interface Resumption {
+  readonly before: ActionOutcome;
+  readonly returned: Returned;
+}
+
+/** Runs the rules, then the Actions; after a redirect by an Action, the Actions from there on. */
+export async function runLogin(
+  { loginRules, postLogin }: Tenant,
+  event: PostLoginEvent,
+  { log, cache }: { readonly log: ActionLog; readonly cache: ActionCache },
+  { before, returned }: Partial<Resumption> = {},
+): Promise<ActionOutcome> {
+  const { protocol, prompt } = event.transaction;
+  const interactive = protocol !== 'oauth2-refresh-token' && prompt !== 'none';
+  const options = { rules: loginRules.map(({ name }) => name), cache, interactive };
+  if (before?.redirect?.action !== undefined) {
+    return runPostLogin(postLogin, event, log, { ...options, before, returned });
+  }
+  const afterRedirect = returned !== undefined;
+  const afterRules = await runRules(loginRules, event, log, { afterRedirect });
+  if (afterRules.redirect !== undefined) return afterRules;
+  return runPostLogin(postLogin, event, log, { ...options, before: afterRules });
+}
 
 interface RunOptions
   extends Partial<Pick<ApiParts, 'rules' | 'cache' | 'interactive' | 'returned' | 'now'>> {
