@@ -8,7 +8,7 @@ import { errors } from '../oidc-provider.ts';
 import { createRedaction } from './redaction.ts';
 import {
   actionsStep,
-  exchangeType,
+  exchangeTypes,
   knownGrantType,
   loginType,
   refusalType,
@@ -154,7 +154,7 @@ export class Recorder {
     const grant = params?.grant_type;
     if (grant === 'refresh_token') this.#addActions(ctx);
     const { scope } = entities.AccessToken ?? entities.ClientCredentials ?? {};
-    const type = exchangeType(ctx);
+    const { succeeded: type } = exchangeTypes(ctx.oidc);
     const fields = { type, client: client?.clientId, user: account?.accountId, grant, scope };
     this.#context.log.info(fields, 'tokens issued');
     this.#add(ctx, tokensStep(this.#context, ctx, transaction.steps), type);

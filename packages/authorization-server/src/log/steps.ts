@@ -163,10 +163,6 @@ export function loginType({ oidc }: KoaContextWithOIDC): LogType {
   return isSilent(oidc) ? 'ssa' : 's';
 }
 
-export function exchangeType({ oidc }: KoaContextWithOIDC): LogType | undefined {
-  return exchangeOf(oidc)?.[1];
-}
-
 /** @param reason of the engine, with its private part. */
 export function refusalType(
   endpoint: string,
@@ -179,7 +175,7 @@ export function refusalType(
   if (endpoint === ROUTES.pushed_authorization_request) return 'fpar';
   if (endpoint === ROUTES.end_session || endpoint === '/v2/logout') return 'flo';
   if (endpoint !== ROUTES.token) return undefined;
-  const [failed] = exchangeOf(oidc) ?? [];
+  const { failed } = exchangeTypes(oidc);
   return failed === 'fertft' && reason.includes('already used') ? 'ferrt' : failed;
 }
 
@@ -187,7 +183,8 @@ function isSilent(oidc: KoaContextWithOIDC['oidc'] | undefined): boolean {
   return oidc?.params?.prompt === 'none';
 }
 
-function exchangeOf(oidc: KoaContextWithOIDC['oidc'] | undefined) {
-  const grantType = oidc && knownGrantType(oidc);
-  return grantType === undefined ? undefined : EXCHANGE_TYPES[grantType];
+/** Returns the types of an exchange, which depend on its grant type. */
+export function exchangeTypes(oidc: KoaContextWithOIDC['oidc'] | undefined) {
+  const [failed, succeeded] = EXCHANGE_TYPES[(oidc && knownGrantType(oidc)) ?? ''] ?? [];
+  return { failed, succeeded };
 }

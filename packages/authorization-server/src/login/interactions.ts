@@ -66,7 +66,8 @@ class InteractionPages {
   async signIn(ctx: Context): Promise<void> {
     const { log, provider } = this.#context;
     const interaction = await interactionOf(provider, ctx, 'login');
-    const { username, password } = await readFields(ctx);
+    const form = await readForm(ctx);
+    const [username, password] = [textOf(form.username).trim(), textOf(form.password)];
     if (!this.#acceptsPassword(interaction)) throw sessionNotFound();
     const client = interaction.params.client_id;
     const check = await this.#checkInTurn(() => this.#checkPassword(username, password, ctx.ip));
@@ -93,7 +94,7 @@ class InteractionPages {
   async answerConsent(ctx: Context): Promise<void> {
     const { provider, consents, log } = this.#context;
     const asked = await this.#askedOf(ctx);
-    const { action } = await readFields(ctx);
+    const { action } = await readForm(ctx);
     const client = asked.application.client_id;
     const accepted = action === 'accept';
     log.info({ client, user: asked.user.user_id, accepted }, 'consent answered');
@@ -166,14 +167,7 @@ class InteractionPages {
   }
 }
 
-async function readFields(
-  ctx: Context,
-): Promise<Record<'username' | 'password' | 'action', string>> {
-  const form = await readForm(ctx);
-  const field = (name: string): string => (typeof form[name] === 'string' ? form[name] : '');
-  return {
-    username: field('username').trim(),
-    password: field('password'),
-    action: field('action'),
-  };
+/** Returns a field of a form; a missing or repeated one is empty. */
+function textOf(field: unknown): string {
+  return typeof field === 'string' ? field : '';
 }
