@@ -25,11 +25,15 @@ afterEach(() => {
   server?.close();
 });
 
-async function start(listener: RequestListener, tokens: ApiTokenSource = async () => TOKEN) {
+async function start(
+  listener: RequestListener,
+  tokens: ApiTokenSource = async () => TOKEN,
+  timeout?: number,
+) {
   server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
-  const http = createHttpClient({ timeout: 500, maxBodyBytes: 1000 });
+  const http = createHttpClient({ timeout, maxBodyBytes: 1000 });
   return { baseURL, api: new ApiClient({ baseURL, http, now: () => NOW }).bind(tokens) };
 }
 
@@ -122,7 +126,7 @@ describe('the API client', () => {
   ];
   test.each(faults)('%s is a 503 that holds no token', async (_name, listener) => {
     proves('RFC 6750 §5.3 safeguard');
-    const { api } = await start(listener);
+    const { api } = await start(listener, undefined, 150);
     const error = await api.get('things').catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_API_UNAVAILABLE', status: 503 });
     expect(error.response).toBeUndefined();

@@ -24,15 +24,22 @@ const client: ClientCredentials = {
   clientAuthMethod: 'client_secret_post',
 };
 const parameters = { client_id: 'client-1', scope: 'openid', state: 'the-state' };
-const options = { parameters, http: createHttpClient({ timeout: 300 }), seconds: () => NOW };
+const options = { parameters, http: createHttpClient(), seconds: () => NOW };
 
 beforeEach(() => nock.disableNetConnect());
-afterEach(() => nock.cleanAll());
+afterEach(() => {
+  // The timers of late answers.
+  nock.abortPendingRequests();
+  nock.cleanAll();
+});
 afterAll(() => nock.restore());
 
 describe('sending (RFC 9126 §2.1)', () => {
-  const push = (credentials: ClientCredentials = client, to: typeof metadata = metadata) =>
-    requestPushedAuthorization(to, { ...options, credentials });
+  const push = (
+    credentials: ClientCredentials = client,
+    to: typeof metadata = metadata,
+    http = options.http,
+  ) => requestPushedAuthorization(to, { ...options, http, credentials });
 
   test('the request and the client’s credentials go into one form', async () => {
     nock('https://issuer.example')
@@ -69,7 +76,7 @@ describe('sending (RFC 9126 §2.1)', () => {
     ['one that takes too long', (i) => i.delay(1000).reply(201, {})],
   ])('%s is a 503 that holds nothing of the request', async (_name, fault) => {
     fault(nock('https://issuer.example').post('/oauth/par'));
-    const error = await push().catch((e) => e);
+    const error = await push(client, metadata, createHttpClient({ timeout: 100 })).catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_AUTHORIZATION_UNAVAILABLE', status: 503 });
     expect(inspect(error, { depth: 9, showHidden: true })).not.toMatch(/sesame|the-state/);
   });

@@ -19,12 +19,16 @@ const client: ClientCredentials = {
   clientAuthMethod: 'client_secret_basic',
 };
 const grant = { grant_type: 'authorization_code', code: 'the-code', code_verifier: 'verifier' };
-const http = createHttpClient({ timeout: 500 });
+const http = createHttpClient();
 const seconds = () => Math.floor(Date.now() / 1000);
 const request = { ...ENDPOINT, credentials: client, parameters: grant, http, seconds };
 
 beforeEach(() => nock.disableNetConnect());
-afterEach(() => nock.cleanAll());
+afterEach(() => {
+  // The timers of late answers.
+  nock.abortPendingRequests();
+  nock.cleanAll();
+});
 
 // It replaces node:http for all test files of a process until it is restored.
 afterAll(() => nock.restore());
@@ -77,7 +81,10 @@ describe('no answer is a 503 that holds nothing of the request', () => {
   ];
   test.each(faults)('%s', async (_name, fault) => {
     fault(nock('https://issuer.example').post('/oauth/token'));
-    const error = await postToEndpoint(request).catch((e) => e);
+    const error = await postToEndpoint({
+      ...request,
+      http: createHttpClient({ timeout: 150 }),
+    }).catch((e) => e);
     expect(error).toMatchObject({ code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', status: 503 });
     const everything = inspect(error, { depth: 20, showHidden: true });
     for (const secret of ['the-code', 'verifier', 'cret', 'Basic']) {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import type { Session, Sessions } from '../../src/session/session.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
@@ -6,17 +6,21 @@ import { Lease } from '../../src/tokens/leased.ts';
 
 const session = { id: 'a' } as Session;
 const warnings: unknown[] = [];
-const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const wait = (milliseconds: number) => jest.advanceTimersByTimeAsync(milliseconds);
 
 let store: SessionStore;
 
 beforeEach(async () => {
+  jest.useFakeTimers();
   warnings.length = 0;
   store = memoryStore();
   const expiresAt = Date.now() / 1000 + 100;
   await store.create('a', { sealed: '', about: '', expiresAt, terms: [] });
 });
-afterEach(() => store.close());
+afterEach(async () => {
+  await store.close();
+  jest.useRealTimers();
+});
 
 const take = (milliseconds: number) =>
   Lease.acquire(

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { renderToString } from 'preact-render-to-string';
+import { codePoint } from '../../../../test/support/properties.ts';
 import { Avatar, initials } from '../../src/views/layout.tsx';
 
 test.each([
@@ -18,7 +19,7 @@ test.each([
 
 test('every name has one tint and is escaped', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (name) => {
+    fc.property(fc.string({ unit: codePoint }), (name) => {
       const html = renderToString(<Avatar name={name} />);
       expect(html).toMatch(/^<span class="avatar tint-[0-5]" aria-hidden="true">[^<]+<\/span>$/);
     }),
