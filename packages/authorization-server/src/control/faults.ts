@@ -8,9 +8,7 @@ const MAX_DELAY_MS = 600_000;
 /** A media type without parameters (RFC 9110 §8.3.1). */
 const MEDIA_TYPE = /^[\w!#$&^.+-]{1,60}\/[\w!#$&^.+-]{1,60}$/;
 
-/** A fault has one of these, or only a delay. */
-const kinds = {
-  status: z.int().min(400).max(599).optional(),
+const answers = {
   reset: z.literal(true).optional(),
   halfBody: z.literal(true).optional(),
   rateLimited: z.literal(true).optional(),
@@ -22,10 +20,13 @@ const kinds = {
   wrongKids: z.literal(true).optional(),
   otherIssuer: z.literal(true).optional(),
 };
-const KINDS = Object.keys(kinds) as (keyof typeof kinds)[];
+type Kind = 'status' | keyof typeof answers;
+
+/** A fault has one of these, or only a delay. */
+const KINDS = ['status', ...Object.keys(answers)] as Kind[];
 
 /** The kinds that only one endpoint has an answer for. */
-const ENDPOINT_OF: Partial<Record<keyof typeof kinds, string>> = {
+const ENDPOINT_OF: Partial<Record<Kind, string>> = {
   loseRefreshResponse: ROUTES.token,
   emptyKeySet: ROUTES.jwks,
   wrongKids: ROUTES.jwks,
@@ -37,9 +38,10 @@ const faultSchema = z
     endpoint: z.enum(ENDPOINTS),
     times: z.int().min(1).max(1_000_000).default(1),
     every: z.int().min(1).max(1_000_000).optional(),
+    status: z.int().min(400).max(599).optional(),
     retryAfter: z.int().min(0).max(86_400).optional(),
     delay: z.int().min(1).max(MAX_DELAY_MS).optional(),
-    ...kinds,
+    ...answers,
   })
   .check(({ value, issues }) => {
     const fault = (field: string, message: string): void => {
