@@ -31,7 +31,7 @@ export interface ApiParts {
   readonly now: () => number;
 }
 
-/** With the whole `api`, which most methods return, so that calls can be chained. */
+/** Parts with the whole `api`, which most methods return, so that calls can be chained. */
 type ApiContext = ApiParts & { readonly api: object };
 
 /** Parts of each trigger's `api` that Auth0 has and this server has not ("Actions Triggers"). */
