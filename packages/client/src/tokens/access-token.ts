@@ -40,7 +40,7 @@ const LEASE_MS = 10_000;
 /** Keeps sessions supplied with valid access tokens. */
 export class AccessTokens {
   readonly #source: TokenSource;
-  readonly #patience: number;
+  readonly #maxWaitMs: number;
 
   constructor(
     context: ClientContext,
@@ -55,7 +55,7 @@ export class AccessTokens {
     const request = refreshed({ context, tokens, backOff });
     const lease = leased(request, { context, tokens, leaseDuration, random });
     this.#source = kept(oneAtATime(lease), tokens);
-    this.#patience = leaseDuration * 1.5;
+    this.#maxWaitMs = leaseDuration * 1.5;
   }
 
   /**
@@ -67,7 +67,7 @@ export class AccessTokens {
    */
   async supply(session: Session, params: SupplyParams = {}): Promise<SuppliedToken> {
     const wanted = checkParams(params);
-    return this.#source({ session, wanted, deadline: performance.now() + this.#patience });
+    return this.#source({ session, wanted, deadline: performance.now() + this.#maxWaitMs });
   }
 }
 
