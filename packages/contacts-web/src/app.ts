@@ -17,16 +17,8 @@ import { FlowLog } from './session/flow-log.ts';
 import { sessionRoutes } from './session/session-routes.ts';
 import type { Settings } from './settings.ts';
 
-type ClientSetting = 'issuerBaseURL' | 'clientID' | 'clientSecret' | 'clientAuthMethod' | 'scope';
-
-interface AppOptions extends Pick<Settings, ClientSetting | 'apiBaseURL' | 'audience'> {
-  /** Public address of the app, without a slash at its end. */
-  readonly baseURL: string;
-  /** Newest first. */
-  readonly secrets: readonly string[];
+interface AppOptions extends Omit<Settings, 'port' | 'host' | 'sessionStoreURL' | 'logLevel'> {
   readonly store: SessionStore;
-  /** Shows the flow and the tokens on `/session`. For development only. */
-  readonly showTokens: boolean;
   readonly logger: Logger;
 }
 

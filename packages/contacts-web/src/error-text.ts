@@ -26,18 +26,6 @@ const SIGN_IN = { label: 'Sign in', href: '/login?returnTo=/contacts' };
 const HOME = { label: 'Back to the start', href: '/' };
 const CONTACTS = { label: 'Try again', href: '/contacts' };
 
-const UNEXPECTED_CALLBACK: PageText = {
-  title: 'This sign-in cannot be finished',
-  what: 'The sign-in was not started in this browser, was used before, or took more than ten minutes. For your safety it was not accepted.',
-  todo: 'Start again with the button below.',
-  action: SIGN_IN,
-};
-const CODE_REFUSED: PageText = {
-  title: 'This sign-in cannot be finished',
-  what: 'The authorization server no longer knows this sign-in: it took too long, or was finished before.',
-  todo: 'Start again with the button below.',
-  action: { ...SIGN_IN, label: 'Sign in again' },
-};
 const BAD_ANSWER: PageText = {
   title: 'This sign-in cannot be trusted',
   what: 'The answer of the authorization server failed a security check, so it was not accepted.',
@@ -50,24 +38,22 @@ const ISSUER_DOWN: PageText = {
   todo: 'Wait a moment, then try again.',
   action: { ...SIGN_IN, label: 'Try again' },
 };
-const SIGNED_OUT: PageText = {
-  title: 'Please sign in',
-  what: 'You need to sign in for this. Your session has ended, or you have not signed in yet.',
-  todo: 'Sign in and try again.',
-  action: SIGN_IN,
-};
-const API_DOWN: PageText = {
-  title: 'The contacts cannot be reached right now',
-  what: 'The API that stores them does not answer. You are still signed in.',
-  todo: 'Wait a moment, then try again.',
-  action: CONTACTS,
-};
 
 const BY_CODE: Readonly<Record<string, PageText>> = {
-  ERR_UNEXPECTED_CALLBACK: UNEXPECTED_CALLBACK,
+  ERR_UNEXPECTED_CALLBACK: {
+    title: 'This sign-in cannot be finished',
+    what: 'The sign-in was not started in this browser, was used before, or took more than ten minutes. For your safety it was not accepted.',
+    todo: 'Start again with the button below.',
+    action: SIGN_IN,
+  },
   ERR_AUTHORIZATION_RESPONSE: BAD_ANSWER,
   ERR_ISSUER_MISMATCH: BAD_ANSWER,
-  ERR_CODE_REFUSED: CODE_REFUSED,
+  ERR_CODE_REFUSED: {
+    title: 'This sign-in cannot be finished',
+    what: 'The authorization server no longer knows this sign-in: it took too long, or was finished before.',
+    todo: 'Start again with the button below.',
+    action: { ...SIGN_IN, label: 'Sign in again' },
+  },
   ERR_ID_TOKEN: BAD_ANSWER,
   ERR_TOKEN_RESPONSE: BAD_ANSWER,
   ERR_TOKEN_REQUEST_REFUSED: {
@@ -94,7 +80,12 @@ const BY_CODE: Readonly<Record<string, PageText>> = {
     action: HOME,
   },
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: ISSUER_DOWN,
-  ERR_LOGIN_REQUIRED: SIGNED_OUT,
+  ERR_LOGIN_REQUIRED: {
+    title: 'Please sign in',
+    what: 'You need to sign in for this. Your session has ended, or you have not signed in yet.',
+    todo: 'Sign in and try again.',
+    action: SIGN_IN,
+  },
   ERR_SESSION_STORE: {
     title: 'Your session cannot be read right now',
     what: "The database of this app's sessions does not answer.",
@@ -107,7 +98,12 @@ const BY_CODE: Readonly<Record<string, PageText>> = {
     todo: 'If you want to do it, start from here.',
     action: HOME,
   },
-  ERR_API_UNAVAILABLE: API_DOWN,
+  ERR_API_UNAVAILABLE: {
+    title: 'The contacts cannot be reached right now',
+    what: 'The API that stores them does not answer. You are still signed in.',
+    todo: 'Wait a moment, then try again.',
+    action: CONTACTS,
+  },
   ERR_STEP_UP_REQUIRED: {
     title: 'Please sign in again',
     what: 'This needs a more recent or a stronger sign-in than yours.',

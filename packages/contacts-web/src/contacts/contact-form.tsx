@@ -4,8 +4,8 @@ import {
   CONTACT_FIELDS,
   type ContactDraft,
   type ContactField,
+  type FailedWrite,
   type Refusal,
-  type WriteProblem,
 } from './contacts-api.ts';
 import { type Permission, PermissionNotice, permissionFor } from './permissions.tsx';
 
@@ -35,22 +35,17 @@ interface FieldProps {
   readonly name: ContactField;
   /** Keyboard of a phone. The browser does not check the text, the API does. */
   readonly inputMode?: 'email' | 'tel';
+  /** Rows of a field for a longer text. */
+  readonly rows?: number;
   readonly required?: boolean;
   readonly draft: ContactDraft | undefined;
-  readonly message: string | undefined;
-  /** True for the first refused field, which gets the focus. */
-  readonly hasFocus: boolean;
+  readonly refusal: Refusal | undefined;
 }
 
 /** Form of a contact. It has `noValidate`: only the API checks the fields. */
 export function ContactForm(props: ContactFormProps): VNode {
   const { title, action, submit, version, user, draft, refusal, children } = props;
-  const field = (name: ContactField) => ({
-    name,
-    draft,
-    message: fieldMessage(name, refusal),
-    hasFocus: name === firstRefusedField(refusal),
-  });
+  const field = (name: ContactField) => ({ name, draft, refusal });
   return (
     <form
       id="contact-form"
@@ -68,73 +63,47 @@ export function ContactForm(props: ContactFormProps): VNode {
       <Field {...field('email')} inputMode="email" required />
       <Field {...field('phone')} inputMode="tel" />
       <Field {...field('company')} />
-      <Notes {...field('notes')} />
+      <Field {...field('notes')} rows={3} />
       <button type="submit">{submit}</button>
     </form>
   );
 }
 
-function Field({ name, inputMode, required, draft, ...fault }: FieldProps) {
+function Field({ name, inputMode, rows, required, draft, refusal }: FieldProps) {
+  const message = fieldMessage(name, refusal);
+  const messageId = `${name}-message`;
+  const attributes = {
+    id: name,
+    name,
+    required,
+    ...(message && {
+      // The first refused field gets the focus.
+      autofocus: name === CONTACT_FIELDS.find((other) => refusal?.fields[other]),
+      'aria-invalid': true as const,
+      'aria-describedby': messageId,
+    }),
+  };
+  const value = draft?.[name] ?? '';
   return (
     <div class="field">
-      <Label name={name} required={required} />
-      <input
-        id={name}
-        name={name}
-        type="text"
-        inputMode={inputMode}
-        value={draft?.[name] ?? ''}
-        autoComplete="off"
-        required={required}
-        {...errorAttributes(name, fault)}
-      />
-      <Message name={name} message={fault.message} />
+      <label for={name}>
+        {LABELS[name]}
+        {!required && <span class="optional">optional</span>}
+      </label>
+      {rows === undefined ? (
+        <input {...attributes} type="text" inputMode={inputMode} value={value} autoComplete="off" />
+      ) : (
+        <textarea {...attributes} rows={rows}>
+          {/* The HTML parser drops a leading newline of a textarea. */}
+          {`\n${value}`}
+        </textarea>
+      )}
+      {message && <small id={messageId}>{message}</small>}
     </div>
   );
 }
 
-function Notes({ name, draft, ...fault }: FieldProps) {
-  return (
-    <div class="field">
-      <Label name={name} />
-      <textarea id={name} name={name} rows={3} {...errorAttributes(name, fault)}>
-        {/* The HTML parser drops a leading newline of a textarea. */}
-        {`\n${draft?.[name] ?? ''}`}
-      </textarea>
-      <Message name={name} message={fault.message} />
-    </div>
-  );
-}
-
-function Label({ name, required }: Pick<FieldProps, 'name' | 'required'>) {
-  return (
-    <label for={name}>
-      {LABELS[name]}
-      {!required && <span class="optional">optional</span>}
-    </label>
-  );
-}
-
-function Message({ name, message }: Pick<FieldProps, 'name' | 'message'>) {
-  if (!message) return null;
-  return <small id={`${name}-message`}>{message}</small>;
-}
-
-function errorAttributes(
-  name: string,
-  { message, hasFocus }: Pick<FieldProps, 'message' | 'hasFocus'>,
-) {
-  if (!message) return {};
-  return {
-    autofocus: hasFocus,
-    'aria-invalid': true,
-    'aria-describedby': `${name}-message`,
-  } as const;
-}
-
-interface FailedWriteNoticeProps {
-  readonly refusal?: Refusal | undefined;
-  readonly problem?: WriteProblem | undefined;
+interface FailedWriteNoticeProps extends Pick<FailedWrite, 'refusal' | 'problem'> {
   readonly permissions: readonly Permission[];
   readonly organization: string | undefined;
   readonly returnTo: string;
@@ -199,8 +168,4 @@ function StillInTheForm() {
 function fieldMessage(name: ContactField, refusal: Refusal | undefined): string | undefined {
   const message = refusal?.fields[name];
   return message && `${LABELS[name]} ${message.replace(/[.!]?$/, '.')}`;
-}
-
-function firstRefusedField(refusal: Refusal | undefined): ContactField | undefined {
-  return CONTACT_FIELDS.find((name) => refusal?.fields[name]);
 }

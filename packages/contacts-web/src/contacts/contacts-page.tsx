@@ -36,7 +36,7 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         <h1>Contacts</h1>
         {subtitle && <p>{subtitle}</p>}
       </header>
-      {lastChange && <ChangeNotice lastChange={lastChange} page={page} />}
+      {lastChange && <ChangeNotice {...lastChange} page={page} />}
       <FailedWriteNotice {...{ refusal, problem, permissions, organization, returnTo }} />
       {missingScope !== undefined && (
         <PermissionNotice
@@ -76,7 +76,12 @@ export function ContactsPage(props: ContactsPageProps): VNode {
             draft={draft}
             refusal={refusal}
           >
-            {!isGranted('create:contacts') && <AddHint />}
+            {!isGranted('create:contacts') && (
+              <p class="hint">
+                You need the scope <code>create:contacts</code> to add contacts. You do not have it,
+                so the API will refuse. Try it to see the answer.
+              </p>
+            )}
           </ContactForm>
           <Permissions permissions={permissions} organization={organization} returnTo={returnTo} />
         </aside>
@@ -85,21 +90,7 @@ export function ContactsPage(props: ContactsPageProps): VNode {
   );
 }
 
-function AddHint() {
-  return (
-    <p class="hint">
-      You need the scope <code>create:contacts</code> to add contacts. You do not have it, so the
-      API will refuse. Try it to see the answer.
-    </p>
-  );
-}
-
-interface ChangeNoticeProps {
-  readonly lastChange: LastChange;
-  readonly page: ContactPage | undefined;
-}
-
-function ChangeNotice({ lastChange: { id, action }, page }: ChangeNoticeProps) {
+function ChangeNotice({ id, action, page }: LastChange & { page: ContactPage | undefined }) {
   const name = page?.contacts.find((contact) => contact.id === id)?.name;
   return (
     <p class="notice good" role="status" data-saved>

@@ -1,31 +1,23 @@
-import type { ClientMessage, UserSession } from '@koa-oauth/client';
+import type { AccessToken, ClientMessage, UserSession } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
 import { type ApiRoute, ApiRoutes } from './api-routes.tsx';
-import type { UnverifiedToken } from './attempts.ts';
+import { decodeUnverified } from './attempts.ts';
 import { Flow } from './flow.tsx';
 import { Attempts, type Outcome, OutcomeNotice } from './outcome.tsx';
 import { Scopes } from './scopes.tsx';
 import { Sessions } from './sessions.tsx';
 import { TokenCard } from './token-card.tsx';
 
-interface AboutAccessToken {
-  /** Seconds since 1970; undefined when the authorization server did not say. */
-  readonly expiresAt: number | undefined;
-  readonly scope: string;
-  readonly requestedScope: string;
-  /** Undefined for a token that is no JWT. */
-  readonly parts: UnverifiedToken | undefined;
-}
-
 interface SessionPageProps {
   readonly user: SignedInUser | undefined;
   readonly flow: readonly ClientMessage[];
-  readonly idToken: UnverifiedToken;
-  readonly accessToken: AboutAccessToken;
-  /** The tokens themselves; undefined in production. */
-  readonly raw: { idToken: string; accessToken: string } | undefined;
+  readonly idToken: string;
+  readonly idTokenClaims: Readonly<Record<string, unknown>>;
+  readonly accessToken: AccessToken;
+  /** Shows the tokens themselves; false in production. */
+  readonly showTokens: boolean;
   /** Undefined when the API did not say. */
   readonly routes: readonly ApiRoute[] | undefined;
   readonly sessions: readonly UserSession[];
@@ -36,9 +28,9 @@ interface SessionPageProps {
 }
 
 export function SessionPage(props: SessionPageProps): VNode {
-  const { user, flow, idToken, accessToken, raw, routes, sessions, apiBaseURL, outcome, now } =
-    props;
-  const { scope, requestedScope, expiresAt, parts } = accessToken;
+  const { user, flow, idToken, idTokenClaims, showTokens, routes, sessions, outcome, now } = props;
+  const { value: accessToken, scope, requestedScope, expiresAt } = props.accessToken;
+  const raw = (token: string) => (showTokens ? token : undefined);
   return (
     <Layout title="Your session · Contacts" user={user} current="session">
       <header class="page-heading">
@@ -50,15 +42,23 @@ export function SessionPage(props: SessionPageProps): VNode {
       <section aria-labelledby="tokens-heading">
         <h2 id="tokens-heading">What this app was given</h2>
         <div class="side-by-side">
-          <TokenCard kind="id_token" token={idToken} raw={raw?.idToken} />
-          <TokenCard kind="access_token" token={parts} raw={raw?.accessToken} />
+          <TokenCard
+            kind="id_token"
+            token={{ header: {}, claims: idTokenClaims, ...decodeUnverified(idToken) }}
+            raw={raw(idToken)}
+          />
+          <TokenCard
+            kind="access_token"
+            token={decodeUnverified(accessToken)}
+            raw={raw(accessToken)}
+          />
         </div>
       </section>
       <div class="side-by-side">
         <Scopes {...{ scope, requestedScope, expiresAt, now }} />
         <ApiRoutes routes={routes} scope={scope} user={user} />
       </div>
-      {raw && <Attempts apiBaseURL={apiBaseURL} accessToken={raw.accessToken} />}
+      {showTokens && <Attempts apiBaseURL={props.apiBaseURL} accessToken={accessToken} />}
       <Sessions sessions={sessions} now={now} />
     </Layout>
   );

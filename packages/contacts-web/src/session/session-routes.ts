@@ -6,7 +6,7 @@ import { field, readForm } from '../forms.ts';
 import { signedInUser } from '../signed-in-user.ts';
 import { render } from '../views/layout.tsx';
 import { listApiRoutes } from './api-routes.tsx';
-import { ATTEMPTS, decodeUnverified, isAttempt, tryApi } from './attempts.ts';
+import { ATTEMPTS, isAttempt, tryApi } from './attempts.ts';
 import type { FlowLog } from './flow-log.ts';
 import type { Outcome } from './outcome.tsx';
 import { SessionPage } from './session-page.tsx';
@@ -79,26 +79,21 @@ async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promi
     oidc.sessions(),
     parts.flowLog?.read(oidc.loginId),
   ]);
-  const { value, ...about } = accessToken;
   const { ended } = ctx.query;
+  const isEnded = /^\d{1,4}$/.test(String(ended));
   render(
     ctx,
     SessionPage({
       user: signedInUser(ctx),
       flow,
-      idToken: {
-        header: {},
-        claims: oidc.idTokenClaims ?? {},
-        ...decodeUnverified(oidc.idToken ?? ''),
-      },
-      accessToken: { ...about, parts: decodeUnverified(value) },
-      raw: parts.showTokens ? { idToken: oidc.idToken ?? '', accessToken: value } : undefined,
+      idToken: oidc.idToken ?? '',
+      idTokenClaims: oidc.idTokenClaims ?? {},
+      accessToken,
+      showTokens: parts.showTokens,
       routes,
       sessions,
       apiBaseURL: parts.apiBaseURL,
-      outcome:
-        outcome ??
-        (/^\d{1,4}$/.test(String(ended)) ? { kind: 'ended', count: Number(ended) } : undefined),
+      outcome: outcome ?? (isEnded ? { kind: 'ended', count: Number(ended) } : undefined),
       now: Date.now(),
     }),
   );

@@ -115,37 +115,27 @@ export function LogoutPage({ user }: { user: SignedInUser | undefined }): VNode 
   return (
     <Layout title="Sign out · Contacts" user={user}>
       <section class="card narrow">
-        {user ? <SignOutQuestion name={user.name} /> : <SignedOutNotice />}
+        <h1>{user ? 'Sign out?' : 'You are signed out'}</h1>
+        <p>
+          {user
+            ? `You are signed in as ${user.name}. Signing out ends your session here and at the authorization server.`
+            : 'There is no session in this browser.'}
+        </p>
+        {user ? (
+          <form class="actions" method="post" action="/logout">
+            <button type="submit">Sign out</button>
+            <a class="button outline" href="/contacts">
+              Stay signed in
+            </a>
+          </form>
+        ) : (
+          <p class="actions">
+            <a class="button" href="/login?returnTo=/contacts">
+              Sign in
+            </a>
+          </p>
+        )}
       </section>
     </Layout>
-  );
-}
-
-function SignOutQuestion({ name }: { name: string }) {
-  return (
-    <>
-      <h1>Sign out?</h1>
-      <p>{`You are signed in as ${name}. Signing out ends your session here and at the authorization server.`}</p>
-      <form class="actions" method="post" action="/logout">
-        <button type="submit">Sign out</button>
-        <a class="button outline" href="/contacts">
-          Stay signed in
-        </a>
-      </form>
-    </>
-  );
-}
-
-function SignedOutNotice() {
-  return (
-    <>
-      <h1>You are signed out</h1>
-      <p>There is no session in this browser.</p>
-      <p class="actions">
-        <a class="button" href="/login?returnTo=/contacts">
-          Sign in
-        </a>
-      </p>
-    </>
   );
 }
