@@ -215,6 +215,7 @@ function reasonOf(error: unknown): string {
 
 const CONNECT_TIMEOUT_MS = 3000;
 const COMMAND_TIMEOUT_MS = 2000;
+const DISCONNECT_TIMEOUT_MS = 200;
 
 /**
  * Connects, and connects again whenever the connection was lost. Commands fail at once while there
@@ -230,6 +231,8 @@ async function connectRedis(url: string): Promise<RedisConnection> {
     commandTimeout: COMMAND_TIMEOUT_MS,
     // Detects a server that is gone without closing the connection.
     socketTimeout: 2 * COMMAND_TIMEOUT_MS,
+    // A closed store holds the process no longer than this.
+    disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     // A command may have run already: a second `acquire` would find the lease held.
