@@ -71,7 +71,8 @@ beforeAll(async () => {
     tunnels.push(request.url ?? '');
     socket.on('error', () => {});
     socket.write('HTTP/1.1 200 OK\r\n\r\n');
-    const tunnel = connect(portOf(tenant), '127.0.0.1').on('error', () => {});
+    const tunnel = connect(portOf(tenant), '127.0.0.1');
+    tunnel.on('error', () => {}).on('close', () => socket.destroy());
     socket.pipe(tunnel).pipe(socket);
   });
   for (const server of [tenant, proxy]) await once(server.listen(0, '127.0.0.1'), 'listening');

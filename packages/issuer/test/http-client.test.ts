@@ -155,7 +155,7 @@ describe('a proxy', () => {
       socket.write(answer);
       if (!answer.includes(' 200 ')) return void socket.end();
       const tunnel = connect(portOf(target), '127.0.0.1');
-      tunnel.on('error', () => {});
+      tunnel.on('error', () => {}).on('close', () => socket.destroy());
       socket.pipe(tunnel).pipe(socket);
     });
     for (const server of [target, proxy]) await once(server.listen(0, '127.0.0.1'), 'listening');
