@@ -221,32 +221,22 @@ export function codeChallenge(codeVerifier: string): string {
  */
 export function essentialAcr(claims: unknown): readonly string[] | undefined {
   if (claims === undefined) return undefined;
-  const { id_token } = object(parse(claims));
-  const { acr } = object(id_token ?? {});
-  if (acr === undefined || acr === null) return undefined;
-  const { essential, value, values } = object(acr);
-  const wanted = values ?? (value === undefined ? undefined : [value]);
-  if (essential !== true || wanted === undefined) return undefined;
-  if (!Array.isArray(wanted) || !wanted.every((one) => typeof one === 'string')) throw malformed();
-  return wanted;
-}
-
-function parse(claims: unknown): unknown {
   try {
-    if (typeof claims === 'string') return JSON.parse(claims);
+    const { id_token } = object(typeof claims === 'string' && JSON.parse(claims));
+    const { acr } = object(id_token ?? {});
+    const { essential, value, values } = object(acr ?? {});
+    const wanted = values ?? (value === undefined ? undefined : [value]);
+    if (essential !== true || wanted === undefined) return undefined;
+    if (Array.isArray(wanted) && wanted.every((one) => typeof one === 'string')) return wanted;
   } catch {}
-  throw malformed();
+  throw new TypeError('authorizationParams.claims must be JSON as OpenID Connect Core §5.5 has it');
 }
 
 function object(value: unknown): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw malformed();
-  return value as Record<string, unknown>;
-}
-
-function malformed(): TypeError {
-  return new TypeError(
-    'authorizationParams.claims must be JSON as OpenID Connect Core §5.5 has it',
-  );
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new TypeError('not an object');
 }
 
 function unsuitable(detail: string): OidcError {
