@@ -84,10 +84,7 @@ function Search({ query }: { query: ContactQuery }) {
   );
 }
 
-type RowProps = { contact: Contact } & Pick<
-  ContactListProps,
-  'lastChange' | 'mayUpdate' | 'mayDelete'
->;
+type RowProps = { contact: Contact } & Omit<ContactListProps, 'page' | 'query'>;
 
 function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
   const { id, name, email, phone, company, notes } = contact;

@@ -12,7 +12,6 @@ import {
   apiErrorOf,
   CONTACT_FIELDS,
   CONTACT_ID,
-  type Contact,
   type ContactDraft,
   type ContactPage,
   type ContactVersion,
@@ -72,7 +71,8 @@ async function postContact(ctx: Context): Promise<void> {
 
 async function showEdit(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
-  await renderEdit(ctx, contact, { draft: draftOf(contact) });
+  const draft = draftOf(contact);
+  render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact, draft }));
 }
 
 /** Replaces the version that was shown. After a change by someone else it shows both versions. */
@@ -90,16 +90,14 @@ async function postEdit(ctx: Context): Promise<void> {
       render(ctx, ConflictPage({ user: signedInUser(ctx), current, draft }));
       return;
     }
-    await renderEdit(
-      ctx,
-      shown,
-      answerFailedWrite(ctx, error, { scope: 'update:contacts', draft }),
-    );
+    const failed = answerFailedWrite(ctx, error, { scope: 'update:contacts', draft });
+    render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact: shown, ...failed }));
   }
 }
 
 async function showDelete(ctx: Context): Promise<void> {
-  await renderDelete(ctx, await findContact(ctx.oidc.api, idOf(ctx)), {});
+  const contact = await findContact(ctx.oidc.api, idOf(ctx));
+  render(ctx, DeleteContactPage({ ...(await permissionsOfUser(ctx)), contact }));
 }
 
 /** Deletes only the version that was shown. */
@@ -113,7 +111,9 @@ async function postDelete(ctx: Context): Promise<void> {
     const hasChanged = isConflict(error);
     const failed = hasChanged ? {} : answerFailedWrite(ctx, error, { scope: 'delete:contacts' });
     if (hasChanged) ctx.status = 412;
-    await renderDelete(ctx, await findContact(ctx.oidc.api, shown.id), { ...failed, hasChanged });
+    const contact = await findContact(ctx.oidc.api, shown.id);
+    const shownTo = await permissionsOfUser(ctx);
+    render(ctx, DeleteContactPage({ ...shownTo, contact, ...failed, hasChanged }));
   }
 }
 
@@ -149,22 +149,6 @@ function lastChangeOf(query: Context['query']): LastChange | undefined {
     if (typeof id === 'string') return { action, id };
   }
   return undefined;
-}
-
-async function renderEdit(
-  ctx: Context,
-  contact: ContactVersion,
-  failed: FailedWrite,
-): Promise<void> {
-  render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact, ...failed }));
-}
-
-async function renderDelete(
-  ctx: Context,
-  contact: Contact,
-  failed: FailedWrite & { hasChanged?: boolean },
-): Promise<void> {
-  render(ctx, DeleteContactPage({ ...(await permissionsOfUser(ctx)), contact, ...failed }));
 }
 
 async function permissionsOfUser(ctx: Context) {
