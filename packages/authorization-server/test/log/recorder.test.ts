@@ -2,6 +2,9 @@ import { Writable } from 'node:stream';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { got } from 'got';
 import { pino } from 'pino';
+import { createRedaction } from '../../src/log/redaction.ts';
+import { Transactions } from '../../src/log/transactions.ts';
+import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { sendRaw } from '../support/raw-request.ts';
 import {
@@ -257,4 +260,63 @@ describe('the log', () => {
       for (const secret of secrets) expect(written).not.toContain(secret);
     },
   );
+});
+
+describe('redaction', () => {
+  const namespace = { ...actionOf(''), secrets: { NS: 'https://other.example/', WORD: 'hush' } };
+  const redact = createRedaction({ ...loadTenant(demoTenantFile), postLogin: [namespace] });
+
+  test.each([
+    ['a client secret', 'is contacts-web-demo-secret right?', 'is [hidden] right?'],
+    ['a password', 'alice-demo', '[hidden]'],
+    ["an Action's secret", 'say hush', 'say [hidden]'],
+    ['a JWT', 'got eyJhbGciOi.eyJzdWIi.c2ln', 'got [hidden].[hidden].c2ln'],
+    ['an opaque token', `x ${'a1_-'.repeat(10)}.`, 'x [hidden].'],
+    ['an API', 'https://contacts.example.com/api', 'https://contacts.example.com/api'],
+    ["a claim's namespace", 'https://other.example/roles', 'https://other.example/roles'],
+    ['no text', undefined, undefined],
+  ])('%s', (_name, text, shown) => {
+    expect(redact(text)).toBe(shown);
+  });
+
+  test('secrets of a request are hidden, and a long text is cut', () => {
+    const oidc = { params: { code: 'short-code', scope: 'openid profile' }, body: undefined };
+    const ctx = { oidc } as unknown as Parameters<typeof redact>[1];
+    expect(redact('short-code for openid profile', ctx)).toBe('[hidden] for openid profile');
+    expect(redact('a b '.repeat(500))).toHaveLength(301);
+  });
+});
+
+describe('transactions', () => {
+  describe('a transaction is found by its keys', () => {
+    test('the latest transaction of a key is found, and none after a clear', () => {
+      const transactions = new Transactions();
+      const [first, second] = [transactions.begin(), transactions.begin()];
+      transactions.link('cid:a', first);
+      transactions.link('uid:b', first);
+      transactions.link('cid:a', second);
+      expect(transactions.find('cid:a')).toBe(second);
+      expect(transactions.find('uid:b')).toBe(first);
+      expect(transactions.find('uid:c')).toBeUndefined();
+      transactions.clear();
+      expect(transactions.find('cid:a')).toBeUndefined();
+      expect(transactions.list()).toEqual([]);
+    });
+
+    test('a transaction is found until 200 others have begun; the key of a later one stays', () => {
+      const transactions = new Transactions();
+      const first = transactions.begin();
+      transactions.link('grant:mine', first);
+      transactions.link('grant:shared', first);
+      const later = transactions.begin();
+      transactions.link('grant:shared', later);
+      for (let i = 0; i < 199; i += 1) transactions.begin();
+      expect(transactions.find('grant:mine')).toBeUndefined();
+      expect(transactions.find('grant:shared')).toBe(later);
+      // A later step of the dropped one does not bring it back.
+      transactions.link('grant:late', first);
+      expect(transactions.find('grant:late')).toBeUndefined();
+      expect(transactions.list()).toHaveLength(200);
+    });
+  });
 });

@@ -1,132 +1,255 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { proves } from '../../../../test/support/proves.ts';
-import type { AuthorizationServer } from '../../src/index.ts';
+import { type AuthorizationServer, demoTenantFile, loadTenant } from '../../src/index.ts';
+import { askedScopes } from '../../src/login/grants.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
-import { authorizationRequest, callbackOf, openBrowser, signIn } from '../support/sign-in.ts';
+import { API, authorizationRequest, callbackOf, openBrowser, signIn } from '../support/sign-in.ts';
 
-let server: AuthorizationServer;
-beforeAll(async () => {
-  server = await startDemo((tenant) => {
-    tenant.users[2]!.blocked = true;
-    tenant.users[1]!.name = 'Bob <b>Brown</b>';
+describe('interactions', () => {
+  let server: AuthorizationServer;
+  beforeAll(async () => {
+    server = await startDemo((tenant) => {
+      tenant.users[2]!.blocked = true;
+      tenant.users[1]!.name = 'Bob <b>Brown</b>';
+    });
   });
-});
-afterAll(stopServers);
+  afterAll(stopServers);
 
-describe('login page', () => {
-  test('has a form and a button for each user who may sign in, and no script', async () => {
-    const page = await openBrowser().get(authorizationRequest(server).url);
-    expect(page.statusCode).toBe(200);
-    expect(page.body).toContain('name="username"');
-    expect(page.body).toContain('type="password" name="password"');
-    expect(page.body).toContain('Alice Adams');
-    expect(page.body).toContain('Bob &lt;b>Brown&lt;/b>');
-    expect(page.body).not.toContain('carol@example.com');
-    expect(page.body).not.toContain('<script');
+  describe('login page', () => {
+    test('has a form and a button for each user who may sign in, and no script', async () => {
+      const page = await openBrowser().get(authorizationRequest(server).url);
+      expect(page.statusCode).toBe(200);
+      expect(page.body).toContain('name="username"');
+      expect(page.body).toContain('type="password" name="password"');
+      expect(page.body).toContain('Alice Adams');
+      expect(page.body).toContain('Bob &lt;b>Brown&lt;/b>');
+      expect(page.body).not.toContain('carol@example.com');
+      expect(page.body).not.toContain('<script');
+    });
+
+    test('reports a wrong password and repeats the escaped address', async () => {
+      const browser = openBrowser();
+      const page = await browser.get(authorizationRequest(server).url);
+      const answer = await browser.submit(page, { username: 'a"><script>@b', password: 'wrong' });
+      expect(answer.statusCode).toBe(400);
+      expect(answer.body).toContain('Wrong e-mail address or password.');
+      expect(answer.body).toContain(
+        'value="a&quot;><script>@b"'.replaceAll('<script', '&lt;script'),
+      );
+      expect(answer.body).not.toContain('wrong"');
+    });
+
+    test.each([
+      ['no fields', {}],
+      ['a blocked user with a wrong password', { username: 'carol@example.com', password: 'x' }],
+      ["another user's password", { username: 'alice@example.com', password: 'bob-demo' }],
+    ])('%s does not get in', async (_name, fields) => {
+      const browser = openBrowser();
+      const page = await browser.get(authorizationRequest(server).url);
+      const answer = await browser.submit(page, fields);
+      expect(answer.statusCode).toBe(400);
+      expect(answer.url).toContain('/u/login/');
+    });
+
+    test.each([
+      ['packed', 415, 'username=x', 'gzip'],
+      ['too large', 413, `username=${'x'.repeat(20_000)}`, 'identity'],
+    ])('a form that is %s: %i, and the sign-in goes on', async (_name, status, text, encoding) => {
+      const start = await fetch(authorizationRequest(server).url, { redirect: 'manual' });
+      const [cookie = ''] = start.headers.getSetCookie();
+      const login = new URL(start.headers.get('location') ?? '', server.issuer);
+      const headers = {
+        cookie: cookie.slice(0, cookie.indexOf(';')),
+        'content-type': 'application/x-www-form-urlencoded',
+        'content-encoding': encoding,
+      };
+      const body = encoding === 'gzip' ? new Uint8Array(gzipSync(text)) : text;
+      expect((await fetch(login, { method: 'POST', headers, body })).status).toBe(status);
+      expect((await fetch(login, { headers: { cookie: headers.cookie } })).status).toBe(200);
+    });
+
+    test('contains the login_hint', async () => {
+      const { url } = authorizationRequest(server, { login_hint: 'bob@example.com' });
+      expect((await openBrowser().get(url)).body).toContain('value="bob@example.com"');
+    });
   });
 
-  test('reports a wrong password and repeats the escaped address', async () => {
-    const browser = openBrowser();
-    const page = await browser.get(authorizationRequest(server).url);
-    const answer = await browser.submit(page, { username: 'a"><script>@b', password: 'wrong' });
-    expect(answer.statusCode).toBe(400);
-    expect(answer.body).toContain('Wrong e-mail address or password.');
-    expect(answer.body).toContain('value="a&quot;><script>@b"'.replaceAll('<script', '&lt;script'));
-    expect(answer.body).not.toContain('wrong"');
+  describe('consent page', () => {
+    test('lists the descriptions of the scopes that the user may have', async () => {
+      proves('ASVS 10.7.2');
+      const browser = openBrowser();
+      const login = await browser.get(authorizationRequest(server).url);
+      const page = await browser.submit(login, {
+        username: 'bob@example.com',
+        password: 'bob-demo',
+      });
+      expect(page.url).toContain('/u/consent/');
+      expect(page.body).toContain('See your organization');
+      expect(page.body).toContain('<code>read:contacts</code>');
+      expect(page.body).not.toContain('create:contacts');
+    });
+
+    test('sends access_denied with the state to the callback when declined', async () => {
+      const browser = openBrowser();
+      const login = await browser.get(authorizationRequest(server).url);
+      const page = await browser.submit(login, {
+        username: 'bob@example.com',
+        password: 'bob-demo',
+      });
+      const callback = callbackOf(await browser.submit(page, { action: 'decline' }));
+      expect(Object.fromEntries(callback)).toEqual({
+        error: 'access_denied',
+        error_description: 'User did not authorize the request',
+        state: 'state-1',
+      });
+    });
   });
 
-  test.each([
-    ['no fields', {}],
-    ['a blocked user with a wrong password', { username: 'carol@example.com', password: 'x' }],
-    ["another user's password", { username: 'alice@example.com', password: 'bob-demo' }],
-  ])('%s does not get in', async (_name, fields) => {
-    const browser = openBrowser();
-    const page = await browser.get(authorizationRequest(server).url);
-    const answer = await browser.submit(page, fields);
-    expect(answer.statusCode).toBe(400);
-    expect(answer.url).toContain('/u/login/');
+  test('a lost interaction is a page, with 400', async () => {
+    const page = await openBrowser().get(`${server.issuer}u/login/unknown`);
+    expect(page.statusCode).toBe(400);
+    expect(page.body).toContain('This sign-in has ended');
   });
 
-  test.each([
-    ['packed', 415, 'username=x', 'gzip'],
-    ['too large', 413, `username=${'x'.repeat(20_000)}`, 'identity'],
-  ])('a form that is %s: %i, and the sign-in goes on', async (_name, status, text, encoding) => {
-    const start = await fetch(authorizationRequest(server).url, { redirect: 'manual' });
-    const [cookie = ''] = start.headers.getSetCookie();
-    const login = new URL(start.headers.get('location') ?? '', server.issuer);
-    const headers = {
-      cookie: cookie.slice(0, cookie.indexOf(';')),
-      'content-type': 'application/x-www-form-urlencoded',
-      'content-encoding': encoding,
-    };
-    const body = encoding === 'gzip' ? new Uint8Array(gzipSync(text)) : text;
-    expect((await fetch(login, { method: 'POST', headers, body })).status).toBe(status);
-    expect((await fetch(login, { headers: { cookie: headers.cookie } })).status).toBe(200);
-  });
-
-  test('contains the login_hint', async () => {
-    const { url } = authorizationRequest(server, { login_hint: 'bob@example.com' });
-    expect((await openBrowser().get(url)).body).toContain('value="bob@example.com"');
-  });
-});
-
-describe('consent page', () => {
-  test('lists the descriptions of the scopes that the user may have', async () => {
-    proves('ASVS 10.7.2');
+  test('a consent form can’t be posted to the login’s address', async () => {
     const browser = openBrowser();
     const login = await browser.get(authorizationRequest(server).url);
-    const page = await browser.submit(login, {
-      username: 'bob@example.com',
-      password: 'bob-demo',
+    const misplaced = {
+      ...login,
+      url: login.url.replace('/u/login/', '/u/consent/'),
+    } as typeof login;
+    expect((await browser.submit(misplaced, { action: 'accept' })).statusCode).toBe(400);
+  });
+
+  test('a session of a removed user leads to the login page', async () => {
+    const users: { user_id: string }[] = [];
+    const shrinking = await startDemo((tenant) => {
+      users.push(...tenant.users);
+      Object.assign(tenant, { users });
     });
+    const browser = openBrowser();
+    await signIn(browser, authorizationRequest(shrinking), 'alice');
+    users.splice(0, 1);
+    const page = await browser.get(authorizationRequest(shrinking).url);
+    expect(page.url).toContain('/u/login/');
+  });
+});
+
+describe('grants', () => {
+  let server: AuthorizationServer;
+  beforeAll(async () => {
+    server = await startDemo();
+  });
+  afterAll(stopServers);
+
+  describe('consent', () => {
+    test('is remembered for the user and the application, in every browser', async () => {
+      await signIn(openBrowser(), authorizationRequest(server), 'alice');
+      const browser = openBrowser();
+      const login = await browser.get(authorizationRequest(server).url);
+      const next = await browser.submit(login, {
+        username: 'alice@example.com',
+        password: 'alice-demo',
+      });
+      expect(callbackOf(next).get('code')).toBeTruthy();
+
+      const silent = authorizationRequest(server, { prompt: 'none' });
+      expect(callbackOf(await browser.get(silent.url)).get('code')).toBeTruthy();
+    });
+
+    test('is asked for again for a new scope and by prompt=consent', async () => {
+      proves('ASVS 10.7.1');
+      const browser = openBrowser();
+      await signIn(
+        browser,
+        authorizationRequest(server, { scope: 'openid read:contacts' }),
+        'carol',
+      );
+      const more = authorizationRequest(server, { scope: 'openid read:contacts create:contacts' });
+      expect((await browser.get(more.url)).url).toContain('/u/consent/');
+      const again = authorizationRequest(server, {
+        scope: 'openid read:contacts',
+        prompt: 'consent',
+      });
+      expect((await browser.get(again.url)).url).toContain('/u/consent/');
+    });
+
+    test('is skipped for a first-party application where the API says so', async () => {
+      proves('ASVS 10.7.1');
+      const skipping = await startDemo((tenant) => {
+        tenant.resourceServers[0]!.skip_consent_for_verifiable_first_party_clients = true;
+      });
+      const browser = openBrowser();
+      const login = await browser.get(authorizationRequest(skipping).url);
+      const next = await browser.submit(login, {
+        username: 'alice@example.com',
+        password: 'alice-demo',
+      });
+      expect(callbackOf(next).get('code')).toBeTruthy();
+    });
+  });
+
+  describe('prompt=none', () => {
+    test('without a session is login_required', async () => {
+      const page = await openBrowser().get(authorizationRequest(server, { prompt: 'none' }).url);
+      expect(callbackOf(page).get('error')).toBe('login_required');
+    });
+
+    test('without consent is consent_required', async () => {
+      const fresh = await startDemo();
+      const browser = openBrowser();
+      await signIn(browser, authorizationRequest(fresh, { scope: 'openid' }), 'bob');
+      const page = await browser.get(authorizationRequest(fresh, { prompt: 'none' }).url);
+      expect(callbackOf(page).get('error')).toBe('consent_required');
+    });
+  });
+
+  test('prompt=login asks for the password within a session', async () => {
+    const browser = openBrowser();
+    await signIn(browser, authorizationRequest(server), 'alice');
+    const page = await browser.get(authorizationRequest(server, { prompt: 'login' }).url);
+    expect(page.url).toContain('/u/login/');
+  });
+
+  test('the session is valid for another application', async () => {
+    const browser = openBrowser();
+    await signIn(browser, authorizationRequest(server), 'alice');
+    const page = await browser.get(
+      authorizationRequest(server, {
+        client_id: 'contacts-cli',
+        redirect_uri: 'http://127.0.0.1:45454/callback',
+        scope: 'openid read:contacts',
+      }).url,
+    );
     expect(page.url).toContain('/u/consent/');
-    expect(page.body).toContain('See your organization');
-    expect(page.body).toContain('<code>read:contacts</code>');
-    expect(page.body).not.toContain('create:contacts');
   });
 
-  test('sends access_denied with the state to the callback when declined', async () => {
+  test('a user with none of the requested permissions is refused, with the reason', async () => {
     const browser = openBrowser();
-    const login = await browser.get(authorizationRequest(server).url);
-    const page = await browser.submit(login, {
-      username: 'bob@example.com',
-      password: 'bob-demo',
+    const request = authorizationRequest(server, { scope: 'create:contacts', nonce: undefined });
+    const callback = await signIn(browser, request, 'bob');
+    expect(callback.get('error')).toBe('access_denied');
+    expect(callback.get('error_description')).toContain('create:contacts');
+  });
+
+  test('without RBAC every scope of the API is allowed', () => {
+    const tenant = loadTenant(demoTenantFile);
+    const bob = tenant.users[1];
+    const params = {
+      client_id: 'contacts-web',
+      resource: API,
+      scope: 'openid create:contacts x:y',
+    };
+    expect(askedScopes(tenant, bob, params)).toMatchObject({
+      allowed: [],
+      refused: ['create:contacts'],
     });
-    const callback = callbackOf(await browser.submit(page, { action: 'decline' }));
-    expect(Object.fromEntries(callback)).toEqual({
-      error: 'access_denied',
-      error_description: 'User did not authorize the request',
-      state: 'state-1',
+    tenant.resourceServers[0]!.enforce_policies = false;
+    expect(askedScopes(tenant, bob, params)).toMatchObject({
+      oidc: ['openid'],
+      allowed: ['create:contacts'],
+      refused: [],
     });
   });
-});
-
-test('a lost interaction is a page, with 400', async () => {
-  const page = await openBrowser().get(`${server.issuer}u/login/unknown`);
-  expect(page.statusCode).toBe(400);
-  expect(page.body).toContain('This sign-in has ended');
-});
-
-test('a consent form can’t be posted to the login’s address', async () => {
-  const browser = openBrowser();
-  const login = await browser.get(authorizationRequest(server).url);
-  const misplaced = {
-    ...login,
-    url: login.url.replace('/u/login/', '/u/consent/'),
-  } as typeof login;
-  expect((await browser.submit(misplaced, { action: 'accept' })).statusCode).toBe(400);
-});
-
-test('a session of a removed user leads to the login page', async () => {
-  const users: { user_id: string }[] = [];
-  const shrinking = await startDemo((tenant) => {
-    users.push(...tenant.users);
-    Object.assign(tenant, { users });
-  });
-  const browser = openBrowser();
-  await signIn(browser, authorizationRequest(shrinking), 'alice');
-  users.splice(0, 1);
-  const page = await browser.get(authorizationRequest(shrinking).url);
-  expect(page.url).toContain('/u/login/');
 });
