@@ -8,7 +8,6 @@ import {
   wholeNumber,
 } from '@koa-oauth/service';
 import { z } from 'zod';
-import type { RateLimitOptions } from './http/rate-limits.ts';
 
 const httpURL = (noun: string) => z.url({ protocol: /^https?$/, error: `must be ${noun}` });
 
@@ -113,44 +112,27 @@ const Environment = z.object({
 
 export const SETTINGS = listSettings(Environment);
 
-export interface Settings {
-  readonly port: number;
-  readonly host: string;
+export const Settings = Environment.transform((data) => ({
+  port: data.PORT,
+  host: data.HOST,
   /** Without a slash at the end. Undefined stands for `http://localhost` and the server's port. */
-  readonly baseURL: string | undefined;
-  readonly issuerBaseURL: string;
-  readonly audience: string;
-  readonly claimsNamespace: string;
-  readonly databaseURL: string;
-  readonly rateLimits: Omit<RateLimitOptions, 'onStoreChange'>;
-  readonly corsOrigins: readonly string[];
-  readonly trustProxy: boolean;
-  readonly metricsPort: number | undefined;
-  readonly workers: number;
-  readonly logLevel: string;
+  baseURL: data.BASE_URL?.replace(/\/$/, ''),
+  issuerBaseURL: data.ISSUER_BASE_URL,
+  audience: data.AUDIENCE,
+  claimsNamespace: data.CLAIMS_NAMESPACE,
+  databaseURL: data.DATABASE_URL,
+  rateLimits: {
+    perSubject: data.RATE_LIMIT,
+    refusedPerAddress: data.RATE_LIMIT_REFUSED,
+    storeURL: data.RATE_LIMIT_STORE_URL,
+  },
+  corsOrigins: data.CORS_ORIGINS ?? [],
+  trustProxy: data.TRUST_PROXY,
+  metricsPort: data.METRICS_PORT,
+  workers: data.WEB_CONCURRENCY,
+  logLevel: data.LOG_LEVEL,
   /** True when the issuer is on this machine. A new database then gets demo contacts. */
-  readonly isDemo: boolean;
-}
+  isDemo: isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
+}));
 
-export const Settings = Environment.transform(
-  (data): Settings => ({
-    port: data.PORT,
-    host: data.HOST,
-    baseURL: data.BASE_URL?.replace(/\/$/, ''),
-    issuerBaseURL: data.ISSUER_BASE_URL,
-    audience: data.AUDIENCE,
-    claimsNamespace: data.CLAIMS_NAMESPACE,
-    databaseURL: data.DATABASE_URL,
-    rateLimits: {
-      perSubject: data.RATE_LIMIT,
-      refusedPerAddress: data.RATE_LIMIT_REFUSED,
-      storeURL: data.RATE_LIMIT_STORE_URL,
-    },
-    corsOrigins: data.CORS_ORIGINS ?? [],
-    trustProxy: data.TRUST_PROXY,
-    metricsPort: data.METRICS_PORT,
-    workers: data.WEB_CONCURRENCY,
-    logLevel: data.LOG_LEVEL,
-    isDemo: isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
-  }),
-);
+export interface Settings extends z.output<typeof Settings> {}

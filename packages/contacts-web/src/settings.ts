@@ -1,29 +1,6 @@
 import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
 
-/** Validated settings. The README lists each with its default. */
-export interface Settings {
-  readonly port: number;
-  readonly host: string;
-  /** Without a slash at its end. */
-  readonly baseURL: string;
-  readonly issuerBaseURL: string;
-  readonly clientID: string;
-  readonly clientSecret: string;
-  /** Client authentication at the token endpoint (OpenID Connect Core §9). */
-  readonly clientAuthMethod: (typeof CLIENT_AUTH_METHODS)[number];
-  readonly apiBaseURL: string;
-  readonly audience: string;
-  readonly scope: string;
-  /** Newest first. If empty, the app creates one and stores it in `./data`. */
-  readonly secrets: readonly string[];
-  /** `memory:`, `file:PATH`, `redis://…` or `postgres://…`. It may contain a password. */
-  readonly sessionStoreURL: string;
-  /** Shows the flow and the tokens on `/session`. For development only. */
-  readonly showTokens: boolean;
-  readonly logLevel: string;
-}
-
 const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
 const SECRET_TEXT =
   'must be 32 random characters or more, or several such secrets separated by commas, newest first ' +
@@ -128,9 +105,10 @@ export const SETTINGS = listSettings(Environment);
 
 /** Schema of the environment, for `readSettings`. */
 export const Settings = Environment.superRefine(checkCombinations, { when: () => true }).transform(
-  (data): Settings => ({
+  (data) => ({
     port: data.PORT,
     host: data.HOST,
+    /** Without a slash at its end. */
     baseURL: (data.BASE_URL ?? `http://localhost:${data.PORT}`).replace(/\/$/, ''),
     issuerBaseURL: data.ISSUER_BASE_URL,
     clientID: data.CLIENT_ID ?? DEMO_CLIENT.id,
@@ -139,14 +117,20 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     apiBaseURL: data.API_BASE_URL,
     audience: data.AUDIENCE,
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
+    /** Newest first. If empty, the app creates one and stores it in `./data`. */
     secrets: split(data.SECRET ?? ''),
+    /** It may contain a password. */
     sessionStoreURL: data.SESSION_STORE_URL,
+    /** Shows the flow and the tokens on `/session`. For development only. */
     showTokens: data.SHOW_TOKENS
       ? data.SHOW_TOKENS === 'yes'
       : data.NODE_ENV !== 'production' && isOnLoopback(data.ISSUER_BASE_URL),
     logLevel: data.LOG_LEVEL,
   }),
 );
+
+/** Validated settings. The README lists each with its default. */
+export interface Settings extends z.output<typeof Settings> {}
 
 /** Checks settings that depend on each other. Defaults are for a demo on one machine only. */
 function checkCombinations(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
