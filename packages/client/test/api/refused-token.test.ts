@@ -6,196 +6,227 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import { createHttpClient } from '@koa-oauth/issuer';
 import nock from 'nock';
 import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
+import { parseBearerChallenge } from '../../src/api/api-response.ts';
 import { OidcError } from '../../src/errors.ts';
 
-const API = 'https://api.example';
-const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
+describe('a refused token', () => {
+  const API = 'https://api.example';
+  const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' };
 
-let asked: (string | undefined)[];
-let server: Server | undefined;
+  let asked: (string | undefined)[];
+  let server: Server | undefined;
 
-beforeEach(() => {
-  nock.disableNetConnect();
-  nock.enableNetConnect('127.0.0.1');
-  asked = [];
-});
+  beforeEach(() => {
+    nock.disableNetConnect();
+    nock.enableNetConnect('127.0.0.1');
+    asked = [];
+  });
 
-afterEach(() => {
-  server?.closeAllConnections();
-  server?.close();
-  server = undefined;
-  nock.cleanAll();
-});
+  afterEach(() => {
+    server?.closeAllConnections();
+    server?.close();
+    server = undefined;
+    nock.cleanAll();
+  });
 
-afterAll(() => nock.restore());
+  afterAll(() => nock.restore());
 
-/** Supplies token-1, then token-2 in its place, and so on. */
-const renewing: ApiTokenSource = async ({ insteadOf }) => {
-  asked.push(insteadOf);
-  return insteadOf === undefined ? 'token-1' : `token-${Number(insteadOf.slice(6)) + 1}`;
-};
+  /** Supplies token-1, then token-2 in its place, and so on. */
+  const renewing: ApiTokenSource = async ({ insteadOf }) => {
+    asked.push(insteadOf);
+    return insteadOf === undefined ? 'token-1' : `token-${Number(insteadOf.slice(6)) + 1}`;
+  };
 
-const apiWith = (tokens: ApiTokenSource = renewing, baseURL = `${API}/v1`) =>
-  new ApiClient({ baseURL, http: createHttpClient({ timeout: 1000 }), now: Date.now }).bind(tokens);
+  const apiWith = (tokens: ApiTokenSource = renewing, baseURL = `${API}/v1`) =>
+    new ApiClient({ baseURL, http: createHttpClient({ timeout: 1000 }), now: Date.now }).bind(
+      tokens,
+    );
 
-const withToken = (value: string) =>
-  nock(API).matchHeader('authorization', (sent) => [sent].flat().join() === `Bearer ${value}`);
+  const withToken = (value: string) =>
+    nock(API).matchHeader('authorization', (sent) => [sent].flat().join() === `Bearer ${value}`);
 
-describe('a token that the API refuses (RFC 6750 §3.1)', () => {
-  test.each([
-    ['invalid_token', INVALID],
-    ['no error code', { 'WWW-Authenticate': 'Bearer realm="x"' }],
-    ['another scheme before it', { 'WWW-Authenticate': 'Basic realm="x", Bearer' }],
-  ])(
-    'after %s the token is renewed once, and the request sent once more',
-    async (_name, challenge) => {
-      withToken('token-1').get('/v1/things?q=1').reply(401, 'no', challenge);
-      withToken('token-2').get('/v1/things?q=1').reply(200, { items: [] });
-      const answer = await apiWith().get('things', { searchParams: { q: 1 } });
-      expect(answer).toMatchObject({ status: 200, body: { items: [] } });
-      expect(asked).toEqual([undefined, 'token-1']);
-      expect(nock.isDone()).toBe(true);
-    },
-  );
+  describe('a token that the API refuses (RFC 6750 §3.1)', () => {
+    test.each([
+      ['invalid_token', INVALID],
+      ['no error code', { 'WWW-Authenticate': 'Bearer realm="x"' }],
+      ['another scheme before it', { 'WWW-Authenticate': 'Basic realm="x", Bearer' }],
+    ])(
+      'after %s the token is renewed once, and the request sent once more',
+      async (_name, challenge) => {
+        withToken('token-1').get('/v1/things?q=1').reply(401, 'no', challenge);
+        withToken('token-2').get('/v1/things?q=1').reply(200, { items: [] });
+        const answer = await apiWith().get('things', { searchParams: { q: 1 } });
+        expect(answer).toMatchObject({ status: 200, body: { items: [] } });
+        expect(asked).toEqual([undefined, 'token-1']);
+        expect(nock.isDone()).toBe(true);
+      },
+    );
 
-  test('each call has its own second try', async () => {
-    const api = apiWith();
-    for (let i = 0; i < 3; i += 1) {
+    test('each call has its own second try', async () => {
+      const api = apiWith();
+      for (let i = 0; i < 3; i += 1) {
+        withToken('token-1').get('/v1/things').reply(401, '', INVALID);
+        withToken('token-2').get('/v1/things').reply(200, '');
+        expect((await api.get('things')).status).toBe(200);
+      }
+      expect(asked).toHaveLength(6);
+    });
+
+    test('a second 401 surfaces, and neither token is in it', async () => {
       withToken('token-1').get('/v1/things').reply(401, '', INVALID);
-      withToken('token-2').get('/v1/things').reply(200, '');
-      expect((await api.get('things')).status).toBe(200);
-    }
-    expect(asked).toHaveLength(6);
-  });
+      withToken('token-2').get('/v1/things').reply(401, 'token-1, token-2', INVALID);
+      const error = await apiWith()
+        .get('things')
+        .catch((e) => e);
+      expect(error).toMatchObject({ code: 'ERR_API_TOKEN_REFUSED', status: 401 });
+      expect(asked).toEqual([undefined, 'token-1']);
+      expect(inspect(error, { depth: 50, showHidden: true })).not.toMatch(/token-\d/);
+    });
 
-  test('a second 401 surfaces, and neither token is in it', async () => {
-    withToken('token-1').get('/v1/things').reply(401, '', INVALID);
-    withToken('token-2').get('/v1/things').reply(401, 'token-1, token-2', INVALID);
-    const error = await apiWith()
-      .get('things')
-      .catch((e) => e);
-    expect(error).toMatchObject({ code: 'ERR_API_TOKEN_REFUSED', status: 401 });
-    expect(asked).toEqual([undefined, 'token-1']);
-    expect(inspect(error, { depth: 50, showHidden: true })).not.toMatch(/token-\d/);
-  });
+    test('where no other token can be had, the request is not sent again', async () => {
+      withToken('only').get('/v1/things').reply(401, '', INVALID);
+      await expect(apiWith(async () => 'only').get('things')).rejects.toMatchObject({
+        code: 'ERR_API_TOKEN_REFUSED',
+      });
+    });
 
-  test('where no other token can be had, the request is not sent again', async () => {
-    withToken('only').get('/v1/things').reply(401, '', INVALID);
-    await expect(apiWith(async () => 'only').get('things')).rejects.toMatchObject({
-      code: 'ERR_API_TOKEN_REFUSED',
+    test.each([
+      ['401 without a challenge', 401, {}],
+      ['401 of another scheme', 401, { 'WWW-Authenticate': 'Basic realm="x"' }],
+      ['401 for another reason', 401, { 'WWW-Authenticate': 'Bearer error="invalid_request"' }],
+      ['403', 403, { 'WWW-Authenticate': 'Bearer error="insufficient_scope", scope="a"' }],
+      ['403 that names the token', 403, INVALID],
+      ['429', 429, { 'Retry-After': '1' }],
+      ['503', 503, { 'Retry-After': '1' }],
+      ['500', 500, {}],
+    ])('a %s renews nothing', async (_name, status, headers) => {
+      withToken('token-1').get('/v1/things').reply(status, '', headers);
+      await expect(apiWith().get('things')).rejects.toMatchObject({ response: { status } });
+      expect(asked).toEqual([undefined]);
+    });
+
+    const failures: [string, Error][] = [
+      ['of ours', new OidcError('ERR_LOGIN_REQUIRED')],
+      ['of another make', Object.assign(new Error('down'), { status: 503 })],
+    ];
+    test.each(failures)(
+      'a renewal that fails surfaces as it is: an error %s',
+      async (_name, failure) => {
+        withToken('token-1').get('/v1/things').reply(401, '', INVALID);
+        const tokens: ApiTokenSource = async ({ insteadOf }) => {
+          if (insteadOf) throw failure;
+          return 'token-1';
+        };
+        expect(
+          await apiWith(tokens)
+            .get('things')
+            .catch((e) => e),
+        ).toBe(failure);
+        expect(inspect(failure, { depth: 50, showHidden: true })).not.toContain('token-1');
+      },
+    );
+
+    test.each<[string, object, unknown]>([
+      ['json', { json: { a: 1 } }, { a: 1 }],
+      ['a form', { form: { a: 1 } }, { a: '1' }],
+      ['a text', { body: 'text' }, 'text'],
+      ['bytes', { body: Buffer.from('bytes') }, 'bytes'],
+    ])('%s is sent once more, whole', async (_name, options, body) => {
+      withToken('token-1')
+        .post('/v1/things', body as nock.DataMatcherMap)
+        .reply(401, '', INVALID);
+      withToken('token-2')
+        .post('/v1/things', body as nock.DataMatcherMap)
+        .reply(201, '');
+      expect((await apiWith().post('things', options)).status).toBe(201);
+    });
+
+    test('a POST is not sent again when its answer broke', async () => {
+      let requests = 0;
+      server = createServer((request) => {
+        requests += 1;
+        request.socket.destroy();
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const { port } = server.address() as AddressInfo;
+      const api = apiWith(renewing, `http://127.0.0.1:${port}/v1`);
+      await expect(api.post('things', { json: 1 })).rejects.toMatchObject({ status: 503 });
+      expect(requests).toBe(1);
     });
   });
 
-  test.each([
-    ['401 without a challenge', 401, {}],
-    ['401 of another scheme', 401, { 'WWW-Authenticate': 'Basic realm="x"' }],
-    ['401 for another reason', 401, { 'WWW-Authenticate': 'Bearer error="invalid_request"' }],
-    ['403', 403, { 'WWW-Authenticate': 'Bearer error="insufficient_scope", scope="a"' }],
-    ['403 that names the token', 403, INVALID],
-    ['429', 429, { 'Retry-After': '1' }],
-    ['503', 503, { 'Retry-After': '1' }],
-    ['500', 500, {}],
-  ])('a %s renews nothing', async (_name, status, headers) => {
-    withToken('token-1').get('/v1/things').reply(status, '', headers);
-    await expect(apiWith().get('things')).rejects.toMatchObject({ response: { status } });
-    expect(asked).toEqual([undefined]);
+  describe('redirects', () => {
+    const targets = [
+      'https://evil.example/v1/things',
+      'http://api.example/v1/things',
+      'https://api.example:8443/v1/things',
+      '//evil.example/',
+      '/v1/elsewhere',
+    ];
+    const cases = [301, 302, 303, 307, 308].flatMap((status) =>
+      targets.map((target): [number, string] => [status, target]),
+    );
+    test.each(cases)('a %i to %s is not followed', async (status, Location) => {
+      const sent: string[] = [];
+      const noted = (url: string) =>
+        nock(url)
+          .get(/.*/)
+          .reply(() => [200, sent.push(url)]);
+      for (const url of ['https://evil.example', 'http://api.example', `${API}:8443`]) noted(url);
+      withToken('token-1').get('/v1/things').reply(status, '', { Location });
+      nock(API)
+        .get('/v1/elsewhere')
+        .reply(() => [200, sent.push(API)]);
+      await expect(apiWith().get('things')).rejects.toMatchObject({
+        code: 'ERR_API_REFUSED',
+        status: 502,
+        response: { status },
+      });
+      expect(sent).toEqual([]);
+    });
   });
 
-  const failures: [string, Error][] = [
-    ['of ours', new OidcError('ERR_LOGIN_REQUIRED')],
-    ['of another make', Object.assign(new Error('down'), { status: 503 })],
-  ];
-  test.each(failures)(
-    'a renewal that fails surfaces as it is: an error %s',
-    async (_name, failure) => {
-      withToken('token-1').get('/v1/things').reply(401, '', INVALID);
-      const tokens: ApiTokenSource = async ({ insteadOf }) => {
-        if (insteadOf) throw failure;
-        return 'token-1';
-      };
-      expect(
-        await apiWith(tokens)
-          .get('things')
-          .catch((e) => e),
-      ).toBe(failure);
-      expect(inspect(failure, { depth: 50, showHidden: true })).not.toContain('token-1');
-    },
-  );
-
-  test.each<[string, object, unknown]>([
-    ['json', { json: { a: 1 } }, { a: 1 }],
-    ['a form', { form: { a: 1 } }, { a: '1' }],
-    ['a text', { body: 'text' }, 'text'],
-    ['bytes', { body: Buffer.from('bytes') }, 'bytes'],
-  ])('%s is sent once more, whole', async (_name, options, body) => {
-    withToken('token-1')
-      .post('/v1/things', body as nock.DataMatcherMap)
-      .reply(401, '', INVALID);
-    withToken('token-2')
-      .post('/v1/things', body as nock.DataMatcherMap)
-      .reply(201, '');
-    expect((await apiWith().post('things', options)).status).toBe(201);
-  });
-
-  test('a POST is not sent again when its answer broke', async () => {
-    let requests = 0;
-    server = createServer((request) => {
-      requests += 1;
-      request.socket.destroy();
+  test('over real HTTP, the token is in the Authorization header and nowhere else', async () => {
+    const seen: string[] = [];
+    server = createServer((request, response) => {
+      const { authorization, ...rest } = request.headers;
+      seen.push(authorization ?? '', JSON.stringify([request.url, rest]));
+      response.writeHead(seen.length < 3 ? 401 : 200, INVALID).end();
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const api = apiWith(renewing, `http://127.0.0.1:${port}/v1`);
-    await expect(api.post('things', { json: 1 })).rejects.toMatchObject({ status: 503 });
-    expect(requests).toBe(1);
+    await apiWith(renewing, `http://127.0.0.1:${port}/v1`).get('things');
+    expect(seen).toEqual([
+      'Bearer token-1',
+      expect.not.stringContaining('token'),
+      'Bearer token-2',
+      expect.not.stringContaining('token'),
+    ]);
   });
 });
 
-describe('redirects', () => {
-  const targets = [
-    'https://evil.example/v1/things',
-    'http://api.example/v1/things',
-    'https://api.example:8443/v1/things',
-    '//evil.example/',
-    '/v1/elsewhere',
-  ];
-  const cases = [301, 302, 303, 307, 308].flatMap((status) =>
-    targets.map((target): [number, string] => [status, target]),
+describe('the challenge of an API', () => {
+  test.each([
+    ['Bearer', { error: undefined, scope: undefined }],
+    ['bearer error=invalid_token', { error: 'invalid_token', scope: undefined }],
+    ['Bearer realm="a, b", error="e", scope="x y"', { error: 'e', scope: 'x y' }],
+    ['Bearer error="a \\"b\\""', { error: 'a "b"', scope: undefined }],
+    ['Basic realm="x", Bearer error="e"', { error: 'e', scope: undefined }],
+    ['Bearer error="first", error="second"', { error: 'first', scope: undefined }],
+  ])('RFC 6750 §3: %s', (header, expected) => {
+    expect(parseBearerChallenge(header)).toEqual(expected);
+  });
+
+  test.each([undefined, '', 'Basic realm="x"', 'Bearerish error="e"', 'DPoP error="e"'])(
+    'no Bearer challenge: %s',
+    (header) => {
+      expect(parseBearerChallenge(header)).toBeUndefined();
+    },
   );
-  test.each(cases)('a %i to %s is not followed', async (status, Location) => {
-    const sent: string[] = [];
-    const noted = (url: string) =>
-      nock(url)
-        .get(/.*/)
-        .reply(() => [200, sent.push(url)]);
-    for (const url of ['https://evil.example', 'http://api.example', `${API}:8443`]) noted(url);
-    withToken('token-1').get('/v1/things').reply(status, '', { Location });
-    nock(API)
-      .get('/v1/elsewhere')
-      .reply(() => [200, sent.push(API)]);
-    await expect(apiWith().get('things')).rejects.toMatchObject({
-      code: 'ERR_API_REFUSED',
-      status: 502,
-      response: { status },
-    });
-    expect(sent).toEqual([]);
-  });
-});
 
-test('over real HTTP, the token is in the Authorization header and nowhere else', async () => {
-  const seen: string[] = [];
-  server = createServer((request, response) => {
-    const { authorization, ...rest } = request.headers;
-    seen.push(authorization ?? '', JSON.stringify([request.url, rest]));
-    response.writeHead(seen.length < 3 ? 401 : 200, INVALID).end();
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await apiWith(renewing, `http://127.0.0.1:${port}/v1`).get('things');
-  expect(seen).toEqual([
-    'Bearer token-1',
-    expect.not.stringContaining('token'),
-    'Bearer token-2',
-    expect.not.stringContaining('token'),
-  ]);
+  test('of a header of any length, the first 2 kB are read', () => {
+    const header = `Bearer error="e", scope="${'x '.repeat(1500)}", x="y"`;
+    expect(parseBearerChallenge(header)).toEqual({ error: 'e', scope: undefined });
+    expect(parseBearerChallenge(`${','.repeat(2048)} Bearer error="e"`)).toBeUndefined();
+  });
 });
