@@ -7,7 +7,7 @@ import {
   type FailedWrite,
   type Refusal,
 } from './contacts-api.ts';
-import { type Permission, PermissionNotice, permissionFor } from './permissions.tsx';
+import { PermissionNotice, type PermissionsProps, permissionFor } from './permissions.tsx';
 
 /** Labels of the fields of a contact. */
 export const LABELS: Readonly<Record<ContactField, string>> = {
@@ -103,11 +103,7 @@ function Field({ name, inputMode, rows, required, draft, refusal }: FieldProps) 
   );
 }
 
-interface FailedWriteNoticeProps extends Pick<FailedWrite, 'refusal' | 'problem'> {
-  readonly permissions: readonly Permission[];
-  readonly organization: string | undefined;
-  readonly returnTo: string;
-}
+type FailedWriteNoticeProps = PermissionsProps & Pick<FailedWrite, 'refusal' | 'problem'>;
 
 /** Notice above a form: the reason why the contact was not saved. */
 export function FailedWriteNotice(props: FailedWriteNoticeProps): VNode | null {

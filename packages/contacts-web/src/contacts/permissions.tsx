@@ -70,16 +70,13 @@ export function PermissionNotice(props: PermissionNoticeProps): VNode {
   );
 }
 
-/** List of all permissions, granted or not. Empty when all are granted. */
-export function Permissions({
-  permissions,
-  organization,
-  returnTo,
-}: {
+export interface PermissionsProps extends Pick<PermissionNoticeProps, 'organization' | 'returnTo'> {
   readonly permissions: readonly Permission[];
-  readonly organization: string | undefined;
-  readonly returnTo: string;
-}): VNode | null {
+}
+
+/** List of all permissions, granted or not. Empty when all are granted. */
+export function Permissions(props: PermissionsProps): VNode | null {
+  const { permissions, organization, returnTo } = props;
   const missing = permissions.filter(({ granted }) => !granted);
   if (missing.length === 0) return null;
   const reasons = new Set(missing.map((permission) => whoCanGrant(permission, organization)));

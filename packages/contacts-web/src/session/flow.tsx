@@ -30,17 +30,6 @@ const STEPS: readonly { title: string; text: string; parts: readonly ClientMessa
   },
 ];
 
-const PART_NAMES: Readonly<Record<ClientMessage['step'], string>> = {
-  pushed_authorization_request: 'Sent',
-  pushed_authorization_response: 'Received',
-  authorization_request: 'Sent, through the browser',
-  authorization_response: 'Received, through the browser',
-  token_request: 'Sent',
-  token_response: 'Received',
-  refresh_request: 'Sent',
-  refresh_response: 'Received',
-};
-
 /** Messages that led to this session, step by step. */
 export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
   return (
@@ -77,16 +66,18 @@ export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
 
 function Message({ step: { step, at, url, status, parameters } }: { step: ClientMessage }) {
   const time = new Date(at).toISOString();
+  const direction = step.endsWith('_request') ? 'Sent' : 'Received';
+  const isThroughBrowser = step.startsWith('authorization');
   return (
     <details>
       <summary>
-        {PART_NAMES[step]}
+        {isThroughBrowser ? `${direction}, through the browser` : direction}
         {status !== undefined && <span class="badge">{status}</span>}
         <time dateTime={time}>{time.slice(11, 23)} UTC</time>
       </summary>
       {url && (
         <p class="where">
-          <code>{`${step.startsWith('authorization') ? 'GET' : 'POST'} ${url}`}</code>
+          <code>{`${isThroughBrowser ? 'GET' : 'POST'} ${url}`}</code>
         </p>
       )}
       <dl class="parameters">

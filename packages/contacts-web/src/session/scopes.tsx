@@ -1,11 +1,7 @@
+import type { AccessToken } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 
-interface ScopesProps {
-  /** Granted scopes of the access token, separated by spaces. */
-  readonly scope: string;
-  readonly requestedScope: string;
-  /** Seconds since 1970; undefined if the authorization server did not send it. */
-  readonly expiresAt: number | undefined;
+interface ScopesProps extends Pick<AccessToken, 'scope' | 'requestedScope' | 'expiresAt'> {
   /** Milliseconds since 1970. */
   readonly now: number;
 }

@@ -62,13 +62,9 @@ async function attempt(ctx: Context, parts: SessionParts): Promise<void> {
 /** Ends another session of the user's, or all others. */
 async function endSession(ctx: Context): Promise<void> {
   const id = field(ctx.request.body, 'id');
-  const ended = id === 'others' ? await ctx.oidc.endOtherSessions() : await endOne(ctx, id);
+  const ended = await (id === 'others' ? ctx.oidc.endOtherSessions() : ctx.oidc.endSession(id));
   ctx.status = 303;
   ctx.redirect(`/session?ended=${Number(ended)}#sessions`);
-}
-
-async function endOne(ctx: Context, id: string): Promise<boolean> {
-  return id !== '' && (await ctx.oidc.endSession(id));
 }
 
 async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promise<void> {

@@ -47,15 +47,9 @@ export function TokenCard({ kind, token, raw }: TokenCardProps): VNode {
   );
 }
 
-function Claim({
-  kind,
-  name,
-  value,
-}: {
-  kind: TokenCardProps['kind'];
-  name: string;
-  value: unknown;
-}) {
+type ClaimProps = Pick<TokenCardProps, 'kind'> & { name: string; value: unknown };
+
+function Claim({ kind, name, value }: ClaimProps) {
   const { meaning, check } = explainClaim(kind, name);
   return (
     <div>
