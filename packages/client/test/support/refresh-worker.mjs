@@ -30,12 +30,13 @@ const apps = {
   ...(postgres && { PostgreSQL: start(postgresStore(postgres)) }),
 };
 
-process.on('message', async ({ store, id, calls }) => {
+process.on('message', async ({ question, store, id, calls }) => {
   const { sessions, accessTokens } = apps[store];
   const session = await sessions.load({ get: () => id, set() {}, clear() {}, names: () => [] });
   const results = await Promise.allSettled(
     Array.from({ length: calls }, () => accessTokens.supply(session)),
   );
-  process.send(results.map(({ value, reason }) => value?.accessToken.value ?? reason.code));
+  const values = results.map(({ value, reason }) => value?.accessToken.value ?? reason.code);
+  process.send({ question, values });
 });
 process.send('ready');

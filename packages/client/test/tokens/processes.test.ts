@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { type Session, Sessions } from '../../src/session/session.ts';
+import type { SessionStore } from '../../src/session/session-store.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
 import { sqliteStore } from '../../src/session/stores/sqlite.ts';
@@ -75,91 +76,125 @@ async function end(worker: ChildProcess): Promise<void> {
   await closed;
 }
 
-const stores = [
+interface SharedStore {
+  readonly name: string;
+  readonly missing: string | undefined;
+  make(): SessionStore;
+}
+
+const stores: SharedStore[] = [
   { name: 'SQLite', missing: undefined, make: () => sqliteStore(file) },
   { name: 'Redis', missing: noRedis, make: () => redisStore(redis) },
   { name: 'PostgreSQL', missing: noPostgres, make: () => postgresStore(postgres) },
 ];
 
-describe.each(stores)('processes that share a $name store', ({ name, missing, make }) => {
-  const testIt = missing ? test.skip : test;
-  const why = missing ?? name;
-
-  /** A session whose access token has run out. */
-  async function signIn(): Promise<Session> {
-    const now = Math.floor(Date.now() / 1000);
-    const store = make();
-    const options = checkedOptions({ issuerBaseURL: server.issuer });
-    const sessions = new Sessions(options, store, () => {});
-    const noCookies = { get: () => undefined, set() {}, clear() {}, names: () => [] };
-    const session = await sessions.open(noCookies, {
-      claims: { iss: server.issuer, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300 },
-      idToken: 'i.d.t',
-      loginId: 'login-1',
+/** A session whose access token has run out. */
+async function signIn({ make }: SharedStore): Promise<Session> {
+  const now = Math.floor(Date.now() / 1000);
+  const store = make();
+  const options = checkedOptions({ issuerBaseURL: server.issuer });
+  const sessions = new Sessions(options, store, () => {});
+  const noCookies = { get: () => undefined, set() {}, clear() {}, names: () => [] };
+  const session = await sessions.open(noCookies, {
+    claims: { iss: server.issuer, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300 },
+    idToken: 'i.d.t',
+    loginId: 'login-1',
+    requestedScope: SIGN_INS_SCOPE,
+    accessToken: {
+      value: 'old',
+      expiresAt: now - 1,
+      issuedAt: now - 3600,
+      scope: SIGN_INS_SCOPE,
       requestedScope: SIGN_INS_SCOPE,
-      accessToken: {
-        value: 'old',
-        expiresAt: now - 1,
-        issuedAt: now - 3600,
-        scope: SIGN_INS_SCOPE,
-        requestedScope: SIGN_INS_SCOPE,
-      },
-      refreshToken: server.begin(),
-    });
-    await store.close();
-    return session;
-  }
+    },
+    refreshToken: server.begin(),
+  });
+  await store.close();
+  return session;
+}
 
-  function send(worker: ChildProcess, { id }: Session, calls: number): void {
-    worker.send({ store: name, id, calls });
-  }
+interface Question {
+  readonly store: SharedStore;
+  readonly session: Session;
+  readonly calls: number;
+}
 
-  /** @returns what each call got: the token, or the code of the error */
-  async function ask(worker: ChildProcess, session: Session, calls: number): Promise<string[]> {
-    const answer = once(worker, 'message');
-    send(worker, session, calls);
-    const [values] = await answer;
-    return values;
-  }
+let questions = 0;
 
-  const askAll = async (session: Session, calls: number) =>
-    (await Promise.all(four.map((worker) => ask(worker, session, calls)))).flat();
+/** @returns the results of the calls: tokens, or codes of errors */
+async function ask(worker: ChildProcess, { store, session, calls }: Question): Promise<string[]> {
+  questions += 1;
+  const question = questions;
+  worker.send({ question, store: store.name, id: session.id, calls });
+  for (;;) {
+    const [answer] = (await once(worker, 'message')) as [{ question: number; values: string[] }];
+    if (answer.question === question) return answer.values;
+  }
+}
+
+const askAll = async (question: Question) =>
+  (await Promise.all(four.map((worker) => ask(worker, question)))).flat();
+
+const ONE_TOKEN = [expect.stringMatching(/^access-\d+$/)];
+
+describe.each(stores)('processes that share a $name store', (store) => {
+  const testIt = store.missing ? test.skip : test;
+  const why = store.missing ?? store.name;
 
   testIt(`four processes with 25 calls each make one grant: ${why}`, async () => {
     for (const delay of [0, 60]) {
       server.grants.length = 0;
       server.delay = delay;
-      const session = await signIn();
-      const values = await askAll(session, 25);
+      const session = await signIn(store);
+      const values = await askAll({ store, session, calls: 25 });
       expect(values).toHaveLength(100);
-      expect([...new Set(values)]).toEqual([expect.stringMatching(/^access-\d+$/)]);
+      expect([...new Set(values)]).toEqual(ONE_TOKEN);
       expect(server.grants.map((form) => form.get('refresh_token'))).toEqual([
         session.content.refreshToken,
       ]);
     }
   });
+});
 
-  testIt(`a process killed during a refresh does not block others for long: ${why}`, async () => {
+// The waits are for all stores at the same time.
+describe('processes that share a store', () => {
+  const present = stores.filter(({ missing }) => missing === undefined);
+  /** How often each session's first refresh token was used. */
+  const grantsOf = (sessions: readonly Session[]) =>
+    sessions.map(
+      ({ content }) =>
+        server.grants.filter((form) => form.get('refresh_token') === content.refreshToken).length,
+    );
+
+  test('a process killed during a refresh does not block others for long', async () => {
     const dying = await startWorker(LEASE_OF_THE_DYING);
-    const session = await signIn();
+    const sessions = await Promise.all(present.map(signIn));
     server.leeway = true;
     server.delay = 60_000;
-    send(dying, session, 3);
-    await until(() => server.grants.length > 0);
+    for (const [i, store] of present.entries()) {
+      ask(dying, { store, session: sessions[i]!, calls: 3 }).catch(() => {});
+    }
+    await until(() => server.grants.length === present.length);
     await end(dying);
     server.delay = 0;
-    const values = await askAll(session, 5);
-    expect([...new Set(values)]).toEqual([expect.stringMatching(/^access-\d+$/)]);
-    expect(server.grants).toHaveLength(2);
+    const values = await Promise.all(
+      present.map((store, i) => askAll({ store, session: sessions[i]!, calls: 5 })),
+    );
+    for (const each of values) expect([...new Set(each)]).toEqual(ONE_TOKEN);
+    expect(grantsOf(sessions)).toEqual(present.map(() => 2));
+    expect(server.grants).toHaveLength(2 * present.length);
   });
 
-  testIt(`a grant slower than the lease is still the only one: ${why}`, async () => {
-    const session = await signIn();
+  test('a grant slower than the lease is still the only one', async () => {
+    const sessions = await Promise.all(present.map(signIn));
     // 1 second for one grant; the others wait for longer.
     server.delay = 500;
-    const values = await askAll(session, 5);
-    expect([...new Set(values)]).toEqual([expect.stringMatching(/^access-\d+$/)]);
-    expect(server.grants).toHaveLength(1);
+    const values = await Promise.all(
+      present.map((store, i) => askAll({ store, session: sessions[i]!, calls: 5 })),
+    );
+    for (const each of values) expect([...new Set(each)]).toEqual(ONE_TOKEN);
+    expect(grantsOf(sessions)).toEqual(present.map(() => 1));
+    expect(server.grants).toHaveLength(present.length);
   });
 });
 
