@@ -80,6 +80,8 @@ describe('a visitor', () => {
       expect(response.status).toBe(200);
       expect(response.headers.get('cache-control')).toContain('immutable');
       expect(response.headers.get('content-type')).toMatch(/css|svg|javascript/);
+      // An answer that is not read keeps its connection open.
+      expect(await response.text()).not.toBe('');
     }
   });
 
