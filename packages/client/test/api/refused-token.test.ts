@@ -38,9 +38,7 @@ describe('a refused token', () => {
   };
 
   const apiWith = (tokens: ApiTokenSource = renewing, baseURL = `${API}/v1`) =>
-    new ApiClient({ baseURL, http: createHttpClient({ timeout: 1000 }), now: Date.now }).bind(
-      tokens,
-    );
+    new ApiClient({ baseURL, http: createHttpClient(), now: Date.now }).bind(tokens);
 
   const withToken = (value: string) =>
     nock(API).matchHeader('authorization', (sent) => [sent].flat().join() === `Bearer ${value}`);

@@ -78,7 +78,7 @@ test('GET /docs/viewer.js answers a script that may be cached', async () => {
     });
     page.on('pageerror', (error) => problems.push(error.message));
     await page.goto(`${here}docs`);
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   /** Opens an operation, calls it, and waits until the page shows these texts of the answer. */

@@ -154,6 +154,6 @@ test('while the server is away each call rejects, without the password', async (
       const options = JSON.stringify({ url: POSTGRES_URL, prefix: counting });
       await countTogether(module, `postgresStore(${options})`);
       await dropTables(counting);
-    }, 60_000);
+    });
   },
 );

@@ -225,7 +225,7 @@ test('rediss:// uses TLS, and rejects a server without it', async () => {
     const module = new URL('../../../dist/session/stores/redis.js', import.meta.url).href;
     const options = JSON.stringify({ url: REDIS_URL, prefix: `${prefix}count:` });
     await countTogether(module, `redisStore(${options})`);
-  }, 60_000);
+  });
 });
 
 /** A line to Redis that can be cut. */

@@ -124,7 +124,7 @@ test('processes that start at once on an old file, and share it, lose nothing', 
   makeOldFile();
   const module = new URL('../../../dist/session/stores/sqlite.js', import.meta.url).href;
   await countTogether(module, `sqliteStore({ path: ${JSON.stringify(path)} })`);
-}, 60_000);
+});
 
 test('a disk that is full rejects what it cannot keep, whole, and what is there stays', async () => {
   const module = new URL('../../../dist/session/stores/sqlite.js', import.meta.url).href;
