@@ -300,9 +300,11 @@ describe('back-channel logout', () => {
       },
       0,
     ],
-  ])('an application that %s does not delay the logout', async (_name, answer, failures) => {
+  ])('an application that %s does not delay the logout', async (name, answer, failures) => {
     const timeout = AbortSignal.timeout.bind(AbortSignal);
-    const limit = jest.spyOn(AbortSignal, 'timeout').mockImplementation((ms) => timeout(ms / 10));
+    const limit = jest
+      .spyOn(AbortSignal, 'timeout')
+      .mockImplementation((ms) => timeout(name === 'never answers' ? ms / 10 : ms));
     const { logger, lines } = keptLog();
     const receiver = await startReceiver(answer);
     const server = await startTelling(receiver.url, { logger });
