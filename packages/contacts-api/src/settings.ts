@@ -31,7 +31,7 @@ const Environment = z.object({
     .refine((value) => isSecureURL(new URL(value)), 'must use https, or http on a loopback address')
     .refine(hasOnlyOriginAndPath, 'must have no user, query or fragment')
     .optional()
-    .meta({ description: 'its public address', defaultText: '`http://localhost:PORT`' }),
+    .meta({ description: 'public address of the API', defaultText: '`http://localhost:PORT`' }),
   ISSUER_BASE_URL: z
     .string()
     .default('http://localhost:3002')
@@ -55,7 +55,7 @@ const Environment = z.object({
   )
     .regex(/[/#]$/, 'must end with / or #, because the names of the claims follow directly')
     .default('https://contacts.example.com/')
-    .describe('prefix of its custom claims, up to its `/` or `#`'),
+    .describe('prefix of the custom claims, with the last `/` or `#`'),
   DATABASE_URL: z
     .string()
     .regex(
@@ -72,16 +72,16 @@ const Environment = z.object({
   RATE_LIMIT_REFUSED: wholeNumber('number of refused tokens a minute', 1, 1_000_000)
     .default(120)
     .describe(
-      'maximum refused tokens a minute from one address; more get 429 instead of 401; good ' +
-        'tokens from the address are still accepted',
+      'maximum refused tokens a minute from one address; more get 429 instead of 401. Good tokens ' +
+        'still pass',
     ),
   RATE_LIMIT_STORE_URL: z
     .string()
     .regex(/^(memory:|rediss?:\/\/.+)$/s, 'must be memory: or redis://HOST:PORT')
     .default('memory:')
     .describe(
-      '`memory:`: a count per process; `redis://…`: one count of all processes (a count per ' +
-        'process while Redis is unreachable)',
+      '`memory:` counts per process, `redis://…` over all processes (per process while Redis is ' +
+        'unreachable)',
     ),
   CORS_ORIGINS: z
     .string()
@@ -96,18 +96,16 @@ const Environment = z.object({
     .transform((value) => value === 'true')
     .default(false)
     .describe(
-      '`true` behind one proxy of your own that sets `X-Forwarded-*`; the address that the proxy ' +
-        "adds is the caller's",
+      '`true` behind one proxy of your own that sets `X-Forwarded-*`; its last `X-Forwarded-For` ' +
+        "address is the caller's",
     ),
   METRICS_PORT: port(1).optional().describe('port of `GET /metrics` for Prometheus, on `HOST`'),
   WEB_CONCURRENCY: wholeNumber('number of worker processes', 1, 64)
     .default(1)
-    .describe(
-      'worker processes, 1 to 64; one that ends by itself is replaced, after a delay that grows',
-    ),
+    .describe('worker processes, 1 to 64; one that ends is replaced after a growing delay'),
   LOG_LEVEL: logLevel()
     .default('info')
-    .describe('level of the log on standard output: JSON, or on a terminal lines for people'),
+    .describe('level of the log on standard output: JSON, or readable lines on a terminal'),
 });
 
 export const SETTINGS = listSettings(Environment);

@@ -24,7 +24,7 @@ const secureURL = (example: string) =>
 const Environment = z.object({
   PORT: port()
     .default(3000)
-    .describe('port of the app. `0`: any free port; `BASE_URL` is then required'),
+    .describe('port of the app; `0`: any free port, then `BASE_URL` is required'),
   HOST: z.string().default('127.0.0.1').describe('address that the app listens on'),
   BASE_URL: secureURL('https://contacts.example.com')
     .refine((value) => !URL.canParse(value) || new URL(value).pathname === '/', {
@@ -74,8 +74,8 @@ const Environment = z.object({
     .optional()
     .meta({
       description:
-        'encrypts cookies and sessions, 32 characters or more; several are separated by commas, ' +
-        'newest first; required unless the issuer is on loopback',
+        'encrypts cookies and sessions, 32 characters or more; to rotate, put the new one first, ' +
+        'before a comma; required unless the issuer is on loopback',
       defaultText: 'created once, stored in `./data`',
     }),
   SESSION_STORE_URL: z
