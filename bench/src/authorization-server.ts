@@ -140,8 +140,8 @@ function table(rows: readonly Row[]): string {
   return `## The authorization server
 
 Compared with oauth2-mock-server, with stored keys and ${CONCURRENCY} concurrent requests. A login at this server has the
-sign-in page, the password, the demo tenant's Action, a skipped consent, a code and tokens whose ID token is
-verified. At the mock it has only a code and tokens. Ratios compare values of the same round.
+sign-in page, the password, the demo tenant's Action, a skipped consent, a code and tokens with a verified
+ID token. A login at the mock has only a code and tokens.
 
 | | × oauth2-mock-server | koa-oauth | oauth2-mock-server |
 | --- | ---: | ---: | ---: |

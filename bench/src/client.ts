@@ -64,8 +64,8 @@ function table(measured: readonly { target: Target; cookie: string; costs: numbe
   });
   return `## A signed-in user
 
-A page that needs a signed-in user and calls no API, with one session. koa-oauth keeps it in memory,
-express-openid-connect in an encrypted cookie. Ratios compare values of the same round.
+A page that needs a signed-in user and calls no API. koa-oauth keeps the session in memory,
+express-openid-connect in an encrypted cookie.
 
 | app | × koa-oauth | µs CPU per request | bytes of cookies |
 | --- | ---: | ---: | ---: |

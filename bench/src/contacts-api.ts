@@ -64,8 +64,8 @@ async function benchShare(print: (text: string) => void, setting: Setting): Prom
     print(`## The contacts API
 
 ${CONTACTS} contacts in a libsql file, one cached token, no log. All rows are the same app in one process with the
-same requests, except for the named change. The last row repeats the first. Ratios are relative to the
-mean of these two: their distance from 1 is the error of the measurement.
+same requests, except for the named change. The last row repeats the first, and the ratios are to the mean
+of both. Their distance from 1 is the measurement error.
 
 `);
     for (const { path, perRound } of PATHS) {
@@ -129,8 +129,8 @@ async function benchWorkers(print: (text: string) => void, setting: Setting): Pr
   const ratio = median(two.map((rate, round) => rate / (one[round] ?? Number.NaN)));
   print(`### GET /contacts with more processes
 
-The service as in production, with ${CONNECTIONS} connections. The load generator needs a core: on two cores a second
-worker has little CPU left, so the ratio does not apply to larger machines.
+The service as in production, with ${CONNECTIONS} connections. The load generator takes
+a core, so with two cores the second worker has little CPU. Other machines have another ratio.
 
 | WEB_CONCURRENCY | × one | requests per second |
 | ---: | ---: | ---: |

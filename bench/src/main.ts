@@ -11,9 +11,9 @@ import { benchStart } from './start.ts';
 const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
 
 const [core] = cpus();
-const method = `Each app runs in its own process, the load generator in another, all on loopback. Rounds are interleaved,
-so that other load of the machine affects all apps equally. Values are compared within a round, and the
-tables show the median of the rounds. Compare the ratios: absolute values depend on the machine, here ${cpus().length} cores of ${core?.model.trim().replaceAll(/\s+/g, ' ')}, Node ${process.version}.
+const method = `Each app runs in its own process, the load generator in another, all on loopback. Apps take turns, so that
+other load affects all equally. A column with × has ratios to the named app; those of CPU time are taken within
+a round. The tables show medians. Compare the ratios: absolute values depend on the machine, here ${cpus().length} cores of ${core?.model.trim().replaceAll(/\s+/g, ' ')}, Node ${process.version}.
 `;
 
 let report = `# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`;
