@@ -47,7 +47,7 @@ declare const account: typeof list, pay: typeof list, reports: typeof list;
 declare const changePassword: typeof list, showReports: typeof list, showAdmin: typeof list;
 declare const hsm: { verify(token: string, alg: string, key: object): Promise<boolean> };
 declare const log: { info(event: object): void }, counter: { add(by: number, labels: object): void };
-declare const store: { has(key: string): Promise<boolean>; momentOf(key: string): Promise<number> };
+declare const store: { has(key: string): Promise<boolean>; timeOf(key: string): Promise<number> };
 declare function myStore(options: object): import('@koa-oauth/client').SessionStore;
 declare function createApp(options: object): { listen(port: number): import('node:http').Server };
 declare function statusOf(server: import('node:http').Server, token: string): Promise<number>;
