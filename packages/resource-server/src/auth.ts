@@ -40,7 +40,7 @@ export type AuthMiddleware<State> = Middleware & Middleware<State>;
  * const router = new Router<AuthState>();
  * router.use(auth({ issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' }));
  * router.get('/orders', requiredScopes('read:orders'), (ctx) => {
- *   ctx.body = { of: ctx.state.auth.payload.sub };
+ *   ctx.body = { user: ctx.state.auth.payload.sub };
  * });
  */
 export function auth<Claims = unknown>(
