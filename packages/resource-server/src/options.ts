@@ -11,7 +11,7 @@ import {
 } from './token/signature.ts';
 import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
 
-/** Options of `auth`. `audience` is required, and one of `issuerBaseURL` and `issuer`. */
+/** Options of `auth`. `audience` and either `issuerBaseURL` or `issuer` are required. */
 export interface AuthOptions<Claims> {
   /** The issuer identifier; its metadata says where its keys are. Give this or `issuer`. */
   issuerBaseURL?: string | undefined;
@@ -19,21 +19,21 @@ export interface AuthOptions<Claims> {
   issuer?: Issuer | undefined;
   /** This API's identifier, or several; `aud` must contain one. */
   audience: string | readonly string[];
-  /** Accepted algorithms, default all asymmetric ones. */
+  /** Accepted algorithms. Default: all of `Algorithm`. */
   algorithms?: readonly Algorithm[] | undefined;
   /** Accepted kinds of access token. Default: `any`. */
   profile?: TokenProfile | undefined;
   /** Seconds by which the issuer's clock may differ from this one, 0 to 300. Default: 60. */
   clockTolerance?: number | undefined;
-  /** Custom claims and their schema; they come out of `ctx.state.auth.claims`, typed and checked. */
+  /** Prefix and schema of the custom claims in `ctx.state.auth.claims`. */
   claims?: CustomClaims<Claims> | undefined;
   /** Reports revoked tokens; called on every request. When it fails, the answer is 503. */
   isRevoked?: IsRevoked | undefined;
   /** Verifies signatures instead of `node:crypto`, for example with an HSM. When it fails, the answer is 503. */
   verifySignature?: VerifySignature | undefined;
-  /** Limits of the memory for verified tokens; false to verify every token again. */
+  /** Limits of the cache of verified tokens. False: no cache. */
   verifiedTokens?: VerifiedTokensLimits | false | undefined;
-  /** False lets a request without a token pass. A bad token is always rejected. Default true. */
+  /** False accepts requests without a token, not those with a bad one. Default: true. */
   authRequired?: boolean | undefined;
   /** `realm` of the challenge, default the first audience. */
   realm?: string | undefined;
@@ -41,7 +41,7 @@ export interface AuthOptions<Claims> {
   resourceMetadata?: string | undefined;
   /** Receives an event for each verified token and each refused request. */
   onEvent?: ((event: AuthEvent) => void) | undefined;
-  /** Milliseconds since the epoch, default `Date.now`. */
+  /** Milliseconds since 1970, for the times in tokens. Default: `Date.now`. */
   now?: (() => number) | undefined;
 }
 
@@ -53,7 +53,7 @@ export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
   readonly onEvent: ((event: AuthEvent) => void) | undefined;
 }
 
-/** Checks the options once. @throws InvalidOptions that names every one at fault */
+/** Checks the options. @throws InvalidOptions that names every wrong one */
 export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptions<Claims> {
   const faults: string[] = [];
   const {
@@ -83,7 +83,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     `algorithms must be some of ${ALGORITHMS.join(', ')}`,
   );
   fault(!['any', 'rfc9068', 'auth0'].includes(profile), 'profile must be any, rfc9068 or auth0');
-  // A string would be joined to "exp", not added.
+  // `exp` plus a string would be a longer string.
   fault(
     typeof clockTolerance !== 'number' || !(clockTolerance >= 0 && clockTolerance <= 300),
     'clockTolerance must be 0 to 300 seconds',
