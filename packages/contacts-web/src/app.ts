@@ -68,8 +68,8 @@ export function createApp(options: AppOptions): Koa {
   app.use(homeRoutes({ issuerBaseURL, apiBaseURL }).routes());
   app.use(contactRoutes().routes());
   app.use(sessionRoutes({ apiBaseURL, showTokens, flowLog }).routes());
-  // `auth` above answers these routes. They are listed again so that another method gets a 405 with
-  // `Allow`. The router knows every method of Node, otherwise an unknown one would be a 501.
+  // `auth` above answers these routes. Here their other methods get a 405 with `Allow`. With METHODS
+  // a method that the router does not know gets it too, instead of a 501.
   const clientRoutes = new Router({ methods: METHODS })
     .get(['/login', '/callback'], pass)
     .post(['/logout', '/backchannel-logout'], pass);
@@ -94,7 +94,7 @@ const LEVELS: Readonly<Record<ClientEvent['type'], Level>> = {
   stale_used: 'warn',
 };
 
-/** Returns a listener that logs the events of sign-ins, tokens and sessions. No event names a person. */
+/** Returns a listener that logs events of the client. They name no person. */
 export function logClientEvent(logger: Pick<Logger, Level>): (event: ClientEvent) => void {
   return function logEvent({ type, ...details }) {
     logger[LEVELS[type]](details, type.replaceAll('_', ' '));

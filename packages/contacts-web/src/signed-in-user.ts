@@ -11,12 +11,12 @@ export interface SignedInUser {
   readonly roles: readonly string[];
 }
 
-/** Reads the claims of the ID token. Returns undefined without a signed-in user. */
+/** Returns the user of the ID token; undefined when not signed in. */
 export function signedInUser({ oidc }: Pick<Context, 'oidc'>): SignedInUser | undefined {
   const claims = oidc?.user;
   if (!claims) return undefined;
   const { name, nickname, email, sub } = claims;
-  // Only shown, never decided upon: any namespace of the custom claim will do.
+  // For display only, so the namespace does not matter.
   const customClaim = (suffix: string) =>
     Object.entries(claims).find(([claim]) => claim.endsWith(suffix))?.[1];
   const roles = customClaim('/roles');

@@ -29,19 +29,19 @@ export async function listApiRoutes(api: Api): Promise<readonly ApiRoute[] | und
   try {
     const { paths } = Document.parse((await api.get('openapi.json')).body);
     return Object.entries(paths).flatMap(([path, operations]) =>
-      METHODS.filter((method) => method in operations)
-        .map((method) => readRoute(method, path, operations[method]))
-        .filter((route) => route !== undefined),
+      METHODS.filter((method) => method in operations).flatMap((method) =>
+        readRoute(method, path, operations[method]),
+      ),
     );
   } catch {
     return undefined;
   }
 }
 
-function readRoute(method: string, path: string, operation: unknown): ApiRoute | undefined {
+function readRoute(method: string, path: string, operation: unknown): ApiRoute | [] {
   const { data } = Operation.safeParse(operation);
   // Routes that take no token say nothing about this one.
-  if (!data || data.security.length === 0) return undefined;
+  if (!data || data.security.length === 0) return [];
   const [scope] = data.security.flatMap((scheme) => Object.values(scheme).flat());
   const role = data['x-required-role'];
   return { method: method.toUpperCase(), path, summary: data.summary, scope, role };
@@ -72,7 +72,7 @@ export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNod
               <span>
                 <strong>{route.method}</strong> {route.path}
               </span>
-              <small>{needs(route)}</small>
+              <small>{`needs ${needsOf(route).join(' and ') || 'any valid token'}`}</small>
               <span class="verdict">{may(route) ? 'allowed' : 'refused'}</span>
             </li>
           ))}
@@ -82,7 +82,6 @@ export function ApiRoutes({ routes, scope: scopes, user }: ApiRoutesProps): VNod
   );
 }
 
-function needs({ scope, role }: ApiRoute): string {
-  const all = [scope, role && `the role ${role}`].filter(Boolean);
-  return all.length > 0 ? `needs ${all.join(' and ')}` : 'needs any valid token';
+function needsOf({ scope, role }: ApiRoute) {
+  return [scope, role && `the role ${role}`].filter(Boolean);
 }

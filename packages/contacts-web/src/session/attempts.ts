@@ -1,6 +1,6 @@
 import { createHttpClient } from '@koa-oauth/client';
 
-/** A decoded JWT for display. It was not checked here, so it decides nothing. */
+/** A decoded JWT, for display only: nothing has verified it. */
 export interface UnverifiedToken {
   readonly header: Readonly<Record<string, unknown>>;
   readonly claims: Readonly<Record<string, unknown>>;
@@ -11,7 +11,7 @@ export interface Attempt {
   readonly label: string;
   /** Description of the request. */
   readonly sends: string;
-  /** @returns the request's headers and query; undefined when it can't be made of these tokens */
+  /** @returns undefined when the token to change is no JWT */
   readonly make: (tokens: Tokens) => Wrong | undefined;
 }
 
@@ -27,7 +27,7 @@ interface Wrong {
 
 const bearer = (token: string): Wrong => ({ headers: { authorization: `Bearer ${token}` } });
 
-/** Wrong calls. The API has a different answer for each. */
+/** Wrong calls, each with its own answer. */
 export const ATTEMPTS = {
   none: {
     label: 'No token',
@@ -42,7 +42,7 @@ export const ATTEMPTS = {
   expired: {
     label: 'An expired token',
     sends:
-      'your access token with “exp” an hour ago, so that its signature does not fit either: the API looks at the times first, as that needs no key',
+      'your access token with “exp” an hour ago. Its signature is wrong too, but the API checks times first',
     make: ({ accessToken }) => changed(accessToken, { exp: Math.floor(Date.now() / 1000) - 3600 }),
   },
   foreign: {
@@ -57,13 +57,12 @@ export const ATTEMPTS = {
   },
   id_token: {
     label: 'The ID token',
-    sends: 'your ID token, genuine, but meant for this app and not for the API',
+    sends: 'your genuine ID token, which is for this app, not for the API',
     make: ({ idToken }) => bearer(idToken),
   },
   query: {
     label: 'A token in the URL',
-    sends:
-      'access_token in the query, where logs and histories would keep it (the one sent is made up)',
+    sends: 'a made-up access_token in the query, which logs and histories keep',
     make: () => ({ headers: {}, query: { access_token: 'made-up' } }),
   },
 } as const satisfies Record<string, Attempt>;
@@ -81,25 +80,23 @@ export interface ApiAnswer {
   readonly body: string;
 }
 
-const TIMEOUT_MS = 5000;
-const MAX_BYTES = 64 * 1024;
 const MAX_SHOWN = 2000;
 
 /**
  * Calls `GET /contacts` with a wrong token, or none.
  *
  * @param timeoutMs time for the whole exchange
- * @returns undefined when there is no answer, or the call can't be made of these tokens
+ * @returns undefined without an answer, or when the token to change is no JWT
  */
 export async function tryApi(
   apiBaseURL: string,
   name: AttemptName,
-  tokens: { accessToken: string; idToken: string },
-  timeoutMs = TIMEOUT_MS,
+  tokens: Tokens,
+  timeoutMs = 5000,
 ): Promise<ApiAnswer | undefined> {
   const wrong: Wrong | undefined = ATTEMPTS[name].make(tokens);
   if (!wrong) return undefined;
-  const http = createHttpClient({ timeout: timeoutMs, maxBodyBytes: MAX_BYTES });
+  const http = createHttpClient({ timeout: timeoutMs, maxBodyBytes: 64 * 1024 });
   const url = new URL(`${apiBaseURL.replace(/\/$/, '')}/contacts`);
   url.search = String(new URLSearchParams(wrong.query));
   try {
@@ -111,7 +108,7 @@ export async function tryApi(
   }
 }
 
-/** Decodes a token; undefined when it is no JWT: to a client, an access token may be anything. */
+/** Decodes a token; undefined when it is no JWT, which an access token need not be. */
 export function decodeUnverified(token: string): UnverifiedToken | undefined {
   const parts = token.split('.');
   if (parts.length !== 3) return undefined;
@@ -139,8 +136,6 @@ function changed(token: string, claims: Record<string, unknown>): Wrong | undefi
   const parsed = decodeUnverified(token);
   if (!parsed) return undefined;
   const [header, , signature] = token.split('.');
-  const payload = Buffer.from(JSON.stringify({ ...parsed.claims, ...claims })).toString(
-    'base64url',
-  );
-  return bearer(`${header}.${payload}.${signature}`);
+  const payload = Buffer.from(JSON.stringify({ ...parsed.claims, ...claims }));
+  return bearer(`${header}.${payload.toString('base64url')}.${signature}`);
 }

@@ -6,20 +6,19 @@ const SESSION_SECONDS = 604_800;
 const MAX_ATTEMPTS = 5;
 
 /**
- * Stores the messages of each login for the page of its session, in development only. They are
- * records of the session store, so that all processes that share it show the same; secrets were
- * masked before.
+ * Stores the messages of each login for `/session`, in development only. They are in the session
+ * store, which all processes share, and their secrets are already masked.
  */
 export class FlowLog {
   readonly #store: SessionStore;
-  /** The last write for each login that has one on its way: messages keep their order. */
+  /** The last unfinished write of each login, so that messages keep their order. */
   readonly #writes = new Map<string, Promise<void>>();
 
   constructor(store: SessionStore) {
     this.#store = store;
   }
 
-  /** Adds a message to those of its login. Of refreshes, the last one is kept. */
+  /** Adds a message to its login. Only the last refresh is kept. */
   async add(message: ClientMessage): Promise<void> {
     const { loginId } = message;
     const before = this.#writes.get(loginId) ?? Promise.resolve();
@@ -29,7 +28,7 @@ export class FlowLog {
     if (this.#writes.get(loginId) === write) this.#writes.delete(loginId);
   }
 
-  /** Returns the messages of the login that opened a session, in the order in which they went. */
+  /** Returns the messages of the login that opened a session, oldest first. */
   async read(loginId: string | undefined): Promise<readonly ClientMessage[]> {
     if (loginId === undefined) return [];
     await this.#writes.get(loginId);
@@ -50,23 +49,17 @@ export class FlowLog {
       const expiresAt = Math.max(record?.expiresAt ?? 0, Math.ceil(Date.now() / 1000) + seconds);
       const isWritten = record
         ? await this.#store.update(key, record.version, { sealed, expiresAt })
-        : await this.#create(key, sealed, expiresAt);
+        : // It fails when another process was first.
+          await this.#store.create(key, { sealed, expiresAt, about: '', terms: [] }).then(
+            () => true,
+            () => false,
+          );
       if (isWritten) return;
-    }
-  }
-
-  /** Returns false when another process was first. */
-  async #create(key: string, sealed: string, expiresAt: number): Promise<boolean> {
-    try {
-      await this.#store.create(key, { sealed, expiresAt, about: '', terms: [] });
-      return true;
-    } catch {
-      return false;
     }
   }
 }
 
-/** Unlike the key of a session, which is a hash alone. */
+// The key of a session is a hash, without a prefix.
 function keyOf(loginId: string): string {
   return `flow ${loginId}`;
 }

@@ -68,6 +68,7 @@ function Message({ step: { step, at, url, status, parameters } }: { step: Client
   const time = new Date(at).toISOString();
   const direction = step.endsWith('_request') ? 'Sent' : 'Received';
   const isThroughBrowser = step.startsWith('authorization');
+  const texts: typeof PARAMETERS = { ...PARAMETERS, ...BY_STEP[step] };
   return (
     <details>
       <summary>
@@ -88,7 +89,9 @@ function Message({ step: { step, at, url, status, parameters } }: { step: Client
             </dt>
             <dd>
               <span class="value">{value}</span>
-              <small>{explainParameter(step, name) ?? 'A parameter of this issuer.'}</small>
+              <small>
+                {Object.hasOwn(texts, name) ? texts[name] : 'A parameter of this issuer.'}
+              </small>
             </dd>
           </div>
         ))}
@@ -97,7 +100,7 @@ function Message({ step: { step, at, url, status, parameters } }: { step: Client
   );
 }
 
-/** Purpose of each parameter of the flow. Steps that differ are in `BY_STEP`. */
+/** Purpose of each parameter. `BY_STEP` has those that differ for a step. */
 const PARAMETERS: Readonly<Record<string, string>> = {
   response_type: 'The app requests a code, and exchanges it outside the browser.',
   client_id: 'The id of the app at the issuer.',
@@ -105,12 +108,12 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   scope: 'The permissions that the app requests.',
   audience: 'The API that the access token is for.',
   state: 'Links the answer to this browser. A callback that did not begin here is rejected.',
-  nonce: 'The ID token must contain it, so that it is not from another sign-in.',
+  nonce: 'The ID token must repeat it, to belong to this sign-in.',
   code_challenge: 'The hash of a secret that only this app has (PKCE).',
   code_challenge_method: 'The hash function: SHA-256.',
   max_age: 'The maximum age of your last sign-in, in seconds.',
   prompt: 'The page that the authorization server must show.',
-  code: 'Valid for one exchange within a minute, and useless without the verifier.',
+  code: 'Works once, within a minute, and only with the verifier.',
   iss: 'The issuer that answers. It must be the one that was asked (RFC 9207).',
   request_uri: 'The name of the pushed request (RFC 9126).',
   acr_values: 'The preferred strength of the sign-in.',
@@ -130,7 +133,7 @@ const PARAMETERS: Readonly<Record<string, string>> = {
 };
 
 const BY_STEP: Readonly<Record<string, Readonly<Record<string, string>>>> = {
-  token_request: { redirect_uri: 'The same again. The code is valid only with it.' },
+  token_request: { redirect_uri: 'The same again: the code requires it.' },
   token_response: { scope: 'The granted scopes. They can be fewer than requested.' },
   refresh_request: { scope: 'The scopes of the new token: at most those granted.' },
   refresh_response: {
@@ -138,10 +141,3 @@ const BY_STEP: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     refresh_token: 'A new one. The one that was sent is no longer valid (rotation).',
   },
 };
-
-/** @returns undefined for a parameter that this app knows nothing of */
-function explainParameter(step: string, name: string): string | undefined {
-  const ofStep = BY_STEP[step] ?? {};
-  if (Object.hasOwn(ofStep, name)) return ofStep[name];
-  return Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined;
-}

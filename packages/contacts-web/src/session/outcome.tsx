@@ -12,7 +12,17 @@ export type Outcome =
 export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
   switch (outcome.kind) {
     case 'refreshed':
-      return <Refreshed {...outcome} />;
+      return (
+        <div class="notice good" role="status">
+          <h2>
+            {outcome.isNarrow ? 'A second access token, with fewer scopes' : 'A new access token'}
+          </h2>
+          <p>
+            Requested <code>{outcome.asked}</code>, granted <code>{outcome.granted}</code>.
+            {outcome.isNarrow && ' The token below has not changed.'}
+          </p>
+        </div>
+      );
     case 'not_granted':
       return (
         <div class="notice bad" role="alert">
@@ -32,18 +42,6 @@ export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
     case 'tried':
       return <Tried {...outcome} />;
   }
-}
-
-function Refreshed({ asked, granted, isNarrow }: Extract<Outcome, { kind: 'refreshed' }>) {
-  return (
-    <div class="notice good" role="status">
-      <h2>{isNarrow ? 'A second access token, with fewer scopes' : 'A new access token'}</h2>
-      <p>
-        Requested <code>{asked}</code>, granted <code>{granted}</code>.
-        {isNarrow && ' The token below has not changed.'}
-      </p>
-    </div>
-  );
 }
 
 function Tried({ attempt, answer }: Extract<Outcome, { kind: 'tried' }>) {
@@ -73,13 +71,9 @@ function Tried({ attempt, answer }: Extract<Outcome, { kind: 'tried' }>) {
   );
 }
 
-interface AttemptsProps {
-  readonly apiBaseURL: string;
-  readonly accessToken: string;
-}
-
 /** Calls to the API that must fail, and one that works. */
-export function Attempts({ apiBaseURL, accessToken }: AttemptsProps): VNode {
+export function Attempts(props: { apiBaseURL: string; accessToken: string }): VNode {
+  const { apiBaseURL, accessToken } = props;
   const command = `curl -i -H 'Authorization: Bearer ${accessToken}' ${apiBaseURL}/contacts`;
   return (
     <section class="card" aria-labelledby="attempts-heading">

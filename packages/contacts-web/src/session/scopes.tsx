@@ -28,13 +28,21 @@ export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): 
               <th scope="row">
                 <code>{one}</code>
               </th>
-              <td>{yes(requested.includes(one))}</td>
-              <td>{yes(granted.includes(one))}</td>
+              <td>{requested.includes(one) ? 'yes' : 'no'}</td>
+              <td>{granted.includes(one) ? 'yes' : 'no'}</td>
             </tr>
           ))}
         </tbody>
       </table>
-      {expiresAt !== undefined && <Expiry expiresAt={expiresAt} now={now} />}
+      {expiresAt !== undefined && (
+        <p>
+          The access token expires in{' '}
+          <time dateTime={new Date(expiresAt * 1000).toISOString()} data-expires={expiresAt}>
+            {duration(Math.max(0, Math.round(expiresAt - now / 1000)))}
+          </time>
+          . With a refresh token it is renewed shortly before.
+        </p>
+      )}
       <div class="actions">
         <form method="post" action="/session/refresh">
           <button type="submit">Refresh now</button>
@@ -59,20 +67,6 @@ export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): 
   );
 }
 
-function Expiry({ expiresAt, now }: { expiresAt: number; now: number }) {
-  const end = new Date(expiresAt * 1000).toISOString();
-  const left = Math.max(0, Math.round(expiresAt - now / 1000));
-  return (
-    <p>
-      The access token expires in{' '}
-      <time dateTime={end} data-expires={expiresAt}>
-        {duration(left)}
-      </time>
-      . With a refresh token it is renewed shortly before.
-    </p>
-  );
-}
-
 /** Formats seconds: 3,725 is "1 h 2 min 5 s". */
 function duration(seconds: number): string {
   const parts: [number, string][] = [
@@ -87,8 +81,4 @@ function duration(seconds: number): string {
     .slice(first)
     .map(([count, unit]) => `${count} ${unit}`)
     .join(' ');
-}
-
-function yes(value: boolean): string {
-  return value ? 'yes' : 'no';
 }

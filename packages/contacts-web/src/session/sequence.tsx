@@ -34,7 +34,7 @@ const API_CALL: readonly Arrow[] = [
   { from: 3, to: 1, text: 'contacts' },
 ];
 
-/** The messages of this session's sign-in, drawn in the order they went. The list next to it says the same. */
+/** Draws the messages of a sign-in, oldest first. The list of `Flow` has the same. */
 export function Sequence({ flow }: { flow: readonly ClientMessage[] }): VNode {
   const arrows = [...flow.flatMap(({ step }) => ARROWS[step]), ...API_CALL];
   const height = TOP + arrows.length * ROW + 10;

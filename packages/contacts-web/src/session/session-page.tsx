@@ -18,7 +18,7 @@ interface SessionPageProps {
   readonly accessToken: AccessToken;
   /** Shows the tokens themselves; false in production. */
   readonly showTokens: boolean;
-  /** Undefined when the API did not say. */
+  /** Undefined when the API did not answer. */
   readonly routes: readonly ApiRoute[] | undefined;
   readonly sessions: readonly UserSession[];
   readonly apiBaseURL: string;

@@ -15,7 +15,7 @@ interface SessionParts {
   readonly apiBaseURL: string;
   /** Shows tokens, and allows wrong calls: in development only. */
   readonly showTokens: boolean;
-  /** In development: messages of the sessions. */
+  /** Messages of the sign-ins, in development only. */
   readonly flowLog: FlowLog | undefined;
 }
 
@@ -47,14 +47,12 @@ async function refresh(ctx: Context, parts: SessionParts): Promise<void> {
   }
 }
 
-/** Calls the API wrongly, and shows what it answers. */
+/** Shows the API's answer to a wrong call. */
 async function attempt(ctx: Context, parts: SessionParts): Promise<void> {
   const name = field(ctx.request.body, 'attempt');
   ctx.assert(parts.showTokens && isAttempt(name), 404);
-  const tokens = {
-    accessToken: (await ctx.oidc.accessToken()).value,
-    idToken: ctx.oidc.idToken ?? '',
-  };
+  const { value: accessToken } = await ctx.oidc.accessToken();
+  const tokens = { accessToken, idToken: ctx.oidc.idToken ?? '' };
   const answer = await tryApi(parts.apiBaseURL, name, tokens);
   await show(ctx, parts, { kind: 'tried', attempt: ATTEMPTS[name], answer });
 }
@@ -80,15 +78,14 @@ async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promi
   render(
     ctx,
     SessionPage({
+      ...parts,
       user: signedInUser(ctx),
       flow,
       idToken: oidc.idToken ?? '',
       idTokenClaims: oidc.idTokenClaims ?? {},
       accessToken,
-      showTokens: parts.showTokens,
       routes,
       sessions,
-      apiBaseURL: parts.apiBaseURL,
       outcome: outcome ?? (isEnded ? { kind: 'ended', count: Number(ended) } : undefined),
       now: Date.now(),
     }),

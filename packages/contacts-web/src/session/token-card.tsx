@@ -25,9 +25,23 @@ export function TokenCard({ kind, token, raw }: TokenCardProps): VNode {
       <p>{TEXTS[kind]}</p>
       {token ? (
         <dl class="parameters">
-          {Object.entries(token.claims).map(([name, value]) => (
-            <Claim key={name} kind={kind} name={name} value={value} />
-          ))}
+          {Object.entries(token.claims).map(([name, value]) => {
+            const { meaning, check } = explainClaim(kind, name);
+            return (
+              <div key={name}>
+                <dt>
+                  <code>{name}</code>
+                </dt>
+                <dd>
+                  <span class="value">{writeClaim(name, value)}</span>
+                  <small>
+                    {meaning}
+                    {check && <span class="check">{` Checked: ${check}.`}</span>}
+                  </small>
+                </dd>
+              </div>
+            );
+          })}
         </dl>
       ) : (
         <p class="hint">It is not a JWT: only its issuer can read it.</p>
@@ -47,30 +61,10 @@ export function TokenCard({ kind, token, raw }: TokenCardProps): VNode {
   );
 }
 
-type ClaimProps = Pick<TokenCardProps, 'kind'> & { name: string; value: unknown };
-
-function Claim({ kind, name, value }: ClaimProps) {
-  const { meaning, check } = explainClaim(kind, name);
-  return (
-    <div>
-      <dt>
-        <code>{name}</code>
-      </dt>
-      <dd>
-        <span class="value">{writeClaim(name, value)}</span>
-        <small>
-          {meaning}
-          {check && <span class="check">{` Checked: ${check}.`}</span>}
-        </small>
-      </dd>
-    </div>
-  );
-}
-
 /** Meaning of a claim, and its check. */
 interface ClaimText {
   readonly meaning: string;
-  /** Check before the token was accepted; undefined without one. */
+  /** Check that the claim passed, if any. */
   readonly check?: string;
 }
 
@@ -88,10 +82,7 @@ const ID_TOKEN: Readonly<Record<string, ClaimText>> = {
   iat: { meaning: 'The time of issue.', check: 'was recent, and not in the future' },
   nonce: { meaning: 'The nonce of the request.', check: 'is the nonce of this sign-in' },
   at_hash: { meaning: 'Half of the access token’s hash.', check: 'fits the access token' },
-  auth_time: {
-    meaning: 'The time of your last sign-in at the issuer.',
-    check: 'is as recent as requested',
-  },
+  auth_time: { meaning: 'The time of your sign-in at the issuer.', check: 'is recent enough' },
   acr: { meaning: 'The strength of the sign-in.' },
   amr: { meaning: 'The methods of the sign-in.' },
   name: { meaning: 'From the scope profile.' },
@@ -121,19 +112,17 @@ const ACCESS_TOKEN: Readonly<Record<string, ClaimText>> = {
 function explainClaim(token: 'id_token' | 'access_token', name: string): ClaimText {
   const texts = { ...BOTH, ...(token === 'id_token' ? ID_TOKEN : ACCESS_TOKEN) };
   if (Object.hasOwn(texts, name)) return texts[name] as ClaimText;
-  const isNamespaced = URL.canParse(name);
-  const isOrganization = isNamespaced && name.endsWith('/org_id');
-  if (token === 'access_token' && isOrganization) {
+  if (!URL.canParse(name)) return { meaning: 'A claim of this issuer.' };
+  if (token === 'access_token' && name.endsWith('/org_id')) {
     const meaning = 'A custom claim: whose contacts you see.';
     return { meaning, check: 'is a text; only contacts of this organization are shown' };
   }
-  if (isNamespaced) return { meaning: 'A custom claim, added by an Action of the tenant.' };
-  return { meaning: 'A claim of this issuer.' };
+  return { meaning: 'A custom claim, added by an Action of the tenant.' };
 }
 
 const TIMES = new Set(['exp', 'iat', 'nbf', 'auth_time']);
 
-/** Formats the value of a claim for a page, with times in words too. */
+/** Formats the value of a claim, and adds the date to a time. */
 function writeClaim(name: string, value: unknown): string {
   if (TIMES.has(name) && typeof value === 'number' && Number.isFinite(value)) {
     const date = new Date(value * 1000);
