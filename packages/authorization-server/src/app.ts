@@ -40,16 +40,16 @@ const SECURITY_HEADERS: SecurityHeadersOptions = {
     styleSrc: ["'self'"],
     // The engine's form_post answer adds the hash of its inline script.
     scriptSrc: ["'self'"],
-    // No form-action: Chromium applies it to the redirects after a form as well, and the login
-    // form ends, redirect by redirect, at the application's callback on another origin.
+    // No form-action: Chromium applies it to the redirects after a form too, and those after the
+    // login form lead to the application's origin.
   },
-  // http is allowed on a loopback address, and a browser stores this rule longer than a test runs.
+  // A browser would store it longer than a test, and refuse http on this host.
   strictTransportSecurity: false,
   // It would prevent web applications from reading the metadata, the keys and the token endpoint.
   crossOriginResourcePolicy: false,
 };
 
-/** Creates the whole server: a Koa application of the engine, with steps before the engine's own routes. */
+/** Creates the server: the engine, a Koa application, with steps before its own routes. */
 export function createApp(parts: AppParts): Engine {
   const context = createContext(parts);
   const { issuer, tenant, tenantName, limits, faults, outcomes, log } = context;
@@ -58,25 +58,25 @@ export function createApp(parts: AppParts): Engine {
   recorder.listenTo(provider);
 
   const steps: readonly (Middleware | undefined)[] = [
-    // First: all others read the address of the request, which is the issuer's, whatever was sent.
+    // First: it sets the address of the request to the issuer's, which all others read.
     issuerOrigin(issuer),
-    // Before all that may answer: refusals need these headers too.
+    // Before the steps that can answer: refusals need these headers too.
     securityHeaders(SECURITY_HEADERS),
-    // Around all that change the answer: it records what the client gets.
+    // Around the steps that change the answer: it records what the client gets.
     recordTransaction(recorder),
     // Around the steps that refuse: a web application must be able to read their answers.
     at(CROSS_ORIGIN_PATHS, allowOriginOfRefusals(tenant)),
     // Around the answers to errors: a fault may change these as well.
     injectFaults(faults, (ctx, fault) => recorder.faultInjected(ctx, fault)),
-    // Around all that may throw.
+    // Around the steps that can throw.
     answerErrors(tenantName, log),
-    // Before all that read `ctx.path`, which throws for a malformed target.
+    // Before the steps that read `ctx.path`: for a malformed target it throws.
     rejectMalformedTarget(),
     // Before any work for a token request.
     limits.tokenRequests,
     // Before the engine, which reads the body itself, and only as a form.
     at([ROUTES.token, ROUTES.revocation], jsonBodies()),
-    // Around the engine, whose metadata and claims they complete.
+    // Around the engine: they complete its metadata and claims.
     at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
     at([ROUTES.userinfo], userinfoClaims()),
     // Around the engine: only its answer shows whether the login succeeded.

@@ -3,14 +3,14 @@ import type { Context, Middleware, Next } from 'koa';
 import type { AccessToken, Client, Provider as Engine, KoaContextWithOIDC } from 'oidc-provider';
 
 /*
- * All that overrides or wraps oidc-provider, the engine, is in this file and is called `patch…`. Before
- * another version is installed, compare each patch with the engine's source.
+ * Every override of oidc-provider, the engine, is in this file and is called `patch…`. Compare each with
+ * the engine's source before you install another version.
  *
- * Its requests are changed elsewhere, while they run: `params.scope` in `token/audience.ts` and
+ * Other files change the engine's state of a request: `params.scope` in `token/audience.ts` and
  * `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, the request in `token/json-bodies.ts`.
  */
 
-/** The version that the patches were read from. */
+/** Version that the patches are for. */
 export const PATCHED_VERSION = '9.13.3';
 
 export const { Provider, errors, interactionPolicy } = await patchedImport();
@@ -36,7 +36,7 @@ interface EngineIdTokenClass {
   expiresIn(...args: unknown[]): number;
 }
 
-/** Decisions of this server; each gets the value that the engine would write. */
+/** Replacements for values of the engine. */
 export interface EngineHooks {
   readonly idTokenClaims: (ctx: KoaContextWithOIDC, claims: Claims) => Claims;
   readonly accessTokenScope: (ctx: KoaContextWithOIDC, scope?: string) => string | undefined;
@@ -48,7 +48,7 @@ const LOGOUT_TIME_LIMIT_MS = 2500;
 
 /** Applies all patches of an instance; `patchIss` patches the class. */
 export function patchEngine(provider: Engine, hooks: EngineHooks): void {
-  // No proxy is trusted: the engine reads the scheme that `issuerOrigin` writes.
+  // The engine then reads the scheme that `issuerOrigin` writes, not a proxy's.
   provider.proxy = true;
   patchIdTokenClaims(provider, hooks.idTokenClaims);
   patchIdTokenExpiry(provider, hooks.clock);
@@ -60,7 +60,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
 
 /**
  * Returns a subclass that sends no `iss` with an authorization response (RFC 9207), as Auth0 by default.
- * The engine always sends it, and registers its response modes in its constructor.
+ * The engine always sends it. A subclass is needed, as the constructor registers response modes.
  */
 export function patchIss(Base: typeof Provider): typeof Provider {
   return class extends Base {
@@ -72,7 +72,7 @@ export function patchIss(Base: typeof Provider): typeof Provider {
   };
 }
 
-/** Adds a registered response mode to the metadata, and removes the member for `iss` if none is sent. */
+/** Adds a response mode to the metadata, and removes the member for `iss` if `iss` is not sent. */
 export function patchMetadata(responseMode: string, sendsIss: boolean): Middleware {
   return async function patchMetadata(ctx: Context, next: Next) {
     await next();
@@ -84,32 +84,32 @@ export function patchMetadata(responseMode: string, sendsIss: boolean): Middlewa
   };
 }
 
-/** The engine writes only claims that its configuration names; an Action may set any name. */
+/** The engine writes only claims that its configuration names; an Action can set others. */
 function patchIdTokenClaims(provider: Engine, claimsOf: EngineHooks['idTokenClaims']): void {
   const { prototype } = idTokenClassOf(provider);
   const { payload } = prototype;
   prototype.payload = async function patchedPayload() {
     const claims = await payload.call(this);
-    // A logout token has no context and no claims of the login, and its times are the real clock's.
+    // A logout token has no context; it gets no claims of the login, and real times.
     return this.ctx === undefined ? claims : claimsOf(this.ctx, claims);
   };
 }
 
-/** The engine computes the end of an ID token from the real clock. */
+/** The engine computes `exp` of an ID token from the real clock. */
 function patchIdTokenExpiry(provider: Engine, clock: EngineHooks['clock']): void {
   const IdToken = idTokenClassOf(provider);
   const { expiresIn } = IdToken;
   IdToken.expiresIn = (...args) => expiresIn.apply(IdToken, args) + clock.seconds;
 }
 
-/** The engine gives `sid` to clients with a back-channel logout only, Auth0 to all. */
+/** The engine adds `sid` only for clients with a back-channel logout, Auth0 for all. */
 function patchSid(provider: Engine): void {
   provider.Client.prototype.includeSid = () => true;
 }
 
 /**
- * Sends logout tokens to private addresses too: here all come from the tenant file. The engine refuses
- * them, and resolves none inside of Jest. Only the status counts (OpenID Connect Back-Channel Logout §2.5).
+ * Sends logout tokens to private addresses too, which the engine refuses: all are from the tenant file. In
+ * Jest the engine resolves no address. Only the status counts (OpenID Connect Back-Channel Logout §2.5).
  */
 function patchBackchannelLogout(provider: Engine): void {
   const IdToken = idTokenClassOf(provider);
@@ -136,7 +136,7 @@ function patchBackchannelLogout(provider: Engine): void {
   };
 }
 
-/** Actions and rules decide last on the scope. All access tokens have theirs when `save` begins. */
+/** Actions and rules decide the scope last. When `save` begins, the engine has set it. */
 function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTokenScope']): void {
   const prototype = provider.AccessToken.prototype as AccessToken;
   const { save } = prototype;
@@ -148,7 +148,7 @@ function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTok
   };
 }
 
-/** The engine repeats a refresh token that is not rotated; Auth0 does not. */
+/** The engine sends an unrotated refresh token again; Auth0 does not. */
 function patchRefreshAnswer(provider: Engine): void {
   provider.on('grant.success', ({ oidc, body }) => {
     const stays = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
