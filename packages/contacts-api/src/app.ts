@@ -99,14 +99,23 @@ export function createApp(options: AppOptions): App {
   koa.use(rejectMalformedTarget());
   koa.use(apiHeaders(baseURL));
   // A page must be able to read a 401 or 429 of the middleware below.
-  if (corsOrigins.length > 0) koa.use(crossOrigin(corsOrigins));
+  if (corsOrigins.length > 0) {
+    koa.use(
+      cors({
+        origin: (ctx) => corsOrigins.find((origin) => origin === ctx.get('Origin')) ?? '',
+        exposeHeaders:
+          'ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,X-Request-Id',
+        maxAge: 600,
+      }),
+    );
+  }
   koa.use(limits.limitRefusedTokens());
   koa.use(docs.routes());
   koa.use(routes.routes()).use(routes.allowedMethods());
   return {
     koa,
     operations,
-    markStopping: () => {
+    markStopping() {
       stopping = true;
     },
   };
@@ -130,16 +139,4 @@ function apiHeaders(baseURL: string): Middleware {
   return async function apiHeaders(ctx, next) {
     await (/^\/docs(?:\/|$)/.test(ctx.path) ? docsPage : apiOnly)(ctx, next);
   };
-}
-
-function crossOrigin(origins: readonly string[]): Middleware {
-  return cors({
-    origin: (ctx) => {
-      const origin = ctx.get('Origin');
-      return origins.includes(origin) ? origin : '';
-    },
-    exposeHeaders:
-      'ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,X-Request-Id',
-    maxAge: 600,
-  });
 }

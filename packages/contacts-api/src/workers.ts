@@ -78,13 +78,11 @@ class Workers {
         this.#onUnexpectedEnd(
           `a worker ended (${signal ?? code}); another one starts in ${this.#delayMs} ms`,
         );
-        setTimeout(() => this.#replace(), this.#delayMs);
+        setTimeout(() => {
+          if (!this.#stopping) this.#fork().catch(() => {});
+        }, this.#delayMs);
         this.#delayMs = Math.min(2 * this.#delayMs, MAX_RESTART_DELAY_MS);
       });
     });
-  }
-
-  #replace(): void {
-    if (!this.#stopping) this.#fork().catch(() => {});
   }
 }

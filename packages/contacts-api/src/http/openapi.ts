@@ -48,20 +48,14 @@ export function docsRoutes(options: DocumentOptions): Router {
   });
   router.get('/docs/viewer.js', async (ctx) => {
     ctx.remove('Cache-Control');
-    await send(ctx, basename(VIEWER_PATH), {
-      root: dirname(VIEWER_PATH),
-      maxAge: VIEWER_MAX_AGE_MS,
-    });
+    const root = dirname(VIEWER_PATH);
+    await send(ctx, basename(VIEWER_PATH), { root, maxAge: VIEWER_MAX_AGE_MS });
   });
   return router;
 }
 
-export function openApiDocument({
-  operations,
-  baseURL,
-  issuerBaseURL,
-  audience,
-}: DocumentOptions): Json {
+export function openApiDocument(options: DocumentOptions): Json {
+  const { operations, baseURL, issuerBaseURL, audience } = options;
   const describer = new Describer();
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
@@ -132,14 +126,8 @@ class Describer {
     });
     const inQuery = Object.entries<z.ZodType>(query?.shape ?? {}).map(([name, schema]) => {
       const { description, ...rest } = this.#schema(schema, 'input');
-      const { data } = schema.safeParse(undefined);
-      return {
-        name,
-        in: 'query',
-        required: false,
-        description,
-        schema: { ...rest, default: data },
-      };
+      const described = { ...rest, default: schema.safeParse(undefined).data };
+      return { name, in: 'query', required: false, description, schema: described };
     });
     const inHeader = Object.entries(headers).map(([name, description]) => {
       return { name, in: 'header', required: false, description, schema: { type: 'string' } };
@@ -167,11 +155,7 @@ class Describer {
 
   // A schema with a name becomes a component, and a reference everywhere else.
   #schema(schema: z.ZodType, io: 'input' | 'output'): Json {
-    const {
-      $schema: _,
-      $defs = {},
-      ...rest
-    } = z.toJSONSchema(schema, {
+    const jsonSchema = z.toJSONSchema(schema, {
       io,
       unrepresentable: 'any',
       override: ({ jsonSchema }) => {
@@ -184,6 +168,7 @@ class Describer {
         if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       },
     });
+    const { $schema: _, $defs = {}, ...rest } = jsonSchema;
     const toComponents = (value: object): Json =>
       JSON.parse(JSON.stringify(value).replaceAll('"#/$defs/', '"#/components/schemas/'));
     Object.assign(this.schemas, toComponents($defs));
@@ -194,7 +179,6 @@ class Describer {
 const RETRY_AFTER = { 'Retry-After': 'seconds to wait' };
 
 const INPUT_REFUSALS: Answers = { 400: { description: 'the request is malformed' } };
-
 const BODY_REFUSALS: Answers = {
   413: { description: 'the body is too large' },
   415: { description: 'the media type of the body is not supported' },

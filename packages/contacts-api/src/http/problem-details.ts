@@ -36,7 +36,9 @@ export function problemDetails(): Middleware {
 
 function respond(ctx: Context, failure: Failure): void {
   const { code, message, headers, errors } = failure;
-  const status = isErrorStatus(failure.status) ? failure.status : 500;
+  const { status: given } = failure;
+  const isError = typeof given === 'number' && given >= 400 && given in STATUS_CODES;
+  const status = isError ? given : 500;
   ctx.status = status;
   if (headers) ctx.set({ ...headers });
   ctx.body = JSON.stringify({
@@ -50,8 +52,4 @@ function respond(ctx: Context, failure: Failure): void {
   });
   ctx.type = 'application/problem+json';
   ctx.set('Cache-Control', 'no-store');
-}
-
-function isErrorStatus(status: unknown): status is number {
-  return typeof status === 'number' && status >= 400 && status <= 599 && status in STATUS_CODES;
 }

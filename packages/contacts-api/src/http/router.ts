@@ -5,12 +5,9 @@ import { claimIncludes, requiredScopes } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ApiError, invalidInput } from '../errors.ts';
-import type { Needs, Operation, State } from '../operation.ts';
+import type { Operation, State } from '../operation.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-const NO_QUERY = z.strictObject({});
-const MAX_FORM_SIZE = '16kb';
-const MAX_JSON_SIZE = '64kb';
 
 export interface Guards {
   readonly auth: Middleware<State>;
@@ -25,7 +22,9 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
   for (const operation of operations) {
     const { method, path, needs, body } = operation;
     const stack: RouterMiddleware<State>[] = [
-      ...(needs ? [readForm(), ...accessChecks(needs, guards)] : []),
+      ...(needs ? [readForm(), guards.auth, guards.limitSubjects] : []),
+      ...(needs?.scope ? [requiredScopes(needs.scope)] : []),
+      ...(needs?.role ? [claimIncludes(guards.rolesClaim, needs.role)] : []),
       ...(body ? [readJson(body.types)] : []),
       handler(operation),
     ];
@@ -35,22 +34,10 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
   return router;
 }
 
-function accessChecks(
-  { scope, role }: Needs,
-  { auth, limitSubjects, rolesClaim }: Guards,
-): RouterMiddleware<State>[] {
-  return [
-    auth,
-    limitSubjects,
-    ...(scope ? [requiredScopes(scope)] : []),
-    ...(role ? [claimIncludes(rolesClaim, role)] : []),
-  ];
-}
-
 function handler({ path, needs, query, body, handle }: Operation): RouterMiddleware<State> {
   const hasId = path.includes('{id}');
   // A health check may send a query of its own.
-  const querySchema = query ?? (needs ? NO_QUERY : z.looseObject({}));
+  const querySchema = query ?? (needs ? z.strictObject({}) : z.looseObject({}));
   return async function handler(ctx) {
     const { id = '' } = ctx.params;
     if (hasId && !UUID.test(id)) throw new ApiError('ERR_NOT_FOUND');
@@ -70,7 +57,7 @@ const onError = (error: Error & { status?: number }) => {
 
 /** Reads a form body, only so that `auth` can reject a token in it (RFC 6750 §2.2). */
 function readForm(): Middleware {
-  const parse = bodyParser({ enableTypes: ['form'], formLimit: MAX_FORM_SIZE, onError });
+  const parse = bodyParser({ enableTypes: ['form'], formLimit: '16kb', onError });
   return async function readForm(ctx, next) {
     if (ctx.is('urlencoded')) await parse(ctx, next);
     else await next();
@@ -80,18 +67,14 @@ function readForm(): Middleware {
 /** @throws ApiError `ERR_UNSUPPORTED_MEDIA_TYPE` (415), `ERR_UNREADABLE_BODY` (400, 413) */
 function readJson(types: readonly string[]): Middleware {
   const extendTypes = { json: [...types] };
-  const parse = bodyParser({
-    enableTypes: ['json'],
-    extendTypes,
-    jsonLimit: MAX_JSON_SIZE,
-    onError,
-  });
+  const parse = bodyParser({ enableTypes: ['json'], extendTypes, jsonLimit: '64kb', onError });
   return async function readJson(ctx, next) {
     const { type, charset, length } = ctx.request;
     if (
       !types.includes(type) ||
       !/^(?:utf-?8)?$/i.test(charset) ||
-      !isKnownEncoding(ctx.get('Content-Encoding'))
+      // The parser reports an unknown encoding as malformed JSON.
+      !/^(?:|identity|gzip|deflate|br)$/i.test(ctx.get('Content-Encoding'))
     ) {
       // `Accept`: RFC 9110 §15.5.16; `Accept-Patch`: RFC 5789 §2.2.
       const header = ctx.method === 'PATCH' ? 'Accept-Patch' : 'Accept';
@@ -120,10 +103,8 @@ export function readInput<Schema extends z.ZodType>(
     status,
     error.issues.flatMap((issue) => {
       if (issue.code === 'unrecognized_keys') {
-        return issue.keys.map((key) => ({
-          field: key.slice(0, 100),
-          message: 'is unknown: remove it',
-        }));
+        const message = 'is unknown: remove it';
+        return issue.keys.map((key) => ({ field: key.slice(0, 100), message }));
       }
       const field = issue.path.join('.') || 'body';
       if (issue.code !== 'invalid_type') return { field, message: issue.message };
@@ -131,9 +112,4 @@ export function readInput<Schema extends z.ZodType>(
       return { field, message: isMissing ? 'is required' : `must be of type ${issue.expected}` };
     }),
   );
-}
-
-// The parser would report an encoding that it can't decode as malformed JSON.
-function isKnownEncoding(encoding: string): boolean {
-  return /^(?:|identity|gzip|deflate|br)$/i.test(encoding);
 }

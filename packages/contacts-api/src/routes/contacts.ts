@@ -18,18 +18,14 @@ const JSON_TYPE = 'application/json';
 const MERGE_PATCH = 'application/merge-patch+json';
 const ACTIVITY_SORT = '-at';
 
-const LINK_HEADER = { Link: 'the next page, `rel="next"`' };
-const IF_MATCH = { 'If-Match': 'the `ETag` of the state that the change is meant for' };
+const LINK_HEADER = { Link: 'address of the next page (`rel="next"`)' };
+const IF_MATCH = { 'If-Match': 'the `ETag` of the state to change' };
 const CONTACT: Answer = {
   description: 'the contact',
   schema: Contact,
   headers: { ETag: 'names this state of the contact' },
 };
-const CREATED_CONTACT: Answer = {
-  ...CONTACT,
-  headers: { ...CONTACT.headers, Location: 'path of the contact' },
-};
-const NO_SUCH_CONTACT: Answer = { description: 'your organization has no such contact' };
+const NO_SUCH_CONTACT: Answer = { description: 'no such contact in your organization' };
 const HAS_CHANGED: Answer = { description: 'the contact has changed since' };
 
 const MAX_LIMIT = 100;
@@ -92,7 +88,9 @@ export function contactOperations(store: ContactStore): Operation[] {
       summary: 'Add a contact',
       needs: { scope: 'create:contacts' },
       body: { types: [JSON_TYPE], schema: ContactInput },
-      answers: { 201: CREATED_CONTACT },
+      answers: {
+        201: { ...CONTACT, headers: { ...CONTACT.headers, Location: 'path of the contact' } },
+      },
       async handle(ctx, { body }) {
         const { auth } = ctx.state;
         const contact = await store.create(organizationOf(auth), callerOf(auth), body);
@@ -139,7 +137,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       method: 'patch',
       path: '/contacts/{id}',
       summary: 'Change a part of a contact',
-      description: 'A JSON merge patch (RFC 7396): an absent member stays, null removes a member.',
+      description: 'A JSON merge patch (RFC 7396): null removes a member, an absent one stays.',
       needs: { scope: 'update:contacts' },
       headers: IF_MATCH,
       body: { types: [MERGE_PATCH, JSON_TYPE], schema: ContactPatch },
@@ -207,7 +205,7 @@ function answerPage<Item>(ctx: Context, page: Page<Item>, sort: string): void {
   ctx.body = body;
 }
 
-/** Returns the entity tag of a contact's current state (RFC 9110 §8.8.3). */
+/** Returns the entity tag of a contact (RFC 9110 §8.8.3). */
 export function entityTag({ version }: { readonly version: number }): string {
   return `"${version}"`;
 }
@@ -215,7 +213,7 @@ export function entityTag({ version }: { readonly version: number }): string {
 /**
  * Checks the conditions of a request (RFC 9110 §13.1.1, §13.1.2).
  *
- * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when the contact is in another state
+ * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when one fails
  */
 export function checkPreconditions(
   headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
@@ -240,12 +238,12 @@ export function pageOf<Item extends z.ZodType>(item: Item) {
   });
 }
 
-/** Writes the end of a page as a cursor, which a caller sends back to read the next page. */
+/** Returns the cursor of the page after a position. */
 export function writeCursor(sort: string, { value, id }: Position): string {
   return Buffer.from(JSON.stringify([sort, value, id])).toString('base64url');
 }
 
-/** @throws ApiError `ERR_INVALID_INPUT` (400), also for the cursor of another sort */
+/** @throws ApiError `ERR_INVALID_INPUT` (400) for a cursor of another sort or from elsewhere */
 export function readCursor(sort: string, cursor: string | undefined): Position | undefined {
   if (cursor === undefined) return undefined;
   try {
@@ -264,7 +262,7 @@ export function readCursor(sort: string, cursor: string | undefined): Position |
   ]);
 }
 
-/** Writes the body of a page, and the `Link` to the next page when there is one (RFC 8288). */
+/** Returns the body of a page, and the `Link` to the next one, if any (RFC 8288). */
 export function writePage<Item>(
   { items, next: position }: Page<Item>,
   sort: string,

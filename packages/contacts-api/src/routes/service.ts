@@ -10,7 +10,7 @@ import { type Operation, operation } from '../operation.ts';
 
 const Status = z.object({ status: z.literal('ok') });
 
-/** @param checkReady throws when the service can't answer requests */
+/** @param checkReady throws when the service is not ready */
 export function healthOperations(checkReady: () => Promise<void>): Operation[] {
   return [
     operation({
@@ -50,7 +50,6 @@ const Me = z.object({
   expires_at: z.iso.datetime(),
 });
 
-/** The operation that shows the claims of the access token, and never the token itself. */
 export const me: Operation = operation({
   id: 'getMe',
   method: 'get',

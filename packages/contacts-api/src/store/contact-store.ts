@@ -62,7 +62,10 @@ export class ContactStore {
       .orderBy(column, order)
       .orderBy('id', order)
       .limit(limit + 1);
-    if (q) query = query.where(sql<boolean>`search_text like ${likePattern(q)} escape '\\'`);
+    if (q) {
+      const pattern = `%${searchText(q).replace(/[\\%_]/g, '\\$&')}%`;
+      query = query.where(sql<boolean>`search_text like ${pattern} escape '\\'`);
+    }
     if (after) {
       query = query.where(({ eb, refTuple, tuple }) =>
         eb(refTuple(column, 'id'), descending ? '<' : '>', tuple(after.value, after.id)),
@@ -233,10 +236,6 @@ async function recordActivity(
       contact_id: contactId,
     })
     .execute();
-}
-
-function likePattern(q: string): string {
-  return `%${searchText(q).replace(/[\\%_]/g, '\\$&')}%`;
 }
 
 function toRow(

@@ -93,11 +93,8 @@ export async function storeCall<T>(answer: Promise<T>): Promise<T> {
     const { code } = error as { code?: unknown };
     // A connection that timed out or broke has no code in pg.
     const isBroken = code === undefined && (error as Error).name === 'Error';
-    throw isBroken || TEMPORARY.test(String(code)) ? storeUnavailable(error as Error) : error;
+    if (!isBroken && !TEMPORARY.test(String(code))) throw error;
+    const detail = `${code ?? ''} ${(error as Error).message ?? ''}`.trim().slice(0, 300);
+    throw new ApiError('ERR_STORE_UNAVAILABLE', { detail, cause: error });
   }
-}
-
-function storeUnavailable(cause: Error & { code?: unknown }): ApiError {
-  const detail = `${cause.code ?? ''} ${cause.message ?? ''}`.trim().slice(0, 300);
-  return new ApiError('ERR_STORE_UNAVAILABLE', { detail, cause });
 }

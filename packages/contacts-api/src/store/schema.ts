@@ -116,17 +116,8 @@ const MAX_PART_LENGTH = 200;
 export function searchText(...parts: readonly (string | null | undefined)[]): string {
   return parts
     .filter((part): part is string => !!part)
-    .map((part) => foldCaseAndAccents(part).slice(0, MAX_PART_LENGTH))
+    .map((part) => part.normalize('NFKD').replace(/\p{M}/gu, '').normalize('NFC'))
+    .map((part) => part.toUpperCase().toLowerCase().replaceAll('ς', 'σ').slice(0, MAX_PART_LENGTH))
     .join('\n')
     .replace(/\p{Cs}/gu, '');
-}
-
-function foldCaseAndAccents(text: string): string {
-  return text
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .normalize('NFC')
-    .toUpperCase()
-    .toLowerCase()
-    .replaceAll('ς', 'σ');
 }
