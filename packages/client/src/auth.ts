@@ -10,17 +10,16 @@ import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
 
 /**
- * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and puts
- * `ctx.oidc` in place for what comes after it.
+ * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and sets
+ * `ctx.oidc` for later middleware.
  *
- * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, and for the issuer
- * `POST /backchannel-logout` if that is asked for. Requests from other sites that would change
- * something are refused. The issuer is asked when it is first needed: an app starts, and goes on,
- * while the issuer is down.
+ * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, and the issuer's
+ * `POST /backchannel-logout` if configured. It rejects requests of other sites that change something.
+ * The issuer is contacted only when needed: an app starts and runs while it is down.
  *
- * @throws InvalidOptions at once, with the name of every option that can't work
- * @throws OidcError or IssuerError while it serves: each with `status`, `code`, `headers` and a
- *   `message` that may be shown
+ * @throws InvalidOptions at once; it names all wrong options
+ * @throws OidcError or IssuerError for a request: each has `status`, `code`, `headers` and a
+ *   `message` for the user
  * @example
  * app.use(auth({ issuerBaseURL, baseURL: 'https://app.example.com', clientID, clientSecret, secret }));
  * app.use(requiresAuth());
@@ -55,14 +54,14 @@ export function auth(options: AuthOptions): Middleware {
   };
 }
 
-// The request never asks for it: a POST from another site does not carry the sign-in's cookie.
+// Never requested: a POST of another site does not carry the sign-in's cookie.
 function formPost(): OidcError {
   const detail = 'the callback came by POST: response_mode=form_post is not supported';
   const headers = { Allow: 'GET, HEAD' };
   return new OidcError('ERR_AUTHORIZATION_RESPONSE', { detail, headers, status: 405 });
 }
 
-// Koa drops all headers of a request that failed, but a used transaction's cookie must still go.
+// Koa drops the headers of a failed request, but must remove the cookie of a used transaction.
 function keepCookies(error: unknown, ctx: Pick<Context, 'res'>): void {
   const cookies = ctx.res.getHeader('Set-Cookie');
   if (isOidcError(error) && Array.isArray(cookies)) {
