@@ -22,14 +22,14 @@ import type { AccessToken, SessionContent } from '../session/session.ts';
 /** Tokens from a refresh. */
 export interface Refreshed {
   readonly accessToken: AccessToken;
-  /** The one to use from now on. */
+  /** For the next refresh. */
   readonly refreshToken: string;
 }
 
-/** Bounds the time that a logout waits for the revocation. */
+/** Maximum time that a logout waits for the revocation. */
 const MAX_REVOCATION_MS = 2000;
 
-/** Exchanges grants for tokens, and lets none through that was not verified. */
+/** Exchanges grants for tokens, and verifies each answer. */
 export class Grants {
   readonly #options: CheckedOptions;
   readonly #issuer: Issuer;
@@ -75,7 +75,7 @@ export class Grants {
   /**
    * Exchanges a session's refresh token (RFC 6749 §6). @throws OidcError
    *
-   * @param wanted the token that is asked for; with neither, the sign-in's own
+   * @param wanted scope and audience of the token; without both, the sign-in's
    */
   async byRefreshToken(
     content: SessionContent,
@@ -95,7 +95,7 @@ export class Grants {
     });
     const isSignIns = scope === undefined && audience === undefined;
     const requestedScope = isSignIns ? content.requestedScope : (scope ?? '');
-    // RFC 6749 §6: with no scope in request and answer, the sign-in's token keeps what was granted.
+    // RFC 6749 §6: without scopes in request and answer, the sign-in's token keeps its scopes.
     const impliedScope = (isSignIns ? content.accessToken?.scope : undefined) ?? requestedScope;
     const response = judgeTokenResponse(answer, impliedScope, this.#options.seconds());
     if (response.idToken) {
@@ -106,7 +106,7 @@ export class Grants {
     }
     return {
       accessToken: toAccessToken(response, requestedScope, this.#options.seconds()),
-      // RFC 6749 §6: none in the answer means that the old one stays good.
+      // RFC 6749 §6: without a new one, the old one stays valid.
       refreshToken: response.refreshToken ?? refreshToken,
     };
   }
@@ -162,7 +162,7 @@ export class Grants {
   }
 }
 
-/** RFC 6749 §5.2: `invalid_grant` is about the code, which the browser brought; all else is not. */
+/** Judges the answer to a code: only `invalid_grant` is about the code itself (RFC 6749 §5.2). */
 function judgeCodeResponse(answer: EndpointAnswer, scope: string, now: number): TokenResponse {
   try {
     return judgeTokenResponse(answer, scope, now);
