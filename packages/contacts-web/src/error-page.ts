@@ -20,9 +20,8 @@ interface Failure {
 }
 
 /**
- * Answers every error: with a page for a person, with problem details (RFC 9457) for a script. Both
- * have a reference that is in the log. Details that must not be shown go to `ctx.state.failure`,
- * which the request log reads.
+ * Answers an error with a page, and to a script with problem details (RFC 9457). Both have a reference
+ * that is in the log, which also gets hidden details through `ctx.state.failure`.
  */
 export function errorPage(): Middleware {
   return async function errorPage(ctx, next) {
@@ -40,7 +39,9 @@ export function errorPage(): Middleware {
 }
 
 function answerError(ctx: Context, failure: Failure): void {
-  const status = knownStatus(failure.status);
+  const { status: given } = failure;
+  const isError = typeof given === 'number' && given >= 400 && given in STATUS_CODES;
+  const status = isError ? given : 500;
   const code = typeof failure.code === 'string' && failure.expose === true ? failure.code : '';
   const reference = String(ctx.state.requestId);
   if (failure.headers) ctx.set({ ...failure.headers });
@@ -60,11 +61,6 @@ function answerError(ctx: Context, failure: Failure): void {
   const isChange = ctx.method !== 'GET' && ctx.method !== 'HEAD';
   const text = explainError({ status, code, isChange, reason });
   render(ctx, ErrorPage({ user: signedInUser(ctx), status, code, reference, ...text }));
-}
-
-function knownStatus(status: unknown): number {
-  const isError = typeof status === 'number' && status >= 400 && status <= 599;
-  return isError && STATUS_CODES[status] ? status : 500;
 }
 
 function isFromScript(ctx: Context): boolean {

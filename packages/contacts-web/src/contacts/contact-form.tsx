@@ -109,8 +109,18 @@ type FailedWriteNoticeProps = PermissionsProps & Pick<FailedWrite, 'refusal' | '
 export function FailedWriteNotice(props: FailedWriteNoticeProps): VNode | null {
   const { refusal, problem, permissions, organization, returnTo } = props;
   if (refusal) return <RefusalNotice refusal={refusal} />;
-  if (problem?.kind === 'unavailable') return <UnavailableNotice />;
   if (problem === undefined) return null;
+  if (problem.kind === 'unavailable') {
+    return (
+      <div class="notice bad" role="alert">
+        <h2>The API cannot be reached right now</h2>
+        <p>
+          The contact may not have been saved. What you typed is <StillInTheForm />. Try again in a
+          moment.
+        </p>
+      </div>
+    );
+  }
   return (
     <PermissionNotice
       permission={permissionFor(permissions, problem.scope)}
@@ -139,18 +149,6 @@ function RefusalNotice({ refusal }: { refusal: Refusal }) {
       </ul>
       <p>
         What you typed is <StillInTheForm />.
-      </p>
-    </div>
-  );
-}
-
-function UnavailableNotice() {
-  return (
-    <div class="notice bad" role="alert">
-      <h2>The API cannot be reached right now</h2>
-      <p>
-        The contact may not have been saved. What you typed is <StillInTheForm />. Try again in a
-        moment.
       </p>
     </div>
   );

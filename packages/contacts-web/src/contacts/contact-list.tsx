@@ -33,12 +33,25 @@ const SORT_LABELS: Readonly<Record<ContactQuery['sort'], string>> = {
 
 export function ContactList({ page, query, ...rest }: ContactListProps): VNode {
   const isAll = query.q === '' && query.cursor === '';
-  if (page.contacts.length === 0 && isAll) return <Empty />;
+  if (page.contacts.length === 0 && isAll) {
+    return (
+      <div class="card empty">
+        <h3>No contacts yet</h3>
+        <p>Add the first one. Everyone in your organization will see it.</p>
+      </div>
+    );
+  }
   return (
     <>
       <Search query={query} />
-      {page.contacts.length === 0 && <NothingFound query={query} />}
-      {page.contacts.length > 0 && (
+      {page.contacts.length === 0 ? (
+        <div class="card empty">
+          <h3>{query.q ? `No contact found for “${query.q}”` : 'No contacts on this page'}</h3>
+          <p>
+            <a href="/contacts">See all contacts</a>
+          </p>
+        </div>
+      ) : (
         <ul class="contacts">
           {page.contacts.map((contact) => (
             <Row key={contact.id} contact={contact} {...rest} />
@@ -133,25 +146,5 @@ function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
         </a>
       )}
     </nav>
-  );
-}
-
-function NothingFound({ query }: { query: ContactQuery }) {
-  return (
-    <div class="card empty">
-      <h3>{query.q ? `No contact found for “${query.q}”` : 'No contacts on this page'}</h3>
-      <p>
-        <a href="/contacts">See all contacts</a>
-      </p>
-    </div>
-  );
-}
-
-function Empty() {
-  return (
-    <div class="card empty">
-      <h3>No contacts yet</h3>
-      <p>Add the first one. Everyone in your organization will see it.</p>
-    </div>
   );
 }

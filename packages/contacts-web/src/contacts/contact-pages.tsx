@@ -60,11 +60,11 @@ interface ConflictPageProps {
   readonly user: SignedInUser | undefined;
   /** Saved version. */
   readonly current: Contact;
-  /** Version of this user, based on an older one. */
+  /** Unsaved version of this user. */
   readonly draft: ContactDraft;
 }
 
-/** Page for two people who changed the same contact. It shows both versions and lets the user choose. */
+/** Shows both versions of a contact that two people changed, and lets the user choose. */
 export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode {
   const action = `/contacts/${current.id}/edit`;
   return (
@@ -122,7 +122,7 @@ interface DeleteContactPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
   readonly permissions: readonly Permission[];
   readonly contact: Contact;
-  /** True when the contact has changed since the user was asked. */
+  /** True when the contact has changed since it was shown. */
   readonly hasChanged?: boolean | undefined;
 }
 

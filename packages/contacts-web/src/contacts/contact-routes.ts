@@ -10,20 +10,19 @@ import { ConflictPage, DeleteContactPage, EditContactPage } from './contact-page
 import {
   addContact,
   apiErrorOf,
-  CONTACT_FIELDS,
   CONTACT_ID,
   type ContactDraft,
   type ContactPage,
   type ContactVersion,
   changeContact,
   deleteContact,
-  draftOf,
   type FailedWrite,
   findContact,
   isConflict,
   listContacts,
+  makeDraft,
   readContactQuery,
-  readFailedWrite,
+  refusalOf,
 } from './contacts-api.ts';
 import { ContactsPage } from './contacts-page.tsx';
 import { isKnownScope, permissionsOf } from './permissions.tsx';
@@ -56,14 +55,14 @@ async function showContacts(ctx: Context): Promise<void> {
 }
 
 async function postContact(ctx: Context): Promise<void> {
-  const draft = readDraft(ctx.request.body);
+  const draft = makeDraft((name) => field(ctx.request.body, name));
   try {
     const { id } = await addContact(ctx.oidc.api, draft);
     ctx.status = 303;
     ctx.redirect(`/contacts?added=${encodeURIComponent(id)}`);
   } catch (error) {
     const failed = answerFailedWrite(ctx, error, { scope: 'create:contacts', draft });
-    // Without the list the page still keeps what was typed.
+    // Without the list the page still shows the draft.
     const page = await listContacts(ctx.oidc.api, readContactQuery({})).catch(() => undefined);
     await renderContacts(ctx, page, failed);
   }
@@ -71,14 +70,14 @@ async function postContact(ctx: Context): Promise<void> {
 
 async function showEdit(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
-  const draft = draftOf(contact);
+  const draft = makeDraft((name) => contact[name] ?? '');
   render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact, draft }));
 }
 
-/** Replaces the version that was shown. After a change by someone else it shows both versions. */
+/** Replaces the shown version. After another change it shows both versions. */
 async function postEdit(ctx: Context): Promise<void> {
   const shown = shownVersion(ctx);
-  const draft = readDraft(ctx.request.body);
+  const draft = makeDraft((name) => field(ctx.request.body, name));
   try {
     await changeContact(ctx.oidc.api, shown, draft);
     ctx.status = 303;
@@ -117,12 +116,11 @@ async function postDelete(ctx: Context): Promise<void> {
   }
 }
 
-/** Requests one more scope from the authorization server (incremental consent), then returns the user. */
+/** Requests one more scope from the authorization server (incremental consent). */
 async function postPermission(ctx: Context): Promise<void> {
-  const { body } = ctx.request;
-  const scope = field(body, 'scope');
+  const scope = field(ctx.request.body, 'scope');
   ctx.assert(isKnownScope(scope), 400, 'this app asks for no such scope');
-  await ctx.oidc.login({ scope, returnTo: field(body, 'returnTo') });
+  await ctx.oidc.login({ scope, returnTo: field(ctx.request.body, 'returnTo') });
 }
 
 async function renderContacts(
@@ -160,30 +158,29 @@ async function permissionsOfUser(ctx: Context) {
 }
 
 /**
- * Answers with the status and headers of an API error, and leaves its code for the log.
+ * Answers with the status and headers of an API error, and logs its code.
  *
- * @param scope scope that the change needs, for an answer that does not name it
- * @returns the error in the form that the page shows
- * @throws the error itself when the page cannot explain it
+ * @param scope needed scope, if the answer names none
+ * @returns what the page shows
+ * @throws the error when the page cannot explain it
  */
 function answerFailedWrite(
   ctx: Context,
   error: unknown,
   { scope, draft }: { scope: string; draft?: ContactDraft },
 ): FailedWrite {
-  const failed = readFailedWrite(error, scope);
   const apiError = apiErrorOf(error);
-  if (!failed || !apiError) throw error;
+  const refusal = refusalOf(error);
+  const isUnavailable = apiError?.code === 'ERR_API_UNAVAILABLE';
+  const needsScope = apiError?.code === 'ERR_INSUFFICIENT_SCOPE';
+  if (!apiError || !(refusal || needsScope || isUnavailable)) throw error;
   const { status, headers, code, detail } = apiError;
   ctx.status = status;
   ctx.set({ ...headers });
   ctx.state.failure = { code, detail };
-  return { ...failed, draft };
-}
-
-function readDraft(body: unknown): ContactDraft {
-  const entries = CONTACT_FIELDS.map((name) => [name, field(body, name)]);
-  return Object.fromEntries(entries) as ContactDraft;
+  if (refusal) return { refusal, draft };
+  if (isUnavailable) return { problem: { kind: 'unavailable' }, draft };
+  return { problem: { kind: 'scope', scope: apiError.scope ?? scope }, draft };
 }
 
 function shownVersion(ctx: Context): ContactVersion {

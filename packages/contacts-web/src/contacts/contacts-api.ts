@@ -1,7 +1,7 @@
 import { type Api, ApiError, type ApiResponse, hasCode } from '@koa-oauth/client';
 import { z } from 'zod';
 
-/** Form of an id. Other texts could change the path of a URL, in the API or in this app. */
+/** Form of an id. Other texts could change the path of a URL. */
 export const CONTACT_ID = /^[\w-]{1,100}$/;
 
 // JSON may contain a lone surrogate, which cannot be put into a URL.
@@ -45,7 +45,7 @@ export const CONTACT_FIELDS = ['name', 'email', 'phone', 'company', 'notes'] as 
 export type ContactField = (typeof CONTACT_FIELDS)[number];
 export type ContactDraft = Readonly<Record<ContactField, string>>;
 
-/** Input that the API refused: a message for each field ("must not be empty"), other sentences apart. */
+/** Messages for refused input: by field ("must not be empty"), and other sentences. */
 export interface Refusal {
   readonly fields: Readonly<Partial<Record<ContactField, string>>>;
   readonly other: readonly string[];
@@ -55,12 +55,8 @@ export interface Refusal {
 export interface FailedWrite {
   readonly draft?: ContactDraft | undefined;
   readonly refusal?: Refusal;
-  readonly problem?: WriteProblem;
+  readonly problem?: { readonly kind: 'scope'; readonly scope: string } | { kind: 'unavailable' };
 }
-
-export type WriteProblem =
-  | { readonly kind: 'scope'; readonly scope: string }
-  | { readonly kind: 'unavailable' };
 
 /** Version of a contact that a user has seen. */
 export type ContactVersion = Pick<Contact, 'id' | 'version'>;
@@ -116,7 +112,7 @@ export async function addContact(api: Api, draft: ContactDraft): Promise<Contact
 /**
  * Replaces all fields of a contact.
  *
- * @throws ApiError; `isConflict` is true for it when the contact has another version now
+ * @throws ApiError; `isConflict` recognizes a changed contact
  */
 export async function changeContact(
   api: Api,
@@ -134,7 +130,7 @@ export async function changeContact(
   return parseAnswer(Contact, body);
 }
 
-/** @throws ApiError, as `changeContact` does */
+/** @throws ApiError, see `changeContact` */
 export async function deleteContact(api: Api, { id, version }: ContactVersion): Promise<void> {
   const answer = api.delete(pathOf(id), { headers: ifMatch(version) });
   await expectRefusals([FORBIDDEN, NOT_FOUND, PRECONDITION_FAILED], answer);
@@ -145,14 +141,14 @@ export function apiErrorOf(error: unknown): ApiError | undefined {
   return ERROR_CODES.some((code) => hasCode(error, code)) ? (error as ApiError) : undefined;
 }
 
-/** Returns true when the API refused a change because another one came first (RFC 9110 §15.5.13). */
+/** Reports whether another change came first (RFC 9110 §15.5.13). */
 export function isConflict(error: unknown): boolean {
   return apiErrorOf(error)?.response?.status === PRECONDITION_FAILED;
 }
 
-export function draftOf(contact: Contact): ContactDraft {
-  const entries = CONTACT_FIELDS.map((name) => [name, contact[name] ?? '']);
-  return Object.fromEntries(entries) as ContactDraft;
+/** Makes a draft from the value of each field. */
+export function makeDraft(value: (name: ContactField) => string): ContactDraft {
+  return Object.fromEntries(CONTACT_FIELDS.map((name) => [name, value(name)])) as ContactDraft;
 }
 
 /** Returns the refused fields, or undefined when the error is not about the input. */
@@ -195,22 +191,6 @@ export function contactsURL(query: Partial<ContactQuery>): string {
   return parameters.size > 0 ? `/contacts?${parameters}` : '/contacts';
 }
 
-/**
- * Converts an API error for the page with the form.
- *
- * @param scope scope that the change needs, for an answer that does not name it
- * @returns undefined when the page cannot explain the error
- */
-export function readFailedWrite(error: unknown, scope: string): FailedWrite | undefined {
-  const refusal = refusalOf(error);
-  if (refusal) return { refusal };
-  if (hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) {
-    return { problem: { kind: 'scope', scope: apiErrorOf(error)?.scope ?? scope } };
-  }
-  if (hasCode(error, 'ERR_API_UNAVAILABLE')) return { problem: { kind: 'unavailable' } };
-  return undefined;
-}
-
 function withoutEmptyFields(draft: ContactDraft): Record<string, string> {
   return Object.fromEntries(Object.entries(draft).filter(([, value]) => value.trim() !== ''));
 }
@@ -223,7 +203,7 @@ function ifMatch(version: number): Record<string, string> {
   return { 'If-Match': `"${version}"` };
 }
 
-/** Rethrows a refusal that the user can fix, by its status. Any other becomes a fault of this app or the API (502). */
+/** Rethrows refusals with a given status. Any other becomes a fault of this app or the API (502). */
 async function expectRefusals(
   statuses: number[],
   answer: Promise<ApiResponse>,

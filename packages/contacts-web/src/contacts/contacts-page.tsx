@@ -28,6 +28,7 @@ export function ContactsPage(props: ContactsPageProps): VNode {
   const organization = user?.organization;
   const returnTo = contactsURL(query);
   const isGranted = (scope: string) => permissionFor(permissions, scope).granted;
+  const changed = page?.contacts.find(({ id }) => id === lastChange?.id)?.name;
   const subtitle = page && summary(page, query, organization);
   const title = refusal || problem ? 'Not saved · Contacts' : 'Contacts';
   return (
@@ -36,7 +37,12 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         <h1>Contacts</h1>
         {subtitle && <p>{subtitle}</p>}
       </header>
-      {lastChange && <ChangeNotice {...lastChange} page={page} />}
+      {lastChange && (
+        <p class="notice good" role="status" data-saved>
+          {changed ? <strong>{changed}</strong> : 'The contact'}
+          {` was ${lastChange.action}.`}
+        </p>
+      )}
       <FailedWriteNotice {...{ refusal, problem, permissions, organization, returnTo }} />
       {missingScope !== undefined && (
         <PermissionNotice
@@ -87,16 +93,6 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         </aside>
       </div>
     </Layout>
-  );
-}
-
-function ChangeNotice({ id, action, page }: LastChange & { page: ContactPage | undefined }) {
-  const name = page?.contacts.find((contact) => contact.id === id)?.name;
-  return (
-    <p class="notice good" role="status" data-saved>
-      {name ? <strong>{name}</strong> : 'The contact'}
-      {` was ${action}.`}
-    </p>
   );
 }
 

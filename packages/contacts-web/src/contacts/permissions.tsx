@@ -6,7 +6,7 @@ export interface Permission {
   /** Verb and object, such as "see contacts". */
   readonly verb: string;
   readonly granted: boolean;
-  /** True when the sign-in requested it. If it was not granted then, none of the user's roles has it. */
+  /** True when the sign-in requested it. If it was refused then, the user has no role with it. */
   readonly asked: boolean;
 }
 

@@ -46,7 +46,13 @@ export function Layout({ title, user, current, children }: LayoutProps): VNode {
               <img src={assetURL('mark.svg')} alt="" width="32" height="32" />
               <span>Contacts</span>
             </a>
-            {user ? <SignedIn user={user} current={current} /> : <SignedOut />}
+            {user ? (
+              <SignedIn user={user} current={current} />
+            ) : (
+              <a class="button small" href="/login?returnTo=/contacts">
+                Sign in
+              </a>
+            )}
           </div>
         </header>
         <main id="main" class="site-main" tabIndex={-1}>
@@ -93,18 +99,12 @@ function SignedIn({ user, current }: Pick<LayoutProps, 'current'> & { user: Sign
   );
 }
 
-function SignedOut() {
-  return (
-    <a class="button small" href="/login?returnTo=/contacts">
-      Sign in
-    </a>
-  );
-}
-
 /** Initials of a name on a color that depends on the name. Decoration only. */
 export function Avatar({ name }: { name: string }): VNode {
+  let sum = 0;
+  for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
   return (
-    <span class={`avatar tint-${tint(name)}`} aria-hidden="true">
+    <span class={`avatar tint-${sum % TINT_COUNT}`} aria-hidden="true">
       {initials(name)}
     </span>
   );
@@ -115,10 +115,4 @@ export function initials(name: string): string {
   const words = name.split(/[\s@]+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
   const [first = '', last = ''] = [words[0], words.length > 1 ? words.at(-1) : ''];
   return `${[...first][0] ?? '?'}${[...last][0] ?? ''}`.toUpperCase();
-}
-
-function tint(name: string): number {
-  let sum = 0;
-  for (const character of name) sum = (sum * 31 + (character.codePointAt(0) ?? 0)) % 9973;
-  return sum % TINT_COUNT;
 }
