@@ -61,7 +61,7 @@ function formPost(): OidcError {
   return new OidcError('ERR_AUTHORIZATION_RESPONSE', { detail, headers, status: 405 });
 }
 
-// Koa drops the headers of a failed request, but must remove the cookie of a used transaction.
+// Koa drops the headers of a failed request, also those that remove a used transaction's cookie.
 function keepCookies(error: unknown, ctx: Pick<Context, 'res'>): void {
   const cookies = ctx.res.getHeader('Set-Cookie');
   if (isOidcError(error) && Array.isArray(cookies)) {
