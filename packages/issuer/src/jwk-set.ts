@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import type { SigningKey as ParsedKey } from 'jwks-rsa';
+import type { JwksClient } from 'jwks-rsa';
 import { IssuerError, issuerUnavailable } from './errors.ts';
 import type { FetchedJson } from './http-client.ts';
 import { type Fetched, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
@@ -35,11 +35,17 @@ export interface LeftOutKey {
   readonly reason: string;
 }
 
-/** A JWK that can be used if it can be parsed. */
+/** A JWK that may be used if it can be parsed. */
 interface Candidate {
   readonly jwk: Readonly<Record<string, unknown>>;
   readonly kid: string | undefined;
   readonly alg: SigningAlgorithm;
+}
+
+interface PublishedSet {
+  readonly candidates: readonly Candidate[];
+  readonly leftOut: LeftOutKey[];
+  readonly maxAge: number | undefined;
 }
 
 const ALGORITHMS_OF_TYPE: ReadonlyMap<string, readonly string[]> = new Map<string, string[]>([
@@ -66,36 +72,38 @@ export interface JwkSetOptions
 export class JwkSet {
   readonly #options: JwkSetOptions;
   readonly #keys: KeptFresh<readonly SigningKey[]>;
-  /** Earliest time of the next fetch that an unknown key causes. */
-  #cooldownUntil = -Infinity;
+  #client: Pick<JwksClient, 'getSigningKeys'> | undefined;
+  /** The set that the client's fetch brought. */
+  #published: PublishedSet | undefined;
+  #lookAgainAt = -Infinity;
 
   constructor(options: JwkSetOptions) {
     this.#options = options;
     this.#keys = new KeptFresh({
       ...options,
-      fetch: () => this.#fetchKeys(),
+      fetch: () => this.#readKeys(),
       onFetched: options.onRefreshed,
     });
   }
 
   /**
-   * Finds the key for a token's header. An unknown key, as after a rotation, causes a new fetch, but at
-   * most once per cooldown: otherwise anyone could send requests to the issuer with invented names.
+   * Finds the key for a token's header. The set is fetched again for an unknown key, as after a
+   * rotation, but at most once per cooldown: made-up names must not reach the issuer at will.
    *
-   * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has no such key, with status 503
-   *   when the set is not available
+   * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has no such key, another one when
+   *   the set is not available
    */
   async find(header: KeyHeader): Promise<SigningKey> {
     const { monotonicNow, cooldown } = this.#options;
     const { fetches } = this.#keys;
-    const key = selectKey(await this.#keys.get(), header);
-    if (key) return key;
+    const found = pick(await this.#keys.get(), header);
+    if (found) return found;
 
-    const isJustFetched = this.#keys.fetches !== fetches;
-    if (!isJustFetched && (this.#keys.unsettled || monotonicNow() >= this.#cooldownUntil)) {
-      this.#cooldownUntil = monotonicNow() + cooldown;
-      const newKey = selectKey(await this.#keys.refresh(), header);
-      if (newKey) return newKey;
+    const seenBefore = this.#keys.fetches === fetches;
+    if (seenBefore && (this.#keys.unsettled || monotonicNow() >= this.#lookAgainAt)) {
+      this.#lookAgainAt = monotonicNow() + cooldown;
+      const renewed = pick(await this.#keys.refresh(), header);
+      if (renewed) return renewed;
     }
     throw new IssuerError('ERR_SIGNING_KEY_NOT_FOUND');
   }
@@ -106,79 +114,90 @@ export class JwkSet {
   }
 
   /**
-   * Reports, without waiting, whether the held set contains a key. Refreshes the set in the background:
-   * a token that was verified with a key must not outlive the key's removal by the issuer.
+   * Reports whether a key is known, without waiting, to be among the issuer's. Keeps the set fresh in
+   * the background, so that a key that the issuer removed does not live on in what was verified with
+   * it.
    */
   has(key: SigningKey): boolean {
     return this.#keys.current()?.includes(key) ?? false;
   }
 
-  async #fetchKeys(): Promise<Fetched<readonly SigningKey[]>> {
-    const { status, body, maxAge } = await this.#options.fetch();
-    if (status !== 200) throw issuerUnavailable(`the key set answered ${status}`);
-    const jwks = (body as { keys?: unknown } | null)?.keys;
-    if (!Array.isArray(jwks)) throw issuerUnavailable('the key set has no list "keys"');
-    const { keys, leftOut } = await readKeys(jwks.slice(0, MAX_KEYS));
+  async #readKeys(): Promise<Fetched<readonly SigningKey[]>> {
+    this.#client ??= await createJwksClient(() => this.#fetchCandidates());
+    const parsed = await this.#client.getSigningKeys().catch((error: Error) => {
+      // jwks-rsa could parse none of them.
+      if (error.name === 'JwksError') return [];
+      throw error;
+    });
+    const { candidates, leftOut, maxAge } = this.#published as PublishedSet;
+    const keys: SigningKey[] = [];
+    for (const [index, { kid, alg }] of candidates.entries()) {
+      const pem = parsed.find((key) => key.kid === String(index))?.getPublicKey();
+      const key = pem === undefined ? undefined : createPublicKey(pem);
+      const reason = key === undefined ? 'malformed' : weaknessOf(key);
+      if (key && reason === undefined) keys.push({ kid, alg, key });
+      else leftOut.push({ kid, reason: reason as string });
+    }
     if (keys.length === 0) {
       const reasons = leftOut.map(({ reason }) => reason).join(', ') || 'it is empty';
       throw issuerUnavailable(`the key set holds no usable key: ${reasons}`);
     }
     if (leftOut.length > 0) this.#options.onLeftOut?.(leftOut);
     // A key that stays keeps its identity, so that what was verified with it stays verified.
-    const held = this.#keys.held ?? [];
-    return { value: keys.map((key) => held.find((old) => isSameKey(old, key)) ?? key), maxAge };
+    const known = this.#keys.held ?? [];
+    return { value: keys.map((key) => known.find((old) => isSameKey(old, key)) ?? key), maxAge };
+  }
+
+  /** Fetches the set, and selects the JWKs that jwks-rsa is to parse. */
+  async #fetchCandidates(): Promise<{ keys: object[] }> {
+    const { status, body, maxAge } = await this.#options.fetch();
+    if (status !== 200) throw issuerUnavailable(`the key set answered ${status}`);
+    const jwks = (body as { keys?: unknown } | null)?.keys;
+    if (!Array.isArray(jwks)) throw issuerUnavailable('the key set has no list "keys"');
+    const candidates: Candidate[] = [];
+    const leftOut: LeftOutKey[] = [];
+    for (const jwk of jwks.slice(0, MAX_KEYS)) {
+      try {
+        candidates.push(checkJwk(jwk));
+      } catch (error) {
+        const { kid } = (jwk ?? {}) as { kid?: unknown };
+        leftOut.push({
+          kid: typeof kid === 'string' ? kid.slice(0, MAX_KID_LENGTH) : undefined,
+          reason: (error as Error).message,
+        });
+      }
+    }
+    this.#published = { candidates, leftOut, maxAge };
+    // jwks-rsa drops keys that it cannot parse without an error; the index shows which ones are left.
+    return { keys: candidates.map(({ jwk, alg }, index) => ({ ...jwk, alg, kid: String(index) })) };
   }
 }
 
-/** Splits JWKs into keys that can be used, and those that cannot. */
-async function readKeys(jwks: readonly unknown[]) {
-  const candidates: Candidate[] = [];
-  const keys: SigningKey[] = [];
-  const leftOut: LeftOutKey[] = [];
-  for (const jwk of jwks) {
-    try {
-      candidates.push(checkJwk(jwk));
-    } catch (error) {
-      const { kid } = (jwk ?? {}) as { kid?: unknown };
-      leftOut.push({
-        kid: typeof kid === 'string' ? kid.slice(0, MAX_KID_LENGTH) : undefined,
-        reason: (error as Error).message,
-      });
-    }
-  }
-  // jwks-rsa drops keys that it cannot parse without an error; the index shows which ones are left.
-  const parsed = await parseWithJwksRsa(
-    candidates.map(({ jwk, alg }, index) => ({ ...jwk, alg, kid: String(index) })),
-  );
-  for (const [index, { kid, alg }] of candidates.entries()) {
-    const pem = parsed.find((key) => key.kid === String(index))?.getPublicKey();
-    const key = pem === undefined ? undefined : createPublicKey(pem);
-    const reason = key === undefined ? 'malformed' : findWeakness(key);
-    if (key && reason === undefined) keys.push({ kid, alg, key });
-    else leftOut.push({ kid, reason: reason as string });
-  }
-  return { keys, leftOut };
-}
+/** Fetches the JWKs that are to be parsed, each with a `kid` and an `alg`. */
+type JwksFetcher = () => Promise<{ keys: object[] }>;
 
 /**
- * Parses JWKs with jwks-rsa. It is loaded when first needed, as it requires jose, an ES module: jest on
- * Node 20 cannot do that, and there `node:crypto` parses the keys.
+ * Makes the client of jwks-rsa. It is loaded when first needed, as it requires jose, an ES module:
+ * jest on Node 20 cannot do that, and there `node:crypto` parses the keys.
  */
-export async function parseWithJwksRsa(keys: readonly object[]): Promise<ParsedKey[]> {
+export async function createJwksClient(
+  fetcher: JwksFetcher,
+): Promise<Pick<JwksClient, 'getSigningKeys'>> {
   try {
     const { JwksClient } = await import('jwks-rsa');
-    const fetcher = async () => ({ keys });
-    return await new JwksClient({ fetcher, cache: false, rateLimit: false }).getSigningKeys();
+    return new JwksClient({ fetcher, cache: false, rateLimit: false });
   } catch (error) {
-    const { name, code } = error as { name?: unknown; code?: unknown };
-    if (name === 'JwksError') return []; // No key could be parsed.
-    if (code === 'ERR_REQUIRE_ESM') return parseWithNode(keys);
-    throw error;
+    if ((error as { code?: unknown }).code !== 'ERR_REQUIRE_ESM') throw error;
+    return { getSigningKeys: () => parseWithNode(fetcher) };
   }
 }
 
-export function parseWithNode(keys: readonly object[]): ParsedKey[] {
-  return (keys as { kid: string; alg: string }[]).flatMap((jwk) => {
+/** Parses keys as jwks-rsa does. */
+export async function parseWithNode(
+  fetcher: JwksFetcher,
+): ReturnType<JwksClient['getSigningKeys']> {
+  const { keys } = (await fetcher()) as { keys: { kid: string; alg: string }[] };
+  return keys.flatMap((jwk) => {
     try {
       const key = createPublicKey({ key: jwk, format: 'jwk' });
       const publicKey = key.export({ format: 'pem', type: 'spki' }) as string;
@@ -189,7 +208,7 @@ export function parseWithNode(keys: readonly object[]): ParsedKey[] {
   });
 }
 
-/** Checks a JWK, except the key itself, which is not parsed yet. @throws Error with the reason */
+/** Checks all of a JWK that needs no parsing of the key itself. @throws Error with the reason */
 function checkJwk(value: unknown): Candidate {
   if (typeof value !== 'object' || value === null) throw new Error('not an object');
   const jwk = value as Readonly<Record<string, unknown>>;
@@ -216,21 +235,21 @@ function checkJwk(value: unknown): Candidate {
   return { jwk, kid, alg: alg as SigningAlgorithm };
 }
 
-/** Returns the reason why a key is too weak to trust, or undefined. */
-function findWeakness(key: KeyObject): string | undefined {
+/** Returns why a key is too weak to trust; undefined when it is not. */
+function weaknessOf(key: KeyObject): string | undefined {
   if (key.asymmetricKeyType !== 'rsa') return undefined;
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (modulusLength < 2048) return 'RSA key under 2048 bits'; // RFC 7518 §3.3
-  // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can make it.
+  // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can write it.
   if (publicExponent < 3n || publicExponent % 2n === 0n)
     return 'RSA exponent that is even or under 3';
   return undefined;
 }
 
-function selectKey(keys: readonly SigningKey[], { alg, kid }: KeyHeader): SigningKey | undefined {
-  const matches = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid));
-  // Without a "kid" only one key may match.
-  return matches.length === 1 || kid !== undefined ? matches[0] : undefined;
+function pick(keys: readonly SigningKey[], { alg, kid }: KeyHeader): SigningKey | undefined {
+  const fitting = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid));
+  // Without a "kid" the choice must be plain.
+  return fitting.length === 1 || kid !== undefined ? fitting[0] : undefined;
 }
 
 function isSameKey(a: SigningKey, b: SigningKey): boolean {
