@@ -27,15 +27,14 @@ export interface OptionalAuthState<Claims = unknown> {
 export type AuthMiddleware<State> = Middleware & Middleware<State>;
 
 /**
- * Lets a request in by its access token (RFC 6750, RFC 9068 §4) and puts what the token says into
+ * Verifies the access token of a request (RFC 6750, RFC 9068 §4) and puts its content into
  * `ctx.state.auth`.
  *
- * It throws, and leaves answering to the application: `AuthError`s with status 400, 401 or 403 and
- * a `WWW-Authenticate` header, and with status 503 an `AuthError` or `IssuerError` when revocation,
- * the signature or the issuer's keys cannot be checked. Errors of the routes after it are not
- * changed.
+ * The middleware throws, and the application answers. An `AuthError` with status 400, 401 or 403 has a
+ * `WWW-Authenticate` header. An `AuthError` or `IssuerError` with status 503 means that revocation, the
+ * signature or the issuer's keys cannot be checked now.
  *
- * @throws InvalidOptions at once, naming every option at fault
+ * @throws InvalidOptions that names every wrong option
  * @example
  * const router = new Router<AuthState>();
  * router.use(auth({ issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' }));
@@ -50,21 +49,21 @@ export function auth<Claims = unknown>(
   options: AuthOptions<Claims>,
 ): AuthMiddleware<OptionalAuthState<Claims>>;
 export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthState<Claims>> {
-  const { authRequired, realm, resourceMetadata, onEvent, ...checked } = checkOptions(options);
-  const verifyAccessToken = accessTokenVerifier(checked);
+  const { authRequired, realm, resourceMetadata, onEvent, ...verifier } = checkOptions(options);
+  const verifyAccessToken = accessTokenVerifier(verifier);
   const emit = createEmitter<AuthEvent>(AUTH_CHANNEL, onEvent);
 
   return async function auth(ctx, next) {
-    // An earlier middleware may have left something there that is not of this request's token.
+    // The value of an earlier middleware does not come from this request's token.
     (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
     try {
       const { rawHeaders, url = '' } = ctx.req;
-      const credentials = bearerCredentials({ rawHeaders, url, form: formOf(ctx) });
+      const credentials = bearerCredentials({ rawHeaders, url, form: readForm(ctx) });
       if (credentials !== undefined) {
-        const { auth, cached } = await verifyAccessToken(credentials);
-        const { client_id: clientId = auth.payload.azp } = auth.payload;
-        emit({ type: 'verified', clientId, cached });
-        ctx.state.auth = auth;
+        const { auth: content, cached } = await verifyAccessToken(credentials);
+        const { client_id, azp } = content.payload;
+        emit({ type: 'verified', clientId: client_id ?? azp, cached });
+        ctx.state.auth = content;
       } else if (authRequired) throw new AuthError('ERR_MISSING_TOKEN');
       await next();
     } catch (error) {
@@ -82,8 +81,8 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
   };
 }
 
-// The raw body, where the parser keeps it: parsers give up after so many parameters.
-function formOf(ctx: ParameterizedContext): unknown {
+// The raw body is preferred: parsers ignore parameters above a maximum number.
+function readForm(ctx: ParameterizedContext): unknown {
   const { body, rawBody } = ctx.request as { body?: unknown; rawBody?: unknown };
   if (body === undefined || !ctx.is('urlencoded')) return undefined;
   return typeof rawBody === 'string' ? Object.fromEntries(new URLSearchParams(rawBody)) : body;

@@ -1,6 +1,6 @@
-import { type ChallengeParameters, challengeOf } from './request/challenge.ts';
+import type { ChallengeParameters } from './request/challenge.ts';
 
-/** Reasons for refusing an access token: a label for logs and metrics, and the text for the caller. */
+/** Reasons for refusing an access token: label for logs and metrics → public text. */
 export const REASONS = {
   malformed: 'the access token is not a well-formed JWT',
   oversized: 'the access token is too large',
@@ -18,13 +18,10 @@ export const REASONS = {
   sender_constrained: 'the access token is bound to a key and must not be sent as a bearer token',
 } as const;
 
-/** Reason for refusing an access token; one of a bounded list, fit for a metric's label. */
+/** Reason for refusing an access token, from a short list: it can be the label of a metric. */
 export type InvalidTokenReason = keyof typeof REASONS;
 
-/**
- * Errors of this package: code → status, public text, label in events. What only a log may hold is
- * the error's `detail`.
- */
+/** Errors of this package: code → status, public text, label in events. */
 export const ERRORS = {
   ERR_MISSING_TOKEN: [401, 'this resource needs an access token', 'missing_token'],
   ERR_INVALID_REQUEST: [400, 'the request is malformed', 'invalid_request'],
@@ -50,17 +47,17 @@ export type AuthErrorCode = keyof typeof ERRORS;
 
 /** Members of an `AuthError` beyond its code. */
 export interface AuthErrorOptions {
-  /** Public text; default: that of the code. */
+  /** Public text. Default: the text of the code. */
   message?: string | undefined;
-  /** For the log; never a token. */
+  /** Only for the log. It must not contain a token. */
   detail?: string | undefined;
   cause?: unknown;
-  /** Scopes that are needed, for the challenge (RFC 6750 §3). */
+  /** Required scopes, for the challenge (RFC 6750 §3). */
   scope?: string | undefined;
 }
 
-// Capturing a stack costs V8 more than most refusals do, and the stacks of all refusals are alike.
-// Objects that `Error` did not make have none.
+// To capture a stack takes V8 longer than most refusals, and all these stacks are alike. Objects that the
+// constructor `Error` did not make have none.
 function Stackless(this: Error, message: string): void {
   this.message = message;
 }
@@ -70,8 +67,8 @@ Stackless.prototype = Object.create(Error.prototype, {
 });
 
 /**
- * A refused request (RFC 6750 §3), or one that cannot be judged right now (503). `message` is for the
- * caller, `detail` and `cause` are for the log; none of them holds a token.
+ * Error for a rejected request (RFC 6750 §3), or one that cannot be checked now (503). `message` is for
+ * the caller, `detail` and `cause` are for the log. None of them contains a token.
  *
  * @example
  * throw new AuthError('ERR_CLAIM_MISMATCH', { message: 'only for staff', detail: 'no "staff"' });
@@ -81,7 +78,7 @@ export class AuthError extends (Stackless as unknown as new (message: string) =>
   readonly code: AuthErrorCode;
   readonly status: number;
   readonly expose = true;
-  /** Parameters of `WWW-Authenticate`, which `auth` builds; undefined when the caller is not at fault. */
+  /** Parameters of `WWW-Authenticate`, which `auth` builds. Undefined for the status 503. */
   readonly challenge: ChallengeParameters | undefined;
   readonly detail: string | undefined;
   headers: Readonly<Record<string, string>>;
@@ -93,15 +90,27 @@ export class AuthError extends (Stackless as unknown as new (message: string) =>
     this.status = status;
     this.detail = detail;
     this.headers = status === 503 ? { 'Retry-After': '2' } : {};
-    this.challenge = status === 503 ? undefined : challengeOf(label, this.message, scope);
+    this.challenge = status === 503 ? undefined : buildParameters(label, this.message, scope);
     if (cause !== undefined) this.cause = cause;
   }
 }
 
-/** A refused token: 401 `invalid_token`. */
+// Only these labels are error codes of RFC 6750 §3.1. A challenge for missing credentials has none.
+function buildParameters(label: string, message: string, scope?: string): ChallengeParameters {
+  if (label !== 'invalid_request' && label !== 'invalid_token' && label !== 'insufficient_scope') {
+    return {};
+  }
+  return { error: label, error_description: message, ...(scope !== undefined && { scope }) };
+}
+
+/**
+ * Error for a rejected token: 401 `invalid_token`.
+ *
+ * @example
+ * if (error.code === 'ERR_INVALID_TOKEN') rejections.inc({ reason: error.reason });
+ */
 export class InvalidTokenError extends AuthError {
   override name = 'InvalidTokenError';
-  /** One of a bounded list, fit for a metric's label. */
   readonly reason: InvalidTokenReason;
 
   constructor(reason: InvalidTokenReason, detail?: string) {
@@ -110,7 +119,13 @@ export class InvalidTokenError extends AuthError {
   }
 }
 
-/** A good token that lacks a scope: 403 `insufficient_scope`; the challenge names all that are needed. */
+/**
+ * Error for a valid token that lacks a scope: 403 `insufficient_scope`. The challenge names all required
+ * scopes.
+ *
+ * @example
+ * if (!mayWrite(ctx)) throw new InsufficientScopeError(['write:orders']);
+ */
 export class InsufficientScopeError extends AuthError {
   override name = 'InsufficientScopeError';
   readonly scopes: readonly string[];
@@ -123,8 +138,8 @@ export class InsufficientScopeError extends AuthError {
 }
 
 /**
- * Reports whether an error is an `AuthError`, of whichever copy of this package. The code alone does
- * not show it: other packages have an `ERR_INSUFFICIENT_SCOPE` too.
+ * Reports whether an error is an `AuthError` of any copy of this package. The code is not enough: other
+ * packages have an `ERR_INSUFFICIENT_SCOPE` too.
  */
 export function isAuthError(error: unknown): error is AuthError {
   if (typeof error !== 'object' || error === null || !('challenge' in error)) return false;

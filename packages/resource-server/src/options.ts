@@ -1,10 +1,9 @@
-import { createIssuer, InvalidOptions, type Issuer } from '@koa-oauth/issuer';
+import { createIssuer, InvalidOptions, type Issuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import type { AuthEvent } from './events.ts';
 import type { IsRevoked, VerifierOptions } from './token/access-token-verifier.ts';
 import type { CustomClaims } from './token/custom-claims.ts';
 import type { TokenProfile } from './token/jwt-access-token.ts';
 import {
-  ALGORITHMS,
   type Algorithm,
   type VerifySignature,
   verifySignature as verifyWithNode,
@@ -57,21 +56,26 @@ export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
 export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptions<Claims> {
   const faults: string[] = [];
   const {
-    algorithms = ALGORITHMS,
+    issuerBaseURL,
+    issuer: sharedIssuer,
+    audience: audiences,
+    algorithms = SIGNING_ALGORITHMS,
     profile = 'any',
     clockTolerance = 60,
     claims,
     authRequired = true,
+    realm,
     resourceMetadata,
     isRevoked,
     verifySignature = verifyWithNode,
     verifiedTokens,
     onEvent,
     now = Date.now,
+    ...unknown
   } = options;
-  const fault = (found: boolean, text: string) => found && faults.push(text);
+  const fault = (isWrong: boolean, text: string) => isWrong && faults.push(text);
 
-  const audience = typeof options.audience === 'string' ? [options.audience] : options.audience;
+  const audience = typeof audiences === 'string' ? [audiences] : audiences;
   fault(
     !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
     'audience must be a non-empty string or a list of them',
@@ -79,8 +83,8 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
   fault(
     !Array.isArray(algorithms) ||
       algorithms.length === 0 ||
-      algorithms.some((alg) => !ALGORITHMS.includes(alg)),
-    `algorithms must be some of ${ALGORITHMS.join(', ')}`,
+      algorithms.some((alg) => !SIGNING_ALGORITHMS.includes(alg)),
+    `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`,
   );
   fault(!['any', 'rfc9068', 'auth0'].includes(profile), 'profile must be any, rfc9068 or auth0');
   // `exp` plus a string would be a longer string.
@@ -96,7 +100,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     verifiedTokens !== undefined && verifiedTokens !== false && !areLimits(verifiedTokens),
     'verifiedTokens must be false, or have maxEntries and maxBytes above 0',
   );
-  fault(options.realm !== undefined && !isText(options.realm), 'realm must be a non-empty string');
+  fault(realm !== undefined && !isText(realm), 'realm must be a non-empty string');
   fault(
     resourceMetadata !== undefined && !isURL(resourceMetadata),
     'resourceMetadata must be a URL',
@@ -108,23 +112,22 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
       'claims.schema must be a Standard Schema',
     );
   }
-  const unknown = Object.keys(options).filter((name) => !KNOWN.has(name));
-  if (unknown.length > 0) faults.push(`unknown: ${unknown.join(', ')}`);
+  const unknownNames = Object.keys(unknown);
+  fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
 
-  let { issuer } = options;
+  let issuer = sharedIssuer;
   if (issuer !== undefined) {
     fault(typeof issuer?.signingKey !== 'function', 'issuer must be made with createIssuer');
-    fault(options.issuerBaseURL !== undefined, 'give issuerBaseURL or issuer, not both');
+    fault(issuerBaseURL !== undefined, 'give issuerBaseURL or issuer, not both');
   } else {
     try {
-      issuer = createIssuer({ issuerBaseURL: options.issuerBaseURL ?? '' });
+      issuer = createIssuer({ issuerBaseURL: issuerBaseURL ?? '' });
     } catch (error) {
       faults.push((error as Error).message);
     }
   }
   if (!issuer || faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
 
-  const realm = options.realm ?? (audience[0] as string);
   const rules = {
     issuerBaseURL: issuer.issuerBaseURL,
     audience: Object.freeze([...audience]),
@@ -140,7 +143,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     verifySignature,
     verifiedTokens,
     authRequired,
-    realm,
+    realm: realm ?? (audience[0] as string),
     resourceMetadata,
     onEvent,
     now,
@@ -163,21 +166,3 @@ function isText(value: unknown): boolean {
 function isURL(value: unknown): boolean {
   return typeof value === 'string' && URL.canParse(value);
 }
-
-const KNOWN = new Set([
-  'issuerBaseURL',
-  'issuer',
-  'audience',
-  'algorithms',
-  'profile',
-  'clockTolerance',
-  'claims',
-  'authRequired',
-  'realm',
-  'resourceMetadata',
-  'isRevoked',
-  'verifySignature',
-  'verifiedTokens',
-  'onEvent',
-  'now',
-]);

@@ -6,33 +6,30 @@ export interface TokenRequest {
   readonly rawHeaders: readonly string[];
   /** The request target, query included. */
   readonly url: string;
-  /** The parsed body, when there is one and it came as a form (RFC 6750 §2.2). */
+  /** The parsed body, if it is a form (RFC 6750 §2.2). */
   readonly form?: unknown;
 }
 
 /**
- * Takes the credentials out of the `Authorization` header, the only place where they are accepted.
- * `checkBearerToken` judges their form, before any other code reads them.
+ * Returns the credentials of the `Authorization` header, the only place where they are accepted, or
+ * undefined without bearer credentials. `checkBearerToken` checks their form.
  *
- * @returns undefined when the request brings no bearer credentials
- * @throws AuthError `ERR_INVALID_REQUEST` for two ways at once, or a token in the query or the form
+ * @throws AuthError `ERR_INVALID_REQUEST` for two headers, or a token in the query or the form
  */
 export function bearerCredentials({ rawHeaders, url, form }: TokenRequest): string | undefined {
-  if (queryHasToken(url) || (form !== undefined && hasToken(form))) {
+  const isInForm = typeof form === 'object' && form !== null && Object.hasOwn(form, 'access_token');
+  if (isInForm || queryHasToken(url)) {
     throw invalidRequest('send the access token in the Authorization header and nowhere else');
   }
   const values = authorizationHeaders(rawHeaders);
   if (values.length > 1) throw invalidRequest('send one Authorization header');
   const value = values[0];
-  // Another scheme is as good as no credentials: RFC 6750 §3.1 gives it no error code.
+  // Another scheme counts as no credentials: RFC 6750 §3.1 gives it no error code.
   const scheme = value === undefined ? undefined : /^bearer(?: +|$|(?=\s))/i.exec(value)?.[0];
   return scheme === undefined ? undefined : value?.slice(scheme.length);
 }
 
-/**
- * Judges the form of credentials, not what they say: one b64token (RFC 6750 §2.1).
- * @throws AuthError `ERR_INVALID_REQUEST` for anything else
- */
+/** Checks that credentials are one b64token (RFC 6750 §2.1). @throws AuthError `ERR_INVALID_REQUEST` */
 export function checkBearerToken(credentials: string): void {
   if (/^[A-Za-z0-9\-._~+/]+=*$/.test(credentials)) return;
   throw invalidRequest('the Authorization header must read "Bearer" and the access token');
@@ -47,15 +44,7 @@ function queryHasToken(url: string): boolean {
   return start !== -1 && new URLSearchParams(url.slice(start)).has('access_token');
 }
 
-function hasToken(parameters: unknown): boolean {
-  return (
-    typeof parameters === 'object' &&
-    parameters !== null &&
-    Object.hasOwn(parameters, 'access_token')
-  );
-}
-
-// Node keeps the first of several Authorization lines and drops the rest without a word.
+// `headers` of Node contains only the first of several Authorization lines.
 function authorizationHeaders(rawHeaders: readonly string[]): string[] {
   const values: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {

@@ -1,23 +1,32 @@
 import type { Issuer } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 
-/** Path of the document for a resource identifier without a path (RFC 9728 §3.1). */
+/**
+ * Path of the metadata of a resource whose identifier has no path (RFC 9728 §3.1).
+ *
+ * @example
+ * const resourceMetadata = new URL(PROTECTED_RESOURCE_METADATA_PATH, resource).href;
+ */
 export const PROTECTED_RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-resource';
 
 /** Metadata of an API (RFC 9728 §2). */
 export interface ProtectedResource {
   /** This API's identifier. */
   resource: string;
-  /**
-   * The issuers whose tokens it accepts: identifiers as the issuers themselves spell them, or what
-   * `createIssuer` made, which knows how they do.
-   */
+  /** Issuers whose tokens it accepts: exact identifiers, or results of `createIssuer`. */
   authorizationServers: readonly (string | Issuer)[];
   scopesSupported?: readonly string[] | undefined;
   resourceName?: string | undefined;
 }
 
-/** Answers with this API's metadata (RFC 9728 §2, §3.2), so that a client learns whose tokens to send. */
+/**
+ * Answers with this API's metadata (RFC 9728 §2, §3.2). A client reads there which issuer to ask for a
+ * token.
+ *
+ * @example
+ * const metadata = protectedResourceMetadata({ resource, authorizationServers: [issuer] });
+ * router.get(PROTECTED_RESOURCE_METADATA_PATH, metadata);
+ */
 export function protectedResourceMetadata({
   resource,
   authorizationServers,
@@ -26,9 +35,9 @@ export function protectedResourceMetadata({
 }: ProtectedResource): Middleware {
   return async function protectedResourceMetadata(ctx) {
     const servers = await Promise.all(authorizationServers.map(identifierOf));
-    const sure = servers.every((server) => server.sure);
+    const isExact = servers.every((server) => server.isExact);
     ctx.type = 'application/json';
-    ctx.set('Cache-Control', sure ? 'public, max-age=3600' : 'no-store');
+    ctx.set('Cache-Control', isExact ? 'public, max-age=3600' : 'no-store');
     ctx.body = JSON.stringify({
       resource,
       authorization_servers: servers.map(({ identifier }) => identifier),
@@ -39,13 +48,11 @@ export function protectedResourceMetadata({
   };
 }
 
-// While the issuer is down, the configured identifier is used; its slash at the end may be wrong.
-async function identifierOf(
-  server: string | Issuer,
-): Promise<{ readonly identifier: string; readonly sure: boolean }> {
-  if (typeof server === 'string') return { identifier: server, sure: true };
+// While the issuer is down, the configured identifier is used. Its slash at the end can be wrong.
+async function identifierOf(server: string | Issuer) {
+  if (typeof server === 'string') return { identifier: server, isExact: true };
   return server.metadata().then(
-    ({ issuer }) => ({ identifier: issuer, sure: true }),
-    () => ({ identifier: server.issuerBaseURL, sure: false }),
+    ({ issuer }) => ({ identifier: issuer, isExact: true }),
+    () => ({ identifier: server.issuerBaseURL, isExact: false }),
   );
 }
