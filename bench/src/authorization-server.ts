@@ -37,7 +37,7 @@ export async function benchAuthorizationServer(print: (text: string) => void): P
     ];
     for (const name of NAMES) servers.push(await start(name));
     rows.push({
-      name: 'next start in that process, ms',
+      name: 'another start in the same process, ms',
       rounds: await nextStarts(servers),
       digits: 1,
     });
@@ -118,7 +118,7 @@ async function memory(servers: readonly ServerProcess[]): Promise<Row> {
   const rounds = noRounds();
   for (const server of servers) rounds[server.name].push((await server.read()).rss / 2 ** 20);
   const logins = (WARM_UPS + ROUNDS) * LOGINS;
-  return { name: `resident after ${logins} logins, MiB`, rounds, digits: 0 };
+  return { name: `memory after ${logins} logins, MiB`, rounds, digits: 0 };
 }
 
 function noRounds(): Rounds {

@@ -31,7 +31,7 @@ export interface AppOptions {
   readonly baseURL: string;
   /** Origins whose pages may call the API. Without any, no answer has CORS headers. */
   readonly corsOrigins: readonly string[];
-  /** True when our own proxy writes `X-Forwarded-*`, so that these headers can be believed. */
+  /** True behind a proxy of ours that writes `X-Forwarded-*`. */
   readonly trustProxy: boolean;
   readonly database: Kysely<Tables>;
   readonly limits: RateLimits;
@@ -93,7 +93,7 @@ export function createApp(options: AppOptions): App {
   koa.silent = true;
   koa.use(requestLog({ logger, continueTrace: true }));
   if (metrics) koa.use(metrics.measureRequests);
-  // The log and the metrics need the status that an error is answered with.
+  // The log and the metrics need the status of the answer to an error.
   koa.use(problemDetails());
   // Middleware from here on may throw, and may read the path.
   koa.use(rejectMalformedTarget());

@@ -31,8 +31,8 @@ export function callerOf({ payload }: Pick<Auth, 'payload'>): Caller {
 }
 
 /**
- * Returns the owner of the contacts that a token gives access to: the organization of its `org_id`
- * claim or, without that claim, its subject. The prefix separates the two, however an id is spelled.
+ * Returns the owner of a token's contacts: the organization in `org_id` or, without that claim, the
+ * subject. A prefix keeps the two apart.
  *
  * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when the subject can't be an id
  */

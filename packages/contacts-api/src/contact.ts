@@ -70,7 +70,7 @@ export const Contact = z
 
 export type Contact = Readonly<z.infer<typeof Contact>>;
 
-/** Orders of a list; `-` reverses one. */
+/** Orders of a list. A `-` reverses the order. */
 export const ContactSort = z.enum(
   ['name', '-name', 'created_at', '-created_at', 'updated_at', '-updated_at'],
   { error: 'must be name, created_at or updated_at, with "-" before it to reverse the order' },
@@ -94,7 +94,7 @@ export function applyPatch(current: Contact, patch: ContactPatch): ContactInput 
 export const ACTIONS = ['created', 'updated', 'deleted'] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** A change of a contact. It holds no data of the contact, which may have been deleted on request. */
+/** A change of a contact. It holds no data of the contact, so that a deletion leaves none. */
 export const Activity = z
   .object({
     id: z.uuid(),

@@ -44,10 +44,7 @@ export interface Input<Query, Payload> {
   readonly body: Payload;
 }
 
-/**
- * An operation of the API. Its route, its checks, the tests of its access and its part of the OpenAPI
- * document are all made from this one declaration.
- */
+/** An operation of the API: source of its route, checks, access tests and part of the OpenAPI document. */
 export interface Operation {
   readonly id: string;
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -65,7 +62,7 @@ export interface Operation {
   readonly handle: (context: Context, input: Input<never, never>) => Promise<void> | void;
 }
 
-/** Declares an operation whose handler gets its input typed by the schemas of query and body. */
+/** Declares an operation. The schemas of query and body type its handler's input. */
 export function operation<
   Query extends z.ZodObject = z.ZodObject,
   Payload extends z.ZodType = z.ZodUndefined,

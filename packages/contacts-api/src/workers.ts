@@ -5,7 +5,7 @@ import { createLogger, listeningLine, startMetrics } from './start.ts';
 
 const MIN_RESTART_DELAY_MS = 1000;
 const MAX_RESTART_DELAY_MS = 30_000;
-/** A worker that ran longer than this did not end because of its start. */
+/** A worker that runs longer has started well. */
 const STABLE_AFTER_MS = 60_000;
 /** Longer than a worker needs to answer its requests in flight. */
 const STOP_TIMEOUT_MS = 15_000;
@@ -71,7 +71,7 @@ class Workers {
       worker.once('listening', ({ port }) => resolve(port));
       worker.once('exit', (code, signal) => {
         if (this.#stopping) return;
-        // No effect on a worker that has listened.
+        // No effect after `listening`.
         reject(new Error('a worker ended before it listened'));
         const isStable = performance.now() - startedAt > STABLE_AFTER_MS;
         if (isStable) this.#delayMs = MIN_RESTART_DELAY_MS;

@@ -3,7 +3,7 @@ import type { Context } from 'koa';
 import koaJwt from 'koa-jwt';
 
 const OPTIONS = {
-  // The key in `ctx.state` replaces this one. With this one alone nothing verifies.
+  // The key in `ctx.state` replaces this one, which verifies nothing.
   secret: '',
   getToken: (ctx: Context) => (ctx as unknown as { token: string }).token,
   key: 'verified',
@@ -17,8 +17,7 @@ const OPTIONS = {
 const middlewares = new Map<string, koaJwt.Middleware>();
 
 /**
- * Verifies RSA and ECDSA signatures with koa-jwt. It does not support Ed25519, which `node:crypto`
- * verifies.
+ * Verifies RSA and ECDSA signatures with koa-jwt, and Ed25519, which it lacks, with `node:crypto`.
  *
  * koa-jwt never sees the request. It gets a context of its own with the token and the key, so that no
  * cookie, second header or `ctx.state.secret` can replace them.

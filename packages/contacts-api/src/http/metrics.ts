@@ -30,7 +30,7 @@ const tokens = new Counter({
   labelNames: ['outcome'],
 });
 
-// Creating it makes a worker answer the primary, and lets the primary ask all workers.
+// Its creation connects the primary and the workers.
 const workers = new AggregatorRegistry();
 
 collectDefaultMetrics();
@@ -41,7 +41,7 @@ export const measureRequests: Middleware = async function measureRequests(ctx, n
     await next();
   } finally {
     const route: unknown = ctx._matchedRoute;
-    // A method or path of the caller's own would make a new series each.
+    // Each made-up method or path would make a new series.
     const labels =
       typeof route === 'string' ? { method: ctx.method, route } : { method: 'any', route: 'none' };
     stop({ ...labels, status: ctx.status });

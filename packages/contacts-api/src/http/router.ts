@@ -16,7 +16,7 @@ export interface Guards {
   readonly rolesClaim: string;
 }
 
-/** Makes the routes of operations, each with the checks that its declaration asks for. */
+/** Makes the routes of operations, with the checks that each declares. */
 export function operationRoutes(operations: readonly Operation[], guards: Guards): Router<State> {
   const router = new Router<State>({ methods: METHODS, strict: true, sensitive: true });
   for (const operation of operations) {
@@ -46,7 +46,7 @@ function handler({ path, needs, query, body, handle }: Operation): RouterMiddlew
       query: readInput(querySchema, { ...ctx.query }, 400),
       body: body && readInput(body.schema, ctx.request.body, 422),
     };
-    // The schemas that checked the input are those that `operation` typed the handler by.
+    // `operation` typed the handler by the same schemas.
     await handle(ctx, input as never);
   };
 }

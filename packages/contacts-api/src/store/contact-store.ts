@@ -37,9 +37,8 @@ const SORT_COLUMNS = {
 const MAX_ATTEMPTS = 20;
 
 /**
- * Stores the contacts of all organizations and the activity on them. Each method has the
- * organization first and reads or changes no other's data. A change and its activity are written in
- * one transaction.
+ * Stores the contacts of all organizations and the activity on them. Each method takes an
+ * organization first, and uses only its data. A change and its activity are one transaction.
  */
 export class ContactStore {
   readonly #database: Kysely<Tables>;
@@ -114,8 +113,8 @@ export class ContactStore {
   }
 
   /**
-   * Replaces a contact by what `edit` returns, unless it throws. When another change comes first,
-   * `edit` runs again on the contact that this change left.
+   * Replaces a contact by the result of `edit`. When another change comes first, `edit` runs again on
+   * the new state.
    *
    * @returns undefined when the organization has no such contact
    */
@@ -203,7 +202,7 @@ export class ContactStore {
   }
 }
 
-// One row more than the page holds shows that another page follows.
+// An extra row shows that another page follows.
 function toPage<Column extends string, Row extends Record<Column | 'id', string>>(
   rows: readonly Row[],
   limit: number,

@@ -80,10 +80,7 @@ export async function ping(database: Kysely<Tables>): Promise<void> {
 const TEMPORARY =
   /^(?:08|40|53|57|58)...$|^25006$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
 
-/**
- * Waits for an answer of the database, and turns an error that says that the database is unreachable
- * or can't work into `ERR_STORE_UNAVAILABLE`.
- */
+/** Waits for the database. An error of an unreachable or failing one becomes `ERR_STORE_UNAVAILABLE`. */
 export async function storeCall<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;

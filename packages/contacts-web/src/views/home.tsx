@@ -33,8 +33,8 @@ export function HomePage({ user, issuerBaseURL, apiBaseURL }: HomePageProps): VN
           <li>
             <h3>The app fetches your tokens</h3>
             <p>
-              It exchanges the code for an ID token, checks every claim of it, and stores your
-              session on the server.
+              It exchanges the code for an ID token, verifies it, and stores your session on the
+              server.
             </p>
             <code>authorization code + PKCE</code>
           </li>
