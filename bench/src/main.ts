@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { benchAuthorizationServer } from './authorization-server.ts';
@@ -16,18 +16,29 @@ other load affects all equally. A column with × has ratios to the named app; th
 a round. The tables show medians. Compare the ratios: absolute values depend on the machine, here ${cpus().length} cores of ${core?.model.trim().replaceAll(/\s+/g, ' ')}, Node ${process.version}.
 `;
 
-let report = `# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`;
+let report = '';
 const print = (text: string): void => {
   report += text;
   process.stdout.write(text);
 };
+const isWritten = process.argv.includes('--write');
 
-print('\n## Protecting a route\n\n');
-await benchResourceServer(print);
-await benchContactsApi(print);
-await benchClient(print);
-await benchAuthorizationServer(print);
-await benchStart(print);
-await benchMemory(print);
-if (process.argv.includes('--write')) writeFileSync(PAGE, report);
+// `--route` measures the protected route alone, and adds it to the page: for another version of Node.
+if (process.argv.includes('--route')) {
+  const title = `## Protecting a route on Node ${process.version.split('.')[0]?.slice(1)}`;
+  print(`\n${title}\n\nNode ${process.version}.\n\n`);
+  await benchResourceServer(print);
+  const [page = ''] = readFileSync(PAGE, 'utf8').split(`\n${title}\n`);
+  if (isWritten) writeFileSync(PAGE, `${page.trimEnd()}\n${report.trimEnd()}\n`);
+} else {
+  print(`# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`);
+  print('\n## Protecting a route\n\n');
+  await benchResourceServer(print);
+  await benchContactsApi(print);
+  await benchClient(print);
+  await benchAuthorizationServer(print);
+  await benchStart(print);
+  await benchMemory(print);
+  if (isWritten) writeFileSync(PAGE, report);
+}
 process.exit(0);
