@@ -10,21 +10,21 @@ import {
   checkTimes,
 } from './jwt-access-token.ts';
 import type { VerifySignature } from './signature.ts';
-import { decodeJwt } from './unverified-jwt.ts';
+import { type DecodedHeaders, decodeJwt } from './unverified-jwt.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
 /** Content of a verified access token. Frozen: requests with the same token share it. */
 export interface Auth<Claims = unknown> {
   readonly header: Readonly<Record<string, unknown>>;
   readonly payload: AccessTokenClaims;
-  /** The custom claims, without their prefix, as the schema gave them out. */
+  /** Custom claims without their prefix, as the schema returned them. */
   readonly claims: Claims;
 }
 
 /**
- * Reports whether a token was revoked: by its `iss` and `jti`, or by its `sub` and `iat` (all tokens of
- * a user before a moment). Never by the token's own bytes: one token can be spelled in more ways than
- * one.
+ * Reports whether a token was revoked. Recognize it by `iss` and `jti`, or by `sub` and `iat` (all
+ * tokens of a user before a moment). Do not compare the text of the token: an ECDSA signature can be
+ * changed without its key and stays valid.
  *
  * @example
  * const isRevoked: IsRevoked = ({ iss, jti }) => store.has(`revoked ${iss} ${jti}`);
@@ -51,46 +51,48 @@ export type VerifyAccessToken<Claims> = (
   token: string,
 ) => Promise<{ auth: Auth<Claims>; cached: boolean }>;
 
-const MAX_HEADERS = 16;
+const MAX_DECODED_HEADERS = 16;
 
-/** Makes the function that verifies access tokens by these options. Knows nothing of requests. */
+/** Makes the function that verifies access tokens. It needs no request. */
 export function accessTokenVerifier<Claims>(
   options: VerifierOptions<Claims>,
 ): VerifyAccessToken<Claims> {
   const { issuer, rules, verifiedTokens, isRevoked, now } = options;
-  const known =
+  const cache =
     verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
-  const headers = new Map<string, Auth['header']>();
+  const decodedHeaders: DecodedHeaders = new Map();
 
   return async function verifyAccessToken(token) {
-    const found = known?.get(token);
-    if (found && issuer.hasKey(found.key)) {
-      checkTimes(found.auth.payload, rules.clockTolerance, now() / 1000);
-      if (isRevoked) await checkRevocation(found.auth.payload, isRevoked);
-      return { auth: found.auth, cached: true };
+    const hit = cache?.get(token);
+    if (hit && issuer.hasKey(hit.key)) {
+      checkTimes(hit.auth.payload, rules.clockTolerance, now() / 1000);
+      if (isRevoked) await checkRevocation(hit.auth.payload, isRevoked);
+      return { auth: hit.auth, cached: true };
     }
-    const verified = await verifyAnew(token, options, headers);
-    known?.add(token, verified);
+    const verified = await verifyUncached(token, options, decodedHeaders);
+    cache?.add(token, verified);
     return { auth: verified.auth, cached: false };
   };
 }
 
-/** Checks the cheap parts first, then finds the key, then verifies the signature; trusts the token only then. */
-async function verifyAnew<Claims>(
+// The checks that need no key come first: a hostile token must cost little.
+async function verifyUncached<Claims>(
   token: string,
   options: VerifierOptions<Claims>,
-  headers: Map<string, Auth['header']>,
+  decodedHeaders: DecodedHeaders,
 ) {
   const { issuer, rules, isRevoked, now } = options;
   checkBearerToken(token);
-  const unverified = decodeJwt(token, headers);
+  const unverified = decodeJwt(token, decodedHeaders);
   const payload = checkAccessToken(unverified, rules, now() / 1000);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
-  const key = await issuer.signingKey(header).catch(blameToken);
+  const key = await issuer.signingKey(header).catch(rejectUnknownKey);
   await checkSignature(token, key, options.verifySignature);
-  // Headers of genuine tokens only: an issuer has one for each key.
-  if (headers.size < MAX_HEADERS) headers.set(token.slice(0, token.indexOf('.')), header);
+  // Only a genuine token's header is stored. An issuer has about one header for each key.
+  if (decodedHeaders.size < MAX_DECODED_HEADERS) {
+    decodedHeaders.set(token.slice(0, token.indexOf('.')), header);
+  }
   if (isRevoked) await checkRevocation(payload, isRevoked);
   const claims = options.claims
     ? await readCustomClaims(payload, options.claims)
@@ -98,31 +100,32 @@ async function verifyAnew<Claims>(
   return { auth: deepFreeze({ header, payload, claims }), key };
 }
 
-function blameToken(error: unknown): never {
+// A key that the issuer does not publish is the token's fault, any other failure the issuer's.
+function rejectUnknownKey(error: unknown): never {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   throw code === 'ERR_SIGNING_KEY_NOT_FOUND' ? new InvalidTokenError('key', message) : error;
 }
 
 /**
- * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` fails
+ * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` throws
  */
 export async function checkSignature(
   token: string,
   { alg, key }: SigningKey,
   verify: VerifySignature,
 ): Promise<void> {
-  let holds: unknown;
+  let isValid: unknown;
   try {
-    holds = await verify(token, { alg, key });
+    isValid = await verify(token, { alg, key });
   } catch (cause) {
     throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
   }
-  if (holds !== true) throw new InvalidTokenError('signature');
+  if (isValid !== true) throw new InvalidTokenError('signature');
 }
 
 /**
  * @throws InvalidTokenError `revoked`; AuthError `ERR_REVOCATION_UNAVAILABLE` (503) when `isRevoked`
- *   fails, or answers anything but true or false
+ *   throws or returns anything except true and false
  */
 export async function checkRevocation(
   claims: AccessTokenClaims,
@@ -141,8 +144,9 @@ export async function checkRevocation(
   }
 }
 
-// Lists and plain objects only: a schema may give out a Date, or an object of the app's own. Walks a
-// set that grows, since nesting in a token may be deeper than the stack, and a schema's answer a loop.
+// Freezes only lists and plain objects: a schema may return a Date or an object of the app. The loop
+// walks a set that grows, because a token can nest deeper than the stack, and a schema's result can
+// contain itself.
 function deepFreeze<T extends object>(root: T): T {
   const found = new Set<object>([root]);
   for (const object of found) {

@@ -1,6 +1,6 @@
 import { AuthError } from '../errors.ts';
 
-/** The used part of Standard Schema (standardschema.dev, version 1); zod, valibot, arktype and others have it. */
+/** Used part of Standard Schema 1 (standardschema.dev), which zod, valibot, arktype and others have. */
 export interface StandardSchema<Output = unknown> {
   readonly '~standard': {
     readonly version: 1;
@@ -19,18 +19,19 @@ type SchemaResult<Output> =
       }[];
     };
 
-/** Custom claims, declared once: their prefix in the token, and their schema. */
+/** Custom claims of an API: their prefix in the token, and their schema. */
 export interface CustomClaims<Output> {
-  /** A URL of one's own, such as `https://contacts.example.com/`; names are what follows it. */
+  /** Prefix of the claims' names in the token: a URL of your own, `https://contacts.example.com/`. */
   readonly namespace: string;
-  /** Checks an object of the claims without their prefix. */
+  /** Schema of an object that has the claims without their prefix. */
   readonly schema: StandardSchema<Output>;
 }
 
 /**
- * Reads the custom claims out of a verified token.
+ * Reads the custom claims of a verified token.
  *
- * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when they don't fit the schema: the token is genuine, but not fit for this
+ * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when they do not fit the schema; the token is genuine, so
+ *   not 401
  */
 export async function readCustomClaims<Output>(
   payload: Readonly<Record<string, unknown>>,

@@ -10,9 +10,9 @@ export type TokenProfile = 'rfc9068' | 'auth0' | 'any';
 
 /** Rules that a token is checked against. */
 export interface AccessTokenRules {
-  /** The issuer's identifier as it was configured: a slash at its end is for `checkIssuer`. */
+  /** Issuer identifier as configured: its slash at the end may differ from the issuer's own. */
   readonly issuerBaseURL: string;
-  /** One of these must be in `aud`. */
+  /** Identifiers of which `aud` must contain one. */
   readonly audience: readonly string[];
   readonly algorithms: readonly string[];
   readonly profile: TokenProfile;
@@ -20,7 +20,7 @@ export interface AccessTokenRules {
   readonly clockTolerance: number;
 }
 
-/** The claims of an access token that passed (RFC 9068 §2.2, RFC 7519 §4.1); all others are as they came. */
+/** Claims of an accepted access token (RFC 9068 §2.2, RFC 7519 §4.1). Only these types were checked. */
 export interface AccessTokenClaims {
   readonly iss: string;
   readonly sub: string;
@@ -35,17 +35,17 @@ export interface AccessTokenClaims {
   readonly [claim: string]: unknown;
 }
 
-// Only ID tokens have these (OpenID Connect Core §2, §3.3.2.11), and the last only logout tokens
-// and other security events (RFC 8417 §2.2).
-const FOREIGN_CLAIMS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
+// ID tokens have the first four (OpenID Connect Core §2, §3.3.2.11); logout tokens and other security
+// events have the last (RFC 8417 §2.2).
+const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
 const YEAR_9999 = 253_402_300_799;
 
 /**
- * Judges all of a token but its signature (RFC 9068 §4, RFC 8725 §3): header, type, issuer, a slash
- * aside, audience and times. Needs no key and no network, so it comes before both.
+ * Checks all of a token except its signature (RFC 9068 §4, RFC 8725 §3). It needs neither a key nor the
+ * network. The slash at the end of `iss` may be wrong: `checkIssuer` compares it.
  *
  * @param now seconds since the epoch
- * @returns the claims, to be believed once the signature held
+ * @returns the claims, which may be trusted only after the signature is verified
  * @throws InvalidTokenError with the reason
  */
 export function checkAccessToken(
@@ -56,21 +56,21 @@ export function checkAccessToken(
   checkHeader(header, rules);
   checkType(header, payload, rules.profile);
   checkRegisteredClaims(payload, rules.profile);
-  const claims = payload as unknown as AccessTokenClaims;
   const { issuerBaseURL } = rules;
-  if (claims.iss !== issuerBaseURL && !isSameIssuer(issuerBaseURL, claims.iss)) {
+  if (payload.iss !== issuerBaseURL && !isSameIssuer(issuerBaseURL, payload.iss)) {
     throw wrongIssuer(issuerBaseURL);
   }
-  checkAudience(claims, rules);
-  checkTimes(claims, rules.clockTolerance, now);
+  checkAudience(payload, rules);
+  checkTimes(payload, rules.clockTolerance, now);
   if (payload.cnf !== undefined)
     throw new InvalidTokenError('sender_constrained', '"cnf" is present');
-  return claims;
+  return payload;
 }
 
 /**
- * Judges the issuer: `iss` must equal what the metadata says byte for byte (RFC 9068 §4).
- * @throws InvalidTokenError
+ * Checks that `iss` equals the `issuer` of the metadata byte for byte (RFC 9068 §4).
+ *
+ * @throws InvalidTokenError `issuer`
  */
 export function checkIssuer(
   { iss }: Pick<AccessTokenClaims, 'iss'>,
@@ -80,7 +80,7 @@ export function checkIssuer(
   throw wrongIssuer(issuer, isSameIssuer(iss, issuer) ? ', only the slash at the end differs' : '');
 }
 
-/** Judges what doesn't stay true: a token once accepted may have expired since. @throws InvalidTokenError */
+/** Checks the times, for a cached token again. @throws InvalidTokenError `expired` or `not_yet_valid` */
 export function checkTimes(
   { exp, nbf, iat }: Pick<AccessTokenClaims, 'exp' | 'nbf' | 'iat'>,
   tolerance: number,
@@ -115,14 +115,17 @@ function checkType(
   const type = typ?.toLowerCase().replace(/^application\//, '');
   if (type === 'at+jwt' && profile !== 'auth0') return;
   if ((type === undefined || type === 'jwt') && profile !== 'rfc9068') {
-    const claim = FOREIGN_CLAIMS.find((name) => payload[name] !== undefined);
+    const claim = CLAIMS_OF_OTHER_TOKENS.find((name) => payload[name] !== undefined);
     if (claim === undefined) return;
     throw new InvalidTokenError('type', `"${claim}" marks another kind of token`);
   }
   throw new InvalidTokenError('type', '"typ" is not that of an access token');
 }
 
-function checkRegisteredClaims(payload: UnverifiedJwt['payload'], profile: TokenProfile): void {
+function checkRegisteredClaims(
+  payload: UnverifiedJwt['payload'],
+  profile: TokenProfile,
+): asserts payload is AccessTokenClaims {
   const { iss, sub, aud, exp, nbf, iat } = payload;
   const wrong =
     (typeof iss !== 'string' && 'iss') ||
@@ -134,7 +137,7 @@ function checkRegisteredClaims(payload: UnverifiedJwt['payload'], profile: Token
     ['jti', 'client_id', 'azp', 'scope'].find(
       (name) => payload[name] !== undefined && typeof payload[name] !== 'string',
     ) ||
-    // RFC 9068 §2.2 requires these; Auth0's own profile doesn't send them all.
+    // RFC 9068 §2.2 requires these; tokens of Auth0's own profile may lack them.
     (profile === 'rfc9068' &&
       ['iat', 'jti', 'client_id'].find((name) => payload[name] === undefined));
   if (wrong) throw new InvalidTokenError('claim', `"${wrong}" is missing or has the wrong type`);
@@ -159,7 +162,7 @@ function isStringOrStrings(value: unknown): boolean {
   );
 }
 
-// JSON has numbers beyond all dates, and 1e999 parses as Infinity.
+// JSON can have numbers beyond all dates: 1e999 parses as Infinity.
 function isNumericDate(value: unknown): boolean {
   return typeof value === 'number' && value >= 0 && value <= YEAR_9999;
 }

@@ -7,38 +7,40 @@ export interface UnverifiedJwt {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
+/** Decoded headers by their encoded text. */
+export type DecodedHeaders = Map<string, UnverifiedJwt['header']>;
+
 const MAX_LENGTH = 16 * 1024;
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
-// Last characters of a part, by its length modulo 4. The bits that stand for no byte must be zero.
-const LAST_CHARACTERS = [/./, /^$/, /[AQgw]/, /[AEIMQUYcgkosw048]/] as const;
-
-/** Decoded headers by their encoded text. */
-export type DecodedHeaders = ReadonlyMap<string, UnverifiedJwt['header']>;
+// Allowed last character of a part, by the part's length modulo 4. Its bits that belong to no byte must
+// be zero. No bytes have an encoding of 4n + 1 characters.
+const LAST_CHARACTERS = [/./, /^$/, /[AQgw]/, /[AEIMQUYcgkosw048]/];
 
 /**
  * Decodes a compact JWS strictly (RFC 7515 §7.1, RFC 7519 §7.2): three parts in canonical
  * base64url, valid UTF-8, JSON objects without duplicate member names.
  *
- * @param headers headers that need not be decoded again
+ * @param decodedHeaders headers that need not be decoded again
  * @throws InvalidTokenError `malformed` or `oversized`
  */
-export function decodeJwt(token: string, headers?: DecodedHeaders): UnverifiedJwt {
+export function decodeJwt(token: string, decodedHeaders?: DecodedHeaders): UnverifiedJwt {
   if (token.length > MAX_LENGTH)
     throw new InvalidTokenError('oversized', `${token.length} characters`);
   if (!COMPACT_JWS.test(token)) throw malformed('not three parts in base64url');
-  const [header, payload, signature] = token.split('.') as [string, string, string];
+  const [header = '', payload = '', signature = ''] = token.split('.');
   checkCanonical(signature);
   return {
-    header: headers?.get(header) ?? decodeObject(header),
+    header: decodedHeaders?.get(header) ?? decodeObject(header),
     payload: decodeObject(payload),
   };
 }
 
-// Buffer.from ignores stray bits at the end, which RFC 4648 §3.5 forbids: with them, one token would
-// have many spellings.
+// Buffer.from ignores bits at the end that belong to no byte (RFC 4648 §3.5). With them, the same bytes
+// would have several encodings.
 function checkCanonical(part: string): void {
-  const last = LAST_CHARACTERS[part.length % 4] as RegExp;
-  if (!last.test(part.slice(-1))) throw malformed('not canonical base64url');
+  if (!LAST_CHARACTERS[part.length % 4]?.test(part.slice(-1))) {
+    throw malformed('not canonical base64url');
+  }
 }
 
 function decodeObject(part: string): Record<string, unknown> {
@@ -61,9 +63,8 @@ function decodeObject(part: string): Record<string, unknown> {
 }
 
 /**
- * Reports whether `hasDuplicateNames` must read a text: cheap, and false only when every name became a
- * member of its own. In a text without escapes each name is followed by `":`, spaces aside, and what
- * else looks like a name only makes the count too high.
+ * Reports whether the slower `hasDuplicateNames` must read a text. It need not when the text has no
+ * escapes and as many `":` as the value has members. A `":` within a string only makes the count higher.
  */
 function mayHaveDuplicateNames(json: string, value: object): boolean {
   return json.includes('\\') || json.match(/"\s*:/g)?.length !== countMembers(value);
@@ -71,11 +72,11 @@ function mayHaveDuplicateNames(json: string, value: object): boolean {
 
 function countMembers(value: object): number {
   let count = 0;
-  const open = [value];
-  for (let object = open.pop(); object !== undefined; object = open.pop()) {
+  const unvisited = [value];
+  for (let object = unvisited.pop(); object !== undefined; object = unvisited.pop()) {
     const members = Object.values(object);
     if (!Array.isArray(object)) count += members.length;
-    for (const member of members) if (typeof member === 'object' && member) open.push(member);
+    for (const member of members) if (typeof member === 'object' && member) unvisited.push(member);
   }
   return count;
 }
@@ -85,11 +86,11 @@ function malformed(detail: string): InvalidTokenError {
 }
 
 /**
- * Reports whether an object in a valid JSON text has a name twice (RFC 7519 §4: parsers reject such
- * claims). JSON.parse keeps the last of them; another party may have believed the first.
+ * Reports whether an object in a valid JSON text has a name twice (RFC 7519 §4). JSON.parse keeps the
+ * last member of that name; another party may have read the first.
  *
- * It reads the text, not what JSON.parse made of it: in Node 24 and 26 that can take an escaped name
- * for another one (`"\u0022"` for `"\\"`), so a name that stands twice can look like two.
+ * It reads the text, not the result of JSON.parse: Node 24 and 26 can confuse escaped names (`"\u0022"`
+ * with `"\\"`), so one name twice can become two members.
  */
 export function hasDuplicateNames(json: string): boolean {
   const open: (Set<string> | undefined)[] = [];
@@ -102,7 +103,7 @@ export function hasDuplicateNames(json: string): boolean {
     else if (colon !== undefined) {
       const names = open.at(-1);
       const quoted = text.slice(0, text.lastIndexOf('"') + 1);
-      // Two spellings of one name differ in their escapes; most names have none.
+      // A name can be written with and without escapes. Most have none, and need no JSON.parse.
       const name: string = quoted.includes('\\') ? JSON.parse(quoted) : quoted.slice(1, -1);
       if (names?.has(name)) return true;
       names?.add(name);

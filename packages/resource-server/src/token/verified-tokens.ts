@@ -1,15 +1,15 @@
 import type { SigningKey } from '@koa-oauth/issuer';
 import { LRUCache } from 'lru-cache';
 
-/** Limits of the memory for verified tokens. */
+/** Limits of the cache of verified tokens. */
 export interface VerifiedTokensLimits {
-  /** Tokens remembered, default 10,000. */
+  /** Maximum number of tokens. Default: 10,000 */
   maxEntries?: number | undefined;
-  /** Bytes they may take together, roughly, default 32 MiB. */
+  /** Maximum size of all tokens, estimated. Default: 32 MiB */
   maxBytes?: number | undefined;
 }
 
-/** Content of a token, and the key that its signature held with. */
+/** Content of a verified token, and the key that verified it. */
 export interface VerifiedToken<Auth> {
   readonly auth: Auth;
   readonly key: SigningKey;
@@ -21,11 +21,9 @@ interface Entry<Auth> {
 }
 
 /**
- * Remembers verified tokens, so that the next request with the same one need not verify it again.
- *
- * One cache belongs to one `auth`, so its rules are part of the key; the token itself, byte for byte,
- * is the other part. What may have changed since (times, the issuer's keys, revocation) is not
- * remembered: the caller must check it on every hit.
+ * Cache of verified tokens. A token is found by its exact text, and only in the cache of the `auth` that
+ * verified it, because another `auth` has other rules. Times, the issuer's keys and revocation can
+ * change: the caller must check them on every hit.
  */
 export class VerifiedTokens<Auth> {
   readonly #entries: LRUCache<string, Entry<Auth>>;
@@ -35,57 +33,57 @@ export class VerifiedTokens<Auth> {
     this.#entries = new LRUCache({
       max: maxEntries,
       maxSize: maxBytes,
-      // The token, and what was parsed out of it, which takes several times as much.
+      // The token and its decoded content, which takes several times as much.
       sizeCalculation: ({ token }) => 512 + 5 * token.length,
     });
   }
 
   get(token: string): VerifiedToken<Auth> | undefined {
-    const entry = this.#entries.get(placeOf(token));
+    const entry = this.#entries.get(cacheKeyOf(token));
     return entry?.token === token ? entry.verified : undefined;
   }
 
   /**
-   * Remembers a token from the second time that it is added. One that is used once is not worth the
-   * room: it would push out one in use, and keep the garbage collector busy.
+   * Stores a token when it is added the second time. A token that is used once would replace one in
+   * use, and cost time in the garbage collector.
    */
   add(token: string, verified: VerifiedToken<Auth>): void {
     if (!this.#seen.add(token)) return;
-    // A part of a header's text keeps all of the text alive; a copy keeps itself. A token is ASCII.
+    // A slice of the header would keep the whole header in memory. A token is ASCII.
     const copy = Buffer.from(token, 'latin1').toString('latin1');
-    this.#entries.set(placeOf(copy), { token: copy, verified });
+    this.#entries.set(cacheKeyOf(copy), { token: copy, verified });
   }
 
-  /** Number of tokens that are remembered. */
+  /** Number of stored tokens. */
   get entries(): number {
     return this.#entries.size;
   }
 
-  /** Bytes that the entries take, by the estimate that `maxBytes` bounds. */
+  /** Estimated size, which `maxBytes` limits. */
   get bytes(): number {
     return this.#entries.calculatedSize;
   }
 }
 
-// The end of the signature, which no two tokens share but by forgery: to hash all of a token costs
-// more than to find and compare it.
-function placeOf(token: string): string {
+// The end of the signature: only a forged token has the same as another one. The whole token as key
+// would be hashed, which costs more than the search and the comparison.
+function cacheKeyOf(token: string): string {
   return token.slice(-32);
 }
 
 const SLOTS = 2 ** 16;
 
 /**
- * Remembers roughly which tokens came before, in a fixed quarter of a MiB: a token has one slot, and the
- * next one in the same slot replaces it. Two tokens can have the same slot, so an answer can
- * decide whether to remember a token, and never whether to trust it.
+ * Approximate memory of recent tokens, in a fixed 256 KiB. Each token has one slot, where it replaces
+ * the token before. Two tokens can look the same, so the answer may decide whether to store a token,
+ * never whether to trust it.
  */
 class SeenTokens {
   readonly #marks = new Uint32Array(SLOTS);
 
-  /** Adds a token. Returns whether it was added before. */
+  /** Adds a token. @returns whether it was added before */
   add(token: string): boolean {
-    // From within its signature, whose bits are as good as random.
+    // These bytes are part of the signature, so they are as good as random.
     const bytes = Buffer.from(token.slice(-16, -5), 'base64url');
     const slot = bytes.readUInt16LE(0);
     const mark = bytes.readUInt32LE(2);
