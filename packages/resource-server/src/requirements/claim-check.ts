@@ -2,13 +2,14 @@ import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
 import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
+import { payloadOf } from './required-scopes.ts';
 
 /**
  * Lets in a token whose claims pass a check of your own.
  *
  * @param check gets the claims; any result except true rejects the request
  * @param description public text for a refused caller
- * @throws AuthError `ERR_CLAIM_MISMATCH` (403); `ERR_MISSING_TOKEN` (401) without `auth`
+ * @throws AuthError `ERR_CLAIM_MISMATCH` (403); `ERR_MISSING_TOKEN` (401) without a token
  * @example
  * router.get('/own', claimCheck(({ sub }) => sub.startsWith('auth0|'), 'only for users'), own);
  */
@@ -18,15 +19,20 @@ export function claimCheck(
 ): Middleware {
   if (typeof check !== 'function') throw new InvalidOptions('claimCheck: it needs a function');
   return async function claimCheck(ctx, next) {
-    if (!ctx.state.auth) throw new AuthError('ERR_MISSING_TOKEN');
-    if ((await check(ctx.state.auth.payload, ctx)) !== true) {
+    if ((await check(payloadOf(ctx), ctx)) !== true) {
       throw new AuthError('ERR_CLAIM_MISMATCH', { message: description });
     }
     await next();
   };
 }
 
-/** Lets in a token whose claim is exactly this value. @throws as `claimCheck` */
+/**
+ * Lets in a token whose claim is exactly this value.
+ *
+ * @throws as `claimCheck`
+ * @example
+ * router.use(claimEquals('https://example.com/org_id', 'acme'));
+ */
 export function claimEquals(claim: string, expected: string | number | boolean | null): Middleware {
   return claimCheck(
     (claims) => Object.hasOwn(claims, claim) && claims[claim] === expected,
@@ -34,7 +40,13 @@ export function claimEquals(claim: string, expected: string | number | boolean |
   );
 }
 
-/** Lets in a token whose claim, a list or a string of words, includes all of these. @throws as `claimCheck` */
+/**
+ * Lets in a token whose claim includes all of these. The claim is a list, or words in one string.
+ *
+ * @throws as `claimCheck`
+ * @example
+ * router.use(claimIncludes('https://example.com/roles', 'admin'));
+ */
 export function claimIncludes(
   claim: string,
   ...expected: readonly (string | number | boolean)[]

@@ -1,9 +1,14 @@
 import { InvalidOptions } from '@koa-oauth/issuer';
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import { AuthError, InsufficientScopeError } from '../errors.ts';
 import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
 
-/** The scopes a token grants (RFC 6749 §3.3: a list of case-sensitive words). */
+/**
+ * Returns the scopes that a token grants (RFC 6749 §3.3).
+ *
+ * @example
+ * const mayWrite = grantedScopes(ctx.state.auth.payload).includes('write:orders');
+ */
 export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): string[] {
   return scope ? scope.split(' ').filter(Boolean) : [];
 }
@@ -12,37 +17,48 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
  * Lets in a token that grants all of the scopes.
  *
  * @param scopes a list, or one string with spaces between them
- * @throws InsufficientScopeError (403) naming what is needed; AuthError `ERR_MISSING_TOKEN` (401) without `auth`
+ * @throws InsufficientScopeError (403) that names the scopes; AuthError `ERR_MISSING_TOKEN` (401)
+ *   without a token
+ * @example
+ * router.get('/orders', requiredScopes('read:orders'), listOrders);
  */
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes(scopes);
   return async function requiredScopes(ctx, next) {
-    const granted = grantedScopes(payloadOf(ctx.state.auth));
+    const granted = grantedScopes(payloadOf(ctx));
     if (!needed.every((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
 }
 
-/** Lets in a token that grants one of the scopes, at least. @throws as `requiredScopes` */
+/**
+ * Lets in a token that grants at least one of the scopes.
+ *
+ * @throws as `requiredScopes`
+ * @example
+ * router.get('/orders', scopeIncludesAny('read:orders admin:orders'), listOrders);
+ */
 export function scopeIncludesAny(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes(scopes);
   return async function scopeIncludesAny(ctx, next) {
-    const granted = grantedScopes(payloadOf(ctx.state.auth));
+    const granted = grantedScopes(payloadOf(ctx));
     if (!needed.some((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
 }
 
 /**
- * Lets in a token whose `permissions` claim has all of these: what Auth0 puts there when its RBAC
- * is on, whichever scopes were asked for.
+ * Lets in a token whose claim `permissions` has all of these. Auth0 sets this claim when RBAC is on for
+ * the API, whatever scopes the client requested.
  *
  * @throws as `requiredScopes`
+ * @example
+ * router.get('/orders', requiredPermissions('read:orders'), listOrders);
  */
 export function requiredPermissions(permissions: string | readonly string[]): Middleware {
   const needed = parseScopes(permissions);
   return async function requiredPermissions(ctx, next) {
-    const { permissions } = payloadOf(ctx.state.auth);
+    const { permissions } = payloadOf(ctx);
     const held: readonly unknown[] = Array.isArray(permissions) ? permissions : [];
     if (!needed.every((name) => held.includes(name))) throw new InsufficientScopeError(needed);
     await next();
@@ -57,7 +73,8 @@ function parseScopes(scopes: string | readonly string[]): readonly string[] {
   return list;
 }
 
-function payloadOf(auth: { payload: AccessTokenClaims } | undefined): AccessTokenClaims {
-  if (!auth) throw new AuthError('ERR_MISSING_TOKEN');
-  return auth.payload;
+/** Returns the claims of the request's token. @throws AuthError `ERR_MISSING_TOKEN` (401) without one */
+export function payloadOf({ state }: Context): AccessTokenClaims {
+  if (!state.auth) throw new AuthError('ERR_MISSING_TOKEN');
+  return state.auth.payload;
 }
