@@ -1,6 +1,6 @@
 /**
- * An issuer for the tests of an API: real HTTP on loopback, any token, and a hundred
- * that must not get in.
+ * An issuer for the tests of an API. It serves real HTTP on loopback, signs any token, and has over a
+ * hundred tokens that the API must reject.
  *
  * ```ts
  * const issuer = await startTestIssuer();
@@ -12,7 +12,7 @@
  *
  * @module
  */
-export type { ForgeOptions, HostileClaims } from './testing/forge.ts';
+export type { GoodClaims, HostileTokensOptions } from './testing/forge.ts';
 export {
   type HostileTokenName,
   type HostileTokens,

@@ -1,54 +1,57 @@
 import { createTestKey, signInput, signJws, type TestKey } from './test-key.ts';
 
-/** The claims of a token that an API lets in; those of RFC 9068 §2.2 are added unless given. */
-export interface HostileClaims {
+/** Claims of a token that an API accepts. Those that RFC 9068 §2.2 requires have defaults. */
+export interface GoodClaims {
   readonly aud: string | readonly string[];
   readonly [claim: string]: unknown;
 }
 
-/** Issuer, key and time of forged tokens. */
-export interface ForgeOptions {
+/** Options of `hostileTokens`. */
+export interface HostileTokensOptions {
   readonly issuer: string;
   readonly key: TestKey;
   /** Seconds since the epoch. */
   readonly now: number;
-  readonly claims: HostileClaims;
+  /** Claims of the good token that each hostile one is made from. */
+  readonly claims: GoodClaims;
+  /** Address to which some tokens point for a key. Default: `https://attacker.example/` */
   readonly attacker?: string;
 }
 
 type Members = Readonly<Record<string, unknown>>;
 
-/** Parts of hostile tokens: a good token, and ways to change it before or after signing. */
+/** A good token, and ways to change it before it is signed or after. */
 export interface Forge {
   readonly issuer: string;
   readonly audience: string;
   /** Seconds since the epoch. */
   readonly now: number;
-  /** The key that a good token is signed with, and another one under the same name. */
+  /** The issuer's key, which signs the good token. */
   readonly key: TestKey;
+  /** A key with the same `kid` and `alg` that is not the issuer's. */
   readonly stranger: TestKey;
   /** Address that must get no request. */
   readonly attacker: string;
   readonly header: Members;
   readonly good: string;
-  /** The good claims as JSON, changed. */
+  /** Returns the good claims with changes, as JSON. */
   readonly json: (claims?: Members) => string;
-  /** A genuine signature over changed claims and header; undefined leaves a member out. */
+  /** Signs the good claims and header with changes. Undefined removes a member. */
   readonly token: (claims?: Members, header?: Members, key?: TestKey) => string;
-  /** A genuine signature over any payload, and any header. */
+  /** Encodes any payload and header, and signs them. */
   readonly raw: (payload: string | Buffer, header?: string | Buffer) => string;
-  /** A genuine signature over two parts, however they are spelled. */
-  readonly spelled: (header: string, payload: string) => string;
+  /** Signs two encoded parts as they are. */
+  readonly signParts: (header: string, payload: string) => string;
 }
 
-/** @throws TypeError when the claims name no audience */
+/** Makes the good token. @throws TypeError when the claims name no audience */
 export function createForge({
   issuer,
   key,
   now,
   claims,
   attacker = 'https://attacker.example/',
-}: ForgeOptions): Forge {
+}: HostileTokensOptions): Forge {
   const [audience] = [claims.aud].flat();
   if (typeof audience !== 'string') throw new TypeError('claims.aud must name the API');
   const header = { alg: key.alg, typ: 'at+jwt', kid: key.kid };
@@ -69,23 +72,23 @@ export function createForge({
     audience,
     now: iat,
     key,
-    stranger: { ...strangerOf(key), kid: key.kid, alg: key.alg },
+    stranger: strangerOf(key),
     attacker,
     header,
     good: token(),
     json: (change) => JSON.stringify({ ...goodClaims, ...change }),
     token,
     raw: (payload, head = JSON.stringify(header)) => signJws(head, payload, key),
-    spelled: (head, payload) => signInput(`${head}.${payload}`, key),
+    signParts: (head, payload) => signInput(`${head}.${payload}`, key),
   };
 }
 
 const strangers = new Map<string, TestKey>();
 
-/** Returns a key of the same type, made once: an RSA key takes a tenth of a second. */
-function strangerOf({ alg, publicKey }: TestKey): TestKey {
+// One for each type of key: to make an RSA key takes a tenth of a second.
+function strangerOf({ kid, alg, publicKey }: TestKey): TestKey {
   const type = `${publicKey.asymmetricKeyType} ${publicKey.asymmetricKeyDetails?.namedCurve}`;
   const stranger = strangers.get(type) ?? createTestKey({ alg });
   strangers.set(type, stranger);
-  return stranger;
+  return { ...stranger, kid, alg };
 }

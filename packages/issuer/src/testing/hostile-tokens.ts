@@ -1,14 +1,18 @@
 import { createHmac } from 'node:crypto';
-import { createForge, type Forge, type ForgeOptions } from './forge.ts';
+import { createForge, type Forge, type HostileTokensOptions } from './forge.ts';
 import { encode, publicJwk, type TestAlgorithm } from './test-key.ts';
 
 /** Name of a hostile token, which says what is wrong with it. */
 export type HostileTokenName = keyof ReturnType<typeof makeAll>;
-/** Tokens that must be refused, each by what is wrong with it. */
+/** Tokens that an API must reject, by name. */
 export type HostileTokens = Readonly<Record<HostileTokenName, string>>;
 
-/** Makes one token of every kind that must be refused. @throws TypeError when the claims name no audience */
-export function hostileTokens(options: ForgeOptions): HostileTokens {
+/**
+ * Makes tokens that an API must reject, each with one fault.
+ *
+ * @throws TypeError when the claims name no audience
+ */
+export function hostileTokens(options: HostileTokensOptions): HostileTokens {
   return Object.freeze(makeAll(createForge(options)));
 }
 
@@ -36,11 +40,11 @@ const SIBLINGS: Record<TestAlgorithm, TestAlgorithm> = {
   Ed25519: 'EdDSA',
 };
 
-/** Algorithms, keys and signatures that must not count (RFC 8725 §3.1 to §3.5, §3.10). */
+/** Wrong algorithms, keys and signatures (RFC 8725 §3.1 to §3.5, §3.10). */
 function wrongSignatures({ good, token, key, stranger, header, attacker, json }: Forge) {
-  const [head, payload, signature] = good.split('.') as [string, string, string];
+  const [head = '', payload = '', signature = ''] = good.split('.');
   const unsigned = (alg: string) => token({}, { alg }).replace(/[^.]+$/, '');
-  const forged = (more: object) => token({}, { ...more }, stranger);
+  const forged = (change: Forge['header']) => token({}, change, stranger);
   const hmac = (secret: string | Buffer, alg = 'HS256') => {
     const input = `${encode({ ...header, alg })}.${payload}`;
     return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
@@ -125,18 +129,11 @@ function wrongHeaders({ token, raw, json, header, attacker, stranger }: Forge) {
     'typ null': token({}, { typ: null }),
     'header a list': raw(json(), JSON.stringify([header.alg])),
     'alg twice': raw(json(), `{"alg":"none",${JSON.stringify(header).slice(1)}`),
-    'invalid UTF-8 in the header': raw(
-      json(),
-      Buffer.concat([
-        Buffer.from('{"x":"'),
-        Buffer.from([0xc3]),
-        Buffer.from(`",${JSON.stringify(header).slice(1)}`),
-      ]),
-    ),
+    'invalid UTF-8 in the header': raw(json(), invalidUtf8(JSON.stringify(header), 0xc3)),
   };
 }
 
-/** Claims missing, of the wrong type or value (RFC 7519 §4.1, RFC 9068 §4), under genuine signatures. */
+/** Missing and wrong claims (RFC 7519 §4.1, RFC 9068 §4), under genuine signatures. */
 function wrongClaims({ token, raw, json, issuer, audience, now }: Forge) {
   return {
     'exp missing': token({ exp: undefined }),
@@ -174,7 +171,7 @@ function wrongClaims({ token, raw, json, issuer, audience, now }: Forge) {
     'jti a number': token({ jti: 5 }),
     'client_id a list': token({ client_id: ['web'] }),
     'scope a list': token({ scope: ['read'] }),
-    // Bound to a key (RFC 9449 §7.2, RFC 8705 §3), and sent as a bearer token all the same.
+    // A token bound to a key must not pass as a bearer token (RFC 9449 §7.2, RFC 8705 §3).
     'cnf with jkt': token({ cnf: { jkt: 'x' } }),
     'cnf with x5t#S256': token({ cnf: { 'x5t#S256': 'x' } }),
     'cnf of an unknown method': token({ cnf: { other: 'x' } }),
@@ -183,22 +180,16 @@ function wrongClaims({ token, raw, json, issuer, audience, now }: Forge) {
 }
 
 /** Tokens that aren't three parts of base64url with JSON objects in them (RFC 7515 §7.1, RFC 7519 §7.2). */
-function wrongForms({ good, raw, json, spelled }: Forge) {
-  const [head, payload, signature] = good.split('.') as [string, string, string];
+function wrongForms({ good, raw, json, signParts }: Forge) {
+  const [head = '', payload = '', signature = ''] = good.split('.');
   const prepended = (member: string) => raw(`{${member},${json().slice(1)}`);
-  // Six of these make a "_" wherever they stand.
-  const slashes = encode(json({ note: '??????' }));
+  // At any offset, the encoding of six question marks has a "_".
+  const underscored = encode(json({ note: '??????' }));
   return {
     'exp twice': prepended('"exp":1'),
     'sub twice, once escaped': prepended('"s\\u0075b":"admin"'),
     'a name twice further in': prepended('"x":{"a":1,"a":2}'),
-    'invalid UTF-8': raw(
-      Buffer.concat([
-        Buffer.from('{"x":"'),
-        Buffer.from([0xff]),
-        Buffer.from(`",${json().slice(1)}`),
-      ]),
-    ),
+    'invalid UTF-8': raw(invalidUtf8(json(), 0xff)),
     'a byte order mark': raw(`\ufeff${json()}`),
     'payload null': raw('null'),
     'payload a list': raw(`[${json()}]`),
@@ -216,20 +207,24 @@ function wrongForms({ good, raw, json, spelled }: Forge) {
     'an empty payload': `${head}..${signature}`,
     'padding at the end': `${good}=`,
     'a signature spelled in another way': `${head}.${payload}.${respell(signature)}`,
-    'a payload spelled in another way': spelled(head, respell(payload)),
-    'the alphabet of plain base64': spelled(
+    'a payload spelled in another way': signParts(head, respell(payload)),
+    'the alphabet of plain base64': signParts(
       head,
-      slashes.replaceAll('_', '/').replaceAll('-', '+'),
+      underscored.replaceAll('_', '/').replaceAll('-', '+'),
     ),
     // Node's own server answers 431 unless its maxHeaderSize is raised.
     'more than 16 kB': raw(json({ x: 'x'.repeat(13_000) })),
   };
 }
 
+function invalidUtf8(json: string, byte: number): Buffer {
+  return Buffer.concat([Buffer.from('{"x":"'), Buffer.of(byte), Buffer.from(`",${json.slice(1)}`)]);
+}
+
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** The same bytes with other stray bits at the end, or a stray character (RFC 4648 §3.5). */
+// Changes only bits at the end that belong to no byte, or adds a character without one (RFC 4648 §3.5).
 function respell(part: string): string {
   if (part.length % 4 === 0) return `${part}A`;
-  return part.slice(0, -1) + ALPHABET[ALPHABET.indexOf(part.at(-1) as string) ^ 1];
+  return part.slice(0, -1) + ALPHABET[ALPHABET.indexOf(part.slice(-1)) ^ 1];
 }

@@ -1,63 +1,63 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { HostileClaims } from './forge.ts';
+import type { GoodClaims } from './forge.ts';
 import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
 import { createTestKey, publicJwk, signJws, type TestKey } from './test-key.ts';
 
-/** Options of `startTestIssuer`; without any it is a good issuer with one key. */
+/** Options of `startTestIssuer`. */
 export interface TestIssuerOptions {
-  /** Its keys, the first of which signs; default one for RS256, named `key-1`. */
+  /** Its keys, of which the first signs. Default: one for RS256 with the `kid` `key-1` */
   keys?: readonly TestKey[] | undefined;
-  /** More JWKs for the published set, as they are: weak, foreign, broken ones. */
+  /** Values to add to the published set unchanged, such as weak or broken JWKs. Default: none */
   otherKeys?: readonly unknown[] | undefined;
-  /** Milliseconds since the epoch, for the times in its tokens; default `Date.now`. */
+  /** Clock for the times in its tokens, in milliseconds since the epoch. Default: `Date.now` */
   now?: (() => number) | undefined;
 }
 
-/** An issuer for tests that runs, until `close`. */
+/** An issuer for tests that runs until `close`. */
 export interface TestIssuer {
   /** The issuer identifier, with a slash at the end: `http://127.0.0.1:PORT/`. */
   readonly issuer: string;
-  /** The keys in the published set; the first one signs. */
+  /** The keys in the published set, of which the first signs. */
   readonly keys: TestKey[];
-  /** Paths requested so far, in order; those that got no answer too. */
+  /** Paths of all requests in order, also of those without an answer. */
   readonly requests: string[];
-  /** Milliseconds that every answer waits, default 0. */
+  /** Milliseconds by which every answer is delayed. Default: 0 */
   delay: number;
-  /** Answers every request instead of the issuer while set: garbage, a stall, a redirect. */
+  /** While set, answers every request instead of the issuer, such as with a redirect or never. */
   fault: ((request: IncomingMessage, response: ServerResponse) => void) | undefined;
-  /** From now on every connection is cut without an answer. */
+  /** Cuts every connection without an answer, until `comeBack`. */
   goDown(): void;
   comeBack(): void;
   /**
-   * Puts a new key before the others, so that it signs from now on; the old ones stay published.
+   * Puts a new key before the others, so that it signs. The old keys stay published.
    *
-   * @param key default a new one of the same algorithm
+   * @param key default: a new one of the same algorithm
    * @param dropOld removes the old keys from the set
    * @returns the new key
    */
   rotate(options?: { key?: TestKey; dropOld?: boolean }): TestKey;
   /**
-   * Signs a JWT. `iss`, `iat` and `exp` (an hour ahead) are added unless given, and a header of
-   * `alg`, `kid` and `typ` `at+jwt`; a member given as undefined is left out.
+   * Signs a JWT. Defaults: the claims `iss`, `iat` and `exp` (in an hour), in the header `alg`, `kid`
+   * and `typ` (`at+jwt`). Undefined removes a member.
    */
   token(claims?: Record<string, unknown>, header?: Record<string, unknown>, key?: TestKey): string;
   /**
-   * Tokens that an API must reject, by name. Each is a good token with these claims, except for the one
-   * thing its name says; most have a genuine signature.
+   * Makes tokens that an API must reject, by name. Each is a good token with these claims and one fault,
+   * which its name says. Most have a genuine signature.
    *
-   * @param claims those of a token your API lets in; `aud` at least
+   * @param claims claims of a token that your API accepts, with `aud`
    * @param attacker address to which some tokens point for a key; no request may go there
    */
-  hostileTokens(claims: HostileClaims, attacker?: string): HostileTokens;
-  /** Stops it. A second call waits for the first. */
+  hostileTokens(claims: GoodClaims, attacker?: string): HostileTokens;
+  /** Stops the issuer. A second call waits for the first. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a real issuer on a free loopback port: metadata, a key set, and any token.
- * For tests only: it signs any claims.
+ * Starts an issuer on a free loopback port, with metadata and a key set. It signs any claims, so it is
+ * for tests only.
  */
 export async function startTestIssuer({
   keys = [createTestKey({ kid: 'key-1' })],
@@ -97,7 +97,7 @@ export async function startTestIssuer({
       ],
       ['/.well-known/jwks.json', { keys: [...testIssuer.keys.map(publicJwk), ...otherKeys] }],
     ]);
-  const signing = (): TestKey => {
+  const signingKey = (): TestKey => {
     const [key] = testIssuer.keys;
     if (!key) throw new Error('the test issuer has no key to sign with');
     return key;
@@ -120,7 +120,7 @@ export async function startTestIssuer({
       testIssuer.keys.unshift(key);
       return key;
     },
-    token(claims = {}, header = {}, key = signing()) {
+    token(claims = {}, header = {}, key = signingKey()) {
       const iat = Math.floor(now() / 1000);
       return signJws(
         { alg: key.alg, typ: 'at+jwt', kid: key.kid, ...header },
@@ -129,7 +129,7 @@ export async function startTestIssuer({
       );
     },
     hostileTokens(claims, attacker) {
-      return hostileTokens({ issuer, key: signing(), now: now() / 1000, claims, attacker });
+      return hostileTokens({ issuer, key: signingKey(), now: now() / 1000, claims, attacker });
     },
     close() {
       closed ??= new Promise((resolve) => {

@@ -1,15 +1,13 @@
 import { constants, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../jwk-set.ts';
 
-/** The algorithms that a test issuer can sign with: all that a strict verifier accepts. */
-export const TEST_ALGORITHMS = [
-  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
-  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
-] as const;
+/** Algorithms that a test issuer can sign with: all that `createIssuer` reads keys for. */
+export const TEST_ALGORITHMS = SIGNING_ALGORITHMS;
 
-/** An algorithm (RFC 7518 §3.1, RFC 8037, RFC 9864) that a test key can sign with. */
-export type TestAlgorithm = (typeof TEST_ALGORITHMS)[number];
+/** Algorithm that a test key can sign with. */
+export type TestAlgorithm = SigningAlgorithm;
 
-/** One key pair of a test issuer, with its name and algorithm in the key set. */
+/** Key pair of a test issuer, with its `kid` and `alg` in the key set. */
 export interface TestKey {
   readonly kid: string;
   readonly alg: TestAlgorithm;
@@ -24,10 +22,10 @@ const CURVES: Partial<Record<TestAlgorithm, string>> = {
 };
 
 /**
- * Makes a key pair for an algorithm, RSA with 2048 bits.
+ * Makes a key pair for an algorithm. An RSA key has 2048 bits.
  *
- * @param alg default RS256
- * @param kid default a random one
+ * @param alg default: RS256
+ * @param kid default: a random one
  */
 export function createTestKey({
   kid = randomUUID(),
@@ -45,26 +43,26 @@ export function createTestKey({
   return Object.freeze({ kid, alg, ...pair });
 }
 
-/** The public half as a JWK (RFC 7517 §4), as a key set shows it. */
+/** Returns the public key as a JWK (RFC 7517 §4) for a key set. */
 export function publicJwk({ kid, alg, publicKey }: TestKey): Record<string, unknown> {
   return { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' };
 }
 
-/** Signer of tokens: an algorithm and a private key, whether or not they belong together. */
+/** Algorithm and private key that sign a token. They need not fit the token's header. */
 export interface Signer {
   readonly alg: TestAlgorithm;
   readonly privateKey: KeyObject;
 }
 
 /**
- * Joins a header and a payload, of whatever form, and signs them (RFC 7515 §7.1). Text and bytes
- * are taken as they are, anything else as JSON. What the header says of `alg` changes nothing.
+ * Signs a header and a payload of any form (RFC 7515 §7.1). Text and bytes are used as they are, other
+ * values as JSON. The header's `alg` has no effect.
  */
 export function signJws(header: unknown, payload: unknown, signer: Signer): string {
   return signInput(`${encode(header)}.${encode(payload)}`, signer);
 }
 
-/** Signs the first two parts of a token, however they are spelled. */
+/** Signs the first two parts of a token, encoded in any way. */
 export function signInput(input: string, { alg, privateKey }: Signer): string {
   const options = alg.startsWith('PS')
     ? {
@@ -79,7 +77,9 @@ export function signInput(input: string, { alg, privateKey }: Signer): string {
   return `${input}.${signature.toString('base64url')}`;
 }
 
+/** Encodes text, bytes or JSON as one part of a token. */
 export function encode(value: unknown): string {
-  const bytes = Buffer.isBuffer(value) || typeof value === 'string' ? value : JSON.stringify(value);
-  return Buffer.from(bytes as string).toString('base64url');
+  if (Buffer.isBuffer(value)) return value.toString('base64url');
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return Buffer.from(text).toString('base64url');
 }

@@ -56,6 +56,6 @@ test('text and bytes are taken as they are', () => {
   expect(payload).toBe('_w');
 });
 
-test('signInput signs parts however they are spelled', () => {
+test('signInput signs parts encoded in any way', () => {
   expect(signInput('a=.b+/', signer)).toMatch(/^a=\.b\+\/\.[\w-]{86}$/);
 });
