@@ -24,8 +24,8 @@ export class StartError extends Error {
 }
 
 /**
- * The error for settings that can't be used. The message names every wrong setting and says what
- * each must be. It repeats no value.
+ * Error for settings that can't be used. The message names every wrong setting and says what each must
+ * be. It contains no value.
  *
  * @example
  * try {
@@ -45,7 +45,7 @@ export class InvalidSettings extends StartError {
   }
 }
 
-/** Members of an error that the log may hold. */
+/** Members of an error that may be logged. */
 export interface LoggedError {
   readonly type: string;
   readonly message?: string;
@@ -54,12 +54,15 @@ export interface LoggedError {
   readonly cause?: string | undefined;
 }
 
+const MAX_TEXT_LENGTH = 500;
+const MAX_STACK_LENGTH = 4000;
+
 /**
  * Describes an error for the log, in bounded length.
  *
- * pino's own serializer copies every member of an error, and members hold secrets: an error of
- * Node's HTTP parser holds the raw request with its cookies and tokens, an error of an HTTP client
- * holds the request that it sent.
+ * The serializer of pino copies every member of an error, and members can contain secrets: an error of
+ * Node's HTTP parser has the raw request with its cookies and tokens, an error of an HTTP client the
+ * request that it sent.
  *
  * @example
  * const logger = pino({ serializers: { err: describeError } });
@@ -70,9 +73,9 @@ export function describeError(error: unknown): LoggedError {
   const { code } = error as { code?: unknown };
   return {
     type: error.name,
-    message: error.message.slice(0, 500),
+    message: error.message.slice(0, MAX_TEXT_LENGTH),
     code: typeof code === 'string' ? code : undefined,
-    stack: error.stack?.slice(0, 4000),
+    stack: error.stack?.slice(0, MAX_STACK_LENGTH),
     cause: describeCause(error.cause),
   };
 }
@@ -86,7 +89,7 @@ export function describeError(error: unknown): LoggedError {
  * ctx.state.failure = { code, cause: describeCause(cause) }; // 'Error: connect ECONNREFUSED …'
  */
 export function describeCause(cause: unknown): string | undefined {
-  return isError(cause) ? `${cause.name}: ${cause.message}`.slice(0, 500) : undefined;
+  return isError(cause) ? `${cause.name}: ${cause.message}`.slice(0, MAX_TEXT_LENGTH) : undefined;
 }
 
 // The timeout of `AbortSignal.timeout` is a DOMException, which is not a native error.

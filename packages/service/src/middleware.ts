@@ -23,8 +23,8 @@ const LONG_SEGMENT = /[^/]{65,}/g;
 
 /**
  * Gives each request an id and logs one line per answer. The id is in `ctx.state.requestId` and in
- * `X-Request-Id`. The line holds the path, and no query, header or body. Members of
- * `ctx.state.failure` are added to it: the middleware that answers errors puts them there.
+ * `X-Request-Id`. The line has the path, but no query, header or body. It also has the members of
+ * `ctx.state.failure`, which the middleware that answers errors sets.
  *
  * Use it first, so that every answer has an id and a line.
  *
@@ -56,8 +56,8 @@ export function requestLog({ logger, continueTrace = false }: RequestLogOptions)
 }
 
 /**
- * Returns the path of a request. Returns undefined when the request target has no path, or is not a
- * URL: for `http://[/` the getter of Koa throws.
+ * Returns the path of a request. Returns undefined for a request target without a path (`*`) and for one
+ * that is not a URL (`http://[/`): `ctx.path` of Koa is null or throws.
  *
  * @example
  * app.use(async (ctx, next) => {
@@ -95,6 +95,7 @@ export function rejectMalformedTarget(): Middleware {
 export interface SecurityHeadersOptions {
   /** Directives of the Content-Security-Policy, added to a policy that allows nothing. */
   readonly directives?: Readonly<Record<string, string[]>>;
+  /** Default `no-referrer`. */
   readonly referrerPolicy?: 'no-referrer' | 'same-origin';
   /** True: browsers must use https from now on. */
   readonly strictTransportSecurity: boolean;

@@ -12,9 +12,9 @@ export interface Setting {
 /**
  * Reads the settings of a service from its environment. An empty or blank variable counts as not set.
  *
- * A check of several settings is a `superRefine` of the schema with `{ when: () => true }`: it also
- * runs when a single setting is wrong, so that one error names every fault. A `transform` turns the
- * names of variables into the names that the program uses.
+ * To check settings together, give the schema a `superRefine` with `{ when: () => true }`. It then runs
+ * even if one setting is wrong, so that one error names every fault. A `transform` turns names of
+ * variables into names that the program uses.
  *
  * @example
  * const Environment = z.object({ PORT: port().default(3000).describe('port it listens on') });
@@ -24,7 +24,7 @@ export interface Setting {
  * const settings = readSettings(Settings, env);
  *
  * @returns the output of the schema, frozen
- * @throws InvalidSettings that names every wrong setting and repeats no value
+ * @throws InvalidSettings that names every wrong setting, without values
  */
 export function readSettings<Schema extends z.ZodType>(
   schema: Schema,
@@ -39,8 +39,8 @@ export function readSettings<Schema extends z.ZodType>(
 }
 
 /**
- * Lists the settings of a schema in its order, for the table of a README. The meaning is the
- * setting's description. A setting without a default says in `defaultText` what applies without it.
+ * Lists the settings of a schema in its order, for the table of a README. The meaning is the setting's
+ * description. For a setting without a default, `defaultText` says what applies.
  *
  * @example
  * const Environment = z.object({

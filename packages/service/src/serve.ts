@@ -5,15 +5,14 @@ import { GracefulServer, type GracefulServerOptions } from './server.ts';
 export interface ServeOptions {
   /** Name of the service: the first word of the line that reports a failed start. */
   readonly name: string;
-  /** Time that requests in flight have to finish when the process must stop. */
+  /** Time for requests in flight to finish when the process stops. */
   readonly graceMs: number;
   /** Maximum time of the whole stop. Default: no maximum. */
   readonly deadlineMs?: number;
   /**
    * Starts the service.
    *
-   * @returns the line to print once it serves. A service with a parent process sends `ready` there
-   *   and prints nothing. With undefined it does neither.
+   * @returns the line to print. With a parent process, `ready` is sent to it instead. Undefined: neither
    */
   readonly start: (service: Service) => Promise<string | undefined>;
 }
@@ -59,12 +58,12 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
     if (stopping) return;
     stopping = true;
     if (deadlineMs !== undefined) setTimeout(() => process.exit(0), deadlineMs).unref();
-    // A start that is still running may add steps meanwhile.
+    // A start that is still running can add steps.
     while (steps.length > 0) {
       try {
         await steps.pop()?.(reason);
       } catch {
-        // The part that failed to close ends with the process; the other parts must still close.
+        // The other parts must still close. This one ends with the process.
       }
     }
     process.exit(0);
@@ -87,7 +86,7 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
     if (process.send) process.send('ready');
     else process.stdout.write(`${text}\n`);
   } catch (error) {
-    // The stop closes parts that the start still uses, so that the start may fail.
+    // A stop closes parts that the start still uses, which can make the start fail.
     if (stopping) return;
     const { expose, message = String(error) } = (error ?? {}) as Partial<StartError>;
     process.stderr.write(`${name}: ${expose ? '' : 'cannot start: '}${message}\n`);

@@ -9,8 +9,8 @@ export interface GracefulServerOptions {
 }
 
 /**
- * An HTTP server with bounds on size and time. It answers the requests that Node's parser rejects,
- * and it stops without cutting off an answer. `serve` makes one for each `listen`.
+ * HTTP server with limits on size and time. It answers requests that Node's parser rejects, and stops
+ * without cutting off an answer. `serve` makes one for each `listen`.
  *
  * @example
  * const server = new GracefulServer({ maxHeaderBytes: 24 * 1024 });
@@ -21,7 +21,7 @@ export interface GracefulServerOptions {
  */
 export class GracefulServer extends Server {
   /** The open connections, each with its newest response. */
-  readonly #open = new Map<Socket, ServerResponse | undefined>();
+  readonly #connections = new Map<Socket, ServerResponse | undefined>();
 
   constructor({ maxHeaderBytes = 16 * 1024 }: GracefulServerOptions = {}) {
     super({
@@ -29,24 +29,24 @@ export class GracefulServer extends Server {
       headersTimeout: 10_000,
       requestTimeout: 30_000,
       connectionsCheckingInterval: 5000,
-      // A proxy must close an idle connection first: else it sends a request to one that is closing.
+      // A proxy (usually after 60 s) must close an idle connection first, or it can use a closing one.
       keepAliveTimeout: 65_000,
     });
     this.on('connection', (socket) => {
-      this.#open.set(socket, undefined);
-      socket.once('close', () => this.#open.delete(socket));
+      this.#connections.set(socket, undefined);
+      socket.once('close', () => this.#connections.delete(socket));
     });
-    this.on('request', ({ socket }, response) => this.#open.set(socket, response));
+    this.on('request', ({ socket }, response) => this.#connections.set(socket, response));
     this.on('clientError', answerParserError);
   }
 
-  /** The port it listens on. */
+  /** The port that the server listens on. */
   get port(): number {
     return (this.address() as AddressInfo).port;
   }
 
   /**
-   * Listens.
+   * Starts to listen.
    *
    * @param port 0 lets the system choose a free one
    * @param setting name of the setting that holds the port, for the message of the error
@@ -59,11 +59,10 @@ export class GracefulServer extends Server {
       });
     } catch (cause) {
       const { code = 'listen' } = cause as NodeJS.ErrnoException;
-      const settings = setting === 'PORT' ? 'PORT or HOST' : setting;
       const message =
         code === 'EADDRINUSE'
           ? `port ${port} on ${host} is in use: stop what listens there or set ${setting}`
-          : `can't listen on port ${port} of ${host} (${code}): set ${settings}`;
+          : `can't listen on port ${port} of ${host} (${code}): set ${setting === 'PORT' ? 'PORT or HOST' : setting}`;
       throw new StartError(code, message, { cause });
     }
   }
@@ -76,12 +75,12 @@ export class GracefulServer extends Server {
     this.prependListener('request', ({ socket }, response) => this.#closeAfter(socket, response));
     // `close` of an HTTP server would cut off answers that are still being sent.
     const closed = new Promise((resolve) => NetServer.prototype.close.call(this, resolve));
-    for (const [socket, response] of this.#open) {
+    for (const [socket, response] of this.#connections) {
       if (response && !response.writableFinished) this.#closeAfter(socket, response);
       else socket.destroySoon();
     }
     const force = setTimeout(() => {
-      for (const socket of this.#open.keys()) socket.destroy();
+      for (const socket of this.#connections.keys()) socket.destroy();
     }, graceMs);
     await closed;
     clearTimeout(force);
@@ -90,14 +89,14 @@ export class GracefulServer extends Server {
   #closeAfter(socket: Socket, response: ServerResponse): void {
     if (!response.headersSent) response.setHeader('Connection', 'close');
     response.once('close', () => {
-      if (this.#open.get(socket) === response) socket.destroySoon();
+      if (this.#connections.get(socket) === response) socket.destroySoon();
     });
   }
 }
 
 /**
- * Time for which the rest of a rejected request is read and dropped. A peer that is still sending
- * loses the answer when the connection is cut at once.
+ * Time for which the rest of a rejected request is read and ignored. If the connection were cut at once,
+ * a peer that is still sending would lose the answer.
  */
 const DRAIN_MS = 1000;
 
@@ -107,9 +106,9 @@ const PARSER_ERRORS: Readonly<Record<string, [status: number, title: string]>> =
 };
 
 // A request that Node's parser rejects never reaches the app. The answer is a problem document (RFC
-// 9457), as the app's own are, and repeats nothing of the request.
+// 9457) without text of the request.
 function answerParserError({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
-  // The parser reports every further chunk of a request that already has its answer.
+  // The parser reports each further chunk of a request that was already answered.
   if (socket.writableEnded) return;
   setTimeout(() => socket.destroy(), DRAIN_MS).unref();
   if (!socket.writable || code === 'ECONNRESET') {

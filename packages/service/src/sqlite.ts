@@ -16,9 +16,9 @@ const BUSY_TIMEOUT_MS = 5000;
 const WAL_RETRY_MS = 20;
 
 /**
- * Opens a SQLite file that several processes of one machine may share. Creates the file and its
- * folder when they are missing. Only the owner may read them, including the files that SQLite adds.
- * A writer waits up to five seconds for another one.
+ * Opens a SQLite file that several processes of one machine can share. Creates the file and its folder
+ * when they are missing. Only the owner can read them and the files that SQLite adds. A writer waits up
+ * to five seconds for another one.
  *
  * `libsql` is an optional peer dependency. Only this function loads it.
  *
@@ -40,8 +40,8 @@ export function openSqlite(path: string, { synchronous }: SqliteOptions): Databa
   return database;
 }
 
-// The switch to the write-ahead log needs the file for itself. SQLite does not wait for that, despite
-// its `busy_timeout`: when several processes start at once, all but one would fail.
+// No other process may use the file while it is switched to the write-ahead log. SQLite does not wait
+// for that, despite `busy_timeout`: of several processes that start at once, all except one would fail.
 function useWriteAheadLog(database: Database.Database): void {
   for (let waitedMs = 0; ; waitedMs += WAL_RETRY_MS) {
     try {
@@ -55,7 +55,7 @@ function useWriteAheadLog(database: Database.Database): void {
   }
 }
 
-// Blocks the thread: a file is opened before the service listens.
+// Blocks the thread, which is harmless: a file is opened before the service listens.
 function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
