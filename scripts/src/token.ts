@@ -4,7 +4,8 @@ import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
 import { credentialsOf, signIn } from '@koa-oauth/authorization-server/testing';
-import { isLoopback, parseIssuerIdentifier } from '@koa-oauth/issuer';
+import { parseIssuerIdentifier } from '@koa-oauth/issuer';
+import { isLoopback } from '@koa-oauth/service';
 import * as oauth from 'openid-client';
 
 const USAGE = `usage: npm run token -- [--user alice] [--scope "read:contacts"] [--audience https://contacts.example.com/api]
@@ -52,7 +53,7 @@ async function getAccessToken(args: string[]): Promise<string> {
       undefined,
       secret ? oauth.ClientSecretPost(secret) : oauth.None(),
       {
-        execute: isLoopback(issuer) ? [oauth.allowInsecureRequests] : [],
+        execute: isLoopback(issuer.hostname) ? [oauth.allowInsecureRequests] : [],
       },
     )
     .catch((cause: unknown) => {

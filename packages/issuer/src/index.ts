@@ -10,12 +10,7 @@ export {
   type HttpRequest,
 } from './http-client.ts';
 export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
-export {
-  isLoopback,
-  isSameIssuer,
-  isSecureURL,
-  parseIssuerIdentifier,
-} from './issuer-identifier.ts';
+export { isSameIssuer, isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
 export {
   type KeyHeader,
   type LeftOutKey,

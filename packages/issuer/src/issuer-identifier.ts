@@ -14,12 +14,7 @@ export function isSecureURL(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
 }
 
-/**
- * Reports whether the host of a URL is this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3).
- *
- * @example
- * isLoopback(new URL('http://[::1]:3002')); // true
- */
+/** Reports whether the host of a URL is this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname);
 }
