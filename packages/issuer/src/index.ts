@@ -1,5 +1,5 @@
 export type { AuthorizationServerMetadata } from './authorization-server-metadata.ts';
-export { InvalidOptions, IssuerError, type IssuerErrorCode } from './errors.ts';
+export { InvalidOptions, IssuerError, type IssuerErrorCode, StacklessError } from './errors.ts';
 export { createEmitter, ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
 export {
   createHttpClient,

@@ -247,9 +247,10 @@ function weaknessOf(key: KeyObject): string | undefined {
 }
 
 function pick(keys: readonly SigningKey[], { alg, kid }: KeyHeader): SigningKey | undefined {
-  const fitting = keys.filter((key) => key.alg === alg && (kid === undefined || key.kid === kid));
+  if (kid !== undefined) return keys.find((key) => key.kid === kid && key.alg === alg);
+  const fitting = keys.filter((key) => key.alg === alg);
   // Without a "kid" the choice must be plain.
-  return fitting.length === 1 || kid !== undefined ? fitting[0] : undefined;
+  return fitting.length === 1 ? fitting[0] : undefined;
 }
 
 function isSameKey(a: SigningKey, b: SigningKey): boolean {

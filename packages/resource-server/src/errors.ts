@@ -1,3 +1,4 @@
+import { StacklessError } from '@koa-oauth/issuer';
 import type { ChallengeParameters } from './request/challenge.ts';
 
 /** Reasons for refusing an access token: label for logs and metrics → public text. */
@@ -56,16 +57,6 @@ export interface AuthErrorOptions {
   scope?: string | undefined;
 }
 
-// To capture a stack takes V8 longer than most refusals, and all these stacks are alike. Objects that the
-// constructor `Error` did not make have none.
-function Stackless(this: Error, message: string): void {
-  this.message = message;
-}
-Stackless.prototype = Object.create(Error.prototype, {
-  [Symbol.toStringTag]: { value: 'Error' },
-  stack: { value: '', writable: true },
-});
-
 /**
  * Error for a rejected request (RFC 6750 §3), or one that cannot be checked now (503). `message` is for
  * the caller, `detail` and `cause` are for the log. None of them contains a token.
@@ -73,7 +64,7 @@ Stackless.prototype = Object.create(Error.prototype, {
  * @example
  * throw new AuthError('ERR_CLAIM_MISMATCH', { message: 'only for staff', detail: 'no "staff"' });
  */
-export class AuthError extends (Stackless as unknown as new (message: string) => Error) {
+export class AuthError extends StacklessError {
   override name = 'AuthError';
   readonly code: AuthErrorCode;
   readonly status: number;

@@ -10,7 +10,7 @@ import {
   checkTimes,
 } from './jwt-access-token.ts';
 import type { VerifySignature } from './signature.ts';
-import { type DecodedHeaders, decodeJwt } from './unverified-jwt.ts';
+import { type DecodedHeaders, decodeJwt, type UnverifiedJwt } from './unverified-jwt.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
 /** Content of a verified access token. Frozen: requests with the same token share it. */
@@ -82,15 +82,14 @@ async function verifyUncached<Claims>(
   decodedHeaders: DecodedHeaders,
 ) {
   const { issuer, rules, isRevoked, now } = options;
-  checkBearerToken(token);
-  const unverified = decodeJwt(token, decodedHeaders);
+  const unverified = decodeBearerToken(token, decodedHeaders);
   const payload = checkAccessToken(unverified, rules, now() / 1000);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
   const key = await issuer.signingKey(header).catch(rejectUnknownKey);
   await checkSignature(token, key, options.verifySignature);
-  // Only a genuine token's header is stored. An issuer has about one header for each key.
-  if (decodedHeaders.size < MAX_DECODED_HEADERS) {
+  // Only a genuine token's header is stored, and frozen then. An issuer has about one for each key.
+  if (!Object.isFrozen(header) && decodedHeaders.size < MAX_DECODED_HEADERS) {
     decodedHeaders.set(token.slice(0, token.indexOf('.')), header);
   }
   if (isRevoked) await checkRevocation(payload, isRevoked);
@@ -98,6 +97,16 @@ async function verifyUncached<Claims>(
     ? await readCustomClaims(payload, options.claims)
     : (undefined as Claims);
   return { auth: deepFreeze({ header, payload, claims }), key };
+}
+
+function decodeBearerToken(token: string, headers: DecodedHeaders): UnverifiedJwt {
+  try {
+    return decodeJwt(token, headers);
+  } catch (error) {
+    // Every JWT is a b64token, so only what is none can be a malformed request.
+    checkBearerToken(token);
+    throw error;
+  }
 }
 
 // A key that the issuer does not publish is the token's fault, any other failure the issuer's.
