@@ -8,25 +8,24 @@ import type { IdTokenClaims } from './oauth/id-token.ts';
 /** Options of `requiresAuth`: requirements beyond a signed-in user. */
 export interface RequiresAuthOptions extends SignInRequirement {
   /**
-   * Sends the user to consent when a page lacks a scope. When false, the error
-   * surfaces (`ERR_INSUFFICIENT_SCOPE`, 403), and the app may offer a button that does so.
-   * Default: true
+   * Redirects the user to consent when a page lacks a scope. When false, the page gets the error
+   * `ERR_INSUFFICIENT_SCOPE` (403), and the app can offer a button for consent. Default: true
    */
   incrementalConsent?: boolean;
 }
 
 /**
- * Lets only signed-in users through and, with options, only those whose sign-in was recent, strong
- * or wide enough (step-up, as in RFC 9470).
+ * Lets only signed-in users through. Options require that the sign-in is recent, is strong, or has
+ * scopes (step-up, RFC 9470).
  *
- * A browser on its way to a page is sent to sign in, and comes back; anything else (scripts,
- * prefetches, forms) gets the error. The same happens when something behind it throws because only a
- * new sign-in can get a token, or because a scope was not granted. Then the sign-in asks for the
- * scopes so far and the missing ones together, once.
+ * A page request is redirected to the sign-in, which returns to the page. Other requests (scripts,
+ * prefetches, forms) get the error. A later middleware has the same effect when it throws because
+ * only a new sign-in can get a token, or because a scope was not granted. The sign-in then requests the
+ * missing scopes and all earlier ones. It is not repeated if they are refused.
  *
- * @returns middleware that throws, where it can't redirect, OidcError `ERR_LOGIN_REQUIRED` (401),
+ * @returns middleware. Where it cannot redirect it throws OidcError `ERR_LOGIN_REQUIRED` (401),
  *   StepUpRequired (401), or InsufficientScope or ApiError `ERR_INSUFFICIENT_SCOPE` (403)
- * @throws InvalidOptions at once
+ * @throws InvalidOptions for wrong options
  * @example
  * router.get('/account', requiresAuth(), showAccount);
  * router.post('/password', requiresAuth({ maxAge: 300 }), changePassword);
@@ -56,21 +55,21 @@ export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
   };
 }
 
-/** Marks an error that an inner `requiresAuth` lets surface: an outer one, of any copy, does too. */
+/** Marks an error for which an inner `requiresAuth` must not redirect. An outer one must not either. */
 const SURFACES = Symbol.for('@koa-oauth/client: surfaces');
 
 type ClaimCheck = (claims: IdTokenClaims, ctx: Context) => boolean | Promise<boolean>;
 
-/** A claim's value that can be compared. */
+/** Value that a claim can be compared with. */
 export type ClaimValue = string | number | boolean | null;
 
 /**
- * Lets a user through whose ID token's claims pass a check of your own. A request without a user is
+ * Lets a user through if the claims of the ID token pass your own check. A request without a user is
  * treated as by `requiresAuth()`.
  *
- * @param check gets the ID token's claims; any result except true rejects the request
+ * @param check gets the claims of the ID token; any result except true rejects the request
  * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
- * @throws InvalidOptions at once
+ * @throws InvalidOptions for wrong arguments
  * @example
  * router.get('/club', claimCheck(({ age }) => Number(age) >= 18), showClub);
  */
@@ -80,10 +79,10 @@ export function claimCheck(check: ClaimCheck): Middleware {
 }
 
 /**
- * Lets a user through whose ID token has a claim of exactly this value. Otherwise as `claimCheck`.
+ * Lets a user through if a claim of the ID token is exactly this value, like `claimCheck`.
  *
  * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
- * @throws InvalidOptions at once
+ * @throws InvalidOptions for wrong arguments
  * @example
  * router.get('/acme', claimEquals('https://example.com/org_id', 'acme'), showAcme);
  */
@@ -96,11 +95,11 @@ export function claimEquals(claim: string, value: ClaimValue): Middleware {
 }
 
 /**
- * Lets a user through whose ID token has a claim, a list or words with spaces between them, with all
- * of these values. Otherwise as `claimCheck`.
+ * Lets a user through if a claim of the ID token has all of these values, like `claimCheck`. The claim is
+ * a list, or words in one string.
  *
  * @returns middleware that throws OidcError `ERR_INSUFFICIENT_CLAIMS` (403)
- * @throws InvalidOptions at once
+ * @throws InvalidOptions for wrong arguments
  * @example
  * router.get('/admin', claimIncludes('https://example.com/roles', 'admin'), showAdmin);
  */

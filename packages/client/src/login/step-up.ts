@@ -12,17 +12,17 @@ import type { SessionContent } from '../session/session.ts';
 
 /** Requirement that a sign-in must meet. */
 export interface SignInRequirement {
-  /** Seconds since the user last proved who they are (`auth_time`), `clockTolerance` added. */
+  /** Maximum seconds since the user last authenticated (`auth_time`); `clockTolerance` is added. */
   maxAge?: number;
-  /** The `acr` that the ID token must have: one of these, with spaces between them. */
+  /** Values with spaces between them. The `acr` of the ID token must be one of them. */
   acr?: string;
   /** Scopes that must have been granted, with spaces between them. */
   scope?: string;
 }
 
 /**
- * The sign-in is too old, or was too weak (`ERR_STEP_UP_REQUIRED`, 401): the user has to prove again
- * who they are. `requiresAuth()` has pages sign in again; elsewhere the app may offer it.
+ * Error for a sign-in that is too old or too weak (`ERR_STEP_UP_REQUIRED`, 401). The user must
+ * authenticate again: `requiresAuth()` redirects pages to the sign-in, elsewhere the app can offer it.
  *
  * @example
  * if (hasCode(error, 'ERR_STEP_UP_REQUIRED')) {
@@ -41,17 +41,17 @@ export class StepUpRequired extends OidcError {
   }
 }
 
-/** Parameters of a sign-in that asks for more than the one before. */
+/** Parameters of a sign-in that requests more than the last one. */
 export interface StepUpParams {
   authorizationParams?: AuthorizationParams;
-  /** Scopes to ask for in addition to those configured, asked for and granted so far. */
+  /** Scopes to request in addition to the configured ones, and to those requested or granted so far. */
   scope?: string;
 }
 
-/** Ends the chain of sign-ins when an API names new scopes each time. */
+/** Ends the chain of sign-ins with an API that requires new scopes each time. */
 const MAX_ADDED_SCOPES = 20;
 
-/** Step-up: decides which sign-in is not enough, and which one would be. */
+/** Step-up: decides whether a sign-in meets a requirement, and which new one would. */
 export class StepUp {
   readonly #options: CheckedOptions;
 
@@ -59,7 +59,7 @@ export class StepUp {
     this.#options = options;
   }
 
-  /** Returns when the sign-in meets a requirement. @throws as `ctx.oidc.require()` does */
+  /** Checks that the sign-in meets a requirement. @throws as `ctx.oidc.require()` does */
   judge(content: SessionContent | undefined, requirement: SignInRequirement): void {
     const faults = requirementFaults(requirement);
     if (faults.length > 0) throw new TypeError(faults.join('; '));
@@ -78,7 +78,7 @@ export class StepUp {
     if (missing) throw new InsufficientScope(missing);
   }
 
-  /** Returns the sign-in that may help against this error; undefined when none can, or it was tried. */
+  /** Returns the sign-in that can prevent this error; undefined if none can, or if it was tried. */
   paramsFor(error: unknown, content: SessionContent | undefined): StepUpParams | undefined {
     if (hasCode(error, 'ERR_LOGIN_REQUIRED')) return content ? { scope: '' } : {};
     if (!content) return undefined;
@@ -89,15 +89,15 @@ export class StepUp {
         ...(maxAge !== undefined && { max_age: maxAge }),
         ...(acr !== undefined && { acr_values: acr }),
       };
-      return { authorizationParams, scope: this.#scopesToAskFor(scope ?? '', content) ?? '' };
+      return { authorizationParams, scope: this.#scopesToRequest(scope ?? '', content) ?? '' };
     }
     if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) return undefined;
     const { scope: needed } = error as { scope?: unknown };
-    const scope = typeof needed === 'string' ? this.#scopesToAskFor(needed, content) : undefined;
+    const scope = typeof needed === 'string' ? this.#scopesToRequest(needed, content) : undefined;
     return scope === undefined ? undefined : { scope };
   }
 
-  /** Returns the scopes configured, asked for and granted so far, and these. */
+  /** Returns the configured scopes, those requested or granted so far, and these. */
   union(content: SessionContent | undefined, ...scopes: (string | undefined)[]): string {
     const { requestedScope, accessToken } = content ?? {};
     return unionOfScopes(
@@ -113,8 +113,8 @@ export class StepUp {
     return typeof authTime === 'number' && now() / 1000 - authTime <= maxAge + clockTolerance;
   }
 
-  #scopesToAskFor(needed: string, content: SessionContent): string | undefined {
-    // A refresh token is for the app to ask for (`offline_access` in its own settings).
+  #scopesToRequest(needed: string, content: SessionContent): string | undefined {
+    // Only the app may request a refresh token, with `offline_access` in its options.
     const scopes = [...scopesOf(foreignScope(needed))].filter((one) => one !== 'offline_access');
     const scope = scopes.join(' ');
     // The same request again would not be granted either.
@@ -134,7 +134,7 @@ function isAmong(value: unknown, words: string): boolean {
 const REQUIREMENT_NAMES = ['maxAge', 'acr', 'scope'];
 const WORDS = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/;
 
-/** Returns a sentence for each fault of a requirement: a misspelt name would let anyone in. */
+/** Returns a sentence for each fault of a requirement. A misspelled name would require nothing. */
 export function requirementFaults(requirement: SignInRequirement): string[] {
   const { maxAge, acr, scope } = requirement;
   const faults: string[] = [];

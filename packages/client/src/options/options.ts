@@ -16,7 +16,7 @@ import { type ClientOptions, checkClient } from './client-options.ts';
 import * as rule from './option-rules.ts';
 
 /**
- * Options of `auth()`. A wrong one stops the start with an `InvalidOptions` that names it.
+ * Options of `auth()`, which throws `InvalidOptions` that names each wrong one.
  *
  * @example
  * const options: AuthOptions = {
@@ -30,21 +30,24 @@ import * as rule from './option-rules.ts';
 export interface AuthOptions extends ClientOptions {
   /** The issuer identifier: `https`, or `http` on a loopback address. */
   issuerBaseURL: string;
-  /** This app's address as browsers see it. The redirect URI is made from it and from nothing else. */
+  /** Address of this app in browsers. Only this address is used for the redirect URI. */
   baseURL: string;
-  /** Seals cookies and sessions: 32 characters or more. In a list, the first seals and each opens. */
+  /**
+   * Encrypts cookies and sessions: 32 random characters or more. In a list, the first encrypts and all
+   * decrypt.
+   */
   secret: string | readonly string[];
   /** Default: `{ scope: 'openid profile email' }` */
   authorizationParams?: AuthorizationParams;
   /**
    * Pushes each authorization request to the issuer first (RFC 9126), so that its parameters do not go
-   * through the browser. An issuer may require it, whatever this says. Default: false
+   * through the browser. Done in any case if the issuer's metadata requires it. Default: false
    */
   pushedAuthorizationRequests?: boolean;
   session?: {
     /** Default: in this process's memory. */
     store?: SessionStore;
-    /** The cookie's name, which gets `__Host-` before it on https. Default: `session` */
+    /** Name of the cookie, after `__Host-` on https. Default: `session` */
     name?: string;
     /** Seconds without a request after which a session ends. Default: 86,400, a day */
     rollingDuration?: number;
@@ -52,15 +55,15 @@ export interface AuthOptions extends ClientOptions {
     absoluteDuration?: number;
   };
   routes?: {
-    /** Default: `/login`; false to have none. */
+    /** Default: `/login`. False: none */
     login?: string | false;
     /** Default: `/callback` */
     callback?: string;
-    /** Answers POST only. Default: `/logout`; false to have none. */
+    /** Answers POST only. Default: `/logout`. False: none */
     logout?: string | false;
     /**
      * Path at which the issuer reports that a user signed out there, such as `/backchannel-logout`
-     * (OpenID Connect Back-Channel Logout 1.0). Default: false, to have none
+     * (OpenID Connect Back-Channel Logout 1.0). Default: false, none
      */
     backChannelLogout?: string | false;
     /** URL that the issuer sends the browser to after a logout, as registered there. Default: `baseURL` */
@@ -69,9 +72,9 @@ export interface AuthOptions extends ClientOptions {
   /** The one API that `ctx.oidc.api` calls. */
   api?: {
     baseURL: string;
-    /** Milliseconds for a whole exchange. Default: 10,000 */
+    /** Maximum milliseconds for a request and its answer. Default: 10,000 */
     timeout?: number;
-    /** Bytes of an answer. Default: 4 MiB */
+    /** Maximum bytes of an answer. Default: 4 MiB */
     maxResponseSize?: number;
   };
   /** Ends the session at the issuer too when a user logs out here. Default: true */
@@ -79,11 +82,11 @@ export interface AuthOptions extends ClientOptions {
   /** Seconds that our clock and the issuer's may differ. Default: 60 */
   clockTolerance?: number;
   /**
-   * Seconds before its end at which an access token is renewed; up to half as much more, by session,
-   * and never more than half of its lifetime. Default: 30
+   * Seconds before its end at which an access token is renewed. Each session adds up to half of it, so
+   * that not all are renewed at once. At most half of the token's lifetime. Default: 30
    */
   refreshLeeway?: number;
-  /** Milliseconds for one exchange with the issuer's token endpoint. Default: 10,000 */
+  /** Maximum milliseconds for one request to the issuer's token endpoint. Default: 10,000 */
   httpTimeout?: number;
   /** Connections to the issuer and the API. */
   http?: {
@@ -95,18 +98,18 @@ export interface AuthOptions extends ClientOptions {
     /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
     ca?: HttpClientOptions['ca'];
   };
-  /** Receives sign-ins, refreshes, ended sessions, failures that stop no request, issuer's events. */
+  /** Receives sign-ins, refreshes, ended sessions, failures that stop no request, the issuer's events. */
   onEvent?: (event: ClientEvent) => unknown;
   /**
-   * For development: receives each message of a login and of a refresh, secrets masked, such as for a
-   * page that shows them. Its `loginId` is that of the session, `ctx.oidc.loginId`.
+   * For development: receives each message of a login and of a refresh, with secrets masked. A page can
+   * show those of the user's own session by their `loginId`, which is also `ctx.oidc.loginId`.
    */
   onMessage?: (message: ClientMessage) => unknown;
   /** The clock: milliseconds since 1970. Default: `Date.now` */
   now?: () => number;
 }
 
-/** The compiler refuses rules that lack an option or have one too many. */
+/** Exactly one rule for each option. */
 type RulesOf<Options> = Readonly<Record<keyof Required<NonNullable<Options>>, rule.OptionRule>>;
 
 /** Every option by its group, with its rule. */

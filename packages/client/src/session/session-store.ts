@@ -1,25 +1,25 @@
 import { createHash } from 'node:crypto';
 import { OidcError } from '../errors.ts';
 
-/** A session as a store has it: its tokens can't be read without the browser's cookie. */
+/** Session in a store. Its tokens can't be read without the browser's cookie. */
 export interface StoredSession {
-  /** The session's content, encrypted under a key that only the cookie completes. */
+  /** The session's content, encrypted with a key that is derived from the cookie and the app's secret. */
   readonly sealed: string;
-  /** Details that the user may see from another session, encrypted under the app's secret. */
+  /** Details for the user's list of sessions, encrypted with a key from the app's secret. */
   readonly about: string;
-  /** Seconds since 1970; from then on the session is gone. */
+  /** Seconds since 1970 at which the session ends. */
   readonly expiresAt: number;
-  /** Counts up by one with each update. */
+  /** Number that each update increases by one. */
   readonly version: number;
 }
 
-/** A session as it is handed to a store. */
+/** New session for a store. */
 export interface NewSession {
   readonly sealed: string;
   readonly about: string;
   /** Seconds since 1970. */
   readonly expiresAt: number;
-  /** Opaque terms, eight at most: `list` finds the session by each. */
+  /** At most eight opaque terms. `list` finds the session by each of them. */
   readonly terms: readonly string[];
 }
 
@@ -35,17 +35,18 @@ export interface ListedSession {
 }
 
 /**
- * Store of sessions. Keys are hashes of the session ids, so a copy of the store is no session.
+ * Store of sessions. Its keys are hashes of session ids, so a copy of the store opens no session.
  *
- * Writes are compare-and-set: `update` never overwrites what it has not seen and never brings back a
- * session that was destroyed. A session has a lease, which one caller holds at a time, over all
- * processes: the one that renews its tokens. Each method may be called concurrently, from several
- * processes if the store is shared, and rejects when the store can't do its work.
+ * Writes are compare-and-set: `update` never overwrites a version that the caller has not read, and never
+ * restores a destroyed session. The caller that renews a session's tokens holds its lease, alone among
+ * all processes. Each lease has a fence, a number higher than that of the lease before: a caller whose
+ * lease has ended cannot write over the work of the next one. Calls can be concurrent. A method rejects
+ * when the store can't do its work.
  *
  * @example
  * import { testSessionStore } from '@koa-oauth/client/testing';
  *
- * // Shows whether a store of your own keeps to all of this.
+ * // Tests that your own store does all of this.
  * testSessionStore(({ now }) => myStore({ url: TEST_DATABASE_URL, now }), { test, describe });
  */
 export interface SessionStore {
@@ -54,8 +55,8 @@ export interface SessionStore {
   /** @returns the session, or undefined when there is none or it has expired */
   read(key: string): Promise<StoredSession | undefined>;
   /**
-   * @param fence of a lease: nothing is written when the lease has been given to another since
-   * @returns whether it was written: false when the version has moved on or the session is gone
+   * @param fence fence of the caller's lease: nothing is written if a later lease was given
+   * @returns whether it was written: false also for another version, or a session that has ended
    */
   update(
     key: string,
@@ -63,35 +64,35 @@ export interface SessionStore {
     session: SessionUpdate,
     fence?: number,
   ): Promise<boolean>;
-  /** Moves the expiry of a session that exists; its version stays. */
+  /** Sets the expiry of a session that exists, and keeps its version. */
   touch(key: string, expiresAt: number): Promise<void>;
   /** @returns the session that this call removed, expired or not; undefined when there was none */
   destroy(key: string): Promise<StoredSession | undefined>;
-  /** Returns the sessions with this term that have not expired, a thousand at most. */
+  /** Returns at most a thousand sessions with this term that have not expired. */
   list(term: string): Promise<ListedSession[]>;
   /**
    * Acquires the lease of a session that exists and whose lease is free.
    *
-   * @param milliseconds after which the lease ends unless it is extended
-   * @returns its fence, a number higher than any this session's lease had before, or undefined
+   * @param milliseconds time after which the lease ends unless it is extended
+   * @returns the fence of the lease, or undefined if another caller has it or the session has ended
    */
   acquire(key: string, milliseconds: number): Promise<number | undefined>;
-  /** @returns whether the lease was still held under this fence, and now ends that much later */
+  /** Extends the lease from now. @returns whether it was still held with this fence */
   extend(key: string, fence: number, milliseconds: number): Promise<boolean>;
-  /** Gives the lease back, if it is still held under this fence. */
+  /** Ends the lease if it is still held with this fence. */
   release(key: string, fence: number): Promise<void>;
   /**
-   * Remembers a value that may be used once.
+   * Stores a value that may be used once.
    *
-   * @param expiresAt seconds since 1970; until then it is remembered
-   * @returns whether this was the first time, over all processes that share the store
+   * @param expiresAt seconds since 1970 until which it is stored
+   * @returns whether this was the first time, in all processes that share the store
    */
   once(value: string, expiresAt: number): Promise<boolean>;
   /** Closes files and connections. */
   close(): Promise<void>;
 }
 
-/** Maximum sessions that a store lists at a time. */
+/** Maximum number of sessions in one list. */
 export const MAX_LISTED = 1000;
 
 /** Returns the key under which a store holds a secret, such as the id of a session: its hash. */

@@ -132,7 +132,7 @@ export class Sessions {
   /**
    * Replaces the content, unless the session was changed or ended since it was read.
    *
-   * @param fence of a lease: nothing is saved when the lease was given to another since
+   * @param fence fence of the caller's lease: nothing is saved if a later lease was given
    * @returns the session as saved, or undefined when nothing was
    */
   async save(
@@ -163,13 +163,13 @@ export class Sessions {
   /**
    * Acquires the session's lease, which one caller holds at a time, over all processes.
    *
-   * @returns its fence, or undefined when another holds it or the session has ended
+   * @returns the fence of the lease, or undefined if another caller has it or the session has ended
    */
   acquireLease({ id }: Session, milliseconds: number): Promise<number | undefined> {
     return storeCall(() => this.#store.acquire(storeKey(id), milliseconds));
   }
 
-  /** @returns whether the lease was still held, and now lasts that much longer */
+  /** Extends the lease from now. @returns whether it was still held with this fence */
   extendLease({ id }: Session, fence: number, milliseconds: number): Promise<boolean> {
     return storeCall(() => this.#store.extend(storeKey(id), fence, milliseconds));
   }

@@ -5,11 +5,11 @@ import { isSameScope, missingScopes, scopesOf } from '../oauth/scope.ts';
 import type { AccessToken, Session, SessionContent } from '../session/session.ts';
 import type { BackOff } from './back-off.ts';
 
-/** One request for an access token of a session, on its way through the sources. */
+/** Request for an access token of a session, which one source passes to the next. */
 export interface TokenRequest {
   readonly session: Session;
   readonly wanted: WantedToken;
-  /** Until when to wait for others, by `performance.now()`. */
+  /** Time until which to wait for others, by `performance.now()`. */
   readonly deadline: number;
 }
 
@@ -19,31 +19,31 @@ export interface SuppliedToken {
   readonly accessToken: AccessToken;
 }
 
-/** Supplies an access token. Sources stand one in another; each rejects as `AccessTokens.supply`. */
+/** Supplies an access token. A source can wrap another. Each rejects as `AccessTokens.supply` does. */
 export type TokenSource<Request extends TokenRequest = TokenRequest> = (
   request: Request,
 ) => Promise<SuppliedToken>;
 
 /** Requested access token of a session. */
 export interface WantedToken {
-  /** Scopes that it must have, and no others if that can be had; undefined: all that are granted. */
+  /** Scopes that it must have, and no others if possible. Undefined: all granted scopes. */
   readonly scope: string | undefined;
-  /** The API it is for; undefined: the sign-in's. */
+  /** Identifier of its API. Undefined: the API of the sign-in. */
   readonly audience: string | undefined;
-  /** The value of a token that an API refused: it is not supplied again. */
+  /** Value of a token that an API rejected. It is not supplied again. */
   readonly insteadOf: string | undefined;
 }
 
 interface Moment {
   /** Seconds since 1970. */
   readonly now: number;
-  /** Seconds that the token must last; half of its lifetime is enough in any case. */
+  /** Seconds that the token must last, at most half of its lifetime. */
   readonly leeway: number;
 }
 
 const MAX_OTHER_TOKENS = 8;
 
-/** Returns the same request, without scope and audience where they are the sign-in's own. */
+/** Returns the wanted token without the scope and audience that equal those of the sign-in. */
 export function wantedOf(content: SessionContent, wanted: WantedToken): WantedToken {
   const isSignInsAudience = wanted.audience === content.requestedAudience;
   const audience = isSignInsAudience ? undefined : wanted.audience;
@@ -53,7 +53,7 @@ export function wantedOf(content: SessionContent, wanted: WantedToken): WantedTo
   return { ...wanted, audience, scope };
 }
 
-/** Returns the token with the fewest scopes, of those that suffice and last. */
+/** Returns the token with the fewest scopes among those that suffice and last. */
 export function findToken(
   content: SessionContent,
   wanted: WantedToken,
@@ -66,8 +66,8 @@ export function findToken(
 }
 
 /**
- * Returns the scopes that were asked for and not granted, as far as is known: a new request would
- * not get them either.
+ * Returns the scopes that were requested and are known to be refused. A new request would not get them
+ * either.
  */
 export function refusedScopes(
   { accessToken, otherAccessTokens = [] }: SessionContent,
@@ -76,16 +76,16 @@ export function refusedScopes(
 ): string[] {
   if (scope === undefined) return [];
   if (audience === undefined) return accessToken ? missingScopes(scope, accessToken.scope) : [];
-  const asked = otherAccessTokens.findLast(
+  const answered = otherAccessTokens.findLast(
     (token) =>
       token.audience === audience &&
       missingScopes(scope, token.requestedScope).length === 0 &&
       lasts(token, { now, leeway: 0 }),
   );
-  return asked ? missingScopes(scope, asked.scope) : [];
+  return answered ? missingScopes(scope, answered.scope) : [];
 }
 
-/** Returns the content with a new token in it, which replaces the sign-in's only if it is that. */
+/** Returns the content with a new token. It replaces the sign-in's token only if it is for the same. */
 export function withToken(
   content: SessionContent,
   { scope, audience }: WantedToken,
@@ -145,7 +145,7 @@ function lasts({ expiresAt, issuedAt }: AccessToken, { now, leeway }: Moment): b
   return expiresAt - Math.min(leeway, (expiresAt - issuedAt) / 2) > now;
 }
 
-/** The tokens that a session has: decides what can be decided without asking for a new one. */
+/** Tokens of a session: finds one that can be used, or why none can be requested. */
 export class KeptTokens {
   readonly #context: ClientContext;
   readonly #backOff: BackOff;
@@ -155,22 +155,22 @@ export class KeptTokens {
     this.#backOff = backOff;
   }
 
-  /** Returns a token that will last for a while, as far as the session has one. */
+  /** Returns a token that stays valid for `refreshLeeway`, if the session has one. */
   findLasting({ session, wanted }: TokenRequest): SuppliedToken | undefined {
     const { refreshLeeway } = this.#context.options;
     return this.#find(session, wanted, leewayOf(session, refreshLeeway));
   }
 
-  /** Returns a token that is valid right now, as far as the session has one. */
+  /** Returns a token that is valid now, if the session has one. */
   findValid({ session, wanted }: TokenRequest): SuppliedToken | undefined {
     return this.#find(session, wanted, 0);
   }
 
   /**
-   * Reads the session again, and decides by what it has now.
+   * Reads the session again, and looks for a token in it.
    *
-   * @returns a token that will do, or none when one must be asked for
-   * @throws OidcError when a request would not help, or may not be made yet
+   * @returns a token, or none when one must be requested
+   * @throws OidcError when a request would not help, or must wait
    */
   async reread(
     request: TokenRequest,
@@ -187,8 +187,8 @@ export class KeptTokens {
     if (refused.length > 0) throw new InsufficientScope(refused.join(' '));
 
     const pause = this.#backOff.pauseOf(session.id);
-    const mayAsk = !pause && performance.now() <= request.deadline;
-    if (content.refreshToken && mayAsk) return { session, supplied: undefined };
+    const mayRequest = !pause && performance.now() <= request.deadline;
+    if (content.refreshToken && mayRequest) return { session, supplied: undefined };
     const valid = this.findValid(current);
     if (valid) return { session, supplied: valid };
     if (!content.refreshToken) {
@@ -209,14 +209,14 @@ export class KeptTokens {
   }
 }
 
-/** Supplies a token that the session has, and asks the source only when there is none. */
+/** Supplies a token that the session has. Only when there is none, it calls the source. */
 export function kept(source: TokenSource, tokens: KeptTokens): TokenSource {
   return async function kept(request) {
     return tokens.findLasting(request) ?? source(request);
   };
 }
 
-/** Returns a leeway that differs by session, so that not all renew at once, but not by process. */
+/** Returns a leeway that differs by session, not by process, so that not all are renewed at once. */
 function leewayOf({ id }: Session, leeway: number): number {
   const fraction = createHash('sha256').update(id).digest().readUInt16BE() / 2 ** 16;
   return leeway * (1 + fraction / 2);
