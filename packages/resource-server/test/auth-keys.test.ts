@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
-import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { passTimeouts } from '../../../test/support/pass-timeouts.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
@@ -18,7 +18,7 @@ let api: Api;
 let clock: number;
 
 beforeEach(async () => {
-  server = await startTestIssuer({ keys: [keys[0]!] });
+  server = await startIssuer({ keys: [keys[0]!] });
   clock = 1_000_000_000_000;
   api = await startApi({ issuer: issuer(), audience });
 });
@@ -213,7 +213,7 @@ describe('a key set that cannot be used: 503 cold, 200 warm', () => {
 
 test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () => {
   proves('ASVS 10.3.3');
-  const other = await startTestIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
+  const other = await startIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
   const forOther = await startApi({ issuerBaseURL: other.issuer, audience });
   const ours = token();
   const theirs = other.token({ sub: 'alice', aud: audience });

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
@@ -33,7 +33,7 @@ export async function startApp(
   options: Partial<AppOptions> & Partial<RateLimitOptions> & { engine?: Engine } = {},
 ): Promise<RunningApp> {
   const { engine = (await engines())[0] as Engine } = options;
-  const issuer = await startTestIssuer({ keys: [testKey()] });
+  const issuer = await startIssuer({ keys: [testKey()] });
   const { perSubject = 1_000_000, refusedPerAddress = 1_000_000, ...appOptions } = options;
   const testDatabase: TestDatabase = await engine.create();
   const database = openDatabase(testDatabase.url);

@@ -5,7 +5,7 @@ import type { GoodClaims } from './forge.ts';
 import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
 import { createTestKey, publicJwk, signJws, type TestKey } from './test-key.ts';
 
-/** Options of `startTestIssuer`. */
+/** Options of `startIssuer`. */
 export interface TestIssuerOptions {
   /** Its keys, of which the first signs. Default: one for RS256 with the `kid` `key-1` */
   keys?: readonly TestKey[] | undefined;
@@ -59,7 +59,7 @@ export interface TestIssuer {
  * Starts an issuer on a free loopback port, with metadata and a key set. It signs any claims, so it is
  * for tests only.
  */
-export async function startTestIssuer({
+export async function startIssuer({
   keys = [createTestKey({ kid: 'key-1' })],
   otherKeys = [],
   now = Date.now,
