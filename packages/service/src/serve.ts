@@ -68,8 +68,9 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
     }
     process.exit(0);
   };
-  for (const event of ['SIGINT', 'SIGTERM', 'disconnect'] as const)
+  for (const event of ['SIGINT', 'SIGTERM', 'disconnect'] as const) {
     process.on(event, () => stop(event));
+  }
 
   const service: Service = {
     async listen({ port, host, setting, ...options }) {

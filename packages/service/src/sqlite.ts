@@ -48,8 +48,9 @@ function useWriteAheadLog(database: Database.Database): void {
       database.exec('PRAGMA journal_mode = WAL');
       return;
     } catch (error) {
-      if (waitedMs >= BUSY_TIMEOUT_MS || !/locked|busy/i.test((error as Error).message))
+      if (waitedMs >= BUSY_TIMEOUT_MS || !/locked|busy/i.test((error as Error).message)) {
         throw error;
+      }
       sleep(WAL_RETRY_MS);
     }
   }

@@ -68,8 +68,9 @@ export function requiredPermissions(permissions: string | readonly string[]): Mi
 function parseScopes(scopes: string | readonly string[]): readonly string[] {
   const list = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : [...scopes];
   if (list.length === 0) throw new InvalidOptions('name at least one scope');
-  if (list.some((scope) => typeof scope !== 'string' || !/^[^\s"\\]+$/.test(scope)))
+  if (list.some((scope) => typeof scope !== 'string' || !/^[^\s"\\]+$/.test(scope))) {
     throw new InvalidOptions('a scope is one word (RFC 6749 §3.3)');
+  }
   return list;
 }
 

@@ -88,7 +88,8 @@ async function verifyUncached<Claims>(
   const { header } = unverified;
   const key = await issuer.signingKey(header).catch(rejectUnknownKey);
   await checkSignature(token, key, options.verifySignature);
-  // Only a genuine token's header is stored, and frozen then. An issuer has about one for each key.
+  // Only a genuine token's header is stored; one that is frozen already is. An issuer has about one for
+  // each key.
   if (!Object.isFrozen(header) && decodedHeaders.size < MAX_DECODED_HEADERS) {
     decodedHeaders.set(token.slice(0, token.indexOf('.')), header);
   }
@@ -99,11 +100,11 @@ async function verifyUncached<Claims>(
   return { auth: deepFreeze({ header, payload, claims }), key };
 }
 
-function decodeBearerToken(token: string, headers: DecodedHeaders): UnverifiedJwt {
+// Every JWT is also a b64token (RFC 6750 §2.1), so only what is not a JWT is matched against that form.
+function decodeBearerToken(token: string, decodedHeaders: DecodedHeaders): UnverifiedJwt {
   try {
-    return decodeJwt(token, headers);
+    return decodeJwt(token, decodedHeaders);
   } catch (error) {
-    // Every JWT is a b64token, so only what is none can be a malformed request.
     checkBearerToken(token);
     throw error;
   }

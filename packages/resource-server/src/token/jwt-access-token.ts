@@ -62,8 +62,9 @@ export function checkAccessToken(
   }
   checkAudience(payload, rules);
   checkTimes(payload, rules.clockTolerance, now);
-  if (payload.cnf !== undefined)
+  if (payload.cnf !== undefined) {
     throw new InvalidTokenError('sender_constrained', '"cnf" is present');
+  }
   return payload;
 }
 
@@ -80,28 +81,34 @@ export function checkIssuer(
   throw wrongIssuer(issuer, isSameIssuer(iss, issuer) ? ', only the slash at the end differs' : '');
 }
 
-/** Checks the times, for a cached token again. @throws InvalidTokenError `expired` or `not_yet_valid` */
+/** Checks the times of a new or a cached token. @throws InvalidTokenError `expired` or `not_yet_valid` */
 export function checkTimes(
   { exp, nbf, iat }: Pick<AccessTokenClaims, 'exp' | 'nbf' | 'iat'>,
   tolerance: number,
   now: number,
 ): void {
-  if (now >= exp + tolerance)
+  if (now >= exp + tolerance) {
     throw new InvalidTokenError('expired', `"exp" was ${Math.round(now - exp)} s ago`);
-  if (nbf !== undefined && nbf > now + tolerance)
+  }
+  if (nbf !== undefined && nbf > now + tolerance) {
     throw new InvalidTokenError('not_yet_valid', '"nbf" lies ahead');
-  if (iat !== undefined && iat > now + tolerance)
+  }
+  if (iat !== undefined && iat > now + tolerance) {
     throw new InvalidTokenError('not_yet_valid', '"iat" lies ahead');
+  }
 }
 
 function checkHeader(header: UnverifiedJwt['header'], { algorithms }: AccessTokenRules): void {
-  if (typeof header.alg !== 'string' || !algorithms.includes(header.alg))
+  if (typeof header.alg !== 'string' || !algorithms.includes(header.alg)) {
     throw new InvalidTokenError('algorithm');
-  if (header.kid !== undefined && typeof header.kid !== 'string')
+  }
+  if (header.kid !== undefined && typeof header.kid !== 'string') {
     throw new InvalidTokenError('malformed', '"kid" is not a string');
+  }
   // RFC 7515 §4.1.11: no extension is understood here, so none may be critical.
-  if (header.crit !== undefined || header.b64 !== undefined)
+  if (header.crit !== undefined || header.b64 !== undefined) {
     throw new InvalidTokenError('critical');
+  }
 }
 
 function checkType(
@@ -110,8 +117,9 @@ function checkType(
   profile: TokenProfile,
 ): void {
   const { typ } = header;
-  if (typ !== undefined && typeof typ !== 'string')
+  if (typ !== undefined && typeof typ !== 'string') {
     throw new InvalidTokenError('type', '"typ" is not a string');
+  }
   const type = typ?.toLowerCase().replace(/^application\//, '');
   if (type === 'at+jwt' && profile !== 'auth0') return;
   if ((type === undefined || type === 'jwt') && profile !== 'rfc9068') {

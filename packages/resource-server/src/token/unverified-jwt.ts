@@ -24,8 +24,9 @@ const LAST_CHARACTERS = [/./, /^$/, /[AQgw]/, /[AEIMQUYcgkosw048]/];
  * @throws InvalidTokenError `malformed` or `oversized`
  */
 export function decodeJwt(token: string, decodedHeaders?: DecodedHeaders): UnverifiedJwt {
-  if (token.length > MAX_LENGTH)
+  if (token.length > MAX_LENGTH) {
     throw new InvalidTokenError('oversized', `${token.length} characters`);
+  }
   if (!COMPACT_JWS.test(token)) throw malformed('not three parts in base64url');
   const [header = '', payload = '', signature = ''] = token.split('.');
   checkCanonical(signature);
@@ -57,8 +58,9 @@ function decodeObject(part: string): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw malformed('not a JSON object');
   }
-  if (mayHaveDuplicateNames(text, value) && hasDuplicateNames(text))
+  if (mayHaveDuplicateNames(text, value) && hasDuplicateNames(text)) {
     throw malformed('duplicate member names');
+  }
   return value as Record<string, unknown>;
 }
 

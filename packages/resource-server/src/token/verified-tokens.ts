@@ -10,14 +10,14 @@ export interface VerifiedTokensLimits {
 }
 
 /** Content of a verified token, and the key that verified it. */
-export interface VerifiedToken<Auth> {
-  readonly auth: Auth;
+export interface VerifiedToken<Content> {
+  readonly auth: Content;
   readonly key: SigningKey;
 }
 
-interface Entry<Auth> {
+interface Entry<Content> {
   readonly token: string;
-  readonly verified: VerifiedToken<Auth>;
+  readonly verified: VerifiedToken<Content>;
 }
 
 /**
@@ -25,8 +25,8 @@ interface Entry<Auth> {
  * verified it, because another `auth` has other rules. Times, the issuer's keys and revocation can
  * change: the caller must check them on every hit.
  */
-export class VerifiedTokens<Auth> {
-  readonly #entries: LRUCache<string, Entry<Auth>>;
+export class VerifiedTokens<Content> {
+  readonly #entries: LRUCache<string, Entry<Content>>;
   readonly #seen = new SeenTokens();
 
   constructor({ maxEntries = 10_000, maxBytes = 32 * 1024 * 1024 }: VerifiedTokensLimits = {}) {
@@ -38,7 +38,7 @@ export class VerifiedTokens<Auth> {
     });
   }
 
-  get(token: string): VerifiedToken<Auth> | undefined {
+  get(token: string): VerifiedToken<Content> | undefined {
     const entry = this.#entries.get(cacheKeyOf(token));
     return entry?.token === token ? entry.verified : undefined;
   }
@@ -47,7 +47,7 @@ export class VerifiedTokens<Auth> {
    * Stores a token when it is added the second time. A token that is used once would replace one in
    * use, and cost time in the garbage collector.
    */
-  add(token: string, verified: VerifiedToken<Auth>): void {
+  add(token: string, verified: VerifiedToken<Content>): void {
     if (!this.#seen.add(token)) return;
     // A slice of the header would keep the whole header in memory. A token is ASCII.
     const copy = Buffer.from(token, 'latin1').toString('latin1');
