@@ -11,6 +11,9 @@ export type HostileTokens = Readonly<Record<HostileTokenName, string>>;
  * Makes tokens that an API must reject, each with one fault.
  *
  * @throws TypeError when the claims name no audience
+ * @example
+ * const tokens = hostileTokens({ issuer, key, now: Date.now() / 1000, claims: { aud: audience } });
+ * expect(await statusOf(server, tokens['alg none, unsigned'])).toBe(401);
  */
 export function hostileTokens(options: HostileTokensOptions): HostileTokens {
   return Object.freeze(makeAll(createForge(options)));

@@ -58,6 +58,11 @@ export interface TestIssuer {
 /**
  * Starts an issuer on a free loopback port, with metadata and a key set. It signs any claims, so it is
  * for tests only.
+ *
+ * @example
+ * const issuer = await startIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
+ * const server = createApp({ issuerBaseURL: issuer.issuer }).listen(0);
+ * const token = issuer.token({ sub: 'alice', aud: 'https://api.example.com' });
  */
 export async function startIssuer({
   keys = [createTestKey({ kid: 'key-1' })],
