@@ -83,8 +83,8 @@ export class OidcContext {
   /**
    * Answers the request with a redirect to the authorization server.
    *
-   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when a prefetch or a script asks, which could not
-   *   follow; `ERR_LOGIN_PARAMETERS`
+   * @throws OidcError `ERR_LOGIN_REQUIRED` (401) for a prefetch or a script, which cannot follow it;
+   *   `ERR_LOGIN_PARAMETERS`
    */
   async login({ returnTo, authorizationParams, scope }: LoginParams = {}): Promise<void> {
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
@@ -97,7 +97,7 @@ export class OidcContext {
   }
 
   /**
-   * Goes on only if the sign-in is recent, strong and wide enough.
+   * Checks that the sign-in is recent, is strong, or has scopes, as required.
    *
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in, StepUpRequired (401), or
    *   InsufficientScope (403); `requiresAuth()` answers each with the sign-in that is needed
@@ -107,10 +107,10 @@ export class OidcContext {
   }
 
   /**
-   * Returns what to give to `login()` so that an error does not come again. For
-   * `ERR_INSUFFICIENT_SCOPE`, all scopes so far and the missing ones.
+   * Returns parameters for `login()` that prevent an error from recurring. For `ERR_INSUFFICIENT_SCOPE`
+   * they have the missing scopes; `login()` adds all earlier ones.
    *
-   * @returns undefined when no sign-in would help: it asked for just that and did not get it
+   * @returns undefined when no sign-in would help, because the last one requested the same
    */
   stepUp(error: unknown): LoginParams | undefined {
     return this.#client.stepUp.paramsFor(error, this.#session?.content);

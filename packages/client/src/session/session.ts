@@ -7,15 +7,15 @@ import { Seal } from './seal.ts';
 import { SessionList } from './session-list.ts';
 import { type SessionStore, type StoredSession, storeCall, storeKey } from './session-store.ts';
 
-/** Content of a session: what is known of a user who signed in. Sealed at rest. */
+/** Content of a session: data about a signed-in user. The store has it encrypted. */
 export interface SessionContent {
   readonly claims: IdTokenClaims;
   /** The encoded ID token. It is never sent. */
   readonly idToken: string;
   readonly requestedScope: string;
-  /** The `acr_values` that the sign-in asked for, if any. */
+  /** The `acr_values` that the sign-in requested, if any. */
   readonly requestedAcr?: string | undefined;
-  /** The API that the sign-in asked for, if it named one. */
+  /** The API that the sign-in requested, if any. */
   readonly requestedAudience?: string | undefined;
   /** The sign-in's own; undefined once the authorization server refused to renew it. */
   readonly accessToken: AccessToken | undefined;
