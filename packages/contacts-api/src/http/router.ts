@@ -16,10 +16,16 @@ export interface Guards {
   readonly rolesClaim: string;
 }
 
-/** Makes the routes of operations, with the checks that each declares. */
+/**
+ * Makes the routes of operations, with the checks that each declares. A literal segment of a path is
+ * matched before a parameter, in whatever order the operations are declared.
+ *
+ * @throws Error when two operations would answer the same requests
+ */
 export function operationRoutes(operations: readonly Operation[], guards: Guards): Router<State> {
   const router = new Router<State>({ methods: METHODS, strict: true, sensitive: true });
-  for (const operation of operations) {
+  refuseSameShapes(operations);
+  for (const operation of operations.toSorted(bySpecificity)) {
     const { method, path, needs, body } = operation;
     const stack: RouterMiddleware<State>[] = [
       ...(needs ? [readForm(), guards.auth, guards.limitSubjects] : []),
@@ -32,6 +38,36 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
     router.register(path.replace(/\{(\w+)\}/g, ':$1'), [method.toUpperCase()], stack);
   }
   return router;
+}
+
+// OpenAPI 3.1 §4.8.8: paths that differ only in the names of their parameters are identical.
+function refuseSameShapes(operations: readonly Operation[]): void {
+  const declared = new Map<string, Operation[]>();
+  const nameOf = ({ id, method, path }: Operation) => `${id} (${method.toUpperCase()} ${path})`;
+  for (const operation of operations) {
+    const { method, path } = operation;
+    const shape = path.replace(/\{\w+\}/g, '{}');
+    const others = declared.get(shape) ?? [];
+    const same = others.find((other) => other.method === method || other.path !== path);
+    if (same) {
+      const remedy =
+        same.method === method
+          ? 'change the path or the method of one'
+          : 'give the parameters the same names';
+      throw new Error(
+        `the operations ${nameOf(same)} and ${nameOf(operation)} have the same path: ${remedy}`,
+      );
+    }
+    declared.set(shape, [...others, operation]);
+  }
+}
+
+/** Orders operations so that `/contacts/export` comes before `/contacts/{id}`. */
+function bySpecificity(a: Operation, b: Operation): number {
+  const rankOf = (segment: string) =>
+    /^\{\w+\}$/.test(segment) ? 2 : segment.includes('{') ? 1 : 0;
+  const ranksOf = ({ path }: Operation) => path.split('/').map(rankOf).join('');
+  return ranksOf(a).localeCompare(ranksOf(b));
 }
 
 function handler({ path, needs, query, body, handle }: Operation): RouterMiddleware<State> {
