@@ -57,8 +57,7 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
     // The value of an earlier middleware does not come from this request's token.
     (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
     try {
-      const { rawHeaders, url = '' } = ctx.req;
-      const credentials = bearerCredentials({ rawHeaders, url, form: readForm(ctx) });
+      const credentials = bearerCredentials(ctx.req, readForm(ctx));
       if (credentials !== undefined) {
         const { auth: content, cached } = await verifyAccessToken(credentials);
         const { client_id, azp } = content.payload;

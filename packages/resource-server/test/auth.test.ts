@@ -66,6 +66,30 @@ describe('credentials, RFC 6750 §2.1 and §3.1', () => {
     expect((await api.send({ Authorization: write(good()) })).status).toBe(200);
   });
 
+  test.each([[[]], [undefined]])('rawHeaders %p of an adapter: headers counts', async (value) => {
+    const adapter: Middleware = (ctx, next) => {
+      Object.defineProperty(ctx.req, 'rawHeaders', { value });
+      return next();
+    };
+    const adapted = await start(options(), { before: [adapter] });
+    expect((await adapted.get(good())).status).toBe(200);
+    expect((await adapted.get(`${good()}a`)).status).toBe(401);
+    expect((await adapted.get()).status).toBe(401);
+  });
+
+  test('a made-up request of a unit test gets an AuthError, or its token is read', async () => {
+    const middleware = auth(options());
+    const read = async (request: object) => {
+      const ctx = new Koa().createContext(request as never, {} as never);
+      await middleware(ctx, async () => {});
+      return ctx.state.auth?.payload.sub;
+    };
+    expect(await read({ headers: { authorization: `Bearer ${good()}` } })).toBe('alice');
+    for (const request of [{}, { headers: {} }]) {
+      await expect(read(request)).rejects.toMatchObject({ code: 'ERR_MISSING_TOKEN' });
+    }
+  });
+
   test('the header in any case', async () => {
     for (const name of ['authorization', 'AUTHORIZATION']) {
       const answer = await sendRaw(api.port, [

@@ -1,27 +1,31 @@
 import { AuthError } from '../errors.ts';
 
-/** Parts of a request that can carry a token (RFC 6750 §2). */
+/**
+ * Parts of a request that can carry a token (RFC 6750 §2). Adapters of serverless platforms, and requests
+ * that a unit test makes, have only some of them.
+ */
 export interface TokenRequest {
   /** Names and values in turn, as Node's `IncomingMessage` has them. */
-  readonly rawHeaders: readonly string[];
+  readonly rawHeaders?: readonly string[] | undefined;
+  /** Values by name in lower case, where Koa looks. */
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
   /** The request target, query included. */
-  readonly url: string;
-  /** The parsed body, if it is a form (RFC 6750 §2.2). */
-  readonly form?: unknown;
+  readonly url?: string | undefined;
 }
 
 /**
  * Returns the credentials of the `Authorization` header, the only place where they are accepted, or
  * undefined without bearer credentials. `checkBearerToken` checks their form.
  *
+ * @param form the parsed body, if it is a form (RFC 6750 §2.2)
  * @throws AuthError `ERR_INVALID_REQUEST` for two headers, or a token in the query or the form
  */
-export function bearerCredentials({ rawHeaders, url, form }: TokenRequest): string | undefined {
+export function bearerCredentials(request: TokenRequest, form?: unknown): string | undefined {
   const isInForm = typeof form === 'object' && form !== null && Object.hasOwn(form, 'access_token');
-  if (isInForm || queryHasToken(url)) {
+  if (isInForm || queryHasToken(request.url ?? '')) {
     throw invalidRequest('send the access token in the Authorization header and nowhere else');
   }
-  const values = authorizationHeaders(rawHeaders);
+  const values = authorizationHeaders(request);
   if (values.length > 1) throw invalidRequest('send one Authorization header');
   const value = values[0];
   // Another scheme counts as no credentials: RFC 6750 §3.1 gives it no error code.
@@ -44,14 +48,17 @@ function queryHasToken(url: string): boolean {
   return start !== -1 && new URLSearchParams(url.slice(start)).has('access_token');
 }
 
-// `headers` of Node contains only the first of several Authorization lines.
-function authorizationHeaders(rawHeaders: readonly string[]): string[] {
+// `headers` of Node contains only the first of several Authorization lines, and builds itself when first
+// read. Where there are no lines, `headers` counts.
+function authorizationHeaders(request: TokenRequest): string[] {
+  const { rawHeaders } = request;
   const values: string[] = [];
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i] ?? '';
+  for (let i = 0; i < (rawHeaders?.length ?? 0); i += 2) {
+    const name = rawHeaders?.[i] ?? '';
     if (name.length === 13 && name.toLowerCase() === 'authorization') {
-      values.push(rawHeaders[i + 1] ?? '');
+      values.push(rawHeaders?.[i + 1] ?? '');
     }
   }
-  return values;
+  if (values.length > 0) return values;
+  return [request.headers?.authorization].flat().filter((value) => typeof value === 'string');
 }

@@ -10,8 +10,8 @@ import {
 const invalidRequest = expect.objectContaining({ code: 'ERR_INVALID_REQUEST', status: 400 });
 
 /** Reads the credentials of a request like the middleware. */
-function bearerToken(request: TokenRequest): string | undefined {
-  const credentials = bearerCredentials(request);
+function bearerToken({ form, ...request }: TokenRequest & { form?: unknown }): string | undefined {
+  const credentials = bearerCredentials(request, form);
   if (credentials !== undefined) checkBearerToken(credentials);
   return credentials;
 }
@@ -94,6 +94,39 @@ describe('the Authorization header, RFC 6750 §2.1', () => {
     expect(() => bearerToken(from(...values))).toThrow(invalidRequest);
     const rawHeaders = ['authorization', values[0]!, 'Host', 'a', 'AUTHORIZATION', values[1]!];
     expect(() => bearerToken({ rawHeaders, url: '/' })).toThrow(invalidRequest);
+  });
+});
+
+describe('a request of an adapter or of a unit test', () => {
+  const headers = { authorization: 'Bearer abc' };
+
+  test.each<[string, TokenRequest]>([
+    ['empty rawHeaders', { rawHeaders: [], headers, url: '/' }],
+    ['no rawHeaders', { headers, url: '/' }],
+    ['no url', { headers }],
+    ['rawHeaders of other headers only', { rawHeaders: ['Host', 'a'], headers, url: '/' }],
+    ['a list with one value', { headers: { authorization: ['Bearer abc'] } }],
+  ])('with %s brings the token that Koa reads', (_, request) => {
+    expect(bearerToken(request)).toBe('abc');
+  });
+
+  test.each<[string, TokenRequest]>([
+    ['nothing', {}],
+    ['no headers', { rawHeaders: [], url: '/' }],
+    ['a number', { headers: { authorization: 5 } }],
+    ['null', { headers: { authorization: null } }],
+    ['an empty list', { headers: { authorization: [] } }],
+  ])('with %s brings none', (_, request) => {
+    expect(bearerToken(request)).toBeUndefined();
+  });
+
+  test.each<[string, TokenRequest]>([
+    ['two lines, one of them in headers', { ...from('Bearer abc', 'Bearer def'), headers }],
+    ['a list with two values', { headers: { authorization: ['Bearer abc', 'Bearer def'] } }],
+    ['joined values', { headers: { authorization: 'Bearer abc, Bearer def' } }],
+    ['the token also in the query', { headers, url: '/?access_token=abc' }],
+  ])('with %s is refused', (_, request) => {
+    expect(() => bearerToken(request)).toThrow(invalidRequest);
   });
 });
 
