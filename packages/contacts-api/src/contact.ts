@@ -37,6 +37,9 @@ export const ContactInput = z
 
 export type ContactInput = z.infer<typeof ContactInput>;
 
+/** One entry for each field: where a new field is missing, this does not compile. */
+export type EachField<Entry> = Readonly<Record<keyof ContactInput, Entry>>;
+
 /** A merge patch (RFC 7396 §2) of a contact: an absent member stays, null removes a member. */
 export const ContactPatch = z
   .strictObject({
@@ -45,7 +48,7 @@ export const ContactPatch = z
     phone: phone.nullish(),
     company: company.nullish(),
     notes: notes.nullish(),
-  })
+  } satisfies EachField<z.ZodType>)
   .meta({ id: 'ContactPatch', examples: [{ phone: '+44 20 7946 0000', notes: null }] });
 
 export type ContactPatch = z.infer<typeof ContactPatch>;
@@ -65,7 +68,7 @@ export const Contact = z
       .meta({ description: 'number of the state, also in the `ETag`; each change adds one' }),
     created_at: z.iso.datetime(),
     updated_at: z.iso.datetime(),
-  })
+  } satisfies EachField<z.ZodType> & Record<string, z.ZodType>)
   .meta({ id: 'Contact' });
 
 export type Contact = Readonly<z.infer<typeof Contact>>;
@@ -88,7 +91,7 @@ export function applyPatch(current: Contact, patch: ContactPatch): ContactInput 
     phone: phone ?? undefined,
     company: company ?? undefined,
     notes: notes ?? undefined,
-  };
+  } satisfies EachField<unknown>;
 }
 
 export const ACTIONS = ['created', 'updated', 'deleted'] as const;

@@ -4,6 +4,7 @@ import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
 import { proves } from '../../../test/support/proves.ts';
 import { organizationNamed } from '../src/caller.ts';
+import { type Contact, ContactInput } from '../src/contact.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import type { Tables } from '../src/store/schema.ts';
 import { audience, bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';
@@ -99,6 +100,45 @@ describe('/contacts', () => {
     const otherOrg = bearer(token('read:contacts', { [`${namespace}org_id`]: 'globex' }));
     expect((await api(location, otherOrg)).statusCode).toBe(404);
     expect((await api('contacts', otherOrg)).body).toEqual({ items: [], next: null });
+  });
+
+  test('every field comes back as it was sent, and a patch changes and removes each', async () => {
+    const fields = Object.keys(ContactInput.shape) as (keyof ContactInput)[];
+    // A field with a format needs a sample here.
+    const sampleOf = (field: string, version: string) =>
+      field === 'email' ? `${version}@example.com` : `${version} ${field}`;
+    const filled = (version: string) =>
+      Object.fromEntries(fields.map((field) => [field, sampleOf(field, version)]));
+    const ofOrganization = bearer(token(ALL, { [`${namespace}org_id`]: 'fields' }));
+    const expectStored = async (path: string, sent: object) => {
+      const { body } = await api<Contact>(path, ofOrganization);
+      const { id: _, version: __, created_at: ___, updated_at: ____, ...answered } = body;
+      expect(answered).toEqual(sent);
+      const list = await api<{ items: Contact[] }>('contacts', ofOrganization);
+      expect(list.body.items).toEqual([body]);
+    };
+
+    const created = await api.post<Contact>('contacts', { ...ofOrganization, json: filled('a') });
+    expect(created.statusCode).toBe(201);
+    const path = `contacts/${created.body.id}`;
+    await expectStored(path, filled('a'));
+    await api.put(path, { ...ofOrganization, json: filled('b') });
+    await expectStored(path, filled('b'));
+
+    const expected = filled('b');
+    for (const field of fields) {
+      expected[field] = sampleOf(field, 'c');
+      await api.patch(path, { ...ofOrganization, json: { [field]: expected[field] } });
+      await expectStored(path, expected);
+    }
+    for (const field of fields.filter(
+      (each) => ContactInput.shape[each].safeParse(undefined).success,
+    )) {
+      delete expected[field];
+      await api.patch(path, { ...ofOrganization, json: { [field]: null } });
+      await expectStored(path, expected);
+    }
+    expect(Object.keys(expected)).toEqual(['name', 'email']);
   });
 
   test('pages are bounded, complete, and linked (RFC 8288)', async () => {

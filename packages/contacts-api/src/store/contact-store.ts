@@ -1,7 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Caller, Organization } from '../caller.ts';
-import type { Action, Activity, Contact, ContactInput, ContactSort } from '../contact.ts';
+import type {
+  Action,
+  Activity,
+  Contact,
+  ContactInput,
+  ContactSort,
+  EachField,
+} from '../contact.ts';
 import { ApiError } from '../errors.ts';
 import { storeCall } from './database.ts';
 import { type ContactRow, searchText, type Tables } from './schema.ts';
@@ -251,7 +258,7 @@ function toRow(
     company: company || null,
     notes: notes || null,
     search_text: searchText(name, email, company),
-  };
+  } satisfies ContactRow & EachField<unknown>;
 }
 
 function toContact({

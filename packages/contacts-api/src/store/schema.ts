@@ -1,7 +1,10 @@
 import { type Kysely, type Migration, SqliteAdapter, sql } from 'kysely';
 import type { Action } from '../contact.ts';
 
-/** A row of the table `contacts`. An absent member is null. Times are ISO 8601 text. */
+/**
+ * A row of the table `contacts`. An absent member is null. Times are ISO 8601 text. A new column needs
+ * a migration below.
+ */
 export interface ContactRow {
   id: string;
   organisation: string;

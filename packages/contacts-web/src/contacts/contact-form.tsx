@@ -9,13 +9,22 @@ import {
 } from './contacts-api.ts';
 import { PermissionNotice, type PermissionsProps, permissionFor } from './permissions.tsx';
 
-/** Labels of the fields of a contact. */
-export const LABELS: Readonly<Record<ContactField, string>> = {
-  name: 'Name',
-  email: 'E-mail',
-  phone: 'Phone',
-  company: 'Company',
-  notes: 'Notes',
+interface FieldLook {
+  readonly label: string;
+  readonly required?: boolean;
+  /** Keyboard of a phone. The browser does not check the text, the API does. */
+  readonly inputMode?: 'email' | 'tel';
+  /** Rows of a field for a longer text. */
+  readonly rows?: number;
+}
+
+/** Labels and inputs of the fields of a contact. */
+export const FIELD_LOOKS: Readonly<Record<ContactField, FieldLook>> = {
+  name: { label: 'Name', required: true },
+  email: { label: 'E-mail', required: true, inputMode: 'email' },
+  phone: { label: 'Phone', inputMode: 'tel' },
+  company: { label: 'Company' },
+  notes: { label: 'Notes', rows: 3 },
 };
 
 interface ContactFormProps {
@@ -33,11 +42,6 @@ interface ContactFormProps {
 
 interface FieldProps {
   readonly name: ContactField;
-  /** Keyboard of a phone. The browser does not check the text, the API does. */
-  readonly inputMode?: 'email' | 'tel';
-  /** Rows of a field for a longer text. */
-  readonly rows?: number;
-  readonly required?: boolean;
   readonly draft: ContactDraft | undefined;
   readonly refusal: Refusal | undefined;
 }
@@ -45,7 +49,6 @@ interface FieldProps {
 /** Form of a contact. It has `noValidate`: only the API checks the fields. */
 export function ContactForm(props: ContactFormProps): VNode {
   const { title, action, submit, version, user, draft, refusal, children } = props;
-  const field = (name: ContactField) => ({ name, draft, refusal });
   return (
     <form
       id="contact-form"
@@ -59,17 +62,16 @@ export function ContactForm(props: ContactFormProps): VNode {
       <h2 id="form-heading">{title}</h2>
       {children}
       {version !== undefined && <input type="hidden" name="version" value={version} />}
-      <Field {...field('name')} required />
-      <Field {...field('email')} inputMode="email" required />
-      <Field {...field('phone')} inputMode="tel" />
-      <Field {...field('company')} />
-      <Field {...field('notes')} rows={3} />
+      {CONTACT_FIELDS.map((name) => (
+        <Field key={name} name={name} draft={draft} refusal={refusal} />
+      ))}
       <button type="submit">{submit}</button>
     </form>
   );
 }
 
-function Field({ name, inputMode, rows, required, draft, refusal }: FieldProps) {
+function Field({ name, draft, refusal }: FieldProps) {
+  const { label, required, inputMode, rows } = FIELD_LOOKS[name];
   const message = fieldMessage(name, refusal);
   const messageId = `${name}-message`;
   const attributes = {
@@ -87,7 +89,7 @@ function Field({ name, inputMode, rows, required, draft, refusal }: FieldProps) 
   return (
     <div class="field">
       <label for={name}>
-        {LABELS[name]}
+        {label}
         {!required && <span class="optional">optional</span>}
       </label>
       {rows === undefined ? (
@@ -161,5 +163,5 @@ function StillInTheForm() {
 /** Returns a sentence about a refused field. The API's message has no subject: "must not be empty". */
 function fieldMessage(name: ContactField, refusal: Refusal | undefined): string | undefined {
   const message = refusal?.fields[name];
-  return message && `${LABELS[name]} ${message.replace(/[.!]?$/, '.')}`;
+  return message && `${FIELD_LOOKS[name].label} ${message.replace(/[.!]?$/, '.')}`;
 }

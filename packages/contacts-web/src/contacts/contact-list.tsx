@@ -1,8 +1,9 @@
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 import { Avatar } from '../views/layout.tsx';
 import {
   CONTACT_SORTS,
   type Contact,
+  type ContactField,
   type ContactPage,
   type ContactQuery,
   contactsURL,
@@ -101,22 +102,29 @@ type RowProps = { contact: Contact } & Omit<ContactListProps, 'page' | 'query'>;
 
 function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
   const { id, name, email, phone, company, notes } = contact;
+  const shown = {
+    name,
+    // The "@" must stay readable; everything else of the address is encoded.
+    email: <a href={`mailto:${encodeURIComponent(email).replace('%40', '@')}`}>{email}</a>,
+    phone: phone && <a href={`tel:${phone.replaceAll(/[^+\d]/g, '')}`}>{phone}</a>,
+    company: company && <p>{company}</p>,
+    notes: notes && <p class="notes">{notes}</p>,
+  } satisfies Record<ContactField, ComponentChildren>;
   return (
     <li class={id === lastChange?.id ? 'contact new' : 'contact'}>
       <Avatar name={name} />
       <div class="who">
         <h3>
-          {name}
+          {shown.name}
           {id === lastChange?.id && <span class="badge">{lastChange.action}</span>}
         </h3>
-        {company && <p>{company}</p>}
+        {shown.company}
       </div>
       <div class="reach">
-        {/* The "@" must stay readable; everything else of the address is encoded. */}
-        <a href={`mailto:${encodeURIComponent(email).replace('%40', '@')}`}>{email}</a>
-        {phone && <a href={`tel:${phone.replaceAll(/[^+\d]/g, '')}`}>{phone}</a>}
+        {shown.email}
+        {shown.phone}
       </div>
-      {notes && <p class="notes">{notes}</p>}
+      {shown.notes}
       {(mayUpdate || mayDelete) && (
         <p class="row-actions">
           {mayUpdate && (

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
-import { ContactForm, FailedWriteNotice, LABELS } from './contact-form.tsx';
+import { ContactForm, FailedWriteNotice, FIELD_LOOKS } from './contact-form.tsx';
 import {
   CONTACT_FIELDS,
   type Contact,
@@ -90,7 +90,7 @@ export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode
               return (
                 <tr key={name} class={isSame ? undefined : 'differs'}>
                   <th scope="row">
-                    {LABELS[name]}
+                    {FIELD_LOOKS[name].label}
                     {!isSame && <span class="visually-hidden"> (differs)</span>}
                   </th>
                   <td>{saved || '–'}</td>

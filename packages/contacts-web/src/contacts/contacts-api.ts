@@ -7,6 +7,11 @@ export const CONTACT_ID = /^[\w-]{1,100}$/;
 // JSON may contain a lone surrogate, which cannot be put into a URL.
 const WellFormedText = z.string().regex(/^\P{Surrogate}*$/u);
 
+/** Fields of a contact. A draft has them as they were typed. */
+export const CONTACT_FIELDS = ['name', 'email', 'phone', 'company', 'notes'] as const;
+export type ContactField = (typeof CONTACT_FIELDS)[number];
+export type ContactDraft = Readonly<Record<ContactField, string>>;
+
 // Members of the API's answers that this app shows. Others are ignored.
 const Contact = z.object({
   id: z.string().regex(CONTACT_ID),
@@ -16,7 +21,7 @@ const Contact = z.object({
   company: WellFormedText.nullish(),
   notes: WellFormedText.nullish(),
   version: z.int(),
-});
+} satisfies Record<ContactField | 'id' | 'version', z.ZodType>);
 const ContactList = z.object({ items: z.array(Contact), next: z.string().nullish() });
 const Problem = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
 
@@ -39,11 +44,6 @@ export interface ContactPage {
   /** Cursor of the next page. */
   readonly next: string | undefined;
 }
-
-/** Fields of a contact. A draft has them as they were typed. */
-export const CONTACT_FIELDS = ['name', 'email', 'phone', 'company', 'notes'] as const;
-export type ContactField = (typeof CONTACT_FIELDS)[number];
-export type ContactDraft = Readonly<Record<ContactField, string>>;
 
 /** Messages for refused input: by field ("must not be empty"), and other sentences. */
 export interface Refusal {

@@ -1,9 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { ApiError } from '@koa-oauth/client';
-import { refusalOf } from '../../src/contacts/contacts-api.ts';
+import { ContactInput } from '../../../contacts-api/src/contact.ts';
+import { makeDraft, refusalOf } from '../../src/contacts/contacts-api.ts';
 
 const refused = (status: number, body: unknown) =>
   new ApiError('ERR_API_REFUSED', { response: { status, headers: {}, body } });
+
+test('a draft has each field of the API, and no other', () => {
+  const draft: Readonly<Record<keyof ContactInput, string>> = makeDraft((name) => name);
+  expect(Object.keys(draft)).toEqual(Object.keys(ContactInput.shape));
+});
 
 describe('refusalOf', () => {
   test('returns the first message for each field of the form, and others apart', () => {
