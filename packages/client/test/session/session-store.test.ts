@@ -49,26 +49,28 @@ const lives = fc.array(fc.array(deed, { minLength: 1, maxLength: 6 }), {
   maxLength: 4,
 });
 
-describe.each(stores)('the %s store', (name, make, shared, missing) => {
+for (const [name, make, shared, missing] of stores) {
   const title = missing ? `${name}: ${missing}` : name;
   const run = missing ? test.skip : test;
-  testSessionStore(make, { name: title, shared, test: run, describe });
+  describe(title, () => {
+    testSessionStore(make, { name: title, shared, test: run, describe });
 
-  run('loses no update that it acknowledged, and brings nothing back, in any order', async () => {
-    const clock = { now: Date.now, monotonicNow: Date.now };
-    const one = await make(clock);
-    const other: SessionStore = shared ? await make(clock) : one;
-    try {
-      await fc.assert(
-        fc.asyncProperty(lives, (each) => liveTogether([one, other], each)),
-        { numRuns: casesOf(200) },
-      );
-    } finally {
-      await one.close();
-      if (shared) await other.close();
-    }
+    run('loses no update that it acknowledged, and brings nothing back, in any order', async () => {
+      const clock = { now: Date.now, monotonicNow: Date.now };
+      const one = await make(clock);
+      const other: SessionStore = shared ? await make(clock) : one;
+      try {
+        await fc.assert(
+          fc.asyncProperty(lives, (each) => liveTogether([one, other], each)),
+          { numRuns: casesOf(200) },
+        );
+      } finally {
+        await one.close();
+        if (shared) await other.close();
+      }
+    });
   });
-});
+}
 
 describe('calls of a store', () => {
   test('what the store answers comes through', async () => {
