@@ -242,7 +242,7 @@ for (const { name, missing, create } of await engines()) {
             updated_at: now,
           } as never)
           .execute();
-        expect(await migrate(old.url)).toEqual(['0002_search_and_activity']);
+        expect(await migrate(old.url)).toEqual(Object.keys(migrations).slice(1));
         const { items } = await new ContactStore(first).list(acme, { ...all, q: 'emilie' });
         expect(items.map(({ name }) => name)).toEqual(['Émilie']);
         await first.destroy();
