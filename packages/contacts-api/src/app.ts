@@ -109,7 +109,7 @@ export function createApp(options: AppOptions): App {
       }),
     );
   }
-  koa.use(limits.limitRefusedTokens());
+  koa.use(limits.limitRefused());
   koa.use(docs.routes());
   koa.use(routes.routes()).use(routes.allowedMethods());
   return {

@@ -69,11 +69,11 @@ const Environment = z.object({
   RATE_LIMIT: wholeNumber('number of requests a minute', 1, 1_000_000)
     .default(600)
     .describe('maximum requests a minute of one subject; more get 429'),
-  RATE_LIMIT_REFUSED: wholeNumber('number of refused tokens a minute', 1, 1_000_000)
+  RATE_LIMIT_REFUSED: wholeNumber('number of refusals a minute', 1, 1_000_000)
     .default(120)
     .describe(
-      'maximum refused tokens a minute from one address; more get 429 instead of 401. Good tokens ' +
-        'still pass',
+      'maximum refused tokens, and refused bodies, a minute from one address; more get 429. Good ' +
+        'requests still pass',
     ),
   RATE_LIMIT_STORE_URL: z
     .string()

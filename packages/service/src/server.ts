@@ -1,4 +1,4 @@
-import { Server, type ServerResponse } from 'node:http';
+import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net';
 import { StartError } from './errors.ts';
 
@@ -9,8 +9,9 @@ export interface GracefulServerOptions {
 }
 
 /**
- * HTTP server with limits on size and time. It answers requests that Node's parser rejects, and stops
- * without cutting off an answer. `serve` makes one for each `listen`.
+ * HTTP server with limits on size and time. It answers requests that Node's parser rejects, reads the
+ * rest of a body that the app did not read, and stops without cutting off an answer. `serve` makes one
+ * for each `listen`.
  *
  * @example
  * const server = new GracefulServer({ maxHeaderBytes: 24 * 1024 });
@@ -36,8 +37,16 @@ export class GracefulServer extends Server {
       this.#connections.set(socket, undefined);
       socket.once('close', () => this.#connections.delete(socket));
     });
-    this.on('request', ({ socket }, response) => this.#connections.set(socket, response));
-    this.on('clientError', answerParserError);
+    this.on('request', (request, response) => {
+      this.#connections.set(request.socket, response);
+      // Before Node's own listener, which ends the connection of a last answer.
+      response.prependListener('finish', () => {
+        if (!request.complete) readRest(request);
+      });
+    });
+    this.on('clientError', (error, socket) => {
+      answerParserError(error, socket as Socket, this.#connections.get(socket as Socket));
+    });
   }
 
   /** The port that the server listens on. */
@@ -100,6 +109,28 @@ export class GracefulServer extends Server {
  */
 const DRAIN_MS = 1000;
 
+/**
+ * Reads and ignores the rest of an answered request (RFC 9112 §9.3). Unread, it would hold up the next
+ * request of the connection, which behind a proxy can be another user's. A peer that is too slow loses
+ * the connection.
+ */
+function readRest(request: IncomingMessage): void {
+  const { socket } = request;
+  const { destroySoon } = socket;
+  const force = setTimeout(() => socket.destroy(), DRAIN_MS);
+  request.once('close', () => {
+    clearTimeout(force);
+    socket.destroySoon = destroySoon;
+  });
+  // Node calls it when this was the last answer. Cutting the connection now could lose the answer.
+  socket.destroySoon = () => {
+    socket.end();
+    request.once('close', () => socket.destroy());
+  };
+  request.unpipe();
+  request.resume();
+}
+
 const PARSER_ERRORS: Readonly<Record<string, [status: number, title: string]>> = {
   HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
   ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
@@ -107,11 +138,18 @@ const PARSER_ERRORS: Readonly<Record<string, [status: number, title: string]>> =
 
 // A request that Node's parser rejects never reaches the app. The answer is a problem document (RFC
 // 9457) without text of the request.
-function answerParserError({ code = '' }: NodeJS.ErrnoException, socket: Socket): void {
+function answerParserError(
+  { code = '' }: NodeJS.ErrnoException,
+  socket: Socket,
+  response: ServerResponse | undefined,
+): void {
   // The parser reports each further chunk of a request that was already answered.
   if (socket.writableEnded) return;
   setTimeout(() => socket.destroy(), DRAIN_MS).unref();
-  if (!socket.writable || code === 'ECONNRESET') {
+  // Text within an answer, or a second answer to a request, would be taken for that of another one.
+  const isAnswering =
+    response?.headersSent && !(response.req.complete && response.writableFinished);
+  if (!socket.writable || code === 'ECONNRESET' || isAnswering) {
     socket.destroy();
     return;
   }

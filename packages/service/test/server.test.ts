@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { Agent, createServer, get, type IncomingMessage, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
+import { setImmediate } from 'node:timers/promises';
+import { createGunzip, gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { GracefulServer } from '../src/server.ts';
 
@@ -120,6 +123,101 @@ describe('stop', () => {
       '2',
     ]);
     await stopped;
+  });
+});
+
+describe('an answer before the body was read (RFC 9112 §9.3)', () => {
+  const size = 4_000_000;
+  const spaces = Buffer.alloc(size, ' ');
+  const zipped = gzipSync(randomBytes(size));
+  const head = (...lines: string[]) =>
+    ['POST /refused HTTP/1.1', 'Host: localhost', ...lines, '', ''].join('\r\n');
+  const next = 'GET /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+  const bodies: [string, string, Buffer][] = [
+    ['with a length', head(`Content-Length: ${size}`), spaces],
+    [
+      'in chunks',
+      head('Transfer-Encoding: chunked'),
+      Buffer.concat([
+        Buffer.from(`${size.toString(16)}\r\n`),
+        spaces,
+        Buffer.from('\r\n0\r\n\r\n'),
+      ]),
+    ],
+    ['that is compressed', head(`Content-Length: ${zipped.length}`), zipped],
+    ['announced', head(`Content-Length: ${size}`, 'Expect: 100-continue'), spaces],
+  ];
+  const readers: [string, (request: IncomingMessage) => unknown][] = [
+    ['none of it is read', () => {}],
+    ['a part of it is read', (request) => once(request, 'data').then(() => request.pause())],
+    ['a decompressor has it', (request) => request.pipe(createGunzip()).on('error', () => {})],
+  ];
+
+  function refuse(read: (request: IncomingMessage) => unknown): void {
+    server.on('request', async (request, response) => {
+      if (request.url === '/next') return response.setHeader('Content-Length', 6).end('served');
+      await read(request);
+      await setImmediate();
+      return response.writeHead(413, { 'Content-Length': 7 }).end('refused');
+    });
+  }
+
+  describe.each(readers)('where %s', (_, read) => {
+    test.each(bodies)('a body %s delays no next request', async (_, head, body) => {
+      refuse(read);
+      const socket = await open();
+      const answers = text(socket);
+      socket.write(head);
+      socket.write(body);
+      socket.write(next);
+      expect((await answers).match(/HTTP\/1.1 [2-5].*(?=\r)|refused|served/g)).toEqual([
+        'HTTP/1.1 413 Payload Too Large',
+        'refused',
+        'HTTP/1.1 200 OK',
+        'served',
+      ]);
+    });
+
+    test.each(bodies)('a body %s costs no last answer', async (_, head, body) => {
+      refuse(read);
+      const socket = await open();
+      const answer = text(socket);
+      socket.write(head.replace('Host:', 'Connection: close\r\nHost:'));
+      socket.write(body);
+      expect(await answer).toMatch(/refused$/);
+    });
+  });
+
+  test('a body that does not come ends the connection, without a second answer', async () => {
+    refuse(() => {});
+    expect(await send(head('Content-Length: 9'), 'x')).toMatch(/^HTTP\/1.1 413 [\s\S]*refused$/);
+  });
+
+  test('a body that breaks the rules gets no second answer', async () => {
+    refuse(() => {});
+    const socket = await open();
+    const answer = text(socket);
+    socket.write(head('Transfer-Encoding: chunked'));
+    await once(socket, 'data');
+    socket.write('no chunk\r\n');
+    expect((await answer).match(/HTTP/g)).toHaveLength(1);
+  });
+
+  test('a stop waits for no body of an answered request', async () => {
+    refuse(() => {});
+    const socket = await open();
+    socket.write(head('Content-Length: 9'));
+    await once(socket, 'data');
+    await Promise.all([server.stop(GRACE_MS), once(socket, 'close')]);
+  });
+
+  test('a connection that was answered so ends as any other', async () => {
+    refuse(() => {});
+    const socket = await open();
+    socket.write(`${head('Content-Length: 2')}ok`);
+    await once(socket, 'data');
+    socket.write(next);
+    await once(socket, 'end');
   });
 });
 

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { GracefulServer } from '@koa-oauth/service';
 import Koa from 'koa';
 import { pino } from 'pino';
 import { readBody, readForm, readJson } from '../../src/http/body.ts';
@@ -10,7 +10,7 @@ import { startDemo, stopServers } from '../support/demo-server.ts';
 import { sendRaw } from '../support/raw-request.ts';
 
 describe('a body', () => {
-  let server: Server;
+  let server: GracefulServer;
   let url: string;
   let failures: unknown[] = [];
   beforeAll(async () => {
@@ -29,9 +29,10 @@ describe('a body', () => {
       else ctx.body = await readBody(ctx, 20);
     });
     app.silent = true;
-    server = app.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    server = new GracefulServer();
+    server.on('request', app.callback());
+    await server.start(0, '127.0.0.1');
+    url = `http://127.0.0.1:${server.port}`;
   });
   afterAll(() => {
     server.closeAllConnections();
@@ -77,7 +78,7 @@ describe('a body', () => {
     });
 
     test('leaves the connection usable after one that is too long', async () => {
-      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      const socket = connect(server.port, '127.0.0.1');
       const long = 'x'.repeat(200_000);
       socket.write(
         `POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${long.length.toString(16)}\r\n${long}\r\n0\r\n\r\n`,
@@ -99,7 +100,7 @@ describe('a body', () => {
     test('is refused with 400 when it breaks off', async () => {
       failures = [];
       const received = once(server, 'request');
-      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      const socket = connect(server.port, '127.0.0.1');
       socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf');
       await received;
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -134,6 +135,7 @@ describe('a body', () => {
         b: 'x ü',
         c: '',
       });
+      expect(JSON.parse((await form('a=1&a=2&a=3')).text)).toEqual({ a: ['1', '2', '3'] });
     });
 
     test('may have fields with names of object members', async () => {
@@ -154,15 +156,38 @@ describe('a body', () => {
   });
 });
 
-describe('a request target', () => {
+describe('a request', () => {
   afterAll(stopServers);
+
+  test('with a body that was not read delays no next request (RFC 9112 §9.3)', async () => {
+    const server = await startDemo();
+    const body = 'x'.repeat(2_000_000);
+    const next = 'GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
+    for (const [path, type, status] of [
+      ['/oauth/token', 'application/json', '400'],
+      ['/oauth/token', 'application/x-www-form-urlencoded', '400'],
+      ['/oauth/par', 'application/x-www-form-urlencoded', '400'],
+      ['/continue', 'application/x-www-form-urlencoded', '413'],
+      ['/nowhere', 'text/plain', '404'],
+    ]) {
+      const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\n`;
+      for (const rest of [
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
+        `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
+      ]) {
+        const answers = await sendRaw(server, head + rest + next);
+        const statuses = answers.match(/(?<=HTTP\/1.1 )\d{3}/g);
+        expect([path, ...(statuses ?? [])]).toEqual([path, status, '200']);
+      }
+    }
+  });
 
   test.each([
     ['http://[/x?code=SECRET', 400],
     ['a://?code=SECRET', 400],
     ['http://%zz/x?code=SECRET', 404],
     ['//[/x?code=SECRET', 404],
-  ])('the target %s is a %i page, and its query in no log', async (target, status) => {
+  ])('for the target %s is a %i page, and its query in no log', async (target, status) => {
     const log: string[] = [];
     const logger = pino({ level: 'trace' }, { write: (line: string) => log.push(line) });
     const answer = await sendRaw(

@@ -119,7 +119,8 @@ async function readText(request: Context['req'], maxLength: number): Promise<str
   if (Number(request.headers['content-length']) > maxLength) return undefined;
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // The answer needs the connection.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     length += chunk.length;
     if (length > maxLength) return undefined;
     chunks.push(chunk);

@@ -1,6 +1,6 @@
 import type { Auth } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
-import type { Middleware } from 'koa';
+import type { Context, Middleware } from 'koa';
 import {
   type RateLimiterAbstract,
   RateLimiterMemory,
@@ -16,7 +16,7 @@ const REDIS_CONNECT_TIMEOUT_MS = 5000;
 export interface RateLimitOptions {
   /** Maximum requests per minute of one subject. */
   readonly perSubject: number;
-  /** Maximum refused tokens per minute from one address. */
+  /** Maximum refused tokens, and refused bodies, per minute from one address. */
   readonly refusedPerAddress: number;
   /** `memory:` for a count per process, `redis://…` for one count of all processes. */
   readonly storeURL: string;
@@ -54,19 +54,26 @@ export class RateLimits {
   }
 
   /**
-   * Counts refused tokens per address. Over the limit the answer is 429 instead of 401. A good token
+   * Counts refused tokens per address, and refusals of a body that is too large or that is still being
+   * sent: both cost more than other refusals. Over the limit the answer is 429 instead. A good request
    * is never refused because of bad ones from the same address.
    */
-  limitRefusedTokens(): Middleware {
+  limitRefused(): Middleware {
     const addresses = this.#addresses;
-    return async function limitRefusedTokens(ctx, next) {
+    return async function limitRefused(ctx, next) {
+      const count = async () => {
+        const { allowed, seconds } = await consume(addresses, ctx.ip);
+        if (!allowed) throw tooManyRequests(seconds);
+      };
       try {
         await next();
       } catch (error) {
-        if ((error as { code?: unknown } | null)?.code !== 'ERR_INVALID_TOKEN') throw error;
-        const { allowed, seconds } = await consume(addresses, ctx.ip);
-        throw allowed ? error : tooManyRequests(seconds);
+        const { code, status = 500 } = (error ?? {}) as { code?: unknown; status?: number };
+        const isCostly = status === 413 || isUnread(ctx, status);
+        if (code === 'ERR_INVALID_TOKEN' || isCostly) await count();
+        throw error;
       }
+      if (isUnread(ctx, ctx.status)) await count();
     };
   }
 
@@ -80,6 +87,11 @@ export class RateLimits {
     if (!this.#redis) return memory;
     return new RateLimiterRedis({ ...rules, insuranceLimiter: memory, storeClient: this.#redis });
   }
+}
+
+/** Reports whether a request is refused before its body has arrived. */
+function isUnread({ req }: Pick<Context, 'req'>, status: number): boolean {
+  return status >= 400 && status < 500 && !req.complete;
 }
 
 // RFC 6585 §4.

@@ -107,6 +107,7 @@ redis.disconnect();
       state: { auth: { payload: { iss: 'i', sub: subject } } },
       set() {},
       ip: subject,
+      req: { complete: true },
     });
     const pass = (middleware: Middleware, next = async () => {}) =>
       middleware(contextOf() as never, next);
@@ -123,9 +124,9 @@ redis.disconnect();
       const refuse = async () => {
         throw new InvalidTokenError('expired');
       };
-      await expect(pass(one.limitRefusedTokens(), refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(other.limitRefusedTokens(), refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(one.limitRefusedTokens(), refuse)).rejects.toMatchObject({ status: 429 });
+      await expect(pass(one.limitRefused(), refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(other.limitRefused(), refuse)).rejects.toMatchObject({ status: 401 });
+      await expect(pass(one.limitRefused(), refuse)).rejects.toMatchObject({ status: 429 });
     });
   },
 );

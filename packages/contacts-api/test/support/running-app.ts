@@ -1,7 +1,5 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { GracefulServer } from '@koa-oauth/service';
 import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
 import { pino } from 'pino';
@@ -55,9 +53,10 @@ export async function startApp(
     logger: pino({ level: 'trace' }, { write }),
     ...appOptions,
   });
-  const server = createServer(app.koa.callback()).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const server = new GracefulServer({ maxHeaderBytes: 24 * 1024 });
+  server.on('request', app.koa.callback());
+  await server.start(0, '127.0.0.1');
+  const { port } = server;
   return {
     app,
     issuer,

@@ -1,9 +1,9 @@
 import { createSign } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect } from 'node:net';
+import { connect } from 'node:net';
 import { afterAll } from '@jest/globals';
 import { memoryStore, type SessionStore } from '@koa-oauth/client';
+import { GracefulServer } from '@koa-oauth/service';
 import nock from 'nock';
 import { pino } from 'pino';
 import { CookieJar } from 'tough-cookie';
@@ -21,7 +21,7 @@ afterAll(() => nock.restore());
 
 const { publicKey, privateKey } = rsaKeyPair();
 
-const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+export const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 
 export interface TestBrowser {
   get(path: string, headers?: Record<string, string>): Promise<Response>;
@@ -68,9 +68,10 @@ export async function startApp(
     ...options,
     logger: pino({ level: 'debug' }, { write: (line: string) => log.push(line) }),
   });
-  const server = createServer(app.callback()).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const server = new GracefulServer();
+  server.on('request', app.callback());
+  await server.start(0, '127.0.0.1');
+  const { port } = server;
 
   const openBrowser = (jar = new CookieJar()): TestBrowser => {
     async function send(path: string, init: RequestInit): Promise<Response> {
