@@ -1,21 +1,37 @@
 import { Socket } from 'node:net';
 import { openSqlite } from '@koa-oauth/service/sqlite';
-import { Kysely, Migrator, PostgresDialect, SqliteAdapter, SqliteDialect, sql } from 'kysely';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  Kysely,
+  Migrator,
+  PostgresAdapter,
+  PostgresDriver,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  SqliteAdapter,
+  SqliteDialect,
+  sql,
+} from 'kysely';
 import pg from 'pg';
 import { ApiError } from '../errors.ts';
 import { migrations, type Tables } from './schema.ts';
 
-// A stopping server waits 10 seconds for its answers, so a statement must fail before that.
-const STATEMENT_TIMEOUT_MS = 8000;
+// A stopping server waits 10 seconds for its answers, so a change must fail before that.
+const TRANSACTION_STATEMENT_TIMEOUT_MS = 8000;
 const SILENCE_TIMEOUT_MS = 9000;
 // An idle connection is silent too: it must close before it counts as lost.
 const IDLE_TIMEOUT_MS = 8000;
 const CONNECT_TIMEOUT_MS = 5000;
+/** The lock of Kysely's own migrator: an older version of this API waits for it too. */
+const MIGRATION_LOCK = 3853314791062309107n;
 
 /**
  * Opens the database of a `DATABASE_URL`: `file:PATH` (created when missing) or `postgres://…`.
+ * PostgreSQL may be behind a pooler that gives each transaction another connection.
  *
- * @param options.hasTimeout false allows statements of PostgreSQL that run longer than 8 seconds
+ * @param options.hasTimeout false lets statements of PostgreSQL run longer than 8 seconds
  */
 export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Tables> {
   if (!url.startsWith('file:')) {
@@ -23,16 +39,39 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
       connectionString: url,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
-      ...(hasTimeout && { statement_timeout: STATEMENT_TIMEOUT_MS, stream: createSocket }),
+      ...(hasTimeout && { stream: createSocket }),
     });
     // The next query replaces a broken connection, and a query in flight fails by itself. Without a
     // listener the `error` event of a connection would end the process.
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
-    return new Kysely({ dialect: new PostgresDialect({ pool }) });
+    return new Kysely({ dialect: postgresDialect(pool) });
   }
   const database = openSqlite(url.slice('file:'.length), { synchronous: 'FULL' });
   return new Kysely({ dialect: new SqliteDialect({ database }) });
+}
+
+function postgresDialect(pool: pg.Pool): Dialect {
+  return {
+    createAdapter: () => new PooledAdapter(),
+    createDriver: () => new PooledDriver({ pool }),
+    createIntrospector: (database) => new PostgresIntrospector(database),
+    createQueryCompiler: () => new PostgresQueryCompiler(),
+  };
+}
+
+/** Limits statements within the transaction. A pooler refuses a limit for the connection. */
+class PooledDriver extends PostgresDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    const limit = `set local statement_timeout = ${TRANSACTION_STATEMENT_TIMEOUT_MS}`;
+    await connection.executeQuery(CompiledQuery.raw(`begin; ${limit}`));
+  }
+}
+
+/** Leaves the lock to `migrateAll`: a lock of the session would stay in the pooler. */
+class PooledAdapter extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+  override async releaseMigrationLock(): Promise<void> {}
 }
 
 // When the network drops all packets, only a timeout shows that the server is gone.
@@ -59,15 +98,19 @@ export async function migrate(url: string): Promise<string[]> {
 }
 
 async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
-  // On PostgreSQL the migrator holds a lock. On a file this transaction is the lock: all statements
-  // use the one connection, so the migrations run inside it.
+  // All statements are one transaction on one connection. On a file this transaction is the lock.
   const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
-  if (isFile) await sql`begin immediate`.execute(database);
-  const provider = { getMigrations: async () => migrations };
-  const { error, results = [] } = await new Migrator({ db: database, provider }).migrateToLatest();
-  if (isFile) await sql.raw(error ? 'rollback' : 'commit').execute(database);
-  if (error) throw error;
-  return results.map(({ migrationName }) => migrationName);
+  return database.connection().execute(async (connection) => {
+    await sql.raw(isFile ? 'begin immediate' : 'begin').execute(connection);
+    if (!isFile)
+      await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(connection);
+    const provider = { getMigrations: async () => migrations };
+    const migrator = new Migrator({ db: connection, provider, disableTransactions: true });
+    const { error, results = [] } = await migrator.migrateToLatest();
+    await sql.raw(error ? 'rollback' : 'commit').execute(connection);
+    if (error) throw error;
+    return results.map(({ migrationName }) => migrationName);
+  });
 }
 
 /** Checks that the database answers. @throws ApiError `ERR_STORE_UNAVAILABLE` when it does not */

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { type Kysely, Migrator } from 'kysely';
+import { type Kysely, Migrator, sql } from 'kysely';
 import { organizationNamed, organizationOf } from '../../src/caller.ts';
 import type { ContactInput, ContactSort } from '../../src/contact.ts';
 import { ContactStore, type Position } from '../../src/store/contact-store.ts';
@@ -61,6 +61,32 @@ for (const { name, missing, create } of await engines()) {
           for (const file of [path, `${path}-wal`])
             expect((await stat(file)).mode & 0o777).toBe(0o600);
           expect((await stat(dirname(path))).mode & 0o777).toBe(0o700);
+        });
+      }
+
+      if (name === 'PostgreSQL') {
+        test('asks only for what a pooler knows, and limits statements in a transaction', async () => {
+          const changed = sql<{ name: string }>`
+            select name from pg_settings where source in ('client', 'session')`;
+          const namesOf = async (asked: Kysely<Tables>) =>
+            (await changed.execute(asked)).rows.map((row) => row.name);
+          const inTransaction = await database
+            .transaction()
+            .execute((transaction) => namesOf(transaction));
+          expect(inTransaction).toContain('statement_timeout');
+          // PgBouncer tracks these by default.
+          for (const setting of await namesOf(database)) {
+            expect(['application_name', 'client_encoding', 'DateStyle', 'TimeZone']).toContain(
+              setting,
+            );
+          }
+        });
+
+        test('processes that start at once migrate once', async () => {
+          const fresh = await create();
+          const runs = await Promise.all(Array.from({ length: 4 }, () => migrate(fresh.url)));
+          expect(runs.flat()).toEqual(Object.keys(migrations));
+          await fresh.drop();
         });
       }
 
