@@ -106,6 +106,11 @@ const Environment = z.object({
   LOG_LEVEL: logLevel()
     .default('info')
     .describe('level of the log on standard output: JSON, or readable lines on a terminal'),
+  NODE_ENV: z
+    .string()
+    .trim()
+    .optional()
+    .describe('`production`: a new database gets no demo contacts, with any issuer'),
 });
 
 export const SETTINGS = listSettings(Environment);
@@ -130,7 +135,7 @@ export const Settings = Environment.transform((data) => ({
   workers: data.WEB_CONCURRENCY,
   logLevel: data.LOG_LEVEL,
   /** True when the issuer is on this machine. A new database then gets demo contacts. */
-  isDemo: isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
+  isDemo: data.NODE_ENV !== 'production' && isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
 }));
 
 export interface Settings extends z.output<typeof Settings> {}

@@ -24,8 +24,11 @@ describe('settings', () => {
     });
   });
 
-  test('have no demo contacts with an issuer elsewhere', () => {
-    expect(read({ ISSUER_BASE_URL: 'https://tenant.example.com/' }).isDemo).toBe(false);
+  test.each([
+    ['an issuer elsewhere', { ISSUER_BASE_URL: 'https://tenant.example.com/' }],
+    ['an issuer on loopback in production', { NODE_ENV: 'production' }],
+  ])('have no demo contacts with %s', (_, environment) => {
+    expect(read(environment).isDemo).toBe(false);
   });
 
   test.each([
