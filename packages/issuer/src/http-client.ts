@@ -258,9 +258,12 @@ function checkOptions({ timeout, maxBodyBytes, proxy, ca }: HttpClientOptions): 
 /** A JSON document of the issuer. */
 export interface FetchedJson {
   readonly status: number;
-  /** The parsed body of a 200; undefined for any other status. */
+  /** The parsed body of a 200, without members that are null; undefined for any other status. */
   readonly body: unknown;
-  /** `max-age` of `Cache-Control` in milliseconds (RFC 9111 §5.2.2.1); 0 for `no-store`. */
+  /**
+   * Milliseconds for which it stays fresh: `max-age` minus `Age` (RFC 9111 §4.2). 0 for `no-store`, and
+   * for a `max-age` that is no number. Undefined without `max-age`.
+   */
   readonly maxAge: number | undefined;
 }
 
@@ -269,18 +272,36 @@ export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJ
   const { status, headers, body } = await http(url).catch((cause: Error) => {
     throw issuerUnavailable(cause.message, cause);
   });
-  const maxAge = parseMaxAge(headers['cache-control']);
+  const maxAge = parseMaxAge(headers);
   if (status !== 200) return { status, body: undefined, maxAge };
   try {
-    return { status, body: JSON.parse(body), maxAge };
+    return { status, body: JSON.parse(body, leaveOutNull), maxAge };
   } catch (cause) {
     throw issuerUnavailable(`GET ${url}: the body is not JSON`, cause);
   }
 }
 
-function parseMaxAge(header: string | undefined): number | undefined {
-  if (!header) return undefined;
-  if (/(?:^|[\s,])no-(?:store|cache)(?:[\s,=]|$)/i.test(header)) return 0;
-  const seconds = /(?:^|[\s,])max-age="?(\d{1,9})/i.exec(header)?.[1];
-  return seconds === undefined ? undefined : Number(seconds) * 1000;
+// Some serializers write absent members as null. An entry of a list keeps its place.
+function leaveOutNull(this: unknown, _name: string, value: unknown): unknown {
+  return value === null && !Array.isArray(this) ? undefined : value;
+}
+
+// Cache-Control is a list of names, each with or without a value (RFC 9111 §5.2).
+const DIRECTIVE = /([^\s,;="]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?/g;
+
+function parseMaxAge(headers: IncomingHttpHeaders): number | undefined {
+  let seconds: number | undefined;
+  for (const [, name, quoted, plain] of (headers['cache-control'] ?? '').matchAll(DIRECTIVE)) {
+    if (/^no-(?:store|cache)$/i.test(name as string)) return 0;
+    if (!/^max-age$/i.test(name as string)) continue;
+    // The first counts. One that is no number makes an answer stale (RFC 9111 §4.2.1).
+    seconds ??= parseSeconds(quoted ?? plain) ?? 0;
+  }
+  // The first of a list counts, and a wrong Age is ignored (RFC 9111 §5.1).
+  const age = parseSeconds(headers.age?.split(',')[0]) ?? 0;
+  return seconds === undefined ? undefined : Math.max(0, seconds - age) * 1000;
+}
+
+function parseSeconds(text = ''): number | undefined {
+  return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
 }

@@ -28,6 +28,11 @@ export interface IssuerOptions {
    * `performance.now`.
    */
   monotonicNow?: (() => number) | undefined;
+  /**
+   * Wall clock, in milliseconds since 1970. Where it moves ahead of `monotonicNow`, which can stand
+   * still while a machine sleeps, ages grow too. Default: `Date.now`; none with a `monotonicNow`.
+   */
+  now?: (() => number) | undefined;
 }
 
 /** One issuer, as a relying party sees it. Nothing is fetched before it is needed. */
@@ -36,12 +41,17 @@ export interface Issuer {
   /** Returns the issuer's metadata. @throws IssuerError with status 503 */
   metadata(): Promise<AuthorizationServerMetadata>;
   /**
-   * Finds the key for a token's header.
+   * Finds the key for a token's header; the first one, if several have its name.
    *
    * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has none, with status 503 when the
    *   keys are not available
    */
   signingKey(header: KeyHeader): Promise<SigningKey>;
+  /**
+   * Finds all keys for a token's header, at most four. A signature is right if one of them verifies it.
+   * @throws as `signingKey`
+   */
+  signingKeys(header: KeyHeader): Promise<readonly SigningKey[]>;
   /**
    * Fetches metadata and keys if none are held, so that the first request need not wait.
    * @throws IssuerError with status 503
@@ -56,6 +66,7 @@ export interface Issuer {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
+const MAX_DRIFT_MS = 1000;
 
 /**
  * Makes an issuer from its identifier. Metadata and keys are fetched at first use, shared by all
@@ -75,15 +86,17 @@ export function createIssuer({
   cooldown = 10_000,
   http,
   onEvent,
-  monotonicNow = () => performance.now(),
+  monotonicNow,
+  now = monotonicNow ?? Date.now,
 }: IssuerOptions): Issuer {
   checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
   const client = createHttpClient({ timeout, ...http });
+  const ageClock = countSleep(monotonicNow ?? (() => performance.now()), now);
   const fetchDocument = (url: string) => fetchJson(url, client);
   const publish = createEmitter<IssuerEvent>(ISSUER_CHANNEL, onEvent);
   const emit = (change: IssuerChange) => publish({ ...change, issuer: issuerBaseURL });
   const cacheOptions = (what: 'metadata' | 'keys') => ({
-    monotonicNow,
+    monotonicNow: ageClock,
     maxStale,
     onFailed(error: unknown) {
       const detail = error instanceof IssuerError ? error.detail : String(error);
@@ -99,13 +112,17 @@ export function createIssuer({
     ...cacheOptions('keys'),
     fetch: async () => fetchDocument((await metadata.get()).jwks_uri),
     cooldown,
-    onRefreshed: ({ length }) => emit({ type: 'keys_refreshed', keys: length }),
+    onRefreshed(all) {
+      const { size } = new Set(all.map(({ key }) => key));
+      emit({ type: 'keys_refreshed', keys: size });
+    },
     onLeftOut: (leftOut) => emit({ type: 'keys_left_out', leftOut }),
   });
   return {
     issuerBaseURL,
     metadata: () => metadata.get().catch(throwCopy),
-    signingKey: (header) => keys.find(header).catch(throwCopy),
+    signingKey: async (header) => (await keys.find(header).catch(throwCopy))[0] as SigningKey,
+    signingKeys: (header) => keys.find(header).catch(throwCopy),
     async ready() {
       await keys.ready().catch(throwCopy);
       await metadata.get().catch(throwCopy);
@@ -128,6 +145,20 @@ function checkOptions(issuerBaseURL: unknown, limits: Record<string, unknown>): 
     }
   }
   if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
+}
+
+// A monotonic clock stands still while a machine or a function sleeps, and keys must not stay young. The
+// wall clock counts only where it moves ahead: setting it back must not keep them young either.
+function countSleep(monotonicNow: () => number, now: () => number): () => number {
+  let offset = now() - monotonicNow();
+  let slept = 0;
+  return () => {
+    const monotonic = monotonicNow();
+    const ahead = now() - monotonic - offset;
+    if (ahead > MAX_DRIFT_MS) slept += ahead;
+    if (ahead > MAX_DRIFT_MS || ahead < 0) offset += ahead;
+    return monotonic + slept;
+  };
 }
 
 // Many requests wait for one fetch. Each gets its own error, because the handler that answers a request

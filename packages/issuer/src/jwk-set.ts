@@ -16,7 +16,10 @@ export const SIGNING_ALGORITHMS = [
 /** Algorithm that an issuer's key can be for. */
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
-/** A public key that verifies signatures of one algorithm, and no other (RFC 8725 §3.1). */
+/**
+ * A public key that verifies signatures of one algorithm, and no other (RFC 8725 §3.1). A JWK without
+ * `alg` becomes one of these for each algorithm of its type.
+ */
 export interface SigningKey {
   readonly kid: string | undefined;
   readonly alg: SigningAlgorithm;
@@ -39,7 +42,14 @@ export interface LeftOutKey {
 interface Candidate {
   readonly jwk: Readonly<Record<string, unknown>>;
   readonly kid: string | undefined;
-  readonly alg: SigningAlgorithm;
+  readonly algs: readonly SigningAlgorithm[];
+}
+
+/** Usable keys of a set. */
+interface Keys {
+  readonly all: readonly SigningKey[];
+  /** Keys under `alg`, then `kid`. Undefined has all of an algorithm. */
+  readonly byAlg: ReadonlyMap<unknown, ReadonlyMap<unknown, readonly SigningKey[]>>;
 }
 
 interface PublishedSet {
@@ -48,14 +58,21 @@ interface PublishedSet {
   readonly maxAge: number | undefined;
 }
 
-const ALGORITHMS_OF_TYPE: ReadonlyMap<string, readonly string[]> = new Map<string, string[]>([
+// "EdDSA" with a key on Ed25519 is what RFC 9864 §2.2 calls "Ed25519".
+const ED25519: readonly SigningAlgorithm[] = ['EdDSA', 'Ed25519'];
+const ALGORITHMS_OF_TYPE: ReadonlyMap<string, readonly SigningAlgorithm[]> = new Map<
+  string,
+  readonly SigningAlgorithm[]
+>([
   ['RSA', SIGNING_ALGORITHMS.filter((alg) => /^[RP]S/.test(alg))],
   ['EC P-256', ['ES256']],
   ['EC P-384', ['ES384']],
   ['EC P-521', ['ES512']],
-  ['OKP Ed25519', ['EdDSA', 'Ed25519']],
+  ['OKP Ed25519', ED25519],
 ]);
 const MAX_KEYS = 100;
+// A forged token costs one verification with each.
+const MAX_KEYS_OF_ONE_NAME = 4;
 const MAX_KID_LENGTH = 256;
 
 /** Options of `JwkSet`. */
@@ -71,7 +88,7 @@ export interface JwkSetOptions
 /** Signing keys of one issuer: fetched as a whole, kept fresh, and found by a token's header. */
 export class JwkSet {
   readonly #options: JwkSetOptions;
-  readonly #keys: KeptFresh<readonly SigningKey[]>;
+  readonly #keys: KeptFresh<Keys>;
   #client: Pick<JwksClient, 'getSigningKeys'> | undefined;
   /** The set that the client's fetch brought. */
   #published: PublishedSet | undefined;
@@ -82,18 +99,19 @@ export class JwkSet {
     this.#keys = new KeptFresh({
       ...options,
       fetch: () => this.#readKeys(),
-      onFetched: options.onRefreshed,
+      onFetched: ({ all }) => options.onRefreshed?.(all),
     });
   }
 
   /**
-   * Finds the key for a token's header. The set is fetched again for an unknown key, as after a
-   * rotation, but at most once per cooldown: made-up names must not reach the issuer at will.
+   * Finds the keys for a token's header: usually one, and at most four. Keys can share a name (RFC 7517
+   * §4.5), so each must be tried. The set is fetched again for an unknown key, as after a rotation, but
+   * at most once per cooldown: made-up names must not reach the issuer at will.
    *
    * @throws IssuerError `ERR_SIGNING_KEY_NOT_FOUND` when the issuer has no such key, another one when
    *   the set is not available
    */
-  async find(header: KeyHeader): Promise<SigningKey> {
+  async find(header: KeyHeader): Promise<readonly SigningKey[]> {
     const { monotonicNow, cooldown } = this.#options;
     const { fetches } = this.#keys;
     const found = pick(await this.#keys.get(), header);
@@ -119,10 +137,10 @@ export class JwkSet {
    * it.
    */
   has(key: SigningKey): boolean {
-    return this.#keys.current()?.includes(key) ?? false;
+    return this.#keys.current()?.all.includes(key) ?? false;
   }
 
-  async #readKeys(): Promise<Fetched<readonly SigningKey[]>> {
+  async #readKeys(): Promise<Fetched<Keys>> {
     this.#client ??= await createJwksClient(() => this.#fetchCandidates());
     const parsed = await this.#client.getSigningKeys().catch((error: Error) => {
       // jwks-rsa could parse none of them.
@@ -130,22 +148,29 @@ export class JwkSet {
       throw error;
     });
     const { candidates, leftOut, maxAge } = this.#published as PublishedSet;
+    // A key that stays keeps its identity, so that what was verified with it stays verified.
+    const known = this.#keys.held?.all ?? [];
     const keys: SigningKey[] = [];
-    for (const [index, { kid, alg }] of candidates.entries()) {
+    for (const [index, { kid, algs }] of candidates.entries()) {
       const pem = parsed.find((key) => key.kid === String(index))?.getPublicKey();
       const key = pem === undefined ? undefined : createPublicKey(pem);
       const reason = key === undefined ? 'malformed' : weaknessOf(key);
-      if (key && reason === undefined) keys.push({ kid, alg, key });
-      else leftOut.push({ kid, reason: reason as string });
+      if (key === undefined || reason !== undefined) {
+        leftOut.push({ kid, reason: reason as string });
+        continue;
+      }
+      for (const alg of algs) {
+        const read: SigningKey = { kid, alg, key };
+        if (keys.some((other) => isSameKey(other, read))) continue;
+        keys.push(known.find((old) => isSameKey(old, read)) ?? read);
+      }
     }
     if (keys.length === 0) {
       const reasons = leftOut.map(({ reason }) => reason).join(', ') || 'it is empty';
       throw issuerUnavailable(`the key set holds no usable key: ${reasons}`);
     }
     if (leftOut.length > 0) this.#options.onLeftOut?.(leftOut);
-    // A key that stays keeps its identity, so that what was verified with it stays verified.
-    const known = this.#keys.held ?? [];
-    return { value: keys.map((key) => known.find((old) => isSameKey(old, key)) ?? key), maxAge };
+    return { value: { all: keys, byAlg: sortKeys(keys) }, maxAge };
   }
 
   /** Fetches the set, and selects the JWKs that jwks-rsa is to parse. */
@@ -169,7 +194,9 @@ export class JwkSet {
     }
     this.#published = { candidates, leftOut, maxAge };
     // jwks-rsa drops keys that it cannot parse without an error; the index shows which ones are left.
-    return { keys: candidates.map(({ jwk, alg }, index) => ({ ...jwk, alg, kid: String(index) })) };
+    return {
+      keys: candidates.map(({ jwk, algs: [alg] }, index) => ({ ...jwk, alg, kid: String(index) })),
+    };
   }
 }
 
@@ -227,12 +254,12 @@ function checkJwk(value: unknown): Candidate {
   const type = jwk.crv === undefined ? `${jwk.kty}` : `${jwk.kty} ${jwk.crv}`;
   const allowed = ALGORITHMS_OF_TYPE.get(type);
   if (!allowed) throw new Error('unsupported key type or curve');
-  // Without "alg" a key serves the one algorithm that is usual for its type.
-  const { alg = allowed[0] } = jwk;
-  if (typeof alg !== 'string' || !allowed.includes(alg)) {
-    throw new Error('"alg" does not fit the key');
-  }
-  return { jwk, kid, alg: alg as SigningAlgorithm };
+  const { alg } = jwk;
+  // Without "alg" a key serves all of its type (RFC 7517 §4.4) that the verifier accepts.
+  if (alg === undefined) return { jwk, kid, algs: allowed };
+  const named = allowed.find((name) => name === alg);
+  if (named === undefined) throw new Error('"alg" does not fit the key');
+  return { jwk, kid, algs: allowed === ED25519 ? ED25519 : [named] };
 }
 
 /** Returns why a key is too weak to trust; undefined when it is not. */
@@ -246,11 +273,24 @@ function weaknessOf(key: KeyObject): string | undefined {
   return undefined;
 }
 
-function pick(keys: readonly SigningKey[], { alg, kid }: KeyHeader): SigningKey | undefined {
-  if (kid !== undefined) return keys.find((key) => key.kid === kid && key.alg === alg);
-  const fitting = keys.filter((key) => key.alg === alg);
+function sortKeys(keys: readonly SigningKey[]): Keys['byAlg'] {
+  const byAlg = new Map<unknown, Map<unknown, SigningKey[]>>();
+  for (const key of keys) {
+    const byKid = byAlg.get(key.alg) ?? new Map<unknown, SigningKey[]>();
+    byAlg.set(key.alg, byKid);
+    for (const kid of new Set([key.kid, undefined])) {
+      const ofName = byKid.get(kid) ?? [];
+      byKid.set(kid, ofName);
+      if (ofName.length < MAX_KEYS_OF_ONE_NAME) ofName.push(key);
+    }
+  }
+  return byAlg;
+}
+
+function pick({ byAlg }: Keys, { alg, kid }: KeyHeader): readonly SigningKey[] | undefined {
+  const keys = byAlg.get(alg)?.get(kid);
   // Without a "kid" the choice must be plain.
-  return fitting.length === 1 ? fitting[0] : undefined;
+  return kid === undefined && keys?.length !== 1 ? undefined : keys;
 }
 
 function isSameKey(a: SigningKey, b: SigningKey): boolean {

@@ -33,8 +33,18 @@ test.each([
   ['MAX-AGE="60"', 60_000],
   ['s-maxage=5', undefined],
   ['x-max-age=5', undefined],
-  ['max-age=-5', undefined],
-  ['max-age=soon', undefined],
+  ['max-age=-5', 0],
+  ['max-age=soon', 0],
+  ['max-age=1.5', 0],
+  ['max-age', 0],
+  ['max-age=600, max-age=5', 600_000],
+  ['max-age = 60', 60_000],
+  ['s-maxage=5, max-age=600', 600_000],
+  ['ext="no-store, max-age=5", max-age=300', 300_000],
+  ['ext="\\", no-store", max-age=300', 300_000],
+  ['private="set-cookie", max-age=300', 300_000],
+  ['no-cache="set-cookie", max-age=300', 0],
+  [',;=", max-age=300', 300_000],
   ['no-store', 0],
   ['no-cache, max-age=300', 0],
   ['max-age=300, No-Store', 0],
@@ -43,6 +53,35 @@ test.each([
 ])('Cache-Control: %s keeps it %s ms (RFC 9111 §5.2.2)', async (value, maxAge) => {
   nock(origin).get('/doc').reply(200, '{}', { 'cache-control': value });
   expect((await fetchJson(`${origin}/doc`, http)).maxAge).toBe(maxAge);
+});
+
+test.each([
+  ['10', 290_000],
+  ['300', 0],
+  ['9999999999', 0],
+  ['0', 300_000],
+  ['10, 20', 290_000],
+  ['-10', 300_000],
+  ['1.5', 300_000],
+  ['soon', 300_000],
+  ['', 300_000],
+])('Age: %s leaves %d ms of five minutes (RFC 9111 §4.2.3, §5.1)', async (age, maxAge) => {
+  nock(origin).get('/doc').reply(200, '{}', { 'cache-control': 'max-age=300', age });
+  expect((await fetchJson(`${origin}/doc`, http)).maxAge).toBe(maxAge);
+});
+
+test('an Age without max-age says nothing', async () => {
+  nock(origin).get('/doc').reply(200, '{}', { age: '10' });
+  expect((await fetchJson(`${origin}/doc`, http)).maxAge).toBeUndefined();
+});
+
+test('members that are null are left out, entries of lists stay', async () => {
+  const body = '{"a":null,"b":{"c":null,"d":0},"keys":[null,{"use":null}],"__proto__":null}';
+  nock(origin).get('/doc').reply(200, body);
+  const document = await fetchJson(`${origin}/doc`, http);
+  expect(JSON.stringify(document.body)).toBe('{"b":{"d":0},"keys":[null,{}]}');
+  nock(origin).get('/doc').reply(200, 'null');
+  expect((await fetchJson(`${origin}/doc`, http)).body).toBeUndefined();
 });
 
 test.each([204, 301, 302, 307, 400, 404, 500, 503])(

@@ -156,6 +156,21 @@ describe('the wall clock is set back by a day', () => {
   });
 });
 
+test('a machine that slept: its monotonic clock stood still, and the keys are old', async () => {
+  let wall = Date.now();
+  const sleeper = create({ now: () => wall });
+  await sleeper.signingKey(one);
+  const fetchesAfter = async (milliseconds: number) => {
+    const { length } = server.requests;
+    wall += milliseconds;
+    await sleeper.signingKey(one);
+    return server.requests.slice(length).filter((path) => path === JWKS).length;
+  };
+  expect(await fetchesAfter(-24 * 60 * MINUTE)).toBe(0);
+  expect(await fetchesAfter(MINUTE)).toBe(0);
+  expect(await fetchesAfter(10 * MINUTE)).toBe(1);
+});
+
 describe('an outage', () => {
   const down = (_: IncomingMessage, response: ServerResponse) => response.writeHead(503).end();
 

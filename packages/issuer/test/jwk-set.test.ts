@@ -57,20 +57,25 @@ async function readKeys(document: unknown) {
 }
 
 describe('a key set', () => {
-  test.each<[string, Jwk, string]>([
-    ['RSA without alg', rsa, 'RS256'],
-    ['RSA with alg RS512', { ...rsa, alg: 'RS512' }, 'RS512'],
-    ['RSA with alg PS256', { ...rsa, alg: 'PS256' }, 'PS256'],
-    ['P-256', p256, 'ES256'],
-    ['P-384', p384, 'ES384'],
-    ['P-521', p521, 'ES512'],
-    ['Ed25519', ed25519, 'EdDSA'],
-    ['Ed25519 with the name of RFC 9864', { ...ed25519, alg: 'Ed25519' }, 'Ed25519'],
-    ['one with use and key_ops', { ...rsa, use: 'sig', key_ops: ['verify'] }, 'RS256'],
-    ['one with unknown members', { ...rsa, x5t: 'a', x5c: ['b'], note: {} }, 'RS256'],
-  ])('%s is a key for one algorithm (RFC 8725 §3.1)', async (_, jwk, alg) => {
+  const RSA_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'];
+
+  test.each<[string, Jwk, string[]]>([
+    ['RSA without alg (RFC 7517 §4.4)', rsa, RSA_ALGORITHMS],
+    ['RSA with alg RS512', { ...rsa, alg: 'RS512' }, ['RS512']],
+    ['RSA with alg PS256', { ...rsa, alg: 'PS256' }, ['PS256']],
+    ['P-256', p256, ['ES256']],
+    ['P-384', p384, ['ES384']],
+    ['P-521', p521, ['ES512']],
+    ['Ed25519', ed25519, ['EdDSA', 'Ed25519']],
+    ['Ed25519 named EdDSA', { ...ed25519, alg: 'EdDSA' }, ['EdDSA', 'Ed25519']],
+    ['Ed25519 (RFC 9864 §2.2)', { ...ed25519, alg: 'Ed25519' }, ['EdDSA', 'Ed25519']],
+    ['one with use', { ...rsa, alg: 'RS256', use: 'sig', key_ops: ['verify'] }, ['RS256']],
+    ['one with unknown members', { ...rsa, x5t: 'a', x5c: ['b'], note: {} }, RSA_ALGORITHMS],
+  ])('%s is a key for each of its algorithms (RFC 8725 §3.1)', async (_, jwk, algs) => {
     const { keys, leftOut } = await readKeys({ keys: [{ ...jwk, kid: 'a' }] });
-    expect(keys).toEqual([{ kid: 'a', alg, key: expect.objectContaining({ type: 'public' }) }]);
+    const key = expect.objectContaining({ type: 'public' });
+    expect(keys).toEqual(algs.map((alg) => ({ kid: 'a', alg, key })));
+    expect(new Set(keys.map((each) => each.key)).size).toBe(1);
     expect(leftOut).toEqual([]);
   });
 
@@ -115,7 +120,9 @@ describe('a key set', () => {
     ['a list', [], 'unsupported key type or curve'],
   ])('%s is left out with a reason, and the good one works', async (_, jwk, reason) => {
     proves('RFC 8725 §3.4', 'RFC 8725 §3.5');
-    const { keys, leftOut } = await readKeys({ keys: [jwk, { ...rsa2, kid: 'good' }] });
+    const { keys, leftOut } = await readKeys({
+      keys: [jwk, { ...rsa2, alg: 'RS256', kid: 'good' }],
+    });
     expect(keys.map(({ kid }) => kid)).toEqual(['good']);
     expect(leftOut).toHaveLength(1);
     expect(leftOut[0]?.reason).toMatch(
@@ -246,13 +253,34 @@ describe('which key is found', () => {
     const { set } = setUp(jwks);
     const found = set.find(header);
     if (kid === undefined) await expect(found).rejects.toMatchObject(notFound);
-    else expect(await found).toMatchObject({ kid, alg: header.alg });
+    else expect(await found).toMatchObject([{ kid, alg: header.alg }]);
   });
 
-  test('of two keys with one kid and one alg the first, always', async () => {
+  test('two keys with one kid and one alg, in the order of the set (RFC 7517 §4.5)', async () => {
     const { set } = setUp([one, { ...rsa2, kid: 'one' }]);
-    const { key } = await set.find(byOne);
-    expect(key.equals(rsaPair.publicKey)).toBe(true);
+    const found = await set.find(byOne);
+    expect(found.map(({ key }) => key.export({ format: 'jwk' }).n)).toEqual([rsa.n, rsa2.n]);
+    expect(await set.find(byOne)).toBe(found);
+  });
+
+  test('at most four of one name, and one that is listed twice is one', async () => {
+    const named = Array.from({ length: 6 }, () => ({
+      ...publicJwk(generateKeyPairSync('ec', { namedCurve: 'P-256' })),
+      kid: 'one',
+    }));
+    const { set } = setUp([named[0]!, ...named]);
+    const found = await set.find({ alg: 'ES256', kid: 'one' });
+    const x = found.map(({ key }) => key.export({ format: 'jwk' }).x);
+    expect(x).toEqual(named.slice(0, 4).map((jwk) => jwk.x));
+  });
+
+  test('without kid, a key without alg is no plain choice next to one of its type', async () => {
+    const { set } = setUp([
+      { ...rsa, kid: 'any' },
+      { ...rsa2, kid: 'one', alg: 'PS256' },
+    ]);
+    await expect(set.find({ alg: 'PS256' })).rejects.toMatchObject(notFound);
+    expect(await set.find({ alg: 'RS256' })).toMatchObject([{ kid: 'any' }]);
   });
 });
 
@@ -261,7 +289,7 @@ describe('a key that is not known', () => {
     const { source, set } = setUp([one]);
     await set.find(byOne);
     source.jwks = [two, one];
-    expect(await set.find(byTwo)).toMatchObject({ kid: 'two' });
+    expect(await set.find(byTwo)).toMatchObject([{ kid: 'two' }]);
     expect(source.calls).toBe(2);
   });
 
@@ -278,7 +306,7 @@ describe('a key that is not known', () => {
       const flood = Array.from({ length: 2000 }, (_, i) =>
         set.find({ alg: 'RS256', kid: `made-up-${i}` }).catch(({ code }) => code),
       );
-      expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+      expect(await set.find(byOne)).toMatchObject([{ kid: 'one' }]);
       expect(new Set(await Promise.all(flood))).toEqual(new Set(['ERR_SIGNING_KEY_NOT_FOUND']));
       clock.now += 9_999;
       await expect(set.find(byTwo)).rejects.toMatchObject(notFound);
@@ -293,43 +321,43 @@ describe('a key that is not known', () => {
     source.failure = issuerUnavailable('down');
     await expect(set.find(byTwo)).rejects.toMatchObject(unavailable);
     await expect(set.find(byTwo)).rejects.toMatchObject(unavailable);
-    expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+    expect(await set.find(byOne)).toMatchObject([{ kid: 'one' }]);
     expect(source.calls).toBe(2);
     source.failure = undefined;
     source.jwks = [two];
     clock.now += 250;
-    expect(await set.find(byTwo)).toMatchObject({ kid: 'two' });
+    expect(await set.find(byTwo)).toMatchObject([{ kid: 'two' }]);
   });
 });
 
 describe('over time', () => {
   test('a key taken out of the set is gone after the next fetch', async () => {
     const { source, clock, set } = setUp([one, two]);
-    const key = await set.find(byOne);
-    expect(set.has(key)).toBe(true);
+    const [key] = await set.find(byOne);
+    expect(set.has(key!)).toBe(true);
     source.jwks = [two];
     clock.now += 10 * MINUTE;
     await expect(set.find(byOne)).rejects.toMatchObject(notFound);
-    expect(set.has(key)).toBe(false);
-    expect(await set.find(byTwo)).toMatchObject({ kid: 'two' });
+    expect(set.has(key!)).toBe(false);
+    expect(await set.find(byTwo)).toMatchObject([{ kid: 'two' }]);
   });
 
   test('a key that stays is the same object after the next fetch', async () => {
     const { source, clock, set } = setUp([one]);
-    const key = await set.find(byOne);
+    const [key] = await set.find(byOne);
     source.jwks = [two, { ...one }];
     clock.now += 10 * MINUTE;
-    expect(await set.find(byOne)).toBe(key);
+    expect((await set.find(byOne))[0]).toBe(key);
     expect(source.calls).toBe(2);
   });
 
   test('a key replaced under the same kid is another key', async () => {
     const { source, clock, set } = setUp([one]);
-    const key = await set.find(byOne);
+    const [key] = await set.find(byOne);
     source.jwks = [{ ...rsa2, kid: 'one' }];
     clock.now += 10 * MINUTE;
-    expect(await set.find(byOne)).not.toBe(key);
-    expect(set.has(key)).toBe(false);
+    expect((await set.find(byOne))[0]).not.toBe(key);
+    expect(set.has(key!)).toBe(false);
   });
 
   test.each<[string, Jwk[], number]>([
@@ -343,7 +371,7 @@ describe('over time', () => {
     await set.find(byOne);
     Object.assign(source, { jwks, status });
     clock.now += 11 * MINUTE;
-    expect(await set.find(byOne)).toMatchObject({ kid: 'one' });
+    expect(await set.find(byOne)).toMatchObject([{ kid: 'one' }]);
     expect(source.calls).toBe(2);
   });
 });

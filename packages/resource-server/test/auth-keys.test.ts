@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startIssuer, type TestAlgorithm, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { passTimeouts } from '../../../test/support/pass-timeouts.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
@@ -66,6 +66,55 @@ test('a rotation: the first request with the new key is 200', async () => {
   expect((await api.get(token({}, keys[1]))).status).toBe(200);
   expect((await api.get(token())).status).toBe(200);
   expect(count(JWKS)).toBe(2);
+});
+
+describe('key sets as serializers write them', () => {
+  const [first, second] = [testKey({ kid: 'sig' }), testKey({ kid: 'sig' }, 1)];
+  const ed25519 = testKey({ kid: 'ed', alg: 'EdDSA' });
+  const jwk = ({ publicKey, kid }: typeof first) => ({
+    ...publicKey.export({ format: 'jwk' }),
+    kid,
+  });
+  const absent = { alg: null, use: null, key_ops: null, x5c: null, x5t: null };
+  const noPrivateParts = { d: null, p: null, q: null, dp: null, dq: null, qi: null, k: null };
+
+  test.each<[string, object[], TestAlgorithm, typeof first, object?]>([
+    ['no alg, RS384', [jwk(first)], 'RS384', first],
+    ['no alg, the one listed', [jwk(first)], 'PS256', first, { algorithms: ['PS256'] }],
+    ['EdDSA, Ed25519', [{ ...jwk(ed25519), alg: 'EdDSA' }], 'Ed25519', ed25519],
+    ['Ed25519, EdDSA', [{ ...jwk(ed25519), alg: 'Ed25519' }], 'EdDSA', ed25519],
+    ['two of one name, the second', [jwk(first), jwk(second)], 'RS256', second],
+    ['null members', [{ ...jwk(first), ...absent, ...noPrivateParts }], 'RS256', first],
+    ['a private key in the set', [{ ...jwk(first), d: 'AQAB' }, jwk(second)], 'RS256', second],
+  ])('%s: 200', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options) => {
+    const other = await startIssuer({ keys: [], otherKeys });
+    const served = await startApi({ issuerBaseURL: other.issuer, audience, ...options });
+    const value = other.token(
+      { sub: 'alice', aud: audience },
+      {},
+      { kid, alg, privateKey, publicKey },
+    );
+    // A cached token is found with the key that verified it.
+    for (let i = 0; i < 3; i += 1) expect((await served.get(value)).status).toBe(200);
+    await Promise.all([served.close(), other.close()]);
+  });
+
+  test.each<[string, object[], TestAlgorithm, typeof first, object?]>([
+    ['an alg the API does not list', [jwk(first)], 'RS384', first, { algorithms: ['PS256'] }],
+    ['an alg the key does not name', [{ ...jwk(first), alg: 'RS256' }], 'PS256', first],
+    ['neither key of the name', [jwk(first), jwk(first)], 'RS256', second],
+    ['a private key alone', [{ ...jwk(first), d: 'AQAB' }, jwk(ed25519)], 'RS256', first],
+  ])('%s: 401', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options) => {
+    const other = await startIssuer({ keys: [], otherKeys });
+    const served = await startApi({ issuerBaseURL: other.issuer, audience, ...options });
+    const value = other.token(
+      { sub: 'alice', aud: audience },
+      {},
+      { kid, alg, privateKey, publicKey },
+    );
+    expect(await served.get(value)).toMatchObject({ status: 401, error: 'invalid_token' });
+    await Promise.all([served.close(), other.close()]);
+  });
 });
 
 test('a key taken out of the set is refused after the next fetch', async () => {

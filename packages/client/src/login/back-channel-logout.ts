@@ -48,7 +48,7 @@ async function verify(
   const unverified = await readFormField(ctx, 'logout_token', MAX_FORM_BYTES);
   if (!unverified) throw invalid('the form must contain exactly one "logout_token"');
   const metadata = await issuer.metadata();
-  return verifyLogoutToken(unverified, (header) => issuer.signingKey(header), {
+  return verifyLogoutToken(unverified, (header) => issuer.signingKeys(header), {
     issuer: metadata.issuer,
     clientID: options.credentials.clientID,
     now: options.seconds(),

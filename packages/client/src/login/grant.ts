@@ -153,7 +153,7 @@ export class Grants {
     expected: Omit<IdTokenExpectations, 'clientID' | 'now' | 'clockTolerance'>,
   ): Promise<IdTokenClaims> {
     const { credentials, clockTolerance, seconds } = this.#options;
-    return verifyIdToken(idToken, (header) => this.#issuer.signingKey(header), {
+    return verifyIdToken(idToken, (header) => this.#issuer.signingKeys(header), {
       ...expected,
       clientID: credentials.clientID,
       now: seconds(),

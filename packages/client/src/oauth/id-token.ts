@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { OidcError } from '../errors.ts';
 import {
-  type FindSigningKey,
+  type FindSigningKeys,
   isTime,
   namesLogout,
   type SignedJwtExpectations,
@@ -38,17 +38,17 @@ export interface IdTokenExpectations extends SignedJwtExpectations {
 /**
  * Verifies an ID token: every rule of OpenID Connect Core 1.0 §3.1.3.7, signature included.
  *
- * @throws OidcError `ERR_ID_TOKEN`, its `detail` naming the rule; or what `signingKey` rejects with
+ * @throws OidcError `ERR_ID_TOKEN`, its `detail` naming the rule; or what `signingKeys` rejects with
  */
 export async function verifyIdToken(
   unverified: string,
-  signingKey: FindSigningKey,
+  signingKeys: FindSigningKeys,
   expected: IdTokenExpectations,
 ): Promise<IdTokenClaims> {
   // Access tokens, logout tokens and others name another type (RFC 8725 §3.11).
   const isType = (typ?: string) => !typ?.endsWith('+jwt');
   const kind = { isType, code: 'ERR_ID_TOKEN', maxAge: 600 } as const;
-  const { alg, claims } = await verifySignedJwt(unverified, signingKey, kind, expected);
+  const { alg, claims } = await verifySignedJwt(unverified, signingKeys, kind, expected);
   const { sub, aud, azp, exp, nbf, nonce, auth_time, acr, at_hash } = claims;
   const { now, clockTolerance } = expected;
 

@@ -1,6 +1,6 @@
 import { OidcError } from '../errors.ts';
 import {
-  type FindSigningKey,
+  type FindSigningKeys,
   namesLogout,
   type SignedJwtExpectations,
   verifySignedJwt,
@@ -22,16 +22,16 @@ const MAX_NAME_LENGTH = 255;
  * Verifies a logout token: the rules of OpenID Connect Back-Channel Logout 1.0 §2.6, except
  * that `jti` must be new.
  *
- * @throws OidcError `ERR_LOGOUT_TOKEN`, its `detail` naming the rule; or what `signingKey` rejects with
+ * @throws OidcError `ERR_LOGOUT_TOKEN`, its `detail` naming the rule; or what `signingKeys` rejects with
  */
 export async function verifyLogoutToken(
   unverified: string,
-  signingKey: FindSigningKey,
+  signingKeys: FindSigningKeys,
   expected: SignedJwtExpectations,
 ): Promise<LogoutTokenClaims> {
   const isType = (typ?: string) => typ === undefined || typ === 'logout+jwt';
   const kind = { isType, code: 'ERR_LOGOUT_TOKEN', maxAge: LOGOUT_TOKEN_LIFETIME_SECONDS } as const;
-  const { claims } = await verifySignedJwt(unverified, signingKey, kind, expected);
+  const { claims } = await verifySignedJwt(unverified, signingKeys, kind, expected);
   const { iss, iat, jti, events, sub, sid } = claims;
   if (!isName(jti)) throw invalid('"jti" is missing');
   if (!namesLogout(events)) throw invalid('"events" does not name a logout');

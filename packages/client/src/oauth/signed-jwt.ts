@@ -12,10 +12,11 @@ export interface SignedJwt {
   };
 }
 
-export type FindSigningKey = (header: {
+/** Finds the keys of the issuer that have a token's name. The signature must fit one of them. */
+export type FindSigningKeys = (header: {
   alg?: string;
   kid?: string;
-}) => Promise<{ key: KeyObject; alg: string }>;
+}) => Promise<readonly { key: KeyObject; alg: string }[]>;
 
 export interface SignedJwtExpectations {
   /** The metadata's `issuer`, byte for byte. */
@@ -51,11 +52,11 @@ const MAX_JWT_LENGTH = 32 * 1024;
 /**
  * Verifies a token that the issuer signed for this client: signature, `iss`, `aud`, `iat` and `exp`.
  *
- * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKey` rejects with
+ * @throws OidcError of the code given, its `detail` naming the rule; or what `signingKeys` rejects with
  */
 export async function verifySignedJwt(
   unverified: string,
-  signingKey: FindSigningKey,
+  signingKeys: FindSigningKeys,
   { isType, code, maxAge }: SignedJwtKind,
   expected: SignedJwtExpectations,
 ): Promise<SignedJwt> {
@@ -109,8 +110,7 @@ export async function verifySignedJwt(
 
   const header = readHeader();
   try {
-    const { key, alg } = await signingKey(header);
-    const { payload } = await compactVerify(unverified, key, { algorithms: [alg] });
+    const payload = await verifyWithOne(unverified, await signingKeys(header));
     return { alg: header.alg, claims: judge(parse(payload)) };
   } catch (error) {
     const { code: errorCode } = error as { code?: unknown };
@@ -120,6 +120,21 @@ export async function verifySignedJwt(
     if (typeof errorCode !== 'string' || !/^ERR_(JW|JOSE)/.test(errorCode)) throw error;
     throw invalid('the signature does not verify', error);
   }
+}
+
+async function verifyWithOne(
+  unverified: string,
+  keys: Awaited<ReturnType<FindSigningKeys>>,
+): Promise<Uint8Array> {
+  let failure: unknown;
+  for (const { key, alg } of keys) {
+    try {
+      return (await compactVerify(unverified, key, { algorithms: [alg] })).payload;
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** Reports whether a claim is a time: seconds since 1970, up to the largest safe integer. */

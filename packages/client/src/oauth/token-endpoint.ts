@@ -145,17 +145,22 @@ export function judgeTokenResponse(
 
   return {
     accessToken,
-    expiresAt: expires_in === undefined ? undefined : now + lifetime(expires_in),
+    expiresAt: isAbsent(expires_in) ? undefined : now + lifetime(expires_in),
     scope,
     refreshToken: token(members, 'refresh_token'),
     idToken: token(members, 'id_token'),
   };
 }
 
+// Some serializers write absent members as null.
+function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
+}
+
 // RFC 6750 §2.1, RFC 6749 appendix A.12: no character that could end a header.
 function token(members: Record<string, unknown>, name: string): string | undefined {
   const value = members[name];
-  if (value === undefined) return undefined;
+  if (isAbsent(value)) return undefined;
   if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
     throw unusable(`"${name}" is not a token`);
   }
@@ -171,7 +176,10 @@ function lifetime(value: unknown): number {
 }
 
 const MAX_RETRY_AFTER_SECONDS = 300;
-const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/;
+// The format in use, and the two that RFC 9110 §5.6.7 calls obsolete; asctime names no zone and means GMT.
+const HTTP_DATE =
+  /^(?:[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4}|[A-Z][a-z]{5,8}, \d{2}-[A-Z][a-z]{2}-\d{2}) \d{2}:\d{2}:\d{2} GMT$/;
+const ASCTIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} (?: \d|\d{2}) \d{2}:\d{2}:\d{2} \d{4}$/;
 
 /**
  * Reads how long a server asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else
@@ -182,9 +190,8 @@ const HTTP_DATE = /^[A-Z][a-z]{2}, \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} G
 export function retryAfter(headers: IncomingHttpHeaders, now: number): number | undefined {
   const { 'retry-after': after = '', 'x-ratelimit-reset': reset } = headers;
   if (/^\d{1,15}$/.test(after)) return bounded(Number(after));
-  if (HTTP_DATE.test(after) && !Number.isNaN(Date.parse(after))) {
-    return bounded(Date.parse(after) / 1000 - now);
-  }
+  const date = ASCTIME.test(after) ? `${after} GMT` : HTTP_DATE.test(after) ? after : '';
+  if (!Number.isNaN(Date.parse(date))) return bounded(Date.parse(date) / 1000 - now);
   return typeof reset === 'string' && /^\d{1,15}$/.test(reset)
     ? bounded(Number(reset) - now)
     : undefined;

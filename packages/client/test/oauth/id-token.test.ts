@@ -2,6 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { IssuerError } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
+import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 import { OidcError } from '../../src/errors.ts';
 import {
   accessTokenHash,
@@ -12,7 +13,7 @@ import {
   verifyIdToken,
 } from '../../src/oauth/id-token.ts';
 import { isTime, verifySignedJwt } from '../../src/oauth/signed-jwt.ts';
-import { ISSUER, signingKey, signJws } from '../support/issuer-stand-in.ts';
+import { ISSUER, signingKeys, signJws } from '../support/issuer-stand-in.ts';
 
 describe('an ID token', () => {
   const NOW = 1_700_000_000;
@@ -75,7 +76,7 @@ describe('an ID token', () => {
     ];
     test.each(accepted)('%s: accepted', async (_name, change, also = {}) => {
       const claims = { ...good, ...change };
-      const verified = await verifyIdToken(sign(claims), signingKey, { ...expected, ...also });
+      const verified = await verifyIdToken(sign(claims), signingKeys, { ...expected, ...also });
       expect(verified).toEqual(claims);
     });
 
@@ -140,13 +141,13 @@ describe('an ID token', () => {
         'ASVS 10.5.4',
       );
       const token = sign({ ...good, ...change });
-      const verified = verifyIdToken(token, signingKey, { ...expected, ...also });
+      const verified = verifyIdToken(token, signingKeys, { ...expected, ...also });
       expect(await detailOf(verified)).toContain(detail);
     });
 
     test.each([[[]], [[good]], ['text'], [1], [null]])('payload %j: rejected', async (payload) => {
       const token = signJws({ alg: 'RS256', kid: 'key-1' }, payload);
-      expect(await detailOf(verifyIdToken(token, signingKey, expected))).toContain('payload');
+      expect(await detailOf(verifyIdToken(token, signingKeys, expected))).toContain('payload');
     });
   });
 
@@ -191,7 +192,7 @@ describe('an ID token', () => {
         'RFC 8725 §3.11',
         'ASVS 9.1.1',
       );
-      expect(await detailOf(verifyIdToken(token, signingKey, expected))).toContain(detail);
+      expect(await detailOf(verifyIdToken(token, signingKeys, expected))).toContain(detail);
     });
 
     test('no key is asked for when the algorithm is not allowed', async () => {
@@ -199,10 +200,18 @@ describe('an ID token', () => {
       let asked = false;
       const key = async () => {
         asked = true;
-        return signingKey();
+        return signingKeys();
       };
       await detailOf(verifyIdToken(`${encode({ alg: 'none' })}.${body}.`, key, expected));
       expect(asked).toBe(false);
+    });
+
+    test('each key of its name is tried (RFC 7517 §4.5)', async () => {
+      const others = [1, 2].map((index) => ({ key: rsaKeyPair(index).publicKey, alg: 'RS256' }));
+      const all = async () => [...others, ...(await signingKeys())];
+      expect((await verifyIdToken(sign(good), all, expected)).sub).toBe('u');
+      const none = async () => others;
+      expect(await detailOf(verifyIdToken(sign(good), none, expected))).toContain('signature');
     });
 
     test('an unknown kid is the token’s fault', async () => {
@@ -283,7 +292,7 @@ describe('a signed JWT', () => {
     const types: unknown[] = [];
     const isType = (type?: string) => types.push(type) > 0;
     const kind = { isType, code: 'ERR_ID_TOKEN', maxAge: 60 } as const;
-    const verified = await verifySignedJwt(sign({ typ }), signingKey, kind, expected);
+    const verified = await verifySignedJwt(sign({ typ }), signingKeys, kind, expected);
     expect(verified).toEqual({ alg: 'RS256', claims });
     expect(types).toEqual([asked]);
   });

@@ -4,7 +4,7 @@ import { IssuerError } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
 import { OidcError } from '../../src/errors.ts';
 import { verifyLogoutToken } from '../../src/oauth/logout-token.ts';
-import { ISSUER, signingKey, signJws } from '../support/issuer-stand-in.ts';
+import { ISSUER, signingKeys, signJws } from '../support/issuer-stand-in.ts';
 
 const NOW = 1_700_000_000;
 const LOGOUT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -54,7 +54,7 @@ describe('OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
   test.each(accepted)('%s: accepted', async (_name, change, header = {}) => {
     const verified = await verifyLogoutToken(
       sign({ ...good, ...change }, header),
-      signingKey,
+      signingKeys,
       expected,
     );
     expect(verified).toMatchObject({ iss: ISSUER, jti: 'jti-1', sid: 'sid-1' });
@@ -63,9 +63,9 @@ describe('OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
   test('a sub alone is about all of a user’s sessions, a sid about one', async () => {
     const ofUser = sign({ ...good, sid: undefined });
     const { iss, iat, jti, sub, sid } = good;
-    expect(await verifyLogoutToken(ofUser, signingKey, expected)).toEqual({ iss, iat, jti, sub });
+    expect(await verifyLogoutToken(ofUser, signingKeys, expected)).toEqual({ iss, iat, jti, sub });
     const ofSession = sign({ ...good, sub: undefined });
-    expect(await verifyLogoutToken(ofSession, signingKey, expected)).toEqual({
+    expect(await verifyLogoutToken(ofSession, signingKeys, expected)).toEqual({
       iss,
       iat,
       jti,
@@ -118,7 +118,7 @@ describe('OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
   ];
   test.each(rejected)('%s: refused', async (_name, change, detail) => {
     proves('ASVS 9.2.3', 'ASVS 10.5.5');
-    const verified = verifyLogoutToken(sign({ ...good, ...change }), signingKey, expected);
+    const verified = verifyLogoutToken(sign({ ...good, ...change }), signingKeys, expected);
     expect(await detailOf(verified)).toContain(detail);
   });
 });
@@ -164,7 +164,7 @@ describe('anything that is not a logout token is refused', () => {
   ];
   test.each(rejected)('%s: refused', async (_name, token, detail) => {
     proves('RFC 8725 §3.12', 'ASVS 9.1.1', 'ASVS 9.2.2', 'ASVS 10.5.5');
-    expect(await detailOf(verifyLogoutToken(token, signingKey, expected))).toContain(detail);
+    expect(await detailOf(verifyLogoutToken(token, signingKeys, expected))).toContain(detail);
   });
 
   test('a key that the issuer does not have makes the token invalid', async () => {

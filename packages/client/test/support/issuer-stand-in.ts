@@ -102,7 +102,7 @@ export function signJws(header: object, payload: unknown): string {
   return `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`;
 }
 
-export const signingKey = async () => ({ key: publicKey, alg: 'RS256' });
+export const signingKeys = async () => [{ key: publicKey, alg: 'RS256' }];
 
 function formOf(body: unknown): URLSearchParams {
   return new URLSearchParams(body as string | Record<string, string>);

@@ -28,8 +28,8 @@ function makeAll(forge: Forge) {
   };
 }
 
-// Another algorithm that the same key can sign with.
-const SIBLINGS: Record<TestAlgorithm, TestAlgorithm> = {
+// Another algorithm that the same key can sign with; for Ed25519 one of another curve.
+const SIBLINGS: Record<TestAlgorithm, TestAlgorithm | 'Ed448'> = {
   RS256: 'PS256',
   RS384: 'PS384',
   RS512: 'PS512',
@@ -39,8 +39,8 @@ const SIBLINGS: Record<TestAlgorithm, TestAlgorithm> = {
   ES256: 'ES384',
   ES384: 'ES256',
   ES512: 'ES256',
-  EdDSA: 'Ed25519',
-  Ed25519: 'EdDSA',
+  EdDSA: 'Ed448',
+  Ed25519: 'Ed448',
 };
 
 /** Wrong algorithms, keys and signatures (RFC 8725 §3.1 to §3.5, §3.10). */
@@ -54,6 +54,7 @@ function wrongSignatures({ good, token, key, stranger, header, attacker, json }:
   };
   const pem = key.publicKey.export({ format: 'pem', type: 'spki' }) as string;
   const sibling = SIBLINGS[key.alg];
+  const signer = sibling === 'Ed448' ? key : { ...key, alg: sibling };
 
   return {
     'alg none, unsigned': unsigned('none'),
@@ -69,7 +70,7 @@ function wrongSignatures({ good, token, key, stranger, header, attacker, json }:
     'HS256 keyed with nothing': hmac(''),
     'HS256 with a space before it': hmac(pem, ' HS256'),
     'an HMAC under the name of the real algorithm': hmac(pem, key.alg),
-    'another algorithm of the same key': token({}, { alg: sibling }, { ...key, alg: sibling }),
+    'another algorithm of the same key': token({}, { alg: sibling }, signer),
     'another key under the right kid': forged({}),
     'another key, without a kid': forged({ kid: undefined }),
     'another key, embedded as jwk': forged({ jwk: publicJwk(stranger) }),

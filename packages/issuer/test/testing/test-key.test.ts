@@ -21,8 +21,8 @@ test.each(made)('%s: a key that a relying side takes for it, RFC 7518 §3', asyn
     maxStale: 0,
     cooldown: 0,
   });
-  const found = await set.find({ kid: 'one', alg });
-  expect(found.key.equals(key.publicKey)).toBe(true);
+  const [found] = await set.find({ kid: 'one', alg });
+  expect(found?.key.equals(key.publicKey)).toBe(true);
 });
 
 test('by default RS256 with 2048 bits, under a name of its own', () => {

@@ -86,8 +86,8 @@ async function verifyUncached<Claims>(
   const payload = checkAccessToken(unverified, rules, now() / 1000);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
-  const key = await issuer.signingKey(header).catch(rejectUnknownKey);
-  await checkSignature(token, key, options.verifySignature);
+  const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
+  const key = await checkSignature(token, keys, options.verifySignature);
   // Only a genuine token's header is stored; one that is frozen already is. An issuer has about one for
   // each key.
   if (!Object.isFrozen(header) && decodedHeaders.size < MAX_DECODED_HEADERS) {
@@ -117,20 +117,26 @@ function rejectUnknownKey(error: unknown): never {
 }
 
 /**
+ * Returns the key that verifies the signature.
+ *
  * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` throws
  */
 export async function checkSignature(
   token: string,
-  { alg, key }: SigningKey,
+  keys: readonly SigningKey[],
   verify: VerifySignature,
-): Promise<void> {
-  let isValid: unknown;
-  try {
-    isValid = await verify(token, { alg, key });
-  } catch (cause) {
-    throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
+): Promise<SigningKey> {
+  for (const signingKey of keys) {
+    const { alg, key } = signingKey;
+    let isValid: unknown;
+    try {
+      isValid = await verify(token, { alg, key });
+    } catch (cause) {
+      throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
+    }
+    if (isValid === true) return signingKey;
   }
-  if (isValid !== true) throw new InvalidTokenError('signature');
+  throw new InvalidTokenError('signature');
 }
 
 /**

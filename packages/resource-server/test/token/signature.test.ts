@@ -89,19 +89,32 @@ describe('a function of the application verifies', () => {
 
   test('with the token, the algorithm and the key', async () => {
     const calls: unknown[] = [];
-    await checkSignature(token, key, async (...args) => calls.push(args) > 0);
+    await checkSignature(token, [key], async (...args) => calls.push(args) > 0);
     expect(calls).toEqual([[token, { alg: 'RS256', key: rsa.publicKey }]]);
+  });
+
+  test('with each key of one name, until one fits; no other is called', async () => {
+    const keys = [other, rsa, p384].map(({ publicKey }) => ({ ...key, key: publicKey }));
+    const tried: unknown[] = [];
+    const verify: VerifySignature = (text, rules) => {
+      tried.push(rules.key);
+      return verifySignature(text, rules);
+    };
+    expect(await checkSignature(token, keys, verify)).toBe(keys[1]);
+    expect(tried).toEqual([other.publicKey, rsa.publicKey]);
   });
 
   test.each<unknown>([false, undefined, null, 0, 1, 'true', {}, [true]])(
     'whose answer %p is not true: 401 invalid_token',
     async (answer) => {
       for (const verify of [() => answer, async () => answer]) {
-        await expect(checkSignature(token, key, verify as VerifySignature)).rejects.toMatchObject({
-          status: 401,
-          code: 'ERR_INVALID_TOKEN',
-          reason: 'signature',
-        });
+        await expect(checkSignature(token, [key], verify as VerifySignature)).rejects.toMatchObject(
+          {
+            status: 401,
+            code: 'ERR_INVALID_TOKEN',
+            reason: 'signature',
+          },
+        );
       }
     },
   );
@@ -116,7 +129,7 @@ describe('a function of the application verifies', () => {
     ['rejects', () => Promise.reject(new Error('pkcs11:pin=secret'))],
     ['rejects with nothing', () => Promise.reject(undefined)],
   ])('that %s could not check it: 503, never 401', async (_, verify) => {
-    const checked = checkSignature(token, key, verify);
+    const checked = checkSignature(token, [key], verify);
     await expect(checked).rejects.toMatchObject({
       status: 503,
       code: 'ERR_SIGNATURE_UNAVAILABLE',

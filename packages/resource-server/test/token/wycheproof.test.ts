@@ -30,9 +30,9 @@ async function verify(issuer: Issuer, { jws }: Vector, by: VerifySignature): Pro
   // Judged as strictly as a token's, with claims in the place of the text that the vectors bear.
   const unverified = decodeJwt([header, 'e30', ...signature].join('.')).header;
   if (!SIGNING_ALGORITHMS.includes(unverified.alg as never)) throw new Error('algorithm');
-  const key = await issuer.signingKey(unverified);
+  const keys = await issuer.signingKeys(unverified);
   if (!payload) throw new Error('no payload');
-  await checkSignature(jws, key, by);
+  await checkSignature(jws, keys, by);
 }
 
 /** The outcome of each vector, with an issuer that publishes the group's key or key set. */
