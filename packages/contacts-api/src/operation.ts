@@ -38,7 +38,7 @@ export interface State {
 export type Context = ParameterizedContext<State>;
 
 export interface Input<Query, Payload> {
-  /** The `id` of the path, a UUID. Empty when the path has none. */
+  /** The `id` of the path, a UUID in lower case. Empty when the path has none. */
   readonly id: string;
   readonly query: Query;
   readonly body: Payload;

@@ -181,6 +181,19 @@ describe('one contact', () => {
       headers: { ...bearer(token(ALL)).headers, ...headers },
     });
 
+  test('an id in upper case is the same id (RFC 9562 §4)', async () => {
+    const { path, body } = await create();
+    const upper = `contacts/${body.id.toUpperCase()}`;
+    expect((await api(upper, bearer(token(ALL)))).body).toEqual(body);
+    expect((await send('PUT', upper, ada)).statusCode).toBe(200);
+    expect((await send('PATCH', upper, {})).statusCode).toBe(200);
+    expect((await send('DELETE', upper)).statusCode).toBe(204);
+    expect((await api(path, bearer(token(ALL)))).statusCode).toBe(404);
+    const admin = token(ALL, { [`${namespace}roles`]: ['admin'] });
+    const { body: activity } = await api<{ items: object[] }>('activity?limit=1', bearer(admin));
+    expect(activity.items).toEqual([expect.objectContaining({ contact_id: body.id })]);
+  });
+
   test('PUT replaces all of it and removes absent members', async () => {
     const { path } = await create();
     const { statusCode, body, headers } = await send('PUT', path, { ...ada, company: 'Engines' });

@@ -75,7 +75,8 @@ function handler({ path, needs, query, body, handle }: Operation): RouterMiddlew
   // A health check may send a query of its own.
   const querySchema = query ?? (needs ? z.strictObject({}) : z.looseObject({}));
   return async function handler(ctx) {
-    const { id = '' } = ctx.params;
+    // RFC 9562 §4: in lower case when written, in either case when read.
+    const id = (ctx.params.id ?? '').toLowerCase();
     if (hasId && !UUID.test(id)) throw new ApiError('ERR_NOT_FOUND');
     const input = {
       id,

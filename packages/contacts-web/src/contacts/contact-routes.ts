@@ -79,9 +79,9 @@ async function postEdit(ctx: Context): Promise<void> {
   const shown = shownVersion(ctx);
   const draft = makeDraft((name) => field(ctx.request.body, name));
   try {
-    await changeContact(ctx.oidc.api, shown, draft);
+    const { id } = await changeContact(ctx.oidc.api, shown, draft);
     ctx.status = 303;
-    ctx.redirect(`/contacts?changed=${encodeURIComponent(shown.id)}`);
+    ctx.redirect(`/contacts?changed=${encodeURIComponent(id)}`);
   } catch (error) {
     if (isConflict(error)) {
       const current = await findContact(ctx.oidc.api, shown.id);
