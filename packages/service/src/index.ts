@@ -6,6 +6,7 @@ export {
   StartError,
 } from './errors.ts';
 export {
+  callerAddress,
   pathOf,
   type RequestLogger,
   type RequestLogOptions,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Context, Middleware } from 'koa';
 import helmet from 'koa-helmet';
 
@@ -15,8 +16,10 @@ export interface RequestLogOptions {
   readonly continueTrace?: boolean;
 }
 
-// W3C Trace Context §3.2.2: version, trace id, parent id, flags.
-const TRACEPARENT = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/;
+// W3C Trace Context §3.2.2: version, trace id, parent id, flags. Zeros are no id, `ff` is no version, and
+// only a version after 00 may have more fields.
+const TRACEPARENT =
+  /^(?:00(?=.{53}$)|(?!00|ff)[0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)/;
 const MAX_LOGGED_PATH_LENGTH = 200;
 /** A segment that is long enough to be a token. */
 const LONG_SEGMENT = /[^/]{65,}/g;
@@ -71,6 +74,37 @@ export function pathOf(ctx: Pick<Context, 'path'>): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Returns the text by which a caller is counted: one for each caller, in whatever form a proxy writes
+ * its address. A port and a zone are left out. An IPv6 address is its /64, because one caller usually
+ * has all of that; an IPv4 address written as IPv6 is the IPv4 address (RFC 4291 §2.5.5.2). All texts
+ * that are no address are one caller.
+ *
+ * @example
+ * callerAddress('203.0.113.9:50000'); // '203.0.113.9'
+ * callerAddress('[2001:DB8::1]:443'); // '2001:db8:0:0::/64'
+ * await limiter.consume(callerAddress(ctx.ip));
+ */
+export function callerAddress(text: string): string {
+  const written = text.trim().replace(/^"(.*)"$/, '$1');
+  const [, inBrackets, beforePort] = /^(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)$/.exec(written) ?? [];
+  const address = (inBrackets ?? beforePort ?? written).replace(/%.*/, '');
+  if (isIP(address) === 4) return address;
+  if (isIP(address) !== 6) return 'unknown';
+  const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::');
+  const start = head.split(':').filter(Boolean);
+  const end = tail.split(':').filter(Boolean);
+  const groups = [...start, ...Array(8 - start.length - end.length).fill('0'), ...end];
+  if (/^(?:0:){5}ffff:/.test(groups.join(':'))) {
+    const bytes = groups.slice(6).flatMap((group) => {
+      const number = Number.parseInt(group, 16);
+      return [number >> 8, number & 0xff];
+    });
+    return bytes.join('.');
+  }
+  return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
 /**

@@ -4,7 +4,14 @@ import { type AddressInfo, connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
-import { rejectMalformedTarget, requestLog, securityHeaders } from '../src/middleware.ts';
+import {
+  callerAddress,
+  rejectMalformedTarget,
+  requestLog,
+  securityHeaders,
+} from '../src/middleware.ts';
+
+const OWN_ID = expect.stringMatching(/^[0-9a-f-]{36}$/);
 
 type Line = Record<string, unknown> & { level: string; text: string };
 
@@ -72,16 +79,66 @@ describe('requestLog', () => {
 
   test.each([
     [true, traceparent, TRACE],
-    [false, traceparent, expect.stringMatching(/^[0-9a-f-]{36}$/)],
-    [true, `${traceparent} `.repeat(2), expect.stringMatching(/^[0-9a-f-]{36}$/)],
+    [false, traceparent, OWN_ID],
+    [true, `${traceparent} `.repeat(2), OWN_ID],
+    [true, `${traceparent}, ${traceparent}`, OWN_ID],
+    [true, traceparent.toUpperCase(), OWN_ID],
+    [true, `${traceparent}-more`, OWN_ID],
+    [true, `00-${'0'.repeat(32)}-00f067aa0ba902b7-01`, OWN_ID],
+    [true, `00-${TRACE}-${'0'.repeat(16)}-01`, OWN_ID],
+    [true, `ff-${TRACE}-00f067aa0ba902b7-01`, OWN_ID],
+    [true, `01-${TRACE}-00f067aa0ba902b7-01`, TRACE],
+    [true, `cc-${TRACE}-00f067aa0ba902b7-01-more`, TRACE],
+    [true, `01-${TRACE}-00f067aa0ba902b7-01more`, OWN_ID],
+    [true, `01-${'0'.repeat(32)}-00f067aa0ba902b7-01-more`, OWN_ID],
   ])(
-    'chooses the id with continueTrace %s and traceparent %s',
+    'chooses the id (W3C Trace Context §3.2.2) with continueTrace %s and traceparent %s',
     async (continueTrace, traceparent, expected) => {
       app.use(requestLog({ logger, continueTrace }));
       const response = await fetch(origin, { headers: { traceparent } });
       expect(response.headers.get('x-request-id')).toEqual(expected);
     },
   );
+});
+
+test.each<[string, string, string[]]>([
+  [
+    'an IPv4 address',
+    '203.0.113.9',
+    [
+      '203.0.113.9:50000',
+      ' 203.0.113.9 ',
+      '"203.0.113.9:443"',
+      '::ffff:203.0.113.9',
+      '::FFFF:cb00:7109',
+      '[::ffff:203.0.113.9]:443',
+      '0:0:0:0:0:ffff:203.0.113.9',
+    ],
+  ],
+  [
+    'an IPv6 address',
+    '2001:db8:0:12::/64',
+    [
+      '2001:db8:0:12::1',
+      '2001:DB8:0:0012::2',
+      '2001:db8::12:0:0:0:3',
+      '2001:db8:0:12:a:b:c:d',
+      '2001:db8:0:12:a:b:192.0.2.1',
+      '[2001:db8:0:12::1]',
+      '[2001:db8:0:12::1]:443',
+      '"[2001:db8:0:12::1]:443"',
+      '2001:db8:0:12::1%eth0',
+    ],
+  ],
+  ['an address with a zone', 'fe80:0:0:0::/64', ['fe80::1%eth0', '[fe80::2%25eth0]:1', 'fe80::3']],
+  ['loopback', '0:0:0:0::/64', ['::1', '::']],
+  [
+    'what is no address',
+    'unknown',
+    ['', 'unknown', '_hidden', '203.0.113.009', '1.2.3', '1.2.3.4.5', '::1::', '[::1', 'a.example'],
+  ],
+])('callerAddress gives %s one text', (_, expected, texts) => {
+  expect(texts.map(callerAddress)).toEqual(texts.map(() => expected));
 });
 
 test.each([

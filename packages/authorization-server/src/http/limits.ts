@@ -1,3 +1,4 @@
+import { callerAddress } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { endpointOf, ROUTES } from '../endpoints.ts';
@@ -65,7 +66,7 @@ export class LoginAttempts {
 }
 
 function keyOf(account: string, address: string): string {
-  return JSON.stringify([account.toLowerCase().slice(0, 320), address]);
+  return JSON.stringify([account.toLowerCase().slice(0, 320), callerAddress(address)]);
 }
 
 /** Limits the token requests of all clients together, as Auth0 limits a tenant's. */

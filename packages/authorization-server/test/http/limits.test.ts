@@ -55,7 +55,9 @@ describe('the count of failed sign-ins', () => {
     await fail(3);
     expect(await fail(1, 'A@X')).toBe(60);
     expect(await fail(1, 'b@x')).toBeUndefined();
-    expect(await fail(1, 'a@x', '::2')).toBeUndefined();
+    expect(await fail(1, 'a@x', '192.0.2.1')).toBeUndefined();
+    await fail(2, 'a@x', '192.0.2.1');
+    expect(await fail(1, 'a@x', '::ffff:192.0.2.1')).toBe(60);
   });
 
   test('ends a minute after the last failure, and blocked attempts do not prolong it', async () => {

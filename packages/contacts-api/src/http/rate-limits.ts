@@ -1,4 +1,5 @@
 import type { Auth } from '@koa-oauth/resource-server';
+import { callerAddress } from '@koa-oauth/service';
 import { Redis } from 'ioredis';
 import type { Context, Middleware } from 'koa';
 import {
@@ -62,7 +63,7 @@ export class RateLimits {
     const addresses = this.#addresses;
     return async function limitRefused(ctx, next) {
       const count = async () => {
-        const { allowed, seconds } = await consume(addresses, ctx.ip);
+        const { allowed, seconds } = await consume(addresses, callerAddress(ctx.ip));
         if (!allowed) throw tooManyRequests(seconds);
       };
       try {

@@ -83,6 +83,20 @@ describe('refused tokens from one address', () => {
     // An address that the caller wrote before it changes nothing.
     expect((await from('203.0.113.5, 192.0.2.1')).statusCode).toBe(429);
   });
+
+  test.each([
+    ['192.0.2.1:1', '192.0.2.1:2', '203.0.113.5 , 192.0.2.1', '::FFFF:192.0.2.1'],
+    ['2001:db8::1', '[2001:DB8::2]:443', '2001:db8:0:0:3::', '203.0.113.5,2001:db8::4%1'],
+    ['unknown', '_a', 'x'],
+  ])('%s and other ways to write it are one address', async (first, ...others) => {
+    const { api, token } = await start({ refusedPerAddress: 1, trustProxy: true });
+    const { headers } = bearer(token('', { exp: 1 }));
+    const from = (address: string) =>
+      api('me', { headers: { ...headers, 'x-forwarded-for': address } });
+    expect((await from(first)).statusCode).toBe(401);
+    for (const address of others) expect((await from(address)).statusCode).toBe(429);
+    expect((await from('198.51.100.7')).statusCode).toBe(401);
+  });
 });
 
 const url = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
