@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import type { ContactsVariant } from './apps/contacts-api.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
 import { CONNECTIONS, Service } from './service.ts';
@@ -36,7 +36,7 @@ interface Setting {
 /** Measures the share of authentication in a request to a real API, and the gain of a second worker. */
 export async function benchContactsApi(print: (text: string) => void): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'bench-contacts-api-'));
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const token = issuer.token({
     sub: 'auth0|alice',
     aud: AUDIENCE,

@@ -1,4 +1,4 @@
-import { createTestKey, startIssuer } from '@koa-oauth/issuer/testing';
+import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
 import { auth } from '@koa-oauth/resource-server';
 import type { Context } from 'koa';
 import { AUDIENCE } from './measure.ts';
@@ -8,7 +8,7 @@ const STEPS = 5;
 
 /** Measures the memory of verified tokens while new ones arrive. Ed25519 saves time. */
 export async function benchMemory(print: (text: string) => void): Promise<void> {
-  const issuer = await startIssuer({ keys: [createTestKey({ alg: 'EdDSA' })] });
+  const issuer = await startTestIssuer({ keys: [createTestKey({ alg: 'EdDSA' })] });
   const verify = auth({ issuerBaseURL: issuer.issuer, audience: AUDIENCE });
   print(
     '## Memory while new tokens arrive\n\n| distinct tokens | MiB on the heap |\n| ---: | ---: |\n',

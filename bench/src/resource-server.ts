@@ -1,6 +1,6 @@
 import {
   createTestKey,
-  startIssuer,
+  startTestIssuer,
   type TestIssuer,
   type TestKey,
 } from '@koa-oauth/issuer/testing';
@@ -29,7 +29,7 @@ const OURS_FRESH = 'koa-oauth, a good fresh token';
 
 /** Measures requests with one repeated token, with new tokens, and with wrong tokens. */
 export async function benchResourceServer(print: (text: string) => void): Promise<void> {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const options = { issuer: issuer.issuer, audience: AUDIENCE };
   const names = Object.keys(APPS) as AppName[];
   const targets = await Promise.all(names.map((name) => Target.start(name, options)));

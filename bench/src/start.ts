@@ -1,4 +1,4 @@
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import type { AppName } from './apps/index.ts';
 import { AUDIENCE, median, Target } from './measure.ts';
 
@@ -11,7 +11,7 @@ const ROUNDS = 7;
 
 /** Measures a new process until its first answer to a good token, with the fetch of the keys. */
 export async function benchStart(print: (text: string) => void): Promise<void> {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const token = issuer.token({ sub: 'auth0|alice', aud: AUDIENCE, client_id: 'bench', jti: '1' });
   const times = new Map<AppName, number[]>(NAMES.map((name) => [name, []]));
   for (let round = 0; round <= ROUNDS; round += 1) {

@@ -19,7 +19,7 @@ function exportsOf(file: string): [name: string, file: string][] {
     const there = new Map(exportsOf(join(dirname(file), `${from}.d.ts`)));
     return names
       .split(',')
-      .map((name) => name.replace(/^\s*type /, '').trim())
+      .map((name) => name.replace(/\/\*.*\*\/|^\s*type | as \w+/g, '').trim())
       .filter((name) => name !== '')
       .map((name): [string, string] => [name, there.get(name) ?? 'no file']);
   });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { readSettings } from '@koa-oauth/service';
 import { SETTINGS as API_SETTINGS, Settings as ApiSettings } from 'contacts-api/settings';
 import { SETTINGS as WEB_SETTINGS, Settings as WebSettings } from 'contacts-web/settings';
@@ -26,7 +26,7 @@ const online = await registryAnswers();
     const images = new Map<string, Image>();
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'koa-oauth-image-'));
-      issuer = await startIssuer();
+      issuer = await startTestIssuer();
       const build = new Build(folder);
       for (const SERVICE of ['contacts-api', 'contacts-web'])
         images.set(SERVICE, await build.build({ SERVICE }));

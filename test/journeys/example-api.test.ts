@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { proves } from '../support/proves.ts';
 
 const audience = 'https://api.example.com';
@@ -13,7 +13,7 @@ let child: ChildProcess;
 let url: string;
 
 beforeAll(async () => {
-  issuer = await startIssuer();
+  issuer = await startTestIssuer();
   const example = fileURLToPath(new URL('../../examples/dist/api.js', import.meta.url));
   child = spawn(process.execPath, [example], {
     env: { PATH: process.env.PATH, ISSUER_BASE_URL: issuer.issuer, AUDIENCE: audience, PORT: '0' },

@@ -11,10 +11,10 @@ const node24 = online ? await otherNode(24) : undefined;
 const TEST = `
 import Koa from 'koa';
 import { auth } from '@koa-oauth/resource-server';
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 
 test('accepts a good token and rejects a hostile one', async () => {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const app = new Koa();
   app.silent = true;
   app.use(auth({ issuerBaseURL: issuer.issuer, audience: 'x' }));

@@ -64,10 +64,10 @@ const tsc = join(root, 'node_modules/typescript/bin/tsc');
 const JEST_TEST = `
 import Koa from 'koa';
 import { auth } from '@koa-oauth/resource-server';
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 
 test('accepts a good token', async () => {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const app = new Koa();
   app.use(auth({ issuerBaseURL: issuer.issuer, audience: 'x' }));
   app.use((ctx) => { ctx.body = 'in'; });

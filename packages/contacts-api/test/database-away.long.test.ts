@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../test/support/test-keys.ts';
 import {
   type ApiProcess,
@@ -74,7 +74,7 @@ const { missing, create } = (await engines())[1] as Engine;
     let headers: Record<string, string>;
 
     beforeAll(async () => {
-      issuer = await startIssuer({ keys: [testKey()] });
+      issuer = await startTestIssuer({ keys: [testKey()] });
       headers = administrator(issuer);
       database = await create();
       const url = new URL(database.url);

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { RequestError } from 'got';
 import { testKey } from '../../../test/support/test-keys.ts';
 import type { Activity, Contact } from '../src/contact.ts';
@@ -12,7 +12,7 @@ const KILL_AFTER = 150;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [testKey()] });
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 afterEach(endApiProcesses);
 afterAll(() => issuer.close());

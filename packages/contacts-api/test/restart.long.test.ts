@@ -1,6 +1,6 @@
 import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../test/support/test-keys.ts';
 import type { Contact } from '../src/contact.ts';
 import { administrator, endApiProcesses, readAll, startApiProcess } from './support/api-process.ts';
@@ -15,7 +15,7 @@ const HALF_LOAD_MS = (LOAD_SECONDS * 1000) / available.length / 2;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [testKey()] });
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 afterEach(endApiProcesses);
 afterAll(() => issuer.close());

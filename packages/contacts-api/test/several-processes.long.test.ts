@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../test/support/test-keys.ts';
 import type { Activity, Contact } from '../src/contact.ts';
 import {
@@ -17,7 +17,7 @@ const ROUNDS = 10;
 let issuer: TestIssuer;
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [testKey()] });
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 afterEach(endApiProcesses);
 afterAll(() => issuer.close());

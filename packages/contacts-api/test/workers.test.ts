@@ -1,6 +1,6 @@
 import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type RequestError } from 'got';
 import { testKey } from '../../../test/support/test-keys.ts';
 import {
@@ -17,7 +17,7 @@ const [{ create }] = (await engines()) as [Engine];
 afterEach(endApiProcesses);
 
 test('the metrics add up those of all workers, and a killed one is replaced while others serve', async () => {
-  const issuer = await startIssuer({ keys: [testKey()] });
+  const issuer = await startTestIssuer({ keys: [testKey()] });
   const database = await create();
   const metricsPort = await freePort();
   const service = await startApiProcess({

@@ -3,7 +3,7 @@
  * hundred tokens that the API must reject.
  *
  * ```ts
- * const issuer = await startIssuer();
+ * const issuer = await startTestIssuer();
  * const server = createApp({ issuerBaseURL: issuer.issuer, audience }).listen(0);
  * expect(await statusOf(server, issuer.token({ sub: 'alice', aud: audience }))).toBe(200);
  * for (const token of Object.values(issuer.hostileTokens({ aud: audience })))
@@ -18,7 +18,13 @@ export {
   type HostileTokens,
   hostileTokens,
 } from './testing/hostile-tokens.ts';
-export { startIssuer, type TestIssuer, type TestIssuerOptions } from './testing/test-issuer.ts';
+export {
+  startTestIssuer,
+  /** @deprecated Use `startTestIssuer`. */
+  startTestIssuer as startIssuer,
+  type TestIssuer,
+  type TestIssuerOptions,
+} from './testing/test-issuer.ts';
 export {
   createTestKey,
   publicJwk,

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { testKey } from '../../../test/support/test-keys.ts';
 import { ISSUER_CHANNEL, type IssuerEvent } from '../src/events.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
-import { createTestKey, startIssuer, type TestIssuer } from '../src/testing.ts';
+import { createTestKey, startTestIssuer, type TestIssuer } from '../src/testing.ts';
 
 const one = testKey({ kid: 'one' });
 const header = { alg: 'RS256', kid: 'one' };
@@ -16,7 +16,7 @@ let published: unknown[];
 const listen = (event: unknown) => published.push(event);
 
 beforeEach(async () => {
-  server = await startIssuer({ keys: [one] });
+  server = await startTestIssuer({ keys: [one] });
   clock = 1_000_000_000_000;
   told = [];
   published = [];
@@ -53,7 +53,7 @@ describe('each event, by the option and by the channel', () => {
 
   test('keys_left_out: which, and why (RFC 7518 §3.3)', async () => {
     await server.close();
-    server = await startIssuer({
+    server = await startTestIssuer({
       keys: [one],
       otherKeys: [{ kty: 'oct', kid: 'secret', k: 'c2VjcmV0' }, 5],
     });
@@ -122,7 +122,7 @@ describe('a listener in trouble takes no key away', () => {
     const note = (reason: unknown) => unhandled.push(reason);
     process.on('unhandledRejection', note);
     await server.close();
-    server = await startIssuer({ keys: [one], otherKeys: [null] });
+    server = await startTestIssuer({ keys: [one], otherKeys: [null] });
     const issuer = create({ onEvent });
     const key = await issuer.signingKey(header);
     server.goDown();

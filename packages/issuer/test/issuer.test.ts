@@ -5,7 +5,7 @@ import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
 import { InvalidOptions, type IssuerError } from '../src/errors.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
-import { startIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
+import { startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
 
 const keys: TestKey[] = [testKey({ kid: 'one' }), testKey({ kid: 'two' }, 1)];
 const METADATA = '/.well-known/openid-configuration';
@@ -18,7 +18,7 @@ let server: TestIssuer;
 let clock: number;
 let issuer: Issuer;
 beforeEach(async () => {
-  server = await startIssuer({ keys: [keys[0]!] });
+  server = await startTestIssuer({ keys: [keys[0]!] });
   clock = 1_000_000_000_000;
   issuer = create();
 });
@@ -100,7 +100,7 @@ test('a rotation: the first header with the new key finds it', async () => {
 
 test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
   proves('RFC 8725 §3.8 issuer');
-  const other = await startIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
+  const other = await startTestIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
   const fromOther = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(one);
   const ours = await issuer.signingKey(one);
   expect(ours.key.equals(fromOther.key)).toBe(false);

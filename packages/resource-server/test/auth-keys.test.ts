@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { createIssuer } from '@koa-oauth/issuer';
-import { startIssuer, type TestAlgorithm, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestAlgorithm, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { passTimeouts } from '../../../test/support/pass-timeouts.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
@@ -18,7 +18,7 @@ let api: Api;
 let clock: number;
 
 beforeEach(async () => {
-  server = await startIssuer({ keys: [keys[0]!] });
+  server = await startTestIssuer({ keys: [keys[0]!] });
   clock = 1_000_000_000_000;
   api = await startApi({ issuer: issuer(), audience });
 });
@@ -87,7 +87,7 @@ describe('key sets as serializers write them', () => {
     ['null members', [{ ...jwk(first), ...absent, ...noPrivateParts }], 'RS256', first],
     ['a private key in the set', [{ ...jwk(first), d: 'AQAB' }, jwk(second)], 'RS256', second],
   ])('%s: 200', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options) => {
-    const other = await startIssuer({ keys: [], otherKeys });
+    const other = await startTestIssuer({ keys: [], otherKeys });
     const served = await startApi({ issuerBaseURL: other.issuer, audience, ...options });
     const value = other.token(
       { sub: 'alice', aud: audience },
@@ -105,7 +105,7 @@ describe('key sets as serializers write them', () => {
     ['neither key of the name', [jwk(first), jwk(first)], 'RS256', second],
     ['a private key alone', [{ ...jwk(first), d: 'AQAB' }, jwk(ed25519)], 'RS256', first],
   ])('%s: 401', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options) => {
-    const other = await startIssuer({ keys: [], otherKeys });
+    const other = await startTestIssuer({ keys: [], otherKeys });
     const served = await startApi({ issuerBaseURL: other.issuer, audience, ...options });
     const value = other.token(
       { sub: 'alice', aud: audience },
@@ -262,7 +262,7 @@ describe('a key set that cannot be used: 503 cold, 200 warm', () => {
 
 test('two issuers with keys of one name do not mix (RFC 8725 §3.8)', async () => {
   proves('ASVS 10.3.3');
-  const other = await startIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
+  const other = await startTestIssuer({ keys: [testKey({ kid: 'one' }, 2)] });
   const forOther = await startApi({ issuerBaseURL: other.issuer, audience });
   const ours = token();
   const theirs = other.token({ sub: 'alice', aud: audience });

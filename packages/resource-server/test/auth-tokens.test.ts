@@ -4,7 +4,7 @@ import {
   type HostileTokenName,
   publicJwk,
   signJws,
-  startIssuer,
+  startTestIssuer,
   TEST_ALGORITHMS,
   type TestIssuer,
   type TestKey,
@@ -46,7 +46,7 @@ const apis = {} as Record<TokenProfile, Api>;
 const open: { close(): Promise<void> }[] = [];
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [rsa, ps, es256, es256b, es384, ed], otherKeys });
+  issuer = await startTestIssuer({ keys: [rsa, ps, es256, es256b, es384, ed], otherKeys });
   canary = await listen((request, response) => {
     asked.push(request.url ?? '');
     response.end('{}');
@@ -238,7 +238,7 @@ describe('hostile tokens: 401 invalid_token, each for its own reason, in every p
   test.each(TEST_ALGORITHMS.filter((alg) => alg !== 'RS256'))(
     'of an issuer that signs with %s: none comes in, and the good one does',
     async (alg) => {
-      const other = await startIssuer({ keys: [testKey({ alg })] });
+      const other = await startTestIssuer({ keys: [testKey({ alg })] });
       open.push(other);
       const api = await start({ issuerBaseURL: other.issuer });
       expect((await api.get(other.token(claims()))).status).toBe(200);
@@ -258,7 +258,7 @@ describe('hostile tokens: 401 invalid_token, each for its own reason, in every p
   });
 
   test('hopeless tokens cause no request at all: 401 even while a cold issuer is down', async () => {
-    const cold = await startIssuer({ keys: [rsa] });
+    const cold = await startTestIssuer({ keys: [rsa] });
     open.push(cold);
     const api = await start({ issuerBaseURL: cold.issuer });
     cold.goDown();

@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import Router from '@koa/router';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import fc from 'fast-check';
 import Koa, { type Middleware } from 'koa';
 import { z } from 'zod';
@@ -25,7 +25,7 @@ let api: Api;
 const open: Api[] = [];
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [testKey()] });
+  issuer = await startTestIssuer({ keys: [testKey()] });
   api = await startApi({ issuerBaseURL: issuer.issuer, audience, resourceMetadata });
 });
 afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));

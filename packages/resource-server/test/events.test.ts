@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { proves } from '../../../test/support/proves.ts';
@@ -25,7 +25,7 @@ const open: Api[] = [];
 const listen = (event: unknown) => published.push(event);
 
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [testKey()] });
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 beforeEach(() => {
   told = [];
@@ -136,7 +136,7 @@ describe('each event, by the option and by the channel', () => {
   });
 
   test('refused: the issuer is away, and its metadata is another’s', async () => {
-    const other = await startIssuer({ keys: [testKey()] });
+    const other = await startTestIssuer({ keys: [testKey()] });
     const api = await start({ issuerBaseURL: other.issuer });
     const value = other.token({ sub, aud: audience });
     tokens.add(value);

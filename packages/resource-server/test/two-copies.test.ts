@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import Koa, { type Middleware } from 'koa';
 import { testKey } from '../../../test/support/test-keys.ts';
 import { type Api, serve } from './support/protected-api.ts';
@@ -19,7 +19,7 @@ let other: Library;
 const open: Api[] = [];
 
 beforeAll(async () => {
-  server = await startIssuer({ keys: [testKey()] });
+  server = await startTestIssuer({ keys: [testKey()] });
   one = await loadCopy();
   other = await loadCopy();
 });

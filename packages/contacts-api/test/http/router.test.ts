@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { auth } from '@koa-oauth/resource-server';
 import Koa from 'koa';
 import { testKey } from '../../../../test/support/test-keys.ts';
@@ -13,7 +13,7 @@ import { audience, bearer, namespace } from '../support/running-app.ts';
 
 let issuer: TestIssuer;
 beforeAll(async () => {
-  issuer = await startIssuer({ keys: [testKey()] });
+  issuer = await startTestIssuer({ keys: [testKey()] });
 });
 afterAll(() => issuer.close());
 

@@ -1,4 +1,4 @@
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { GracefulServer } from '@koa-oauth/service';
 import got, { type Got } from 'got';
 import type { Kysely } from 'kysely';
@@ -31,7 +31,7 @@ export async function startApp(
   options: Partial<AppOptions> & Partial<RateLimitOptions> & { engine?: Engine } = {},
 ): Promise<RunningApp> {
   const { engine = (await engines())[0] as Engine } = options;
-  const issuer = await startIssuer({ keys: [testKey()] });
+  const issuer = await startTestIssuer({ keys: [testKey()] });
   const { perSubject = 1_000_000, refusedPerAddress = 1_000_000, ...appOptions } = options;
   const testDatabase: TestDatabase = await engine.create();
   const database = openDatabase(testDatabase.url);

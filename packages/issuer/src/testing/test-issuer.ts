@@ -5,7 +5,7 @@ import type { GoodClaims } from './forge.ts';
 import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
 import { createTestKey, publicJwk, signJws, type TestKey } from './test-key.ts';
 
-/** Options of `startIssuer`. */
+/** Options of `startTestIssuer`. */
 export interface TestIssuerOptions {
   /** Its keys, of which the first signs. Default: one for RS256 with the `kid` `key-1` */
   keys?: readonly TestKey[] | undefined;
@@ -60,11 +60,11 @@ export interface TestIssuer {
  * for tests only.
  *
  * @example
- * const issuer = await startIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
+ * const issuer = await startTestIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
  * const server = createApp({ issuerBaseURL: issuer.issuer }).listen(0);
  * const token = issuer.token({ sub: 'alice', aud: 'https://api.example.com' });
  */
-export async function startIssuer({
+export async function startTestIssuer({
   keys = [createTestKey({ kid: 'key-1' })],
   otherKeys = [],
   now = Date.now,

@@ -3,7 +3,7 @@ import { request } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { createIssuer } from '../../src/issuer.ts';
-import { startIssuer, type TestIssuer } from '../../src/testing/test-issuer.ts';
+import { startTestIssuer, type TestIssuer } from '../../src/testing/test-issuer.ts';
 import { createTestKey, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
 
 const METADATA = '/.well-known/openid-configuration';
@@ -12,7 +12,7 @@ const one = testKey({ kid: 'one' });
 
 let issuer: TestIssuer;
 beforeEach(async () => {
-  issuer = await startIssuer({ keys: [one] });
+  issuer = await startTestIssuer({ keys: [one] });
 });
 afterEach(() => issuer.close());
 
@@ -39,7 +39,7 @@ test('it publishes metadata and its keys on loopback (RFC 8414 ยง3.2, RFC 7517 ย
 });
 
 test.each(TEST_ALGORITHMS)('a key for %s is found by what its token says', async (alg) => {
-  const other = await startIssuer({ keys: [testKey({ alg })] });
+  const other = await startTestIssuer({ keys: [testKey({ alg })] });
   const [header] = decode(other.token());
   const found = await createIssuer({ issuerBaseURL: other.issuer }).signingKey(header);
   expect(found.alg).toBe(alg);
@@ -49,7 +49,7 @@ test.each(TEST_ALGORITHMS)('a key for %s is found by what its token says', async
 
 test('other keys are published as they are', async () => {
   const odd = [{ kty: 'oct', k: 'AA' }, null];
-  const other = await startIssuer({ keys: [one], otherKeys: odd });
+  const other = await startTestIssuer({ keys: [one], otherKeys: odd });
   const { keys } = (await (await fetch(`${other.issuer}${JWKS.slice(1)}`)).json()) as {
     keys: unknown[];
   };
@@ -67,7 +67,7 @@ describe('tokens', () => {
   });
 
   test('take their times from the clock given', async () => {
-    const other = await startIssuer({ keys: [one], now: () => 1_800_000_000_500 });
+    const other = await startTestIssuer({ keys: [one], now: () => 1_800_000_000_500 });
     expect(decode(other.token())[1]).toMatchObject({ iat: 1_800_000_000, exp: 1_800_003_600 });
     await other.close();
   });
@@ -105,7 +105,7 @@ describe('a rotation', () => {
 
   test('does not change the keys that it was started with', async () => {
     const keys = [one];
-    const other = await startIssuer({ keys });
+    const other = await startTestIssuer({ keys });
     other.rotate({ key: createTestKey({ alg: 'ES256' }) });
     expect(keys).toEqual([one]);
     await other.close();

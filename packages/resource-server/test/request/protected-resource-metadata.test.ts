@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
 import Router from '@koa/router';
 import { createIssuer } from '@koa-oauth/issuer';
-import { createTestKey, startIssuer } from '@koa-oauth/issuer/testing';
+import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import {
   PROTECTED_RESOURCE_METADATA_PATH,
@@ -49,7 +49,7 @@ test.each([
 });
 
 test('an issuer is named as it names itself, slash included (RFC 9728 §2, RFC 8414 §2)', async () => {
-  const server = await startIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
+  const server = await startTestIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
   open.push(server);
   const issuerBaseURL = server.issuer.slice(0, -1);
   let clock = 1_000_000_000_000;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Router from '@koa/router';
 import { createIssuer, type IssuerOptions } from '@koa-oauth/issuer';
-import { signJws, startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { signJws, startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import { z } from 'zod';
 import { proves } from '../../../../test/support/proves.ts';
@@ -27,7 +27,7 @@ const now = () => clock;
 
 beforeEach(async () => {
   clock = START;
-  server = await startIssuer({ keys: [one], now });
+  server = await startTestIssuer({ keys: [one], now });
 });
 afterEach(() => server.close());
 

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { checkRevocation, type IsRevoked } from '../../src/token/access-token-verifier.ts';
@@ -67,7 +67,7 @@ describe('in an API', () => {
   let issuer: TestIssuer;
   const open: Api[] = [];
   beforeAll(async () => {
-    issuer = await startIssuer({ keys: [testKey()] });
+    issuer = await startTestIssuer({ keys: [testKey()] });
   });
   afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
   afterAll(() => issuer.close());

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { createIssuer, type Issuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
-import { startIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { verifyWithKoaJwt } from '../../../contacts-api/src/http/koa-jwt-signature.ts';
 import { checkOptions } from '../../src/options.ts';
@@ -38,7 +38,7 @@ async function verify(issuer: Issuer, { jws }: Vector, by: VerifySignature): Pro
 /** The outcome of each vector, with an issuer that publishes the group's key or key set. */
 async function outcomes(group: Group, by: VerifySignature = verifySignature) {
   const published = group.public ?? group.private;
-  const server = await startIssuer({ keys: [], otherKeys: published.keys ?? [published] });
+  const server = await startTestIssuer({ keys: [], otherKeys: published.keys ?? [published] });
   const issuer = createIssuer({ issuerBaseURL: server.issuer });
   try {
     return await Promise.all(
@@ -98,7 +98,7 @@ describe('koa-jwt instead of node:crypto has the same result', () => {
     'on every hostile token, and on a good one, with a key for %s',
     async (alg) => {
       const audience = 'https://api.example.com';
-      const server = await startIssuer({ keys: [testKey({ alg })] });
+      const server = await startTestIssuer({ keys: [testKey({ alg })] });
       const issuer = createIssuer({ issuerBaseURL: server.issuer });
       const verifiers = [verifySignature, verifyWithKoaJwt].map((verifySignature) =>
         accessTokenVerifier(checkOptions({ issuer, audience, verifySignature })),
