@@ -21,6 +21,7 @@ export {
   PROTECTED_RESOURCE_METADATA_PATH,
   type ProtectedResource,
   protectedResourceMetadata,
+  protectedResourceMetadataURL,
 } from './request/protected-resource-metadata.ts';
 export { claimCheck, claimEquals, claimIncludes } from './requirements/claim-check.ts';
 export {

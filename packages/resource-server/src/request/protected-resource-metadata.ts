@@ -3,11 +3,32 @@ import type { Middleware } from 'koa';
 
 /**
  * Path of the metadata of a resource whose identifier has no path (RFC 9728 §3.1).
+ * `protectedResourceMetadataURL` returns the address for any identifier.
  *
  * @example
- * const resourceMetadata = new URL(PROTECTED_RESOURCE_METADATA_PATH, resource).href;
+ * router.get(PROTECTED_RESOURCE_METADATA_PATH, protectedResourceMetadata(resource));
  */
 export const PROTECTED_RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-resource';
+
+/**
+ * Returns the address at which clients look for the metadata of a resource: the well-known path is
+ * between the host and the path of its identifier (RFC 9728 §3.1).
+ *
+ * @example
+ * const resource = 'https://api.example.com/contacts';
+ * const resourceMetadata = protectedResourceMetadataURL(resource);
+ * // https://api.example.com/.well-known/oauth-protected-resource/contacts
+ * app.use(auth({ issuer, audience: resource, resourceMetadata }));
+ * router.get(new URL(resourceMetadata).pathname, protectedResourceMetadata(metadata));
+ *
+ * @throws TypeError when the identifier is not a URL
+ */
+export function protectedResourceMetadataURL(resource: string): string {
+  const { origin, pathname, search } = new URL(resource);
+  // A slash directly after the host is left out.
+  const path = pathname === '/' ? '' : pathname;
+  return `${origin}${PROTECTED_RESOURCE_METADATA_PATH}${path}${search}`;
+}
 
 /** Metadata of an API (RFC 9728 §2). */
 export interface ProtectedResource {
@@ -21,7 +42,7 @@ export interface ProtectedResource {
 
 /**
  * Answers with this API's metadata (RFC 9728 §2, §3.2). A client reads there which issuer to ask for a
- * token.
+ * token. Pages of any origin can read it.
  *
  * @example
  * const metadata = protectedResourceMetadata({ resource, authorizationServers: [issuer] });
@@ -37,6 +58,7 @@ export function protectedResourceMetadata({
     const servers = await Promise.all(authorizationServers.map(identifierOf));
     const isExact = servers.every((server) => server.isExact);
     ctx.type = 'application/json';
+    ctx.set('Access-Control-Allow-Origin', '*');
     ctx.set('Cache-Control', isExact ? 'public, max-age=3600' : 'no-store');
     ctx.body = JSON.stringify({
       resource,

@@ -7,6 +7,7 @@ import {
   PROTECTED_RESOURCE_METADATA_PATH,
   type ProtectedResource,
   protectedResourceMetadata,
+  protectedResourceMetadataURL,
 } from '../../src/request/protected-resource-metadata.ts';
 import { serve } from '../support/protected-api.ts';
 
@@ -40,12 +41,32 @@ test.each([
   expect(status).toBe(200);
   expect(headers.get('content-type')).toMatch(/^application\/json/);
   expect(headers.get('cache-control')).toBe('public, max-age=3600');
+  expect(headers.get('access-control-allow-origin')).toBe('*');
   expect(JSON.parse(body)).toEqual({
     resource: 'https://api.example.com/',
     authorization_servers: ['https://tenant.example.com/'],
     bearer_methods_supported: ['header'],
     ...members,
   });
+});
+
+test.each([
+  ['https://api.example.com', 'https://api.example.com/.well-known/oauth-protected-resource'],
+  ['https://api.example.com/', 'https://api.example.com/.well-known/oauth-protected-resource'],
+  [
+    'https://api.example.com:8443/a/b/',
+    'https://api.example.com:8443/.well-known/oauth-protected-resource/a/b/',
+  ],
+  [
+    'https://api.example.com/a?b=c',
+    'https://api.example.com/.well-known/oauth-protected-resource/a?b=c',
+  ],
+  [
+    'https://api.example.com/?b=c',
+    'https://api.example.com/.well-known/oauth-protected-resource?b=c',
+  ],
+])('RFC 9728 §3.1: the metadata of %s is at %s', (resource, url) => {
+  expect(protectedResourceMetadataURL(resource)).toBe(url);
 });
 
 test('an issuer is named as it names itself, slash included (RFC 9728 §2, RFC 8414 §2)', async () => {
