@@ -1,5 +1,10 @@
 import cors from '@koa/cors';
-import { auth, createIssuer, PROTECTED_RESOURCE_METADATA_PATH } from '@koa-oauth/resource-server';
+import {
+  auth,
+  createIssuer,
+  PROTECTED_RESOURCE_METADATA_PATH,
+  protectedResourceMetadataURL,
+} from '@koa-oauth/resource-server';
 import {
   describeError,
   rejectMalformedTarget,
@@ -61,10 +66,16 @@ export function createApp(options: AppOptions): App {
     await Promise.all([ping(database), issuer.ready()]);
   };
 
+  // A proxy can remove a path that all public addresses begin with.
+  const basePath = new URL(baseURL).pathname.replace(/\/$/, '');
+  const metadataURL = URL.canParse(audience) ? protectedResourceMetadataURL(audience) : undefined;
+  // RFC 9728 §3.3: clients use the metadata only if its address fits the identifier in it.
+  const isAtBase = metadataURL && new URL(metadataURL).origin === new URL(baseURL).origin;
+
   const operations = [
     me,
-    ...contactOperations(store),
-    activityOperation(store),
+    ...contactOperations(store, basePath),
+    activityOperation(store, basePath),
     ...healthOperations(checkReady),
     protectedResourceOperation({
       resource: audience,
@@ -80,7 +91,7 @@ export function createApp(options: AppOptions): App {
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
       realm: 'contacts',
       verifySignature: verifyWithKoaJwt,
-      resourceMetadata: `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
+      resourceMetadata: isAtBase ? metadataURL : `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
       onEvent: metrics?.countToken,
     }),
     limitSubjects: limits.limitSubjects(),
@@ -110,6 +121,7 @@ export function createApp(options: AppOptions): App {
     );
   }
   koa.use(limits.limitRefused());
+  if (metadataURL) koa.use(metadataPath(new URL(metadataURL).pathname));
   koa.use(docs.routes());
   koa.use(routes.routes()).use(routes.allowedMethods());
   return {
@@ -118,6 +130,14 @@ export function createApp(options: AppOptions): App {
     markStopping() {
       stopping = true;
     },
+  };
+}
+
+/** Serves the metadata also where clients look for it that know only the identifier (RFC 9728 §3.1). */
+function metadataPath(path: string): Middleware {
+  return async function metadataPath(ctx, next) {
+    if (ctx.path === path) ctx.path = PROTECTED_RESOURCE_METADATA_PATH;
+    await next();
   };
 }
 

@@ -62,6 +62,66 @@ describe('open routes', () => {
   });
 });
 
+describe('the public address', () => {
+  const prefixed = (audience: string) =>
+    startApp({ baseURL: 'https://api.example.com/crm', audience });
+  const challengeOf = async ({ api }: RunningApp) => {
+    const { headers } = await api('me');
+    return /resource_metadata="([^"]*)"/.exec(headers['www-authenticate'] ?? '')?.[1];
+  };
+
+  test('with a path begins Location, Link, the OpenAPI server and the challenge', async () => {
+    const running = await prefixed('contacts');
+    const { api, issuer } = running;
+    const claims = { sub: 'auth0|alice', aud: 'contacts', scope: ALL };
+    const admin = { ...claims, [`${namespace}org_id`]: 'acme', [`${namespace}roles`]: ['admin'] };
+    const user = bearer(issuer.token(admin));
+    const locations = [];
+    for (const _ of 'ab') {
+      const { headers } = await api.post('contacts', { ...user, json: ada });
+      locations.push(headers.location);
+    }
+    const links = [];
+    for (const path of ['contacts?limit=1', 'activity?limit=1']) {
+      links.push((await api(path, user)).headers.link);
+    }
+    const document = await api<{ servers: object[] }>('openapi.json');
+    const challenge = await challengeOf(running);
+    await running.close();
+    for (const location of locations) expect(location).toMatch(/^\/crm\/contacts\/[\da-f-]{36}$/);
+    expect(links[0]).toMatch(/^<\/crm\/contacts\?limit=1&cursor=[\w-]+>; rel="next"$/);
+    expect(links[1]).toMatch(/^<\/crm\/activity\?limit=1&cursor=[\w-]+>; rel="next"$/);
+    expect(document.body.servers).toEqual([{ url: 'https://api.example.com/crm' }]);
+    expect(challenge).toBe('https://api.example.com/crm/.well-known/oauth-protected-resource');
+  });
+
+  test.each([
+    ['https://api.example.com/crm', 'https://api.example.com', '/crm'],
+    ['https://api.example.com/a:b/*(c)', 'https://api.example.com', '/a:b/*(c)'],
+    ['https://api.example.com/', 'https://api.example.com', ''],
+    ['https://elsewhere.example.com/api', 'https://api.example.com/crm', '/api'],
+  ])('of the metadata of %s is made of it (RFC 9728 §3.1)', async (audience, base, path) => {
+    const running = await prefixed(audience);
+    const wellKnown = '.well-known/oauth-protected-resource';
+    const answer = await running.api<object>(`${wellKnown}${path}`, {
+      headers: { origin: 'https://page.example.com' },
+    });
+    const challenge = await challengeOf(running);
+    const other = await running.api(`${wellKnown}${path}/other`);
+    const { statusCode } = await running.api.post(`${wellKnown}${path}`);
+    await running.close();
+    expect([answer.statusCode, answer.body]).toEqual([
+      200,
+      expect.objectContaining({ resource: audience }),
+    ]);
+    expect(answer.headers['access-control-allow-origin']).toBe('*');
+    const isAtBase = new URL(audience).origin === new URL(base).origin;
+    const suffix = isAtBase && base === 'https://api.example.com' ? path : '';
+    expect(challenge).toBe(`${base}/${wellKnown}${suffix}`);
+    expect([other.statusCode, statusCode]).toEqual([404, 405]);
+  });
+});
+
 describe('GET /me', () => {
   test('answers the claims of the token, and no part of the token itself', async () => {
     proves('RFC 6750 §5.1 disclosure');
@@ -236,7 +296,7 @@ describe('one contact', () => {
     async (method) => {
       const { path, etag } = await create();
       const json = method === 'DELETE' ? undefined : ada;
-      for (const ifMatch of ['"7"', '""', 'W/"1"', '1', '"1', ',', '"7", "8"']) {
+      for (const ifMatch of ['"7"', '""', 'W/"7"', '1', '"1', ',', '"7", "8"']) {
         const { statusCode, body } = await send(method, path, json, { 'if-match': ifMatch });
         expect([ifMatch, statusCode]).toEqual([ifMatch, 412]);
         expect(body).toMatchObject({ code: 'ERR_PRECONDITION_FAILED' });
@@ -265,6 +325,28 @@ describe('one contact', () => {
     expect([same.statusCode, same.rawBody.length, same.headers.etag]).toEqual([304, 0, etag]);
     await send('PATCH', path, { name: 'B' });
     expect(await read()).toMatchObject({ statusCode: 200, body: { name: 'B' } });
+  });
+
+  test.each(['cache-control', 'pragma'])('%s: no-cache of fetch keeps the 304', async (name) => {
+    const { path, etag } = await create();
+    const { authorization } = bearer(token(ALL)).headers;
+    const headers = { authorization, 'if-none-match': etag, [name]: 'no-cache' };
+    expect((await api(path, { headers })).statusCode).toBe(304);
+    expect((await api.head(path, { headers })).statusCode).toBe(304);
+  });
+
+  test('a tag that a compressing proxy has weakened still names the state', async () => {
+    const { path, etag } = await create();
+    const read = { ...bearer(token(ALL)).headers, 'if-none-match': `W/${etag}` };
+    expect((await api(path, { headers: read })).statusCode).toBe(304);
+    const written = await send('PATCH', path, { name: 'B' }, { 'if-match': `W/${etag}` });
+    expect(written.statusCode).toBe(200);
+    const again = await send('PATCH', path, { name: 'C' }, { 'if-match': `W/${etag}` });
+    expect(again.statusCode).toBe(412);
+    const { statusCode } = await api(path, {
+      headers: { ...bearer(token(ALL)).headers, 'if-match': etag },
+    });
+    expect(statusCode).toBe(412);
   });
 
   test('a patch of a required field with null is rejected and changes nothing', async () => {

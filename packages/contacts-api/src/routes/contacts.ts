@@ -19,7 +19,10 @@ const MERGE_PATCH = 'application/merge-patch+json';
 const ACTIVITY_SORT = '-at';
 
 const LINK_HEADER = { Link: 'address of the next page (`rel="next"`)' };
-const IF_MATCH = { 'If-Match': 'the `ETag` of the state to change' };
+const CONDITIONS = {
+  'If-Match': 'the `ETag` of the state that you expect',
+  'If-None-Match': 'the `ETag` of the state that you have',
+};
 const CONTACT: Answer = {
   description: 'the contact',
   schema: Contact,
@@ -53,11 +56,12 @@ const ListQuery = PageQuery.extend({
   }),
 });
 
-export function contactOperations(store: ContactStore): Operation[] {
+/** @param basePath path of the public address, without a slash at its end */
+export function contactOperations(store: ContactStore, basePath: string): Operation[] {
   async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
     const { auth } = ctx.state;
     const contact = await store.update(organizationOf(auth), callerOf(auth), id, (current) => {
-      checkPreconditions(ctx.headers, current);
+      evaluateConditions(ctx, current);
       return edit(current);
     });
     answerContact(ctx, contact);
@@ -77,7 +81,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       async handle(ctx, { query: { limit, cursor, sort, q } }) {
         const after = readCursor(sort, cursor);
         const page = await store.list(organizationOf(ctx.state.auth), { limit, sort, q, after });
-        answerPage(ctx, page, sort);
+        answerPage(ctx, page, sort, basePath);
       },
     }),
 
@@ -95,7 +99,7 @@ export function contactOperations(store: ContactStore): Operation[] {
         const { auth } = ctx.state;
         const contact = await store.create(organizationOf(auth), callerOf(auth), body);
         ctx.status = 201;
-        ctx.set('Location', `/contacts/${contact.id}`);
+        ctx.set('Location', `${basePath}/contacts/${contact.id}`);
         answerContact(ctx, contact);
       },
     }),
@@ -106,15 +110,18 @@ export function contactOperations(store: ContactStore): Operation[] {
       path: '/contacts/{id}',
       summary: 'Read a contact',
       needs: { scope: 'read:contacts' },
-      headers: { 'If-None-Match': 'the `ETag` of the state that you have' },
+      headers: CONDITIONS,
       answers: {
         200: CONTACT,
         304: { description: 'the contact has not changed' },
         404: NO_SUCH_CONTACT,
+        412: HAS_CHANGED,
       },
       async handle(ctx, { id }) {
-        answerContact(ctx, await store.find(organizationOf(ctx.state.auth), id));
-        if (ctx.fresh) ctx.status = 304;
+        const contact = requireContact(await store.find(organizationOf(ctx.state.auth), id));
+        const isUnchanged = evaluateConditions(ctx, contact);
+        answerContact(ctx, contact);
+        if (isUnchanged) ctx.status = 304;
       },
     }),
 
@@ -124,7 +131,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       path: '/contacts/{id}',
       summary: 'Replace all of a contact',
       needs: { scope: 'update:contacts' },
-      headers: IF_MATCH,
+      headers: CONDITIONS,
       body: { types: [JSON_TYPE], schema: ContactInput },
       answers: { 200: CONTACT, 404: NO_SUCH_CONTACT, 412: HAS_CHANGED },
       async handle(ctx, { id, body }) {
@@ -139,7 +146,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       summary: 'Change a part of a contact',
       description: 'A JSON merge patch (RFC 7396): null removes a member, an absent one stays.',
       needs: { scope: 'update:contacts' },
-      headers: IF_MATCH,
+      headers: CONDITIONS,
       body: { types: [MERGE_PATCH, JSON_TYPE], schema: ContactPatch },
       answers: { 200: CONTACT, 404: NO_SUCH_CONTACT, 412: HAS_CHANGED },
       async handle(ctx, { id, body }) {
@@ -153,7 +160,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       path: '/contacts/{id}',
       summary: 'Delete a contact',
       needs: { scope: 'delete:contacts' },
-      headers: IF_MATCH,
+      headers: CONDITIONS,
       answers: {
         204: { description: 'the contact is deleted' },
         404: NO_SUCH_CONTACT,
@@ -161,7 +168,7 @@ export function contactOperations(store: ContactStore): Operation[] {
       },
       async handle(ctx, { id }) {
         const { auth } = ctx.state;
-        const check = (current: Contact) => checkPreconditions(ctx.headers, current);
+        const check = (current: Contact) => void evaluateConditions(ctx, current);
         requireContact(await store.delete(organizationOf(auth), callerOf(auth), id, check));
         ctx.status = 204;
       },
@@ -169,7 +176,7 @@ export function contactOperations(store: ContactStore): Operation[] {
   ];
 }
 
-export function activityOperation(store: ContactStore): Operation {
+export function activityOperation(store: ContactStore, basePath: string): Operation {
   return operation({
     id: 'listActivity',
     method: 'get',
@@ -183,7 +190,7 @@ export function activityOperation(store: ContactStore): Operation {
     async handle(ctx, { query: { limit, cursor } }) {
       const after = readCursor(ACTIVITY_SORT, cursor);
       const page = await store.listActivity(organizationOf(ctx.state.auth), { limit, after });
-      answerPage(ctx, page, ACTIVITY_SORT);
+      answerPage(ctx, page, ACTIVITY_SORT, basePath);
     },
   });
 }
@@ -199,8 +206,9 @@ function answerContact(ctx: Context, found: Contact | undefined): void {
   ctx.body = contact;
 }
 
-function answerPage<Item>(ctx: Context, page: Page<Item>, sort: string): void {
-  const { body, link } = writePage(page, sort, ctx);
+function answerPage<Item>(ctx: Context, page: Page<Item>, sort: string, basePath: string): void {
+  const { path, querystring } = ctx;
+  const { body, link } = writePage(page, sort, { path: `${basePath}${path}`, querystring });
   if (link) ctx.set('Link', link);
   ctx.body = body;
 }
@@ -211,24 +219,30 @@ export function entityTag({ version }: { readonly version: number }): string {
 }
 
 /**
- * Checks the conditions of a request (RFC 9110 §13.1.1, §13.1.2).
+ * Evaluates the conditions of a request in their order (RFC 9110 §13.2.2). A contact has no modification
+ * date in its answers, so conditions with a date are ignored (§13.1.3, §13.1.4).
  *
- * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when one fails
+ * @returns true when the answer is 304: a GET has named the current state
+ * @throws ApiError `ERR_PRECONDITION_FAILED` (412) when a condition fails
  */
-export function checkPreconditions(
-  headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
+export function evaluateConditions(
+  { method, headers }: { readonly method: string; readonly headers: IncomingHttpHeaders },
   contact: { readonly version: number },
-): void {
+): boolean {
   const { 'if-match': match, 'if-none-match': noneMatch } = headers;
-  const holds =
-    (match === undefined || matchesState(match, contact)) &&
-    (noneMatch === undefined || !matchesState(noneMatch, contact));
-  if (!holds) throw new ApiError('ERR_PRECONDITION_FAILED');
+  const failed = match !== undefined && !namesState(match, contact);
+  const isNamed = noneMatch !== undefined && namesState(noneMatch, contact);
+  const isRead = method === 'GET' || method === 'HEAD';
+  if (failed || (isNamed && !isRead)) throw new ApiError('ERR_PRECONDITION_FAILED');
+  return isNamed;
 }
 
-function matchesState(condition: string, contact: { readonly version: number }): boolean {
-  const tags = condition.split(',').map((tag) => tag.trim());
-  return condition.trim() === '*' || tags.includes(entityTag(contact));
+// A proxy that compresses an answer makes `W/"1"` of `"1"`. Both name one version, so If-Match accepts
+// both too, although RFC 9110 §13.1.1 compares strongly: otherwise no client behind it could write.
+function namesState(condition: string, contact: { readonly version: number }): boolean {
+  const tags = condition.matchAll(/(?:^|,)\s*(?:W\/)?("[^"]*")\s*(?=,|$)/g);
+  const tag = entityTag(contact);
+  return condition.trim() === '*' || [...tags].some(([, each]) => each === tag);
 }
 
 export function pageOf<Item extends z.ZodType>(item: Item) {

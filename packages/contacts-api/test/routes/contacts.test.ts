@@ -1,9 +1,10 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { readInput } from '../../src/http/router.ts';
 import {
-  checkPreconditions,
   entityTag,
+  evaluateConditions,
   PageQuery,
   readCursor,
   writeCursor,
@@ -103,24 +104,48 @@ describe('preconditions', () => {
     expect(entityTag({ version: 13 })).not.toBe(entityTag(contact));
   });
 
-  test.each(['*', ' * ', '"12"', '"11", "12"', '"11","12"'])('If-Match %p matches', (ifMatch) => {
-    expect(() => checkPreconditions({ 'if-match': ifMatch }, contact)).not.toThrow();
+  const evaluate = (method: string, headers: IncomingHttpHeaders) => () =>
+    evaluateConditions({ method, headers }, contact);
+  const failed = expect.objectContaining({ status: 412, code: 'ERR_PRECONDITION_FAILED' });
+  const METHODS = ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'];
+  const NAMING = [
+    '*',
+    ' * ',
+    '"12"',
+    '"11", "12"',
+    '"11","12"',
+    'W/"12"',
+    '"1,2", W/"12"',
+    '"1,","12"',
+  ];
+  const OTHER = ['', '"1"', '12', 'w/"12"', '"12', '"1", "2"', ',', '"*"', '\u0000', '"1,"'];
+
+  test.each(METHODS)('If-Match of a %s must name the state (RFC 9110 §13.1.1)', (method) => {
+    for (const tags of NAMING) expect(evaluate(method, { 'if-match': tags })()).toBe(false);
+    for (const tags of OTHER) expect(evaluate(method, { 'if-match': tags })).toThrow(failed);
   });
 
-  const failed = expect.objectContaining({ status: 412, code: 'ERR_PRECONDITION_FAILED' });
-
-  test.each(['', '"1"', '12', 'W/"12"', '"12', '"1", "2"', ',', '"*"', '\u0000'])(
-    'If-Match %p does not match and gives 412',
-    (ifMatch) => {
-      expect(() => checkPreconditions({ 'if-match': ifMatch }, contact)).toThrow(failed);
-    },
-  );
-
-  test('If-None-Match gives 412 for a state that it names (RFC 9110 §13.1.2)', () => {
-    for (const noneMatch of ['*', '"12"', '"1", "12"']) {
-      expect(() => checkPreconditions({ 'if-none-match': noneMatch }, contact)).toThrow(failed);
+  test.each(METHODS)('If-None-Match of a %s must name another (RFC 9110 §13.1.2)', (method) => {
+    for (const tags of OTHER) expect(evaluate(method, { 'if-none-match': tags })()).toBe(false);
+    for (const tags of NAMING) {
+      const evaluated = evaluate(method, { 'if-none-match': tags });
+      if (method === 'GET' || method === 'HEAD') expect(evaluated()).toBe(true);
+      else expect(evaluated).toThrow(failed);
     }
-    expect(() => checkPreconditions({ 'if-none-match': '"11"' }, contact)).not.toThrow();
-    expect(() => checkPreconditions({}, contact)).not.toThrow();
+  });
+
+  test('If-Match comes first (RFC 9110 §13.2.2)', () => {
+    const both = (match: string) => ({ 'if-match': match, 'if-none-match': '"12"' });
+    expect(evaluate('GET', both('"1"'))).toThrow(failed);
+    expect(evaluate('GET', both('"12"'))()).toBe(true);
+  });
+
+  test('dates and the Cache-Control of a request change nothing', () => {
+    const long = 'Sat, 01 Jan 2000 00:00:00 GMT';
+    const headers = { 'if-modified-since': long, 'if-unmodified-since': long };
+    expect(evaluate('GET', headers)()).toBe(false);
+    expect(evaluate('PUT', headers)()).toBe(false);
+    const fetched = { ...headers, 'cache-control': 'no-cache', 'if-none-match': '"12"' };
+    expect(evaluate('GET', fetched)()).toBe(true);
   });
 });
