@@ -39,4 +39,5 @@ export {
   type VerifySignature,
   verifySignature,
 } from './token/signature.ts';
+export { hasDuplicateNames } from './token/unverified-jwt.ts';
 export type { VerifiedTokensLimits } from './token/verified-tokens.ts';

@@ -88,13 +88,17 @@ function malformed(detail: string): InvalidTokenError {
 }
 
 /**
- * Reports whether an object in a valid JSON text has a name twice (RFC 7519 §4). JSON.parse keeps the
- * last member of that name; another party may have read the first.
+ * Reports whether an object in a valid JSON text has a name twice (RFC 7519 §4, RFC 8259 §4). JSON.parse
+ * keeps the last member of that name; another party may have read the first.
  *
- * It reads the text, not the result of JSON.parse: Node 24 and 26 can confuse escaped names (`"\u0022"`
- * with `"\\"`), so one name twice can become two members.
+ * @example
+ * router.post('/orders', bodyParser(), (ctx) => {
+ *   if (hasDuplicateNames(ctx.request.rawBody)) ctx.throw(400, 'the body has a member name twice');
+ * });
  */
 export function hasDuplicateNames(json: string): boolean {
+  // It reads the text, not the result of JSON.parse: Node 24 and 26 can confuse escaped names (`"\u0022"`
+  // with `"\\"`), so one name twice can become two members.
   const open: (Set<string> | undefined)[] = [];
   const tokens = /"(?:[^"\\]|\\.)*"(\s*:)?|[{}[\]]/g;
   for (let match = tokens.exec(json); match; match = tokens.exec(json)) {
