@@ -13,8 +13,22 @@ const line = (max: number) =>
     .max(max, `must be at most ${max} characters`)
     .refine((value) => !UNSAFE_IN_LINE.test(value), 'must not contain control characters');
 
-const name = line(200).min(1, 'must not be empty');
-const email = line(254).pipe(z.email('must be an e-mail address')).meta({ format: 'email' });
+// Spaces, characters that no font draws (Unicode: Default_Ignorable_Code_Point), and blank letters.
+const VISIBLE = /[^\p{Z}\p{Cc}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb\u{1d159}]/u;
+
+// RFC 5322 §3.2.3 and §3.4.1 without quotes, comments and IP addresses, with letters of all languages
+// (RFC 6531 §3.3, RFC 5890 §2.3.2.1).
+const LOCAL =
+  "(?:[\\w!#$%&'*+/=?^`{|}~-]|[^\\p{ASCII}\\p{Z}\\p{C}\\p{Default_Ignorable_Code_Point}])+";
+const LABEL = '[\\p{L}\\p{N}](?:[\\p{L}\\p{M}\\p{N}-]*[\\p{L}\\p{M}\\p{N}])?';
+const EMAIL = new RegExp(`^${LOCAL}(?:\\.${LOCAL})*@(?:${LABEL}\\.)+(?!\\d+$)(?=..)${LABEL}$`, 'u');
+
+const name = line(200)
+  .min(1, 'must not be empty')
+  .refine((value) => value === '' || VISIBLE.test(value), 'must not be empty');
+const email = line(254)
+  .pipe(z.string().regex(EMAIL, 'must be an e-mail address'))
+  .meta({ format: 'idn-email' });
 const phone = line(50);
 const company = line(200);
 const notes = z

@@ -650,6 +650,24 @@ describe('refusals', () => {
     },
   );
 
+  test.each([
+    '{"name":"a","email":"a@example.com","name":"b"}',
+    '{"name":"a","email":"a@example.com","\\u006eame":"b"}',
+    '{"name":"a","email":"a@example.com","notes":{"x":1,"x":2}}',
+  ])('a body with a member name twice is refused: %s (RFC 8259 §4)', async (body) => {
+    for (const [method, path] of [
+      ['POST', 'contacts'],
+      ['PATCH', `contacts/${'0'.repeat(8)}-0000-4000-8000-${'0'.repeat(12)}`],
+    ] as const) {
+      const answer = await api(path, { ...json(token(ALL)), method, body });
+      expect(answer.statusCode).toBe(400);
+      expect(answer.body).toMatchObject({
+        code: 'ERR_UNREADABLE_BODY',
+        detail: 'the body has a member name twice: send each member once',
+      });
+    }
+  });
+
   test('a wrong method is answered with the allowed ones', async () => {
     const { statusCode, headers } = await api.delete('contacts');
     expect([statusCode, headers.allow]).toEqual([405, 'HEAD, GET, POST']);

@@ -1,7 +1,7 @@
 import { METHODS } from 'node:http';
 import { bodyParser } from '@koa/bodyparser';
 import Router, { type RouterMiddleware } from '@koa/router';
-import { claimIncludes, requiredScopes } from '@koa-oauth/resource-server';
+import { claimIncludes, hasDuplicateNames, requiredScopes } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ApiError, invalidInput } from '../errors.ts';
@@ -121,7 +121,14 @@ function readJson(types: readonly string[]): Middleware {
       });
     }
     if (length === 0) throw new ApiError('ERR_UNREADABLE_BODY', { status: 400 });
-    await parse(ctx, next);
+    await parse(ctx, async () => {});
+    // JSON.parse keeps the last of two members, another reader of the body the first (RFC 8259 §4).
+    if (hasDuplicateNames(String(ctx.request.rawBody))) {
+      throw new ApiError('ERR_UNREADABLE_BODY', {
+        message: 'the body has a member name twice: send each member once',
+      });
+    }
+    await next();
   };
 }
 
@@ -134,7 +141,14 @@ export function readInput<Schema extends z.ZodType>(
   input: unknown,
   status: 400 | 422,
 ): z.output<Schema> {
-  const { success, data, error } = schema.safeParse(input);
+  const { success, data, error } = schema.safeParse(input, {
+    reportInput: true,
+    error: ({ code, expected = '', input }) => {
+      if (code !== 'invalid_type') return undefined;
+      const article = /^[aeiou]/.test(String(expected)) ? 'an' : 'a';
+      return input === undefined ? 'is required' : `must be ${article} ${expected}`;
+    },
+  });
   if (success) return data;
   throw invalidInput(
     status,
@@ -143,10 +157,10 @@ export function readInput<Schema extends z.ZodType>(
         const message = 'is unknown: remove it';
         return issue.keys.map((key) => ({ field: key.slice(0, 100), message }));
       }
-      const field = issue.path.join('.') || 'body';
-      if (issue.code !== 'invalid_type') return { field, message: issue.message };
-      const isMissing = issue.input === undefined;
-      return { field, message: isMissing ? 'is required' : `must be of type ${issue.expected}` };
+      // A query has a list only for a repeated parameter.
+      const isRepeated = status === 400 && Array.isArray(issue.input);
+      const message = isRepeated ? 'must be given once' : issue.message;
+      return { field: issue.path.join('.') || 'body', message };
     }),
   );
 }

@@ -36,14 +36,14 @@ const LIMIT_FAULT = `must be a whole number from 1 to ${MAX_LIMIT}`;
 
 export const PageQuery = z.strictObject({
   limit: z
-    .string('must be given once')
+    .string()
     .regex(/^\d{1,3}$/, LIMIT_FAULT)
     .transform(Number)
     .refine((limit) => limit >= 1 && limit <= MAX_LIMIT, LIMIT_FAULT)
     .default(50)
     .meta({ description: 'items on a page', type: 'integer', minimum: 1, maximum: MAX_LIMIT }),
   cursor: z
-    .string('must be given once')
+    .string()
     .max(2000, 'must be the "next" of an earlier page')
     .optional()
     .meta({ description: 'the `next` of a page, to read the page after it' }),
