@@ -14,10 +14,14 @@ export function isPrefetch(request: Pick<Context, 'get'>): boolean {
   );
 }
 
-/** Reports whether a script sent the request: it could not follow a redirect to another origin. */
+/**
+ * Reports whether a script sent the request: it could not follow a redirect to another origin. A service
+ * worker that passes on a navigation gives the redirect back to the browser, so it is none.
+ */
 export function isScript(request: Pick<Context, 'get'>): boolean {
   const header = (name: string) => request.get(name).toLowerCase();
-  return header('X-Requested-With') === 'xmlhttprequest' || header('Sec-Fetch-Dest') === 'empty';
+  if (header('X-Requested-With') === 'xmlhttprequest') return true;
+  return header('Sec-Fetch-Dest') === 'empty' && header('Sec-Fetch-Mode') !== 'navigate';
 }
 
 /** Reports whether a browser navigates to a page, so that it can follow a redirect. */
@@ -26,7 +30,7 @@ export function isNavigation(request: Pick<Context, 'get' | 'method'>): boolean 
   if (request.method !== 'GET' && request.method !== 'HEAD') return false;
   if (isScript(request)) return false;
   const [destination, mode] = [header('Sec-Fetch-Dest'), header('Sec-Fetch-Mode')];
-  if (destination) return ['document', 'iframe', 'frame'].includes(destination);
+  if (destination) return ['document', 'iframe', 'frame', 'empty'].includes(destination);
   const accept = header('Accept');
   if (accept.includes('text/html')) return true;
   // Command-line clients and a script's fetch() accept any type.

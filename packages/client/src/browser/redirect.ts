@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 
-/** Bounds the resolved path too: it is stored in a cookie. */
-const MAX_PATH_LENGTH = 512;
+/** Bounds the resolved path too: it is stored, sealed, in a cookie, of which browsers keep 4096 bytes. */
+export const MAX_PATH_LENGTH = 2000;
 // A browser drops tab, CR and LF from a URL and reads "\" as "/", so "/\t/host" leaves the origin.
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 
@@ -11,7 +11,7 @@ const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
  * @param value whatever was asked for: only an absolute path, with or without query, is accepted
  * @param baseURL the app's own address
  * @returns path, query and fragment, which begin with exactly one slash; `/` for anything else, and
- *   for what takes more than 512 bytes
+ *   for what takes more than 2000 bytes
  * @example
  * ctx.redirect(safeReturnTo(ctx.query.returnTo, 'https://app.example.com'));
  */

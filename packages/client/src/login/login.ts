@@ -2,7 +2,7 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
-import { safeReturnTo } from '../browser/redirect.ts';
+import { MAX_PATH_LENGTH, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
@@ -43,6 +43,10 @@ export async function beginLogin(
   params: AuthorizationParams,
 ): Promise<string> {
   const { options, issuer, transactions, emit } = context;
+  if (typeof returnTo === 'string' && returnTo.length > MAX_PATH_LENGTH) {
+    const detail = `returnTo has more than ${MAX_PATH_LENGTH} characters, so the sign-in returns to the start page`;
+    emit({ type: 'warning', code: undefined, detail });
+  }
   try {
     const metadata = await issuer.metadata();
     const { clientID } = options.credentials;

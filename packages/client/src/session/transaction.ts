@@ -7,7 +7,7 @@ import { type SessionStore, storeCall, storeKey } from './session-store.ts';
 const LIFETIME_SECONDS = 600;
 const MAX_IN_FLIGHT = 5;
 /** For all of them together: Node takes 16 kB of headers, and these come with every request. */
-const MAX_BYTES = 6144;
+const MAX_BYTES = 8192;
 /** Bounds the cost of cookies that others planted. */
 const MAX_NAMES_READ = 20;
 

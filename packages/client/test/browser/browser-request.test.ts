@@ -87,6 +87,12 @@ describe('fetch metadata', () => {
     ])('%s: %s', (name, value, expected) => {
       expect(isScript(request({ [name]: value }))).toBe(expected);
     });
+
+    test('a service worker that passes on a navigation is none', () => {
+      const passedOn = { 'Sec-Fetch-Dest': 'empty', 'Sec-Fetch-Mode': 'navigate' };
+      expect(isScript(request(passedOn))).toBe(false);
+      expect(isScript(request({ ...passedOn, 'X-Requested-With': 'XMLHttpRequest' }))).toBe(true);
+    });
   });
 
   describe('isNavigation: requests for a page', () => {
@@ -98,6 +104,11 @@ describe('fetch metadata', () => {
         true,
       ],
       ['an older browser', { Accept: html }, true],
+      [
+        'a navigation that a service worker passes on',
+        { Accept: html, 'Sec-Fetch-Dest': 'empty', 'Sec-Fetch-Mode': 'navigate' },
+        true,
+      ],
       ['a client that asks for HTML', { Accept: 'text/html', 'Sec-Fetch-Mode': 'cors' }, true],
       ['a command line', { Accept: '*/*' }, true],
       ['nothing said', {}, true],

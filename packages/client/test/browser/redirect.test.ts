@@ -75,9 +75,9 @@ const HOSTILE = [
   ' /x',
   '/ /evil',
   // The encoded length counts, because it is stored in a cookie.
-  `/${'a'.repeat(512)}`,
-  `/${'€'.repeat(57)}`,
-  `/?${'"'.repeat(200)}`,
+  `/${'a'.repeat(2000)}`,
+  `/${'€'.repeat(223)}`,
+  `/?${'"'.repeat(700)}`,
   null,
   undefined,
   0,
@@ -96,8 +96,8 @@ const KEPT = [
   ['/%2f%2fevil.example', '/%2f%2fevil.example'],
   ['/x?next=//evil.example', '/x?next=//evil.example'],
   ['/ü?ö', '/%C3%BC?%C3%B6'],
-  [`/${'a'.repeat(511)}`, `/${'a'.repeat(511)}`],
-  [`/${'€'.repeat(56)}`, `/${'%E2%82%AC'.repeat(56)}`],
+  [`/${'a'.repeat(1999)}`, `/${'a'.repeat(1999)}`],
+  [`/${'€'.repeat(222)}`, `/${'%E2%82%AC'.repeat(222)}`],
 ];
 
 describe('returnTo', () => {

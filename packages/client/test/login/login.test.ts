@@ -60,6 +60,19 @@ describe('authorization request', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
+  test('a path of 2000 bytes is returned to, and a longer one is reported', async () => {
+    const { browser, begin, grant, events } = await start();
+    const path = `/private?q=${'x'.repeat(1989)}`;
+    const { request, callback } = await begin(`/login?returnTo=${path}`);
+    grant({ nonce: request.get('nonce') });
+    expect(location(await browser.get(callback())).href).toBe(BASE_URL + path);
+    expect(events.map(({ type }) => type)).not.toContain('warning');
+
+    await begin(`/login?returnTo=${path}x`);
+    const detail = expect.stringContaining('returnTo has more than 2000 characters');
+    expect(events.at(-1)).toEqual({ type: 'warning', code: undefined, detail });
+  });
+
   test('max_age=0 is sent, and a sign-in of before does not count', async () => {
     const { browser, begin, grant } = await start({
       authorizationParams: { scope: 'openid', max_age: 0 },
