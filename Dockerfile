@@ -6,7 +6,7 @@ FROM node:${NODE}-slim AS build
 WORKDIR /app
 COPY . .
 RUN npm ci
-RUN npx tsc -b packages/contacts-api packages/contacts-web
+RUN node scripts/build.mjs packages/contacts-api packages/contacts-web
 RUN rm -rf packages/*/src && mkdir data
 
 FROM build AS service

@@ -51,7 +51,7 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
   const web = `http://localhost:${webPort}`;
   const api = `http://localhost:${apiPort}`;
   const issuer = `http://localhost:${issuerPort}/`;
-  const tenant = await copyTenant(dir, web, tokenLifetime);
+  const tenant = await copyTenant(dir, { web, api }, tokenLifetime);
 
   const each = {
     issuer: restartable('authorization-server', dir, {
@@ -143,16 +143,17 @@ export async function startService(
   };
 }
 
-/** The demo tenant, with the web app at another address. */
+/** The demo tenant, with the apps at other addresses. */
 async function copyTenant(
   dir: string,
-  web: string,
+  { web, api }: Pick<Services, 'web' | 'api'>,
   tokenLifetime: number | undefined,
 ): Promise<string> {
   const source = join(root, 'packages/authorization-server/tenant/tenant.yaml');
   await cp(dirname(source), join(dir, 'tenant'), { recursive: true });
   const copy = join(dir, 'tenant', 'tenant.yaml');
-  let text = (await readFile(source, 'utf8')).replaceAll('http://localhost:3000', web);
+  let text = await readFile(source, 'utf8');
+  text = text.replaceAll('http://localhost:3000', web).replaceAll('http://localhost:3001', api);
   if (tokenLifetime !== undefined) {
     text = text.replace(/^( {4}token_lifetime:) \d+$/m, `$1 ${tokenLifetime}`);
   }

@@ -16,9 +16,9 @@ import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
 import { ContactsClaims } from './caller.ts';
 import { ApiError } from './errors.ts';
+import { docsRoutes } from './http/docs.ts';
 import { verifyWithKoaJwt } from './http/koa-jwt-signature.ts';
 import type { Metrics } from './http/metrics.ts';
-import { docsRoutes } from './http/openapi.ts';
 import { problemDetails } from './http/problem-details.ts';
 import type { RateLimits } from './http/rate-limits.ts';
 import { operationRoutes } from './http/router.ts';
@@ -34,6 +34,8 @@ export interface AppOptions {
   readonly audience: string;
   readonly claimsNamespace: string;
   readonly baseURL: string;
+  /** Public client that signs in from `/docs`. Without it the page has no sign-in. */
+  readonly docsClientId?: string | undefined;
   /** Origins whose pages may call the API. Without any, no answer has CORS headers. */
   readonly corsOrigins: readonly string[];
   /** True behind a proxy of ours that writes `X-Forwarded-*`. */
@@ -55,7 +57,7 @@ export interface App {
 /** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { database, limits, metrics } = options;
+  const { docsClientId, database, limits, metrics } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
   const store = new ContactStore(database);
@@ -97,7 +99,8 @@ export function createApp(options: AppOptions): App {
     limitSubjects: limits.limitSubjects(),
     rolesClaim: `${claimsNamespace}roles`,
   });
-  const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience });
+  const client = docsClientId ? { clientId: docsClientId, issuer } : undefined;
+  const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience, client });
 
   // The proxy appends the address it saw; the caller may have written the addresses before that.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });
@@ -108,7 +111,7 @@ export function createApp(options: AppOptions): App {
   koa.use(problemDetails());
   // Middleware from here on may throw, and may read the path.
   koa.use(rejectMalformedTarget());
-  koa.use(apiHeaders(baseURL));
+  koa.use(apiHeaders(baseURL, client ? [new URL(issuerBaseURL).origin] : []));
   // A page must be able to read a 401 or 429 of the middleware below.
   if (corsOrigins.length > 0) {
     koa.use(
@@ -141,8 +144,8 @@ function metadataPath(path: string): Middleware {
   };
 }
 
-/** Sets the security headers. The page `/docs` alone may run its viewer and call this API. */
-function apiHeaders(baseURL: string): Middleware {
+/** Sets the security headers. The page `/docs` alone may run scripts, call this API, and sign in. */
+function apiHeaders(baseURL: string, signInOrigins: readonly string[]): Middleware {
   const headersFor = (directives: Record<string, string[]>) =>
     securityHeaders({
       directives: { formAction: ["'none'"], ...directives },
@@ -154,7 +157,7 @@ function apiHeaders(baseURL: string): Middleware {
     // The viewer writes its styles into the page.
     styleSrc: ["'unsafe-inline'"],
     imgSrc: ['data:'],
-    connectSrc: ["'self'"],
+    connectSrc: ["'self'", ...signInOrigins],
   });
   return async function apiHeaders(ctx, next) {
     await (/^\/docs(?:\/|$)/.test(ctx.path) ? docsPage : apiOnly)(ctx, next);

@@ -99,6 +99,11 @@ const Environment = z.object({
       '`true` behind one proxy of your own that sets `X-Forwarded-*`; its last `X-Forwarded-For` ' +
         "address is the caller's",
     ),
+  DOCS_CLIENT_ID: z.string().optional().meta({
+    description:
+      'public client that signs in from `/docs`, with PKCE; its callback is `BASE_URL/docs/callback`',
+    defaultText: '`contacts-docs` with an issuer on loopback, except in production; else none',
+  }),
   METRICS_PORT: port(1).optional().describe('port of `GET /metrics` for Prometheus, on `HOST`'),
   WEB_CONCURRENCY: wholeNumber('number of worker processes', 1, 64)
     .default(1)
@@ -114,6 +119,11 @@ const Environment = z.object({
 });
 
 export const SETTINGS = listSettings(Environment);
+
+/** Reports whether the issuer is on this machine. A new database then gets demo contacts. */
+function isDemo({ NODE_ENV, ISSUER_BASE_URL }: z.output<typeof Environment>): boolean {
+  return NODE_ENV !== 'production' && isLoopback(new URL(ISSUER_BASE_URL).hostname);
+}
 
 export const Settings = Environment.transform((data) => ({
   port: data.PORT,
@@ -134,8 +144,8 @@ export const Settings = Environment.transform((data) => ({
   metricsPort: data.METRICS_PORT,
   workers: data.WEB_CONCURRENCY,
   logLevel: data.LOG_LEVEL,
-  /** True when the issuer is on this machine. A new database then gets demo contacts. */
-  isDemo: data.NODE_ENV !== 'production' && isLoopback(new URL(data.ISSUER_BASE_URL).hostname),
+  docsClientId: data.DOCS_CLIENT_ID ?? (isDemo(data) ? 'contacts-docs' : undefined),
+  isDemo: isDemo(data),
 }));
 
 export interface Settings extends z.output<typeof Settings> {}

@@ -20,15 +20,19 @@ describe('settings', () => {
       metricsPort: undefined,
       workers: 1,
       logLevel: 'info',
+      docsClientId: 'contacts-docs',
       isDemo: true,
     });
   });
 
-  test.each([
-    ['an issuer elsewhere', { ISSUER_BASE_URL: 'https://tenant.example.com/' }],
-    ['an issuer on loopback in production', { NODE_ENV: 'production' }],
-  ])('have no demo contacts with %s', (_, environment) => {
-    expect(read(environment).isDemo).toBe(false);
+  test.each<[Record<string, string>, boolean, string | undefined]>([
+    [{ NODE_ENV: 'development' }, true, 'contacts-docs'],
+    [{ DOCS_CLIENT_ID: 'mine' }, true, 'mine'],
+    [{ NODE_ENV: 'production' }, false, undefined],
+    [{ ISSUER_BASE_URL: 'https://tenant.example.com/' }, false, undefined],
+    [{ NODE_ENV: 'production', DOCS_CLIENT_ID: 'mine' }, false, 'mine'],
+  ])('%j: is a demo: %s, signs in from /docs as %s', (environment, isDemo, docsClientId) => {
+    expect(read(environment)).toMatchObject({ isDemo, docsClientId });
   });
 
   test.each([

@@ -51,7 +51,11 @@ branding: {}
     name: 'db',
     strategy: 'auth0',
   });
-  expect(tenant.clients.map((client) => offersPasswords(tenant, client))).toEqual([false, true]);
+  expect(tenant.clients.map((client) => offersPasswords(tenant, client))).toEqual([
+    false,
+    true,
+    false,
+  ]);
 });
 
 test('an Action gets the connection and identities of a user of the database', () => {

@@ -24,6 +24,7 @@ test('the demo tenant is valid, and its Actions are in order', () => {
   expect(tenant.clients.map((client) => client.client_id)).toEqual([
     'contacts-web',
     'contacts-cli',
+    'contacts-docs',
   ]);
   expect(tenant.users.map((user) => user.user_id)).toEqual([
     'auth0|alice',

@@ -1,16 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename, dirname } from 'node:path';
-import Router from '@koa/router';
-import { send } from '@koa/send';
 import { z } from 'zod';
 import { type Answer, type Needs, type Operation, SCOPES } from '../operation.ts';
-
-const VIEWER_PATH = createRequire(import.meta.url).resolve(
-  'openapi-explorer/dist/browser/openapi-explorer.min.js',
-);
-const VIEWER_MAX_AGE_MS = 3_600_000;
-const DOCS_PAGE = readFileSync(new URL('../../assets/docs.html', import.meta.url), 'utf8');
 
 export interface DocumentOptions {
   readonly operations: readonly Operation[];
@@ -34,26 +23,7 @@ export const Problem = z
 type Json = Record<string, unknown>;
 type Answers = Operation['answers'];
 
-/** Serves the OpenAPI document, and a page that shows it and loads nothing from another host. */
-export function docsRoutes(options: DocumentOptions): Router {
-  const json = JSON.stringify(openApiDocument(options));
-  const router = new Router({ strict: true, sensitive: true });
-  router.get('/openapi.json', (ctx) => {
-    ctx.type = 'application/json';
-    ctx.body = json;
-  });
-  router.get('/docs', (ctx) => {
-    ctx.type = 'html';
-    ctx.body = DOCS_PAGE;
-  });
-  router.get('/docs/viewer.js', async (ctx) => {
-    ctx.remove('Cache-Control');
-    const root = dirname(VIEWER_PATH);
-    await send(ctx, basename(VIEWER_PATH), { root, maxAge: VIEWER_MAX_AGE_MS });
-  });
-  return router;
-}
-
+/** Returns the OpenAPI document of the operations. */
 export function openApiDocument(options: DocumentOptions): Json {
   const { operations, baseURL, issuerBaseURL, audience } = options;
   const describer = new Describer();
