@@ -1,5 +1,7 @@
+import { lookup } from 'node:dns';
 import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import type { Agent } from 'node:https';
+import type { LookupFunction } from 'node:net';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
@@ -132,6 +134,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       ...(body !== undefined && { body }),
       ...(signal && { signal }),
       ...(agent && { agent: { https: agent } }),
+      ...(url.hostname.endsWith('.localhost') && { dnsLookup: lookUpLocalhost }),
     };
 
     for (let attempt = 1; ; attempt += 1) {
@@ -170,6 +173,12 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     }
   };
 }
+
+// Not every resolver knows that names under localhost are loopback, and none on the network may answer
+// for them (RFC 6761 §6.3).
+const lookUpLocalhost: LookupFunction = (_name, options, callback) => {
+  lookup('localhost', options, callback);
+};
 
 /** Decodes a body. @throws Error `ERR_BUFFER_TOO_LARGE` or `ERR_HTTP_CODING` */
 async function decodeBody(bytes: Buffer, coding = 'identity', maxBytes: number): Promise<string> {

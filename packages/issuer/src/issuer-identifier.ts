@@ -1,6 +1,7 @@
 import { InvalidOptions } from './errors.ts';
 
-const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+// Names under localhost are loopback too (RFC 6761 §6.3).
+const LOOPBACK = /^((?:[\w-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * Reports whether a token or a key may be sent to a URL: it is `https`, or `http` on loopback (RFC 8252
@@ -14,7 +15,7 @@ export function isSecureURL(url: URL): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
 }
 
-/** Reports whether the host of a URL is this machine: `localhost`, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
+/** Reports whether the host of a URL is this machine: `localhost`, a name under it, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname);
 }

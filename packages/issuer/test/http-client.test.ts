@@ -26,18 +26,28 @@ async function against(
   listener: RequestListener,
   options: HttpClientOptions = {},
   request?: HttpRequest,
+  host = '127.0.0.1',
 ): Promise<unknown> {
   const server = createServer(listener).listen(0, '127.0.0.1');
   await once(server, 'listening');
   try {
     const http = createHttpClient({ ...limits, ...options });
-    const url = `http://127.0.0.1:${portOf(server)}/path?secret=1`;
+    const url = `http://${host}:${portOf(server)}/path?secret=1`;
     return await http(url, request).catch((error: unknown) => error);
   } finally {
     server.closeAllConnections();
     server.close();
   }
 }
+
+test('a name under localhost is this machine, whatever a resolver says (RFC 6761 §6.3)', async () => {
+  const echo: RequestListener = ({ headers }, response) => response.end(headers.host);
+  const answer = await against(echo, {}, undefined, 'auth.acme.localhost');
+  expect(answer).toMatchObject({
+    status: 200,
+    body: expect.stringMatching(/^auth\.acme\.localhost:/),
+  });
+});
 
 describe('a content coding that was not asked for (RFC 9110 §12.5.3)', () => {
   test.each([

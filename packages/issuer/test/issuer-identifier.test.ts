@@ -79,7 +79,10 @@ test.each([
   ['http://localhost:1', true, true],
   ['https://localhost', true, true],
   ['http://127.1/', true, true],
+  ['http://acme.localhost:3000', true, true],
+  ['http://a.b-c.localhost', true, true],
   ['http://localhost.example.com', false, false],
+  ['http://evillocalhost', false, false],
   ['ws://localhost', false, true],
 ])('%s: secure %s, loopback %s (RFC 8252 §7.3)', (url, secure, loopback) => {
   expect(isSecureURL(new URL(url))).toBe(secure);

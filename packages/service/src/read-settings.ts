@@ -110,11 +110,12 @@ export function logLevel() {
   return z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
 }
 
-const LOOPBACK = /^(localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
+// Names under localhost are loopback too (RFC 6761 §6.3).
+const LOOPBACK = /^((?:[\w-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
 
 /**
- * Reports whether a host is this machine (RFC 8252 §7.3): `localhost`, 127.0.0.0/8 or `::1`. An IPv6
- * address may have the brackets of a URL.
+ * Reports whether a host is this machine (RFC 8252 §7.3): `localhost`, a name under it, 127.0.0.0/8 or
+ * `::1`. An IPv6 address may have the brackets of a URL.
  *
  * @example
  * isLoopback(new URL('http://[::1]:3002').hostname); // true

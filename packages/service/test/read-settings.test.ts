@@ -92,7 +92,9 @@ test.each<[string, boolean, boolean]>([
   ['http://localhost:3002', true, true],
   ['http://127.1.2.3', true, true],
   ['http://[::1]:3002', true, true],
+  ['http://acme.localhost:3000', true, true],
   ['http://localhost.example.com', false, false],
+  ['http://evillocalhost', false, false],
   ['http://127.0.0.1.example.com', false, false],
   ['ftp://localhost', true, false],
 ])(
