@@ -7,6 +7,7 @@ import {
 } from '@koa-oauth/resource-server';
 import {
   describeError,
+  logBrokenAnswers,
   rejectMalformedTarget,
   requestLog,
   securityHeaders,
@@ -63,9 +64,10 @@ export function createApp(options: AppOptions): App {
   const store = new ContactStore(database);
 
   let stopping = false;
+  const checkParts = onceASecond(() => Promise.all([ping(database), issuer.ready()]));
   const checkReady = async () => {
     if (stopping) throw new ApiError('ERR_NOT_READY');
-    await Promise.all([ping(database), issuer.ready()]);
+    await checkParts();
   };
 
   // A proxy can remove a path that all public addresses begin with.
@@ -104,7 +106,7 @@ export function createApp(options: AppOptions): App {
 
   // The proxy appends the address it saw; the caller may have written the addresses before that.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });
-  koa.silent = true;
+  koa.on('error', logBrokenAnswers(logger));
   koa.use(requestLog({ logger, continueTrace: true }));
   if (metrics) koa.use(metrics.measureRequests);
   // The log and the metrics need the status of the answer to an error.
@@ -133,6 +135,23 @@ export function createApp(options: AppOptions): App {
     markStopping() {
       stopping = true;
     },
+  };
+}
+
+/** Runs a check at most once a second. Calls in between share its outcome, as strangers can make any number. */
+function onceASecond(check: () => Promise<unknown>): () => Promise<unknown> {
+  let outcome: Promise<unknown> | undefined;
+  return function checkOnceASecond() {
+    if (outcome === undefined) {
+      outcome = check();
+      const forget = () => {
+        setTimeout(() => {
+          outcome = undefined;
+        }, 1000).unref();
+      };
+      outcome.then(forget, forget);
+    }
+    return outcome;
   };
 }
 

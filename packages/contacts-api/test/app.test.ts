@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
@@ -42,6 +43,34 @@ describe('open routes', () => {
     await cold.close();
     expect([statusCode, headers['retry-after']]).toEqual([503, '2']);
     expect(body).toMatchObject({ code: 'ERR_ISSUER_UNAVAILABLE' });
+  });
+
+  test('GET /readyz asks the database once a second, however many ask, and in vain too', async () => {
+    const probed = await startApp();
+    const { database } = probed;
+    const getExecutor = database.getExecutor.bind(database);
+    let checks = 0;
+    let isAway = false;
+    database.getExecutor = () => {
+      checks += 1;
+      if (isAway) throw Object.assign(new Error('away'), { code: 'SQLITE_BUSY' });
+      return getExecutor();
+    };
+    const probe = async () => (await probed.api('readyz')).statusCode;
+    const probes = () => Promise.all(Array.from({ length: 20 }, probe));
+    expect(new Set(await probes())).toEqual(new Set([200]));
+    expect([await probe(), checks]).toEqual([200, 1]);
+    isAway = true;
+    while ((await probe()) === 200) await setTimeout(50);
+    expect(new Set(await probes())).toEqual(new Set([503]));
+    expect(checks).toBe(2);
+    isAway = false;
+    while ((await probe()) !== 200) await setTimeout(50);
+    expect(checks).toBe(3);
+    // It is known at once that the process must stop.
+    probed.app.markStopping();
+    expect(await probe()).toBe(503);
+    await probed.close();
   });
 
   test('GET /readyz answers 503 once the service must stop; other requests are still answered', async () => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../test/support/test-keys.ts';
@@ -121,8 +122,11 @@ const { missing, create } = (await engines())[1] as Engine;
     test('the API is alive and not ready', async () => {
       expect([await status('healthz'), await status('readyz')]).toEqual([200, 200]);
       await proxy.disconnect();
+      // The outcome of a check is remembered for a second.
+      await setTimeout(1100);
       expect([await status('healthz'), await status('readyz')]).toEqual([200, 503]);
       await proxy.restore();
+      await setTimeout(1100);
       expect([await status('healthz'), await status('readyz')]).toEqual([200, 200]);
     });
 

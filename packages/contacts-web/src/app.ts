@@ -3,6 +3,7 @@ import Router from '@koa/router';
 import { auth, type ClientEvent, type SessionStore } from '@koa-oauth/client';
 import {
   describeError,
+  logBrokenAnswers,
   rejectMalformedTarget,
   requestLog,
   securityHeaders,
@@ -75,7 +76,7 @@ export function createApp(options: AppOptions): Koa {
     .post(['/logout', '/backchannel-logout'], pass);
   app.use(clientRoutes.routes());
   app.use(clientRoutes.allowedMethods());
-  app.on('error', (error: Error) => logger.error({ err: error }, 'the answer broke off'));
+  app.on('error', logBrokenAnswers(logger));
   return app;
 }
 

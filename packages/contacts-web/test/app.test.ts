@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
@@ -41,7 +43,7 @@ const problem = (status: number, body: object, headers: Record<string, string> =
     .post('/contacts')
     .reply(status, body, { 'Content-Type': 'application/problem+json', ...headers });
 
-const INFO = pino.levels.values.info as number;
+const { info: INFO = 30, error: ERROR = 50 } = pino.levels.values;
 
 // A Buffer is logged as its bytes, in one of two ways: [80,79] or {"0":80,"1":79}.
 const bytesIn = (line: string) =>
@@ -460,6 +462,21 @@ describe('an error', () => {
     const response = await app.post('/contacts', body, headers as Record<string, string>);
     expect(response.status).toBe(status);
     expect(await response.text()).toContain('What you sent was not saved');
+  });
+
+  test('to a peer that cuts its connection is no alarm in the log', async () => {
+    while (!app.log.some((line) => line.includes('the connection broke off'))) {
+      const socket = connect(app.port, '127.0.0.1').on('error', () => {});
+      await once(socket, 'connect');
+      // This route reads its body before it answers.
+      socket.write(
+        `POST /backchannel-logout HTTP/1.1\r\nHost: x\r\nContent-Type: ${FORM['content-type']}\r\nContent-Length: 9\r\n\r\nx`,
+      );
+      await app.get('/healthz');
+      socket.resetAndDestroy();
+      await app.get('/healthz');
+    }
+    expect(app.log.filter((line) => JSON.parse(line).level >= ERROR)).toEqual([]);
   });
 
   test.each([

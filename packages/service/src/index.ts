@@ -6,7 +6,9 @@ export {
   StartError,
 } from './errors.ts';
 export {
+  type BrokenAnswerLogger,
   callerAddress,
+  logBrokenAnswers,
   pathOf,
   type RequestLogger,
   type RequestLogOptions,

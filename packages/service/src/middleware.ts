@@ -9,6 +9,12 @@ export interface RequestLogger {
   error(line: object, text: string): void;
 }
 
+/** Logger that `logBrokenAnswers` writes to: a pino logger, or any object with these two methods. */
+export interface BrokenAnswerLogger {
+  debug(line: object, text: string): void;
+  error(line: object, text: string): void;
+}
+
 /** Options of `requestLog`. */
 export interface RequestLogOptions {
   readonly logger: RequestLogger;
@@ -55,6 +61,28 @@ export function requestLog({ logger, continueTrace = false }: RequestLogOptions)
     const path = pathOf(ctx)?.replace(LONG_SEGMENT, '…').slice(0, MAX_LOGGED_PATH_LENGTH);
     const line = { requestId, method, path, status, ms, ...state.failure };
     logger[status >= 500 ? 'error' : 'info'](line, 'answered');
+  };
+}
+
+// Codes of Node for a connection that the peer cut or a request that it broke.
+const PEER_FAULT =
+  /^(?:E(?:CONNRESET|CONNABORTED|PIPE|TIMEDOUT)|ERR_STREAM_PREMATURE_CLOSE|HPE_.*)$/;
+
+/**
+ * Makes the listener for `error` events of a Koa app, which come after the answer has begun. A peer that
+ * cuts its connection or sends no HTTP gets a line at `debug` without the error: strangers can cause
+ * any number of them, and the error can hold the request. Any other error gets a line at `error`.
+ *
+ * @example
+ * const app = new Koa();
+ * app.on('error', logBrokenAnswers(pino({ serializers: { err: describeError } })));
+ */
+export function logBrokenAnswers(logger: BrokenAnswerLogger): (error: Error) => void {
+  return function logBrokenAnswers(error) {
+    const { code, headerSent } = error as { code?: unknown; headerSent?: unknown };
+    if (headerSent === true && typeof code === 'string' && PEER_FAULT.test(code)) {
+      logger.debug({ code }, 'the connection broke off');
+    } else logger.error({ err: error }, 'unexpected error');
   };
 }
 

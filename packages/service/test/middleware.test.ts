@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Koa from 'koa';
 import {
   callerAddress,
+  logBrokenAnswers,
   rejectMalformedTarget,
   requestLog,
   securityHeaders,
@@ -139,6 +140,27 @@ test.each<[string, string, string[]]>([
   ],
 ])('callerAddress gives %s one text', (_, expected, texts) => {
   expect(texts.map(callerAddress)).toEqual(texts.map(() => expected));
+});
+
+test.each([
+  ['ECONNRESET', true, 'debug'],
+  ['EPIPE', true, 'debug'],
+  ['HPE_INVALID_METHOD', true, 'debug'],
+  ['ERR_STREAM_PREMATURE_CLOSE', true, 'debug'],
+  ['ECONNRESET', undefined, 'error'],
+  ['ENOENT', true, 'error'],
+  [undefined, true, 'error'],
+])('logBrokenAnswers logs %s, after the head: %s, at %s', (code, headerSent, level) => {
+  const write = (level: string) => (line: object, text: string) =>
+    lines.push({ ...line, level, text });
+  const log = logBrokenAnswers({ debug: write('debug'), error: write('error') });
+  const error = Object.assign(new Error('x'), { code, headerSent, rawPacket: 'secret' });
+  log(error);
+  expect(lines).toEqual([
+    level === 'debug'
+      ? { level, text: 'the connection broke off', code }
+      : { level, text: 'unexpected error', err: error },
+  ]);
 });
 
 test.each([

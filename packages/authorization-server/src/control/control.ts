@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
-import { describeError, isLoopback } from '@koa-oauth/service';
+import { describeError, isLoopback, logBrokenAnswers } from '@koa-oauth/service';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -41,7 +41,7 @@ export function createControl(server: Controlled, token: string, logger: Logger)
   const log = logger.child({}, { serializers: { err: describeError } });
   const app = new Koa();
   // Koa's own listener would print an error with the contents of its request.
-  app.on('error', (error: Error) => log.error({ err: error }, 'unexpected error of the control'));
+  app.on('error', logBrokenAnswers(log));
   app.use(answerJson(log));
   app.use(refuseBrowsers());
   app.use(requireToken(token));

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import { logBrokenAnswers } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
 import type { Client, KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
@@ -83,7 +84,7 @@ export class Recorder {
       log.warn(fields, 'application not notified of the logout');
     });
     // Koa writes errors to the console unless there is a listener.
-    events.on('error', (err: Error) => log.error({ err }, 'unexpected error'));
+    events.on('error', logBrokenAnswers(log));
   }
 
   faultInjected(ctx: Context, fault: string): void {

@@ -45,6 +45,7 @@ export interface TestApp extends TestBrowser {
   otherBrowser(jar?: CookieJar): TestBrowser;
   /** Sends bytes that no HTTP client would send. Returns the whole answer. */
   sendRaw(request: string): Promise<string>;
+  readonly port: number;
   close(): Promise<void>;
 }
 
@@ -118,6 +119,7 @@ export async function startApp(
     ...openBrowser(),
     log,
     otherBrowser: openBrowser,
+    port,
     async sendRaw(request) {
       const socket = connect(port, '127.0.0.1');
       socket.end(request, 'latin1');
