@@ -91,7 +91,7 @@ function theApp(apiURL: string, pushedAuthorizationRequests: boolean): Koa {
       ...CLIENT,
       issuerBaseURL: bare.issuer,
       baseURL,
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       // OpenID Connect Core §11: offline_access is granted only with a consent.
       authorizationParams: { scope: SCOPE, resource: RESOURCE, prompt: 'consent' },
       pushedAuthorizationRequests,

@@ -78,7 +78,7 @@ function serveWith(options: Partial<AuthOptions>): void {
       issuerBaseURL: server.issuer,
       baseURL,
       clientID: 'contacts-web',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: 'openid offline_access read:contacts', audience: AUDIENCE },
       onMessage: (message) => messages.push(message),
       onEvent: (event) => events.push(event),

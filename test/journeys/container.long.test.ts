@@ -95,7 +95,7 @@ describe('compose.yaml', () => {
     AUDIENCE: 'https://contacts.example.com/api',
     CLIENT_ID: 'contacts-web',
     CLIENT_SECRET: 'of the registration',
-    SECRET: 'x'.repeat(32),
+    SECRET: 'x-secret-of-the-tests-0123456789',
     POSTGRES_PASSWORD: 'long-and-plain',
   };
 

@@ -47,7 +47,7 @@ list.push(
     baseURL: 'https://app.example.com',
     clientID: 'id',
     clientSecret: 'secret',
-    secret: 'x'.repeat(32),
+    secret: 'x-secret-of-the-tests-0123456789',
   }),
 );
 const guard = (middleware: Middleware): Middleware => middleware;

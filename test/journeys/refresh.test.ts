@@ -64,7 +64,7 @@ async function signIn(leeway: number) {
       clientID: 'contacts-web',
       clientSecret: 'contacts-web-demo-secret',
       clientAuthMethod: 'client_secret_post',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: SCOPE, audience: AUDIENCE },
       now: () => Date.now() + skipped * 1000,
     }),

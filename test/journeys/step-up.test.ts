@@ -87,7 +87,7 @@ function theApp(): Koa {
       clientID: 'contacts-web',
       clientSecret: 'contacts-web-demo-secret',
       clientAuthMethod: 'client_secret_post',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: SCOPE, audience: AUDIENCE },
       api: { baseURL: `http://localhost:${portOf(api)}` },
     }),

@@ -69,7 +69,7 @@ async function start(
       baseURL: BASE_URL,
       clientID: 'client-1',
       clientSecret: 'client-secret-1',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: 'openid profile read', audience: 'https://api.example' },
       session: { store },
       api: { baseURL: API },
@@ -429,7 +429,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
         baseURL: BASE_URL,
         clientID: 'client-1',
         clientSecret: 'client-secret-1',
-        secret: 's'.repeat(32),
+        secret: 's-secret-of-the-tests-0123456789',
       }),
     );
     served = await serve(app, BASE_URL);
@@ -532,7 +532,7 @@ describe('session', () => {
   });
 
   test('an old secret still opens, a retired one does not', async () => {
-    const [old, fresh] = ['o'.repeat(32), 'f'.repeat(32)];
+    const [old, fresh] = ['o-secret-of-the-tests-0123456789', 'f-secret-of-the-tests-0123456789'];
     const browser = await start({ secret: old });
     await signIn(browser);
     await served?.close();

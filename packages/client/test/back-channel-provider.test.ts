@@ -44,7 +44,7 @@ function appOf(issuerBaseURL: string): Koa {
       baseURL: BASE_URL,
       clientID: 'client-1',
       clientSecret: 'client-secret-1',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       routes: { backChannelLogout: PATH },
       onEvent: (event) => told.push(event),
     }),

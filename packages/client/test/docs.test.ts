@@ -65,7 +65,7 @@ describe('docs/client.md', () => {
       baseURL: 'https://app.example',
       clientID: 'client-1',
       clientSecret: 'client-secret-1',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
     });
     const { rollingDuration, absoluteDuration } = session;
     for (const [option, seconds] of Object.entries({ rollingDuration, absoluteDuration })) {

@@ -100,7 +100,7 @@ describe('a proxy and authorities', () => {
         baseURL: 'https://app.example',
         clientID: 'client-1',
         clientSecret: 'client-secret-1',
-        secret: 's'.repeat(32),
+        secret: 's-secret-of-the-tests-0123456789',
         pushedAuthorizationRequests: true,
         api: { baseURL: `${ISSUER}v1` },
         http: { proxy: `http://127.0.0.1:${portOf(proxy)}`, ca: cert },

@@ -9,7 +9,7 @@ const good = {
   baseURL: 'https://app.example',
   clientID: 'client-1',
   clientSecret: 'client-secret-1',
-  secret: 's'.repeat(32),
+  secret: 's-secret-of-the-tests-0123456789',
 };
 const faultsOf = (options: object) => () => checkOptions(options as AuthOptions);
 

@@ -59,7 +59,7 @@ async function start(options?: RequiresAuthOptions, page: Middleware = callApi):
       baseURL: BASE_URL,
       clientID: 'client-1',
       clientSecret: 'client-secret-1',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: BASE_SCOPE },
       session: { store },
       api: { baseURL: API },

@@ -3,8 +3,8 @@ import { z } from 'zod';
 
 const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
 const SECRET_TEXT =
-  'must be 32 random characters or more, or several such secrets separated by commas, newest first ' +
-  '(`openssl rand -base64 32` makes one)';
+  'must be 32 random characters or more, without repetitions, or several such secrets separated by ' +
+  'commas, newest first (`openssl rand -base64 32` makes one)';
 
 // Client of the demo tenant. Its secret is public.
 const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
@@ -70,7 +70,7 @@ const Environment = z.object({
   SECRET: z
     .string()
     .refine((value) => split(value).length > 0, SECRET_TEXT)
-    .refine((value) => split(value).every((secret) => secret.length >= 32), SECRET_TEXT)
+    .refine((value) => split(value).every(isStrong), SECRET_TEXT)
     .optional()
     .meta({
       description:
@@ -156,6 +156,12 @@ function checkCombinations(data: z.output<typeof Environment>, context: z.Refine
 
 function isOnLoopback(url: string): boolean {
   return isLoopback(new URL(url).hostname);
+}
+
+/** Reports whether a secret can be random, as `auth` of the client does. */
+function isStrong(secret: string): boolean {
+  const isRepeatedWord = /^(.{1,16})\1+.{0,15}$/s.test(secret);
+  return secret.length >= 32 && new Set(secret).size >= 8 && !isRepeatedWord;
 }
 
 function split(secrets: string): string[] {

@@ -46,7 +46,7 @@ describe('settings', () => {
   });
 
   test('several secrets, newest first', () => {
-    const [a, b] = ['a'.repeat(32), 'b'.repeat(32)];
+    const [a, b] = ['a-secret-of-the-tests-0123456789', 'b-secret-of-the-tests-0123456789'];
     expect(read({ SECRET: `${a}, ${b}` }).secrets).toEqual([a, b]);
   });
 
@@ -64,7 +64,7 @@ describe('settings', () => {
         ISSUER_BASE_URL: 'http://issuer.example',
         CLIENT_ID: 'c',
         CLIENT_SECRET: 's',
-        SECRET: 's'.repeat(32),
+        SECRET: 's-secret-of-the-tests-0123456789',
       },
       /ISSUER_BASE_URL must be an https/,
     ],
@@ -86,6 +86,8 @@ describe('settings', () => {
     ],
     ['a scope without openid', { SCOPE: 'profile' }, /SCOPE must contain openid/],
     ['a short secret', { SECRET: 'short' }, /SECRET must be 32 random characters/],
+    ['32 zeros', { SECRET: '0'.repeat(32) }, /SECRET must be 32 random characters/],
+    ['a repeated word', { SECRET: 'password-1'.repeat(4) }, /`openssl rand -base64 32` makes one/],
     ['a list without a secret', { SECRET: ' , ,' }, /SECRET must be 32 random characters/],
     [
       'a list without a secret, with an issuer elsewhere',
@@ -97,7 +99,11 @@ describe('settings', () => {
       },
       /SECRET must be 32 random characters/,
     ],
-    ['one short secret of two', { SECRET: `${'a'.repeat(32)},b` }, /SECRET must/],
+    [
+      'one short secret of two',
+      { SECRET: `${'a-secret-of-the-tests-0123456789'},b` },
+      /SECRET must/,
+    ],
     [
       'a store of an unknown kind',
       { SESSION_STORE_URL: 'x' },
@@ -149,7 +155,7 @@ describe('settings', () => {
     ISSUER_BASE_URL: 'https://tenant.example.com/',
     CLIENT_ID: 'c',
     CLIENT_SECRET: 's',
-    SECRET: 's'.repeat(32),
+    SECRET: 's-secret-of-the-tests-0123456789',
   };
   test.each([
     ['on one machine', {}, true],

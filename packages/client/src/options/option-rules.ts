@@ -10,6 +10,9 @@ export interface OptionRule {
 export type OptionRules = Readonly<Record<string, Readonly<Record<string, OptionRule>>>>;
 
 const MIN_SECRET_LENGTH = 32;
+const MIN_SECRET_CHARACTERS = 8;
+/** A word again and again, with a shorter rest. */
+const REPEATED_WORD = /^(.{1,16})\1+.{0,15}$/s;
 const STORE_METHODS =
   'create, read, update, touch, destroy, list, acquire, extend, release, once, close';
 
@@ -38,11 +41,16 @@ export const url = rule(
 );
 
 export const secrets = rule(
-  `must be ${MIN_SECRET_LENGTH} random characters or more, or a list of such`,
+  `must be ${MIN_SECRET_LENGTH} random characters or more, without repetitions, or a list of such ` +
+    '(`openssl rand -base64 32` makes one)',
   (value) => {
     const list: unknown[] = [value].flat();
-    const isLong = (one: unknown) => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH;
-    return list.length > 0 && list.every(isLong);
+    const isStrong = (one: unknown) =>
+      typeof one === 'string' &&
+      one.length >= MIN_SECRET_LENGTH &&
+      new Set(one).size >= MIN_SECRET_CHARACTERS &&
+      !REPEATED_WORD.test(one);
+    return list.length > 0 && list.every(isStrong);
   },
 );
 

@@ -369,7 +369,7 @@ test('scope must contain openid', () => {
       baseURL: BASE_URL,
       clientID: 'c',
       clientSecret: 's',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: 'profile' },
     }),
   ).toThrow('must contain "openid"');

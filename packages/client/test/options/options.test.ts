@@ -6,6 +6,18 @@ import { type ClientOptions, checkClient } from '../../src/options/client-option
 import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
 import { OPTIONS } from '../support/options.ts';
 
+// Each is long enough.
+const WEAK_SECRETS = [
+  '0'.repeat(32),
+  '01'.repeat(16),
+  '0123456'.repeat(5),
+  'changeme'.repeat(4),
+  `${'password-1'.repeat(3)}pa`,
+  'correct horse ba'.repeat(2),
+  '0123456789abcdef'.repeat(4),
+  `${'0123456789'.repeat(3)}!?`,
+];
+
 describe('all options', () => {
   const api = { baseURL: 'https://api.example' };
 
@@ -40,7 +52,10 @@ describe('all options', () => {
 
     test.each<[string, Partial<AuthOptions>]>([
       ['http on loopback', { issuerBaseURL: 'http://localhost:1', baseURL: 'http://127.0.0.1:2' }],
-      ['several secrets', { secret: ['a'.repeat(32), 'b'.repeat(40)] }],
+      [
+        'several secrets',
+        { secret: ['a-secret-of-the-tests-0123456789', 'b-secret-of-the-tests-0123456789'] },
+      ],
       ['no login and no logout route', { routes: { login: false, logout: false } }],
       ['a proxy, or none', { http: { proxy: 'http://proxy.example:3128' } }],
       ['no proxy', { http: { proxy: false, ca: [] } }],
@@ -71,7 +86,11 @@ describe('all options', () => {
       ['no client secret', { clientSecret: undefined }, 'clientSecret'],
       ['an unknown way to authenticate', { clientAuthMethod: 'tls' }, 'clientAuthMethod must be'],
       ['a short secret', { secret: 'short' }, 'secret'],
-      ['one short of two', { secret: ['s'.repeat(32), 'short'] }, 'secret'],
+      ['one short of two', { secret: ['s-secret-of-the-tests-0123456789', 'short'] }, 'secret'],
+      ...WEAK_SECRETS.map((weak): [string, object, string] => {
+        return [`the weak secret ${weak}`, { secret: weak }, 'secret'];
+      }),
+      ['a weak secret after a good one', { secret: [OPTIONS.secret, '0'.repeat(32)] }, 'secret'],
       ['no secret', { secret: [] }, 'secret'],
       [
         'scope without openid',

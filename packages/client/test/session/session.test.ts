@@ -8,7 +8,7 @@ import { memoryStore } from '../../src/session/stores/memory.ts';
 import { checkedOptions } from '../support/options.ts';
 import { storeWith } from '../support/store-with.ts';
 
-const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
+const [OLD, NEW] = ['o-secret-of-the-tests-0123456789', 'n-secret-of-the-tests-0123456789'];
 const START = 1_700_000_000;
 const DAY = 86_400;
 const ISSUER = 'https://issuer.example/';

@@ -162,7 +162,7 @@ describe('transactions', () => {
     test('a cookie sealed under another secret counts as none', async () => {
       const { cookies } = browserWith();
       const foreign = new Transactions(
-        checkedOptions({ secret: 't'.repeat(32), now: () => NOW }),
+        checkedOptions({ secret: 't-secret-of-the-tests-0123456789', now: () => NOW }),
         memoryStore(),
       );
       await foreign.begin(cookies, transaction('a'));
@@ -186,7 +186,7 @@ describe('transactions', () => {
 });
 
 describe('seals', () => {
-  const [OLD, NEW] = ['o'.repeat(32), 'n'.repeat(32)];
+  const [OLD, NEW] = ['o-secret-of-the-tests-0123456789', 'n-secret-of-the-tests-0123456789'];
 
   describe('seal (RFC 7516, dir and A256GCM)', () => {
     test('opens what it sealed', async () => {

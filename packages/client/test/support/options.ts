@@ -6,7 +6,7 @@ export const OPTIONS: AuthOptions = {
   baseURL: 'https://app.example',
   clientID: 'client-1',
   clientSecret: 'client-secret-1',
-  secret: 's'.repeat(32),
+  secret: 's-secret-of-the-tests-0123456789',
 };
 
 /** The same with changes, as the parts of the client get them. */

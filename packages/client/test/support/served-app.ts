@@ -41,7 +41,7 @@ export async function serveApp(
       baseURL: BASE_URL,
       clientID: 'client-1',
       clientSecret: 'client-secret-1',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       ...options,
     }),
   );

@@ -56,7 +56,7 @@ export async function startWebApp(
       baseURL,
       clientID: 'client-1',
       clientSecret: 'client-secret-1',
-      secret: 's'.repeat(32),
+      secret: 's-secret-of-the-tests-0123456789',
       authorizationParams: { scope: 'openid read', audience: 'https://api.example' },
       onEvent: (event) => events.push(event),
       ...options,

@@ -63,7 +63,7 @@ export async function startApp(
     apiBaseURL: API,
     audience: 'https://contacts.example.com/api',
     scope: ALL_SCOPES,
-    secrets: ['s'.repeat(32)],
+    secrets: ['s-secret-of-the-tests-0123456789'],
     store: memoryStore(),
     showTokens: false,
     ...options,
