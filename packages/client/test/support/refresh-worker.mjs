@@ -16,7 +16,7 @@ function start(store) {
     baseURL: 'https://app.example',
     clientID: 'client-1',
     clientSecret: 'client-secret-1',
-    secret: 's'.repeat(32),
+    secret: 's-secret-of-the-tests-0123456789',
     session: { store },
   });
   const client = new Client(options);
