@@ -42,6 +42,8 @@ export interface AppOptions {
   /** True behind a proxy of ours that writes `X-Forwarded-*`. */
   readonly trustProxy: boolean;
   readonly database: Kysely<Tables>;
+  /** Maximum contacts of an organization. Default: no maximum */
+  readonly maxContacts?: number;
   readonly limits: RateLimits;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
@@ -61,7 +63,7 @@ export function createApp(options: AppOptions): App {
   const { docsClientId, database, limits, metrics } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
-  const store = new ContactStore(database);
+  const store = new ContactStore(database, options);
 
   let stopping = false;
   const checkParts = onceASecond(() => Promise.all([ping(database), issuer.ready()]));

@@ -66,6 +66,9 @@ const Environment = z.object({
     .describe(
       '`file:PATH` (libsql, one machine) or `postgres://…` (any number of processes and machines)',
     ),
+  MAX_CONTACTS: wholeNumber('number of contacts', 1, 100_000_000)
+    .default(500_000)
+    .describe('maximum contacts of one organization; one more gets 409'),
   RATE_LIMIT: wholeNumber('number of requests a minute', 1, 1_000_000)
     .default(600)
     .describe('maximum requests a minute of one subject; more get 429'),
@@ -134,6 +137,7 @@ export const Settings = Environment.transform((data) => ({
   audience: data.AUDIENCE,
   claimsNamespace: data.CLAIMS_NAMESPACE,
   databaseURL: data.DATABASE_URL,
+  maxContacts: data.MAX_CONTACTS,
   rateLimits: {
     perSubject: data.RATE_LIMIT,
     refusedPerAddress: data.RATE_LIMIT_REFUSED,

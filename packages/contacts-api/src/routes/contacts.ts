@@ -12,7 +12,8 @@ import {
 } from '../contact.ts';
 import { ApiError, invalidInput } from '../errors.ts';
 import { type Answer, type Context, type Operation, operation } from '../operation.ts';
-import type { ContactStore, Page, Position } from '../store/contact-store.ts';
+import type { ContactStore } from '../store/contact-store.ts';
+import type { Page, Position } from '../store/page.ts';
 
 const JSON_TYPE = 'application/json';
 const MERGE_PATCH = 'application/merge-patch+json';
@@ -80,7 +81,9 @@ export function contactOperations(store: ContactStore, basePath: string): Operat
       },
       async handle(ctx, { query: { limit, cursor, sort, q } }) {
         const after = readCursor(sort, cursor);
-        const page = await store.list(organizationOf(ctx.state.auth), { limit, sort, q, after });
+        const { auth } = ctx.state;
+        const query = { limit, sort, q, after };
+        const page = await store.list(organizationOf(auth), query, auth.payload.sub);
         answerPage(ctx, page, sort, basePath);
       },
     }),
@@ -94,6 +97,7 @@ export function contactOperations(store: ContactStore, basePath: string): Operat
       body: { types: [JSON_TYPE], schema: ContactInput },
       answers: {
         201: { ...CONTACT, headers: { ...CONTACT.headers, Location: 'path of the contact' } },
+        409: { description: 'your organization has the maximum of contacts' },
       },
       async handle(ctx, { body }) {
         const { auth } = ctx.state;

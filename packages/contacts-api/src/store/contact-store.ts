@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import type { Caller, Organization } from '../caller.ts';
 import type {
   Action,
@@ -10,19 +10,11 @@ import type {
   EachField,
 } from '../contact.ts';
 import { ApiError } from '../errors.ts';
+import { ContactSearch } from './contact-search.ts';
 import { storeCall } from './database.ts';
-import { type ContactRow, searchText, type Tables } from './schema.ts';
-
-/** The end of a page: the last item's value of the sorted column, and its id. */
-export interface Position {
-  readonly value: string;
-  readonly id: string;
-}
-
-export interface PageRequest {
-  readonly limit: number;
-  readonly after?: Position | undefined;
-}
+import { orderOf, type Page, type PageRequest, toPage } from './page.ts';
+import { CONTACT_COLUMNS, type ContactRow, type Tables } from './schema.ts';
+import { searchText } from './search-text.ts';
 
 export interface ContactQuery extends PageRequest {
   readonly sort: ContactSort;
@@ -30,16 +22,7 @@ export interface ContactQuery extends PageRequest {
   readonly q?: string | undefined;
 }
 
-export interface Page<Item> {
-  readonly items: readonly Item[];
-  readonly next: Position | undefined;
-}
-
-const SORT_COLUMNS = {
-  name: 'search_text',
-  created_at: 'created_at',
-  updated_at: 'updated_at',
-} as const;
+const MAX_INTEGER = 2 ** 31 - 1;
 /** An attempt fails only when another change came first: this many changes at once all succeed. */
 const MAX_ATTEMPTS = 20;
 
@@ -49,32 +32,45 @@ const MAX_ATTEMPTS = 20;
  */
 export class ContactStore {
   readonly #database: Kysely<Tables>;
+  readonly #search: ContactSearch;
+  readonly #maxContacts: number;
 
-  constructor(database: Kysely<Tables>) {
+  /** @param options.maxContacts maximum contacts of an organization; default: no maximum */
+  constructor(database: Kysely<Tables>, { maxContacts = MAX_INTEGER } = {}) {
     this.#database = database;
+    this.#search = new ContactSearch(database);
+    this.#maxContacts = maxContacts;
   }
 
+  /**
+   * Lists contacts. A search of a large organization may return a short page, or an empty one, that has
+   * a next page.
+   *
+   * @param subject the caller, who searches once at a time
+   */
   async list(
     organization: Organization,
     { limit, sort, q, after }: ContactQuery,
+    subject = '',
   ): Promise<Page<Contact>> {
-    const descending = sort.startsWith('-');
-    const column = SORT_COLUMNS[sort.replace('-', '') as keyof typeof SORT_COLUMNS];
-    const order = descending ? 'desc' : 'asc';
+    const order = orderOf(sort);
+    const { column, direction } = order;
+    const term = q && searchText(q);
+    if (term) {
+      const search = { organization, subject, term, order, limit, after };
+      const { items, next } = await this.#search.find(search);
+      return { items: items.map(toContact), next };
+    }
     let query = this.#database
       .selectFrom('contacts')
-      .selectAll()
+      .select(CONTACT_COLUMNS)
       .where('organisation', '=', organization)
-      .orderBy(column, order)
-      .orderBy('id', order)
+      .orderBy(column, direction)
+      .orderBy('id', direction)
       .limit(limit + 1);
-    if (q) {
-      const pattern = `%${searchText(q).replace(/[\\%_]/g, '\\$&')}%`;
-      query = query.where(sql<boolean>`search_text like ${pattern} escape '\\'`);
-    }
     if (after) {
       query = query.where(({ eb, refTuple, tuple }) =>
-        eb(refTuple(column, 'id'), descending ? '<' : '>', tuple(after.value, after.id)),
+        eb(refTuple(column, 'id'), direction === 'desc' ? '<' : '>', tuple(after.value, after.id)),
       );
     }
     const { items, next } = toPage(await storeCall(query.execute()), limit, column);
@@ -106,6 +102,7 @@ export class ContactStore {
     return row && toContact(row);
   }
 
+  /** @throws ApiError `ERR_TOO_MANY_CONTACTS` (409) when the organization has the maximum */
   async create(organization: Organization, by: Caller, input: ContactInput): Promise<Contact> {
     const now = new Date().toISOString();
     const managed = { id: randomUUID(), version: 1, created_at: now, updated_at: now };
@@ -114,6 +111,7 @@ export class ContactStore {
       this.#database.transaction().execute(async (transaction) => {
         await transaction.insertInto('contacts').values(row).execute();
         await recordActivity(transaction, organization, by, 'created', row.id);
+        await this.#countContact(transaction, organization);
       }),
     );
     return toContact(row);
@@ -170,8 +168,29 @@ export class ContactStore {
         .executeTakeFirst();
       if (numDeletedRows === 0n) return undefined;
       await recordActivity(transaction, organization, by, 'deleted', id);
+      await transaction
+        .updateTable('organizations')
+        .set(({ eb }) => ({ contacts: eb('contacts', '-', 1) }))
+        .where('organisation', '=', organization)
+        .where('contacts', '>', 0)
+        .execute();
       return toContact(current);
     });
+  }
+
+  // The last statement of its transaction: on PostgreSQL others of the organization wait for it.
+  async #countContact(transaction: Transaction<Tables>, organization: Organization): Promise<void> {
+    const { numInsertedOrUpdatedRows } = await transaction
+      .insertInto('organizations')
+      .values({ organisation: organization, contacts: 1 })
+      .onConflict((conflict) =>
+        conflict
+          .column('organisation')
+          .doUpdateSet(({ eb }) => ({ contacts: eb('organizations.contacts', '+', 1) }))
+          .where('organizations.contacts', '<', this.#maxContacts),
+      )
+      .executeTakeFirst();
+    if (numInsertedOrUpdatedRows === 0n) throw new ApiError('ERR_TOO_MANY_CONTACTS');
   }
 
   // The read comes before the transaction: SQLite can't make a transaction that began with a read
@@ -201,26 +220,12 @@ export class ContactStore {
     return storeCall(
       this.#database
         .selectFrom('contacts')
-        .selectAll()
+        .select(CONTACT_COLUMNS)
         .where('organisation', '=', organization)
         .where('id', '=', id)
         .executeTakeFirst(),
     );
   }
-}
-
-// An extra row shows that another page follows.
-function toPage<Column extends string, Row extends Record<Column | 'id', string>>(
-  rows: readonly Row[],
-  limit: number,
-  column: Column,
-): Page<Row> {
-  const items = rows.slice(0, limit);
-  const last = items.at(-1);
-  return {
-    items,
-    next: rows.length > limit && last ? { value: last[column], id: last.id } : undefined,
-  };
 }
 
 async function recordActivity(

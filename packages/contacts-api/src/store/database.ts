@@ -3,15 +3,14 @@ import { openSqlite } from '@koa-oauth/service/sqlite';
 import {
   CompiledQuery,
   type DatabaseConnection,
-  type Dialect,
   Kysely,
   Migrator,
   PostgresAdapter,
+  PostgresDialect,
   PostgresDriver,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
   SqliteAdapter,
   SqliteDialect,
+  SqliteDriver,
   sql,
 } from 'kysely';
 import pg from 'pg';
@@ -24,6 +23,10 @@ const SILENCE_TIMEOUT_MS = 9000;
 // An idle connection is silent too: it must close before it counts as lost.
 const IDLE_TIMEOUT_MS = 8000;
 const CONNECT_TIMEOUT_MS = 5000;
+/** An index of some hundred thousand contacts takes a minute. */
+const MIGRATION_TIMEOUT_MS = 600_000;
+/** SQLite's own 2 MB hold no search of a large organization. */
+const FILE_CACHE_KIB = 32 * 1024;
 /** The lock of Kysely's own migrator: an older version of this API waits for it too. */
 const MIGRATION_LOCK = 3853314791062309107n;
 
@@ -31,7 +34,7 @@ const MIGRATION_LOCK = 3853314791062309107n;
  * Opens the database of a `DATABASE_URL`: `file:PATH` (created when missing) or `postgres://…`.
  * PostgreSQL may be behind a pooler that gives each transaction another connection.
  *
- * @param options.hasTimeout false lets statements of PostgreSQL run longer than 8 seconds
+ * @param options.hasTimeout false lets statements, and the wait for another process, last for minutes
  */
 export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Tables> {
   if (!url.startsWith('file:')) {
@@ -45,19 +48,30 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
     // listener the `error` event of a connection would end the process.
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
-    return new Kysely({ dialect: postgresDialect(pool) });
+    const dialect = Object.assign(new PostgresDialect({ pool }), {
+      createAdapter: () => new PooledAdapter(),
+      createDriver: () => new PooledDriver({ pool }),
+    });
+    return new Kysely({ dialect });
   }
   const database = openSqlite(url.slice('file:'.length), { synchronous: 'FULL' });
-  return new Kysely({ dialect: new SqliteDialect({ database }) });
+  database.exec(`PRAGMA cache_size = -${FILE_CACHE_KIB}`);
+  // Another process may be migrating.
+  if (!hasTimeout) database.exec(`PRAGMA busy_timeout = ${MIGRATION_TIMEOUT_MS}`);
+  const dialect = Object.assign(new SqliteDialect({ database }), {
+    createDriver: () => new FileDriver({ database }),
+  });
+  return new Kysely({ dialect });
 }
 
-function postgresDialect(pool: pg.Pool): Dialect {
-  return {
-    createAdapter: () => new PooledAdapter(),
-    createDriver: () => new PooledDriver({ pool }),
-    createIntrospector: (database) => new PostgresIntrospector(database),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-  };
+/**
+ * Begins each transaction as a writer, so that it waits for another one. One that begins as a reader,
+ * for example because the full-text index loads its settings, could not.
+ */
+class FileDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  }
 }
 
 /** Limits statements within the transaction. A pooler refuses a limit for the connection. */

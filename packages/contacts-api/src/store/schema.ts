@@ -1,5 +1,6 @@
 import { type Kysely, type Migration, SqliteAdapter, sql } from 'kysely';
 import type { Action } from '../contact.ts';
+import { searchText } from './search-text.ts';
 
 /**
  * A row of the table `contacts`. An absent member is null. Times are ISO 8601 text. A new column needs
@@ -31,10 +32,38 @@ export interface ActivityRow {
   contact_id: string;
 }
 
+/** A row of the table `organizations`: the number of contacts that the API has created. */
+export interface OrganizationRow {
+  organisation: string;
+  contacts: number;
+}
+
 export interface Tables {
   contacts: ContactRow;
   activity: ActivityRow;
+  organizations: OrganizationRow;
 }
+
+/** Columns of a `ContactRow`. A file has another one, the number in its index. */
+export const CONTACT_COLUMNS = [
+  'id',
+  'organisation',
+  'name',
+  'email',
+  'phone',
+  'company',
+  'notes',
+  'search_text',
+  'version',
+  'created_at',
+  'updated_at',
+] as const satisfies readonly (keyof ContactRow)[];
+
+const SORT_INDEXES = [
+  ['contacts_by_search_text', 'search_text'],
+  ['contacts_by_created_at', 'created_at'],
+  ['contacts_by_updated_at', 'updated_at'],
+] as const;
 
 /** The migrations, oldest first. A published migration must never change. */
 export const migrations: Record<string, Migration> = {
@@ -79,17 +108,7 @@ export const migrations: Record<string, Migration> = {
           .execute();
       }
       await database.schema.dropIndex('contacts_by_name').execute();
-      for (const [index, column] of [
-        ['contacts_by_search_text', 'search_text'],
-        ['contacts_by_created_at', 'created_at'],
-        ['contacts_by_updated_at', 'updated_at'],
-      ] as const) {
-        await database.schema
-          .createIndex(index)
-          .on('contacts')
-          .columns(['organisation', column, 'id'])
-          .execute();
-      }
+      await createSortIndexes(database);
       await database.schema
         .createTable('activity')
         .addColumn('id', 'text', (column) => column.primaryKey())
@@ -107,20 +126,136 @@ export const migrations: Record<string, Migration> = {
         .execute();
     },
   },
+
+  '0003_search_index': {
+    async up(database: Kysely<Tables>) {
+      const isSqlite = database.getExecutor().adapter instanceof SqliteAdapter;
+      await foldAgain(database);
+      if (isSqlite) {
+        await numberContacts(database);
+      } else {
+        await sql`create table organizations (
+          organisation text primary key, contacts integer not null)`.execute(database);
+      }
+      await sql`insert into organizations (organisation, contacts)
+        select organisation, count(*) from contacts group by organisation`.execute(database);
+      await (isSqlite ? createFileIndex(database) : createPostgresIndex(database));
+    },
+  },
 };
 
-/** Maximum characters of a part. Normalization turns one character into up to eighteen. */
-const MAX_PART_LENGTH = 200;
+async function createSortIndexes(database: Kysely<Tables>): Promise<void> {
+  for (const [index, column] of SORT_INDEXES) {
+    await database.schema
+      .createIndex(index)
+      .on('contacts')
+      .columns(['organisation', column, 'id'])
+      .execute();
+  }
+}
+
+async function foldAgain(database: Kysely<Tables>): Promise<void> {
+  let after = '';
+  for (;;) {
+    const rows = await database
+      .selectFrom('contacts')
+      .select(['id', 'name', 'email', 'company', 'search_text'])
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(1000)
+      .execute();
+    for (const { id, name, email, company, search_text: old } of rows) {
+      after = id;
+      const search_text = searchText(name, email, company);
+      if (search_text === old) continue;
+      await database.updateTable('contacts').set({ search_text }).where('id', '=', id).execute();
+    }
+    if (rows.length === 0) return;
+  }
+}
 
 /**
- * Returns a text in the form that is searched and sorted: without case and accents, the same on
- * every engine. "Émilie" is found as "emilie", and sorts between "Emil" and "Emma".
+ * Gives each contact the number that the full-text index needs. `VACUUM` would change the numbers of
+ * rows without such a column (SQLite, "ROWIDs and the INTEGER PRIMARY KEY").
  */
-export function searchText(...parts: readonly (string | null | undefined)[]): string {
-  return parts
-    .filter((part): part is string => !!part)
-    .map((part) => part.normalize('NFKD').replace(/\p{M}/gu, '').normalize('NFC'))
-    .map((part) => part.toUpperCase().toLowerCase().replaceAll('ς', 'σ').slice(0, MAX_PART_LENGTH))
-    .join('\n')
-    .replace(/\p{Cs}/gu, '');
+async function numberContacts(database: Kysely<Tables>): Promise<void> {
+  const columns = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
+  await sql`alter table contacts rename to old_contacts`.execute(database);
+  await sql`create table contacts (
+    number integer primary key,
+    id text not null unique,
+    organisation text not null,
+    name text not null,
+    email text not null,
+    phone text,
+    company text,
+    notes text,
+    version integer not null,
+    created_at text not null,
+    updated_at text not null,
+    search_text text not null
+  )`.execute(database);
+  await sql`insert into contacts (${columns})
+    select ${columns} from old_contacts order by created_at`.execute(database);
+  await sql`drop table old_contacts`.execute(database);
+  await createSortIndexes(database);
+  await sql`create table organizations (
+    number integer primary key,
+    organisation text not null unique,
+    contacts integer not null
+  )`.execute(database);
+}
+
+/*
+ * The index of a search: all texts of one to three characters in a contact's search text, each with
+ * its organization. An index of the texts alone would let one organization slow down another. The
+ * database fills the index, so that rows of an older version, or of an import, are in it.
+ */
+
+/** The token of a text in the index of a file: the number of the organization, and the text in hex. */
+const FILE_TOKENS = `
+  with recursive positions(i) as (
+    select 1 union all select i + 1 from positions where i < length(contacts.search_text)
+  )
+  select group_concat(
+    distinct organizations.number || 'x' || hex(substr(contacts.search_text, i, sizes.column1))
+  )
+  from positions, (values (1), (2), (3)) as sizes
+  where i + sizes.column1 - 1 <= length(contacts.search_text)`;
+
+async function createFileIndex(database: Kysely<Tables>): Promise<void> {
+  await sql`create virtual table contact_grams using fts5(
+    grams, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
+  )`.execute(database);
+  const add = (where: string) =>
+    sql.raw(`
+      insert into contact_grams (rowid, grams)
+      select contacts.number, (${FILE_TOKENS})
+      from contacts join organizations using (organisation) ${where};`);
+  await add('').execute(database);
+  const forNew = add('where contacts.number = new.number');
+  const removeOld = sql`delete from contact_grams where rowid = old.number;`;
+  await sql`create trigger contacts_created after insert on contacts begin
+    insert into organizations (organisation, contacts) values (new.organisation, 0)
+      on conflict do nothing;
+    ${forNew}
+  end`.execute(database);
+  await sql`create trigger contacts_updated after update of search_text on contacts
+    when old.search_text <> new.search_text begin ${removeOld} ${forNew} end`.execute(database);
+  await sql`create trigger contacts_deleted after delete on contacts begin ${removeOld} end`.execute(
+    database,
+  );
+}
+
+async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
+  // The extension pg_trgm has no place for the organization, and needs rights to be created.
+  await sql`create function contact_grams(organisation text, search_text text) returns bigint[]
+    language sql immutable strict parallel safe as $$
+      select array_agg(distinct
+        hashtextextended(substr(search_text, i, size), hashtextextended(organisation, 0)))
+      from generate_series(1, 3) as size, generate_series(1, length(search_text) - size + 1) as i
+    $$`.execute(database);
+  // A list of pending entries would be searched one by one.
+  await sql`create index contacts_by_gram on contacts
+    using gin (contact_grams(organisation, search_text)) with (fastupdate = off)`.execute(database);
 }

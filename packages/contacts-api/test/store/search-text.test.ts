@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { codePoint } from '../../../../test/support/properties.ts';
-import { searchText } from '../../src/store/schema.ts';
+import { searchText } from '../../src/store/search-text.ts';
 
 test.each([
   ['Émilie', 'emilie'],
@@ -10,6 +10,15 @@ test.each([
   ['Ångström', 'angstrom'],
   ['ﬁne', 'FINE'],
   ['한국', '한국'],
+  ['Łukasz Słoń', 'lukasz slon'],
+  ['Jeanne d’Arc', "d'arc"],
+  ["O'Brien", 'o´brien'],
+  ['Anne‑Marie – Lyon', 'anne-marie - lyon'],
+  ['“Łodź”', '"lodz"'],
+  ['Đorđe Ærøskøbing', 'dorde aeroskobing'],
+  ['Dvo\u00adřák', 'dvorak'],
+  ['İstanbul ılık', 'istanbul ilik'],
+  ['ΟΔΥΣΣΕΥΣ', 'οδυσσευς'],
 ])('%s is found as %s', (name, asked) => {
   expect(searchText(name)).toContain(searchText(asked));
 });

@@ -1,0 +1,258 @@
+import { setImmediate } from 'node:timers/promises';
+import { type Kysely, type RawBuilder, SqliteAdapter, sql, type Transaction } from 'kysely';
+import type { Organization } from '../caller.ts';
+import { storeCall } from './database.ts';
+import { type Order, type Page, type PageRequest, type Position, toPage } from './page.ts';
+import { CONTACT_COLUMNS, type ContactRow, type Tables } from './schema.ts';
+
+/** A search of one organization. `term` is not empty, and in the form of `searchText`. */
+export interface SearchRequest extends PageRequest {
+  readonly term: string;
+  readonly order: Order;
+  /** The caller. A second search of the same caller waits for the first. */
+  readonly subject: string;
+}
+
+type Search = SearchRequest & { readonly organization: Organization };
+
+/** Texts of the term that are looked up. Rows are always compared with the whole term. */
+const MAX_GRAMS = 24;
+const FEW_CANDIDATES = 200;
+
+/** Bounds of the work of a search. */
+const BOUNDS = {
+  timeLimitMs: 1000,
+  /** Characters of the term times rows that one statement compares with it. */
+  sliceCharacters: 100_000,
+  minSliceRows: 500,
+  maxSliceRows: 5000,
+  /** Rows that the index may name. With more, reading on in order finds a page sooner. */
+  maxCandidates: 3000,
+};
+
+/**
+ * Finds contacts by a part of their search text, in the order of the list, with bounded work.
+ *
+ * Rows are read in slices. A term that many rows contain fills its page from the first. When it does
+ * not, the index names the rows that may match. Where these are too many, more slices are read, until
+ * the page is full or the time is up. Then the page is short, and the next one goes on from there.
+ */
+export class ContactSearch {
+  readonly #database: Kysely<Tables>;
+  readonly #bounds: typeof BOUNDS;
+  readonly #turns = new Turns();
+
+  constructor(database: Kysely<Tables>, bounds: Partial<typeof BOUNDS> = {}) {
+    this.#database = database;
+    this.#bounds = { ...BOUNDS, ...bounds };
+  }
+
+  get #isFile(): boolean {
+    return this.#database.getExecutor().adapter instanceof SqliteAdapter;
+  }
+
+  find(search: Search): Promise<Page<ContactRow>> {
+    const { organization, subject, limit, order } = search;
+    const deadline = performance.now() + this.#bounds.timeLimitMs;
+    return this.#turns.take(`${subject}\n${organization}`, async () => {
+      const { rows, end } = await this.#readSlice(search, search.after, limit + 1);
+      if (!end) return toPage(rows, limit, order.column);
+      const rest = await this.#findByIndex({ ...search, after: end }, limit + 1 - rows.length);
+      if (rest) return toPage([...rows, ...rest], limit, order.column);
+      // One long search at a time, so that they leave time for all other requests.
+      return this.#turns.take('', () => this.#readOn(search, rows, end, deadline));
+    });
+  }
+
+  async #readOn(
+    search: Search,
+    found: readonly ContactRow[],
+    from: Position,
+    deadline: number,
+  ): Promise<Page<ContactRow>> {
+    const rows = [...found];
+    let position: Position | undefined = from;
+    do {
+      // On a file the statements run in this thread.
+      await setImmediate();
+      const slice = await this.#readSlice(search, position, search.limit + 1 - rows.length);
+      rows.push(...slice.rows);
+      position = slice.end;
+    } while (position && performance.now() < deadline);
+    return position
+      ? { items: rows, next: position }
+      : toPage(rows, search.limit, search.order.column);
+  }
+
+  /**
+   * Compares the next rows of the organization with the term.
+   *
+   * @returns `end`, the last row of the slice, unless `rows` are enough or no row follows
+   */
+  async #readSlice(
+    { organization, term, order }: Search,
+    after: Position | undefined,
+    enough: number,
+  ): Promise<{ rows: ContactRow[]; end: Position | undefined }> {
+    const { column, direction } = order;
+    const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
+    const size = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
+    return this.#read({ enable_seqscan: 'off' }, async (database) => {
+      const slice = sql`from contacts where organisation = ${organization} ${rowsAfter(order, after)}`;
+      const inOrder = sql`order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`;
+      const ends = await sql<Position>`
+        select ${sql.ref(column)} as value, id ${slice} ${inOrder}
+        limit 1 offset ${Math.min(maxSliceRows, size) - 1}`.execute(database);
+      const end = ends.rows[0];
+      const { rows } = await sql<ContactRow>`
+        select ${COLUMNS} ${slice} ${end ? rowsUpTo(order, end) : sql``}
+        and ${this.#contains(term)} ${inOrder} limit ${enough}`.execute(database);
+      return { rows, end: rows.length < enough ? end : undefined };
+    });
+  }
+
+  /** @returns undefined when too many rows may match */
+  #findByIndex(search: Search, enough: number): Promise<ContactRow[] | undefined> {
+    const settings = {
+      enable_seqscan: 'off',
+      enable_indexscan: 'off',
+      enable_indexonlyscan: 'off',
+      jit: 'off',
+    };
+    return this.#read(settings, async (database) => {
+      const { organization, term, order, after } = search;
+      const { maxCandidates } = this.#bounds;
+      const candidates = this.#isFile
+        ? await fileCandidates(database, organization, term, maxCandidates)
+        : postgresCandidates(organization, term, maxCandidates);
+      if (!candidates) return undefined;
+      const { column, direction } = order;
+      const { rows } = await sql<ContactRow & { candidates: number | string }>`
+        with candidates as materialized (${candidates}),
+        total as (select count(*) as candidates from candidates),
+        matches as (
+          select * from candidates
+          where organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(term)}
+          order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}
+          limit ${enough}
+        )
+        select total.candidates, matches.* from total left join matches on true
+        order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`.execute(
+        database,
+      );
+      if (Number(rows[0]?.candidates) > maxCandidates) return undefined;
+      return rows.filter(({ id }) => id !== null).map(({ candidates: _, ...row }) => row);
+    });
+  }
+
+  // LIKE compares the term with each place of a text, and tries again at each "%": its cost is the
+  // product of both lengths.
+  #contains(term: string): RawBuilder<boolean> {
+    return this.#isFile
+      ? sql<boolean>`instr(search_text, ${term}) > 0`
+      : sql<boolean>`position(${term} in search_text) > 0`;
+  }
+
+  /** Reads with a time limit. On PostgreSQL the settings guide the planner, without statistics. */
+  #read<T>(
+    settings: Record<string, string>,
+    work: (database: Kysely<Tables>) => Promise<T>,
+  ): Promise<T> {
+    if (this.#isFile) return storeCall(work(this.#database));
+    const all = Object.entries({
+      statement_timeout: String(this.#bounds.timeLimitMs),
+      ...settings,
+    });
+    const calls = all.map(([name, value]) => sql`set_config(${name}, ${value}, true)`);
+    return storeCall(
+      this.#database.transaction().execute(async (transaction: Transaction<Tables>) => {
+        await sql`select ${sql.join(calls)}`.execute(transaction);
+        return work(transaction);
+      }),
+    );
+  }
+}
+
+const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
+
+function rowsAfter({ column, direction }: Order, after: Position | undefined): RawBuilder<unknown> {
+  if (!after) return sql``;
+  const comparison = sql.raw(direction === 'asc' ? '>' : '<');
+  return sql`and (${sql.ref(column)}, id) ${comparison} (${after.value}, ${after.id})`;
+}
+
+function rowsUpTo({ column, direction }: Order, end: Position): RawBuilder<unknown> {
+  const comparison = sql.raw(direction === 'asc' ? '<=' : '>=');
+  return sql`and (${sql.ref(column)}, id) ${comparison} (${end.value}, ${end.id})`;
+}
+
+function postgresCandidates(
+  organization: Organization,
+  term: string,
+  max: number,
+): RawBuilder<unknown> {
+  return sql`
+    select ${COLUMNS} from contacts
+    where contact_grams(organisation, search_text) @> (
+      select array_agg(hashtextextended(gram, hashtextextended(${organization}, 0)))
+      from unnest(${gramsOf(term)}::text[]) as gram
+    )
+    limit ${max + 1}`;
+}
+
+/** Looks for the rarest text. SQLite would step through the rows of all of them at once. */
+async function fileCandidates(
+  database: Kysely<Tables>,
+  organization: Organization,
+  term: string,
+  max: number,
+): Promise<RawBuilder<unknown> | undefined> {
+  const { rows } = await sql<{ number: number }>`
+    select number from organizations where organisation = ${organization}`.execute(database);
+  let rarest = { token: '', count: max + 1 };
+  for (const gram of gramsOf(term)) {
+    const token = `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`;
+    const counted = await sql<{ count: number }>`
+      select count(*) as count from (
+        select 1 from contact_grams where contact_grams match ${token} limit ${rarest.count}
+      )`.execute(database);
+    const count = counted.rows[0]?.count ?? 0;
+    if (count < rarest.count) rarest = { token, count };
+    if (count <= FEW_CANDIDATES) break;
+  }
+  if (rarest.count > max) return undefined;
+  return sql`
+    select ${COLUMNS}
+    from (select rowid as found from contact_grams where contact_grams match ${rarest.token})
+    cross join contacts on contacts.number = found`;
+}
+
+/** Returns some of the texts of up to three characters that a row with the term contains. */
+function gramsOf(term: string): string[] {
+  const characters = [...term];
+  const size = Math.min(3, characters.length);
+  const grams = new Set<string>();
+  for (let start = 0; start + size <= characters.length; start += 1) {
+    grams.add(characters.slice(start, start + size).join(''));
+  }
+  const step = grams.size / Math.min(grams.size, MAX_GRAMS);
+  return [...grams].filter(
+    (_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step),
+  );
+}
+
+/** Runs work with the same key one after the other. */
+class Turns {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  async take<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key);
+    const result = before ? before.then(work, work) : work();
+    this.#last.set(key, result);
+    try {
+      return await result;
+    } finally {
+      if (this.#last.get(key) === result) this.#last.delete(key);
+    }
+  }
+}

@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openSqlite } from '@koa-oauth/service/sqlite';
+import fc from 'fast-check';
+import {
+  type CompiledQuery,
+  type Dialect,
+  Kysely,
+  type LogEvent,
+  PostgresDialect,
+  SqliteDialect,
+  sql,
+} from 'kysely';
+import pg from 'pg';
+import { type Organization, organizationNamed } from '../../src/caller.ts';
+import { ContactSort } from '../../src/contact.ts';
+import { ContactSearch } from '../../src/store/contact-search.ts';
+import { ContactStore } from '../../src/store/contact-store.ts';
+import { migrate, openDatabase } from '../../src/store/database.ts';
+import { orderOf, type Position } from '../../src/store/page.ts';
+import type { ContactRow, Tables } from '../../src/store/schema.ts';
+import { searchText } from '../../src/store/search-text.ts';
+import { engines, type TestDatabase } from '../support/databases.ts';
+
+const alice = { subject: 'auth0|alice', clientId: undefined };
+/** Bounds that a few contacts exceed: each search takes all ways. */
+const TIGHT = { minSliceRows: 2, maxSliceRows: 3, maxCandidates: 3 };
+
+for (const { name, missing, create } of await engines()) {
+  (missing ? describe.skip : describe)(`search on ${name}${missing ? `: ${missing}` : ''}`, () => {
+    let testDatabase: TestDatabase;
+    let database: Kysely<Tables>;
+    let store: ContactStore;
+
+    beforeAll(async () => {
+      testDatabase = await create();
+      database = openDatabase(testDatabase.url);
+      await migrate(testDatabase.url);
+      store = new ContactStore(database, { maxContacts: 50 });
+    });
+
+    afterAll(async () => {
+      await database.destroy();
+      await testDatabase.drop();
+    });
+
+    const add = (organization: Organization, name: string, company?: string) =>
+      store.create(organization, alice, { name, email: 'x@y.example', company });
+
+    const namesFound = async (organization: Organization, q: string) =>
+      (await store.list(organization, { limit: 100, sort: 'name', q })).items.map(
+        (contact) => contact.name,
+      );
+
+    /** Inserts rows without the store, as an import does. */
+    const insertRows = async (organization: Organization, texts: readonly string[]) => {
+      const rows = texts.map((text, index): ContactRow => {
+        const time = new Date(index).toISOString();
+        const absent = { phone: null, company: null, notes: null };
+        const known = { id: randomUUID(), organisation: organization, name: text, email: 'x' };
+        const managed = { version: 1, created_at: time, updated_at: time };
+        return { ...absent, ...known, ...managed, search_text: searchText(text) };
+      });
+      for (let start = 0; start < rows.length; start += 500) {
+        const part = rows.slice(start, start + 500);
+        await database.insertInto('contacts').values(part).execute();
+      }
+    };
+
+    test.each([
+      ['lukasz', 'Łukasz Żółć'],
+      ["d'arc", 'Jeanne d’Arc'],
+      ['émilie', 'Emilie'],
+      ['EMI', 'Emilie'],
+      ['ż', 'Łukasz Żółć'],
+      ['c”', '50% _ \\ " c"'],
+      ['%', '50% _ \\ " c"'],
+      ['_ \\', '50% _ \\ " c"'],
+      ['小龙', '李小龙'],
+      ['🐢', 'Slow 🐢'],
+    ])('%s finds %s', async (q, expected) => {
+      const organization = organizationNamed(`found by ${q}`);
+      for (const name of ['Łukasz Żółć', 'Jeanne d’Arc', 'Emilie', '50% _ \\ " c"', '李小龙']) {
+        await add(organization, name);
+      }
+      await add(organization, 'Slow 🐢');
+      expect(await namesFound(organization, q)).toEqual([expected]);
+      expect(await namesFound(organization, `${q}${q}`)).toEqual([]);
+      expect(await namesFound(organizationNamed('other'), q)).toEqual([]);
+    });
+
+    test('pages of any term, order and size have each contact that contains it, once', async () => {
+      const text = fc.string({ unit: fc.constantFrom(...'aab é'), minLength: 1, maxLength: 8 });
+      let run = 0;
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(text, { maxLength: 25 }),
+          text.filter((term) => searchText(term) !== ''),
+          fc.constantFrom(...ContactSort.options),
+          fc.integer({ min: 1, max: 4 }),
+          fc.constantFrom(0, 1000),
+          async (texts, q, sort, limit, timeLimitMs) => {
+            run += 1;
+            const organization = organizationNamed(`paged ${run}`);
+            await insertRows(organization, texts);
+            // PostgreSQL reads a limit of 0 as none.
+            const search = new ContactSearch(database, { ...TIGHT, timeLimitMs });
+            const [order, term] = [orderOf(sort), searchText(q)];
+            const found: string[] = [];
+            let after: Position | undefined;
+            do {
+              const request = { organization, subject: 'a', term, order, limit, after };
+              const { items, next } = await search.find(request);
+              expect(items.length).toBeLessThanOrEqual(limit);
+              found.push(...items.map((row) => row[order.column]));
+              after = next;
+            } while (after);
+            const { rows } = await sql<ContactRow>`
+              select * from contacts where organisation = ${organization}`.execute(database);
+            const expected = rows
+              .filter(({ search_text }) => search_text.includes(term))
+              .map((row) => row[order.column])
+              .sort();
+            expect(found).toEqual(order.direction === 'asc' ? expected : expected.reverse());
+          },
+        ),
+        { seed: 5, numRuns: 60 },
+      );
+    });
+
+    test('a changed contact is found by its new text only, a deleted one by none', async () => {
+      const organization = organizationNamed('changing');
+      const others = Array.from({ length: 9 }, (_, index) => `Other ${index}`);
+      await insertRows(organization, others);
+      const search = new ContactSearch(database, TIGHT);
+      const found = async (term: string) => {
+        const order = orderOf('name');
+        const { items } = await search.find({ organization, subject: '', term, order, limit: 9 });
+        return items.map((row) => row.name);
+      };
+      const { id } = await add(organization, 'Zacharias');
+      expect(await found('zach')).toEqual(['Zacharias']);
+      await store.update(organization, alice, id, (current) => ({ ...current, name: 'Zoltan' }));
+      expect([await found('zach'), await found('zol')]).toEqual([[], ['Zoltan']]);
+      await store.update(organization, alice, id, (current) => ({ ...current, notes: 'same' }));
+      expect(await found('zol')).toEqual(['Zoltan']);
+      await store.delete(organization, alice, id, () => {});
+      expect(await found('zol')).toEqual([]);
+    });
+
+    test('an organization has a maximum of contacts, and another its own', async () => {
+      const organization = organizationNamed('full');
+      const created = await Promise.all(
+        Array.from({ length: 50 }, (_, index) => add(organization, `${index}`)),
+      );
+      const refused = { status: 409, code: 'ERR_TOO_MANY_CONTACTS' };
+      await expect(add(organization, 'one more')).rejects.toMatchObject(refused);
+      expect(await namesFound(organization, 'one more')).toEqual([]);
+      await add(organizationNamed('not full'), 'first');
+      await store.delete(organization, alice, created[0]?.id ?? '', () => {});
+      await add(organization, 'in the free place');
+      await expect(add(organization, 'one more')).rejects.toMatchObject(refused);
+    });
+
+    test.each(ContactSort.options)(
+      'no statement of a search by %s reads a whole table',
+      async (sort) => {
+        const organization = organizationNamed(`planned by ${sort}`);
+        await insertRows(
+          organization,
+          Array.from({ length: 300 }, (_, index) => `row ${index}`),
+        );
+        const statements: CompiledQuery[] = [];
+        const log = ({ query }: LogEvent) => {
+          statements.push(query);
+        };
+        const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+        const request = { organization, subject: '', limit: 9, order: orderOf(sort) };
+        const search = new ContactSearch(watched, { ...TIGHT, maxCandidates: 200 });
+        const pages = [
+          await search.find({ ...request, term: 'row 29' }),
+          await search.find({ ...request, term: 'none', after: { value: 'row 1', id: 'a' } }),
+        ];
+        expect(pages.map(({ items }) => items.length)).toEqual([9, 0]);
+        const reads = statements.filter((query) => /^\s*(select|with)\b/.test(query.sql));
+        expect(reads.length).toBeGreaterThan(5);
+        const explain = name === 'libsql' ? 'explain query plan' : 'explain';
+        await watched.connection().execute(async (connection) => {
+          if (name === 'PostgreSQL') await sql`begin`.execute(connection);
+          for (const read of reads) {
+            if (read.sql.includes('set_config')) {
+              await connection.executeQuery(read);
+              continue;
+            }
+            const plan = { ...read, sql: `${explain} ${read.sql}` };
+            const { rows } = await connection.executeQuery(plan);
+            const text = JSON.stringify(rows);
+            expect(text).not.toMatch(/Seq Scan on contacts|SCAN contacts|SCAN organizations/);
+            if (read.sql.includes('candidates')) expect(text).toMatch(/contact(?:s_by)?_gram/);
+            else expect(text).toMatch(/contacts_by_\w+|organizations|contact_grams/);
+          }
+        });
+        await watched.destroy();
+      },
+    );
+  });
+}
+
+function dialectOf(url: string): Dialect {
+  return url.startsWith('file:')
+    ? new SqliteDialect({ database: openSqlite(url.slice(5), { synchronous: 'NORMAL' }) })
+    : new PostgresDialect({ pool: new pg.Pool({ connectionString: url }) });
+}
