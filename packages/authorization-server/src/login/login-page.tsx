@@ -38,7 +38,8 @@ export function loginPage(props: LoginPageProps): VNode {
           <label>
             E-mail address
             <input
-              type="email"
+              // Browsers accept only ASCII before the @ in an input of the type email.
+              inputmode="email"
               name="username"
               value={typed}
               autocomplete="username"

@@ -10,6 +10,17 @@ const picture = z
   .max(2048)
   .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol));
 
+/** Schema of an e-mail address, with letters of any language (RFC 6531 §3.3). */
+export function emailAddress(message?: string) {
+  return z
+    .string(message)
+    .max(320, message)
+    .regex(
+      /^[^\s@"<>\p{C}]{1,64}@(?:[\p{L}\p{N}][\p{L}\p{M}\p{N}-]*\.)+[\p{L}\p{N}][\p{L}\p{M}\p{N}-]+$/u,
+      message,
+    );
+}
+
 /** Wrong claims are ignored: the user must be able to sign in. */
 const profileSchema = z.object({
   name: name.optional().catch(undefined),
@@ -17,7 +28,7 @@ const profileSchema = z.object({
   family_name: name.optional().catch(undefined),
   nickname: name.optional().catch(undefined),
   picture: picture.optional().catch(undefined),
-  email: z.email().max(320).optional().catch(undefined),
+  email: emailAddress().optional().catch(undefined),
 });
 
 /** The stored profile of a user of an identity provider. */

@@ -1,6 +1,7 @@
 import { isSecureURL } from '@koa-oauth/service';
 import { z } from 'zod';
 import { passwordFault, passwordHashFault } from './password.ts';
+import { emailAddress } from './profile-claims.ts';
 
 /*
  * A tenant file: the Auth0 deploy tool's `tenant.yaml`, plus `users`. Other fields are ignored.
@@ -218,7 +219,7 @@ const connectionSchema = z
 
 const userSchema = z.looseObject({
   user_id: text,
-  email: z.email('give an e-mail address'),
+  email: emailAddress('give an e-mail address'),
   email_verified: z.boolean().default(false),
   password: judgedText(passwordFault).optional(),
   password_hash: judgedText(passwordHashFault).optional(),

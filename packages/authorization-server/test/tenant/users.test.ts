@@ -179,6 +179,13 @@ describe('claims of a profile', () => {
       ['a name that is too long', { name: 'x'.repeat(301) }, {}],
       ['a name with a line break', { name: 'Bob\nadmin' }, {}],
       ['a name of blanks', { name: '   ' }, {}],
+      [
+        'an address with letters of other languages',
+        { email: 'josé@münchen.example' },
+        { email: 'josé@münchen.example', email_verified: false },
+      ],
+      ['an address with control characters', { email: 'a\u0000@example.com' }, {}],
+      ['an address with characters that are not seen', { email: 'a\u200b@example.com' }, {}],
       ['an address that is none', { email: 'bob', email_verified: true }, {}],
       ['an address that is too long', { email: `${'x'.repeat(320)}@example.com` }, {}],
       [
