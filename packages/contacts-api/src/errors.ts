@@ -8,7 +8,9 @@ const ERRORS = {
   ERR_UNSUPPORTED_MEDIA_TYPE: { 415: 'the media type of the body is not supported' },
   ERR_NOT_FOUND: { 404: 'there is no contact with this id' },
   ERR_TOO_MANY_CONTACTS: { 409: 'the organization has too many contacts; delete some first' },
-  ERR_PRECONDITION_FAILED: { 412: 'the contact has changed since; read it again' },
+  ERR_PRECONDITION_FAILED: {
+    412: 'the contact is not in the state that If-Match or If-None-Match names; read it again',
+  },
   ERR_TOO_MANY_REQUESTS: { 429: 'too many requests; try again later' },
   ERR_STORE_UNAVAILABLE: { 503: 'contacts cannot be read or written now; try again later' },
   ERR_NOT_READY: { 503: 'the service is stopping' },

@@ -44,6 +44,8 @@ export class GracefulServer extends Server {
         if (!request.complete) readRest(request);
       });
     });
+    // Without it Node answers 417 by itself, past the listener above. RFC 9110 §10.1.1 lets us ignore it.
+    this.on('checkExpectation', (request, response) => this.emit('request', request, response));
     this.on('clientError', (error, socket) => {
       answerParserError(error, socket as Socket, this.#connections.get(socket as Socket));
     });

@@ -193,6 +193,12 @@ describe('an answer before the body was read (RFC 9112 §9.3)', () => {
     expect(await send(head('Content-Length: 9'), 'x')).toMatch(/^HTTP\/1.1 413 [\s\S]*refused$/);
   });
 
+  test('an unknown expectation is ignored, and its body too', async () => {
+    refuse(() => {});
+    const answer = await send(head('Content-Length: 9', 'Expect: the-unexpected'), 'x');
+    expect(answer).toMatch(/^HTTP\/1.1 413 [\s\S]*refused$/);
+  });
+
   test('a body that breaks the rules gets no second answer', async () => {
     refuse(() => {});
     const socket = await open();

@@ -30,7 +30,7 @@ const CONTACT: Answer = {
   headers: { ETag: 'names this state of the contact' },
 };
 const NO_SUCH_CONTACT: Answer = { description: 'no such contact in your organization' };
-const HAS_CHANGED: Answer = { description: 'the contact has changed since' };
+const HAS_CHANGED: Answer = { description: 'the contact is not in the expected state' };
 
 const MAX_LIMIT = 100;
 const LIMIT_FAULT = `must be a whole number from 1 to ${MAX_LIMIT}`;
