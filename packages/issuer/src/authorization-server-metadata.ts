@@ -1,4 +1,4 @@
-import { IssuerError, issuerUnavailable } from './errors.ts';
+import { IssuerError } from './errors.ts';
 import type { FetchedJson } from './http-client.ts';
 import { isLoopback, isSameIssuer, isSecureURL, withoutSlash } from './issuer-identifier.ts';
 import type { Fetched } from './kept-fresh.ts';
@@ -45,23 +45,39 @@ export function metadataURLs(issuer: URL): [string, string] {
 }
 
 /**
- * Fetches and checks an issuer's metadata.
+ * Fetches and checks an issuer's metadata. The second URL is asked whatever the first answers, except
+ * good metadata: an issuer can have a page of its own, an error or a redirect there. Without any answer
+ * it is not asked, because it is on the same server.
  *
  * @throws IssuerError `ERR_ISSUER_UNAVAILABLE` when neither URL answers with a document,
- *   `ERR_INVALID_METADATA` when the document names another issuer or an unsafe endpoint
+ *   `ERR_INVALID_METADATA` when a document names another issuer or an unsafe endpoint; `detail` has both
  */
 export async function fetchMetadata(
   issuerBaseURL: string,
   fetch: (url: string) => Promise<FetchedJson>,
 ): Promise<Fetched<AuthorizationServerMetadata>> {
-  const statuses: string[] = [];
+  const details: string[] = [];
+  let failure: Partial<IssuerError> = {};
   for (const url of metadataURLs(new URL(issuerBaseURL))) {
-    const { status, body, maxAge } = await fetch(url);
-    if (status === 200) return { value: checkMetadata(issuerBaseURL, body), maxAge };
-    statuses.push(`GET ${url}: ${status}`);
-    if (status >= 500) break;
+    try {
+      const { status, body, maxAge } = await fetch(url);
+      if (status === 200) return { value: checkMetadata(issuerBaseURL, body), maxAge };
+      details.push(`GET ${url}: ${status}`);
+    } catch (error) {
+      const { code, detail = '' } = error as IssuerError;
+      details.push(detail.startsWith('GET ') ? detail : `GET ${url}: ${detail}`);
+      if (failure.code !== 'ERR_INVALID_METADATA') failure = error as IssuerError;
+      if (code !== 'ERR_INVALID_METADATA' && !isAnswered(error as IssuerError)) break;
+    }
   }
-  throw issuerUnavailable(statuses.join('; '));
+  const { code = 'ERR_ISSUER_UNAVAILABLE', cause } = failure;
+  throw new IssuerError(code, { detail: details.join('; '), cause });
+}
+
+// An answer that cannot be read is one too.
+function isAnswered({ cause }: IssuerError): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown };
+  return code === undefined || code === 'ERR_HTTP_TOO_LARGE' || code === 'ERR_HTTP_CODING';
 }
 
 /** Checks a metadata document (RFC 8414 §3.3). @throws IssuerError `ERR_INVALID_METADATA` */

@@ -99,7 +99,7 @@ export function createIssuer({
     monotonicNow: ageClock,
     maxStale,
     onFailed(error: unknown) {
-      const detail = error instanceof IssuerError ? error.detail : String(error);
+      const { detail = String(error) } = error as Partial<IssuerError>;
       emit({ type: 'refresh_failed', what, detail });
     },
     onStale: (ageMs: number) => emit({ type: 'stale_used', what, ageMs }),

@@ -6,6 +6,7 @@ import {
   fetchMetadata,
   metadataURLs,
 } from '../src/authorization-server-metadata.ts';
+import type { IssuerError } from '../src/errors.ts';
 import { createHttpClient, fetchJson } from '../src/http-client.ts';
 
 const invalidMetadata = expect.objectContaining({ code: 'ERR_INVALID_METADATA' });
@@ -122,15 +123,42 @@ describe('fetchMetadata', () => {
     expect((await fetchMetadata(base, fetch)).value.issuer).toBe(base);
   });
 
-  test('a server in trouble is not asked twice', async () => {
-    nock(issuer).get(openid).reply(500);
-    await expect(fetchMetadata(issuer, fetch)).rejects.toThrow(
-      expect.objectContaining({
-        name: 'IssuerError',
-        code: 'ERR_ISSUER_UNAVAILABLE',
-        detail: expect.stringContaining('openid-configuration: 500'),
-      }),
-    );
+  const otherIssuer = { ...good, issuer: 'https://evil.example/' };
+
+  test.each<[string, number, nock.Body, nock.ReplyHeaders?]>([
+    ['404', 404, ''],
+    ['500', 500, ''],
+    ['a redirect', 302, '', { location: issuer }],
+    ['HTML', 200, '<!doctype html>'],
+    ['nothing', 200, ''],
+    ['JSON that is no metadata', 200, { error: 'not found' }],
+    ['metadata of another issuer', 200, otherIssuer],
+    ['metadata without keys', 200, { issuer }],
+    ['an unknown coding', 200, 'x', { 'content-encoding': 'zstd-2' }],
+    ['a huge body', 200, ' '.repeat(600 * 1024)],
+  ])('the second place counts when the first answers with %s', async (_, ...answer) => {
+    nock(issuer)
+      .get(openid)
+      .reply(...answer);
+    nock(issuer).get(oauth).reply(200, good);
+    expect((await fetchMetadata(issuer, fetch)).value).toEqual(good);
+    nock(issuer)
+      .get(openid)
+      .reply(...answer);
+    nock(issuer).get(oauth).reply(503);
+    const error: IssuerError = await fetchMetadata(issuer, fetch).catch((thrown) => thrown);
+    expect(error).toMatchObject({ name: 'IssuerError', status: 503 });
+    expect(error.detail).toMatch(/^GET \S+openid-configuration: .+; GET \S+-server: 503$/);
+  });
+
+  test('a server that does not answer is not asked twice', async () => {
+    nock(issuer)
+      .get(openid)
+      .replyWithError(Object.assign(new Error(), { code: 'ECONNREFUSED' }));
+    await expect(fetchMetadata(issuer, fetch)).rejects.toMatchObject({
+      code: 'ERR_ISSUER_UNAVAILABLE',
+      detail: `GET https://tenant.example.com${openid}: ECONNREFUSED`,
+    });
   });
 
   test('nothing at either place: unavailable, with both in the detail', async () => {
@@ -143,11 +171,13 @@ describe('fetchMetadata', () => {
     });
   });
 
-  test("another issuer's metadata is refused, not looked past", async () => {
+  test("another issuer's metadata is refused at both places", async () => {
     proves('RFC 9207 §4');
-    nock(issuer)
-      .get(openid)
-      .reply(200, { ...good, issuer: 'https://evil.example/' });
+    nock(issuer).get(openid).reply(200, otherIssuer);
+    nock(issuer).get(oauth).reply(404);
+    await expect(fetchMetadata(issuer, fetch)).rejects.toEqual(invalidMetadata);
+    nock(issuer).get(openid).reply(404);
+    nock(issuer).get(oauth).reply(200, otherIssuer);
     await expect(fetchMetadata(issuer, fetch)).rejects.toEqual(invalidMetadata);
   });
 });

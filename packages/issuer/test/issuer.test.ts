@@ -9,6 +9,7 @@ import { startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.t
 
 const keys: TestKey[] = [testKey({ kid: 'one' }), testKey({ kid: 'two' }, 1)];
 const METADATA = '/.well-known/openid-configuration';
+const OTHER_METADATA = '/.well-known/oauth-authorization-server';
 const JWKS = '/.well-known/jwks.json';
 const MINUTE = 60_000;
 const one = { alg: 'RS256', kid: 'one' };
@@ -113,7 +114,7 @@ test('metadata that names another issuer is rejected, and its keys are never fet
   server.fault = (_, response) =>
     response.end(JSON.stringify({ issuer: 'http://127.0.0.1:1/', jwks_uri: server.issuer }));
   await expect(issuer.signingKey(one)).rejects.toMatchObject({ code: 'ERR_INVALID_METADATA' });
-  expect(server.requests).toEqual([METADATA]);
+  expect(server.requests).toEqual([METADATA, OTHER_METADATA]);
 });
 
 describe('the wall clock is set back by a day', () => {
@@ -198,7 +199,7 @@ describe('an outage', () => {
     });
     const burst = Array.from({ length: 100 }, () => issuer.signingKey(one).catch(() => 'down'));
     expect(new Set(await Promise.all(burst))).toEqual(new Set(['down']));
-    expect(server.requests).toEqual([METADATA]);
+    expect(server.requests).toEqual([METADATA, OTHER_METADATA]);
     for (let i = 0; i < 10; i += 1) {
       clock += 5000;
       await issuer.signingKey(one).catch(() => {});

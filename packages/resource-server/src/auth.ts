@@ -26,6 +26,14 @@ export interface OptionalAuthState<Claims = unknown> {
 /** Koa middleware that sets its state, and needs nothing in it. */
 export type AuthMiddleware<State> = Middleware & Middleware<State>;
 
+// In the registry of symbols, so that two copies of this package share it.
+const REPORTED = Symbol.for('koa-oauth:reported');
+
+/** Context with the error that an `auth` of this request has reported. */
+interface Reported {
+  [REPORTED]?: unknown;
+}
+
 /**
  * Verifies the access token of a request (RFC 6750, RFC 9068 §4) and puts its content into
  * `ctx.state.auth`.
@@ -66,8 +74,11 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
       } else if (authRequired) throw new AuthError('ERR_MISSING_TOKEN');
       await next();
     } catch (error) {
+      // An `auth` behind this one has reported it, and its challenge counts.
+      if ((ctx as Reported)[REPORTED] === error) throw error;
       const reason = refusalReasonOf(error);
       if (reason !== undefined) {
+        (ctx as Reported)[REPORTED] = error;
         const { detail } = error as { detail?: string };
         emit({ type: 'refused', reason, detail });
       }

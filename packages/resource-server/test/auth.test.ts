@@ -424,6 +424,39 @@ describe('errors of what lies behind pass through untouched', () => {
   });
 });
 
+describe('auth within auth: the inner one answers, and reports once', () => {
+  async function startNested(behind: Middleware, innerOptions: object = {}) {
+    const events: unknown[] = [];
+    const onEvent = (event: { type: string }) => event.type === 'refused' && events.push(event);
+    const inner = auth({ ...options(), realm: 'inner', onEvent, ...innerOptions });
+    const outer = { ...options(), realm: 'outer', resourceMetadata, authRequired: false, onEvent };
+    return { events, nested: await start(outer, { behind: [inner, behind] }) };
+  }
+  const constant = new AuthError('ERR_CLAIM_MISMATCH');
+
+  test.each<[string, number, string, Middleware, object?]>([
+    ['no token', 401, 'Bearer realm="inner"', () => {}],
+    ['another audience', 401, 'Bearer realm="inner", error=', () => {}, { audience: 'https://b' }],
+    ['a scope is missing', 403, 'Bearer realm="inner", error=', requiredScopes('write')],
+    ['an error used again', 403, 'Bearer realm="inner"', () => Promise.reject(constant)],
+  ])('%s: %d', async (name, status, challenge, behind, innerOptions) => {
+    const { events, nested } = await startNested(behind, innerOptions);
+    for (const count of [1, 2]) {
+      const answer = await nested.get(name === 'no token' ? undefined : good());
+      expect(answer).toMatchObject({ status, challenge: expect.stringContaining(challenge) });
+      expect(answer.challenge).not.toContain('resource_metadata');
+      expect(events).toHaveLength(count);
+    }
+  });
+
+  test('a failure of the outer one is its own', async () => {
+    const { events, nested } = await startNested(() => {});
+    const { status, challenge } = await nested.get('abc');
+    expect([status, challenge]).toEqual([401, expect.stringContaining('realm="outer"')]);
+    expect(events).toHaveLength(1);
+  });
+});
+
 describe('answers are safe whatever the token or the options held', () => {
   const nasty = 'a"\\\r\nSet-Cookie: x=y\u0000\u007fé😀';
 
