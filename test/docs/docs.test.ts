@@ -104,6 +104,18 @@ describe('the README of', () => {
   });
 });
 
+test('docs/troubleshooting.md has a row for each reason and each 503', () => {
+  const page = 'docs/troubleshooting.md';
+  const reasons = firstCells('packages/resource-server/README.md', 'Reasons');
+  expect(firstCells(page, 'Refused requests').sort()).toEqual(reasons.sort());
+  const codes = ['resource-server', 'issuer']
+    .flatMap((name) => codesOf(`packages/${name}/src/errors.ts`))
+    .filter(({ statuses }) => statuses === '503')
+    .map(({ code }) => code);
+  expect(codes.length).toBeGreaterThan(3);
+  expect(firstCells(page, 'Unavailable').sort()).toEqual(codes.sort());
+});
+
 describe.each(pages)('the links of %s', (page) => {
   test('lead to files and headings that exist', () => {
     const links = [...read(page).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(

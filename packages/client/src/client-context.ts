@@ -2,10 +2,17 @@ import {
   createEmitter,
   createHttpClient,
   createIssuer,
+  createPrinter,
   type HttpClient,
   type Issuer,
 } from '@koa-oauth/issuer';
-import { CLIENT_CHANNEL, type ClientEvent, failure, type SessionEndReason } from './events.ts';
+import {
+  CLIENT_CHANNEL,
+  type ClientEvent,
+  failure,
+  lineOf,
+  type SessionEndReason,
+} from './events.ts';
 import { Grants } from './login/grant.ts';
 import { MAX_ENDPOINT_BYTES } from './oauth/token-endpoint.ts';
 import type { CheckedOptions } from './options/options.ts';
@@ -29,7 +36,7 @@ export class ClientContext {
   constructor(options: CheckedOptions) {
     const { issuerBaseURL, session, now, http, httpTimeout: timeout, onEvent } = options;
     this.options = options;
-    this.emit = createEmitter(CLIENT_CHANNEL, onEvent);
+    this.emit = createEmitter(CLIENT_CHANNEL, onEvent ?? createPrinter(lineOf));
     this.issuer = createIssuer({ issuerBaseURL, http, onEvent });
     this.http = createHttpClient({ timeout, maxBodyBytes: MAX_ENDPOINT_BYTES, ...http });
     this.store = session.store ?? memoryStore({ now });

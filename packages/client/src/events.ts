@@ -1,4 +1,4 @@
-import type { IssuerEvent } from '@koa-oauth/issuer';
+import type { EventLine, IssuerEvent } from '@koa-oauth/issuer';
 import { errorCode, foreignText, hasCode } from './errors.ts';
 
 /**
@@ -62,4 +62,9 @@ export function failure(error: unknown): Failure {
     code: typeof code === 'string' ? foreignText(code, 60) : undefined,
     detail: typeof reason === 'string' ? reason : undefined,
   };
+}
+
+/** Returns the line of a failure, for `createPrinter`. The issuer's events have a printer of their own. */
+export function lineOf(event: ClientEvent): EventLine | undefined {
+  return 'code' in event ? [`${event.type}, ${event.code}`, event.detail] : undefined;
 }

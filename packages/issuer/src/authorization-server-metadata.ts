@@ -91,7 +91,7 @@ export function checkMetadata(
   const metadata = document as Record<string, unknown>;
   if (typeof metadata.issuer !== 'string' || !isSameIssuer(issuerBaseURL, metadata.issuer)) {
     throw invalidMetadata(
-      `the metadata's "issuer" is ${JSON.stringify(metadata.issuer)?.slice(0, 200)}, expected "${issuerBaseURL}"`,
+      `the metadata's "issuer" is ${quoteURL(metadata.issuer)}, expected "${issuerBaseURL}"`,
     );
   }
   if (metadata.jwks_uri === undefined) throw invalidMetadata('the metadata has no "jwks_uri"');
@@ -109,6 +109,12 @@ export function checkMetadata(
 
 function invalidMetadata(detail: string): IssuerError {
   return new IssuerError('ERR_INVALID_METADATA', { detail });
+}
+
+// Another server wrote it: only a URL goes into the log.
+function quoteURL(value: unknown): string {
+  const isURL = typeof value === 'string' && /^https?:\/\/[\x21\x23-\x7e]{1,200}$/.test(value);
+  return isURL ? `"${value}"` : 'not a URL';
 }
 
 // The endpoints of an issuer on https must be on https: codes and tokens are sent there.

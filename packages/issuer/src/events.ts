@@ -48,3 +48,104 @@ export function createEmitter<Event extends object>(
     } catch {}
   };
 }
+
+const PRINT_AGAIN_AFTER_MS = 10_000;
+
+/** Line of an event: its kind, of which there are few, and a detail. */
+export type EventLine = readonly [kind: string, detail?: string | undefined];
+
+/**
+ * Makes the listener of an app that gives none: it prints a warning for a failure, so that a mistake is
+ * seen while an app is made. It prints a kind of failure once in ten seconds, and then how many there
+ * were.
+ *
+ * @param lineOf returns undefined for an event that is no failure
+ * @returns undefined where `NODE_ENV` is `production` or `test`
+ * @example
+ * const emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
+ */
+export function createPrinter<Event>(
+  lineOf: (event: Event) => EventLine | undefined,
+): ((event: Event) => void) | undefined {
+  const { NODE_ENV } = process.env;
+  if (NODE_ENV === 'production' || NODE_ENV === 'test') return undefined;
+  const printed = new Map<string, { at: number; unprinted: number }>();
+  return function print(event) {
+    const [kind, detail] = lineOf(event) ?? [];
+    if (kind === undefined) return;
+    const last = printed.get(kind);
+    const now = performance.now();
+    if (last !== undefined && now - last.at < PRINT_AGAIN_AFTER_MS) {
+      last.unprinted += 1;
+      return;
+    }
+    printed.set(kind, { at: now, unprinted: 0 });
+    const more = last?.unprinted ? ` (and ${last.unprinted} more before)` : '';
+    // No character of a detail can write a line of its own.
+    const text = detail === undefined ? '' : `: ${detail.slice(0, 500).replace(/[^ -~]/g, '?')}`;
+    console.warn(`koa-oauth: ${kind}${text}${more}`);
+  };
+}
+
+/** Returns the line of an issuer's event, for `createPrinter`. */
+export function lineOf(event: IssuerEvent): EventLine | undefined {
+  if (event.type === 'refresh_failed') {
+    return [`the ${event.what} of ${event.issuer} cannot be fetched`, event.detail];
+  }
+  if (event.type !== 'keys_left_out') return undefined;
+  const reasons = event.leftOut.map(({ kid, reason }) => `${kid ?? 'no kid'}, ${reason}`);
+  return [`keys of ${event.issuer} are not used`, reasons.join('; ')];
+}
+
+/** Maximum milliseconds that a request waits for a function of the application. */
+export const ANSWER_WITHIN_MS = 2000;
+
+/**
+ * Limits the wait for a function of the application: one that never answers must not hold a request for
+ * ever. An answer that is no promise, or is there at once, takes no timer. A late answer has no effect,
+ * also when it is an error.
+ *
+ * @returns the answer, or a promise of it that is rejected with the code `ETIMEDOUT` after two seconds
+ * @example
+ * const isKnown = await answerInTime(store.has(key));
+ */
+export function answerInTime<T>(answer: T | PromiseLike<T>): T | Promise<T> {
+  if (!isPromise(answer)) return answer;
+  return new Promise((resolve, reject) => {
+    let timer: NodeJS.Timeout | undefined;
+    let isSettled = false;
+    const settle = () => {
+      isSettled = true;
+      clearTimeout(timer);
+    };
+    answer.then(
+      (value) => {
+        settle();
+        resolve(value);
+      },
+      (error) => {
+        settle();
+        reject(error);
+      },
+    );
+    // Promises that are resolved already are handled before this.
+    process.nextTick(() => {
+      if (isSettled) return;
+      timer = setTimeout(() => reject(noAnswer()), ANSWER_WITHIN_MS).unref();
+    });
+  });
+}
+
+/** Reports whether an error is the one of `answerInTime`. */
+export function isNoAnswer(error: unknown): boolean {
+  return (error as { code?: unknown } | null | undefined)?.code === 'ETIMEDOUT';
+}
+
+function noAnswer(): Error {
+  const error = new Error(`no answer within ${ANSWER_WITHIN_MS} ms`);
+  return Object.assign(error, { code: 'ETIMEDOUT' });
+}
+
+function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
+}

@@ -1,6 +1,14 @@
 export type { AuthorizationServerMetadata } from './authorization-server-metadata.ts';
 export { InvalidOptions, IssuerError, type IssuerErrorCode, StacklessError } from './errors.ts';
-export { createEmitter, ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
+export {
+  answerInTime,
+  createEmitter,
+  createPrinter,
+  type EventLine,
+  ISSUER_CHANNEL,
+  type IssuerEvent,
+  isNoAnswer,
+} from './events.ts';
 export {
   createHttpClient,
   type HttpAnswer,

@@ -42,6 +42,11 @@ export function parseIssuerIdentifier(value: unknown): URL {
   if (url.username || url.password || value.includes('?') || value.includes('#')) {
     throw new InvalidOptions('issuerBaseURL must have no query, fragment or credentials');
   }
+  const [before, after] = url.pathname.split(/\/\.well-known\/[\w.-]+/);
+  if (after !== undefined) {
+    const issuer = `${url.origin}${before || after || '/'}`;
+    throw new InvalidOptions(`issuerBaseURL must be the issuer, not its metadata: ${issuer}`);
+  }
   return url;
 }
 

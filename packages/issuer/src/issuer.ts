@@ -3,7 +3,14 @@ import {
   fetchMetadata,
 } from './authorization-server-metadata.ts';
 import { InvalidOptions, IssuerError } from './errors.ts';
-import { createEmitter, ISSUER_CHANNEL, type IssuerChange, type IssuerEvent } from './events.ts';
+import {
+  createEmitter,
+  createPrinter,
+  ISSUER_CHANNEL,
+  type IssuerChange,
+  type IssuerEvent,
+  lineOf,
+} from './events.ts';
 import { createHttpClient, fetchJson, type HttpClientOptions } from './http-client.ts';
 import { parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
@@ -79,16 +86,17 @@ const MAX_DRIFT_MS = 1000;
  * const { token_endpoint } = await issuer.metadata();
  * const { key } = await issuer.signingKey({ alg: 'RS256', kid: 'key-1' });
  */
-export function createIssuer({
-  issuerBaseURL,
-  timeout = 5000,
-  maxStale = DAY_MS,
-  cooldown = 10_000,
-  http,
-  onEvent,
-  monotonicNow,
-  now = monotonicNow ?? Date.now,
-}: IssuerOptions): Issuer {
+export function createIssuer(options: IssuerOptions): Issuer {
+  const {
+    issuerBaseURL,
+    timeout = 5000,
+    maxStale = DAY_MS,
+    cooldown = 10_000,
+    http,
+    onEvent = createPrinter(lineOf),
+    monotonicNow,
+    now = monotonicNow ?? Date.now,
+  } = options ?? {};
   checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
   const client = createHttpClient({ timeout, ...http });
   const ageClock = countSleep(monotonicNow ?? (() => performance.now()), now);

@@ -156,7 +156,7 @@ export class JwkSet {
       const key = pem === undefined ? undefined : createPublicKey(pem);
       const reason = key === undefined ? 'malformed' : weaknessOf(key);
       if (key === undefined || reason !== undefined) {
-        leftOut.push({ kid, reason: reason as string });
+        leftOut.push({ kid: kid && printable(kid), reason: reason as string });
         continue;
       }
       for (const alg of algs) {
@@ -187,7 +187,7 @@ export class JwkSet {
       } catch (error) {
         const { kid } = (jwk ?? {}) as { kid?: unknown };
         leftOut.push({
-          kid: typeof kid === 'string' ? kid.slice(0, MAX_KID_LENGTH) : undefined,
+          kid: typeof kid === 'string' ? printable(kid.slice(0, MAX_KID_LENGTH)) : undefined,
           reason: (error as Error).message,
         });
       }
@@ -291,6 +291,11 @@ function pick({ byAlg }: Keys, { alg, kid }: KeyHeader): readonly SigningKey[] |
   const keys = byAlg.get(alg)?.get(kid);
   // Without a "kid" the choice must be plain.
   return kid === undefined && keys?.length !== 1 ? undefined : keys;
+}
+
+// It is for a log, and another server wrote it.
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, '?');
 }
 
 function isSameKey(a: SigningKey, b: SigningKey): boolean {

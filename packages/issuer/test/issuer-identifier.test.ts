@@ -52,6 +52,23 @@ describe('issuer identifier RFC 8414 §2', () => {
     expect(() => parseIssuerIdentifier(value)).toThrow(/^issuerBaseURL must /);
   });
 
+  test.each([
+    ['https://a.example/.well-known/openid-configuration', 'https://a.example/'],
+    [
+      'https://a.example/realms/one/.well-known/openid-configuration',
+      'https://a.example/realms/one',
+    ],
+    ['https://a.example/.well-known/oauth-authorization-server', 'https://a.example/'],
+    [
+      'https://a.example/.well-known/oauth-authorization-server/realms/one',
+      'https://a.example/realms/one',
+    ],
+    ['https://a.example/.well-known/jwks.json', 'https://a.example/'],
+  ])('%s is none: the message has the issuer', (value, issuer) => {
+    const text = `issuerBaseURL must be the issuer, not its metadata: ${issuer}`;
+    expect(() => parseIssuerIdentifier(value)).toThrow(new InvalidOptions(text));
+  });
+
   test('credentials are not repeated in the message', () => {
     expect(() => parseIssuerIdentifier('https://user:hunter2@tenant.example.com/')).toThrow(
       expect.objectContaining({ message: expect.not.stringContaining('hunter2') }),

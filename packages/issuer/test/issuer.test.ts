@@ -30,6 +30,11 @@ function create(options: Partial<IssuerOptions> = {}): Issuer {
 }
 
 describe('options', () => {
+  test.each([undefined, null, {}])('that are %p: what is missing is named', (options) => {
+    expect(() => createIssuer(options as never)).toThrow(InvalidOptions);
+    expect(() => createIssuer(options as never)).toThrow(/^issuerBaseURL must /);
+  });
+
   test('all faults are named at once', () => {
     const make = () =>
       createIssuer({

@@ -1,7 +1,7 @@
-import { createEmitter } from '@koa-oauth/issuer';
+import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
 import { AuthError, isAuthError } from './errors.ts';
-import { AUTH_CHANNEL, type AuthEvent, refusalReasonOf } from './events.ts';
+import { AUTH_CHANNEL, lineOf, refusalReasonOf } from './events.ts';
 import { type AuthOptions, checkOptions } from './options.ts';
 import { bearerCredentials } from './request/bearer-token.ts';
 import { buildChallenge } from './request/challenge.ts';
@@ -59,7 +59,7 @@ export function auth<Claims = unknown>(
 export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthState<Claims>> {
   const { authRequired, realm, resourceMetadata, onEvent, ...verifier } = checkOptions(options);
   const verifyAccessToken = accessTokenVerifier(verifier);
-  const emit = createEmitter<AuthEvent>(AUTH_CHANNEL, onEvent);
+  const emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
 
   return async function auth(ctx, next) {
     // The value of an earlier middleware does not come from this request's token.
@@ -79,8 +79,8 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
       const reason = refusalReasonOf(error);
       if (reason !== undefined) {
         (ctx as Reported)[REPORTED] = error;
-        const { detail } = error as { detail?: string };
-        emit({ type: 'refused', reason, detail });
+        const { code, detail } = error as Pick<AuthError | IssuerError, 'code' | 'detail'>;
+        emit({ type: 'refused', code, reason, detail });
       }
       if (isAuthError(error) && error.challenge !== undefined) {
         const challenge = { ...error.challenge, realm, resource_metadata: resourceMetadata };

@@ -1,4 +1,4 @@
-import { StacklessError } from '@koa-oauth/issuer';
+import { isNoAnswer, StacklessError } from '@koa-oauth/issuer';
 import type { ChallengeParameters } from './request/challenge.ts';
 
 /** Reasons for refusing an access token: label for logs and metrics → public text. */
@@ -37,6 +37,11 @@ export const ERRORS = {
   ERR_SIGNATURE_UNAVAILABLE: [
     503,
     'the signature of the access token cannot be checked right now',
+    'unavailable',
+  ],
+  ERR_CLAIMS_UNAVAILABLE: [
+    503,
+    'the claims of the access token cannot be checked right now',
     'unavailable',
   ],
 } as const satisfies Record<`ERR_${string}`, ErrorRow>;
@@ -126,6 +131,12 @@ export class InsufficientScopeError extends AuthError {
     super('ERR_INSUFFICIENT_SCOPE', { message: `this needs the scope ${scope}`, scope });
     this.scopes = scopes;
   }
+}
+
+/** Makes the error for a function of the application that failed, or did not answer in time. */
+export function unavailable(code: AuthErrorCode, name: string, cause: unknown): AuthError {
+  const detail = `${name} ${isNoAnswer(cause) ? 'did not answer within 2 seconds' : 'failed'}`;
+  return new AuthError(code, { detail, cause });
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { EventLine, IssuerErrorCode } from '@koa-oauth/issuer';
 import {
   type AuthErrorCode,
   ERRORS,
@@ -17,6 +18,8 @@ export type AuthEvent =
     }
   | {
       readonly type: 'refused';
+      /** Stable name of the error. */
+      readonly code: AuthErrorCode | IssuerErrorCode;
       readonly reason: RefusalReason;
       /** Only for the log. Its quotes from the token are short. */
       readonly detail: string | undefined;
@@ -45,4 +48,10 @@ export function refusalReasonOf(error: unknown): RefusalReason | undefined {
   const { code } = (error ?? {}) as { code?: unknown };
   const isIssuerError = code === 'ERR_ISSUER_UNAVAILABLE' || code === 'ERR_INVALID_METADATA';
   return isIssuerError ? 'unavailable' : undefined;
+}
+
+/** Returns the line of a refused request, for `createPrinter`. */
+export function lineOf(event: AuthEvent): EventLine | undefined {
+  if (event.type !== 'refused') return undefined;
+  return [`refused a request, ${event.code}, reason ${event.reason}`, event.detail];
 }

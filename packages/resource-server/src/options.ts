@@ -72,7 +72,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     onEvent,
     now = Date.now,
     ...unknown
-  } = options;
+  } = (typeof options === 'object' && options !== null ? options : {}) as AuthOptions<Claims>;
   const fault = (isWrong: boolean, text: string) => isWrong && faults.push(text);
 
   const audience = typeof audiences === 'string' ? [audiences] : audiences;
@@ -121,7 +121,8 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     fault(issuerBaseURL !== undefined, 'give issuerBaseURL or issuer, not both');
   } else {
     try {
-      issuer = createIssuer({ issuerBaseURL: issuerBaseURL ?? '' });
+      // Who listens to `auth` learns of a failed refresh there, when a request fails.
+      issuer = createIssuer({ issuerBaseURL: issuerBaseURL ?? '', onEvent: onEvent && (() => {}) });
     } catch (error) {
       faults.push((error as Error).message);
     }

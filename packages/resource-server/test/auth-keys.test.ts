@@ -86,7 +86,7 @@ describe('key sets as serializers write them', () => {
     ['two of one name, the second', [jwk(first), jwk(second)], 'RS256', second],
     ['null members', [{ ...jwk(first), ...absent, ...noPrivateParts }], 'RS256', first],
     ['a private key in the set', [{ ...jwk(first), d: 'AQAB' }, jwk(second)], 'RS256', second],
-  ])('%s: 200', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options) => {
+  ])('%s: 200', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options = {}) => {
     const other = await startTestIssuer({ keys: [], otherKeys });
     const served = await startApi({ issuerBaseURL: other.issuer, audience, ...options });
     const value = other.token(
@@ -104,7 +104,7 @@ describe('key sets as serializers write them', () => {
     ['an alg the key does not name', [{ ...jwk(first), alg: 'RS256' }], 'PS256', first],
     ['neither key of the name', [jwk(first), jwk(first)], 'RS256', second],
     ['a private key alone', [{ ...jwk(first), d: 'AQAB' }, jwk(ed25519)], 'RS256', first],
-  ])('%s: 401', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options) => {
+  ])('%s: 401', async (_, otherKeys, alg, { kid, privateKey, publicKey }, options = {}) => {
     const other = await startTestIssuer({ keys: [], otherKeys });
     const served = await startApi({ issuerBaseURL: other.issuer, audience, ...options });
     const value = other.token(

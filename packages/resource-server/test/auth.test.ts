@@ -439,7 +439,7 @@ describe('auth within auth: the inner one answers, and reports once', () => {
     ['another audience', 401, 'Bearer realm="inner", error=', () => {}, { audience: 'https://b' }],
     ['a scope is missing', 403, 'Bearer realm="inner", error=', requiredScopes('write')],
     ['an error used again', 403, 'Bearer realm="inner"', () => Promise.reject(constant)],
-  ])('%s: %d', async (name, status, challenge, behind, innerOptions) => {
+  ])('%s: %d', async (name, status, challenge, behind, innerOptions = {}) => {
     const { events, nested } = await startNested(behind, innerOptions);
     for (const count of [1, 2]) {
       const answer = await nested.get(name === 'no token' ? undefined : good());

@@ -1,5 +1,14 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
@@ -84,9 +93,19 @@ describe('each event, by the option and by the channel', () => {
     await api.send({ Authorization: `Bearer ${token()} ${token()}` });
     await api.get(token(), `?access_token=${token()}`);
     expect(told).toEqual([
-      { type: 'refused', reason: 'missing_token', detail: undefined },
-      { type: 'refused', reason: 'invalid_request', detail: undefined },
-      { type: 'refused', reason: 'invalid_request', detail: undefined },
+      { type: 'refused', code: 'ERR_MISSING_TOKEN', reason: 'missing_token', detail: undefined },
+      {
+        type: 'refused',
+        code: 'ERR_INVALID_REQUEST',
+        reason: 'invalid_request',
+        detail: undefined,
+      },
+      {
+        type: 'refused',
+        code: 'ERR_INVALID_REQUEST',
+        reason: 'invalid_request',
+        detail: undefined,
+      },
     ]);
   });
 
@@ -113,8 +132,13 @@ describe('each event, by the option and by the channel', () => {
     isRevoked = () => Promise.reject(new Error('down'));
     await api.get(token());
     expect(told).toEqual([
-      { type: 'refused', reason: 'revoked', detail: undefined },
-      { type: 'refused', reason: 'unavailable', detail: 'isRevoked failed' },
+      { type: 'refused', code: 'ERR_INVALID_TOKEN', reason: 'revoked', detail: undefined },
+      {
+        type: 'refused',
+        code: 'ERR_REVOCATION_UNAVAILABLE',
+        reason: 'unavailable',
+        detail: 'isRevoked failed',
+      },
     ]);
   });
 
@@ -128,10 +152,20 @@ describe('each event, by the option and by the channel', () => {
     await typed.get(token({ [`${namespace}roles`]: sub }));
     expect(told).toEqual([
       { type: 'verified', clientId: undefined, cached: false },
-      { type: 'refused', reason: 'insufficient_scope', detail: undefined },
+      {
+        type: 'refused',
+        code: 'ERR_INSUFFICIENT_SCOPE',
+        reason: 'insufficient_scope',
+        detail: undefined,
+      },
       { type: 'verified', clientId: undefined, cached: false },
-      { type: 'refused', reason: 'claim_mismatch', detail: undefined },
-      { type: 'refused', reason: 'claim_mismatch', detail: expect.stringMatching(/^roles: /) },
+      { type: 'refused', code: 'ERR_CLAIM_MISMATCH', reason: 'claim_mismatch', detail: undefined },
+      {
+        type: 'refused',
+        code: 'ERR_CLAIM_MISMATCH',
+        reason: 'claim_mismatch',
+        detail: 'the schema refused "roles"',
+      },
     ]);
   });
 
@@ -146,8 +180,18 @@ describe('each event, by the option and by the channel', () => {
     const misled = await start({ issuerBaseURL: other.issuer });
     await misled.get(value);
     expect(told).toMatchObject([
-      { type: 'refused', reason: 'unavailable', detail: expect.stringContaining('GET http') },
-      { type: 'refused', reason: 'unavailable', detail: expect.stringContaining('"issuer"') },
+      {
+        type: 'refused',
+        code: 'ERR_ISSUER_UNAVAILABLE',
+        reason: 'unavailable',
+        detail: expect.stringContaining('GET http'),
+      },
+      {
+        type: 'refused',
+        code: 'ERR_INVALID_METADATA',
+        reason: 'unavailable',
+        detail: expect.stringContaining('"issuer"'),
+      },
     ]);
     await other.close();
   });
@@ -208,4 +252,67 @@ test('no event holds a token, a part of one, or whom it is about', () => {
     }
   }
   expect(text).not.toContain('someone-in-particular');
+});
+
+describe('without onEvent', () => {
+  const { NODE_ENV } = process.env;
+  let lines: unknown[];
+
+  beforeEach(() => {
+    lines = [];
+    jest.spyOn(console, 'warn').mockImplementation((line) => lines.push(line));
+    process.env.NODE_ENV = 'development';
+  });
+  afterEach(() => {
+    process.env.NODE_ENV = NODE_ENV;
+    jest.restoreAllMocks();
+  });
+
+  test('a line is printed for each kind of refusal, and then their number', async () => {
+    const begin = performance.now();
+    let passed = 0;
+    jest.spyOn(performance, 'now').mockImplementation(() => begin + passed);
+    const api = await start({ onEvent: undefined });
+    for (let i = 0; i < 3; i += 1) await api.get(token({ aud: 'https://other' }));
+    await api.get();
+    await api.get(token());
+    passed = 10_000;
+    await api.get(token({ aud: 'https://other' }));
+    const line = 'koa-oauth: refused a request, ERR_INVALID_TOKEN, reason audience: expected';
+    expect(lines).toEqual([
+      `${line} ["${audience}"]`,
+      'koa-oauth: refused a request, ERR_MISSING_TOKEN, reason missing_token',
+      `${line} ["${audience}"] (and 2 more before)`,
+    ]);
+  });
+
+  test('a failed refresh and unusable keys of the issuer are printed', async () => {
+    const other = await startTestIssuer({
+      keys: [testKey()],
+      otherKeys: [{ kty: 'oct', kid: 'a\n\u001b[31m', k: 'c2VjcmV0' }],
+    });
+    const api = await start({ issuerBaseURL: other.issuer, onEvent: undefined });
+    await api.get(other.token({ sub, aud: audience }));
+    other.goDown();
+    const cold = await start({ issuerBaseURL: other.issuer, onEvent: undefined });
+    await cold.get(other.token({ sub, aud: audience }));
+    await other.close();
+    expect(lines[0]).toBe(
+      `koa-oauth: keys of ${other.issuer} are not used: a??[31m, private or symmetric key`,
+    );
+    expect(lines[1]).toMatch(/^koa-oauth: the metadata of \S+ cannot be fetched: GET \S+: \w+$/);
+  });
+
+  test.each(['production', 'test'])('nothing is printed where NODE_ENV is %s', async (value) => {
+    process.env.NODE_ENV = value;
+    const api = await start({ onEvent: undefined });
+    await api.get();
+    expect(lines).toEqual([]);
+  });
+
+  test('nothing is printed with an onEvent', async () => {
+    const api = await start({ onEvent: () => {} });
+    await api.get();
+    expect(lines).toEqual([]);
+  });
 });

@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { createIssuer, InvalidOptions, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import { z } from 'zod';
 import { proves } from '../../../test/support/proves.ts';
+import { auth } from '../src/auth.ts';
 import { type AuthOptions, checkOptions } from '../src/options.ts';
 import { verifySignature } from '../src/token/signature.ts';
 
@@ -112,6 +113,15 @@ describe('options that cannot work stop the start', () => {
     expect(() => checkOptions(options)).toThrow(InvalidOptions);
     expect(() => checkOptions(options)).toThrow(text);
   });
+
+  test.each([undefined, null, {}, 'https://tenant.example.com/', 5])(
+    'options that are %p: what is missing is named',
+    (options) => {
+      const make = () => auth(options as never);
+      expect(make).toThrow(InvalidOptions);
+      expect(make).toThrow(/^auth: audience must .+; issuerBaseURL must /);
+    },
+  );
 
   test('all of them are named at once', () => {
     const options = {

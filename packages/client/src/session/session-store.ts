@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { answerInTime } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 
 /** Session in a store. Its tokens can't be read without the browser's cookie. */
@@ -100,10 +101,10 @@ export function storeKey(id: string): string {
   return createHash('sha256').update(id).digest('base64url');
 }
 
-/** Calls a store. @throws OidcError `ERR_SESSION_STORE` (503) when the call fails */
+/** Calls a store. @throws OidcError `ERR_SESSION_STORE` (503) when it fails, or after two seconds */
 export async function storeCall<T>(call: () => Promise<T>): Promise<T> {
   try {
-    return await call();
+    return await answerInTime(call());
   } catch (cause) {
     const detail = `the session store failed${codeOf(cause)}`;
     throw new OidcError('ERR_SESSION_STORE', { detail, cause });

@@ -23,7 +23,7 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
  * router.get('/orders', requiredScopes('read:orders'), listOrders);
  */
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
-  const needed = parseScopes(scopes);
+  const needed = parseScopes('requiredScopes', scopes);
   return async function requiredScopes(ctx, next) {
     const granted = grantedScopes(payloadOf(ctx));
     if (!needed.every((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
@@ -39,7 +39,7 @@ export function requiredScopes(scopes: string | readonly string[]): Middleware {
  * router.get('/orders', scopeIncludesAny('read:orders admin:orders'), listOrders);
  */
 export function scopeIncludesAny(scopes: string | readonly string[]): Middleware {
-  const needed = parseScopes(scopes);
+  const needed = parseScopes('scopeIncludesAny', scopes);
   return async function scopeIncludesAny(ctx, next) {
     const granted = grantedScopes(payloadOf(ctx));
     if (!needed.some((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
@@ -56,7 +56,7 @@ export function scopeIncludesAny(scopes: string | readonly string[]): Middleware
  * router.get('/orders', requiredPermissions('read:orders'), listOrders);
  */
 export function requiredPermissions(permissions: string | readonly string[]): Middleware {
-  const needed = parseScopes(permissions);
+  const needed = parseScopes('requiredPermissions', permissions);
   return async function requiredPermissions(ctx, next) {
     const { permissions } = payloadOf(ctx);
     const held: readonly unknown[] = Array.isArray(permissions) ? permissions : [];
@@ -65,11 +65,14 @@ export function requiredPermissions(permissions: string | readonly string[]): Mi
   };
 }
 
-function parseScopes(scopes: string | readonly string[]): readonly string[] {
-  const list = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : [...scopes];
-  if (list.length === 0) throw new InvalidOptions('name at least one scope');
+function parseScopes(name: string, scopes: string | readonly string[]): readonly string[] {
+  const given = typeof scopes === 'string' ? scopes.split(' ').filter(Boolean) : scopes;
+  const list = Array.isArray(given) ? [...given] : [];
+  if (list.length === 0) {
+    throw new InvalidOptions(`${name}: name at least one, as in ${name}('read:orders')`);
+  }
   if (list.some((scope) => typeof scope !== 'string' || !/^[^\s"\\]+$/.test(scope))) {
-    throw new InvalidOptions('a scope is one word (RFC 6749 §3.3)');
+    throw new InvalidOptions(`${name}: each must be one word (RFC 6749 §3.3)`);
   }
   return list;
 }

@@ -1,5 +1,5 @@
-import type { Issuer, SigningKey } from '@koa-oauth/issuer';
-import { AuthError, InvalidTokenError } from '../errors.ts';
+import { answerInTime, type Issuer, type SigningKey } from '@koa-oauth/issuer';
+import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import { type CustomClaims, readCustomClaims } from './custom-claims.ts';
 import {
@@ -120,6 +120,7 @@ function rejectUnknownKey(error: unknown): never {
  * Returns the key that verifies the signature.
  *
  * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` throws
+ *   or does not answer in time
  */
 export async function checkSignature(
   token: string,
@@ -130,9 +131,9 @@ export async function checkSignature(
     const { alg, key } = signingKey;
     let isValid: unknown;
     try {
-      isValid = await verify(token, { alg, key });
+      isValid = await answerInTime(verify(token, { alg, key }));
     } catch (cause) {
-      throw new AuthError('ERR_SIGNATURE_UNAVAILABLE', { detail: 'verifySignature failed', cause });
+      throw unavailable('ERR_SIGNATURE_UNAVAILABLE', 'verifySignature', cause);
     }
     if (isValid === true) return signingKey;
   }
@@ -141,7 +142,7 @@ export async function checkSignature(
 
 /**
  * @throws InvalidTokenError `revoked`; AuthError `ERR_REVOCATION_UNAVAILABLE` (503) when `isRevoked`
- *   throws or returns anything except true and false
+ *   throws, does not answer in time, or returns anything except true and false
  */
 export async function checkRevocation(
   claims: AccessTokenClaims,
@@ -149,9 +150,9 @@ export async function checkRevocation(
 ): Promise<void> {
   let revoked: unknown;
   try {
-    revoked = await isRevoked(claims);
+    revoked = await answerInTime(isRevoked(claims));
   } catch (cause) {
-    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail: 'isRevoked failed', cause });
+    throw unavailable('ERR_REVOCATION_UNAVAILABLE', 'isRevoked', cause);
   }
   if (revoked === true) throw new InvalidTokenError('revoked');
   if (revoked !== false) {

@@ -53,7 +53,7 @@ describe('claimCheck', () => {
   });
 
   test('what is no function stops the start', () => {
-    expect(() => claimCheck('sub' as never)).toThrow('it needs a function');
+    expect(() => claimCheck('sub' as never)).toThrow('claimCheck: give a function');
   });
 
   test('a check that fails rejects the request with its error', async () => {
@@ -129,6 +129,13 @@ test.each<[object, (string | number | boolean)[], boolean]>([
   const reached = reaches(claimIncludes('c', ...expected), payload);
   if (fits) expect(await reached).toBe(true);
   else await expect(reached).rejects.toMatchObject(refused);
+});
+
+test('without arguments, each guard says what it needs', () => {
+  expect(claimCheck as () => unknown).toThrow('claimCheck: give a function');
+  expect(claimEquals as () => unknown).toThrow("claimEquals('org_id', 'acme')");
+  expect(() => claimEquals('org', undefined as never)).toThrow("claimEquals('org_id', 'acme')");
+  expect(claimIncludes as () => unknown).toThrow("claimIncludes('org_id', 'acme')");
 });
 
 test('claimIncludes of nothing, as by an empty list in a setting, says so at once', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import { proves } from '../../../../test/support/proves.ts';
 import { InsufficientScopeError } from '../../src/errors.ts';
@@ -132,8 +133,11 @@ describe.each([
     ['undefined in the list', [undefined]],
     ['a quote', ['a"b']],
     ['an object', { length: 1 }],
+    ['an empty object', {}],
+    ['null', null],
   ])('made of %s says so at once', (_name, scopes) => {
-    expect(() => guard(scopes as string)).toThrow(TypeError);
+    expect(() => guard(scopes as string)).toThrow(InvalidOptions);
+    expect(() => guard(scopes as string)).toThrow(new RegExp(`^${guard.name}: `));
   });
 
   test('without auth every request is rejected', async () => {

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
@@ -61,6 +61,33 @@ describe('checkRevocation', () => {
       detail: expect.not.stringContaining('secret'),
     });
   });
+});
+
+test('a check that does not answer: 503 after two seconds, and the late answer counts no more', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
+  for (const settle of ['resolve', 'reject'] as const) {
+    const late: Partial<Record<typeof settle, (value: never) => void>> = {};
+    const checked = checkRevocation(claims, () => {
+      return new Promise<boolean>((resolve, reject) => Object.assign(late, { resolve, reject }));
+    });
+    const refused = expect(checked).rejects.toMatchObject({
+      ...unavailable,
+      detail: 'isRevoked did not answer within 2 seconds',
+    });
+    await jest.advanceTimersByTimeAsync(2000);
+    await refused;
+    late[settle]?.(new Error('late') as never);
+  }
+  // An answer that is there at once takes no timer.
+  await checkRevocation(claims, async () => false);
+  expect(jest.getTimerCount()).toBe(0);
+  jest.useRealTimers();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
 });
 
 describe('in an API', () => {

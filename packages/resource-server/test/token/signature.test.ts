@@ -1,5 +1,5 @@
 import { createHmac, type KeyObject, sign } from 'node:crypto';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { SIGNING_ALGORITHMS, type SigningKey } from '@koa-oauth/issuer';
 import { signJws, type TestAlgorithm, type TestKey } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
@@ -91,6 +91,24 @@ describe('a function of the application verifies', () => {
     const calls: unknown[] = [];
     await checkSignature(token, [key], async (...args) => calls.push(args) > 0);
     expect(calls).toEqual([[token, { alg: 'RS256', key: rsa.publicKey }]]);
+  });
+
+  test('that does not answer could not check it: 503 after two seconds, with the first key', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    let calls = 0;
+    const verify = () => {
+      calls += 1;
+      return new Promise<boolean>(() => {});
+    };
+    const refused = expect(checkSignature(token, [key, key], verify)).rejects.toMatchObject({
+      status: 503,
+      code: 'ERR_SIGNATURE_UNAVAILABLE',
+      detail: 'verifySignature did not answer within 2 seconds',
+    });
+    await jest.advanceTimersByTimeAsync(2000);
+    await refused;
+    expect(calls).toBe(1);
+    jest.useRealTimers();
   });
 
   test('with each key of one name, until one fits; no other is called', async () => {
