@@ -116,6 +116,37 @@ test('docs/troubleshooting.md has a row for each reason and each 503', () => {
   expect(firstCells(page, 'Unavailable').sort()).toEqual(codes.sort());
 });
 
+describe('docs/troubleshooting.md', () => {
+  const page = 'docs/troubleshooting.md';
+
+  test('has a row for each code of contacts-api', () => {
+    const codes = [
+      ...rowsOf('packages/contacts-api/src/errors.ts'),
+      ...thrownBy('packages/service/src/middleware.ts'),
+    ].map(({ code }) => code);
+    expect(codes.length).toBeGreaterThan(9);
+    expect(firstCells(page, 'contacts-api refuses a request').sort()).toEqual(codes.sort());
+  });
+
+  test.each([
+    [
+      'contacts-api does not start',
+      [
+        'packages/service/src/errors.ts',
+        'packages/service/src/server.ts',
+        'packages/contacts-api/src/start.ts',
+        'packages/contacts-api/src/http/router.ts',
+      ],
+    ],
+    ['The sign-in of /docs fails', ['packages/contacts-api/assets/sign-in.js']],
+  ])('quotes messages below "%s" as the code has them', (heading, files) => {
+    const sources = files.map(read).join('\n');
+    const messages = firstCells(page, heading);
+    expect(messages.length).toBeGreaterThan(4);
+    expect(messages.filter((message) => !sources.includes(message))).toEqual([]);
+  });
+});
+
 describe.each(pages)('the links of %s', (page) => {
   test('lead to files and headings that exist', () => {
     const links = [...read(page).matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(
