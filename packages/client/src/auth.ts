@@ -44,7 +44,7 @@ export function auth(options: AuthOptions): Middleware {
       else if (route === `GET ${routes.callback}`) {
         const finished = await finishLogin(client, ctx, cookies, session);
         ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
-        redirect(ctx, finished.returnTo);
+        redirect(ctx, finished.location);
       } else if (route === `POST ${routes.logout}`) await ctx.oidc.logout();
       else await next();
     } catch (error) {

@@ -152,7 +152,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     const browser = await start();
     const response = await browser.get('/login');
     const [cookie = ''] = response.headers.getSetCookie();
-    expect(cookie).toMatch(/^__Host-login\.[\w-]{16}=/);
+    expect(cookie).toMatch(/^__Host-session\.login\.[\w-]{16}=/);
     expect(cookie).toMatch(/; path=\/; /i);
     expect(cookie).toMatch(/samesite=lax; secure; httponly/i);
     const state = location(response).searchParams.get('state') ?? '';

@@ -4,7 +4,7 @@ import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
 import { MAX_PATH_LENGTH, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
-import { hasCode, OidcError } from '../errors.ts';
+import { type AuthorizationRefused, hasCode, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
 import { reportMessage } from '../messages.ts';
 import {
@@ -24,10 +24,10 @@ import type { CheckedOptions } from '../options/options.ts';
 import type { Session } from '../session/session.ts';
 import { endSession } from './logout.ts';
 
-/** Result of a login: the session, and the path to go back to. */
+/** Result of a callback: the session, if any, and where to send the browser. */
 interface FinishedLogin {
-  readonly session: Session;
-  readonly returnTo: string;
+  readonly session: Session | undefined;
+  readonly location: string;
 }
 
 /**
@@ -41,6 +41,7 @@ export async function beginLogin(
   cookies: CookieJar,
   returnTo: unknown,
   params: AuthorizationParams,
+  isRetry = false,
 ): Promise<string> {
   const { options, issuer, transactions, emit } = context;
   if (typeof returnTo === 'string' && returnTo.length > MAX_PATH_LENGTH) {
@@ -54,6 +55,8 @@ export async function beginLogin(
     const request = createAuthorizationRequest(metadata, clientID, allParams, {
       redirectURI: options.baseURL + options.routes.callback,
       returnTo: returnPath(options, returnTo),
+      params,
+      isRetry,
       startedAt: options.seconds(),
     });
     const isPushed =
@@ -108,7 +111,7 @@ export async function finishLogin(
     // The back button, most likely: the user has what the sign-in was for.
     const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK');
     if (isOver && isNavigation(ctx))
-      return { session: previous, returnTo: homeOf(context.options) };
+      return { session: previous, location: homeOf(context.options) };
     if (!isOver) context.emit({ type: 'sign_in_refused', ...failure(error) });
     throw error;
   }
@@ -124,16 +127,29 @@ async function finish(
   const params = readAuthorizationResponse(ctx.querystring);
   const state = params.get('state');
   const transaction = state && transactions.find(cookies, state);
-  if (!transaction) throw new OidcError('ERR_UNEXPECTED_CALLBACK');
+  if (!transaction) {
+    const detail = `the cookie of this sign-in is missing: it began under another host than ${new URL(options.baseURL).host}, in another browser, or over ten minutes ago, or it is finished`;
+    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
+  }
 
   const metadata = await issuer.metadata();
   if (!(await transactions.end(cookies, transaction))) {
     throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail: 'it was used before' });
   }
-  const code = judgeAuthorizationResponse(params, {
-    issuer: transaction.issuer,
-    issPromised: metadata.authorization_response_iss_parameter_supported === true,
-  });
+  let code: string;
+  try {
+    code = judgeAuthorizationResponse(params, {
+      issuer: transaction.issuer,
+      issPromised: metadata.authorization_response_iss_parameter_supported === true,
+    });
+  } catch (error) {
+    if (!isLoginPageExpired(error) || transaction.isRetry) throw error;
+    const { returnTo, params } = transaction;
+    return {
+      session: previous,
+      location: await beginLogin(context, cookies, returnTo, params, true),
+    };
+  }
   reportMessage(options, loginIdOf(transaction.state), 'authorization_response', {
     url: transaction.redirectURI,
     parameters: Object.fromEntries(params),
@@ -142,7 +158,14 @@ async function finish(
   if (previous) await endSession(context, previous, 'replaced');
   const session = await sessions.open(cookies, content, ctx.get('User-Agent'));
   emit({ type: 'signed_in' });
-  return { session, returnTo: returnPath(options, transaction.returnTo) };
+  return { session, location: returnPath(options, transaction.returnTo) };
+}
+
+// Keycloak answers so when its login page became too old while the user signed in in another tab. A new
+// request succeeds at once.
+function isLoginPageExpired(error: unknown): boolean {
+  const { error: code, errorDescription } = error as Partial<AuthorizationRefused>;
+  return code === 'temporarily_unavailable' && errorDescription === 'authentication_expired';
 }
 
 /** Returns the start page: a path, of `baseURL`. */

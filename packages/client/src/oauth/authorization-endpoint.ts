@@ -91,6 +91,10 @@ export interface Transaction {
   /** The ID token's `acr` must be one of these, if any. */
   readonly essentialAcr?: readonly string[] | undefined;
   readonly returnTo: string;
+  /** Parameters of this login alone, for another try. */
+  readonly params: AuthorizationParams;
+  /** True for a login that was begun again. */
+  readonly isRetry: boolean;
   /** Seconds since 1970. */
   readonly startedAt: number;
 }
@@ -111,7 +115,7 @@ export function createAuthorizationRequest(
   metadata: AuthorizationServerMetadata,
   clientID: string,
   params: AuthorizationParams,
-  login: Pick<Transaction, 'redirectURI' | 'returnTo' | 'startedAt'>,
+  login: Pick<Transaction, 'redirectURI' | 'returnTo' | 'params' | 'isRetry' | 'startedAt'>,
 ): AuthorizationRequest {
   const faults = authorizationParamsFaults(params);
   if (faults.length > 0) throw new OidcError('ERR_LOGIN_PARAMETERS', { detail: faults.join('; ') });

@@ -13,7 +13,8 @@ const MAX_NAMES_READ = 20;
 
 /**
  * The logins in flight: one sealed cookie each, named after its state, so that several tabs can
- * sign in at once and none can finish another's.
+ * sign in at once and none can finish another's. The name begins with that of the session's cookie:
+ * apps on one host must not clear each other's.
  */
 export class Transactions {
   readonly #seal: Seal;
@@ -24,14 +25,19 @@ export class Transactions {
 
   /** @param store remembers which were ended */
   constructor(
-    { secrets, secureCookies, now }: Pick<CheckedOptions, 'secrets' | 'secureCookies' | 'now'>,
+    {
+      secrets,
+      secureCookies,
+      session,
+      now,
+    }: Pick<CheckedOptions, 'secrets' | 'secureCookies' | 'session' | 'now'>,
     store: Pick<SessionStore, 'once'>,
   ) {
     this.#seal = new Seal(secrets, 'transaction');
     this.#store = store;
     this.#now = now;
-    this.#prefix = `${cookiePrefix(secureCookies)}login.`;
-    this.#pattern = new RegExp(`^${this.#prefix.replace('.', '\\.')}[\\w-]{16}$`);
+    this.#prefix = `${cookiePrefix(secureCookies)}${session.name}.login.`;
+    this.#pattern = new RegExp(`^${escapeRegExp(this.#prefix)}[\\w-]{16}$`);
   }
 
   /** Keeps a transaction in a cookie of its own. The oldest of too many makes room. */
@@ -89,6 +95,10 @@ export class Transactions {
   #inFlight(cookies: CookieJar): string[] {
     return cookies.names(this.#pattern).slice(0, MAX_NAMES_READ);
   }
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[^\w-]/g, '\\$&');
 }
 
 function startOf(value: string): number {

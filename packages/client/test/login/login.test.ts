@@ -224,6 +224,46 @@ describe('callback', () => {
     expect(JSON.stringify(events)).not.toContain('Ada');
   });
 
+  const expired = {
+    code: undefined,
+    error: 'temporarily_unavailable',
+    error_description: 'authentication_expired',
+  };
+
+  test('a login page that became too old at Keycloak is asked for again, once', async () => {
+    const { browser, begin, events } = await start({}, async (ctx, next) => {
+      if (ctx.path !== '/go') return next();
+      await ctx.oidc.login({ returnTo: '/private', authorizationParams: { prompt: 'login' } });
+    });
+    const { callback } = await begin('/go');
+    const again = location(await browser.get(callback(expired)));
+    expect(again.origin + again.pathname).toBe(`${ISSUER}authorize`);
+    expect(again.searchParams.get('prompt')).toBe('login');
+    const state = again.searchParams.get('state') ?? '';
+    expect(callback()).not.toContain(state);
+    expect(events).toEqual([]);
+
+    expect((await browser.get(callback({ ...expired, state }))).status).toBe(503);
+  });
+
+  test('no other description makes it ask again', async () => {
+    const { browser, begin } = await start();
+    const { callback } = await begin();
+    const other = { ...expired, error_description: 'maintenance' };
+    expect((await browser.get(callback(other))).status).toBe(503);
+  });
+
+  test('a callback without its cookie says what the cause can be', async () => {
+    const { begin } = await start();
+    const { callback } = await begin();
+    const { browser } = await start();
+    const response = await browser.get(callback());
+    expect(await response.json()).toMatchObject({
+      code: 'ERR_UNEXPECTED_CALLBACK',
+      detail: expect.stringContaining(`another host than ${new URL(BASE_URL).host}`),
+    });
+  });
+
   test('the back button on a used callback leads a signed-in user home', async () => {
     proves('RFC 9700 §4.3');
     const { browser, begin, events } = await start();

@@ -34,6 +34,8 @@ describe('the authorization endpoint', () => {
       {
         redirectURI: 'https://app.example/callback',
         returnTo: '/x',
+        params: {},
+        isRetry: false,
         startedAt: 1_700_000_000,
       },
     );

@@ -43,17 +43,19 @@ describe('transactions', () => {
       scope: 'openid profile email',
       audience: undefined,
       maxAge: undefined,
+      params: {},
+      isRetry: false,
       startedAt: NOW / 1000,
       ...change,
     };
   }
 
-  const planted = (count: number, prefix = 'login.') =>
+  const planted = (count: number, prefix = 'session.login.') =>
     Array.from({ length: count }, (_, index) => prefix + String(index).padStart(16, '0'));
 
   describe.each([
-    ['http', false, 'login.'],
-    ['https', true, '__Host-login.'],
+    ['http', false, 'session.login.'],
+    ['https', true, '__Host-session.login.'],
   ])('logins in flight, on %s', (_name, secure, prefix) => {
     const transactions = new Transactions(
       checkedOptions({
@@ -77,6 +79,13 @@ describe('transactions', () => {
       await transactions.begin(cookies, transaction('a'));
       transactions.clear(cookies);
       expect(cleared).toEqual(set);
+    });
+
+    test('those of an app with another session name are left alone', () => {
+      const elsewhere = planted(9, prefix.replace('session', 'sessionXlogin'));
+      const { cookies, cleared } = browserWith(...elsewhere, ...planted(1, prefix));
+      transactions.clear(cookies);
+      expect(cleared).toHaveLength(1);
     });
 
     test('of however many a request carries, 20 are looked at and cleared', async () => {
