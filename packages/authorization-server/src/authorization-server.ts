@@ -24,24 +24,24 @@ export interface AuthorizationServerOptions {
   /** The result of `loadTenant`. */
   readonly tenant: Tenant;
   /** Address to listen on; default 127.0.0.1. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /** TCP port; 0, the default, takes any free one. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Issuer identifier, ending in a slash; default `http://localhost:PORT/`. */
   readonly issuer?: string | undefined;
   /** `memory:` (default) or `file:PATH`: logins, consents, refresh tokens. */
-  readonly state?: string;
+  readonly state?: string | undefined;
   /** `memory:` (default) or `file:PATH`: the signing keys, made when missing. */
-  readonly keys?: string;
+  readonly keys?: string | undefined;
   /** TCP port of the control, always on 127.0.0.1, 0 for any free one; undefined, the default: none. */
   readonly control?: number | undefined;
   /**
    * Uses changes of the tenant file, and of the Action and rule files that it names, while the server
    * runs. A wrong file is rejected, and the log has the reason. Default false.
    */
-  readonly watch?: boolean;
+  readonly watch?: boolean | undefined;
   /** Default: a silent logger. */
-  readonly logger?: Logger;
+  readonly logger?: Logger | undefined;
 }
 
 type ServerOptions = Omit<AuthorizationServerOptions, 'keys'>;

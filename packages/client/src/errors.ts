@@ -34,11 +34,11 @@ export type OidcErrorCode = keyof typeof ERRORS;
 
 export interface OidcErrorOptions {
   /** For the log: never part of an answer, and never a token, code or secret. */
-  detail?: string;
+  detail?: string | undefined;
   cause?: unknown;
-  headers?: Record<string, string | string[]>;
+  headers?: Record<string, string | string[]> | undefined;
   /** Another status than the code's own. */
-  status?: number;
+  status?: number | undefined;
   /** Seconds to wait before the next try, for `Retry-After`. Default for a 503: 2 */
   retryAfter?: number | undefined;
 }

@@ -11,7 +11,7 @@ export interface RequiresAuthOptions extends SignInRequirement {
    * Redirects the user to consent when a page lacks a scope. When false, the page gets the error
    * `ERR_INSUFFICIENT_SCOPE` (403), and the app can offer a button for consent. Default: true
    */
-  incrementalConsent?: boolean;
+  incrementalConsent?: boolean | undefined;
 }
 
 /**

@@ -8,19 +8,19 @@ export interface SessionStoreTestOptions {
   /** Function of the test runner that defines a test: jest's, vitest's, `node:test`'s. */
   test: (name: string, run: () => Promise<void>) => unknown;
   /** Function of the test runner that groups tests. Default: none, they stand by themselves. */
-  describe?: (name: string, define: () => void) => unknown;
+  describe?: ((name: string, define: () => void) => unknown) | undefined;
   /** Name of the store in that of the group. Default: `session store` */
-  name?: string;
+  name?: string | undefined;
   /**
    * True when two stores that `make` made hold the same sessions, as those of two processes with one
    * database do. Default: true
    */
-  shared?: boolean;
+  shared?: boolean | undefined;
   /**
    * True when the store uses the clock that `make` gets. If false, the tests wait some seconds each for
    * sessions to expire. Default: true
    */
-  takesClock?: boolean;
+  takesClock?: boolean | undefined;
 }
 
 /** Makes a store that holds what the others before it hold, if they are `shared`. */

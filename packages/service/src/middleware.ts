@@ -19,7 +19,7 @@ export interface BrokenAnswerLogger {
 export interface RequestLogOptions {
   readonly logger: RequestLogger;
   /** True: the trace id of the caller (`traceparent`) becomes the request's id. Default false. */
-  readonly continueTrace?: boolean;
+  readonly continueTrace?: boolean | undefined;
 }
 
 // W3C Trace Context §3.2.2: version, trace id, parent id, flags. Zeros are no id, `ff` is no version, and

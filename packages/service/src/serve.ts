@@ -8,7 +8,7 @@ export interface ServeOptions {
   /** Time for requests in flight to finish when the process stops. */
   readonly graceMs: number;
   /** Maximum time of the whole stop. Default: no maximum. */
-  readonly deadlineMs?: number;
+  readonly deadlineMs?: number | undefined;
   /**
    * Starts the service.
    *
@@ -22,7 +22,7 @@ export interface ListenOptions extends GracefulServerOptions {
   readonly port: number;
   readonly host: string;
   /** Name of the setting that holds the port. Default `PORT`. */
-  readonly setting?: string;
+  readonly setting?: string | undefined;
 }
 
 /** The running service as `start` sees it. Parts that are registered here stop with the process. */

@@ -7,17 +7,17 @@ import { type Credentials, signIn } from './sign-in.ts';
 /** A request for tokens: user, client, API. */
 export interface TokenRequest {
   /** Id, e-mail address, or its part before the @; default: the first user with a password. */
-  readonly user?: string;
+  readonly user?: string | undefined;
   /** `client_id`; default: the first application with a login and a callback. */
-  readonly client?: string;
+  readonly client?: string | undefined;
   /** Identifier of an API; default: the first; empty: none, and the access token is opaque. */
-  readonly audience?: string;
+  readonly audience?: string | undefined;
   /** Separated by spaces; default: all of OpenID Connect and of the API that the client may get. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /** Id, or a name where the tenant accepts names. */
-  readonly organization?: string;
+  readonly organization?: string | undefined;
   /** More parameters of the authorization request, such as `nonce`; they override those above. */
-  readonly parameters?: Readonly<Record<string, string>>;
+  readonly parameters?: Readonly<Record<string, string>> | undefined;
 }
 
 /** RFC 6749 §5.1, OpenID Connect Core §3.1.3.3. */

@@ -8,7 +8,7 @@ import { createMints, type Mints } from './mint.ts';
 /** Options of `startLocalIssuer`: those of `startAuthorizationServer`, the tenant with a default. */
 export interface LocalIssuerOptions extends Omit<AuthorizationServerOptions, 'tenant'> {
   /** Path of a tenant file, or what `loadTenant` made of one; default: the demo tenant. */
-  readonly tenant?: string | Tenant;
+  readonly tenant?: string | Tenant | undefined;
 }
 
 /** An authorization server with what a test needs in addition. */

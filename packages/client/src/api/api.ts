@@ -13,13 +13,13 @@ export interface ApiRequestOptions {
   /** Sent as `application/x-www-form-urlencoded`. Members that are undefined are not sent. */
   form?: Record<string, string | number | boolean | undefined>;
   /** Sent as it is; its `content-type` belongs in `headers`. No stream: it could not be sent again. */
-  body?: string | Buffer;
-  headers?: Record<string, string>;
-  signal?: AbortSignal;
+  body?: string | Buffer | undefined;
+  headers?: Record<string, string> | undefined;
+  signal?: AbortSignal | undefined;
   /** Calls with a token that has these scopes of those granted, and no other. */
-  scope?: string;
+  scope?: string | undefined;
   /** Calls with a token for this audience instead of the sign-in's. */
-  audience?: string;
+  audience?: string | undefined;
 }
 
 /**

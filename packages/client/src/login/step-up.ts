@@ -13,11 +13,11 @@ import type { SessionContent } from '../session/session.ts';
 /** Requirement that a sign-in must meet. */
 export interface SignInRequirement {
   /** Maximum seconds since the user last authenticated (`auth_time`); `clockTolerance` is added. */
-  maxAge?: number;
+  maxAge?: number | undefined;
   /** Values with spaces between them. The `acr` of the ID token must be one of them. */
-  acr?: string;
+  acr?: string | undefined;
   /** Scopes that must have been granted, with spaces between them. */
-  scope?: string;
+  scope?: string | undefined;
 }
 
 /**
@@ -43,9 +43,9 @@ export class StepUpRequired extends OidcError {
 
 /** Parameters of a sign-in that requests more than the last one. */
 export interface StepUpParams {
-  authorizationParams?: AuthorizationParams;
+  authorizationParams?: AuthorizationParams | undefined;
   /** Scopes to request in addition to the configured ones, and to those requested or granted so far. */
-  scope?: string;
+  scope?: string | undefined;
 }
 
 /** Ends the chain of sign-ins with an API that requires new scopes each time. */

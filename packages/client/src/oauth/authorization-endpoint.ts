@@ -14,23 +14,23 @@ import { isScopeParameter } from './scope.ts';
  * });
  */
 export interface AuthorizationParams {
-  scope?: string;
+  scope?: string | undefined;
   /** The API that the access token is for: its identifier, not its address. */
-  audience?: string;
+  audience?: string | undefined;
   /** The API's absolute URI, for a server that speaks RFC 8707; such a server ignores `audience`. */
-  resource?: string;
+  resource?: string | undefined;
   /** Seconds since the user last signed in; 0 asks for a new sign-in. */
-  max_age?: number;
+  max_age?: number | undefined;
   /**
    * Authentication context classes, one of which is wanted, with spaces between them. The issuer may
    * ignore it; `requiresAuth({ acr })` requires it.
    */
-  acr_values?: string;
+  acr_values?: string | undefined;
   /**
    * Claims wanted one by one, as JSON (OpenID Connect Core §5.5). Where it asks for `acr` as
    * essential, an ID token without one of its values opens no session.
    */
-  claims?: string;
+  claims?: string | undefined;
   [name: string]: string | number | boolean | undefined;
 }
 

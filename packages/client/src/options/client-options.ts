@@ -10,16 +10,16 @@ import {
 export interface ClientOptions {
   clientID: string;
   /** For `client_secret_basic` and `client_secret_post`. */
-  clientSecret?: string;
+  clientSecret?: string | undefined;
   /**
    * Default: `private_key_jwt` with a `clientAssertionSigningKey`, else `client_secret_basic`. With
    * `none` the client is not authenticated: for one that cannot keep a secret.
    */
-  clientAuthMethod?: (typeof METHODS)[number];
+  clientAuthMethod?: (typeof METHODS)[number] | undefined;
   /** The private key for `private_key_jwt`: PEM, JWK or KeyObject. A JWK's `kid` is sent along. */
-  clientAssertionSigningKey?: ClientSigningKeyInput;
+  clientAssertionSigningKey?: ClientSigningKeyInput | undefined;
   /** Default: the JWK's `alg`, else RS256, EdDSA, or what belongs to the key's curve */
-  clientAssertionSigningAlg?: SigningAlgorithm;
+  clientAssertionSigningAlg?: SigningAlgorithm | undefined;
 }
 
 const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;

@@ -38,75 +38,83 @@ export interface AuthOptions extends ClientOptions {
    */
   secret: string | readonly string[];
   /** Default: `{ scope: 'openid profile email' }` */
-  authorizationParams?: AuthorizationParams;
+  authorizationParams?: AuthorizationParams | undefined;
   /**
    * Pushes each authorization request to the issuer first (RFC 9126), so that its parameters do not go
    * through the browser. Done in any case if the issuer's metadata requires it. Default: false
    */
-  pushedAuthorizationRequests?: boolean;
-  session?: {
-    /** Default: in this process's memory. */
-    store?: SessionStore;
-    /** Name of the cookie, after `__Host-` on https. Default: `session` */
-    name?: string;
-    /** Seconds without a request after which a session ends. Default: 86,400, a day */
-    rollingDuration?: number;
-    /** Seconds after the sign-in at which a session ends. Default: 604,800, a week */
-    absoluteDuration?: number;
-  };
-  routes?: {
-    /** Default: `/login`. False: none */
-    login?: string | false;
-    /** Default: `/callback` */
-    callback?: string;
-    /** Answers POST only. Default: `/logout`. False: none */
-    logout?: string | false;
-    /**
-     * Path at which the issuer reports that a user signed out there, such as `/backchannel-logout`
-     * (OpenID Connect Back-Channel Logout 1.0). Default: false, none
-     */
-    backChannelLogout?: string | false;
-    /** URL that the issuer sends the browser to after a logout, as registered there. Default: `baseURL` */
-    postLogoutRedirect?: string;
-  };
+  pushedAuthorizationRequests?: boolean | undefined;
+  session?:
+    | {
+        /** Default: in this process's memory. */
+        store?: SessionStore | undefined;
+        /** Name of the cookie, after `__Host-` on https. Default: `session` */
+        name?: string | undefined;
+        /** Seconds without a request after which a session ends. Default: 86,400, a day */
+        rollingDuration?: number | undefined;
+        /** Seconds after the sign-in at which a session ends. Default: 604,800, a week */
+        absoluteDuration?: number | undefined;
+      }
+    | undefined;
+  routes?:
+    | {
+        /** Default: `/login`. False: none */
+        login?: string | false | undefined;
+        /** Default: `/callback` */
+        callback?: string | undefined;
+        /** Answers POST only. Default: `/logout`. False: none */
+        logout?: string | false | undefined;
+        /**
+         * Path at which the issuer reports that a user signed out there, such as `/backchannel-logout`
+         * (OpenID Connect Back-Channel Logout 1.0). Default: false, none
+         */
+        backChannelLogout?: string | false | undefined;
+        /** URL that the issuer sends the browser to after a logout, as registered there. Default: `baseURL` */
+        postLogoutRedirect?: string | undefined;
+      }
+    | undefined;
   /** The one API that `ctx.oidc.api` calls. */
-  api?: {
-    baseURL: string;
-    /** Maximum milliseconds for a request and its answer. Default: 10,000 */
-    timeout?: number;
-    /** Maximum bytes of an answer. Default: 4 MiB */
-    maxResponseSize?: number;
-  };
+  api?:
+    | {
+        baseURL: string;
+        /** Maximum milliseconds for a request and its answer. Default: 10,000 */
+        timeout?: number | undefined;
+        /** Maximum bytes of an answer. Default: 4 MiB */
+        maxResponseSize?: number | undefined;
+      }
+    | undefined;
   /** Ends the session at the issuer too when a user logs out here. Default: true */
-  idpLogout?: boolean;
+  idpLogout?: boolean | undefined;
   /** Seconds that our clock and the issuer's may differ. Default: 60 */
-  clockTolerance?: number;
+  clockTolerance?: number | undefined;
   /**
    * Seconds before its end at which an access token is renewed. Each session adds up to half of it, so
    * that not all are renewed at once. At most half of the token's lifetime. Default: 30
    */
-  refreshLeeway?: number;
+  refreshLeeway?: number | undefined;
   /** Maximum milliseconds for one request to the issuer's token endpoint. Default: 10,000 */
-  httpTimeout?: number;
+  httpTimeout?: number | undefined;
   /** Connections to the issuer and the API. */
-  http?: {
-    /**
-     * URL of the proxy for `https` requests, or false for none. Default: `HTTPS_PROXY` and `NO_PROXY`
-     * of the environment. Loopback addresses are always reached directly.
-     */
-    proxy?: HttpClientOptions['proxy'];
-    /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
-    ca?: HttpClientOptions['ca'];
-  };
+  http?:
+    | {
+        /**
+         * URL of the proxy for `https` requests, or false for none. Default: `HTTPS_PROXY` and `NO_PROXY`
+         * of the environment. Loopback addresses are always reached directly.
+         */
+        proxy?: HttpClientOptions['proxy'] | undefined;
+        /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
+        ca?: HttpClientOptions['ca'] | undefined;
+      }
+    | undefined;
   /** Receives sign-ins, refreshes, ended sessions, failures that stop no request, the issuer's events. */
-  onEvent?: (event: ClientEvent) => unknown;
+  onEvent?: ((event: ClientEvent) => unknown) | undefined;
   /**
    * For development: receives each message of a login and of a refresh, with secrets masked. A page can
    * show those of the user's own session by their `loginId`, which is also `ctx.oidc.loginId`.
    */
-  onMessage?: (message: ClientMessage) => unknown;
+  onMessage?: ((message: ClientMessage) => unknown) | undefined;
   /** The clock: milliseconds since 1970. Default: `Date.now` */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /** Exactly one rule for each option. */
@@ -197,6 +205,9 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
 function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
   const { session, routes, api } = options;
   const now = options.now ?? Date.now;
+  const given: AuthorizationParams = Object.fromEntries(
+    Object.entries(options.authorizationParams ?? {}).filter(([, value]) => value !== undefined),
+  );
   const baseURL = String(options.baseURL).replace(/\/$/, '');
   return Object.freeze({
     issuerBaseURL: options.issuerBaseURL,
@@ -207,7 +218,7 @@ function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
     credentials,
     /** Newest first. */
     secrets: [options.secret].flat(),
-    authorizationParams: { scope: 'openid profile email', ...options.authorizationParams },
+    authorizationParams: { scope: 'openid profile email', ...given },
     pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? false,
     session: {
       store: session?.store,

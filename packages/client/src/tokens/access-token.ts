@@ -15,9 +15,9 @@ import { refreshed } from './refreshed.ts';
 /** Requested access token; without members, that of the sign-in. */
 export interface AccessTokenParams {
   /** Fewer scopes than the sign-in was granted, or those to ask for at another API. */
-  scope?: string | readonly string[];
+  scope?: string | readonly string[] | undefined;
   /** The API that the token is for: its identifier. */
-  audience?: string;
+  audience?: string | undefined;
 }
 
 /** The same, for callers inside. */

@@ -34,6 +34,27 @@ describe('all options', () => {
   }
 
   describe('options', () => {
+    test('an option that is undefined, as a setting that is not set, counts as absent', () => {
+      const { seconds: _, ...defaults } = checkOptions(OPTIONS);
+      const absent = {
+        ...{ session: undefined, routes: undefined, api: undefined, http: undefined },
+        ...{ idpLogout: undefined, clockTolerance: undefined, refreshLeeway: undefined },
+        ...{ httpTimeout: undefined, onEvent: undefined, onMessage: undefined, now: undefined },
+        ...{ authorizationParams: undefined, pushedAuthorizationRequests: undefined },
+        ...{ clientAuthMethod: undefined, clientAssertionSigningKey: undefined },
+      };
+      expect(checkOptions({ ...OPTIONS, ...absent })).toMatchObject(defaults);
+      const within = {
+        session: { store: undefined, name: undefined, rollingDuration: undefined },
+        routes: { login: undefined, logout: undefined, postLogoutRedirect: undefined },
+        http: { proxy: undefined, ca: undefined },
+        authorizationParams: { scope: undefined, audience: undefined },
+      };
+      const checked = checkOptions({ ...OPTIONS, ...within });
+      expect(checked).toMatchObject({ ...defaults, http: {} });
+      expect(checked.authorizationParams).toEqual({ scope: 'openid profile email' });
+    });
+
     test('the defaults', () => {
       proves('ASVS 7.1.1');
       expect(checkOptions(OPTIONS)).toMatchObject({

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { casesOf } from '../../../../test/support/properties.ts';
 import { type SessionStore, storeCall } from '../../src/session/session-store.ts';
@@ -75,6 +75,18 @@ for (const [name, make, shared, missing] of stores) {
 describe('calls of a store', () => {
   test('what the store answers comes through', async () => {
     expect(await storeCall(async () => 5)).toBe(5);
+  });
+
+  test('a store that does not answer is a 503 after two seconds', async () => {
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    const refused = expect(storeCall(() => new Promise(() => {}))).rejects.toMatchObject({
+      code: 'ERR_SESSION_STORE',
+      status: 503,
+      detail: 'the session store failed: ETIMEDOUT',
+    });
+    await jest.advanceTimersByTimeAsync(2000);
+    await refused;
+    jest.useRealTimers();
   });
 
   test.each<[string, unknown, string]>([

@@ -15,7 +15,7 @@ export interface HostileTokensOptions {
   /** Claims of the good token that each hostile one is made from. */
   readonly claims: GoodClaims;
   /** Address to which some tokens point for a key. Default: `https://attacker.example/` */
-  readonly attacker?: string;
+  readonly attacker?: string | undefined;
 }
 
 type Members = Readonly<Record<string, unknown>>;

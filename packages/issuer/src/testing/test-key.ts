@@ -31,8 +31,8 @@ export function createTestKey({
   kid = randomUUID(),
   alg = 'RS256',
 }: {
-  kid?: string;
-  alg?: TestAlgorithm;
+  kid?: string | undefined;
+  alg?: TestAlgorithm | undefined;
 } = {}): TestKey {
   const namedCurve = CURVES[alg];
   const pair = namedCurve

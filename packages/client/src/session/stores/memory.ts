@@ -10,11 +10,11 @@ import {
 /** Options of `memoryStore`; each has a default. */
 export interface MemoryStoreOptions {
   /** Milliseconds since 1970, for when sessions end. Default: `Date.now` */
-  now?: () => number;
+  now?: (() => number) | undefined;
   /** Milliseconds of a monotonic clock, for leases. Default: `performance.now` */
-  monotonicNow?: () => number;
+  monotonicNow?: (() => number) | undefined;
   /** Sessions kept at most; the one that expires first makes room. Default: 100,000 */
-  maxSessions?: number;
+  maxSessions?: number | undefined;
 }
 
 /**

@@ -5,13 +5,13 @@ import { type SqlDialect, SqlStore } from './sql-store.ts';
 /** Options of `postgresStore`: either `url` or `pool`. */
 export interface PostgresStoreOptions {
   /** Such as `postgres://user:password@db.example:5432/app?sslmode=verify-full`. */
-  url?: string;
+  url?: string | undefined;
   /** Instead of `url`: a pool of `pg`. It stays open at `close`. */
-  pool?: PostgresPool;
+  pool?: PostgresPool | undefined;
   /** Stands before the name of each table: lower case letters, digits and "_". Default: `koa_oauth_` */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Milliseconds since 1970. Default: the clock of the server */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /** A pool of `pg`, version 8 or later. */

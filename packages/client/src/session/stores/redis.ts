@@ -13,13 +13,13 @@ import { SCRIPTS } from './redis-scripts.ts';
 /** Options of `redisStore`: either `url` or `client`. */
 export interface RedisStoreOptions {
   /** `redis://` or, over TLS, `rediss://`, such as `rediss://user:password@redis.example:6380/0`. */
-  url?: string;
+  url?: string | undefined;
   /** Instead of `url`: a client of ioredis, also one of a cluster. It stays open at `close`. */
-  client?: RedisClient;
+  client?: RedisClient | undefined;
   /** Stands before each key. Default: `koa-oauth:` */
-  prefix?: string;
+  prefix?: string | undefined;
   /** Milliseconds since 1970. Default: the clock of the Redis server */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /** A client of ioredis: `Redis` or `Cluster`, version 5 or later. */

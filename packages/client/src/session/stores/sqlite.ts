@@ -9,7 +9,7 @@ export interface SqliteStoreOptions {
   /** The database file; made, with its folder, when missing. */
   path: string;
   /** Milliseconds since 1970. Default: `Date.now` */
-  now?: () => number;
+  now?: (() => number) | undefined;
 }
 
 /**
