@@ -98,7 +98,8 @@ export function createApp(options: AppOptions): App {
       realm: 'contacts',
       verifySignature: verifyWithKoaJwt,
       resourceMetadata: isAtBase ? metadataURL : `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
-      onEvent: metrics?.countToken,
+      // The request log has each refusal, so `auth` need not print it.
+      onEvent: metrics?.countToken ?? (() => {}),
     }),
     limitSubjects: limits.limitSubjects(),
     rolesClaim: `${claimsNamespace}roles`,
