@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { type Kysely, type RawBuilder, SqliteAdapter, sql, type Transaction } from 'kysely';
 import type { Organization } from '../caller.ts';
 import { storeCall } from './database.ts';
-import { type Order, type Page, type PageRequest, type Position, toPage } from './page.ts';
+import type { Order, PageRequest, Position } from './page.ts';
 import { CONTACT_COLUMNS, type ContactRow, type Tables } from './schema.ts';
 
 /** A search of one organization. `term` is not empty, and in the form of `searchText`. */
@@ -13,11 +13,23 @@ export interface SearchRequest extends PageRequest {
   readonly subject: string;
 }
 
+/** Rows that match, and one more than the limit when another page follows. */
+export interface Found {
+  readonly rows: readonly ContactRow[];
+  /** The last row that was compared, when the time was up before the page was full. */
+  readonly end: Position | undefined;
+}
+
 type Search = SearchRequest & { readonly organization: Organization };
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 24;
 const FEW_CANDIDATES = 200;
+/** Frequent texts are looked up together, on a file in steps of the rarest, unless it is too frequent. */
+const MAX_JOINED = 3;
+const MAX_SPAN_RATIO = 4;
+const STEP_ROWS = 5000;
+const MAX_STEPS = 5;
 
 /** Bounds of the work of a search. */
 const BOUNDS = {
@@ -51,14 +63,14 @@ export class ContactSearch {
     return this.#database.getExecutor().adapter instanceof SqliteAdapter;
   }
 
-  find(search: Search): Promise<Page<ContactRow>> {
-    const { organization, subject, limit, order } = search;
+  find(search: Search): Promise<Found> {
+    const { organization, subject, limit } = search;
     const deadline = performance.now() + this.#bounds.timeLimitMs;
     return this.#turns.take(`${subject}\n${organization}`, async () => {
       const { rows, end } = await this.#readSlice(search, search.after, limit + 1);
-      if (!end) return toPage(rows, limit, order.column);
+      if (!end) return { rows, end };
       const rest = await this.#findByIndex({ ...search, after: end }, limit + 1 - rows.length);
-      if (rest) return toPage([...rows, ...rest], limit, order.column);
+      if (rest) return { rows: [...rows, ...rest], end: undefined };
       // One long search at a time, so that they leave time for all other requests.
       return this.#turns.take('', () => this.#readOn(search, rows, end, deadline));
     });
@@ -69,19 +81,17 @@ export class ContactSearch {
     found: readonly ContactRow[],
     from: Position,
     deadline: number,
-  ): Promise<Page<ContactRow>> {
+  ): Promise<Found> {
     const rows = [...found];
-    let position: Position | undefined = from;
+    let end: Position | undefined = from;
     do {
       // On a file the statements run in this thread.
       await setImmediate();
-      const slice = await this.#readSlice(search, position, search.limit + 1 - rows.length);
+      const slice = await this.#readSlice(search, end, search.limit + 1 - rows.length);
       rows.push(...slice.rows);
-      position = slice.end;
-    } while (position && performance.now() < deadline);
-    return position
-      ? { items: rows, next: position }
-      : toPage(rows, search.limit, search.order.column);
+      end = slice.end;
+    } while (end && performance.now() < deadline);
+    return { rows, end };
   }
 
   /**
@@ -93,7 +103,7 @@ export class ContactSearch {
     { organization, term, order }: Search,
     after: Position | undefined,
     enough: number,
-  ): Promise<{ rows: ContactRow[]; end: Position | undefined }> {
+  ): Promise<Found> {
     const { column, direction } = order;
     const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
     const size = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
@@ -200,7 +210,7 @@ function postgresCandidates(
     limit ${max + 1}`;
 }
 
-/** Looks for the rarest text. SQLite would step through the rows of all of them at once. */
+/** Looks for a rare text of the term, then for rows with several of its frequent texts. */
 async function fileCandidates(
   database: Kysely<Tables>,
   organization: Organization,
@@ -209,22 +219,61 @@ async function fileCandidates(
 ): Promise<RawBuilder<unknown> | undefined> {
   const { rows } = await sql<{ number: number }>`
     select number from organizations where organisation = ${organization}`.execute(database);
-  let rarest = { token: '', count: max + 1 };
-  for (const gram of gramsOf(term)) {
-    const token = `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`;
-    const counted = await sql<{ count: number }>`
-      select count(*) as count from (
-        select 1 from contact_grams where contact_grams match ${token} limit ${rarest.count}
+  const tokens = gramsOf(term).map(
+    (gram) => `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`,
+  );
+  const found: { token: string; count: number; span: number }[] = [];
+  for (const token of tokens) {
+    const counted = await sql<{ count: number; span: number | null }>`
+      select count(*) as count, max(rowid) - min(rowid) as span from (
+        select rowid from contact_grams where contact_grams match ${token}
+        order by rowid limit ${max + 1}
       )`.execute(database);
-    const count = counted.rows[0]?.count ?? 0;
-    if (count < rarest.count) rarest = { token, count };
+    const { count = 0, span = 0 } = counted.rows[0] ?? {};
+    found.push({ token, count, span: span ?? 0 });
     if (count <= FEW_CANDIDATES) break;
   }
-  if (rarest.count > max) return undefined;
-  return sql`
-    select ${COLUMNS}
-    from (select rowid as found from contact_grams where contact_grams match ${rarest.token})
-    cross join contacts on contacts.number = found`;
+  // Of frequent texts the one is rarer whose first rows are farther apart.
+  found.sort((a, b) => a.count - b.count || b.span - a.span);
+  const [rarest, ...others] = found;
+  if (!rarest) return undefined;
+  const similar = others.filter(({ span }) => span * MAX_SPAN_RATIO >= rarest.span);
+  const numbers =
+    rarest.count <= max
+      ? sql`select rowid as found from contact_grams where contact_grams match ${rarest.token}`
+      : await numbersWithAll(database, [rarest, ...similar.slice(0, MAX_JOINED - 1)], max);
+  return (
+    numbers &&
+    sql`select ${COLUMNS} from (${numbers}) cross join contacts on contacts.number = found`
+  );
+}
+
+/** Reads the rows with all tokens in steps, because SQLite goes through the list of each. */
+async function numbersWithAll(
+  database: Kysely<Tables>,
+  [rarest, ...others]: readonly { readonly token: string }[],
+  max: number,
+): Promise<RawBuilder<unknown> | undefined> {
+  const all = [rarest, ...others].map((each) => each?.token).join(' AND ');
+  const found: number[] = [];
+  let last = 0;
+  for (let steps = 0; steps < MAX_STEPS && found.length <= max; steps += 1) {
+    await setImmediate();
+    const step = await sql<{ end: number | null }>`
+      select max(rowid) as end from (
+        select rowid from contact_grams
+        where contact_grams match ${rarest?.token} and rowid > ${last}
+        order by rowid limit ${STEP_ROWS}
+      )`.execute(database);
+    const end = step.rows[0]?.end;
+    if (!end) return sql`select value as found from json_each(${JSON.stringify(found)})`;
+    const { rows } = await sql<{ rowid: number }>`
+      select rowid from contact_grams where contact_grams match ${all}
+      and rowid > ${last} and rowid <= ${end} limit ${max + 1}`.execute(database);
+    found.push(...rows.map(({ rowid }) => rowid));
+    last = end;
+  }
+  return undefined;
 }
 
 /** Returns some of the texts of up to three characters that a row with the term contains. */
@@ -235,10 +284,13 @@ function gramsOf(term: string): string[] {
   for (let start = 0; start + size <= characters.length; start += 1) {
     grams.add(characters.slice(start, start + size).join(''));
   }
-  const step = grams.size / Math.min(grams.size, MAX_GRAMS);
-  return [...grams].filter(
-    (_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step),
-  );
+  return someOf([...grams], MAX_GRAMS);
+}
+
+/** Returns at most `count` of the values, from all parts of the list. */
+function someOf(values: readonly string[], count: number): string[] {
+  const step = Math.max(1, values.length / count);
+  return values.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
 }
 
 /** Runs work with the same key one after the other. */

@@ -12,7 +12,7 @@ import type {
 import { ApiError } from '../errors.ts';
 import { ContactSearch } from './contact-search.ts';
 import { storeCall } from './database.ts';
-import { orderOf, type Page, type PageRequest, toPage } from './page.ts';
+import type { Order, Page, PageRequest } from './page.ts';
 import { CONTACT_COLUMNS, type ContactRow, type Tables } from './schema.ts';
 import { searchText } from './search-text.ts';
 
@@ -22,6 +22,11 @@ export interface ContactQuery extends PageRequest {
   readonly q?: string | undefined;
 }
 
+const SORT_COLUMNS = {
+  name: 'search_text',
+  created_at: 'created_at',
+  updated_at: 'updated_at',
+} as const;
 const MAX_INTEGER = 2 ** 31 - 1;
 /** An attempt fails only when another change came first: this many changes at once all succeed. */
 const MAX_ATTEMPTS = 20;
@@ -58,7 +63,8 @@ export class ContactStore {
     const term = q && searchText(q);
     if (term) {
       const search = { organization, subject, term, order, limit, after };
-      const { items, next } = await this.#search.find(search);
+      const { rows, end } = await this.#search.find(search);
+      const { items, next = end } = toPage(rows, limit, column);
       return { items: items.map(toContact), next };
     }
     let query = this.#database
@@ -226,6 +232,27 @@ export class ContactStore {
         .executeTakeFirst(),
     );
   }
+}
+
+export function orderOf(sort: ContactSort): Order {
+  return {
+    column: SORT_COLUMNS[sort.replace('-', '') as keyof typeof SORT_COLUMNS],
+    direction: sort.startsWith('-') ? 'desc' : 'asc',
+  };
+}
+
+// An extra row shows that another page follows.
+export function toPage<Column extends string, Row extends Record<Column | 'id', string>>(
+  rows: readonly Row[],
+  limit: number,
+  column: Column,
+): Page<Row> {
+  const items = rows.slice(0, limit);
+  const last = items.at(-1);
+  return {
+    items,
+    next: rows.length > limit && last ? { value: last[column], id: last.id } : undefined,
+  };
 }
 
 async function recordActivity(
