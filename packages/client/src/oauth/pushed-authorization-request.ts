@@ -43,12 +43,10 @@ export function judgePushedAuthorization(
   }
   const members = (body ?? {}) as Record<string, unknown>;
   if (status !== 201) throw refused(errorCode(members.error) ?? `it answered ${status}`);
-  const { request_uri, expires_in } = members;
+  // `expires_in` is not used: the browser takes the `request_uri` to the server at once.
+  const { request_uri } = members;
   if (typeof request_uri !== 'string' || !REQUEST_URI.test(request_uri)) {
     throw refused('"request_uri" is not a URI');
-  }
-  if (!(Number.isSafeInteger(expires_in) && Number(expires_in) > 0)) {
-    throw refused('"expires_in" is not a number of seconds');
   }
   return request_uri;
 }

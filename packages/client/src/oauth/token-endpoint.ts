@@ -145,7 +145,7 @@ export function judgeTokenResponse(
 
   return {
     accessToken,
-    expiresAt: isAbsent(expires_in) ? undefined : now + lifetime(expires_in),
+    expiresAt: isAbsent(expires_in) ? undefined : expiry(expires_in, now),
     scope,
     refreshToken: token(members, 'refresh_token'),
     idToken: token(members, 'id_token'),
@@ -167,12 +167,14 @@ function token(members: Record<string, unknown>, name: string): string | undefin
   return value;
 }
 
-function lifetime(value: unknown): number {
+// RFC 6749 appendix A.14 allows 0 without a meaning. Servers write it for a token without a known end, so
+// the API decides: as an end it would request a new token, or a new sign-in, for each call.
+function expiry(value: unknown, now: number): number | undefined {
   const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
-  if (typeof seconds !== 'number' || !(seconds > 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
+  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
     throw unusable('"expires_in" is not a number of seconds');
   }
-  return Math.floor(seconds);
+  return seconds < 1 ? undefined : now + Math.floor(seconds);
 }
 
 const MAX_RETRY_AFTER_SECONDS = 300;

@@ -89,7 +89,11 @@ describe('judging (RFC 9126 §2.2, §2.3)', () => {
 
   test('a good answer is its request_uri', () => {
     expect(judge(201, good)).toBe(good.request_uri);
-    expect(judge(201, { ...good, more: [] })).toBe(good.request_uri);
+    expect(judge(201, { ...good, more: [], error: null })).toBe(good.request_uri);
+  });
+
+  test.each([undefined, null, 0, '60'])('expires_in %j: not used', (expires_in) => {
+    expect(judge(201, { ...good, expires_in })).toBe(good.request_uri);
   });
 
   test.each<[string, number, unknown, string]>([
@@ -102,9 +106,8 @@ describe('judging (RFC 9126 §2.2, §2.3)', () => {
     ['no request_uri', 201, { expires_in: 60 }, '"request_uri"'],
     ['a request_uri that is none', 201, { ...good, request_uri: 'a\r\nb' }, '"request_uri"'],
     ['one without end', 201, { ...good, request_uri: 'u'.repeat(2001) }, '"request_uri"'],
-    ['no expires_in', 201, { request_uri: 'urn:x' }, '"expires_in"'],
-    ['expires_in in text', 201, { ...good, expires_in: '60' }, '"expires_in"'],
-    ['expires_in of nothing', 201, { ...good, expires_in: 0 }, '"expires_in"'],
+    ['a request_uri that is null', 201, { ...good, request_uri: null }, '"request_uri"'],
+    ['a refusal that is null', 400, { error: null }, 'it answered 400'],
   ])('%s: 502', (_name, status, body, detail) => {
     let error: unknown;
     try {

@@ -126,6 +126,9 @@ describe('token response (RFC 6749 §5.1)', () => {
     ['scope missing: as requested', { scope: undefined }, { scope: 'openid' }],
     ['scope empty: nothing granted', { scope: '' }, { scope: '' }],
     ['absent members as null', { refresh_token: null, id_token: null }, { idToken: undefined }],
+    ['expires_in 0: unknown', { expires_in: 0 }, { expiresAt: undefined }],
+    ['expires_in 0 as text: unknown', { expires_in: '0' }, { expiresAt: undefined }],
+    ['expires_in under a second: unknown', { expires_in: 0.5 }, { expiresAt: undefined }],
     ['expires_in null: unknown', { expires_in: null }, { expiresAt: undefined }],
     ['scope null: as requested', { scope: null }, { scope: 'openid' }],
   ])('%s: accepted', (_name, change, result) => {
@@ -141,7 +144,6 @@ describe('token response (RFC 6749 §5.1)', () => {
     ['access_token that ends a header', { access_token: 'a\r\nX: y' }],
     ['access_token null', { access_token: null }],
     ['id_token an object', { id_token: {} }],
-    ['expires_in zero', { expires_in: 0 }],
     ['expires_in negative', { expires_in: -1 }],
     ['expires_in no number', { expires_in: 'soon' }],
     ['expires_in infinite', { expires_in: Number.POSITIVE_INFINITY }],
@@ -192,6 +194,7 @@ describe('error response (RFC 6749 §5.2)', () => {
     [400, { error: 'x'.repeat(41) }],
     [400, { error: 'code-abc-123 is unknown' }],
     [400, { error: '' }],
+    [400, { error: null }],
   ])('%i without an error is unusable', (status, body) => {
     expect(errorOf(() => judge(body, status)).code).toBe('ERR_TOKEN_RESPONSE');
   });

@@ -121,6 +121,7 @@ describe('T: tokens', () => {
 
   test.each([
     ['expires_in missing: no known end', { expires_in: undefined }, undefined],
+    ['expires_in 0: no known end', { expires_in: 0 }, undefined],
     ['expires_in as text', { expires_in: '60' }, 60],
   ])('%s', async (_name, more, seconds) => {
     const one = startProcess();
