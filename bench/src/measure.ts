@@ -25,7 +25,8 @@ export class Target {
 
   static async start(name: AppName, options: AppOptions): Promise<Target> {
     const main = fileURLToPath(new URL('target.js', import.meta.url));
-    const child = fork(main, [name, JSON.stringify(options)], { execArgv: [] });
+    const env = { ...process.env, NODE_ENV: 'production' };
+    const child = fork(main, [name, JSON.stringify(options)], { execArgv: [], env });
     const [{ port }] = (await once(child, 'message')) as [{ port: number }];
     return new Target(name, child, port);
   }
