@@ -26,3 +26,4 @@ export {
   type SigningAlgorithm,
   type SigningKey,
 } from './jwk-set.ts';
+export { decodeUnverifiedJwt, hasDuplicateNames, type UnverifiedJwt } from './unverified-jwt.ts';

@@ -1,5 +1,6 @@
 export {
   createIssuer,
+  hasDuplicateNames,
   InvalidOptions,
   type Issuer,
   IssuerError,
@@ -39,5 +40,4 @@ export {
   type VerifySignature,
   verifySignature,
 } from './token/signature.ts';
-export { hasDuplicateNames } from './token/unverified-jwt.ts';
 export type { VerifiedTokensLimits } from './token/verified-tokens.ts';

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
-import { SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
-import { compactVerify, decodeProtectedHeader } from 'jose';
+import { decodeUnverifiedJwt, SIGNING_ALGORITHMS, type UnverifiedJwt } from '@koa-oauth/issuer';
+import { compactVerify } from 'jose';
 import { OidcError, type OidcErrorCode } from '../errors.ts';
 
 /** Verified JWT of the issuer, for this client. All other claims are not judged yet. */
@@ -62,16 +62,17 @@ export async function verifySignedJwt(
 ): Promise<SignedJwt> {
   const invalid = (detail: string, cause?: unknown) => new OidcError(code, { detail, cause });
 
-  function readHeader(): { alg: string; kid?: string } {
+  function decode(): UnverifiedJwt {
     if (unverified.length > MAX_JWT_LENGTH) throw invalid('it is too long');
-    if (unverified.split('.').length !== 3) throw invalid('it is not a signed JWT');
-    let header: { alg?: unknown; kid?: unknown; typ?: unknown };
     try {
-      header = decodeProtectedHeader(unverified);
+      return decodeUnverifiedJwt(unverified);
     } catch (cause) {
-      throw invalid('its header is not JSON', cause);
+      throw invalid(`it is not a signed JWT: ${(cause as Error).message}`, cause);
     }
-    const { alg, kid, typ } = header;
+  }
+
+  function judgeHeader({ header }: UnverifiedJwt): { alg: string; kid?: string } {
+    const { alg, kid, typ, crit, b64 } = header;
     if (typeof alg !== 'string' || !(ALGS as readonly string[]).includes(alg)) {
       throw invalid('"alg" is not allowed');
     }
@@ -79,23 +80,14 @@ export async function verifySignedJwt(
     if (!isType(typ?.toLowerCase().replace(/^application\//, ''))) {
       throw invalid('"typ" is that of another kind of token');
     }
+    // RFC 7515 §4.1.11: no extension is understood here, so none may be critical.
+    if (crit !== undefined || b64 !== undefined) throw invalid('"crit" is not understood');
     if (kid === undefined) return { alg };
     if (typeof kid !== 'string') throw invalid('"kid" is not a string');
     return { alg, kid };
   }
 
-  function parse(payload: Uint8Array): Record<string, unknown> {
-    let claims: unknown;
-    try {
-      claims = JSON.parse(new TextDecoder().decode(payload));
-    } catch (cause) {
-      throw invalid('the payload is not JSON', cause);
-    }
-    if (isObject(claims)) return claims;
-    throw invalid('the payload is not an object');
-  }
-
-  function judge(claims: Record<string, unknown>): SignedJwt['claims'] {
+  function judge(claims: UnverifiedJwt['payload']): SignedJwt['claims'] {
     const { iss, aud, iat, exp } = claims;
     const { issuer, clientID, now, clockTolerance } = expected;
     if (iss !== issuer) throw invalid('"iss" is not the issuer');
@@ -108,10 +100,11 @@ export async function verifySignedJwt(
     return { ...claims, iss: issuer, iat };
   }
 
-  const header = readHeader();
+  const decoded = decode();
+  const header = judgeHeader(decoded);
   try {
-    const payload = await verifyWithOne(unverified, await signingKeys(header));
-    return { alg: header.alg, claims: judge(parse(payload)) };
+    await verifyWithOne(unverified, await signingKeys(header));
+    return { alg: header.alg, claims: judge(decoded.payload) };
   } catch (error) {
     const { code: errorCode } = error as { code?: unknown };
     if (errorCode === 'ERR_SIGNING_KEY_NOT_FOUND') {
@@ -125,11 +118,12 @@ export async function verifySignedJwt(
 async function verifyWithOne(
   unverified: string,
   keys: Awaited<ReturnType<FindSigningKeys>>,
-): Promise<Uint8Array> {
+): Promise<void> {
   let failure: unknown;
   for (const { key, alg } of keys) {
     try {
-      return (await compactVerify(unverified, key, { algorithms: [alg] })).payload;
+      await compactVerify(unverified, key, { algorithms: [alg] });
+      return;
     } catch (error) {
       failure = error;
     }

@@ -13,7 +13,13 @@ import {
   verifyIdToken,
 } from '../../src/oauth/id-token.ts';
 import { isTime, verifySignedJwt } from '../../src/oauth/signed-jwt.ts';
-import { ISSUER, signingKeys, signJws } from '../support/issuer-stand-in.ts';
+import {
+  ISSUER,
+  MISREADABLE,
+  signingKeys,
+  signJws,
+  signTexts,
+} from '../support/issuer-stand-in.ts';
 
 describe('an ID token', () => {
   const NOW = 1_700_000_000;
@@ -147,8 +153,17 @@ describe('an ID token', () => {
 
     test.each([[[]], [[good]], ['text'], [1], [null]])('payload %j: rejected', async (payload) => {
       const token = signJws({ alg: 'RS256', kid: 'key-1' }, payload);
-      expect(await detailOf(verifyIdToken(token, signingKeys, expected))).toContain('payload');
+      expect(await detailOf(verifyIdToken(token, signingKeys, expected))).toContain('JSON object');
     });
+
+    test.each(MISREADABLE)(
+      '%s: rejected (RFC 8725 §3.7)',
+      async (_name, header, payload, detail) => {
+        proves('RFC 8725 §3.7');
+        const token = signTexts(header, payload(JSON.stringify(good)));
+        expect(await detailOf(verifyIdToken(token, signingKeys, expected))).toContain(detail);
+      },
+    );
   });
 
   describe('OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
@@ -159,8 +174,9 @@ describe('an ID token', () => {
     const hs256 = `${encode({ alg: 'HS256' })}.${body}`;
 
     const rejected: [string, string, string][] = [
-      ['alg none', `${encode({ alg: 'none' })}.${body}.`, '"alg"'],
-      ['alg NONE', `${encode({ alg: 'NONE' })}.${body}.`, '"alg"'],
+      ['alg none', `${encode({ alg: 'none' })}.${body}.`, 'not a signed JWT'],
+      ['alg none with a signature', `${encode({ alg: 'none' })}.${body}.${signature}`, '"alg"'],
+      ['alg NONE', `${encode({ alg: 'NONE' })}.${body}.${signature}`, '"alg"'],
       ['HMAC', `${hs256}.${hmac(hs256)}`, '"alg"'],
       ['alg missing', `${encode({})}.${body}.${signature}`, '"alg"'],
       ['alg a list', `${encode({ alg: ['RS256'] })}.${body}.${signature}`, '"alg"'],
@@ -171,8 +187,10 @@ describe('an ID token', () => {
       ['typ of a logout token', sign(good, { typ: 'logout+jwt' }), '"typ"'],
       ['typ in full and in capitals', sign(good, { typ: 'application/Logout+JWT' }), '"typ"'],
       ['typ no text', sign(good, { typ: 1 }), '"typ"'],
-      ['crit', sign(good, { crit: ['x'], x: 1 }), 'signature'],
-      ['no signature', `${head}.${body}.`, 'signature'],
+      ['crit', sign(good, { crit: ['x'], x: 1 }), '"crit"'],
+      ['b64 (RFC 7797)', sign(good, { crit: ['b64'], b64: false }), '"crit"'],
+      ['no signature', `${head}.${body}.`, 'not a signed JWT'],
+      ['two spellings of a signature', `${head}.${body}.${signature}=`, 'not a signed JWT'],
       [
         'a signature of another',
         `${head}.${encode({ ...good, sub: 'v' })}.${signature}`,
@@ -180,7 +198,7 @@ describe('an ID token', () => {
       ],
       ['two parts', `${head}.${body}`, 'not a signed JWT'],
       ['five parts, encrypted', 'a.b.c.d.e', 'not a signed JWT'],
-      ['no header', `.${body}.${signature}`, 'header'],
+      ['no header', `.${body}.${signature}`, 'not a signed JWT'],
       ['nothing', '', 'not a signed JWT'],
       ['far too long', `${head}.${'A'.repeat(40_000)}.${signature}`, 'too long'],
     ];
@@ -202,7 +220,9 @@ describe('an ID token', () => {
         asked = true;
         return signingKeys();
       };
-      await detailOf(verifyIdToken(`${encode({ alg: 'none' })}.${body}.`, key, expected));
+      await detailOf(
+        verifyIdToken(`${encode({ alg: 'none' })}.${body}.${signature}`, key, expected),
+      );
       expect(asked).toBe(false);
     });
 

@@ -4,7 +4,13 @@ import { IssuerError } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
 import { OidcError } from '../../src/errors.ts';
 import { verifyLogoutToken } from '../../src/oauth/logout-token.ts';
-import { ISSUER, signingKeys, signJws } from '../support/issuer-stand-in.ts';
+import {
+  ISSUER,
+  MISREADABLE,
+  signingKeys,
+  signJws,
+  signTexts,
+} from '../support/issuer-stand-in.ts';
 
 const NOW = 1_700_000_000;
 const LOGOUT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -147,23 +153,29 @@ describe('anything that is not a logout token is refused', () => {
     ['typ a number', sign(good, { typ: 5 }), '"typ"'],
     ['typ null', sign(good, { typ: null }), '"typ"'],
     ['typ that only ends like ours', sign(good, { typ: 'x-logout+jwt' }), '"typ"'],
-    ['unsigned', `${encode({ alg: 'none', typ: 'logout+jwt' })}.${body}.`, '"alg"'],
+    ['unsigned', `${encode({ alg: 'none', typ: 'logout+jwt' })}.${body}.`, 'not a signed JWT'],
+    ['alg none', `${encode({ alg: 'none', typ: 'logout+jwt' })}.${body}.${signature}`, '"alg"'],
     ['signed with a secret', `${hs256}.${hmac(hs256)}`, '"alg"'],
     ['another alg than the key has', sign(good, { alg: 'PS256' }), 'signature'],
-    ['no signature', `${head}.${body}.`, 'signature'],
+    ['no signature', `${head}.${body}.`, 'not a signed JWT'],
     [
       'the signature of another',
       `${head}.${encode({ ...good, sub: 'v' })}.${signature}`,
       'signature',
     ],
-    ['crit', sign(good, { crit: ['x'], x: 1 }), 'signature'],
+    ['crit', sign(good, { crit: ['x'], x: 1 }), '"crit"'],
     ['garbage', 'garbage', 'not a signed JWT'],
     ['encrypted', 'a.b.c.d.e', 'not a signed JWT'],
     ['far too long', `${head}.${'A'.repeat(40_000)}.${signature}`, 'too long'],
-    ['a list', sign([good]), 'payload'],
+    ['a list', sign([good]), 'JSON object'],
   ];
   test.each(rejected)('%s: refused', async (_name, token, detail) => {
     proves('RFC 8725 §3.12', 'ASVS 9.1.1', 'ASVS 9.2.2', 'ASVS 10.5.5');
+    expect(await detailOf(verifyLogoutToken(token, signingKeys, expected))).toContain(detail);
+  });
+
+  test.each(MISREADABLE)('%s (RFC 8725 §3.7)', async (_name, header, payload, detail) => {
+    const token = signTexts(header, payload(JSON.stringify(good)));
     expect(await detailOf(verifyLogoutToken(token, signingKeys, expected))).toContain(detail);
   });
 

@@ -97,10 +97,45 @@ export function standInForIssuer(metadata: Record<string, unknown> = {}): Issuer
 
 /** Signs whatever it is given, with the key in the stand-in's set. */
 export function signJws(header: object, payload: unknown): string {
-  const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return signTexts(JSON.stringify(header), JSON.stringify(payload));
+}
+
+/** Signs these texts or bytes as they are. */
+export function signTexts(header: string | Buffer, payload: string | Buffer): string {
+  const encode = (part: string | Buffer) => Buffer.from(part).toString('base64url');
   const input = `${encode(header)}.${encode(payload)}`;
   return `${input}.${createSign('sha256').update(input).sign(privateKey, 'base64url')}`;
 }
+
+const HEADER = '{"alg":"RS256","kid":"key-1"}';
+const DUPLICATE = 'duplicate member names';
+const invalidUtf8 = (text: string) => Buffer.from(text.replace(/}$/, ',"x":"\xff"}'), 'latin1');
+
+/** Texts that two readers can read in two ways: name, header, change to a good payload, detail. */
+export const MISREADABLE: [string, string | Buffer, (good: string) => string | Buffer, string][] = [
+  ['a name twice', HEADER, (good) => good.replace('{', '{"sub":"v",'), DUPLICATE],
+  [
+    'a name twice, once escaped',
+    HEADER,
+    (good) => good.replace('{', '{"s\\u0075b":"v",'),
+    DUPLICATE,
+  ],
+  [
+    'a name twice further in',
+    HEADER,
+    (good) => good.replace('{', '{"x":[{"a":1,"a":2}],'),
+    DUPLICATE,
+  ],
+  [
+    'a name twice in the header',
+    HEADER.replace('{', '{"typ":"a","typ":"jwt",'),
+    (good) => good,
+    DUPLICATE,
+  ],
+  ['invalid UTF-8', HEADER, invalidUtf8, 'UTF-8'],
+  ['invalid UTF-8 in the header', invalidUtf8(HEADER), (good) => good, 'UTF-8'],
+  ['a byte order mark', HEADER, (good) => `\ufeff${good}`, 'UTF-8'],
+];
 
 export const signingKeys = async () => [{ key: publicKey, alg: 'RS256' }];
 

@@ -1,4 +1,10 @@
-import { answerInTime, type Issuer, type SigningKey } from '@koa-oauth/issuer';
+import {
+  answerInTime,
+  decodeUnverifiedJwt,
+  type Issuer,
+  type SigningKey,
+  type UnverifiedJwt,
+} from '@koa-oauth/issuer';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import { type CustomClaims, readCustomClaims } from './custom-claims.ts';
@@ -10,7 +16,6 @@ import {
   checkTimes,
 } from './jwt-access-token.ts';
 import type { VerifySignature } from './signature.ts';
-import { type DecodedHeaders, decodeJwt, type UnverifiedJwt } from './unverified-jwt.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
 /** Content of a verified access token. Frozen: requests with the same token share it. */
@@ -51,7 +56,11 @@ export type VerifyAccessToken<Claims> = (
   token: string,
 ) => Promise<{ auth: Auth<Claims>; cached: boolean }>;
 
+/** Decoded headers by their encoded text. */
+type DecodedHeaders = Map<string, UnverifiedJwt['header']>;
+
 const MAX_DECODED_HEADERS = 16;
+const MAX_TOKEN_LENGTH = 16 * 1024;
 
 /** Makes the function that verifies access tokens. It needs no request. */
 export function accessTokenVerifier<Claims>(
@@ -102,12 +111,15 @@ async function verifyUncached<Claims>(
 
 // Every JWT is also a b64token (RFC 6750 §2.1), so only what is not a JWT is matched against that form.
 function decodeBearerToken(token: string, decodedHeaders: DecodedHeaders): UnverifiedJwt {
+  let fault: InvalidTokenError;
   try {
-    return decodeJwt(token, decodedHeaders);
+    if (token.length <= MAX_TOKEN_LENGTH) return decodeUnverifiedJwt(token, decodedHeaders);
+    fault = new InvalidTokenError('oversized', `${token.length} characters`);
   } catch (error) {
-    checkBearerToken(token);
-    throw error;
+    fault = new InvalidTokenError('malformed', (error as Error).message);
   }
+  checkBearerToken(token);
+  throw fault;
 }
 
 // A key that the issuer does not publish is the token's fault, any other failure the issuer's.

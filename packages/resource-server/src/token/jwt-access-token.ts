@@ -1,6 +1,5 @@
-import { isSameIssuer } from '@koa-oauth/issuer';
+import { isSameIssuer, type UnverifiedJwt } from '@koa-oauth/issuer';
 import { InvalidTokenError } from '../errors.ts';
-import type { UnverifiedJwt } from './unverified-jwt.ts';
 
 /**
  * Tokens that are accepted as access tokens: those of RFC 9068 (`typ` is `at+jwt`), those of Auth0's

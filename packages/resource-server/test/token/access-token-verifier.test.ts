@@ -72,6 +72,12 @@ test('twice a token is verified, from then on it is known', async () => {
   expect(third.auth).toBe(second.auth);
 });
 
+test('16 kB are judged by their form, one character more is not', async () => {
+  const reject = (length: number) => verifier()('a'.repeat(length)).catch((error) => error.reason);
+  expect(await reject(16_384)).toBe('malformed');
+  expect(await reject(16_385)).toBe('oversized');
+});
+
 test('tokens used once push out none that is used again and again', async () => {
   const verify = verifier({ verifiedTokens: { maxEntries: 1 } });
   const value = token();

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { InvalidTokenError } from '../errors.ts';
+import { StacklessError } from './errors.ts';
 
 /** A decoded JWT. Nothing in it may be trusted before its signature is verified. */
 export interface UnverifiedJwt {
@@ -7,10 +7,12 @@ export interface UnverifiedJwt {
   readonly payload: Readonly<Record<string, unknown>>;
 }
 
-/** Decoded headers by their encoded text. */
-export type DecodedHeaders = Map<string, UnverifiedJwt['header']>;
+/** Error for a text that is not a JWT. Its message says why, and contains no part of the text. */
+export class MalformedJwt extends StacklessError {
+  override readonly name = 'MalformedJwt';
+  readonly code = 'ERR_MALFORMED_JWT';
+}
 
-const MAX_LENGTH = 16 * 1024;
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 // Allowed last character of a part, by the part's length modulo 4. Its bits that belong to no byte must
 // be zero. No bytes have an encoding of 4n + 1 characters.
@@ -18,16 +20,20 @@ const LAST_CHARACTERS = [/./, /^$/, /[AQgw]/, /[AEIMQUYcgkosw048]/];
 
 /**
  * Decodes a compact JWS strictly (RFC 7515 §7.1, RFC 7519 §7.2): three parts in canonical
- * base64url, valid UTF-8, JSON objects without duplicate member names.
+ * base64url, valid UTF-8, JSON objects without duplicate member names. Limit the length of the text
+ * before the call.
  *
- * @param decodedHeaders headers that need not be decoded again
- * @throws InvalidTokenError `malformed` or `oversized`
+ * @param decodedHeaders headers that need not be decoded again, by their encoded text
+ * @throws MalformedJwt
+ * @example
+ * const { header, payload } = decodeUnverifiedJwt(token);
+ * const keys = await issuer.signingKeys(header);
  */
-export function decodeJwt(token: string, decodedHeaders?: DecodedHeaders): UnverifiedJwt {
-  if (token.length > MAX_LENGTH) {
-    throw new InvalidTokenError('oversized', `${token.length} characters`);
-  }
-  if (!COMPACT_JWS.test(token)) throw malformed('not three parts in base64url');
+export function decodeUnverifiedJwt(
+  token: string,
+  decodedHeaders?: ReadonlyMap<string, UnverifiedJwt['header']>,
+): UnverifiedJwt {
+  if (!COMPACT_JWS.test(token)) throw new MalformedJwt('not three parts in base64url');
   const [header = '', payload = '', signature = ''] = token.split('.');
   checkCanonical(signature);
   return {
@@ -40,26 +46,26 @@ export function decodeJwt(token: string, decodedHeaders?: DecodedHeaders): Unver
 // would have several encodings.
 function checkCanonical(part: string): void {
   if (!LAST_CHARACTERS[part.length % 4]?.test(part.slice(-1))) {
-    throw malformed('not canonical base64url');
+    throw new MalformedJwt('not canonical base64url');
   }
 }
 
 function decodeObject(part: string): Record<string, unknown> {
   checkCanonical(part);
   const bytes = Buffer.from(part, 'base64url');
-  if (!isUtf8(bytes)) throw malformed('not UTF-8 encoded JSON');
+  if (!isUtf8(bytes)) throw new MalformedJwt('not UTF-8 encoded JSON');
   const text = bytes.toString();
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    throw malformed('not UTF-8 encoded JSON');
+    throw new MalformedJwt('not UTF-8 encoded JSON');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw malformed('not a JSON object');
+    throw new MalformedJwt('not a JSON object');
   }
   if (mayHaveDuplicateNames(text, value) && hasDuplicateNames(text)) {
-    throw malformed('duplicate member names');
+    throw new MalformedJwt('duplicate member names');
   }
   return value as Record<string, unknown>;
 }
@@ -81,10 +87,6 @@ function countMembers(value: object): number {
     for (const member of members) if (typeof member === 'object' && member) unvisited.push(member);
   }
   return count;
-}
-
-function malformed(detail: string): InvalidTokenError {
-  return new InvalidTokenError('malformed', detail);
 }
 
 /**

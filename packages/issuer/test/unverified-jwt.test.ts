@@ -1,15 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { casesOf, codePoint } from '../../../../test/support/properties.ts';
-import { proves } from '../../../../test/support/proves.ts';
-import { decodeJwt, hasDuplicateNames } from '../../src/token/unverified-jwt.ts';
+import { casesOf, codePoint } from '../../../test/support/properties.ts';
+import { proves } from '../../../test/support/proves.ts';
+import { decodeUnverifiedJwt, hasDuplicateNames } from '../src/unverified-jwt.ts';
 
 const encode = (value: string | Buffer) => Buffer.from(value).toString('base64url');
 const compact = (header: string | Buffer, payload: string | Buffer, signature = 'c2ln') =>
   `${encode(header)}.${encode(payload)}.${signature}`;
 
 test('header and payload of a compact JWS (RFC 7515 §7.1)', () => {
-  expect(decodeJwt(compact('{"alg":"RS256"}', ' {"sub":"ä😀"}\n'))).toEqual({
+  expect(decodeUnverifiedJwt(compact('{"alg":"RS256"}', ' {"sub":"ä😀"}\n'))).toEqual({
     header: { alg: 'RS256' },
     payload: { sub: 'ä😀' },
   });
@@ -61,8 +61,8 @@ describe('malformed', () => {
     ['a name twice further in', compact('{}', '{"a":[{"b":{"c":1,"c":2}}]}')],
   ])('%s', (_, token) => {
     proves('RFC 8725 §3.3', 'RFC 8725 §3.7', 'RFC 9068 §4 encryption');
-    expect(() => decodeJwt(token)).toThrow(
-      expect.objectContaining({ code: 'ERR_INVALID_TOKEN', reason: 'malformed' }),
+    expect(() => decodeUnverifiedJwt(token)).toThrow(
+      expect.objectContaining({ code: 'ERR_MALFORMED_JWT' }),
     );
   });
 
@@ -72,7 +72,7 @@ describe('malformed', () => {
     const spellings = [...alphabet].filter((letter) => {
       try {
         const bytes = Buffer.from(token.slice(0, -1) + letter, 'base64url');
-        decodeJwt(token.slice(0, -1) + letter);
+        decodeUnverifiedJwt(token.slice(0, -1) + letter);
         return bytes.equals(Buffer.from(token, 'base64url'));
       } catch {
         return false;
@@ -82,18 +82,8 @@ describe('malformed', () => {
   });
 });
 
-test('16 kB are decoded, one character more is not', () => {
-  const frame = compact('{}', '{}').length;
-  const fill = (length: number) => compact('{}', '{}', `c2ln${'A'.repeat(length - frame)}`);
-  expect(decodeJwt(fill(16_384))).toEqual({ header: {}, payload: {} });
-  expect(() => decodeJwt(fill(16_388))).toThrow(expect.objectContaining({ reason: 'oversized' }));
-  expect(() => decodeJwt('.'.repeat(16_385))).toThrow(
-    expect.objectContaining({ reason: 'oversized' }),
-  );
-});
-
 test('a member named __proto__ is a member, and changes nothing', () => {
-  const { payload } = decodeJwt(compact('{}', '{"__proto__":{"sub":"admin"}}'));
+  const { payload } = decodeUnverifiedJwt(compact('{}', '{"__proto__":{"sub":"admin"}}'));
   expect(payload.sub).toBeUndefined();
   expect(Object.getPrototypeOf(payload)).toBe(Object.prototype);
 });
@@ -101,7 +91,7 @@ test('a member named __proto__ is a member, and changes nothing', () => {
 test('nesting of any depth that fits is no trouble', () => {
   const depth = 5000;
   const deep = `{"a":${'['.repeat(depth)}${']'.repeat(depth)}}`;
-  expect(decodeJwt(compact('{}', deep)).payload).toHaveProperty('a');
+  expect(decodeUnverifiedJwt(compact('{}', deep)).payload).toHaveProperty('a');
 });
 
 describe('hasDuplicateNames', () => {
@@ -188,8 +178,9 @@ describe('hasDuplicateNames', () => {
         JSON.parse(json);
         const repeated = isRepeated(value);
         expect(hasDuplicateNames(json)).toBe(repeated);
-        const decode = () => decodeJwt(compact('{}', `{"claim":${json}}`));
-        if (repeated) expect(decode).toThrow(expect.objectContaining({ reason: 'malformed' }));
+        const decode = () => decodeUnverifiedJwt(compact('{}', `{"claim":${json}}`));
+        if (repeated)
+          expect(decode).toThrow(expect.objectContaining({ code: 'ERR_MALFORMED_JWT' }));
         else expect(decode().payload).toHaveProperty('claim');
       }),
       { seed: 7519, numRuns: casesOf(3000) },
@@ -197,7 +188,7 @@ describe('hasDuplicateNames', () => {
   });
 });
 
-test('no text of any kind makes another error than InvalidTokenError', () => {
+test('no text of any kind makes another error than MalformedJwt', () => {
   const part = fc.oneof(
     fc.string({ unit: codePoint }),
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes).toString('base64url')),
@@ -206,9 +197,9 @@ test('no text of any kind makes another error than InvalidTokenError', () => {
   fc.assert(
     fc.property(fc.array(part, { minLength: 2, maxLength: 4 }), (parts) => {
       try {
-        decodeJwt(parts.join('.'));
+        decodeUnverifiedJwt(parts.join('.'));
       } catch (error) {
-        expect(error).toMatchObject({ name: 'InvalidTokenError', status: 401 });
+        expect(error).toMatchObject({ name: 'MalformedJwt' });
       }
     }),
     { seed: 7515, numRuns: casesOf(5000) },
