@@ -6,6 +6,7 @@ const PENDING = 'pending-sign-in';
 
 const viewer = document.querySelector('openapi-explorer');
 if (viewer) {
+  ignoreForeignToken();
   preparePage(document.querySelector('#sign-in'));
 } else {
   // The callback. The code goes through the storage, so that no other page has it in its address.
@@ -14,6 +15,17 @@ if (viewer) {
     sessionStorage.setItem(PENDING, JSON.stringify({ ...pending, answer: location.search }));
   }
   location.replace('../docs');
+}
+
+/**
+ * Removes an answer of an authorization server from the address. The viewer, which runs after this script,
+ * would take its token, whoever wrote the link, and the reader would act as someone else (RFC 6749 §10.12).
+ */
+function ignoreForeignToken() {
+  const places = [location.search, location.hash.slice(1)];
+  if (places.some((text) => new URLSearchParams(text).has('state'))) {
+    history.replaceState(null, '', location.pathname);
+  }
 }
 
 function preparePage(section) {

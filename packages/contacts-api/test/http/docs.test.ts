@@ -206,6 +206,21 @@ describe('the sign-in of /docs', () => {
     await execute('Show the claims of your access token', 'Unauthorized (401)');
   });
 
+  // Someone could otherwise sign a reader in as themselves, and get the contacts that the reader adds.
+  test.each(['?', '#?route=auth&'])(
+    'an address with a token after "%s" sets none',
+    async (mark) => {
+      const state = Buffer.from('{"apiKeyId":"accessToken"}').toString('base64url');
+      const token = running.token('read:contacts');
+      await page.goto('about:blank');
+      await page.goto(
+        `http://127.0.0.1:${running.port}/docs${mark}state=${state}&token_type=Bearer&access_token=${token}`,
+      );
+      await execute('Show the claims of your access token', 'Unauthorized (401)');
+      expect(page.url()).not.toContain(token);
+    },
+  );
+
   test('a call with a pasted token is answered', async () => {
     await page.getByRole('link', { name: 'Authentication' }).click();
     await page.fill('input[name="api-key"]', running.token('read:contacts'));
