@@ -114,9 +114,12 @@ export class ContactSearch {
         select ${sql.ref(column)} as value, id ${slice} ${inOrder}
         limit 1 offset ${Math.min(maxSliceRows, size) - 1}`.execute(database);
       const end = ends.rows[0];
+      // The inner statement reads an index alone when the order is by name.
       const { rows } = await sql<ContactRow>`
-        select ${COLUMNS} ${slice} ${end ? rowsUpTo(order, end) : sql``}
-        and ${this.#contains(term)} ${inOrder} limit ${enough}`.execute(database);
+        select ${COLUMNS} from contacts where id in (
+          select id ${slice} ${end ? rowsUpTo(order, end) : sql``}
+          and ${this.#contains(term)} ${inOrder} limit ${enough}
+        ) ${inOrder}`.execute(database);
       return { rows, end: rows.length < enough ? end : undefined };
     });
   }
@@ -233,7 +236,7 @@ async function fileCandidates(
     found.push({ token, count, span: span ?? 0 });
     if (count <= FEW_CANDIDATES) break;
   }
-  // Of frequent texts the one is rarer whose first rows are farther apart.
+  // The first rows of a rarer text are farther apart.
   found.sort((a, b) => a.count - b.count || b.span - a.span);
   const [rarest, ...others] = found;
   if (!rarest) return undefined;
