@@ -56,17 +56,17 @@ export class OidcContext {
     this.#session = session;
   }
 
-  /** The ID token's claims about the user; undefined when no user is signed in. */
+  /** The newest ID token's claims about the user; undefined when no user is signed in. */
   get user(): Readonly<Record<string, unknown>> | undefined {
     return this.#session && userClaims(this.#session.content.claims);
   }
 
-  /** All claims of the ID token. */
+  /** All claims of the newest ID token. A refresh can bring one; `auth_time` stays the sign-in's. */
   get idTokenClaims(): IdTokenClaims | undefined {
     return this.#session?.content.claims;
   }
 
-  /** The sign-in's ID token in encoded form, verified at the sign-in. Do not send it anywhere. */
+  /** The newest ID token in encoded form, verified when it came. Do not send it anywhere. */
   get idToken(): string | undefined {
     return this.#session?.content.idToken;
   }

@@ -3,6 +3,7 @@ import { OidcError } from '../errors.ts';
 import { reportMessage } from '../messages.ts';
 import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import {
+  followedClaims,
   type IdTokenClaims,
   type IdTokenExpectations,
   judgeRefreshedClaims,
@@ -24,6 +25,8 @@ export interface Refreshed {
   readonly accessToken: AccessToken;
   /** For the next refresh. */
   readonly refreshToken: string;
+  /** From a newer ID token. */
+  readonly identity: Partial<Pick<SessionContent, 'claims' | 'idToken'>>;
 }
 
 /** Maximum time that a logout waits for the revocation. */
@@ -98,13 +101,19 @@ export class Grants {
     // RFC 6749 §6: without scopes in request and answer, the sign-in's token keeps its scopes.
     const impliedScope = (isSignIns ? content.accessToken?.scope : undefined) ?? requestedScope;
     const response = judgeTokenResponse(answer, impliedScope, this.#options.seconds());
+    let identity = {};
     if (response.idToken) {
       const { issuer } = await this.#issuer.metadata();
-      const { accessToken } = response;
-      const claims = await this.#verify(response.idToken, { issuer, accessToken });
+      const { accessToken, idToken } = response;
+      const claims = await this.#verify(idToken, { issuer, accessToken });
       judgeRefreshedClaims(claims, content.claims);
+      // Fewer scopes can mean fewer claims.
+      if (isSignIns && claims.iat >= content.claims.iat) {
+        identity = { claims: followedClaims(claims, content.claims), idToken };
+      }
     }
     return {
+      identity,
       accessToken: toAccessToken(response, requestedScope, this.#options.seconds()),
       // RFC 6749 §6: without a new one, the old one stays valid.
       refreshToken: response.refreshToken ?? refreshToken,

@@ -98,6 +98,19 @@ export function judgeRefreshedClaims(refreshed: IdTokenClaims, first: IdTokenCla
   }
 }
 
+/** Claims about the sign-in, which the ID token of a refresh can lack (OpenID Connect Core §12.2). */
+const SIGN_IN_CLAIMS = ['auth_time', 'nonce', 'acr', 'amr', 'session_expiry'];
+
+/** Returns the claims of a newer ID token, with what it lacks about the sign-in. */
+export function followedClaims(refreshed: IdTokenClaims, before: IdTokenClaims): IdTokenClaims {
+  // The store finds the session by the `sid` that it was opened with.
+  const lacking = SIGN_IN_CLAIMS.filter((name) => refreshed[name] === undefined).concat('sid');
+  const kept = lacking
+    .filter((name) => before[name] !== undefined)
+    .map((name) => [name, before[name]]);
+  return { ...refreshed, ...Object.fromEntries(kept) };
+}
+
 /** Returns the `at_hash` of an access token (OpenID Connect Core 1.0 §3.1.3.6). */
 export function accessTokenHash(accessToken: string, alg: string): string {
   const digest = createHash(`sha${alg.slice(-3)}`)

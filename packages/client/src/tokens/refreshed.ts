@@ -24,6 +24,7 @@ interface RefreshedOptions {
   backOff: BackOff;
 }
 
+const MIN_SESSION_AGE_SECONDS = 10;
 const MAX_SAVE_ATTEMPTS = 4;
 const SAVE_AGAIN_AFTER_MS = 50;
 const SAVE_WITHIN_MS = 10_000;
@@ -62,7 +63,9 @@ class Refresh {
     try {
       answer = await this.#options.context.grants.byRefreshToken(content, wanted);
     } catch (error) {
-      if (isRefused(error, 'invalid_grant')) return this.#dropTokens(error);
+      if (isRefused(error, 'invalid_grant') || this.#bringsNoIdentity(error)) {
+        return this.#dropTokens(error);
+      }
       return this.#afterFailure(error as Error);
     }
     this.#options.backOff.succeeded(session.id);
@@ -72,7 +75,11 @@ class Refresh {
     return stored;
   }
 
-  async #store({ accessToken, refreshToken }: Refreshed): Promise<SuppliedToken | undefined> {
+  async #store({
+    accessToken,
+    refreshToken,
+    identity,
+  }: Refreshed): Promise<SuppliedToken | undefined> {
     const { sessions, grants, options, emit, warn } = this.#options.context;
     const { session, wanted, lease } = this.#request;
     // The deadline starts after the request, however long that took.
@@ -80,7 +87,7 @@ class Refresh {
     let current: Session | undefined = session;
     do {
       const content = withToken(current.content, wanted, accessToken, options.now() / 1000);
-      const saved = await this.#save(current, { ...content, refreshToken });
+      const saved = await this.#save(current, { ...content, ...identity, refreshToken });
       if (saved) {
         emit({ type: 'token_refreshed' });
         return { session: saved, accessToken };
@@ -110,13 +117,25 @@ class Refresh {
   }
 
   async #dropTokens(cause: Error): Promise<undefined> {
-    const { sessions, emit } = this.#options.context;
+    const { sessions, grants, emit, warn } = this.#options.context;
     const { session, lease } = this.#request;
+    const { refreshToken } = session.content;
     const current = await sessions.reload(session);
-    if (current && current.content.refreshToken !== session.content.refreshToken) return;
+    if (current && current.content.refreshToken !== refreshToken) return;
     if (current) await sessions.save(current, withoutTokens(current.content), lease.fence);
     emit({ type: 'token_refresh_failed', transient: false, ...failure(cause) });
-    throw loginRequired('the authorization server no longer accepts the refresh token', cause);
+    const isAlive = !isRefused(cause, 'invalid_grant');
+    if (isAlive && refreshToken) await grants.revoke(refreshToken).catch(warn);
+    throw loginRequired('the tokens of the session can no longer be renewed', cause);
+  }
+
+  // Each refresh would bring such an ID token again, and a rotated refresh token is lost with it. Right
+  // after a sign-in the next one would end the same.
+  #bringsNoIdentity(error: unknown): error is Error {
+    const { session } = this.#request;
+    const age = this.#options.context.options.now() / 1000 - session.createdAt;
+    const isRefusedIdToken = hasCode(error, 'ERR_ID_TOKEN') && age >= MIN_SESSION_AGE_SECONDS;
+    return isRefusedIdToken && !this.#options.tokens.findValid(this.#request);
   }
 
   #afterFailure(error: Error): SuppliedToken {

@@ -194,13 +194,77 @@ describe('T: tokens', () => {
     ['an older auth_time', { auth_time: 1 }],
     ['another nonce', { nonce: 'nonce-2' }],
   ];
-  test.each(ID_TOKENS)('a refreshed ID token with %s is refused', async (_name, claims) => {
+  test.each(ID_TOKENS)('a refreshed ID token with %s leads to a sign-in', async (_name, claims) => {
     const one = startProcess();
     const session = await signIn(one, -1);
+    now += 20_000;
     answering({ more: { id_token: server.idToken(claims) } });
-    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', status: 502 });
-    expect((await one.sessions.reload(session))?.content.accessToken?.value).toBe('old');
+    for (let i = 0; i < 2; i += 1) {
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        code: 'ERR_LOGIN_REQUIRED',
+        ...(i === 0 && { cause: { code: 'ERR_ID_TOKEN' } }),
+      });
+    }
+    const { accessToken, refreshToken } = (await one.sessions.reload(session))?.content ?? {};
+    expect([accessToken?.value, refreshToken]).toEqual([undefined, undefined]);
+    expect(server.grants).toHaveLength(1);
+    expect(server.revoked).toEqual([session.content.refreshToken]);
     expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
+  });
+
+  test('a refused ID token ends nothing while the old token is good', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 10);
+    answering({ more: { id_token: server.idToken({ sub: 'user-2' }) } });
+    for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
+    expect(server.grants).toHaveLength(1);
+    expect(events).toMatchObject([{ type: 'token_refresh_failed', transient: false }]);
+    expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
+  });
+
+  test('a refused ID token right after a sign-in is reported: another sign-in would end the same', async () => {
+    const one = startProcess();
+    const session = await signIn(one, 3600);
+    answering({ more: { id_token: server.idToken({ sub: 'user-2' }) } });
+    await expect(one.tokenOf(session, { insteadOf: 'old' })).rejects.toMatchObject({
+      code: 'ERR_ID_TOKEN',
+      status: 502,
+    });
+    expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
+  });
+
+  test('the claims follow a newer ID token, those about the sign-in stay', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    const { claims } = session.content;
+    const idToken = server.idToken({ iat: claims.iat + 1, roles: ['admin'], sid: 'other' });
+    answering({ more: { id_token: idToken } });
+    const { content } = (await one.accessTokens.supply(session)).session;
+    const { iat, exp, roles, nonce, auth_time } = content.claims;
+    expect({ iat, roles, nonce, auth_time, exp: exp > iat }).toEqual({
+      iat: claims.iat + 1,
+      roles: ['admin'],
+      nonce: claims.nonce,
+      auth_time: claims.auth_time,
+      exp: true,
+    });
+    expect(content.idToken).toBe(idToken);
+    expect((await one.sessions.reload(session))?.content).toEqual(content);
+  });
+
+  test.each<[string, SupplyParams, number]>([
+    ['of a refresh for fewer scopes', { scope: 'read' }, 1],
+    ['that is older', {}, -1],
+  ])('the claims do not follow an ID token %s', async (_name, params, later) => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    const { claims, idToken } = session.content;
+    answering({
+      more: { id_token: server.idToken({ iat: claims.iat + later, roles: ['admin'] }) },
+    });
+    const { content } = (await one.accessTokens.supply(session, params)).session;
+    expect(content).toMatchObject({ claims, idToken });
+    expect(content.claims.roles).toBeUndefined();
   });
 
   test('a refreshed ID token with a bad signature is refused, a good one is not', async () => {
@@ -671,19 +735,15 @@ describe('the authorization server says no', () => {
     },
   );
 
-  test.each<[string, () => Answer]>([
-    ['refuses this client', () => ({ status: 401, body: { error: 'invalid_client' } })],
-    ['sends no token', () => ({ more: { access_token: undefined } })],
-    [
-      "sends somebody else's ID token",
-      () => ({ more: { id_token: server.idToken({ sub: 'user-2' }) } }),
-    ],
+  test.each<[string, Answer]>([
+    ['refuses this client', { status: 401, body: { error: 'invalid_client' } }],
+    ['sends no token', { more: { access_token: undefined } }],
   ])(
     'a server that %s: reported, and the old token serves while it lasts',
     async (_name, answer) => {
       const one = startProcess();
       server.rotates = false;
-      answering(answer());
+      answering(answer);
       const session = await signIn(one, 10);
       for (let i = 0; i < 3; i += 1) expect(await one.tokenOf(session)).toBe('old');
       expect(server.grants).toHaveLength(1);
