@@ -19,7 +19,21 @@ interface Failures {
   readonly error: Error;
 }
 
+/** Pause of all keys, as the server asked for. */
+interface SharedPause {
+  /** Milliseconds of the monotonic clock. */
+  readonly until: number;
+  /** When the time that the server named is over, and with it the need of a probe. */
+  readonly endsAt: number;
+  readonly error: Error;
+  /** Key of the caller that may make a request to see whether the server answers again. */
+  readonly probe?: string;
+}
+
 const FIRST_PAUSE_MS = 1000;
+/** One user's requests must not stop those of all others for longer. */
+const MAX_SHARED_PAUSE_SECONDS = 30;
+const PROBE_MS = 10_000;
 const MAX_PAUSE_MS = 60_000;
 const MAX_KEYS = 10_000;
 
@@ -30,17 +44,29 @@ const MAX_KEYS = 10_000;
 export class BackOff {
   readonly #options: BackOffOptions;
   readonly #failures = new Map<string, Failures>();
-  #forAll: Failures | undefined;
+  #forAll: SharedPause | undefined;
 
   constructor(options: BackOffOptions) {
     this.#options = options;
   }
 
-  /** Returns the pause that holds for a key; undefined when a request may be made. */
+  /**
+   * Returns the pause that holds for a key; undefined when a request may be made. After half a minute of
+   * a longer pause of all keys, one of them may make a request, and a success ends the pause.
+   */
   pauseOf(key: string): Pause | undefined {
     const now = this.#options.monotonicNow();
-    const found = [this.#forAll, this.#failures.get(key)].find((one) => one && one.until > now);
-    return found && { seconds: Math.ceil((found.until - now) / 1000), error: found.error };
+    const pauseUntil = ({ until, error }: Failures | SharedPause): Pause | undefined =>
+      until > now ? { seconds: Math.ceil((until - now) / 1000), error } : undefined;
+    const failures = this.#failures.get(key);
+    const own = failures && pauseUntil(failures);
+    if (own || !this.#forAll) return own;
+    const { until, endsAt, probe } = this.#forAll;
+    if (endsAt <= now) this.#forAll = undefined;
+    else if (until <= now) {
+      this.#forAll = { ...this.#forAll, until: Math.min(endsAt, now + PROBE_MS), probe: key };
+    } else if (probe !== key) return pauseUntil(this.#forAll);
+    return undefined;
   }
 
   /**
@@ -52,8 +78,9 @@ export class BackOff {
     const { retryAfter } = error;
     const now = this.#options.monotonicNow();
     if (typeof retryAfter === 'number') {
-      this.#forAll = { count: 1, generation, until: now + retryAfter * 1000, error };
-      return { seconds: retryAfter, error };
+      const seconds = Math.min(retryAfter, MAX_SHARED_PAUSE_SECONDS);
+      this.#forAll = { until: now + seconds * 1000, endsAt: now + retryAfter * 1000, error };
+      return { seconds, error };
     }
     const before = this.#failures.get(key);
     const count = before && before.generation === generation ? before.count + 1 : 1;
@@ -68,5 +95,6 @@ export class BackOff {
 
   succeeded(key: string): void {
     this.#failures.delete(key);
+    if (this.#forAll?.probe === key) this.#forAll = undefined;
   }
 }

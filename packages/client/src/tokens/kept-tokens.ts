@@ -42,6 +42,8 @@ interface Moment {
 }
 
 const MAX_OTHER_TOKENS = 8;
+/** An API that refuses a token this young refuses the next one too. */
+const MIN_RENEWED_AGE_SECONDS = 10;
 
 /** Returns the wanted token without the scope and audience that equal those of the sign-in. */
 export function wantedOf(content: SessionContent, wanted: WantedToken): WantedToken {
@@ -204,7 +206,10 @@ export class KeptTokens {
   #find(session: Session, wanted: WantedToken, leeway: number): SuppliedToken | undefined {
     const { content } = session;
     const moment = { now: this.#context.options.now() / 1000, leeway };
-    const accessToken = findToken(content, wantedOf(content, wanted), moment);
+    const insteadOf = wasJustRenewed(session, wanted.insteadOf, moment.now)
+      ? undefined
+      : wanted.insteadOf;
+    const accessToken = findToken(content, wantedOf(content, { ...wanted, insteadOf }), moment);
     return accessToken && { session, accessToken };
   }
 }
@@ -214,6 +219,21 @@ export function kept(source: TokenSource, tokens: KeptTokens): TokenSource {
   return async function kept(request) {
     return tokens.findLasting(request) ?? source(request);
   };
+}
+
+/** Reports whether a token came from a refresh some seconds ago. The sign-in's own can always be renewed. */
+function wasJustRenewed(
+  { content, createdAt, version }: Session,
+  value: string | undefined,
+  now: number,
+): boolean {
+  const { accessToken, otherAccessTokens = [] } = content;
+  const issuedAt = [accessToken, ...otherAccessTokens].find(
+    (one) => one?.value === value,
+  )?.issuedAt;
+  if (value === undefined || issuedAt === undefined) return false;
+  const isSignIns = version === 1 || issuedAt < createdAt;
+  return !isSignIns && now - issuedAt < MIN_RENEWED_AGE_SECONDS;
 }
 
 /** Returns a leeway that differs by session, not by process, so that not all are renewed at once. */

@@ -582,6 +582,23 @@ describe('R: refresh, once', () => {
     expect(server.grants).toHaveLength(1);
   });
 
+  test('a renewed token is not renewed again for ten seconds, in no process', async () => {
+    const [one, other] = [startProcess(), startProcess()];
+    const first = await one.accessTokens.supply(await signIn(one, 3600), { insteadOf: 'old' });
+    const { value } = first.accessToken;
+    for (const each of [one, other, one]) {
+      expect(await each.tokenOf(first.session, { insteadOf: value })).toBe(value);
+    }
+    const params = { scope: 'read', audience: OTHER_API };
+    const { session, accessToken } = await one.accessTokens.supply(first.session, params);
+    const insteadOf = accessToken.value;
+    expect(await other.tokenOf(session, { ...params, insteadOf })).toBe(insteadOf);
+    expect(server.grants).toHaveLength(2);
+    now += 11_000;
+    expect(await other.tokenOf(session, { insteadOf: value })).not.toBe(value);
+    expect(server.grants).toHaveLength(3);
+  });
+
   test('invalid_grant after another process has renewed uses what that one got', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
@@ -817,8 +834,8 @@ describe('the authorization server says no', () => {
   test.each([
     ['seconds', 429, () => ({ 'retry-after': '17' }), '17'],
     ['seconds, with a 503', 503, () => ({ 'retry-after': '17' }), '17'],
-    ['a date', 503, () => ({ 'retry-after': new Date(now + 40_000).toUTCString() }), '40'],
-    ['a day', 429, () => ({ 'retry-after': '86400' }), '300'],
+    ['a date', 503, () => ({ 'retry-after': new Date(now + 20_000).toUTCString() }), '20'],
+    ['a day: half a minute', 429, () => ({ 'retry-after': '86400' }), '30'],
     ["Auth0's reset", 429, () => ({ 'x-ratelimit-reset': `${Math.floor(now / 1000) + 25}` }), '25'],
   ])('no grant for any session before Retry-After: %s', async (_name, status, headers, after) => {
     const one = startProcess();

@@ -130,6 +130,62 @@ describe('back-off', () => {
     expect(backOff.pauseOf('b')).toBeUndefined();
   });
 
+  describe('a longer time that the server names', () => {
+    const half = () => {
+      now += 30_000;
+    };
+
+    test('pauses all for half a minute, then one caller may see whether it is over', () => {
+      expect(failed('a', 300).seconds).toBe(30);
+      expect(backOff.pauseOf('b')?.seconds).toBe(30);
+      half();
+      for (let i = 0; i < 3; i += 1) expect(backOff.pauseOf('b')).toBeUndefined();
+      expect(backOff.pauseOf('a')?.seconds).toBe(10);
+      backOff.succeeded('b');
+      expect(backOff.pauseOf('a')).toBeUndefined();
+    });
+
+    test('goes on when the server refuses that caller too', () => {
+      failed('a', 300);
+      half();
+      expect(backOff.pauseOf('b')).toBeUndefined();
+      expect(failed('b', 270).seconds).toBe(30);
+      for (const key of ['a', 'b']) expect(backOff.pauseOf(key)?.seconds).toBe(30);
+    });
+
+    test('lets another caller see when the first one got no answer', () => {
+      failed('a', 300);
+      half();
+      expect(backOff.pauseOf('b')).toBeUndefined();
+      failed('b');
+      expect(backOff.pauseOf('c')?.seconds).toBe(10);
+      now += 10_000;
+      expect(backOff.pauseOf('c')).toBeUndefined();
+      expect(backOff.pauseOf('a')?.seconds).toBe(10);
+    });
+
+    test('is over for all when it has passed', () => {
+      failed('a', 31);
+      now += 31_000;
+      for (const key of ['a', 'b', 'c']) expect(backOff.pauseOf(key)).toBeUndefined();
+    });
+
+    test('is not ended by a request that was under way', () => {
+      failed('a', 300);
+      backOff.succeeded('b');
+      expect(backOff.pauseOf('a')?.seconds).toBe(30);
+    });
+
+    test('gives the try to no caller that has a pause of its own', () => {
+      failed('a', 300);
+      now += 29_500;
+      failed('b');
+      now += 500;
+      expect(backOff.pauseOf('b')?.seconds).toBe(1);
+      expect(backOff.pauseOf('c')).toBeUndefined();
+    });
+  });
+
   test('remembers ten thousand at most, the newest', () => {
     for (let i = 0; i < 10_001; i += 1) failed(String(i));
     expect(backOff.pauseOf('0')).toBeUndefined();
