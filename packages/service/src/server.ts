@@ -8,6 +8,9 @@ export interface GracefulServerOptions {
   readonly maxHeaderBytes?: number | undefined;
 }
 
+/** Time without a byte in either direction after which a connection is closed. */
+const IDLE_TIMEOUT_MS = 65_000;
+
 /**
  * HTTP server with limits on size and time. It answers requests that Node's parser rejects, reads the
  * rest of a body that the app did not read, and stops without cutting off an answer. `serve` makes one
@@ -31,7 +34,13 @@ export class GracefulServer extends Server {
       requestTimeout: 30_000,
       connectionsCheckingInterval: 5000,
       // A proxy (usually after 60 s) must close an idle connection first, or it can use a closing one.
-      keepAliveTimeout: 65_000,
+      keepAliveTimeout: IDLE_TIMEOUT_MS,
+    });
+    // By default Node keeps the connection of a peer that reads no byte of its answer for ever.
+    this.timeout = IDLE_TIMEOUT_MS;
+    this.on('timeout', (socket) => {
+      // An app can take longer to begin its answer.
+      if (this.#connections.get(socket)?.headersSent !== false) socket.destroy();
     });
     this.on('connection', (socket) => {
       this.#connections.set(socket, undefined);

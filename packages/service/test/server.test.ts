@@ -126,6 +126,25 @@ describe('stop', () => {
   });
 });
 
+test('a peer that reads nothing of its answer loses the connection', async () => {
+  server.timeout /= 500;
+  server.on('request', (_, response) => response.end(Buffer.alloc(32 * 1024 * 1024)));
+  const peer = connect(port, '127.0.0.1');
+  const [connection] = await once(server, 'connection');
+  peer.on('error', () => {}).pause();
+  peer.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await once(connection, 'close');
+  peer.destroy();
+});
+
+test('a peer that waits for its answer keeps the connection', async () => {
+  server.timeout /= 500;
+  const { answer, response } = await ask();
+  await once(server, 'timeout');
+  response.end('done');
+  expect(await text(await answer)).toBe('done');
+});
+
 describe('an answer before the body was read (RFC 9112 §9.3)', () => {
   const size = 4_000_000;
   const spaces = Buffer.alloc(size, ' ');
