@@ -19,7 +19,7 @@ if (viewer) {
 
 /**
  * Removes an answer of an authorization server from the address. The viewer, which runs after this script,
- * would take its token, whoever wrote the link, and the reader would act as someone else (RFC 6749 §10.12).
+ * would take its token from any link, and the reader would act as someone else (RFC 6749 §10.12).
  */
 function ignoreForeignToken() {
   const places = [location.search, location.hash.slice(1)];
