@@ -6,6 +6,7 @@ import { benchClient } from './client.ts';
 import { benchContactsApi } from './contacts-api.ts';
 import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
+import { benchSearch } from './search.ts';
 import { benchStart } from './start.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url));
@@ -30,6 +31,9 @@ if (process.argv.includes('--route')) {
   await benchResourceServer(print);
   const [page = ''] = readFileSync(PAGE, 'utf8').split(`\n${title}\n`);
   if (isWritten) writeFileSync(PAGE, `${page.trimEnd()}\n${report.trimEnd()}\n`);
+} else if (process.argv.includes('--search')) {
+  // Alone, because it fills both databases for minutes.
+  await benchSearch(print);
 } else {
   print(`# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`);
   print('\n## Protecting a route\n\n');

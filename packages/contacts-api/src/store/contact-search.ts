@@ -3,7 +3,8 @@ import { type Kysely, type RawBuilder, SqliteAdapter, sql, type Transaction } fr
 import type { Organization } from '../caller.ts';
 import { storeCall } from './database.ts';
 import type { Order, PageRequest, Position } from './page.ts';
-import { CONTACT_COLUMNS, type ContactRow, type Tables } from './schema.ts';
+import type { ContactRow, Tables } from './schema.ts';
+import { COLUMNS, fileCandidates, postgresCandidates } from './search-candidates.ts';
 
 /** A search of one organization. `term` is not empty, and in the form of `searchText`. */
 export interface SearchRequest extends PageRequest {
@@ -22,15 +23,6 @@ export interface Found {
 
 type Search = SearchRequest & { readonly organization: Organization };
 
-/** Texts of the term that are looked up. Rows are always compared with the whole term. */
-const MAX_GRAMS = 24;
-const FEW_CANDIDATES = 200;
-/** Frequent texts are looked up together, on a file in steps of the rarest, unless it is too frequent. */
-const MAX_JOINED = 3;
-const MAX_SPAN_RATIO = 4;
-const STEP_ROWS = 5000;
-const MAX_STEPS = 5;
-
 /** Bounds of the work of a search. */
 const BOUNDS = {
   timeLimitMs: 1000,
@@ -38,6 +30,8 @@ const BOUNDS = {
   sliceCharacters: 100_000,
   minSliceRows: 500,
   maxSliceRows: 5000,
+  /** PostgreSQL needs several round trips for a slice, and no time of this thread. */
+  laterSlices: 4,
   /** Rows that the index may name. With more, reading on in order finds a page sooner. */
   maxCandidates: 3000,
 };
@@ -87,7 +81,9 @@ export class ContactSearch {
     do {
       // On a file the statements run in this thread.
       await setImmediate();
-      const slice = await this.#readSlice(search, end, search.limit + 1 - rows.length);
+      const enough = search.limit + 1 - rows.length;
+      const slices = this.#isFile ? 1 : this.#bounds.laterSlices;
+      const slice = await this.#readSlice(search, end, enough, slices);
       rows.push(...slice.rows);
       end = slice.end;
     } while (end && performance.now() < deadline);
@@ -103,6 +99,7 @@ export class ContactSearch {
     { organization, term, order }: Search,
     after: Position | undefined,
     enough: number,
+    slices = 1,
   ): Promise<Found> {
     const { column, direction } = order;
     const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
@@ -112,7 +109,7 @@ export class ContactSearch {
       const inOrder = sql`order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`;
       const ends = await sql<Position>`
         select ${sql.ref(column)} as value, id ${slice} ${inOrder}
-        limit 1 offset ${Math.min(maxSliceRows, size) - 1}`.execute(database);
+        limit 1 offset ${slices * Math.min(maxSliceRows, size) - 1}`.execute(database);
       const end = ends.rows[0];
       // The inner statement reads an index alone when the order is by name.
       const { rows } = await sql<ContactRow>`
@@ -186,8 +183,6 @@ export class ContactSearch {
   }
 }
 
-const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
-
 function rowsAfter({ column, direction }: Order, after: Position | undefined): RawBuilder<unknown> {
   if (!after) return sql``;
   const comparison = sql.raw(direction === 'asc' ? '>' : '<');
@@ -197,103 +192,6 @@ function rowsAfter({ column, direction }: Order, after: Position | undefined): R
 function rowsUpTo({ column, direction }: Order, end: Position): RawBuilder<unknown> {
   const comparison = sql.raw(direction === 'asc' ? '<=' : '>=');
   return sql`and (${sql.ref(column)}, id) ${comparison} (${end.value}, ${end.id})`;
-}
-
-function postgresCandidates(
-  organization: Organization,
-  term: string,
-  max: number,
-): RawBuilder<unknown> {
-  return sql`
-    select ${COLUMNS} from contacts
-    where contact_grams(organisation, search_text) @> (
-      select array_agg(hashtextextended(gram, hashtextextended(${organization}, 0)))
-      from unnest(${gramsOf(term)}::text[]) as gram
-    )
-    limit ${max + 1}`;
-}
-
-/** Looks for a rare text of the term, then for rows with several of its frequent texts. */
-async function fileCandidates(
-  database: Kysely<Tables>,
-  organization: Organization,
-  term: string,
-  max: number,
-): Promise<RawBuilder<unknown> | undefined> {
-  const { rows } = await sql<{ number: number }>`
-    select number from organizations where organisation = ${organization}`.execute(database);
-  const tokens = gramsOf(term).map(
-    (gram) => `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`,
-  );
-  const found: { token: string; count: number; span: number }[] = [];
-  for (const token of tokens) {
-    const counted = await sql<{ count: number; span: number | null }>`
-      select count(*) as count, max(rowid) - min(rowid) as span from (
-        select rowid from contact_grams where contact_grams match ${token}
-        order by rowid limit ${max + 1}
-      )`.execute(database);
-    const { count = 0, span = 0 } = counted.rows[0] ?? {};
-    found.push({ token, count, span: span ?? 0 });
-    if (count <= FEW_CANDIDATES) break;
-  }
-  // The first rows of a rarer text are farther apart.
-  found.sort((a, b) => a.count - b.count || b.span - a.span);
-  const [rarest, ...others] = found;
-  if (!rarest) return undefined;
-  const similar = others.filter(({ span }) => span * MAX_SPAN_RATIO >= rarest.span);
-  const numbers =
-    rarest.count <= max
-      ? sql`select rowid as found from contact_grams where contact_grams match ${rarest.token}`
-      : await numbersWithAll(database, [rarest, ...similar.slice(0, MAX_JOINED - 1)], max);
-  return (
-    numbers &&
-    sql`select ${COLUMNS} from (${numbers}) cross join contacts on contacts.number = found`
-  );
-}
-
-/** Reads the rows with all tokens in steps, because SQLite goes through the list of each. */
-async function numbersWithAll(
-  database: Kysely<Tables>,
-  [rarest, ...others]: readonly { readonly token: string }[],
-  max: number,
-): Promise<RawBuilder<unknown> | undefined> {
-  const all = [rarest, ...others].map((each) => each?.token).join(' AND ');
-  const found: number[] = [];
-  let last = 0;
-  for (let steps = 0; steps < MAX_STEPS && found.length <= max; steps += 1) {
-    await setImmediate();
-    const step = await sql<{ end: number | null }>`
-      select max(rowid) as end from (
-        select rowid from contact_grams
-        where contact_grams match ${rarest?.token} and rowid > ${last}
-        order by rowid limit ${STEP_ROWS}
-      )`.execute(database);
-    const end = step.rows[0]?.end;
-    if (!end) return sql`select value as found from json_each(${JSON.stringify(found)})`;
-    const { rows } = await sql<{ rowid: number }>`
-      select rowid from contact_grams where contact_grams match ${all}
-      and rowid > ${last} and rowid <= ${end} limit ${max + 1}`.execute(database);
-    found.push(...rows.map(({ rowid }) => rowid));
-    last = end;
-  }
-  return undefined;
-}
-
-/** Returns some of the texts of up to three characters that a row with the term contains. */
-function gramsOf(term: string): string[] {
-  const characters = [...term];
-  const size = Math.min(3, characters.length);
-  const grams = new Set<string>();
-  for (let start = 0; start + size <= characters.length; start += 1) {
-    grams.add(characters.slice(start, start + size).join(''));
-  }
-  return someOf([...grams], MAX_GRAMS);
-}
-
-/** Returns at most `count` of the values, from all parts of the list. */
-function someOf(values: readonly string[], count: number): string[] {
-  const step = Math.max(1, values.length / count);
-  return values.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
 }
 
 /** Runs work with the same key one after the other. */
