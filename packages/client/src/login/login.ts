@@ -57,7 +57,7 @@ export async function beginLogin(
       returnTo: returnPath(options, returnTo),
       params,
       isRetry,
-      startedAt: options.seconds(),
+      startedAt: options.now() / 1000,
     });
     const isPushed =
       options.pushedAuthorizationRequests ||
@@ -156,7 +156,12 @@ async function finish(
   });
   const content = await grants.byCode(code, transaction);
   if (previous) await endSession(context, previous, 'replaced');
-  const session = await sessions.open(cookies, content, ctx.get('User-Agent'));
+  const { startedAt } = transaction;
+  const opened = sessions.open(cookies, content, ctx.get('User-Agent'), startedAt);
+  const session = await opened.catch(async (error) => {
+    if (content.refreshToken) await grants.revoke(content.refreshToken).catch(context.warn);
+    throw error;
+  });
   emit({ type: 'signed_in' });
   return { session, location: returnPath(options, transaction.returnTo) };
 }

@@ -41,6 +41,9 @@ interface SessionDetails {
   readonly userAgent: string;
 }
 
+/** Seconds for which an end is remembered: longer than a sign-in takes. */
+const END_REMEMBERED_SECONDS = 660;
+const MAX_END_ATTEMPTS = 5;
 const MAX_USER_AGENT_LENGTH = 200;
 const HANDLE_LENGTH = 16;
 
@@ -51,16 +54,22 @@ const HANDLE_LENGTH = 16;
  * A store sees no names: each term is an HMAC under a key that is derived from a secret.
  */
 export class SessionList {
-  readonly #store: Pick<SessionStore, 'list' | 'destroy'>;
+  readonly #store: Pick<SessionStore, 'create' | 'read' | 'update' | 'list' | 'destroy'>;
   /** Unlike a session's content, this opens without the cookie. */
   readonly #seal: Seal;
   readonly #termKeys: readonly Buffer[];
   readonly #rollingDuration: number;
+  readonly #now: () => number;
 
   constructor(
-    store: Pick<SessionStore, 'list' | 'destroy'>,
-    { secrets, rollingDuration }: { secrets: readonly string[]; rollingDuration: number },
+    store: Pick<SessionStore, 'create' | 'read' | 'update' | 'list' | 'destroy'>,
+    {
+      secrets,
+      rollingDuration,
+      now,
+    }: { secrets: readonly string[]; rollingDuration: number; now: () => number },
   ) {
+    this.#now = now;
     this.#store = store;
     this.#seal = new Seal(secrets, 'about a session');
     this.#termKeys = secrets.map((secret) =>
@@ -75,9 +84,7 @@ export class SessionList {
     claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>,
     { createdAt, userAgent }: SessionDetails,
   ): { about: string; terms: string[] } {
-    const { iss, sub, sid } = claims;
-    const terms: Term[] = [['sub', iss, sub]];
-    if (typeof sid === 'string' && sid !== '') terms.push(['sid', iss, sid]);
+    const terms = termsOf(claims);
     // Control and format characters could change what a page about the sessions shows.
     const visible = [...userAgent.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
     const details: SessionDetails = { createdAt, userAgent: visible };
@@ -108,15 +115,59 @@ export class SessionList {
     return this.endAll(userTerm(asking), storeKey(asking.id));
   }
 
-  /** Ends all sessions with a term. @returns how many */
+  /**
+   * Ends all sessions with a term, and those to come whose sign-in has begun before.
+   *
+   * @returns how many
+   */
   async endAll(term: Term, exceptKey?: string): Promise<number> {
     let total = 0;
+    await this.#rememberEnd(term);
     // A store lists a part of the sessions at a time.
     for (;;) {
       const sessions = (await this.#find(term)).filter(({ key }) => key !== exceptKey);
       const ended = await this.#destroy(sessions);
       total += ended;
       if (ended === 0) return total;
+    }
+  }
+
+  /** Reports whether sessions with these claims were ended after a sign-in began. */
+  async wereEnded(
+    claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>,
+    startedAt: number,
+  ): Promise<boolean> {
+    const keys = termsOf(claims).flatMap((term) => this.#hashesOf(term).map(endKey));
+    const ends = await Promise.all(
+      keys.map(async (key) => {
+        const end = await storeCall(() => this.#store.read(key));
+        return end && (this.#seal.open(end.sealed, key) as number | undefined);
+      }),
+    );
+    return ends.some((endedAt) => endedAt !== undefined && startedAt < endedAt);
+  }
+
+  // The end is a record like that of a session, which no cookie names and no list contains.
+  async #rememberEnd(term: Term): Promise<void> {
+    const endedAt = this.#now() / 1000;
+    const expiresAt = Math.ceil(endedAt) + END_REMEMBERED_SECONDS;
+    for (const key of this.#hashesOf(term).slice(0, 1).map(endKey)) {
+      const sealed = this.#seal.seal(endedAt, key);
+      for (let attempt = 1; ; attempt += 1) {
+        const before = await storeCall(() => this.#store.read(key));
+        try {
+          const isWritten = before
+            ? await storeCall(() => this.#store.update(key, before.version, { sealed, expiresAt }))
+            : await storeCall(() =>
+                this.#store.create(key, { sealed, about: '', expiresAt, terms: [] }),
+              );
+          if (isWritten !== false) return;
+        } catch (error) {
+          // Another process can have created it at the same time.
+          if (attempt === MAX_END_ATTEMPTS) throw error;
+        }
+        if (attempt === MAX_END_ATTEMPTS) return;
+      }
     }
   }
 
@@ -154,6 +205,16 @@ export class SessionList {
     const text = JSON.stringify(term);
     return this.#termKeys.map((key) => createHmac('sha256', key).update(text).digest('base64url'));
   }
+}
+
+function termsOf({ iss, sub, sid }: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>): Term[] {
+  const terms: Term[] = [['sub', iss, sub]];
+  if (typeof sid === 'string' && sid !== '') terms.push(['sid', iss, sid]);
+  return terms;
+}
+
+function endKey(term: string): string {
+  return storeKey(`end ${term}`);
 }
 
 function userTerm({ content: { claims } }: AskingSession): Term {

@@ -89,7 +89,7 @@ export class Sessions {
     // Clients that share a store and a secret cannot open each other's sessions.
     const party = JSON.stringify([issuerBaseURL.replace(/\/$/, ''), credentials.clientID]);
     this.#seal = new Seal(secrets, `session ${party}`);
-    this.list = new SessionList(store, { secrets, ...session });
+    this.list = new SessionList(store, { secrets, ...session, now: options.now });
     this.#cookieName = cookiePrefix(secureCookies) + session.name;
   }
 
@@ -106,9 +106,16 @@ export class Sessions {
    * Begins a session under a new id.
    *
    * @param userAgent as the browser names itself
-   * @throws OidcError `ERR_ID_TOKEN` when its `session_expiry` has passed
+   * @param startedAt seconds since 1970 at which the sign-in began
+   * @throws OidcError `ERR_ID_TOKEN` when its `session_expiry` has passed, `ERR_CODE_REFUSED` when the
+   *   user signed out since the sign-in began
    */
-  async open(cookies: CookieJar, content: SessionContent, userAgent = ''): Promise<Session> {
+  async open(
+    cookies: CookieJar,
+    content: SessionContent,
+    userAgent = '',
+    startedAt = Number.POSITIVE_INFINITY,
+  ): Promise<Session> {
     const id = randomToken();
     const key = storeKey(id);
     const createdAt = this.#options.seconds();
@@ -119,6 +126,11 @@ export class Sessions {
     const sealed = this.#seal.seal({ createdAt, content } satisfies Sealed, id);
     const entry = this.list.entryOf(key, content.claims, { createdAt, userAgent });
     await storeCall(() => this.#store.create(key, { sealed, expiresAt, ...entry }));
+    // After it is stored: a logout at the same time finds the session, or is found here.
+    if (await this.list.wereEnded(content.claims, startedAt)) {
+      await storeCall(() => this.#store.destroy(key));
+      throw new OidcError('ERR_CODE_REFUSED', { detail: 'the user signed out after it began' });
+    }
     // The store enforces the idle time, so the cookie need not be sent again with each answer.
     cookies.set(this.#cookieName, id, this.#options.session.absoluteDuration);
     return { id, version: 1, createdAt, expiresAt, content };

@@ -133,6 +133,29 @@ describe.each(stores)('sessions in the %s store', (_name, make) => {
 
   afterEach(() => store.close());
 
+  test.each([{ sid: 'sid-1' }, { sub: 'user-1' }])(
+    'a sign-in that began before the logout of %j opens nothing after it',
+    async (named) => {
+      const { signIn } = await start();
+      let answers: number[] = [];
+      const once = store.once.bind(store);
+      store.once = async (value, until) => {
+        if (value.startsWith('login ') && answers.length === 0) {
+          now += 1000;
+          answers = [0];
+          const told = [await tell(logoutToken(named)), await tell(logoutToken(named))];
+          answers = told.map(({ status }) => status);
+        }
+        return once(value, until);
+      };
+      await expect(signIn({ sid: 'sid-1' })).rejects.toThrow('ERR_CODE_REFUSED');
+      expect(answers).toEqual([200, 200]);
+      expect(issuer.revocations).toHaveLength(1);
+      now += 1;
+      expect(await userOf(await signIn({ sid: 'sid-1' }))).toBe('user-1');
+    },
+  );
+
   test('a sid ends the session that it names, and no other', async () => {
     const { signIn } = await start();
     const ada = await signIn({ sid: 'sid-1' });

@@ -464,7 +464,11 @@ describe('the sessions of a user', () => {
     const [[, { terms }]] = shown as [[string, { terms: string[] }]];
     expect(terms).toHaveLength(2);
     for (const term of terms) expect(term).toMatch(/^[\w-]{43}$/);
-    const unlike = new SessionList(store, { secrets: [OLD], rollingDuration: DAY }).entryOf(
+    const unlike = new SessionList(store, {
+      secrets: [OLD],
+      rollingDuration: DAY,
+      now: Date.now,
+    }).entryOf(
       'key',
       { iss: ISSUER, sub: 'user-ada', sid: 'sid-ada' },
       { createdAt: START, userAgent: '' },
