@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, Middleware, Next } from 'koa';
-import { endpointOf, oidcOf } from '../endpoints.ts';
+import { endpointOf, METADATA_PATHS, oidcOf } from '../endpoints.ts';
 import { refuse } from '../http/body.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
@@ -10,7 +10,7 @@ export function injectFaults(
   onFault: (ctx: Context, fault: string) => void,
 ): Middleware {
   return async function injectFaults(ctx: Context, next: Next) {
-    const endpoint = endpointOf(ctx);
+    const endpoint = faultyEndpointOf(ctx);
     // A preflight is the browser's request, not the client's.
     if (endpoint === undefined || ctx.method === 'OPTIONS') return next();
     const fault = faults.take(endpoint, ({ loseRefreshResponse }) => !loseRefreshResponse);
@@ -32,6 +32,12 @@ export function injectFaults(
     cut(ctx);
     onFault(ctx, describe(lost));
   }
+}
+
+// The metadata is one document at two places: a fault that only one had would go unnoticed.
+function faultyEndpointOf(ctx: Context): string | undefined {
+  const endpoint = endpointOf(ctx);
+  return METADATA_PATHS.includes(endpoint ?? '') ? METADATA_PATHS[0] : endpoint;
 }
 
 function isRefreshed(ctx: Context): boolean {

@@ -223,6 +223,13 @@ describe('injected faults', () => {
     });
   });
 
+  test('a fault of the metadata is met at both of its places', async () => {
+    server.faults.add({ endpoint: METADATA, otherIssuer: true, times: 2 });
+    for (const place of [METADATA, '/.well-known/oauth-authorization-server']) {
+      expect((await fetchFrom(place)).body).toContain('https://other-issuer.example/');
+    }
+  });
+
   test('a key set can be empty, or have other kids', async () => {
     const right = JSON.parse((await fetchFrom(JWKS)).body) as { keys: { n: string }[] };
     server.faults.add({ endpoint: JWKS, emptyKeySet: true });
