@@ -30,7 +30,7 @@ const online = await registryAnswers();
       const build = new Build(folder);
       for (const SERVICE of ['contacts-api', 'contacts-web'])
         images.set(SERVICE, await build.build({ SERVICE }));
-    }, 200_000);
+    }, 600_000);
     afterAll(async () => {
       await issuer.close();
       await rm(folder, { recursive: true, force: true });
