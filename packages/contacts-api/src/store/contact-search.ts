@@ -30,10 +30,8 @@ const BOUNDS = {
   sliceCharacters: 100_000,
   minSliceRows: 500,
   maxSliceRows: 5000,
-  /** PostgreSQL needs several round trips for a slice, and no time of this thread. */
-  laterSlices: 4,
   /** Rows that the index may name. With more, reading on in order finds a page sooner. */
-  maxCandidates: 3000,
+  maxCandidates: 2000,
 };
 
 /**
@@ -57,33 +55,39 @@ export class ContactSearch {
     return this.#database.getExecutor().adapter instanceof SqliteAdapter;
   }
 
+  /** Slices that are read at once. On PostgreSQL they are several round trips, but not in this thread. */
+  get #slices(): number {
+    return this.#isFile ? 1 : 4;
+  }
+
   find(search: Search): Promise<Found> {
     const { organization, subject, limit } = search;
     const deadline = performance.now() + this.#bounds.timeLimitMs;
     return this.#turns.take(`${subject}\n${organization}`, async () => {
-      const { rows, end } = await this.#readSlice(search, search.after, limit + 1);
+      let { rows, end } = await this.#readSlice(search, search.after, limit + 1);
+      // When many of the first rows match, the next ones soon have enough, without the index.
+      if (end && rows.length * this.#slices > limit) {
+        const more = await this.#readSlice(search, end, limit + 1 - rows.length, this.#slices);
+        rows = [...rows, ...more.rows];
+        end = more.end;
+      }
       if (!end) return { rows, end };
       const rest = await this.#findByIndex({ ...search, after: end }, limit + 1 - rows.length);
       if (rest) return { rows: [...rows, ...rest], end: undefined };
       // One long search at a time, so that they leave time for all other requests.
-      return this.#turns.take('', () => this.#readOn(search, rows, end, deadline));
+      const found = { rows, end };
+      return this.#turns.take('', () => this.#readOn(search, found, deadline));
     });
   }
 
-  async #readOn(
-    search: Search,
-    found: readonly ContactRow[],
-    from: Position,
-    deadline: number,
-  ): Promise<Found> {
-    const rows = [...found];
-    let end: Position | undefined = from;
+  async #readOn(search: Search, found: Found, deadline: number): Promise<Found> {
+    const rows = [...found.rows];
+    let { end } = found;
     do {
       // On a file the statements run in this thread.
       await setImmediate();
       const enough = search.limit + 1 - rows.length;
-      const slices = this.#isFile ? 1 : this.#bounds.laterSlices;
-      const slice = await this.#readSlice(search, end, enough, slices);
+      const slice = await this.#readSlice(search, end, enough, this.#slices);
       rows.push(...slice.rows);
       end = slice.end;
     } while (end && performance.now() < deadline);
@@ -101,23 +105,26 @@ export class ContactSearch {
     enough: number,
     slices = 1,
   ): Promise<Found> {
-    const { column, direction } = order;
     const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
     const size = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
     return this.#read({ enable_seqscan: 'off' }, async (database) => {
-      const slice = sql`from contacts where organisation = ${organization} ${rowsAfter(order, after)}`;
-      const inOrder = sql`order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`;
-      const ends = await sql<Position>`
-        select ${sql.ref(column)} as value, id ${slice} ${inOrder}
-        limit 1 offset ${slices * Math.min(maxSliceRows, size) - 1}`.execute(database);
-      const end = ends.rows[0];
-      // The inner statement reads an index alone when the order is by name.
+      const rowCount = slices * Math.min(maxSliceRows, size);
+      const next = sql`
+        from contacts where organisation = ${organization} ${rowsAfter(order, after)} ${inOrder(order)}`;
+      // The inner statements read an index alone when the order is by name. A limit ends the slice: a
+      // comparison with its last row would go on through all rows of the same name on PostgreSQL. Both
+      // engines read the slice in its order, and no further than needed.
       const { rows } = await sql<ContactRow>`
         select ${COLUMNS} from contacts where id in (
-          select id ${slice} ${end ? rowsUpTo(order, end) : sql``}
-          and ${this.#contains(term)} ${inOrder} limit ${enough}
-        ) ${inOrder}`.execute(database);
-      return { rows, end: rows.length < enough ? end : undefined };
+          select id from (select id, search_text ${next} limit ${rowCount}) as slice
+          where ${this.#contains(term)} limit ${enough}
+        ) ${inOrder(order)}`.execute(database);
+      if (rows.length === enough) return { rows, end: undefined };
+      const ends = await sql<Position>`
+        select ${sql.ref(order.column)} as value, id ${next} limit 1 offset ${rowCount - 1}`.execute(
+        database,
+      );
+      return { rows, end: ends.rows[0] };
     });
   }
 
@@ -136,20 +143,16 @@ export class ContactSearch {
         ? await fileCandidates(database, organization, term, maxCandidates)
         : postgresCandidates(organization, term, maxCandidates);
       if (!candidates) return undefined;
-      const { column, direction } = order;
       const { rows } = await sql<ContactRow & { candidates: number | string }>`
         with candidates as materialized (${candidates}),
         total as (select count(*) as candidates from candidates),
         matches as (
           select * from candidates
           where organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(term)}
-          order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}
-          limit ${enough}
+          ${inOrder(order)} limit ${enough}
         )
         select total.candidates, matches.* from total left join matches on true
-        order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`.execute(
-        database,
-      );
+        ${inOrder(order)}`.execute(database);
       if (Number(rows[0]?.candidates) > maxCandidates) return undefined;
       return rows.filter(({ id }) => id !== null).map(({ candidates: _, ...row }) => row);
     });
@@ -189,9 +192,8 @@ function rowsAfter({ column, direction }: Order, after: Position | undefined): R
   return sql`and (${sql.ref(column)}, id) ${comparison} (${after.value}, ${after.id})`;
 }
 
-function rowsUpTo({ column, direction }: Order, end: Position): RawBuilder<unknown> {
-  const comparison = sql.raw(direction === 'asc' ? '<=' : '>=');
-  return sql`and (${sql.ref(column)}, id) ${comparison} (${end.value}, ${end.id})`;
+function inOrder({ column, direction }: Order): RawBuilder<unknown> {
+  return sql`order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`;
 }
 
 /** Runs work with the same key one after the other. */
