@@ -36,7 +36,7 @@ export class GracefulServer extends Server {
       // A proxy (usually after 60 s) must close an idle connection first, or it can use a closing one.
       keepAliveTimeout: IDLE_TIMEOUT_MS,
     });
-    // By default Node keeps the connection of a peer that reads no byte of its answer for ever.
+    // Node keeps the connection of a peer that reads no byte of its answer for ever.
     this.timeout = IDLE_TIMEOUT_MS;
     this.on('timeout', (socket) => {
       // An app can take longer to begin its answer.

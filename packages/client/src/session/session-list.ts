@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto';
+import { OidcError } from '../errors.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
 import { Seal } from './seal.ts';
 import { type ListedSession, type SessionStore, storeCall, storeKey } from './session-store.ts';
@@ -147,28 +148,32 @@ export class SessionList {
     return ends.some((endedAt) => endedAt !== undefined && startedAt < endedAt);
   }
 
-  // The end is a record like that of a session, which no cookie names and no list contains.
+  // The end is a record like that of a session, which no cookie names and no list contains. Of several
+  // writers each tries again with a later time: an end that is not stored must not look like a logout.
   async #rememberEnd(term: Term): Promise<void> {
-    const endedAt = this.#now() / 1000;
-    const expiresAt = Math.ceil(endedAt) + END_REMEMBERED_SECONDS;
-    for (const key of this.#hashesOf(term).slice(0, 1).map(endKey)) {
-      const sealed = this.#seal.seal(endedAt, key);
-      for (let attempt = 1; ; attempt += 1) {
-        const before = await storeCall(() => this.#store.read(key));
-        try {
-          const isWritten = before
-            ? await storeCall(() => this.#store.update(key, before.version, { sealed, expiresAt }))
-            : await storeCall(() =>
-                this.#store.create(key, { sealed, about: '', expiresAt, terms: [] }),
-              );
-          if (isWritten !== false) return;
-        } catch (error) {
-          // Another process can have created it at the same time.
-          if (attempt === MAX_END_ATTEMPTS) throw error;
+    const [hash = ''] = this.#hashesOf(term);
+    const key = endKey(hash);
+    let cause: unknown;
+    for (let attempt = 0; attempt < MAX_END_ATTEMPTS; attempt += 1) {
+      const endedAt = this.#now() / 1000;
+      const record = {
+        sealed: this.#seal.seal(endedAt, key),
+        expiresAt: Math.ceil(endedAt) + END_REMEMBERED_SECONDS,
+      };
+      const before = await storeCall(() => this.#store.read(key));
+      try {
+        if (!before) {
+          await storeCall(() => this.#store.create(key, { ...record, about: '', terms: [] }));
+          return;
         }
-        if (attempt === MAX_END_ATTEMPTS) return;
+        if (await storeCall(() => this.#store.update(key, before.version, record))) return;
+      } catch (error) {
+        // Another process can have created it at the same time.
+        cause = error;
       }
     }
+    const detail = 'the end of the sessions was not stored';
+    throw new OidcError('ERR_SESSION_STORE', { detail, cause });
   }
 
   async #find(term: Term): Promise<ListedSession[]> {

@@ -382,6 +382,23 @@ describe('while something is down', () => {
     expect((await tell(token)).status).toBe(400);
   });
 
+  test('an end that others keep from being stored: 503, and the same token may come again', async () => {
+    const sound = memoryStore({ now: () => now });
+    let wins = false;
+    store = storeWith(sound, {
+      update: async (...call: Parameters<SessionStore['update']>) =>
+        wins && (await sound.update(...call)),
+    });
+    const { signIn } = await start();
+    await signIn({ sid: 'sid-1' });
+    // The first logout stores the record that the second one must update.
+    expect((await tell(logoutToken({ sid: 'sid-1' }))).status).toBe(200);
+    const token = logoutToken({ sid: 'sid-1' });
+    expect((await tell(token)).status).toBe(503);
+    wins = true;
+    expect((await tell(token)).status).toBe(200);
+  });
+
   test('the issuer’s keys: 503, and the same token may come again', async () => {
     await start();
     nock.cleanAll();
