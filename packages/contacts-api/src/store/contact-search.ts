@@ -29,9 +29,21 @@ const BOUNDS = {
   /** Characters of the term times rows that one statement compares with it. */
   sliceCharacters: 100_000,
   minSliceRows: 500,
+  /** Of the first slice. Often it has enough, or shows that the index is the shorter way. */
+  firstSliceRows: 1000,
   maxSliceRows: 5000,
   /** Rows that the index may name. With more, reading on in order finds a page sooner. */
   maxCandidates: 2000,
+};
+
+/** Settings with which PostgreSQL reads in the order of an index: it would sort all rows of a new table. */
+const READS_IN_ORDER = { enable_seqscan: 'off', enable_bitmapscan: 'off', jit: 'off' };
+/** Settings with which it reads the index of texts alone. */
+const READS_BY_TEXT = {
+  enable_seqscan: 'off',
+  enable_indexscan: 'off',
+  enable_indexonlyscan: 'off',
+  jit: 'off',
 };
 
 /**
@@ -64,10 +76,11 @@ export class ContactSearch {
     const { organization, subject, limit } = search;
     const deadline = performance.now() + this.#bounds.timeLimitMs;
     return this.#turns.take(`${subject}\n${organization}`, async () => {
-      let { rows, end } = await this.#readSlice(search, search.after, limit + 1);
+      const { firstSliceRows } = this.#bounds;
+      let { rows, end } = await this.#readSlice(search, search.after, limit + 1, firstSliceRows);
       // When many of the first rows match, the next ones soon have enough, without the index.
       if (end && rows.length * this.#slices > limit) {
-        const more = await this.#readSlice(search, end, limit + 1 - rows.length, this.#slices);
+        const more = await this.#readSlice(search, end, limit + 1 - rows.length);
         rows = [...rows, ...more.rows];
         end = more.end;
       }
@@ -87,7 +100,7 @@ export class ContactSearch {
       // On a file the statements run in this thread.
       await setImmediate();
       const enough = search.limit + 1 - rows.length;
-      const slice = await this.#readSlice(search, end, enough, this.#slices);
+      const slice = await this.#readSlice(search, end, enough);
       rows.push(...slice.rows);
       end = slice.end;
     } while (end && performance.now() < deadline);
@@ -103,12 +116,12 @@ export class ContactSearch {
     { organization, term, order }: Search,
     after: Position | undefined,
     enough: number,
-    slices = 1,
+    maxRows = this.#slices * this.#bounds.maxSliceRows,
   ): Promise<Found> {
-    const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
+    const { sliceCharacters, minSliceRows } = this.#bounds;
     const size = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
-    return this.#read({ enable_seqscan: 'off' }, async (database) => {
-      const rowCount = slices * Math.min(maxSliceRows, size);
+    const rowCount = Math.min(maxRows, this.#slices * size);
+    return this.#read(READS_IN_ORDER, async (database) => {
       const next = sql`
         from contacts where organisation = ${organization} ${rowsAfter(order, after)} ${inOrder(order)}`;
       // The inner statements read an index alone when the order is by name. A limit ends the slice: a
@@ -130,13 +143,7 @@ export class ContactSearch {
 
   /** @returns undefined when too many rows may match */
   #findByIndex(search: Search, enough: number): Promise<ContactRow[] | undefined> {
-    const settings = {
-      enable_seqscan: 'off',
-      enable_indexscan: 'off',
-      enable_indexonlyscan: 'off',
-      jit: 'off',
-    };
-    return this.#read(settings, async (database) => {
+    return this.#read(READS_BY_TEXT, async (database) => {
       const { organization, term, order, after } = search;
       const { maxCandidates } = this.#bounds;
       const candidates = this.#isFile

@@ -8,7 +8,7 @@ const MAX_GRAMS = 24;
 const FEW_CANDIDATES = 200;
 /** Frequent texts are looked up together, on a file in steps of the rarest, unless it is too frequent. */
 const MAX_JOINED = 3;
-const MAX_SPAN_RATIO = 4;
+const MAX_SPAN_RATIO = 16;
 const STEP_ROWS = 5000;
 const MAX_STEPS = 5;
 
