@@ -37,6 +37,14 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
       case 'AccessToken':
         // The server stores no JWT, but /userinfo must accept them.
         return finding((id) => (isJwt(id) ? userinfoTokens.verify(id) : records.find(id)));
+      case 'AuthorizationCode':
+        // A refresh token outlives the session, an unused code does not.
+        return finding(async (id) => {
+          const code = await records.find(id);
+          if (!code || code.consumed) return code;
+          const session = store.readByUid('Session', code.sessionUid ?? '');
+          return session?.content.accountId === code.accountId ? code : undefined;
+        });
       case 'Grant':
         return finding(async (id) =>
           id.startsWith(USERINFO_GRANT) ? readUserinfoGrant(id) : records.find(id),

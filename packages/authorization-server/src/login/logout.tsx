@@ -36,8 +36,9 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
     const session = await provider.Session.get(ctx);
     const user = session.accountId;
     if (user !== undefined) {
-      await announceLogout(provider, ctx, session);
+      // An application that was told must not get the user signed in again.
       await session.destroy();
+      await announceLogout(provider, ctx, session);
     }
     log.info({ type: 'slo', client, user }, 'logged out');
     ctx.state.loggedOut = { user };
@@ -66,8 +67,8 @@ export function logoutSources(tenantName: string): LogoutSources {
         showPage(ctx, logoutConfirmPage(tenantName, xsrf));
         return;
       }
-      if (session !== undefined) await announceLogout(provider, ctx, session);
       await session?.destroy();
+      if (session !== undefined) await announceLogout(provider, ctx, session);
       ctx.oidc.cookies.set(provider.cookieName('session'), null);
       const { post_logout_redirect_uri: target, state } = params ?? {};
       if (typeof target !== 'string') {

@@ -14,9 +14,11 @@ import { startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
 import {
   authorizationRequest,
+  CALLBACK,
   callbackOf,
   openBrowser,
   requestTokens,
+  signIn,
   tokensFor,
 } from '../support/sign-in.ts';
 
@@ -34,6 +36,30 @@ describe('logout', () => {
 
   const to = (path: string, params: Record<string, string>) =>
     `${server.issuer}${path}?${new URLSearchParams(params)}`;
+
+  test.each([
+    ['/v2/logout', 'v2/logout'],
+    ['/oidc/logout', 'oidc/logout'],
+  ])('a code that was given before %s is refused after it', async (_name, path) => {
+    const browser = openBrowser();
+    const request = authorizationRequest(server);
+    const codeOf = async (url: string) => callbackOf(await browser.get(url)).get('code') ?? '';
+    const form = (code: string, verifier: string) => ({
+      grant_type: 'authorization_code',
+      code,
+      code_verifier: verifier,
+      redirect_uri: CALLBACK,
+    });
+    const first = (await signIn(browser, request)).get('code') ?? '';
+    const { status, body } = await requestTokens(server, form(first, request.verifier));
+    expect(status).toBe(200);
+    const late = authorizationRequest(server, { prompt: 'none' });
+    const code = await codeOf(late.url);
+    await browser.get(to(path, { id_token_hint: body.id_token ?? '' }));
+    expect(await silently(browser)).toBe('login_required');
+    const refused = await requestTokens(server, form(code, late.verifier));
+    expect([refused.status, refused.body.error]).toEqual([403, 'invalid_grant']);
+  });
 
   describe('/v2/logout', () => {
     test('ends the session and redirects to returnTo; the refresh token stays valid', async () => {
