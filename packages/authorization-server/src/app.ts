@@ -25,6 +25,7 @@ import { interactionRoutes } from './login/interactions.ts';
 import { logoutRoutes } from './login/logout.tsx';
 import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
+import type { StateStore } from './state/file.ts';
 import type { Tenant } from './tenant/tenant.ts';
 import { answerRefusals } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
@@ -74,6 +75,8 @@ export function createApp(parts: AppParts): Engine {
     rejectMalformedTarget(),
     // Before any work for a token request.
     limits.tokenRequests,
+    // Before the steps that write.
+    waitForState(context.store),
     // Before the engine, which reads the body itself, and only as a form.
     at([ROUTES.token, ROUTES.revocation], jsonBodies()),
     // Around the engine: they complete its metadata and claims.
@@ -101,6 +104,14 @@ function createEngine(context: AppContext): Engine {
   answerRefusals(provider);
   registerWebMessage(provider);
   return provider;
+}
+
+/** Waits for another process that writes to the state, unless metadata or keys are requested. */
+function waitForState(store: StateStore): Middleware {
+  return async function waitForState(ctx, next) {
+    if (!ctx.path.startsWith('/.well-known/')) await store.whenFree();
+    await next();
+  };
 }
 
 function pageRoutes(context: PageContext): Middleware[] {

@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import type Database from 'libsql';
 
 /** Options of `openSqlite`. */
@@ -10,15 +11,20 @@ export interface SqliteOptions {
    * changes, and corrupts nothing.
    */
   readonly synchronous: 'FULL' | 'NORMAL';
+  /** Statements that make missing tables. They wait for other processes that start. */
+  readonly schema?: string | undefined;
 }
 
-const BUSY_TIMEOUT_MS = 5000;
-const WAL_RETRY_MS = 20;
+/** Longest wait for another process that writes. */
+const MAX_WAIT_MS = 5000;
+/** The same within a statement, during which this process does nothing else. */
+const BUSY_TIMEOUT_MS = 10;
+const RETRY_MS = 20;
 
 /**
  * Opens a SQLite file that several processes of one machine can share. Creates the file and its folder
- * when they are missing. Only the owner can read them and the files that SQLite adds. A writer waits up
- * to five seconds for another one.
+ * when they are missing. Only the owner can read them and the files that SQLite adds. A statement does
+ * not wait for a writer of another process: use `whenFree` and `inTransaction`.
  *
  * `libsql` is an optional peer dependency. Only this function loads it.
  *
@@ -28,30 +34,78 @@ const WAL_RETRY_MS = 20;
  *
  * @throws Error when the file can't be opened, or stays in use for five seconds
  */
-export function openSqlite(path: string, { synchronous }: SqliteOptions): Database.Database {
+export function openSqlite(
+  path: string,
+  { synchronous, schema = '' }: SqliteOptions,
+): Database.Database {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   // The mode must be right from the first byte: SQLite copies it to its other files.
   closeSync(openSync(path, 'a', 0o600));
   const Libsql = createRequire(import.meta.url)('libsql') as typeof Database;
   const database = new Libsql(path);
-  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+  database.exec(`PRAGMA busy_timeout = ${MAX_WAIT_MS}`);
   useWriteAheadLog(database);
-  database.exec(`PRAGMA synchronous = ${synchronous}`);
+  database.exec(`PRAGMA synchronous = ${synchronous}; ${schema}`);
+  database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   return database;
+}
+
+/**
+ * Runs all of the work or, when it throws, none of it. Each write needs this: a prepared statement that
+ * another process keeps from writing stays open in libsql, and no transaction can then be committed.
+ *
+ * @throws Error with the code `SQLITE_BUSY` when another process writes
+ */
+export function inTransaction<T>(database: Database.Database, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // SQLite ends a transaction by itself on some failures, such as a full disk.
+    if (database.inTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+/**
+ * Does work on a file, again and again while another process writes to it. Other work of this process goes on
+ * meanwhile.
+ *
+ * @param work begins with `BEGIN IMMEDIATE`
+ * @param pause waits for some milliseconds
+ * @example
+ * await whenFree(() => inTransaction(database, () => deleteContact.run(id)));
+ *
+ * @throws Error with the code `SQLITE_BUSY` when the other process writes for five seconds
+ */
+export async function whenFree<T>(
+  work: () => T | PromiseLike<T>,
+  pause: (ms: number) => Promise<unknown> = wait,
+): Promise<T> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const isBusy = String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
+      if (!isBusy || performance.now() - start > MAX_WAIT_MS) throw error;
+    }
+    await pause(RETRY_MS);
+  }
 }
 
 // No other process may use the file while it is switched to the write-ahead log. SQLite does not wait
 // for that, despite `busy_timeout`: of several processes that start at once, all except one would fail.
 function useWriteAheadLog(database: Database.Database): void {
-  for (let waitedMs = 0; ; waitedMs += WAL_RETRY_MS) {
+  for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
     try {
       database.exec('PRAGMA journal_mode = WAL');
       return;
     } catch (error) {
-      if (waitedMs >= BUSY_TIMEOUT_MS || !/locked|busy/i.test((error as Error).message)) {
-        throw error;
-      }
-      sleep(WAL_RETRY_MS);
+      if (waitedMs >= MAX_WAIT_MS || !/locked|busy/i.test((error as Error).message)) throw error;
+      sleep(RETRY_MS);
     }
   }
 }

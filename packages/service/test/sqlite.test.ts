@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { openSqlite } from '../src/sqlite.ts';
+import { inTransaction, openSqlite, whenFree } from '../src/sqlite.ts';
 
 const ROUNDS = 15;
 const GAP_MS = 40;
@@ -28,17 +28,50 @@ test.each([
   ['FULL', 2],
   ['NORMAL', 1],
 ] as const)(
-  'with synchronous %s it uses a write-ahead log, and a writer waits',
+  'with synchronous %s it uses a write-ahead log, and a statement waits for no more than a moment',
   (synchronous, level) => {
     const database = openSqlite(join(folder, 'data.db'), { synchronous });
     const pragma = (name: string) =>
       Object.values(database.prepare(`PRAGMA ${name}`).get() as object)[0];
     expect(pragma('journal_mode')).toBe('wal');
     expect(pragma('synchronous')).toBe(level);
-    expect(pragma('busy_timeout')).toBe(5000);
+    expect(pragma('busy_timeout')).toBe(10);
     database.close();
   },
 );
+
+test('while another connection writes, work waits, and the process goes on', async () => {
+  const path = join(folder, 'data.db');
+  const schema = 'CREATE TABLE IF NOT EXISTS a (b)';
+  const open = () => openSqlite(path, { synchronous: 'NORMAL', schema });
+  const [one, other] = [open(), open()];
+  // Held by this very thread: work that blocks it would wait in vain.
+  other.exec('BEGIN IMMEDIATE');
+  const insert = one.prepare('INSERT INTO a VALUES (?)');
+  const written = ['x', 'y'].map((value) =>
+    whenFree(() => inTransaction(one, () => insert.run(value))),
+  );
+  await expect(whenFree(() => one.exec('INSERT INTO b VALUES (1)'))).rejects.toThrow('no such');
+  other.exec('COMMIT');
+  await Promise.all(written);
+  expect(other.prepare('SELECT b FROM a').all()).toEqual([{ b: 'x' }, { b: 'y' }]);
+  one.close();
+  other.close();
+});
+
+test('a transaction that fails writes nothing', () => {
+  const database = openSqlite(join(folder, 'data.db'), {
+    synchronous: 'NORMAL',
+    schema: 'CREATE TABLE a (b)',
+  });
+  const fail = () => {
+    database.exec('INSERT INTO a VALUES (1)');
+    throw new Error('no');
+  };
+  expect(() => inTransaction(database, fail)).toThrow('no');
+  expect(database.prepare('SELECT b FROM a').all()).toEqual([]);
+  database.close();
+});
 
 test('a folder is an error', () => {
   expect(() => openSqlite(folder, { synchronous: 'FULL' })).toThrow(/EISDIR/);
@@ -52,9 +85,8 @@ const program = `
   const begin = await new Promise((resolve) => process.once('message', resolve));
   for (let round = 0; round < ${ROUNDS}; round += 1) {
     while (Date.now() < begin + round * ${GAP_MS}) await new Promise(setImmediate);
-    const database = openSqlite(folder + '/' + round + '.db', { synchronous: 'FULL' });
-    database.exec('CREATE TABLE IF NOT EXISTS a (b)');
-    database.close();
+    const schema = 'CREATE TABLE IF NOT EXISTS a (b)';
+    openSqlite(folder + '/' + round + '.db', { synchronous: 'FULL', schema }).close();
   }
   process.disconnect();
 `;

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { StartError } from '@koa-oauth/service';
-import { openSqlite } from '@koa-oauth/service/sqlite';
+import { inTransaction, openSqlite, whenFree } from '@koa-oauth/service/sqlite';
 import type Database from 'libsql';
 import {
   MemoryState,
@@ -41,7 +41,9 @@ class FileState implements StateStore {
     this.now = now;
     this.#database = open(resolve(place.replace(/^file:/, '')));
     const sweep = (): void => {
-      this.#run('DELETE FROM records WHERE expires_at <= ?', this.now());
+      const sql = 'DELETE FROM records WHERE expires_at <= ?';
+      // The next one makes up for one that fails.
+      whenFree(() => this.#run(sql, this.now())).catch(() => {});
     };
     this.#sweep = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
   }
@@ -93,6 +95,10 @@ class FileState implements StateStore {
     this.#run('DELETE FROM records WHERE kind = ? AND grant_id = ?', kind, grantId);
   }
 
+  async whenFree(): Promise<void> {
+    await whenFree(() => inTransaction(this.#database, () => {}));
+  }
+
   clear(): void {
     this.#run('DELETE FROM records');
   }
@@ -114,7 +120,7 @@ class FileState implements StateStore {
   }
 
   #run(sql: string, ...values: unknown[]): number {
-    return this.#prepare(sql).run(...values).changes;
+    return inTransaction(this.#database, () => this.#prepare(sql).run(...values).changes);
   }
 
   #prepare(sql: string): Database.Statement {
@@ -126,9 +132,7 @@ class FileState implements StateStore {
 
 function open(file: string): Database.Database {
   try {
-    const database = openSqlite(file, { synchronous: 'NORMAL' });
-    database.exec(TABLE);
-    return database;
+    return openSqlite(file, { synchronous: 'NORMAL', schema: TABLE });
   } catch (cause) {
     const message = `the state file ${file} can't be used: ${(cause as Error).message}`;
     throw new StartError('invalid_state', message, { cause });

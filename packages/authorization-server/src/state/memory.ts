@@ -27,6 +27,8 @@ export interface StateStore {
   /** Returns the ids of records that have not ended; the one that ends first comes first. */
   idsByGrantId(kind: string, grantId: string): string[];
   deleteByGrantId(kind: string, grantId: string): void;
+  /** Waits until no other process writes: the other methods do not. */
+  whenFree(): Promise<void>;
   clear(): void;
   close(): void;
 }
@@ -111,6 +113,8 @@ export class MemoryState implements StateStore {
   deleteByGrantId(kind: string, grantId: string): void {
     for (const entry of this.#ofGrant(kind, grantId)) this.#remove(entry);
   }
+
+  async whenFree(): Promise<void> {}
 
   clear(): void {
     this.#entries.clear();

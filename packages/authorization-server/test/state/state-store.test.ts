@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import Database from 'libsql';
 import { createAdapter } from '../../src/adapter.ts';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
@@ -10,7 +11,7 @@ import { BoundedAdapter } from '../../src/state/store-adapter.ts';
 import { RefreshTokenAdapter } from '../../src/token/refresh-token.ts';
 import { type Clock, takeClock } from '../support/clock.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
-import { authorizationRequest, openBrowser } from '../support/sign-in.ts';
+import { authorizationRequest, openBrowser, tokensFor } from '../support/sign-in.ts';
 
 describe('a state store', () => {
   describe.each(['memory:', 'file:'])('%s', (place) => {
@@ -163,6 +164,23 @@ describe('a state store', () => {
       rmSync(directory, { recursive: true });
     }
   });
+});
+
+test('while another program writes to the file, a sign-in waits and the server goes on', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'state-'));
+  const path = join(directory, 'state.db');
+  const server = await startDemo(undefined, { state: `file:${path}` });
+  const other = new Database(path);
+  // Held by this very thread: a server that blocks it would wait in vain.
+  other.exec('BEGIN IMMEDIATE');
+  const signedIn = tokensFor(server);
+  const metadata = await fetch(`${server.issuer}.well-known/openid-configuration`);
+  expect(metadata.status).toBe(200);
+  other.exec('COMMIT');
+  other.close();
+  expect((await signedIn).tokens.access_token).toEqual(expect.any(String));
+  await server.close();
+  rmSync(directory, { recursive: true });
 });
 
 describe('state in memory', () => {

@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
-import { openSqlite } from '@koa-oauth/service/sqlite';
+import { setTimeout as wait } from 'node:timers/promises';
+import { openSqlite, whenFree } from '@koa-oauth/service/sqlite';
 import {
   CompiledQuery,
   type DatabaseConnection,
@@ -59,7 +60,7 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
   // Another process may be migrating.
   if (!hasTimeout) database.exec(`PRAGMA busy_timeout = ${MIGRATION_TIMEOUT_MS}`);
   const dialect = Object.assign(new SqliteDialect({ database }), {
-    createDriver: () => new FileDriver({ database }),
+    createDriver: () => new FileDriver(database),
   });
   return new Kysely({ dialect });
 }
@@ -69,8 +70,21 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
  * for example because the full-text index loads its settings, could not.
  */
 class FileDriver extends SqliteDriver {
-  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  readonly #database: ReturnType<typeof openSqlite>;
+
+  constructor(database: ReturnType<typeof openSqlite>) {
+    super({ database });
+    this.#database = database;
+  }
+
+  override async beginTransaction(): Promise<void> {
+    const begin = () => this.#database.exec('begin immediate');
+    await whenFree(begin, async (ms) => {
+      // Reads need not wait for the other process, and there is one connection.
+      await this.releaseConnection();
+      await wait(ms);
+      await this.acquireConnection();
+    });
   }
 }
 

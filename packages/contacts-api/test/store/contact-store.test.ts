@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Kysely, Migrator, sql } from 'kysely';
+import Database from 'libsql';
 import { organizationNamed, organizationOf } from '../../src/caller.ts';
 import type { ContactInput, ContactSort } from '../../src/contact.ts';
 import { ContactStore } from '../../src/store/contact-store.ts';
@@ -295,3 +296,21 @@ for (const { name, missing, create } of await engines()) {
     },
   );
 }
+
+test('while another program writes to the file, a change waits and reads go on', async () => {
+  const [file] = await engines();
+  const { url, drop } = await file!.create();
+  await migrate(url);
+  const [database, other] = [openDatabase(url), new Database(url.slice('file:'.length))];
+  const store = new ContactStore(database);
+  // Held by this very thread: a change that blocks it would wait in vain.
+  other.exec('begin immediate');
+  const created = store.create(acme, alice, { name: 'A', email: 'a@example.com' });
+  expect((await store.list(acme, all)).items).toEqual([]);
+  other.exec('commit');
+  const contact = await created;
+  expect((await store.list(acme, all)).items).toEqual([contact]);
+  other.close();
+  await database.destroy();
+  await drop();
+});
