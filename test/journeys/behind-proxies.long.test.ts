@@ -280,8 +280,9 @@ server_login_retry = 1
 
     test('sessions are stored through the pooler', async () => {
       const stores = Array.from({ length: 4 }, () => postgresStore({ url: pooledURL }));
-      const expiresAt = Math.floor(Date.now() / 1000) + 600;
-      const session = { sealed: 'sealed', about: 'about', expiresAt, terms: ['term'] };
+      const startedAt = Math.floor(Date.now() / 1000);
+      const times = { startedAt, expiresAt: startedAt + 600 };
+      const session = { sealed: 'sealed', about: 'about', ...times, terms: ['term'] };
       const keys = Array.from({ length: 20 }, () => randomUUID());
       await Promise.all(keys.map((key, index) => stores[index % 4]?.create(key, session)));
       for (const key of keys) {

@@ -23,8 +23,9 @@ describe('a store in a file', () => {
     const { dir } = stage();
     const planted = { kind: 'planted', value: 'a-value-that-was-put-there' };
     const store = sqliteStore({ path: `${dir}/sessions.db` });
-    const expiresAt = Date.now() / 1000 + 60;
-    await store.create('k', { sealed: planted.value, about: '', expiresAt, terms: [] });
+    const startedAt = Date.now() / 1000;
+    const times = { startedAt, expiresAt: startedAt + 60 };
+    await store.create('k', { sealed: planted.value, about: '', ...times, terms: [] });
     const found = findSecrets([planted], await filesIn(dir));
     expect(found).toEqual(['planted in the file sessions.db-wal, as it is']);
     await store.close();

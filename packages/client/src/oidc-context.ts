@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import type { Api } from './api/api.ts';
 import type { CookieJar } from './browser/cookies.ts';
 import { isPrefetch, isScript } from './browser/fetch-metadata.ts';
-import { redirect } from './browser/redirect.ts';
+import { clearCache, redirect } from './browser/redirect.ts';
 import type { Client } from './client.ts';
 import { OidcError } from './errors.ts';
 import { beginLogin } from './login/login.ts';
@@ -120,14 +120,12 @@ export class OidcContext {
   async logout({ returnTo }: LogoutParams = {}): Promise<void> {
     const url = await logOut(this.#client, this.#cookies, this.#session, returnTo);
     this.#session = undefined;
-    // The back button must not show the user's pages to the next user of the browser.
-    const { response } = this.#ctx;
-    if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
+    clearCache(this.#ctx);
     redirect(this.#ctx, url);
   }
 
   /**
-   * Returns the user's sessions, in all browsers: newest first, a thousand at most.
+   * Returns the user's sessions, in all browsers: newest first, a hundred at most.
    *
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
    */
@@ -143,7 +141,10 @@ export class OidcContext {
    */
   async endSession(id: string): Promise<boolean> {
     const ended = await endSessionById(this.#client, this.#cookies, this.#signedIn(), id);
-    if (ended === 'current') this.#session = undefined;
+    if (ended === 'current') {
+      this.#session = undefined;
+      clearCache(this.#ctx);
+    }
     return ended !== undefined;
   }
 

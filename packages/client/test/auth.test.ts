@@ -494,7 +494,10 @@ describe('session', () => {
     await signIn(browser);
     const { callback, request } = await begin(browser);
     grant({ nonce: request.get('nonce') }, { refresh_token: 'refresh-2' });
-    expect((await browser.get(callback)).status).toBe(302);
+    const answer = await browser.get(callback);
+    expect(answer.status).toBe(302);
+    // The same user may look at the pages of before.
+    expect(answer.headers.get('clear-site-data')).toBeNull();
     expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
   });
 

@@ -34,3 +34,11 @@ export function redirect(ctx: Context, url: string): void {
   ctx.set({ 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' });
   ctx.redirect(url);
 }
+
+/**
+ * Empties the browser's cache of this app: the back button must not show a user's pages to the next user of
+ * the browser. A value that the app has set stays.
+ */
+export function clearCache({ response }: Pick<Context, 'response'>): void {
+  if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
+}

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Context } from 'koa';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
@@ -9,8 +10,10 @@ import {
 import { storeCall, storeKey } from '../session/session-store.ts';
 
 const MAX_FORM_BYTES = 64 * 1024;
-/** Maximum uses of one token: its sender may repeat it after a failure here. */
-const MAX_TURNS = 3;
+/** Seconds after which a token can be used again if it is not known how its use ended. */
+const CLAIM_SECONDS = 10;
+const POLL_MS = 50;
+const MAX_POLLS = 20;
 
 /**
  * Answers a request to the endpoint at which the issuer's server reports that a user signed out there
@@ -56,26 +59,47 @@ async function verify(
   });
 }
 
-/** Ends what a token is about. A failure uses up one turn of the token, a success all of them. */
+/** Ends what a token is about. Its sender may repeat it after a failure here. */
 async function endSessions(context: ClientContext, claims: LogoutTokenClaims): Promise<void> {
   const { options, store, sessions } = context;
   const { iss, iat, jti } = claims;
-  // Until the token is too old, even if the store's clock differs.
-  const until = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
-  let turn = 0;
-  const takeTurn = () => {
-    turn += 1;
-    return storeCall(() => store.once(`logout ${storeKey(jti)} ${turn}`, until));
-  };
+  const key = storeKey(JSON.stringify(['logout token', options.party, jti]));
+  await claimToken(context, key);
+  try {
+    const ended = await sessions.list.endAll(
+      claims.sid === undefined ? ['sub', iss, claims.sub] : ['sid', iss, claims.sid],
+    );
+    context.reportEnded('backchannel', ended);
+    // Until the token is too old, even if the store's clock differs.
+    const used = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
+    await storeCall(() => store.update(key, 1, { sealed: '', expiresAt: used }));
+  } catch (error) {
+    await store.destroy(key).catch(() => {});
+    throw error;
+  }
+}
 
-  let isFree = false;
-  while (!isFree && turn < MAX_TURNS) isFree = await takeTurn();
-  if (!isFree) throw invalid('"jti" was used before');
-  const ended = await sessions.list.endAll(
-    claims.sid === undefined ? ['sub', iss, claims.sub] : ['sid', iss, claims.sid],
-  );
-  context.reportEnded('backchannel', ended);
-  while (turn < MAX_TURNS) await takeTurn();
+/**
+ * Stores a record of the token, alone among all processes: at version 1 while it is being used, then at
+ * version 2. It is one like that of a session, which no cookie names and no list contains.
+ *
+ * @throws OidcError `ERR_LOGOUT_TOKEN` when it was used before, `ERR_SESSION_STORE` when the store fails or
+ *   another request does not come to an end
+ */
+async function claimToken({ options, store }: ClientContext, key: string): Promise<void> {
+  for (let polls = 1; ; polls += 1) {
+    const startedAt = options.seconds();
+    const record = { sealed: '', about: '', expiresAt: startedAt + CLAIM_SECONDS, terms: [] };
+    try {
+      await storeCall(() => store.create(key, { ...record, startedAt }));
+      return;
+    } catch (error) {
+      const other = await storeCall(() => store.read(key));
+      if (other && other.version > 1) throw invalid('"jti" was used before');
+      if (!other || polls === MAX_POLLS) throw error;
+    }
+    await wait(POLL_MS);
+  }
 }
 
 function refuse(ctx: Context, status: number, error: string, description: string): void {

@@ -2,7 +2,7 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
-import { MAX_PATH_LENGTH, safeReturnTo } from '../browser/redirect.ts';
+import { clearCache, MAX_PATH_LENGTH, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { type AuthorizationRefused, hasCode, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
@@ -156,6 +156,7 @@ async function finish(
   });
   const content = await grants.byCode(code, transaction);
   if (previous) await endSession(context, previous, 'replaced');
+  if (previous && previous.content.claims.sub !== content.claims.sub) clearCache(ctx);
   const { startedAt } = transaction;
   const opened = sessions.open(cookies, content, ctx.get('User-Agent'), startedAt);
   const session = await opened.catch(async (error) => {

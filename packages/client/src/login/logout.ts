@@ -4,13 +4,19 @@ import { safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import type { SessionEndReason } from '../events.ts';
 import type { Session } from '../session/session.ts';
+import { listedId } from '../session/session-list.ts';
 
-/** Ends a session here, and its refresh token at the authorization server. */
+/**
+ * Ends a session here, and its refresh token at the authorization server. Unless a new sign-in replaces it,
+ * one that has begun before opens no session.
+ */
 export async function endSession(
   context: ClientContext,
   session: Session,
   reason: SessionEndReason,
 ): Promise<void> {
+  const { claims } = session.content;
+  if (reason !== 'replaced') await context.sessions.list.recordEnd(claims);
   // A concurrent request may have renewed the token since the session was read.
   const ended = await context.sessions.destroy(session);
   if (ended) context.reportEnded(reason, 1);
@@ -78,8 +84,7 @@ export async function endSessionById(
   id: string,
 ): Promise<'current' | 'other' | undefined> {
   const { sessions } = context;
-  const all = await sessions.list.listFor(session);
-  if (all.some((each) => each.current && each.id === id)) {
+  if (id === listedId(session)) {
     await endSession(context, session, 'by_user');
     sessions.clearCookie(cookies);
     return 'current';

@@ -14,7 +14,7 @@ const MIN_SECRET_CHARACTERS = 8;
 /** A word again and again, with a shorter rest. */
 const REPEATED_WORD = /^(.{1,16})\1+.{0,15}$/s;
 const STORE_METHODS =
-  'create, read, update, touch, destroy, list, acquire, extend, release, once, close';
+  'create, read, update, touch, destroy, list, destroyAll, recordEnd, acquire, extend, release, once, close';
 
 function rule(text: string, isMet: (value: unknown) => boolean): OptionRule {
   return { text, isMet };

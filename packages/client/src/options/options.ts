@@ -209,13 +209,16 @@ function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
     Object.entries(options.authorizationParams ?? {}).filter(([, value]) => value !== undefined),
   );
   const baseURL = String(options.baseURL).replace(/\/$/, '');
+  const issuerBaseURL = String(options.issuerBaseURL);
   return Object.freeze({
-    issuerBaseURL: options.issuerBaseURL,
+    issuerBaseURL,
     /** Without a slash at its end. */
     baseURL,
     /** Cookies are sent over https only. */
     secureCookies: baseURL.startsWith('https:'),
     credentials,
+    /** Names this client at its issuer: clients that share a store and a secret have keys of their own. */
+    party: JSON.stringify([issuerBaseURL.replace(/\/$/, ''), String(credentials.clientID)]),
     /** Newest first. */
     secrets: [options.secret].flat(),
     authorizationParams: { scope: 'openid profile email', ...given },

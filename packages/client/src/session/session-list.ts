@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto';
-import { OidcError } from '../errors.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
+import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
 import { type ListedSession, type SessionStore, storeCall, storeKey } from './session-store.ts';
 
@@ -28,10 +28,14 @@ export interface UserSession {
   readonly current: boolean;
 }
 
+type SessionClaims = Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>;
+
 /** The session of the user who asks. */
 interface AskingSession {
   readonly id: string;
-  readonly content: { readonly claims: Pick<IdTokenClaims, 'iss' | 'sub'> };
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly content: { readonly claims: SessionClaims };
 }
 
 /** Term that finds sessions: by user, or by session at the issuer. */
@@ -40,11 +44,12 @@ export type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
 interface SessionDetails {
   readonly createdAt: number;
   readonly userAgent: string;
+  /** Hash of the term whose end is recorded when its user ends the session. */
+  readonly term: string;
 }
 
-/** Seconds for which an end is remembered: longer than a sign-in takes. */
-const END_REMEMBERED_SECONDS = 660;
-const MAX_END_ATTEMPTS = 5;
+/** Seconds for which an end is recorded: longer than a sign-in takes. */
+const END_RECORDED_SECONDS = 660;
 const MAX_USER_AGENT_LENGTH = 200;
 const HANDLE_LENGTH = 16;
 
@@ -55,7 +60,7 @@ const HANDLE_LENGTH = 16;
  * A store sees no names: each term is an HMAC under a key that is derived from a secret.
  */
 export class SessionList {
-  readonly #store: Pick<SessionStore, 'create' | 'read' | 'update' | 'list' | 'destroy'>;
+  readonly #store: Pick<SessionStore, 'list' | 'destroy' | 'destroyAll' | 'recordEnd'>;
   /** Unlike a session's content, this opens without the cookie. */
   readonly #seal: Seal;
   readonly #termKeys: readonly Buffer[];
@@ -63,52 +68,54 @@ export class SessionList {
   readonly #now: () => number;
 
   constructor(
-    store: Pick<SessionStore, 'create' | 'read' | 'update' | 'list' | 'destroy'>,
-    {
-      secrets,
-      rollingDuration,
-      now,
-    }: { secrets: readonly string[]; rollingDuration: number; now: () => number },
+    { secrets, party, session, now }: CheckedOptions,
+    store: Pick<SessionStore, 'list' | 'destroy' | 'destroyAll' | 'recordEnd'>,
   ) {
-    this.#now = now;
     this.#store = store;
-    this.#seal = new Seal(secrets, 'about a session');
-    this.#termKeys = secrets.map((secret) =>
-      Buffer.from(hkdfSync('sha256', secret, '', 'koa-oauth session term', 32)),
-    );
-    this.#rollingDuration = rollingDuration;
+    this.#seal = new Seal(secrets, `about a session ${party}`);
+    const info = `koa-oauth session term ${party}`;
+    this.#termKeys = secrets.map((secret) => Buffer.from(hkdfSync('sha256', secret, '', info, 32)));
+    this.#rollingDuration = session.rollingDuration;
+    this.#now = now;
   }
 
   /** Returns the terms and the details that a new session is stored with. */
   entryOf(
     key: string,
-    claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>,
-    { createdAt, userAgent }: SessionDetails,
+    claims: SessionClaims,
+    { createdAt, userAgent }: Pick<SessionDetails, 'createdAt' | 'userAgent'>,
   ): { about: string; terms: string[] } {
-    const terms = termsOf(claims);
+    const terms = termsOf(claims).flatMap((term) => this.#hashesOf(term).slice(0, 1));
     // Control and format characters could change what a page about the sessions shows.
     const visible = [...userAgent.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
-    const details: SessionDetails = { createdAt, userAgent: visible };
-    return {
-      about: this.#seal.seal(details, key),
-      terms: terms.flatMap((term) => this.#hashesOf(term).slice(0, 1)),
-    };
+    const term = terms.at(-1) ?? '';
+    const details: SessionDetails = { createdAt, userAgent: visible, term };
+    return { about: this.#seal.seal(details, key), terms };
   }
 
-  /** Returns the sessions of the user who asks, newest first. */
+  /** Returns the sessions of the user who asks, newest first, and always the one that asks. */
   async listFor(asking: AskingSession): Promise<UserSession[]> {
     const currentKey = storeKey(asking.id);
-    const sessions = await this.#find(userTerm(asking));
-    return sessions
-      .map((session) => this.#show(session, currentKey))
-      .filter((session) => session !== undefined)
-      .sort((a, b) => b.createdAt - a.createdAt);
+    const listed = (await this.#find(userTerm(asking))).flatMap((session) => {
+      const details = this.#open(session);
+      return details ? [this.#show(session, details, currentKey)] : [];
+    });
+    // Its term can have a key from a secret that is no longer there.
+    if (!listed.some(({ current }) => current)) {
+      const { createdAt, expiresAt } = asking;
+      const session = { key: currentKey, expiresAt };
+      listed.push(this.#show(session, { createdAt, userAgent: '' }, currentKey));
+    }
+    return listed.sort((a, b) => b.createdAt - a.createdAt);
   }
 
   /** Ends one session of the user who asks. @returns how many ended */
   async endOne(asking: AskingSession, id: string): Promise<number> {
-    const sessions = await this.#find(userTerm(asking));
-    return this.#destroy(sessions.filter(({ key }) => handleOf(key) === id));
+    const session = (await this.#find(userTerm(asking))).find(({ key }) => handleOf(key) === id);
+    const details = session && this.#open(session);
+    if (!details) return 0;
+    await this.#recordEnd([details.term]);
+    return (await storeCall(() => this.#store.destroy(session.key))) ? 1 : 0;
   }
 
   /** Ends all sessions of the user but the one that asks. @returns how many */
@@ -122,58 +129,29 @@ export class SessionList {
    * @returns how many
    */
   async endAll(term: Term, exceptKey?: string): Promise<number> {
-    let total = 0;
-    await this.#rememberEnd(term);
-    // A store lists a part of the sessions at a time.
-    for (;;) {
-      const sessions = (await this.#find(term)).filter(({ key }) => key !== exceptKey);
-      const ended = await this.#destroy(sessions);
-      total += ended;
-      if (ended === 0) return total;
-    }
-  }
-
-  /** Reports whether sessions with these claims were ended after a sign-in began. */
-  async wereEnded(
-    claims: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>,
-    startedAt: number,
-  ): Promise<boolean> {
-    const keys = termsOf(claims).flatMap((term) => this.#hashesOf(term).map(endKey));
-    const ends = await Promise.all(
-      keys.map(async (key) => {
-        const end = await storeCall(() => this.#store.read(key));
-        return end && (this.#seal.open(end.sealed, key) as number | undefined);
-      }),
+    const hashes = this.#hashesOf(term);
+    await this.#recordEnd(hashes);
+    const ended = await Promise.all(
+      hashes.map((hash) => storeCall(() => this.#store.destroyAll(hash, exceptKey))),
     );
-    return ends.some((endedAt) => endedAt !== undefined && startedAt < endedAt);
+    return ended.reduce((sum, count) => sum + count, 0);
   }
 
-  // The end is a record like that of a session, which no cookie names and no list contains. Of several
-  // writers each tries again with a later time: an end that is not stored must not look like a logout.
-  async #rememberEnd(term: Term): Promise<void> {
-    const [hash = ''] = this.#hashesOf(term);
-    const key = endKey(hash);
-    let cause: unknown;
-    for (let attempt = 0; attempt < MAX_END_ATTEMPTS; attempt += 1) {
-      const endedAt = this.#now() / 1000;
-      const record = {
-        sealed: this.#seal.seal(endedAt, key),
-        expiresAt: Math.ceil(endedAt) + END_REMEMBERED_SECONDS,
-      };
-      const before = await storeCall(() => this.#store.read(key));
-      try {
-        if (!before) {
-          await storeCall(() => this.#store.create(key, { ...record, about: '', terms: [] }));
-          return;
-        }
-        if (await storeCall(() => this.#store.update(key, before.version, record))) return;
-      } catch (error) {
-        // Another process can have created it at the same time.
-        cause = error;
-      }
-    }
-    const detail = 'the end of the sessions was not stored';
-    throw new OidcError('ERR_SESSION_STORE', { detail, cause });
+  /**
+   * Lets no sign-in that has begun before open a session: of the same session at the issuer or, where the
+   * issuer names none, of the same user.
+   */
+  async recordEnd(claims: SessionClaims): Promise<void> {
+    const term = termsOf(claims).at(-1);
+    if (term) await this.#recordEnd(this.#hashesOf(term));
+  }
+
+  async #recordEnd(hashes: readonly string[]): Promise<void> {
+    const endedAt = this.#now() / 1000;
+    const until = Math.ceil(endedAt) + END_RECORDED_SECONDS;
+    await Promise.all(
+      hashes.map((hash) => storeCall(() => this.#store.recordEnd(hash, endedAt, until))),
+    );
   }
 
   async #find(term: Term): Promise<ListedSession[]> {
@@ -183,25 +161,23 @@ export class SessionList {
     return lists.flat();
   }
 
-  async #destroy(sessions: readonly ListedSession[]): Promise<number> {
-    const ended = await Promise.all(
-      sessions.map(({ key }) => storeCall(() => this.#store.destroy(key))),
-    );
-    return ended.filter((session) => session !== undefined).length;
+  #open({ key, about }: ListedSession): SessionDetails | undefined {
+    return this.#seal.open(about, key) as SessionDetails | undefined;
   }
 
-  #show({ key, about, expiresAt }: ListedSession, currentKey: string): UserSession | undefined {
-    const details = this.#seal.open(about, key) as SessionDetails | undefined;
-    return (
-      details && {
-        id: handleOf(key),
-        createdAt: details.createdAt,
-        lastSeenAt: Math.max(details.createdAt, expiresAt - this.#rollingDuration),
-        expiresAt,
-        userAgent: details.userAgent || undefined,
-        current: key === currentKey,
-      }
-    );
+  #show(
+    { key, expiresAt }: Pick<ListedSession, 'key' | 'expiresAt'>,
+    { createdAt, userAgent }: Pick<SessionDetails, 'createdAt' | 'userAgent'>,
+    currentKey: string,
+  ): UserSession {
+    return {
+      id: handleOf(key),
+      createdAt,
+      lastSeenAt: Math.max(createdAt, expiresAt - this.#rollingDuration),
+      expiresAt,
+      userAgent: userAgent || undefined,
+      current: key === currentKey,
+    };
   }
 
   /** All terms under which a session may be stored: one for each secret. */
@@ -212,18 +188,20 @@ export class SessionList {
   }
 }
 
-function termsOf({ iss, sub, sid }: Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>): Term[] {
+/** Returns the term of the user and, if the issuer names its session, that of the session. */
+function termsOf({ iss, sub, sid }: SessionClaims): Term[] {
   const terms: Term[] = [['sub', iss, sub]];
   if (typeof sid === 'string' && sid !== '') terms.push(['sid', iss, sid]);
   return terms;
 }
 
-function endKey(term: string): string {
-  return storeKey(`end ${term}`);
-}
-
 function userTerm({ content: { claims } }: AskingSession): Term {
   return ['sub', claims.iss, claims.sub];
+}
+
+/** Returns the `id` under which a session is listed. */
+export function listedId({ id }: Pick<AskingSession, 'id'>): string {
+  return handleOf(storeKey(id));
 }
 
 /** Returns a part of the store's key, a hash: the cookie cannot be derived from it. */

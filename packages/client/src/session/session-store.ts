@@ -20,6 +20,8 @@ export interface NewSession {
   readonly about: string;
   /** Seconds since 1970. */
   readonly expiresAt: number;
+  /** Seconds since 1970 at which its sign-in began, with a fraction. */
+  readonly startedAt: number;
   /** At most eight opaque terms. `list` finds the session by each of them. */
   readonly terms: readonly string[];
 }
@@ -51,8 +53,15 @@ export interface ListedSession {
  * testSessionStore(({ now }) => myStore({ url: TEST_DATABASE_URL, now }), { test, describe });
  */
 export interface SessionStore {
-  /** Stores a new session at version 1. @throws when the key is in use */
-  create(key: string, session: NewSession): Promise<void>;
+  /**
+   * Stores a new session at version 1. If one of its terms then has more than a hundred sessions, the one
+   * of the others that expires first ends: it has been unused for longest.
+   *
+   * @returns false, and stores nothing, if an end of one of its terms is recorded that is later than
+   *   `startedAt`. Of a `create` and a `recordEnd` with `destroyAll` at the same time, one must see the other
+   * @throws when the key is in use
+   */
+  create(key: string, session: NewSession): Promise<boolean>;
   /** @returns the session, or undefined when there is none or it has expired */
   read(key: string): Promise<StoredSession | undefined>;
   /**
@@ -69,8 +78,18 @@ export interface SessionStore {
   touch(key: string, expiresAt: number): Promise<void>;
   /** @returns the session that this call removed, expired or not; undefined when there was none */
   destroy(key: string): Promise<StoredSession | undefined>;
-  /** Returns at most a thousand sessions with this term that have not expired. */
+  /** Returns the sessions with this term that have not expired: at most a hundred. */
   list(term: string): Promise<ListedSession[]>;
+  /** Ends all sessions with this term that have not expired, except one. @returns how many */
+  destroyAll(term: string, exceptKey?: string): Promise<number>;
+  /**
+   * Records that the sessions with this term were ended. Those that are stored stay. An earlier end does
+   * not replace a later one.
+   *
+   * @param endedAt seconds since 1970, with a fraction
+   * @param expiresAt seconds since 1970 until which it is recorded
+   */
+  recordEnd(term: string, endedAt: number, expiresAt: number): Promise<void>;
   /**
    * Acquires the lease of a session that exists and whose lease is free.
    *
@@ -93,8 +112,8 @@ export interface SessionStore {
   close(): Promise<void>;
 }
 
-/** Maximum number of sessions in one list. */
-export const MAX_LISTED = 1000;
+/** Maximum number of sessions with one term, such as those of one user. */
+export const MAX_SESSIONS_PER_TERM = 100;
 
 /** Returns the key under which a store holds a secret, such as the id of a session: its hash. */
 export function storeKey(id: string): string {

@@ -85,11 +85,9 @@ export class Sessions {
     this.#options = options;
     this.#store = store;
     this.#warn = warn;
-    const { issuerBaseURL, credentials, secrets, secureCookies, session } = options;
-    // Clients that share a store and a secret cannot open each other's sessions.
-    const party = JSON.stringify([issuerBaseURL.replace(/\/$/, ''), credentials.clientID]);
+    const { party, secrets, secureCookies, session } = options;
     this.#seal = new Seal(secrets, `session ${party}`);
-    this.list = new SessionList(store, { secrets, ...session, now: options.now });
+    this.list = new SessionList(options, store);
     this.#cookieName = cookiePrefix(secureCookies) + session.name;
   }
 
@@ -114,7 +112,7 @@ export class Sessions {
     cookies: CookieJar,
     content: SessionContent,
     userAgent = '',
-    startedAt = Number.POSITIVE_INFINITY,
+    startedAt = this.#options.now() / 1000,
   ): Promise<Session> {
     const id = randomToken();
     const key = storeKey(id);
@@ -125,10 +123,10 @@ export class Sessions {
     }
     const sealed = this.#seal.seal({ createdAt, content } satisfies Sealed, id);
     const entry = this.list.entryOf(key, content.claims, { createdAt, userAgent });
-    await storeCall(() => this.#store.create(key, { sealed, expiresAt, ...entry }));
-    // After it is stored: a logout at the same time finds the session, or is found here.
-    if (await this.list.wereEnded(content.claims, startedAt)) {
-      await storeCall(() => this.#store.destroy(key));
+    const isOpen = await storeCall(() =>
+      this.#store.create(key, { sealed, expiresAt, startedAt, ...entry }),
+    );
+    if (!isOpen) {
       throw new OidcError('ERR_CODE_REFUSED', { detail: 'the user signed out after it began' });
     }
     // The store enforces the idle time, so the cookie need not be sent again with each answer.

@@ -27,13 +27,14 @@ export class Transactions {
   constructor(
     {
       secrets,
+      party,
       secureCookies,
       session,
       now,
-    }: Pick<CheckedOptions, 'secrets' | 'secureCookies' | 'session' | 'now'>,
+    }: Pick<CheckedOptions, 'secrets' | 'party' | 'secureCookies' | 'session' | 'now'>,
     store: Pick<SessionStore, 'once'>,
   ) {
-    this.#seal = new Seal(secrets, 'transaction');
+    this.#seal = new Seal(secrets, `transaction ${party}`);
     this.#store = store;
     this.#now = now;
     this.#prefix = `${cookiePrefix(secureCookies)}${session.name}.login.`;

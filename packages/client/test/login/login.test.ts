@@ -306,10 +306,15 @@ describe('callback', () => {
 
   test('another user replaces all of the one before', async () => {
     const store = memoryStore();
-    const { browser, signIn, events } = await start({ session: { store } });
+    const { browser, signIn, begin, grant, events } = await start({ session: { store } });
     await signIn({ name: 'Ada', role: 'admin' });
     const [before] = await browser.jar.getCookies(BASE_URL);
-    await signIn({ sub: 'user-2', name: 'Bob' }, { refresh_token: undefined });
+    const { request, callback } = await begin();
+    grant(
+      { nonce: request.get('nonce'), sub: 'user-2', name: 'Bob' },
+      { refresh_token: undefined },
+    );
+    expect((await browser.get(callback())).headers.get('clear-site-data')).toBe('"cache"');
     expect(await (await browser.get('/')).json()).toMatchObject({
       user: { sub: 'user-2', name: 'Bob' },
     });
@@ -369,7 +374,8 @@ describe('callback', () => {
     const response = await moved.served
       .browser(browser.jar)
       .get(callback({ iss: 'https://other.example/' }));
-    expect(await codeOf(response)).toBe('ERR_ISSUER_MISMATCH');
+    // Its cookie opens for its own issuer and client only.
+    expect(await codeOf(response)).toBe('ERR_UNEXPECTED_CALLBACK');
     expect(issuer.tokenRequests).toHaveLength(0);
   });
 

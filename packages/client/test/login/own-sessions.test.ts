@@ -1,50 +1,46 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect } from '@jest/globals';
 import nock from 'nock';
 import { proves } from '../../../../test/support/proves.ts';
-import type { UserSession } from '../../src/index.ts';
-import type { SessionStore } from '../../src/session/session-store.ts';
-import { memoryStore } from '../../src/session/stores/memory.ts';
-import { sqliteStore } from '../../src/session/stores/sqlite.ts';
+import type { AuthOptions, UserSession } from '../../src/index.ts';
 import type { Browser } from '../support/browser.ts';
-import { type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
+import { EVERY_STORE, type StorePair } from '../support/every-store.ts';
+import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
 import { BASE_URL, type ServedApp, serveApp, userOf } from '../support/served-app.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'own-sessions-'));
-
 let issuer: IssuerStandIn;
-let store: SessionStore;
+let pair: StorePair;
 let app: ServedApp | undefined;
 let ended: unknown[];
 let now: number;
 
-const stores: [string, () => SessionStore][] = [
-  ['memory', () => memoryStore({ now: () => now })],
-  ['file', () => sqliteStore({ path: join(folder, `${now}.db`), now: () => now })],
-];
+afterAll(() => nock.restore());
 
-afterAll(() => {
-  nock.restore();
-  rmSync(folder, { recursive: true });
-});
-
-describe.each(stores)('a user’s sessions in the %s store', (_name, make) => {
+describe.each(EVERY_STORE)('a user’s sessions in the store: $name', ({ testIt, open }) => {
   beforeEach(async () => {
     nock.disableNetConnect();
     nock.enableNetConnect('127.0.0.1');
     issuer = standInForIssuer();
     now = Date.now();
-    store = make();
+    pair = open(() => now);
     ended = [];
-    app = await serveApp(issuer, {
+    app = await serveClient();
+  });
+
+  afterEach(async () => {
+    await app?.close();
+    await pair.close();
+    nock.cleanAll();
+  });
+
+  const serveClient = (options: Partial<AuthOptions> = {}) =>
+    serveApp(issuer, {
       options: {
-        session: { store },
+        session: { store: pair.store },
         now: () => now,
         onEvent: (event) => {
           if (event.type === 'session_ended') ended.push(event);
         },
+        ...options,
       },
       async page(ctx) {
         const { id } = ctx.query as { id: string };
@@ -56,14 +52,7 @@ describe.each(stores)('a user’s sessions in the %s store', (_name, make) => {
         if (ctx.path === '/end-others') ctx.body = { ended: await ctx.oidc.endOtherSessions() };
       },
     });
-  });
-
-  afterEach(async () => {
-    await app?.close();
-    await store.close();
-    nock.cleanAll();
-  });
-
+  const beginSignIn = () => (app as ServedApp).beginSignIn();
   const signIn = (claims: Record<string, unknown> = {}) => (app as ServedApp).signIn(claims);
   const answerOf = async (response: Promise<Response>) => (await (await response).json()) as never;
   const sessionsOf = (browser: Browser): Promise<UserSession[]> =>
@@ -72,7 +61,7 @@ describe.each(stores)('a user’s sessions in the %s store', (_name, make) => {
   const idOf = async (browser: Browser) =>
     (await sessionsOf(browser)).find((one) => one.current)?.id;
 
-  test('lists them, newest first, and marks the one that asks', async () => {
+  testIt('lists them, newest first, and marks the one that asks', async () => {
     proves('ASVS 7.1.2');
     const first = await signIn();
     now += 60_000;
@@ -87,28 +76,33 @@ describe.each(stores)('a user’s sessions in the %s store', (_name, make) => {
     expect(JSON.stringify(list)).not.toMatch(/access-1|refresh-/);
   });
 
-  test('one browser ends another, whose next request has no user', async () => {
+  testIt('one browser ends another, whose next request has no user', async () => {
     proves('ASVS 7.5.2');
     const [here, there] = [await signIn(), await signIn()];
-    expect(await end(here, await idOf(there))).toEqual({ ended: true, signedIn: true });
+    const answer = await here.post(`/end?id=${await idOf(there)}`);
+    expect(await answer.json()).toEqual({ ended: true, signedIn: true });
+    expect(answer.headers.get('clear-site-data')).toBeNull();
     expect(await userOf(there)).toBeNull();
     expect(await userOf(here)).toBe('user-1');
     expect(await sessionsOf(here)).toHaveLength(1);
     expect(ended).toEqual([{ type: 'session_ended', reason: 'by_user', sessions: 1 }]);
   });
 
-  test('an id of another user’s session ends nothing, nor does one that is not an id', async () => {
-    const here = await signIn();
-    const others = await signIn({ sub: 'user-2' });
-    const [cookie] = await others.jar.getCookies(BASE_URL);
-    const ids = [await idOf(others), cookie?.value, 'x', '', '__proto__'];
-    for (const id of ids) expect(await end(here, id)).toEqual({ ended: false, signedIn: true });
-    expect(await userOf(others)).toBe('user-2');
-    expect(await userOf(here)).toBe('user-1');
-    expect(ended).toEqual([]);
-  });
+  testIt(
+    'an id of another user’s session ends nothing, nor does one that is not an id',
+    async () => {
+      const here = await signIn();
+      const others = await signIn({ sub: 'user-2' });
+      const [cookie] = await others.jar.getCookies(BASE_URL);
+      const ids = [await idOf(others), cookie?.value, 'x', '', '__proto__'];
+      for (const id of ids) expect(await end(here, id)).toEqual({ ended: false, signedIn: true });
+      expect(await userOf(others)).toBe('user-2');
+      expect(await userOf(here)).toBe('user-1');
+      expect(ended).toEqual([]);
+    },
+  );
 
-  test('ends all others, each once', async () => {
+  testIt('ends all others, each once', async () => {
     proves('ASVS 7.4.3');
     const here = await signIn();
     const others = [await signIn(), await signIn(), await signIn()];
@@ -121,17 +115,72 @@ describe.each(stores)('a user’s sessions in the %s store', (_name, make) => {
     expect(ended).toEqual([{ type: 'session_ended', reason: 'by_user', sessions: 3 }]);
   });
 
-  test('its own end is a logout here: no cookie, and the refresh token revoked', async () => {
+  testIt.each<[string, string | undefined, (here: Browser, there: Browser) => Promise<unknown>]>([
+    ['its browser signed out', 'sid-1', (_here, there) => there.post('/logout')],
+    ['its browser signed out, and has no sid', undefined, (_here, there) => there.post('/logout')],
+    ['the session ended elsewhere', 'sid-1', async (here, there) => end(here, await idOf(there))],
+    [
+      'the session ended elsewhere, and has no sid',
+      undefined,
+      async (here, there) => end(here, await idOf(there)),
+    ],
+    ['all others ended', 'sid-1', (here) => here.post('/end-others')],
+  ])('a sign-in that began before opens nothing after: %s', async (_name, sid, leave) => {
+    const here = await signIn({ sid: 'sid-here' });
+    const there = await signIn({ sid });
+    const [finish, finishOther] = [await beginSignIn(), await beginSignIn()];
+    now += 1;
+    await leave(here, there);
+    await expect(finish({ sid })).rejects.toThrow('ERR_CODE_REFUSED');
+    expect(await userOf(await finishOther({ sub: 'user-2', sid: 'sid-2' }))).toBe('user-2');
+    expect(await userOf(await signIn({ sid }))).toBe('user-1');
+    expect(await userOf(here)).toBe('user-1');
+  });
+
+  testIt('a sign-out with a sid leaves a sign-in of the same user elsewhere alone', async () => {
+    const there = await signIn({ sid: 'sid-1' });
+    const finish = await beginSignIn();
+    now += 1;
+    await there.post('/logout');
+    expect(await userOf(await finish({ sid: 'sid-2' }))).toBe('user-1');
+  });
+
+  testIt('another client with the same store and secret sees and ends none of them', async () => {
+    const other = await serveClient({ clientID: 'client-2', session: { store: pair.other } });
+    const here = await signIn();
+    const elsewhere = await other.signIn({ aud: 'client-2' });
+    expect(await sessionsOf(here)).toHaveLength(1);
+    expect(await sessionsOf(elsewhere)).toHaveLength(1);
+    expect(await end(here, await idOf(elsewhere))).toMatchObject({ ended: false });
+    expect(await answerOf(here.post('/end-others'))).toEqual({ ended: 0 });
+    const finish = await other.beginSignIn();
+    now += 1;
+    await here.post('/logout');
+    expect(await userOf(elsewhere)).toBe('user-1');
+    expect(await userOf(await finish({ aud: 'client-2' }))).toBe('user-1');
+    // A sign-in of one cannot be finished at the other.
+    const begun = other.browser();
+    const login = await begun.get('/login');
+    const state = new URL(login.headers.get('location') ?? '').searchParams.get('state') ?? '';
+    const callback = `/callback?${new URLSearchParams({ code: 'c', state, iss: ISSUER })}`;
+    const answer = await (app as ServedApp).browser(begun.jar).get(callback);
+    expect(await answer.json()).toEqual({ code: 'ERR_UNEXPECTED_CALLBACK' });
+    await other.close();
+  });
+
+  testIt('its own end is a logout here: no cookie, and the refresh token revoked', async () => {
     const here = await signIn();
     const there = await signIn();
-    expect(await end(here, await idOf(here))).toEqual({ ended: true, signedIn: false });
+    const answer = await here.post(`/end?id=${await idOf(here)}`);
+    expect(await answer.json()).toEqual({ ended: true, signedIn: false });
+    expect(answer.headers.get('clear-site-data')).toBe('"cache"');
     expect(await here.cookieNames()).toEqual([]);
     expect(issuer.revocations.map((form) => form.get('token'))).toEqual(['refresh-1']);
     expect(await userOf(there)).toBe('user-1');
     expect(ended).toHaveLength(1);
   });
 
-  test.each(['/sessions', '/end?id=x', '/end-others'])(
+  testIt.each(['/sessions', '/end?id=x', '/end-others'])(
     '%s: without a session it is a 401',
     async (path) => {
       const response = await (app as ServedApp).browser().post(path);

@@ -107,29 +107,47 @@ describe('calls of a store', () => {
 describe('the store in memory', () => {
   const START = 1_700_000_000;
 
-  test('makes room by dropping what expires first, and its terms', async () => {
+  const session = { sealed: '', about: '', expiresAt: START + 10, startedAt: START, terms: [] };
+
+  test('makes room by dropping what was unused for longest, and its terms', async () => {
     const store = memoryStore({ now: () => START * 1000, maxSessions: 3 });
-    for (const [key, seconds] of [
-      ['a', 30],
-      ['b', 10],
-      ['c', 20],
-      ['d', 40],
-    ] as const) {
-      const expiresAt = START + seconds;
-      await store.create(key, { sealed: key, about: '', expiresAt, terms: ['user'] });
-    }
-    const kept = await Promise.all(['a', 'b', 'c', 'd'].map((key) => store.read(key)));
-    expect(kept.map((session) => session?.sealed)).toEqual(['a', undefined, 'c', 'd']);
-    expect((await store.list('user')).map(({ key }) => key)).toEqual(['a', 'c', 'd']);
+    const terms = ['user'];
+    for (const key of ['a', 'b', 'c']) await store.create(key, { ...session, terms });
+    await store.read('a');
+    await store.create('d', { ...session, terms });
+    await store.touch('c', START + 20);
+    await store.create('e', { ...session, terms });
+    expect((await store.list('user')).map(({ key }) => key)).toEqual(['c', 'd', 'e']);
+    expect(await store.read('a')).toBeUndefined();
   });
 
-  test('lists a thousand at most, and goes on when those are gone', async () => {
+  test('what has expired makes room first', async () => {
+    let now = START * 1000;
+    const store = memoryStore({ now: () => now, monotonicNow: () => now, maxSessions: 2 });
+    await store.create('a', { ...session, expiresAt: START + 100 });
+    await store.create('b', session);
+    now += 10_000;
+    await store.create('c', { ...session, expiresAt: START + 100 });
+    expect(await store.read('a')).toBeDefined();
+  });
+
+  test('the sign-ins of one user leave the sessions of others', async () => {
+    const store = memoryStore({ now: () => START * 1000, maxSessions: 1000 });
+    await store.create('victim', { ...session, terms: ['victim'] });
+    for (let i = 0; i < 5000; i += 1) await store.create(`${i}`, { ...session, terms: ['user'] });
+    expect(await store.list('user')).toHaveLength(100);
+    expect(await store.read('victim')).toBeDefined();
+  });
+
+  test('keeps a bounded number of used values: the one that expires first goes', async () => {
     const store = memoryStore({ now: () => START * 1000 });
-    const session = { sealed: '', about: '', expiresAt: START + 10, terms: ['user'] };
-    for (let i = 0; i < 1500; i += 1) await store.create(`${i}`, session);
-    const first = await store.list('user');
-    expect(first).toHaveLength(1000);
-    for (const { key } of first) await store.destroy(key);
-    expect(await store.list('user')).toHaveLength(500);
+    await store.once('late', START + 20);
+    await store.once('first', START + 9);
+    for (let i = 0; i < 99_998; i += 1) await store.once(`${i}`, START + 10);
+    expect(await store.once('first', START + 9)).toBe(false);
+    expect(await store.once('new', START + 10)).toBe(true);
+    expect(await store.once('late', START + 20)).toBe(false);
+    expect(await store.once('0', START + 10)).toBe(false);
+    expect(await store.once('first', START + 9)).toBe(true);
   });
 });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { proves } from '../../../../test/support/proves.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import { type SessionContent, Sessions } from '../../src/session/session.ts';
-import { SessionList } from '../../src/session/session-list.ts';
+import { listedId, SessionList } from '../../src/session/session-list.ts';
 import { type SessionStore, storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { checkedOptions } from '../support/options.ts';
@@ -436,13 +436,32 @@ describe('the sessions of a user', () => {
     expect(await sessions.load(c)).toBeDefined();
   });
 
-  test('more than a store lists at a time end all the same', async () => {
+  test('the one that asks is listed even if the store does not find it, and ends by its id', async () => {
+    const sessions = sessionsOf([NEW], {}, storeWith(store, { list: async () => [] }));
+    const session = await sessions.open(browser(), content(), 'Desk/1.0');
+    expect(await sessions.list.listFor(session)).toEqual([
+      {
+        id: listedId(session),
+        createdAt: START,
+        lastSeenAt: START,
+        expiresAt: START + DAY,
+        userAgent: undefined,
+        current: true,
+      },
+    ]);
+  });
+
+  test('a hundred are kept, and all of them are listed', async () => {
     const sessions = sessionsOf();
-    const few = storeWith(store, {
-      list: async (term: string) => (await store.list(term)).slice(0, 2),
-    });
-    for (let i = 0; i < 7; i += 1) await sessions.open(browser(), content());
-    expect(await sessionsOf([NEW], {}, few).list.endAll(['sub', ISSUER, 'user-1'])).toBe(7);
+    const first = await sessions.open(browser(), content());
+    const strange = await sessions.open(browser(), content({ sub: 'user-2' }));
+    now += 1;
+    const second = await sessions.open(browser(), content());
+    for (let i = 0; i < 99; i += 1) await sessions.open(browser(), content({ sid: `sid-${i}` }));
+    expect(await sessions.list.listFor(second)).toHaveLength(100);
+    expect(await sessions.reload(first)).toBeUndefined();
+    expect(await sessions.reload(strange)).toBeDefined();
+    expect(await sessions.list.endOthers(second)).toBe(99);
   });
 
   test('the store is shown no name: neither of the user, the issuer, the sid nor the browser', async () => {
@@ -464,15 +483,13 @@ describe('the sessions of a user', () => {
     const [[, { terms }]] = shown as [[string, { terms: string[] }]];
     expect(terms).toHaveLength(2);
     for (const term of terms) expect(term).toMatch(/^[\w-]{43}$/);
-    const unlike = new SessionList(store, {
-      secrets: [OLD],
-      rollingDuration: DAY,
-      now: Date.now,
-    }).entryOf(
-      'key',
-      { iss: ISSUER, sub: 'user-ada', sid: 'sid-ada' },
-      { createdAt: START, userAgent: '' },
-    ).terms;
-    expect(terms).not.toEqual(expect.arrayContaining(unlike));
+    for (const other of [{ secret: OLD }, { secret: NEW, clientID: 'client-2' }]) {
+      const unlike = new SessionList(checkedOptions(other), store).entryOf(
+        'key',
+        { iss: ISSUER, sub: 'user-ada', sid: 'sid-ada' },
+        { createdAt: START, userAgent: '' },
+      ).terms;
+      expect(new Set([...terms, ...unlike]).size).toBe(4);
+    }
   });
 });

@@ -36,6 +36,6 @@ export async function runSql(...statements: string[]): Promise<unknown[]> {
 }
 
 export async function dropTables(prefix: string): Promise<void> {
-  const tables = ['terms', 'sessions', 'used_once'].map((name) => prefix + name);
+  const tables = ['terms', 'sessions', 'used_once', 'ends'].map((name) => prefix + name);
   await runSql(`DROP TABLE IF EXISTS ${tables.join(', ')}`);
 }

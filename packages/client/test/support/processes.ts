@@ -17,7 +17,8 @@ export async function countTogether(module: string, make: string): Promise<void>
     import { setTimeout as sleep } from 'node:timers/promises';
     const store = stores.${make};
     const expiresAt = Math.floor(Date.now() / 1000) + 600;
-    await store.create('count', { sealed: '0', about: '', expiresAt, terms: ['t'] }).catch((error) => {
+    const session = { sealed: '0', about: '', expiresAt, startedAt: expiresAt, terms: ['t'] };
+    await store.create('count', session).catch((error) => {
       if (!/exists already/.test(error.message)) throw error;
     });
     const fences = [];

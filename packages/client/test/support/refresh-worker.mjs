@@ -1,5 +1,6 @@
 // One of several processes of an app, which share nothing but the session store. Is sent the name of
-// a store, a session's id and how many calls to make at once; sends what each call got.
+// a store, a session's id and how many calls to make at once; sends what each call got. If it is sent a
+// term, it ends the sessions with that term, and sends how many.
 
 import { Client } from '../../dist/client.js';
 import { checkOptions } from '../../dist/options/options.js';
@@ -30,8 +31,12 @@ const apps = {
   ...(postgres && { PostgreSQL: start(postgresStore(postgres)) }),
 };
 
-process.on('message', async ({ question, store, id, calls }) => {
+process.on('message', async ({ question, store, id, calls, term }) => {
   const { sessions, accessTokens } = apps[store];
+  if (term) {
+    process.send({ question, values: [await sessions.list.endAll(term)] });
+    return;
+  }
   const session = await sessions.load({ get: () => id, set() {}, clear() {}, names: () => [] });
   const results = await Promise.allSettled(
     Array.from({ length: calls }, () => accessTokens.supply(session)),

@@ -8,6 +8,8 @@ export const BASE_URL = 'https://app.example';
 export interface ServedApp extends Served {
   /** Signs a browser in as the user of these claims; a new one unless one is given. */
   signIn(claims?: Record<string, unknown>, browser?: Browser): Promise<Browser>;
+  /** Sends a browser to the issuer. @returns what brings it back as the user of these claims */
+  beginSignIn(browser?: Browser): Promise<(claims?: Record<string, unknown>) => Promise<Browser>>;
 }
 
 interface ServedAppParts {
@@ -52,11 +54,10 @@ export async function serveApp(
   });
   const served = await serve(app, BASE_URL);
 
-  return {
-    ...served,
-    async signIn(claims = {}, browser = served.browser()) {
-      const login = await browser.get('/login');
-      const asked = new URL(login.headers.get('location') ?? '').searchParams;
+  const beginSignIn: ServedApp['beginSignIn'] = async (browser = served.browser()) => {
+    const login = await browser.get('/login');
+    const asked = new URL(login.headers.get('location') ?? '').searchParams;
+    return async function finish(claims = {}) {
       issuer.onTokenRequest = () => [
         200,
         {
@@ -72,7 +73,13 @@ export async function serveApp(
       const back = await browser.get(`/callback?${answer}`);
       if (back.status !== 302) throw new Error(`no sign-in: ${await back.text()}`);
       return browser;
-    },
+    };
+  };
+
+  return {
+    ...served,
+    beginSignIn,
+    signIn: async (claims, browser) => (await beginSignIn(browser))(claims),
   };
 }
 

@@ -25,7 +25,8 @@ export async function liveTogether(
   let marks = 0;
 
   const [first] = stores as [SessionStore];
-  const begin = { sealed: '', about: 'about', expiresAt: later, terms: [term] };
+  const times = { expiresAt: later, startedAt: later };
+  const begin = { sealed: '', about: 'about', ...times, terms: [term] };
   await first.create(key, begin);
 
   async function append(store: SessionStore, fence?: number): Promise<void> {

@@ -4,8 +4,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
-import { type Session, Sessions } from '../../src/session/session.ts';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { type Session, type SessionContent, Sessions } from '../../src/session/session.ts';
+import type { Term } from '../../src/session/session-list.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
@@ -88,15 +89,23 @@ const stores: SharedStore[] = [
   { name: 'PostgreSQL', missing: noPostgres, make: () => postgresStore(postgres) },
 ];
 
+const noCookies = { get: () => undefined, set() {}, clear() {}, names: () => [] };
+
+const sessionsIn = (store: SessionStore) =>
+  new Sessions(checkedOptions({ issuerBaseURL: server.issuer }), store, () => {});
+
 /** A session whose access token has run out. */
 async function signIn({ make }: SharedStore): Promise<Session> {
-  const now = Math.floor(Date.now() / 1000);
   const store = make();
-  const options = checkedOptions({ issuerBaseURL: server.issuer });
-  const sessions = new Sessions(options, store, () => {});
-  const noCookies = { get: () => undefined, set() {}, clear() {}, names: () => [] };
-  const session = await sessions.open(noCookies, {
-    claims: { iss: server.issuer, sub: 'user-1', aud: 'client-1', iat: now, exp: now + 300 },
+  const session = await sessionsIn(store).open(noCookies, contentOf('sid-1'));
+  await store.close();
+  return session;
+}
+
+function contentOf(sid: string): SessionContent {
+  const now = Math.floor(Date.now() / 1000);
+  return {
+    claims: { iss: server.issuer, sub: 'user-1', sid, aud: 'client-1', iat: now, exp: now + 300 },
     idToken: 'i.d.t',
     loginId: 'login-1',
     requestedScope: SIGN_INS_SCOPE,
@@ -108,26 +117,27 @@ async function signIn({ make }: SharedStore): Promise<Session> {
       requestedScope: SIGN_INS_SCOPE,
     },
     refreshToken: server.begin(),
-  });
-  await store.close();
-  return session;
+  };
 }
 
 interface Question {
   readonly store: SharedStore;
-  readonly session: Session;
-  readonly calls: number;
+  readonly session?: Session;
+  readonly calls?: number;
+  /** The term of the sessions to end. */
+  readonly term?: Term;
 }
 
 let questions = 0;
 
-/** @returns the results of the calls: tokens, or codes of errors */
-async function ask(worker: ChildProcess, { store, session, calls }: Question): Promise<string[]> {
+/** @returns the results of the calls: tokens, or codes of errors; or how many sessions ended */
+async function ask(worker: ChildProcess, asked: Question): Promise<unknown[]> {
   questions += 1;
   const question = questions;
-  worker.send({ question, store: store.name, id: session.id, calls });
+  const { store, session, calls, term } = asked;
+  worker.send({ question, store: store.name, id: session?.id, calls, term });
   for (;;) {
-    const [answer] = (await once(worker, 'message')) as [{ question: number; values: string[] }];
+    const [answer] = (await once(worker, 'message')) as [{ question: number; values: unknown[] }];
     if (answer.question === question) return answer.values;
   }
 }
@@ -153,6 +163,50 @@ describe.each(stores)('processes that share a $name store', (store) => {
         session.content.refreshToken,
       ]);
     }
+  });
+});
+
+describe.each(stores)('a logout at another process of a $name store', (store) => {
+  const testIt = store.missing ? test.skip : test;
+  const why = store.missing ?? store.name;
+  let own: SessionStore;
+
+  beforeEach(() => {
+    own = store.make();
+  });
+  afterEach(() => own.close());
+
+  testIt(`refuses a sign-in that began before, and no later one: ${why}`, async () => {
+    const sessions = sessionsIn(own);
+    const term: Term = ['sid', server.issuer, `late ${why}`];
+    const content = contentOf(term[2]);
+    const startedAt = Date.now() / 1000 - 1;
+    expect(await ask(four[0], { store, term })).toEqual([0]);
+    await expect(sessions.open(noCookies, content, '', startedAt)).rejects.toMatchObject({
+      code: 'ERR_CODE_REFUSED',
+    });
+    const later = await sessions.open(noCookies, content, '', Date.now() / 1000 + 1);
+    expect(await ask(four[1], { store, term })).toEqual([1]);
+    expect(await sessions.reload(later)).toBeUndefined();
+  });
+
+  testIt(`leaves nothing of sign-ins at the same time: ${why}`, async () => {
+    const sessions = sessionsIn(own);
+    const term: Term = ['sid', server.issuer, `racing ${why}`];
+    const content = contentOf(term[2]);
+    const startedAt = Date.now() / 1000 - 1;
+    const openAll = async () =>
+      (
+        await Promise.allSettled(
+          Array.from({ length: 25 }, () => sessions.open(noCookies, content, '', startedAt)),
+        )
+      ).flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const [opened] = await Promise.all([
+      openAll(),
+      ...four.map((worker) => ask(worker, { store, term })),
+    ]);
+    for (const session of opened) expect(await sessions.reload(session)).toBeUndefined();
+    expect(await ask(four[0], { store, term })).toEqual([0]);
   });
 });
 

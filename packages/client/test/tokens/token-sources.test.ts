@@ -205,8 +205,9 @@ describe('leases', () => {
     jest.useFakeTimers();
     warnings.length = 0;
     store = memoryStore();
-    const expiresAt = Date.now() / 1000 + 100;
-    await store.create('a', { sealed: '', about: '', expiresAt, terms: [] });
+    const startedAt = Date.now() / 1000;
+    const times = { startedAt, expiresAt: startedAt + 100 };
+    await store.create('a', { sealed: '', about: '', ...times, terms: [] });
   });
   afterEach(async () => {
     await store.close();

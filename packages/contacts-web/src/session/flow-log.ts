@@ -46,14 +46,14 @@ export class FlowLog {
       const isRefresh = message.step === 'refresh_request';
       const others = messages.filter(({ step }) => !isRefresh || !step.startsWith('refresh_'));
       const sealed = JSON.stringify([...others, message]);
-      const expiresAt = Math.max(record?.expiresAt ?? 0, Math.ceil(Date.now() / 1000) + seconds);
+      const startedAt = Math.ceil(Date.now() / 1000);
+      const expiresAt = Math.max(record?.expiresAt ?? 0, startedAt + seconds);
       const isWritten = record
         ? await this.#store.update(key, record.version, { sealed, expiresAt })
         : // It fails when another process was first.
-          await this.#store.create(key, { sealed, expiresAt, about: '', terms: [] }).then(
-            () => true,
-            () => false,
-          );
+          await this.#store
+            .create(key, { sealed, expiresAt, startedAt, about: '', terms: [] })
+            .catch(() => false);
       if (isWritten) return;
     }
   }

@@ -1,6 +1,6 @@
 import {
   type ListedSession,
-  MAX_LISTED,
+  MAX_SESSIONS_PER_TERM,
   type NewSession,
   type SessionStore,
   type SessionUpdate,
@@ -13,7 +13,7 @@ export interface MemoryStoreOptions {
   now?: (() => number) | undefined;
   /** Milliseconds of a monotonic clock, for leases. Default: `performance.now` */
   monotonicNow?: (() => number) | undefined;
-  /** Sessions kept at most; the one that expires first makes room. Default: 100,000 */
+  /** Sessions kept at most; the one that was unused for longest makes room. Default: 100,000 */
   maxSessions?: number | undefined;
 }
 
@@ -29,7 +29,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): SessionStore {
   return new MemoryStore(options);
 }
 
-interface KeptSession extends NewSession {
+interface KeptSession extends Omit<NewSession, 'startedAt'> {
   readonly version: number;
   readonly fence: number;
   /** Milliseconds of the monotonic clock. */
@@ -37,14 +37,19 @@ interface KeptSession extends NewSession {
 }
 
 const PURGE_EVERY_MS = 60_000;
+/** For used values, and for ends: those of 150 sign-ins a second, which last for eleven minutes. */
+const MAX_VALUES = 100_000;
 
 class MemoryStore implements SessionStore {
   readonly #now: () => number;
   readonly #monotonicNow: () => number;
   readonly #maxSessions: number;
+  /** In the order of their last use. */
   readonly #sessions = new Map<string, KeptSession>();
   readonly #keysByTerm = new Map<string, Set<string>>();
-  readonly #used = new Map<string, number>();
+  readonly #used: ExpiringValues<true>;
+  /** Seconds since 1970 by term. */
+  readonly #ends: ExpiringValues<number>;
   #purgedAt = Number.NEGATIVE_INFINITY;
 
   constructor({
@@ -55,12 +60,18 @@ class MemoryStore implements SessionStore {
     this.#now = now;
     this.#monotonicNow = monotonicNow;
     this.#maxSessions = maxSessions;
+    this.#used = new ExpiringValues(MAX_VALUES, now);
+    this.#ends = new ExpiringValues(MAX_VALUES, now);
   }
 
-  async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
+  async create(
+    key: string,
+    { sealed, about, expiresAt, startedAt, terms }: NewSession,
+  ): Promise<boolean> {
     if (this.#live(key)) throw new Error('the session exists already');
+    if (terms.some((term) => startedAt < (this.#ends.get(term) ?? 0))) return false;
     this.#remove(key);
-    this.#makeRoom();
+    this.#makeRoom(terms);
     const kept = { sealed, about, expiresAt, terms: [...terms] };
     this.#sessions.set(key, {
       ...kept,
@@ -72,11 +83,13 @@ class MemoryStore implements SessionStore {
       const keys = this.#keysByTerm.get(term) ?? new Set();
       this.#keysByTerm.set(term, keys.add(key));
     }
+    return true;
   }
 
   async read(key: string): Promise<StoredSession | undefined> {
     const session = this.#live(key);
     if (!session) this.#remove(key);
+    else this.#keep(key, session);
     return toStored(session);
   }
 
@@ -89,13 +102,13 @@ class MemoryStore implements SessionStore {
     const session = this.#live(key);
     if (session?.version !== expectedVersion) return false;
     if (fence !== undefined && fence !== session.fence) return false;
-    this.#sessions.set(key, { ...session, sealed, expiresAt, version: expectedVersion + 1 });
+    this.#keep(key, { ...session, sealed, expiresAt, version: expectedVersion + 1 });
     return true;
   }
 
   async touch(key: string, expiresAt: number): Promise<void> {
     const session = this.#live(key);
-    if (session) this.#sessions.set(key, { ...session, expiresAt });
+    if (session) this.#keep(key, { ...session, expiresAt });
   }
 
   async destroy(key: string): Promise<StoredSession | undefined> {
@@ -103,14 +116,17 @@ class MemoryStore implements SessionStore {
   }
 
   async list(term: string): Promise<ListedSession[]> {
-    const listed: ListedSession[] = [];
-    for (const key of this.#keysByTerm.get(term) ?? []) {
-      const session = this.#live(key);
-      if (!session) this.#remove(key);
-      else listed.push({ key, about: session.about, expiresAt: session.expiresAt });
-      if (listed.length === MAX_LISTED) break;
-    }
-    return listed;
+    return this.#find(term).map(([key, { about, expiresAt }]) => ({ key, about, expiresAt }));
+  }
+
+  async destroyAll(term: string, exceptKey?: string): Promise<number> {
+    const others = this.#find(term).filter(([key]) => key !== exceptKey);
+    for (const [key] of others) this.#remove(key);
+    return others.length;
+  }
+
+  async recordEnd(term: string, endedAt: number, expiresAt: number): Promise<void> {
+    this.#ends.set(term, Math.max(endedAt, this.#ends.get(term) ?? 0), expiresAt);
   }
 
   async acquire(key: string, milliseconds: number): Promise<number | undefined> {
@@ -137,10 +153,8 @@ class MemoryStore implements SessionStore {
   }
 
   async once(value: string, expiresAt: number): Promise<boolean> {
-    this.#purgeUsed();
-    const until = this.#used.get(value);
-    if (until !== undefined && !this.#isOver(until)) return false;
-    this.#used.set(value, expiresAt);
+    if (this.#used.get(value)) return false;
+    this.#used.set(value, true, expiresAt);
     return true;
   }
 
@@ -148,6 +162,7 @@ class MemoryStore implements SessionStore {
     this.#sessions.clear();
     this.#keysByTerm.clear();
     this.#used.clear();
+    this.#ends.clear();
   }
 
   #isOver(expiresAt: number): boolean {
@@ -170,23 +185,95 @@ class MemoryStore implements SessionStore {
     return session;
   }
 
-  #makeRoom(): void {
-    if (this.#sessions.size < this.#maxSessions) return;
-    for (const [key, { expiresAt }] of this.#sessions)
-      if (this.#isOver(expiresAt)) this.#remove(key);
-    if (this.#sessions.size < this.#maxSessions) return;
-    const byExpiry = [...this.#sessions].sort(([, a], [, b]) => a.expiresAt - b.expiresAt);
-    // A tenth at once, so that the sorting is paid for rarely.
-    const excess = Math.ceil(this.#maxSessions / 10);
-    for (const [key] of byExpiry.slice(0, excess)) this.#remove(key);
+  /** Keeps a session as the one that was used last. */
+  #keep(key: string, session: KeptSession): void {
+    this.#sessions.delete(key);
+    this.#sessions.set(key, session);
   }
 
-  #purgeUsed(): void {
+  #find(term: string): [key: string, KeptSession][] {
+    const found: [string, KeptSession][] = [];
+    for (const key of this.#keysByTerm.get(term) ?? []) {
+      const session = this.#live(key);
+      if (session) found.push([key, session]);
+      else this.#remove(key);
+    }
+    return found;
+  }
+
+  #makeRoom(terms: readonly string[]): void {
+    for (const term of terms) {
+      const found = this.#find(term);
+      if (found.length < MAX_SESSIONS_PER_TERM) continue;
+      const [first] = found.sort(([, a], [, b]) => a.expiresAt - b.expiresAt);
+      if (first) this.#remove(first[0]);
+    }
+    if (this.#sessions.size >= this.#maxSessions) this.#purge();
+    const [unused] = this.#sessions.keys();
+    if (unused !== undefined && this.#sessions.size >= this.#maxSessions) this.#remove(unused);
+  }
+
+  /** Removes what has expired, at most once a minute: a full store must stay fast. */
+  #purge(): void {
     const now = this.#monotonicNow();
     if (now - this.#purgedAt < PURGE_EVERY_MS) return;
     this.#purgedAt = now;
-    for (const [value, expiresAt] of this.#used)
-      if (this.#isOver(expiresAt)) this.#used.delete(value);
+    for (const [key, { expiresAt }] of this.#sessions)
+      if (this.#isOver(expiresAt)) this.#remove(key);
+  }
+}
+
+/** Values that expire. Of too many, the one that expires first makes room. */
+class ExpiringValues<Value> {
+  readonly #maxValues: number;
+  readonly #now: () => number;
+  readonly #values = new Map<string, { readonly value: Value; readonly second: number }>();
+  /** Names by the second in which they expire. */
+  readonly #names = new Map<number, Set<string>>();
+
+  constructor(maxValues: number, now: () => number) {
+    this.#maxValues = maxValues;
+    this.#now = now;
+  }
+
+  get(name: string): Value | undefined {
+    const kept = this.#values.get(name);
+    return kept && !this.#isOver(kept.second) ? kept.value : undefined;
+  }
+
+  set(name: string, value: Value, expiresAt: number): void {
+    this.#remove(name);
+    this.#makeRoom();
+    const second = Math.ceil(expiresAt);
+    this.#values.set(name, { value, second });
+    this.#names.set(second, (this.#names.get(second) ?? new Set()).add(name));
+  }
+
+  clear(): void {
+    this.#values.clear();
+    this.#names.clear();
+  }
+
+  #isOver(second: number): boolean {
+    return second * 1000 <= this.#now();
+  }
+
+  #remove(name: string): void {
+    const second = this.#values.get(name)?.second ?? 0;
+    this.#values.delete(name);
+    const names = this.#names.get(second);
+    names?.delete(name);
+    if (names?.size === 0) this.#names.delete(second);
+  }
+
+  #makeRoom(): void {
+    let first = Number.POSITIVE_INFINITY;
+    for (const [second, names] of this.#names) {
+      if (!this.#isOver(second)) first = Math.min(first, second);
+      else for (const name of names) this.#remove(name);
+    }
+    const [name] = this.#names.get(first) ?? [];
+    if (name !== undefined && this.#values.size >= this.#maxValues) this.#remove(name);
   }
 }
 

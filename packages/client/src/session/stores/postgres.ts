@@ -58,6 +58,8 @@ class PostgresStore extends SqlStore {
       sessions: `${prefix}sessions`,
       terms: `${prefix}terms`,
       used: `${prefix}used_once`,
+      ends: `${prefix}ends`,
+      isOneOf: (column: string, parameter: string) => `${column} = ANY (${parameter}::text[])`,
       time: 'coalesce($1::float8, extract(epoch FROM statement_timestamp())::float8)',
     };
     super(tables, now);
@@ -67,15 +69,16 @@ class PostgresStore extends SqlStore {
     this.#connecting.catch(() => {});
   }
 
-  async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
-    await this.purge();
-    const parameters = [this.clock(), key, sealed, about, expiresAt, terms];
-    const created = await this.query(createStatement(this.#tables), parameters);
-    if (created.length !== 1) throw new Error('the session exists already');
-  }
-
   async close(): Promise<void> {
     await this.#connecting.then(({ end }) => end());
+  }
+
+  protected async insert(
+    key: string,
+    { sealed, about, expiresAt, terms }: NewSession,
+  ): Promise<boolean> {
+    const parameters = [this.clock(), key, sealed, about, expiresAt, terms];
+    return (await this.query(insertStatement(this.#tables), parameters)).length === 1;
   }
 
   protected async query<Row>(statement: string, parameters: unknown[]): Promise<Row[]> {
@@ -102,7 +105,7 @@ class PostgresStore extends SqlStore {
 }
 
 /** One statement: all of it is done, or nothing. */
-function createStatement({ sessions, terms, time }: SqlDialect): string {
+function insertStatement({ sessions, terms, time }: SqlDialect): string {
   return `
     WITH created AS (
       INSERT INTO ${sessions} AS old (key, version, sealed, about, expires_at)
@@ -124,9 +127,9 @@ function createStatement({ sessions, terms, time }: SqlDialect): string {
 /** Makes the tables where they are missing: a user who may only use them needs no more rights. */
 async function prepareSchema(
   pool: PostgresPool,
-  { sessions, terms, used }: SqlDialect,
+  { sessions, terms, used, ends }: SqlDialect,
 ): Promise<void> {
-  const { rows } = await pool.query('SELECT to_regclass($1) AS found', [used]);
+  const { rows } = await pool.query('SELECT to_regclass($1) AS found', [ends]);
   if ((rows[0] as { found: unknown }).found !== null) return;
   // Without parameters it is one transaction, which the lock lasts as long as.
   await pool.query(`
@@ -152,6 +155,12 @@ async function prepareSchema(
       expires_at float8 NOT NULL
     );
     CREATE INDEX IF NOT EXISTS ${used}_expires_at ON ${used} (expires_at);
+    CREATE TABLE IF NOT EXISTS ${ends} (
+      term text PRIMARY KEY,
+      ended_at float8 NOT NULL,
+      expires_at float8 NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS ${ends}_expires_at ON ${ends} (expires_at);
   `);
 }
 

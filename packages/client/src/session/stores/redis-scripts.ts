@@ -78,7 +78,10 @@ export const SCRIPTS = {
       redis.call('HSET', KEYS[1], 'leaseUntil', 0)
     end`,
 
-  /** `sessionKey`, `expiresAt`: adds a session to a term, and drops those that are over */
+  /**
+   * `sessionKey`, `expiresAt`, `limit`: adds a session to a term, and drops those that are over → of more
+   * than the limit, those that end first: one more than are too many, as this one may be among them
+   */
   koaOauthAddToTerm: `${SESSION}
     local until_ = ARGV[3] * 1000
     local scored = redis.call('ZSCORE', key, ARGV[2])
@@ -87,7 +90,10 @@ export const SCRIPTS = {
     end
     redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
     local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
-    if last[2] then redis.call('PEXPIRE', key, whole(last[2] - now)) end`,
+    if last[2] then redis.call('PEXPIRE', key, whole(last[2] - now)) end
+    local excess = redis.call('ZCARD', key) - ARGV[4]
+    if excess <= 0 then return {} end
+    return redis.call('ZRANGE', key, 0, excess)`,
 
   /** `limit` → session keys, those that may live longest first */
   koaOauthListTerm: `${SESSION}
@@ -95,6 +101,16 @@ export const SCRIPTS = {
 
   /** session keys */
   koaOauthDropFromTerm: `redis.call('ZREM', KEYS[1], unpack(ARGV, 2))`,
+
+  /** `endedAt`, `expiresAt` */
+  koaOauthRecordEnd: `${SESSION}
+    local last = redis.call('GET', key)
+    if last and tonumber(last) >= tonumber(ARGV[2]) then return end
+    redis.call('SET', key, ARGV[2])
+    redis.call('PEXPIRE', key, whole(math.max(ARGV[3] * 1000 - now, 1)))`,
+
+  /** → the end, in seconds, or nothing */
+  koaOauthReadEnd: `return redis.call('GET', KEYS[1])`,
 
   /** `expiresAt` → 1 at the first time, 0 at others */
   koaOauthOnce: `${SESSION}

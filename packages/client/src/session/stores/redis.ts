@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { InvalidOptions } from '@koa-oauth/issuer';
 import {
   type ListedSession,
-  MAX_LISTED,
+  MAX_SESSIONS_PER_TERM,
   type NewSession,
   type SessionStore,
   type SessionUpdate,
@@ -71,12 +71,23 @@ class RedisStore implements SessionStore {
     this.#connecting.catch(() => {});
   }
 
-  async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
+  async create(
+    key: string,
+    { sealed, about, expiresAt, startedAt, terms }: NewSession,
+  ): Promise<boolean> {
     const fields = [sealed, about, expiresAt, JSON.stringify(terms)];
     const created = await this.#run('koaOauthCreate', this.#sessionKey(key), ...fields);
     if (created !== 1) throw new Error('the session exists already');
-    // No browser has its id yet, so it does no harm if this fails.
-    await this.#addToTerms(terms, key, expiresAt);
+    // No browser has its id yet, so it does no harm if the rest fails.
+    const crowded = await this.#addToTerms(terms, key, expiresAt);
+    await Promise.all(crowded.map((other) => this.destroy(other)));
+    // After it is stored: an end at the same time finds the session, or is found here.
+    const ends = await Promise.all(
+      terms.map((term) => this.#run('koaOauthReadEnd', this.#endKey(term))),
+    );
+    const isOpen = !ends.some((endedAt) => startedAt < Number(endedAt ?? 0));
+    if (!isOpen) await this.destroy(key);
+    return isOpen;
   }
 
   async read(key: string): Promise<StoredSession | undefined> {
@@ -110,13 +121,28 @@ class RedisStore implements SessionStore {
 
   async list(term: string): Promise<ListedSession[]> {
     for (;;) {
-      const reply = await this.#run('koaOauthListTerm', this.#termKey(term), MAX_LISTED);
+      const reply = await this.#run('koaOauthListTerm', this.#termKey(term), MAX_SESSIONS_PER_TERM);
       const keys = toFields(reply) ?? [];
       const found = await Promise.all(keys.map((key) => this.#describe(key, term)));
       const gone = keys.filter((_key, i) => !found[i]);
       if (gone.length === 0) return found as ListedSession[];
       await this.#run('koaOauthDropFromTerm', this.#termKey(term), ...gone);
     }
+  }
+
+  async destroyAll(term: string, exceptKey?: string): Promise<number> {
+    let total = 0;
+    // A list has a part of the sessions if an older version stored more.
+    for (;;) {
+      const others = (await this.list(term)).filter(({ key }) => key !== exceptKey);
+      if (others.length === 0) return total;
+      const ended = await Promise.all(others.map(({ key }) => this.destroy(key)));
+      total += ended.filter((session) => session !== undefined).length;
+    }
+  }
+
+  async recordEnd(term: string, endedAt: number, expiresAt: number): Promise<void> {
+    await this.#run('koaOauthRecordEnd', this.#endKey(term), endedAt, expiresAt);
   }
 
   async acquire(key: string, milliseconds: number): Promise<number | undefined> {
@@ -150,6 +176,10 @@ class RedisStore implements SessionStore {
     return `${this.#prefix}term:${term}`;
   }
 
+  #endKey(term: string): string {
+    return `${this.#prefix}end:${term}`;
+  }
+
   async #run(script: Script, key: string, ...rest: readonly Argument[]): Promise<unknown> {
     const { commands, whyAway } = await this.#connecting;
     try {
@@ -167,10 +197,17 @@ class RedisStore implements SessionStore {
     await this.#addToTerms(terms ? (JSON.parse(terms) as string[]) : [], key, expiresAt);
   }
 
-  async #addToTerms(terms: readonly string[], key: string, until: number): Promise<void> {
-    await Promise.all(
-      terms.map((term) => this.#run('koaOauthAddToTerm', this.#termKey(term), key, until)),
+  /** @returns the others that end first, where a term has more sessions than it may */
+  async #addToTerms(terms: readonly string[], key: string, until: number): Promise<string[]> {
+    const crowded = await Promise.all(
+      terms.map(async (term) => {
+        const fields = [key, until, MAX_SESSIONS_PER_TERM];
+        const reply = await this.#run('koaOauthAddToTerm', this.#termKey(term), ...fields);
+        const first = toFields(reply) ?? [];
+        return first.filter((each) => each !== key).slice(0, Math.max(first.length - 1, 0));
+      }),
     );
+    return crowded.flat();
   }
 
   async #describe(key: string, term: string): Promise<ListedSession | undefined> {

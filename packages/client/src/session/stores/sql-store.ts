@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import {
   type ListedSession,
-  MAX_LISTED,
+  MAX_SESSIONS_PER_TERM,
   type NewSession,
   type SessionStore,
   type SessionUpdate,
@@ -13,11 +14,16 @@ export interface SqlDialect {
   readonly sessions: string;
   readonly terms: string;
   readonly used: string;
+  readonly ends: string;
+  /** Condition for a column that is one of the values of a list parameter. */
+  isOneOf(column: string, parameter: string): string;
   /** The time in seconds; `$1` is the clock of the caller, if it has one. */
   readonly time: string;
 }
 
 const PURGE_EVERY_MS = 60_000;
+/** Rows deleted at a time: on a file, the process does nothing else meanwhile. */
+const BATCH_ROWS = 500;
 
 /** Sessions in tables. Each statement is all done, or not at all. */
 export abstract class SqlStore implements SessionStore {
@@ -30,8 +36,10 @@ export abstract class SqlStore implements SessionStore {
     this.#now = now;
   }
 
-  abstract create(key: string, session: NewSession): Promise<void>;
   abstract close(): Promise<void>;
+
+  /** Inserts a session and its terms. @returns false when the key is in use */
+  protected abstract insert(key: string, session: NewSession): Promise<boolean>;
 
   /** Runs a statement with the parameters `$1`, `$2`, … */
   protected abstract query<Row>(statement: string, parameters: unknown[]): Promise<Row[]>;
@@ -39,6 +47,15 @@ export abstract class SqlStore implements SessionStore {
   /** Seconds since 1970, or null for the clock of the database. */
   protected clock(): number | null {
     return this.#now ? this.#now() / 1000 : null;
+  }
+
+  async create(key: string, session: NewSession): Promise<boolean> {
+    await this.#purge();
+    if (!(await this.insert(key, session))) throw new Error('the session exists already');
+    const { terms, startedAt } = session;
+    await this.query(this.#statements.makeRoom, [key, terms]);
+    // After it is stored: an end at the same time finds the session, or is found here.
+    return (await this.query(this.#statements.destroyEnded, [key, terms, startedAt])).length === 0;
   }
 
   async read(key: string): Promise<StoredSession | undefined> {
@@ -69,6 +86,21 @@ export abstract class SqlStore implements SessionStore {
     return this.query<ListedSession>(this.#statements.list, [this.clock(), term]);
   }
 
+  async destroyAll(term: string, exceptKey = ''): Promise<number> {
+    const parameters = [this.clock(), term, exceptKey];
+    let total = 0;
+    for (;;) {
+      const { length } = await this.query(this.#statements.destroyAll, parameters);
+      total += length;
+      if (length < BATCH_ROWS) return total;
+      await turn();
+    }
+  }
+
+  async recordEnd(term: string, endedAt: number, expiresAt: number): Promise<void> {
+    await this.query(this.#statements.recordEnd, [term, endedAt, expiresAt]);
+  }
+
   async acquire(key: string, milliseconds: number): Promise<number | undefined> {
     const parameters = [this.clock(), key, milliseconds];
     const [row] = await this.query<{ fence: number }>(this.#statements.acquire, parameters);
@@ -85,25 +117,31 @@ export abstract class SqlStore implements SessionStore {
   }
 
   async once(value: string, expiresAt: number): Promise<boolean> {
-    await this.purge();
+    await this.#purge();
     // The value may be longer than an index takes.
     const hash = createHash('sha256').update(value).digest('base64url');
     const parameters = [this.clock(), hash, expiresAt];
     return (await this.query(this.#statements.once, parameters)).length === 1;
   }
 
-  /** Deletes what has expired, at most once a minute. */
-  protected async purge(): Promise<void> {
+  /** Deletes what has expired: once a minute, or a part each time while there is more. */
+  async #purge(): Promise<void> {
     const now = performance.now();
     if (now - this.#purgedAt < PURGE_EVERY_MS) return;
     this.#purgedAt = now;
-    await this.query(this.#statements.purgeSessions, [this.clock()]);
-    await this.query(this.#statements.purgeUsed, [this.clock()]);
+    for (const statement of this.#statements.purge) {
+      const { length } = await this.query(statement, [this.clock()]);
+      if (length === BATCH_ROWS) this.#purgedAt = Number.NEGATIVE_INFINITY;
+    }
   }
 }
 
-function statementsFor({ sessions, terms, used, time }: SqlDialect) {
+function statementsFor({ sessions, terms, used, ends, isOneOf, time }: SqlDialect) {
   const session = 'sealed, about, expires_at AS "expiresAt", version';
+  const deleteExpired = (table: string, key: string) => `
+    DELETE FROM ${table} WHERE ${key} IN
+      (SELECT ${key} FROM ${table} WHERE expires_at <= ${time} LIMIT ${BATCH_ROWS})
+    RETURNING ${key}`;
   return {
     read: `SELECT ${session} FROM ${sessions} WHERE key = $2 AND expires_at > ${time}`,
     update: `
@@ -114,7 +152,33 @@ function statementsFor({ sessions, terms, used, time }: SqlDialect) {
     destroy: `DELETE FROM ${sessions} WHERE key = $1 RETURNING ${session}`,
     list: `
       SELECT key, about, expires_at AS "expiresAt" FROM ${terms} JOIN ${sessions} USING (key)
-      WHERE term = $2 AND expires_at > ${time} LIMIT ${MAX_LISTED}`,
+      WHERE term = $2 AND expires_at > ${time}
+      ORDER BY expires_at DESC LIMIT ${MAX_SESSIONS_PER_TERM}`,
+    makeRoom: `
+      DELETE FROM ${sessions} WHERE key IN (
+        SELECT key FROM (
+          SELECT key, row_number() OVER (PARTITION BY term ORDER BY expires_at DESC) AS place
+          FROM ${terms} JOIN ${sessions} USING (key)
+          WHERE ${isOneOf('term', '$2')} AND key <> $1
+        ) AS others
+        WHERE place >= ${MAX_SESSIONS_PER_TERM}
+      )`,
+    destroyEnded: `
+      DELETE FROM ${sessions}
+      WHERE key = $1 AND EXISTS (
+        SELECT term FROM ${ends} WHERE ${isOneOf('term', '$2')} AND ended_at > $3
+      )
+      RETURNING key`,
+    destroyAll: `
+      DELETE FROM ${sessions} WHERE key IN (
+        SELECT key FROM ${terms} JOIN ${sessions} USING (key)
+        WHERE term = $2 AND key <> $3 AND expires_at > ${time} LIMIT ${BATCH_ROWS}
+      )
+      RETURNING key`,
+    recordEnd: `
+      INSERT INTO ${ends} AS old (term, ended_at, expires_at) VALUES ($1, $2, $3)
+      ON CONFLICT (term) DO UPDATE SET ended_at = excluded.ended_at, expires_at = excluded.expires_at
+      WHERE old.ended_at < excluded.ended_at`,
     acquire: `
       UPDATE ${sessions} SET fence = fence + 1, lease_until = ${time} * 1000 + $3
       WHERE key = $2 AND expires_at > ${time} AND lease_until <= ${time} * 1000
@@ -129,7 +193,10 @@ function statementsFor({ sessions, terms, used, time }: SqlDialect) {
       ON CONFLICT (value) DO UPDATE SET expires_at = excluded.expires_at
       WHERE old.expires_at <= ${time}
       RETURNING value`,
-    purgeSessions: `DELETE FROM ${sessions} WHERE expires_at <= ${time}`,
-    purgeUsed: `DELETE FROM ${used} WHERE expires_at <= ${time}`,
+    purge: [
+      deleteExpired(sessions, 'key'),
+      deleteExpired(used, 'value'),
+      deleteExpired(ends, 'term'),
+    ],
   };
 }

@@ -1,8 +1,9 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import Database from 'libsql';
 import type { NewSession, SessionStore } from '../session-store.ts';
-import { SqlStore } from './sql-store.ts';
+import { type SqlDialect, SqlStore } from './sql-store.ts';
 
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
@@ -30,47 +31,70 @@ export function sqliteStore(options: SqliteStoreOptions): SessionStore {
   return new SqliteStore(options);
 }
 
-const TABLES = { sessions: 'sessions', terms: 'session_terms', used: 'used_once' };
+const DIALECT: SqlDialect = {
+  sessions: 'sessions',
+  terms: 'session_terms',
+  used: 'used_once',
+  ends: 'session_ends',
+  isOneOf: (column, parameter) => `${column} IN (SELECT value FROM json_each(${parameter}))`,
+  time: '$1',
+};
+
+/** At the start, for other processes that start or migrate. */
+const START_TIMEOUT_MS = 5000;
+/** For another process that writes: this one does nothing else meanwhile. */
+const BUSY_TIMEOUT_MS = 10;
+const RETRY_PAUSE_MS = 20;
+/** A call of a store has two seconds. */
+const MAX_WAIT_MS = 1900;
 
 class SqliteStore extends SqlStore {
   readonly #database: Database.Database;
   readonly #prepared = new Map<string, Database.Statement>();
 
   constructor({ path, now = Date.now }: SqliteStoreOptions) {
-    super({ ...TABLES, time: '$1' }, now);
+    super(DIALECT, now);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // SQLite gives its other files the mode of this one.
     closeSync(openSync(path, 'a', 0o600));
     chmodSync(path, 0o600);
-    this.#database = new Database(path, { timeout: 5000 });
+    this.#database = new Database(path, { timeout: START_TIMEOUT_MS });
     prepareSchema(this.#database);
-  }
-
-  async create(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<void> {
-    await this.purge();
-    inTransaction(this.#database, () => {
-      this.#run('DELETE FROM sessions WHERE key = $1 AND expires_at <= $2', [key, this.clock()]);
-      const created = this.#run(
-        `INSERT INTO sessions (key, version, expires_at, sealed, about) VALUES ($1, 1, $2, $3, $4)
-         ON CONFLICT (key) DO NOTHING RETURNING key`,
-        [key, expiresAt, sealed, about],
-      );
-      if (created.length !== 1) throw new Error('the session exists already');
-      for (const term of terms) {
-        this.#run('INSERT INTO session_terms (term, key) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
-          term,
-          key,
-        ]);
-      }
-    });
+    this.#database.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
   }
 
   async close(): Promise<void> {
     this.#database.close();
   }
 
-  protected async query<Row>(statement: string, parameters: unknown[]): Promise<Row[]> {
-    return this.#run(statement, parameters) as Row[];
+  protected insert(key: string, { sealed, about, expiresAt, terms }: NewSession): Promise<boolean> {
+    const insertAll = () => {
+      this.#run('DELETE FROM sessions WHERE key = $1 AND expires_at <= $2', [key, this.clock()]);
+      const inserted = this.#run(
+        `INSERT INTO sessions (key, version, expires_at, sealed, about) VALUES ($1, 1, $2, $3, $4)
+         ON CONFLICT (key) DO NOTHING RETURNING key`,
+        [key, expiresAt, sealed, about],
+      );
+      for (const term of inserted.length === 1 ? terms : []) {
+        this.#run('INSERT INTO session_terms (term, key) VALUES ($1, $2) ON CONFLICT DO NOTHING', [
+          term,
+          key,
+        ]);
+      }
+      return inserted.length === 1;
+    };
+    return whenFree(() => inTransaction(this.#database, insertAll));
+  }
+
+  protected query<Row>(statement: string, parameters: unknown[]): Promise<Row[]> {
+    const values = parameters.map((value) =>
+      Array.isArray(value) ? JSON.stringify(value) : value,
+    );
+    const run = () => this.#run(statement, values) as Row[];
+    if (/^\s*SELECT/.test(statement)) return whenFree(run);
+    // A statement that another process keeps from writing stays open in libsql, and no transaction can
+    // then be committed.
+    return whenFree(() => inTransaction(this.#database, run));
   }
 
   #run(statement: string, parameters: unknown[]): unknown[] {
@@ -82,46 +106,23 @@ class SqliteStore extends SqlStore {
   }
 }
 
-const SCHEMA_VERSION = 1;
-
-/**
- * Makes the tables, or brings those of an older version up to date; sessions in them live on.
- *
- * @throws when a newer version of this package made the file
- */
-function prepareSchema(database: Database.Database): void {
-  useWriteAheadLog(database);
-  database.exec('PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000;');
-  // When several processes start at once, one migrates and the others wait.
-  inTransaction(database, () => {
-    const version = userVersion(database);
-    if (version > SCHEMA_VERSION)
-      throw new Error('a newer version of @koa-oauth/client made this file');
-    if (version < SCHEMA_VERSION) migrate(database);
-  });
-}
-
-/** Runs all of the work or, when it throws, none of it; waits for its turn to write. */
-function inTransaction<T>(database: Database.Database, work: () => T): T {
-  database.exec('BEGIN IMMEDIATE');
-  try {
-    const result = work();
-    database.exec('COMMIT');
-    return result;
-  } catch (error) {
-    // SQLite ends a transaction by itself on some failures, such as a full disk.
-    if (database.inTransaction) database.exec('ROLLBACK');
-    throw error;
+/** Does some work, again and again while another process writes. @throws when that lasts too long */
+async function whenFree<T>(work: () => T): Promise<T> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      const isBusy = String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
+      if (!isBusy || performance.now() - start > MAX_WAIT_MS) throw error;
+    }
+    await wait(RETRY_PAUSE_MS);
   }
 }
 
-function userVersion(database: Database.Database): number {
-  const row = database.prepare('PRAGMA user_version').get() as { user_version: number };
-  return row.user_version;
-}
-
-function migrate(database: Database.Database): void {
-  database.exec(`
+/** From each version to the next. */
+const MIGRATIONS = [
+  `
     CREATE TABLE IF NOT EXISTS sessions (
       key TEXT PRIMARY KEY,
       version INTEGER NOT NULL,
@@ -146,12 +147,54 @@ function migrate(database: Database.Database): void {
       expires_at INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX used_once_expires_at ON used_once (expires_at);
-    PRAGMA user_version = ${SCHEMA_VERSION};
-  `);
+  `,
+  `
+    CREATE TABLE session_ends (
+      term TEXT PRIMARY KEY,
+      ended_at REAL NOT NULL,
+      expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX session_ends_expires_at ON session_ends (expires_at);
+  `,
+];
+
+/**
+ * Makes the tables, or brings those of an older version up to date; sessions in them live on.
+ *
+ * @throws when a newer version of this package made the file
+ */
+function prepareSchema(database: Database.Database): void {
+  useWriteAheadLog(database);
+  database.exec('PRAGMA synchronous = NORMAL');
+  // When several processes start at once, one migrates and the others wait.
+  inTransaction(database, () => {
+    const version = userVersion(database);
+    if (version > MIGRATIONS.length)
+      throw new Error('a newer version of @koa-oauth/client made this file');
+    if (version === MIGRATIONS.length) return;
+    for (const migration of MIGRATIONS.slice(version)) database.exec(migration);
+    database.exec(`PRAGMA user_version = ${MIGRATIONS.length}`);
+  });
 }
 
-const MAX_TRIES = 250;
-const PAUSE_MS = 20;
+/** Runs all of the work or, when it throws, none of it; waits for its turn to write. */
+function inTransaction<T>(database: Database.Database, work: () => T): T {
+  database.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    database.exec('COMMIT');
+    return result;
+  } catch (error) {
+    // SQLite ends a transaction by itself on some failures, such as a full disk.
+    if (database.inTransaction) database.exec('ROLLBACK');
+    throw error;
+  }
+}
+
+function userVersion(database: Database.Database): number {
+  const row = database.prepare('PRAGMA user_version').get() as { user_version: number };
+  return row.user_version;
+}
 
 /**
  * Switches a file to the write-ahead log. That takes a moment alone with the file, for which SQLite
@@ -161,13 +204,14 @@ const PAUSE_MS = 20;
  * @throws when the file is in use for five seconds, or can't be written
  */
 function useWriteAheadLog(database: Database.Database): void {
-  for (let tries = 1; ; tries += 1) {
+  for (let waitedMs = 0; ; waitedMs += RETRY_PAUSE_MS) {
     try {
       database.exec('PRAGMA journal_mode = WAL');
       return;
     } catch (error) {
-      if (tries === MAX_TRIES || !/locked|busy/i.test((error as Error).message)) throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+      const isBusy = /locked|busy/i.test((error as Error).message);
+      if (!isBusy || waitedMs >= START_TIMEOUT_MS) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RETRY_PAUSE_MS);
     }
   }
 }

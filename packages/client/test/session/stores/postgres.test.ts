@@ -20,6 +20,7 @@ const session = (expiresAt = later()) => ({
   sealed: 'SEALED',
   about: 'about',
   expiresAt,
+  startedAt: expiresAt,
   terms: ['user'],
 });
 
@@ -75,12 +76,13 @@ test('while the server is away each call rejects, without the password', async (
       const old = open({ now: () => start });
       await old.create('expired', session(start / 1000 + 10));
       await old.once('value', start / 1000 + 10);
+      await old.recordEnd('user', start / 1000, start / 1000 + 10);
       const store = open({ now: () => start + 20_000 });
       await store.create('new', { ...session(start / 1000 + 100), terms: [] });
-      const counts = ['sessions', 'terms', 'used_once'].map(
+      const counts = ['sessions', 'terms', 'used_once', 'ends'].map(
         (table) => `(SELECT count(*)::integer FROM ${prefix}${table}) AS ${table}`,
       );
-      const expected = { sessions: 1, terms: 0, used_once: 0 };
+      const expected = { sessions: 1, terms: 0, used_once: 0, ends: 0 };
       expect(await runSql(`SELECT ${counts.join(', ')}`)).toEqual([expected]);
       await store.destroy('new');
     });
@@ -114,7 +116,7 @@ test('while the server is away each call rejects, without the password', async (
       const user = `${prefix}user`;
       await runSql(
         `CREATE ROLE ${user} LOGIN PASSWORD 'x'`,
-        `GRANT SELECT, INSERT, UPDATE, DELETE ON ${prefix}sessions, ${prefix}terms, ${prefix}used_once TO ${user}`,
+        `GRANT SELECT, INSERT, UPDATE, DELETE ON ${prefix}sessions, ${prefix}terms, ${prefix}used_once, ${prefix}ends TO ${user}`,
       );
       try {
         const url = new URL(POSTGRES_URL);

@@ -22,6 +22,7 @@ const session = (expiresAt = later()) => ({
   sealed: 'SEALED',
   about: 'about',
   expiresAt,
+  startedAt: expiresAt,
   terms: ['user'],
 });
 

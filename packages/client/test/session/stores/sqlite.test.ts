@@ -11,7 +11,8 @@ import { countTogether } from '../../support/processes.ts';
 
 const START = 1_700_000_000_000;
 const LATER = START / 1000 + 100;
-const SESSION = { sealed: 'one', about: 'about', expiresAt: LATER, terms: ['user'] };
+const NEW = { sealed: 'one', about: 'about', expiresAt: LATER, startedAt: LATER };
+const SESSION = { ...NEW, terms: ['user'] };
 
 let folder: string;
 let path: string;
@@ -76,6 +77,7 @@ test('lets what has expired go', async () => {
   const old = open();
   await old.create('old', SESSION);
   await old.once('old', LATER);
+  await old.recordEnd('user', LATER - 100, LATER);
   now += 200_000;
   await open().create('new', { ...SESSION, expiresAt: LATER + 1000, terms: [] });
   const database = new Database(path);
@@ -83,7 +85,44 @@ test('lets what has expired go', async () => {
   expect(count('sessions')).toMatchObject({ n: 1 });
   expect(count('session_terms')).toMatchObject({ n: 0 });
   expect(count('used_once')).toMatchObject({ n: 0 });
+  expect(count('session_ends')).toMatchObject({ n: 0 });
   database.close();
+});
+
+test('while another process writes, a write waits, reads go on, and the process too', async () => {
+  const store = open();
+  await store.create('a', SESSION);
+  const database = new Database(path);
+  // Held by this very thread: a call that blocks it would wait in vain.
+  database.exec('BEGIN IMMEDIATE');
+  const created = store.create('b', SESSION);
+  const written = store.update('a', 1, { sealed: 'two', expiresAt: LATER });
+  expect(await store.read('a')).toMatchObject({ version: 1 });
+  database.exec('COMMIT');
+  database.close();
+  expect(await created).toBe(true);
+  expect(await written).toBe(true);
+});
+
+test('the end of thousands of sessions lets the process go on in between', async () => {
+  const store = open();
+  const database = new Database(path);
+  database.exec(`
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+    INSERT INTO sessions (key, version, expires_at, sealed) SELECT 'key-' || i, 1, ${LATER}, 'x' FROM n;
+    INSERT INTO session_terms (term, key) SELECT 'user', key FROM sessions;
+  `);
+  database.close();
+  let turns = 0;
+  const count = () => {
+    turns += 1;
+    counting = setImmediate(count);
+  };
+  let counting = setImmediate(count);
+  expect(await store.destroyAll('user', 'key-7')).toBe(2999);
+  clearImmediate(counting);
+  expect(turns).toBeGreaterThanOrEqual(5);
+  expect(await store.list('user')).toHaveLength(1);
 });
 
 test('destroying answers an expired session, too: what it holds may have to be revoked', async () => {
@@ -132,7 +171,8 @@ test('a disk that is full rejects what it cannot keep, whole, and what is there 
     import { sqliteStore } from ${JSON.stringify(module)};
     const store = sqliteStore({ path: ${JSON.stringify(path)} });
     const expiresAt = Date.now() / 1000 + 600 | 0;
-    const session = { sealed: 'x'.repeat(16384), about: '', expiresAt, terms: ['user'] };
+    const times = { expiresAt, startedAt: expiresAt };
+    const session = { sealed: 'x'.repeat(16384), about: '', ...times, terms: ['user'] };
     let kept = 0, refusal;
     for (; kept < 1000 && !refusal; ) {
       await store.create('key-' + kept, session).then(() => { kept += 1 }, (error) => { refusal = error });
