@@ -1,4 +1,12 @@
-import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
+import { loadTenant } from '@koa-oauth/authorization-server';
+import {
+  checkPorts,
+  DEFAULT_PORTS,
+  environmentsOf,
+  localURL,
+  type Ports,
+  readPorts,
+} from './addresses.ts';
 import { Supervisor } from './services.ts';
 
 const PARENT_CHECK_MS = 250;
@@ -14,8 +22,8 @@ export interface RunTogetherOptions {
 }
 
 /**
- * Runs the authorization server, the API and the web app on their default addresses until Ctrl-C,
- * or until one of them fails. Then it stops all of them.
+ * Runs the authorization server, the API and the web app until Ctrl-C, or until one of them fails.
+ * Then it stops all of them. Without a port for each, it starts none.
  *
  * @returns when all services listen
  */
@@ -28,13 +36,17 @@ export async function runTogether({
   const { PORT, HOST, BASE_URL, ...shared } = environment;
   if (PORT ?? HOST ?? BASE_URL) {
     process.stderr.write(
-      'PORT, HOST and BASE_URL are ignored, because each service has its own. ' +
-        'Use them with npm run start:issuer, start:api and start:web.\n',
+      'PORT, HOST and BASE_URL are ignored, because each service has its own. Set WEB_PORT, API_PORT ' +
+        'and ISSUER_PORT, or use npm run start:issuer, start:api and start:web.\n',
     );
   }
 
-  // Requests are not logged by default, so that the addresses stay visible.
-  const supervisor = new Supervisor({ LOG_LEVEL: 'warn', ...shared });
+  const { ports, environments } = await prepare(shared).catch((error: Error) => {
+    process.stderr.write(`${error.message}\n`);
+    onStop?.();
+    process.exit(1);
+  });
+  const supervisor = new Supervisor(environments);
   const stop = async (exitCode: number) => {
     onStop?.();
     await supervisor.stop();
@@ -58,12 +70,22 @@ export async function runTogether({
 
   await supervisor.start();
   ready = true;
-  process.stdout.write(readyBlock(environment.TENANT || demoTenantFile, hint));
+  process.stdout.write(readyBlock(ports, String(environments.issuer?.TENANT), hint));
   return supervisor;
 }
 
-function readyBlock(tenantFile: string, hint: string): string {
-  const { users } = loadTenant(tenantFile);
+async function prepare(environment: NodeJS.ProcessEnv) {
+  const ports = readPorts(environment);
+  await checkPorts(ports);
+  // Requests are not logged by default, so that the addresses stay visible.
+  return { ports, environments: environmentsOf(ports, { LOG_LEVEL: 'warn', ...environment }) };
+}
+
+function readyBlock(ports: Ports, tenant: string, hint: string): string {
+  const [web, api, issuer] = [ports.WEB_PORT, ports.API_PORT, ports.ISSUER_PORT].map(localURL);
+  const isDefault = ports.ISSUER_PORT === DEFAULT_PORTS.ISSUER_PORT;
+  const settings = isDefault ? '' : `ISSUER_BASE_URL=${issuer} `;
+  const { users } = loadTenant(tenant);
   const rows = users.map(({ email, password, roles, app_metadata }) => [
     email,
     `password ${password}`,
@@ -74,16 +96,16 @@ function readyBlock(tenantFile: string, hint: string): string {
   return `
   Contacts is ready
 
-    Web app                http://localhost:3000
-    API                    http://localhost:3001/contacts
-    Authorization server   http://localhost:3002/.well-known/openid-configuration
+    Web app                ${web}
+    API                    ${api}/contacts
+    Authorization server   ${issuer}/.well-known/openid-configuration
 
   Demo users
 ${lines.map((line) => `    ${line}`).join('\n')}
 
   Try next
-    Open http://localhost:3000 and sign in; or, from another terminal:
-    curl -H "Authorization: Bearer $(npm run -s token -- --user alice)" http://localhost:3001/contacts
+    Open ${web} and sign in; or, from another terminal:
+    curl -H "Authorization: Bearer $(${settings}npm run -s token -- --user alice)" ${api}/contacts
 
   ${hint}
 

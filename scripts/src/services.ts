@@ -25,7 +25,7 @@ const STOP_TIMEOUT_MS = 1_800;
 
 /** Runs the services, prints their output, and stops them together. */
 export class Supervisor {
-  readonly #environment: NodeJS.ProcessEnv;
+  readonly #environments: Readonly<Record<string, NodeJS.ProcessEnv>>;
   readonly #children = new Map<string, ChildProcess>();
   readonly #stopping = new Set<ChildProcess>();
   readonly #pretty = prettyFactory({
@@ -36,8 +36,9 @@ export class Supervisor {
   /** Called with the reason when a service ends by itself or does not start in time. */
   onFailure: (reason: string) => void = () => {};
 
-  constructor(environment: NodeJS.ProcessEnv) {
-    this.#environment = environment;
+  /** @param environments environment of each service, by its name */
+  constructor(environments: Readonly<Record<string, NodeJS.ProcessEnv>>) {
+    this.#environments = environments;
   }
 
   /** Starts all services. Resolves when all of them listen. */
@@ -62,7 +63,7 @@ export class Supervisor {
 
   #start({ name, packages: [own = ''] }: Service): Promise<void> {
     const child = spawn(process.execPath, [packagePath(own, 'dist/main.js')], {
-      env: this.#environment,
+      env: this.#environments[name],
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#children.set(name, child);
