@@ -76,6 +76,11 @@ export class OidcContext {
     return this.#session?.content.loginId;
   }
 
+  /** True when the session has a refresh token, so that `refresh()` can work without the user. */
+  get hasRefreshToken(): boolean {
+    return this.#session?.content.refreshToken !== undefined;
+  }
+
   isAuthenticated(): boolean {
     return this.#session !== undefined;
   }

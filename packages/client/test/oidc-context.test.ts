@@ -54,6 +54,18 @@ describe('the context', () => {
       expect(issuer.tokenRequests).toHaveLength(2);
     });
 
+    test('hasRefreshToken says whether it can work', async () => {
+      const app = await start({}, (ctx) => {
+        ctx.body = JSON.stringify(ctx.oidc.hasRefreshToken);
+      });
+      const answer = async () => (await app.browser.get('/')).json();
+      expect(await answer()).toBe(false);
+      await app.signIn();
+      expect(await answer()).toBe(true);
+      await app.signIn({}, { refresh_token: undefined });
+      expect(await answer()).toBe(false);
+    });
+
     test('without a refresh token takes a sign-in, and the session keeps its token', async () => {
       const app = await start({}, page);
       await app.signIn({}, { refresh_token: undefined });
