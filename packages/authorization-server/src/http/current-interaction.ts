@@ -21,8 +21,9 @@ export async function resumeInteraction(
   provider: Provider,
   ctx: Context,
   result: InteractionResults,
+  options?: { readonly mergeWithLastSubmission: boolean },
 ): Promise<void> {
-  const returnTo = await provider.interactionResult(ctx.req, ctx.res, result);
+  const returnTo = await provider.interactionResult(ctx.req, ctx.res, result, options);
   ctx.status = 303;
   ctx.redirect(returnTo);
 }

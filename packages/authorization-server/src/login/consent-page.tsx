@@ -10,7 +10,7 @@ const OIDC_DESCRIPTIONS: Readonly<Record<string, string>> = {
   offline_access: 'Stay signed in while you are away',
 };
 
-/** Page that asks for consent; it posts `action`, `accept` or `decline`, to its own address. */
+/** Page that asks for consent; it posts `action` (`accept`, `decline`, `switch`) to its own address. */
 export function consentPage(tenantName: string, asked: AskedScopes): VNode {
   const { application, user, api } = asked;
   const apiScopes = asked.allowed.map((scope) => ({
@@ -39,6 +39,9 @@ export function consentPage(tenantName: string, asked: AskedScopes): VNode {
         </button>
         <button type="submit" name="action" value="decline" class="quiet">
           Decline
+        </button>
+        <button type="submit" name="action" value="switch" class="quiet">
+          Use another account
         </button>
       </form>
     </Layout>

@@ -95,6 +95,10 @@ class InteractionPages {
     const { provider, consents, log } = this.#context;
     const asked = await this.#askedOf(ctx);
     const { action } = await readForm(ctx);
+    if (action === 'switch') {
+      await this.#switchAccount(ctx);
+      return;
+    }
     const client = asked.application.client_id;
     const accepted = action === 'accept';
     log.info({ client, user: asked.user.user_id, accepted }, 'consent answered');
@@ -106,6 +110,17 @@ class InteractionPages {
     consents.add(asked);
     const grantId = await newGrant(provider, asked, () => true).save();
     await resumeInteraction(provider, ctx, { consent: { grantId } });
+  }
+
+  /** Continues the same request with a sign-in, as `prompt=login` does. The session stays until then. */
+  async #switchAccount(ctx: Context): Promise<void> {
+    const { provider } = this.#context;
+    const interaction = await interactionOf(provider, ctx, 'consent');
+    const prompts = String(interaction.params.prompt ?? '').split(' ');
+    interaction.params.prompt = [...new Set(['login', ...prompts])].join(' ').trim();
+    await interaction.persist();
+    // An empty result, not merged with the earlier one: that contains the sign-in of this account.
+    await resumeInteraction(provider, ctx, {}, { mergeWithLastSubmission: false });
   }
 
   /** Checks one password at a time: simultaneous correct ones are no failures, and a hash occupies a core. */

@@ -1,10 +1,20 @@
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { parse } from 'node-html-parser';
 import { proves } from '../../../../test/support/proves.ts';
 import { type AuthorizationServer, demoTenantFile, loadTenant } from '../../src/index.ts';
 import { askedScopes } from '../../src/login/grants.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
-import { API, authorizationRequest, callbackOf, openBrowser, signIn } from '../support/sign-in.ts';
+import {
+  API,
+  authorizationRequest,
+  CALLBACK,
+  callbackOf,
+  openBrowser,
+  requestTokens,
+  signIn,
+} from '../support/sign-in.ts';
 
 describe('interactions', () => {
   let server: AuthorizationServer;
@@ -103,6 +113,61 @@ describe('interactions', () => {
         error_description: 'User did not authorize the request',
         state: 'state-1',
       });
+    });
+  });
+
+  describe('another account at the consent page', () => {
+    // Without consents from before.
+    beforeEach(() => server.reset());
+
+    const password = (user: string) => ({
+      username: `${user}@example.com`,
+      password: `${user}-demo`,
+    });
+
+    async function switchAccount(change: Record<string, string> = {}) {
+      const browser = openBrowser();
+      const request = authorizationRequest(server, { state: 'state-2', ...change });
+      const login = await browser.get(request.url);
+      const consent = await browser.submit(login, password('bob'));
+      expect(consent.body).toContain('Use another account');
+      return { browser, request, login: await browser.submit(consent, { action: 'switch' }) };
+    }
+
+    test.each<Record<string, string>>([{}, { prompt: 'consent' }, { prompt: 'login' }])(
+      'signs in again, with %j, and finishes the same request for the other user',
+      async (change) => {
+        const { browser, request, login } = await switchAccount(change);
+        expect(login.url).toContain('/u/login/');
+        // The engine ends the session of the first user with a form that a script submits.
+        const page = await browser.submit(login, password('alice'));
+        const form = parse(page.body).querySelector('form');
+        const fields = [...(form?.querySelectorAll('input') ?? [])].map((input) => [
+          String(input.getAttribute('name')),
+          String(input.getAttribute('value')),
+        ]);
+        const url = String(form?.getAttribute('action'));
+        const consent = await browser.submit({ url }, Object.fromEntries(fields));
+        expect(consent.body).toContain('Alice Adams');
+        const callback = callbackOf(await browser.submit(consent, { action: 'accept' }));
+        expect(callback.get('state')).toBe('state-2');
+        const { body } = await requestTokens(server, {
+          grant_type: 'authorization_code',
+          code: callback.get('code') ?? '',
+          redirect_uri: CALLBACK,
+          code_verifier: request.verifier,
+        });
+        expect(decodeJwt(body.id_token ?? '')).toMatchObject({ sub: 'auth0|alice' });
+        expect(body.scope).toContain('read:activity');
+      },
+    );
+
+    test('accepts the same user, who is then asked for consent', async () => {
+      const { browser, login } = await switchAccount();
+      const consent = await browser.submit(login, password('bob'));
+      expect(consent.url).toContain('/u/consent/');
+      const callback = callbackOf(await browser.submit(consent, { action: 'decline' }));
+      expect(callback.get('error')).toBe('access_denied');
     });
   });
 
