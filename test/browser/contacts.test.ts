@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { logWhile } from './log-lines.ts';
-import { describeInBrowser, openSite, type Site, signIn } from './site.ts';
+import { consent, describeInBrowser, openSite, type Site, signIn, typePassword } from './site.ts';
 
 const PAGE_SIZE = 20;
 
@@ -27,6 +27,20 @@ describeInBrowser('contacts in a browser', () => {
     await page.getByRole('button', { name: 'Save changes' }).click();
   }
 
+  // The first test: the consent page is shown once to each user.
+  test('a user at the consent page can continue as another', async () => {
+    const page = await site.visit();
+    await page.goto(`${site.web}/contacts`);
+    await typePassword(page, 'bob');
+    await page.getByRole('button', { name: 'Use another account' }).click();
+    await page.waitForURL(/\/u\/login\//);
+    await typePassword(page, 'alice');
+    await page.getByText('Alice Adams').waitFor();
+    await consent(site, page);
+    await page.getByRole('heading', { name: 'Contacts', exact: true }).waitFor();
+    expect(await page.textContent('header')).toContain('Alice Adams');
+  });
+
   test('alice adds a contact, finds it, changes it, deletes it, and signs out', async () => {
     const page = await visitAs('alice');
     expect(await names(page)).toContain('Ada Lovelace');
@@ -50,6 +64,7 @@ describeInBrowser('contacts in a browser', () => {
     await page.getByRole('button', { name: 'Save changes' }).click();
     await page.getByText('Hedy Lamarr was changed.').waitFor();
     expect(await page.textContent('main')).toContain('Frequency Hopping');
+    expect(page.url()).toMatch(/q=hedy&sort=-name/);
 
     await page.getByRole('link', { name: 'Delete Hedy Lamarr' }).click();
     await page.getByRole('heading', { name: 'Delete Hedy Lamarr?' }).waitFor();
@@ -101,10 +116,25 @@ describeInBrowser('contacts in a browser', () => {
     expect(first).toContain('Alan Turing');
     expect(first).not.toContain('Ada Lovelace');
     await page.getByRole('link', { name: 'Next page' }).click();
-    await page.getByRole('link', { name: 'First page' }).waitFor();
+    await page.getByRole('link', { name: 'Previous page' }).waitFor();
     const second = await names(page);
     expect(second.length).toBeGreaterThan(0);
     expect(first.filter((name) => second.includes(name))).toEqual([]);
+    await page.getByRole('link', { name: 'Previous page' }).click();
+    await page.getByText(`1 to ${PAGE_SIZE} of more than ${PAGE_SIZE} people`).waitFor();
+    expect(await names(page)).toEqual(first);
+
+    // The form is below the list on a phone, and a new contact can be on another page.
+    await page.setViewportSize({ width: 390, height: 800 });
+    await page.getByRole('link', { name: 'Add a contact' }).click();
+    await page.fill('[name="name"]', 'Zuse');
+    await page.fill('[name="email"]', 'zuse@example.com');
+    await page.press('[name="email"]', 'Enter');
+    await page.getByText('Zuse was added.').waitFor();
+    expect(await names(page)).not.toContain('Zuse');
+    await page.getByRole('link', { name: 'Zuse', exact: true }).click();
+    await page.waitForURL(/q=zuse/);
+    expect(await names(page)).toEqual(['Zuse']);
   });
 
   test('two browsers change one contact: the second one sees both versions and chooses', async () => {

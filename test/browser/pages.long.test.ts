@@ -83,6 +83,8 @@ describeInBrowser('axe finds no violation', () => {
     await alert(alice);
     await examine(alice, 'contacts-wrong-input');
     await openAndExamine(alice, '/contacts?q=unknown-name', 'contacts-nothing-found');
+    await openAndExamine(alice, '/contacts?asked=create:contacts', 'contacts-granted');
+    await openAndExamine(alice, '/activity', 'activity');
     expectNothingFound();
   });
 
@@ -119,6 +121,9 @@ describeInBrowser('axe finds no violation', () => {
     const bob = await visit();
     await signIn(services, bob, 'bob');
     await examine(bob, 'contacts-reader');
+    await openAndExamine(bob, '/contacts?asked=create:contacts', 'contacts-not-granted');
+    await openAndExamine(bob, '/activity', 'activity-refused');
+    await bob.goto(`${services.web}/contacts`);
     await submit(bob, { name: 'Kept Name', email: 'kept@example.com' });
     await alert(bob);
     await examine(bob, 'contacts-refused');
@@ -146,6 +151,9 @@ describeInBrowser('axe finds no violation', () => {
     await examine(other, 'session-refreshed');
     await press(other, 'A broken signature');
     await other.locator('#answer').waitFor();
+    const top = 'document.querySelector("#answer").getBoundingClientRect().top / innerHeight';
+    const place = await other.evaluate<number>(top);
+    expect(place > 0 && place < 1).toBe(true);
     await examine(other, 'session-tried');
     await press(other, 'End all others');
     await other.getByText('One session was ended.').waitFor();

@@ -202,8 +202,8 @@ describe('a signed-in user', () => {
     expect(html).toContain('Grace Hopper');
     expect(html).toContain('mailto:grace@example.org');
     expect(html).toContain('&lt;i>Eve');
-    expect(html).toContain('2 people on this page');
-    expect(html).toContain('href="/contacts?cursor=cursor">Next page');
+    expect(html).toContain('1 to 2 of more than 2 people');
+    expect(html).toContain('href="/contacts?cursor=cursor&amp;page=2">Next page');
     expect(html).toContain('<title>Contacts</title>');
     expect(api.isDone()).toBe(true);
   });
@@ -231,7 +231,7 @@ describe('a signed-in user', () => {
     expect(response.headers.get('location')).toBe('/contacts?added=1');
     list(grace);
     const html = await (await app.get('/contacts?added=1')).text();
-    expect(html).toMatch(/role="status"[^>]*><strong>Grace Hopper<\/strong> was added/);
+    expect(html).toMatch(/role="status"[^>]*><a href="#contact-1">Grace Hopper<\/a> was added/);
   });
 
   test('sees the message of the API at each field, and keeps the input', async () => {

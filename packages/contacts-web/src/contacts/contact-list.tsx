@@ -2,18 +2,21 @@ import type { ComponentChildren, VNode } from 'preact';
 import { Avatar } from '../views/layout.tsx';
 import {
   CONTACT_SORTS,
-  type Contact,
-  type ContactField,
-  type ContactPage,
   type ContactQuery,
   contactsURL,
+  firstPage,
   MAX_SEARCH_LENGTH,
-} from './contacts-api.ts';
+  nextPage,
+  previousPage,
+} from './contact-query.ts';
+import type { Contact, ContactField, ContactPage } from './contacts-api.ts';
 
 /** Change that led back to the list. */
 export interface LastChange {
-  readonly action: 'added' | 'changed' | 'deleted';
+  readonly action: 'added' | 'changed' | 'deleted' | 'gone';
   readonly id: string;
+  /** Undefined when it cannot be read, for example after its deletion. */
+  readonly contact: Contact | undefined;
 }
 
 interface ContactListProps {
@@ -32,9 +35,11 @@ const SORT_LABELS: Readonly<Record<ContactQuery['sort'], string>> = {
   '-created_at': 'Added last',
 };
 
-export function ContactList({ page, query, ...rest }: ContactListProps): VNode {
-  const isAll = query.q === '' && query.cursor === '';
-  if (page.contacts.length === 0 && isAll) {
+export function ContactList(props: ContactListProps): VNode {
+  const { page, query } = props;
+  const isEmpty = page.contacts.length === 0;
+  const isAll = query.q === '' && query.cursor === '' && !page.next;
+  if (isEmpty && isAll) {
     return (
       <div class="card empty">
         <h3>No contacts yet</h3>
@@ -45,22 +50,34 @@ export function ContactList({ page, query, ...rest }: ContactListProps): VNode {
   return (
     <>
       <Search query={query} />
-      {page.contacts.length === 0 ? (
-        <div class="card empty">
-          <h3>{query.q ? `No contact found for “${query.q}”` : 'No contacts on this page'}</h3>
-          <p>
-            <a href="/contacts">See all contacts</a>
-          </p>
-        </div>
-      ) : (
+      {isEmpty && <EmptyPage page={page} query={query} />}
+      {!isEmpty && (
         <ul class="contacts">
           {page.contacts.map((contact) => (
-            <Row key={contact.id} contact={contact} {...rest} />
+            <Row key={contact.id} contact={contact} {...props} />
           ))}
         </ul>
       )}
       <Pages page={page} query={query} />
     </>
+  );
+}
+
+/** Shows that a page has no contacts. One of a long search can be empty and have a next page. */
+function EmptyPage({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
+  const none = query.cursor ? 'No more contacts' : 'No contact';
+  const found = query.q ? `${none} found for “${query.q}”` : 'No contacts on this page';
+  return (
+    <div class="card empty">
+      <h3>{page.next ? `${found} so far` : found}</h3>
+      <p>
+        {page.next ? (
+          <a href={contactsURL(nextPage(query, page.next))}>Search on</a>
+        ) : (
+          <a href="/contacts">See all contacts</a>
+        )}
+      </p>
+    </div>
   );
 }
 
@@ -98,9 +115,8 @@ function Search({ query }: { query: ContactQuery }) {
   );
 }
 
-type RowProps = { contact: Contact } & Omit<ContactListProps, 'page' | 'query'>;
-
-function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
+function Row(props: { contact: Contact } & ContactListProps) {
+  const { contact, query, lastChange, mayUpdate, mayDelete } = props;
   const { id, name, email, phone, company, notes } = contact;
   const shown = {
     name,
@@ -111,7 +127,7 @@ function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
     notes: notes && <p class="notes">{notes}</p>,
   } satisfies Record<ContactField, ComponentChildren>;
   return (
-    <li class={id === lastChange?.id ? 'contact new' : 'contact'}>
+    <li id={`contact-${id}`} class={id === lastChange?.id ? 'contact new' : 'contact'}>
       <Avatar name={name} />
       <div class="who">
         <h3>
@@ -128,12 +144,12 @@ function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
       {(mayUpdate || mayDelete) && (
         <p class="row-actions">
           {mayUpdate && (
-            <a href={`/contacts/${id}/edit`} aria-label={`Edit ${name}`}>
+            <a href={contactsURL(query, `/${id}/edit`)} aria-label={`Edit ${name}`}>
               Edit
             </a>
           )}
           {mayDelete && (
-            <a href={`/contacts/${id}/delete`} aria-label={`Delete ${name}`}>
+            <a href={contactsURL(query, `/${id}/delete`)} aria-label={`Delete ${name}`}>
               Delete
             </a>
           )}
@@ -145,11 +161,17 @@ function Row({ contact, lastChange, mayUpdate, mayDelete }: RowProps) {
 
 function Pages({ page, query }: Pick<ContactListProps, 'page' | 'query'>) {
   if (!page.next && !query.cursor) return null;
+  const previous = previousPage(query);
   return (
     <nav class="pages" aria-label="Pages">
-      {query.cursor && <a href={contactsURL({ ...query, cursor: '' })}>First page</a>}
+      {query.cursor && query.page !== 2 && <a href={contactsURL(firstPage(query))}>First page</a>}
+      {previous && (
+        <a rel="prev" href={contactsURL(previous)}>
+          Previous page
+        </a>
+      )}
       {page.next && (
-        <a rel="next" href={contactsURL({ ...query, cursor: page.next })}>
+        <a rel="next" href={contactsURL(nextPage(query, page.next))}>
           Next page
         </a>
       )}

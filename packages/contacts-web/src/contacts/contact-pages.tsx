@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
 import { ContactForm, FailedWriteNotice, FIELD_LOOKS } from './contact-form.tsx';
+import { type ContactQuery, contactsURL } from './contact-query.ts';
 import {
   CONTACT_FIELDS,
   type Contact,
@@ -9,17 +10,24 @@ import {
   type ContactVersion,
   type FailedWrite,
 } from './contacts-api.ts';
-import { type Permission, PermissionNotice, permissionFor } from './permissions.tsx';
+import { AskedNotice, type Permission, PermissionNotice, permissionFor } from './permissions.tsx';
 
-interface EditContactPageProps extends FailedWrite {
+interface FormPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
   readonly permissions: readonly Permission[];
+  /** Permission that the user has just asked for. */
+  readonly asked: Permission | undefined;
+  /** Page of the list that the user came from. */
+  readonly query: ContactQuery;
+}
+
+interface EditContactPageProps extends FormPageProps {
   readonly contact: ContactVersion;
 }
 
 export function EditContactPage(props: EditContactPageProps): VNode {
-  const { user, permissions, contact, draft, refusal, problem } = props;
-  const action = `/contacts/${contact.id}/edit`;
+  const { user, permissions, asked, query, contact, draft, refusal, problem } = props;
+  const action = contactsURL(query, `/${contact.id}/edit`);
   const title = refusal || problem ? 'Not saved · Contacts' : 'Edit a contact · Contacts';
   return (
     <Layout title={title} user={user} current="contacts">
@@ -27,6 +35,7 @@ export function EditContactPage(props: EditContactPageProps): VNode {
         <header class="page-heading">
           <h1>Edit a contact</h1>
         </header>
+        <AskedNotice permission={asked} organization={user?.organization} />
         <FailedWriteNotice
           {...{ refusal, problem, permissions }}
           organization={user?.organization}
@@ -49,7 +58,7 @@ export function EditContactPage(props: EditContactPageProps): VNode {
           )}
         </ContactForm>
         <p>
-          <a href="/contacts">Back to all contacts</a>
+          <a href={contactsURL(query)}>Back to the contacts</a>
         </p>
       </div>
     </Layout>
@@ -58,6 +67,8 @@ export function EditContactPage(props: EditContactPageProps): VNode {
 
 interface ConflictPageProps {
   readonly user: SignedInUser | undefined;
+  /** Page of the list that the user came from. */
+  readonly query: ContactQuery;
   /** Saved version. */
   readonly current: Contact;
   /** Unsaved version of this user. */
@@ -65,8 +76,8 @@ interface ConflictPageProps {
 }
 
 /** Shows both versions of a contact that two people changed, and lets the user choose. */
-export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode {
-  const action = `/contacts/${current.id}/edit`;
+export function ConflictPage({ user, query, current, draft }: ConflictPageProps): VNode {
+  const action = contactsURL(query, `/${current.id}/edit`);
   return (
     <Layout title="Not saved · Contacts" user={user} current="contacts">
       <div class="notice bad" role="alert">
@@ -110,7 +121,7 @@ export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode
         <a class="button outline" href={action} data-discards={action}>
           Edit their version
         </a>
-        <a class="button outline" href="/contacts" data-discards={action}>
+        <a class="button outline" href={contactsURL(query)} data-discards={action}>
           Discard my changes
         </a>
       </form>
@@ -118,18 +129,16 @@ export function ConflictPage({ user, current, draft }: ConflictPageProps): VNode
   );
 }
 
-interface DeleteContactPageProps extends FailedWrite {
-  readonly user: SignedInUser | undefined;
-  readonly permissions: readonly Permission[];
+interface DeleteContactPageProps extends FormPageProps {
   readonly contact: Contact;
   /** True when the contact has changed since it was shown. */
   readonly hasChanged?: boolean | undefined;
 }
 
 export function DeleteContactPage(props: DeleteContactPageProps): VNode {
-  const { user, permissions, contact, problem, hasChanged } = props;
+  const { user, permissions, asked, query, contact, problem, hasChanged } = props;
   const { id, name, email, company, version } = contact;
-  const action = `/contacts/${id}/delete`;
+  const action = contactsURL(query, `/${id}/delete`);
   return (
     <Layout title="Delete a contact · Contacts" user={user} current="contacts">
       <div class="narrow-column">
@@ -139,6 +148,7 @@ export function DeleteContactPage(props: DeleteContactPageProps): VNode {
             <p>It was not deleted. This is the new version:</p>
           </div>
         )}
+        <AskedNotice permission={asked} organization={user?.organization} />
         {problem?.kind === 'scope' && (
           <PermissionNotice
             permission={permissionFor(permissions, problem.scope)}
@@ -164,7 +174,7 @@ export function DeleteContactPage(props: DeleteContactPageProps): VNode {
             <button class="danger" type="submit">
               Delete
             </button>
-            <a class="button outline" href="/contacts">
+            <a class="button outline" href={contactsURL(query)}>
               Cancel
             </a>
           </form>

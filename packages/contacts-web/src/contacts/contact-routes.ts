@@ -5,8 +5,10 @@ import type { Context } from 'koa';
 import { field, readForm } from '../forms.ts';
 import { signedInUser } from '../signed-in-user.ts';
 import { render } from '../views/layout.tsx';
+import { ActivityPage } from './activity-page.tsx';
 import type { LastChange } from './contact-list.tsx';
 import { ConflictPage, DeleteContactPage, EditContactPage } from './contact-pages.tsx';
+import { contactsURL, firstPage, readContactQuery } from './contact-query.ts';
 import {
   addContact,
   apiErrorOf,
@@ -19,15 +21,16 @@ import {
   type FailedWrite,
   findContact,
   isConflict,
+  isGone,
+  listActivity,
   listContacts,
   makeDraft,
-  readContactQuery,
   refusalOf,
 } from './contacts-api.ts';
 import { ContactsPage } from './contacts-page.tsx';
-import { isKnownScope, permissionsOf } from './permissions.tsx';
+import { isKnownScope, permissionFor, permissionsOf } from './permissions.tsx';
 
-/** Routes of the contacts: the list, its forms, and the request for one more permission. */
+/** Routes of the contacts: the list, its forms, the activity, and the request for a permission. */
 export function contactRoutes(): Router {
   return new Router({ methods: METHODS })
     .use(requiresAuth())
@@ -37,15 +40,19 @@ export function contactRoutes(): Router {
     .post('/contacts/:id/edit', readForm(), postEdit)
     .get('/contacts/:id/delete', showDelete)
     .post('/contacts/:id/delete', readForm(), postDelete)
+    .get('/activity', showActivity)
     .post('/permissions', readForm(), postPermission);
 }
 
 async function showContacts(ctx: Context): Promise<void> {
+  const query = readContactQuery(ctx.query);
   let page: ContactPage | undefined;
   let missingScope: string | undefined;
   try {
-    page = await listContacts(ctx.oidc.api, readContactQuery(ctx.query));
+    page = await listContacts(ctx.oidc.api, query);
   } catch (error) {
+    // A made-up cursor, or one of another sort.
+    if (query.cursor && refusalOf(error)) return ctx.redirect(contactsURL(firstPage(query)));
     if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) throw error;
     missingScope = apiErrorOf(error)?.scope || 'read:contacts';
     ctx.status = error.status;
@@ -58,20 +65,19 @@ async function postContact(ctx: Context): Promise<void> {
   const draft = makeDraft((name) => field(ctx.request.body, name));
   try {
     const { id } = await addContact(ctx.oidc.api, draft);
-    ctx.status = 303;
-    ctx.redirect(`/contacts?added=${encodeURIComponent(id)}`);
+    returnToList(ctx, { added: id });
   } catch (error) {
     const failed = answerFailedWrite(ctx, error, { scope: 'create:contacts', draft });
+    const list = listContacts(ctx.oidc.api, readContactQuery(ctx.query));
     // Without the list the page still shows the draft.
-    const page = await listContacts(ctx.oidc.api, readContactQuery({})).catch(() => undefined);
-    await renderContacts(ctx, page, failed);
+    await renderContacts(ctx, await list.catch(() => undefined), failed);
   }
 }
 
 async function showEdit(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
   const draft = makeDraft((name) => contact[name] ?? '');
-  render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact, draft }));
+  render(ctx, EditContactPage({ ...(await shownTo(ctx)), contact, draft }));
 }
 
 /** Replaces the shown version. After another change it shows both versions. */
@@ -80,23 +86,22 @@ async function postEdit(ctx: Context): Promise<void> {
   const draft = makeDraft((name) => field(ctx.request.body, name));
   try {
     const { id } = await changeContact(ctx.oidc.api, shown, draft);
-    ctx.status = 303;
-    ctx.redirect(`/contacts?changed=${encodeURIComponent(id)}`);
+    returnToList(ctx, { changed: id });
   } catch (error) {
     if (isConflict(error)) {
       const current = await findContact(ctx.oidc.api, shown.id);
       ctx.status = 412;
-      render(ctx, ConflictPage({ user: signedInUser(ctx), current, draft }));
+      render(ctx, ConflictPage({ ...(await shownTo(ctx)), current, draft }));
       return;
     }
     const failed = answerFailedWrite(ctx, error, { scope: 'update:contacts', draft });
-    render(ctx, EditContactPage({ ...(await permissionsOfUser(ctx)), contact: shown, ...failed }));
+    render(ctx, EditContactPage({ ...(await shownTo(ctx)), contact: shown, ...failed }));
   }
 }
 
 async function showDelete(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
-  render(ctx, DeleteContactPage({ ...(await permissionsOfUser(ctx)), contact }));
+  render(ctx, DeleteContactPage({ ...(await shownTo(ctx)), contact }));
 }
 
 /** Deletes only the version that was shown. */
@@ -104,15 +109,27 @@ async function postDelete(ctx: Context): Promise<void> {
   const shown = shownVersion(ctx);
   try {
     await deleteContact(ctx.oidc.api, shown);
-    ctx.status = 303;
-    ctx.redirect(`/contacts?deleted=${encodeURIComponent(shown.id)}`);
+    returnToList(ctx, { deleted: shown.id });
   } catch (error) {
+    if (isGone(error)) return returnToList(ctx, { gone: shown.id });
     const hasChanged = isConflict(error);
     const failed = hasChanged ? {} : answerFailedWrite(ctx, error, { scope: 'delete:contacts' });
     if (hasChanged) ctx.status = 412;
     const contact = await findContact(ctx.oidc.api, shown.id);
-    const shownTo = await permissionsOfUser(ctx);
-    render(ctx, DeleteContactPage({ ...shownTo, contact, ...failed, hasChanged }));
+    render(ctx, DeleteContactPage({ ...(await shownTo(ctx)), contact, ...failed, hasChanged }));
+  }
+}
+
+/** Shows who changed what. The API allows it to administrators only. */
+async function showActivity(ctx: Context): Promise<void> {
+  const { cursor } = readContactQuery(ctx.query);
+  try {
+    const page = await listActivity(ctx.oidc.api, cursor);
+    const ownSubject = ctx.oidc.idTokenClaims?.sub;
+    render(ctx, ActivityPage({ user: signedInUser(ctx), ownSubject, page, cursor }));
+  } catch (error) {
+    if (!cursor || !refusalOf(error)) throw error;
+    ctx.redirect('/activity');
   }
 }
 
@@ -120,7 +137,10 @@ async function postDelete(ctx: Context): Promise<void> {
 async function postPermission(ctx: Context): Promise<void> {
   const scope = field(ctx.request.body, 'scope');
   ctx.assert(isKnownScope(scope), 400, 'this app asks for no such scope');
-  await ctx.oidc.login({ scope, returnTo: field(ctx.request.body, 'returnTo') });
+  const returnTo = field(ctx.request.body, 'returnTo');
+  // The page says whether the scope was granted.
+  const asked = `${returnTo.includes('?') ? '&' : '?'}asked=${encodeURIComponent(scope)}`;
+  await ctx.oidc.login({ scope, returnTo: returnTo + asked });
 }
 
 async function renderContacts(
@@ -128,32 +148,42 @@ async function renderContacts(
   page: ContactPage | undefined,
   failed: FailedWrite & { missingScope?: string | undefined },
 ): Promise<void> {
-  render(
-    ctx,
-    ContactsPage({
-      ...(await permissionsOfUser(ctx)),
-      page,
-      query: readContactQuery(ctx.method === 'GET' ? ctx.query : {}),
-      lastChange: lastChangeOf(ctx.query),
-      ...failed,
-    }),
-  );
+  const lastChange = await lastChangeOf(ctx, page);
+  render(ctx, ContactsPage({ ...(await shownTo(ctx)), page, lastChange, ...failed }));
 }
 
-/** Reads the change from the query of the redirect after it. */
-function lastChangeOf(query: Context['query']): LastChange | undefined {
-  for (const action of ['added', 'changed', 'deleted'] as const) {
-    const id = query[action];
-    if (typeof id === 'string') return { action, id };
-  }
-  return undefined;
+const CHANGES = ['added', 'changed', 'deleted', 'gone'] as const;
+
+/** Answers a change with a redirect to the page of the list that its form came from. */
+function returnToList(ctx: Context, change: Partial<Record<LastChange['action'], string>>): void {
+  ctx.status = 303;
+  ctx.redirect(contactsURL(readContactQuery(ctx.query), '', change));
 }
 
-async function permissionsOfUser(ctx: Context) {
+/** Reads the change from the query of the redirect after it, and the contact from the list or the API. */
+async function lastChangeOf(
+  ctx: Context,
+  page: ContactPage | undefined,
+): Promise<LastChange | undefined> {
+  const action = CHANGES.find((name) => typeof ctx.query[name] === 'string');
+  if (!action) return undefined;
+  const id = String(ctx.query[action]);
+  const isThere = (action === 'added' || action === 'changed') && CONTACT_ID.test(id);
+  const listed = page?.contacts.find((contact) => contact.id === id);
+  const found = isThere && !listed ? findContact(ctx.oidc.api, id).catch(() => undefined) : listed;
+  return { action, id, contact: await found };
+}
+
+/** Returns what all pages show: the user, their permissions, and the way back to the list. */
+async function shownTo(ctx: Context) {
   const { scope, requestedScope } = await ctx.oidc.accessToken();
+  const permissions = permissionsOf({ granted: scope, asked: requestedScope });
+  const { asked } = ctx.query;
   return {
     user: signedInUser(ctx),
-    permissions: permissionsOf({ granted: scope, asked: requestedScope }),
+    permissions,
+    asked: typeof asked === 'string' ? permissionFor(permissions, asked) : undefined,
+    query: readContactQuery(ctx.query),
   };
 }
 

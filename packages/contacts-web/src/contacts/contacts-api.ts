@@ -1,5 +1,6 @@
 import { type Api, ApiError, type ApiResponse, hasCode } from '@koa-oauth/client';
 import { z } from 'zod';
+import type { ContactQuery } from './contact-query.ts';
 
 /** Form of an id. Other texts could change the path of a URL. */
 export const CONTACT_ID = /^[\w-]{1,100}$/;
@@ -23,24 +24,28 @@ const Contact = z.object({
   version: z.int(),
 } satisfies Record<ContactField | 'id' | 'version', z.ZodType>);
 const ContactList = z.object({ items: z.array(Contact), next: z.string().nullish() });
+const Change = z.object({
+  id: WellFormedText,
+  at: z.iso.datetime(),
+  subject: WellFormedText,
+  action: z.enum(['created', 'updated', 'deleted']),
+  contact_id: z.string().regex(CONTACT_ID),
+});
+const Activity = z.object({ items: z.array(Change), next: z.string().nullish() });
 const Problem = z.object({ errors: z.array(z.object({ field: z.string(), message: z.string() })) });
 
 export type Contact = z.infer<typeof Contact>;
-
-/** Values of the API's `sort` parameter. */
-export const CONTACT_SORTS = ['name', '-name', '-updated_at', '-created_at'] as const;
-
-/** Search, order and page of the list. */
-export interface ContactQuery {
-  /** Text to search for. Empty for all contacts. */
-  readonly q: string;
-  readonly sort: (typeof CONTACT_SORTS)[number];
-  /** `next` of the page before. Empty for the first page. */
-  readonly cursor: string;
-}
+/** Change of a contact, and the `sub` of the user who made it. */
+export type Change = z.infer<typeof Change>;
 
 export interface ContactPage {
   readonly contacts: readonly Contact[];
+  /** Cursor of the next page. */
+  readonly next: string | undefined;
+}
+
+export interface ChangePage {
+  readonly changes: readonly Change[];
   /** Cursor of the next page. */
   readonly next: string | undefined;
 }
@@ -67,10 +72,7 @@ const ERROR_CODES = [
   'ERR_API_UNAVAILABLE',
   'ERR_INSUFFICIENT_SCOPE',
 ] as const;
-const PAGE_SIZE = 20;
-export const MAX_SEARCH_LENGTH = 200;
-const MAX_CURSOR_LENGTH = 2000;
-const DEFAULT_QUERY: ContactQuery = { q: '', sort: 'name', cursor: '' };
+export const PAGE_SIZE = 20;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
 const PRECONDITION_FAILED = 412;
@@ -94,6 +96,19 @@ export async function listContacts(api: Api, query: ContactQuery): Promise<Conta
   const { body } = await expectRefusals([FORBIDDEN, ...statuses], answer);
   const { items, next } = parseAnswer(ContactList, body);
   return { contacts: items, next: next ?? undefined };
+}
+
+/**
+ * Lists one page of the changes to contacts, newest first.
+ *
+ * @throws ApiError, or the error of the session's access token
+ */
+export async function listActivity(api: Api, cursor: string): Promise<ChangePage> {
+  const searchParams = { limit: PAGE_SIZE, cursor: cursor || undefined };
+  const answer = api.get('activity', { searchParams });
+  const { body } = await expectRefusals(cursor ? INPUT_STATUSES : [], answer);
+  const { items, next } = parseAnswer(Activity, body);
+  return { changes: items, next: next ?? undefined };
 }
 
 /** @throws ApiError with status 404 when the user's organization has no such contact */
@@ -146,6 +161,11 @@ export function isConflict(error: unknown): boolean {
   return apiErrorOf(error)?.response?.status === PRECONDITION_FAILED;
 }
 
+/** Reports whether the user's organization has no such contact. */
+export function isGone(error: unknown): boolean {
+  return apiErrorOf(error)?.response?.status === NOT_FOUND;
+}
+
 /** Makes a draft from the value of each field. */
 export function makeDraft(value: (name: ContactField) => string): ContactDraft {
   return Object.fromEntries(CONTACT_FIELDS.map((name) => [name, value(name)])) as ContactDraft;
@@ -165,30 +185,6 @@ export function refusalOf(error: unknown): Refusal | undefined {
     else other.push(`The field ${field} ${message}.`);
   }
   return { fields, other };
-}
-
-/** Reads search, order and page from a page's address. Unknown values are ignored. */
-export function readContactQuery(query: Readonly<Record<string, unknown>>): ContactQuery {
-  const text = (name: string): string => {
-    const value = query[name];
-    return typeof value === 'string' ? value.trim() : '';
-  };
-  const sort = CONTACT_SORTS.find((known) => known === text('sort')) ?? DEFAULT_QUERY.sort;
-  return {
-    q: text('q').slice(0, MAX_SEARCH_LENGTH),
-    sort,
-    cursor: text('cursor').slice(0, MAX_CURSOR_LENGTH),
-  };
-}
-
-/** Returns the address of a page of the list, without parameters that have their default. */
-export function contactsURL(query: Partial<ContactQuery>): string {
-  const parameters = new URLSearchParams();
-  for (const name of ['q', 'sort', 'cursor'] as const) {
-    const value = query[name];
-    if (value !== undefined && value !== DEFAULT_QUERY[name]) parameters.set(name, value);
-  }
-  return parameters.size > 0 ? `/contacts?${parameters}` : '/contacts';
 }
 
 function withoutEmptyFields(draft: ContactDraft): Record<string, string> {

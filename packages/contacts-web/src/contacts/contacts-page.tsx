@@ -3,13 +3,15 @@ import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
 import { ContactForm, FailedWriteNotice } from './contact-form.tsx';
 import { ContactList, type LastChange } from './contact-list.tsx';
+import { type ContactQuery, contactsURL, firstPage } from './contact-query.ts';
+import { type ContactPage, type FailedWrite, PAGE_SIZE } from './contacts-api.ts';
 import {
-  type ContactPage,
-  type ContactQuery,
-  contactsURL,
-  type FailedWrite,
-} from './contacts-api.ts';
-import { type Permission, PermissionNotice, Permissions, permissionFor } from './permissions.tsx';
+  AskedNotice,
+  type Permission,
+  PermissionNotice,
+  Permissions,
+  permissionFor,
+} from './permissions.tsx';
 
 interface ContactsPageProps extends FailedWrite {
   readonly user: SignedInUser | undefined;
@@ -17,18 +19,19 @@ interface ContactsPageProps extends FailedWrite {
   readonly page: ContactPage | undefined;
   readonly query: ContactQuery;
   readonly permissions: readonly Permission[];
+  /** Permission that the user has just asked for. */
+  readonly asked: Permission | undefined;
   /** Missing scope that the list needs. */
   readonly missingScope?: string | undefined;
   readonly lastChange: LastChange | undefined;
 }
 
 export function ContactsPage(props: ContactsPageProps): VNode {
-  const { user, page, query, permissions, missingScope, lastChange } = props;
+  const { user, page, query, permissions, asked, missingScope, lastChange } = props;
   const { draft, refusal, problem } = props;
   const organization = user?.organization;
   const returnTo = contactsURL(query);
   const isGranted = (scope: string) => permissionFor(permissions, scope).granted;
-  const changed = page?.contacts.find(({ id }) => id === lastChange?.id)?.name;
   const subtitle = page && summary(page, query, organization);
   const title = refusal || problem ? 'Not saved · Contacts' : 'Contacts';
   return (
@@ -36,13 +39,15 @@ export function ContactsPage(props: ContactsPageProps): VNode {
       <header class="page-heading">
         <h1>Contacts</h1>
         {subtitle && <p>{subtitle}</p>}
-      </header>
-      {lastChange && (
-        <p class="notice good" role="status" data-saved>
-          {changed ? <strong>{changed}</strong> : 'The contact'}
-          {` was ${lastChange.action}.`}
+        <p class="shortcuts">
+          <a class="on-one-column" href="#contact-form">
+            Add a contact
+          </a>
+          {isGranted('read:activity') && <a href="/activity">See who changed what</a>}
         </p>
-      )}
+      </header>
+      {lastChange && <ChangeNotice {...{ page, query, lastChange }} />}
+      <AskedNotice permission={asked} organization={organization} />
       <FailedWriteNotice {...{ refusal, problem, permissions, organization, returnTo }} />
       {missingScope !== undefined && (
         <PermissionNotice
@@ -96,16 +101,53 @@ export function ContactsPage(props: ContactsPageProps): VNode {
   );
 }
 
+const CHANGES: Readonly<Record<LastChange['action'], string>> = {
+  added: 'was added',
+  changed: 'was changed',
+  deleted: 'was deleted',
+  gone: 'was already deleted',
+};
+
+interface ChangeNoticeProps extends Pick<ContactsPageProps, 'page' | 'query'> {
+  readonly lastChange: LastChange;
+}
+
+/** Names the contact and leads to it: in the list, or by a search for its address. */
+function ChangeNotice({ page, query, lastChange }: ChangeNoticeProps) {
+  const { action, id, contact } = lastChange;
+  const isListed = page?.contacts.some((listed) => listed.id === id);
+  const search = (q: string) => contactsURL(firstPage({ ...query, q }));
+  return (
+    <p class="notice good" role="status" data-saved>
+      {contact ? (
+        <a href={isListed ? `#contact-${id}` : search(contact.email)}>{contact.name}</a>
+      ) : (
+        'The contact'
+      )}
+      {` ${CHANGES[action]}.`}
+    </p>
+  );
+}
+
 /** Counts the contacts. Returns undefined for an empty list, which has a text of its own. */
 function summary(
   { contacts, next }: ContactPage,
-  { q, cursor }: ContactQuery,
+  { q, page }: ContactQuery,
   organization: string | undefined,
 ): string | undefined {
-  const { length } = contacts;
-  if (length === 0) return undefined;
-  const people = length === 1 ? '1 person' : `${length} people`;
-  const count = next || cursor ? `${people} on this page` : people;
-  const found = q ? `${count} found for “${q}”` : count;
-  return organization ? `${found}, shared within ${organization}` : found;
+  if (contacts.length === 0) return undefined;
+  const people = contacts.length === 1 ? '1 person' : `${contacts.length} people`;
+  const isWhole = page === 1 && !next;
+  const onPage = isWhole ? people : `${people} on this page`;
+  // A search may end a page early, so its pages have no places.
+  const isNumbered = !q && !isWhole && page !== undefined;
+  const found = isNumbered ? placeOf(contacts.length, page, next) : onPage;
+  const matching = q ? `${found} found for “${q}”` : found;
+  return organization ? `${matching}, shared within ${organization}` : matching;
+}
+
+/** Returns the place of a page in the whole list. The API has no total: only the last page shows it. */
+function placeOf(length: number, page: number, next: string | undefined): string {
+  const last = (page - 1) * PAGE_SIZE + length;
+  return `${last - length + 1} to ${last} of ${next ? 'more than ' : ''}${last} people`;
 }

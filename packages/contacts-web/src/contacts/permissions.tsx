@@ -15,6 +15,7 @@ const VERBS: Readonly<Record<string, string>> = {
   'create:contacts': 'add contacts',
   'update:contacts': 'change contacts',
   'delete:contacts': 'delete contacts',
+  'read:activity': 'see who changed what',
 };
 
 /** @param scopes granted and requested scopes of the access token, each separated by spaces */
@@ -47,7 +48,7 @@ interface PermissionNoticeProps {
   readonly kept?: string | undefined;
 }
 
-/** Notice about a missing scope: its name, who can grant it, and a button that requests it. */
+/** Notice about a missing scope: its name, who can grant it, and a button if asking can help. */
 export function PermissionNotice(props: PermissionNoticeProps): VNode {
   const { permission, organization, returnTo, kept } = props;
   return (
@@ -99,22 +100,48 @@ export function Permissions(props: PermissionsProps): VNode | null {
   );
 }
 
+/** Button that requests a scope. Asking again would not help: the sign-in requested it already. */
 function AskFor({ permission, returnTo }: { permission: Permission; returnTo: string }) {
-  const label = permission.asked ? 'Ask again' : 'Ask for it';
+  if (permission.asked) return null;
   return (
     <form class="ask" method="post" action="/permissions">
       <input type="hidden" name="scope" value={permission.scope} />
       <input type="hidden" name="returnTo" value={returnTo} />
-      <button class="quiet" type="submit" aria-label={`${label}: ${permission.scope}`}>
-        {label}
+      <button class="quiet" type="submit" aria-label={`Ask for it: ${permission.scope}`}>
+        Ask for it
       </button>
     </form>
+  );
+}
+
+interface AskedNoticeProps extends Pick<PermissionNoticeProps, 'organization'> {
+  /** Requested permission. Undefined when the page is not the answer to a request. */
+  readonly permission: Permission | undefined;
+}
+
+/** Result of a request for a permission. */
+export function AskedNotice({ permission, organization }: AskedNoticeProps): VNode | null {
+  if (!permission) return null;
+  const { scope, verb, granted, asked } = permission;
+  if (granted) {
+    return <p class="notice good" role="status">{`You may now ${verb}.`}</p>;
+  }
+  // The address can be made up.
+  if (!asked) return null;
+  return (
+    <div class="notice bad" role="status">
+      <h2>{`You still may not ${verb}`}</h2>
+      <p>
+        This app asked for the scope <code>{scope}</code>, and it was not granted.
+      </p>
+      <p>{whoCanGrant(permission, organization)}</p>
+    </div>
   );
 }
 
 function whoCanGrant({ asked }: Permission, organization: string | undefined): string {
   const ofOrganization = organization ? ` of ${organization}` : '';
   return asked
-    ? `None of your roles includes this permission. An administrator${ofOrganization} can give you a role that does.`
+    ? `None of your roles includes this permission. An administrator${ofOrganization} can give you a role that does. Then sign in again.`
     : 'This app has not asked for this permission yet. You can grant it yourself.';
 }

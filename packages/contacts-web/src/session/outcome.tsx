@@ -1,4 +1,4 @@
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 import { type ApiAnswer, ATTEMPTS, type Attempt } from './attempts.ts';
 
 /** Result of a button of the page. */
@@ -8,24 +8,24 @@ export type Outcome =
   | { kind: 'tried'; attempt: Attempt; answer: ApiAnswer | undefined }
   | { kind: 'ended'; count: number };
 
-/** Shows the result of the last button. */
+/** Shows the result of the last button. Its place is below the button, whose form leads to `#answer`. */
 export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
   switch (outcome.kind) {
     case 'refreshed':
       return (
-        <div class="notice good" role="status">
+        <div class="notice good" role="status" id="answer">
           <h2>
             {outcome.isNarrow ? 'A second access token, with fewer scopes' : 'A new access token'}
           </h2>
           <p>
             Requested <code>{outcome.asked}</code>, granted <code>{outcome.granted}</code>.
-            {outcome.isNarrow && ' The token below has not changed.'}
+            {outcome.isNarrow && ' The token on this page has not changed.'}
           </p>
         </div>
       );
     case 'not_granted':
       return (
-        <div class="notice bad" role="alert">
+        <div class="notice bad" role="alert" id="answer">
           <h2>That scope was never granted</h2>
           <p>
             A refresh can request only granted scopes (RFC 6749 §6). <code>{outcome.scope}</code>{' '}
@@ -35,7 +35,7 @@ export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
       );
     case 'ended':
       return (
-        <p class="notice good" role="status">
+        <p class="notice good" role="status" id="answer">
           {outcome.count === 1 ? 'One session was ended.' : `${outcome.count} sessions were ended.`}
         </p>
       );
@@ -71,9 +71,15 @@ function Tried({ attempt, answer }: Extract<Outcome, { kind: 'tried' }>) {
   );
 }
 
+interface AttemptsProps {
+  readonly apiBaseURL: string;
+  readonly accessToken: string;
+  /** Result of the last button. */
+  readonly children: ComponentChildren;
+}
+
 /** Calls to the API that must fail, and one that works. */
-export function Attempts(props: { apiBaseURL: string; accessToken: string }): VNode {
-  const { apiBaseURL, accessToken } = props;
+export function Attempts({ apiBaseURL, accessToken, children }: AttemptsProps): VNode {
   const command = `curl -i -H 'Authorization: Bearer ${accessToken}' ${apiBaseURL}/contacts`;
   return (
     <section class="card" aria-labelledby="attempts-heading">
@@ -81,7 +87,7 @@ export function Attempts(props: { apiBaseURL: string; accessToken: string }): VN
       <p>Each button calls the API in a wrong way and shows the answer, word for word.</p>
       <div class="attempts">
         {Object.entries(ATTEMPTS).map(([name, { label }]) => (
-          <form key={name} method="post" action="/session/try">
+          <form key={name} method="post" action="/session/try#answer">
             <input type="hidden" name="attempt" value={name} />
             <button class="quiet" type="submit">
               {label}
@@ -89,6 +95,7 @@ export function Attempts(props: { apiBaseURL: string; accessToken: string }): VN
           </form>
         ))}
       </div>
+      {children}
       <details>
         <summary>The right way, for a terminal</summary>
         <pre class="command">

@@ -1,13 +1,17 @@
 import type { AccessToken } from '@koa-oauth/client';
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 
 interface ScopesProps extends Pick<AccessToken, 'scope' | 'requestedScope' | 'expiresAt'> {
+  readonly hasRefreshToken: boolean;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** Result of the last button. */
+  readonly children: ComponentChildren;
 }
 
-/** Shows requested and granted scopes, the expiry, and the two ways to refresh. */
-export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): VNode {
+/** Shows requested and granted scopes, the expiry, and the two ways to refresh, if there are any. */
+export function Scopes(props: ScopesProps): VNode {
+  const { scope, requestedScope, expiresAt, hasRefreshToken, now, children } = props;
   const granted = scope.split(' ').filter(Boolean);
   const requested = requestedScope.split(' ').filter(Boolean);
   const narrower = granted.filter((one) => one.includes(':'));
@@ -40,29 +44,37 @@ export function Scopes({ scope, requestedScope, expiresAt, now }: ScopesProps): 
           <time dateTime={new Date(expiresAt * 1000).toISOString()} data-expires={expiresAt}>
             {duration(Math.max(0, Math.round(expiresAt - now / 1000)))}
           </time>
-          . With a refresh token it is renewed shortly before.
+          . {hasRefreshToken ? 'The app renews it shortly before.' : 'Then you sign in again.'}
         </p>
       )}
-      <div class="actions">
-        <form method="post" action="/session/refresh">
-          <button type="submit">Refresh now</button>
-        </form>
-        {narrower.length > 0 && (
-          <form class="inline-form" method="post" action="/session/refresh">
-            <label for="narrow">Only for</label>
-            <select id="narrow" name="scope">
-              {narrower.map((one) => (
-                <option key={one} value={one}>
-                  {one}
-                </option>
-              ))}
-            </select>
-            <button class="quiet" type="submit">
-              Refresh for less
-            </button>
+      {hasRefreshToken ? (
+        <div class="actions">
+          <form method="post" action="/session/refresh#answer">
+            <button type="submit">Refresh now</button>
           </form>
-        )}
-      </div>
+          {narrower.length > 0 && (
+            <form class="inline-form" method="post" action="/session/refresh#answer">
+              <label for="narrow">Only for</label>
+              <select id="narrow" name="scope">
+                {narrower.map((one) => (
+                  <option key={one} value={one}>
+                    {one}
+                  </option>
+                ))}
+              </select>
+              <button class="quiet" type="submit">
+                Refresh for less
+              </button>
+            </form>
+          )}
+        </div>
+      ) : (
+        <p class="hint">
+          This session has no refresh token. An app gets one for the scope{' '}
+          <code>offline_access</code>, if the issuer and the API allow it.
+        </p>
+      )}
+      {children}
     </section>
   );
 }

@@ -1,10 +1,12 @@
 import type { ClientMessage } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 
-const LANES = ['Browser', 'This app', 'Authorization server', 'API'] as const;
+/** Names of the lanes, each in lines. */
+const LANES = [['Browser'], ['This app'], ['Authorization', 'server'], ['API']] as const;
 const WIDTH = 760;
 const LANE_WIDTH = WIDTH / LANES.length;
-const TOP = 46;
+const HEAD_HEIGHT = 56;
+const TOP = HEAD_HEIGHT + 16;
 const ROW = 44;
 
 interface Arrow {
@@ -45,12 +47,20 @@ export function Sequence({ flow }: { flow: readonly ClientMessage[] }): VNode {
       role="img"
       aria-label="The messages between browser, app, authorization server and API, in order"
     >
-      {LANES.map((lane, index) => (
-        <g key={lane}>
-          <line class="lane" x1={center(index)} y1={TOP - 10} x2={center(index)} y2={height} />
-          <rect class="head" x={center(index) - 84} y={4} width={168} height={30} rx={8} />
-          <text class="lane-name" x={center(index)} y={24}>
-            {lane}
+      {LANES.map((lines, index) => (
+        <g key={lines[0]}>
+          <line class="lane" x1={center(index)} y1={HEAD_HEIGHT} x2={center(index)} y2={height} />
+          <rect class="head" x={center(index) - 90} width={180} height={HEAD_HEIGHT} rx={8} />
+          <text class="lane-name" y={HEAD_HEIGHT / 2}>
+            {lines.map((line, at) => (
+              <tspan
+                key={line}
+                x={center(index)}
+                dy={at > 0 ? '1.1em' : lines.length > 1 ? '-0.2em' : '0.35em'}
+              >
+                {line}
+              </tspan>
+            ))}
           </text>
         </g>
       ))}

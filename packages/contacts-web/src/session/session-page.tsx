@@ -16,6 +16,7 @@ interface SessionPageProps {
   readonly idToken: string;
   readonly idTokenClaims: Readonly<Record<string, unknown>>;
   readonly accessToken: AccessToken;
+  readonly hasRefreshToken: boolean;
   /** Shows the tokens themselves; false in production. */
   readonly showTokens: boolean;
   /** Undefined when the API did not answer. */
@@ -28,16 +29,18 @@ interface SessionPageProps {
 }
 
 export function SessionPage(props: SessionPageProps): VNode {
-  const { user, flow, idToken, idTokenClaims, showTokens, routes, sessions, outcome, now } = props;
+  const { user, flow, idToken, idTokenClaims, showTokens, hasRefreshToken } = props;
+  const { routes, sessions, outcome, now } = props;
   const { value: accessToken, scope, requestedScope, expiresAt } = props.accessToken;
   const raw = (token: string) => (showTokens ? token : undefined);
+  const resultOf = (...kinds: Outcome['kind'][]) =>
+    outcome && kinds.includes(outcome.kind) && <OutcomeNotice outcome={outcome} />;
   return (
     <Layout title="Your session · Contacts" user={user} current="session">
       <header class="page-heading">
         <h1>Your session</h1>
         <p>How you got here, what this app was given, and what it may do with it.</p>
       </header>
-      {outcome && <OutcomeNotice outcome={outcome} />}
       {flow.length > 0 && <Flow flow={flow} />}
       <section aria-labelledby="tokens-heading">
         <h2 id="tokens-heading">What this app was given</h2>
@@ -55,11 +58,19 @@ export function SessionPage(props: SessionPageProps): VNode {
         </div>
       </section>
       <div class="side-by-side">
-        <Scopes {...{ scope, requestedScope, expiresAt, now }} />
+        <Scopes {...{ scope, requestedScope, expiresAt, hasRefreshToken, now }}>
+          {resultOf('refreshed', 'not_granted')}
+        </Scopes>
         <ApiRoutes routes={routes} scope={scope} user={user} />
       </div>
-      {showTokens && <Attempts apiBaseURL={props.apiBaseURL} accessToken={accessToken} />}
-      <Sessions sessions={sessions} now={now} />
+      {showTokens && (
+        <Attempts apiBaseURL={props.apiBaseURL} accessToken={accessToken}>
+          {resultOf('tried')}
+        </Attempts>
+      )}
+      <Sessions sessions={sessions} now={now}>
+        {resultOf('ended')}
+      </Sessions>
     </Layout>
   );
 }

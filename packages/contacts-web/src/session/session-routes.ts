@@ -62,7 +62,7 @@ async function endSession(ctx: Context): Promise<void> {
   const id = field(ctx.request.body, 'id');
   const ended = await (id === 'others' ? ctx.oidc.endOtherSessions() : ctx.oidc.endSession(id));
   ctx.status = 303;
-  ctx.redirect(`/session?ended=${Number(ended)}#sessions`);
+  ctx.redirect(`/session?ended=${Number(ended)}#answer`);
 }
 
 async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promise<void> {
@@ -84,6 +84,7 @@ async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promi
       idToken: oidc.idToken ?? '',
       idTokenClaims: oidc.idTokenClaims ?? {},
       accessToken,
+      hasRefreshToken: oidc.hasRefreshToken,
       routes,
       sessions,
       outcome: outcome ?? (isEnded ? { kind: 'ended', count: Number(ended) } : undefined),

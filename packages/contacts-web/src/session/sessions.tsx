@@ -1,14 +1,16 @@
 import type { UserSession } from '@koa-oauth/client';
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 
 interface SessionsProps {
   readonly sessions: readonly UserSession[];
   /** Milliseconds since 1970. */
   readonly now: number;
+  /** Result of the last button. */
+  readonly children: ComponentChildren;
 }
 
 /** Lists the sessions of the user, with buttons to end them. */
-export function Sessions({ sessions, now }: SessionsProps): VNode {
+export function Sessions({ sessions, now, children }: SessionsProps): VNode {
   return (
     <section class="card" aria-labelledby="sessions">
       <h2 id="sessions">Where you are signed in</h2>
@@ -43,6 +45,7 @@ export function Sessions({ sessions, now }: SessionsProps): VNode {
           </button>
         </form>
       )}
+      {children}
     </section>
   );
 }

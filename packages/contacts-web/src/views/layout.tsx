@@ -110,9 +110,17 @@ export function Avatar({ name }: { name: string }): VNode {
   );
 }
 
-/** Returns the first letters of the first and the last word. */
+// Scripts whose letters join. Two initials would read as one word.
+const JOINING =
+  /[\p{scx=Arabic}\p{scx=Syriac}\p{scx=Nko}\p{scx=Mongolian}\p{scx=Adlam}\p{scx=Hanifi_Rohingya}]/u;
+
+/** Returns the first letters of the first and the last word, or only the first where letters join. */
 export function initials(name: string): string {
   const words = name.split(/[\s@]+/u).filter((word) => /^[\p{L}\p{N}]/u.test(word));
   const [first = '', last = ''] = [words[0], words.length > 1 ? words.at(-1) : ''];
-  return `${[...first][0] ?? '?'}${[...last][0] ?? ''}`.toUpperCase();
+  const letters = [[...first][0] ?? '?', [...last][0] ?? ''];
+  return letters
+    .slice(0, JOINING.test(letters.join('')) ? 1 : 2)
+    .join('')
+    .toUpperCase();
 }

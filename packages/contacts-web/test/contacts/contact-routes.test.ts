@@ -41,8 +41,57 @@ describe('the list', () => {
     expect(html).toMatch(/<option[^>]* selected[^>]*>Changed last/);
     const rest = 'q=ada+%26+co&amp;sort=-updated_at';
     expect(html).toContain(`href="/contacts?${rest}">First page`);
-    expect(html).toContain(`href="/contacts?${rest}&amp;cursor=c2">Next page`);
+    expect(html).toContain(`href="/contacts?${rest}&amp;cursor=c2&amp;before=c1">Next page`);
     expect(html).toContain('found for “ada &amp; co”');
+  });
+
+  test('leads from page to page in both directions, and says where each is', async () => {
+    await app.signIn();
+    const cursors = [undefined, 'c2', 'c3', 'c4'];
+    for (const [index, cursor] of cursors.entries()) {
+      const items = cursors[index + 1]
+        ? Array.from({ length: 20 }, (_, at) => ({ ...grace, id: `g-${index}-${at}` }))
+        : [grace];
+      api()
+        .get('/contacts')
+        .query({ limit: 20, sort: 'name', ...(cursor && { cursor }) })
+        .reply(200, { items, next: cursors[index + 1] ?? null })
+        .persist();
+    }
+    const follow = async (link: string) => {
+      const [, path = ''] = new RegExp(`href="([^"]+)">${link}<`).exec(html) ?? [];
+      html = await (await app.get(path.replaceAll('&amp;', '&'))).text();
+      const links = [...html.matchAll(/>(First|Previous|Next) page</g)].map(([, name]) => name);
+      return [/<h1>Contacts<\/h1><p>([^,]*),/.exec(html)?.[1], ...links];
+    };
+    let html = await (await app.get('/contacts')).text();
+    expect(html).toContain('1 to 20 of more than 20 people, shared within acme');
+    const second = ['21 to 40 of more than 40 people', 'Previous', 'Next'];
+    const third = ['41 to 60 of more than 60 people', 'First', 'Previous', 'Next'];
+    expect(await follow('Next page')).toEqual(second);
+    expect(await follow('Next page')).toEqual(third);
+    expect(await follow('Next page')).toEqual(['61 to 61 of 61 people', 'First', 'Previous']);
+    expect(await follow('Previous page')).toEqual(third);
+    expect(await follow('Previous page')).toEqual(second);
+    expect(await follow('Previous page')).toEqual(['1 to 20 of more than 20 people', 'Next']);
+  });
+
+  test('keeps its addresses short on a far page', async () => {
+    await app.signIn();
+    const items = [grace];
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(200, { items, next: 'n'.repeat(80) });
+    const before = Array.from({ length: 500 }, (_, at) => `${at}`.padStart(80, 'c'));
+    const query = new URLSearchParams({ cursor: 'c'.repeat(80), page: '502' });
+    for (const cursor of before) query.append('before', cursor);
+    // The limit of a request is 16 KiB.
+    const html = await (await app.get(`/contacts?${String(query).slice(0, 12_000)}`)).text();
+    const links = [...html.matchAll(/href="(\/contacts[^"]*)"/g)].map(([, link = '']) => link);
+    expect(links.length).toBeGreaterThan(4);
+    expect(Math.max(...links.map((link) => link.length))).toBeLessThan(1500);
+    expect(html).toContain('>Previous page<');
   });
 
   test.each(['sort=nonsense', 'q=a&q=b', 'sort=__proto__', 'cursor='])(
@@ -63,16 +112,31 @@ describe('the list', () => {
     const html = await (await app.get('/contacts?q=unknown')).text();
     expect(html).toContain('No contact found for “unknown”');
     expect(html).not.toContain('No contacts yet');
+    expect(html).toContain('href="/contacts">See all contacts');
   });
 
-  test('answers 400 to a made-up cursor', async () => {
+  test('leads on where a search ended early and has found nothing so far', async () => {
     await app.signIn();
-    api()
-      .get('/contacts')
-      .query(true)
-      .reply(400, { errors: [{ field: 'cursor', message: 'must be one' }] });
-    expect((await app.get('/contacts?cursor=made-up')).status).toBe(400);
+    api().get('/contacts').query(true).reply(200, { items: [], next: 'c2' });
+    const html = await (await app.get('/contacts?q=unknown')).text();
+    expect(html).toContain('No contact found for “unknown” so far');
+    expect(html).toContain('href="/contacts?q=unknown&amp;cursor=c2&amp;page=2">Search on');
+    expect(html).not.toContain('See all contacts');
   });
+
+  test.each(['/contacts?q=ada&', '/activity?'])(
+    '%scursor= with a made-up cursor leads to the first page',
+    async (path) => {
+      await app.signIn();
+      api()
+        .get(/^\/(contacts|activity)/)
+        .query(true)
+        .reply(400, { errors: [{ field: 'cursor', message: 'must be one' }] });
+      const response = await app.get(`${path}cursor=made-up`);
+      expect(response.status).toBe(302);
+      expect(response.headers.get('location')).toBe(path.slice(0, -1));
+    },
+  );
 
   test.each(['../logout?', 'a/b', '', 'x'.repeat(101)])(
     'answers 502 without a link to an id of the API that could change the path: %j',
@@ -113,8 +177,8 @@ describe('the list', () => {
     expect(html).not.toContain('/contacts/g-1/delete');
     expect(html).toContain('You may not delete contacts');
     expect(html).toContain('An administrator of acme can give you a role that does.');
-    expect(html).toContain('aria-label="Ask again: delete:contacts"');
-    expect(html).not.toContain('has not asked for this permission yet');
+    expect(html).not.toContain('aria-label="Ask for it: delete:contacts"');
+    expect(html).not.toContain('href="/activity"');
   });
 
   test('says that the user can grant a scope that was not requested yet', async () => {
@@ -130,7 +194,45 @@ describe('the list', () => {
       'This app has not asked for this permission yet. You can grant it yourself.',
     );
     expect(html).not.toContain('None of your roles');
+    expect(html).toContain('aria-label="Ask for it: delete:contacts"');
   });
+
+  test.each([
+    ['delete:contacts', 'openid read:contacts delete:contacts', 'You may now delete contacts.'],
+    ['delete:contacts', 'openid read:contacts', 'You still may not delete contacts'],
+    ['admin', 'openid read:contacts', undefined],
+  ])('says what came of a request for %s, with the scopes %s', async (asked, scope, notice) => {
+    await app.signIn({ scope });
+    api()
+      .persist()
+      .get('/contacts')
+      .query(true)
+      .reply(200, { items: [grace] });
+    api().persist().get('/contacts/g-1').reply(200, grace);
+    for (const path of ['/contacts', '/contacts/g-1/edit', '/contacts/g-1/delete']) {
+      const html = await (await app.get(`${path}?asked=${asked}`)).text();
+      if (notice) expect(html).toContain(notice);
+      else expect(html).not.toMatch(/You (?:may now|still may not)/);
+    }
+  });
+});
+
+test('the activity is listed newest first, and names the own changes', async () => {
+  await app.signIn();
+  const change = { id: 'a-1', at: '2026-01-02T03:04:05.678Z', client_id: null };
+  const items = [
+    { ...change, subject: 'auth0|ada', action: 'deleted', contact_id: 'gone-1234-5' },
+    { ...change, id: 'a-2', subject: 'auth0|<b>', action: 'updated', contact_id: 'here-1234-5' },
+  ];
+  api().get('/activity').query({ limit: 20 }).reply(200, { items, next: 'c2' });
+  const html = await (await app.get('/activity')).text();
+  expect(html).toContain(
+    '2026-01-02 03:04</time></td><td>You</td><td>deleted contact gone-123</td>',
+  );
+  expect(html).toContain(
+    '<code>auth0|&lt;b></code></td><td>changed contact <a href="/contacts/here-1234-5/edit">here-123</a>',
+  );
+  expect(html).toContain('href="/activity?cursor=c2"');
 });
 
 describe('editing', () => {
@@ -153,6 +255,32 @@ describe('editing', () => {
     const response = await app.post('/contacts/g-1/edit', form);
     expect(response.status).toBe(303);
     expect(response.headers.get('location')).toBe('/contacts?changed=g-1');
+  });
+
+  test('leads back to the page that it began on, and to the contact', async () => {
+    await app.signIn();
+    const list = 'q=grace&sort=-name&cursor=c3&page=3&before=c2';
+    api()
+      .get('/contacts')
+      .query(true)
+      .reply(200, { items: [grace] });
+    api().get('/contacts/g-1').times(2).reply(200, grace);
+    const html = await (await app.get(`/contacts?${list}`)).text();
+    const [, link = ''] = /href="([^"]+)" aria-label="Edit Grace Hopper"/.exec(html) ?? [];
+    expect(link.replaceAll('&amp;', '&')).toBe(`/contacts/g-1/edit?${list}`);
+    const edit = await (await app.get(link.replaceAll('&amp;', '&'))).text();
+    expect(edit).toContain(`action="${link}"`);
+    expect(edit).toContain(`href="${link.replace('/g-1/edit', '')}">Back to the contacts`);
+    api().put('/contacts/g-1').reply(200, grace);
+    const { headers } = await app.post(`/contacts/g-1/edit?${list}`, form);
+    expect(headers.get('location')).toBe(`/contacts?${list}&changed=g-1`);
+
+    // Its new name can be on another page.
+    api().get('/contacts').query(true).reply(200, { items: [] });
+    const after = await (await app.get(String(headers.get('location')))).text();
+    expect(after).toContain(
+      '<a href="/contacts?q=grace%40example.org&amp;sort=-name">Grace Hopper</a> was changed.',
+    );
   });
 
   test('shows both versions after a change by someone else, and saves this one on request', async () => {
@@ -238,6 +366,17 @@ describe('deleting', () => {
     expect(await (await app.get('/contacts?deleted=g-1')).text()).toContain('was deleted');
   });
 
+  test('twice says that the contact was already deleted', async () => {
+    await app.signIn();
+    api().delete('/contacts/g-1').reply(404, {});
+    const response = await app.post('/contacts/g-1/delete?q=grace', { version: '3' });
+    expect(response.status).toBe(303);
+    const location = response.headers.get('location') ?? '';
+    expect(location).toBe('/contacts?q=grace&gone=g-1');
+    api().get('/contacts').query(true).reply(200, { items: [] });
+    expect(await (await app.get(location)).text()).toContain('The contact was already deleted.');
+  });
+
   test('asks again when the contact has changed', async () => {
     await app.signIn();
     api().delete('/contacts/g-1').reply(412, {});
@@ -277,13 +416,24 @@ describe('requesting one more scope', () => {
     expect(url.searchParams.get('scope')).toBe('openid read:contacts delete:contacts');
   });
 
-  test.each(['', 'admin', 'openid', 'read:activity', '__proto__'])(
-    'answers 400 to the scope %j',
-    async (scope) => {
-      await app.signIn();
-      expect((await app.post('/permissions', { scope })).status).toBe(400);
-    },
-  );
+  test('returns to the page with the name of the scope', async () => {
+    await app.signIn({ scope: 'openid' });
+    for (const [returnTo, page] of [
+      ['/contacts?q=ada', '/contacts?q=ada&asked=delete%3Acontacts'],
+      ['/contacts', '/contacts?asked=delete%3Acontacts'],
+      ['https://elsewhere.example', '/'],
+      ['', '/'],
+    ] as const) {
+      const asked = await app.post('/permissions', { scope: 'delete:contacts', returnTo });
+      const back = await app.finishSignIn(asked);
+      expect(back.headers.get('location')).toBe(page);
+    }
+  });
+
+  test.each(['', 'admin', 'openid', '__proto__'])('answers 400 to the scope %j', async (scope) => {
+    await app.signIn();
+    expect((await app.post('/permissions', { scope })).status).toBe(400);
+  });
 
   test('refuses a request from another site', async () => {
     await app.signIn();

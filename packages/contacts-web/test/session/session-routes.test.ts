@@ -139,8 +139,17 @@ describe('the session page', () => {
       const html = await (await app.post('/session/refresh')).text();
       expect(html).toContain('A new access token');
       expect(html).toContain(ORDERS);
+      expect(html).toMatch(/action="\/session\/refresh#answer">[\s\S]*id="answer"/);
       expect(html).toContain('<h3>Refresh</h3>');
       expect(html).not.toContain('the-refresh-token');
+    });
+
+    test('without a refresh token has no button that needs one, and says so', async () => {
+      await app.signIn({ refreshToken: undefined });
+      const html = await page();
+      expect(html).toContain('This session has no refresh token');
+      expect(html).toContain('Then you sign in again');
+      expect(html).not.toContain('action="/session/refresh');
     });
 
     test('a refresh token that the issuer no longer takes ends it', async () => {
@@ -197,6 +206,7 @@ describe('the session page', () => {
         const html = await (await app.post('/session/try', { attempt })).text();
         expect(html).toContain('Bearer error=&quot;invalid_token&quot;');
         expect(html).toContain('&lt;Unauthorized>');
+        expect(html).toMatch(/action="\/session\/try#answer">[\s\S]*id="answer"/);
         const { authorization, url } = seen.find(({ url }) => url.startsWith('/contacts')) ?? {};
         if (sent) expect(authorization).toMatch(sent);
         else expect(authorization).toBeUndefined();
@@ -218,7 +228,7 @@ describe('the session page', () => {
       expect(ids.filter((id) => id !== 'others')).toHaveLength(3);
       const ended = await app.post('/session/end', { id: ids[0] ?? '' });
       expect(ended.status).toBe(303);
-      expect(ended.headers.get('location')).toBe('/session?ended=1#sessions');
+      expect(ended.headers.get('location')).toBe('/session?ended=1#answer');
       const statuses = async () =>
         Promise.all(others.map(async (other) => (await other.get('/session')).status));
       expect((await statuses()).sort()).toEqual([200, 200, 302]);

@@ -14,7 +14,7 @@ export const BASE_URL = 'http://localhost:3000';
 export const ISSUER = 'https://issuer.example/';
 export const API = 'https://api.example';
 export const ALL_SCOPES =
-  'openid profile email offline_access read:contacts create:contacts update:contacts delete:contacts';
+  'openid profile email offline_access read:contacts create:contacts update:contacts delete:contacts read:activity';
 
 // Importing nock patches node:http, also for the next test file.
 afterAll(() => nock.restore());
@@ -30,13 +30,18 @@ export interface TestBrowser {
     form?: Record<string, string> | Uint8Array<ArrayBuffer>,
     headers?: Record<string, string>,
   ): Promise<Response>;
-  signIn(grant?: {
-    scope?: string;
-    claims?: Record<string, unknown>;
-    accessToken?: string;
-    /** Browser of another process that finishes the sign-in. */
-    by?: TestBrowser;
-  }): Promise<void>;
+  signIn(grant?: Grant): Promise<void>;
+  /** Finishes the sign-in that an answer has begun. Returns the answer of the callback. */
+  finishSignIn(begun: Response, grant?: Grant): Promise<Response>;
+}
+
+interface Grant {
+  scope?: string;
+  claims?: Record<string, unknown>;
+  accessToken?: string;
+  refreshToken?: string | undefined;
+  /** Browser of another process that finishes the sign-in. */
+  by?: TestBrowser;
 }
 
 export interface TestApp extends TestBrowser {
@@ -93,8 +98,15 @@ export async function startApp(
           headers: { 'sec-fetch-site': 'same-origin', ...FORM, ...headers },
           body: form instanceof Uint8Array ? form : String(new URLSearchParams(form)),
         }),
-      async signIn({ scope = ALL_SCOPES, claims = {}, accessToken = 'the-access-token', by } = {}) {
-        const { headers } = await browser.get('/login?returnTo=/contacts');
+      async signIn(grant) {
+        const response = await browser.finishSignIn(
+          await browser.get('/login?returnTo=/contacts'),
+          grant,
+        );
+        if (response.status !== 302) throw new Error(`no sign-in: ${await response.text()}`);
+      },
+      async finishSignIn({ headers }, grant = {}) {
+        const { scope = ALL_SCOPES, claims = {}, accessToken = 'the-access-token', by } = grant;
         const request = new URL(headers.get('location') ?? '').searchParams;
         const [state = '', nonce] = [request.get('state') ?? '', request.get('nonce')];
         nock(ISSUER)
@@ -106,10 +118,10 @@ export async function startApp(
             expires_in: 3600,
             scope,
             id_token: idToken({ nonce, ...claims }),
+            ...('refreshToken' in grant && { refresh_token: grant.refreshToken }),
           });
         const callback = `/callback?${new URLSearchParams({ state, code: 'the-code' })}`;
-        const response = await (by ?? browser).get(callback);
-        if (response.status !== 302) throw new Error(`no sign-in: ${await response.text()}`);
+        return (by ?? browser).get(callback);
       },
     };
     return browser;

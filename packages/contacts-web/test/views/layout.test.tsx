@@ -11,6 +11,9 @@ test.each([
   ['zoë zimmer', 'ZZ'],
   ['ada@example.com', 'AE'],
   ['李 小龍', '李小'],
+  ['محمد بن عبد الله', 'م'],
+  ['Omar عمر', 'O'],
+  ['כהן לוי', 'כל'],
   ['', '?'],
   ['—', '?'],
 ])('the initials of %s are %s', (name, expected) => {
