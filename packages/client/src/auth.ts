@@ -1,11 +1,12 @@
 import type { Context, Middleware } from 'koa';
 import { cookieJar } from './browser/cookies.ts';
 import { isCrossSite } from './browser/fetch-metadata.ts';
-import { redirect } from './browser/redirect.ts';
+import { pathBelow, redirect } from './browser/redirect.ts';
 import { Client } from './client.ts';
 import { isOidcError, OidcError } from './errors.ts';
 import { answerBackChannelLogout } from './login/back-channel-logout.ts';
 import { finishLogin } from './login/login.ts';
+import { refuseStrayCallback } from './login/login-loop.ts';
 import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
 
@@ -32,21 +33,25 @@ export function auth(options: AuthOptions): Middleware {
   const { baseURL, secureCookies, routes } = client.options;
 
   return async function auth(ctx, next) {
-    if (ctx.method === 'POST' && ctx.path === routes.callback) throw formPost();
-    if (ctx.path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
+    const path = pathBelow(baseURL, ctx.path);
+    if (ctx.method === 'POST' && path === routes.callback) throw formPost();
+    if (path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
     if (isCrossSite(ctx, baseURL)) throw new OidcError('ERR_CROSS_SITE');
     const cookies = cookieJar(ctx, secureCookies);
     const session = await client.sessions.load(cookies);
     ctx.oidc = new OidcContext(ctx, client, cookies, session);
     try {
-      const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${ctx.path}`;
+      const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${path}`;
       if (route === `GET ${routes.login}`) await ctx.oidc.login({ returnTo: ctx.query.returnTo });
       else if (route === `GET ${routes.callback}`) {
         const finished = await finishLogin(client, ctx, cookies, session);
         ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
         redirect(ctx, finished.location);
       } else if (route === `POST ${routes.logout}`) await ctx.oidc.logout();
-      else await next();
+      else {
+        refuseStrayCallback(ctx, cookies, client.transactions);
+        await next();
+      }
     } catch (error) {
       keepCookies(error, ctx);
       throw error;

@@ -18,6 +18,7 @@ const ERRORS = {
   ERR_ID_TOKEN: [502, 'the authorization server sent an ID token that is not valid'],
   ERR_LOGOUT_TOKEN: [400, 'the logout token is not valid'],
   ERR_LOGIN_REQUIRED: [401, 'sign in to continue'],
+  ERR_LOGIN_LOOP: [500, 'the sign-in succeeds, but has no effect here'],
   ERR_STEP_UP_REQUIRED: [401, 'sign in again to continue'],
   ERR_INSUFFICIENT_CLAIMS: [403, 'this account may not do this'],
   ERR_CROSS_SITE: [403, 'this request came from another site'],

@@ -4,7 +4,7 @@ import type { CookieJar } from './browser/cookies.ts';
 import { isPrefetch, isScript } from './browser/fetch-metadata.ts';
 import { clearCache, redirect } from './browser/redirect.ts';
 import type { Client } from './client.ts';
-import { OidcError } from './errors.ts';
+import { hasCode, OidcError } from './errors.ts';
 import { beginLogin } from './login/login.ts';
 import { endOtherSessions, endSessionById, logOut } from './login/logout.ts';
 import type { SignInRequirement, StepUpParams } from './login/step-up.ts';
@@ -48,6 +48,8 @@ export class OidcContext {
   readonly #client: Client;
   readonly #cookies: CookieJar;
   #session: Session | undefined;
+  /** Reason for which the session supplied no access token. */
+  #loginRequired: OidcError | undefined;
 
   constructor(ctx: Context, client: Client, cookies: CookieJar, session: Session | undefined) {
     this.#ctx = ctx;
@@ -89,16 +91,21 @@ export class OidcContext {
    * Answers the request with a redirect to the authorization server.
    *
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) for a prefetch or a script, which cannot follow it;
-   *   `ERR_LOGIN_PARAMETERS`
+   *   `ERR_LOGIN_PARAMETERS`; `ERR_LOGIN_LOOP` (500) when the last ones had no effect
    */
   async login({ returnTo, authorizationParams, scope }: LoginParams = {}): Promise<void> {
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
     if (isScript(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a script' });
+    const lacking = this.#whatIsLacking();
+    if (lacking) this.#client.loginLoop.refuse(this.#cookies, lacking);
     const params = { ...authorizationParams };
     if (scope !== undefined) {
       params.scope = this.#client.stepUp.union(this.#session?.content, params.scope, scope);
     }
-    redirect(this.#ctx, await beginLogin(this.#client, this.#cookies, returnTo, params));
+    redirect(
+      this.#ctx,
+      await beginLogin(this.#client, this.#ctx, this.#cookies, { returnTo, params }),
+    );
   }
 
   /**
@@ -194,9 +201,26 @@ export class OidcContext {
   }
 
   async #supply(wanted: SupplyParams): Promise<AccessToken> {
-    const supplied = await this.#client.accessTokens.supply(this.#signedIn(), wanted);
-    this.#session = supplied.session;
-    return supplied.accessToken;
+    try {
+      const supplied = await this.#client.accessTokens.supply(this.#signedIn(), wanted);
+      this.#session = supplied.session;
+      return supplied.accessToken;
+    } catch (error) {
+      if (hasCode(error, 'ERR_LOGIN_REQUIRED')) this.#loginRequired = error;
+      throw error;
+    }
+  }
+
+  /** Returns what the last sign-in did not bring; undefined if that is not known. */
+  #whatIsLacking(): string | undefined {
+    if (this.#loginRequired?.detail) {
+      const { detail, cause } = this.#loginRequired;
+      return [detail, (cause as OidcError | undefined)?.detail].filter(Boolean).join(': ');
+    }
+    if (this.#session) return undefined;
+    return this.#client.sessions.hasCookie(this.#cookies)
+      ? 'the session of the cookie is not in the store, which all processes must share'
+      : 'the browser does not send the cookie of the session';
   }
 
   #signedIn(): Session {

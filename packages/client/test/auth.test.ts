@@ -145,7 +145,8 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
       audience: 'https://api.example',
       code_challenge_method: 'S256',
     });
-    for (const value of [state, nonce, code_challenge]) expect(value).toMatch(/^[\w-]{43}$/);
+    expect(state).toMatch(/^[\w-]{43}\./);
+    for (const value of [nonce, code_challenge]) expect(value).toMatch(/^[\w-]{43}$/);
   });
 
   test('keeps each transaction in a sealed __Host- cookie for ten minutes', async () => {
@@ -240,7 +241,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(sent?.authorization).toBe(
       `Basic ${Buffer.from('client-1:client-secret-1').toString('base64')}`,
     );
-    expect(await browser.cookieNames()).toEqual(['__Host-session']);
+    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-session.recent']);
     expect(await (await browser.get('/')).json()).toEqual({
       authenticated: true,
       user: { sub: 'user-1', name: 'Ada-Augusta Lovelace' },
@@ -614,7 +615,7 @@ describe('an answer whose headers leave early', () => {
     const { callback } = await begin(browser);
     const response = await browser.get(callback);
     expect(await response.text()).toBe('part part part ');
-    expect(await browser.cookieNames()).toEqual(['__Host-session']);
+    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-session.recent']);
     expect(await (await browser.get('/')).json()).toMatchObject({ authenticated: true });
   });
 });

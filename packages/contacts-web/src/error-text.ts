@@ -79,6 +79,12 @@ const BY_CODE: Readonly<Record<string, PageText>> = {
     todo: 'Please send the reference below to the operator of this app.',
     action: HOME,
   },
+  ERR_LOGIN_LOOP: {
+    title: 'Signing in has no effect here',
+    what: 'You were signed in several times, but this app could not use that.',
+    todo: 'Please send the reference below to the operator of this app.',
+    action: HOME,
+  },
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: ISSUER_DOWN,
   ERR_LOGIN_REQUIRED: {
     title: 'Please sign in',

@@ -6,25 +6,43 @@ export const MAX_PATH_LENGTH = 2000;
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 
 /**
- * Turns an untrusted value into a path of the app's own origin to return to.
+ * Turns an untrusted value into a path of the app to return to. Where `baseURL` has a path, a value that
+ * does not begin with it is taken as a path below it.
  *
  * @param value whatever was asked for: only an absolute path, with or without query, is accepted
  * @param baseURL the app's own address
- * @returns path, query and fragment, which begin with exactly one slash; `/` for anything else, and
- *   for what takes more than 2000 bytes
+ * @returns path, query and fragment, which begin with exactly one slash; the app's start page for
+ *   anything else, and for what takes more than 2000 bytes
  * @example
  * ctx.redirect(safeReturnTo(ctx.query.returnTo, 'https://app.example.com'));
  */
 export function safeReturnTo(value: unknown, baseURL: string): string {
-  if (typeof value !== 'string' || value.length > MAX_PATH_LENGTH) return '/';
-  if (!/^\/(?!\/)/.test(value) || UNSAFE.test(value)) return '/';
   const base = new URL(baseURL);
-  if (!URL.canParse(value, base.href)) return '/';
+  const prefix = pathPrefix(baseURL);
+  const start = `${prefix}/`;
+  if (typeof value !== 'string' || value.length > MAX_PATH_LENGTH) return start;
+  if (!/^\/(?!\/)/.test(value) || UNSAFE.test(value)) return start;
+  if (!URL.canParse(value, base.href)) return start;
   const url = new URL(value, base);
   // "/.//host" has the path "//host" once its dots are resolved: a URL of another origin.
-  if (url.origin !== base.origin || url.pathname.startsWith('//')) return '/';
-  const path = url.pathname + url.search + url.hash;
-  return path.length <= MAX_PATH_LENGTH ? path : '/';
+  if (url.origin !== base.origin || url.pathname.startsWith('//')) return start;
+  const isBelow = `${url.pathname}/`.startsWith(start);
+  const path = (isBelow ? '' : prefix) + url.pathname + url.search + url.hash;
+  return path.length <= MAX_PATH_LENGTH ? path : start;
+}
+
+/**
+ * Returns a path as one below `baseURL`. Of a request it can have the path of `baseURL` before it or not:
+ * a proxy or a mount may have removed that.
+ */
+export function pathBelow(baseURL: string, path: string): string {
+  const prefix = pathPrefix(baseURL);
+  return path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
+}
+
+/** Returns the path of a URL without a slash at its end. */
+function pathPrefix(url: string): string {
+  return new URL(url).pathname.replace(/\/$/, '');
 }
 
 /** Answers a request with a redirect that is neither stored nor named in a `Referer`. */

@@ -2,7 +2,7 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
-import { clearCache, MAX_PATH_LENGTH, safeReturnTo } from '../browser/redirect.ts';
+import { clearCache, MAX_PATH_LENGTH, pathBelow, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { type AuthorizationRefused, hasCode, OidcError } from '../errors.ts';
 import { failure } from '../events.ts';
@@ -13,8 +13,10 @@ import {
   authorizationURL,
   createAuthorizationRequest,
   judgeAuthorizationResponse,
+  LOGIN_LIFETIME_SECONDS,
   loginIdOf,
   readAuthorizationResponse,
+  readState,
 } from '../oauth/authorization-endpoint.ts';
 import {
   judgePushedAuthorization,
@@ -30,18 +32,20 @@ interface FinishedLogin {
   readonly location: string;
 }
 
-/**
- * Begins a login.
- *
- * @param returnTo untrusted: the start page is used unless it is a path of this app
- * @returns where to send the browser
- */
+/** A login to begin. */
+interface LoginToBegin {
+  /** Untrusted: the start page is used unless it is a path of this app. */
+  readonly returnTo: unknown;
+  readonly params: AuthorizationParams;
+  readonly isRetry?: boolean;
+}
+
+/** Begins a login. @returns where to send the browser */
 export async function beginLogin(
   context: ClientContext,
+  ctx: Context,
   cookies: CookieJar,
-  returnTo: unknown,
-  params: AuthorizationParams,
-  isRetry = false,
+  { returnTo, params, isRetry = false }: LoginToBegin,
 ): Promise<string> {
   const { options, issuer, transactions, emit } = context;
   if (typeof returnTo === 'string' && returnTo.length > MAX_PATH_LENGTH) {
@@ -58,6 +62,7 @@ export async function beginLogin(
       params,
       isRetry,
       startedAt: options.now() / 1000,
+      isOtherHost: ctx.host !== new URL(options.baseURL).host,
     });
     const isPushed =
       options.pushedAuthorizationRequests ||
@@ -111,7 +116,7 @@ export async function finishLogin(
     // The back button, most likely: the user has what the sign-in was for.
     const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK');
     if (isOver && isNavigation(ctx))
-      return { session: previous, location: homeOf(context.options) };
+      return { session: previous, location: returnPath(context.options, '/') };
     if (!isOver) context.emit({ type: 'sign_in_refused', ...failure(error) });
     throw error;
   }
@@ -123,18 +128,19 @@ async function finish(
   cookies: CookieJar,
   previous: Session | undefined,
 ): Promise<FinishedLogin> {
-  const { options, issuer, transactions, grants, sessions, emit } = context;
+  const { options, issuer, transactions, grants, sessions, loginLoop, emit } = context;
   const params = readAuthorizationResponse(ctx.querystring);
   const state = params.get('state');
   const transaction = state && transactions.find(cookies, state);
   if (!transaction) {
-    const detail = `the cookie of this sign-in is missing: it began under another host than ${new URL(options.baseURL).host}, in another browser, or over ten minutes ago, or it is finished`;
+    const isUsed = state && loginLoop.hasFinished(cookies, state);
+    const detail = isUsed ? USED : whyMissing(options, state ?? '');
     throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
   }
 
   const metadata = await issuer.metadata();
   if (!(await transactions.end(cookies, transaction))) {
-    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail: 'it was used before' });
+    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail: USED });
   }
   let code: string;
   try {
@@ -147,7 +153,7 @@ async function finish(
     const { returnTo, params } = transaction;
     return {
       session: previous,
-      location: await beginLogin(context, cookies, returnTo, params, true),
+      location: await beginLogin(context, ctx, cookies, { returnTo, params, isRetry: true }),
     };
   }
   reportMessage(options, loginIdOf(transaction.state), 'authorization_response', {
@@ -163,6 +169,7 @@ async function finish(
     if (content.refreshToken) await grants.revoke(content.refreshToken).catch(context.warn);
     throw error;
   });
+  loginLoop.count(cookies, transaction.state);
   emit({ type: 'signed_in' });
   return { session, location: returnPath(options, transaction.returnTo) };
 }
@@ -174,19 +181,23 @@ function isLoginPageExpired(error: unknown): boolean {
   return code === 'temporarily_unavailable' && errorDescription === 'authentication_expired';
 }
 
-/** Returns the start page: a path, of `baseURL`. */
-function homeOf({ baseURL }: CheckedOptions): string {
-  return new URL(baseURL).pathname.replace(/\/?$/, '/');
+/** Returns the start page for paths that `auth()` itself answers. */
+function returnPath({ baseURL, routes }: CheckedOptions, value: unknown): string {
+  const path = safeReturnTo(value, baseURL);
+  const own = pathBelow(baseURL, new URL(path, baseURL).pathname);
+  const isOwn = [routes.login, routes.callback, routes.backChannelLogout].includes(own);
+  return isOwn ? safeReturnTo('/', baseURL) : path;
 }
 
-/** Returns the start page for paths that `auth()` itself answers. */
-function returnPath(options: CheckedOptions, value: unknown): string {
-  const { baseURL, routes } = options;
-  const home = homeOf(options);
-  const path = safeReturnTo(value, baseURL);
-  const { pathname } = new URL(path, baseURL);
-  const isOwn = [routes.login, routes.callback, routes.backChannelLogout].some(
-    (own) => own !== false && (pathname === own || pathname === home.slice(0, -1) + own),
-  );
-  return path === '/' || isOwn ? home : path;
+const USED = 'it was used before';
+
+/** Returns why a callback can lack the cookie of its login, by what its state says of that. */
+function whyMissing({ baseURL, now }: CheckedOptions, state: string): string {
+  const { startedAt, isOtherHost } = readState(state);
+  const age = now() / 1000 - startedAt;
+  if (Number.isNaN(age)) return 'its "state" is none of this app';
+  if (age > LOGIN_LIFETIME_SECONDS) return 'it took more than ten minutes';
+  if (!isOtherHost) return 'it began in another browser, or was used before';
+  const { host } = new URL(baseURL);
+  return `it began under another host than ${host}, the one of baseURL, so its cookie is not sent here`;
 }

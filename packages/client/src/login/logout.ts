@@ -37,15 +37,17 @@ export async function logOut(
   session: Session | undefined,
   returnTo: unknown,
 ): Promise<string> {
-  const { options, issuer, sessions, transactions, warn } = context;
+  const { options, issuer, sessions, transactions, loginLoop, warn } = context;
   const { baseURL, routes, idpLogout, credentials } = options;
   // The cookie is removed last: the user needs it to try again when the store fails.
   if (session) await endSession(context, session, 'logout');
   sessions.clearCookie(cookies);
   transactions.clear(cookies);
+  loginLoop.clear(cookies);
 
   const path = safeReturnTo(returnTo, baseURL);
-  const home = path === '/' ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
+  const isStart = path === safeReturnTo('/', baseURL);
+  const home = isStart ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
   if (!session || !idpLogout) return home;
   try {
     const { sid } = session.content.claims;

@@ -76,6 +76,9 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   return faults;
 }
 
+/** Time that a user has to sign in. */
+export const LOGIN_LIFETIME_SECONDS = 600;
+
 /** State of a login that must survive the way to the authorization server and back. */
 export interface Transaction {
   readonly state: string;
@@ -109,20 +112,27 @@ export interface AuthorizationRequest {
  * Makes an authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) with PKCE S256
  * (RFC 7636), and the transaction that verifies its answer.
  *
- * @param login where the browser comes back to, and when it begins in seconds since 1970
+ * @param login where the browser comes back to, when it begins in seconds since 1970, and whether under
+ *   another host than the browser comes back to
  */
 export function createAuthorizationRequest(
   metadata: AuthorizationServerMetadata,
   clientID: string,
   params: AuthorizationParams,
-  login: Pick<Transaction, 'redirectURI' | 'returnTo' | 'params' | 'isRetry' | 'startedAt'>,
+  {
+    isOtherHost,
+    ...login
+  }: Pick<Transaction, 'redirectURI' | 'returnTo' | 'params' | 'isRetry' | 'startedAt'> & {
+    isOtherHost: boolean;
+  },
 ): AuthorizationRequest {
   const faults = authorizationParamsFaults(params);
   if (faults.length > 0) throw new OidcError('ERR_LOGIN_PARAMETERS', { detail: faults.join('; ') });
   const { code_challenge_methods_supported: methods } = metadata;
   if (methods && !methods.includes('S256')) throw unsuitable('it does not support PKCE with S256');
 
-  const [state, nonce, codeVerifier] = [randomToken(), randomToken(), randomToken()];
+  const state = createState(login.startedAt, isOtherHost);
+  const [nonce, codeVerifier] = [randomToken(), randomToken()];
   const all: AuthorizationParams = {
     response_type: 'code',
     client_id: clientID,
@@ -201,6 +211,20 @@ export function judgeAuthorizationResponse(
     throw new OidcError('ERR_AUTHORIZATION_RESPONSE', { detail: '"code" is missing' });
   }
   return code;
+}
+
+const OTHER_HOST = 'other-host';
+
+/** Returns 256 random bits, and what explains a callback whose cookie is missing. */
+function createState(startedAt: number, isOtherHost: boolean): string {
+  const parts = [randomToken(), Math.floor(startedAt).toString(36)];
+  return [...parts, ...(isOtherHost ? [OTHER_HOST] : [])].join('.');
+}
+
+/** Returns what a state says of its login. Nothing of it is verified: it is for the log. */
+export function readState(state: string): { startedAt: number; isOtherHost: boolean } {
+  const [, time = '', place] = state.split('.');
+  return { startedAt: Number.parseInt(time, 36), isOtherHost: place === OTHER_HOST };
 }
 
 /** Returns the name of the login that a state belongs to. The state cannot be derived from it. */

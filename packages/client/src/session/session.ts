@@ -165,6 +165,11 @@ export class Sessions {
     return stored && this.#opened(stored, id);
   }
 
+  /** Reports whether the browser sent a session's cookie. */
+  hasCookie(cookies: CookieJar): boolean {
+    return cookies.get(this.#cookieName) !== undefined;
+  }
+
   /** Removes the cookie from the browser. */
   clearCookie(cookies: CookieJar): void {
     cookies.clear(this.#cookieName);

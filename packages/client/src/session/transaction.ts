@@ -1,10 +1,13 @@
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
-import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
+import {
+  LOGIN_LIFETIME_SECONDS,
+  loginIdOf,
+  type Transaction,
+} from '../oauth/authorization-endpoint.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
 import { type SessionStore, storeCall, storeKey } from './session-store.ts';
 
-const LIFETIME_SECONDS = 600;
 const MAX_IN_FLIGHT = 5;
 /** For all of them together: Node takes 16 kB of headers, and these come with every request. */
 const MAX_BYTES = 8192;
@@ -56,7 +59,7 @@ export class Transactions {
       bytes += other.name.length + other.value.length;
       if (index >= MAX_IN_FLIGHT - 1 || bytes > MAX_BYTES) cookies.clear(other.name);
     }
-    cookies.set(name, value, LIFETIME_SECONDS);
+    cookies.set(name, value, LOGIN_LIFETIME_SECONDS);
   }
 
   /** Returns the transaction that this browser began with this state, or undefined. */
@@ -67,7 +70,7 @@ export class Transactions {
     const transaction = this.#seal.open(sealed, name) as Transaction | undefined;
     if (transaction?.state !== state) return undefined;
     const age = this.#now() / 1000 - transaction.startedAt;
-    return age <= LIFETIME_SECONDS ? transaction : undefined;
+    return age <= LOGIN_LIFETIME_SECONDS ? transaction : undefined;
   }
 
   /**
@@ -78,7 +81,7 @@ export class Transactions {
    */
   async end(cookies: CookieJar, { state, startedAt }: Transaction): Promise<boolean> {
     // A minute longer than `find` returns it: the store's clock may differ.
-    const until = Math.ceil(startedAt) + LIFETIME_SECONDS + 60;
+    const until = Math.ceil(startedAt) + LOGIN_LIFETIME_SECONDS + 60;
     const isFirst = await storeCall(() => this.#store.once(`login ${storeKey(state)}`, until));
     cookies.clear(this.#cookieName(state));
     return isFirst;

@@ -194,7 +194,10 @@ export class KeptTokens {
     const valid = this.findValid(current);
     if (valid) return { session, supplied: valid };
     if (!content.refreshToken) {
-      throw loginRequired('no access token is left, and there is no refresh token');
+      const hint = scopesOf(content.requestedScope).has('offline_access')
+        ? ''
+        : ': request the scope offline_access';
+      throw loginRequired(`no access token is left, and there is no refresh token${hint}`);
     }
     throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
       detail: pause ? 'no new request yet' : 'another renews the token, and is not done',

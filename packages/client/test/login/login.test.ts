@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import nock from 'nock';
@@ -36,6 +38,15 @@ async function start(
 function standInWith(metadata: Record<string, unknown>): void {
   nock.cleanAll();
   issuer = standInForIssuer(metadata);
+}
+
+/** Begins a login in another browser, which opened the app under this host, and returns its state. */
+async function stateOf(origin: string, headers: Record<string, string>): Promise<string> {
+  const [response] = (await once(get(`${origin}/login`, { headers }), 'response')) as [
+    IncomingMessage,
+  ];
+  response.resume();
+  return new URL(response.headers.location ?? '').searchParams.get('state') ?? '';
 }
 
 const location = (response: Response) => new URL(response.headers.get('location') ?? '', BASE_URL);
@@ -253,15 +264,31 @@ describe('callback', () => {
     expect((await browser.get(callback(other))).status).toBe(503);
   });
 
-  test('a callback without its cookie says what the cause can be', async () => {
-    const { begin } = await start();
+  test.each<[string, Record<string, string>, number, RegExp]>([
+    ['another browser', { host: new URL(BASE_URL).host }, 0, /^it began in another browser/],
+    ['another host', { host: 'localhost:3000' }, 0, /^it began under another host than app\.example/],
+    ['a user who took long', { host: new URL(BASE_URL).host }, 601, /more than ten minutes$/],
+  ])('a callback without its cookie names its cause: %s', async (_name, headers, age, cause) => {
+    let now = Date.now();
+    const { served, browser, events } = await start({ now: () => now });
+    const state = await stateOf(served.origin, headers);
+    now += age * 1000;
+    const response = await browser.get(`/callback?code=c&iss=${ISSUER}&state=${state}`);
+    const { code, detail } = (await response.json()) as Record<string, string>;
+    expect([response.status, code]).toEqual([400, 'ERR_UNEXPECTED_CALLBACK']);
+    expect(detail).toMatch(cause);
+    expect(events).toContainEqual({ type: 'sign_in_refused', code, detail });
+  });
+
+  test('a callback that was used before says so, a state of others too', async () => {
+    const { browser, begin, events } = await start();
     const { callback } = await begin();
-    const { browser } = await start();
-    const response = await browser.get(callback());
-    expect(await response.json()).toMatchObject({
-      code: 'ERR_UNEXPECTED_CALLBACK',
-      detail: expect.stringContaining(`another host than ${new URL(BASE_URL).host}`),
-    });
+    await browser.get(callback());
+    const again = await browser.get(callback(), { 'sec-fetch-dest': 'empty' });
+    expect(await again.json()).toMatchObject({ detail: 'it was used before' });
+    await browser.post('/logout');
+    expect((await browser.get(callback({ state: 'of-others' }))).status).toBe(400);
+    expect(events.at(-1)).toMatchObject({ detail: 'its "state" is none of this app' });
   });
 
   test('the back button on a used callback leads a signed-in user home', async () => {

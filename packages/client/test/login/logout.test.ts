@@ -260,7 +260,7 @@ describe('what stays in the browser', () => {
       set.push(...(await browser.get(path)).headers.getSetCookie());
     }
     const cleared = (await browser.post('/logout')).headers.getSetCookie();
-    expect(cleared).toHaveLength(3);
+    expect(cleared).toHaveLength(4);
     const attributesOf = (cookie = '') =>
       cookie
         .split('; ')
