@@ -7,6 +7,7 @@ import { isOidcError, OidcError } from './errors.ts';
 import { answerBackChannelLogout } from './login/back-channel-logout.ts';
 import { finishLogin } from './login/login.ts';
 import { refuseStrayCallback } from './login/login-loop.ts';
+import { passOnThirdPartyLogin, readLoginRequest } from './login/third-party-login.ts';
 import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
 
@@ -14,8 +15,8 @@ import { type AuthOptions, checkOptions } from './options/options.ts';
  * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and sets
  * `ctx.oidc` for later middleware.
  *
- * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, and the issuer's
- * `POST /backchannel-logout` if configured. It rejects requests of other sites that change something.
+ * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, also sign-ins that the
+ * issuer begins at `/login`, and its `POST /backchannel-logout` if configured. It rejects requests of other sites that change something.
  * The issuer is contacted only when needed: an app starts and runs while it is down.
  *
  * @throws InvalidOptions at once; it names all wrong options
@@ -36,17 +37,21 @@ export function auth(options: AuthOptions): Middleware {
     const path = pathBelow(baseURL, ctx.path);
     if (ctx.method === 'POST' && path === routes.callback) throw formPost();
     if (path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
-    if (isCrossSite(ctx, baseURL)) throw new OidcError('ERR_CROSS_SITE');
+    const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${path}`;
+    if (isCrossSite(ctx, baseURL)) {
+      if (route === `POST ${routes.login}`) return passOnThirdPartyLogin(client, ctx);
+      throw new OidcError('ERR_CROSS_SITE');
+    }
     const cookies = cookieJar(ctx, secureCookies);
     const session = await client.sessions.load(cookies);
     ctx.oidc = new OidcContext(ctx, client, cookies, session);
     try {
-      const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${path}`;
-      if (route === `GET ${routes.login}`) await ctx.oidc.login({ returnTo: ctx.query.returnTo });
-      else if (route === `GET ${routes.callback}`) {
+      if (route === `GET ${routes.login}`) {
+        await ctx.oidc.login(await readLoginRequest(client, ctx));
+      } else if (route === `GET ${routes.callback}`) {
         const finished = await finishLogin(client, ctx, cookies, session);
         ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
-        redirect(ctx, finished.location);
+        redirect(ctx, finished.location, baseURL);
       } else if (route === `POST ${routes.logout}`) await ctx.oidc.logout();
       else {
         refuseStrayCallback(ctx, cookies, client.transactions);

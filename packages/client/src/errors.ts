@@ -5,7 +5,7 @@
 const ERRORS = {
   ERR_UNEXPECTED_CALLBACK: [400, 'this sign-in was not started in this browser, or took too long'],
   ERR_AUTHORIZATION_RESPONSE: [400, 'the answer to the sign-in is malformed'],
-  ERR_ISSUER_MISMATCH: [400, 'the answer to the sign-in came from another issuer'],
+  ERR_ISSUER_MISMATCH: [400, 'this sign-in is of another issuer'],
   ERR_AUTHORIZATION_REFUSED: [403, 'the authorization server refused the sign-in'],
   ERR_AUTHORIZATION_UNAVAILABLE: [503, 'the authorization server cannot sign anyone in right now'],
   ERR_LOGIN_PARAMETERS: [400, 'these parameters cannot be part of a sign-in'],

@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import type { Api } from './api/api.ts';
 import type { CookieJar } from './browser/cookies.ts';
 import { isPrefetch, isScript } from './browser/fetch-metadata.ts';
-import { clearCache, redirect } from './browser/redirect.ts';
+import { clearCache, redirect, sendForm } from './browser/redirect.ts';
 import type { Client } from './client.ts';
 import { hasCode, OidcError } from './errors.ts';
 import { beginLogin } from './login/login.ts';
@@ -102,10 +102,9 @@ export class OidcContext {
     if (scope !== undefined) {
       params.scope = this.#client.stepUp.union(this.#session?.content, params.scope, scope);
     }
-    redirect(
-      this.#ctx,
-      await beginLogin(this.#client, this.#ctx, this.#cookies, { returnTo, params }),
-    );
+    const login = { returnTo, params };
+    const url = await beginLogin(this.#client, this.#ctx, this.#cookies, login);
+    redirect(this.#ctx, url, this.#client.options.baseURL);
   }
 
   /**
@@ -130,10 +129,11 @@ export class OidcContext {
 
   /** Ends the session here, then answers with a redirect to the authorization server's logout. */
   async logout({ returnTo }: LogoutParams = {}): Promise<void> {
-    const url = await logOut(this.#client, this.#cookies, this.#session, returnTo);
+    const { url, form } = await logOut(this.#client, this.#cookies, this.#session, returnTo);
     this.#session = undefined;
     clearCache(this.#ctx);
-    redirect(this.#ctx, url);
+    if (form) sendForm(this.#ctx, url, form);
+    else redirect(this.#ctx, url, this.#client.options.baseURL);
   }
 
   /**

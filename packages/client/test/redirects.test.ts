@@ -33,6 +33,23 @@ describe('redirects', () => {
     });
   });
 
+  // Chromium applies the form-action of the page to redirects too (CSP Level 3 §6.4.2.1).
+  test.each(['/logout', '/more'])('a form of a page gets a page that leads on: POST %s', async (path) => {
+    await app.signIn();
+    const response = await app.browser.post(path, { 'sec-fetch-mode': 'navigate' });
+    expect([response.status, response.headers.get('location')]).toEqual([200, null]);
+    expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+    const page = await response.text();
+    const [, refresh = ''] = /http-equiv="refresh" content="0;url=([^"]+)"/.exec(page) ?? [];
+    expect(refresh).toMatch(/^https:\/\/issuer\.example\/[^<>]*&amp;/);
+    expect(page).toContain(`<a href="${refresh}">`);
+  });
+
+  test('a form of a page that stays in the app is redirected', async () => {
+    const response = await app.browser.post('/logout', { 'sec-fetch-mode': 'navigate' });
+    expect([response.status, response.headers.get('location')]).toEqual([303, `${BASE_URL}/`]);
+  });
+
   test('redirects go to the issuer’s origin and our own only', async () => {
     proves('RFC 9700 §4.11.1');
     const origins = new Set<string>();

@@ -58,7 +58,7 @@ export function createApp(options: AppOptions): Koa {
       clientSecret: options.clientSecret,
       clientAuthMethod: options.clientAuthMethod,
       secret: options.secrets,
-      authorizationParams: { scope, audience },
+      authorizationParams: { scope, audience, ...options.authorizationParams },
       session: { store: options.store },
       routes: { backChannelLogout: '/backchannel-logout' },
       ...(flowLog && { onMessage: (message) => flowLog.add(message) }),

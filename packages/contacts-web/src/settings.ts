@@ -1,3 +1,4 @@
+import type { AuthorizationParams } from '@koa-oauth/client';
 import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
 
@@ -67,6 +68,12 @@ const Environment = z.object({
         'read:contacts create:contacts update:contacts delete:contacts read:activity',
     )
     .describe('scopes that a sign-in requests'),
+  AUTHORIZATION_PARAMS: z.string().default('').meta({
+    description:
+      'further parameters of a sign-in, as a query: `prompt=consent&resource=https://api.example.com`; ' +
+      'an empty one, such as `audience=`, is not sent',
+    defaultText: 'none',
+  }),
   SECRET: z
     .string()
     .refine((value) => split(value).length > 0, SECRET_TEXT)
@@ -117,6 +124,8 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     apiBaseURL: data.API_BASE_URL,
     audience: data.AUDIENCE,
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
+    /** In addition to scope and audience. */
+    authorizationParams: readParams(data.AUTHORIZATION_PARAMS),
     /** Newest first. If empty, the app creates one and stores it in `./data`. */
     secrets: split(data.SECRET ?? ''),
     /** It may contain a password. */
@@ -152,6 +161,14 @@ function checkCombinations(data: z.output<typeof Environment>, context: z.Refine
   for (const [name, text] of Object.entries(required)) {
     if (!data[name as keyof typeof required]) report(name as keyof typeof required, text);
   }
+}
+
+function readParams(query: string): AuthorizationParams {
+  const entries = [...new URLSearchParams(query)].map(([name, value]) => {
+    if (value === '') return [name, undefined];
+    return [name, name === 'max_age' ? Number(value) : value];
+  });
+  return Object.fromEntries(entries);
 }
 
 function isOnLoopback(url: string): boolean {

@@ -386,7 +386,7 @@ describe('a signed-in user', () => {
     expect((await app.post('/logout', {}, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
     const response = await app.post('/logout');
     expect(response.status).toBe(303);
-    expect(response.headers.get('location')).toMatch(`${ISSUER}v2/logout?client_id=contacts-web`);
+    expect(response.headers.get('location')).toMatch(`${ISSUER}oidc/logout?client_id=contacts-web`);
     expect(await (await app.get('/logout')).text()).toContain('You are signed out');
   });
 

@@ -29,6 +29,7 @@ describe('settings', () => {
       scope:
         'openid profile email offline_access read:contacts create:contacts update:contacts ' +
         'delete:contacts read:activity',
+      authorizationParams: {},
       secrets: [],
       sessionStoreURL: 'file:./data/sessions.db',
       showTokens: true,
@@ -43,6 +44,20 @@ describe('settings', () => {
   test('the client secret may go in a header instead', () => {
     const { clientAuthMethod } = read({ CLIENT_AUTH_METHOD: 'client_secret_basic' });
     expect(clientAuthMethod).toBe('client_secret_basic');
+  });
+
+  test('further parameters of a sign-in are a query, and an empty one is not sent', () => {
+    const claims = '{"userinfo":{"name":null}}';
+    const { authorizationParams } = read({
+      AUTHORIZATION_PARAMS: `prompt=consent&resource=https://api.example.com&max_age=60&audience=&claims=${claims}`,
+    });
+    expect(authorizationParams).toEqual({
+      prompt: 'consent',
+      resource: 'https://api.example.com',
+      max_age: 60,
+      audience: undefined,
+      claims,
+    });
   });
 
   test('several secrets, newest first', () => {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 
 /** Bounds the resolved path too: it is stored, sealed, in a cookie, of which browsers keep 4096 bytes. */
@@ -45,11 +46,22 @@ function pathPrefix(url: string): string {
   return new URL(url).pathname.replace(/\/$/, '');
 }
 
-/** Answers a request with a redirect that is neither stored nor named in a `Referer`. */
-export function redirect(ctx: Context, url: string): void {
-  // RFC 9700 §4.12: never 307, which would send a form's fields along.
-  ctx.status = ctx.method === 'GET' || ctx.method === 'HEAD' ? 302 : 303;
+/**
+ * Answers a request with a redirect that is neither stored nor named in a `Referer`. The answer to a form
+ * is a page that leads to another origin: some browsers apply the `form-action` of the form's page to
+ * redirects too (CSP Level 3 §6.4.2.1), and `'self'` would stop one to the issuer.
+ */
+export function redirect(ctx: Context, url: string, baseURL: string): void {
+  const isForm = ctx.method !== 'GET' && ctx.method !== 'HEAD';
   ctx.set({ 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' });
+  if (isForm && ctx.get('Sec-Fetch-Mode') === 'navigate' && isElsewhere(url, baseURL)) {
+    ctx.status = 200;
+    ctx.type = 'html';
+    ctx.body = pageLeadingTo(url);
+    return;
+  }
+  // RFC 9700 §4.12: never 307, which would send a form's fields along.
+  ctx.status = isForm ? 303 : 302;
   ctx.redirect(url);
 }
 
@@ -59,4 +71,60 @@ export function redirect(ctx: Context, url: string): void {
  */
 export function clearCache({ response }: Pick<Context, 'response'>): void {
   if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
+}
+
+function isElsewhere(url: string, baseURL: string): boolean {
+  return new URL(url, baseURL).origin !== new URL(baseURL).origin;
+}
+
+function pageLeadingTo(url: string): string {
+  const href = escapeHTML(new URL(url).href);
+  return pageOf(`<meta http-equiv="refresh" content="0;url=${href}">
+<p><a href="${href}">Continue</a>`);
+}
+
+const SUBMIT = 'document.forms[0].submit()';
+const SUBMIT_HASH = createHash('sha256').update(SUBMIT).digest('base64');
+
+/**
+ * Answers a request with a page that posts a form to another origin, at once or with its button where
+ * scripts are off.
+ */
+export function sendForm(
+  ctx: Context,
+  action: string,
+  fields: Readonly<Record<string, string>>,
+): void {
+  // No form-action: it would apply to the redirects of the other origin too.
+  const policy = `default-src 'none'; script-src 'sha256-${SUBMIT_HASH}'; base-uri 'none'; frame-ancestors 'none'`;
+  ctx.set({
+    'Cache-Control': 'no-store',
+    'Referrer-Policy': 'no-referrer',
+    'Content-Security-Policy': policy,
+  });
+  const inputs = Object.entries(fields).map(
+    ([name, value]) => `<input type="hidden" name="${name}" value="${escapeHTML(value)}">`,
+  );
+  ctx.status = 200;
+  ctx.type = 'html';
+  ctx.body = pageOf(`<form method="post" action="${escapeHTML(action)}">
+${inputs.join('\n')}
+<button>Continue</button>
+</form>
+<script>${SUBMIT}</script>`);
+}
+
+function pageOf(content: string): string {
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Continue</title>
+${content}
+</html>
+`;
+}
+
+function escapeHTML(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
 }

@@ -8,8 +8,8 @@ import {
   verifyLogoutToken,
 } from '../oauth/logout-token.ts';
 import { storeCall, storeKey } from '../session/session-store.ts';
+import { readForm } from './form.ts';
 
-const MAX_FORM_BYTES = 64 * 1024;
 /** Seconds after which a token can be used again if it is not known how its use ended. */
 const CLAIM_SECONDS = 10;
 const POLL_MS = 50;
@@ -48,7 +48,7 @@ async function verify(
   ctx: Context,
 ): Promise<LogoutTokenClaims> {
   if (ctx.get('Origin') || ctx.get('Sec-Fetch-Site')) throw invalid('a browser sent it');
-  const unverified = await readFormField(ctx, 'logout_token', MAX_FORM_BYTES);
+  const unverified = (await readForm(ctx))('logout_token');
   if (!unverified) throw invalid('the form must contain exactly one "logout_token"');
   const metadata = await issuer.metadata();
   return verifyLogoutToken(unverified, (header) => issuer.signingKeys(header), {
@@ -112,42 +112,4 @@ function refuse(ctx: Context, status: number, error: string, description: string
 
 function invalid(detail: string): OidcError {
   return new OidcError('ERR_LOGOUT_TOKEN', { detail });
-}
-
-/**
- * Reads a field of a posted form, from the request itself or from what a body parser before us made
- * of it (`ctx.request.body`).
- *
- * @param maxLength bytes of the whole form
- * @returns undefined when it is not there, or there twice, or the request can't be read as a form
- */
-export async function readFormField(
-  ctx: Pick<Context, 'req' | 'request' | 'is'>,
-  name: string,
-  maxLength: number,
-): Promise<string | undefined> {
-  if (ctx.req.readableDidRead) return fieldOf((ctx.request as { body?: unknown }).body, name);
-  if (!ctx.is('application/x-www-form-urlencoded')) return undefined;
-  const body = await readText(ctx.req, maxLength).catch(() => undefined);
-  const values = new URLSearchParams(body).getAll(name);
-  return values.length === 1 ? values[0] : undefined;
-}
-
-function fieldOf(body: unknown, name: string): string | undefined {
-  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, name)) return undefined;
-  const value = (body as Record<string, unknown>)[name];
-  return typeof value === 'string' ? value : undefined;
-}
-
-async function readText(request: Context['req'], maxLength: number): Promise<string | undefined> {
-  if (Number(request.headers['content-length']) > maxLength) return undefined;
-  const chunks: Buffer[] = [];
-  let length = 0;
-  // The answer needs the connection.
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    length += chunk.length;
-    if (length > maxLength) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }

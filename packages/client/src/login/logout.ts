@@ -25,18 +25,24 @@ export async function endSession(
   if (refreshToken) await context.grants.revoke(refreshToken).catch(context.warn);
 }
 
+/** Where a logout sends the browser. */
+export interface LogoutTarget {
+  readonly url: string;
+  /** Fields to post there; undefined for a redirect. */
+  readonly form?: Readonly<Record<string, string>>;
+}
+
 /**
  * Ends the session of a browser, and removes its cookie and those of logins in flight.
  *
  * @param returnTo untrusted: the default is used unless it is a path of this app
- * @returns where to send the browser
  */
 export async function logOut(
   context: ClientContext,
   cookies: CookieJar,
   session: Session | undefined,
   returnTo: unknown,
-): Promise<string> {
+): Promise<LogoutTarget> {
   const { options, issuer, sessions, transactions, loginLoop, warn } = context;
   const { baseURL, routes, idpLogout, credentials } = options;
   // The cookie is removed last: the user needs it to try again when the store fails.
@@ -48,30 +54,43 @@ export async function logOut(
   const path = safeReturnTo(returnTo, baseURL);
   const isStart = path === safeReturnTo('/', baseURL);
   const home = isStart ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
-  if (!session || !idpLogout) return home;
+  if (!session || !idpLogout) return { url: home };
   try {
-    const { sid } = session.content.claims;
-    return endSessionURL(await issuer.metadata(), { clientID: credentials.clientID, sid, home });
+    const metadata = await issuer.metadata();
+    const { clientID } = credentials;
+    const { claims, idToken } = session.content;
+    if (idpLogout === 'id_token_hint' && metadata.end_session_endpoint) {
+      const form = { id_token_hint: idToken, client_id: clientID, post_logout_redirect_uri: home };
+      return { url: metadata.end_session_endpoint, form };
+    }
+    return { url: endSessionURL(metadata, { clientID, sid: claims.sid, home }) ?? home };
   } catch (error) {
     warn(error);
-    return home;
+    return { url: home };
   }
 }
 
 /**
- * Makes the logout address of the authorization server: OpenID Connect RP-Initiated Logout 1.0 §2,
- * else Auth0's own `/v2/logout`. The session is named by its `sid` in `logout_hint`: an ID token in
+ * Makes the logout address of the authorization server: OpenID Connect RP-Initiated Logout 1.0 §2, else
+ * `/v2/logout` of Auth0, else none. The session is named by its `sid` in `logout_hint`: an ID token in
  * the URL would reach histories and logs.
  */
 export function endSessionURL(
-  { issuer, end_session_endpoint }: AuthorizationServerMetadata,
+  metadata: AuthorizationServerMetadata,
   { clientID, sid, home }: { clientID: string; sid: unknown; home: string },
-): string {
+): string | undefined {
+  const { issuer, end_session_endpoint } = metadata;
+  if (!end_session_endpoint && !isAuth0(metadata)) return undefined;
   const url = new URL(end_session_endpoint ?? `${issuer.replace(/\/$/, '')}/v2/logout`);
   if (end_session_endpoint && typeof sid === 'string') url.searchParams.set('logout_hint', sid);
   url.searchParams.set('client_id', clientID);
   url.searchParams.set(end_session_endpoint ? 'post_logout_redirect_uri' : 'returnTo', home);
   return url.href;
+}
+
+// Behind a domain of its own, a tenant still has this member, which no standard defines.
+function isAuth0({ issuer, mfa_challenge_endpoint }: AuthorizationServerMetadata): boolean {
+  return new URL(issuer).hostname.endsWith('.auth0.com') || mfa_challenge_endpoint !== undefined;
 }
 
 /**

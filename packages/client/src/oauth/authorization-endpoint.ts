@@ -152,7 +152,7 @@ export function createAuthorizationRequest(
     ...login,
     issuer: metadata.issuer,
     scope: params.scope ?? '',
-    audience: params.audience ?? params.resource,
+    audience: params.resource ?? params.audience,
     maxAge: params.max_age,
     acrValues: params.acr_values,
     essentialAcr: essentialAcr(params.claims),

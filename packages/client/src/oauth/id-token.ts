@@ -113,9 +113,9 @@ export function followedClaims(refreshed: IdTokenClaims, before: IdTokenClaims):
 
 /** Returns the `at_hash` of an access token (OpenID Connect Core 1.0 §3.1.3.6). */
 export function accessTokenHash(accessToken: string, alg: string): string {
-  const digest = createHash(`sha${alg.slice(-3)}`)
-    .update(accessToken, 'ascii')
-    .digest();
+  // The names of both algorithms of Ed25519 have no hash. Its own is SHA-512 (RFC 8032 §5.1).
+  const hash = alg.startsWith('Ed') ? 'sha512' : `sha${alg.slice(-3)}`;
+  const digest = createHash(hash).update(accessToken, 'ascii').digest();
   return digest.subarray(0, digest.length / 2).toString('base64url');
 }
 

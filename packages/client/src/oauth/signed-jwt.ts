@@ -42,9 +42,6 @@ interface SignedJwtKind {
   maxAge: number;
 }
 
-/** Ed25519 and EdDSA are excluded: `at_hash` uses the hash in the algorithm's name, and these name none. */
-const ALGS = SIGNING_ALGORITHMS.filter((alg) => !alg.startsWith('Ed'));
-
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 const MAX_JWT_LENGTH = 32 * 1024;
@@ -73,7 +70,7 @@ export async function verifySignedJwt(
 
   function judgeHeader({ header }: UnverifiedJwt): { alg: string; kid?: string } {
     const { alg, kid, typ, crit, b64 } = header;
-    if (typeof alg !== 'string' || !(ALGS as readonly string[]).includes(alg)) {
+    if (typeof alg !== 'string' || !(SIGNING_ALGORITHMS as readonly string[]).includes(alg)) {
       throw invalid('"alg" is not allowed');
     }
     if (typ !== undefined && typeof typ !== 'string') throw invalid('"typ" is not a string');

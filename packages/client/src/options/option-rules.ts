@@ -25,6 +25,11 @@ export const anything = rule('', () => true);
 
 export const boolean = rule('must be true or false', (value) => typeof value === 'boolean');
 
+export const idpLogout = rule(
+  'must be true, false or "id_token_hint"',
+  (value) => typeof value === 'boolean' || value === 'id_token_hint',
+);
+
 export const callback = rule('must be a function', (value) => typeof value === 'function');
 
 export const cookieName = rule('must be letters, digits, ".", "_" or "-"', (value) =>

@@ -83,8 +83,11 @@ export interface AuthOptions extends ClientOptions {
         maxResponseSize?: number | undefined;
       }
     | undefined;
-  /** Ends the session at the issuer too when a user logs out here. Default: true */
-  idpLogout?: boolean | undefined;
+  /**
+   * Ends the session at the issuer too when a user logs out here. With `id_token_hint` the browser posts
+   * the ID token there, for an issuer that requires it. Default: true
+   */
+  idpLogout?: boolean | 'id_token_hint' | undefined;
   /** Seconds that our clock and the issuer's may differ. Default: 60 */
   clockTolerance?: number | undefined;
   /**
@@ -136,7 +139,7 @@ export const OPTION_RULES = {
     session: rule.anything,
     routes: rule.anything,
     api: rule.anything,
-    idpLogout: rule.boolean,
+    idpLogout: rule.idpLogout,
     clockTolerance: rule.wholeNumber(0, 300),
     refreshLeeway: rule.wholeNumber(0, 3600),
     httpTimeout: rule.wholeNumber(1, 120_000),

@@ -9,7 +9,7 @@ import {
   isScript,
   refuseCrossSite,
 } from '../../src/browser/fetch-metadata.ts';
-import { readFormField } from '../../src/login/back-channel-logout.ts';
+import { readForm } from '../../src/login/form.ts';
 import { type Served, serve } from '../support/browser.ts';
 
 describe('fetch metadata', () => {
@@ -147,7 +147,7 @@ describe('form fields', () => {
     app.silent = true;
     if (parsed) app.use(bodyParser());
     app.use(async (ctx) => {
-      ctx.body = { value: await readFormField(ctx, 'a', 100) };
+      ctx.body = { value: (await readForm(ctx, 100))('a') };
     });
     served = await serve(app, 'https://app.example');
     const { port } = new URL(served.origin);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import nock from 'nock';
@@ -77,14 +78,31 @@ describe('where the browser goes', () => {
     });
   });
 
-  test.each(['https://issuer.example/', 'https://issuer.example'])(
-    'it goes to Auth0’s /v2/logout only when %s names no endpoint',
-    (issuer) => {
-      expect(endSessionURL({ ...metadata, issuer }, session)).toBe(
-        'https://issuer.example/v2/logout?client_id=c&returnTo=https%3A%2F%2Fapp.example',
-      );
+  test.each([
+    ['https://tenant.eu.auth0.com/', {}],
+    ['https://tenant.eu.auth0.com', {}],
+    ['https://login.example/', { mfa_challenge_endpoint: 'https://login.example/mfa/challenge' }],
+  ])('it goes to /v2/logout of Auth0 when %s names no endpoint', (issuer, members) => {
+    expect(endSessionURL({ ...metadata, issuer, ...members }, session)).toBe(
+      `${new URL(issuer).origin}/v2/logout?client_id=c&returnTo=https%3A%2F%2Fapp.example`,
+    );
+  });
+
+  test.each(['https://issuer.example/', 'https://auth0.com.example/', 'https://notauth0.com/'])(
+    'it stays here when %s names no endpoint',
+    async (issuer) => {
+      expect(endSessionURL({ ...metadata, issuer }, session)).toBeUndefined();
     },
   );
+
+  test('without an endpoint of the issuer, the session ends here', async () => {
+    nock.cleanAll();
+    issuer = standInForIssuer({ end_session_endpoint: undefined });
+    const { signIn } = await start({ routes: { postLogoutRedirect: `${BASE_URL}/signed-out` } });
+    const browser = await signIn();
+    expect(location(await browser.post('/logout')).href).toBe(`${BASE_URL}/signed-out`);
+    expect(await userOf(browser)).toBeNull();
+  });
 
   test('without idpLogout only this app’s session ends', async () => {
     const { signIn } = await start({ idpLogout: false });
@@ -168,6 +186,44 @@ describe('parameters of the logout request', () => {
     const end_session_endpoint = 'https://issuer.example/logout';
     const url = endSessionURL({ ...metadata, end_session_endpoint }, { ...session, sid });
     expect(new URL(url).searchParams.has('logout_hint')).toBe(false);
+  });
+});
+
+describe('idpLogout: id_token_hint', () => {
+  test('the browser posts the ID token, which is in no address (RP-Initiated Logout 1.0 §2)', async () => {
+    nock.cleanAll();
+    issuer = standInForIssuer({ end_session_endpoint: `${ISSUER}logout?a=1&b="2"` });
+    const { signIn } = await start({ idpLogout: 'id_token_hint' });
+    const browser = await signIn({ name: 'Ada' });
+    const response = await browser.post('/logout');
+    expect([response.status, response.headers.get('location')]).toEqual([200, null]);
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    expect(response.headers.get('referrer-policy')).toBe('no-referrer');
+    const page = await response.text();
+    expect(page).toMatch(/action="https:\/\/issuer\.example\/logout\?a=1&amp;b=(%22|&quot;)2/);
+    const fields = [...page.matchAll(/name="(\w+)" value="([^"]*)"/g)].map(([, ...field]) => field);
+    expect(fields).toEqual([
+      ['id_token_hint', expect.stringMatching(/^eyJ[\w-]+\.[\w-]+\.[\w-]+$/)],
+      ['client_id', 'client-1'],
+      ['post_logout_redirect_uri', BASE_URL],
+    ]);
+    expect(await userOf(browser)).toBeNull();
+  });
+
+  test('only its own script runs on that page', async () => {
+    const { signIn } = await start({ idpLogout: 'id_token_hint' });
+    const response = await (await signIn()).post('/logout');
+    const [, script = ''] = /<script>(.*)<\/script>/.exec(await response.text()) ?? [];
+    const hash = createHash('sha256').update(script).digest('base64');
+    const policy = response.headers.get('content-security-policy');
+    expect(policy).toContain(`default-src 'none'; script-src 'sha256-${hash}';`);
+  });
+
+  test('an issuer without the endpoint gets no ID token', async () => {
+    nock.cleanAll();
+    issuer = standInForIssuer({ end_session_endpoint: undefined });
+    const { signIn } = await start({ idpLogout: 'id_token_hint' });
+    expect(location(await (await signIn()).post('/logout')).href).toBe(`${BASE_URL}/`);
   });
 });
 

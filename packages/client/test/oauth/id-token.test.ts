@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHash, createHmac, generateKeyPairSync, sign as signWith } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { IssuerError } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
@@ -167,6 +167,26 @@ describe('an ID token', () => {
   });
 
   describe('OpenID Connect Core 1.0 §3.1.3.7: signature', () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+    const signEd = (claims: object, alg: string) => {
+      const [header = '', payload = ''] = sign(claims, { alg }).split('.');
+      const input = `${header}.${payload}`;
+      return `${input}.${signWith(null, Buffer.from(input), privateKey).toString('base64url')}`;
+    };
+
+    test.each(['EdDSA', 'Ed25519'])('%s: accepted, with the at_hash of SHA-512', async (alg) => {
+      const half = createHash('sha512').update(ACCESS_TOKEN).digest().subarray(0, 32);
+      const claims = { ...good, at_hash: half.toString('base64url') };
+      const keys = async () => [{ key: publicKey, alg }];
+      expect(await verifyIdToken(signEd(claims, alg), keys, expected)).toEqual(claims);
+      const other = signEd({ ...claims, at_hash: accessTokenHash('x', alg) }, alg);
+      expect(await detailOf(verifyIdToken(other, keys, expected))).toContain('"at_hash"');
+      const forged = `${signEd(claims, alg).slice(0, -4)}AAAA`;
+      expect(await detailOf(verifyIdToken(forged, keys, expected))).toContain('signature');
+      const rsa = signEd(claims, alg);
+      expect(await detailOf(verifyIdToken(rsa, signingKeys, expected))).toContain('signature');
+    });
+
     const [head = '', body = '', signature = ''] = sign(good).split('.');
     const encode = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
     const hmac = (input: string) =>

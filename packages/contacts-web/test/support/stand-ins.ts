@@ -68,6 +68,7 @@ export async function startApp(
     apiBaseURL: API,
     audience: 'https://contacts.example.com/api',
     scope: ALL_SCOPES,
+    authorizationParams: {},
     secrets: ['s-secret-of-the-tests-0123456789'],
     store: memoryStore(),
     showTokens: false,
@@ -150,6 +151,7 @@ export function standInForIssuer(): void {
   scope.get('/.well-known/openid-configuration').reply(200, {
     issuer: ISSUER,
     jwks_uri: `${ISSUER}jwks`,
+    end_session_endpoint: `${ISSUER}oidc/logout`,
     authorization_endpoint: `${ISSUER}authorize`,
     token_endpoint: `${ISSUER}oauth/token`,
   });

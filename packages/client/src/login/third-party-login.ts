@@ -1,0 +1,70 @@
+import type { Context } from 'koa';
+import { redirect } from '../browser/redirect.ts';
+import type { ClientContext } from '../client-context.ts';
+import { OidcError } from '../errors.ts';
+import type { LoginParams } from '../oidc-context.ts';
+import { readForm } from './form.ts';
+
+const PARAMETERS = ['iss', 'login_hint', 'target_link_uri'] as const;
+/** A longer one might not fit into the cookie of the login. */
+const MAX_HINT_LENGTH = 255;
+
+/**
+ * Passes on the POST by which another site begins a login (OpenID Connect Core §4). It does only what a
+ * link can do: it redirects to the same address, with the parameters in the query. The browser sends the
+ * cookies of unfinished logins only there, so that the oldest can make room.
+ *
+ * @throws OidcError `ERR_CROSS_SITE` when the form names no issuer
+ */
+export async function passOnThirdPartyLogin(
+  { options }: ClientContext,
+  ctx: Context,
+): Promise<void> {
+  const field = await readForm(ctx);
+  if (field('iss') === undefined) throw new OidcError('ERR_CROSS_SITE');
+  const query = new URLSearchParams(
+    PARAMETERS.flatMap((name) => {
+      const value = field(name);
+      return value === undefined ? [] : [[name, value]];
+    }),
+  );
+  const { pathname } = new URL(options.baseURL + options.routes.login);
+  redirect(ctx, `${pathname}?${query}`, options.baseURL);
+}
+
+/**
+ * Returns the parameters of a login that begins at the login route: with `iss`, one that the issuer or
+ * another site initiates (OpenID Connect Core §4).
+ *
+ * @throws OidcError `ERR_ISSUER_MISMATCH`, `ERR_LOGIN_PARAMETERS`, or `ERR_CROSS_SITE` in a frame
+ */
+export async function readLoginRequest(
+  { options, issuer }: ClientContext,
+  ctx: Context,
+): Promise<LoginParams> {
+  const { iss, login_hint, target_link_uri, returnTo } = ctx.query;
+  if (iss === undefined) return { returnTo };
+  // §4: another site must not hide what it begins.
+  if (/^(i?frame|embed|object)$/.test(ctx.get('Sec-Fetch-Dest'))) {
+    throw new OidcError('ERR_CROSS_SITE', { detail: 'a sign-in begun by another site in a frame' });
+  }
+  if (iss !== (await issuer.metadata()).issuer) {
+    throw new OidcError('ERR_ISSUER_MISMATCH', { detail: '"iss" of a sign-in begun elsewhere' });
+  }
+  const isHint = typeof login_hint === 'string' && login_hint.length <= MAX_HINT_LENGTH;
+  if (login_hint !== undefined && !isHint) {
+    const detail = `login_hint must come once, with at most ${MAX_HINT_LENGTH} characters`;
+    throw new OidcError('ERR_LOGIN_PARAMETERS', { detail });
+  }
+  return {
+    returnTo: pathOf(target_link_uri, options.baseURL),
+    authorizationParams: { login_hint },
+  };
+}
+
+/** Returns the path of an address of the app. */
+function pathOf(uri: unknown, baseURL: string): string | undefined {
+  if (typeof uri !== 'string' || !URL.canParse(uri)) return undefined;
+  const { origin, pathname, search, hash } = new URL(uri);
+  return origin === new URL(baseURL).origin ? pathname + search + hash : undefined;
+}
