@@ -45,7 +45,7 @@ export class ClientContext {
     this.sessions = new Sessions(options, this.store, this.warn);
     this.transactions = new Transactions(options, this.store);
     this.loginLoop = new LoginLoop(options);
-    this.grants = new Grants(options, this.issuer, this.http);
+    this.grants = new Grants(options, this.issuer, this.http, this.warn);
   }
 
   /** Reports a failure that does not stop the request. */

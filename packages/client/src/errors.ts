@@ -16,6 +16,7 @@ const ERRORS = {
   ERR_TOKEN_REQUEST_REFUSED: [502, 'the authorization server refused the token request'],
   ERR_TOKEN_RESPONSE: [502, 'the authorization server sent tokens that cannot be used'],
   ERR_ID_TOKEN: [502, 'the authorization server sent an ID token that is not valid'],
+  ERR_USERINFO: [502, 'the authorization server sent no details of the user that can be used'],
   ERR_LOGOUT_TOKEN: [400, 'the logout token is not valid'],
   ERR_LOGIN_REQUIRED: [401, 'sign in to continue'],
   ERR_LOGIN_LOOP: [500, 'the sign-in succeeds, but has no effect here'],

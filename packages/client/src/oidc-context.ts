@@ -58,9 +58,14 @@ export class OidcContext {
     this.#session = session;
   }
 
-  /** The newest ID token's claims about the user; undefined when no user is signed in. */
+  /**
+   * The newest ID token's claims about the user, and those of the userinfo endpoint that it lacks;
+   * undefined when no user is signed in.
+   */
   get user(): Readonly<Record<string, unknown>> | undefined {
-    return this.#session && userClaims(this.#session.content.claims);
+    if (!this.#session) return undefined;
+    const { claims, userinfo = {} } = this.#session.content;
+    return { ...userClaims(userinfo), ...userClaims(claims) };
   }
 
   /** All claims of the newest ID token. A refresh can bring one; `auth_time` stays the sign-in's. */

@@ -17,6 +17,7 @@ import {
   postToEndpoint,
   type TokenResponse,
 } from '../oauth/token-endpoint.ts';
+import { judgeUserinfo, lacksClaims, requestUserinfo } from '../oauth/userinfo.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
 
@@ -29,22 +30,31 @@ export interface Refreshed {
   readonly identity: Partial<Pick<SessionContent, 'claims' | 'idToken'>>;
 }
 
-/** Maximum time that a logout waits for the revocation. */
-const MAX_REVOCATION_MS = 2000;
+/** Maximum time that a login waits for userinfo, or a logout for the revocation. */
+const MAX_OPTIONAL_MS = 2000;
 
 /** Exchanges grants for tokens, and verifies each answer. */
 export class Grants {
   readonly #options: CheckedOptions;
   readonly #issuer: Issuer;
   readonly #http: HttpClient;
-  readonly #revocationHttp: HttpClient;
+  /** For requests that a login or a logout can do without. */
+  readonly #optionalHttp: HttpClient;
+  readonly #warn: (error: unknown) => void;
 
-  constructor(options: CheckedOptions, issuer: Issuer, http: HttpClient) {
+  /** @param warn receives failures that do not stop the request */
+  constructor(
+    options: CheckedOptions,
+    issuer: Issuer,
+    http: HttpClient,
+    warn: (error: unknown) => void,
+  ) {
     this.#options = options;
     this.#issuer = issuer;
     this.#http = http;
-    this.#revocationHttp = createHttpClient({
-      timeout: Math.min(options.httpTimeout, MAX_REVOCATION_MS),
+    this.#warn = warn;
+    this.#optionalHttp = createHttpClient({
+      timeout: Math.min(options.httpTimeout, MAX_OPTIONAL_MS),
       maxBodyBytes: MAX_ENDPOINT_BYTES,
       ...options.http,
     });
@@ -63,8 +73,11 @@ export class Grants {
     const response = judgeCodeResponse(answer, scope, this.#options.seconds());
     const { idToken, accessToken, refreshToken } = response;
     if (!idToken) throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
+    const claims = await this.#verify(idToken, { issuer, nonce, maxAge, acr, accessToken });
+    const isWanted = transaction.wantsUserinfo || lacksClaims(claims, response.scope);
     return {
-      claims: await this.#verify(idToken, { issuer, nonce, maxAge, acr, accessToken }),
+      claims,
+      userinfo: isWanted ? await this.#userinfo(accessToken, claims) : undefined,
       idToken,
       requestedScope: scope,
       requestedAudience: transaction.audience,
@@ -130,12 +143,27 @@ export class Grants {
       issuer,
       credentials,
       parameters: { token: refreshToken, token_type_hint: 'refresh_token' },
-      http: this.#revocationHttp,
+      http: this.#optionalHttp,
       seconds,
     });
     if (status === 200) return;
     const detail = `revocation: it answered ${status}`;
     throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });
+  }
+
+  /** A user without a name is signed in all the same. */
+  async #userinfo(
+    accessToken: string,
+    claims: IdTokenClaims,
+  ): Promise<SessionContent['userinfo']> {
+    try {
+      const metadata = await this.#issuer.metadata();
+      const answer = await requestUserinfo(metadata, accessToken, this.#optionalHttp);
+      return answer && judgeUserinfo(answer, claims);
+    } catch (error) {
+      this.#warn(error);
+      return undefined;
+    }
   }
 
   async #requestTokens(

@@ -93,6 +93,8 @@ export interface Transaction {
   readonly acrValues?: string | undefined;
   /** The ID token's `acr` must be one of these, if any. */
   readonly essentialAcr?: readonly string[] | undefined;
+  /** True when the `claims` parameter asks for claims of the userinfo endpoint. */
+  readonly wantsUserinfo?: boolean | undefined;
   readonly returnTo: string;
   /** Parameters of this login alone, for another try. */
   readonly params: AuthorizationParams;
@@ -156,6 +158,7 @@ export function createAuthorizationRequest(
     maxAge: params.max_age,
     acrValues: params.acr_values,
     essentialAcr: essentialAcr(params.claims),
+    wantsUserinfo: wantsUserinfo(params.claims),
   };
   return { parameters, transaction };
 }
@@ -258,6 +261,11 @@ export function essentialAcr(claims: unknown): readonly string[] | undefined {
     if (Array.isArray(wanted) && wanted.every((one) => typeof one === 'string')) return wanted;
   } catch {}
   throw new TypeError('authorizationParams.claims must be JSON as OpenID Connect Core §5.5 has it');
+}
+
+/** Reports whether the `claims` parameter, once checked, has a `userinfo` member. */
+function wantsUserinfo(claims: string | undefined): true | undefined {
+  return claims !== undefined && JSON.parse(claims).userinfo ? true : undefined;
 }
 
 function object(value: unknown): Record<string, unknown> {

@@ -143,7 +143,7 @@ const PROTOCOL_CLAIMS = [
 ];
 
 /** Returns the claims about the user. */
-export function userClaims(claims: IdTokenClaims): Record<string, unknown> {
+export function userClaims(claims: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(claims).filter(([name]) => !PROTOCOL_CLAIMS.includes(name)),
   );

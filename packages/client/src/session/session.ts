@@ -10,7 +10,9 @@ import { type SessionStore, type StoredSession, storeCall, storeKey } from './se
 /** Content of a session: data about a signed-in user. The store has it encrypted. */
 export interface SessionContent {
   readonly claims: IdTokenClaims;
-  /** The encoded ID token. It is never sent. */
+  /** Claims of the userinfo endpoint, if the ID token of the sign-in lacked some. */
+  readonly userinfo?: Readonly<Record<string, unknown>> | undefined;
+  /** The encoded ID token. It is sent only with a logout, if the app chose that. */
   readonly idToken: string;
   readonly requestedScope: string;
   /** The `acr_values` that the sign-in requested, if any. */

@@ -1,0 +1,68 @@
+import type { AuthorizationServerMetadata, HttpAnswer, HttpClient } from '@koa-oauth/issuer';
+import { failureCode, OidcError } from '../errors.ts';
+import type { IdTokenClaims } from './id-token.ts';
+import { scopesOf } from './scope.ts';
+
+/** The claim that shows whether those of a scope are in the ID token (OpenID Connect Core §5.4). */
+const CLAIM_OF_SCOPE = {
+  profile: 'name',
+  email: 'email',
+  address: 'address',
+  phone: 'phone_number',
+} as const;
+
+/** As for an ID token: the claims are stored with the session. */
+const MAX_USERINFO_LENGTH = 32 * 1024;
+
+/** Reports whether the ID token lacks claims that a granted scope is about. */
+export function lacksClaims(claims: IdTokenClaims, grantedScope: string): boolean {
+  const granted = scopesOf(grantedScope);
+  return Object.entries(CLAIM_OF_SCOPE).some(
+    ([scope, claim]) => granted.has(scope) && claims[claim] === undefined,
+  );
+}
+
+/** Asks for claims about the user (OpenID Connect Core §5.3.1); undefined without an endpoint. */
+export async function requestUserinfo(
+  { userinfo_endpoint: url }: AuthorizationServerMetadata,
+  accessToken: string,
+  http: HttpClient,
+): Promise<HttpAnswer | undefined> {
+  if (!url) return undefined;
+  try {
+    const headers = { accept: 'application/json', authorization: `Bearer ${accessToken}` };
+    return await http(url, { headers });
+  } catch (error) {
+    throw unusable(`GET ${url}: ${failureCode(error)}`);
+  }
+}
+
+/**
+ * Judges the answer: its claims count only for the user of the ID token (OpenID Connect Core §5.3.2,
+ * §5.3.4). @throws OidcError `ERR_USERINFO`
+ */
+export function judgeUserinfo(
+  { status, body }: Pick<HttpAnswer, 'status' | 'body'>,
+  { sub }: IdTokenClaims,
+): Readonly<Record<string, unknown>> {
+  if (status !== 200) throw unusable(`it answered ${status}`);
+  if (body.length > MAX_USERINFO_LENGTH) throw unusable('it is too long');
+  const claims = parseObject(body);
+  if (!claims) throw unusable('it is not a JSON object');
+  if (claims.sub !== sub) throw unusable('"sub" is not that of the ID token');
+  return claims;
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function unusable(detail: string): OidcError {
+  return new OidcError('ERR_USERINFO', { detail: `userinfo: ${detail}` });
+}
