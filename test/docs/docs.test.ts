@@ -119,6 +119,12 @@ test('docs/troubleshooting.md has a row for each reason and each 503', () => {
 describe('docs/troubleshooting.md', () => {
   const page = 'docs/troubleshooting.md';
 
+  test('has a row for each code of the client', () => {
+    const codes = codesOf('packages/client/src/errors.ts').map(({ code }) => code);
+    expect(codes.length).toBeGreaterThan(20);
+    expect(firstCells(page, 'A web app').sort()).toEqual(codes.sort());
+  });
+
   test('has a row for each code of contacts-api', () => {
     const codes = [
       ...rowsOf('packages/contacts-api/src/errors.ts'),

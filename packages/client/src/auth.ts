@@ -1,4 +1,4 @@
-import type { Context, Middleware } from 'koa';
+import type { Context, Middleware, Next } from 'koa';
 import { cookieJar } from './browser/cookies.ts';
 import { isCrossSite } from './browser/fetch-metadata.ts';
 import { pathBelow, redirect } from './browser/redirect.ts';
@@ -31,37 +31,45 @@ import { type AuthOptions, checkOptions } from './options/options.ts';
  */
 export function auth(options: AuthOptions): Middleware {
   const client = new Client(checkOptions(options));
-  const { baseURL, secureCookies, routes } = client.options;
 
   return async function auth(ctx, next) {
-    const path = pathBelow(baseURL, ctx.path);
-    if (ctx.method === 'POST' && path === routes.callback) throw formPost();
-    if (path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
-    const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${path}`;
-    if (isCrossSite(ctx, baseURL)) {
-      if (route === `POST ${routes.login}`) return passOnThirdPartyLogin(client, ctx);
-      throw new OidcError('ERR_CROSS_SITE');
-    }
-    const cookies = cookieJar(ctx, secureCookies);
-    const session = await client.sessions.load(cookies);
-    ctx.oidc = new OidcContext(ctx, client, cookies, session);
     try {
-      if (route === `GET ${routes.login}`) {
-        await ctx.oidc.login(await readLoginRequest(client, ctx));
-      } else if (route === `GET ${routes.callback}`) {
-        const finished = await finishLogin(client, ctx, cookies, session);
-        ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
-        redirect(ctx, finished.location, baseURL);
-      } else if (route === `POST ${routes.logout}`) await ctx.oidc.logout();
-      else {
-        refuseStrayCallback(ctx, cookies, client.transactions);
-        await next();
-      }
+      await answer(client, ctx, next);
     } catch (error) {
-      keepCookies(error, ctx);
+      if (isOidcError(error)) {
+        client.reportFailure({ type: 'request_failed' }, error);
+        keepCookies(error, ctx);
+      }
       throw error;
     }
   };
+}
+
+async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
+  const { baseURL, secureCookies, routes } = client.options;
+  const path = pathBelow(baseURL, ctx.path);
+  const route = `${ctx.method === 'HEAD' ? 'GET' : ctx.method} ${path}`;
+  if (route === `POST ${routes.callback}`) throw formPost();
+  if (path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
+  if (isCrossSite(ctx, baseURL)) {
+    if (route === `POST ${routes.login}`) return passOnThirdPartyLogin(client, ctx);
+    throw new OidcError('ERR_CROSS_SITE');
+  }
+  const cookies = cookieJar(ctx, secureCookies);
+  const session = await client.sessions.load(cookies);
+  ctx.oidc = new OidcContext(ctx, client, cookies, session);
+  if (route === `GET ${routes.login}`) {
+    await ctx.oidc.login(await readLoginRequest(client, ctx));
+  } else if (route === `GET ${routes.callback}`) {
+    const finished = await finishLogin(client, ctx, cookies, session);
+    ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
+    redirect(ctx, finished.location, baseURL);
+  } else if (route === `POST ${routes.logout}`) {
+    await ctx.oidc.logout();
+  } else {
+    refuseStrayCallback(ctx, cookies, client.transactions);
+    await next();
+  }
 }
 
 // Never requested: a POST of another site does not carry the sign-in's cookie.
@@ -72,9 +80,7 @@ function formPost(): OidcError {
 }
 
 // Koa drops the headers of a failed request, also those that remove a used transaction's cookie.
-function keepCookies(error: unknown, ctx: Pick<Context, 'res'>): void {
+function keepCookies(error: OidcError, ctx: Pick<Context, 'res'>): void {
   const cookies = ctx.res.getHeader('Set-Cookie');
-  if (isOidcError(error) && Array.isArray(cookies)) {
-    error.headers = { ...error.headers, 'Set-Cookie': cookies };
-  }
+  if (Array.isArray(cookies)) error.headers = { ...error.headers, 'Set-Cookie': cookies };
 }

@@ -3,14 +3,15 @@ import {
   createHttpClient,
   createIssuer,
   createPrinter,
+  type EventLine,
   type HttpClient,
   type Issuer,
 } from '@koa-oauth/issuer';
 import {
   CLIENT_CHANNEL,
   type ClientEvent,
+  type FailureEvent,
   failure,
-  lineOf,
   type SessionEndReason,
 } from './events.ts';
 import { Grants } from './login/grant.ts';
@@ -34,11 +35,14 @@ export class ClientContext {
   readonly transactions: Transactions;
   readonly loginLoop: LoginLoop;
   readonly grants: Grants;
+  readonly #print: ((line: EventLine) => void) | undefined;
+  readonly #reported = new WeakSet<object>();
 
   constructor(options: CheckedOptions) {
     const { issuerBaseURL, session, now, http, httpTimeout: timeout, onEvent } = options;
     this.options = options;
-    this.emit = createEmitter(CLIENT_CHANNEL, onEvent ?? createPrinter(lineOf));
+    this.emit = createEmitter(CLIENT_CHANNEL, onEvent);
+    this.#print = onEvent ? undefined : createPrinter((line: EventLine) => line);
     this.issuer = createIssuer({ issuerBaseURL, http, onEvent });
     this.http = createHttpClient({ timeout, maxBodyBytes: MAX_ENDPOINT_BYTES, ...http });
     this.store = session.store ?? memoryStore({ now });
@@ -48,10 +52,17 @@ export class ClientContext {
     this.grants = new Grants(options, this.issuer, this.http, this.warn);
   }
 
+  /** Reports a failure, each error once. Only the line that is printed has what can name a person. */
+  reportFailure(event: FailureEvent, error: unknown): void {
+    const { code, detail } = error as { code?: unknown; detail?: string };
+    if (this.#reported.has(error as Error)) return;
+    this.#reported.add(error as Error);
+    this.emit({ ...event, ...failure(error) });
+    this.#print?.([`${event.type}, ${code}`, detail]);
+  }
+
   /** Reports a failure that does not stop the request. */
-  readonly warn = (error: unknown): void => {
-    this.emit({ type: 'warning', ...failure(error) });
-  };
+  readonly warn = (error: unknown): void => this.reportFailure({ type: 'warning' }, error);
 
   reportEnded(reason: SessionEndReason, sessions: number): void {
     if (sessions > 0) this.emit({ type: 'session_ended', reason, sessions });

@@ -37,6 +37,8 @@ export type OidcErrorCode = keyof typeof ERRORS;
 export interface OidcErrorOptions {
   /** For the log: never part of an answer, and never a token, code or secret. */
   detail?: string | undefined;
+  /** The detail without what can name a person, for events. Default: `detail` */
+  summary?: string | undefined;
   cause?: unknown;
   headers?: Record<string, string | string[]> | undefined;
   /** Another status than the code's own. */
@@ -47,7 +49,8 @@ export interface OidcErrorOptions {
 
 /**
  * Error of this package while it serves. One catch, first in the app, can answer all of them:
- * `status`, `headers` and `message` are for the answer, `code`, `detail` and `cause` for the log.
+ * `status`, `headers` and `message` are for the answer, `code`, `detail` and `cause` for the log. The
+ * message ends with the code, by which docs/troubleshooting.md has the causes.
  *
  * @example
  * app.use(async (ctx, next) => {
@@ -67,6 +70,8 @@ export class OidcError extends Error {
   readonly status: number;
   readonly expose = true;
   readonly detail: string | undefined;
+  /** What events say of it. */
+  readonly summary: string | undefined;
   /** Seconds to wait before the next try, if they are known. */
   readonly retryAfter: number | undefined;
   headers: Record<string, string | string[]>;
@@ -74,10 +79,11 @@ export class OidcError extends Error {
   constructor(code: OidcErrorCode, options: OidcErrorOptions = {}) {
     const [ownStatus, message] = ERRORS[code];
     const { detail, cause, headers, status = ownStatus, retryAfter } = options;
-    super(message, cause === undefined ? undefined : { cause });
+    super(`${message} (${code})`, cause === undefined ? undefined : { cause });
     this.code = code;
     this.status = status;
     this.detail = detail;
+    this.summary = options.summary ?? detail;
     this.retryAfter = retryAfter;
     const seconds = retryAfter ?? (status === 503 ? 2 : undefined);
     this.headers = { ...(seconds && { 'Retry-After': String(seconds) }), ...headers };
@@ -111,6 +117,7 @@ export class AuthorizationRefused extends OidcError {
     const unavailable = error === 'temporarily_unavailable' || error === 'server_error';
     super(unavailable ? 'ERR_AUTHORIZATION_UNAVAILABLE' : 'ERR_AUTHORIZATION_REFUSED', {
       detail: foreignText(errorDescription ? `${error}: ${errorDescription}` : error),
+      summary: errorCode(error) ?? 'an error that is none of OAuth',
     });
     this.error = foreignText(error, 60);
     this.errorDescription = errorDescription && foreignText(errorDescription);

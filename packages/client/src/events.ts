@@ -1,5 +1,5 @@
-import type { EventLine, IssuerEvent } from '@koa-oauth/issuer';
-import { errorCode, foreignText, hasCode } from './errors.ts';
+import type { IssuerEvent } from '@koa-oauth/issuer';
+import { foreignText } from './errors.ts';
 
 /**
  * Change of sign-ins, tokens and sessions, and of the issuer's keys and metadata, as `onEvent` receives
@@ -27,6 +27,8 @@ export type ClientEvent =
     }
   /** A failure that stopped no request, such as a revocation at logout. */
   | ({ readonly type: 'warning' } & Failure)
+  /** An error that `auth()` passed on, and that no other event reports. */
+  | ({ readonly type: 'request_failed' } & Failure)
   | IssuerEvent;
 
 /** Reason for the end of a session. `replaced`: a new sign-in. `by_user`: from another browser. */
@@ -51,20 +53,16 @@ interface Failure {
  */
 export const CLIENT_CHANNEL = 'koa-oauth:client';
 
+/** Event of a failure, before its error is described. */
+export type FailureEvent = WithoutFailure<ClientEvent>;
+
+type WithoutFailure<Event> = Event extends Failure ? Omit<Event, keyof Failure> : never;
+
 /** Describes an error in an event. */
 export function failure(error: unknown): Failure {
-  const { code, detail, error: refusal } = (error ?? {}) as Record<string, unknown>;
-  const isRefusal =
-    hasCode(error, 'ERR_AUTHORIZATION_REFUSED') || hasCode(error, 'ERR_AUTHORIZATION_UNAVAILABLE');
-  // The description of a refusal may name a person.
-  const reason = isRefusal && refusal !== undefined ? errorCode(refusal) : detail;
+  const { code, detail, summary = detail } = (error ?? {}) as Record<string, unknown>;
   return {
     code: typeof code === 'string' ? foreignText(code, 60) : undefined,
-    detail: typeof reason === 'string' ? reason : undefined,
+    detail: typeof summary === 'string' ? summary : undefined,
   };
-}
-
-/** Returns the line of a failure, for `createPrinter`. The issuer's events have a printer of their own. */
-export function lineOf(event: ClientEvent): EventLine | undefined {
-  return 'code' in event ? [`${event.type}, ${event.code}`, event.detail] : undefined;
 }

@@ -1,4 +1,4 @@
-import type { EndpointMessage } from './oauth/token-endpoint.ts';
+import { type EndpointMessage, SECRET_NAME } from './oauth/token-endpoint.ts';
 
 /**
  * One message of a login or of a refresh, for people to look at: as it was sent or received, with
@@ -35,9 +35,6 @@ interface MessageOptions {
   now: () => number;
 }
 
-/** Names of parameters whose values are masked. */
-const SECRET_NAME =
-  /(^|_)(assertion|code|invitation|otp|password|pin|secret|ticket|token|verifier)$|^id_token_hint$|^request$/i;
 const JWT = /^eyJ[\w-]*\.[\w-]*\.[\w-]*/;
 const MAX_TEXT_LENGTH = 1000;
 const MAX_PARAMETERS = 40;

@@ -439,7 +439,9 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     const params = new URLSearchParams({ error: 'access_denied', state, iss: ISSUER });
     const response = await browser.get(`/callback?${params}`);
     expect(response.status).toBe(403);
-    expect(await response.text()).toBe('the authorization server refused the sign-in');
+    expect(await response.text()).toBe(
+      'the authorization server refused the sign-in (ERR_AUTHORIZATION_REFUSED)',
+    );
     expect(await browser.cookieNames()).toEqual([]);
   });
 });

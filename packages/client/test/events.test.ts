@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import nock from 'nock';
 import { AuthorizationRefused, OidcError } from '../src/errors.ts';
 import { CLIENT_CHANNEL, type ClientEvent, failure } from '../src/events.ts';
+import { TokenRequestRefused } from '../src/oauth/token-endpoint.ts';
 import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './support/web-app.ts';
 
@@ -21,7 +22,12 @@ describe('a failure in an event', () => {
     [
       'a refusal that is no code',
       new AuthorizationRefused('Ada said no'),
-      { code: 'ERR_AUTHORIZATION_REFUSED', detail: undefined },
+      { code: 'ERR_AUTHORIZATION_REFUSED', detail: 'an error that is none of OAuth' },
+    ],
+    [
+      'a refused token request, without the words of the issuer',
+      new TokenRequestRefused({ error: 'invalid_grant', detail: 'invalid_grant: Ada left' }),
+      { code: 'ERR_TOKEN_REQUEST_REFUSED', detail: 'invalid_grant' },
     ],
     ['a foreign one', new TypeError('Ada'), { code: undefined, detail: undefined }],
     ['nothing', undefined, { code: undefined, detail: undefined }],

@@ -150,7 +150,7 @@ describe('without a user', () => {
       expect(await answerOf(response)).toEqual({
         code: 'ERR_LOGIN_REQUIRED',
         status: 401,
-        message: 'sign in to continue',
+        message: 'sign in to continue (ERR_LOGIN_REQUIRED)',
       });
     }
     expect(await browser.cookieNames()).toEqual([]);

@@ -89,6 +89,8 @@ const LEVELS: Readonly<Record<ClientEvent['type'], Level>> = {
   token_refresh_failed: 'warn',
   session_ended: 'info',
   warning: 'warn',
+  // The request log has it too.
+  request_failed: 'debug',
   keys_refreshed: 'debug',
   keys_left_out: 'warn',
   refresh_failed: 'warn',

@@ -74,7 +74,7 @@ export class IssuerError extends StacklessError {
     { detail = ERRORS[code][1], cause }: { detail?: string; cause?: unknown } = {},
   ) {
     const [status, text] = ERRORS[code];
-    super(text);
+    super(`${text} (${code})`);
     this.code = code;
     this.status = status;
     this.expose = status !== undefined;

@@ -153,7 +153,9 @@ describe('the issuer is down', () => {
     const answers = await Promise.all(Array.from({ length: 50 }, () => api.get(token())));
     for (const answer of answers) {
       expect(answer).toMatchObject(unavailable);
-      expect(answer.body).toBe('the authorization server cannot be reached right now');
+      expect(answer.body).toBe(
+        'the authorization server cannot be reached right now (ERR_ISSUER_UNAVAILABLE)',
+      );
     }
     expect(server.requests).toEqual([METADATA]);
     expect(new Set(api.errors).size).toBe(50);

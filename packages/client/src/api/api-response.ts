@@ -60,32 +60,42 @@ export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): bo
 /**
  * Judges an answer of the API. @throws ApiError unless it is a 2xx
  *
+ * @param request method and address, for the log
  * @param now seconds since 1970
  */
-export function judgeApiResponse(response: ApiResponse, now: number): ApiResponse {
+export function judgeApiResponse(
+  response: ApiResponse,
+  request: string,
+  now: number,
+): ApiResponse {
   const { status, headers } = response;
   if (status >= 200 && status < 300) return response;
 
   const challenge = parseBearerChallenge(headers['www-authenticate']);
   const error = errorCode(challenge?.error);
-  const detail = error ? `it answered ${status} ${error}` : `it answered ${status}`;
+  const scope = foreignScope(foreignText(challenge?.scope ?? '')) || undefined;
+  const summary = error ? `it answered ${status} ${error}` : `it answered ${status}`;
+  const words = foreignText(challenge?.description ?? '', 200);
+  const about = [scope && `scope ${scope}`, words].filter(Boolean).join('; ');
+  const detail = `${request}: ${summary}${about && `: ${about}`}`;
+  const said = { detail, summary, response };
   const waits = status === 429 || status === 503 ? retryAfter(headers, now) : undefined;
 
   if (status === 502 || status === 503 || status === 504) {
-    throw new ApiError('ERR_API_UNAVAILABLE', { detail, response, retryAfter: waits });
+    throw new ApiError('ERR_API_UNAVAILABLE', { ...said, retryAfter: waits });
   }
-  if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', { detail, response });
+  if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', said);
   if (status === 403 && error === 'insufficient_scope') {
-    const scope = foreignScope(foreignText(challenge?.scope ?? '')) || undefined;
-    throw new ApiError('ERR_INSUFFICIENT_SCOPE', { detail, response, scope });
+    throw new ApiError('ERR_INSUFFICIENT_SCOPE', { ...said, scope });
   }
   const ownStatus = status >= 400 && status < 500 && STATUS_CODES[status] ? status : 502;
-  throw new ApiError('ERR_API_REFUSED', { detail, response, retryAfter: waits, status: ownStatus });
+  throw new ApiError('ERR_API_REFUSED', { ...said, retryAfter: waits, status: ownStatus });
 }
 
 /** A Bearer challenge (RFC 6750 §3), as far as it says something. */
 interface BearerChallenge {
   readonly error: string | undefined;
+  readonly description: string | undefined;
   readonly scope: string | undefined;
 }
 
@@ -105,5 +115,9 @@ export function parseBearerChallenge(value = ''): BearerChallenge | undefined {
       attributes.set(key, bare ?? quoted?.replaceAll(/\\(.)/g, '$1') ?? '');
     }
   }
-  return { error: attributes.get('error'), scope: attributes.get('scope') };
+  return {
+    error: attributes.get('error'),
+    description: attributes.get('error_description'),
+    scope: attributes.get('scope'),
+  };
 }

@@ -88,6 +88,7 @@ export class ApiClient {
     for (const [name, value] of definedEntries(searchParams)) url.searchParams.set(name, value);
     const request = { method, signal, ...contentOf(method, payload, callerHeaders(headers)) };
     const wanted = { scope, audience: audience || undefined };
+    const name = `${method} ${url.origin}${url.pathname}`;
 
     const send = async (accessToken: string): Promise<HttpAnswer> => {
       const authorization = `Bearer ${accessToken}`;
@@ -97,18 +98,18 @@ export class ApiClient {
           headers: { ...request.headers, authorization },
         });
       } catch (error) {
-        const detail = `${method} ${url.origin}${url.pathname}: ${failureCode(error)}`;
-        throw new ApiError('ERR_API_UNAVAILABLE', { detail });
+        const summary = failureCode(error);
+        throw new ApiError('ERR_API_UNAVAILABLE', { detail: `${name}: ${summary}`, summary });
       }
     };
 
     const now = () => Math.floor(this.#now() / 1000);
     const token = await tokens(wanted);
     const answer = await send(token);
-    if (!refusesToken(answer)) return judgeApiResponse(toResponse(answer, [token]), now());
+    if (!refusesToken(answer)) return judgeApiResponse(toResponse(answer, [token]), name, now());
     const another = await tokens({ ...wanted, insteadOf: token });
     const second = another === token ? answer : await send(another);
-    return judgeApiResponse(toResponse(second, [token, another]), now());
+    return judgeApiResponse(toResponse(second, [token, another]), name, now());
   }
 }
 

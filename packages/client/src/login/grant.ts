@@ -205,7 +205,8 @@ function judgeCodeResponse(answer: EndpointAnswer, scope: string, now: number): 
     return judgeTokenResponse(answer, scope, now);
   } catch (error) {
     if (!isRefused(error, 'invalid_grant')) throw error;
-    throw new OidcError('ERR_CODE_REFUSED', { detail: error.error, cause: error });
+    const { detail, summary } = error;
+    throw new OidcError('ERR_CODE_REFUSED', { detail, summary, cause: error });
   }
 }
 

@@ -5,7 +5,6 @@ import { isNavigation } from '../browser/fetch-metadata.ts';
 import { clearCache, MAX_PATH_LENGTH, pathBelow, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { type AuthorizationRefused, hasCode, OidcError } from '../errors.ts';
-import { failure } from '../events.ts';
 import { reportMessage } from '../messages.ts';
 import {
   type AuthorizationParams,
@@ -47,10 +46,10 @@ export async function beginLogin(
   cookies: CookieJar,
   { returnTo, params, isRetry = false }: LoginToBegin,
 ): Promise<string> {
-  const { options, issuer, transactions, emit } = context;
+  const { options, issuer, transactions, warn } = context;
   if (typeof returnTo === 'string' && returnTo.length > MAX_PATH_LENGTH) {
     const detail = `returnTo has more than ${MAX_PATH_LENGTH} characters, so the sign-in returns to the start page`;
-    emit({ type: 'warning', code: undefined, detail });
+    warn(Object.assign(new Error(detail), { detail }));
   }
   try {
     const metadata = await issuer.metadata();
@@ -74,7 +73,7 @@ export async function beginLogin(
     transactions.begin(cookies, request.transaction);
     return url;
   } catch (error) {
-    emit({ type: 'sign_in_refused', ...failure(error) });
+    context.reportFailure({ type: 'sign_in_refused' }, error);
     throw error;
   }
 }
@@ -114,10 +113,11 @@ export async function finishLogin(
     return await finish(context, ctx, cookies, previous);
   } catch (error) {
     // The back button, most likely: the user has what the sign-in was for.
-    const isOver = previous && hasCode(error, 'ERR_UNEXPECTED_CALLBACK');
-    if (isOver && isNavigation(ctx))
+    const isOver = hasCode(error, 'ERR_UNEXPECTED_CALLBACK') && isNavigation(ctx);
+    if (previous && isOver) {
       return { session: previous, location: returnPath(context.options, '/') };
-    if (!isOver) context.emit({ type: 'sign_in_refused', ...failure(error) });
+    }
+    context.reportFailure({ type: 'sign_in_refused' }, error);
     throw error;
   }
 }
@@ -197,7 +197,7 @@ function whyMissing({ baseURL, now }: CheckedOptions, state: string): string {
   const age = now() / 1000 - startedAt;
   if (Number.isNaN(age)) return 'its "state" is none of this app';
   if (age > LOGIN_LIFETIME_SECONDS) return 'it took more than ten minutes';
-  if (!isOtherHost) return 'it began in another browser, or was used before';
+  if (!isOtherHost) return 'it began in another browser, or one without cookies, or was used before';
   const { host } = new URL(baseURL);
   return `it began under another host than ${host}, the one of baseURL, so its cookie is not sent here`;
 }

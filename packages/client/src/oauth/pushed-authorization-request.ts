@@ -1,9 +1,10 @@
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
-import { errorCode, OidcError } from '../errors.ts';
+import { OidcError } from '../errors.ts';
 import {
   type EndpointAnswer,
   type EndpointRequest,
   postToEndpoint,
+  readEndpointError,
   retryAfter,
 } from './token-endpoint.ts';
 
@@ -32,25 +33,29 @@ const REQUEST_URI = /^[\w:/?#[\]@!$&'()*+,;=.~%-]{1,2000}$/;
  * @returns the `request_uri` that stands for the request
  */
 export function judgePushedAuthorization(
-  { status, headers, body }: EndpointAnswer,
+  answer: EndpointAnswer,
   now: number,
 ): string {
+  const { status, headers, body } = answer;
   if (status === 429 || status >= 500) {
     throw new OidcError('ERR_AUTHORIZATION_UNAVAILABLE', {
       detail: `pushed authorization request: it answered ${status}`,
       retryAfter: retryAfter(headers, now),
     });
   }
-  const members = (body ?? {}) as Record<string, unknown>;
-  if (status !== 201) throw refused(errorCode(members.error) ?? `it answered ${status}`);
+  if (status !== 201) {
+    const { error, detail } = readEndpointError(answer) ?? {};
+    throw refused(detail ?? `it answered ${status}`, error);
+  }
   // `expires_in` is not used: the browser takes the `request_uri` to the server at once.
-  const { request_uri } = members;
+  const { request_uri } = (body ?? {}) as Record<string, unknown>;
   if (typeof request_uri !== 'string' || !REQUEST_URI.test(request_uri)) {
     throw refused('"request_uri" is not a URI');
   }
   return request_uri;
 }
 
-function refused(detail: string): OidcError {
-  return new OidcError('ERR_PUSHED_REQUEST', { detail: `pushed authorization request: ${detail}` });
+function refused(reason: string, error = reason): OidcError {
+  const detailOf = (text: string) => `pushed authorization request: ${text}`;
+  return new OidcError('ERR_PUSHED_REQUEST', { detail: detailOf(reason), summary: detailOf(error) });
 }

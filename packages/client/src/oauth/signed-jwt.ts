@@ -90,7 +90,9 @@ export async function verifySignedJwt(
     if (iss !== issuer) throw invalid('"iss" is not the issuer');
     if (![aud].flat().includes(clientID)) throw invalid('"aud" does not name this client');
     if (!isTime(iat)) throw invalid('"iat" is not a time');
-    if (iat - clockTolerance > now) throw invalid('"iat" lies in the future');
+    if (iat - clockTolerance > now) {
+      throw invalid(`"iat" lies in the future, by ${iat - now} seconds: compare the clocks`);
+    }
     if (now - iat > maxAge + clockTolerance) throw invalid('"iat" is too long ago');
     if (exp !== undefined && !isTime(exp)) throw invalid('"exp" is not a time');
     if (exp !== undefined && now - clockTolerance >= exp) throw invalid('"exp" has passed');

@@ -1,6 +1,13 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpClient } from '@koa-oauth/issuer';
-import { errorCode, failureCode, hasCode, OidcError, type OidcErrorCode } from '../errors.ts';
+import {
+  errorCode,
+  failureCode,
+  foreignText,
+  hasCode,
+  OidcError,
+  type OidcErrorCode,
+} from '../errors.ts';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
 import { isScopeParameter } from './scope.ts';
 
@@ -20,11 +27,17 @@ export interface EndpointRequest {
   report?: (end: 'request' | 'response', message: EndpointMessage) => void;
 }
 
+/** Names of parameters whose values are secret. */
+export const SECRET_NAME =
+  /(^|_)(assertion|code|invitation|otp|password|pin|secret|ticket|token|verifier)$|^id_token_hint$|^request$/i;
+
 /** An answer of an endpoint, not judged yet. */
 export interface EndpointAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: unknown;
+  /** The server's own words about an error, cleaned, without a secret of the request. */
+  readonly description?: string | undefined;
 }
 
 /** Request to an endpoint, or its answer. */
@@ -58,7 +71,8 @@ export async function postToEndpoint(request: EndpointRequest): Promise<Endpoint
     const { status, headers } = answer;
     const body = parseJson(answer.body);
     report?.('response', { status, parameters: body });
-    return { status, headers, body };
+    const description = describeError(body, secretsOf(request.credentials, form, credentials));
+    return { status, headers, body, description };
   } catch (error) {
     const { unavailable = 'ERR_TOKEN_ENDPOINT_UNAVAILABLE' } = request;
     throw new OidcError(unavailable, { detail: `POST ${url}: ${failureCode(error)}` });
@@ -73,6 +87,56 @@ function parseJson(body: string): unknown {
   }
 }
 
+/** What no secret of the request equals, but what looks like a part of one. */
+const LONG_WORD = /[\w-]{40,}/g;
+
+/** Returns the secrets of a request, as they are and as they were sent. */
+function secretsOf(
+  client: ClientCredentials,
+  form: Readonly<Record<string, string>>,
+  { headers }: { headers: Record<string, string> },
+): string[] {
+  const values = Object.entries(form).flatMap(([name, value]) =>
+    SECRET_NAME.test(name) ? [value] : [],
+  );
+  if ('clientSecret' in client) values.push(client.clientSecret);
+  const encoded = values.flatMap((value) => [
+    encodeURIComponent(value),
+    new URLSearchParams({ '': value }).toString().slice(1),
+  ]);
+  const [, basic] = headers.authorization?.split(' ') ?? [];
+  return [...values, ...encoded, ...(basic ? [basic] : [])];
+}
+
+function describeError(body: unknown, secrets: readonly string[]): string | undefined {
+  const { error_description: text } = (body ?? {}) as Record<string, unknown>;
+  if (typeof text !== 'string') return undefined;
+  const clean = secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
+  return foreignText(clean.replace(LONG_WORD, '…'), 200);
+}
+
+/** Error that an endpoint answered with (RFC 6749 §5.2), for the log. */
+interface EndpointError {
+  readonly error: string;
+  readonly detail: string;
+}
+
+/**
+ * Reads the error of an answer; undefined when it names none. A wrong secret is `invalid_client`, and at
+ * Auth0 a 401 with `access_denied`.
+ */
+export function readEndpointError({
+  status,
+  body,
+  description,
+}: EndpointAnswer): EndpointError | undefined {
+  const error = errorCode(((body ?? {}) as Record<string, unknown>).error);
+  if (error === undefined) return undefined;
+  const isClient = error === 'invalid_client' || (status === 401 && error === 'access_denied');
+  const hint = isClient ? 'the issuer does not accept this clientID with this secret or key' : '';
+  return { error, detail: [error, description, hint].filter(Boolean).join(': ') };
+}
+
 /** Grant of a token endpoint (RFC 6749 §5.1). */
 export interface TokenResponse {
   readonly accessToken: string;
@@ -84,16 +148,13 @@ export interface TokenResponse {
   readonly idToken: string | undefined;
 }
 
-/**
- * The token endpoint refused the request (RFC 6749 §5.2). The description is not stored: it may repeat
- * the code or the secret.
- */
+/** The token endpoint refused the request (RFC 6749 §5.2). */
 export class TokenRequestRefused extends OidcError {
   override readonly name = 'TokenRequestRefused';
   readonly error: string;
 
-  constructor(error: string) {
-    super('ERR_TOKEN_REQUEST_REFUSED', { detail: error });
+  constructor({ error, detail }: EndpointError) {
+    super('ERR_TOKEN_REQUEST_REFUSED', { detail, summary: error });
     this.error = error;
   }
 }
@@ -112,10 +173,11 @@ export function isRefused(error: unknown, code: string): error is TokenRequestRe
  * @param now seconds since 1970
  */
 export function judgeTokenResponse(
-  { status, headers, body }: EndpointAnswer,
+  answer: EndpointAnswer,
   requestedScope: string,
   now: number,
 ): TokenResponse {
+  const { status, headers, body } = answer;
   if (status === 429 || status >= 500) {
     // Auth0 reports the state of its rate limits with every answer.
     const { 'retry-after': after } = headers;
@@ -128,7 +190,7 @@ export function judgeTokenResponse(
   const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
   const members = (isObject ? body : {}) as Record<string, unknown>;
   if (status !== 200) {
-    const error = errorCode(members.error);
+    const error = readEndpointError(answer);
     if (error === undefined) throw unusable(`it answered ${status}`);
     throw new TokenRequestRefused(error);
   }

@@ -1,7 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, InsufficientScope, isOidcError } from '../errors.ts';
-import { failure } from '../events.ts';
 import type { Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';
 import { isRefused } from '../oauth/token-endpoint.ts';
@@ -117,13 +116,14 @@ class Refresh {
   }
 
   async #dropTokens(cause: Error): Promise<undefined> {
-    const { sessions, grants, emit, warn } = this.#options.context;
+    const { context } = this.#options;
+    const { sessions, grants, warn } = context;
     const { session, lease } = this.#request;
     const { refreshToken } = session.content;
     const current = await sessions.reload(session);
     if (current && current.content.refreshToken !== refreshToken) return;
     if (current) await sessions.save(current, withoutTokens(current.content), lease.fence);
-    emit({ type: 'token_refresh_failed', transient: false, ...failure(cause) });
+    context.reportFailure({ type: 'token_refresh_failed', transient: false }, cause);
     const isAlive = !isRefused(cause, 'invalid_grant');
     if (isAlive && refreshToken) await grants.revoke(refreshToken).catch(warn);
     throw loginRequired('the tokens of the session can no longer be renewed', cause);
@@ -144,7 +144,7 @@ class Refresh {
       throw new InsufficientScope(wanted.scope, error);
     }
     const transient = (error as { status?: number }).status === 503;
-    this.#options.context.emit({ type: 'token_refresh_failed', transient, ...failure(error) });
+    this.#options.context.reportFailure({ type: 'token_refresh_failed', transient }, error);
     const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) throw error;
     // Without metadata or keys the token endpoint was not asked, and the issuer's own pauses do.

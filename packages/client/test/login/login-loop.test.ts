@@ -27,6 +27,7 @@ afterAll(() => nock.restore());
 interface Parts {
   options?: Partial<AuthOptions>;
   before?: Middleware;
+  guard?: Middleware;
   page?: Middleware;
 }
 
@@ -35,7 +36,12 @@ const showPath: Middleware = (ctx) => {
 };
 
 /** An app of which each page needs a user. */
-async function start({ options, before, page = showPath }: Parts = {}): Promise<Browser> {
+async function start({
+  options,
+  before,
+  guard = requiresAuth(),
+  page = showPath,
+}: Parts = {}): Promise<Browser> {
   const app = new Koa();
   app.silent = true;
   app.use(async function answerErrors(ctx, next) {
@@ -61,7 +67,7 @@ async function start({ options, before, page = showPath }: Parts = {}): Promise<
       ...options,
     }),
   );
-  app.use(requiresAuth());
+  app.use(guard);
   app.use(page);
   served = await serve(app, baseURL);
   return served.browser();
@@ -176,6 +182,7 @@ describe('sign-ins without effect end with an error', () => {
       'the app itself begins the sign-in',
       {
         before: dropCookie,
+        guard: (_ctx, next) => next(),
         page: async (ctx) => {
           if (!ctx.oidc.isAuthenticated()) await ctx.oidc.login({ returnTo: ctx.originalUrl });
         },

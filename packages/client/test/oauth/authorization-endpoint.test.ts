@@ -37,6 +37,7 @@ describe('the authorization endpoint', () => {
         params: {},
         isRetry: false,
         startedAt: 1_700_000_000,
+        isOtherHost: false,
       },
     );
     return { url: authorizationURL(metadata, parameters), transaction };
@@ -61,7 +62,7 @@ describe('the authorization endpoint', () => {
     test('no two share a random value', () => {
       proves('ASVS 10.1.2');
       const values = Array.from({ length: 50 }, () => create().transaction).flatMap(
-        ({ state, nonce, codeVerifier }) => [state, nonce, codeVerifier],
+        ({ state, nonce, codeVerifier }) => [state.slice(0, 43), nonce, codeVerifier],
       );
       expect(new Set(values).size).toBe(150);
       for (const value of values) expect(Buffer.from(value, 'base64url')).toHaveLength(32);
@@ -219,7 +220,7 @@ describe('the authorization endpoint', () => {
       expect(error.error.length).toBeLessThanOrEqual(60);
       expect(error.errorDescription).toMatch(/^a b c{1,300}…$/);
       expect(error.errorDescription?.length).toBeLessThanOrEqual(300);
-      expect(error.message).toBe('the authorization server refused the sign-in');
+      expect(error.message).toBe('the authorization server refused the sign-in (ERR_AUTHORIZATION_REFUSED)');
     });
 
     test.each(['code=a&code=b', 'state=a&code=c&state=a', 'x=1&x=1', 'error=a&error='])(

@@ -162,12 +162,61 @@ describe('token response (RFC 6749 §5.1)', () => {
 });
 
 describe('error response (RFC 6749 §5.2)', () => {
-  test('the error code is for the log; the description, which can contain a secret, is dropped', () => {
-    const body = { error: 'invalid_client', error_description: 'no client with the secret s3cr3t' };
-    const error = errorOf(() => judge(body, 401)) as TokenRequestRefused;
+  async function refusalOf(
+    status: number,
+    body: unknown,
+    change: Partial<ClientCredentials> = {},
+  ): Promise<TokenRequestRefused> {
+    nock('https://issuer.example').post('/oauth/token').reply(status, body as nock.Body);
+    const credentials = { ...client, ...change } as ClientCredentials;
+    const answer = await postToEndpoint({ ...request, credentials });
+    return errorOf(() => judgeTokenResponse(answer, 'read', NOW)) as TokenRequestRefused;
+  }
+
+  test('the description is for the log, without control characters', async () => {
+    const error_description = 'the callback http://a.example/b\r\nis not registered';
+    const error = await refusalOf(400, { error: 'invalid_request', error_description });
     expect(error).toBeInstanceOf(TokenRequestRefused);
-    expect(error).toMatchObject({ error: 'invalid_client', status: 502, detail: 'invalid_client' });
-    expect(inspect(error)).not.toContain('s3cr3t');
+    expect(error).toMatchObject({
+      error: 'invalid_request',
+      status: 502,
+      detail: 'invalid_request: the callback http://a.example/b is not registered',
+      summary: 'invalid_request',
+    });
+  });
+
+  test.each<[string, Partial<ClientCredentials>]>([
+    ['client_secret_basic', {}],
+    ['client_secret_post', { clientAuthMethod: 'client_secret_post' }],
+  ])('a description that repeats the request has no secret, with %s', async (_name, change) => {
+    const basic = Buffer.from('client%3A1:s%C3%A9cret+%26%2B%25').toString('base64');
+    const secrets = ['the-code', 'verifier', 'sécret &+%', 's%C3%A9cret+%26%2B%25', basic];
+    const others = ['x'.repeat(43), `eyJ${'a'.repeat(40)}`];
+    const error_description = `got ${[...secrets, ...others].join(', ')}.`;
+    const error = await refusalOf(400, { error: 'invalid_grant', error_description }, change);
+    const shown = inspect(error, { depth: 9 });
+    // Only the header of client_secret_basic has it.
+    const sent = secrets.filter((secret) => secret !== basic || change.clientAuthMethod === undefined);
+    expect([...sent, ...others].filter((secret) => shown.includes(secret))).toEqual([]);
+    expect(error.detail).toMatch(/^invalid_grant: got …(, \S+)*\.$/);
+  });
+
+  test.each([
+    [401, 'invalid_client', true],
+    [400, 'invalid_client', true],
+    // Auth0
+    [401, 'access_denied', true],
+    [403, 'access_denied', false],
+    [400, 'invalid_grant', false],
+  ])('%i %s says whether the secret is wrong: %p', async (status, error, isClient) => {
+    const { detail } = await refusalOf(status, { error, error_description: 'Unauthorized' });
+    const hint = ': the issuer does not accept this clientID with this secret or key';
+    expect(detail).toBe(`${error}: Unauthorized${isClient ? hint : ''}`);
+  });
+
+  test.each([null, 1, ['x'], {}])('a description %j is none', async (error_description) => {
+    const { detail } = await refusalOf(400, { error: 'invalid_grant', error_description });
+    expect(detail).toBe('invalid_grant');
   });
 
   test.each([429, 500, 502, 503])('%i is transient, whatever the body says', (status) => {
