@@ -18,6 +18,12 @@ export interface FormBrowserOptions {
   readonly onAnswer?: (answer: Response) => void;
 }
 
+/** Returns the target of a page that leads on at once. */
+function refreshOf(page: string): string | undefined {
+  const content = parse(page).querySelector('meta[http-equiv="refresh"]')?.getAttribute('content');
+  return /^0;url=(.+)$/.exec(content ?? '')?.[1];
+}
+
 /**
  * A browser for sign-ins: cookies, redirects, forms. It runs no script, and stops at the first
  * redirect to `stopAt`.
@@ -85,7 +91,7 @@ export class FormBrowser {
     let target = url;
     let response = await this.#got(target, { method, ...(form && { form, headers: { origin } }) });
     for (let redirects = 0; redirects < 20; redirects += 1) {
-      const { location } = response.headers;
+      const location = response.headers.location ?? refreshOf(response.body);
       if (location === undefined) break;
       const next = new URL(location, target).href;
       if (this.#stopAt !== undefined && next.startsWith(this.#stopAt)) {

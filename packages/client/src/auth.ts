@@ -3,11 +3,10 @@ import { cookieJar } from './browser/cookies.ts';
 import { isCrossSite } from './browser/fetch-metadata.ts';
 import { pathBelow, redirect } from './browser/redirect.ts';
 import { Client } from './client.ts';
-import { isOidcError, OidcError } from './errors.ts';
+import { hasCode, isOidcError, OidcError } from './errors.ts';
 import { answerBackChannelLogout } from './login/back-channel-logout.ts';
-import { finishLogin } from './login/login.ts';
-import { refuseStrayCallback } from './login/login-loop.ts';
-import { passOnThirdPartyLogin, readLoginRequest } from './login/third-party-login.ts';
+import { finishLogin, refuseStrayCallback } from './login/login.ts';
+import { passOnThirdPartyLogin, thirdPartyLogin } from './login/third-party-login.ts';
 import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
 
@@ -37,7 +36,9 @@ export function auth(options: AuthOptions): Middleware {
       await answer(client, ctx, next);
     } catch (error) {
       if (isOidcError(error)) {
-        client.reportFailure({ type: 'request_failed' }, error);
+        // Any stranger can send a request without a user.
+        const isExpected = hasCode(error, 'ERR_LOGIN_REQUIRED') && !ctx.oidc?.isAuthenticated();
+        if (!isExpected) client.reportFailure({ type: 'request_failed' }, error);
         keepCookies(error, ctx);
       }
       throw error;
@@ -59,7 +60,8 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
   const session = await client.sessions.load(cookies);
   ctx.oidc = new OidcContext(ctx, client, cookies, session);
   if (route === `GET ${routes.login}`) {
-    await ctx.oidc.login(await readLoginRequest(client, ctx));
+    const { iss, returnTo } = ctx.query;
+    await ctx.oidc.login(iss === undefined ? { returnTo } : await thirdPartyLogin(client, ctx));
   } else if (route === `GET ${routes.callback}`) {
     const finished = await finishLogin(client, ctx, cookies, session);
     ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
@@ -67,7 +69,7 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
   } else if (route === `POST ${routes.logout}`) {
     await ctx.oidc.logout();
   } else {
-    refuseStrayCallback(ctx, cookies, client.transactions);
+    refuseStrayCallback(client, ctx, cookies);
     await next();
   }
 }

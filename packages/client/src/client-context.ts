@@ -15,7 +15,6 @@ import {
   type SessionEndReason,
 } from './events.ts';
 import { Grants } from './login/grant.ts';
-import { LoginLoop } from './login/login-loop.ts';
 import { MAX_ENDPOINT_BYTES } from './oauth/token-endpoint.ts';
 import type { CheckedOptions } from './options/options.ts';
 import { Sessions } from './session/session.ts';
@@ -33,7 +32,6 @@ export class ClientContext {
   readonly store: SessionStore;
   readonly sessions: Sessions;
   readonly transactions: Transactions;
-  readonly loginLoop: LoginLoop;
   readonly grants: Grants;
   readonly #print: ((line: EventLine) => void) | undefined;
   readonly #reported = new WeakSet<object>();
@@ -48,7 +46,6 @@ export class ClientContext {
     this.store = session.store ?? memoryStore({ now });
     this.sessions = new Sessions(options, this.store, this.warn);
     this.transactions = new Transactions(options, this.store);
-    this.loginLoop = new LoginLoop(options);
     this.grants = new Grants(options, this.issuer, this.http, this.warn);
   }
 

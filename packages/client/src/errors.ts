@@ -70,7 +70,7 @@ export class OidcError extends Error {
   readonly status: number;
   readonly expose = true;
   readonly detail: string | undefined;
-  /** What events say of it. */
+  /** The detail that events have. */
   readonly summary: string | undefined;
   /** Seconds to wait before the next try, if they are known. */
   readonly retryAfter: number | undefined;

@@ -102,7 +102,7 @@ export class OidcContext {
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
     if (isScript(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a script' });
     const lacking = this.#whatIsLacking();
-    if (lacking) this.#client.loginLoop.refuse(this.#cookies, lacking);
+    if (lacking) this.#client.transactions.refuseLoop(this.#cookies, lacking);
     const params = { ...authorizationParams };
     if (scope !== undefined) {
       params.scope = this.#client.stepUp.union(this.#session?.content, params.scope, scope);

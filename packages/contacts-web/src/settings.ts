@@ -68,12 +68,15 @@ const Environment = z.object({
         'read:contacts create:contacts update:contacts delete:contacts read:activity',
     )
     .describe('scopes that a sign-in requests'),
-  AUTHORIZATION_PARAMS: z.string().default('').meta({
-    description:
-      'further parameters of a sign-in, as a query: `prompt=consent&resource=https://api.example.com`; ' +
-      'an empty one, such as `audience=`, is not sent',
-    defaultText: 'none',
-  }),
+  AUTHORIZATION_PARAMS: z
+    .string()
+    .default('')
+    .meta({
+      description:
+        'further parameters of a sign-in, as a query: `prompt=consent&resource=https://api.example.com`; ' +
+        'an empty one, such as `audience=`, is not sent',
+      defaultText: 'none',
+    }),
   SECRET: z
     .string()
     .refine((value) => split(value).length > 0, SECRET_TEXT)

@@ -22,5 +22,5 @@ test.each<IssuerErrorCode>(['ERR_ISSUER_UNAVAILABLE', 'ERR_INVALID_METADATA'])(
 test('a key that is not found has no status of its own: that depends on who asked', () => {
   const error = new IssuerError('ERR_SIGNING_KEY_NOT_FOUND');
   expect(error).toMatchObject({ status: undefined, expose: false, headers: {} });
-  expect(error.detail).toBe(error.message);
+  expect(error.message).toBe(`${error.detail} (ERR_SIGNING_KEY_NOT_FOUND)`);
 });

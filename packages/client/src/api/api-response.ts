@@ -63,11 +63,7 @@ export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): bo
  * @param request method and address, for the log
  * @param now seconds since 1970
  */
-export function judgeApiResponse(
-  response: ApiResponse,
-  request: string,
-  now: number,
-): ApiResponse {
+export function judgeApiResponse(response: ApiResponse, request: string, now: number): ApiResponse {
   const { status, headers } = response;
   if (status >= 200 && status < 300) return response;
 

@@ -7,6 +7,7 @@ import {
   type IdTokenClaims,
   type IdTokenExpectations,
   judgeRefreshedClaims,
+  lacksClaims,
   verifyIdToken,
 } from '../oauth/id-token.ts';
 import {
@@ -17,7 +18,7 @@ import {
   postToEndpoint,
   type TokenResponse,
 } from '../oauth/token-endpoint.ts';
-import { judgeUserinfo, lacksClaims, requestUserinfo } from '../oauth/userinfo.ts';
+import { judgeUserinfo, requestUserinfo } from '../oauth/userinfo.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import type { AccessToken, SessionContent } from '../session/session.ts';
 
@@ -152,10 +153,7 @@ export class Grants {
   }
 
   /** A user without a name is signed in all the same. */
-  async #userinfo(
-    accessToken: string,
-    claims: IdTokenClaims,
-  ): Promise<SessionContent['userinfo']> {
+  async #userinfo(accessToken: string, claims: IdTokenClaims): Promise<SessionContent['userinfo']> {
     try {
       const metadata = await this.#issuer.metadata();
       const answer = await requestUserinfo(metadata, accessToken, this.#optionalHttp);

@@ -4,7 +4,7 @@ import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
 import { clearCache, MAX_PATH_LENGTH, pathBelow, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
-import { type AuthorizationRefused, hasCode, OidcError } from '../errors.ts';
+import { type AuthorizationRefused, foreignText, hasCode, OidcError } from '../errors.ts';
 import { reportMessage } from '../messages.ts';
 import {
   type AuthorizationParams,
@@ -128,12 +128,12 @@ async function finish(
   cookies: CookieJar,
   previous: Session | undefined,
 ): Promise<FinishedLogin> {
-  const { options, issuer, transactions, grants, sessions, loginLoop, emit } = context;
+  const { options, issuer, transactions, grants, sessions, emit } = context;
   const params = readAuthorizationResponse(ctx.querystring);
   const state = params.get('state');
   const transaction = state && transactions.find(cookies, state);
   if (!transaction) {
-    const isUsed = state && loginLoop.hasFinished(cookies, state);
+    const isUsed = state && transactions.hasSucceeded(cookies, state);
     const detail = isUsed ? USED : whyMissing(options, state ?? '');
     throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
   }
@@ -169,9 +169,30 @@ async function finish(
     if (content.refreshToken) await grants.revoke(content.refreshToken).catch(context.warn);
     throw error;
   });
-  loginLoop.count(cookies, transaction.state);
+  transactions.countSuccess(cookies, transaction.state);
   emit({ type: 'signed_in' });
   return { session, location: returnPath(options, transaction.returnTo) };
+}
+
+/**
+ * Refuses a callback at another path than that of the redirect URI. The page there would begin the next
+ * login.
+ *
+ * @throws OidcError `ERR_LOGIN_LOOP`
+ */
+export function refuseStrayCallback(
+  { transactions }: ClientContext,
+  ctx: Context,
+  cookies: CookieJar,
+): void {
+  if (!ctx.querystring.includes('state=')) return;
+  const { state, code, error } = ctx.query;
+  if (typeof state !== 'string' || (code ?? error) === undefined) return;
+  const transaction = transactions.find(cookies, state);
+  if (!transaction) return;
+  const expected = new URL(transaction.redirectURI).pathname;
+  const detail = `the callback came to ${foreignText(ctx.path)}, not to ${expected}: a proxy changes the path in another way than removing that of baseURL`;
+  throw new OidcError('ERR_LOGIN_LOOP', { detail });
 }
 
 // Keycloak answers so when its login page became too old while the user signed in in another tab. A new
@@ -197,7 +218,8 @@ function whyMissing({ baseURL, now }: CheckedOptions, state: string): string {
   const age = now() / 1000 - startedAt;
   if (Number.isNaN(age)) return 'its "state" is none of this app';
   if (age > LOGIN_LIFETIME_SECONDS) return 'it took more than ten minutes';
-  if (!isOtherHost) return 'it began in another browser, or one without cookies, or was used before';
+  if (!isOtherHost)
+    return 'it began in another browser, or one without cookies, or was used before';
   const { host } = new URL(baseURL);
   return `it began under another host than ${host}, the one of baseURL, so its cookie is not sent here`;
 }

@@ -43,13 +43,12 @@ export async function logOut(
   session: Session | undefined,
   returnTo: unknown,
 ): Promise<LogoutTarget> {
-  const { options, issuer, sessions, transactions, loginLoop, warn } = context;
+  const { options, issuer, sessions, transactions, warn } = context;
   const { baseURL, routes, idpLogout, credentials } = options;
   // The cookie is removed last: the user needs it to try again when the store fails.
   if (session) await endSession(context, session, 'logout');
   sessions.clearCookie(cookies);
   transactions.clear(cookies);
-  loginLoop.clear(cookies);
 
   const path = safeReturnTo(returnTo, baseURL);
   const isStart = path === safeReturnTo('/', baseURL);
@@ -104,10 +103,11 @@ export async function endSessionById(
   session: Session,
   id: string,
 ): Promise<'current' | 'other' | undefined> {
-  const { sessions } = context;
+  const { sessions, transactions } = context;
   if (id === listedId(session)) {
     await endSession(context, session, 'by_user');
     sessions.clearCookie(cookies);
+    transactions.clear(cookies);
     return 'current';
   }
   const ended = await sessions.list.endOne(session, id);

@@ -22,28 +22,25 @@ export async function passOnThirdPartyLogin(
 ): Promise<void> {
   const field = await readForm(ctx);
   if (field('iss') === undefined) throw new OidcError('ERR_CROSS_SITE');
-  const query = new URLSearchParams(
-    PARAMETERS.flatMap((name) => {
-      const value = field(name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
+  const query = new URLSearchParams();
+  for (const name of PARAMETERS) {
+    const value = field(name);
+    if (value !== undefined) query.set(name, value);
+  }
   const { pathname } = new URL(options.baseURL + options.routes.login);
   redirect(ctx, `${pathname}?${query}`, options.baseURL);
 }
 
 /**
- * Returns the parameters of a login that begins at the login route: with `iss`, one that the issuer or
- * another site initiates (OpenID Connect Core §4).
+ * Returns the parameters of a login that the issuer or another site begins (OpenID Connect Core §4).
  *
  * @throws OidcError `ERR_ISSUER_MISMATCH`, `ERR_LOGIN_PARAMETERS`, or `ERR_CROSS_SITE` in a frame
  */
-export async function readLoginRequest(
+export async function thirdPartyLogin(
   { options, issuer }: ClientContext,
   ctx: Context,
 ): Promise<LoginParams> {
-  const { iss, login_hint, target_link_uri, returnTo } = ctx.query;
-  if (iss === undefined) return { returnTo };
+  const { iss, login_hint, target_link_uri } = ctx.query;
   // §4: another site must not hide what it begins.
   if (/^(i?frame|embed|object)$/.test(ctx.get('Sec-Fetch-Dest'))) {
     throw new OidcError('ERR_CROSS_SITE', { detail: 'a sign-in begun by another site in a frame' });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { OidcError } from '../errors.ts';
+import { scopesOf } from './scope.ts';
 import {
   type FindSigningKeys,
   isTime,
@@ -146,5 +147,21 @@ const PROTOCOL_CLAIMS = [
 export function userClaims(claims: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(claims).filter(([name]) => !PROTOCOL_CLAIMS.includes(name)),
+  );
+}
+
+/** The claim that shows whether those of a scope are in the ID token (OpenID Connect Core §5.4). */
+const CLAIM_OF_SCOPE = {
+  profile: 'name',
+  email: 'email',
+  address: 'address',
+  phone: 'phone_number',
+} as const;
+
+/** Reports whether the ID token lacks claims that a granted scope is about. */
+export function lacksClaims(claims: IdTokenClaims, grantedScope: string): boolean {
+  const granted = scopesOf(grantedScope);
+  return Object.entries(CLAIM_OF_SCOPE).some(
+    ([scope, claim]) => granted.has(scope) && claims[claim] === undefined,
   );
 }

@@ -32,10 +32,7 @@ const REQUEST_URI = /^[\w:/?#[\]@!$&'()*+,;=.~%-]{1,2000}$/;
  * @param now seconds since 1970
  * @returns the `request_uri` that stands for the request
  */
-export function judgePushedAuthorization(
-  answer: EndpointAnswer,
-  now: number,
-): string {
+export function judgePushedAuthorization(answer: EndpointAnswer, now: number): string {
   const { status, headers, body } = answer;
   if (status === 429 || status >= 500) {
     throw new OidcError('ERR_AUTHORIZATION_UNAVAILABLE', {
@@ -57,5 +54,8 @@ export function judgePushedAuthorization(
 
 function refused(reason: string, error = reason): OidcError {
   const detailOf = (text: string) => `pushed authorization request: ${text}`;
-  return new OidcError('ERR_PUSHED_REQUEST', { detail: detailOf(reason), summary: detailOf(error) });
+  return new OidcError('ERR_PUSHED_REQUEST', {
+    detail: detailOf(reason),
+    summary: detailOf(error),
+  });
 }

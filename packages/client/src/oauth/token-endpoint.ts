@@ -87,7 +87,7 @@ function parseJson(body: string): unknown {
   }
 }
 
-/** What no secret of the request equals, but what looks like a part of one. */
+/** Words that look like a part of a secret. */
 const LONG_WORD = /[\w-]{40,}/g;
 
 /** Returns the secrets of a request, as they are and as they were sent. */

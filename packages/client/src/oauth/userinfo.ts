@@ -1,26 +1,9 @@
 import type { AuthorizationServerMetadata, HttpAnswer, HttpClient } from '@koa-oauth/issuer';
 import { failureCode, OidcError } from '../errors.ts';
 import type { IdTokenClaims } from './id-token.ts';
-import { scopesOf } from './scope.ts';
 
-/** The claim that shows whether those of a scope are in the ID token (OpenID Connect Core §5.4). */
-const CLAIM_OF_SCOPE = {
-  profile: 'name',
-  email: 'email',
-  address: 'address',
-  phone: 'phone_number',
-} as const;
-
-/** As for an ID token: the claims are stored with the session. */
+/** The claims are stored with the session, like those of an ID token. */
 const MAX_USERINFO_LENGTH = 32 * 1024;
-
-/** Reports whether the ID token lacks claims that a granted scope is about. */
-export function lacksClaims(claims: IdTokenClaims, grantedScope: string): boolean {
-  const granted = scopesOf(grantedScope);
-  return Object.entries(CLAIM_OF_SCOPE).some(
-    ([scope, claim]) => granted.has(scope) && claims[claim] === undefined,
-  );
-}
 
 /** Asks for claims about the user (OpenID Connect Core §5.3.1); undefined without an endpoint. */
 export async function requestUserinfo(

@@ -1,4 +1,5 @@
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
+import { OidcError } from '../errors.ts';
 import {
   LOGIN_LIFETIME_SECONDS,
   loginIdOf,
@@ -11,6 +12,9 @@ import { type SessionStore, storeCall, storeKey } from './session-store.ts';
 const MAX_IN_FLIGHT = 5;
 /** For all of them together: Node takes 16 kB of headers, and these come with every request. */
 const MAX_BYTES = 8192;
+/** Logins that opened a session, of which each must have had an effect. */
+const MAX_RECENT = 3;
+const RECENT_SECONDS = 30;
 /** Bounds the cost of cookies that others planted. */
 const MAX_NAMES_READ = 20;
 
@@ -25,6 +29,7 @@ export class Transactions {
   readonly #now: () => number;
   readonly #prefix: string;
   readonly #pattern: RegExp;
+  readonly #counterName: string;
 
   /** @param store remembers which were ended */
   constructor(
@@ -40,7 +45,9 @@ export class Transactions {
     this.#seal = new Seal(secrets, `transaction ${party}`);
     this.#store = store;
     this.#now = now;
-    this.#prefix = `${cookiePrefix(secureCookies)}${session.name}.login.`;
+    const name = cookiePrefix(secureCookies) + session.name;
+    this.#prefix = `${name}.login.`;
+    this.#counterName = `${name}.recent`;
     this.#pattern = new RegExp(`^${escapeRegExp(this.#prefix)}[\\w-]{16}$`);
   }
 
@@ -87,9 +94,40 @@ export class Transactions {
     return isFirst;
   }
 
-  /** Removes all of them from the browser. */
+  /** Counts a login that opened a session, in a cookie that lasts half a minute. */
+  countSuccess(cookies: CookieJar, state: string): void {
+    const value = `${this.#recent(cookies).count + 1}.${loginIdOf(state)}`;
+    cookies.set(this.#counterName, value, RECENT_SECONDS);
+  }
+
+  /** Reports whether the last login that opened a session in this browser, if recent, had this state. */
+  hasSucceeded(cookies: CookieJar, state: string): boolean {
+    return this.#recent(cookies).loginId === loginIdOf(state);
+  }
+
+  /**
+   * Ends a chain of logins that open sessions without effect. Where the issuer needs no user for them, the
+   * browser would be redirected without end.
+   *
+   * @param lacking what the last one did not bring
+   * @throws OidcError `ERR_LOGIN_LOOP`
+   */
+  refuseLoop(cookies: CookieJar, lacking: string): void {
+    if (this.#recent(cookies).count < MAX_RECENT) return;
+    const detail = `${MAX_RECENT} sign-ins within ${RECENT_SECONDS} seconds had no effect: ${lacking}`;
+    throw new OidcError('ERR_LOGIN_LOOP', { detail });
+  }
+
+  /** Removes all of them from the browser, and the counter. */
   clear(cookies: CookieJar): void {
     for (const name of this.#inFlight(cookies)) cookies.clear(name);
+    if (cookies.get(this.#counterName)) cookies.clear(this.#counterName);
+  }
+
+  // Others can plant it: it decides about an error, and about nothing else.
+  #recent(cookies: CookieJar): { count: number; loginId: string | undefined } {
+    const [count, loginId] = cookies.get(this.#counterName)?.split('.') ?? [];
+    return { count: Number.parseInt(count ?? '', 10) || 0, loginId };
   }
 
   #cookieName(state: string): string {

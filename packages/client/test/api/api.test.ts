@@ -210,13 +210,18 @@ describe('the API client', () => {
       'it answered 403 insufficient_scope: scope write delete; no',
     ],
     [400, `Bearer error_description="${'x'.repeat(500)}"`, `it answered 400: ${'x'.repeat(199)}…`],
-  ])('a %i names the address and what the API says, for the log', async (status, challenge, end) => {
-    const { api } = await start(json(status, {}, challenge ? { 'WWW-Authenticate': challenge } : {}));
-    const error = await api.get('things', { searchParams: { q: 'Ada' } }).catch((e) => e);
-    expect(error.detail).toMatch(/^GET http:\/\/127\.0\.0\.1:\d+\/v1\/things: it answered/);
-    expect(error.detail).toContain(`/v1/things: ${end}`);
-    expect(end).toMatch(new RegExp(`^${error.summary}(:|$)`));
-  });
+  ])(
+    'a %i names the address and what the API says, for the log',
+    async (status, challenge, end) => {
+      const { api } = await start(
+        json(status, {}, challenge ? { 'WWW-Authenticate': challenge } : {}),
+      );
+      const error = await api.get('things', { searchParams: { q: 'Ada' } }).catch((e) => e);
+      expect(error.detail).toMatch(/^GET http:\/\/127\.0\.0\.1:\d+\/v1\/things: it answered/);
+      expect(error.detail).toContain(`/v1/things: ${end}`);
+      expect(end).toMatch(new RegExp(`^${error.summary}(:|$)`));
+    },
+  );
 
   test('an API that shows the request in its error shows no token', async () => {
     const { api } = await start((request, response) => {

@@ -266,7 +266,12 @@ describe('callback', () => {
 
   test.each<[string, Record<string, string>, number, RegExp]>([
     ['another browser', { host: new URL(BASE_URL).host }, 0, /^it began in another browser/],
-    ['another host', { host: 'localhost:3000' }, 0, /^it began under another host than app\.example/],
+    [
+      'another host',
+      { host: 'localhost:3000' },
+      0,
+      /^it began under another host than app\.example/,
+    ],
     ['a user who took long', { host: new URL(BASE_URL).host }, 601, /more than ten minutes$/],
   ])('a callback without its cookie names its cause: %s', async (_name, headers, age, cause) => {
     let now = Date.now();

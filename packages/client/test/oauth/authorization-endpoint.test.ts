@@ -220,7 +220,9 @@ describe('the authorization endpoint', () => {
       expect(error.error.length).toBeLessThanOrEqual(60);
       expect(error.errorDescription).toMatch(/^a b c{1,300}…$/);
       expect(error.errorDescription?.length).toBeLessThanOrEqual(300);
-      expect(error.message).toBe('the authorization server refused the sign-in (ERR_AUTHORIZATION_REFUSED)');
+      expect(error.message).toBe(
+        'the authorization server refused the sign-in (ERR_AUTHORIZATION_REFUSED)',
+      );
     });
 
     test.each(['code=a&code=b', 'state=a&code=c&state=a', 'x=1&x=1', 'error=a&error='])(

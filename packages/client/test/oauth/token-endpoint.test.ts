@@ -167,7 +167,9 @@ describe('error response (RFC 6749 §5.2)', () => {
     body: unknown,
     change: Partial<ClientCredentials> = {},
   ): Promise<TokenRequestRefused> {
-    nock('https://issuer.example').post('/oauth/token').reply(status, body as nock.Body);
+    nock('https://issuer.example')
+      .post('/oauth/token')
+      .reply(status, body as nock.Body);
     const credentials = { ...client, ...change } as ClientCredentials;
     const answer = await postToEndpoint({ ...request, credentials });
     return errorOf(() => judgeTokenResponse(answer, 'read', NOW)) as TokenRequestRefused;
@@ -196,7 +198,9 @@ describe('error response (RFC 6749 §5.2)', () => {
     const error = await refusalOf(400, { error: 'invalid_grant', error_description }, change);
     const shown = inspect(error, { depth: 9 });
     // Only the header of client_secret_basic has it.
-    const sent = secrets.filter((secret) => secret !== basic || change.clientAuthMethod === undefined);
+    const sent = secrets.filter(
+      (secret) => secret !== basic || change.clientAuthMethod === undefined,
+    );
     expect([...sent, ...others].filter((secret) => shown.includes(secret))).toEqual([]);
     expect(error.detail).toMatch(/^invalid_grant: got …(, \S+)*\.$/);
   });

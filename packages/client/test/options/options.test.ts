@@ -147,7 +147,7 @@ describe('all options', () => {
       ['a proxy without a scheme', { http: { proxy: 'proxy:3128' } }, 'http.proxy must be'],
       ['an authority that is no PEM', { http: { ca: 'x' } }, 'http.ca must be PEM'],
       ['a name in http', { http: { timeout: 1 } }, /^unknown: http\.timeout \(did you mean api/],
-      ['a maybe', { idpLogout: 'no' }, 'idpLogout must be true or false'],
+      ['a maybe', { idpLogout: 'no' }, 'idpLogout must be true, false or'],
       [
         'a maybe about a push',
         { pushedAuthorizationRequests: 1 },

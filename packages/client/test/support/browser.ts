@@ -48,7 +48,7 @@ export async function serve(app: Koa, baseURL: string): Promise<Served> {
       post: (path, headers = {}, form = {}) =>
         send(path, {
           method: 'POST',
-          headers: { accept: 'text/html', 'sec-fetch-site': 'same-origin', ...headers },
+          headers: { ...PAGE, 'sec-fetch-site': 'same-origin', ...headers },
           body: new URLSearchParams(form),
         }),
       cookieNames: async () => (await jar.getCookies(baseURL)).map(({ key }) => key),

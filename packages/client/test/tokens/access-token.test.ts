@@ -712,7 +712,7 @@ describe('the authorization server says no', () => {
       await expect(one.tokenOf(session)).rejects.toMatchObject({
         code: 'ERR_TOKEN_REQUEST_REFUSED',
         status: 502,
-        detail: error,
+        detail: expect.stringMatching(`^${error}`),
       });
       expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
       expect(events).toEqual([
@@ -720,7 +720,7 @@ describe('the authorization server says no', () => {
           type: 'token_refresh_failed',
           transient: false,
           code: 'ERR_TOKEN_REQUEST_REFUSED',
-          detail: error,
+          detail: expect.stringMatching(`^${error}`),
         },
       ]);
     },
