@@ -1,6 +1,16 @@
+import './engine-warning.ts';
 import { randomUUID } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
-import type { AccessToken, Client, Provider as Engine, KoaContextWithOIDC } from 'oidc-provider';
+import {
+  type AccessToken,
+  type Client,
+  type Provider as Engine,
+  errors,
+  interactionPolicy,
+  type KoaContextWithOIDC,
+  Provider,
+} from 'oidc-provider';
+import { showWarnings } from './engine-warning.ts';
 
 /*
  * Every override of oidc-provider, the engine, is in this file and is called `patch…`. Compare each with
@@ -13,7 +23,9 @@ import type { AccessToken, Client, Provider as Engine, KoaContextWithOIDC } from
 /** Version that the patches are for. */
 export const PATCHED_VERSION = '9.13.3';
 
-export const { Provider, errors, interactionPolicy } = await patchedImport();
+showWarnings();
+
+export { errors, interactionPolicy, Provider };
 
 type Claims = Record<string, unknown>;
 type ResponseMode = Parameters<Engine['registerResponseMode']>[1];
@@ -154,17 +166,6 @@ function patchRefreshAnswer(provider: Engine): void {
     const stays = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
     if (stays) delete (body as { refresh_token?: string }).refresh_token;
   });
-}
-
-/** Imports the engine without its warning that Node 20 is unsupported, printed on every import. */
-async function patchedImport(): Promise<typeof import('oidc-provider')> {
-  const { warn } = console;
-  console.warn = (...parts: unknown[]) => {
-    if (!String(parts[0]).includes('oidc-provider WARNING: Unsupported runtime')) warn(...parts);
-  };
-  const engine = await import('oidc-provider');
-  console.warn = warn;
-  return engine;
 }
 
 function idTokenClassOf(provider: Engine): EngineIdTokenClass {

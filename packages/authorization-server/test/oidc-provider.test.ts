@@ -27,21 +27,26 @@ describe('patches', () => {
   });
   afterAll(stopServers);
 
-  test('the engine is imported and starts without output on the console', () => {
-    const index = fileURLToPath(new URL('../dist/index.js', import.meta.url));
-    const program = `
-    const { startAuthorizationServer, loadTenant, demoTenantFile } = await import(${JSON.stringify(index)});
-    const server = await startAuthorizationServer({ tenant: loadTenant(demoTenantFile) });
-    const answer = await fetch(server.issuer + '.well-known/openid-configuration');
-    await server.close();
-    process.exitCode = answer.ok ? 0 : 1;`;
-    const { status, stdout, stderr } = spawnSync(
-      process.execPath,
-      ['--input-type=module', '--eval', program],
-      { encoding: 'utf8' },
-    );
-    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
-  });
+  test.each(['module', 'commonjs'])(
+    'a program of type %s starts the engine without output',
+    (type) => {
+      const index = JSON.stringify(fileURLToPath(new URL('../dist/index.js', import.meta.url)));
+      const program = `
+    (async (index) => {
+      const { startAuthorizationServer, loadTenant, demoTenantFile } = await index;
+      const server = await startAuthorizationServer({ tenant: loadTenant(demoTenantFile) });
+      const answer = await fetch(server.issuer + '.well-known/openid-configuration');
+      await server.close();
+      process.exitCode = answer.ok ? 0 : 1;
+    })(${type === 'module' ? 'import' : 'require'}(${index}));`;
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        [`--input-type=${type}`, '--eval', program],
+        { encoding: 'utf8' },
+      );
+      expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: '', stderr: '' });
+    },
+  );
 
   test('the pinned version is the one that the patches were read from', () => {
     const { dependencies } = JSON.parse(
