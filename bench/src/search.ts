@@ -136,7 +136,7 @@ async function seed(databaseURL: string): Promise<void> {
     return [name, `${name.replaceAll(' ', '.')}@example.com`, `company ${index % 977}`];
   });
   await fill('hostile', HOSTILE_CONTACTS, () => ['a'.repeat(200), 'a@example.com']);
-  // As the server does by itself within a minute.
+  // The server does so by itself within a minute.
   if (!databaseURL.startsWith('file:')) await sql`vacuum analyze contacts`.execute(database);
   await database.destroy();
 }

@@ -29,7 +29,7 @@ const BOUNDS = {
   /** Characters of the term times rows that one statement compares with it. */
   sliceCharacters: 100_000,
   minSliceRows: 500,
-  /** Of the first slice. Often it has enough, or shows that the index is the shorter way. */
+  /** The first slice often fills the page, or shows that the index is the shorter way. */
   firstSliceRows: 1000,
   maxSliceRows: 5000,
   /** Rows that the index may name. With more, reading on in order finds a page sooner. */
