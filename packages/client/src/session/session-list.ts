@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync } from 'node:crypto';
+import { LOGIN_LIFETIME_SECONDS } from '../oauth/authorization-endpoint.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
@@ -49,7 +50,7 @@ interface SessionDetails {
 }
 
 /** Seconds for which an end is recorded: longer than a sign-in takes. */
-const END_RECORDED_SECONDS = 660;
+const END_RECORDED_SECONDS = LOGIN_LIFETIME_SECONDS + 60;
 const MAX_USER_AGENT_LENGTH = 200;
 const HANDLE_LENGTH = 16;
 

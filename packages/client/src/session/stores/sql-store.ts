@@ -23,7 +23,7 @@ export interface SqlDialect {
 
 const PURGE_EVERY_MS = 60_000;
 /** Rows deleted at a time: on a file, the process does nothing else meanwhile. */
-const BATCH_ROWS = 500;
+const BATCH_ROWS = 200;
 
 /** Sessions in tables. Each statement is all done, or not at all. */
 export abstract class SqlStore implements SessionStore {
