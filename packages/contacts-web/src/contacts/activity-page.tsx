@@ -31,35 +31,37 @@ export function ActivityPage({ user, ownSubject, page, cursor }: ActivityPagePro
       </header>
       {changes.length === 0 && <p class="card">No contact was changed yet.</p>}
       {changes.length > 0 && (
-        <table class="card activity">
-          <thead>
-            <tr>
-              <th scope="col">Time (UTC)</th>
-              <th scope="col">User</th>
-              <th scope="col">Change</th>
-            </tr>
-          </thead>
-          <tbody>
-            {changes.map(({ id, at, subject, action, contact_id: contactId }) => (
-              <tr key={id}>
-                <td>
-                  <time dateTime={at}>{at.slice(0, 16).replace('T', ' ')}</time>
-                </td>
-                <td>{subject === ownSubject ? 'You' : <code>{subject}</code>}</td>
-                <td>
-                  {`${VERBS[action]} contact `}
-                  {action === 'deleted' ? (
-                    contactId.slice(0, SHOWN_ID_LENGTH)
-                  ) : (
-                    <a href={`/contacts/${contactId}/edit`}>
-                      {contactId.slice(0, SHOWN_ID_LENGTH)}
-                    </a>
-                  )}
-                </td>
+        <div class="card">
+          <table class="activity">
+            <thead>
+              <tr>
+                <th scope="col">Time (UTC)</th>
+                <th scope="col">User</th>
+                <th scope="col">Change</th>
               </tr>
-            ))}
-          </tbody>
-        </table>
+            </thead>
+            <tbody>
+              {changes.map(({ id, at, subject, action, contact_id: contactId }) => (
+                <tr key={id}>
+                  <td>
+                    <time dateTime={at}>{at.slice(0, 16).replace('T', ' ')}</time>
+                  </td>
+                  <td>{subject === ownSubject ? 'You' : <code>{subject}</code>}</td>
+                  <td>
+                    {`${VERBS[action]} contact `}
+                    {action === 'deleted' ? (
+                      contactId.slice(0, SHOWN_ID_LENGTH)
+                    ) : (
+                      <a href={`/contacts/${contactId}/edit`}>
+                        {contactId.slice(0, SHOWN_ID_LENGTH)}
+                      </a>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
       )}
       <nav class="pages" aria-label="Pages">
         <a href="/contacts">Back to the contacts</a>

@@ -104,8 +104,8 @@ export function ConflictPage({ user, query, current, draft }: ConflictPageProps)
                     {FIELD_LOOKS[name].label}
                     {!isSame && <span class="visually-hidden"> (differs)</span>}
                   </th>
-                  <td>{saved || '–'}</td>
-                  <td>{draft[name] || '–'}</td>
+                  <td>{breakable(saved || '–')}</td>
+                  <td>{breakable(draft[name] || '–')}</td>
                 </tr>
               );
             })}
@@ -126,6 +126,17 @@ export function ConflictPage({ user, query, current, draft }: ConflictPageProps)
         </a>
       </form>
     </Layout>
+  );
+}
+
+/** Lets a narrow cell break an e-mail address before its "@". */
+function breakable(text: string): VNode {
+  const [start, ...rest] = text.split(/(?=@)/);
+  return (
+    <>
+      {start}
+      {rest.flatMap((part) => [<wbr />, part])}
+    </>
   );
 }
 

@@ -293,6 +293,7 @@ describe('editing', () => {
     const html = await response.text();
     expect(html).toContain('<td>Grace Brewster Hopper</td><td>Grace M. Hopper</td>');
     expect(html).toMatch(/Company<span[^>]*> \(differs\)<\/span><\/th><td>–<\/td><td>Navy<\/td>/);
+    expect(html).toContain('<td>grace<wbr/>@example.org</td>');
     const hidden = Object.fromEntries(
       [...html.matchAll(/<input type="hidden" name="(\w+)" value(?:="([^"]*)")?/g)].map(
         ([, name, value = '']) => [name, value],
