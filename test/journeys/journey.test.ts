@@ -126,6 +126,21 @@ describe('in the web app', () => {
     expect(again.url).toContain(services.issuer);
   });
 
+  test('a code that is held back until after the sign-out signs no user in', async () => {
+    const browser = new FormBrowser({ stopAt: `${services.web}/callback` });
+    const login = await browser.open(`${services.web}/contacts`);
+    const credentials = { username: 'alice@example.com', password: 'alice-demo' };
+    const first = await browser.submit(login, USERNAME, credentials);
+    await browser.open(first.location ?? '');
+    const heldBack = await browser.open(`${services.web}/login`);
+    expect(heldBack.location).toContain('code=');
+    await browser.open(`${services.issuer}v2/logout?client_id=contacts-web`);
+    const late = await browser.open(heldBack.location ?? '');
+    expect(late.status).toBe(400);
+    const again = await browser.open(`${services.web}/contacts`);
+    expect(again.url).toContain(services.issuer);
+  });
+
   test('a callback that was not requested gets a page with 400, without a stack trace', async () => {
     const { status, html } = await new FormBrowser().open(
       `${services.web}/callback?code=x&state=y`,

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SessionStore } from './session/session-store.ts';
 import { CONTRACT, type ContractRun } from './session/session-store-contract.ts';
+import { TERMS_CONTRACT } from './session/session-terms-contract.ts';
 
 /** Options of `testSessionStore`: the test runner, and what the store can't do. */
 export interface SessionStoreTestOptions {
@@ -45,7 +46,7 @@ export type MakeSessionStore = (options: {
 export function testSessionStore(make: MakeSessionStore, options: SessionStoreTestOptions): void {
   const { test, describe = (_name, define) => define(), name = 'session store' } = options;
   describe(`${name}: the contract of SessionStore`, () => {
-    for (const [title, judge] of Object.entries(CONTRACT)) {
+    for (const [title, judge] of Object.entries({ ...CONTRACT, ...TERMS_CONTRACT })) {
       test(title, () => runOne(make, options, judge));
     }
   });
