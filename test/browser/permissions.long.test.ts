@@ -64,8 +64,9 @@ describeInBrowser('requesting one more scope, in a browser', () => {
     await askFor(page, 'delete:contacts').click();
     await page.waitForURL(/\/u\/consent\//);
     await page.click('[name="action"][value="decline"]');
-    await page.getByRole('heading', { name: 'You were not signed in' }).waitFor();
-    await page.goto(`${site.web}/contacts`);
+    await page.getByRole('heading', { name: 'Nothing has changed' }).waitFor();
+    await page.getByRole('link', { name: 'Back to the contacts' }).click();
+    await page.getByRole('heading', { name: 'Contacts', exact: true }).waitFor();
     expect(await page.textContent('main')).toContain('Ada Lovelace');
     expect(await permission(page, 'delete:contacts').innerText()).toContain('You may not');
   });

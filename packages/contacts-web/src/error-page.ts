@@ -59,8 +59,10 @@ function answerError(ctx: Context, failure: Failure): void {
   const isRefusal = /^ERR_AUTHORIZATION_(?:REFUSED|UNAVAILABLE)$/.test(code);
   const reason = isRefusal && error ? { error, errorDescription } : undefined;
   const isChange = ctx.method !== 'GET' && ctx.method !== 'HEAD';
-  const text = explainError({ status, code, isChange, reason });
-  render(ctx, ErrorPage({ user: signedInUser(ctx), status, code, reference, ...text }));
+  const user = signedInUser(ctx);
+  const isSignedIn = user !== undefined;
+  const text = explainError({ status, code, isChange, reason, isSignedIn });
+  render(ctx, ErrorPage({ user, status, code, reference, ...text }));
 }
 
 function isFromScript(ctx: Context): boolean {

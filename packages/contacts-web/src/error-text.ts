@@ -17,6 +17,8 @@ interface ErrorFacts {
   readonly isChange: boolean;
   /** Answer of an authorization server that refused the sign-in. */
   readonly reason: { error: string; errorDescription: string | undefined } | undefined;
+  /** True when the user has a session, which a refused request for more does not end. */
+  readonly isSignedIn: boolean;
 }
 
 type PageText = Omit<ErrorText, 'lost' | 'quote'>;
@@ -142,6 +144,12 @@ const BY_CODE: Readonly<Record<string, PageText>> = {
   },
 };
 
+const NOTHING_MORE: PageText = {
+  title: 'Nothing has changed',
+  what: 'The authorization server refused the request of this app, or you declined it. You are still signed in.',
+  todo: 'Go back to your contacts.',
+  action: { ...CONTACTS, label: 'Back to the contacts' },
+};
 const GONE: PageText = {
   title: 'This contact is not there',
   what: 'Your organization has no such contact. Someone may have deleted it.',
@@ -168,14 +176,20 @@ const UNEXPECTED: PageText = {
 };
 
 /** Returns the texts for an error: what happened, whether data was lost, and what to do. */
-export function explainError({ status, code, isChange, reason }: ErrorFacts): ErrorText {
+export function explainError(facts: ErrorFacts): ErrorText {
+  const { status, isChange, reason } = facts;
   const general = status === 404 ? NOT_FOUND : status < 500 ? BAD_REQUEST : UNEXPECTED;
-  const known = Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined;
-  const text = code === 'ERR_API_REFUSED' && status === 404 ? GONE : (known ?? general);
+  const text = textByCode(facts) ?? general;
   const lost = isChange
     ? // After a failure on the way it is unknown whether the API saved the data.
       `What you sent ${status < 500 ? 'was not' : 'may not have been'} saved.`
     : 'No data was lost.';
   const quote = reason && [reason.error, reason.errorDescription].filter(Boolean).join(': ');
   return { ...text, lost, quote };
+}
+
+function textByCode({ status, code, isSignedIn }: ErrorFacts): PageText | undefined {
+  if (code === 'ERR_API_REFUSED' && status === 404) return GONE;
+  if (code === 'ERR_AUTHORIZATION_REFUSED' && isSignedIn) return NOTHING_MORE;
+  return Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined;
 }

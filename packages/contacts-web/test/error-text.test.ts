@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { explainError } from '../src/error-text.ts';
 
-const facts = { status: 500, code: '', isChange: false, reason: undefined };
+const facts = { status: 500, code: '', isChange: false, reason: undefined, isSignedIn: false };
 
 test.each([
   ['ERR_UNEXPECTED_CALLBACK', 'This sign-in cannot be finished', '/login?returnTo=/contacts'],
@@ -14,6 +14,18 @@ test.each([
 ])('the code %s has the title "%s"', (code, title, href) => {
   expect(explainError({ ...facts, code })).toMatchObject({ title, action: { href } });
 });
+
+test.each([
+  [false, 'You were not signed in', '/login?returnTo=/contacts'],
+  [true, 'Nothing has changed', '/contacts'],
+])(
+  'a refused request of a user with a session (%s) has the title "%s"',
+  (isSignedIn, title, href) => {
+    const code = 'ERR_AUTHORIZATION_REFUSED';
+    const text = explainError({ ...facts, status: 403, code, isSignedIn });
+    expect(text).toMatchObject({ title, action: { href } });
+  },
+);
 
 test('the text says whether data was lost', () => {
   expect(explainError(facts).lost).toMatch(/^No data was lost/);
