@@ -153,7 +153,7 @@ describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', ()
     const browser = await start();
     const response = await browser.get('/login');
     const [cookie = ''] = response.headers.getSetCookie();
-    expect(cookie).toMatch(/^__Host-session\.login\.[\w-]{16}=/);
+    expect(cookie).toMatch(/^__Host-login\.session\.[\w-]{16}=/);
     expect(cookie).toMatch(/; path=\/; /i);
     expect(cookie).toMatch(/samesite=lax; secure; httponly/i);
     const state = location(response).searchParams.get('state') ?? '';
@@ -241,7 +241,7 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     expect(sent?.authorization).toBe(
       `Basic ${Buffer.from('client-1:client-secret-1').toString('base64')}`,
     );
-    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-session.recent']);
+    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-recent.session']);
     expect(await (await browser.get('/')).json()).toEqual({
       authenticated: true,
       user: { sub: 'user-1', name: 'Ada-Augusta Lovelace' },
@@ -617,7 +617,7 @@ describe('an answer whose headers leave early', () => {
     const { callback } = await begin(browser);
     const response = await browser.get(callback);
     expect(await response.text()).toBe('part part part ');
-    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-session.recent']);
+    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-recent.session']);
     expect(await (await browser.get('/')).json()).toMatchObject({ authenticated: true });
   });
 });

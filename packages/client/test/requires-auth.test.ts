@@ -193,7 +193,7 @@ describe('a callback that is over', () => {
     expect(response.status).toBe(302);
     expect(location(response).href).toBe(`${BASE_URL}/`);
     expect(issuer.tokenRequests).toEqual([]);
-    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-session.recent']);
+    expect(await browser.cookieNames()).toEqual(['__Host-session', '__Host-recent.session']);
   });
 
   test('is a 400 for anyone else, and for a script', async () => {

@@ -45,9 +45,9 @@ export class Transactions {
     this.#seal = new Seal(secrets, `transaction ${party}`);
     this.#store = store;
     this.#now = now;
-    const name = cookiePrefix(secureCookies) + session.name;
-    this.#prefix = `${name}.login.`;
-    this.#counterName = `${name}.recent`;
+    const prefix = cookiePrefix(secureCookies);
+    this.#prefix = `${prefix}login.${session.name}.`;
+    this.#counterName = `${prefix}recent.${session.name}`;
     this.#pattern = new RegExp(`^${escapeRegExp(this.#prefix)}[\\w-]{16}$`);
   }
 

@@ -202,7 +202,7 @@ describe('sign-ins without effect end with an error', () => {
     const browser = await start({ page: refresh });
     await open(browser, '/orders');
     const cookies = await browser.jar.getCookies('https://app.example');
-    const [counter] = cookies.filter(({ key }) => key === '__Host-session.recent');
+    const [counter] = cookies.filter(({ key }) => key === '__Host-recent.session');
     const seconds = (Number(counter?.expires?.valueOf()) - Date.now()) / 1000;
     expect(seconds).toBeGreaterThan(25);
     expect(seconds).toBeLessThanOrEqual(30);
@@ -222,7 +222,7 @@ describe('sign-ins without effect end with an error', () => {
       const browser = await start();
       await open(browser, '/orders');
       const url = 'https://app.example/';
-      await browser.jar.setCookie(`__Host-session.recent=${value}; Path=/; Secure`, url);
+      await browser.jar.setCookie(`__Host-recent.session=${value}; Path=/; Secure`, url);
       expect((await open(browser, '/orders')).status).toBe(200);
       expect((await browser.get('/login')).status).toBe(302);
     },

@@ -50,12 +50,12 @@ describe('transactions', () => {
     };
   }
 
-  const planted = (count: number, prefix = 'session.login.') =>
+  const planted = (count: number, prefix = 'login.session.') =>
     Array.from({ length: count }, (_, index) => prefix + String(index).padStart(16, '0'));
 
   describe.each([
-    ['http', false, 'session.login.'],
-    ['https', true, '__Host-session.login.'],
+    ['http', false, 'login.session.'],
+    ['https', true, '__Host-login.session.'],
   ])('logins in flight, on %s', (_name, secure, prefix) => {
     const transactions = new Transactions(
       checkedOptions({
