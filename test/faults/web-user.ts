@@ -1,5 +1,5 @@
 import type { Response } from 'got';
-import { FormBrowser, type Page } from '../support/form-browser.ts';
+import { FormBrowser, type Page, refreshOf } from '../support/form-browser.ts';
 import { judgeWebAnswer } from './answers.ts';
 import {
   type BookEntry,
@@ -203,7 +203,7 @@ export class WebUser extends Worker {
       );
     }
     const { location } = headers;
-    if (method === 'POST' && location !== undefined) this.#sentTo = location;
+    if (method === 'POST') this.#sentTo = location ?? refreshOf(body);
     if (this.#isSignedIn && location?.startsWith(`${issuer}/authorize`)) {
       this.ledger.sessionEnded(`${this.name} at ${url}`, begun);
       this.#isSignedIn = false;

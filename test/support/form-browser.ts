@@ -19,7 +19,7 @@ export interface FormBrowserOptions {
 }
 
 /** Returns the target of a page that leads on at once. */
-function refreshOf(page: string): string | undefined {
+export function refreshOf(page: string): string | undefined {
   const content = parse(page).querySelector('meta[http-equiv="refresh"]')?.getAttribute('content');
   return /^0;url=(.+)$/.exec(content ?? '')?.[1];
 }
