@@ -62,6 +62,16 @@ describe('a visitor', () => {
     expect(html).toMatch(/<title>Contacts – sign in /);
   });
 
+  test('is sent to the issuer with the parameters of the settings', async () => {
+    await app.close();
+    const authorizationParams = { resource: API, prompt: 'consent', audience: undefined };
+    app = await startApp({ authorizationParams });
+    const { headers } = await app.get('/login');
+    const { searchParams } = new URL(headers.get('location') ?? '');
+    expect([searchParams.get('resource'), searchParams.get('prompt')]).toEqual([API, 'consent']);
+    expect(searchParams.has('audience')).toBe(false);
+  });
+
   test('gets a strict Content-Security-Policy and no cached page (RFC 9700 §4.16)', async () => {
     proves('RFC 9700 §4.16');
     const { headers } = await app.get('/');

@@ -2,7 +2,7 @@ import { createSign } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll } from '@jest/globals';
-import { memoryStore, type SessionStore } from '@koa-oauth/client';
+import { type AuthorizationParams, memoryStore, type SessionStore } from '@koa-oauth/client';
 import { GracefulServer } from '@koa-oauth/service';
 import nock from 'nock';
 import { pino } from 'pino';
@@ -56,7 +56,13 @@ export interface TestApp extends TestBrowser {
 
 /** Starts the app on a free port, with one browser. The issuer is a stand-in by nock. */
 export async function startApp(
-  options: { showTokens?: boolean; apiBaseURL?: string; scope?: string; store?: SessionStore } = {},
+  options: {
+    showTokens?: boolean;
+    apiBaseURL?: string;
+    scope?: string;
+    authorizationParams?: AuthorizationParams;
+    store?: SessionStore;
+  } = {},
 ): Promise<TestApp> {
   const log: string[] = [];
   const app = createApp({
