@@ -17,10 +17,17 @@ export function OutcomeNotice({ outcome }: { outcome: Outcome }): VNode {
           <h2>
             {outcome.isNarrow ? 'A second access token, with fewer scopes' : 'A new access token'}
           </h2>
-          <p>
-            Requested <code>{outcome.asked}</code>, granted <code>{outcome.granted}</code>.
-            {outcome.isNarrow && ' The token on this page has not changed.'}
-          </p>
+          {outcome.isNarrow && <p>The token on this page has not changed.</p>}
+          <dl class="answer">
+            <dt>Requested</dt>
+            <dd>
+              <code>{outcome.asked}</code>
+            </dd>
+            <dt>Granted</dt>
+            <dd>
+              <code>{outcome.granted}</code>
+            </dd>
+          </dl>
         </div>
       );
     case 'not_granted':
