@@ -20,7 +20,7 @@ const MAX_NAMES_READ = 20;
 
 /**
  * The logins in flight: one sealed cookie each, named after its state, so that several tabs can
- * sign in at once and none can finish another's. The name begins with that of the session's cookie:
+ * sign in at once and none can finish another's. The name has that of the session's cookie:
  * apps on one host must not clear each other's.
  */
 export class Transactions {
