@@ -235,7 +235,7 @@ export function same(actual: StoredSession | undefined, expected: StoredSession)
   assert.deepEqual({ sealed, about, expiresAt, version }, expected);
 }
 
-function many<T>(
+export function many<T>(
   one: SessionStore,
   other: SessionStore,
   call: (store: SessionStore, i: number) => Promise<T>,
@@ -246,6 +246,6 @@ function many<T>(
   return Promise.allSettled(calls);
 }
 
-function resultOf<T>(result: PromiseSettledResult<T>): T | undefined {
+export function resultOf<T>(result: PromiseSettledResult<T>): T | undefined {
   return result.status === 'fulfilled' ? result.value : undefined;
 }

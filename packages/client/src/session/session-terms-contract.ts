@@ -4,6 +4,8 @@ import {
   CONCURRENT_CALLS,
   type ContractTests,
   equal,
+  many,
+  resultOf,
   same,
   session,
   stored,
@@ -83,6 +85,28 @@ export const TERMS_CONTRACT: ContractTests = {
     equal(await other.destroyAll(term), 1);
     equal(await store.destroyAll(term), 0);
     same(await store.read(`${key}-4`), { ...stored(later), version: 1 });
+  },
+
+  async 'of many that end the same sessions at once each session ends once'(run) {
+    const { store, other, key, term, later } = run;
+    const sessions = Array.from({ length: 2 * CONCURRENT_CALLS }, (_, i) => `${key}-${i}`);
+    await Promise.all(sessions.map((name) => store.create(name, session(later, [term]))));
+    const results = await many(store, other, (each) => each.destroyAll(term));
+    const ended = results.map((result) => resultOf(result) ?? Number.NaN);
+    equal(
+      ended.reduce((sum, count) => sum + count),
+      sessions.length,
+    );
+  },
+
+  async 'many sign-ins of a user at once all succeed'({ store, other, key, term, later }) {
+    const each = session(later, [term, `${term}-x`]);
+    for (let i = 0; i < 8; i += 1) {
+      const results = await many(store, other, (one, n) => one.create(`${key}-${i}-${n}`, each));
+      equal(results.filter(resultOf).length, CONCURRENT_CALLS);
+    }
+    await store.create(key, each);
+    assert.ok((await other.list(term)).length <= MAX_SESSIONS_PER_TERM);
   },
 
   async 'does not count an expired session as ended'({ store, key, term, later, expire }) {

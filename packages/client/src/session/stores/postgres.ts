@@ -59,6 +59,8 @@ class PostgresStore extends SqlStore {
       terms: `${prefix}terms`,
       used: `${prefix}used_once`,
       ends: `${prefix}ends`,
+      lock: 'FOR UPDATE',
+      skipLocked: 'FOR UPDATE SKIP LOCKED',
       isOneOf: (column: string, parameter: string) => `${column} = ANY (${parameter}::text[])`,
       time: 'coalesce($1::float8, extract(epoch FROM statement_timestamp())::float8)',
     };

@@ -15,6 +15,10 @@ export interface SqlDialect {
   readonly terms: string;
   readonly used: string;
   readonly ends: string;
+  /** Locks the rows of a query in its order: callers that end the same sessions cannot deadlock. */
+  readonly lock: string;
+  /** Locks them too, and leaves out those that another caller has locked. */
+  readonly skipLocked: string;
   /** Condition for a column that is one of the values of a list parameter. */
   isOneOf(column: string, parameter: string): string;
   /** The time in seconds; `$1` is the clock of the caller, if it has one. */
@@ -136,11 +140,13 @@ export abstract class SqlStore implements SessionStore {
   }
 }
 
-function statementsFor({ sessions, terms, used, ends, isOneOf, time }: SqlDialect) {
+function statementsFor(dialect: SqlDialect) {
+  const { sessions, terms, used, ends, lock, skipLocked, isOneOf, time } = dialect;
   const session = 'sealed, about, expires_at AS "expiresAt", version';
   const deleteExpired = (table: string, key: string) => `
-    DELETE FROM ${table} WHERE ${key} IN
-      (SELECT ${key} FROM ${table} WHERE expires_at <= ${time} LIMIT ${BATCH_ROWS})
+    DELETE FROM ${table} WHERE ${key} IN (
+      SELECT ${key} FROM ${table} WHERE expires_at <= ${time} LIMIT ${BATCH_ROWS} ${skipLocked}
+    )
     RETURNING ${key}`;
   return {
     read: `SELECT ${session} FROM ${sessions} WHERE key = $2 AND expires_at > ${time}`,
@@ -156,12 +162,14 @@ function statementsFor({ sessions, terms, used, ends, isOneOf, time }: SqlDialec
       ORDER BY expires_at DESC LIMIT ${MAX_SESSIONS_PER_TERM}`,
     makeRoom: `
       DELETE FROM ${sessions} WHERE key IN (
-        SELECT key FROM (
-          SELECT key, row_number() OVER (PARTITION BY term ORDER BY expires_at DESC) AS place
-          FROM ${terms} JOIN ${sessions} USING (key)
-          WHERE ${isOneOf('term', '$2')} AND key <> $1
-        ) AS others
-        WHERE place >= ${MAX_SESSIONS_PER_TERM}
+        SELECT key FROM ${sessions} WHERE key IN (
+          SELECT key FROM (
+            SELECT key, row_number() OVER (PARTITION BY term ORDER BY expires_at DESC) AS place
+            FROM ${terms} JOIN ${sessions} USING (key)
+            WHERE ${isOneOf('term', '$2')} AND key <> $1
+          ) AS others
+          WHERE place >= ${MAX_SESSIONS_PER_TERM}
+        ) ${skipLocked}
       )`,
     destroyEnded: `
       DELETE FROM ${sessions}
@@ -171,8 +179,10 @@ function statementsFor({ sessions, terms, used, ends, isOneOf, time }: SqlDialec
       RETURNING key`,
     destroyAll: `
       DELETE FROM ${sessions} WHERE key IN (
-        SELECT key FROM ${terms} JOIN ${sessions} USING (key)
-        WHERE term = $2 AND key <> $3 AND expires_at > ${time} LIMIT ${BATCH_ROWS}
+        SELECT key FROM ${sessions}
+        WHERE key IN (SELECT key FROM ${terms} WHERE term = $2)
+          AND key <> $3 AND expires_at > ${time}
+        ORDER BY key LIMIT ${BATCH_ROWS} ${lock}
       )
       RETURNING key`,
     recordEnd: `

@@ -36,6 +36,8 @@ const DIALECT: SqlDialect = {
   terms: 'session_terms',
   used: 'used_once',
   ends: 'session_ends',
+  lock: '',
+  skipLocked: '',
   isOneOf: (column, parameter) => `${column} IN (SELECT value FROM json_each(${parameter}))`,
   time: '$1',
 };
