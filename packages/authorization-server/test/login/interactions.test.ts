@@ -22,6 +22,8 @@ describe('interactions', () => {
     server = await startDemo((tenant) => {
       tenant.users[2]!.blocked = true;
       tenant.users[1]!.name = 'Bob <b>Brown</b>';
+      const id = { user_id: 'auth0|muhammad', email: 'muhammad@example.com' };
+      tenant.users.push({ ...tenant.users[0]!, ...id, name: 'محمد بن عبد الله' });
     });
   });
   afterAll(stopServers);
@@ -36,6 +38,14 @@ describe('interactions', () => {
       expect(page.body).toContain('Bob &lt;b>Brown&lt;/b>');
       expect(page.body).not.toContain('carol@example.com');
       expect(page.body).not.toContain('<script');
+    });
+
+    test('shows two initials, but one where letters join', async () => {
+      const page = await openBrowser().get(authorizationRequest(server).url);
+      const initials = [...page.body.matchAll(/class="avatar[^>]*>([^<]*)</g)].map(
+        ([, all]) => all,
+      );
+      expect(initials).toEqual(expect.arrayContaining(['AA', 'م']));
     });
 
     test('reports a wrong password and repeats the escaped address', async () => {
