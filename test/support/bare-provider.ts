@@ -80,7 +80,6 @@ export async function startBareProvider(
       pushedAuthorizationRequests: { enabled: true },
       resourceIndicators: {
         enabled: true,
-        useGrantedResource: () => true,
         getResourceServerInfo: () => ({
           scope: 'read:orders write:orders',
           accessTokenFormat,

@@ -70,6 +70,8 @@ export class Grants {
       code,
       redirect_uri: transaction.redirectURI,
       code_verifier: transaction.codeVerifier,
+      // RFC 8707 §2.2: without it some servers issue a token for userinfo.
+      ...(this.#usesResource && transaction.audience && { resource: transaction.audience }),
     });
     const response = judgeCodeResponse(answer, scope, this.#options.seconds());
     const { idToken, accessToken, refreshToken } = response;
@@ -101,12 +103,10 @@ export class Grants {
     const { refreshToken = '', requestedAudience } = content;
     // Without keys the answer could not be verified, and the refresh token would be lost.
     await this.#issuer.ready();
-    // RFC 8707 where the sign-in uses it, else Auth0's own parameter.
-    const usesResource = this.#options.authorizationParams.resource !== undefined;
-    const target = audience ?? (usesResource && requestedAudience);
+    const target = audience ?? (this.#usesResource && requestedAudience);
     const answer = await this.#requestTokens('refresh', content.loginId, {
       ...(scope !== undefined && { scope }),
-      ...(target && { [usesResource ? 'resource' : 'audience']: target }),
+      ...(target && { [this.#usesResource ? 'resource' : 'audience']: target }),
       grant_type: 'refresh_token',
       refresh_token: refreshToken,
     });
@@ -150,6 +150,11 @@ export class Grants {
     if (status === 200) return;
     const detail = `revocation: it answered ${status}`;
     throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });
+  }
+
+  /** True for RFC 8707, false for Auth0's own parameter `audience`. */
+  get #usesResource(): boolean {
+    return this.#options.authorizationParams.resource !== undefined;
   }
 
   /** A user without a name is signed in all the same. */

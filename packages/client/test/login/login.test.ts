@@ -120,6 +120,19 @@ describe('authorization request', () => {
   });
 });
 
+test.each<[string, string | null]>([
+  ['resource', 'https://api.example'],
+  ['audience', null],
+])('the code of a sign-in with %s is exchanged for it (RFC 8707 §2.2)', async (name, expected) => {
+  const { browser, begin } = await start({
+    authorizationParams: { scope: 'openid', [name]: 'https://api.example' },
+  });
+  const { callback } = await begin();
+  expect((await browser.get(callback())).status).toBe(302);
+  const [sent] = issuer.tokenRequests;
+  expect([sent?.form.get('resource'), sent?.form.get('audience')]).toEqual([expected, null]);
+});
+
 describe('pushed authorization requests (RFC 9126)', () => {
   const PAR = { pushed_authorization_request_endpoint: `${ISSUER}oauth/par` };
 
