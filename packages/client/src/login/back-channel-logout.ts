@@ -74,7 +74,7 @@ async function endSessions(context: ClientContext, claims: LogoutTokenClaims): P
     const used = Math.ceil(iat) + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * options.clockTolerance + 1;
     await storeCall(() => store.update(key, 1, { sealed: '', expiresAt: used }));
   } catch (error) {
-    await store.destroy(key).catch(() => {});
+    await storeCall(() => store.destroy(key)).catch(() => {});
     throw error;
   }
 }
