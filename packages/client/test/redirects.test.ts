@@ -116,7 +116,7 @@ describe('a silent sign-in', () => {
         detail: error,
       });
       expect(issuer.tokenRequests).toEqual([]);
-      expect(await app.browser.cookieNames()).toEqual([]);
+      expect(await app.browser.cookieNames()).toEqual(['__Host-recent.session']);
     });
 
     test('the next page asks the user, and no longer silently', async () => {

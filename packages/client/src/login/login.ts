@@ -133,7 +133,7 @@ async function finish(
   const state = params.get('state');
   const transaction = state && transactions.find(cookies, state);
   if (!transaction) {
-    const isUsed = state && transactions.hasSucceeded(cookies, state);
+    const isUsed = state && transactions.hasEnded(cookies, state);
     const detail = isUsed ? USED : whyMissing(options, state ?? '');
     throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
   }

@@ -91,18 +91,18 @@ export class Transactions {
     const until = Math.ceil(startedAt) + LOGIN_LIFETIME_SECONDS + 60;
     const isFirst = await storeCall(() => this.#store.once(`login ${storeKey(state)}`, until));
     cookies.clear(this.#cookieName(state));
+    this.#setRecent(cookies, this.#recent(cookies).count, state);
     return isFirst;
   }
 
-  /** Counts a login that opened a session, in a cookie that lasts half a minute. */
-  countSuccess(cookies: CookieJar, state: string): void {
-    const value = `${this.#recent(cookies).count + 1}.${loginIdOf(state)}`;
-    cookies.set(this.#counterName, value, RECENT_SECONDS);
+  /** Reports whether the last login that ended in this browser, if recent, had this state. */
+  hasEnded(cookies: CookieJar, state: string): boolean {
+    return this.#recent(cookies).loginId === loginIdOf(state);
   }
 
-  /** Reports whether the last login that opened a session in this browser, if recent, had this state. */
-  hasSucceeded(cookies: CookieJar, state: string): boolean {
-    return this.#recent(cookies).loginId === loginIdOf(state);
+  /** Counts a login that opened a session. */
+  countSuccess(cookies: CookieJar, state: string): void {
+    this.#setRecent(cookies, this.#recent(cookies).count + 1, state);
   }
 
   /**
@@ -122,6 +122,10 @@ export class Transactions {
   clear(cookies: CookieJar): void {
     for (const name of this.#inFlight(cookies)) cookies.clear(name);
     if (cookies.get(this.#counterName)) cookies.clear(this.#counterName);
+  }
+
+  #setRecent(cookies: CookieJar, count: number, state: string): void {
+    cookies.set(this.#counterName, `${count}.${loginIdOf(state)}`, RECENT_SECONDS);
   }
 
   // Others can plant it: it decides about an error, and about nothing else.

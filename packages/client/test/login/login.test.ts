@@ -242,7 +242,7 @@ describe('callback', () => {
     );
     expect(response.status).toBe(status);
     expect(await codeOf(response)).toBe(code);
-    expect(await browser.cookieNames()).toEqual([]);
+    expect(await browser.cookieNames()).toEqual(['__Host-recent.session']);
     expect((await browser.get(callback())).status).toBe(400);
     expect(events.slice(0, -1)).toContainEqual({ type: 'sign_in_refused', code, detail: error });
     expect(JSON.stringify(events)).not.toContain('Ada');
@@ -296,6 +296,15 @@ describe('callback', () => {
     expect([response.status, code]).toEqual([400, 'ERR_UNEXPECTED_CALLBACK']);
     expect(detail).toMatch(cause);
     expect(events).toContainEqual({ type: 'sign_in_refused', code, detail });
+  });
+
+  test('a callback that failed says at a reload that it was used before', async () => {
+    const { browser, begin } = await start();
+    const { callback } = await begin();
+    issuer.onTokenRequest = () => [503, {}];
+    expect((await browser.get(callback())).status).toBe(503);
+    const reloaded = await browser.get(callback());
+    expect(await reloaded.json()).toMatchObject({ detail: 'it was used before' });
   });
 
   test('a callback that was used before says so, a state of others too', async () => {

@@ -472,12 +472,12 @@ describe('the sessions of a user', () => {
         return store.create(...args);
       },
     });
-    const claims = { sub: 'user-ada', sid: 'sid-ada', name: 'Ada' };
-    await sessionsOf([NEW], {}, watched).open(browser(), content(claims), 'Ada/1.0');
+    const claims = { sub: 'user-lovelace', sid: 'sid-lovelace', name: 'Lovelace' };
+    await sessionsOf([NEW], {}, watched).open(browser(), content(claims), 'Lovelace/1.0');
     const text = JSON.stringify(shown);
-    expect(text).not.toMatch(/ada/i);
+    expect(text).not.toMatch(/lovelace/i);
     expect(text).not.toContain('issuer.example');
-    for (const name of ['user-ada', 'sid-ada']) {
+    for (const name of ['user-lovelace', 'sid-lovelace']) {
       expect(text).not.toContain(Buffer.from(name).toString('base64url').slice(0, 8));
     }
     const [[, { terms }]] = shown as [[string, { terms: string[] }]];
