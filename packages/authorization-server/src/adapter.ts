@@ -22,6 +22,10 @@ const MAX_INTERACTIONS = 5000;
 /** Maximum of pushed requests, which end after a minute. One has at most 56 kB. */
 const MAX_PUSHED_REQUESTS = 1000;
 
+const ENDED_SESSION = 'EndedSession';
+/** Longer than a request takes, with all its Actions. */
+const ENDED_SESSION_SECONDS = 600;
+
 /** Creates the stores of the engine, whose own forgets records after a few thousand. */
 export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): AdapterFactory {
   return (kind) => {
@@ -51,6 +55,17 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
         );
       case 'RefreshToken':
         return new RefreshTokenAdapter(tenant, store);
+      case 'Session':
+        return Object.assign(new StoreAdapter(kind, store), {
+          // At its end, each request stores the session again that it found at its begin.
+          upsert: async (id: string, payload: AdapterPayload, lifetime: number) => {
+            if (!store.read(ENDED_SESSION, id)) await records.upsert(id, payload, lifetime);
+          },
+          destroy: async (id: string) => {
+            store.write(ENDED_SESSION, id, {}, ENDED_SESSION_SECONDS);
+            await records.destroy(id);
+          },
+        });
       case 'Interaction':
         return new BoundedAdapter(kind, store, MAX_INTERACTIONS);
       case 'PushedAuthorizationRequest':

@@ -10,7 +10,7 @@ import { createRemoteJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose'
 import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { openStateStore } from '../../src/state/file.ts';
-import { startDemo, stopServers } from '../support/demo-server.ts';
+import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
 import {
   authorizationRequest,
@@ -59,6 +59,35 @@ describe('logout', () => {
     expect(await silently(browser)).toBe('login_required');
     const refused = await requestTokens(server, form(code, late.verifier));
     expect([refused.status, refused.body.error]).toEqual([403, 'invalid_grant']);
+  });
+
+  test('a request that runs while its user signs out brings back no session', async () => {
+    const held: ServerResponse[] = [];
+    const gate = createServer((_request, response) => void held.push(response));
+    gate.listen(0, '127.0.0.1');
+    await once(gate, 'listening');
+    const { port } = gate.address() as AddressInfo;
+    const wait = `if (event.transaction.prompt?.includes('none')) await fetch('http://127.0.0.1:${port}');`;
+    const slow = await startDemo((tenant) => {
+      Object.assign(tenant, { postLogin: [actionOf(wait), ...tenant.postLogin] });
+    });
+    const { browser } = await tokensFor(slow);
+    const late = authorizationRequest(slow, { prompt: 'none' });
+    const running = browser.get(late.url);
+    await once(gate, 'request');
+    await browser.get(`${slow.issuer}v2/logout?client_id=contacts-web`);
+    held[0]?.end();
+    const code = callbackOf(await running).get('code') ?? '';
+    const refused = await requestTokens(slow, {
+      grant_type: 'authorization_code',
+      code,
+      code_verifier: late.verifier,
+      redirect_uri: CALLBACK,
+    });
+    expect(refused.body.error).toBe('invalid_grant');
+    const { url } = authorizationRequest(slow, { prompt: 'none' });
+    expect(callbackOf(await browser.get(url)).get('error')).toBe('login_required');
+    await once(gate.close(), 'close');
   });
 
   describe('/v2/logout', () => {

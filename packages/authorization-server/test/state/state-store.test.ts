@@ -247,6 +247,18 @@ describe('the adapter of the engine', () => {
     expect(await adapter.find('x1')).toBeDefined();
   });
 
+  test('a request that began before the end of a session does not store it again', async () => {
+    const adapter = adapterOf('Session');
+    const session = { uid: 'u1', accountId: 'auth0|alice' };
+    await adapter.upsert('s1', session, 60);
+    await adapter.destroy('s1');
+    await adapter.upsert('s1', session, 60);
+    expect(await adapter.find('s1')).toBeUndefined();
+    expect(await adapter.findByUid('u1')).toBeUndefined();
+    await adapter.upsert('s2', session, 60);
+    expect(await adapter.findByUid('u1')).toMatchObject(session);
+  });
+
   test('other records have no limit', async () => {
     const adapter = adapterOf('Session');
     for (let i = 0; i < 5010; i += 1) await adapter.upsert(`s${i}`, { uid: `u${i}` }, 3600);
