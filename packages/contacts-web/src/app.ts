@@ -39,8 +39,7 @@ export function createApp(options: AppOptions): Koa {
         styleSrc: ["'self'"],
         // The style sheet draws the small icons of form fields from data: URLs.
         imgSrc: ["'self'", 'data:'],
-        // A sign-out form redirects to the issuer, and browsers apply this directive to redirects too.
-        formAction: ["'self'", new URL(issuerBaseURL).origin],
+        formAction: ["'self'"],
       },
       strictTransportSecurity: baseURL.startsWith('https:'),
       referrerPolicy: 'same-origin',
