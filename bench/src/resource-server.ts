@@ -116,7 +116,7 @@ function table({ name }: Scenario, costs: Costs): string {
     if (!base) return '';
     return median(values.map((value, round) => value / (base[round] ?? Number.NaN))).toFixed(2);
   };
-  const columns = [BARE, BARE_AND_VERIFY, OURS, OURS_FRESH].filter((column) => costs.has(column));
+  const columns = [BARE, BARE_AND_VERIFY, OURS_FRESH].filter((column) => costs.has(column));
   const rows = [...costs].map(([app, values]) => {
     const ratios = columns.map((column) => against(column, values));
     return `| ${[app, ...ratios, median(values).toFixed(0)].join(' | ')} |`;
