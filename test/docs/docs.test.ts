@@ -119,10 +119,13 @@ test('docs/troubleshooting.md has a row for each reason and each 503', () => {
 describe('docs/troubleshooting.md', () => {
   const page = 'docs/troubleshooting.md';
 
-  test('has a row for each code of the client', () => {
-    const codes = codesOf('packages/client/src/errors.ts').map(({ code }) => code);
+  test('has a row for each code of the client, with its status', () => {
+    const codes = codesOf('packages/client/src/errors.ts');
     expect(codes.length).toBeGreaterThan(20);
-    expect(firstCells(page, 'A web app').sort()).toEqual(codes.sort());
+    expect(firstCells(page, 'A web app').sort()).toEqual(codes.map(({ code }) => code).sort());
+    for (const { code, statuses } of codes) {
+      expect(read(page)).toMatch(new RegExp(`^\\| \`${code}\` \\| [^|]*\\b${statuses}\\b`, 'm'));
+    }
   });
 
   test('has a row for each code of contacts-api', () => {
