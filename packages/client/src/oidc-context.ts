@@ -220,7 +220,7 @@ export class OidcContext {
   #whatIsLacking(): string | undefined {
     if (this.#loginRequired?.detail) {
       const { detail, cause } = this.#loginRequired;
-      return [detail, (cause as OidcError | undefined)?.detail].filter(Boolean).join(': ');
+      return [detail, (cause as OidcError | undefined)?.summary].filter(Boolean).join(': ');
     }
     if (this.#session) return undefined;
     return this.#client.sessions.hasCookie(this.#cookies)

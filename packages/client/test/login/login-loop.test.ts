@@ -100,7 +100,7 @@ function authorize({ searchParams }: URL): string {
   const { nonce, state = '', redirect_uri = '' } = Object.fromEntries(searchParams);
   issuer.onTokenRequest = ({ form }) =>
     form.has('refresh_token')
-      ? [400, { error: 'invalid_grant' }]
+      ? [400, { error: 'invalid_grant', error_description: 'Ada left' }]
       : [
           200,
           {
@@ -194,6 +194,7 @@ describe('sign-ins without effect end with an error', () => {
     const { paths, status, body } = await open(browser, '/orders');
     expect([status, body.code]).toEqual([500, 'ERR_LOGIN_LOOP']);
     expect(body.detail).toContain(reason);
+    expect(body.detail).not.toContain('Ada');
     expect(paths.filter((path) => path.startsWith('/callback'))).toHaveLength(3);
     expect((await browser.get('/login')).status).toBe(body.detail?.includes('cookie') ? 500 : 302);
   });
