@@ -109,6 +109,24 @@ describe('returnTo', () => {
     expect(safeReturnTo(value, BASE)).toBe('/');
   });
 
+  test.each([
+    ['/', '/shop/'],
+    ['/shop', '/shop'],
+    ['/shop/orders?x=1#top', '/shop/orders?x=1#top'],
+    ['/orders?x=1', '/shop/orders?x=1'],
+    ['/shopping', '/shop/shopping'],
+    ['/shop/../admin', '/shop/admin'],
+    ['/shop/%2e%2e/admin', '/shop/admin'],
+    ['//evil.example/shop/', '/shop/'],
+    ['/.//evil.example', '/shop/'],
+    ['https://app.example/shop/orders', '/shop/'],
+    [`/${'a'.repeat(1994)}`, `/shop/${'a'.repeat(1994)}`],
+    [`/${'a'.repeat(1995)}`, '/shop/'],
+    [undefined, '/shop/'],
+  ])('below a path of baseURL, %s leads to %s', (value, expected) => {
+    expect(safeReturnTo(value, `${BASE}/shop`)).toBe(expected);
+  });
+
   test('whatever is thrown at it, a browser stays on our origin', () => {
     proves('RFC 9700 §4.11.1');
     const pieces = fc.constantFrom(
@@ -139,6 +157,9 @@ describe('returnTo', () => {
         expect(new URL(path, BASE).origin).toBe(BASE);
         expect(path).toMatch(/^\/(?!\/)[\x21-\x7e]*$/);
         expect(safeReturnTo(path, BASE)).toBe(path);
+        expect(`${new URL(safeReturnTo(value, `${BASE}/shop`), BASE).pathname}/`).toMatch(
+          /^\/shop\//,
+        );
       }),
       { numRuns: casesOf(3000) },
     );
