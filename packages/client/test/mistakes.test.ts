@@ -167,7 +167,7 @@ describe('a mistake tells its cause, in the browser by a code and in the log by 
     const response = await open(browser, {}, served?.browser());
     expect(await response.text()).toMatch(/\(ERR_UNEXPECTED_CALLBACK\)$/);
     expect(lines).toEqual([
-      'koa-oauth: sign_in_refused, ERR_UNEXPECTED_CALLBACK: it began under another host than localhost:3000, the one of baseURL, so its cookie is not sent here',
+      'koa-oauth: sign_in_refused, ERR_UNEXPECTED_CALLBACK: it began under another host or scheme than http://localhost:3000, so its cookie is not sent here',
     ]);
   });
 

@@ -61,7 +61,7 @@ export async function beginLogin(
       params,
       isRetry,
       startedAt: options.now() / 1000,
-      isOtherHost: ctx.host !== new URL(options.baseURL).host,
+      isElsewhere: isElsewhere(ctx, options.baseURL),
     });
     const isPushed =
       options.pushedAuthorizationRequests ||
@@ -210,16 +210,23 @@ function returnPath({ baseURL, routes }: CheckedOptions, value: unknown): string
   return isOwn ? safeReturnTo('/', baseURL) : path;
 }
 
+// A proxy may hide both from the app, so this can only explain an error.
+function isElsewhere(ctx: Context, baseURL: string): boolean {
+  const { host, protocol } = new URL(baseURL);
+  const forwarded = ctx.get('X-Forwarded-Proto');
+  return ctx.host !== host || (forwarded !== '' && `${forwarded}:` !== protocol);
+}
+
 const USED = 'it was used before';
 
 /** Returns why a callback can lack the cookie of its login, by what its state says of that. */
 function whyMissing({ baseURL, now }: CheckedOptions, state: string): string {
-  const { startedAt, isOtherHost } = readState(state);
+  const { startedAt, isElsewhere } = readState(state);
   const age = now() / 1000 - startedAt;
   if (Number.isNaN(age)) return 'its "state" is none of this app';
   if (age > LOGIN_LIFETIME_SECONDS) return 'it took more than ten minutes';
-  if (!isOtherHost)
+  if (!isElsewhere)
     return 'it began in another browser, or one without cookies, or was used before';
-  const { host } = new URL(baseURL);
-  return `it began under another host than ${host}, the one of baseURL, so its cookie is not sent here`;
+  const { origin } = new URL(baseURL);
+  return `it began under another host or scheme than ${origin}, so its cookie is not sent here`;
 }

@@ -114,18 +114,18 @@ export interface AuthorizationRequest {
  * Makes an authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) with PKCE S256
  * (RFC 7636), and the transaction that verifies its answer.
  *
- * @param login where the browser comes back to, when it begins in seconds since 1970, and whether under
- *   another host than the browser comes back to
+ * @param login where the browser comes back to, when it begins in seconds since 1970, and whether at
+ *   another origin than the browser comes back to
  */
 export function createAuthorizationRequest(
   metadata: AuthorizationServerMetadata,
   clientID: string,
   params: AuthorizationParams,
   {
-    isOtherHost,
+    isElsewhere,
     ...login
   }: Pick<Transaction, 'redirectURI' | 'returnTo' | 'params' | 'isRetry' | 'startedAt'> & {
-    isOtherHost: boolean;
+    isElsewhere: boolean;
   },
 ): AuthorizationRequest {
   const faults = authorizationParamsFaults(params);
@@ -133,7 +133,7 @@ export function createAuthorizationRequest(
   const { code_challenge_methods_supported: methods } = metadata;
   if (methods && !methods.includes('S256')) throw unsuitable('it does not support PKCE with S256');
 
-  const state = createState(login.startedAt, isOtherHost);
+  const state = createState(login.startedAt, isElsewhere);
   const [nonce, codeVerifier] = [randomToken(), randomToken()];
   const all: AuthorizationParams = {
     response_type: 'code',
@@ -216,18 +216,18 @@ export function judgeAuthorizationResponse(
   return code;
 }
 
-const OTHER_HOST = 'other-host';
+const ELSEWHERE = 'elsewhere';
 
 /** Returns 256 random bits, and what explains a callback whose cookie is missing. */
-function createState(startedAt: number, isOtherHost: boolean): string {
+function createState(startedAt: number, isElsewhere: boolean): string {
   const parts = [randomToken(), Math.floor(startedAt).toString(36)];
-  return [...parts, ...(isOtherHost ? [OTHER_HOST] : [])].join('.');
+  return [...parts, ...(isElsewhere ? [ELSEWHERE] : [])].join('.');
 }
 
 /** Returns what a state says of its login. Nothing of it is verified: it is for the log. */
-export function readState(state: string): { startedAt: number; isOtherHost: boolean } {
+export function readState(state: string): { startedAt: number; isElsewhere: boolean } {
   const [, time = '', place] = state.split('.');
-  return { startedAt: Number.parseInt(time, 36), isOtherHost: place === OTHER_HOST };
+  return { startedAt: Number.parseInt(time, 36), isElsewhere: place === ELSEWHERE };
 }
 
 /** Returns the name of the login that a state belongs to. The state cannot be derived from it. */

@@ -283,7 +283,13 @@ describe('callback', () => {
       'another host',
       { host: 'localhost:3000' },
       0,
-      /^it began under another host than app\.example/,
+      /^it began under another host or scheme than https:\/\/app\.example/,
+    ],
+    [
+      'http, which the proxy names',
+      { host: new URL(BASE_URL).host, 'x-forwarded-proto': 'http' },
+      0,
+      /^it began under another host or scheme than/,
     ],
     ['a user who took long', { host: new URL(BASE_URL).host }, 601, /more than ten minutes$/],
   ])('a callback without its cookie names its cause: %s', async (_name, headers, age, cause) => {

@@ -37,7 +37,7 @@ describe('the authorization endpoint', () => {
         params: {},
         isRetry: false,
         startedAt: 1_700_000_000,
-        isOtherHost: false,
+        isElsewhere: false,
       },
     );
     return { url: authorizationURL(metadata, parameters), transaction };
