@@ -58,6 +58,7 @@ export function createApp(options: AppOptions): Koa {
       clientAuthMethod: options.clientAuthMethod,
       secret: options.secrets,
       authorizationParams: { scope, audience, ...options.authorizationParams },
+      idpLogout: options.idpLogout,
       session: { store: options.store },
       routes: { backChannelLogout: '/backchannel-logout' },
       ...(flowLog && { onMessage: (message) => flowLog.add(message) }),

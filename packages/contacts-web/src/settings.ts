@@ -3,6 +3,7 @@ import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oaut
 import { z } from 'zod';
 
 const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
+const IDP_LOGOUT = ['yes', 'id_token_hint', 'no'] as const;
 const SECRET_TEXT =
   'must be 32 random characters or more, without repetitions, or several such secrets separated by ' +
   'commas, newest first (`openssl rand -base64 32` makes one)';
@@ -77,6 +78,13 @@ const Environment = z.object({
         'an empty one, such as `audience=`, is not sent',
       defaultText: 'none',
     }),
+  IDP_LOGOUT: z
+    .enum(IDP_LOGOUT, { error: `must be ${IDP_LOGOUT.join(' or ')}` })
+    .default('yes')
+    .describe(
+      '`yes`: signing out here ends the session at the issuer too; `id_token_hint`: it posts the ID ' +
+        'token there; `no`: it ends here',
+    ),
   SECRET: z
     .string()
     .refine((value) => split(value).length > 0, SECRET_TEXT)
@@ -129,6 +137,7 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
     /** In addition to scope and audience. */
     authorizationParams: readParams(data.AUTHORIZATION_PARAMS),
+    idpLogout: data.IDP_LOGOUT === 'id_token_hint' ? data.IDP_LOGOUT : data.IDP_LOGOUT === 'yes',
     /** Newest first. If empty, the app creates one and stores it in `./data`. */
     secrets: split(data.SECRET ?? ''),
     /** It may contain a password. */

@@ -30,6 +30,7 @@ describe('settings', () => {
         'openid profile email offline_access read:contacts create:contacts update:contacts ' +
         'delete:contacts read:activity',
       authorizationParams: {},
+      idpLogout: true,
       secrets: [],
       sessionStoreURL: 'file:./data/sessions.db',
       showTokens: true,
@@ -58,6 +59,15 @@ describe('settings', () => {
       audience: undefined,
       claims,
     });
+  });
+
+  test.each([
+    ['', true],
+    ['yes', true],
+    ['no', false],
+    ['id_token_hint', 'id_token_hint'],
+  ] as const)('with IDP_LOGOUT %s the logout at the issuer is %s', (setting, idpLogout) => {
+    expect(read({ IDP_LOGOUT: setting }).idpLogout).toBe(idpLogout);
   });
 
   test('several secrets, newest first', () => {

@@ -75,6 +75,7 @@ export async function startApp(
     audience: 'https://contacts.example.com/api',
     scope: ALL_SCOPES,
     authorizationParams: {},
+    idpLogout: true,
     secrets: ['s-secret-of-the-tests-0123456789'],
     store: memoryStore(),
     showTokens: false,
