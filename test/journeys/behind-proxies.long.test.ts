@@ -1,12 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { Agent } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { postgresStore } from '@koa-oauth/client/postgres';
@@ -18,6 +14,7 @@ import {
   startApiProcess,
 } from '../../packages/contacts-api/test/support/api-process.ts';
 import { OwnPostgres, postgresPrograms } from '../faults/postgres.ts';
+import { findProgram, Programs } from '../support/programs.ts';
 import { freePorts } from '../support/services.ts';
 import { testKey } from '../support/test-keys.ts';
 
@@ -28,40 +25,10 @@ const programs = {
 };
 const missing = Object.entries(programs).flatMap(([name, path]) => (path ? [] : [name]));
 
-function findProgram(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-}
-
 type Page = Response<{ items: { name: string }[] }>;
 
 const isRoot = process.getuid?.() === 0;
-const children: ChildProcess[] = [];
-
-/** Starts a program in the foreground, and waits until it listens. */
-async function start(port: number, file: string, ...args: string[]): Promise<void> {
-  const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  children.push(child);
-  let printed = '';
-  child.stderr?.on('data', (chunk) => {
-    printed += chunk;
-  });
-  for (let tries = 0; tries < 100; tries += 1) {
-    if (child.exitCode !== null) throw new Error(`${file} did not start: ${printed}`);
-    const socket = connect(port, '127.0.0.1');
-    const listens = await Promise.race([
-      once(socket, 'connect').then(
-        () => true,
-        () => false,
-      ),
-      after(1000, false),
-    ]);
-    socket.destroy();
-    if (listens) return;
-    await after(50);
-  }
-  throw new Error(`${file} does not listen on port ${port}: ${printed}`);
-}
+const running = new Programs();
 
 // All users share the one connection to the API that stays open.
 const nginxConfiguration = (folder: string, port: number, apiPort: number) => `
@@ -126,7 +93,7 @@ server_login_retry = 1
       const poolerFile = join(folder, 'pgbouncer.ini');
       await writeFile(poolerFile, poolerConfiguration(poolerPort, databasePort));
       const asUser = isRoot ? ['-u', 'postgres'] : [];
-      await start(poolerPort, programs.pgbouncer as string, ...asUser, poolerFile);
+      await running.start(poolerPort, programs.pgbouncer as string, ...asUser, poolerFile);
       pooledURL = `postgres://postgres@127.0.0.1:${poolerPort}/postgres`;
       origin = `http://127.0.0.1:${proxyPort}`;
       const environment = {
@@ -144,7 +111,7 @@ server_login_retry = 1
       const nginxFile = join(folder, 'nginx.conf');
       await mkdir(join(folder, 'logs'));
       await writeFile(nginxFile, nginxConfiguration(folder, proxyPort, apiPort));
-      await start(proxyPort, programs.nginx as string, '-p', folder, '-c', nginxFile);
+      await running.start(proxyPort, programs.nginx as string, '-p', folder, '-c', nginxFile);
       api = got.extend({
         prefixUrl: `${origin}/crm`,
         agent: { http: new Agent({ keepAlive: true }) },
@@ -157,10 +124,7 @@ server_login_retry = 1
 
     afterAll(async () => {
       endApiProcesses();
-      for (const child of children) {
-        child.kill('SIGTERM');
-        if (child.exitCode === null) await once(child, 'exit');
-      }
+      await running.end();
       await issuer?.close();
       await postgres?.remove();
       await rm(folder, { recursive: true, force: true });

@@ -14,6 +14,8 @@ export interface FormBrowserOptions {
   /** Beginning of an address: redirects to it are not followed. */
   readonly stopAt?: string;
   readonly userAgent?: string;
+  /** Cookies that it has, and shares with the owner of the jar. Default: none */
+  readonly cookieJar?: CookieJar;
   /** Receives every answer, also redirects. */
   readonly onAnswer?: (answer: Response) => void;
 }
@@ -32,10 +34,15 @@ export class FormBrowser {
   readonly #got: Got;
   readonly #stopAt: string | undefined;
 
-  constructor({ stopAt, userAgent = 'form-browser', onAnswer }: FormBrowserOptions = {}) {
+  constructor({
+    stopAt,
+    userAgent = 'form-browser',
+    cookieJar = new CookieJar(),
+    onAnswer,
+  }: FormBrowserOptions = {}) {
     this.#stopAt = stopAt;
     this.#got = got.extend({
-      cookieJar: new CookieJar(),
+      cookieJar,
       followRedirect: false,
       throwHttpErrors: false,
       retry: { limit: 0 },
