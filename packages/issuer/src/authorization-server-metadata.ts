@@ -117,12 +117,16 @@ function quoteURL(value: unknown): string {
   return isURL ? `"${value}"` : 'not a URL';
 }
 
+// A parser ignores them in a URL, but in a log they begin a line or change its order.
+const INVISIBLE = /[\p{Cc}\p{Cf}\s]/u;
+
 // The endpoints of an issuer on https must be on https: codes and tokens are sent there.
 function checkEndpoint(name: string, value: unknown, isLocal: boolean): void {
   if (value === undefined) return;
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
   if (
     !url ||
+    INVISIBLE.test(value as string) ||
     !isSecureURL(url) ||
     (url.protocol === 'http:' && !isLocal) ||
     url.username ||

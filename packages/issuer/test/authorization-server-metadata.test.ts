@@ -63,6 +63,11 @@ describe('checkMetadata', () => {
     ['with http to authorize', { ...good, authorization_endpoint: 'http://tenant.example.com/a' }],
     ['with http for tokens', { ...good, token_endpoint: 'http://tenant.example.com/t' }],
     ['with null for tokens', { ...good, token_endpoint: null }],
+    [
+      'with two lines for tokens',
+      { ...good, token_endpoint: 'https://tenant.example.com/t\nsigned in' },
+    ],
+    ['with text from right to left', { ...good, userinfo_endpoint: `${issuer}\u202eofni` }],
     ['with a script to log out', { ...good, end_session_endpoint: 'javascript:alert(1)' }],
     ['with a word as list', { ...good, code_challenge_methods_supported: 'S256' }],
     ['with a list of numbers', { ...good, id_token_signing_alg_values_supported: [1] }],
