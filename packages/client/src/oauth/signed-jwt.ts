@@ -45,6 +45,8 @@ interface SignedJwtKind {
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 
 const MAX_JWT_LENGTH = 32 * 1024;
+/** `JSON.stringify`, with which claims are stored, fails at some thousands. */
+const MAX_CLAIM_LEVELS = 100;
 
 /**
  * Verifies a token that the issuer signed for this client: signature, `iss`, `aud`, `iat` and `exp`.
@@ -61,11 +63,14 @@ export async function verifySignedJwt(
 
   function decode(): UnverifiedJwt {
     if (unverified.length > MAX_JWT_LENGTH) throw invalid('it is too long');
+    let decoded: UnverifiedJwt;
     try {
-      return decodeUnverifiedJwt(unverified);
+      decoded = decodeUnverifiedJwt(unverified);
     } catch (cause) {
       throw invalid(`it is not a signed JWT: ${(cause as Error).message}`, cause);
     }
+    if (areNested(decoded.payload)) throw invalid('its claims are nested too deep');
+    return decoded;
   }
 
   function judgeHeader({ header }: UnverifiedJwt): { alg: string; kid?: string } {
@@ -128,6 +133,12 @@ async function verifyWithOne(
     }
   }
   throw failure;
+}
+
+/** Reports whether claims are nested too deep to be stored. */
+export function areNested(claims: unknown, levels = MAX_CLAIM_LEVELS): boolean {
+  if (typeof claims !== 'object' || claims === null) return false;
+  return levels === 0 || Object.values(claims).some((claim) => areNested(claim, levels - 1));
 }
 
 /** Reports whether a claim is a time: seconds since 1970, up to the largest safe integer. */

@@ -1,6 +1,7 @@
 import type { AuthorizationServerMetadata, HttpAnswer, HttpClient } from '@koa-oauth/issuer';
 import { failureCode, OidcError } from '../errors.ts';
 import type { IdTokenClaims } from './id-token.ts';
+import { areNested } from './signed-jwt.ts';
 
 /** The claims are stored with the session, like those of an ID token. */
 const MAX_USERINFO_LENGTH = 32 * 1024;
@@ -32,6 +33,7 @@ export function judgeUserinfo(
   if (body.length > MAX_USERINFO_LENGTH) throw unusable('it is too long');
   const claims = parseObject(body);
   if (!claims) throw unusable('it is not a JSON object');
+  if (areNested(claims)) throw unusable('it is nested too deep');
   if (claims.sub !== sub) throw unusable('"sub" is not that of the ID token');
   return claims;
 }

@@ -156,6 +156,14 @@ describe('an ID token', () => {
       expect(await detailOf(verifyIdToken(token, signingKeys, expected))).toContain('JSON object');
     });
 
+    test('claims nested too deep to be stored: rejected', async () => {
+      const payload = JSON.stringify({ ...good, x: 0 });
+      const nested = payload.replace('"x":0', `"x":${'['.repeat(9000)}${']'.repeat(9000)}`);
+      const token = signTexts('{"alg":"RS256","kid":"key-1"}', nested);
+      const verified = verifyIdToken(token, signingKeys, expected);
+      expect(await detailOf(verified)).toContain('nested too deep');
+    });
+
     test.each(MISREADABLE)(
       '%s: rejected (RFC 8725 §3.7)',
       async (_name, header, payload, detail) => {

@@ -43,6 +43,8 @@ async function signIn(
   return { user, warnings: app.events.filter(({ type }) => type === 'warning') };
 }
 
+const nested = (levels: number): unknown => (levels === 0 ? [] : [nested(levels - 1)]);
+
 describe('claims that the ID token lacks (OpenID Connect Core §5.3)', () => {
   const ada = { sub: 'user-1', name: 'Ada', email: 'ada@example.com' };
 
@@ -82,6 +84,7 @@ describe('claims that the ID token lacks (OpenID Connect Core §5.3)', () => {
     ['is a redirect', [302, ada], 'it answered 302'],
     ['is signed', [200, 'eyJhbGciOiJSUzI1NiJ9.e30.c2ln'], 'it is not a JSON object'],
     ['is a list', [200, [ada]], 'it is not a JSON object'],
+    ['is nested', [200, { ...ada, x: nested(200) }], 'it is nested too deep'],
     ['is long', [200, { ...ada, bio: 'x'.repeat(40_000) }], 'it is too long'],
   ])('a userinfo that %s is not used, and the user is signed in', async (_name, answer, detail) => {
     const { user, warnings } = await signIn(answer);
