@@ -10,6 +10,8 @@ import { Seal } from './seal.ts';
 import { type SessionStore, storeCall, storeKey } from './session-store.ts';
 
 const MAX_IN_FLIGHT = 5;
+/** Maximum for the name and the value of a cookie: browsers ignore a longer one. */
+const MAX_COOKIE_BYTES = 4096;
 /** For all of them together: Node takes 16 kB of headers, and these come with every request. */
 const MAX_BYTES = 8192;
 /** Logins that opened a session, of which each must have had an effect. */
@@ -51,17 +53,25 @@ export class Transactions {
     this.#pattern = new RegExp(`^${escapeRegExp(this.#prefix)}[\\w-]{16}$`);
   }
 
-  /** Keeps a transaction in a cookie of its own. The oldest of too many makes room. */
+  /**
+   * Keeps a transaction in a cookie of its own. The oldest of too many makes room.
+   *
+   * @throws OidcError `ERR_LOGIN_PARAMETERS` when a browser would not keep it
+   */
   begin(cookies: CookieJar, transaction: Transaction): void {
     const name = this.#cookieName(transaction.state);
     // The time stands in clear so that the oldest can be found without opening all.
     const time = Math.floor(this.#now()).toString(36);
     const value = `${time}~${this.#seal.seal(transaction, name)}`;
 
+    let bytes = name.length + value.length;
+    if (bytes > MAX_COOKIE_BYTES) {
+      const detail = `with returnTo they take ${bytes} bytes of a cookie, of ${MAX_COOKIE_BYTES}`;
+      throw new OidcError('ERR_LOGIN_PARAMETERS', { detail });
+    }
     const others = this.#inFlight(cookies)
       .map((other) => ({ name: other, value: cookies.get(other) ?? '' }))
       .sort((a, b) => startOf(b.value) - startOf(a.value));
-    let bytes = name.length + value.length;
     for (const [index, other] of others.entries()) {
       bytes += other.name.length + other.value.length;
       if (index >= MAX_IN_FLIGHT - 1 || bytes > MAX_BYTES) cookies.clear(other.name);
@@ -125,13 +135,19 @@ export class Transactions {
   }
 
   #setRecent(cookies: CookieJar, count: number, state: string): void {
-    cookies.set(this.#counterName, `${count}.${loginIdOf(state)}`, RECENT_SECONDS);
+    const value = [count, loginIdOf(state), this.#seconds()].join('.');
+    cookies.set(this.#counterName, value, RECENT_SECONDS);
   }
 
-  // Others can plant it: it decides about an error, and about nothing else.
+  // Others can plant it: it decides about an error, for half a minute, and about nothing else.
   #recent(cookies: CookieJar): { count: number; loginId: string | undefined } {
-    const [count, loginId] = cookies.get(this.#counterName)?.split('.') ?? [];
-    return { count: Number.parseInt(count ?? '', 10) || 0, loginId };
+    const [count, loginId, at] = cookies.get(this.#counterName)?.split('.') ?? [];
+    const isRecent = Math.abs(this.#seconds() - Number(at)) <= RECENT_SECONDS;
+    return isRecent ? { count: Number(count) || 0, loginId } : { count: 0, loginId: undefined };
+  }
+
+  #seconds(): number {
+    return Math.floor(this.#now() / 1000);
   }
 
   #cookieName(state: string): string {
