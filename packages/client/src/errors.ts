@@ -155,6 +155,14 @@ export function foreignText(text: string, length = 300): string {
   return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
 }
 
+/** Words that look like a part of a token or secret. */
+const LONG_WORD = /[\w-]{40,}/g;
+
+/** Does the same with a description of an error: a part of what was sent may be in it. */
+export function foreignDescription(text: string): string {
+  return foreignText(text.replace(LONG_WORD, '…'), 200);
+}
+
 /**
  * Returns the error code of an OAuth answer (RFC 6749 §5.2, RFC 6750 §3.1) for the log; undefined for
  * anything that does not look like one, since it might repeat what was sent.

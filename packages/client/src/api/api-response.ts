@@ -1,6 +1,7 @@
 import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import {
   errorCode,
+  foreignDescription,
   foreignText,
   OidcError,
   type OidcErrorCode,
@@ -71,8 +72,8 @@ export function judgeApiResponse(response: ApiResponse, request: string, now: nu
   const error = errorCode(challenge?.error);
   const scope = foreignScope(foreignText(challenge?.scope ?? '')) || undefined;
   const summary = error ? `it answered ${status} ${error}` : `it answered ${status}`;
-  const words = foreignText(challenge?.description ?? '', 200);
-  const about = [scope && `scope ${scope}`, words].filter(Boolean).join('; ');
+  const words = foreignDescription(challenge?.description ?? '');
+  const about = [scope && `scope ${foreignDescription(scope)}`, words].filter(Boolean).join('; ');
   const detail = `${request}: ${summary}${about && `: ${about}`}`;
   const said = { detail, summary, response };
   const waits = status === 429 || status === 503 ? retryAfter(headers, now) : undefined;

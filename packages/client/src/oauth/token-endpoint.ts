@@ -3,7 +3,7 @@ import type { HttpClient } from '@koa-oauth/issuer';
 import {
   errorCode,
   failureCode,
-  foreignText,
+  foreignDescription,
   hasCode,
   OidcError,
   type OidcErrorCode,
@@ -87,9 +87,6 @@ function parseJson(body: string): unknown {
   }
 }
 
-/** Words that look like a part of a secret. */
-const LONG_WORD = /[\w-]{40,}/g;
-
 /** Returns the secrets of a request, as they are and as they were sent. */
 function secretsOf(
   client: ClientCredentials,
@@ -111,8 +108,7 @@ function secretsOf(
 function describeError(body: unknown, secrets: readonly string[]): string | undefined {
   const { error_description: text } = (body ?? {}) as Record<string, unknown>;
   if (typeof text !== 'string') return undefined;
-  const clean = secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text);
-  return foreignText(clean.replace(LONG_WORD, '…'), 200);
+  return foreignDescription(secrets.reduce((rest, secret) => rest.replaceAll(secret, '…'), text));
 }
 
 /** Error that an endpoint answered with (RFC 6749 §5.2), for the log. */

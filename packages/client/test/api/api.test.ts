@@ -209,7 +209,16 @@ describe('the API client', () => {
       'Bearer error="insufficient_scope", scope="write delete", error_description="no"',
       'it answered 403 insufficient_scope: scope write delete; no',
     ],
-    [400, `Bearer error_description="${'x'.repeat(500)}"`, `it answered 400: ${'x'.repeat(199)}…`],
+    [
+      400,
+      `Bearer error_description="${'x '.repeat(300)}"`,
+      `it answered 400: ${'x '.repeat(99)}x…`,
+    ],
+    [
+      403,
+      `Bearer error="insufficient_scope", scope="read ${'Q7'.repeat(30)}", error_description="of ${'e\\yJ'.repeat(30)}"`,
+      'it answered 403 insufficient_scope: scope read …; of …',
+    ],
   ])(
     'a %i names the address and what the API says, for the log',
     async (status, challenge, end) => {
