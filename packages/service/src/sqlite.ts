@@ -69,30 +69,40 @@ export function inTransaction<T>(database: Database.Database, work: () => T): T 
   }
 }
 
+/** Pauses by database. Each resolves to the error of the last try. */
+const pauses = new WeakMap<Database.Database, Promise<unknown>>();
+
 /**
  * Does work on a file, again and again while another process writes to it. Other work of this process goes on
- * meanwhile.
+ * meanwhile. One call at a time tries: each try holds the process up.
  *
  * @param work begins with `BEGIN IMMEDIATE`
- * @param pause waits for some milliseconds
+ * @param hold waits for a pause
  * @example
- * await whenFree(() => inTransaction(database, () => deleteContact.run(id)));
+ * await whenFree(database, () => inTransaction(database, () => deleteContact.run(id)));
  *
  * @throws Error with the code `SQLITE_BUSY` when the other process writes for five seconds
  */
 export async function whenFree<T>(
+  database: Database.Database,
   work: () => T | PromiseLike<T>,
-  pause: (ms: number) => Promise<unknown> = wait,
+  hold: (pause: Promise<unknown>) => Promise<unknown> = (pause) => pause,
 ): Promise<T> {
   const start = performance.now();
   for (;;) {
+    for (let pause = pauses.get(database); pause; pause = pauses.get(database)) {
+      await hold(pause);
+      if (performance.now() - start > MAX_WAIT_MS) throw await pause;
+    }
     try {
       return await work();
     } catch (error) {
-      const isBusy = String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
-      if (!isBusy || performance.now() - start > MAX_WAIT_MS) throw error;
+      if (!String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY')) throw error;
+      pauses.set(
+        database,
+        wait(RETRY_MS, error).finally(() => pauses.delete(database)),
+      );
     }
-    await pause(RETRY_MS);
   }
 }
 

@@ -49,14 +49,33 @@ test('while another connection writes, work waits, and the process goes on', asy
   other.exec('BEGIN IMMEDIATE');
   const insert = one.prepare('INSERT INTO a VALUES (?)');
   const written = ['x', 'y'].map((value) =>
-    whenFree(() => inTransaction(one, () => insert.run(value))),
+    whenFree(one, () => inTransaction(one, () => insert.run(value))),
   );
-  await expect(whenFree(() => one.exec('INSERT INTO b VALUES (1)'))).rejects.toThrow('no such');
   other.exec('COMMIT');
   await Promise.all(written);
+  const failed = whenFree(one, () => one.exec('INSERT INTO b VALUES (1)'));
+  await expect(failed).rejects.toThrow('no such');
   expect(other.prepare('SELECT b FROM a').all()).toEqual([{ b: 'x' }, { b: 'y' }]);
   one.close();
   other.close();
+});
+
+test('of much work that waits for another connection, one call at a time tries', async () => {
+  const path = join(folder, 'data.db');
+  const [one, other] = [1, 2].map(() => openSqlite(path, { synchronous: 'NORMAL' }));
+  other?.exec('BEGIN IMMEDIATE');
+  let tries = 0;
+  const work = () => {
+    tries += 1;
+    if (one) inTransaction(one, () => {});
+  };
+  const waiting = Array.from({ length: 50 }, () => one && whenFree(one, work));
+  await new Promise(setImmediate);
+  expect(tries).toBe(1);
+  other?.exec('COMMIT');
+  await Promise.all(waiting);
+  one?.close();
+  other?.close();
 });
 
 test('a transaction that fails writes nothing', () => {

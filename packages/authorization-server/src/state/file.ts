@@ -43,7 +43,7 @@ class FileState implements StateStore {
     const sweep = (): void => {
       const sql = 'DELETE FROM records WHERE expires_at <= ?';
       // The next one makes up for one that fails.
-      whenFree(() => this.#run(sql, this.now())).catch(() => {});
+      whenFree(this.#database, () => this.#run(sql, this.now())).catch(() => {});
     };
     this.#sweep = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
   }
@@ -96,7 +96,7 @@ class FileState implements StateStore {
   }
 
   async whenFree(): Promise<void> {
-    await whenFree(() => inTransaction(this.#database, () => {}));
+    await whenFree(this.#database, () => inTransaction(this.#database, () => {}));
   }
 
   clear(): void {

@@ -1,5 +1,4 @@
 import { Socket } from 'node:net';
-import { setTimeout as wait } from 'node:timers/promises';
 import { openSqlite, whenFree } from '@koa-oauth/service/sqlite';
 import {
   CompiledQuery,
@@ -79,10 +78,10 @@ class FileDriver extends SqliteDriver {
 
   override async beginTransaction(): Promise<void> {
     const begin = () => this.#database.exec('begin immediate');
-    await whenFree(begin, async (ms) => {
+    await whenFree(this.#database, begin, async (pause) => {
       // Reads need not wait for the other process, and there is one connection.
       await this.releaseConnection();
-      await wait(ms);
+      await pause;
       await this.acquireConnection();
     });
   }

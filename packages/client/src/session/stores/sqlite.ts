@@ -53,6 +53,8 @@ const MAX_WAIT_MS = 1900;
 class SqliteStore extends SqlStore {
   readonly #database: Database.Database;
   readonly #prepared = new Map<string, Database.Statement>();
+  /** Pause before the next try. It resolves to the error of the last one. */
+  #pause: Promise<unknown> | undefined;
 
   constructor({ path, now = Date.now }: SqliteStoreOptions) {
     super(DIALECT, now);
@@ -85,7 +87,7 @@ class SqliteStore extends SqlStore {
       }
       return inserted.length === 1;
     };
-    return whenFree(() => inTransaction(this.#database, insertAll));
+    return this.#whenFree(() => inTransaction(this.#database, insertAll), this.#pause);
   }
 
   protected query<Row>(statement: string, parameters: unknown[]): Promise<Row[]> {
@@ -93,10 +95,38 @@ class SqliteStore extends SqlStore {
       Array.isArray(value) ? JSON.stringify(value) : value,
     );
     const run = () => this.#run(statement, values) as Row[];
-    if (/^\s*SELECT/.test(statement)) return whenFree(run);
+    // Reads need not wait for a write.
+    if (/^\s*SELECT/.test(statement)) return this.#whenFree(run);
     // A statement that another process keeps from writing stays open in libsql, and no transaction can
     // then be committed.
-    return whenFree(() => inTransaction(this.#database, run));
+    return this.#whenFree(() => inTransaction(this.#database, run), this.#pause);
+  }
+
+  /**
+   * Does some work, again and again while another process writes. One call at a time tries: each try holds
+   * this process up.
+   *
+   * @param pause ends before the first try
+   * @throws when that lasts too long
+   */
+  async #whenFree<T>(work: () => T, pause?: Promise<unknown>): Promise<T> {
+    const start = performance.now();
+    for (let next = pause; ; next = this.#pause) {
+      while (next) {
+        const error = await next;
+        if (performance.now() - start > MAX_WAIT_MS) throw error;
+        next = this.#pause;
+      }
+      try {
+        return work();
+      } catch (error) {
+        if (!String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY')) throw error;
+        const end = () => {
+          this.#pause = undefined;
+        };
+        this.#pause = wait(RETRY_PAUSE_MS, error).finally(end);
+      }
+    }
   }
 
   #run(statement: string, parameters: unknown[]): unknown[] {
@@ -105,20 +135,6 @@ class SqliteStore extends SqlStore {
       this.#prepared.get(statement) ?? this.#database.prepare(statement.replaceAll('$', '?'));
     this.#prepared.set(statement, prepared);
     return prepared.all(...parameters);
-  }
-}
-
-/** Does some work, again and again while another process writes. @throws when that lasts too long */
-async function whenFree<T>(work: () => T): Promise<T> {
-  const start = performance.now();
-  for (;;) {
-    try {
-      return work();
-    } catch (error) {
-      const isBusy = String((error as { code?: unknown }).code).startsWith('SQLITE_BUSY');
-      if (!isBusy || performance.now() - start > MAX_WAIT_MS) throw error;
-    }
-    await wait(RETRY_PAUSE_MS);
   }
 }
 

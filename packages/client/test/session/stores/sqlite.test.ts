@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import Database from 'libsql';
 import type { SessionStore } from '../../../src/session/session-store.ts';
 import { sqliteStore } from '../../../src/session/stores/sqlite.ts';
@@ -102,6 +102,21 @@ test('while another process writes, a write waits, reads go on, and the process 
   database.close();
   expect(await created).toBe(true);
   expect(await written).toBe(true);
+});
+
+test('many writes that wait for another process try one at a time', async () => {
+  const store = open();
+  await store.create('a', SESSION);
+  const database = new Database(path);
+  database.exec('BEGIN IMMEDIATE');
+  const exec = jest.spyOn(Database.prototype, 'exec');
+  const touched = Array.from({ length: 50 }, () => store.touch('a', LATER));
+  expect(await store.read('a')).toMatchObject({ version: 1 });
+  expect(exec).toHaveBeenCalledTimes(1);
+  exec.mockRestore();
+  database.exec('COMMIT');
+  database.close();
+  await Promise.all(touched);
 });
 
 test('the end of thousands of sessions lets the process go on in between', async () => {
