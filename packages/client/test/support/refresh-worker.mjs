@@ -19,6 +19,8 @@ function start(store) {
     clientSecret: 'client-secret-1',
     secret: 's-secret-of-the-tests-0123456789',
     session: { store },
+    // A slow machine does not reach it.
+    httpTimeout: 30_000,
   });
   const client = new Client(options);
   const accessTokens = new AccessTokens(client, { leaseDuration });
