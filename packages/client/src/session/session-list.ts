@@ -45,8 +45,8 @@ export type Term = readonly [kind: 'sub' | 'sid', iss: string, value: string];
 interface SessionDetails {
   readonly createdAt: number;
   readonly userAgent: string;
-  /** Hash of the term whose end is recorded when its user ends the session. */
-  readonly term: string;
+  /** Term whose end is recorded when its user ends the session. */
+  readonly term: Term | undefined;
 }
 
 /** Seconds for which an end is recorded: longer than a sign-in takes. */
@@ -86,12 +86,14 @@ export class SessionList {
     claims: SessionClaims,
     { createdAt, userAgent }: Pick<SessionDetails, 'createdAt' | 'userAgent'>,
   ): { about: string; terms: string[] } {
-    const terms = termsOf(claims).flatMap((term) => this.#hashesOf(term).slice(0, 1));
+    const terms = termsOf(claims);
     // Control and format characters could change what a page about the sessions shows.
     const visible = [...userAgent.replace(/\p{C}/gu, '')].slice(0, MAX_USER_AGENT_LENGTH).join('');
-    const term = terms.at(-1) ?? '';
-    const details: SessionDetails = { createdAt, userAgent: visible, term };
-    return { about: this.#seal.seal(details, key), terms };
+    const details: SessionDetails = { createdAt, userAgent: visible, term: terms.at(-1) };
+    return {
+      about: this.#seal.seal(details, key),
+      terms: terms.flatMap((term) => this.#hashesOf(term).slice(0, 1)),
+    };
   }
 
   /** Returns the sessions of the user who asks, newest first, and always the one that asks. */
@@ -115,7 +117,7 @@ export class SessionList {
     const session = (await this.#find(userTerm(asking))).find(({ key }) => handleOf(key) === id);
     const details = session && this.#open(session);
     if (!details) return 0;
-    await this.#recordEnd([details.term]);
+    if (details.term) await this.#recordEnd(this.#hashesOf(details.term));
     return (await storeCall(() => this.#store.destroy(session.key))) ? 1 : 0;
   }
 

@@ -137,6 +137,19 @@ describe.each(EVERY_STORE)('a user’s sessions in the store: $name', ({ testIt,
     expect(await userOf(here)).toBe('user-1');
   });
 
+  testIt('it opens nothing either if the secret was replaced since the session began', async () => {
+    const there = await signIn({ sid: 'sid-1' });
+    const secret = ['new-secret-of-the-tests-9876543210', 's-secret-of-the-tests-0123456789'];
+    const restarted = await serveClient({ secret });
+    const here = await restarted.signIn({ sid: 'sid-here' });
+    const finish = await restarted.beginSignIn();
+    const id = await idOf(there);
+    now += 1;
+    expect(await end(restarted.browser(here.jar), id)).toMatchObject({ ended: true });
+    await expect(finish({ sid: 'sid-1' })).rejects.toThrow('ERR_CODE_REFUSED');
+    await restarted.close();
+  });
+
   testIt('a sign-out with a sid leaves a sign-in of the same user elsewhere alone', async () => {
     const there = await signIn({ sid: 'sid-1' });
     const finish = await beginSignIn();
