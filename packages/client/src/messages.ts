@@ -50,15 +50,16 @@ export function reportMessage(
   { url, status, parameters }: EndpointMessage,
 ): void {
   if (!onMessage) return;
-  const message: ClientMessage = {
-    loginId,
-    step,
-    at: now(),
-    ...(url !== undefined && { url: withoutQuery(url) }),
-    ...(status !== undefined && { status }),
-    parameters: maskParameters(isObject(parameters) ? parameters : {}),
-  };
   try {
+    const message: ClientMessage = {
+      loginId,
+      step,
+      at: now(),
+      ...(url !== undefined && { url: withoutQuery(url) }),
+      ...(status !== undefined && { status }),
+      // Another server wrote it, perhaps nested too deep.
+      parameters: maskParameters(isObject(parameters) ? parameters : {}),
+    };
     Promise.resolve(onMessage(message)).catch(() => {});
   } catch {}
 }

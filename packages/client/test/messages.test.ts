@@ -107,6 +107,13 @@ describe('a message', () => {
     reportMessage({ ...options, onMessage }, 'login-1', 'token_request', { parameters: {} });
     await new Promise((resolve) => setImmediate(resolve));
   });
+
+  test('stops nothing when the message is nested too deep', () => {
+    const x: unknown = JSON.parse(`${'['.repeat(9000)}${']'.repeat(9000)}`);
+    reportMessage({ ...options, onMessage() {} }, 'login-1', 'token_response', {
+      parameters: { x },
+    });
+  });
 });
 
 describe('onMessage', () => {
