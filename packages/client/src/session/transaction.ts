@@ -17,6 +17,8 @@ const MAX_BYTES = 8192;
 /** Logins that opened a session, of which each must have had an effect. */
 const MAX_RECENT = 3;
 const RECENT_SECONDS = 30;
+/** Longer than browsers keep it: the clocks of processes can differ. */
+const MAX_RECENT_AGE_SECONDS = 180;
 /** Bounds the cost of cookies that others planted. */
 const MAX_NAMES_READ = 20;
 
@@ -139,10 +141,10 @@ export class Transactions {
     cookies.set(this.#counterName, value, RECENT_SECONDS);
   }
 
-  // Others can plant it: it decides about an error, for half a minute, and about nothing else.
+  // Others can plant it: it decides about an error, for a few minutes, and about nothing else.
   #recent(cookies: CookieJar): { count: number; loginId: string | undefined } {
     const [count, loginId, at] = cookies.get(this.#counterName)?.split('.') ?? [];
-    const isRecent = Math.abs(this.#seconds() - Number(at)) <= RECENT_SECONDS;
+    const isRecent = Math.abs(this.#seconds() - Number(at)) <= MAX_RECENT_AGE_SECONDS;
     return isRecent ? { count: Number(count) || 0, loginId } : { count: 0, loginId: undefined };
   }
 
