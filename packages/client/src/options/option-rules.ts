@@ -37,11 +37,13 @@ export const cookieName = rule('must be letters, digits, ".", "_" or "-"', (valu
 );
 
 export const url = rule(
-  'must be an https URL (http on a loopback address) without query or fragment',
+  'must be an https URL (http on a loopback address) without query, fragment or "//" in front of its path',
   (value) => {
     if (typeof value !== 'string' || !URL.canParse(value)) return false;
     const url = new URL(value);
-    return isSecureURL(url) && !url.search && !url.hash && !url.username && !url.password;
+    if (!isSecureURL(url) || url.search || url.hash || url.username || url.password) return false;
+    // A redirect to a path that begins so leads to another host.
+    return !url.pathname.startsWith('//');
   },
 );
 

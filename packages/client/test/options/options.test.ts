@@ -91,6 +91,7 @@ describe('all options', () => {
       ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
       ['an app on http', { baseURL: 'http://app.example' }, 'baseURL'],
       ['an app address with a query', { baseURL: 'https://app.example/?a' }, 'baseURL'],
+      ['an app address with two slashes', { baseURL: 'https://app.example//other' }, 'baseURL'],
       ['no app address', { baseURL: undefined }, 'baseURL'],
       ['an API on http', { api: { baseURL: 'http://api.example' } }, 'api.baseURL'],
       [
