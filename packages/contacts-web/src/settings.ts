@@ -71,12 +71,11 @@ const Environment = z.object({
     .describe('scopes that a sign-in requests'),
   AUTHORIZATION_PARAMS: z
     .string()
-    .default('')
+    .optional()
     .meta({
       description:
         'further parameters of a sign-in, as a query: `prompt=consent&resource=https://api.example.com`; ' +
         'an empty one, such as `audience=`, is not sent',
-      defaultText: 'none',
     }),
   IDP_LOGOUT: z
     .enum(IDP_LOGOUT, { error: `must be ${IDP_LOGOUT.join(' or ')}` })
@@ -136,7 +135,7 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     audience: data.AUDIENCE,
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
     /** In addition to scope and audience. */
-    authorizationParams: readParams(data.AUTHORIZATION_PARAMS),
+    authorizationParams: readParams(data.AUTHORIZATION_PARAMS ?? ''),
     idpLogout: data.IDP_LOGOUT === 'id_token_hint' ? data.IDP_LOGOUT : data.IDP_LOGOUT === 'yes',
     /** Newest first. If empty, the app creates one and stores it in `./data`. */
     secrets: split(data.SECRET ?? ''),
