@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { demoTenantFile } from '@koa-oauth/authorization-server';
 import { GracefulServer, InvalidSettings, port, StartError } from '@koa-oauth/service';
 
-/** Settings of `npm start` and `npm run dev`, with their defaults. */
+/** Settings of `npm start` and `npm run dev` for the ports, with their defaults. */
 export const DEFAULT_PORTS = { WEB_PORT: 3000, API_PORT: 3001, ISSUER_PORT: 3002 };
 
 type PortName = keyof typeof DEFAULT_PORTS;
@@ -11,7 +11,7 @@ type PortName = keyof typeof DEFAULT_PORTS;
 /** Ports of the three services. */
 export type Ports = Readonly<Record<PortName, number>>;
 
-/** @throws InvalidSettings that names every wrong port */
+/** Reads the ports of the three services. @throws InvalidSettings that names every wrong port */
 export function readPorts(environment: NodeJS.ProcessEnv): Ports {
   const faults: string[] = [];
   const read = (name: PortName): number => {
@@ -57,7 +57,7 @@ export function environmentsOf(
 ): Readonly<Record<string, NodeJS.ProcessEnv>> {
   const ISSUER_BASE_URL = shared.ISSUER_BASE_URL || localURL(ports.ISSUER_PORT);
   const API_BASE_URL = shared.API_BASE_URL || localURL(ports.API_PORT);
-  const TENANT = tenantFile(ports, shared);
+  const TENANT = prepareTenantFile(ports, shared);
   return {
     issuer: { ...shared, PORT: String(ports.ISSUER_PORT), TENANT },
     api: { ...shared, PORT: String(ports.API_PORT), ISSUER_BASE_URL },
@@ -65,6 +65,7 @@ export function environmentsOf(
   };
 }
 
+/** Returns the address of a service on this machine. */
 export function localURL(number: number): string {
   return `http://localhost:${number}`;
 }
@@ -73,13 +74,13 @@ export function localURL(number: number): string {
  * Returns the tenant file: the user's, the demo tenant, or for other ports a copy of the demo tenant
  * whose callbacks and logout addresses are at these ports. Each call writes the copy again.
  */
-export function tenantFile(ports: Ports, { TENANT }: NodeJS.ProcessEnv): string {
+export function prepareTenantFile(ports: Ports, { TENANT }: NodeJS.ProcessEnv): string {
+  if (TENANT) return TENANT;
   const { WEB_PORT, API_PORT } = ports;
   const moved = new Map([
     [String(DEFAULT_PORTS.WEB_PORT), WEB_PORT],
     [String(DEFAULT_PORTS.API_PORT), API_PORT],
   ]);
-  if (TENANT) return TENANT;
   if ([...moved].every(([before, after]) => before === String(after))) return demoTenantFile;
   const folder = join('data', `tenant-${WEB_PORT}-${API_PORT}`);
   const file = join(folder, 'tenant.yaml');

@@ -3,7 +3,7 @@ import { existsSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { demoTenantFile } from '@koa-oauth/authorization-server';
-import { readPorts, tenantFile } from './addresses.ts';
+import { prepareTenantFile, readPorts } from './addresses.ts';
 import { runTogether } from './run-together.ts';
 import { packagePath, SERVICES, type Service } from './services.ts';
 
@@ -46,7 +46,7 @@ const { TENANT } = process.env;
 // The folder of a user's own tenant may be large, so its subfolders are not watched.
 watch(dirname(TENANT || demoTenantFile), { recursive: !TENANT }, () => {
   // The services may use a copy.
-  tenantFile(readPorts(process.env), process.env);
+  prepareTenantFile(readPorts(process.env), process.env);
   if (issuer !== undefined && !supervisor.isRunning(issuer)) scheduleRestart(issuer);
 });
 

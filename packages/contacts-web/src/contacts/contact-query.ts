@@ -36,7 +36,12 @@ export function readContactQuery(query: ParsedUrlQuery): ContactQuery {
   const cursor = text('cursor').slice(0, MAX_CURSOR_LENGTH);
   if (cursor === '') return first;
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : undefined;
-  return { ...first, cursor, page, before: nearest([query.before ?? []].flat().filter(Boolean)) };
+  return {
+    ...first,
+    cursor,
+    page,
+    before: keepNearest([query.before ?? []].flat().filter(Boolean)),
+  };
 }
 
 /** Returns the query of the first page of the same search. */
@@ -46,11 +51,11 @@ export function firstPage({ q, sort }: ContactQuery): ContactQuery {
 
 /** Returns the query of the next page. */
 export function nextPage(query: ContactQuery, cursor: string): ContactQuery {
-  const before = query.cursor ? nearest([...query.before, query.cursor]) : [];
+  const before = query.cursor ? keepNearest([...query.before, query.cursor]) : [];
   return { ...query, cursor, page: query.page && query.page + 1, before };
 }
 
-/** Returns the query of the previous page. Undefined on the first page, and if it is not known. */
+/** Returns the query of the previous page. Undefined on the first page, and if the previous page is unknown. */
 export function previousPage(query: ContactQuery): ContactQuery | undefined {
   const cursor = query.before.at(-1);
   if (cursor === undefined) return query.page === 2 ? firstPage(query) : undefined;
@@ -62,7 +67,8 @@ export function previousPage(query: ContactQuery): ContactQuery | undefined {
   };
 }
 
-function nearest(cursors: readonly string[]): readonly string[] {
+/** Returns the cursors nearest to the page, at most `MAX_BEFORE_LENGTH` characters of them. */
+function keepNearest(cursors: readonly string[]): readonly string[] {
   let length = 0;
   const start = cursors.findLastIndex((cursor) => {
     length += cursor.length;

@@ -77,7 +77,7 @@ async function postContact(ctx: Context): Promise<void> {
 async function showEdit(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
   const draft = makeDraft((name) => contact[name] ?? '');
-  render(ctx, EditContactPage({ ...(await shownTo(ctx)), contact, draft }));
+  render(ctx, EditContactPage({ ...(await commonProps(ctx)), contact, draft }));
 }
 
 /** Replaces the shown version. After another change it shows both versions. */
@@ -91,17 +91,17 @@ async function postEdit(ctx: Context): Promise<void> {
     if (isConflict(error)) {
       const current = await findContact(ctx.oidc.api, shown.id);
       ctx.status = 412;
-      render(ctx, ConflictPage({ ...(await shownTo(ctx)), current, draft }));
+      render(ctx, ConflictPage({ ...(await commonProps(ctx)), current, draft }));
       return;
     }
     const failed = answerFailedWrite(ctx, error, { scope: 'update:contacts', draft });
-    render(ctx, EditContactPage({ ...(await shownTo(ctx)), contact: shown, ...failed }));
+    render(ctx, EditContactPage({ ...(await commonProps(ctx)), contact: shown, ...failed }));
   }
 }
 
 async function showDelete(ctx: Context): Promise<void> {
   const contact = await findContact(ctx.oidc.api, idOf(ctx));
-  render(ctx, DeleteContactPage({ ...(await shownTo(ctx)), contact }));
+  render(ctx, DeleteContactPage({ ...(await commonProps(ctx)), contact }));
 }
 
 /** Deletes only the version that was shown. */
@@ -116,7 +116,7 @@ async function postDelete(ctx: Context): Promise<void> {
     const failed = hasChanged ? {} : answerFailedWrite(ctx, error, { scope: 'delete:contacts' });
     if (hasChanged) ctx.status = 412;
     const contact = await findContact(ctx.oidc.api, shown.id);
-    render(ctx, DeleteContactPage({ ...(await shownTo(ctx)), contact, ...failed, hasChanged }));
+    render(ctx, DeleteContactPage({ ...(await commonProps(ctx)), contact, ...failed, hasChanged }));
   }
 }
 
@@ -149,7 +149,7 @@ async function renderContacts(
   failed: FailedWrite & { missingScope?: string | undefined },
 ): Promise<void> {
   const lastChange = await lastChangeOf(ctx, page);
-  render(ctx, ContactsPage({ ...(await shownTo(ctx)), page, lastChange, ...failed }));
+  render(ctx, ContactsPage({ ...(await commonProps(ctx)), page, lastChange, ...failed }));
 }
 
 const CHANGES = ['added', 'changed', 'deleted', 'gone'] as const;
@@ -174,8 +174,8 @@ async function lastChangeOf(
   return { action, id, contact: await found };
 }
 
-/** Returns what all pages show: the user, their permissions, and the way back to the list. */
-async function shownTo(ctx: Context) {
+/** Returns the properties that all pages have. */
+async function commonProps(ctx: Context) {
   const { scope, requestedScope } = await ctx.oidc.accessToken();
   const permissions = permissionsOf({ granted: scope, asked: requestedScope });
   const { asked } = ctx.query;
