@@ -3,11 +3,11 @@ import { OidcError } from '../errors.ts';
 import { reportMessage } from '../messages.ts';
 import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
 import {
-  followedClaims,
   type IdTokenClaims,
   type IdTokenExpectations,
   judgeRefreshedClaims,
   lacksClaims,
+  mergeRefreshedClaims,
   verifyIdToken,
 } from '../oauth/id-token.ts';
 import {
@@ -31,7 +31,7 @@ export interface Refreshed {
   readonly identity: Partial<Pick<SessionContent, 'claims' | 'idToken'>>;
 }
 
-/** Maximum time that a login waits for userinfo, or a logout for the revocation. */
+/** Maximum time that a login waits for userinfo, or a logout for the revocation, in milliseconds. */
 const MAX_OPTIONAL_MS = 2000;
 
 /** Exchanges grants for tokens, and verifies each answer. */
@@ -77,10 +77,10 @@ export class Grants {
     const { idToken, accessToken, refreshToken } = response;
     if (!idToken) throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
     const claims = await this.#verify(idToken, { issuer, nonce, maxAge, acr, accessToken });
-    const isWanted = transaction.wantsUserinfo || lacksClaims(claims, response.scope);
+    const needsUserinfo = transaction.wantsUserinfo || lacksClaims(claims, response.scope);
     return {
       claims,
-      userinfo: isWanted ? await this.#userinfo(accessToken, claims) : undefined,
+      userinfo: needsUserinfo ? await this.#userinfo(accessToken, claims) : undefined,
       idToken,
       requestedScope: scope,
       requestedAudience: transaction.audience,
@@ -110,10 +110,10 @@ export class Grants {
       grant_type: 'refresh_token',
       refresh_token: refreshToken,
     });
-    const isSignIns = scope === undefined && audience === undefined;
-    const requestedScope = isSignIns ? content.requestedScope : (scope ?? '');
+    const isForSignIn = scope === undefined && audience === undefined;
+    const requestedScope = isForSignIn ? content.requestedScope : (scope ?? '');
     // RFC 6749 §6: without scopes in request and answer, the sign-in's token keeps its scopes.
-    const impliedScope = (isSignIns ? content.accessToken?.scope : undefined) ?? requestedScope;
+    const impliedScope = (isForSignIn ? content.accessToken?.scope : undefined) ?? requestedScope;
     const response = judgeTokenResponse(answer, impliedScope, this.#options.seconds());
     let identity = {};
     if (response.idToken) {
@@ -122,8 +122,8 @@ export class Grants {
       const claims = await this.#verify(idToken, { issuer, accessToken });
       judgeRefreshedClaims(claims, content.claims);
       // Fewer scopes can mean fewer claims.
-      if (isSignIns && claims.iat >= content.claims.iat) {
-        identity = { claims: followedClaims(claims, content.claims), idToken };
+      if (isForSignIn && claims.iat >= content.claims.iat) {
+        identity = { claims: mergeRefreshedClaims(claims, content.claims), idToken };
       }
     }
     return {
@@ -157,7 +157,7 @@ export class Grants {
     return this.#options.authorizationParams.resource !== undefined;
   }
 
-  /** A user without a name is signed in all the same. */
+  /** Requests claims about the user. A failure does not stop the sign-in. */
   async #userinfo(accessToken: string, claims: IdTokenClaims): Promise<SessionContent['userinfo']> {
     try {
       const metadata = await this.#issuer.metadata();

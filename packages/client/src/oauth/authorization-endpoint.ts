@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { AuthorizationRefused, OidcError } from '../errors.ts';
 import { isScopeParameter } from './scope.ts';
+import { isObject } from './signed-jwt.ts';
 
 /**
  * Parameters of an authorization request. Apps set `scope` and `audience`; any other parameter of the
@@ -114,8 +115,8 @@ export interface AuthorizationRequest {
  * Makes an authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) with PKCE S256
  * (RFC 7636), and the transaction that verifies its answer.
  *
- * @param login where the browser comes back to, when it begins in seconds since 1970, and whether at
- *   another origin than the browser comes back to
+ * @param login redirect URI, path to return to and start of the login. `isElsewhere`: it begins at another
+ *   origin than that of the redirect URI
  */
 export function createAuthorizationRequest(
   metadata: AuthorizationServerMetadata,
@@ -218,13 +219,13 @@ export function judgeAuthorizationResponse(
 
 const ELSEWHERE = 'elsewhere';
 
-/** Returns 256 random bits, and what explains a callback whose cookie is missing. */
+/** Returns 256 random bits, and start and place of the login, which explain a missing cookie. */
 function createState(startedAt: number, isElsewhere: boolean): string {
   const parts = [randomToken(), Math.floor(startedAt).toString(36)];
   return [...parts, ...(isElsewhere ? [ELSEWHERE] : [])].join('.');
 }
 
-/** Returns what a state says of its login. Nothing of it is verified: it is for the log. */
+/** Reads start and place of a login from its state. They are not verified, and only for the log. */
 export function readState(state: string): { startedAt: number; isElsewhere: boolean } {
   const [, time = '', place] = state.split('.');
   return { startedAt: Number.parseInt(time, 36), isElsewhere: place === ELSEWHERE };
@@ -269,9 +270,7 @@ function wantsUserinfo(claims: string | undefined): true | undefined {
 }
 
 function object(value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
+  if (isObject(value)) return value;
   throw new TypeError('not an object');
 }
 

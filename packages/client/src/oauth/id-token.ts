@@ -102,8 +102,11 @@ export function judgeRefreshedClaims(refreshed: IdTokenClaims, first: IdTokenCla
 /** Claims about the sign-in, which the ID token of a refresh can lack (OpenID Connect Core §12.2). */
 const SIGN_IN_CLAIMS = ['auth_time', 'nonce', 'acr', 'amr', 'session_expiry'];
 
-/** Returns the claims of a newer ID token, with what it lacks about the sign-in. */
-export function followedClaims(refreshed: IdTokenClaims, before: IdTokenClaims): IdTokenClaims {
+/** Returns the claims of a newer ID token, and those about the sign-in that it lacks. */
+export function mergeRefreshedClaims(
+  refreshed: IdTokenClaims,
+  before: IdTokenClaims,
+): IdTokenClaims {
   // The store finds the session by the `sid` that it was opened with.
   const lacking = SIGN_IN_CLAIMS.filter((name) => refreshed[name] === undefined).concat('sid');
   const kept = lacking
@@ -150,7 +153,7 @@ export function userClaims(claims: Readonly<Record<string, unknown>>): Record<st
   );
 }
 
-/** The claim that shows whether those of a scope are in the ID token (OpenID Connect Core §5.4). */
+/** Claim of each scope whose absence means that the ID token has none of them (OpenID Connect Core §5.4). */
 const CLAIM_OF_SCOPE = {
   profile: 'name',
   email: 'email',
@@ -158,7 +161,7 @@ const CLAIM_OF_SCOPE = {
   phone: 'phone_number',
 } as const;
 
-/** Reports whether the ID token lacks claims that a granted scope is about. */
+/** Reports whether the ID token lacks a claim of a granted scope. */
 export function lacksClaims(claims: IdTokenClaims, grantedScope: string): boolean {
   const granted = scopesOf(grantedScope);
   return Object.entries(CLAIM_OF_SCOPE).some(

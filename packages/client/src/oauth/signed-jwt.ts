@@ -151,6 +151,7 @@ export function namesLogout(events: unknown): boolean {
   return isObject(events) && isObject(events[LOGOUT_EVENT]);
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** Reports whether a value is a JSON object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -10,6 +10,7 @@ import {
 } from '../errors.ts';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
 import { isScopeParameter } from './scope.ts';
+import { isObject } from './signed-jwt.ts';
 
 /** One POST to an endpoint of the authorization server. */
 export interface EndpointRequest {
@@ -52,10 +53,10 @@ export interface EndpointMessage {
 export const MAX_ENDPOINT_BYTES = 256 * 1024;
 
 /**
- * Sends one POST in the client's name. It is never repeated: a code, a rotated refresh token or an
- * assertion works once.
+ * Sends one POST with the client's authentication. It is never repeated: a code, a rotated refresh token or
+ * an assertion works once.
  *
- * @throws OidcError when there is no answer. It holds nothing of the request.
+ * @throws OidcError when there is no answer. It contains nothing of the request.
  */
 export async function postToEndpoint(request: EndpointRequest): Promise<EndpointAnswer> {
   const { url, issuer, http, report } = request;
@@ -183,30 +184,28 @@ export function judgeTokenResponse(
       retryAfter: retryAfter(relevant, now),
     });
   }
-  const isObject = typeof body === 'object' && body !== null && !Array.isArray(body);
-  const members = (isObject ? body : {}) as Record<string, unknown>;
   if (status !== 200) {
     const error = readEndpointError(answer);
     if (error === undefined) throw unusable(`it answered ${status}`);
     throw new TokenRequestRefused(error);
   }
-  if (!isObject) throw unusable('it is not a JSON object');
+  if (!isObject(body)) throw unusable('it is not a JSON object');
 
-  const { token_type, expires_in } = members;
+  const { token_type, expires_in } = body;
   if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer') {
     throw unusable('"token_type" is not Bearer');
   }
-  const accessToken = token(members, 'access_token');
+  const accessToken = token(body, 'access_token');
   if (accessToken === undefined) throw unusable('"access_token" is missing');
-  const scope = members.scope ?? requestedScope;
+  const scope = body.scope ?? requestedScope;
   if (!isScopeParameter(scope)) throw unusable('"scope" is not a scope');
 
   return {
     accessToken,
     expiresAt: isAbsent(expires_in) ? undefined : expiry(expires_in, now),
     scope,
-    refreshToken: token(members, 'refresh_token'),
-    idToken: token(members, 'id_token'),
+    refreshToken: token(body, 'refresh_token'),
+    idToken: token(body, 'id_token'),
   };
 }
 
@@ -225,8 +224,8 @@ function token(members: Record<string, unknown>, name: string): string | undefin
   return value;
 }
 
-// RFC 6749 appendix A.14 allows 0 without a meaning. Servers write it for a token without a known end, so
-// the API decides: as an end it would request a new token, or a new sign-in, for each call.
+// RFC 6749 appendix A.14 allows 0, but gives it no meaning. Servers send it for a token whose end they do not
+// know. Read as an expiry, it would cause a refresh or a sign-in for each call.
 function expiry(value: unknown, now: number): number | undefined {
   const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
   if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
@@ -245,7 +244,7 @@ const ASCTIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} (?: \d|\d{2}) \d{2}:\d{2}:\d{2} \d
  * Reads how long a server asks to wait: `Retry-After` in seconds or as a date (RFC 9110 §10.2.3), else
  * Auth0's `X-RateLimit-Reset` in seconds since 1970.
  *
- * @returns 1 to 300 seconds, or undefined when it says nothing that can be read
+ * @returns 1 to 300 seconds, or undefined when neither is there and valid
  */
 export function retryAfter(headers: IncomingHttpHeaders, now: number): number | undefined {
   const { 'retry-after': after = '', 'x-ratelimit-reset': reset } = headers;

@@ -1,12 +1,12 @@
 import type { AuthorizationServerMetadata, HttpAnswer, HttpClient } from '@koa-oauth/issuer';
 import { failureCode, OidcError } from '../errors.ts';
 import type { IdTokenClaims } from './id-token.ts';
-import { areNested } from './signed-jwt.ts';
+import { areNested, isObject } from './signed-jwt.ts';
 
 /** The claims are stored with the session, like those of an ID token. */
 const MAX_USERINFO_LENGTH = 32 * 1024;
 
-/** Asks for claims about the user (OpenID Connect Core §5.3.1); undefined without an endpoint. */
+/** Requests claims about the user (OpenID Connect Core §5.3.1). @returns undefined without an endpoint */
 export async function requestUserinfo(
   { userinfo_endpoint: url }: AuthorizationServerMetadata,
   accessToken: string,
@@ -22,8 +22,8 @@ export async function requestUserinfo(
 }
 
 /**
- * Judges the answer: its claims count only for the user of the ID token (OpenID Connect Core §5.3.2,
- * §5.3.4). @throws OidcError `ERR_USERINFO`
+ * Judges the answer: its `sub` must be that of the ID token (OpenID Connect Core §5.3.2, §5.3.4).
+ * @throws OidcError `ERR_USERINFO`
  */
 export function judgeUserinfo(
   { status, body }: Pick<HttpAnswer, 'status' | 'body'>,
@@ -41,8 +41,7 @@ export function judgeUserinfo(
 function parseObject(text: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-    return isObject ? (value as Record<string, unknown>) : undefined;
+    return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
