@@ -6,7 +6,7 @@ import { Client } from './client.ts';
 import { hasCode, isOidcError, OidcError } from './errors.ts';
 import { answerBackChannelLogout } from './login/back-channel-logout.ts';
 import { finishLogin, refuseStrayCallback } from './login/login.ts';
-import { passOnThirdPartyLogin, thirdPartyLogin } from './login/third-party-login.ts';
+import { readThirdPartyLogin, redirectThirdPartyLogin } from './login/third-party-login.ts';
 import { OidcContext } from './oidc-context.ts';
 import { type AuthOptions, checkOptions } from './options/options.ts';
 
@@ -53,7 +53,7 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
   if (route === `POST ${routes.callback}`) throw formPost();
   if (path === routes.backChannelLogout) return answerBackChannelLogout(client, ctx);
   if (isCrossSite(ctx, baseURL)) {
-    if (route === `POST ${routes.login}`) return passOnThirdPartyLogin(client, ctx);
+    if (route === `POST ${routes.login}`) return redirectThirdPartyLogin(client, ctx);
     throw new OidcError('ERR_CROSS_SITE');
   }
   const cookies = cookieJar(ctx, secureCookies);
@@ -61,7 +61,7 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
   ctx.oidc = new OidcContext(ctx, client, cookies, session);
   if (route === `GET ${routes.login}`) {
     const { iss, returnTo } = ctx.query;
-    await ctx.oidc.login(iss === undefined ? { returnTo } : await thirdPartyLogin(client, ctx));
+    await ctx.oidc.login(iss === undefined ? { returnTo } : await readThirdPartyLogin(client, ctx));
   } else if (route === `GET ${routes.callback}`) {
     const finished = await finishLogin(client, ctx, cookies, session);
     ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);

@@ -10,15 +10,15 @@ import {
 import { storeCall, storeKey } from '../session/session-store.ts';
 import { readForm } from './form.ts';
 
-/** Seconds after which a token can be used again if it is not known how its use ended. */
-const CLAIM_SECONDS = 10;
+/** Seconds after which a token can be used again if its first use did not end, as after a crash. */
+const RESERVED_SECONDS = 10;
 const POLL_MS = 50;
 const MAX_POLLS = 20;
 
 /**
  * Answers a request to the endpoint at which the issuer's server reports that a user signed out there
- * (OpenID Connect Back-Channel Logout 1.0 §2.5 to §2.8). No browser is involved, so there is no
- * cookie: the token says it all.
+ * (OpenID Connect Back-Channel Logout 1.0 §2.5 to §2.8). The request comes from that server, so it has no
+ * cookie: the token names the sessions.
  */
 export async function answerBackChannelLogout(context: ClientContext, ctx: Context): Promise<void> {
   ctx.set('Cache-Control', 'no-store');
@@ -59,12 +59,12 @@ async function verify(
   });
 }
 
-/** Ends what a token is about. Its sender may repeat it after a failure here. */
+/** Ends the sessions that a token names. After a failure the issuer may send the token again. */
 async function endSessions(context: ClientContext, claims: LogoutTokenClaims): Promise<void> {
   const { options, store, sessions } = context;
   const { iss, iat, jti } = claims;
   const key = storeKey(JSON.stringify(['logout token', options.party, jti]));
-  await claimToken(context, key);
+  await reserveToken(context, key);
   try {
     const ended = await sessions.list.endAll(
       claims.sid === undefined ? ['sub', iss, claims.sub] : ['sid', iss, claims.sid],
@@ -80,16 +80,16 @@ async function endSessions(context: ClientContext, claims: LogoutTokenClaims): P
 }
 
 /**
- * Stores a record of the token, alone among all processes: at version 1 while it is being used, then at
- * version 2. It is one like that of a session, which no cookie names and no list contains.
+ * Reserves the token for one request of all processes. Its record is stored like a session that no cookie
+ * and no list names: at version 1 during the use, and at version 2 after it.
  *
  * @throws OidcError `ERR_LOGOUT_TOKEN` when it was used before, `ERR_SESSION_STORE` when the store fails or
- *   another request does not come to an end
+ *   another request with this token takes too long
  */
-async function claimToken({ options, store }: ClientContext, key: string): Promise<void> {
+async function reserveToken({ options, store }: ClientContext, key: string): Promise<void> {
   for (let polls = 1; ; polls += 1) {
     const startedAt = options.seconds();
-    const record = { sealed: '', about: '', expiresAt: startedAt + CLAIM_SECONDS, terms: [] };
+    const record = { sealed: '', about: '', expiresAt: startedAt + RESERVED_SECONDS, terms: [] };
     try {
       await storeCall(() => store.create(key, { ...record, startedAt }));
       return;
@@ -106,7 +106,7 @@ function refuse(ctx: Context, status: number, error: string, description: string
   // An unread rest of the request would block the connection.
   if (!ctx.req.readableEnded) ctx.set('Connection', 'close');
   ctx.status = status;
-  // RFC 6749 §5.2 wants no quotation marks in it.
+  // RFC 6749 §5.2 allows no quotation marks.
   ctx.body = { error, error_description: description.replaceAll('"', "'") };
 }
 

@@ -3,11 +3,10 @@ import type { Context } from 'koa';
 const MAX_FORM_BYTES = 64 * 1024;
 
 /**
- * Reads a posted form, from the request itself or from what a body parser before us made of it
- * (`ctx.request.body`).
+ * Reads a posted form from the request, or from `ctx.request.body` if a body parser has read the request.
  *
- * @returns a function that returns the value of a field; undefined when it is not there, or there twice,
- *   or the request can't be read as a form
+ * @returns a function that returns the value of a field; undefined when it is missing or comes twice, or
+ *   when the request can't be read as a form
  */
 export async function readForm(
   ctx: Pick<Context, 'req' | 'request' | 'is'>,
@@ -36,7 +35,7 @@ async function readText(request: Context['req'], maxBytes: number): Promise<stri
   if (Number(request.headers['content-length']) > maxBytes) return undefined;
   const chunks: Buffer[] = [];
   let length = 0;
-  // The answer needs the connection.
+  // Leaving the loop must not close the connection: the answer needs it.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     length += chunk.length;
     if (length > maxBytes) return undefined;

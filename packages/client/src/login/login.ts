@@ -33,7 +33,7 @@ interface FinishedLogin {
 
 /** A login to begin. */
 interface LoginToBegin {
-  /** Untrusted: the start page is used unless it is a path of this app. */
+  /** Untrusted. If it is not a path of this app, the start page is used. */
   readonly returnTo: unknown;
   readonly params: AuthorizationParams;
   readonly isRetry?: boolean;
@@ -78,7 +78,7 @@ export async function beginLogin(
   }
 }
 
-/** @returns what goes through the browser instead of the pushed request (RFC 9126 §4) */
+/** Pushes the request. @returns the parameters that the browser sends instead (RFC 9126 §4) */
 async function push(
   { options, http }: ClientContext,
   metadata: AuthorizationServerMetadata,
@@ -112,9 +112,9 @@ export async function finishLogin(
   try {
     return await finish(context, ctx, cookies, previous);
   } catch (error) {
-    // The back button, most likely: the user has what the sign-in was for.
-    const isOver = hasCode(error, 'ERR_UNEXPECTED_CALLBACK') && isNavigation(ctx);
-    if (previous && isOver) {
+    // The back button, most likely. The user is signed in already.
+    const isOld = hasCode(error, 'ERR_UNEXPECTED_CALLBACK') && isNavigation(ctx);
+    if (previous && isOld) {
       return { session: previous, location: returnPath(context.options, '/') };
     }
     context.reportFailure({ type: 'sign_in_refused' }, error);
@@ -134,7 +134,7 @@ async function finish(
   const transaction = state && transactions.find(cookies, state);
   if (!transaction) {
     const isUsed = state && transactions.hasEnded(cookies, state);
-    const detail = isUsed ? USED : whyMissing(options, state ?? '');
+    const detail = isUsed ? USED : explainMissingCookie(options, state ?? '');
     throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
   }
 
@@ -175,8 +175,8 @@ async function finish(
 }
 
 /**
- * Refuses a callback at another path than that of the redirect URI. The page there would begin the next
- * login.
+ * Rejects a callback that comes to another path than that of the redirect URI. The page there would begin
+ * the next login.
  *
  * @throws OidcError `ERR_LOGIN_LOOP`
  */
@@ -195,14 +195,14 @@ export function refuseStrayCallback(
   throw new OidcError('ERR_LOGIN_LOOP', { detail });
 }
 
-// Keycloak answers so when its login page became too old while the user signed in in another tab. A new
-// request succeeds at once.
+// Keycloak's answer if its login page expired while the user signed in in another tab. A new request
+// succeeds at once.
 function isLoginPageExpired(error: unknown): boolean {
   const { error: code, errorDescription } = error as Partial<AuthorizationRefused>;
   return code === 'temporarily_unavailable' && errorDescription === 'authentication_expired';
 }
 
-/** Returns the start page for paths that `auth()` itself answers. */
+/** Returns a path to return to: the start page for paths that `auth()` itself answers. */
 function returnPath({ baseURL, routes }: CheckedOptions, value: unknown): string {
   const path = safeReturnTo(value, baseURL);
   const own = pathBelow(baseURL, new URL(path, baseURL).pathname);
@@ -210,7 +210,7 @@ function returnPath({ baseURL, routes }: CheckedOptions, value: unknown): string
   return isOwn ? safeReturnTo('/', baseURL) : path;
 }
 
-// A proxy may hide both from the app, so this can only explain an error.
+// A proxy may hide host and scheme from the app, so this only explains errors.
 function isElsewhere(ctx: Context, baseURL: string): boolean {
   const { host, protocol } = new URL(baseURL);
   const forwarded = ctx.get('X-Forwarded-Proto');
@@ -219,8 +219,8 @@ function isElsewhere(ctx: Context, baseURL: string): boolean {
 
 const USED = 'it was used before';
 
-/** Returns why a callback can lack the cookie of its login, by what its state says of that. */
-function whyMissing({ baseURL, now }: CheckedOptions, state: string): string {
+/** Explains, from the state of a callback, why the cookie of its login is missing. */
+function explainMissingCookie({ baseURL, now }: CheckedOptions, state: string): string {
   const { startedAt, isElsewhere } = readState(state);
   const age = now() / 1000 - startedAt;
   if (Number.isNaN(age)) return 'its "state" is none of this app';

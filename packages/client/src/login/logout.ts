@@ -7,8 +7,8 @@ import type { Session } from '../session/session.ts';
 import { listedId } from '../session/session-list.ts';
 
 /**
- * Ends a session here, and its refresh token at the authorization server. Unless a new sign-in replaces it,
- * one that has begun before opens no session.
+ * Ends a session, and revokes its refresh token. Except for the reason `replaced`, a sign-in that began
+ * before opens no session after it.
  */
 export async function endSession(
   context: ClientContext,
@@ -25,7 +25,7 @@ export async function endSession(
   if (refreshToken) await context.grants.revoke(refreshToken).catch(context.warn);
 }
 
-/** Where a logout sends the browser. */
+/** Address to which a logout sends the browser. */
 export interface LogoutTarget {
   readonly url: string;
   /** Fields to post there; undefined for a redirect. */
@@ -33,9 +33,9 @@ export interface LogoutTarget {
 }
 
 /**
- * Ends the session of a browser, and removes its cookie and those of logins in flight.
+ * Ends the session of a browser, and removes the cookies of the session and of unfinished logins.
  *
- * @param returnTo untrusted: the default is used unless it is a path of this app
+ * @param returnTo untrusted; if it is not a path of this app, the default is used
  */
 export async function logOut(
   context: ClientContext,
@@ -45,7 +45,7 @@ export async function logOut(
 ): Promise<LogoutTarget> {
   const { options, issuer, sessions, transactions, warn } = context;
   const { baseURL, routes, idpLogout, credentials } = options;
-  // The cookie is removed last: the user needs it to try again when the store fails.
+  // The cookie is removed last: if the store fails, the user needs it to try again.
   if (session) await endSession(context, session, 'logout');
   sessions.clearCookie(cookies);
   transactions.clear(cookies);
@@ -70,9 +70,9 @@ export async function logOut(
 }
 
 /**
- * Makes the logout address of the authorization server: OpenID Connect RP-Initiated Logout 1.0 §2, else
- * `/v2/logout` of Auth0, else none. The session is named by its `sid` in `logout_hint`: an ID token in
- * the URL would reach histories and logs.
+ * Returns the logout address of the authorization server: that of OpenID Connect RP-Initiated Logout 1.0
+ * §2, else `/v2/logout` of Auth0, else undefined. `logout_hint` names the session by its `sid`, because an
+ * ID token in the URL would reach histories and logs.
  */
 export function endSessionURL(
   metadata: AuthorizationServerMetadata,
@@ -87,7 +87,7 @@ export function endSessionURL(
   return url.href;
 }
 
-// Behind a domain of its own, a tenant still has this member, which no standard defines.
+// Metadata of an Auth0 tenant with a custom domain has this member, which no standard defines.
 function isAuth0({ issuer, mfa_challenge_endpoint }: AuthorizationServerMetadata): boolean {
   return new URL(issuer).hostname.endsWith('.auth0.com') || mfa_challenge_endpoint !== undefined;
 }
@@ -95,7 +95,7 @@ function isAuth0({ issuer, mfa_challenge_endpoint }: AuthorizationServerMetadata
 /**
  * Ends one session of the user, by its `id` in the list.
  *
- * @returns which one ended: `current` is the one that asks; undefined when none of the user's did
+ * @returns whether it was the session of this request or another; undefined when no session ended
  */
 export async function endSessionById(
   context: ClientContext,
@@ -115,7 +115,7 @@ export async function endSessionById(
   return ended > 0 ? 'other' : undefined;
 }
 
-/** Ends all sessions of the user but this one. @returns how many */
+/** Ends all sessions of the user except this one. @returns how many */
 export async function endOtherSessions(context: ClientContext, session: Session): Promise<number> {
   const ended = await context.sessions.list.endOthers(session);
   context.reportEnded('by_user', ended);

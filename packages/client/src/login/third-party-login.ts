@@ -10,13 +10,12 @@ const PARAMETERS = ['iss', 'login_hint', 'target_link_uri'] as const;
 const MAX_HINT_LENGTH = 255;
 
 /**
- * Passes on the POST by which another site begins a login (OpenID Connect Core §4). It does only what a
- * link can do: it redirects to the same address, with the parameters in the query. The browser sends the
- * cookies of unfinished logins only there, so that the oldest can make room.
+ * Redirects a POST by which another site begins a login (OpenID Connect Core §4) to the same address by
+ * GET, with the parameters in the query. The browser sends cookies only with that GET (`SameSite=Lax`).
  *
  * @throws OidcError `ERR_CROSS_SITE` when the form names no issuer
  */
-export async function passOnThirdPartyLogin(
+export async function redirectThirdPartyLogin(
   { options }: ClientContext,
   ctx: Context,
 ): Promise<void> {
@@ -32,16 +31,16 @@ export async function passOnThirdPartyLogin(
 }
 
 /**
- * Returns the parameters of a login that the issuer or another site begins (OpenID Connect Core §4).
+ * Reads the parameters of a login that the issuer or another site begins (OpenID Connect Core §4).
  *
  * @throws OidcError `ERR_ISSUER_MISMATCH`, `ERR_LOGIN_PARAMETERS`, or `ERR_CROSS_SITE` in a frame
  */
-export async function thirdPartyLogin(
+export async function readThirdPartyLogin(
   { options, issuer }: ClientContext,
   ctx: Context,
 ): Promise<LoginParams> {
   const { iss, login_hint, target_link_uri } = ctx.query;
-  // §4: another site must not hide what it begins.
+  // §4: another site must not hide the login in a frame.
   if (/^(i?frame|embed|object)$/.test(ctx.get('Sec-Fetch-Dest'))) {
     throw new OidcError('ERR_CROSS_SITE', { detail: 'a sign-in begun by another site in a frame' });
   }
@@ -59,7 +58,7 @@ export async function thirdPartyLogin(
   };
 }
 
-/** Returns the path of an address of the app. */
+/** Returns the path of an address, if it is one of the app. */
 function pathOf(uri: unknown, baseURL: string): string | undefined {
   if (typeof uri !== 'string' || !URL.canParse(uri)) return undefined;
   const { origin, pathname, search, hash } = new URL(uri);

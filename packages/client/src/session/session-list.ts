@@ -6,19 +6,19 @@ import { Seal } from './seal.ts';
 import { type ListedSession, type SessionStore, storeCall, storeKey } from './session-store.ts';
 
 /**
- * A session of a user, as its user may see it.
+ * A session of a user, as the user may see it.
  *
  * @example
  * const others = (await ctx.oidc.sessions()).filter(({ current }) => !current);
  */
 export interface UserSession {
-  /** Names the session to `end`, and opens nothing. */
+  /** Argument of `endSession()`. It is not the id in the cookie. */
   readonly id: string;
   /** Seconds since 1970. */
   readonly createdAt: number;
   /**
-   * Seconds since 1970, to a minute. It follows from the idle time that is left, so it stands still
-   * once the session's end is near.
+   * Seconds since 1970, to a minute. It is computed from the idle time that is left, so it no longer
+   * changes once `expiresAt` is that of `absoluteDuration`.
    */
   readonly lastSeenAt: number;
   /** Seconds since 1970. */
@@ -31,8 +31,8 @@ export interface UserSession {
 
 type SessionClaims = Pick<IdTokenClaims, 'iss' | 'sub' | 'sid'>;
 
-/** The session of the user who asks. */
-interface AskingSession {
+/** The session of a request. */
+interface CurrentSession {
   readonly id: string;
   readonly createdAt: number;
   readonly expiresAt: number;
@@ -52,7 +52,7 @@ interface SessionDetails {
 /** Seconds for which an end is recorded: longer than a sign-in takes. */
 const END_RECORDED_SECONDS = LOGIN_LIFETIME_SECONDS + 60;
 const MAX_USER_AGENT_LENGTH = 200;
-const HANDLE_LENGTH = 16;
+const PUBLIC_ID_LENGTH = 16;
 
 /**
  * Finds sessions without their cookies: those of one user, and those that began with one session at
@@ -96,38 +96,38 @@ export class SessionList {
     };
   }
 
-  /** Returns the sessions of the user who asks, newest first, and always the one that asks. */
-  async listFor(asking: AskingSession): Promise<UserSession[]> {
-    const currentKey = storeKey(asking.id);
-    const listed = (await this.#find(userTerm(asking))).flatMap((session) => {
-      const details = this.#open(session);
-      return details ? [this.#show(session, details, currentKey)] : [];
+  /** Returns the sessions of the user of this session, newest first. This session is always in it. */
+  async listFor(session: CurrentSession): Promise<UserSession[]> {
+    const currentKey = storeKey(session.id);
+    const listed = (await this.#find(userTerm(session))).flatMap((found) => {
+      const details = this.#openDetails(found);
+      return details ? [this.#toUserSession(found, details, currentKey)] : [];
     });
-    // Its term can have a key from a secret that is no longer there.
+    // After a secret was removed, the session is stored under a term that is no longer computed.
     if (!listed.some(({ current }) => current)) {
-      const { createdAt, expiresAt } = asking;
-      const session = { key: currentKey, expiresAt };
-      listed.push(this.#show(session, { createdAt, userAgent: '' }, currentKey));
+      const { createdAt, expiresAt } = session;
+      const unlisted = { key: currentKey, expiresAt };
+      listed.push(this.#toUserSession(unlisted, { createdAt, userAgent: '' }, currentKey));
     }
     return listed.sort((a, b) => b.createdAt - a.createdAt);
   }
 
-  /** Ends one session of the user who asks. @returns how many ended */
-  async endOne(asking: AskingSession, id: string): Promise<number> {
-    const session = (await this.#find(userTerm(asking))).find(({ key }) => handleOf(key) === id);
-    const details = session && this.#open(session);
+  /** Ends one session of the user of this session. @returns how many ended */
+  async endOne(current: CurrentSession, id: string): Promise<number> {
+    const session = (await this.#find(userTerm(current))).find(({ key }) => publicId(key) === id);
+    const details = session && this.#openDetails(session);
     if (!details) return 0;
     if (details.term) await this.#recordEnd(this.#hashesOf(details.term));
     return (await storeCall(() => this.#store.destroy(session.key))) ? 1 : 0;
   }
 
-  /** Ends all sessions of the user but the one that asks. @returns how many */
-  endOthers(asking: AskingSession): Promise<number> {
-    return this.endAll(userTerm(asking), storeKey(asking.id));
+  /** Ends all sessions of the user except the current one. @returns how many */
+  endOthers(current: CurrentSession): Promise<number> {
+    return this.endAll(userTerm(current), storeKey(current.id));
   }
 
   /**
-   * Ends all sessions with a term, and those to come whose sign-in has begun before.
+   * Ends all sessions with a term. A sign-in that began before opens no session after it.
    *
    * @returns how many
    */
@@ -141,8 +141,8 @@ export class SessionList {
   }
 
   /**
-   * Lets no sign-in that has begun before open a session: of the same session at the issuer or, where the
-   * issuer names none, of the same user.
+   * Records that sessions ended now. A sign-in that began before then opens no session if it has the same
+   * `sid` or, without a `sid`, the same user.
    */
   async recordEnd(claims: SessionClaims): Promise<void> {
     const term = termsOf(claims).at(-1);
@@ -164,17 +164,17 @@ export class SessionList {
     return lists.flat();
   }
 
-  #open({ key, about }: ListedSession): SessionDetails | undefined {
+  #openDetails({ key, about }: ListedSession): SessionDetails | undefined {
     return this.#seal.open(about, key) as SessionDetails | undefined;
   }
 
-  #show(
+  #toUserSession(
     { key, expiresAt }: Pick<ListedSession, 'key' | 'expiresAt'>,
     { createdAt, userAgent }: Pick<SessionDetails, 'createdAt' | 'userAgent'>,
     currentKey: string,
   ): UserSession {
     return {
-      id: handleOf(key),
+      id: publicId(key),
       createdAt,
       lastSeenAt: Math.max(createdAt, expiresAt - this.#rollingDuration),
       expiresAt,
@@ -198,16 +198,16 @@ function termsOf({ iss, sub, sid }: SessionClaims): Term[] {
   return terms;
 }
 
-function userTerm({ content: { claims } }: AskingSession): Term {
+function userTerm({ content: { claims } }: CurrentSession): Term {
   return ['sub', claims.iss, claims.sub];
 }
 
 /** Returns the `id` under which a session is listed. */
-export function listedId({ id }: Pick<AskingSession, 'id'>): string {
-  return handleOf(storeKey(id));
+export function listedId({ id }: Pick<CurrentSession, 'id'>): string {
+  return publicId(storeKey(id));
 }
 
-/** Returns a part of the store's key, a hash: the cookie cannot be derived from it. */
-function handleOf(key: string): string {
-  return key.slice(0, HANDLE_LENGTH);
+/** Returns a part of the store's key. The key is a hash, so the cookie cannot be derived from it. */
+function publicId(key: string): string {
+  return key.slice(0, PUBLIC_ID_LENGTH);
 }

@@ -12,20 +12,20 @@ import { type SessionStore, storeCall, storeKey } from './session-store.ts';
 const MAX_IN_FLIGHT = 5;
 /** Maximum for the name and the value of a cookie: browsers ignore a longer one. */
 const MAX_COOKIE_BYTES = 4096;
-/** For all of them together: Node takes 16 kB of headers, and these come with every request. */
+/** Maximum for all of them: Node accepts 16 kB of headers, and each request has these. */
 const MAX_BYTES = 8192;
-/** Logins that opened a session, of which each must have had an effect. */
+/** Recent logins with a session after which the next one is a loop. */
 const MAX_RECENT = 3;
 const RECENT_SECONDS = 30;
 /** Longer than browsers keep it: the clocks of processes can differ. */
 const MAX_RECENT_AGE_SECONDS = 180;
-/** Bounds the cost of cookies that others planted. */
+/** Limits the cost of cookies that other sites set. */
 const MAX_NAMES_READ = 20;
 
 /**
- * The logins in flight: one sealed cookie each, named after its state, so that several tabs can
- * sign in at once and none can finish another's. The name has that of the session's cookie:
- * apps on one host must not clear each other's.
+ * Unfinished logins. Each has its own encrypted cookie, named after its state, so several tabs can sign in
+ * at once, and none can finish the login of another. The name includes that of the session's cookie,
+ * because apps on one host must not clear each other's.
  */
 export class Transactions {
   readonly #seal: Seal;
@@ -35,7 +35,7 @@ export class Transactions {
   readonly #pattern: RegExp;
   readonly #counterName: string;
 
-  /** @param store remembers which were ended */
+  /** @param store remembers which logins have ended */
   constructor(
     {
       secrets,
@@ -56,13 +56,13 @@ export class Transactions {
   }
 
   /**
-   * Keeps a transaction in a cookie of its own. The oldest of too many makes room.
+   * Stores a transaction in its own cookie. If there are too many, the oldest is removed.
    *
-   * @throws OidcError `ERR_LOGIN_PARAMETERS` when a browser would not keep it
+   * @throws OidcError `ERR_LOGIN_PARAMETERS` when it is too long for a cookie
    */
   begin(cookies: CookieJar, transaction: Transaction): void {
     const name = this.#cookieName(transaction.state);
-    // The time stands in clear so that the oldest can be found without opening all.
+    // The time is not encrypted, so the oldest can be found without decrypting all.
     const time = Math.floor(this.#now()).toString(36);
     const value = `${time}~${this.#seal.seal(transaction, name)}`;
 
@@ -93,7 +93,7 @@ export class Transactions {
   }
 
   /**
-   * Ends a transaction that was found, over all processes that share the store.
+   * Ends a transaction that was found, in all processes that share the store.
    *
    * @returns false when it had been ended before
    * @throws OidcError `ERR_SESSION_STORE`
@@ -118,10 +118,10 @@ export class Transactions {
   }
 
   /**
-   * Ends a chain of logins that open sessions without effect. Where the issuer needs no user for them, the
-   * browser would be redirected without end.
+   * Stops a loop of logins that open sessions without effect. If the issuer answers them without the user,
+   * the browser would be redirected without end.
    *
-   * @param lacking what the last one did not bring
+   * @param lacking what is still missing after the last login, for the log
    * @throws OidcError `ERR_LOGIN_LOOP`
    */
   refuseLoop(cookies: CookieJar, lacking: string): void {
@@ -130,7 +130,7 @@ export class Transactions {
     throw new OidcError('ERR_LOGIN_LOOP', { detail });
   }
 
-  /** Removes all of them from the browser, and the counter. */
+  /** Removes the cookies of all unfinished logins, and the counter. */
   clear(cookies: CookieJar): void {
     for (const name of this.#inFlight(cookies)) cookies.clear(name);
     if (cookies.get(this.#counterName)) cookies.clear(this.#counterName);
@@ -141,7 +141,7 @@ export class Transactions {
     cookies.set(this.#counterName, value, RECENT_SECONDS);
   }
 
-  // Others can plant it: it decides about an error, for a few minutes, and about nothing else.
+  // Other sites of the domain can set this cookie. It only decides about an error, for a few minutes.
   #recent(cookies: CookieJar): { count: number; loginId: string | undefined } {
     const [count, loginId, at] = cookies.get(this.#counterName)?.split('.') ?? [];
     const isRecent = Math.abs(this.#seconds() - Number(at)) <= MAX_RECENT_AGE_SECONDS;

@@ -13,7 +13,7 @@ export interface MemoryStoreOptions {
   now?: (() => number) | undefined;
   /** Milliseconds of a monotonic clock, for leases. Default: `performance.now` */
   monotonicNow?: (() => number) | undefined;
-  /** Sessions kept at most; the one that was unused for longest makes room. Default: 100,000 */
+  /** Maximum number of sessions. Beyond it the one unused for longest is removed. Default: 100,000 */
   maxSessions?: number | undefined;
 }
 
@@ -37,18 +37,18 @@ interface KeptSession extends Omit<NewSession, 'startedAt'> {
 }
 
 const PURGE_EVERY_MS = 60_000;
-/** For used values, and for ends: those of 150 sign-ins a second, which last for eleven minutes. */
+/** Maximum of used values, and of ends: 150 a second, each for eleven minutes. */
 const MAX_VALUES = 100_000;
 
 class MemoryStore implements SessionStore {
   readonly #now: () => number;
   readonly #monotonicNow: () => number;
   readonly #maxSessions: number;
-  /** In the order of their last use. */
+  /** Sorted by last use, oldest first. */
   readonly #sessions = new Map<string, KeptSession>();
   readonly #keysByTerm = new Map<string, Set<string>>();
   readonly #used: ExpiringValues<true>;
-  /** Seconds since 1970 by term. */
+  /** Time of the last end by term, in seconds since 1970. */
   readonly #ends: ExpiringValues<number>;
   #purgedAt = Number.NEGATIVE_INFINITY;
 
@@ -185,7 +185,7 @@ class MemoryStore implements SessionStore {
     return session;
   }
 
-  /** Keeps a session as the one that was used last. */
+  /** Stores a session as the one that was used last. */
   #keep(key: string, session: KeptSession): void {
     this.#sessions.delete(key);
     this.#sessions.set(key, session);
@@ -213,7 +213,7 @@ class MemoryStore implements SessionStore {
     if (unused !== undefined && this.#sessions.size >= this.#maxSessions) this.#remove(unused);
   }
 
-  /** Removes what has expired, at most once a minute: a full store must stay fast. */
+  /** Removes expired sessions, at most once a minute, because a full store must stay fast. */
   #purge(): void {
     const now = this.#monotonicNow();
     if (now - this.#purgedAt < PURGE_EVERY_MS) return;
@@ -223,13 +223,12 @@ class MemoryStore implements SessionStore {
   }
 }
 
-/** Values that expire. Of too many, the one that expires first makes room. */
+/** Values that expire. If there are too many, the one that expires first is removed. */
 class ExpiringValues<Value> {
   readonly #maxValues: number;
   readonly #now: () => number;
   readonly #values = new Map<string, { readonly value: Value; readonly second: number }>();
-  /** Names by the second in which they expire. */
-  readonly #names = new Map<number, Set<string>>();
+  readonly #namesBySecond = new Map<number, Set<string>>();
 
   constructor(maxValues: number, now: () => number) {
     this.#maxValues = maxValues;
@@ -246,12 +245,12 @@ class ExpiringValues<Value> {
     this.#makeRoom();
     const second = Math.ceil(expiresAt);
     this.#values.set(name, { value, second });
-    this.#names.set(second, (this.#names.get(second) ?? new Set()).add(name));
+    this.#namesBySecond.set(second, (this.#namesBySecond.get(second) ?? new Set()).add(name));
   }
 
   clear(): void {
     this.#values.clear();
-    this.#names.clear();
+    this.#namesBySecond.clear();
   }
 
   #isOver(second: number): boolean {
@@ -261,18 +260,18 @@ class ExpiringValues<Value> {
   #remove(name: string): void {
     const second = this.#values.get(name)?.second ?? 0;
     this.#values.delete(name);
-    const names = this.#names.get(second);
+    const names = this.#namesBySecond.get(second);
     names?.delete(name);
-    if (names?.size === 0) this.#names.delete(second);
+    if (names?.size === 0) this.#namesBySecond.delete(second);
   }
 
   #makeRoom(): void {
     let first = Number.POSITIVE_INFINITY;
-    for (const [second, names] of this.#names) {
+    for (const [second, names] of this.#namesBySecond) {
       if (!this.#isOver(second)) first = Math.min(first, second);
       else for (const name of names) this.#remove(name);
     }
-    const [name] = this.#names.get(first) ?? [];
+    const [name] = this.#namesBySecond.get(first) ?? [];
     if (name !== undefined && this.#values.size >= this.#maxValues) this.#remove(name);
   }
 }

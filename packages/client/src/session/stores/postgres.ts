@@ -8,7 +8,7 @@ export interface PostgresStoreOptions {
   url?: string | undefined;
   /** Instead of `url`: a pool of `pg`. It stays open at `close`. */
   pool?: PostgresPool | undefined;
-  /** Stands before the name of each table: lower case letters, digits and "_". Default: `koa_oauth_` */
+  /** Prefix of each table's name: lower case letters, digits and "_". Default: `koa_oauth_` */
   prefix?: string | undefined;
   /** Milliseconds since 1970. Default: the clock of the server */
   now?: (() => number) | undefined;
@@ -22,11 +22,10 @@ export interface PostgresPool {
 /**
  * Keeps sessions in PostgreSQL, for any number of processes and machines. It needs `pg` installed.
  *
- * The tables are made at the first call, where they are missing. It starts, and goes on, while the
- * server is away: each call then rejects.
+ * The first call creates missing tables. While the server is down, the app starts and runs, and each call
+ * rejects.
  *
- * @throws InvalidOptions at once when there is neither a `url` that can be one nor a `pool`, or when
- *   `prefix` can't be part of a name
+ * @throws InvalidOptions at once without a valid `url` or a `pool`, or when `prefix` can't be part of a name
  * @example
  * import { postgresStore } from '@koa-oauth/client/postgres';
  *
@@ -39,7 +38,7 @@ export function postgresStore(options: PostgresStoreOptions): SessionStore {
 
 const CONNECT_TIMEOUT_MS = 3000;
 const QUERY_TIMEOUT_MS = 2000;
-/** Any number: processes that start at once make the tables one after another. */
+/** An arbitrary number. Processes that start at once create the tables one after another. */
 const SCHEMA_LOCK = 7_240_118_233;
 
 class PostgresStore extends SqlStore {
@@ -49,7 +48,7 @@ class PostgresStore extends SqlStore {
 
   constructor({ url, pool, prefix = 'koa_oauth_', now }: PostgresStoreOptions) {
     const isURL = typeof url === 'string' && /^postgres(ql)?:\/\/./.test(url) && URL.canParse(url);
-    // The message does not repeat what was given: it may hold a password.
+    // The message does not repeat the URL: it may contain a password.
     if (!pool && !isURL) throw new InvalidOptions('postgresStore: url must be postgres://…');
     if (!/^[a-z_][a-z0-9_]{0,30}$/.test(prefix)) {
       throw new InvalidOptions('postgresStore: prefix must be lower case letters, digits and "_"');
@@ -106,7 +105,7 @@ class PostgresStore extends SqlStore {
   }
 }
 
-/** One statement: all of it is done, or nothing. */
+/** Returns one statement, so that it is done as a whole or not at all. */
 function insertStatement({ sessions, terms, time }: SqlDialect): string {
   return `
     WITH created AS (
@@ -126,14 +125,14 @@ function insertStatement({ sessions, terms, time }: SqlDialect): string {
     SELECT key FROM created`;
 }
 
-/** Makes the tables where they are missing: a user who may only use them needs no more rights. */
+/** Creates missing tables. If all exist, the database user needs no right to create any. */
 async function prepareSchema(
   pool: PostgresPool,
   { sessions, terms, used, ends }: SqlDialect,
 ): Promise<void> {
   const { rows } = await pool.query('SELECT to_regclass($1) AS found', [ends]);
   if ((rows[0] as { found: unknown }).found !== null) return;
-  // Without parameters it is one transaction, which the lock lasts as long as.
+  // A query without parameters is one transaction. The lock is held until its end.
   await pool.query(`
     SELECT pg_advisory_xact_lock(${SCHEMA_LOCK});
     CREATE TABLE IF NOT EXISTS ${sessions} (
@@ -174,7 +173,7 @@ async function connect(url: string) {
     query_timeout: QUERY_TIMEOUT_MS,
     allowExitOnIdle: true,
   });
-  // An idle connection that breaks is replaced; unheard, the event would end the process.
+  // The pool replaces a broken idle connection. Without a listener the event would end the process.
   pool.on('error', () => {});
   return { pool, end: () => pool.end() };
 }

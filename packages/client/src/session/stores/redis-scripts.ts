@@ -1,7 +1,7 @@
 // Each script touches one key, so it runs on any node of a cluster. A session is a hash; a term is
 // a sorted set of session keys, each scored with a time that its session does not outlive.
 
-// Without a clock of the caller's, the server's decides: it is the same for all processes.
+// Without a clock of the caller, the clock of the server is used: all processes share it.
 const NOW = `
   local now = tonumber(ARGV[1])
   if not now then
@@ -16,7 +16,7 @@ const SESSION = `${NOW}
   local function get(field) return redis.call('HGET', key, field) end
   local function isLive() return tonumber(get('expiresAt') or 0) * 1000 > now end
   local function keepUntil(expiresAt)
-    -- A minute longer, so that what it holds can still be had by destroying it.
+    -- A minute longer: destroy must also return an expired session.
     redis.call('PEXPIRE', key, whole(math.max(expiresAt * 1000 - now, 0) + 60000))
   end`;
 
@@ -79,8 +79,8 @@ export const SCRIPTS = {
     end`,
 
   /**
-   * `sessionKey`, `expiresAt`, `limit`: adds a session to a term, and drops those that are over → of more
-   * than the limit, those that end first: one more than are too many, as this one may be among them
+   * `sessionKey`, `expiresAt`, `limit`: adds a session to a term, and removes expired ones → if there are
+   * more than the limit, the excess that expires first, and one more, because this session may be in it
    */
   koaOauthAddToTerm: `${SESSION}
     local until_ = ARGV[3] * 1000

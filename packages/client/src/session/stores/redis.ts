@@ -16,7 +16,7 @@ export interface RedisStoreOptions {
   url?: string | undefined;
   /** Instead of `url`: a client of ioredis, also one of a cluster. It stays open at `close`. */
   client?: RedisClient | undefined;
-  /** Stands before each key. Default: `koa-oauth:` */
+  /** Prefix of each key. Default: `koa-oauth:` */
   prefix?: string | undefined;
   /** Milliseconds since 1970. Default: the clock of the Redis server */
   now?: (() => number) | undefined;
@@ -30,10 +30,9 @@ export interface RedisClient {
 /**
  * Keeps sessions in Redis, for any number of processes and machines. It needs `ioredis` installed.
  *
- * It starts, and goes on, while Redis is away: each call then rejects at once, until the connection
- * is back.
+ * While Redis is down, the app starts and runs, and each call rejects at once.
  *
- * @throws InvalidOptions at once when there is neither a `url` that can be one nor a `client`
+ * @throws InvalidOptions at once without a valid `url` or a `client`
  * @example
  * import { redisStore } from '@koa-oauth/client/redis';
  *
@@ -51,7 +50,7 @@ type Commands = Record<Script, (key: string, ...rest: Argument[]) => Promise<unk
 interface RedisConnection {
   readonly client: RedisClient;
   /** Returns the reason while Redis is down. */
-  whyAway(): string | undefined;
+  reasonDown(): string | undefined;
   disconnect(): void;
 }
 
@@ -181,12 +180,12 @@ class RedisStore implements SessionStore {
   }
 
   async #run(script: Script, key: string, ...rest: readonly Argument[]): Promise<unknown> {
-    const { commands, whyAway } = await this.#connecting;
+    const { commands, reasonDown } = await this.#connecting;
     try {
       return await commands[script](key, this.#now ? this.#now() : '', ...rest);
     } catch (error) {
       // The error is not the cause: it contains the command and the session.
-      throw new Error(`Redis: ${whyAway() ?? reasonOf(error)}`);
+      throw new Error(`Redis: ${reasonDown() ?? reasonOf(error)}`);
     }
   }
 
@@ -197,7 +196,7 @@ class RedisStore implements SessionStore {
     await this.#addToTerms(terms ? (JSON.parse(terms) as string[]) : [], key, expiresAt);
   }
 
-  /** @returns the others that end first, where a term has more sessions than it may */
+  /** @returns the other sessions to end: of each term with too many, those that expire first */
   async #addToTerms(terms: readonly string[], key: string, until: number): Promise<string[]> {
     const crowded = await Promise.all(
       terms.map(async (term) => {
@@ -224,7 +223,7 @@ function connect({ url, client }: RedisStoreOptions) {
   // The message does not repeat the URL: it may contain a password.
   if (!client && !isURL) throw new InvalidOptions('redisStore: url must be redis:// or rediss://');
   const connecting: Promise<RedisConnection> = client
-    ? Promise.resolve({ client, whyAway: () => undefined, disconnect: () => {} })
+    ? Promise.resolve({ client, reasonDown: () => undefined, disconnect: () => {} })
     : connectRedis(url as string);
   return connecting.then(({ client, ...connection }) => {
     for (const [name, lua] of Object.entries(SCRIPTS)) {
@@ -245,7 +244,7 @@ function toStored(reply: unknown): StoredSession | undefined {
     : undefined;
 }
 
-/** Servers quote a command they refuse. */
+/** Returns the message without the command, which servers repeat when they refuse it. */
 function reasonOf(error: unknown): string {
   return String((error as Error).message).split(', with args')[0] ?? '';
 }
@@ -255,10 +254,10 @@ const COMMAND_TIMEOUT_MS = 2000;
 const DISCONNECT_TIMEOUT_MS = 200;
 
 /**
- * Connects, and connects again whenever the connection was lost. Commands fail at once while there
- * is none: nothing queues up for a server that is away.
+ * Connects, and connects again after each loss of the connection. Without a connection commands fail at
+ * once, so that none wait for a server that is down.
  *
- * @returns once the first attempt has gone well or not
+ * @returns after the first attempt, successful or not
  */
 async function connectRedis(url: string): Promise<RedisConnection> {
   // ioredis is slow to load.
@@ -291,7 +290,7 @@ async function connectRedis(url: string): Promise<RedisConnection> {
   });
   return {
     client: redis,
-    whyAway: () => (redis.status === 'ready' ? undefined : (reason ?? 'no connection')),
+    reasonDown: () => (redis.status === 'ready' ? undefined : (reason ?? 'no connection')),
     disconnect: () => redis.disconnect(),
   };
 }

@@ -9,27 +9,27 @@ import {
   type StoredSession,
 } from '../session-store.ts';
 
-/** Names of the tables, and how a database tells the time. */
+/** Differences between the databases. */
 export interface SqlDialect {
   readonly sessions: string;
   readonly terms: string;
   readonly used: string;
   readonly ends: string;
-  /** Locks the rows of a query in its order: callers that end the same sessions cannot deadlock. */
+  /** Clause that locks the rows of a query in its order, so that two callers cannot deadlock. */
   readonly lock: string;
-  /** Locks them too, and leaves out those that another caller has locked. */
+  /** Clause that also locks them, but skips those that another caller has locked. */
   readonly skipLocked: string;
   /** Condition for a column that is one of the values of a list parameter. */
   isOneOf(column: string, parameter: string): string;
-  /** The time in seconds; `$1` is the clock of the caller, if it has one. */
+  /** Expression for the time in seconds; `$1` is the clock of the caller, if it has one. */
   readonly time: string;
 }
 
 const PURGE_EVERY_MS = 60_000;
-/** Rows deleted at a time: on a file, the process does nothing else meanwhile. */
+/** Rows deleted at a time. A file blocks the process meanwhile. */
 const BATCH_ROWS = 200;
 
-/** Sessions in tables. Each statement is all done, or not at all. */
+/** Stores sessions in tables. Each statement is done as a whole or not at all. */
 export abstract class SqlStore implements SessionStore {
   readonly #statements: ReturnType<typeof statementsFor>;
   readonly #now: (() => number) | undefined;
@@ -128,7 +128,7 @@ export abstract class SqlStore implements SessionStore {
     return (await this.query(this.#statements.once, parameters)).length === 1;
   }
 
-  /** Deletes what has expired: once a minute, or a part each time while there is more. */
+  /** Deletes expired rows once a minute. While more are left, each call deletes another batch. */
   async #purge(): Promise<void> {
     const now = performance.now();
     if (now - this.#purgedAt < PURGE_EVERY_MS) return;

@@ -7,7 +7,7 @@ import { type SqlDialect, SqlStore } from './sql-store.ts';
 
 /** Options of `sqliteStore`. */
 export interface SqliteStoreOptions {
-  /** The database file; made, with its folder, when missing. */
+  /** The database file. It is created with its folder if it is missing. */
   path: string;
   /** Milliseconds since 1970. Default: `Date.now` */
   now?: (() => number) | undefined;
@@ -17,8 +17,7 @@ export interface SqliteStoreOptions {
  * Keeps sessions in one SQLite file, which several processes on one machine may share. They outlive
  * a restart. It needs `libsql` installed.
  *
- * The file and what SQLite puts next to it are readable by their owner alone. A file that an older
- * version made is brought up to date.
+ * Only the owner can read the file and SQLite's files next to it. A file of an older version is migrated.
  *
  * @throws at once when the file can't be opened or written
  * @example
@@ -42,18 +41,18 @@ const DIALECT: SqlDialect = {
   time: '$1',
 };
 
-/** At the start, for other processes that start or migrate. */
+/** Wait at the start for other processes that start or migrate. */
 const START_TIMEOUT_MS = 5000;
-/** For another process that writes: this one does nothing else meanwhile. */
+/** Wait of SQLite for another process that writes. It blocks this process. */
 const BUSY_TIMEOUT_MS = 10;
 const RETRY_PAUSE_MS = 20;
-/** A call of a store has two seconds. */
+/** Below the two seconds that a call of a store has. */
 const MAX_WAIT_MS = 1900;
 
 class SqliteStore extends SqlStore {
   readonly #database: Database.Database;
   readonly #prepared = new Map<string, Database.Statement>();
-  /** Pause before the next try. It resolves to the error of the last one. */
+  /** Pause before the next attempt. It resolves to the error of the last one. */
   #pause: Promise<unknown> | undefined;
 
   constructor({ path, now = Date.now }: SqliteStoreOptions) {
@@ -103,11 +102,11 @@ class SqliteStore extends SqlStore {
   }
 
   /**
-   * Does some work, again and again while another process writes. One call at a time tries: each try holds
-   * this process up.
+   * Runs the work, and repeats it while another process writes. Only one call at a time tries, because each
+   * attempt blocks this process.
    *
-   * @param pause ends before the first try
-   * @throws when that lasts too long
+   * @param pause ends before the first attempt
+   * @throws the last error after `MAX_WAIT_MS`
    */
   async #whenFree<T>(work: () => T, pause?: Promise<unknown>): Promise<T> {
     const start = performance.now();
@@ -138,7 +137,7 @@ class SqliteStore extends SqlStore {
   }
 }
 
-/** From each version to the next. */
+/** Statements that lead from each version to the next. */
 const MIGRATIONS = [
   `
     CREATE TABLE IF NOT EXISTS sessions (
@@ -177,7 +176,7 @@ const MIGRATIONS = [
 ];
 
 /**
- * Makes the tables, or brings those of an older version up to date; sessions in them live on.
+ * Creates the tables, or migrates those of an older version. Sessions stay.
  *
  * @throws when a newer version of this package made the file
  */
@@ -195,7 +194,7 @@ function prepareSchema(database: Database.Database): void {
   });
 }
 
-/** Runs all of the work or, when it throws, none of it; waits for its turn to write. */
+/** Runs the work in a transaction, which is rolled back if the work throws. */
 function inTransaction<T>(database: Database.Database, work: () => T): T {
   database.exec('BEGIN IMMEDIATE');
   try {
@@ -215,9 +214,8 @@ function userVersion(database: Database.Database): number {
 }
 
 /**
- * Switches a file to the write-ahead log. That takes a moment alone with the file, for which SQLite
- * does not wait by itself, whatever its `busy_timeout`: of processes that start at once, all but one
- * would fail.
+ * Switches a file to the write-ahead log. This needs exclusive access, for which SQLite does not wait,
+ * even with a `busy_timeout`: if several processes start at once, all except one would fail.
  *
  * @throws when the file is in use for five seconds, or can't be written
  */
