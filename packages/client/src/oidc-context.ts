@@ -78,7 +78,7 @@ export class OidcContext {
     return this.#session?.content.idToken;
   }
 
-  /** Names the login that opened the session: messages given to `onMessage` carry it. */
+  /** Id of the login that opened the session, and of its messages in `onMessage`. */
   get loginId(): string | undefined {
     return this.#session?.content.loginId;
   }

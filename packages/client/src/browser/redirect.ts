@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 
-/** Bounds the resolved path too: it is stored, sealed, in a cookie, of which browsers keep 4096 bytes. */
+/** Also for the resolved path: it is stored in an encrypted cookie, and browsers accept 4096 bytes. */
 export const MAX_PATH_LENGTH = 2000;
 // A browser drops tab, CR and LF from a URL and reads "\" as "/", so "/\t/host" leaves the origin.
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;
 
 /**
- * Turns an untrusted value into a path of the app to return to. Where `baseURL` has a path, a value that
- * does not begin with it is taken as a path below it.
+ * Turns an untrusted value into a path of the app to return to. If `baseURL` has a path, a value that does
+ * not begin with this path is put below it.
  *
- * @param value whatever was asked for: only an absolute path, with or without query, is accepted
- * @param baseURL the app's own address
- * @returns path, query and fragment, which begin with exactly one slash; the app's start page for
- *   anything else, and for what takes more than 2000 bytes
+ * @param value only an absolute path, with or without query, is accepted
+ * @param baseURL address of the app
+ * @returns path, query and fragment, which begin with exactly one slash; the start page of the app for any
+ *   other value, and for one of more than 2000 bytes
  * @example
  * ctx.redirect(safeReturnTo(ctx.query.returnTo, 'https://app.example.com'));
  */
@@ -33,8 +33,8 @@ export function safeReturnTo(value: unknown, baseURL: string): string {
 }
 
 /**
- * Returns a path as one below `baseURL`. Of a request it can have the path of `baseURL` before it or not:
- * a proxy or a mount may have removed that.
+ * Returns the path of a request without the path of `baseURL`, which a proxy or a mount may have removed
+ * already.
  */
 export function pathBelow(baseURL: string, path: string): string {
   const prefix = pathPrefix(baseURL);
@@ -47,17 +47,17 @@ function pathPrefix(url: string): string {
 }
 
 /**
- * Answers a request with a redirect that is neither stored nor named in a `Referer`. The answer to a form
- * is a page that leads to another origin: some browsers apply the `form-action` of the form's page to
- * redirects too (CSP Level 3 §6.4.2.1), and `'self'` would stop one to the issuer.
+ * Answers a request with a redirect that is neither cached nor sent in a `Referer`. A form is redirected to
+ * another origin by a page: some browsers apply the `form-action` of the form's page to redirects too (CSP
+ * Level 3 §6.4.2.1), and `'self'` would stop a redirect to the issuer.
  */
 export function redirect(ctx: Context, url: string, baseURL: string): void {
   const isForm = ctx.method !== 'GET' && ctx.method !== 'HEAD';
   ctx.set({ 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' });
-  if (isForm && ctx.get('Sec-Fetch-Mode') === 'navigate' && isElsewhere(url, baseURL)) {
+  if (isForm && ctx.get('Sec-Fetch-Mode') === 'navigate' && isOtherOrigin(url, baseURL)) {
     ctx.status = 200;
     ctx.type = 'html';
-    ctx.body = pageLeadingTo(url);
+    ctx.body = redirectPage(url);
     return;
   }
   // RFC 9700 §4.12: never 307, which would send a form's fields along.
@@ -73,13 +73,13 @@ export function clearCache({ response }: Pick<Context, 'response'>): void {
   if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
 }
 
-function isElsewhere(url: string, baseURL: string): boolean {
+function isOtherOrigin(url: string, baseURL: string): boolean {
   return new URL(url, baseURL).origin !== new URL(baseURL).origin;
 }
 
-function pageLeadingTo(url: string): string {
+function redirectPage(url: string): string {
   const href = escapeHTML(new URL(url).href);
-  return pageOf(`<meta http-equiv="refresh" content="0;url=${href}">
+  return htmlPage(`<meta http-equiv="refresh" content="0;url=${href}">
 <p><a href="${href}">Continue</a>`);
 }
 
@@ -87,8 +87,8 @@ const SUBMIT = 'document.forms[0].submit()';
 const SUBMIT_HASH = createHash('sha256').update(SUBMIT).digest('base64');
 
 /**
- * Answers a request with a page that posts a form to another origin, at once or with its button where
- * scripts are off.
+ * Answers a request with a page that posts a form to another origin: at once, or by a button if scripts are
+ * off.
  */
 export function sendForm(
   ctx: Context,
@@ -107,14 +107,14 @@ export function sendForm(
   );
   ctx.status = 200;
   ctx.type = 'html';
-  ctx.body = pageOf(`<form method="post" action="${escapeHTML(action)}">
+  ctx.body = htmlPage(`<form method="post" action="${escapeHTML(action)}">
 ${inputs.join('\n')}
 <button>Continue</button>
 </form>
 <script>${SUBMIT}</script>`);
 }
 
-function pageOf(content: string): string {
+function htmlPage(content: string): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
