@@ -13,6 +13,8 @@ import type { AccessToken, Session } from './session/session.ts';
 import type { UserSession } from './session/session-list.ts';
 import type { AccessTokenParams, SupplyParams } from './tokens/access-token.ts';
 
+const TOO_OLD = 'they are older than max_age when the browser is back';
+
 declare module 'koa' {
   interface ExtendableContext {
     /** The user of this request and what can be done in their name; put in place by `auth()`. */
@@ -101,7 +103,8 @@ export class OidcContext {
   async login({ returnTo, authorizationParams, scope }: LoginParams = {}): Promise<void> {
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
     if (isScript(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a script' });
-    const lacking = this.#whatIsLacking();
+    const isReauthentication = authorizationParams?.max_age !== undefined;
+    const lacking = this.#whatIsLacking() ?? (isReauthentication ? TOO_OLD : undefined);
     if (lacking) this.#client.transactions.refuseLoop(this.#cookies, lacking);
     const params = { ...authorizationParams };
     if (scope !== undefined) {

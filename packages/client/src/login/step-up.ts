@@ -109,8 +109,8 @@ export class StepUp {
   }
 
   #isRecent(authTime: unknown, maxAge: number): boolean {
-    const { now, clockTolerance } = this.#options;
-    return typeof authTime === 'number' && now() / 1000 - authTime <= maxAge + clockTolerance;
+    const { seconds, clockTolerance } = this.#options;
+    return typeof authTime === 'number' && seconds() - authTime <= maxAge + clockTolerance;
   }
 
   #scopesToRequest(needed: string, content: SessionContent): string | undefined {

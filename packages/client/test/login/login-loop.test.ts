@@ -9,11 +9,13 @@ import { storeWith } from '../support/store-with.ts';
 
 let issuer: IssuerStandIn;
 let served: Served | undefined;
+let authTime: () => number | undefined;
 
 beforeEach(() => {
   nock.disableNetConnect();
   nock.enableNetConnect('127.0.0.1');
   issuer = standInForIssuer();
+  authTime = () => undefined;
 });
 
 afterEach(async () => {
@@ -108,7 +110,7 @@ function authorize({ searchParams }: URL): string {
             token_type: 'Bearer',
             expires_in: 3600,
             refresh_token: searchParams.get('scope')?.includes('offline') ? 'refresh-1' : undefined,
-            id_token: issuer.idToken({ nonce }),
+            id_token: issuer.idToken({ nonce, auth_time: authTime() }),
           },
         ];
   const answer = new URLSearchParams({ code: 'code-1', state, iss: ISSUER });
@@ -197,6 +199,23 @@ describe('sign-ins without effect end with an error', () => {
     expect(body.detail).not.toContain('Ada');
     expect(paths.filter((path) => path.startsWith('/callback'))).toHaveLength(3);
     expect((await browser.get('/login')).status).toBe(body.detail?.includes('cookie') ? 500 : 302);
+  });
+
+  test('so do those that are too old when the browser is back', async () => {
+    const begun = Date.now();
+    let delay = 0;
+    const slowPage: Middleware = async (ctx, next) => {
+      if (ctx.path === '/orders') delay += 2000;
+      await next();
+    };
+    const now = () => begun + delay;
+    authTime = () => Math.floor(now() / 1000);
+    const guard = requiresAuth({ maxAge: 1 });
+    const browser = await start({ before: slowPage, guard, options: { now, clockTolerance: 0 } });
+    const { paths, status, body } = await open(browser, '/orders');
+    expect([status, body.code]).toEqual([500, 'ERR_LOGIN_LOOP']);
+    expect(body.detail).toContain('max_age');
+    expect(paths.filter((path) => path.startsWith('/callback'))).toHaveLength(3);
   });
 
   test('after half a minute the browser may sign in again', async () => {

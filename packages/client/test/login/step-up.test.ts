@@ -11,7 +11,7 @@ import { checkedOptions } from '../support/options.ts';
 
 const NOW = 1_700_000_000;
 const stepUp = new StepUp(
-  checkedOptions({ authorizationParams: { scope: 'openid read' }, now: () => NOW * 1000 }),
+  checkedOptions({ authorizationParams: { scope: 'openid read' }, now: () => NOW * 1000 + 900 }),
 );
 
 function content(change: Partial<SessionContent> = {}, claims = {}): SessionContent {
