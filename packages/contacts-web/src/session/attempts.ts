@@ -12,7 +12,7 @@ export interface Attempt {
   /** Description of the request. */
   readonly sends: string;
   /** @returns undefined when the token to change is no JWT */
-  readonly make: (tokens: Tokens) => Wrong | undefined;
+  readonly make: (tokens: Tokens) => WrongRequest | undefined;
 }
 
 interface Tokens {
@@ -20,12 +20,10 @@ interface Tokens {
   readonly idToken: string;
 }
 
-interface Wrong {
+interface WrongRequest {
   readonly headers: Record<string, string>;
   readonly query?: Readonly<Record<string, string>>;
 }
-
-const bearer = (token: string): Wrong => ({ headers: { authorization: `Bearer ${token}` } });
 
 /** Wrong calls, each with its own answer. */
 export const ATTEMPTS = {
@@ -43,17 +41,18 @@ export const ATTEMPTS = {
     label: 'An expired token',
     sends:
       'your access token with “exp” an hour ago. Its signature is wrong too, but the API checks times first',
-    make: ({ accessToken }) => changed(accessToken, { exp: Math.floor(Date.now() / 1000) - 3600 }),
+    make: ({ accessToken }) =>
+      withClaims(accessToken, { exp: Math.floor(Date.now() / 1000) - 3600 }),
   },
   foreign: {
     label: 'A token of another issuer',
     sends: 'your access token with another “iss”',
-    make: ({ accessToken }) => changed(accessToken, { iss: 'https://another-issuer.example/' }),
+    make: ({ accessToken }) => withClaims(accessToken, { iss: 'https://another-issuer.example/' }),
   },
   audience: {
     label: 'A token for another API',
     sends: 'your access token with another “aud”',
-    make: ({ accessToken }) => changed(accessToken, { aud: 'https://another-api.example/' }),
+    make: ({ accessToken }) => withClaims(accessToken, { aud: 'https://another-api.example/' }),
   },
   id_token: {
     label: 'The ID token',
@@ -94,7 +93,7 @@ export async function tryApi(
   tokens: Tokens,
   timeoutMs = 5000,
 ): Promise<ApiAnswer | undefined> {
-  const wrong: Wrong | undefined = ATTEMPTS[name].make(tokens);
+  const wrong: WrongRequest | undefined = ATTEMPTS[name].make(tokens);
   if (!wrong) return undefined;
   const http = createHttpClient({ timeout: timeoutMs, maxBodyBytes: 64 * 1024 });
   const url = new URL(`${apiBaseURL.replace(/\/$/, '')}/contacts`);
@@ -108,7 +107,7 @@ export async function tryApi(
   }
 }
 
-/** Decodes a token; undefined when it is no JWT, which an access token need not be. */
+/** Decodes a token. @returns undefined when it is no JWT: an access token can be opaque */
 export function decodeUnverified(token: string): UnverifiedToken | undefined {
   const parts = token.split('.');
   if (parts.length !== 3) return undefined;
@@ -127,12 +126,17 @@ function parseObject(part: string): Record<string, unknown> | undefined {
   }
 }
 
+function bearer(token: string): WrongRequest {
+  return { headers: { authorization: `Bearer ${token}` } };
+}
+
 function breakSignature(token: string): string {
   const at = token.lastIndexOf('.') + 10;
   return `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`;
 }
 
-function changed(token: string, claims: Record<string, unknown>): Wrong | undefined {
+/** Changes claims of a token and keeps its signature, which is then wrong. */
+function withClaims(token: string, claims: Record<string, unknown>): WrongRequest | undefined {
   const parsed = decodeUnverified(token);
   if (!parsed) return undefined;
   const [header, , signature] = token.split('.');

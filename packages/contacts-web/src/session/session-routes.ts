@@ -19,7 +19,7 @@ interface SessionParts {
   readonly flowLog: FlowLog | undefined;
 }
 
-/** `/session`: the flow that led to this session, its tokens, and the user's other sessions. */
+/** Routes of `/session`: the flow that led to this session, its tokens, and the sessions of the user. */
 export function sessionRoutes(parts: SessionParts): Router {
   return new Router({ methods: METHODS })
     .use(requiresAuth())
@@ -29,7 +29,7 @@ export function sessionRoutes(parts: SessionParts): Router {
     .post('/session/end', readForm(), endSession);
 }
 
-/** A new access token, for all scopes or for fewer. */
+/** Refreshes the access token, for all scopes or for fewer. */
 async function refresh(ctx: Context, parts: SessionParts): Promise<void> {
   const scope = field(ctx.request.body, 'scope');
   try {
@@ -57,7 +57,7 @@ async function attempt(ctx: Context, parts: SessionParts): Promise<void> {
   await show(ctx, parts, { kind: 'tried', attempt: ATTEMPTS[name], answer });
 }
 
-/** Ends another session of the user's, or all others. */
+/** Ends another session of the user, or all others. */
 async function endSession(ctx: Context): Promise<void> {
   const id = field(ctx.request.body, 'id');
   const ended = await (id === 'others' ? ctx.oidc.endOtherSessions() : ctx.oidc.endSession(id));
