@@ -58,7 +58,7 @@ export function reportMessage(
       ...(url !== undefined && { url: withoutQuery(url) }),
       ...(status !== undefined && { status }),
       // Another server wrote it, perhaps nested too deep.
-      parameters: maskParameters(isObject(parameters) ? parameters : {}),
+      parameters: maskParameters(isObjectOrList(parameters) ? parameters : {}),
     };
     Promise.resolve(onMessage(message)).catch(() => {});
   } catch {}
@@ -71,7 +71,7 @@ export function maskParameters(
   const entries = Object.entries(parameters).flatMap(([name, value]) => {
     if (value === undefined || value === null) return [];
     const text = typeof value === 'string' ? value : JSON.stringify(value);
-    const isSecret = SECRET_NAME.test(name) || JWT.test(text) || isObject(value);
+    const isSecret = SECRET_NAME.test(name) || JWT.test(text) || isObjectOrList(value);
     const shown = isSecret ? `… (${text.length} characters)` : text.slice(0, MAX_TEXT_LENGTH);
     return [[name.slice(0, MAX_TEXT_LENGTH), shown]];
   });
@@ -83,6 +83,6 @@ function withoutQuery(url: string): string {
   return origin + pathname;
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+function isObjectOrList(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }

@@ -17,29 +17,28 @@ const TOO_OLD = 'they are older than max_age when the browser is back';
 
 declare module 'koa' {
   interface ExtendableContext {
-    /** The user of this request and what can be done in their name; put in place by `auth()`. */
+    /** The user of this request, and calls for this user. Set by `auth()`. */
     oidc: OidcContext;
   }
 }
 
 /** Parameters of `ctx.oidc.login()`. */
 export interface LoginParams extends StepUpParams {
-  /** A path of this app to come back to; `/` is used for anything that is none. */
+  /** Path of this app to return to. Any other value becomes `/`. */
   returnTo?: unknown;
 }
 
 /** Parameters of `ctx.oidc.logout()`. */
 export interface LogoutParams {
   /**
-   * A path of this app to come back to. Its whole address must be registered at the issuer as a
-   * logout address. Default, also for `/` and for anything that is no path:
-   * `routes.postLogoutRedirect`
+   * Path of this app to return to. Its full URL must be registered at the issuer as a logout address.
+   * Default, also for `/` and any value that is not a path: `routes.postLogoutRedirect`
    */
   returnTo?: unknown;
 }
 
 /**
- * `ctx.oidc`: who is signed in, and what can be done in their name.
+ * `ctx.oidc`: the signed-in user of a request, and calls for this user.
  *
  * @example
  * if (!ctx.oidc.isAuthenticated()) return ctx.oidc.login({ returnTo: ctx.originalUrl });
@@ -61,8 +60,8 @@ export class OidcContext {
   }
 
   /**
-   * The newest ID token's claims about the user, and those of the userinfo endpoint that it lacks;
-   * undefined when no user is signed in.
+   * Claims of the newest ID token about the user, and claims of the userinfo endpoint that it lacks.
+   * Undefined when no user is signed in.
    */
   get user(): Readonly<Record<string, unknown>> | undefined {
     if (!this.#session) return undefined;
@@ -70,12 +69,12 @@ export class OidcContext {
     return { ...userClaims(userinfo), ...userClaims(claims) };
   }
 
-  /** All claims of the newest ID token. A refresh can bring one; `auth_time` stays the sign-in's. */
+  /** All claims of the newest ID token, which a refresh can replace. `auth_time` stays that of the sign-in. */
   get idTokenClaims(): IdTokenClaims | undefined {
     return this.#session?.content.claims;
   }
 
-  /** The newest ID token in encoded form, verified when it came. Do not send it anywhere. */
+  /** The newest ID token in encoded form. It was verified when it was received. Show it to its user only. */
   get idToken(): string | undefined {
     return this.#session?.content.idToken;
   }
@@ -98,14 +97,14 @@ export class OidcContext {
    * Answers the request with a redirect to the authorization server.
    *
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) for a prefetch or a script, which cannot follow it;
-   *   `ERR_LOGIN_PARAMETERS`; `ERR_LOGIN_LOOP` (500) when the last ones had no effect
+   *   `ERR_LOGIN_PARAMETERS`; `ERR_LOGIN_LOOP` (500) when the last sign-ins had no effect
    */
   async login({ returnTo, authorizationParams, scope }: LoginParams = {}): Promise<void> {
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
     if (isScript(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a script' });
     const isReauthentication = authorizationParams?.max_age !== undefined;
-    const lacking = this.#whatIsLacking() ?? (isReauthentication ? TOO_OLD : undefined);
-    if (lacking) this.#client.transactions.refuseLoop(this.#cookies, lacking);
+    const reason = this.#loopReason() ?? (isReauthentication ? TOO_OLD : undefined);
+    if (reason) this.#client.transactions.refuseLoop(this.#cookies, reason);
     const params = { ...authorizationParams };
     if (scope !== undefined) {
       params.scope = this.#client.stepUp.union(this.#session?.content, params.scope, scope);
@@ -154,7 +153,7 @@ export class OidcContext {
   }
 
   /**
-   * Ends one of the user's sessions, by its `id` in `sessions()`. This one may be among them.
+   * Ends one of the user's sessions, by its `id` in `sessions()`. It can be the current one.
    *
    * @returns whether one ended: an `id` of another user's session ends nothing
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
@@ -169,7 +168,7 @@ export class OidcContext {
   }
 
   /**
-   * Ends all of the user's sessions but this one.
+   * Ends all of the user's sessions except the current one.
    *
    * @returns how many
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401) when no user is signed in
@@ -179,28 +178,28 @@ export class OidcContext {
   }
 
   /**
-   * Returns an access token of the session, renewed when it has run out: the sign-in's own, or one
-   * for fewer scopes or another API, which is then kept in addition to it.
+   * Returns an access token of the session, renewed when it has expired: that of the sign-in, or one for
+   * fewer scopes or another API, which the session stores in addition.
    *
    * @throws OidcError `ERR_LOGIN_REQUIRED` (401), `ERR_INSUFFICIENT_SCOPE` (403) with the missing
-   *   ones as `scope`, a 502 when the authorization server refuses this client, or a 503 when it
+   *   scopes as `scope`, a 502 when the authorization server refuses this client, or a 503 when it
    *   is not available right now
    */
   async accessToken(params: AccessTokenParams = {}): Promise<AccessToken> {
     return this.#supply({ scope: params.scope, audience: params.audience });
   }
 
-  /** Replaces the sign-in's access token, which may last still. @throws as `accessToken` does */
+  /** Renews the access token of the sign-in, even if it is still valid. @throws as `accessToken` does */
   async refresh(): Promise<AccessToken> {
     return this.#supply({ insteadOf: this.#session?.content.accessToken?.value });
   }
 
-  /** Calls the API given to `auth()` with the session's access token. */
+  /** Calls the API of the option `api.baseURL` with the access token of the session. */
   get api(): Api {
     const { api } = this.#client;
     if (!api) throw new TypeError('ctx.oidc.api needs the option api.baseURL');
     return api.bind(async (wanted) => {
-      // Without a refresh token, no other can be had; a new sign-in might bring one just like it.
+      // Without a refresh token, this token cannot be renewed. A new sign-in could return one like it.
       const { insteadOf } = wanted;
       const canRenew = !this.#session || this.#session.content.refreshToken;
       if (insteadOf !== undefined && !canRenew) return insteadOf;
@@ -219,8 +218,8 @@ export class OidcContext {
     }
   }
 
-  /** Returns what the last sign-in did not bring; undefined if that is not known. */
-  #whatIsLacking(): string | undefined {
+  /** Returns why the last sign-in had no effect, for the log; undefined if this is not known. */
+  #loopReason(): string | undefined {
     if (this.#loginRequired?.detail) {
       const { detail, cause } = this.#loginRequired;
       return [detail, (cause as OidcError | undefined)?.summary].filter(Boolean).join(': ');

@@ -14,12 +14,12 @@ import { retryAfter } from '../oauth/token-endpoint.ts';
 export interface ApiResponse {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Parsed if it is JSON, else its text. Written by another server: judge it before use. */
+  /** Parsed if it is JSON, else its text. Another server wrote it: check it before use. */
   readonly body: unknown;
 }
 
 /**
- * The API did not do as asked: `ERR_API_UNAVAILABLE` (503), `ERR_API_TOKEN_REFUSED` (401),
+ * Error for an answer of the API other than 2xx, or for none: `ERR_API_UNAVAILABLE` (503), `ERR_API_TOKEN_REFUSED` (401),
  * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. It contains no part of the
  * request.
  *
@@ -33,7 +33,7 @@ export class ApiError extends OidcError {
   override readonly name = 'ApiError';
   /** The API's answer; undefined when there was none. */
   readonly response: ApiResponse | undefined;
-  /** With `ERR_INSUFFICIENT_SCOPE`: what the API says the request needs. */
+  /** Scope that the request needs, as the API says. Only with `ERR_INSUFFICIENT_SCOPE`. */
   readonly scope: string | undefined;
 
   constructor(
@@ -72,31 +72,33 @@ export function judgeApiResponse(response: ApiResponse, request: string, now: nu
   const error = errorCode(challenge?.error);
   const scope = foreignScope(foreignText(challenge?.scope ?? '')) || undefined;
   const summary = error ? `it answered ${status} ${error}` : `it answered ${status}`;
-  const words = foreignDescription(challenge?.description ?? '');
-  const about = [scope && `scope ${foreignDescription(scope)}`, words].filter(Boolean).join('; ');
-  const detail = `${request}: ${summary}${about && `: ${about}`}`;
-  const said = { detail, summary, response };
-  const waits = status === 429 || status === 503 ? retryAfter(headers, now) : undefined;
+  const description = foreignDescription(challenge?.description ?? '');
+  const words = [scope && `scope ${foreignDescription(scope)}`, description]
+    .filter(Boolean)
+    .join('; ');
+  const detail = `${request}: ${summary}${words && `: ${words}`}`;
+  const options = { detail, summary, response };
+  const waitSeconds = status === 429 || status === 503 ? retryAfter(headers, now) : undefined;
 
   if (status === 502 || status === 503 || status === 504) {
-    throw new ApiError('ERR_API_UNAVAILABLE', { ...said, retryAfter: waits });
+    throw new ApiError('ERR_API_UNAVAILABLE', { ...options, retryAfter: waitSeconds });
   }
-  if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', said);
+  if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', options);
   if (status === 403 && error === 'insufficient_scope') {
-    throw new ApiError('ERR_INSUFFICIENT_SCOPE', { ...said, scope });
+    throw new ApiError('ERR_INSUFFICIENT_SCOPE', { ...options, scope });
   }
   const ownStatus = status >= 400 && status < 500 && STATUS_CODES[status] ? status : 502;
-  throw new ApiError('ERR_API_REFUSED', { ...said, retryAfter: waits, status: ownStatus });
+  throw new ApiError('ERR_API_REFUSED', { ...options, retryAfter: waitSeconds, status: ownStatus });
 }
 
-/** A Bearer challenge (RFC 6750 §3), as far as it says something. */
+/** Attributes of a Bearer challenge (RFC 6750 §3). */
 interface BearerChallenge {
   readonly error: string | undefined;
   readonly description: string | undefined;
   readonly scope: string | undefined;
 }
 
-/** Bounds the patterns below, whose time grows with the square of the length. */
+/** Limit for the patterns below, whose time grows with the square of the length. */
 const MAX_CHALLENGE_LENGTH = 2048;
 const ATTRIBUTE = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g;
 

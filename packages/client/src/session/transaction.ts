@@ -121,12 +121,12 @@ export class Transactions {
    * Stops a loop of logins that open sessions without effect. If the issuer answers them without the user,
    * the browser would be redirected without end.
    *
-   * @param lacking what is still missing after the last login, for the log
+   * @param reason why the last login had no effect, for the log
    * @throws OidcError `ERR_LOGIN_LOOP`
    */
-  refuseLoop(cookies: CookieJar, lacking: string): void {
+  refuseLoop(cookies: CookieJar, reason: string): void {
     if (this.#recent(cookies).count < MAX_RECENT) return;
-    const detail = `${MAX_RECENT} sign-ins within ${RECENT_SECONDS} seconds had no effect: ${lacking}`;
+    const detail = `${MAX_RECENT} sign-ins within ${RECENT_SECONDS} seconds had no effect: ${reason}`;
     throw new OidcError('ERR_LOGIN_LOOP', { detail });
   }
 
