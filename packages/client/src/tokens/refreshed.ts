@@ -29,8 +29,8 @@ const SAVE_AGAIN_AFTER_MS = 50;
 const SAVE_WITHIN_MS = 10_000;
 
 /**
- * Asks for a token with the session's refresh token (RFC 6749 §6), and stores what was granted
- * before it is used: a rotated refresh token must not get lost.
+ * Requests a token with the session's refresh token (RFC 6749 §6), and stores the answer before it is used:
+ * a rotated refresh token must not get lost.
  */
 export function refreshed(options: RefreshedOptions): TokenSource<LeasedTokenRequest> {
   return async function refreshed(request) {
@@ -44,7 +44,7 @@ export function refreshed(options: RefreshedOptions): TokenSource<LeasedTokenReq
   };
 }
 
-/** One request with the refresh token, and what becomes of its answer. */
+/** One refresh: sends the request, and stores the answer or handles the failure. */
 class Refresh {
   readonly #options: RefreshedOptions;
   readonly #request: LeasedTokenRequest;
@@ -54,7 +54,7 @@ class Refresh {
     this.#request = request;
   }
 
-  /** @returns undefined when another got ahead: the session is to be read again */
+  /** @returns undefined when another caller was first, so that the session must be read again */
   async run(): Promise<SuppliedToken | undefined> {
     const { session, wanted } = this.#request;
     const { content } = session;
@@ -62,7 +62,7 @@ class Refresh {
     try {
       answer = await this.#options.context.grants.byRefreshToken(content, wanted);
     } catch (error) {
-      if (isRefused(error, 'invalid_grant') || this.#bringsNoIdentity(error)) {
+      if (isRefused(error, 'invalid_grant') || this.#isRefusedIdToken(error)) {
         return this.#dropTokens(error);
       }
       return this.#afterFailure(error as Error);
@@ -93,7 +93,7 @@ class Refresh {
       }
       current = await sessions.reload(session);
       if (!current) {
-        // The user signed out meanwhile: what was granted must not outlive that.
+        // The user signed out meanwhile, so the new refresh token must not stay valid.
         await grants.revoke(refreshToken).catch(warn);
         throw loginRequired('the session ended during the refresh');
       }
@@ -129,13 +129,13 @@ class Refresh {
     throw loginRequired('the tokens of the session can no longer be renewed', cause);
   }
 
-  // Each refresh would bring such an ID token again, and a rotated refresh token is lost with it. Right
-  // after a sign-in the next one would end the same.
-  #bringsNoIdentity(error: unknown): error is Error {
+  // Each refresh would return such an ID token again, and a rotated refresh token is lost with it. In a new
+  // session the tokens stay, because the next sign-in would end the same way.
+  #isRefusedIdToken(error: unknown): error is Error {
     const { session } = this.#request;
     const age = this.#options.context.options.now() / 1000 - session.createdAt;
-    const isRefusedIdToken = hasCode(error, 'ERR_ID_TOKEN') && age >= MIN_SESSION_AGE_SECONDS;
-    return isRefusedIdToken && !this.#options.tokens.findValid(this.#request);
+    const isInvalid = hasCode(error, 'ERR_ID_TOKEN') && age >= MIN_SESSION_AGE_SECONDS;
+    return isInvalid && !this.#options.tokens.findValid(this.#request);
   }
 
   #afterFailure(error: Error): SuppliedToken {
@@ -147,7 +147,7 @@ class Refresh {
     this.#options.context.reportFailure({ type: 'token_refresh_failed', transient }, error);
     const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) throw error;
-    // Without metadata or keys the token endpoint was not asked, and the issuer's own pauses do.
+    // Without metadata or keys no request was sent, and the pauses of the issuer are enough.
     const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
     const generation = session.content.accessToken?.issuedAt;
     const pause = wasAsked && this.#options.backOff.failed(session.id, error, generation);
