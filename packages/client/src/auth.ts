@@ -14,8 +14,9 @@ import { type AuthOptions, checkOptions } from './options/options.ts';
  * Signs users in with OpenID Connect and the authorization code flow, keeps their sessions, and sets
  * `ctx.oidc` for later middleware.
  *
- * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, also sign-ins that the
- * issuer begins at `/login`, and its `POST /backchannel-logout` if configured. It rejects requests of other sites that change something.
+ * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, sign-ins that the issuer
+ * begins at `/login`, and its `POST /backchannel-logout` if configured. It rejects requests of other sites
+ * that change something.
  * The issuer is contacted only when needed: an app starts and runs while it is down.
  *
  * @throws InvalidOptions at once; it names all wrong options

@@ -1,6 +1,6 @@
 /**
- * Errors of this package: code → the status that an app should answer with, and a text that may be
- * shown. What only a log may hold is the error's `detail`.
+ * Errors of this package: code → status of the answer, and text for the user. The `detail` of an error is
+ * for the log only.
  */
 const ERRORS = {
   ERR_UNEXPECTED_CALLBACK: [400, 'this sign-in was not started in this browser, or took too long'],
@@ -31,7 +31,7 @@ const ERRORS = {
   ERR_API_REFUSED: [502, 'the API refused the request'],
 } as const satisfies Record<`ERR_${string}`, readonly [status: number, message: string]>;
 
-/** Stable name of an error. The README has what to do about each. */
+/** Stable name of an error. docs/troubleshooting.md lists what to do about each. */
 export type OidcErrorCode = keyof typeof ERRORS;
 
 export interface OidcErrorOptions {
@@ -48,9 +48,9 @@ export interface OidcErrorOptions {
 }
 
 /**
- * Error of this package while it serves. One catch, first in the app, can answer all of them:
- * `status`, `headers` and `message` are for the answer, `code`, `detail` and `cause` for the log. The
- * message ends with the code, by which docs/troubleshooting.md has the causes.
+ * Error of this package for a request. One middleware before `auth()` can answer all of them: `status`,
+ * `headers` and `message` are for the answer, `code`, `detail` and `cause` for the log. The message ends
+ * with the code; docs/troubleshooting.md lists its causes.
  *
  * @example
  * app.use(async (ctx, next) => {
@@ -100,8 +100,8 @@ export class OidcError extends Error {
  * The authorization server answered the sign-in with an error (RFC 6749 §4.1.2.1):
  * `ERR_AUTHORIZATION_REFUSED` (403), or `ERR_AUTHORIZATION_UNAVAILABLE` (503) when it could not.
  *
- * `error` and `errorDescription` were written by others: bounded and free of control characters, but
- * to be escaped wherever they are shown.
+ * The server wrote `error` and `errorDescription`. They are short and have no control characters, but must
+ * be escaped where they are shown.
  *
  * @example
  * if (hasCode(error, 'ERR_AUTHORIZATION_REFUSED')) {
@@ -125,8 +125,8 @@ export class AuthorizationRefused extends OidcError {
 }
 
 /**
- * A scope was not granted (`ERR_INSUFFICIENT_SCOPE`, 403): only consent to more helps.
- * `requiresAuth()` asks for it; where a page can't be redirected, the app may offer a button.
+ * Error for a scope that was not granted (`ERR_INSUFFICIENT_SCOPE`, 403). `requiresAuth()` redirects pages
+ * to a sign-in that requests it. Elsewhere the app can show a button.
  *
  * @example
  * if (hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) {
@@ -149,7 +149,7 @@ export class InsufficientScope extends OidcError {
   }
 }
 
-/** Bounds a text that another party wrote, and removes its control characters. */
+/** Shortens a text that another party wrote, and removes its control characters. */
 export function foreignText(text: string, length = 300): string {
   const clean = text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ').trim();
   return clean.length > length ? `${clean.slice(0, length - 1)}…` : clean;
@@ -158,7 +158,7 @@ export function foreignText(text: string, length = 300): string {
 /** Words that look like a part of a token or secret. */
 const LONG_WORD = /[\w-]{40,}/g;
 
-/** Does the same with a description of an error: a part of what was sent may be in it. */
+/** Returns the same of an error description, without long words: it may repeat a part of the request. */
 export function foreignDescription(text: string): string {
   return foreignText(text.replace(LONG_WORD, '…'), 200);
 }
@@ -171,14 +171,14 @@ export function errorCode(value: unknown): string | undefined {
   return typeof value === 'string' && /^[a-z_]{1,40}$/.test(value) ? value : undefined;
 }
 
-/** Names a failed exchange for the log: its code alone, since a message may hold what was sent. */
+/** Returns the code of a failed exchange for the log. Its message may contain a part of the request. */
 export function failureCode(error: unknown): string {
   const { code, name } = (error ?? {}) as { code?: unknown; name?: unknown };
   return foreignText(String(code ?? name), 60);
 }
 
 /**
- * Returns whether a value is an error with this code. Errors are recognized by code, not by class: two
+ * Reports whether a value is an error with this code. Errors are recognized by code, not by class: two
  * copies of this package in one tree have two classes of the same name.
  *
  * @example

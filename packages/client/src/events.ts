@@ -2,9 +2,9 @@ import type { IssuerEvent } from '@koa-oauth/issuer';
 import { foreignText } from './errors.ts';
 
 /**
- * Change of sign-ins, tokens and sessions, and of the issuer's keys and metadata, as `onEvent` receives
- * it. No event carries a token, a code or a secret, or anything that names a person. `code` is one of
- * the errors' codes, `detail` is for the log.
+ * Event that `onEvent` receives: a change of sign-ins, tokens, sessions, or the issuer's keys and metadata.
+ * No event contains a token, a code, a secret or the name of a person. `code` is that of an error, `detail`
+ * is for the log.
  *
  * @example
  * auth({ ...options, onEvent: ({ type, ...rest }: ClientEvent) => logger.info(rest, type) });
@@ -35,14 +35,14 @@ export type ClientEvent =
 export type SessionEndReason = 'logout' | 'replaced' | 'backchannel' | 'by_user';
 
 interface Failure {
-  /** Undefined for an error that is none of ours. */
+  /** Undefined for an error of another package without a code. */
   readonly code: string | undefined;
   readonly detail: string | undefined;
 }
 
 /**
- * Name of the `node:diagnostics_channel` on which each `ClientEvent` is published. The issuer's are
- * not: they have a channel of their own, `koa-oauth:issuer`.
+ * Name of the `node:diagnostics_channel` on which each `ClientEvent` is published, except those of the
+ * issuer: their channel is `koa-oauth:issuer`.
  *
  * A subscriber must not throw: Node turns that into an uncaught exception.
  *

@@ -19,17 +19,17 @@ export interface SessionContent {
   readonly requestedAcr?: string | undefined;
   /** The API that the sign-in requested, if any. */
   readonly requestedAudience?: string | undefined;
-  /** The sign-in's own; undefined once the authorization server refused to renew it. */
+  /** Token of the sign-in. Undefined after the authorization server refused to renew it. */
   readonly accessToken: AccessToken | undefined;
   readonly refreshToken: string | undefined;
-  /** For fewer scopes or another API than the sign-in's; the newest last. */
+  /** Tokens for fewer scopes or another API. The newest is last. */
   readonly otherAccessTokens?: readonly OtherAccessToken[] | undefined;
-  /** Names the login that opened the session, for `onMessage`. */
+  /** Id of the login that opened the session, for `onMessage`. */
   readonly loginId: string;
 }
 
 /**
- * Access token of a session: opaque to the client, which knows only what came with it.
+ * Access token of a session. The client does not read it, and knows only what was sent with it.
  *
  * @example
  * const { value, expiresAt } = await ctx.oidc.accessToken({ scope: 'read:orders' });
@@ -93,7 +93,7 @@ export class Sessions {
     this.#cookieName = cookiePrefix(secureCookies) + session.name;
   }
 
-  /** Returns the session that a request's cookie names. Its idle time begins again. */
+  /** Returns the session of the cookie, and restarts its idle time. */
   async load(cookies: CookieJar): Promise<Session | undefined> {
     const id = cookies.get(this.#cookieName);
     if (!id || !SESSION_ID.test(id)) return undefined;
@@ -161,7 +161,7 @@ export class Sessions {
     return saved ? { ...session, version: version + 1, expiresAt, content } : undefined;
   }
 
-  /** Ends a session. @returns it as it was at its end, or undefined when it had ended before */
+  /** Ends a session. @returns its last state, or undefined when it had ended before */
   async destroy({ id }: Session): Promise<Session | undefined> {
     const stored = await storeCall(() => this.#store.destroy(storeKey(id)));
     return stored && this.#opened(stored, id);
@@ -210,7 +210,7 @@ export class Sessions {
   async #touch(session: Session): Promise<void> {
     const expiresAt = this.#expiryOf(session);
     if (expiresAt - session.expiresAt < TOUCH_EVERY_SECONDS) return;
-    // A store that can still be read serves a session; it merely ends a little early.
+    // If only reads succeed, the session is used, and ends a little early.
     await storeCall(() => this.#store.touch(storeKey(session.id), expiresAt)).catch(this.#warn);
   }
 
