@@ -58,19 +58,21 @@ export class Transactions {
   /**
    * Stores a transaction in its own cookie. If there are too many, the oldest is removed.
    *
-   * @throws OidcError `ERR_LOGIN_PARAMETERS` when it is too long for a cookie
+   * @throws OidcError `ERR_LOGIN_PARAMETERS` when it is too long for a cookie, even without its returnTo
    */
   begin(cookies: CookieJar, transaction: Transaction): void {
     const name = this.#cookieName(transaction.state);
     // The time is not encrypted, so the oldest can be found without decrypting all.
     const time = Math.floor(this.#now()).toString(36);
-    const value = `${time}~${this.#seal.seal(transaction, name)}`;
-
-    let bytes = name.length + value.length;
-    if (bytes > MAX_COOKIE_BYTES) {
-      const detail = `with returnTo they take ${bytes} bytes of a cookie, of ${MAX_COOKIE_BYTES}`;
+    const cookieOf = (content: Transaction) => `${time}~${this.#seal.seal(content, name)}`;
+    const isTooLong = (value: string) => name.length + value.length > MAX_COOKIE_BYTES;
+    let value = cookieOf(transaction);
+    if (isTooLong(value)) value = cookieOf({ ...transaction, returnTo: '/' });
+    if (isTooLong(value)) {
+      const detail = `they do not fit into a cookie of ${MAX_COOKIE_BYTES} bytes`;
       throw new OidcError('ERR_LOGIN_PARAMETERS', { detail });
     }
+    let bytes = name.length + value.length;
     const others = this.#inFlight(cookies)
       .map((other) => ({ name: other, value: cookies.get(other) ?? '' }))
       .sort((a, b) => startOf(b.value) - startOf(a.value));

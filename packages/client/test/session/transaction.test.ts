@@ -129,6 +129,11 @@ describe('transactions', () => {
       expect(states).toBe(kept);
       expect(bytes).toBeLessThanOrEqual(8192);
     });
+
+    test('one that no browser would store is refused', async () => {
+      const change = { scope: 'x'.repeat(5000) };
+      await expect(begin(change)).rejects.toThrow('ERR_LOGIN_PARAMETERS');
+    });
   });
 
   describe('one transaction', () => {
