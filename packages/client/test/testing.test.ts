@@ -90,7 +90,7 @@ const faults: [name: string, make: Make, failed: string][] = [
   [
     'a list that is empty',
     () => ({ list: async () => [] }),
-    'lists the sessions that bear a term, and no other',
+    'lists the sessions that have a term, and no others',
   ],
   [
     'a value that is always new',

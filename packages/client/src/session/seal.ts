@@ -9,24 +9,24 @@ const TAG = { authTagLength: 16 };
  * Authenticated encryption of small values: JWE (RFC 7516) with `dir` and `A256GCM`. The key is
  * derived by HKDF (RFC 5869) from a secret, a salt and the purpose.
  *
- * It uses Node's own cipher: each request opens a session, and Web Crypto costs several times as
- * much.
+ * It uses the cipher of Node, because each request decrypts a session, and Web Crypto is several times
+ * slower.
  */
 export class Seal {
   readonly #ring: readonly { readonly secret: string; readonly header: string }[];
   readonly #purpose: string;
 
   /**
-   * @param secrets newest first: the first seals, each opens, so a secret can be replaced while
-   *   values sealed under the old one live on
-   * @param purpose a value sealed for one purpose never opens for another
+   * @param secrets newest first. The first encrypts, each decrypts, so a new secret can be added while
+   *   values encrypted with the old one stay valid
+   * @param purpose a value encrypted for one purpose cannot be decrypted for another
    */
   constructor(secrets: readonly string[], purpose: string) {
     this.#ring = secrets.map((secret) => ({ secret, header: headerOf(secret) }));
     this.#purpose = purpose;
   }
 
-  /** Encrypts a JSON value. Only the same `salt` opens it again. */
+  /** Encrypts a JSON value. `open` needs the same `salt`. */
   seal(value: unknown, salt: string): string {
     const newest = this.#ring[0];
     if (!newest) throw new TypeError('a seal needs a secret');
@@ -40,7 +40,7 @@ export class Seal {
     return [header, '', iv.toString('base64url'), ciphertext + rest, tag].join('.');
   }
 
-  /** Returns the value, or undefined when none of the secrets opens it. */
+  /** Decrypts a value. @returns undefined when none of the secrets fits */
   open(sealed: string, salt: string): unknown {
     try {
       const [header, key, iv = '', ciphertext = '', tag = '', ...more] = sealed.split('.');
@@ -63,7 +63,7 @@ export class Seal {
   }
 }
 
-/** Returns the one header accepted for a secret: a value cannot choose its algorithm. */
+/** Returns the only header that is accepted for a secret, so a value cannot choose its algorithm. */
 function headerOf(secret: string): string {
   const kid = Buffer.from(hkdfSync('sha256', secret, '', 'koa-oauth kid', 6)).toString('base64url');
   return Buffer.from(JSON.stringify({ alg: 'dir', enc: 'A256GCM', kid })).toString('base64url');

@@ -13,7 +13,7 @@ import {
 
 /** Tests of the contract by title: sessions that are found, and ended, by a term. */
 export const TERMS_CONTRACT: ContractTests = {
-  async 'lists the sessions that bear a term, and no other'({ store, other, key, term, later }) {
+  async 'lists the sessions that have a term, and no others'({ store, other, key, term, later }) {
     await store.create(`${key}-1`, { ...session(later, [term, `${term}-x`]), about: 'first' });
     await store.create(`${key}-2`, { ...session(later + 1, [term]), about: 'second' });
     await store.create(`${key}-3`, session(later, [`${term}-x`]));
@@ -54,7 +54,7 @@ export const TERMS_CONTRACT: ContractTests = {
     );
   },
 
-  async 'of more than a hundred sessions with a term the one that expires first ends'(run) {
+  async 'ends the session that expires first if a term has more than a hundred'(run) {
     const { store, other, key, term, later } = run;
     const names = Array.from({ length: MAX_SESSIONS_PER_TERM }, (_, i) => `${key}-${i}`);
     for (const [i, name] of names.entries()) {
@@ -71,7 +71,7 @@ export const TERMS_CONTRACT: ContractTests = {
     equal((await store.list(`${term}-x`)).length, MAX_SESSIONS_PER_TERM - 1);
   },
 
-  async 'ends all sessions with a term except one, and no other'(run) {
+  async 'ends all sessions with a term except one, and no others'(run) {
     const { store, other, key, term, later } = run;
     await store.create(`${key}-1`, session(later, [term, `${term}-x`]));
     await store.create(`${key}-2`, session(later, [term]));
@@ -87,7 +87,7 @@ export const TERMS_CONTRACT: ContractTests = {
     same(await store.read(`${key}-4`), { ...stored(later), version: 1 });
   },
 
-  async 'of many that end the same sessions at once each session ends once'(run) {
+  async 'ends each session once when many calls end the same sessions'(run) {
     const { store, other, key, term, later } = run;
     const sessions = Array.from({ length: 2 * CONCURRENT_CALLS }, (_, i) => `${key}-${i}`);
     await Promise.all(sessions.map((name) => store.create(name, session(later, [term]))));
@@ -99,7 +99,13 @@ export const TERMS_CONTRACT: ContractTests = {
     );
   },
 
-  async 'many sign-ins of a user at once all succeed'({ store, other, key, term, later }) {
+  async 'stores all sessions of many sign-ins of a user at once'({
+    store,
+    other,
+    key,
+    term,
+    later,
+  }) {
     const each = session(later, [term, `${term}-x`]);
     for (let i = 0; i < 8; i += 1) {
       const results = await many(store, other, (one, n) => one.create(`${key}-${i}-${n}`, each));
@@ -129,7 +135,7 @@ export const TERMS_CONTRACT: ContractTests = {
     assert.deepEqual(keysOf(await other.list(term)), [key]);
   },
 
-  async 'a recorded end keeps what is stored, and the later of two counts'(run) {
+  async 'a recorded end keeps stored sessions, and the later of two ends counts'(run) {
     const { store, other, key, term, later } = run;
     const early = session(later, [term], later - 55);
     await store.create(`${key}-1`, early);
@@ -139,7 +145,7 @@ export const TERMS_CONTRACT: ContractTests = {
     equal(await store.create(`${key}-2`, early), false);
   },
 
-  async 'of an end and a sign-in at the same time one sees the other'(run) {
+  async 'leaves no session when a sign-in and an end happen at the same time'(run) {
     const { store, other, key, term, later } = run;
     for (let i = 0; i < CONCURRENT_CALLS; i += 1) {
       const each = `${term}-${i}`;
