@@ -47,8 +47,8 @@ const MIN_RENEWED_AGE_SECONDS = 10;
 
 /** Returns the wanted token without the scope and audience that equal those of the sign-in. */
 export function wantedOf(content: SessionContent, wanted: WantedToken): WantedToken {
-  const isSignInsAudience = wanted.audience === content.requestedAudience;
-  const audience = isSignInsAudience ? undefined : wanted.audience;
+  const isSignInAudience = wanted.audience === content.requestedAudience;
+  const audience = isSignInAudience ? undefined : wanted.audience;
   const granted = content.accessToken?.scope;
   const isAll = wanted.scope !== undefined && granted !== undefined && !audience;
   const scope = isAll && isSameScope(wanted.scope, granted) ? undefined : wanted.scope;
@@ -87,7 +87,7 @@ export function refusedScopes(
   return answered ? missingScopes(scope, answered.scope) : [];
 }
 
-/** Returns the content with a new token. It replaces the sign-in's token only if it is for the same. */
+/** Returns the content with a new token, which replaces that of the sign-in only for its scope and audience. */
 export function withToken(
   content: SessionContent,
   { scope, audience }: WantedToken,
@@ -135,7 +135,7 @@ function candidates(content: SessionContent, wanted: WantedToken): AccessToken[]
   const others = otherAccessTokens.filter(
     (token) => token.audience === audience && suffices(token),
   );
-  // Only a refresh token can get fewer scopes than the sign-in's.
+  // Only a refresh can request fewer scopes than the sign-in.
   const usesSignInToken = audience === undefined && refreshToken === undefined;
   return usesSignInToken && accessToken && suffices(accessToken)
     ? [...others, accessToken]
@@ -224,7 +224,7 @@ export function kept(source: TokenSource, tokens: KeptTokens): TokenSource {
   };
 }
 
-/** Reports whether a token came from a refresh some seconds ago. The sign-in's own can always be renewed. */
+/** Reports whether a refresh returned the token some seconds ago. That of the sign-in can always be renewed. */
 function wasJustRenewed(
   { content, createdAt, version }: Session,
   value: string | undefined,
@@ -235,8 +235,8 @@ function wasJustRenewed(
     (one) => one?.value === value,
   )?.issuedAt;
   if (value === undefined || issuedAt === undefined) return false;
-  const isSignIns = version === 1 || issuedAt < createdAt;
-  return !isSignIns && now - issuedAt < MIN_RENEWED_AGE_SECONDS;
+  const isFromSignIn = version === 1 || issuedAt < createdAt;
+  return !isFromSignIn && now - issuedAt < MIN_RENEWED_AGE_SECONDS;
 }
 
 /** Returns a leeway that differs by session, not by process, so that not all are renewed at once. */
