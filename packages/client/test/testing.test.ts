@@ -37,7 +37,7 @@ const faults: [name: string, make: Make, failed: string][] = [
   [
     'an update that looks at no fence',
     (good) => ({ update: (key, version, session) => good.update(key, version, session) }),
-    'an update under a fence is written while no other got the lease',
+    'an update with a fence is written if no other caller got the lease',
   ],
   [
     'a touch that brings back',
@@ -52,7 +52,7 @@ const faults: [name: string, make: Make, failed: string][] = [
         else await good.touch(key, expiresAt);
       },
     }),
-    'neither update nor touch brings back a session that ended',
+    'neither update nor touch restores an ended session',
   ],
   [
     'a create that overwrites',
@@ -62,7 +62,7 @@ const faults: [name: string, make: Make, failed: string][] = [
         return good.create(key, session);
       },
     }),
-    'creates nothing over a session that is there',
+    'creates nothing over an existing session',
   ],
   [
     'a lease for everybody',
@@ -75,7 +75,7 @@ const faults: [name: string, make: Make, failed: string][] = [
         },
       };
     },
-    'of many that ask for the lease one gets it',
+    'one of many calls that acquire a lease gets it',
   ],
   [
     'a lease that anyone gives back',
@@ -84,7 +84,7 @@ const faults: [name: string, make: Make, failed: string][] = [
         for (let fence = 1; fence < 5; fence += 1) await good.release(key, fence);
       },
     }),
-    'a lease that was given back can be had, under a higher fence',
+    'a released lease can be acquired, with a higher fence',
   ],
   ['a clock of its own', () => memoryStore(), 'an expired session is gone for all'],
   [

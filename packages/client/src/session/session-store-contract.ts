@@ -34,14 +34,14 @@ export const CONTRACT: ContractTests = {
     same(await store.read(key), { sealed, about: "it's; -- 😀", expiresAt: later, version: 1 });
   },
 
-  async 'creates nothing over a session that is there'({ store, other, key, term, later }) {
+  async 'creates nothing over an existing session'({ store, other, key, term, later }) {
     await store.create(key, session(later));
     await assert.rejects(async () => other.create(key, { ...session(later, [term]), sealed: 'x' }));
     same(await store.read(key), { ...stored(later), version: 1 });
     equal((await store.list(term)).length, 0);
   },
 
-  async 'of many that create at once one succeeds'({ store, other, key, later }) {
+  async 'one of many creations at once succeeds'({ store, other, key, later }) {
     const results = await many(store, other, (each) => each.create(key, session(later)));
     equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   },
@@ -62,7 +62,7 @@ export const CONTRACT: ContractTests = {
     same(await other.read(key), { ...stored(later + 1), sealed: 'two', version: 2 });
   },
 
-  async 'of many updates of one version one is written'({ store, other, key, later }) {
+  async 'one of many updates of a version is written'({ store, other, key, later }) {
     await store.create(key, session(later));
     const results = await many(store, other, (each, i) =>
       each.update(key, 1, { sealed: `sealed-${i}`, expiresAt: later }),
@@ -72,7 +72,7 @@ export const CONTRACT: ContractTests = {
     same(await store.read(key), { ...stored(later), sealed: `sealed-${winners[0]}`, version: 2 });
   },
 
-  async 'neither update nor touch brings back a session that ended'({ store, other, key, later }) {
+  async 'neither update nor touch restores an ended session'({ store, other, key, later }) {
     await store.create(key, session(later));
     await other.destroy(key);
     equal(await store.update(key, 1, { sealed: 'two', expiresAt: later }), false);
@@ -99,7 +99,7 @@ export const CONTRACT: ContractTests = {
     equal(await store.read(key), undefined);
   },
 
-  async 'destroy answers what was there last'({ store, other, key, later }) {
+  async 'destroy returns the last state'({ store, other, key, later }) {
     await store.create(key, session(later));
     await store.update(key, 1, { sealed: 'two', expiresAt: later });
     same(await other.destroy(key), { ...stored(later), sealed: 'two', version: 2 });
@@ -107,13 +107,13 @@ export const CONTRACT: ContractTests = {
     equal(await store.read(key), undefined);
   },
 
-  async 'of many that destroy at once one gets the session'({ store, other, key, later }) {
+  async 'one of many calls that destroy a session gets it'({ store, other, key, later }) {
     await store.create(key, session(later));
     const results = await many(store, other, (each) => each.destroy(key));
     equal(results.filter(resultOf).length, 1);
   },
 
-  async 'destroying an expired session removes it, answered or not'({ store, key, later, expire }) {
+  async 'destroy removes an expired session, returned or not'({ store, key, later, expire }) {
     await store.create(key, session(later));
     await expire();
     const last = await store.destroy(key);
@@ -121,7 +121,7 @@ export const CONTRACT: ContractTests = {
     equal(await store.destroy(key), undefined);
   },
 
-  async 'of many that ask for the lease one gets it'({ store, other, key, later, lease }) {
+  async 'one of many calls that acquire a lease gets it'({ store, other, key, later, lease }) {
     await store.create(key, session(later));
     const results = await many(store, other, (each) => each.acquire(key, lease));
     equal(results.filter((result) => typeof resultOf(result) === 'number').length, 1);
@@ -135,7 +135,7 @@ export const CONTRACT: ContractTests = {
     equal(await store.read(key), undefined);
   },
 
-  async 'a lease that was given back can be had, under a higher fence'(run) {
+  async 'a released lease can be acquired, with a higher fence'(run) {
     const { store, other, key, later, lease } = run;
     await store.create(key, session(later));
     const first = fence(await store.acquire(key, lease));
@@ -147,7 +147,14 @@ export const CONTRACT: ContractTests = {
     equal(await store.acquire(key, lease), undefined);
   },
 
-  async 'a lease runs out, and is then another’s'({ store, other, key, later, lease, expire }) {
+  async 'an expired lease can be acquired by another caller'({
+    store,
+    other,
+    key,
+    later,
+    lease,
+    expire,
+  }) {
     await store.create(key, session(later + 1000));
     const first = fence(await store.acquire(key, lease));
     await expire();
@@ -165,7 +172,7 @@ export const CONTRACT: ContractTests = {
     equal(await other.acquire(key, 1000), undefined);
   },
 
-  async 'an update under a fence is written while no other got the lease'(run) {
+  async 'an update with a fence is written if no other caller got the lease'(run) {
     const { store, other, key, later, lease, expire } = run;
     await store.create(key, session(later + 1000));
     const write = { sealed: 'two', expiresAt: later + 1000 };
@@ -180,7 +187,7 @@ export const CONTRACT: ContractTests = {
     equal(await other.update(key, 4, write, second), true);
   },
 
-  async 'writes leave the lease, and the lease leaves what was written'(run) {
+  async 'writes do not change the lease, and the lease does not change writes'(run) {
     const { store, other, key, later, lease } = run;
     await store.create(key, session(later));
     const held = fence(await store.acquire(key, lease));
@@ -201,7 +208,7 @@ export const CONTRACT: ContractTests = {
     equal(await other.once(key, later + 1000), true);
   },
 
-  async 'of many that use a value at once one is the first'({ store, other, key, later }) {
+  async 'one of many calls that use a value is the first'({ store, other, key, later }) {
     const results = await many(store, other, (each) => each.once(key, later));
     equal(results.filter(resultOf).length, 1);
   },
