@@ -6,7 +6,7 @@ import type { Stage } from './secret-stage.ts';
 export interface SecretsOfARun {
   /** Tokens, codes, verifiers, and secrets from before the run. */
   readonly credentials: readonly Secret[];
-  /** Values of the web app's cookies. */
+  /** Values of the web app's cookies, except the counter of sign-ins, which is no secret. */
   readonly cookies: readonly Secret[];
   /** `state` and `nonce` of each sign-in, by the browser that began it. */
   readonly signIns: ReadonlyMap<string, readonly Secret[]>;
@@ -61,7 +61,7 @@ export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
         ...toWeb.exchanges
           .map(({ responseHeaders }) => responseHeaders)
           .join('\n')
-          .matchAll(/^set-cookie: [^=]+=([^;]+)/gim),
+          .matchAll(/^set-cookie: (?!recent\.)[^=]+=([^;]+)/gim),
       ].map(([, value = '']) => ({ kind: 'cookie', value })),
     ),
     signIns,
