@@ -106,7 +106,10 @@ async function verifyUncached<Claims>(
   const claims = options.claims
     ? await readCustomClaims(payload, options.claims)
     : (undefined as Claims);
-  return { auth: deepFreeze({ header, payload, claims }), key };
+  if (!Object.isFrozen(header)) freezeParsed(header);
+  freezeParsed(payload);
+  if (isPlain(claims)) deepFreeze(claims);
+  return { auth: Object.freeze({ header, payload, claims }), key };
 }
 
 // Every JWT is also a b64token (RFC 6750 §2.1), so only what is not a JWT is matched against that form.
@@ -173,16 +176,26 @@ export async function checkRevocation(
   }
 }
 
-// Freezes only lists and plain objects: a schema may return a Date or an object of the app. The loop
-// walks a set that grows, because a token can nest deeper than the stack, and a schema's result can
-// contain itself.
-function deepFreeze<T extends object>(root: T): T {
-  const found = new Set<object>([root]);
+// What was parsed from JSON has only lists and plain objects, and no cycle. The list grows in place of a
+// recursion, because a token can nest deeper than the stack.
+function freezeParsed(parsed: object): void {
+  const found = [parsed];
+  for (const object of found) {
+    Object.freeze(object);
+    for (const member of Object.values(object)) {
+      if (typeof member === 'object' && member !== null) found.push(member);
+    }
+  }
+}
+
+// Freezes only lists and plain objects: a schema may return a Date or an object of the app. What it
+// returns can contain itself.
+function deepFreeze(root: object): void {
+  const found = new Set([root]);
   for (const object of found) {
     Object.freeze(object);
     for (const member of Object.values(object)) if (isPlain(member)) found.add(member);
   }
-  return root;
 }
 
 function isPlain(value: unknown): value is object {

@@ -71,22 +71,25 @@ function cacheKeyOf(token: string): string {
   return token.slice(-32);
 }
 
-const SLOTS = 2 ** 16;
+const SLOT_BITS = 16;
 
 /**
- * Approximate memory of recent tokens, in a fixed 256 KiB. Each token has one slot, where it replaces
+ * Approximate memory of recent tokens, in a fixed 128 KiB. Each token has one slot, where it replaces
  * the token before. Two tokens can look the same, so the answer may decide whether to store a token,
  * never whether to trust it.
  */
 class SeenTokens {
-  readonly #marks = new Uint32Array(SLOTS);
+  readonly #marks = new Uint16Array(2 ** SLOT_BITS);
 
   /** Adds a token. @returns whether it was added before */
   add(token: string): boolean {
-    // These bytes are part of the signature, so they are as good as random.
-    const bytes = Buffer.from(token.slice(-16, -5), 'base64url');
-    const slot = bytes.readUInt16LE(0);
-    const mark = bytes.readUInt32LE(2);
+    // These characters are part of the signature, so they are as good as random.
+    let hash = 0;
+    for (let at = token.length - 16; at < token.length - 5; at += 1) {
+      hash = Math.imul(hash ^ token.charCodeAt(at), 0x9e3779b1);
+    }
+    const slot = hash >>> (32 - SLOT_BITS);
+    const mark = hash & 0xffff;
     const seen = this.#marks[slot] === mark;
     this.#marks[slot] = mark;
     return seen;
