@@ -176,7 +176,7 @@ export async function checkRevocation(
   }
 }
 
-// What was parsed from JSON has only lists and plain objects, and no cycle. The list grows in place of a
+// A value that was parsed from JSON has only lists and plain objects, and no cycle. The list grows instead of a
 // recursion, because a token can nest deeper than the stack.
 function freezeParsed(parsed: object): void {
   const found = [parsed];
@@ -188,8 +188,8 @@ function freezeParsed(parsed: object): void {
   }
 }
 
-// Freezes only lists and plain objects: a schema may return a Date or an object of the app. What it
-// returns can contain itself.
+// Freezes only lists and plain objects: a schema may return a Date or an object of the app. Its result
+// can contain itself.
 function deepFreeze(root: object): void {
   const found = new Set([root]);
   for (const object of found) {
