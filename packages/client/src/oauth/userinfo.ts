@@ -1,4 +1,9 @@
-import type { AuthorizationServerMetadata, HttpAnswer, HttpClient } from '@koa-oauth/issuer';
+import {
+  type AuthorizationServerMetadata,
+  type HttpAnswer,
+  type HttpClient,
+  hasDuplicateNames,
+} from '@koa-oauth/issuer';
 import { failureCode, OidcError } from '../errors.ts';
 import type { IdTokenClaims } from './id-token.ts';
 import { areNested, isObject } from './signed-jwt.ts';
@@ -33,6 +38,8 @@ export function judgeUserinfo(
   if (body.length > MAX_USERINFO_LENGTH) throw unusable('it is too long');
   const claims = parseObject(body);
   if (!claims) throw unusable('it is not a JSON object');
+  // Parsers disagree about which value of a member counts (RFC 8259 §4).
+  if (hasDuplicateNames(body)) throw unusable('a member name is there twice');
   if (areNested(claims)) throw unusable('it is nested too deep');
   if (claims.sub !== sub) throw unusable('"sub" is not that of the ID token');
   return claims;

@@ -83,6 +83,7 @@ describe('claims that the ID token lacks (OpenID Connect Core §5.3)', () => {
     ['is refused', [401, { error: 'invalid_token' }], 'it answered 401'],
     ['is a redirect', [302, ada], 'it answered 302'],
     ['is signed', [200, 'eyJhbGciOiJSUzI1NiJ9.e30.c2ln'], 'it is not a JSON object'],
+    ['has a name twice', [200, '{"sub":"a","sub":"b"}'], 'a member name is there twice'],
     ['is a list', [200, [ada]], 'it is not a JSON object'],
     ['is nested', [200, { ...ada, x: nested(200) }], 'it is nested too deep'],
     ['is long', [200, { ...ada, bio: 'x'.repeat(40_000) }], 'it is too long'],
