@@ -32,6 +32,8 @@ const TERMS = [
   'ann',
   'zimmermann',
   'wei rossi',
+  'wei',
+  'tom.smith',
   'company 97',
   '29999',
   'no one',

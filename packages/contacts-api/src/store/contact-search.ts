@@ -27,13 +27,12 @@ type Search = SearchRequest & { readonly organization: Organization };
 const BOUNDS = {
   timeLimitMs: 1000,
   /** Characters of the term times rows that one statement compares with it. */
-  sliceCharacters: 100_000,
+  sliceCharacters: 200_000,
   minSliceRows: 500,
-  /** The first slice often fills the page, or shows that the index is the shorter way. */
-  firstSliceRows: 1000,
-  maxSliceRows: 5000,
+  /** Reading so many rows in order takes no longer than asking the index. */
+  maxSliceRows: 20_000,
   /** Rows that the index may name. With more, reading on in order finds a page sooner. */
-  maxCandidates: 2000,
+  maxCandidates: 20_000,
 };
 
 /** Settings with which PostgreSQL reads in the order of an index: it would sort all rows of a new table. */
@@ -49,7 +48,7 @@ const READS_BY_TEXT = {
 /**
  * Finds contacts by a part of their search text, in the order of the list, with bounded work.
  *
- * Rows are read in slices. A term that many rows contain fills its page from the first. When it does
+ * A term that many rows contain fills its page from the first rows in order, the slice. When it does
  * not, the index names the rows that may match. Where these are too many, more slices are read, until
  * the page is full or the time is up. Then the page is short, and the next one goes on from there.
  */
@@ -67,41 +66,35 @@ export class ContactSearch {
     return this.#database.getExecutor().adapter instanceof SqliteAdapter;
   }
 
-  /** Slices that are read at once. On PostgreSQL they are several round trips, but not in this thread. */
-  get #slices(): number {
-    return this.#isFile ? 1 : 4;
-  }
-
   find(search: Search): Promise<Found> {
     const { organization, subject, limit } = search;
     const deadline = performance.now() + this.#bounds.timeLimitMs;
     return this.#turns.take(`${subject}\n${organization}`, async () => {
-      const { firstSliceRows } = this.#bounds;
-      let { rows, end } = await this.#readSlice(search, search.after, limit + 1, firstSliceRows);
-      // When many of the first rows match, the next ones soon have enough, without the index.
-      if (end && rows.length * this.#slices > limit) {
-        const more = await this.#readSlice(search, end, limit + 1 - rows.length);
-        rows = [...rows, ...more.rows];
-        end = more.end;
-      }
-      if (!end) return { rows, end };
-      const rest = await this.#findByIndex({ ...search, after: end }, limit + 1 - rows.length);
-      if (rest) return { rows: [...rows, ...rest], end: undefined };
+      const first = await this.#read(READS_IN_ORDER, (database) =>
+        this.#matchesOfSlice(database, search, search.after, limit + 1),
+      );
+      if (first.length > limit) return { rows: first, end: undefined };
+      const rows = await this.#findByIndex(search);
+      if (rows) return { rows, end: undefined };
       // One long search at a time, so that they leave time for all other requests.
-      const found = { rows, end };
-      return this.#turns.take('', () => this.#readOn(search, found, deadline));
+      return this.#turns.take('', () => this.#readOn(search, deadline));
     });
   }
 
-  async #readOn(search: Search, found: Found, deadline: number): Promise<Found> {
-    const rows = [...found.rows];
-    let { end } = found;
+  /** Reads slices until the page is full or the time is up. */
+  async #readOn(search: Search, deadline: number): Promise<Found> {
+    const rows: ContactRow[] = [];
+    let end = search.after;
     do {
       // On a file the statements run in this thread.
       await setImmediate();
       const enough = search.limit + 1 - rows.length;
-      const slice = await this.#readSlice(search, end, enough);
-      rows.push(...slice.rows);
+      const slice = await this.#read(READS_IN_ORDER, async (database) => {
+        const matches = await this.#matchesOfSlice(database, search, end, enough);
+        const isFull = matches.length === enough;
+        return { matches, end: isFull ? undefined : await this.#endOfSlice(database, search, end) };
+      });
+      rows.push(...slice.matches);
       end = slice.end;
     } while (end && performance.now() < deadline);
     return { rows, end };
@@ -110,55 +103,66 @@ export class ContactSearch {
   /**
    * Compares the next rows of the organization with the term.
    *
-   * @returns `end`, the last row of the slice, unless `rows` are enough or no row follows
+   * The inner statements read an index alone when the order is by name. A limit ends the slice: a
+   * comparison with its last row would go on through all rows of the same name on PostgreSQL. Both
+   * engines read the slice in its order, and no further than needed.
    */
-  async #readSlice(
-    { organization, term, order }: Search,
+  async #matchesOfSlice(
+    database: Kysely<Tables>,
+    search: Search,
     after: Position | undefined,
     enough: number,
-    maxRows = this.#slices * this.#bounds.maxSliceRows,
-  ): Promise<Found> {
-    const { sliceCharacters, minSliceRows } = this.#bounds;
-    const size = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
-    const rowCount = Math.min(maxRows, this.#slices * size);
-    return this.#read(READS_IN_ORDER, async (database) => {
-      const next = sql`
-        from contacts where organisation = ${organization} ${rowsAfter(order, after)} ${inOrder(order)}`;
-      // The inner statements read an index alone when the order is by name. A limit ends the slice: a
-      // comparison with its last row would go on through all rows of the same name on PostgreSQL. Both
-      // engines read the slice in its order, and no further than needed.
-      const { rows } = await sql<ContactRow>`
-        select ${COLUMNS} from contacts where id in (
-          select id from (select id, search_text ${next} limit ${rowCount}) as slice
-          where ${this.#contains(term)} limit ${enough}
-        ) ${inOrder(order)}`.execute(database);
-      if (rows.length === enough) return { rows, end: undefined };
-      const ends = await sql<Position>`
-        select ${sql.ref(order.column)} as value, id ${next} limit 1 offset ${rowCount - 1}`.execute(
-        database,
-      );
-      return { rows, end: ends.rows[0] };
-    });
+  ): Promise<ContactRow[]> {
+    const { term, order } = search;
+    const { rows } = await sql<ContactRow>`
+      select ${COLUMNS} from contacts where id in (
+        select id from (
+          select id, search_text ${nextRows(search, after)} limit ${this.#rowsOfSlice(term)}
+        ) as slice
+        where ${this.#contains(term)} limit ${enough}
+      ) ${inOrder(order)}`.execute(database);
+    return rows;
+  }
+
+  /** Returns the last row of a slice, unless no row follows. */
+  async #endOfSlice(
+    database: Kysely<Tables>,
+    search: Search,
+    after: Position | undefined,
+  ): Promise<Position | undefined> {
+    const { rows } = await sql<Position>`
+      select ${sql.ref(search.order.column)} as value, id ${nextRows(search, after)}
+      limit 1 offset ${this.#rowsOfSlice(search.term) - 1}`.execute(database);
+    return rows[0];
+  }
+
+  #rowsOfSlice(term: string): number {
+    const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
+    return Math.min(
+      maxSliceRows,
+      Math.max(minSliceRows, Math.floor(sliceCharacters / term.length)),
+    );
   }
 
   /** @returns undefined when too many rows may match */
-  #findByIndex(search: Search, enough: number): Promise<ContactRow[] | undefined> {
+  #findByIndex(search: Search): Promise<ContactRow[] | undefined> {
     return this.#read(READS_BY_TEXT, async (database) => {
-      const { organization, term, order, after } = search;
+      const { organization, term, order, after, limit } = search;
       const { maxCandidates } = this.#bounds;
       const candidates = this.#isFile
-        ? await fileCandidates(database, organization, term, maxCandidates)
-        : postgresCandidates(organization, term, maxCandidates);
+        ? await fileCandidates(database, search, maxCandidates)
+        : postgresCandidates(search, maxCandidates);
       if (!candidates) return undefined;
       const { rows } = await sql<ContactRow & { candidates: number | string }>`
         with candidates as materialized (${candidates}),
         total as (select count(*) as candidates from candidates),
         matches as (
-          select * from candidates
+          select id from candidates
           where organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(term)}
-          ${inOrder(order)} limit ${enough}
+          ${inOrder(order)} limit ${limit + 1}
         )
-        select total.candidates, matches.* from total left join matches on true
+        select total.candidates, found.* from total
+        left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
         ${inOrder(order)}`.execute(database);
       if (Number(rows[0]?.candidates) > maxCandidates) return undefined;
       return rows.filter(({ id }) => id !== null).map(({ candidates: _, ...row }) => row);
@@ -191,6 +195,14 @@ export class ContactSearch {
       }),
     );
   }
+}
+
+function nextRows(
+  { organization, order }: Search,
+  after: Position | undefined,
+): RawBuilder<unknown> {
+  return sql`
+    from contacts where organisation = ${organization} ${rowsAfter(order, after)} ${inOrder(order)}`;
 }
 
 function rowsAfter({ column, direction }: Order, after: Position | undefined): RawBuilder<unknown> {

@@ -25,8 +25,9 @@ const IDLE_TIMEOUT_MS = 8000;
 const CONNECT_TIMEOUT_MS = 5000;
 /** An index of some hundred thousand contacts takes a minute. */
 const MIGRATION_TIMEOUT_MS = 600_000;
-/** SQLite's own 2 MB hold no search of a large organization. */
+/** SQLite's own 2 MB hold no search of a large organization. The rest of the file is mapped. */
 const FILE_CACHE_KIB = 32 * 1024;
+const MAX_MAPPED_BYTES = 2 ** 30;
 /** The lock of Kysely's own migrator: an older version of this API waits for it too. */
 const MIGRATION_LOCK = 3853314791062309107n;
 
@@ -55,7 +56,7 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
     return new Kysely({ dialect });
   }
   const database = openSqlite(url.slice('file:'.length), { synchronous: 'FULL' });
-  database.exec(`PRAGMA cache_size = -${FILE_CACHE_KIB}`);
+  database.exec(`PRAGMA cache_size = -${FILE_CACHE_KIB}; PRAGMA mmap_size = ${MAX_MAPPED_BYTES}`);
   // Another process may be migrating.
   if (!hasTimeout) database.exec(`PRAGMA busy_timeout = ${MIGRATION_TIMEOUT_MS}`);
   const dialect = Object.assign(new SqliteDialect({ database }), {

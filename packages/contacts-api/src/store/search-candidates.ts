@@ -1,11 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Organization } from '../caller.ts';
+import type { Order } from './page.ts';
 import { CONTACT_COLUMNS, type Tables } from './schema.ts';
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 24;
 const FEW_CANDIDATES = 200;
+/** Rows with a text that are counted. With more it is a frequent text. */
+const MAX_COUNTED = 1000;
 /** Frequent texts are looked up together, on a file in steps of the rarest, unless it is too frequent. */
 const MAX_JOINED = 3;
 const MAX_SPAN_RATIO = 16;
@@ -14,14 +17,22 @@ const MAX_STEPS = 5;
 
 export const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
 
-/** Returns a query for the rows that the index names, and one more than `max` when they are too many. */
+interface IndexedSearch {
+  readonly organization: Organization;
+  readonly term: string;
+  readonly order: Order;
+}
+
+/**
+ * Returns a query for the id and the order of the rows that the index names, and of one more than
+ * `max` when they are too many.
+ */
 export function postgresCandidates(
-  organization: Organization,
-  term: string,
+  { organization, term, order }: IndexedSearch,
   max: number,
 ): RawBuilder<unknown> {
   return sql`
-    select ${COLUMNS} from contacts
+    select ${columnsOf(order)} from contacts
     where contact_grams(organisation, search_text) @> (
       select array_agg(hashtextextended(gram, hashtextextended(${organization}, 0)))
       from unnest(${gramsOf(term)}::text[]) as gram
@@ -36,8 +47,7 @@ export function postgresCandidates(
  */
 export async function fileCandidates(
   database: Kysely<Tables>,
-  organization: Organization,
-  term: string,
+  { organization, term, order }: IndexedSearch,
   max: number,
 ): Promise<RawBuilder<unknown> | undefined> {
   const { rows } = await sql<{ number: number }>`
@@ -45,30 +55,41 @@ export async function fileCandidates(
   const tokens = gramsOf(term).map(
     (gram) => `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`,
   );
-  const found: { token: string; count: number; span: number }[] = [];
-  for (const token of tokens) {
+  const found: { token: string; place: number; count: number; span: number }[] = [];
+  for (const [place, token] of tokens.entries()) {
     const counted = await sql<{ count: number; span: number | null }>`
       select count(*) as count, max(rowid) - min(rowid) as span from (
         select rowid from contact_grams where contact_grams match ${token}
-        order by rowid limit ${max + 1}
+        order by rowid limit ${MAX_COUNTED + 1}
       )`.execute(database);
     const { count = 0, span = 0 } = counted.rows[0] ?? {};
-    found.push({ token, count, span: span ?? 0 });
+    found.push({ token, place, count, span: span ?? 0 });
     if (count <= FEW_CANDIDATES) break;
   }
   // The first rows of a rarer text are farther apart.
   found.sort((a, b) => a.count - b.count || b.span - a.span);
-  const [rarest, ...others] = found;
+  const [rarest] = found;
   if (!rarest) return undefined;
-  const similar = others.filter(({ span }) => span * MAX_SPAN_RATIO >= rarest.span);
+  const joined: typeof found = [];
+  for (const each of found) {
+    const isMuchMoreFrequent = each.span * MAX_SPAN_RATIO < rarest.span;
+    // The text at the next place is in nearly the same rows.
+    const isNeighbor = joined.some(({ place }) => Math.abs(place - each.place) < 2);
+    if (joined.length < MAX_JOINED && !isMuchMoreFrequent && !isNeighbor) joined.push(each);
+  }
   const numbers =
-    rarest.count <= max
+    rarest.count <= MAX_COUNTED
       ? sql`select rowid as found from contact_grams where contact_grams match ${rarest.token}`
-      : await numbersWithAll(database, [rarest, ...similar.slice(0, MAX_JOINED - 1)], max);
+      : await numbersWithAll(database, joined, max);
   return (
     numbers &&
-    sql`select ${COLUMNS} from (${numbers}) cross join contacts on contacts.number = found`
+    sql`select ${columnsOf(order)} from (${numbers}) cross join contacts on contacts.number = found`
   );
+}
+
+function columnsOf({ column }: Order): RawBuilder<unknown> {
+  const names = new Set(['id', 'organisation', 'search_text', column]);
+  return sql.join([...names].map((name) => sql.ref(name)));
 }
 
 /** Reads the rows with all tokens in steps, because SQLite goes through the list of each. */

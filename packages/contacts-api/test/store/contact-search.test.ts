@@ -24,7 +24,7 @@ import { engines, type TestDatabase } from '../support/databases.ts';
 
 const alice = { subject: 'auth0|alice', clientId: undefined };
 /** Bounds that a few contacts exceed: each search takes all ways. */
-const TIGHT = { minSliceRows: 2, firstSliceRows: 3, maxSliceRows: 3, maxCandidates: 3 };
+const TIGHT = { minSliceRows: 2, maxSliceRows: 3, maxCandidates: 3 };
 
 for (const { name, missing, create } of await engines()) {
   (missing ? describe.skip : describe)(`search on ${name}${missing ? `: ${missing}` : ''}`, () => {
