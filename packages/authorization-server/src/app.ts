@@ -18,6 +18,7 @@ import {
   METADATA_PATHS,
   ROUTES,
 } from './endpoints.ts';
+import { postedRequests } from './http/posted-requests.ts';
 import { logRoutes } from './log/log-page.tsx';
 import { Recorder, recordTransaction } from './log/recorder.ts';
 import { Federation, federationRoutes } from './login/federation.ts';
@@ -81,6 +82,8 @@ export function createApp(parts: AppParts): Engine {
     at([ROUTES.token, ROUTES.revocation], jsonBodies()),
     // Around the engine: they complete its metadata and claims.
     at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
+    // Before the engine, which has no POST there.
+    at([ROUTES.authorization, ROUTES.end_session], postedRequests(context, provider)),
     at([ROUTES.userinfo], userinfoClaims()),
     // Around the engine: only its answer shows whether the login succeeded.
     storeOutcome(outcomes),

@@ -38,6 +38,8 @@ export function engineConfiguration(context: AppContext): Configuration {
       Object.entries(SCOPE_CLAIMS).filter(([scope]) => OIDC_SCOPES.includes(scope)),
     ),
     conformIdTokenClaims: false,
+    // Auth0's dialect, at the userinfo endpoint alone: passport-auth0 sends it so.
+    acceptQueryParamAccessTokens: true,
     // Cookies are shared between ports: apps on the same host need other names.
     cookies: {
       names: {

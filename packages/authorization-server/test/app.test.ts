@@ -195,6 +195,8 @@ describe('refresh token', () => {
       gty: 'refresh_token',
       'https://contacts.example.com/org_id': 'acme',
     });
+    expect(decodeJwt(tokens.id_token ?? '')).toHaveProperty('nonce', 'nonce-1');
+    expect(decodeJwt(second.body.id_token ?? '')).not.toHaveProperty('nonce');
 
     const refusal = {
       error: 'invalid_grant',

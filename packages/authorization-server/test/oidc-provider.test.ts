@@ -237,14 +237,6 @@ describe('defaults of the engine', () => {
       expect(answer.get('code')).toBeNull();
     });
 
-    test('a posted authorization request', async () => {
-      const { statusCode } = await got.post(`${server.issuer}authorize`, {
-        form: { client_id: 'contacts-web' },
-        throwHttpErrors: false,
-      });
-      expect(statusCode).toBe(404);
-    });
-
     test.each([
       'device_authorization_endpoint',
       'introspection_endpoint',

@@ -101,6 +101,8 @@ export class Recorder {
     }
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
     const recording = this.#recordingOf(ctx);
+    // The request that follows is recorded.
+    if (ctx.state.forwarded && ctx.status < 400) return;
     const { loggedOut } = ctx.state as { loggedOut?: { user?: string } };
     if (loggedOut) this.#add(ctx, { step: 'logout', ...loggedOut }, 'slo');
     if (endpoint === ROUTES.revocation) this.#addRevocation(ctx);

@@ -98,9 +98,13 @@ export function findAccount(context: AppContext): FindAccount {
 
 /** Adds organization and custom claims to an ID token; the engine's own override the latter. */
 export function idTokenClaims({ organizations, clock }: AppContext): EngineHooks['idTokenClaims'] {
-  return function idTokenClaims(ctx, claims) {
+  return function idTokenClaims(ctx, { nonce, ...claims }) {
     const iat = Math.floor(Date.now() / 1000);
-    return byClock({ ...customClaims(ctx), ...claims, ...organizations.claims(ctx), iat }, clock);
+    // The nonce is that of the sign-in: a refreshed ID token has none (OpenID Connect Core §12.2).
+    const refresh = ctx.oidc.params?.grant_type === 'refresh_token';
+    const ofRequest = refresh ? {} : { nonce };
+    const own = { ...claims, ...ofRequest, ...organizations.claims(ctx), iat };
+    return byClock({ ...customClaims(ctx), ...own }, clock);
   };
 }
 
