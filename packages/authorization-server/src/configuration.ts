@@ -108,7 +108,7 @@ function features({ tenant, tenantName }: AppContext): Section<'features'> {
     rpInitiatedLogout: { enabled: true, ...logoutSources(tenantName) },
     resourceIndicators: {
       enabled: true,
-      defaultResource: (ctx, _client, oneOf) => oneOf ?? requestedResource(ctx),
+      defaultResource: (ctx, _client, oneOf) => oneOf ?? requestedResource(tenant, ctx),
       getResourceServerInfo: (ctx, resource, client) =>
         describeResource(tenant, ctx, resource, client),
       // Otherwise the engine would issue a token for /userinfo if `openid` is granted.

@@ -129,9 +129,10 @@ export function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   if (application === undefined) throw unknownName('client', clientId, clientIds);
 
   const identifiers = tenant.resourceServers.map((entry) => entry.identifier);
-  const { audience = identifiers[0] } = given;
+  const preset = tenant.tenant.default_audience || (given.audience ?? identifiers[0]);
+  const audience = given.audience || preset;
   const api = findApi(tenant, audience);
-  // An empty audience is a login without one.
+  // An empty audience is a login without one, unless the tenant has a default.
   if (audience && api === undefined) throw unknownName('audience', audience, identifiers);
   const organization = organizationOf(tenant, { application, user, given: given.organization });
   const requestable = requestableScopes(application, api);

@@ -6,6 +6,7 @@ import {
   isOwnScheme,
 } from './applications.ts';
 import { publicKeyOf } from './client-keys.ts';
+import { databaseOf } from './connections.ts';
 import type { Application, TenantDocument } from './schema.ts';
 import { scopesOf } from './tenant.ts';
 import { connectionInId, connectionOfUser, isNamed } from './users.ts';
@@ -94,7 +95,21 @@ function checkAuthentication(client: Application, path: Path, report: Report): v
   }
 }
 
+function checkDefaults(document: TenantDocument, report: Report): void {
+  const { tenant, connections, resourceServers } = document;
+  const { default_audience: audience, default_directory: directory } = tenant;
+  if (audience && !resourceServers.some(({ identifier }) => identifier === audience)) {
+    report(['tenant', 'default_audience'], `no API has the identifier "${audience}"`);
+  }
+  const isKnown = connections.some(({ name }) => name === directory);
+  // Without a database in the file, the one that there is has this name.
+  if (directory && !isKnown && databaseOf(document) !== undefined) {
+    report(['tenant', 'default_directory'], `no connection has the name "${directory}"`);
+  }
+}
+
 export function checkReferences(tenant: TenantDocument, report: Report): void {
+  checkDefaults(tenant, report);
   const checkScope = (path: Path, identifier: string, scope: string): void => {
     const api = tenant.resourceServers.find((one) => one.identifier === identifier);
     if (api === undefined) report(path, `no API has the identifier "${identifier}"`);

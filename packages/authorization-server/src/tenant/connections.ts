@@ -3,12 +3,13 @@ import type { Application, Connection, TenantDocument } from './schema.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 
 export const DATABASE = 'auth0';
-/** The database of a tenant that has no entry for one. */
-export const DEFAULT_DATABASE = {
-  id: 'con_local',
-  name: 'Username-Password-Authentication',
-  strategy: DATABASE,
-};
+
+/** Facts of a connection that an Action sees. */
+export interface ConnectionFacts {
+  readonly id: string;
+  readonly name: string;
+  readonly strategy: string;
+}
 
 /** Returns the identity providers to offer on an application's sign-in page. */
 export function offeredConnections(
@@ -45,7 +46,7 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
   }
 }
 
-/** Returns connections of an unsupported strategy, and databases after the first. */
+/** Returns connections of an unsupported strategy, and databases that check no password. */
 export function ignoredConnections(tenant: TenantDocument): string[] {
   const database = databaseOf(tenant);
   return tenant.connections
@@ -54,7 +55,13 @@ export function ignoredConnections(tenant: TenantDocument): string[] {
 }
 
 export function databaseName(tenant: TenantDocument): string {
-  return (databaseOf(tenant) ?? DEFAULT_DATABASE).name;
+  return (databaseOf(tenant) ?? defaultDatabase(tenant)).name;
+}
+
+/** Returns the database of a tenant that has no entry for one. */
+export function defaultDatabase({ tenant }: TenantDocument): ConnectionFacts {
+  const name = tenant.default_directory || 'Username-Password-Authentication';
+  return { id: 'con_local', name, strategy: DATABASE };
 }
 
 export function findIdentityProvider(
@@ -68,8 +75,10 @@ function isFederated({ strategy }: Connection): boolean {
   return strategy === 'oidc';
 }
 
-export function databaseOf({ connections }: TenantDocument): Connection | undefined {
-  return connections.find(({ strategy }) => strategy === DATABASE);
+/** Returns the database that the users are in: the tenant's default directory, or the first. */
+export function databaseOf({ connections, tenant }: TenantDocument): Connection | undefined {
+  const databases = connections.filter(({ strategy }) => strategy === DATABASE);
+  return databases.find(({ name }) => name === tenant.default_directory) ?? databases[0];
 }
 
 function isEnabled(connection: Connection, application: Application | undefined): boolean {

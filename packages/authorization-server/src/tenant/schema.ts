@@ -240,6 +240,10 @@ export const tenantSchema = z.looseObject({
     .looseObject({
       friendly_name: text.default('Dev tenant'),
       allowed_logout_urls: z.array(redirectUrl).default([]),
+      /** API of requests without an audience; empty: none, as in an export. */
+      default_audience: z.string().nullish(),
+      /** Database connection that checks passwords; default: the first. */
+      default_directory: z.string().nullish(),
       flags: z.record(z.string(), z.boolean()).default({}),
       /** Adds `org_name` to `org_id` in the tokens. */
       allow_organization_name_in_authentication_api: z.boolean().default(false),

@@ -1,5 +1,11 @@
 import type { StateStore } from '../state/file.ts';
-import { DATABASE, DEFAULT_DATABASE, databaseOf, findIdentityProvider } from './connections.ts';
+import {
+  type ConnectionFacts,
+  DATABASE,
+  databaseOf,
+  defaultDatabase,
+  findIdentityProvider,
+} from './connections.ts';
 import type { FederatedProfile } from './profile-claims.ts';
 import type { Connection, TenantDocument } from './schema.ts';
 import type { Tenant, User } from './tenant.ts';
@@ -59,12 +65,9 @@ export function connectionOfUser(tenant: TenantDocument, userId: string): Connec
 }
 
 /** Returns the connection with which a user signs in, as an Action sees it. */
-export function describeConnection(
-  tenant: TenantDocument,
-  userId: string,
-): typeof DEFAULT_DATABASE {
+export function describeConnection(tenant: TenantDocument, userId: string): ConnectionFacts {
   const connection = connectionOfUser(tenant, userId) ?? databaseOf(tenant);
-  if (connection === undefined) return DEFAULT_DATABASE;
+  if (connection === undefined) return defaultDatabase(tenant);
   const { id, name, strategy } = connection;
   return { id: typeof id === 'string' ? id : `con_${name}`, name, strategy };
 }

@@ -10,7 +10,7 @@ export interface TokenRequest {
   readonly user?: string | undefined;
   /** `client_id`; default: the first application with a login and a callback. */
   readonly client?: string | undefined;
-  /** Identifier of an API; default: the first; empty: none, and the access token is opaque. */
+  /** Identifier of an API; default: the first; empty: the tenant's default, else an opaque token. */
   readonly audience?: string | undefined;
   /** Separated by spaces; default: all of OpenID Connect and of the API that the client may get. */
   readonly scope?: string | undefined;
@@ -48,11 +48,12 @@ export async function requestTokens(
   const state = randomBytes(16).toString('base64url');
   const audience = request.audience ?? tenant.resourceServers[0]?.identifier ?? '';
   const url = new URL(ROUTES.authorization.slice(1), issuer);
+  const api = findApi(tenant, audience || tenant.tenant.default_audience);
   const parameters = {
     response_type: 'code',
     client_id: application.client_id,
     redirect_uri: redirectURI,
-    scope: request.scope ?? requestableScopes(application, findApi(tenant, audience)).join(' '),
+    scope: request.scope ?? requestableScopes(application, api).join(' '),
     state,
     code_challenge: createHash('sha256').update(verifier).digest('base64url'),
     code_challenge_method: 'S256',

@@ -13,12 +13,20 @@ import {
   type Tenant,
 } from '../tenant/tenant.ts';
 
-/** Returns the resource that `audience` names. @throws AccessDenied when a machine names none. */
-export function requestedResource(ctx: KoaContextWithOIDC): string | undefined {
+/**
+ * Returns the resource that `audience` names, else that of the tenant's default audience.
+ *
+ * @throws AccessDenied when a machine names none.
+ */
+export function requestedResource(tenant: Tenant, ctx: KoaContextWithOIDC): string | undefined {
+  const machine = ctx.oidc.params?.grant_type === 'client_credentials';
   // The token endpoint strips parameters that the engine does not know; the body still has them.
-  const audience = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
+  const asked = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
+  // Auth0's name for no API: the token is for this endpoint alone.
+  if (!machine && asked === `${ctx.oidc.issuer}userinfo`) return undefined;
+  const audience = asked || tenant.tenant.default_audience;
   if (typeof audience === 'string' && audience !== '') return resourceOf(audience);
-  if (ctx.oidc.params?.grant_type === 'client_credentials') {
+  if (machine) {
     throw new errors.AccessDenied('Non-global clients are not allowed access to APIv1');
   }
   return undefined;

@@ -58,6 +58,42 @@ branding: {}
   ]);
 });
 
+describe('the default directory', () => {
+  const databases = `${PARTNER}
+  - { name: db, strategy: auth0, enabled_clients: [] }
+  - { name: db-2, strategy: auth0, enabled_clients: [Contacts] }
+`;
+  const withDefault = (name: string, yaml: string) => {
+    const file = join(directory, 'tenant.yaml');
+    const document = demo.replace('tenant:\n', `tenant:\n  default_directory: ${name}\n`);
+    writeFileSync(file, document + yaml);
+    return loadTenant(file);
+  };
+
+  test('checks the passwords', () => {
+    const tenant = withDefault('db-2', databases);
+    expect(describeConnection(tenant, 'auth0|alice')).toMatchObject({ name: 'db-2' });
+    expect(offersPasswords(tenant, tenant.clients[0])).toBe(true);
+    expect(tenant.ignoredSections).toEqual(['connections: db (auth0)']);
+  });
+
+  test.each(["''", 'partner'])('%s, which is no database, leaves the first', (name) => {
+    const tenant = withDefault(name, databases);
+    expect(describeConnection(tenant, 'auth0|alice')).toMatchObject({ name: 'db' });
+  });
+
+  test('names the database that is not in the file', () => {
+    const tenant = withDefault('users', PARTNER);
+    expect(describeConnection(tenant, 'auth0|alice')).toMatchObject({ name: 'users' });
+  });
+
+  test('must be a connection', () => {
+    expect(() => withDefault('other', databases)).toThrow(
+      /tenant\.default_directory: no connection has the name "other"/,
+    );
+  });
+});
+
 test('an Action gets the connection and identities of a user of the database', () => {
   const tenant = load(PARTNER);
   const connection = 'Username-Password-Authentication';

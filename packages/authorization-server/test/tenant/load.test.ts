@@ -88,6 +88,11 @@ describe('a fault is named with its line and its path', () => {
       /clientGrants\.0\.scope\.0: no API has the identifier/,
     ],
     [
+      'no such default API',
+      (y) => y.replace('tenant:\n', 'tenant:\n  default_audience: https://x.example/\n'),
+      /tenant\.default_audience: no API has the identifier "https:\/\/x\.example\/"/,
+    ],
+    [
       'no such client',
       (y) =>
         y.replace('  - client_id: contacts-cli\n    audience', '  - client_id: x\n    audience'),
