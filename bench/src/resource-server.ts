@@ -28,8 +28,15 @@ const BARE_AND_VERIFY = 'Koa + one crypto.verify';
 const OURS = 'koa-oauth';
 const OURS_FRESH = 'koa-oauth, a good fresh token';
 
-/** Measures requests with one repeated token, with new tokens, and with wrong tokens. */
-export async function benchResourceServer(print: (text: string) => void): Promise<void> {
+/**
+ * Measures requests with one repeated token, with new tokens, and with wrong tokens.
+ *
+ * @param status measures only the tokens that are answered with it
+ */
+export async function benchResourceServer(
+  print: (text: string) => void,
+  status?: 200 | 401,
+): Promise<void> {
   const issuer = await startTestIssuer();
   const options = { issuer: issuer.issuer, audience: AUDIENCE };
   const names = Object.keys(APPS) as AppName[];
@@ -37,6 +44,7 @@ export async function benchResourceServer(print: (text: string) => void): Promis
   const mint = minter(issuer);
   try {
     for (const scenario of scenarios(mint, names)) {
+      if (status !== undefined && scenario.expected !== status) continue;
       const measured = targets.filter(({ name }) => scenario.apps.includes(name));
       print(table(scenario, await measure(scenario, measured, mint)));
     }
