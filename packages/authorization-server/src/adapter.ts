@@ -4,6 +4,7 @@ import { errors } from './oidc-provider.ts';
 import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
 import { toClientMetadata } from './tenant/applications.ts';
 import { findApplication } from './tenant/tenant.ts';
+import { DeviceCodeAdapter } from './token/device-code.ts';
 import { RefreshTokenAdapter } from './token/refresh-token.ts';
 import {
   isJwt,
@@ -12,7 +13,7 @@ import {
   type UserinfoTokens,
 } from './token/userinfo-token.ts';
 
-interface AdapterParts extends Pick<AppContext, 'tenant' | 'store'> {
+interface AdapterParts extends Pick<AppContext, 'tenant' | 'store' | 'limits'> {
   readonly userinfoTokens: Pick<UserinfoTokens, 'verify'>;
 }
 
@@ -27,7 +28,12 @@ const ENDED_SESSION = 'EndedSession';
 const ENDED_SESSION_SECONDS = 600;
 
 /** Creates the stores of the engine, whose own forgets records after a few thousand. */
-export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): AdapterFactory {
+export function createAdapter({
+  tenant,
+  store,
+  limits,
+  userinfoTokens,
+}: AdapterParts): AdapterFactory {
   return (kind) => {
     const records = new StoreAdapter(kind, store);
     const finding = (find: StoreAdapter['find']): Adapter =>
@@ -49,6 +55,8 @@ export function createAdapter({ tenant, store, userinfoTokens }: AdapterParts): 
           const session = store.readByUid('Session', code.sessionUid ?? '');
           return session?.content.accountId === code.accountId ? code : undefined;
         });
+      case 'DeviceCode':
+        return new DeviceCodeAdapter(store, limits.userCodes);
       case 'Grant':
         return finding(async (id) =>
           id.startsWith(USERINFO_GRANT) ? readUserinfoGrant(id) : records.find(id),

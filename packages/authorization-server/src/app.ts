@@ -21,6 +21,7 @@ import {
 import { postedRequests } from './http/posted-requests.ts';
 import { logRoutes } from './log/log-page.tsx';
 import { Recorder, recordTransaction } from './log/recorder.ts';
+import { takeUserCode } from './login/device.tsx';
 import { Federation, federationRoutes } from './login/federation.ts';
 import { interactionRoutes } from './login/interactions.ts';
 import { logoutRoutes } from './login/logout.tsx';
@@ -79,7 +80,9 @@ export function createApp(parts: AppParts): Engine {
     // Before the steps that write.
     waitForState(context.store),
     // Before the engine, which reads the body itself, and only as a form.
-    at([ROUTES.token, ROUTES.revocation], jsonBodies()),
+    at([ROUTES.token, ROUTES.revocation, ROUTES.device_authorization], jsonBodies()),
+    // Before the engine, which posts a code in a link by a script.
+    at([ROUTES.code_verification], takeUserCode()),
     // Around the engine: they complete its metadata and claims.
     at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
     // Before the engine, which has no POST there.

@@ -6,6 +6,7 @@ import { SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { checkOrganizationUsage, requestedOrganization } from './claims/organizations.ts';
 import type { AppContext } from './context.ts';
 import { ROUTES } from './endpoints.ts';
+import { deviceFlow } from './login/device.tsx';
 import { loadGrant } from './login/grants.ts';
 import { createLoginPolicy } from './login/login-policy.ts';
 import { logoutSources } from './login/logout.tsx';
@@ -14,6 +15,7 @@ import { isWebOrigin } from './tenant/applications.ts';
 import { checkConnection } from './tenant/connections.ts';
 import { findApplication, OIDC_SCOPES } from './tenant/tenant.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
+import { DEVICE_CODE_SECONDS } from './token/device-code.ts';
 import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
 import { customizeAccessToken, findAccount } from './token/token-claims.ts';
 import { UserinfoTokens } from './token/userinfo-token.ts';
@@ -94,10 +96,12 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
   };
 }
 
-function features({ tenant, tenantName }: AppContext): Section<'features'> {
+function features(context: AppContext): Section<'features'> {
+  const { tenant, tenantName } = context;
   return {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    deviceFlow: deviceFlow(context),
     dPoP: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
     revocation: {
@@ -123,6 +127,7 @@ function lifetimes({ tenant }: AppContext): Section<'ttl'> {
     AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
     AuthorizationCode: MINUTE_SECONDS,
     ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
+    DeviceCode: DEVICE_CODE_SECONDS,
     Grant: (_ctx, grant) => grantSeconds(findApplication(tenant, grant.clientId)),
     IdToken: 10 * HOUR_SECONDS,
     Interaction: HOUR_SECONDS,

@@ -10,6 +10,8 @@ export const ROUTES = {
   userinfo: '/userinfo',
   revocation: '/oauth/revoke',
   pushed_authorization_request: '/oauth/par',
+  device_authorization: '/oauth/device/code',
+  code_verification: '/activate',
   jwks: '/.well-known/jwks.json',
   end_session: '/oidc/logout',
 } as const;
@@ -25,6 +27,7 @@ export const CROSS_ORIGIN_PATHS: readonly string[] = [
   ROUTES.token,
   ROUTES.revocation,
   ROUTES.pushed_authorization_request,
+  ROUTES.device_authorization,
   ROUTES.userinfo,
   ROUTES.jwks,
   ...METADATA_PATHS,
@@ -41,6 +44,12 @@ export function endpointOf(ctx: Pick<Context, 'path'>): string | undefined {
 /** Returns the engine's part of a context; undefined outside of its own routes. */
 export function oidcOf(ctx: object): KoaContextWithOIDC['oidc'] | undefined {
   return (ctx as Partial<KoaContextWithOIDC>).oidc;
+}
+
+/** Returns the code or refresh token that the tokens of a request come from. */
+export function sourceOf(ctx: object) {
+  const { AuthorizationCode, DeviceCode, RefreshToken } = oidcOf(ctx)?.entities ?? {};
+  return AuthorizationCode ?? DeviceCode ?? RefreshToken;
 }
 
 /** Runs a middleware for requests to these endpoints only. */

@@ -17,7 +17,8 @@ import { showWarnings } from './engine-warning.ts';
  * the engine's source before you install another version.
  *
  * Other files change the engine's state of a request: `params.scope` in `token/audience.ts` and
- * `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, the request in `token/json-bodies.ts`.
+ * `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, the request in `token/json-bodies.ts`,
+ * `session.touched` in `login/device.tsx`.
  */
 
 /** Version that the patches are for. */

@@ -106,6 +106,7 @@ describe('the metadata', () => {
       userinfo_endpoint: `${issuer}userinfo`,
       revocation_endpoint: `${issuer}oauth/revoke`,
       pushed_authorization_request_endpoint: `${issuer}oauth/par`,
+      device_authorization_endpoint: `${issuer}oauth/device/code`,
       jwks_uri: `${issuer}.well-known/jwks.json`,
       end_session_endpoint: `${issuer}oidc/logout`,
       code_challenge_methods_supported: ['S256'],

@@ -218,7 +218,6 @@ describe('a grant type', () => {
     'implicit',
     'http://auth0.com/oauth/grant-type/password-realm',
     'http://auth0.com/oauth/grant-type/passwordless/otp',
-    'urn:ietf:params:oauth:grant-type:device_code',
     'urn:ietf:params:oauth:grant-type:token-exchange',
   ])('of Auth0 is refused as not allowed: %s', async (grant_type) => {
     proves('RFC 9700 §2.4', 'ASVS 10.4.4');

@@ -238,7 +238,6 @@ describe('defaults of the engine', () => {
     });
 
     test.each([
-      'device_authorization_endpoint',
       'introspection_endpoint',
       'registration_endpoint',
       'claims_parameter_supported',

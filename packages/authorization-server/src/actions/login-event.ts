@@ -36,7 +36,7 @@ export interface PostLoginEvent {
   };
   readonly tenant: { id: string };
   readonly transaction: {
-    protocol: 'oidc-basic-profile' | 'oauth2-refresh-token';
+    protocol: 'oidc-basic-profile' | 'oauth2-device-code' | 'oauth2-refresh-token';
     requested_scopes: string[];
     metadata?: TransactionMetadata;
     [parameter: string]: unknown;
@@ -80,9 +80,8 @@ const TRANSACTION_PARAMETERS = `redirect_uri state prompt acr_values login_hint 
   response_mode ui_locales`.split(/\s+/);
 
 /** Body parameters that no Action may see. */
-const SECRET_PARAMETERS = 'client_secret client_assertion refresh_token code code_verifier'.split(
-  ' ',
-);
+const SECRET_PARAMETERS =
+  'client_secret client_assertion refresh_token code code_verifier user_code xsrf'.split(' ');
 
 export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEvent {
   const { user, clientId, api, organization, protocol, scope, params, request, ...others } = facts;

@@ -2,7 +2,7 @@ import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isClaimScope, writeClaim } from '../claims/custom-claims.ts';
 import { removeScope, type ScopeChanges } from '../claims/scope-changes.ts';
-import { oidcOf } from '../endpoints.ts';
+import { sourceOf } from '../endpoints.ts';
 import type { StateStore } from '../state/file.ts';
 import type { Api } from '../tenant/tenant.ts';
 import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
@@ -67,8 +67,7 @@ export class Outcomes {
   }
 
   store(ctx: Context): void {
-    const { AuthorizationCode: code, RefreshToken: refreshToken } = oidcOf(ctx)?.entities ?? {};
-    const { accountId: userId, clientId = '', grantId } = code ?? refreshToken ?? {};
+    const { accountId: userId, clientId = '', grantId } = sourceOf(ctx) ?? {};
     const outcome = outcomeOf(ctx);
     if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
     const { accessToken, idToken, scope } = outcome;

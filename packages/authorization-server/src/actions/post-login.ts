@@ -68,7 +68,8 @@ export class PostLogin {
         ? { before: earlier, returned: redirectAnswer }
         : undefined;
     if (resumption === undefined) this.#countLogin(user);
-    const outcome = await this.#run(ctx, user, 'oidc-basic-profile', resumption);
+    const protocol = ctx.oidc.entities.DeviceCode ? 'oauth2-device-code' : 'oidc-basic-profile';
+    const outcome = await this.#run(ctx, user, protocol, resumption);
     const { redirect } = outcome;
     const state = redirect && newRedirectState(this.#parts.store);
     const next: Carried = { ...outcome, userId: user.user_id, ...(state && { state }) };

@@ -1,4 +1,5 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
+import { sourceOf } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
 import {
@@ -55,7 +56,7 @@ export class Organizations {
 
   storeFor(ctx: KoaContextWithOIDC): void {
     const organization = this.organizationOf(ctx);
-    const { grantId, clientId } = ctx.oidc.entities.AuthorizationCode ?? {};
+    const { grantId, clientId } = sourceOf(ctx) ?? {};
     if (organization === undefined || grantId === undefined) return;
     const lifetime = grantSeconds(findApplication(this.#parts.tenant, clientId));
     this.#parts.store.write(KIND, grantId, { id: organization.id }, lifetime);

@@ -7,6 +7,7 @@ import { refuse } from './body.ts';
 
 export interface Limits {
   readonly attempts: LoginAttempts;
+  readonly userCodes: LoginAttempts;
   readonly tokenRequests: Middleware | undefined;
 }
 
@@ -14,6 +15,7 @@ export function createLimits({ attack_protection, rate_limits }: Tenant): Limits
   const { token } = rate_limits;
   return {
     attempts: new LoginAttempts(attack_protection.brute_force_protection),
+    userCodes: new LoginAttempts({ enabled: true, max_attempts: MAX_WRONG_USER_CODES }),
     tokenRequests: token === undefined ? undefined : tokenRateLimit(token),
   };
 }
@@ -23,8 +25,9 @@ type BruteForceProtection = Tenant['attack_protection']['brute_force_protection'
 
 const FORGET_AFTER_SECONDS = 60;
 const MAX_COUNTS = 10_000;
+const MAX_WRONG_USER_CODES = 10;
 
-/** Counts failed sign-ins by account and address, as Auth0's brute-force protection does. */
+/** Counts failures by account and address, as Auth0's brute-force protection counts failed sign-ins. */
 export class LoginAttempts {
   readonly #enabled: boolean;
   readonly #limiter: RateLimiterMemory;
@@ -57,6 +60,11 @@ export class LoginAttempts {
   /** Removes the count of an account after a right password. */
   forget(account: string, address: string): Promise<void> {
     return this.#forget(keyOf(account, address));
+  }
+
+  /** Removes one attempt, which was no failure; the others still count. */
+  async takeBack(account: string, address: string): Promise<void> {
+    await this.#limiter.reward(keyOf(account, address), 1);
   }
 
   async #forget(key: string): Promise<void> {

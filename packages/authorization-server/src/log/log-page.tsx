@@ -79,6 +79,7 @@ const SHOWN: Readonly<Record<TimedStep['step'], string>> = {
   consent: '',
   actions: 'names denied claims scopeAdded scopeRemoved',
   code: '',
+  device: '',
   tokens: 'kinds audience scope',
   refusal: 'status text reason',
   revocation: 'user',
@@ -118,6 +119,8 @@ function headingOf(step: TimedStep): string {
       return 'Signed out';
     case 'code':
       return 'Code issued';
+    case 'device':
+      return 'Device connected';
     case 'tokens':
       return 'Tokens issued';
     case 'refusal':

@@ -32,8 +32,11 @@ interface Recording {
 }
 
 const RECORDED: readonly string[] = [...Object.values(ROUTES), '/v2/logout'].filter(
-  (path) => path !== ROUTES.jwks,
+  (path) => path !== ROUTES.jwks && path !== ROUTES.code_verification,
 );
+
+/** Names of the engine's routes by which a sign-in in the browser goes on. */
+const SIGN_IN_ROUTES = ['resume', 'code_verification', 'device_resume'];
 
 /** Records the events of the engine in the transactions and in the log, without any secret. */
 export class Recorder {
@@ -48,6 +51,7 @@ export class Recorder {
     // The engine's types lack some of its events.
     const events: EventEmitter = provider;
     const { pushed_authorization_request: PAR, end_session: LOGOUT } = ROUTES;
+    const { device_authorization: DEVICE } = ROUTES;
 
     provider.on('interaction.started', (ctx, { name }) => {
       this.#link(ctx);
@@ -58,6 +62,16 @@ export class Recorder {
     provider.on('pushed_authorization_request.error', (ctx, error) => {
       this.#logRefusal(ctx, error, PAR, 'pushed authorization request refused');
     });
+    provider.on('device_authorization.success', (ctx) => {
+      log.info({ client: ctx.oidc.client?.clientId }, 'device code issued');
+      this.#link(ctx);
+    });
+    provider.on('device_authorization.error', (ctx, error) => {
+      this.#logRefusal(ctx, error, DEVICE, 'device authorization refused');
+    });
+    for (const event of ['code_verification.error', 'device_resume.error'] as const) {
+      provider.on(event, (ctx, error) => this.#authorizationRefused(ctx, error));
+    }
     provider.on('grant.success', (ctx) => this.#tokensIssued(ctx));
     provider.on('grant.error', (ctx, error) => this.#tokensRefused(ctx, error));
     provider.on('server_error', (ctx, error) => {
@@ -100,6 +114,7 @@ export class Recorder {
       this.#context.log.warn({ type: 'api_limit', endpoint }, 'refused: too many requests');
     }
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
+    if (isPolling(ctx.body)) return;
     const recording = this.#recordingOf(ctx);
     // The request that follows is recorded.
     if (ctx.state.forwarded && ctx.status < 400) return;
@@ -128,8 +143,9 @@ export class Recorder {
     this.#add(ctx, { step: 'consent', outcome });
     const type = loginType(ctx);
     const fields = { type, client: client?.clientId, user: session?.accountId };
-    this.#context.log.info(fields, 'code issued');
-    this.#add(ctx, { step: 'code' }, type);
+    const isDevice = ctx.oidc.entities.DeviceCode !== undefined;
+    this.#context.log.info(fields, isDevice ? 'device connected' : 'code issued');
+    this.#add(ctx, { step: isDevice ? 'device' : 'code' }, type);
   }
 
   #authorizationRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
@@ -147,7 +163,9 @@ export class Recorder {
       text: this.#context.redact(error.error_description, ctx),
       reason: this.#context.redact(error.error_detail, ctx),
     };
-    const type = this.#logRefusal(ctx, error, ROUTES.authorization, 'authorization refused');
+    const isDevice = /^(?:code|device)_/.test(ctx.oidc.route);
+    const endpoint = isDevice ? ROUTES.code_verification : ROUTES.authorization;
+    const type = this.#logRefusal(ctx, error, endpoint, 'authorization refused');
     this.#add(ctx, step, type);
   }
 
@@ -165,6 +183,7 @@ export class Recorder {
 
   /** Leaves the step to `requestAnswered`: Auth0's status, code and text are not known yet. */
   #tokensRefused(ctx: KoaContextWithOIDC, error: EngineError): void {
+    if (isPolling(error)) return;
     this.#logRefusal(ctx, error, ROUTES.token, 'tokens refused');
     const recording = this.#recordingOf(ctx);
     if (outcomeOf(ctx).denied !== undefined) this.#addActions(ctx);
@@ -217,8 +236,8 @@ export class Recorder {
       .find(Boolean);
     const transaction = found ?? this.#context.transactions.begin();
     state.recording = { transaction };
-    // A sign-in that resumes is no request of the client's.
-    const goesOn = found !== undefined && oidcOf(ctx)?.route === 'resume';
+    // A page of a sign-in is no request of the client's.
+    const goesOn = found !== undefined && SIGN_IN_ROUTES.includes(oidcOf(ctx)?.route ?? '');
     if (!goesOn) transaction.add(requestStep(this.#context, ctx as KoaContextWithOIDC));
     return state.recording;
   }
@@ -251,7 +270,19 @@ export function recordTransaction(recorder: Recorder): Middleware {
 
 /** Keys by which the requests of one sign-in find their transaction; the ids are not recorded. */
 function keysOf(ctx: EngineContext): string[] {
-  const { Interaction: interaction, AuthorizationCode: code } = oidcOf(ctx)?.entities ?? {};
-  const ids = { cid: interaction?.cid, uid: interaction?.uid, grant: code?.grantId };
+  const { entities, params } = oidcOf(ctx) ?? {};
+  const { Interaction: interaction, AuthorizationCode: code, DeviceCode: device } = entities ?? {};
+  const ids = {
+    cid: interaction?.cid,
+    uid: interaction?.uid,
+    grant: code?.grantId,
+    device: device?.jti ?? params?.device_code,
+  };
   return Object.entries(ids).flatMap(([name, id]) => (id === undefined ? [] : [`${name}:${id}`]));
+}
+
+/** Checks for the answer that a device gets every few seconds while it waits for its user. */
+function isPolling(answer: unknown): boolean {
+  const { error } = (answer ?? {}) as { error?: unknown };
+  return error === 'authorization_pending' || error === 'slow_down';
 }

@@ -3,7 +3,7 @@ import { outcomeOf } from '../actions/login-outcome.ts';
 import { isClaimScope } from '../claims/custom-claims.ts';
 import { type ScopeChanges, splitScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
-import { endpointOf, oidcOf, ROUTES } from '../endpoints.ts';
+import { endpointOf, oidcOf, ROUTES, sourceOf } from '../endpoints.ts';
 import {
   type Api,
   type Application,
@@ -16,6 +16,7 @@ import {
   type User,
 } from '../tenant/tenant.ts';
 import { sentScope } from '../token/audience.ts';
+import { DEVICE_CODE_GRANT, NOT_CONFIRMED } from '../token/device-code.ts';
 import type { Redact } from './redaction.ts';
 import type { DroppedScope, LogType, Step, TimedStep } from './transactions.ts';
 
@@ -32,7 +33,7 @@ const EXCHANGE_TYPES: Readonly<Record<string, readonly [failed: LogType, succeed
   [`${AUTH0_GRANT}mfa-otp`]: ['feotpft'],
   [`${AUTH0_GRANT}mfa-recovery-code`]: ['fercft'],
   [`${AUTH0_GRANT}passwordless/otp`]: ['fepotpft'],
-  'urn:ietf:params:oauth:grant-type:device_code': ['fede'],
+  [DEVICE_CODE_GRANT]: ['fede', 'sede'],
 };
 
 /** Dependencies of the steps. Texts are redacted; claims are recorded by name, without their values. */
@@ -103,7 +104,6 @@ export function tokensStep(
   const issued = splitScope(redact(answer.scope ?? token?.scope, ctx));
   const granted = refresh ? splitScope(redact(entities.RefreshToken?.scope, ctx)) : undefined;
   const asked = earlier.flatMap((one) => (one.step === 'request' ? (one.scope ?? []) : []));
-  const resource = entities.AuthorizationCode?.resource ?? entities.RefreshToken?.resource;
   return {
     step: 'tokens',
     kinds: Object.keys(answer).filter((name) => name.endsWith('_token')),
@@ -115,7 +115,7 @@ export function tokensStep(
       issued,
       user: users.find(account?.accountId),
       application: findApplication(tenant, client?.clientId),
-      api: apiOf(tenant, params?.resource ?? resource),
+      api: apiOf(tenant, params?.resource ?? sourceOf(ctx)?.resource),
       changes: outcomeOf(ctx).scope,
       granted,
     }),
@@ -173,6 +173,8 @@ export function refusalType(
   if (/^origin .* not allowed for client/.test(reason)) return 'fco';
   if (endpoint.startsWith(ROUTES.authorization)) return isSilent(oidc) ? 'fsa' : 'f';
   if (endpoint === ROUTES.pushed_authorization_request) return 'fpar';
+  if (endpoint === ROUTES.device_authorization) return 'fdeaz';
+  if (endpoint === ROUTES.code_verification) return reason === NOT_CONFIRMED ? 'fdecc' : 'fdeac';
   if (endpoint === ROUTES.end_session || endpoint === '/v2/logout') return 'flo';
   if (endpoint !== ROUTES.token) return undefined;
   const { failed } = exchangeTypes(oidc);

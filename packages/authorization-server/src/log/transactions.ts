@@ -3,6 +3,9 @@ export type LogType =
   | 'api_limit'
   | 'f'
   | 'fco'
+  | 'fdeac'
+  | 'fdeaz'
+  | 'fdecc'
   | 'feacft'
   | 'feccft'
   | 'fede'
@@ -24,6 +27,7 @@ export type LogType =
   | 's'
   | 'seacft'
   | 'seccft'
+  | 'sede'
   | 'sertft'
   | 'slo'
   | 'srrt'
@@ -78,6 +82,7 @@ export type Step =
       readonly scopeRemoved: readonly string[];
     }
   | { readonly step: 'code' }
+  | { readonly step: 'device' }
   | {
       readonly step: 'tokens';
       readonly kinds: readonly string[];

@@ -124,7 +124,8 @@ export async function loadGrant(
   ctx: KoaContextWithOIDC,
 ): Promise<Grant | undefined> {
   const { provider, session, params, result, entities } = ctx.oidc;
-  const sent = splitScope(entities.Interaction?.params.scope);
+  const { scope } = entities.DeviceCode?.params ?? entities.Interaction?.params ?? {};
+  const sent = splitScope(scope);
   restoreClaimScopes(ctx, sent, apiOf(tenant, params?.resource));
   const consented = result?.consent?.grantId;
   if (consented !== undefined) return provider.Grant.find(consented);

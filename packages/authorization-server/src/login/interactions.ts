@@ -112,15 +112,11 @@ class InteractionPages {
     await resumeInteraction(provider, ctx, { consent: { grantId } });
   }
 
-  /** Continues the same request with a sign-in, as `prompt=login` does. The session stays until then. */
+  /** Continues the same request with a sign-in. The session stays until then. */
   async #switchAccount(ctx: Context): Promise<void> {
-    const { provider } = this.#context;
-    const interaction = await interactionOf(provider, ctx, 'consent');
-    const prompts = String(interaction.params.prompt ?? '').split(' ');
-    interaction.params.prompt = [...new Set(['login', ...prompts])].join(' ').trim();
-    await interaction.persist();
-    // An empty result, not merged with the earlier one: that contains the sign-in of this account.
-    await resumeInteraction(provider, ctx, {}, { mergeWithLastSubmission: false });
+    // Not merged with the earlier result: that contains the sign-in of this account.
+    const options = { mergeWithLastSubmission: false };
+    await resumeInteraction(this.#context.provider, ctx, { switchAccount: true }, options);
   }
 
   /** Checks one password at a time: simultaneous correct ones are no failures, and a hash occupies a core. */

@@ -17,6 +17,11 @@ export function createLoginPolicy({ tenant, users, postLogin }: AppContext): Pol
       (ctx) => ctx.oidc.session?.accountId !== undefined && ctx.oidc.account === undefined,
     ),
   );
+  policy.get('login')?.checks.add(
+    new Check('switch_account', 'End-User authentication is required', ({ oidc: { result } }) => {
+      return result?.switchAccount === true && result.login === undefined;
+    }),
+  );
 
   // The engine runs code between sign-in and consent only as a prompt. The user sees this prompt only
   // when an Action or a rule redirects.

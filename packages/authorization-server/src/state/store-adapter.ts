@@ -12,7 +12,7 @@ export class StoreAdapter implements Adapter {
   }
 
   async upsert(id: string, payload: AdapterPayload, lifetime: number): Promise<void> {
-    const { uid, grantId } = payload;
+    const { userCode, uid = userCode, grantId } = payload;
     this.store.write(this.kind, id, payload, lifetime, { uid, grantId });
   }
 
@@ -24,9 +24,8 @@ export class StoreAdapter implements Adapter {
     return toPayload(this.store.readByUid(this.kind, uid));
   }
 
-  /** Returns nothing: only the device flow, which is off, has user codes. */
-  async findByUserCode(): Promise<undefined> {
-    return undefined;
+  async findByUserCode(userCode: string): Promise<AdapterPayload | undefined> {
+    return this.findByUid(userCode);
   }
 
   async consume(id: string): Promise<void> {

@@ -79,7 +79,14 @@ const applicationSchema = z.looseObject({
   allowed_logout_urls: z.array(redirectUrl).default([]),
   web_origins: z.array(redirectUrl).default([]),
   grant_types: z
-    .array(z.enum(['authorization_code', 'refresh_token', 'client_credentials']))
+    .array(
+      z.enum([
+        'authorization_code',
+        'refresh_token',
+        'client_credentials',
+        'urn:ietf:params:oauth:grant-type:device_code',
+      ]),
+    )
     .default(['authorization_code', 'refresh_token']),
   token_endpoint_auth_method: z
     .enum(['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'])
@@ -245,6 +252,19 @@ export const tenantSchema = z.looseObject({
       /** Database connection that checks passwords; default: the first. */
       default_directory: z.string().nullish(),
       flags: z.record(z.string(), z.boolean()).default({}),
+      /** Format of user codes (RFC 8628 §6.1). */
+      device_flow: z
+        .looseObject({
+          charset: z.enum(['base20', 'digits']).default('base20'),
+          mask: z
+            .string()
+            .regex(
+              /^(?=.*\*)[* -]{1,20}$/,
+              'give at most 20 of * - and space, for example ****-****',
+            )
+            .default('****-****'),
+        })
+        .prefault({}),
       /** Adds `org_name` to `org_id` in the tokens. */
       allow_organization_name_in_authentication_api: z.boolean().default(false),
     })

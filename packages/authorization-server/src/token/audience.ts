@@ -2,6 +2,7 @@ import { decodeJwt } from 'jose';
 import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { splitScope } from '../claims/scope-changes.ts';
+import { sourceOf } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
 import {
   type Api,
@@ -59,9 +60,8 @@ export function describeResource(
 }
 
 /** Returns the custom claims requested by scope, now or at the sign-in that these tokens come from. */
-function askedClaims({ oidc }: KoaContextWithOIDC, api: Api): string[] {
-  const { AuthorizationCode: code, RefreshToken: refreshToken } = oidc.entities;
-  const scopes = [...oidc.requestParamScopes, ...((code ?? refreshToken)?.scopes ?? [])];
+function askedClaims(ctx: KoaContextWithOIDC, api: Api): string[] {
+  const scopes = [...ctx.oidc.requestParamScopes, ...(sourceOf(ctx)?.scopes ?? [])];
   return scopes.filter((scope) => isClaimScope(scope, api));
 }
 

@@ -1,5 +1,8 @@
-import type { errors, Provider } from 'oidc-provider';
+import type { errors, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { refuse } from '../http/body.ts';
+import { DEVICE_CODE_GRANT, INTERVAL_SECONDS, NOT_CONFIRMED } from './device-code.ts';
+
+type OIDCProviderError = errors.OIDCProviderError;
 
 interface Auth0Error {
   readonly status: number;
@@ -26,7 +29,7 @@ const NOT_ALLOWED = {
 
 /** Grant types of Auth0 that this server does not support. */
 const KNOWN_GRANT_TYPES =
-  /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:device_code|jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
+  /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
 
 /** The first row that fits counts. Texts follow the known answers of tenants; the engine has one text for all. */
 const TABLE: readonly Row[] = [
@@ -48,6 +51,23 @@ const TABLE: readonly Row[] = [
     grantType: /^refresh_token$/,
     description: 'Unknown or invalid refresh token.',
   },
+  {
+    when: 'invalid_grant',
+    grantType: /:device_code$/,
+    description: 'Invalid or expired device code.',
+  },
+  {
+    when: 'authorization_pending',
+    error: 'authorization_pending',
+    description: 'User has yet to authorize device code.',
+  },
+  {
+    when: 'slow_down',
+    status: 429,
+    error: 'slow_down',
+    description: `You are polling faster than the specified interval of ${INTERVAL_SECONDS} seconds.`,
+  },
+  { when: 'expired_token', error: 'expired_token', description: 'The device code has expired.' },
   { when: 'invalid_client', status: 401, error: 'access_denied', description: 'Unauthorized' },
   {
     when: 'invalid_request',
@@ -56,7 +76,7 @@ const TABLE: readonly Row[] = [
     error: 'invalid_client',
     description: 'No client_id: name the application',
   },
-  { when: 'invalid_request', detail: /grant type is not allowed/, ...NOT_ALLOWED },
+  { when: 'invalid_request', detail: /is not allowed for this client/, ...NOT_ALLOWED },
   { when: 'unsupported_grant_type', grantType: KNOWN_GRANT_TYPES, ...NOT_ALLOWED },
   {
     when: 'unsupported_grant_type',
@@ -68,24 +88,27 @@ const TABLE: readonly Row[] = [
 const MAX_SHOWN_LENGTH = 100;
 
 export function answerRefusals(provider: Provider): void {
-  provider.on('grant.error', (ctx, error) => {
-    const { grant_type: grantType } = ctx.oidc.params ?? {};
+  const answer = (ctx: KoaContextWithOIDC, error: OIDCProviderError, grantType: unknown): void => {
     const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
     if (refusal) refuse(ctx, refusal.status, refusal.error, refusal.description);
+  };
+  provider.on('grant.error', (ctx, error) => answer(ctx, error, ctx.oidc.params?.grant_type));
+  provider.on('device_authorization.error', (ctx, error) => answer(ctx, error, DEVICE_CODE_GRANT));
+  provider.on('device_authorization.success', (_ctx, body) => {
+    body.interval = INTERVAL_SECONDS;
   });
 }
 
 /** Returns Auth0's answer; undefined where the engine's own will do. */
-export function toAuth0Error(
-  error: errors.OIDCProviderError,
-  grantType: string,
-): Auth0Error | undefined {
+export function toAuth0Error(error: OIDCProviderError, grantType: string): Auth0Error | undefined {
   // Refused by a credentials-exchange Action, with a reason of its own.
   if (error.name === 'CustomOIDCProviderError') return undefined;
   const cause = error.cause instanceof Error ? error.cause.message : '';
   const detail = `${error.error_detail ?? ''} ${error.error_description ?? ''} ${cause}`;
   if (error.error === 'access_denied') {
-    const description = error.error_description ?? 'Unauthorized';
+    const text = error.error_description ?? 'Unauthorized';
+    // The engine's text for a user who does not confirm the device.
+    const description = text === 'End-User aborted interaction' ? NOT_CONFIRMED : text;
     return { status: 403, error: 'access_denied', description };
   }
   const row = TABLE.find(

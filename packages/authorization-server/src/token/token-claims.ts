@@ -77,11 +77,9 @@ export function findAccount(context: AppContext): FindAccount {
         if (!organizations.stillMember(token.grantId, user)) return undefined;
         await postLogin.onRefresh(ctx, user);
       }
-    } else if (token?.kind === 'AuthorizationCode' && token.grantId !== undefined) {
-      outcomes.load(ctx, token.grantId);
     } else if (token?.kind === 'AccessToken') {
       outcomes.load(ctx, loginId(userId, token.clientId ?? ''));
-    }
+    } else if (token?.grantId !== undefined) outcomes.load(ctx, token.grantId);
     return {
       accountId: userId,
       // The engine removes standard claims without their scope, also those that an Action set.

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import Database from 'libsql';
 import { createAdapter } from '../../src/adapter.ts';
+import { createLimits } from '../../src/http/limits.ts';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
 import { openStateStore, type StateStore } from '../../src/state/file.ts';
 import { MemoryState } from '../../src/state/memory.ts';
@@ -219,10 +220,12 @@ describe('the adapter of the engine', () => {
   });
   afterEach(() => store.close());
 
+  const tenant = loadTenant(demoTenantFile);
   const adapterOf = (kind: string) =>
     createAdapter({
-      tenant: loadTenant(demoTenantFile),
+      tenant,
       store,
+      limits: createLimits(tenant),
       userinfoTokens: { verify: async () => undefined },
     })(kind);
 
