@@ -12,6 +12,8 @@ export const koaOauth: StartServer = async (keysFile) => {
     ...api,
     skip_consent_for_verifiable_first_party_clients: true,
   }));
-  const tenant = { ...demo, resourceServers };
+  const skip_non_verifiable_callback_uri_confirmation_prompt = true;
+  const settings = { ...demo.tenant, skip_non_verifiable_callback_uri_confirmation_prompt };
+  const tenant = { ...demo, tenant: settings, resourceServers };
   return startAuthorizationServer({ tenant, keys: `file:${keysFile}` });
 };

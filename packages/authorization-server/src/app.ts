@@ -28,7 +28,9 @@ import { logoutRoutes } from './login/logout.tsx';
 import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
 import type { StateStore } from './state/file.ts';
-import type { Tenant } from './tenant/tenant.ts';
+import { allowedLogoutTarget } from './tenant/allowed-urls.ts';
+import { matchesCallback } from './tenant/applications.ts';
+import { findApplication, type Tenant } from './tenant/tenant.ts';
 import { answerRefusals } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
 import { accessTokenScope, idTokenClaims, userinfoClaims } from './token/token-claims.ts';
@@ -83,10 +85,10 @@ export function createApp(parts: AppParts): Engine {
     at([ROUTES.token, ROUTES.revocation, ROUTES.device_authorization], jsonBodies()),
     // Before the engine, which posts a code in a link by a script.
     at([ROUTES.code_verification], takeUserCode()),
-    // Around the engine: they complete its metadata and claims.
-    at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
     // Before the engine, which has no POST there.
     at([ROUTES.authorization, ROUTES.end_session], postedRequests(context, provider)),
+    // Around the engine: they complete its metadata and claims.
+    at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
     at([ROUTES.userinfo], userinfoClaims()),
     // Around the engine: only its answer shows whether the login succeeded.
     storeOutcome(outcomes),
@@ -105,6 +107,14 @@ function createEngine(context: AppContext): Engine {
     idTokenClaims: idTokenClaims(context),
     accessTokenScope,
     clock,
+    isCallback: (clientId, url, organization) => {
+      const application = findApplication(tenant, clientId);
+      return application !== undefined && matchesCallback(tenant, application, url, organization);
+    },
+    isLogoutUrl: (clientId, url) => {
+      const allowed = findApplication(tenant, clientId)?.allowed_logout_urls ?? [];
+      return allowedLogoutTarget(allowed, url, { compareQuery: true }) !== undefined;
+    },
   });
   provider.on('authorization.success', (ctx) => organizations.storeFor(ctx));
   answerRefusals(provider);

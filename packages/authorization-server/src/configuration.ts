@@ -10,8 +10,8 @@ import { deviceFlow } from './login/device.tsx';
 import { loadGrant } from './login/grants.ts';
 import { createLoginPolicy } from './login/login-policy.ts';
 import { logoutSources } from './login/logout.tsx';
-import { checkWebMessageOrigin } from './login/web-message.tsx';
-import { isWebOrigin } from './tenant/applications.ts';
+import { checkIdTokenMode, checkWebMessageOrigin } from './login/web-message.tsx';
+import { mayCall } from './tenant/applications.ts';
 import { checkConnection } from './tenant/connections.ts';
 import { findApplication, OIDC_SCOPES } from './tenant/tenant.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
@@ -34,12 +34,14 @@ export function engineConfiguration(context: AppContext): Configuration {
     jwks: keys,
     routes: ROUTES,
     scopes: OIDC_SCOPES,
-    responseTypes: ['code'],
+    responseTypes: ['code', 'id_token'],
     clientAuthMethods: ['client_secret_post', 'client_secret_basic', 'private_key_jwt', 'none'],
     claims: Object.fromEntries(
       Object.entries(SCOPE_CLAIMS).filter(([scope]) => OIDC_SCOPES.includes(scope)),
     ),
     conformIdTokenClaims: false,
+    // Required (OpenID Connect Core §3.1.2.1); the engine could redirect to a single callback with `*`.
+    allowOmittingSingleRegisteredRedirectUri: false,
     // Auth0's dialect, at the userinfo endpoint alone: passport-auth0 sends it so.
     acceptQueryParamAccessTokens: true,
     // Cookies are shared between ports: apps on the same host need other names.
@@ -70,7 +72,7 @@ export function engineConfiguration(context: AppContext): Configuration {
     rotateRefreshToken: (ctx) => rotatesRefreshToken(tenant, ctx),
     clientBasedCORS: (_ctx, origin, client) => {
       const application = findApplication(tenant, client.clientId);
-      return application !== undefined && isWebOrigin(application, origin);
+      return application !== undefined && mayCall(tenant, application, origin);
     },
     renderError: renderEngineError(tenantName),
     features: features(context),
@@ -84,6 +86,7 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
     // The engine calls this for every request, even without an audience.
     audience: (ctx: KoaContextWithOIDC, _audience: string | undefined, client: Client) => {
       checkWebMessageOrigin(findApplication(tenant, client.clientId), ctx.oidc);
+      checkIdTokenMode(ctx.oidc);
       settleOfflineAccess(tenant, ctx, client);
     },
     connection: (_ctx: unknown, value: string | undefined, client: Client) =>
@@ -97,7 +100,7 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
 }
 
 function features(context: AppContext): Section<'features'> {
-  const { tenant, tenantName } = context;
+  const { tenant } = context;
   return {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
@@ -109,7 +112,7 @@ function features(context: AppContext): Section<'features'> {
       allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
     },
     backchannelLogout: { enabled: true },
-    rpInitiatedLogout: { enabled: true, ...logoutSources(tenantName) },
+    rpInitiatedLogout: { enabled: true, ...logoutSources(tenant) },
     resourceIndicators: {
       enabled: true,
       defaultResource: (ctx, _client, oneOf) => oneOf ?? requestedResource(tenant, ctx),

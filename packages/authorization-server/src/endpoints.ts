@@ -1,7 +1,7 @@
 import { pathOf } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
 import type { KoaContextWithOIDC } from 'oidc-provider';
-import { isWebOrigin } from './tenant/applications.ts';
+import { mayCall } from './tenant/applications.ts';
 import type { Tenant } from './tenant/tenant.ts';
 
 export const ROUTES = {
@@ -87,7 +87,7 @@ export function allowOriginOfRefusals(tenant: Tenant): Middleware {
     const origin = ctx.get('origin');
     if (origin === '' || ctx.status < 400) return;
     ctx.vary('Origin');
-    if (!tenant.clients.some((application) => isWebOrigin(application, origin))) return;
+    if (!tenant.clients.some((application) => mayCall(tenant, application, origin))) return;
     ctx.set({
       'Access-Control-Allow-Origin': origin,
       'Access-Control-Expose-Headers': EXPOSED.join(', '),

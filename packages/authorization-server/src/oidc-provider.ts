@@ -11,6 +11,7 @@ import {
   Provider,
 } from 'oidc-provider';
 import { showWarnings } from './engine-warning.ts';
+import { hasPlaceholder } from './tenant/allowed-urls.ts';
 
 /*
  * Every override of oidc-provider, the engine, is in this file and is called `patch…`. Compare each with
@@ -53,6 +54,9 @@ interface EngineIdTokenClass {
 export interface EngineHooks {
   readonly idTokenClaims: (ctx: KoaContextWithOIDC, claims: Claims) => Claims;
   readonly accessTokenScope: (ctx: KoaContextWithOIDC, scope?: string) => string | undefined;
+  /** Checks a redirect URI that is none of the client's. @param organization of the request. */
+  readonly isCallback: (clientId: string, url: string, organization: unknown) => boolean;
+  readonly isLogoutUrl: (clientId: string, url: string) => boolean;
   readonly clock: { readonly seconds: number };
 }
 
@@ -69,6 +73,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchBackchannelLogout(provider);
   patchAccessTokenScope(provider, hooks.accessTokenScope);
   patchRefreshAnswer(provider);
+  patchAllowedUrls(provider, hooks);
 }
 
 /**
@@ -167,6 +172,22 @@ function patchRefreshAnswer(provider: Engine): void {
     const stays = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
     if (stays) delete (body as { refresh_token?: string }).refresh_token;
   });
+}
+
+/** The engine compares URLs as texts, Auth0's have placeholders. */
+function patchAllowedUrls(provider: Engine, { isCallback, isLogoutUrl }: EngineHooks): void {
+  const { prototype } = provider.Client;
+  const { redirectUriAllowed, postLogoutRedirectUriAllowed } = prototype;
+  prototype.redirectUriAllowed = function patchedRedirectUriAllowed(this: Client, url) {
+    if (hasPlaceholder(url)) return false;
+    if (redirectUriAllowed.call(this, url)) return true;
+    const { query, oidc } = Provider.ctx ?? {};
+    return isCallback(this.clientId, url, (oidc?.params ?? query)?.organization);
+  };
+  prototype.postLogoutRedirectUriAllowed = function patchedLogoutUriAllowed(this: Client, url) {
+    if (hasPlaceholder(url)) return false;
+    return postLogoutRedirectUriAllowed.call(this, url) || isLogoutUrl(this.clientId, url);
+  };
 }
 
 function idTokenClassOf(provider: Engine): EngineIdTokenClass {

@@ -122,7 +122,8 @@ describe('authorization code (RFC 6749 §4.1.3) and PKCE (RFC 7636)', () => {
     ['an unknown code', { code: 'made-up' }, 'Invalid authorization code'],
     ['a wrong verifier', { code_verifier: 'x'.repeat(43) }, 'Failed to verify code verifier'],
     ['a missing verifier', { code_verifier: undefined }, 'Failed to verify code verifier'],
-    ['another redirect_uri', { redirect_uri: `${CALLBACK}/x` }, 'The redirect URI is wrong'],
+    ['another redirect_uri', { redirect_uri: `${CALLBACK}/x` }, `You sent ${CALLBACK}/x, and we`],
+    ['no redirect_uri', { redirect_uri: undefined }, 'The redirect URI is wrong. You sent null'],
   ];
   test.each(changes)('%s is refused', async (_name, change, description) => {
     proves('RFC 9700 §2.1.1', 'RFC 9700 §4.5');
@@ -142,7 +143,9 @@ describe('authorization code (RFC 6749 §4.1.3) and PKCE (RFC 7636)', () => {
       ),
     );
     expect(status).toBe(403);
-    expect(body.error).toBe('invalid_grant');
+    // In Auth0's words; RFC 6749 §5.2 has invalid_grant for both.
+    const error = 'redirect_uri' in change ? 'unauthorized_client' : 'invalid_grant';
+    expect(body.error).toBe(error);
     expect(body.error_description).toContain(description);
   });
 

@@ -110,7 +110,7 @@ describe('the metadata', () => {
       jwks_uri: `${issuer}.well-known/jwks.json`,
       end_session_endpoint: `${issuer}oidc/logout`,
       code_challenge_methods_supported: ['S256'],
-      response_types_supported: ['code'],
+      response_types_supported: ['code', 'id_token'],
       scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
     });
   });

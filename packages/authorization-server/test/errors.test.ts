@@ -73,11 +73,13 @@ const refreshWith = (refresh_token: string, change: Form = {}) =>
 describe('an authorization code', () => {
   const invalid = refusal(403, 'invalid_grant', 'Invalid authorization code');
   const unverified = refusal(403, 'invalid_grant', 'Failed to verify code verifier');
-  const redirected = refusal(
-    403,
-    'invalid_grant',
-    'The redirect URI is wrong: it differs from the one of the authorization request',
-  );
+  const redirected = (sent: string) =>
+    refusal(
+      403,
+      'unauthorized_client',
+      `The redirect URI is wrong. You sent ${sent}, and we expected that of the authorization request`,
+    );
+  const [FOREIGN, FRAGMENT] = ['http://evil.example/callback', `${CALLBACK}#x`];
 
   test.each<[string, Form, object]>([
     ['forged', { code: 'x'.repeat(43) }, invalid],
@@ -85,8 +87,9 @@ describe('an authorization code', () => {
     ['with a wrong verifier', { code_verifier: 'x'.repeat(43) }, unverified],
     ['with a verifier that is too short', { code_verifier: 'short' }, unverified],
     ['without its verifier', { code_verifier: undefined }, unverified],
-    ['with a foreign redirect_uri', { redirect_uri: 'http://evil.example/callback' }, redirected],
-    ['with a fragment in redirect_uri', { redirect_uri: `${CALLBACK}#x` }, redirected],
+    ['with a foreign redirect_uri', { redirect_uri: FOREIGN }, redirected(FOREIGN)],
+    ['with a fragment in redirect_uri', { redirect_uri: FRAGMENT }, redirected(FRAGMENT)],
+    ['without redirect_uri', { redirect_uri: undefined }, redirected('null')],
   ])('%s', async (_name, change, expected) => {
     proves('RFC 9700 §4.5');
     expect(await post('oauth/token', { ...(await freshCode()), ...change })).toEqual(expected);

@@ -3,6 +3,7 @@ import { logBrokenAnswers } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
 import type { Client, KoaContextWithOIDC, errors as OidcErrors, Provider } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
+import { splitScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
 import { endpointOf, oidcOf, ROUTES } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
@@ -57,7 +58,7 @@ export class Recorder {
       this.#link(ctx);
       if (name === 'consent') this.#addSignInAndActions(ctx);
     });
-    provider.on('authorization.success', (ctx) => this.#codeIssued(ctx));
+    provider.on('authorization.success', (ctx) => this.#authorized(ctx));
     provider.on('authorization.error', (ctx, error) => this.#authorizationRefused(ctx, error));
     provider.on('pushed_authorization_request.error', (ctx, error) => {
       this.#logRefusal(ctx, error, PAR, 'pushed authorization request refused');
@@ -115,9 +116,9 @@ export class Recorder {
     }
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
     if (isPolling(ctx.body)) return;
-    const recording = this.#recordingOf(ctx);
     // The request that follows is recorded.
     if (ctx.state.forwarded && ctx.status < 400) return;
+    const recording = this.#recordingOf(ctx);
     const { loggedOut } = ctx.state as { loggedOut?: { user?: string } };
     if (loggedOut) this.#add(ctx, { step: 'logout', ...loggedOut }, 'slo');
     if (endpoint === ROUTES.revocation) this.#addRevocation(ctx);
@@ -135,17 +136,26 @@ export class Recorder {
     this.#add(ctx, step, refusalType(endpoint, step.reason ?? step.text ?? '', engineCtx));
   }
 
-  #codeIssued(ctx: KoaContextWithOIDC): void {
-    const { client, session, result } = ctx.oidc;
+  #authorized(ctx: KoaContextWithOIDC): void {
+    const { client, session, result, entities, params } = ctx.oidc;
     this.#link(ctx);
     this.#addSignInAndActions(ctx);
     const outcome = result?.consent === undefined ? 'not asked' : 'accepted';
     this.#add(ctx, { step: 'consent', outcome });
     const type = loginType(ctx);
-    const fields = { type, client: client?.clientId, user: session?.accountId };
-    const isDevice = ctx.oidc.entities.DeviceCode !== undefined;
-    this.#context.log.info(fields, isDevice ? 'device connected' : 'code issued');
-    this.#add(ctx, { step: isDevice ? 'device' : 'code' }, type);
+    const user = session?.accountId;
+    const fields = { type, client: client?.clientId, user };
+    if (entities.DeviceCode !== undefined) {
+      this.#context.log.info(fields, 'device connected');
+      this.#add(ctx, { step: 'device' }, type);
+    } else if (entities.AuthorizationCode !== undefined) {
+      this.#context.log.info(fields, 'code issued');
+      this.#add(ctx, { step: 'code' }, type);
+    } else {
+      this.#context.log.info(fields, 'ID token issued');
+      const scope = splitScope(this.#context.redact(params?.scope, ctx));
+      this.#add(ctx, { step: 'tokens', kinds: ['id_token'], user, scope, dropped: [] }, type);
+    }
   }
 
   #authorizationRefused(ctx: KoaContextWithOIDC, error: EngineError): void {

@@ -1,3 +1,4 @@
+import { isLoopback } from '@koa-oauth/service';
 import type { Grant, KoaContextWithOIDC, Provider } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
@@ -40,6 +41,9 @@ interface GrantParts {
 }
 
 const CONSENT = 'Consent';
+
+/** Auth0's setting of an application, or the tenant, for such callbacks. */
+const SKIP_PROMPT = 'skip_non_verifiable_callback_uri_confirmation_prompt';
 
 /** Consents of users, stored until revoked, per user, application, API and organization, as at Auth0. */
 export class Consents {
@@ -134,14 +138,30 @@ export async function loadGrant(
   if (asked === undefined) return undefined;
   const reason = nothingToGrant(asked);
   if (reason !== undefined) throw new errors.AccessDenied(reason);
-  const skips =
-    asked.application.is_first_party &&
-    asked.api?.skip_consent_for_verifiable_first_party_clients === true;
+  const skips = skipsConsent(tenant, asked, params?.redirect_uri);
   const consentedTo = consents.scopesOf(asked);
   const isGranted = (scope: string): boolean => skips || consentedTo.has(scope);
   const grant = newGrant(provider, asked, isGranted);
   if ([...asked.oidc, ...asked.allowed].every(isGranted)) await grant.save();
   return grant;
+}
+
+/**
+ * Checks whether Auth0 would skip the consent: for a first-party application without an API, or with one that
+ * allows it. Any program of the machine could have a callback on loopback, or with a scheme of its own.
+ */
+function skipsConsent(
+  { tenant }: Tenant,
+  { application, api }: AskedScopes,
+  callback: unknown,
+): boolean {
+  if (!application.is_first_party) return false;
+  if (api?.skip_consent_for_verifiable_first_party_clients === false) return false;
+  const trusted = application[SKIP_PROMPT] ?? tenant[SKIP_PROMPT];
+  if (trusted === true) return true;
+  // A device has no callback.
+  const url = typeof callback === 'string' ? new URL(callback) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && !isLoopback(url.hostname);
 }
 
 function consentId({ user, application, resource, organization }: AskedScopes): string {

@@ -4,7 +4,8 @@ import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { VNode } from 'preact';
 import type { PageContext } from '../context.ts';
 import type { LogoutClient } from '../oidc-provider.ts';
-import { findApplication } from '../tenant/tenant.ts';
+import { allowedLogoutTarget, hasPlaceholder } from '../tenant/allowed-urls.ts';
+import { findApplication, type Tenant } from '../tenant/tenant.ts';
 import { showError } from '../views/error-page.tsx';
 import { Layout, showPage } from '../views/layout.tsx';
 
@@ -25,7 +26,9 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
       : tenant.tenant.allowed_logout_urls;
 
     const client = application?.client_id;
-    if (returnTo !== undefined && !allowed.includes(String(returnTo))) {
+    const [first] = allowed.filter((entry) => !hasPlaceholder(entry));
+    const target = returnTo === undefined ? first : allowedLogoutTarget(allowed, String(returnTo));
+    if (returnTo !== undefined && target === undefined) {
       log.info({ type: 'flo', client }, 'logout refused: returnTo is no allowed logout URL');
       const title = 'Logout URL mismatch';
       const text = `The "returnTo" querystring parameter "${returnTo}" is not defined as a valid URL in "Allowed Logout URLs".`;
@@ -43,26 +46,25 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
     log.info({ type: 'slo', client, user }, 'logged out');
     ctx.state.loggedOut = { user };
     ctx.cookies.set(provider.cookieName('session'), null, { httpOnly: true, sameSite: 'lax' });
-    const target = returnTo === undefined ? allowed[0] : String(returnTo);
     if (target === undefined) showPage(ctx, logoutDonePage(tenantName));
     else ctx.redirect(target);
   });
 }
 
 /**
- * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2). As at Auth0, a matching hint ends the session
- * without confirmation. The engine always asks for its form, so the session ends in its place.
+ * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2). As at Auth0, a hint of this session ends it without
+ * confirmation. The engine always asks for its form, so the session ends in its place.
  */
-export function logoutSources(tenantName: string): LogoutSources {
+export function logoutSources(tenant: Tenant): LogoutSources {
+  const tenantName = tenant.tenant.friendly_name;
   return {
     async logoutSource(ctx, form) {
-      const { session, params, entities, provider } = ctx.oidc;
-      const { client_id: clientId, logout_hint: hint } = params ?? {};
-      const isNamed =
-        typeof clientId === 'string' &&
-        typeof hint === 'string' &&
-        session?.sidFor(clientId) === hint;
-      if (entities.IdTokenHint === undefined && !isNamed) {
+      const { session, params, provider } = ctx.oidc;
+      const target = logoutTarget(tenant, ctx);
+      const asks = tenant.tenant.sessions?.oidc_logout_prompt_enabled ?? true;
+      if (asks && !isHinted(ctx)) {
+        if (session !== undefined)
+          Object.assign(session.state ?? {}, { postLogoutRedirectUri: target });
         const xsrf = /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
         showPage(ctx, logoutConfirmPage(tenantName, xsrf));
         return;
@@ -70,8 +72,8 @@ export function logoutSources(tenantName: string): LogoutSources {
       await session?.destroy();
       if (session !== undefined) await announceLogout(provider, ctx, session);
       ctx.oidc.cookies.set(provider.cookieName('session'), null);
-      const { post_logout_redirect_uri: target, state } = params ?? {};
-      if (typeof target !== 'string') {
+      const { state } = params ?? {};
+      if (target === undefined) {
         showPage(ctx, logoutDonePage(tenantName));
         return;
       }
@@ -84,6 +86,24 @@ export function logoutSources(tenantName: string): LogoutSources {
       showPage(ctx, logoutDonePage(tenantName));
     },
   };
+}
+
+/** Checks whether a hint names the session of this browser by its `sid`. */
+function isHinted({ oidc }: KoaContextWithOIDC): boolean {
+  const { session, client, params, entities } = oidc;
+  const { sid = params?.logout_hint } = entities.IdTokenHint?.payload ?? {};
+  const { authorizations = {} } = session ?? {};
+  const own =
+    client === undefined ? Object.values(authorizations) : [authorizations[client.clientId]];
+  return sid !== undefined && own.some((one) => one?.sid === sid);
+}
+
+/** Returns the checked target. Without a client, which the engine needs, the tenant's list counts. */
+function logoutTarget({ tenant }: Tenant, { query, oidc }: KoaContextWithOIDC): string | undefined {
+  const checked = oidc.params?.post_logout_redirect_uri;
+  if (oidc.client !== undefined) return typeof checked === 'string' ? checked : undefined;
+  const sent = String(query.post_logout_redirect_uri);
+  return allowedLogoutTarget(tenant.allowed_logout_urls, sent, { compareQuery: true });
 }
 
 /** Sends logout tokens to the applications of the session; the engine does so only after its own form. */

@@ -38,6 +38,15 @@ export function checkWebMessageOrigin(
   throw Object.assign(error, { allow_redirect: false });
 }
 
+/**
+ * Accepts `response_type=id_token`, the default of express-openid-connect, if the answer is a form or a
+ * message. Auth0's default is a fragment, in which the token would be in a URL.
+ */
+export function checkIdTokenMode({ params, responseMode }: KoaContextWithOIDC['oidc']): void {
+  if (params?.response_type !== 'id_token' || responseMode !== 'fragment') return;
+  throw new errors.InvalidRequest('response_type id_token needs response_mode form_post');
+}
+
 /** Empty page whose script sends the answer to this origin alone. */
 function webMessagePage(response: object, origin: string): VNode {
   return (

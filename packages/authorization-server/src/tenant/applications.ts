@@ -1,15 +1,18 @@
 import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provider';
+import { matchesOrigin, matchesPlaceholder } from './allowed-urls.ts';
 import { publicKeyOf } from './client-keys.ts';
 import type { Application, Credential } from './schema.ts';
+import type { Tenant } from './tenant.ts';
 
 /** A loopback address that leaves the port open (RFC 8252 §7.3). */
 const PORTLESS_LOOPBACK = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?:\/|$)/;
 
 /** Returns an application of the tenant as client metadata (OpenID Connect Dynamic Registration §2). */
 export function toClientMetadata(application: Application): AdapterPayload {
-  const responseTypes: ResponseType[] = application.grant_types.includes('authorization_code')
-    ? ['code']
-    : [];
+  const { grant_types: grantTypes, callbacks } = application;
+  const responseTypes: ResponseType[] = [];
+  if (grantTypes.includes('authorization_code')) responseTypes.push('code');
+  if (grantTypes.includes('implicit') && callbacks.length > 0) responseTypes.push('id_token');
   const [logoutUrl] = application.oidc_logout?.backchannel_logout_urls ?? [];
   const keys = credentialsOf(application).map(({ credential }) => publicKeyOf(credential));
   return {
@@ -19,14 +22,15 @@ export function toClientMetadata(application: Application): AdapterPayload {
     // The engine compares the port of a loopback callback for web applications only, and knows
     // schemes of their own for native ones only.
     application_type: hasNativeAddresses(application) ? 'native' : 'web',
-    redirect_uris: application.callbacks,
+    redirect_uris: callbacks,
     post_logout_redirect_uris: application.allowed_logout_urls,
     ...(logoutUrl && {
       backchannel_logout_uri: logoutUrl,
       backchannel_logout_session_required: true,
     }),
     response_types: responseTypes,
-    grant_types: application.grant_types,
+    // The engine derives `implicit` from the response types. Named here, it forbids http on loopback.
+    grant_types: grantTypes.filter((type) => type !== 'implicit'),
     token_endpoint_auth_method: authenticationMethod(application),
     ...(keys.length > 0 && { jwks: { keys } }),
   };
@@ -38,10 +42,33 @@ export function authenticationMethod(application: Application): ClientAuthMethod
   return application.token_endpoint_auth_method ?? preset;
 }
 
-/** Checks whether pages of this origin may call the endpoints, and get answers in a frame. */
+/** Checks whether pages of this origin get answers in a frame. */
 export function isWebOrigin({ web_origins }: Application, origin: string): boolean {
-  // A page without an origin of its own calls itself "null", as does an entry with a scheme of its own.
-  return origin !== 'null' && web_origins.some((entry) => new URL(entry).origin === origin);
+  return matchesOrigin(web_origins, origin);
+}
+
+/** Checks whether pages of this origin may call the endpoints. */
+export function mayCall(tenant: Tenant, application: Application, origin: string): boolean {
+  const { allowed_origins } = application;
+  const organizations = tenant.organizations.map(({ name }) => name);
+  return isWebOrigin(application, origin) || matchesOrigin(allowed_origins, origin, organizations);
+}
+
+/**
+ * Checks a redirect URI against the application's callbacks with a placeholder; the engine compares the
+ * others. Auth0 has no wildcards for third-party applications.
+ */
+export function matchesCallback(
+  tenant: Tenant,
+  { callbacks, is_first_party, organization_usage }: Application,
+  url: string,
+  organization: unknown,
+): boolean {
+  const named = tenant.organizations.find(
+    (one) => one.id === organization || one.name === organization,
+  );
+  const name = organization_usage === 'deny' ? undefined : named?.name;
+  return is_first_party && matchesPlaceholder(callbacks, url, name);
 }
 
 /** Checks whether an app opens an address, and not a browser: `com.example.app://callback`. */

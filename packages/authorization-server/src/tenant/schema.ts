@@ -1,5 +1,6 @@
 import { isSecureURL } from '@koa-oauth/service';
 import { z } from 'zod';
+import { hasPlaceholder, placeholderFault } from './allowed-urls.ts';
 import { passwordFault, passwordHashFault } from './password.ts';
 import { emailAddress } from './profile-claims.ts';
 
@@ -28,7 +29,11 @@ const redirectUrl = z
     'give a URL of an application: https, http, or a scheme of its own',
   )
   .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
-  .refine((value) => !value.includes('#'), 'leave out the fragment (RFC 6749 §3.1.2)');
+  .refine((value) => !value.includes('#'), 'leave out the fragment (RFC 6749 §3.1.2)')
+  .check(({ value, issues }) => {
+    const message = placeholderFault(value);
+    if (message !== undefined) issues.push({ code: 'custom', message, input: value });
+  });
 
 /** An address of the application's server (OpenID Connect Back-Channel Logout 1.0 §2.2). */
 const receiverUrl = redirectUrl
@@ -39,7 +44,8 @@ const receiverUrl = redirectUrl
   .refine(
     (value) => !urlOf(value)?.username && !urlOf(value)?.password,
     'leave out user and password',
-  );
+  )
+  .refine((value) => !hasPlaceholder(value), 'give the host of the application, without *');
 
 /** A public key of a client, in PEM or as a JWK. */
 const credentialSchema = z.looseObject({
@@ -78,16 +84,18 @@ const applicationSchema = z.looseObject({
   callbacks: z.array(redirectUrl).default([]),
   allowed_logout_urls: z.array(redirectUrl).default([]),
   web_origins: z.array(redirectUrl).default([]),
+  allowed_origins: z.array(redirectUrl).default([]),
   grant_types: z
     .array(
       z.enum([
         'authorization_code',
         'refresh_token',
         'client_credentials',
+        'implicit',
         'urn:ietf:params:oauth:grant-type:device_code',
       ]),
     )
-    .default(['authorization_code', 'refresh_token']),
+    .default(['authorization_code', 'implicit', 'refresh_token']),
   token_endpoint_auth_method: z
     .enum(['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'])
     .nullish(),
@@ -103,6 +111,7 @@ const applicationSchema = z.looseObject({
       backchannel_logout_urls: z.array(receiverUrl).max(1, 'give at most one URL').default([]),
     })
     .nullish(),
+  skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
   organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
   client_metadata: z.record(z.string(), z.unknown()).default({}),
   refresh_token: refreshTokenSchema.prefault({}),
@@ -251,6 +260,10 @@ export const tenantSchema = z.looseObject({
       default_audience: z.string().nullish(),
       /** Database connection that checks passwords; default: the first. */
       default_directory: z.string().nullish(),
+      /** True: callbacks on loopback and with a scheme of their own need no consent for themselves. */
+      skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
+      /** False: `/oidc/logout` never asks the user. */
+      sessions: z.looseObject({ oidc_logout_prompt_enabled: z.boolean().optional() }).nullish(),
       flags: z.record(z.string(), z.boolean()).default({}),
       /** Format of user codes (RFC 8628 §6.1). */
       device_flow: z

@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { ROUTES } from '../endpoints.ts';
+import { hasPlaceholder } from '../tenant/allowed-urls.ts';
 import { authenticationMethod } from '../tenant/applications.ts';
 import { type Application, findApi, requestableScopes, type Tenant } from '../tenant/tenant.ts';
 import { type Credentials, signIn } from './sign-in.ts';
@@ -43,12 +44,12 @@ export async function requestTokens(
   request: TokenRequest = {},
 ): Promise<TokenResponse> {
   const application = applicationOf(tenant, request.client);
-  const [redirectURI = ''] = application.callbacks;
+  const [redirectURI = ''] = callbacksOf(application);
   const verifier = randomBytes(32).toString('base64url');
   const state = randomBytes(16).toString('base64url');
   const audience = request.audience ?? tenant.resourceServers[0]?.identifier ?? '';
-  const url = new URL(ROUTES.authorization.slice(1), issuer);
   const api = findApi(tenant, audience || tenant.tenant.default_audience);
+  const url = new URL(ROUTES.authorization.slice(1), issuer);
   const parameters = {
     response_type: 'code',
     client_id: application.client_id,
@@ -98,14 +99,17 @@ export function credentialsOf(tenant: Pick<Tenant, 'users'>, name?: string): Cre
 
 function applicationOf({ clients }: Tenant, clientId: string | undefined): Application {
   const able = clients.filter(
-    ({ grant_types, callbacks }) =>
-      grant_types.includes('authorization_code') && callbacks.length > 0,
+    (client) => client.grant_types.includes('authorization_code') && callbacksOf(client).length > 0,
   );
   const found =
     clientId === undefined ? able[0] : able.find(({ client_id }) => client_id === clientId);
   if (found !== undefined) return found;
   const known = able.map(({ client_id }) => client_id).join(', ');
   throw new Error(`client is "${clientId ?? ''}": give one with a login and a callback: ${known}`);
+}
+
+function callbacksOf({ callbacks }: Application): string[] {
+  return callbacks.filter((callback) => !hasPlaceholder(callback));
 }
 
 async function exchange(

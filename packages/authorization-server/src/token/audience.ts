@@ -99,7 +99,9 @@ export function settleOfflineAccess(tenant: Tenant, ctx: KoaContextWithOIDC, cli
   if (params === undefined) return;
   const api = apiOf(tenant, params.resource);
   const allowed =
-    client.grantTypeAllowed('refresh_token') && (api === undefined || api.allow_offline_access);
+    params.response_type !== 'id_token' &&
+    client.grantTypeAllowed('refresh_token') &&
+    (api === undefined || api.allow_offline_access);
   const scopes = new Set(ctx.oidc.requestParamScopes);
   if (allowed && sentScope(ctx).includes('offline_access')) scopes.add('offline_access');
   else scopes.delete('offline_access');

@@ -20,6 +20,12 @@ interface Row extends Partial<Auth0Error> {
   readonly description: string;
 }
 
+const WRONG_REDIRECT_URI = {
+  status: 403,
+  error: 'unauthorized_client',
+  description:
+    'The redirect URI is wrong. You sent %s, and we expected that of the authorization request',
+};
 const WRONG_VERIFIER = 'Failed to verify code verifier';
 const NOT_ALLOWED = {
   status: 403,
@@ -36,10 +42,13 @@ const TABLE: readonly Row[] = [
   { when: 'invalid_grant', detail: /code_verifier/, description: WRONG_VERIFIER },
   // A verifier of a wrong length or alphabet (RFC 7636 §4.1).
   { when: 'invalid_request', detail: /code_verifier/, description: WRONG_VERIFIER },
+  { when: 'invalid_grant', detail: /redirect_uri/, ...WRONG_REDIRECT_URI },
+  // A missing one (RFC 6749 §4.1.3).
   {
-    when: 'invalid_grant',
+    when: 'invalid_request',
     detail: /redirect_uri/,
-    description: 'The redirect URI is wrong: it differs from the one of the authorization request',
+    grantType: /^authorization_code$/,
+    ...WRONG_REDIRECT_URI,
   },
   {
     when: 'invalid_grant',
@@ -89,7 +98,8 @@ const MAX_SHOWN_LENGTH = 100;
 
 export function answerRefusals(provider: Provider): void {
   const answer = (ctx: KoaContextWithOIDC, error: OIDCProviderError, grantType: unknown): void => {
-    const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '');
+    const sent = String(ctx.oidc.params?.redirect_uri ?? null);
+    const refusal = toAuth0Error(error, typeof grantType === 'string' ? grantType : '', sent);
     if (refusal) refuse(ctx, refusal.status, refusal.error, refusal.description);
   };
   provider.on('grant.error', (ctx, error) => answer(ctx, error, ctx.oidc.params?.grant_type));
@@ -100,7 +110,11 @@ export function answerRefusals(provider: Provider): void {
 }
 
 /** Returns Auth0's answer; undefined where the engine's own will do. */
-export function toAuth0Error(error: OIDCProviderError, grantType: string): Auth0Error | undefined {
+export function toAuth0Error(
+  error: OIDCProviderError,
+  grantType: string,
+  redirectUri = '',
+): Auth0Error | undefined {
   // Refused by a credentials-exchange Action, with a reason of its own.
   if (error.name === 'CustomOIDCProviderError') return undefined;
   const cause = error.cause instanceof Error ? error.cause.message : '';
@@ -117,7 +131,8 @@ export function toAuth0Error(error: OIDCProviderError, grantType: string): Auth0
   );
   if (row === undefined) return undefined;
   const { status = 403, error: code = 'invalid_grant' } = row;
-  const description = row.description.replace('%s', () => printable(grantType));
+  const sent = row.description === WRONG_REDIRECT_URI.description ? redirectUri : grantType;
+  const description = row.description.replace('%s', () => printable(sent));
   return { status, error: code, description };
 }
 

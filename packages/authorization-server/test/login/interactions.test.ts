@@ -3,7 +3,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { decodeJwt } from 'jose';
 import { parse } from 'node-html-parser';
 import { proves } from '../../../../test/support/proves.ts';
-import { type AuthorizationServer, demoTenantFile, loadTenant } from '../../src/index.ts';
+import {
+  type AuthorizationServer,
+  demoTenantFile,
+  loadTenant,
+  type Tenant,
+} from '../../src/index.ts';
 import { askedScopes } from '../../src/login/grants.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import {
@@ -250,18 +255,56 @@ describe('grants', () => {
       expect((await browser.get(again.url)).url).toContain('/u/consent/');
     });
 
-    test('is skipped for a first-party application where the API says so', async () => {
-      proves('ASVS 10.7.1');
-      const skipping = await startDemo((tenant) => {
+    describe('is skipped as at Auth0', () => {
+      const LOCAL = 'http://localhost:3000/callback';
+      const APP = 'https://app.example.com/callback';
+      const NONE = undefined;
+      const skip = (tenant: Tenant) => {
         tenant.resourceServers[0]!.skip_consent_for_verifiable_first_party_clients = true;
+      };
+      const thirdParty = (tenant: Tenant) => {
+        tenant.clients[0]!.is_first_party = false;
+      };
+      const trust = (tenant: Tenant) => {
+        tenant.tenant.skip_non_verifiable_callback_uri_confirmation_prompt = true;
+      };
+      const distrust = (tenant: Tenant) => {
+        tenant.clients[0]!.skip_non_verifiable_callback_uri_confirmation_prompt = false;
+      };
+
+      test.each<[boolean, string, string, string | undefined, ((tenant: Tenant) => void)[]]>([
+        [true, 'no API', APP, NONE, []],
+        [true, 'an API that allows it', APP, API, [skip]],
+        [true, 'loopback, which the tenant trusts', LOCAL, API, [skip, trust]],
+        [false, 'an API', APP, API, []],
+        [false, 'loopback without an API', LOCAL, NONE, []],
+        [false, 'loopback, and an API that allows it', LOCAL, API, [skip]],
+        [false, 'loopback by address', 'http://127.0.0.1:3000/callback', NONE, []],
+        [false, 'a scheme of its own', 'com.example.app://callback', NONE, []],
+        [false, 'another setting of the application', LOCAL, API, [skip, trust, distrust]],
+        [false, 'a third party without an API', APP, NONE, [thirdParty]],
+        [false, 'a third party, and an API that allows it', APP, API, [skip, thirdParty]],
+      ])('%p: %s', async (skips, _name, redirect_uri, audience, changes) => {
+        proves('ASVS 10.7.1');
+        const server = await startDemo((tenant) => {
+          const callbacks = [redirect_uri];
+          Object.assign(tenant.clients[0]!, { app_type: 'native', callbacks });
+          if (redirect_uri !== LOCAL) tenant.clients[0]!.allowed_logout_urls = [];
+          for (const change of changes) change(tenant);
+        });
+        const browser = openBrowser();
+        const request = authorizationRequest(server, { redirect_uri, audience, scope: 'openid' });
+        const page = await browser.submit(await browser.get(request.url), {
+          username: 'alice@example.com',
+          password: 'alice-demo',
+        });
+        expect(page.headers.location?.startsWith(redirect_uri) ?? false).toBe(skips);
+        expect(page.url.includes('/u/consent/')).toBe(!skips);
+        const again = authorizationRequest(server, {
+          ...{ redirect_uri, audience, scope: 'openid', prompt: 'consent' },
+        });
+        expect((await browser.get(again.url)).url).toContain('/u/consent/');
       });
-      const browser = openBrowser();
-      const login = await browser.get(authorizationRequest(skipping).url);
-      const next = await browser.submit(login, {
-        username: 'alice@example.com',
-        password: 'alice-demo',
-      });
-      expect(callbackOf(next).get('code')).toBeTruthy();
     });
   });
 
