@@ -1,5 +1,6 @@
-// Writes the tables of settings into the READMEs and the proofs into docs/security.md. With --check
-// it changes nothing, names outdated pages, and fails if there are any.
+// Writes the tables of settings into the READMEs, the members that Actions have into the one of the
+// authorization server, and the proofs into docs/security.md. With --check it changes nothing, names
+// outdated pages, and fails if there are any.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findProofs, withProofs } from './proofs.ts';
@@ -11,8 +12,22 @@ interface Setting {
   readonly defaultText: string;
 }
 
+interface Member {
+  readonly part: string;
+  readonly name: string;
+  readonly availability: 'served' | 'settable' | 'unavailable';
+}
+
+interface Reference {
+  readonly TRIGGERS: readonly string[];
+  membersOf(trigger: string): Member[];
+}
+
 const START = '<!-- settings:start, written by `npm run docs` from src/settings.ts -->\n';
 const END = '<!-- settings:end -->\n';
+const MEMBERS_START =
+  '<!-- members:start, written by `npm run docs` from src/actions/reference.ts -->\n';
+const MEMBERS_END = '<!-- members:end -->\n';
 
 const onlyCheck = process.argv.includes('--check');
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -22,6 +37,16 @@ for (const name of ['authorization-server', 'contacts-api', 'contacts-web']) {
   const { SETTINGS } = (await import(settings)) as { SETTINGS: readonly Setting[] };
   updatePage(`packages/${name}/README.md`, (page) => withTable(page, SETTINGS));
 }
+const reference = packagePath('authorization-server', 'dist/actions/reference.js');
+const { TRIGGERS, membersOf } = (await import(pathToFileURL(reference).href)) as Reference;
+updatePage('packages/authorization-server/README.md', (page) =>
+  between(
+    page,
+    MEMBERS_START,
+    MEMBERS_END,
+    TRIGGERS.flatMap((trigger) => memberRows(trigger, membersOf(trigger))),
+  ),
+);
 updatePage('docs/security.md', (page) => withProofs(page, findProofs(root)));
 
 function updatePage(path: string, write: (page: string) => string): void {
@@ -38,16 +63,45 @@ function updatePage(path: string, write: (page: string) => string): void {
 }
 
 function withTable(page: string, settings: readonly Setting[]): string {
-  const [before, rest] = page.split(START);
-  const [, after] = rest?.split(END) ?? [];
-  if (before === undefined || after === undefined)
-    throw new Error(`the page has no place for the table:\n${START}${END}`);
   const rows = settings.map(
     ({ name, meaning, defaultText }) =>
       `| \`${name}\` | ${cell(meaning)} | ${cell(defaultText)} |\n`,
   );
-  const head = '\n| setting | meaning | default |\n| --- | --- | --- |\n';
-  return [before, START, head, ...rows, '\n', END, after].join('');
+  return between(page, START, END, [
+    '| setting | meaning | default |\n| --- | --- | --- |\n',
+    ...rows,
+  ]);
+}
+
+/** Returns the table of a trigger, and the members that it lacks: as parts, if a part has none at all. */
+function memberRows(trigger: string, members: readonly Member[]): string[] {
+  const isMissing = (member: Member) => member.availability === 'unavailable';
+  const parts = [...new Set(members.map(({ part }) => part))];
+  const of = (part: string) => members.filter((member) => member.part === part);
+  const served = parts.flatMap((part) => {
+    const shown = of(part)
+      .filter((member) => !isMissing(member))
+      // Members of members, such as `device.last_ip`, are there together.
+      .map((one) => `\`${one.name.split('.')[0]}\`${one.availability === 'settable' ? '\\*' : ''}`);
+    return shown.length === 0 ? [] : [`|\`${part}\`|${[...new Set(shown)].join(', ')}|\n`];
+  });
+  const missing = parts.flatMap((part) =>
+    of(part).every(isMissing)
+      ? [`\`${part}\``]
+      : of(part).flatMap((one) => (isMissing(one) ? [`\`${part}.${one.name}\``] : [])),
+  );
+  const head = `\n|${trigger}|members|\n|---|---|\n`;
+  return [head, ...served, `\nNot available at ${trigger}: ${missing.join(', ')}.\n`];
+}
+
+/** Replaces what is between two marks. */
+function between(page: string, start: string, end: string, lines: readonly string[]): string {
+  const [before, rest] = page.split(start);
+  const [, after] = rest?.split(end) ?? [];
+  if (before === undefined || after === undefined) {
+    throw new Error(`the page has no place for the table:\n${start}${end}`);
+  }
+  return [before, start, '\n', lines.join('').trimStart(), '\n', end, after].join('');
 }
 
 function cell(text: string): string {

@@ -25,6 +25,7 @@ import { takeUserCode } from './login/device.tsx';
 import { Federation, federationRoutes } from './login/federation.ts';
 import { interactionRoutes } from './login/interactions.ts';
 import { logoutRoutes } from './login/logout.tsx';
+import { secondStepRoutes } from './login/second-step.tsx';
 import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
 import type { StateStore } from './state/file.ts';
@@ -138,6 +139,7 @@ function pageRoutes(context: PageContext): Middleware[] {
     federationRoutes(federation),
     interactionRoutes({ ...context, federation }),
     redirectRoutes(context),
+    secondStepRoutes(context),
     logoutRoutes(context),
     ...(context.showLog ? [logRoutes(context)] : []),
   ];

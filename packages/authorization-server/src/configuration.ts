@@ -1,6 +1,8 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { credentialsExchange } from './actions/credentials-exchange.ts';
+import { outcomeOf } from './actions/login-outcome.ts';
 import { redirectPath } from './actions/redirects.ts';
+import { SessionTerms } from './actions/session-terms.ts';
 import { createAdapter } from './adapter.ts';
 import { SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { checkOrganizationUsage, requestedOrganization } from './claims/organizations.ts';
@@ -16,7 +18,12 @@ import { checkConnection } from './tenant/connections.ts';
 import { findApplication, OIDC_SCOPES } from './tenant/tenant.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { DEVICE_CODE_SECONDS } from './token/device-code.ts';
-import { grantSeconds, refreshTokenSeconds, rotatesRefreshToken } from './token/refresh-token.ts';
+import {
+  grantSeconds,
+  refreshTokenSeconds,
+  rotatesRefreshToken,
+  shortened,
+} from './token/refresh-token.ts';
 import { customizeAccessToken, findAccount } from './token/token-claims.ts';
 import { UserinfoTokens } from './token/userinfo-token.ts';
 import { renderEngineError } from './views/error-page.tsx';
@@ -61,10 +68,10 @@ export function engineConfiguration(context: AppContext): Configuration {
     interactions: {
       policy: createLoginPolicy(context),
       // The cookie has this path; the id in it separates two tabs.
-      url: (_ctx, { prompt, uid }) =>
-        prompt.name === 'actions'
-          ? redirectPath(String(prompt.details.state))
-          : `/u/${prompt.name === 'consent' ? 'consent' : 'login'}/${uid}`,
+      url: (_ctx, { prompt: { name, details }, uid }) => {
+        if (name !== 'actions') return `/u/${name === 'consent' ? 'consent' : 'login'}/${uid}`;
+        return details.step ? `/u/mfa/${uid}` : redirectPath(String(details.state));
+      },
     },
     loadExistingGrant: (ctx) => loadGrant(context, ctx),
     // A refresh token outlives the session, and each login has a grant of its own.
@@ -95,6 +102,7 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
       checkOrganizationUsage(findApplication(tenant, client.clientId), value);
       requestedOrganization(tenant, value);
     },
+    correlation_id: null,
     screen_hint: null,
   };
 }
@@ -125,7 +133,8 @@ function features(context: AppContext): Section<'features'> {
 }
 
 /** Lifetimes in seconds. */
-function lifetimes({ tenant }: AppContext): Section<'ttl'> {
+function lifetimes({ tenant, store }: AppContext): Section<'ttl'> {
+  const sessions = new SessionTerms(store);
   return {
     AccessToken: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
     AuthorizationCode: MINUTE_SECONDS,
@@ -134,9 +143,15 @@ function lifetimes({ tenant }: AppContext): Section<'ttl'> {
     Grant: (_ctx, grant) => grantSeconds(findApplication(tenant, grant.clientId)),
     IdToken: 10 * HOUR_SECONDS,
     Interaction: HOUR_SECONDS,
-    RefreshToken: (_ctx, token) =>
-      refreshTokenSeconds(findApplication(tenant, token.clientId), token.iiat),
+    RefreshToken: (ctx, token) =>
+      shortened(
+        refreshTokenSeconds(findApplication(tenant, token.clientId), token.iiat),
+        outcomeOf(ctx).refreshTerms,
+      ),
     // Anyone can create a session without a user; it lasts as long as a sign-in.
-    Session: (_ctx, session) => (session.accountId === undefined ? HOUR_SECONDS : 7 * DAY_SECONDS),
+    Session: (_ctx, session) =>
+      session.accountId === undefined
+        ? HOUR_SECONDS
+        : shortened(7 * DAY_SECONDS, sessions.find(session.uid)),
   };
 }

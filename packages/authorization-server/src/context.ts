@@ -50,14 +50,15 @@ export function createContext(parts: AppParts): AppContext {
   const { tenant, store } = parts;
   const log = parts.log.child({}, { serializers: { err: describeError } });
   const organizations = new Organizations(parts);
+  const users = new Users(parts);
   return {
     ...parts,
     log,
     tenantName: tenant.tenant.friendly_name,
-    users: new Users(parts),
+    users,
     consents: new Consents(store),
     organizations,
-    postLogin: new PostLogin({ ...parts, log, organizations }),
+    postLogin: new PostLogin({ ...parts, log, organizations, users }),
     outcomes: new Outcomes(store),
   };
 }

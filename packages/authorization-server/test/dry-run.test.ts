@@ -63,6 +63,7 @@ test("the dry run of the demo's Action shows the claims of a user", async () => 
       accessToken: claims,
       idToken: claims,
       redirect: null,
+      secondStep: null,
       metadata: { app_metadata: {}, user_metadata: {} },
       transactionMetadata: {},
       cache: {},
@@ -118,6 +119,7 @@ test('the dry run shows console output and ignored claims of rules and Actions',
     accessToken: {},
     idToken: { 'https://x.example/a': 1 },
     redirect: null,
+    secondStep: null,
     metadata: { app_metadata: {}, user_metadata: {} },
     transactionMetadata: {},
     cache: {},
@@ -129,6 +131,19 @@ test('the dry run shows console output and ignored claims of rules and Actions',
       { rule: 'Old', line: 'rule alice@example.com' },
       { action: 'Roles and organization', line: 'client contacts-cli' },
     ],
+  });
+});
+
+test('the dry run names the second step at which a login waits', async () => {
+  const tenant = tenantWith(
+    `exports.onExecutePostLogin = async (event, api) => {
+       api.authentication.enrollWithAny([{ type: 'otp' }, { type: 'phone' }]);
+     };`,
+    '(user, context, callback) => callback()',
+  );
+  expect(await report(['--user', 'alice@example.com'], tenant)).toMatchObject({
+    denied: null,
+    secondStep: { kind: 'enroll', factors: ['otp', 'phone'] },
   });
 });
 

@@ -4,8 +4,15 @@ import type { AppContext } from '../context.ts';
 import { errors } from '../oidc-provider.ts';
 import type { Action } from '../tenant/tenant.ts';
 import { ActionCache } from './cache.ts';
-import { type ClientFacts, clientFacts, type RequestFacts, requestFacts } from './login-event.ts';
-import { cachePart, claimSetter, unavailableParts } from './post-login-api.ts';
+import {
+  type ClientFacts,
+  clientFacts,
+  type RequestFacts,
+  requestFacts,
+  standIns,
+} from './login-event.ts';
+import { cacheMethods, claimSetter } from './post-login-api.ts';
+import { createApi } from './reference.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
 /** "Actions Triggers: credentials-exchange"; each Action gets its `secrets` in addition. */
@@ -14,8 +21,9 @@ export interface CredentialsExchangeEvent {
   readonly accessToken: { customClaims: Record<string, unknown>; scope: string[] };
   readonly resource_server: { identifier: string };
   readonly tenant: { id: string };
-  readonly transaction: { requested_scopes: string[] };
+  readonly transaction: { requested_scopes: string[]; correlation_id?: unknown };
   readonly request: RequestFacts;
+  readonly custom_domain?: object;
 }
 
 interface CredentialsExchangeOutcome {
@@ -34,13 +42,18 @@ export function credentialsExchange({
   return async function credentialsExchange(ctx, token) {
     if (token.kind !== 'ClientCredentials') return;
     const scope = splitScope(token.scope);
+    const request = requestFacts(ctx);
+    const { correlation_id } = request.body;
+    const { custom_domain } = tenant.event;
+    const { geoip } = standIns(tenant);
     const event: CredentialsExchangeEvent = {
       client: clientFacts(tenant, token.clientId ?? ''),
       accessToken: { customClaims: {}, scope },
       resource_server: { identifier: String(token.aud) },
       tenant: { id: tenant.tenant.friendly_name },
-      transaction: { requested_scopes: scope },
-      request: requestFacts(ctx),
+      transaction: { requested_scopes: scope, ...(correlation_id ? { correlation_id } : {}) },
+      request: { ...request, ...(geoip && { geoip }) },
+      ...(custom_domain && { custom_domain }),
     };
     const options = { cache: caches.credentialsExchange };
     const actions = tenant.credentialsExchange;
@@ -68,7 +81,7 @@ export async function runCredentialsExchange(
   for (const action of actions) {
     const api = credentialsExchangeApi(action, { draft, log, cache });
     const accessToken = { ...event.accessToken, customClaims: draft.accessToken };
-    const own = eventFor(action, { ...event, accessToken });
+    const own = eventFor('credentials-exchange', action, { ...event, accessToken });
     try {
       await runAction(action, 'onExecuteCredentialsExchange', own, api, { log, timeLimit });
     } catch (error) {
@@ -85,7 +98,7 @@ function credentialsExchangeApi(
   { draft, log, cache }: { draft: CredentialsExchangeOutcome; log: ActionLog; cache: ActionCache },
 ): object {
   const api: object = {};
-  return Object.assign(api, unavailableParts('credentials-exchange'), {
+  return createApi('credentials-exchange', api, {
     access: {
       deny: (code: unknown, reason: unknown) => {
         if (typeof code !== 'string' || !DENIAL_CODES.includes(code)) {
@@ -100,6 +113,6 @@ function credentialsExchangeApi(
     accessToken: {
       setCustomClaim: claimSetter({ api, action, log }, 'accessToken', draft.accessToken),
     },
-    cache: cachePart(cache),
+    cache: cacheMethods(cache),
   });
 }

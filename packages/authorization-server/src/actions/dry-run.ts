@@ -56,6 +56,7 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
     scope,
     params,
     stats: { logins_count: 1 },
+    enrolledFactors: Array.isArray(user.enrolledFactors) ? user.enrolledFactors : [],
     authentication: { methods: [{ name: method, timestamp: new Date().toISOString() }] },
     request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
   });
@@ -63,9 +64,10 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
   const run = await runLogin(tenant, event, { log, cache });
   const metadata = run.metadata ?? NO_CHANGES;
   const { app_metadata: appMetadata } = withMetadata(user, metadata);
+  const [step] = run.steps ?? [];
   // A redirected login has not ended: its claims are settled at its end.
   const outcome =
-    run.redirect === undefined
+    run.redirect === undefined && step === undefined
       ? settleClaimScopes(run, event.transaction.requested_scopes, { api, appMetadata })
       : run;
   const asked = askedScopes(tenant, user, params);
@@ -90,6 +92,8 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
     idToken: denied === null ? Object.fromEntries(idToken) : null,
     // The Actions after a redirect did not run.
     redirect: denied === null ? (outcome.redirect?.url ?? null) : null,
+    // Nor did those after a second step.
+    secondStep: denied === null && step ? { kind: step.kind, factors: step.factors } : null,
     metadata,
     transactionMetadata: outcome.transaction ?? {},
     cache: cache.entries(),

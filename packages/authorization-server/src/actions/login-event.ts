@@ -2,6 +2,7 @@ import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
 import { splitScope } from '../claims/scope-changes.ts';
 import {
   type Api,
+  apiOf,
   findApplication,
   type Organization,
   type Tenant,
@@ -10,30 +11,25 @@ import {
 import { describeConnection, identitiesOf } from '../tenant/users.ts';
 import type { AuthenticationMethod } from './login-outcome.ts';
 import type { TransactionMetadata } from './metadata.ts';
+import type { Device, StoredTerms } from './session-terms.ts';
 
 /** "Actions Triggers: post-login, Event object"; each Action gets its `secrets` in addition. */
-export interface PostLoginEvent {
-  readonly user: Omit<User, 'password' | 'roles'>;
+export interface PostLoginEvent extends Partial<Pick<TenantFacts, 'custom_domain'>> {
+  readonly user: UserFacts;
   readonly client: ClientFacts;
-  readonly connection: { id: string; name: string; strategy: string };
+  readonly connection: { id: string; name: string; strategy: string; metadata?: object };
   readonly authorization: { roles: string[] };
-  readonly authentication: { methods: AuthenticationMethod[] };
+  readonly authentication: { methods: AuthenticationMethod[]; riskAssessment?: object };
   readonly stats: { logins_count: number };
   readonly organization?:
     | { id: string; name: string; display_name: string; metadata: Record<string, unknown> }
     | undefined;
   readonly resource_server?: { identifier: string };
   /** The sign-in; times in ISO 8601. Its `id` is the `sid` of the ID token. */
-  readonly session?: { id: string; created_at: string; authenticated_at: string };
+  readonly session?: SessionFacts;
   /** The refresh token at a refresh; times in ISO 8601. Its `id` is the grant's, never the token. */
-  readonly refresh_token?: {
-    id: string;
-    client_id: string;
-    session_id?: string;
-    created_at: string;
-    expires_at?: string;
-    rotating: boolean;
-  };
+  readonly refresh_token?: RefreshTokenFacts;
+  readonly security_context?: object;
   readonly tenant: { id: string };
   readonly transaction: {
     protocol: 'oidc-basic-profile' | 'oauth2-device-code' | 'oauth2-refresh-token';
@@ -44,10 +40,53 @@ export interface PostLoginEvent {
   readonly request: RequestFacts & { query: Record<string, unknown> };
 }
 
+/** The profile in the tenant file, without its secrets, and more facts. */
+interface UserFacts {
+  readonly [member: string]: unknown;
+  readonly user_id: string;
+  readonly app_metadata: Record<string, unknown>;
+  readonly user_metadata: Record<string, unknown>;
+  readonly enrolledFactors?: readonly { readonly type: string }[];
+}
+
+interface SessionFacts {
+  readonly id: string;
+  readonly user_id: string;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly authenticated_at: string;
+  readonly last_interacted_at: string;
+  readonly expires_at: string;
+  readonly idle_expires_at: string;
+  readonly clients: readonly { readonly client_id: string }[];
+  readonly cookie: { readonly mode: 'persistent' | 'non-persistent' };
+  readonly device: Device;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+interface RefreshTokenFacts {
+  readonly id: string;
+  readonly client_id: string;
+  readonly user_id: string;
+  readonly session_id?: string;
+  readonly created_at: string;
+  readonly expires_at?: string;
+  readonly idle_expires_at?: string;
+  readonly last_exchanged_at?: string;
+  readonly rotating: boolean;
+  readonly resource_servers: readonly { readonly audience: string; readonly scopes: string }[];
+  readonly device: Device;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Facts that only Auth0 can know: those of `event` in the tenant file. */
+type TenantFacts = Tenant['event'];
+
 export interface ClientFacts {
   readonly client_id: string;
   readonly name: string;
   readonly metadata: Readonly<Record<string, unknown>>;
+  readonly refresh_token?: { readonly policies: unknown };
 }
 
 export interface RequestFacts {
@@ -59,12 +98,19 @@ export interface RequestFacts {
   readonly language?: string;
   /** Body of a request to the token endpoint, without its secrets. */
   readonly body: Record<string, unknown>;
+  readonly asn?: string | undefined;
+  readonly geoip?: TenantFacts['request']['geoip'];
 }
 
 /** Facts of one login or refresh; some are parts of the event already. */
 interface LoginFacts
   extends Pick<PostLoginEvent, 'authentication' | 'stats' | 'session' | 'refresh_token'> {
   readonly user: User;
+  readonly enrolledFactors?: readonly { readonly type: string }[];
+  /** Times of the user's first and latest login, in ISO 8601. */
+  readonly logins?: { readonly first: string; readonly latest: string };
+  /** The same for all requests of one login. */
+  readonly transactionId?: string | undefined;
   readonly clientId: string;
   readonly api: Api | undefined;
   readonly organization?: Organization | undefined;
@@ -76,81 +122,198 @@ interface LoginFacts
   readonly request: RequestFacts;
 }
 
-const TRANSACTION_PARAMETERS = `redirect_uri state prompt acr_values login_hint response_type
-  response_mode ui_locales`.split(/\s+/);
+/** Parameters in `event.transaction`; those of the second list have several values. */
+const TRANSACTION_PARAMETERS = 'redirect_uri state login_hint response_mode correlation_id'.split(
+  ' ',
+);
+const LIST_PARAMETERS = ['acr_values', 'prompt', 'response_type', 'ui_locales'];
 
-/** Body parameters that no Action may see. */
-const SECRET_PARAMETERS =
-  'client_secret client_assertion refresh_token code code_verifier user_code xsrf'.split(' ');
+/** Parameters that no Action may see: an Action may print its event. */
+const SECRET_PARAMETERS = `actor_token assertion client_assertion client_secret code code_verifier
+  device_code id_token_hint mfa_token otp password refresh_token request subject_token
+  user_code xsrf`.split(/\s+/);
+
+/** Auth0's defaults of `session_lifetime` and `idle_session_lifetime`. */
+const DEFAULT_SESSION_HOURS = 168;
+const DEFAULT_IDLE_HOURS = 72;
+
+/** Maximum of one text of a request, and of all its parameters. */
+const MAX_TEXT_LENGTH = 4096;
+const MAX_PARAMETERS = 100;
 
 export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEvent {
   const { user, clientId, api, organization, protocol, scope, params, request, ...others } = facts;
-  const { password: _password, password_hash: _hash, roles, email, ...profile } = user;
-  const given = Object.entries(params).filter(([, value]) => value !== undefined && value !== '');
+  const { logins, enrolledFactors = [], transactionId, authentication, ...parts } = others;
+  const { riskAssessment } = tenant.event.authentication;
+  const query = withoutSecrets(params);
+  const { custom_domain, security_context } = tenant.event;
   return {
-    user: { ...profile, ...(email && { email }), identities: identitiesOf(tenant, user.user_id) },
+    user: { ...userFacts(tenant, user, logins), ...factorFacts(enrolledFactors) },
     client: clientFacts(tenant, clientId),
     connection: describeConnection(tenant, user.user_id),
-    authorization: { roles: [...roles] },
+    authorization: { roles: [...user.roles] },
     ...(organization && { organization: organizationFacts(organization) }),
     ...(api && { resource_server: { identifier: api.identifier } }),
-    ...others,
+    ...(custom_domain && { custom_domain }),
+    ...(security_context && { security_context }),
+    ...parts,
+    authentication: { ...authentication, ...(riskAssessment && { riskAssessment }) },
     tenant: { id: tenant.tenant.friendly_name },
     transaction: {
+      ...(transactionId && { id: transactionId }),
       protocol,
       requested_scopes: splitScope(scope),
       metadata: {},
       locale: String(params.ui_locales ?? 'en').split(' ')[0],
-      ...Object.fromEntries(given.filter(([name]) => TRANSACTION_PARAMETERS.includes(name))),
+      ...transactionFacts(query),
     },
-    request: { ...request, query: Object.fromEntries(given) },
+    request: { ...request, ...standIns(tenant), query },
   };
+}
+
+/** Returns the facts of a request that only Auth0 can know. */
+export function standIns({ event }: Tenant): Pick<RequestFacts, 'asn' | 'geoip'> {
+  const { asn, geoip } = event.request;
+  return { ...(asn && { asn }), geoip };
+}
+
+export function transactionFacts(
+  params: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(params).flatMap(([name, value]) => {
+      if (LIST_PARAMETERS.includes(name)) return [[name, splitScope(value)]];
+      return TRANSACTION_PARAMETERS.includes(name) ? [[name, value]] : [];
+    }),
+  );
+}
+
+/** Returns `event.user` without what no Action may see, with the times of an unknown profile. */
+function userFacts(
+  tenant: Tenant,
+  user: User,
+  { first, latest }: NonNullable<LoginFacts['logins']> = { first: isoTime(0), latest: isoTime(0) },
+): UserFacts {
+  const { password: _password, password_hash: _hash, roles: _roles, email, ...profile } = user;
+  const nickname = user.nickname ?? (email.split('@')[0] || undefined);
+  const identities = identitiesOf(tenant, user.user_id);
+  return {
+    created_at: first,
+    updated_at: latest,
+    identities,
+    ...profile,
+    ...(nickname && { nickname }),
+    ...(email && { email }),
+  } as UserFacts;
+}
+
+/** Returns the factors that the user has set up, and Auth0's names of their providers. */
+export function factorFacts(enrolledFactors: readonly { readonly type: string }[]) {
+  const second = enrolledFactors.some(({ type }) => type !== 'email');
+  return { enrolledFactors, ...(second && { multifactor: ['guardian'] }) };
 }
 
 export function clientFacts(tenant: Tenant, clientId: string): ClientFacts {
   const application = findApplication(tenant, clientId);
   const { name = '', client_metadata: metadata = {} } = application ?? {};
-  return { client_id: clientId, name, metadata };
+  const policies: unknown = application?.refresh_token.policies;
+  return {
+    client_id: clientId,
+    name,
+    metadata,
+    ...(policies ? { refresh_token: { policies } } : {}),
+  };
 }
 
 export function requestFacts(ctx: KoaContextWithOIDC): RequestFacts {
   return {
     ip: ctx.req.socket.remoteAddress ?? '',
     method: ctx.method,
-    user_agent: ctx.get('user-agent'),
+    user_agent: capped(ctx.get('user-agent')) as string,
     hostname: ctx.hostname,
-    language: ctx.get('accept-language'),
-    body: Object.fromEntries(
-      Object.entries(ctx.oidc.body ?? {}).filter(([name]) => !SECRET_PARAMETERS.includes(name)),
-    ),
+    language: capped(ctx.get('accept-language')) as string,
+    body: withoutSecrets(ctx.oidc.body ?? {}),
   };
 }
 
-export function sessionFacts({ oidc }: KoaContextWithOIDC): Pick<PostLoginEvent, 'session'> {
+/** Returns the parameters that have a value and are no secrets. A hostile request may have any others. */
+export function withoutSecrets(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const given = Object.entries(params).filter(
+    ([name, value]) => value !== undefined && value !== '' && !SECRET_PARAMETERS.includes(name),
+  );
+  return Object.fromEntries(
+    given
+      .slice(0, MAX_PARAMETERS)
+      .map(([name, value]) => [
+        name.slice(0, MAX_TEXT_LENGTH),
+        Array.isArray(value) ? value.slice(0, MAX_PARAMETERS).map(capped) : capped(value),
+      ]),
+  );
+}
+
+function capped(value: unknown): unknown {
+  return typeof value === 'string' ? value.slice(0, MAX_TEXT_LENGTH) : value;
+}
+
+/** @param terms facts that are stored for the session. */
+export function sessionFacts(
+  tenant: Tenant,
+  { oidc }: KoaContextWithOIDC,
+  terms: StoredTerms,
+): Pick<PostLoginEvent, 'session'> {
   const { session, client } = oidc;
   const id = client && session?.sidFor(client.clientId);
   const authenticatedAt = session?.authTime();
   if (session === undefined || id === undefined || authenticatedAt === undefined) return {};
   // A session has no `iat` before it is stored.
-  const created_at = isoTime(session.iat ?? authenticatedAt);
-  return { session: { id, created_at, authenticated_at: isoTime(authenticatedAt) } };
+  const createdAt = session.iat ?? authenticatedAt;
+  const { session_lifetime: lifetime, idle_session_lifetime: idle } = tenant.tenant;
+  const { usedAt, device, metadata = {} } = terms;
+  const expiresAt = authenticatedAt * 1000 + hours(lifetime, DEFAULT_SESSION_HOURS);
+  const idleExpiresAt = usedAt + hours(idle, DEFAULT_IDLE_HOURS);
+  return {
+    session: {
+      id,
+      user_id: session.accountId ?? '',
+      created_at: isoTime(createdAt),
+      updated_at: isoTime(usedAt / 1000),
+      authenticated_at: isoTime(authenticatedAt),
+      last_interacted_at: isoTime(usedAt / 1000),
+      expires_at: isoTime(Math.min(expiresAt, terms.expiresAt ?? expiresAt) / 1000),
+      idle_expires_at: isoTime(Math.min(idleExpiresAt, terms.expiresAt ?? expiresAt) / 1000),
+      clients: Object.keys(session.authorizations ?? {}).map((client_id) => ({ client_id })),
+      cookie: { mode: session.transient ? 'non-persistent' : 'persistent' },
+      device,
+      metadata,
+    },
+  };
 }
 
+/** @param terms facts that are stored with the token's grant. */
 export function refreshTokenFacts(
   tenant: Tenant,
   token: RefreshToken | undefined,
+  terms: StoredTerms,
 ): Pick<PostLoginEvent, 'refresh_token'> {
   if (token?.grantId === undefined) return {};
-  const { grantId: id, clientId: client_id = '', sid, iiat, iat, exp } = token;
+  const { grantId: id, clientId: client_id = '', sid, iiat, iat, exp, scope = '' } = token;
   const settings = findApplication(tenant, client_id)?.refresh_token;
+  const api = apiOf(tenant, token.resource);
+  const idles = settings?.idle_token_lifetime !== undefined || terms.idleExpiresAt !== undefined;
   return {
     refresh_token: {
       id,
       client_id,
+      user_id: token.accountId ?? '',
       ...(sid && { session_id: sid }),
       created_at: isoTime(iiat ?? iat),
       ...(exp && { expires_at: isoTime(exp) }),
+      ...(exp && idles && { idle_expires_at: isoTime(exp) }),
+      last_exchanged_at: isoTime(terms.usedAt / 1000),
       rotating: settings?.rotation_type === 'rotating',
+      resource_servers: api ? [{ audience: api.identifier, scopes: scope }] : [],
+      device: terms.device,
+      metadata: terms.metadata ?? {},
     },
   };
 }
@@ -160,7 +323,11 @@ function organizationFacts(organization: Organization): PostLoginEvent['organiza
   return { id, name, display_name, metadata };
 }
 
+function hours(value: unknown, preset: number): number {
+  return (typeof value === 'number' ? value : preset) * 60 * 60 * 1000;
+}
+
 /** @param seconds epoch seconds. */
-function isoTime(seconds: number): string {
+export function isoTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString();
 }

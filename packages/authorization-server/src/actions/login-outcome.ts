@@ -6,6 +6,7 @@ import { sourceOf } from '../endpoints.ts';
 import type { StateStore } from '../state/file.ts';
 import type { Api } from '../tenant/tenant.ts';
 import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
+import type { StoredTerms, TermChanges } from './session-terms.ts';
 
 /** One proof of identity that a user gave, and its time (ISO 8601). */
 export interface AuthenticationMethod {
@@ -20,6 +21,17 @@ export interface Redirect {
   readonly action?: { readonly index: number; readonly name: string } | undefined;
 }
 
+/** A second factor that the user must prove (challenge) or set up (enroll) before the login goes on. */
+export interface SecondStep {
+  readonly kind: 'challenge' | 'enroll';
+  /** Types of factors, of which the user uses one. */
+  readonly factors: readonly string[];
+  /** The code that the user types. */
+  readonly code: string;
+  /** The Action after which the run goes on; undefined when all have run. */
+  readonly after?: { readonly index: number; readonly name: string } | undefined;
+}
+
 /** Result of all rules and post-login Actions for one login. */
 export interface ActionOutcome {
   readonly accessToken: Readonly<Record<string, unknown>>;
@@ -29,11 +41,28 @@ export interface ActionOutcome {
   readonly metadata?: MetadataChanges;
   readonly transaction?: TransactionMetadata;
   readonly methods?: readonly AuthenticationMethod[];
+  /** The requested second factors that are not proved yet, in their order. */
+  readonly steps?: readonly SecondStep[];
+  /** Factors that were proved in this login. */
+  readonly proved?: readonly string[];
+  /** Factors that were set up in this login. */
+  readonly enrolled?: readonly string[];
+  /** A second factor to request when all Actions have run. */
+  readonly multifactor?: { readonly remember: boolean };
+  readonly session?: TermChanges;
+  readonly refreshToken?: TermChanges;
+  /** Facts of the refresh token, stored with its grant. */
+  readonly refreshTerms?: StoredTerms;
   /** Address to visit before the login goes on; undefined when it goes on. */
   readonly redirect?: Redirect;
   /** Reason of a refusal; undefined when the login goes on. */
   readonly denied?: string;
 }
+
+/** A writable outcome, which the methods of the `api` change. */
+export type PostLoginDraft = {
+  -readonly [Member in keyof ActionOutcome]: ActionOutcome[Member];
+} & Record<'accessToken' | 'idToken', Record<string, unknown>>;
 
 export const NO_OUTCOME: ActionOutcome = { accessToken: {}, idToken: {} };
 
@@ -61,19 +90,25 @@ export class Outcomes {
   }
 
   /** @param id a grant's, or `loginId` for the user's last login with a client. */
+  find(id: string): ActionOutcome | undefined {
+    return this.#store.read(KIND, id)?.content as ActionOutcome | undefined;
+  }
+
+  /** Sets what `outcomeOf` returns to a stored outcome, if there is one. */
   load(ctx: KoaContextWithOIDC, id: string): void {
-    const stored = this.#store.read(KIND, id)?.content;
-    if (stored !== undefined) setOutcome(ctx, stored as unknown as ActionOutcome);
+    const stored = this.find(id);
+    if (stored !== undefined) setOutcome(ctx, stored);
   }
 
   store(ctx: Context): void {
     const { accountId: userId, clientId = '', grantId } = sourceOf(ctx) ?? {};
     const outcome = outcomeOf(ctx);
     if (outcome === NO_OUTCOME || outcome.denied !== undefined || userId === undefined) return;
-    const { accessToken, idToken, scope } = outcome;
+    const { accessToken, idToken, scope, refreshTerms } = outcome;
     for (const id of [loginId(userId, clientId), grantId]) {
       if (id === undefined) continue;
-      this.#store.write(KIND, id, { accessToken, idToken, scope }, LIFETIME_SECONDS);
+      const stored = { accessToken, idToken, scope, refreshTerms };
+      this.#store.write(KIND, id, stored, LIFETIME_SECONDS);
     }
   }
 }

@@ -2,16 +2,14 @@ import { writeClaim } from '../claims/custom-claims.ts';
 import { addScope, isScope, removeScope } from '../claims/scope-changes.ts';
 import type { ActionCache } from './cache.ts';
 import type { PostLoginEvent } from './login-event.ts';
-import type { ActionOutcome } from './login-outcome.ts';
+import type { PostLoginDraft, SecondStep } from './login-outcome.ts';
 import { changeMetadata, changeTransactionMetadata, NO_CHANGES } from './metadata.ts';
 import { encodeRedirectToken, validateRedirectToken } from './redirect-token.ts';
 import { type Returned, redirectUrl } from './redirects.ts';
+import { createApi } from './reference.ts';
 import { type ActionLog, thrownText } from './run.ts';
-
-/** A writable outcome, which the methods of the `api` change. */
-export type PostLoginDraft = {
-  -readonly [Member in keyof ActionOutcome]: ActionOutcome[Member];
-} & Record<'accessToken' | 'idToken', Record<string, unknown>>;
+import { readFactors, readMultifactor, requestStep } from './second-step.ts';
+import { termsMethods } from './session-terms.ts';
 
 export interface ApiParts {
   /** Name of the Action, and its place among all. */
@@ -34,56 +32,33 @@ export interface ApiParts {
 /** Parts with the whole `api`, which most methods return, so that calls can be chained. */
 type ApiContext = ApiParts & { readonly api: object };
 
-/** Parts of each trigger's `api` that Auth0 has and this server has not ("Actions Triggers"). */
-const UNAVAILABLE = {
-  'post-login': 'groups multifactor prompt refreshToken roles samlResponse session'.split(' '),
-  'credentials-exchange': ['transaction'],
-};
+type Methods = Readonly<Record<string, (...args: never[]) => unknown>>;
 
 /** Creates the `api` of an Action, which writes to the draft ("Actions Triggers: post-login, API object"). */
 export function postLoginApi(parts: ApiParts): object {
   const api: object = {};
   const context: ApiContext = { ...parts, api };
-  return Object.assign(api, unavailableParts('post-login'), {
+  return createApi('post-login', api, {
     ...decisionParts(context),
     ...tokenParts(context),
+    ...factorParts(context),
     ...redirectParts(context),
     ...metadataParts(context),
-    cache: cachePart(parts.cache),
-    rules: apiPart('rules', { wasExecuted: (id: unknown) => parts.rules.includes(String(id)) }),
+    ...sessionParts(context),
+    cache: cacheMethods(parts.cache),
+    rules: { wasExecuted: (id: unknown) => parts.rules.includes(String(id)) },
   });
 }
 
-/** Returns the parts of a trigger's `api` of which every method throws. */
-export function unavailableParts(trigger: keyof typeof UNAVAILABLE): object {
-  return Object.fromEntries(UNAVAILABLE[trigger].map((part) => [part, apiPart(part, {})]));
-}
-
-export function cachePart(cache: ActionCache): object {
-  return apiPart('cache', {
+export function cacheMethods(cache: ActionCache): Methods {
+  return {
     get: cache.get.bind(cache),
     set: cache.set.bind(cache),
     delete: cache.delete.bind(cache),
-  });
+  };
 }
 
-/** Creates a part of an `api` with these methods; any other one throws that it is not available. */
-function apiPart(
-  part: string,
-  methods: Readonly<Record<string, (...args: never[]) => unknown>>,
-): object {
-  return new Proxy(methods, {
-    get: (target, method) => {
-      if (typeof method === 'symbol') return undefined;
-      if (Object.hasOwn(target, method)) return target[method];
-      return () => {
-        throw new Error(`api.${part}.${method} is not available locally`);
-      };
-    },
-  });
-}
-
-function decisionParts({ api, draft, action, log }: ApiContext): object {
+function decisionParts({ api, draft, action, log }: ApiContext): Record<string, Methods> {
   return {
     access: {
       deny(reason: unknown) {
@@ -91,14 +66,14 @@ function decisionParts({ api, draft, action, log }: ApiContext): object {
         return api;
       },
     },
-    validation: apiPart('validation', {
+    validation: {
       error(code: unknown, message: unknown) {
         draft.denied ??= thrownText(message ?? code);
         const fields = { action, code: thrownText(code), reason: draft.denied };
         log.warn(fields, 'the action found the login invalid');
         return api;
       },
-    }),
+    },
   };
 }
 
@@ -115,7 +90,7 @@ export function claimSetter(
   };
 }
 
-function tokenParts(context: ApiContext): object {
+function tokenParts(context: ApiContext): Record<string, Methods> {
   const { api, draft, action, log } = context;
   const scopeChanger = (change: typeof addScope) => (scope: unknown) => {
     if (isScope(scope)) draft.scope = change(draft.scope, scope);
@@ -132,10 +107,21 @@ function tokenParts(context: ApiContext): object {
   };
 }
 
-function redirectParts(context: ApiContext): object {
-  const { api, action, draft, event, index, interactive, returned, now } = context;
+/** The second step is a page of this server; as at Auth0, later Actions run after it. */
+function factorParts(context: ApiContext): Record<string, Methods> {
+  const { api, action, draft, event, index, returned, now } = context;
+  const requester =
+    (method: string, kind: SecondStep['kind']) => (factors: unknown, options?: unknown) => {
+      const types = readFactors(`api.authentication.${method}`, factors, options);
+      requestStep(draft, event, { kind, factors: types, after: { index, name: action } });
+      return api;
+    };
   return {
-    authentication: apiPart('authentication', {
+    authentication: {
+      challengeWith: requester('challengeWith', 'challenge'),
+      challengeWithAny: requester('challengeWithAny', 'challenge'),
+      enrollWith: requester('enrollWith', 'enroll'),
+      enrollWithAny: requester('enrollWithAny', 'enroll'),
       recordMethod(url: unknown) {
         if (returned === undefined) {
           throw new Error('api.authentication.recordMethod: only onContinuePostLogin may call it');
@@ -145,8 +131,23 @@ function redirectParts(context: ApiContext): object {
         draft.methods = [...(draft.methods ?? []), { name, timestamp }];
         return api;
       },
-    }),
-    redirect: apiPart('redirect', {
+    },
+    multifactor: {
+      enable(provider: unknown, options?: { allowRememberBrowser?: unknown }) {
+        const remember = options?.allowRememberBrowser === true;
+        const multifactor = readMultifactor('api.multifactor.enable', provider, remember);
+        if (multifactor === undefined) delete draft.multifactor;
+        else draft.multifactor = multifactor;
+        return api;
+      },
+    },
+  };
+}
+
+function redirectParts(context: ApiContext): Record<string, Methods> {
+  const { api, action, draft, event, index, interactive, returned, now } = context;
+  return {
+    redirect: {
       canRedirect: () => interactive,
       encodeToken(options: unknown) {
         const { user, request, tenant } = event;
@@ -165,27 +166,66 @@ function redirectParts(context: ApiContext): object {
         const { state, fields } = returned;
         return validateRedirectToken(options, fields, { state, now: now() });
       },
-    }),
+    },
   };
 }
 
-function metadataParts({ api, draft, event }: ApiContext): object {
+function metadataParts({ api, draft, event }: ApiContext): Record<string, Methods> {
   const setter = (part: 'app_metadata' | 'user_metadata') => (name: unknown, value: unknown) => {
     draft.metadata = changeMetadata(draft.metadata ?? NO_CHANGES, part, name, value);
     return api;
   };
   return {
-    transaction: apiPart('transaction', {
+    transaction: {
       setMetadata(name: unknown, value: unknown) {
         const metadata = changeTransactionMetadata(draft.transaction ?? {}, name, value);
         draft.transaction = metadata;
         event.transaction.metadata = { ...metadata };
         return api;
       },
-    }),
-    user: apiPart('user', {
+    },
+    user: {
       setAppMetadata: setter('app_metadata'),
       setUserMetadata: setter('user_metadata'),
-    }),
+    },
+  };
+}
+
+function sessionParts({ api, draft, event }: ApiContext): Record<string, Methods> {
+  const revoker =
+    (part: 'session' | 'refreshToken') =>
+    (reason: unknown, options?: { preserveRefreshTokens?: unknown }) => {
+      if (part === 'refreshToken' && event.refresh_token === undefined) {
+        throw new Error('api.refreshToken.revoke: only a refresh has a token');
+      }
+      draft.denied ??= thrownText(reason ?? `the ${part} was revoked`);
+      const preserveRefreshTokens = options?.preserveRefreshTokens === true;
+      draft[part] = { ...draft[part], revoked: { preserveRefreshTokens } };
+      return api;
+    };
+  const methodsOf = (part: 'session' | 'refreshToken', metadata?: Record<string, string>) =>
+    termsMethods({
+      ...{ api, part, metadata },
+      read: () => draft[part] ?? {},
+      write: (changes) => {
+        draft[part] = changes;
+      },
+    });
+  return {
+    session: {
+      ...methodsOf('session', event.session?.metadata),
+      revoke: revoker('session'),
+      setCookieMode(mode: unknown) {
+        if (mode !== 'persistent' && mode !== 'non-persistent') {
+          throw new Error('api.session.setCookieMode: give persistent or non-persistent');
+        }
+        draft.session = { ...draft.session, cookieMode: mode };
+        return api;
+      },
+    },
+    refreshToken: {
+      ...methodsOf('refreshToken', event.refresh_token?.metadata),
+      revoke: revoker('refreshToken'),
+    },
   };
 }

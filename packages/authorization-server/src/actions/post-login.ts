@@ -1,38 +1,69 @@
+import { randomUUID } from 'node:crypto';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { Organizations } from '../claims/organizations.ts';
+import { splitScope } from '../claims/scope-changes.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
 import type { Tenant, User } from '../tenant/tenant.ts';
 import { apiOf } from '../tenant/tenant.ts';
+import type { Users } from '../tenant/users.ts';
+import { RefreshTokenAdapter, shortened } from '../token/refresh-token.ts';
 import type { ActionCache } from './cache.ts';
 import {
+  isoTime,
   type PostLoginEvent,
   refreshTokenFacts,
   requestFacts,
   sessionFacts,
+  standIns,
   toPostLoginEvent,
 } from './login-event.ts';
-import { type ActionOutcome, outcomeOf, setOutcome, settleClaimScopes } from './login-outcome.ts';
-import { UserMetadata } from './metadata.ts';
+import {
+  type ActionOutcome,
+  Outcomes,
+  outcomeOf,
+  type SecondStep,
+  setOutcome,
+  settleClaimScopes,
+} from './login-outcome.ts';
+import { type MetadataChanges, UserMetadata } from './metadata.ts';
 import { newRedirectState, type Returned } from './redirects.ts';
 import { type Resumption, runLogin } from './run-actions.ts';
+import { EnrolledFactors, MFA_REQUIRED, type ProvedStep } from './second-step.ts';
+import { SessionTerms, type StoredTerms, usedAgain, withChanges } from './session-terms.ts';
 
 interface PostLoginParts {
   readonly tenant: Tenant;
   readonly store: StateStore;
   readonly log: Logger;
   readonly organizations: Organizations;
+  readonly users: Users;
   readonly caches: { readonly postLogin: ActionCache };
 }
 
 /** The outcome that goes from one page of a sign-in to the next. */
 interface Carried extends ActionOutcome {
   readonly userId: string;
+  /** `event.transaction.id`. */
+  readonly transactionId: string;
   readonly state?: string;
 }
 
+/** A run of the Actions, and what it needs from before a pause. */
+interface Run extends Partial<Resumption> {
+  readonly protocol: Protocol;
+  readonly transactionId?: string;
+}
+
 type Protocol = PostLoginEvent['transaction']['protocol'];
+
+/** The number of a user's logins, with the times of the first and the latest. */
+interface Logins {
+  readonly count: number;
+  readonly first: string;
+  readonly latest: string;
+}
 
 const LOGINS = 'Logins';
 
@@ -43,109 +74,213 @@ export const EXTERNAL_INTERACTION = 'External interaction required';
 export class PostLogin {
   readonly #parts: PostLoginParts;
   readonly #metadata: UserMetadata;
+  readonly #enrolled: EnrolledFactors;
+  readonly #sessions: SessionTerms;
 
   constructor(parts: PostLoginParts) {
     this.#parts = parts;
     this.#metadata = new UserMetadata(parts.store);
+    this.#enrolled = new EnrolledFactors(parts.store);
+    this.#sessions = new SessionTerms(parts.store);
   }
 
-  /** Runs again when the user returns from a redirect. @throws AccessDenied when one denies or fails. */
+  /**
+   * Runs again when the user returns from a redirect or a second step.
+   *
+   * @throws AccessDenied when one denies or fails, InteractionRequired when none may ask the user.
+   */
   async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     // The engine passes `result` from one page of the transaction to the next; its type is readonly.
     const carrier = ctx.oidc as { result?: Record<string, unknown> };
-    const { actions, returned, ...others } = carrier.result ?? {};
+    const { actions, returned, proved, ...others } = carrier.result ?? {};
     const carried = actions as Carried | undefined;
     const earlier = carried?.userId === user.user_id ? carried : undefined;
-    if (earlier !== undefined && earlier.redirect === undefined) {
+    if (earlier !== undefined && earlier.redirect === undefined && !earlier.steps?.length) {
       setOutcome(ctx, earlier);
       // The engine writes the session again from the sign-in each time the browser returns.
       recordMethods(ctx, earlier);
       return;
     }
-    const redirectAnswer = returned as Returned | undefined;
-    const resumption =
-      redirectAnswer !== undefined && earlier?.state === redirectAnswer.state
-        ? { before: earlier, returned: redirectAnswer }
-        : undefined;
+    const resumption = earlier && resumptionOf(earlier, { returned, proved });
     if (resumption === undefined) this.#countLogin(user);
     const protocol = ctx.oidc.entities.DeviceCode ? 'oauth2-device-code' : 'oidc-basic-profile';
-    const outcome = await this.#run(ctx, user, protocol, resumption);
-    const { redirect } = outcome;
+    const transactionId = (resumption && earlier?.transactionId) ?? randomUUID();
+    const run = { ...resumption, protocol, transactionId } as const;
+    const outcome = await this.#run(ctx, user, run);
+    const { redirect, steps } = outcome;
+    const silent = splitScope(ctx.oidc.params?.prompt).includes('none');
+    if (steps?.length && silent) throw new errors.InteractionRequired(MFA_REQUIRED);
     const state = redirect && newRedirectState(this.#parts.store);
-    const next: Carried = { ...outcome, userId: user.user_id, ...(state && { state }) };
+    const next: Carried = {
+      ...outcome,
+      userId: user.user_id,
+      transactionId,
+      ...(state && { state }),
+    };
     carrier.result = { ...others, actions: next };
     recordMethods(ctx, outcome);
   }
 
-  redirectOf({ oidc }: KoaContextWithOIDC): { url: string; state: string } | undefined {
-    const { redirect, state } = (oidc.result?.actions ?? {}) as Partial<Carried>;
-    return redirect && state ? { url: redirect.url, state } : undefined;
+  /** Returns what the user must do before the login goes on: leave the server, or prove a factor. */
+  pauseOf({
+    oidc,
+  }: KoaContextWithOIDC): { url: string; state: string } | { step: SecondStep } | undefined {
+    const { redirect, state, steps } = (oidc.result?.actions ?? {}) as Partial<Carried>;
+    if (redirect && state) return { url: redirect.url, state };
+    return steps?.[0] && { step: steps[0] };
   }
 
-  /** @throws AccessDenied when one denies or fails, InteractionRequired when one redirects. */
+  /** @throws AccessDenied when one denies or fails, another error when one needs the user. */
   async onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void> {
-    const { redirect } = await this.#run(ctx, user, 'oauth2-refresh-token');
-    if (redirect === undefined) return;
-    deny(ctx, EXTERNAL_INTERACTION);
-    throw new errors.InteractionRequired(EXTERNAL_INTERACTION);
+    const { redirect, steps } = await this.#run(ctx, user, { protocol: 'oauth2-refresh-token' });
+    if (redirect !== undefined) {
+      deny(ctx, EXTERNAL_INTERACTION);
+      throw new errors.InteractionRequired(EXTERNAL_INTERACTION);
+    }
+    if (!steps?.length) return;
+    deny(ctx, MFA_REQUIRED);
+    const status = { status: 403, statusCode: 403 };
+    throw Object.assign(new errors.CustomOIDCProviderError('mfa_required', MFA_REQUIRED), status);
   }
 
-  async #run(
-    ctx: KoaContextWithOIDC,
-    user: User,
-    protocol: Protocol,
-    resumption?: Resumption,
-  ): Promise<ActionOutcome> {
-    const event = this.#toEvent(ctx, user, protocol);
-    Object.assign(event.request, resumption?.returned.request);
+  async #run(ctx: KoaContextWithOIDC, user: User, run: Run): Promise<ActionOutcome> {
+    const terms = this.#termsOf(ctx, run);
+    const event = this.#toEvent(ctx, user, run, terms);
+    Object.assign(event.request, run.returned?.request);
     const { tenant, log, caches } = this.#parts;
-    const outcome = await runLogin(tenant, event, { log, cache: caches.postLogin }, resumption);
+    const storeMetadata = (userId: string, changes: MetadataChanges): void => {
+      if (this.#parts.users.find(userId) === undefined) throw new Error('no user has this id');
+      this.#metadata.store(userId, changes);
+    };
+    const options = { log, cache: caches.postLogin, storeMetadata };
+    const outcome = await runLogin(tenant, event, options, run);
     // A denial undoes no change of metadata that came before it.
     if (outcome.metadata !== undefined) this.#metadata.store(user.user_id, outcome.metadata);
+    if (outcome.enrolled !== undefined) this.#enrolled.add(user.user_id, outcome.enrolled);
+    await this.#applyTerms(ctx, outcome, terms.session);
     if (outcome.denied !== undefined) {
       deny(ctx, outcome.denied);
       throw new errors.AccessDenied(outcome.denied);
     }
-    if (outcome.redirect !== undefined) return outcome;
+    if (outcome.redirect !== undefined || outcome.steps?.length) return outcome;
     const { params, entities } = ctx.oidc;
     const settled = settleClaimScopes(outcome, event.transaction.requested_scopes, {
       api: apiOf(tenant, params?.resource ?? entities.RefreshToken?.resource),
       appMetadata: this.#metadata.applyTo(user).app_metadata,
     });
-    setOutcome(ctx, settled);
-    return settled;
+    const refreshTerms = withChanges(terms.refreshToken, outcome.refreshToken);
+    setOutcome(ctx, { ...settled, refreshTerms });
+    return { ...settled, refreshTerms };
   }
 
-  #toEvent(ctx: KoaContextWithOIDC, user: User, protocol: Protocol): PostLoginEvent {
+  /** Returns the stored facts of the session and the refresh token, with this use. */
+  #termsOf(ctx: KoaContextWithOIDC, { protocol }: Run) {
+    const { store, tenant } = this.#parts;
+    const { entities } = ctx.oidc;
+    const use = { ...requestFacts(ctx), ...standIns(tenant) };
+    const refresh = protocol === 'oauth2-refresh-token';
+    const grant = (refresh && entities.RefreshToken?.grantId) || '';
+    const uid = sessionUidOf(ctx);
+    const stored = uid === undefined ? undefined : this.#sessions.find(uid);
+    return {
+      session: refresh && stored ? stored : usedAgain(stored, use),
+      refreshToken: usedAgain(new Outcomes(store).find(grant)?.refreshTerms, use),
+    };
+  }
+
+  /** Stores and carries out what Actions changed of the session and the refresh token. */
+  async #applyTerms(
+    ctx: KoaContextWithOIDC,
+    { session: changes, refreshToken }: ActionOutcome,
+    terms: StoredTerms,
+  ): Promise<void> {
+    const { tenant, store } = this.#parts;
+    const { session, entities, provider } = ctx.oidc;
+    const grantId = entities.RefreshToken?.grantId;
+    if (refreshToken?.revoked && grantId !== undefined) {
+      await new RefreshTokenAdapter(tenant, store).revokeByGrantId(grantId);
+    }
+    const uid = sessionUidOf(ctx);
+    // Only Actions read these facts.
+    if (uid === undefined || tenant.postLogin.length === 0) return;
+    if (changes?.revoked) {
+      if (!changes.revoked.preserveRefreshTokens) this.#sessions.revokeRefreshTokens(uid);
+      // The engine may have given the session a new id in this request; the browser has the stored one.
+      await (await provider.Session.findByUid(uid))?.destroy();
+      await session?.destroy();
+      return;
+    }
+    if (session === undefined && changes === undefined) return;
+    const changed = withChanges(terms, changes);
+    this.#sessions.write(uid, changed);
+    if (session === undefined) {
+      const stored = await provider.Session.findByUid(uid);
+      await stored?.save(shortened(stored.exp - Math.floor(Date.now() / 1000), changed));
+    } else if (changes?.cookieMode) session.transient = changes.cookieMode === 'non-persistent';
+  }
+
+  #toEvent(
+    ctx: KoaContextWithOIDC,
+    user: User,
+    { protocol, transactionId }: Run,
+    terms: Readonly<Record<'session' | 'refreshToken', StoredTerms>>,
+  ): PostLoginEvent {
     const { tenant, organizations } = this.#parts;
     const { client, params = {}, session, entities } = ctx.oidc;
     const { RefreshToken: refreshToken } = entities;
     const refresh = protocol === 'oauth2-refresh-token';
     const loggedInAt = refresh ? refreshToken?.authTime : session?.authTime();
-    const timestamp = new Date((loggedInAt ?? 0) * 1000).toISOString();
+    const timestamp = isoTime(loggedInAt ?? 0);
     const methods = (refresh ? refreshToken?.amr : session?.amr) ?? [];
+    const { count, ...logins } = this.#loginsOf(user);
     return toPostLoginEvent(tenant, {
       user: this.#metadata.applyTo(user),
+      enrolledFactors: this.#enrolled.of(user),
+      logins,
+      transactionId,
       clientId: client?.clientId ?? '',
       api: apiOf(tenant, params.resource ?? refreshToken?.resource),
       organization: organizations.organizationOf(ctx),
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
       params: refresh ? {} : { ...params },
-      stats: { logins_count: this.#loginsOf(user) },
+      stats: { logins_count: count },
       authentication: { methods: methods.map((name) => ({ name, timestamp })) },
-      ...(refresh ? refreshTokenFacts(tenant, refreshToken) : sessionFacts(ctx)),
+      ...(refresh
+        ? refreshTokenFacts(tenant, refreshToken, terms.refreshToken)
+        : sessionFacts(tenant, ctx, terms.session)),
       request: requestFacts(ctx),
     });
   }
 
   #countLogin(user: User): void {
-    this.#parts.store.write(LOGINS, user.user_id, { count: this.#loginsOf(user) + 1 });
+    const { count, first } = this.#loginsOf(user);
+    const latest = new Date().toISOString();
+    this.#parts.store.write(LOGINS, user.user_id, { count: count + 1, first, latest });
   }
 
-  #loginsOf({ user_id }: User): number {
-    return Number(this.#parts.store.read(LOGINS, user_id)?.content.count ?? 0);
+  #loginsOf({ user_id }: User): Logins {
+    const now = new Date().toISOString();
+    const stored = this.#parts.store.read(LOGINS, user_id)?.content as Logins | undefined;
+    return { count: 0, first: now, latest: now, ...stored };
   }
+}
+
+/** Returns the engine's id of the session: the browser's, or at a refresh that of the sign-in. */
+function sessionUidOf({ oidc }: KoaContextWithOIDC): string | undefined {
+  return oidc.entities.RefreshToken?.sessionUid ?? oidc.session?.uid;
+}
+
+/** Returns how the run goes on; undefined when the answer is not to its pause. */
+function resumptionOf(
+  before: Carried,
+  answers: { readonly returned?: unknown; readonly proved?: unknown },
+): Resumption | undefined {
+  const returned = answers.returned as Returned | undefined;
+  if (returned !== undefined && before.state === returned.state) return { before, returned };
+  const proved = answers.proved as ProvedStep | undefined;
+  if (proved !== undefined && proved.code === before.steps?.[0]?.code) return { before, proved };
+  return undefined;
 }
 
 function deny(ctx: KoaContextWithOIDC, reason: string): void {

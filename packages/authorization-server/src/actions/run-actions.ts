@@ -1,49 +1,73 @@
 import type { Action, Tenant } from '../tenant/tenant.ts';
 import { ActionCache } from './cache.ts';
-import type { PostLoginEvent } from './login-event.ts';
-import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
+import { factorFacts, type PostLoginEvent } from './login-event.ts';
+import {
+  type ActionOutcome,
+  NO_OUTCOME,
+  type PostLoginDraft,
+  type SecondStep,
+} from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
-import { type ApiParts, type PostLoginDraft, postLoginApi } from './post-login-api.ts';
+import { type ApiParts, postLoginApi } from './post-login-api.ts';
 import type { Returned } from './redirects.ts';
 import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
-import { runRules } from './run-rules.ts';
+import { type RuleOptions, runRules } from './run-rules.ts';
+import { afterStep, type ProvedStep, withDeferredStep } from './second-step.ts';
 
-/** The return of the user from a redirect, and the outcome of what ran before it. */
+/** The outcome of what ran before a redirect or a second step, and what ended it. */
 export interface Resumption {
   readonly before: ActionOutcome;
-  readonly returned: Returned;
+  readonly returned?: Returned | undefined;
+  readonly proved?: ProvedStep | undefined;
 }
 
-/** Runs the rules, then the Actions; after a redirect by an Action, the Actions from there on. */
+interface LoginOptions extends Pick<RuleOptions, 'storeMetadata'> {
+  readonly log: ActionLog;
+  readonly cache: ActionCache;
+}
+
+/** Runs the rules, then the Actions; after a pause by an Action, the Actions from there on. */
 export async function runLogin(
   { loginRules, postLogin }: Tenant,
   event: PostLoginEvent,
-  { log, cache }: { readonly log: ActionLog; readonly cache: ActionCache },
-  { before, returned }: Partial<Resumption> = {},
+  { log, cache, storeMetadata }: LoginOptions,
+  { before, returned, proved }: Partial<Resumption> = {},
 ): Promise<ActionOutcome> {
   const { protocol, prompt } = event.transaction;
-  const interactive = protocol !== 'oauth2-refresh-token' && prompt !== 'none';
+  const silent = Array.isArray(prompt) && prompt.includes('none');
+  const interactive = protocol !== 'oauth2-refresh-token' && !silent;
   const options = { rules: loginRules.map(({ name }) => name), cache, interactive };
-  if (before?.redirect?.action !== undefined) {
-    return runPostLogin(postLogin, event, log, { ...options, before, returned });
+  const runRest = async (rest: Partial<RunOptions>): Promise<ActionOutcome> => {
+    const outcome = await runPostLogin(postLogin, event, log, { ...options, ...rest });
+    return withDeferredStep(outcome, eventAfter(event, outcome));
+  };
+  if (before !== undefined && proved !== undefined) {
+    const { step, after = before } = afterStep(before, proved) ?? {};
+    // One more step of the same Action, or one that was put off to the end.
+    if (step?.after === undefined || after.steps?.length) return after;
+    return runRest({ before: after, after: step.after });
   }
+  if (before?.redirect?.action !== undefined) return runRest({ before, returned });
   const afterRedirect = returned !== undefined;
-  const afterRules = await runRules(loginRules, event, log, { afterRedirect });
+  const afterRules = await runRules(loginRules, event, log, { afterRedirect, storeMetadata });
   if (afterRules.redirect !== undefined) return afterRules;
-  return runPostLogin(postLogin, event, log, { ...options, before: afterRules });
+  return runRest({ before: afterRules });
 }
 
 interface RunOptions
   extends Partial<Pick<ApiParts, 'rules' | 'cache' | 'interactive' | 'returned' | 'now'>> {
   /** Milliseconds for each Action. */
   readonly timeLimit?: number;
-  /** The outcome of the rules, or, when the user is back from a redirect, of what ran before it. */
+  /** The outcome of the rules, or, when the user is back from a pause, of what ran before it. */
   readonly before?: ActionOutcome;
+  /** The Action whose second step was proved. */
+  readonly after?: NonNullable<SecondStep['after']>;
 }
 
 /**
  * Runs the post-login Actions in their order. The first that denies, fails or takes too long ends the run.
- * One that redirects pauses it: with `before` and `returned`, its `onContinuePostLogin` goes on.
+ * One that redirects pauses it: with `before` and `returned`, its `onContinuePostLogin` goes on. So does a
+ * second step: with `before` and `after`, the next Action goes on.
  */
 export async function runPostLogin(
   actions: readonly Action[],
@@ -60,16 +84,17 @@ export async function runPostLogin(
     accessToken: { ...before.accessToken },
     idToken: { ...before.idToken },
   };
-  const resumed = returned === undefined ? undefined : paused?.action;
+  const resumed = options.after ?? (returned === undefined ? undefined : paused?.action);
   if (resumed !== undefined && actions[resumed.index]?.name !== resumed.name) {
-    return { ...draft, denied: `the Action "${resumed.name}" that redirected is gone` };
+    return { ...draft, denied: `the Action "${resumed.name}" is gone` };
   }
+  const first = (resumed?.index ?? 0) + (options.after === undefined ? 0 : 1);
   for (const [index, action] of actions.entries()) {
-    if (draft.denied !== undefined || draft.redirect !== undefined) break;
-    if (index < (resumed?.index ?? 0)) continue;
-    const continues = index === resumed?.index;
+    if (draft.denied !== undefined || draft.redirect !== undefined || draft.steps?.length) break;
+    if (index < first) continue;
+    const continues = options.after === undefined && index === resumed?.index;
     const { metadata } = draft;
-    const own = eventFor(action, eventAfter(event, draft));
+    const own = eventFor('post-login', action, eventAfter(event, draft));
     const api = postLoginApi({
       action: action.name,
       event: own,
@@ -91,18 +116,31 @@ export async function runPostLogin(
       else draft.metadata = metadata;
       log.warn({ action: action.name, reason: draft.denied }, 'the action failed');
     }
-    if (draft.denied !== undefined) delete draft.redirect;
+    if (draft.denied !== undefined) {
+      delete draft.redirect;
+      delete draft.steps;
+    }
   }
   return draft;
 }
 
 /** Returns the event with the changes of the Actions that have run. */
-function eventAfter(event: PostLoginEvent, draft: PostLoginDraft): PostLoginEvent {
-  const { metadata = NO_CHANGES, transaction = {}, methods = [] } = draft;
+function eventAfter(event: PostLoginEvent, outcome: ActionOutcome): PostLoginEvent {
+  const { metadata = NO_CHANGES, transaction = {}, methods = [], enrolled = [] } = outcome;
+  const { session, refresh_token, authentication, user } = event;
+  const known = user.enrolledFactors ?? [];
+  const added = enrolled.filter((type) => !known.some((one) => one.type === type));
+  const factors = [...known, ...added.map((type) => ({ type }))];
+  const metadataOf = ({ metadata: changed } = outcome.session ?? {}) =>
+    changed && { metadata: changed };
   return {
     ...event,
-    user: withMetadata(event.user, metadata),
-    authentication: { methods: [...event.authentication.methods, ...methods] },
+    user: { ...withMetadata(user, metadata), ...factorFacts(factors) },
+    authentication: { ...authentication, methods: [...authentication.methods, ...methods] },
     transaction: { ...event.transaction, metadata: transaction },
+    ...(session && { session: { ...session, ...metadataOf() } }),
+    ...(refresh_token && {
+      refresh_token: { ...refresh_token, ...metadataOf(outcome.refreshToken ?? {}) },
+    }),
   };
 }

@@ -1,10 +1,12 @@
 import { writeClaim } from '../claims/custom-claims.ts';
 import { isScope, splitScope } from '../claims/scope-changes.ts';
-import { compileRule } from '../tenant/source-files.ts';
+import { type ActionConsole, compileRule } from '../tenant/source-files.ts';
 import type { Rule } from '../tenant/tenant.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import { type ActionOutcome, NO_OUTCOME } from './login-outcome.ts';
+import { changeMetadata, type MetadataChanges, NO_CHANGES, withMetadata } from './metadata.ts';
 import { redirectUrl } from './redirects.ts';
+import { onlyMembers } from './reference.ts';
 import {
   type ActionLog,
   consoleOf,
@@ -13,8 +15,16 @@ import {
   thrownText,
   withTimeLimit,
 } from './run.ts';
+import { readMultifactor } from './second-step.ts';
 
 type Claims = Record<string, unknown>;
+
+export interface RuleOptions {
+  readonly timeLimit?: number;
+  readonly afterRedirect?: boolean;
+  /** Stores the metadata of another user. @throws Error when there is no such user. */
+  readonly storeMetadata?: ((userId: string, changes: MetadataChanges) => void) | undefined;
+}
 
 /** The arguments that one rule passes to the next. */
 interface RuleArguments {
@@ -30,32 +40,91 @@ export async function runRules(
   rules: readonly Rule[],
   event: PostLoginEvent,
   log: ActionLog,
-  { timeLimit = TIME_LIMIT_MS, afterRedirect = false } = {},
+  { timeLimit = TIME_LIMIT_MS, afterRedirect = false, storeMetadata }: RuleOptions = {},
 ): Promise<ActionOutcome> {
   if (rules.length === 0) return NO_OUTCOME;
   const context = toContext(event);
   if (afterRedirect) context.protocol = 'redirect-callback';
   let passed: RuleArguments = { user: structuredClone(event.user), context };
   let outcome = NO_OUTCOME;
+  const users = new RuleUsers(event, storeMetadata);
   for (const rule of rules) {
     try {
       const current = passed;
-      const work = runAs(rule, () => callRule(rule, current, log));
+      const globals = { console: consoleOf('rule', rule, log), auth0: users.global };
+      const work = runAs(rule, () => callRule(rule, current, globals));
       passed = await withTimeLimit(timeLimit, work);
       outcome = toOutcome(rule, passed.context, { log, afterRedirect });
     } catch (error) {
-      const denied = thrownText(error);
+      const denied = missingName(error) ?? thrownText(error);
       log.warn({ rule: rule.name, reason: denied }, 'the rule denied the login or failed');
-      const { redirect: _redirect, ...others } = outcome;
-      return { ...others, denied };
+      const { redirect: _redirect, multifactor: _multifactor, ...others } = outcome;
+      return { ...others, ...users.changes(), denied };
     }
   }
-  return outcome;
+  return { ...outcome, ...users.changes() };
 }
 
-function callRule(rule: Rule, given: RuleArguments, log: ActionLog): Promise<RuleArguments> {
+/** The global `auth0` of rules. What it changes stays, even if a rule denies the login. */
+class RuleUsers {
+  readonly global: object;
+  readonly #event: PostLoginEvent;
+  readonly #storeOther: RuleOptions['storeMetadata'];
+  #changes = NO_CHANGES;
+
+  constructor(event: PostLoginEvent, storeOther: RuleOptions['storeMetadata']) {
+    this.#event = event;
+    this.#storeOther = storeOther;
+    const users = onlyMembers('auth0.users', {
+      updateAppMetadata: (id: unknown, values: unknown) => this.#update('app', id, values),
+      updateUserMetadata: (id: unknown, values: unknown) => this.#update('user', id, values),
+    });
+    this.global = onlyMembers('auth0', { users });
+  }
+
+  changes(): Pick<ActionOutcome, 'metadata'> {
+    return this.#changes === NO_CHANGES ? {} : { metadata: this.#changes };
+  }
+
+  /** Merges the values into the metadata; null removes one. Returns the user. */
+  async #update(kind: 'app' | 'user', userId: unknown, values: unknown): Promise<object> {
+    const { user } = this.#event;
+    const isOwn = userId === user.user_id;
+    if (typeof values !== 'object' || values === null || Array.isArray(values)) {
+      const method = `auth0.users.update${kind === 'app' ? 'App' : 'User'}Metadata`;
+      throw new Error(`${method}: give the id of a user, and an object`);
+    }
+    let changes = isOwn ? this.#changes : NO_CHANGES;
+    for (const [name, value] of Object.entries(values)) {
+      changes = changeMetadata(changes, `${kind}_metadata`, name, value);
+    }
+    if (!isOwn) {
+      this.#storeOther?.(String(userId), changes);
+      return { user_id: userId, [`${kind}_metadata`]: values };
+    }
+    this.#changes = changes;
+    return withMetadata(user, changes);
+  }
+}
+
+/** Auth0 gives rules some modules as globals, which `require` loads here. */
+function missingName(error: unknown): string | undefined {
+  const [, name] = /^(\w+) is not defined$/.exec(thrownText(error)) ?? [];
+  return name && `${name} is not available locally: load it with require`;
+}
+
+interface RuleGlobals {
+  readonly console: ActionConsole;
+  readonly auth0: object;
+}
+
+function callRule(
+  rule: Rule,
+  given: RuleArguments,
+  { console, auth0 }: RuleGlobals,
+): Promise<RuleArguments> {
   return new Promise((resolve, reject) => {
-    const run = compileRule(rule)(consoleOf({ rule: rule.name }, log));
+    const run = compileRule(rule)(console, auth0);
     const returned = run(given.user, given.context, (error, user, context) => {
       if (error) reject(error);
       else resolve({ user: user ?? given.user, context: (context ?? given.context) as Claims });
@@ -71,8 +140,7 @@ function toOutcome(
   context: Claims,
   { log, afterRedirect }: { log: ActionLog; afterRedirect: boolean },
 ): ActionOutcome {
-  // Auth0 would ignore it, and the user would get in without a second factor.
-  if (context.multifactor) throw new Error('context.multifactor is not available locally');
+  const multifactor = multifactorOf(context.multifactor);
   const { url } = (context.redirect ?? {}) as { url?: unknown };
   const redirects = Boolean(context.redirect) && !afterRedirect;
   const redirect = redirects && { url: redirectUrl(url, {}, 'context.redirect.url') };
@@ -83,7 +151,16 @@ function toOutcome(
     idToken: readClaims(rule, context, 'idToken', log),
     ...(only && { scope: { only, added: [], removed: [] } }),
     ...(redirect && { redirect }),
+    ...(multifactor && { multifactor }),
   };
+}
+
+/** Reads `context.multifactor`. Unlike Actions, rules remember the browser by default. */
+function multifactorOf(given: unknown): ActionOutcome['multifactor'] {
+  if (!given) return undefined;
+  const { provider, allowRememberBrowser, ignoreCookie } = given as Claims;
+  const remember = allowRememberBrowser !== false && ignoreCookie !== true;
+  return readMultifactor('context.multifactor', provider, remember);
 }
 
 function readClaims(
@@ -118,7 +195,9 @@ function readScope(rule: Rule, accessToken: Claims, log: ActionLog): string[] | 
 
 /** Returns the context of Auth0's page "Context Object Properties in Rules". */
 function toContext(event: PostLoginEvent): Record<string, unknown> {
-  const { client, connection, request, transaction } = structuredClone(event);
+  const copy = structuredClone(event);
+  const { client, connection, request, transaction, authentication } = copy;
+  const { riskAssessment } = authentication;
   return {
     tenant: event.tenant.id,
     clientID: client.client_id,
@@ -127,19 +206,42 @@ function toContext(event: PostLoginEvent): Record<string, unknown> {
     connection: connection.name,
     connectionID: connection.id,
     connectionStrategy: connection.strategy,
+    connectionOptions: {},
+    connectionMetadata: connection.metadata ?? {},
+    // Without SAML both have no effect; a rule may write to them.
+    samlConfiguration: {},
+    jwtConfiguration: {},
     protocol: transaction.protocol,
     request: {
       ip: request.ip,
       method: request.method,
       userAgent: request.user_agent,
+      hostname: request.hostname,
       query: request.query,
       body: request.body,
+      geoip: Object.fromEntries(
+        Object.entries(request.geoip ?? {}).map(([name, value]) => [snakeCase(name), value]),
+      ),
     },
     stats: { loginsCount: event.stats.logins_count },
-    ...(event.organization && { organization: structuredClone(event.organization) }),
-    authorization: structuredClone(event.authorization),
-    authentication: structuredClone(event.authentication),
+    sso: { current_clients: copy.session?.clients.map(({ client_id }) => client_id) ?? [] },
+    ...(copy.session && { sessionID: copy.session.id }),
+    primaryUser: event.user.user_id,
+    ...(riskAssessment && { riskAssessment }),
+    ...(copy.organization && { organization: copy.organization }),
+    authorization: copy.authorization,
+    authentication: {
+      methods: authentication.methods.map(({ name, timestamp }) => ({
+        name,
+        timestamp: Date.parse(timestamp),
+      })),
+    },
     accessToken: {},
     idToken: {},
   };
+}
+
+/** Writes a name as rules have it: `countryCode` is `country_code`. */
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -3,6 +3,7 @@ import { inspect, types } from 'node:util';
 import type { Logger } from 'pino';
 import { type ActionConsole, type ActionExports, compileAction } from '../tenant/source-files.ts';
 import type { Action, Rule } from '../tenant/tenant.ts';
+import { guardEvent, type Trigger } from './reference.ts';
 
 /** Receives prints of Actions and rules (`info`), and refused values and failures (`warn`). */
 export interface ActionLog {
@@ -19,10 +20,11 @@ const running = new AsyncLocalStorage<Action | Rule>();
 
 /** Copies the event for one Action, with its secrets: no Action sees what another wrote there. */
 export function eventFor<E extends object>(
+  trigger: Trigger,
   action: Action,
   event: E,
 ): E & { secrets: Record<string, string> } {
-  return { ...structuredClone(event), secrets: { ...action.secrets } };
+  return guardEvent(trigger, { ...structuredClone(event), secrets: { ...action.secrets } });
 }
 
 /** @throws the Action's own error, and an Error for a missing handler or an exceeded time limit. */
@@ -34,7 +36,7 @@ export async function runAction(
   { log, timeLimit }: { log: ActionLog; timeLimit: number },
 ): Promise<void> {
   const work = runAs(action, async () => {
-    const run = compileAction(action)(consoleOf({ action: action.name }, log))[handler];
+    const run = compileAction(action)(consoleOf('action', action, log))[handler];
     if (run === undefined) throw new Error(`exports no ${handler}`);
     await run(event, api);
   });
@@ -51,9 +53,15 @@ export function runningSource(): Action | Rule | undefined {
   return running.getStore();
 }
 
-export function consoleOf(source: object, log: ActionLog): ActionConsole {
+/** Returns a console that writes to the log, without the secrets of the source. */
+export function consoleOf(
+  kind: 'action' | 'rule',
+  source: Action | Rule,
+  log: ActionLog,
+): ActionConsole {
   const write = (...parts: unknown[]): void => {
-    log.info({ ...source }, parts.map(printedText).join(' '));
+    const line = parts.map(printedText).join(' ');
+    log.info({ [kind]: source.name }, withoutSecrets(line, source));
   };
   return { debug: write, error: write, info: write, log: write, warn: write };
 }

@@ -3,11 +3,11 @@ import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { User } from '../tenant/schema.ts';
 
-/** @throws SessionNotFound when the sign-in or consent of this page is unknown or has ended. */
+/** @throws SessionNotFound when the step of this page is unknown or has ended. */
 export async function interactionOf(
   provider: Provider,
   ctx: Context,
-  prompt: 'login' | 'consent',
+  prompt: 'login' | 'actions' | 'consent',
 ): Promise<Interaction> {
   const interaction = await provider.interactionDetails(ctx.req, ctx.res);
   // The cookie decides, not the path: a consent form must not be answered by a login.

@@ -24,7 +24,7 @@ export function createLoginPolicy({ tenant, users, postLogin }: AppContext): Pol
   );
 
   // The engine runs code between sign-in and consent only as a prompt. The user sees this prompt only
-  // when an Action or a rule redirects.
+  // when an Action or a rule redirects, or requests a second factor.
   const actions = new Check(
     'actions',
     EXTERNAL_INTERACTION,
@@ -33,11 +33,9 @@ export function createLoginPolicy({ tenant, users, postLogin }: AppContext): Pol
       if (user === undefined) return Check.NO_NEED_TO_PROMPT;
       checkMembership(tenant, ctx, user);
       await postLogin.onAuthorization(ctx, user);
-      return postLogin.redirectOf(ctx) === undefined
-        ? Check.NO_NEED_TO_PROMPT
-        : Check.REQUEST_PROMPT;
+      return postLogin.pauseOf(ctx) === undefined ? Check.NO_NEED_TO_PROMPT : Check.REQUEST_PROMPT;
     },
-    (ctx) => ({ ...postLogin.redirectOf(ctx) }),
+    (ctx) => ({ ...postLogin.pauseOf(ctx) }),
   );
   policy.add(new Prompt({ name: 'actions' }, actions), 1);
 

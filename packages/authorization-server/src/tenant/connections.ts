@@ -9,6 +9,7 @@ export interface ConnectionFacts {
   readonly id: string;
   readonly name: string;
   readonly strategy: string;
+  readonly metadata?: object;
 }
 
 /** Returns the identity providers to offer on an application's sign-in page. */

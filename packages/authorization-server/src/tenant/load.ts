@@ -100,13 +100,17 @@ function lineOf(document: Document, lines: LineCounter, path: Path): number {
 }
 
 function readActions(tenant: TenantDocument, directory: string, report: Report): Action[] {
-  return tenant.actions.flatMap(({ name, code: script, secrets: list }, index) => {
+  return tenant.actions.flatMap(({ name, code: script, secrets: list, ...action }, index) => {
     const file = resolve(directory, script);
     const secrets = Object.fromEntries(list.map((secret) => [secret.name, secret.value]));
+    const dependencies = Object.fromEntries(
+      action.dependencies.map((module) => [module.name, module.version]),
+    );
     try {
-      const action: Action = { name, file, code: readFileSync(file, 'utf8'), secrets };
-      compileAction(action);
-      return [action];
+      const code = readFileSync(file, 'utf8');
+      const source = { name, file, code, secrets, dependencies, folder: directory };
+      compileAction(source);
+      return [source];
     } catch (error) {
       report(['actions', index, 'code'], faultOfFile(file, error));
       return [];
@@ -122,7 +126,8 @@ function readRules(tenant: TenantDocument, directory: string, report: Report): R
   const rules = tenant.rules.flatMap(({ name, script, order, enabled }, index) => {
     const file = resolve(directory, script);
     try {
-      const rule: Rule = { name, file, code: readFileSync(file, 'utf8'), configuration };
+      const code = readFileSync(file, 'utf8');
+      const rule: Rule = { name, file, code, configuration, folder: directory };
       compileRule(rule)(SILENT);
       return enabled ? [{ order, rule }] : [];
     } catch (error) {

@@ -142,7 +142,37 @@ const roleSchema = z.looseObject({
 const actionSchema = z.looseObject({
   name: text,
   code: text,
+  /** Modules in `node_modules` of the tenant's folder. */
+  dependencies: z.array(z.looseObject({ name: text, version: z.string().optional() })).default([]),
   secrets: z.array(z.looseObject({ name: text, value: z.string() })).default([]),
+});
+
+const dictionary = z.record(z.string(), z.unknown());
+
+/** Members of the `event` of Actions, and of the `context` of rules, that only Auth0 can know. */
+const eventSchema = z.strictObject({
+  authentication: z.strictObject({ riskAssessment: dictionary.optional() }).prefault({}),
+  custom_domain: dictionary.optional(),
+  request: z
+    .strictObject({
+      asn: text.optional(),
+      geoip: z
+        .strictObject({
+          cityName: text.optional(),
+          continentCode: text.optional(),
+          countryCode: text.optional(),
+          countryCode3: text.optional(),
+          countryName: text.optional(),
+          latitude: z.number().optional(),
+          longitude: z.number().optional(),
+          subdivisionCode: text.optional(),
+          subdivisionName: text.optional(),
+          timeZone: text.optional(),
+        })
+        .prefault({}),
+    })
+    .prefault({}),
+  security_context: dictionary.optional(),
 });
 
 const bindings = z.array(z.looseObject({ action_name: text })).default([]);
@@ -294,6 +324,7 @@ export const tenantSchema = z.looseObject({
   triggers: z
     .looseObject({ 'post-login': bindings, 'credentials-exchange': bindings })
     .default({ 'post-login': [], 'credentials-exchange': [] }),
+  event: eventSchema.prefault({}),
   rules: z.array(ruleSchema).default([]),
   rulesConfigs: z.array(z.looseObject({ key: text, value: z.string() })).default([]),
   attack_protection: z

@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
+import { requireOf } from './modules.ts';
 import type { Action, Rule } from './tenant.ts';
 
 /** An Action's `console`, whose lines must not break the log's JSON. */
@@ -41,7 +41,7 @@ export function compileAction(action: Action): (output: ActionConsole) => Action
   );
   return (output) => {
     const module: { exports: ActionExports } = { exports: {} };
-    const require = createRequire(action.file);
+    const require = requireOf(action, output.warn);
     run(module.exports, require, module, action.file, dirname(action.file), output);
     return module.exports;
   };
@@ -61,22 +61,18 @@ class UnauthorizedError extends Error {
 const BEFORE = 'const rule = ';
 
 /** Compiles a rule, a file that is one function, with CommonJS around it. @throws SyntaxError */
-export function compileRule(rule: Rule): (output: ActionConsole) => RuleFunction {
-  const parameters = ['require', 'console', 'configuration', 'UnauthorizedError'];
+export function compileRule(rule: Rule): (output: ActionConsole, auth0?: object) => RuleFunction {
+  const parameters = ['require', 'console', 'configuration', 'UnauthorizedError', 'auth0'];
   const make = compileOnce(rule, () =>
     compileFunction(`${BEFORE}${rule.code}\n; return rule;`, parameters, {
       filename: rule.file,
       columnOffset: -BEFORE.length,
     }),
   );
-  return (output) => {
-    const { file, configuration } = rule;
-    const made: unknown = make(
-      createRequire(file),
-      output,
-      { ...configuration },
-      UnauthorizedError,
-    );
+  return (output, auth0 = {}) => {
+    const configuration = { ...rule.configuration };
+    const require = requireOf(rule, output.warn);
+    const made: unknown = make(require, output, configuration, UnauthorizedError, auth0);
     if (typeof made === 'function') return made as RuleFunction;
     throw new Error('it must be one function (user, context, callback)');
   };

@@ -9,6 +9,10 @@ export interface Action {
   readonly file: string;
   readonly code: string;
   readonly secrets: Readonly<Record<string, string>>;
+  /** Absolute path of the tenant's folder, whose `node_modules` serve as well. */
+  readonly folder?: string;
+  /** Versions of the modules that the tenant file names for the Action. */
+  readonly dependencies?: Readonly<Record<string, string | undefined>>;
 }
 
 /** A rule file with the `configuration` that all rules share. */
@@ -18,6 +22,8 @@ export interface Rule {
   readonly file: string;
   readonly code: string;
   readonly configuration: Readonly<Record<string, string>>;
+  /** Absolute path of the tenant's folder, whose `node_modules` serve as well. */
+  readonly folder?: string;
 }
 
 /** A checked tenant: every name in it refers to something. */

@@ -68,8 +68,11 @@ export function connectionOfUser(tenant: TenantDocument, userId: string): Connec
 export function describeConnection(tenant: TenantDocument, userId: string): ConnectionFacts {
   const connection = connectionOfUser(tenant, userId) ?? databaseOf(tenant);
   if (connection === undefined) return defaultDatabase(tenant);
-  const { id, name, strategy } = connection;
-  return { id: typeof id === 'string' ? id : `con_${name}`, name, strategy };
+  const { id, name, strategy, metadata } = connection;
+  return {
+    ...{ id: typeof id === 'string' ? id : `con_${name}`, name, strategy },
+    ...(typeof metadata === 'object' && metadata !== null && { metadata }),
+  };
 }
 
 /** Returns `event.user.identities`: one entry, because this server links no accounts. */

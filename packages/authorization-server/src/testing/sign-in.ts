@@ -14,9 +14,12 @@ interface Arrival {
 }
 
 const MAX_REDIRECTS = 20;
+/** Maximum of second factors in one sign-in. */
+const MAX_STEPS = 10;
 
 /**
- * Signs a user in at an authorization server of this package over HTTP, and consents where it asks.
+ * Signs a user in at an authorization server of this package over HTTP: proves second factors and consents
+ * where it asks.
  * Sends nothing to any other server.
  *
  * @param authorizationRequest URL of the authorization endpoint with its parameters.
@@ -64,6 +67,9 @@ export async function signIn(
 
   let page = await visit(new URL(authorizationRequest));
   if (isPage(page, 'login')) page = await visit(page.url, { username: email, password });
+  for (let steps = 0; isPage(page, 'mfa') && steps < MAX_STEPS; steps += 1) {
+    page = await visit(page.url, secondStepOf(page.text));
+  }
   if (isPage(page, 'consent')) page = await visit(page.url, { action: 'accept' });
   if (page.left) return page.url;
   const { url, status, text } = page;
@@ -73,7 +79,14 @@ export async function signIn(
   );
 }
 
-function isPage({ url, left }: Arrival, name: 'login' | 'consent'): boolean {
+/** Returns the form of a second step, with the code and the first factor that its page shows. */
+function secondStepOf(html: string): Record<string, string> {
+  const [, code = ''] = /<output id="code">(\d+)</.exec(html) ?? [];
+  const [, factor = ''] = /(?:name="factor"|<option) value="([^"]+)"/.exec(html) ?? [];
+  return { code, factor };
+}
+
+function isPage({ url, left }: Arrival, name: 'login' | 'mfa' | 'consent'): boolean {
   return !left && url.pathname.startsWith(`/u/${name}/`);
 }
 

@@ -1,4 +1,6 @@
 import type { AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
+import { outcomeOf } from '../actions/login-outcome.ts';
+import { isSessionRevoked, type Terms } from '../actions/session-terms.ts';
 import type { StateStore } from '../state/file.ts';
 import { StoreAdapter } from '../state/store-adapter.ts';
 import { type Application, findApplication, type Tenant } from '../tenant/tenant.ts';
@@ -19,6 +21,15 @@ export function refreshTokenSeconds(
   return Math.max(1, Math.min(idle, (loginAt ?? now) + absolute - now));
 }
 
+/** Returns the seconds until the earliest end that Actions set, at least one. */
+export function shortened(seconds: number, terms: Terms | undefined): number {
+  const now = epochTime();
+  const ends = [terms?.expiresAt, terms?.idleExpiresAt]
+    .filter((end) => end !== undefined)
+    .map((end) => Math.floor(end / 1000) - now);
+  return Math.max(1, Math.min(seconds, ...ends));
+}
+
 /** Returns the lifetime of a grant, which outlives each of its refresh tokens. */
 export function grantSeconds(application: Application | undefined): number {
   return limitsOf(application).absolute + DAY_SECONDS;
@@ -33,9 +44,11 @@ export async function rotatesRefreshToken(
   const application = findApplication(tenant, client?.clientId);
   if (application?.refresh_token.rotation_type === 'rotating') return true;
   const token = entities.RefreshToken;
-  if (token !== undefined && limitsOf(application).idle < NEVER_SECONDS) {
+  const terms = outcomeOf(ctx).refreshTerms;
+  const isShorter = terms?.expiresAt !== undefined || terms?.idleExpiresAt !== undefined;
+  if (token !== undefined && (isShorter || limitsOf(application).idle < NEVER_SECONDS)) {
     const now = epochTime();
-    token.exp = now + refreshTokenSeconds(application, token.iiat, now);
+    token.exp = now + shortened(refreshTokenSeconds(application, token.iiat, now), terms);
     await token.save();
   }
   return false;
@@ -78,7 +91,7 @@ export class RefreshTokenAdapter extends StoreAdapter {
 
   override async find(id: string): Promise<AdapterPayload | undefined> {
     const token = await this.#read(id);
-    if (!token) return undefined;
+    if (!token || isSessionRevoked(this.store, token.sessionUid)) return undefined;
     if (token.consumed) return this.#mayRepeat(token) ? { ...token, consumed: undefined } : token;
     // With a leeway a family can branch: a branch that falls behind is not the owner's.
     return this.#rotationsBehind(token) > 1 ? { ...token, consumed: this.store.now() } : token;

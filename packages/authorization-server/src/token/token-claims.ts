@@ -12,6 +12,7 @@ import { loginId, outcomeOf } from '../actions/login-outcome.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
 import { changeScope, splitScope } from '../claims/scope-changes.ts';
 import type { AppContext } from '../context.ts';
+import { sourceOf } from '../endpoints.ts';
 import type { EngineHooks } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type User } from '../tenant/tenant.ts';
 
@@ -100,7 +101,9 @@ export function idTokenClaims({ organizations, clock }: AppContext): EngineHooks
     const iat = Math.floor(Date.now() / 1000);
     // The nonce is that of the sign-in: a refreshed ID token has none (OpenID Connect Core §12.2).
     const refresh = ctx.oidc.params?.grant_type === 'refresh_token';
-    const ofRequest = refresh ? {} : { nonce };
+    // Auth0 names no other method.
+    const mfa = sourceOf(ctx)?.amr?.includes('mfa') && { amr: ['mfa'] };
+    const ofRequest = { ...(!refresh && { nonce }), ...mfa };
     const own = { ...claims, ...ofRequest, ...organizations.claims(ctx), iat };
     return byClock({ ...customClaims(ctx), ...own }, clock);
   };

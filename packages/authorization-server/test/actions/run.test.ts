@@ -189,12 +189,26 @@ describe('rules', () => {
       ['by a word', `callback('a word');`, 'a word'],
       ['by throwing', `throw new Error('thrown');`, 'thrown'],
       ['by a rejected promise', `return Promise.reject(new Error('rejected'));`, 'rejected'],
-      ['by what is not there', 'auth0.users.nothing();', 'auth0 is not defined'],
+      [
+        'by what is not there',
+        'auth0.users.nothing();',
+        'auth0.users.nothing is not available locally',
+      ],
+      [
+        'by a global that is not there',
+        '_.noop();',
+        '_ is not available locally: load it with require',
+      ],
+      [
+        'by no metadata',
+        `auth0.users.updateAppMetadata(user.user_id).then(() => callback(), callback);`,
+        'auth0.users.updateAppMetadata: give the id of a user, and an object',
+      ],
       ['by never calling back', '', 'took longer than 50 ms'],
       [
-        'by a second factor',
-        `context.multifactor = { provider: 'any' }; callback(null, user, context);`,
-        'context.multifactor is not available locally',
+        'by an unknown second factor',
+        `context.multifactor = { provider: 'toast' }; callback(null, user, context);`,
+        /^context.multifactor: the provider is "toast": give one of any, /,
       ],
       [
         'by a redirect to nowhere',

@@ -98,8 +98,16 @@ export async function signIn(
       password: `${user}-demo`,
     });
   }
+  if (page.url.includes('/u/mfa/')) page = await browser.submit(page, secondStepOf(page));
   if (page.url.includes('/u/consent/')) page = await browser.submit(page, { action: 'accept' });
   return callbackOf(page);
+}
+
+/** The form of a second step, with the code and the first factor that its page shows. */
+export function secondStepOf({ body }: Page): { code: string; factor: string } {
+  const [, code = ''] = /<output id="code">(\d+)</.exec(body) ?? [];
+  const [, factor = ''] = /(?:name="factor"|<option) value="([^"]+)"/.exec(body) ?? [];
+  return { code, factor };
 }
 
 /** The parameters of the redirect that left the server. */

@@ -1,0 +1,205 @@
+/** Triggers whose Actions run here. */
+export type Trigger = 'post-login' | 'credentials-exchange';
+
+/** How this server has a member: by itself, from `event` of the tenant file, or not at all. */
+type Availability = 'served' | 'settable' | 'unavailable';
+
+/** A member of Auth0's reference, such as `event.user.email`. */
+export interface Member {
+  /** The part of `event` or `api` that the member is in, such as `event.user`. */
+  readonly part: string;
+  readonly name: string;
+  readonly availability: Availability;
+}
+
+type Part = Readonly<Partial<Record<Availability, string>>>;
+
+const all = (served: string): Part => ({ served });
+const none = (unavailable: string): Part => ({ unavailable });
+
+const DEVICE = ['initial', 'last']
+  .flatMap((when) => ['asn', 'ip', 'user_agent'].map((fact) => `device.${when}_${fact}`))
+  .join(' ');
+
+const PARTS_OF_BOTH: Readonly<Record<string, Part>> = {
+  'event.agent': none('agent_id agent_metadata name'),
+  'event.custom_domain': { settable: 'domain domain_metadata' },
+  'event.resource_server': all('identifier'),
+  'event.tenant': all('id'),
+  'api.cache': all('delete get set'),
+};
+
+/** Members of both objects, from Auth0's pages "Event Object" and "API Object" of each trigger, of 2026. */
+const REFERENCE: Readonly<Record<Trigger, Readonly<Record<string, Part>>>> = {
+  'post-login': {
+    ...PARTS_OF_BOTH,
+    'event.authentication': { served: 'methods', settable: 'riskAssessment' },
+    'event.authorization': all('roles'),
+    'event.client': all('client_id metadata name refresh_token.policies'),
+    'event.connection': all('id metadata name strategy'),
+    'event.organization': all('id display_name metadata name'),
+    'event.prompt': none('fields id vars'),
+    'event.refresh_token': {
+      served: `id client_id created_at ${DEVICE} expires_at idle_expires_at last_exchanged_at
+        metadata resource_servers rotating session_id user_id`,
+      unavailable: 'session_transfer',
+    },
+    'event.request': {
+      served: 'body hostname ip language method query user_agent',
+      settable: 'asn geoip',
+    },
+    'event.security_context': { settable: 'ja3 ja4' },
+    'event.session': {
+      served: `id authenticated_at clients cookie.mode created_at ${DEVICE} expires_at
+        idle_expires_at last_interacted_at metadata updated_at user_id`,
+      unavailable: 'actor session_transfer',
+    },
+    'event.session_transfer_token': none('client_id request scope'),
+    'event.stats': all('logins_count'),
+    'event.transaction': {
+      served: `id acr_values correlation_id locale login_hint metadata prompt protocol redirect_uri
+        requested_scopes response_mode response_type state ui_locales`,
+      unavailable: `actor actor_token_type linking_id requested_authorization_details
+        subject_token_type`,
+    },
+    'event.user': all(
+      `app_metadata created_at email email_verified enrolledFactors family_name given_name
+       identities last_password_reset multifactor name nickname phone_number phone_verified picture
+       updated_at user_id user_metadata username`,
+    ),
+    'api.access': all('deny'),
+    'api.accessToken': all('addScope removeScope setCustomClaim'),
+    'api.authentication': {
+      served: 'challengeWith challengeWithAny enrollWith enrollWithAny recordMethod',
+      unavailable: 'setPrimaryUser',
+    },
+    'api.groups': none('getUserGroups hasGroupMembership'),
+    'api.idToken': all('setCustomClaim'),
+    'api.multifactor': all('enable'),
+    'api.prompt': none('render'),
+    'api.redirect': all('canRedirect encodeToken sendUserTo validateToken'),
+    'api.refreshToken': all(
+      'deleteMetadata evictMetadata revoke setExpiresAt setIdleExpiresAt setMetadata',
+    ),
+    'api.roles': none(
+      'getUserEffectiveRoles getUserEffectiveRolesByIds getUserEffectiveRolesByNames',
+    ),
+    'api.rules': all('wasExecuted'),
+    'api.samlResponse': none(
+      `setAttribute setAudience setAuthnContextClassRef setCert setCreateUpnClaim setDestination
+       setDigestAlgorithm setEncryptionAlgorithm setEncryptionCert setEncryptionPublicKey
+       setIncludeAttributeNameFormat setIssuer setKey setLifetimeInSeconds setMapIdentities
+       setMapUnknownClaimsAsIs setNameIdentifierFormat setNameIdentifierProbes
+       setPassthroughClaimsWithNoMapping setRecipient setRelayState setSignatureAlgorithm
+       setSignResponse setSigningCert setTypedAttributes`,
+    ),
+    'api.session': all(
+      `deleteMetadata evictMetadata revoke setCookieMode setExpiresAt setIdleExpiresAt setMetadata`,
+    ),
+    'api.transaction': all('setMetadata'),
+    'api.user': all('setAppMetadata setUserMetadata'),
+    'api.validation': all('error'),
+  },
+  'credentials-exchange': {
+    ...PARTS_OF_BOTH,
+    'event.accessToken': all('customClaims scope'),
+    'event.client': all('client_id metadata name'),
+    'event.organization': none('id display_name metadata name'),
+    'event.request': { served: 'body hostname ip language method user_agent', settable: 'geoip' },
+    'event.transaction': {
+      served: 'correlation_id requested_scopes',
+      unavailable: 'target_scopes',
+    },
+    'api.access': all('deny'),
+    'api.accessToken': all('setCustomClaim'),
+    'api.transaction': none('addTargetScope clearTargetScopes removeTargetScope setTargetScopes'),
+  },
+};
+
+/** Returns the members of both objects of a trigger, part by part. */
+export function membersOf(trigger: Trigger): Member[] {
+  return Object.entries(REFERENCE[trigger])
+    .sort(([one], [other]) => compareParts(one, other))
+    .flatMap(([part, members]) =>
+      Object.entries(members).flatMap(([availability, names]) =>
+        names
+          .split(/\s+/)
+          .map((name) => ({ part, name, availability: availability as Availability })),
+      ),
+    );
+}
+
+/** The two objects that an Action gets, of each trigger, for the table in the README. */
+export const TRIGGERS = Object.keys(REFERENCE) as readonly Trigger[];
+
+/** Returns the error for a member that Auth0 has and this server has not. */
+export function unavailable(member: string): Error {
+  return new Error(`${member} is not available locally`);
+}
+
+/**
+ * Makes reading an unavailable member of the event throw. Its getter is not enumerable: printing,
+ * copying and spreading the event read no such member.
+ */
+export function guardEvent<E extends object>(trigger: Trigger, event: E): E {
+  for (const path of guardedPaths(trigger)) {
+    const names = path.split('.');
+    const name = names.pop() ?? '';
+    let parent: unknown = { event };
+    for (const one of names) parent = (parent as Record<string, unknown> | undefined)?.[one];
+    if (typeof parent !== 'object' || parent === null || name in parent) continue;
+    Object.defineProperty(parent, name, {
+      configurable: true,
+      get() {
+        throw unavailable(path);
+      },
+      set(this: object, value: unknown) {
+        const own = { value, configurable: true, enumerable: true, writable: true };
+        Object.defineProperty(this, name, own);
+      },
+    });
+  }
+  return event;
+}
+
+/** Creates an object with these members; reading any other one throws that it is not available. */
+export function onlyMembers(path: string, members: Readonly<Record<string, unknown>>): object {
+  return new Proxy(members, {
+    get: (target, name, receiver) => {
+      if (typeof name === 'symbol' || name in target) return Reflect.get(target, name, receiver);
+      // `await` and `JSON.stringify` read these of any object.
+      if (name === 'then' || name === 'toJSON') return undefined;
+      throw unavailable(`${path}.${name}`);
+    },
+  });
+}
+
+/** Creates the `api` of a trigger from its served parts; the other parts have no member. */
+export function createApi(
+  trigger: Trigger,
+  api: object,
+  parts: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
+): object {
+  const names = Object.keys(REFERENCE[trigger]).filter((part) => part.startsWith('api.'));
+  const all = { ...Object.fromEntries(names.map((part) => [part.slice(4), {}])), ...parts };
+  const guarded = Object.entries(all).map(([part, members]) => [
+    part,
+    onlyMembers(`api.${part}`, members),
+  ]);
+  return Object.assign(api, Object.fromEntries(guarded));
+}
+
+function guardedPaths(trigger: Trigger): string[] {
+  const parts = Object.entries(REFERENCE[trigger]).filter(([part]) => part.startsWith('event.'));
+  return parts.flatMap(([part, { served, settable, unavailable: names }]) => {
+    if (names === undefined) return [];
+    if (served === undefined && settable === undefined) return [part];
+    return names.split(/\s+/).map((name) => `${part}.${name}`);
+  });
+}
+
+/** `event` comes before `api`. */
+function compareParts(one: string, other: string): number {
+  const [oneObject = '', otherObject = ''] = [one.split('.')[0], other.split('.')[0]];
+  return otherObject.localeCompare(oneObject) || one.localeCompare(other);
+}

@@ -1,0 +1,140 @@
+import { randomInt } from 'node:crypto';
+import type { StateStore } from '../state/file.ts';
+import type { User } from '../tenant/tenant.ts';
+import type { PostLoginEvent } from './login-event.ts';
+import type { ActionOutcome, PostLoginDraft, SecondStep } from './login-outcome.ts';
+import { thrownText } from './run.ts';
+
+/** Types of factors that an Action can name ("Actions Triggers: post-login, API object"). */
+const FACTORS = [
+  'otp',
+  'push-notification',
+  'phone',
+  'email',
+  'webauthn-roaming',
+  'webauthn-platform',
+  'recovery-code',
+];
+
+/** Values of `provider` for `api.multifactor.enable` and `context.multifactor`. */
+const PROVIDERS = ['any', 'duo', 'google-authenticator', 'guardian', 'none'];
+
+const KIND = 'EnrolledFactors';
+const MFA = 'mfa';
+
+/** Auth0's text when no user waits in a browser. */
+export const MFA_REQUIRED = 'Multifactor authentication required';
+
+/** The user's answer to a second step. */
+export interface ProvedStep {
+  readonly code: string;
+  readonly factor: string;
+}
+
+/** Factors of users: those in the tenant file, and those that were set up since. */
+export class EnrolledFactors {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  /** Returns `event.user.enrolledFactors`. As at Auth0, a verified address is a factor. */
+  of(user: User): { type: string }[] {
+    const inFile = Array.isArray(user.enrolledFactors) ? user.enrolledFactors : [];
+    const stored = (this.#store.read(KIND, user.user_id)?.content.types ?? []) as string[];
+    const added = [...stored, ...(user.email_verified ? ['email'] : [])];
+    const known = new Set(inFile.map(({ type }: { type: string }) => type));
+    return [...inFile, ...added.filter((type) => !known.has(type)).map((type) => ({ type }))];
+  }
+
+  add(userId: string, types: readonly string[]): void {
+    const stored = (this.#store.read(KIND, userId)?.content.types ?? []) as string[];
+    this.#store.write(KIND, userId, { types: [...new Set([...stored, ...types])] });
+  }
+}
+
+/** Reads the arguments of `challengeWith` and its like. @throws Error naming the accepted types. */
+export function readFactors(caller: string, first: unknown, options?: unknown): string[] {
+  const { additionalFactors = [] } = (options ?? {}) as { additionalFactors?: unknown };
+  const given = [first, additionalFactors].flat() as unknown[];
+  const types = given.map((factor) => (factor as { type?: unknown } | null | undefined)?.type);
+  // `push` is an older name of Auth0's.
+  const named = types.map((type) => (type === 'push' ? 'push-notification' : type));
+  for (const type of named) {
+    if (typeof type === 'string' && FACTORS.includes(type)) continue;
+    throw new Error(
+      `${caller}: the type is "${thrownText(type)}": give one of ${FACTORS.join(', ')}`,
+    );
+  }
+  if (named.length === 0) throw new Error(`${caller}: give at least one factor`);
+  return [...new Set(named as string[])];
+}
+
+/** Adds a second step, unless it was proved in this login. Without a usable factor it denies. */
+export function requestStep(
+  draft: PostLoginDraft,
+  event: Pick<PostLoginEvent, 'user'>,
+  { kind, factors, after }: Pick<SecondStep, 'kind' | 'factors' | 'after'>,
+): void {
+  if (factors.some((type) => draft.proved?.includes(type))) return;
+  const enrolled = event.user.enrolledFactors?.map(({ type }) => type) ?? [];
+  const usable = factors.filter((type) => enrolled.includes(type) === (kind === 'challenge'));
+  if (usable.length === 0) {
+    const names = factors.join(', ');
+    draft.denied ??=
+      kind === 'challenge'
+        ? `the user has not enrolled ${names}: enroll, or set enrolledFactors in the tenant file`
+        : `the user has already enrolled ${names}`;
+    return;
+  }
+  const code = String(randomInt(1_000_000)).padStart(6, '0');
+  draft.steps = [...(draft.steps ?? []), { kind, factors: usable, code, after }];
+}
+
+/** Reads a provider and its options; undefined for `none`. @throws Error naming the providers. */
+export function readMultifactor(
+  caller: string,
+  provider: unknown,
+  remember: boolean,
+): ActionOutcome['multifactor'] {
+  if (provider === 'none') return undefined;
+  if (typeof provider === 'string' && PROVIDERS.includes(provider)) return { remember };
+  throw new Error(
+    `${caller}: the provider is "${thrownText(provider)}": give one of ${PROVIDERS.join(', ')}`,
+  );
+}
+
+/**
+ * Adds the step that was put off to the end. A step of this login counts for it, and so does one of the
+ * session, if it may be remembered.
+ */
+export function withDeferredStep(outcome: ActionOutcome, event: PostLoginEvent): ActionOutcome {
+  const { multifactor, denied, redirect, steps = [], proved = [] } = outcome;
+  if (!multifactor || denied !== undefined || redirect !== undefined) return outcome;
+  const known = event.authentication.methods.some(({ name }) => name === MFA);
+  if (steps.length > 0 || proved.length > 0 || (multifactor.remember && known)) return outcome;
+  const enrolled = event.user.enrolledFactors?.map(({ type }) => type) ?? [];
+  // An address alone is no second factor of its own.
+  const factors = enrolled.filter((type) => type !== 'email');
+  const draft = { ...outcome } as PostLoginDraft;
+  if (factors.length > 0) requestStep(draft, event, { kind: 'challenge', factors });
+  else requestStep(draft, event, { kind: 'enroll', factors: ['otp'] });
+  return draft;
+}
+
+/** Returns the outcome after the first step; undefined when the answer is of another one. */
+export function afterStep(outcome: ActionOutcome, { code, factor }: ProvedStep) {
+  const [step, ...steps] = outcome.steps ?? [];
+  if (step?.code !== code || !step.factors.includes(factor)) return undefined;
+  const method = { name: MFA, timestamp: new Date().toISOString() };
+  const methods = (outcome.methods ?? []).filter(({ name }) => name !== MFA);
+  const after: ActionOutcome = {
+    ...outcome,
+    steps,
+    methods: [...methods, method],
+    proved: [...(outcome.proved ?? []), factor],
+    ...(step.kind === 'enroll' && { enrolled: [...(outcome.enrolled ?? []), factor] }),
+  };
+  return { step, after };
+}

@@ -1,0 +1,157 @@
+import type { StateStore } from '../state/file.ts';
+
+/** Where a session or refresh token was used first and last, as in `event.session.device`. */
+export type Device = Readonly<
+  Partial<Record<`${'initial' | 'last'}_${'asn' | 'ip' | 'user_agent'}`, string>>
+>;
+
+/** Ends and metadata of a session or a refresh token; times in epoch milliseconds. */
+export interface Terms {
+  readonly expiresAt?: number;
+  /** Counts until the next use. */
+  readonly idleExpiresAt?: number;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** Changes that Actions requested with `api.session` or `api.refreshToken`. */
+export interface TermChanges extends Terms {
+  readonly cookieMode?: CookieMode;
+  readonly revoked?: { readonly preserveRefreshTokens: boolean };
+}
+
+/** Facts that are stored for a session, or for a refresh token with its grant. */
+export interface StoredTerms extends Terms {
+  readonly device: Device;
+  /** The last use, in epoch milliseconds. */
+  readonly usedAt: number;
+}
+
+export type CookieMode = 'persistent' | 'non-persistent';
+
+/** The request of a use. */
+interface Use {
+  readonly ip: string;
+  readonly user_agent: string;
+  readonly asn?: string | undefined;
+}
+
+interface TermsMethodParts {
+  /** The whole `api`, which the methods return. */
+  readonly api: object;
+  readonly part: 'session' | 'refreshToken';
+  /** Reads and replaces the changes of this run. */
+  readonly read: () => TermChanges;
+  readonly write: (changes: TermChanges) => void;
+  /** Metadata before this run. */
+  readonly metadata: Readonly<Record<string, string>> | undefined;
+}
+
+const KIND = 'SessionTerms';
+const REVOKED = 'RevokedSession';
+const LIFETIME_SECONDS = 30 * 24 * 60 * 60;
+/** Longer than the longest life of a refresh token that ends. */
+const REVOKED_SECONDS = 400 * 24 * 60 * 60;
+
+/** Auth0's limits ("Session Metadata", "Refresh Token Metadata"). */
+const MAX_METADATA_ENTRIES = 25;
+const METADATA_KEY = /^(?!__proto__$)[\w-]{1,255}$/;
+const MAX_METADATA_LENGTH = 255;
+
+/** Terms of sessions that Actions changed; the engine's own record has no room for them. */
+export class SessionTerms {
+  readonly #store: StateStore;
+
+  constructor(store: StateStore) {
+    this.#store = store;
+  }
+
+  /** @param uid the engine's id of a session, which stays when its cookie changes. */
+  find(uid: string): StoredTerms | undefined {
+    return this.#store.read(KIND, uid)?.content as StoredTerms | undefined;
+  }
+
+  write(uid: string, terms: StoredTerms): void {
+    this.#store.write(KIND, uid, terms, LIFETIME_SECONDS);
+  }
+
+  /** Ends the refresh tokens of a session. */
+  revokeRefreshTokens(uid: string): void {
+    this.#store.write(REVOKED, uid, {}, REVOKED_SECONDS);
+  }
+}
+
+/** Checks whether an Action revoked the session with its refresh tokens. */
+export function isSessionRevoked(store: StateStore, uid: unknown): boolean {
+  return typeof uid === 'string' && store.read(REVOKED, uid) !== undefined;
+}
+
+/** Returns the facts after a use, at which an idle time ends. */
+export function usedAgain(earlier: StoredTerms | undefined, use: Use): StoredTerms {
+  const { idleExpiresAt: _ended, ...kept } = earlier ?? { device: {} };
+  const seen = (when: 'initial' | 'last'): Device => ({
+    [`${when}_ip`]: use.ip,
+    [`${when}_user_agent`]: use.user_agent,
+    ...(use.asn && { [`${when}_asn`]: use.asn }),
+  });
+  const device = { ...seen('initial'), ...earlier?.device, ...seen('last') };
+  return { ...kept, device, usedAt: Date.now() };
+}
+
+/** Returns the facts with the changes of a run. The earliest end counts. */
+export function withChanges(terms: StoredTerms, changes: TermChanges | undefined): StoredTerms {
+  if (changes === undefined) return terms;
+  const { expiresAt, idleExpiresAt, metadata } = changes;
+  return {
+    ...terms,
+    ...(expiresAt !== undefined && { expiresAt: earlier(terms.expiresAt, expiresAt) }),
+    ...(idleExpiresAt !== undefined && { idleExpiresAt }),
+    ...(metadata && { metadata }),
+  };
+}
+
+/** Returns the methods that `api.session` and `api.refreshToken` share ("post-login, API object"). */
+export function termsMethods({ api, part, read, write, metadata }: TermsMethodParts) {
+  const change = (changes: TermChanges): object => {
+    write({ ...read(), ...changes });
+    return api;
+  };
+  const current = () => read().metadata ?? metadata ?? {};
+  const time = (method: string, value: unknown): number => {
+    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    throw new Error(`api.${part}.${method}: give a time in milliseconds since 1970`);
+  };
+  const without = (key: unknown) =>
+    Object.fromEntries(Object.entries(current()).filter(([name]) => name !== key));
+  return {
+    setExpiresAt: (absolute: unknown) =>
+      change({ expiresAt: earlier(read().expiresAt, time('setExpiresAt', absolute)) }),
+    setIdleExpiresAt: (idle: unknown) =>
+      change({ idleExpiresAt: earlier(read().idleExpiresAt, time('setIdleExpiresAt', idle)) }),
+    setMetadata(key: unknown, value: unknown) {
+      if (value === null) return change({ metadata: without(key) });
+      const changed = { ...current(), [String(key)]: value as string };
+      const fault = metadataFault(key, value, changed);
+      if (fault !== undefined) throw new Error(`api.${part}.setMetadata: ${fault}`);
+      return change({ metadata: changed });
+    },
+    deleteMetadata: (key: unknown) => change({ metadata: without(key) }),
+    evictMetadata: () => change({ metadata: {} }),
+  };
+}
+
+function metadataFault(key: unknown, value: unknown, changed: object): string | undefined {
+  if (typeof key !== 'string' || !METADATA_KEY.test(key)) {
+    return 'a key has at most 255 letters, digits, _ and -';
+  }
+  if (typeof value !== 'string' || value.length > MAX_METADATA_LENGTH) {
+    return `"${key}" must be a text of at most ${MAX_METADATA_LENGTH} characters`;
+  }
+  if (Object.keys(changed).length > MAX_METADATA_ENTRIES) {
+    return `there are at most ${MAX_METADATA_ENTRIES} keys`;
+  }
+  return undefined;
+}
+
+function earlier(one: number | undefined, other: number): number {
+  return Math.min(one ?? Number.POSITIVE_INFINITY, other);
+}
