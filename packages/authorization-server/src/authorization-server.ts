@@ -85,7 +85,7 @@ export class AuthorizationServer {
   readonly #listeners: Listeners;
   readonly #ring: KeyRing;
   readonly #parts: Omit<AppParts, 'keys' | keyof ChangingParts>;
-  readonly #warnedSections = new Set<string>();
+  readonly #warned = new Set<string>();
   #changing: ChangingParts;
   #answer: RequestListener;
   #closed: Promise<void> | undefined;
@@ -135,7 +135,7 @@ export class AuthorizationServer {
     this.faults = this.#parts.faults;
     this.#changing = { tenant, limits: createLimits(tenant), caches: createCaches() };
     this.#answer = this.#createAnswer(this.#changing);
-    this.#warnOfIgnoredSections();
+    this.#warn();
     if (control !== undefined) {
       const token = randomBytes(32).toString('base64url');
       this.control = { url: `http://127.0.0.1:${control.port}`, token };
@@ -190,7 +190,7 @@ export class AuthorizationServer {
    */
   useTenant(tenant: Tenant): void {
     this.#change({ tenant, limits: createLimits(tenant) });
-    this.#warnOfIgnoredSections();
+    this.#warn();
   }
 
   /**
@@ -246,12 +246,15 @@ export class AuthorizationServer {
     this.#listeners.http.once('close', () => watch.close());
   }
 
-  #warnOfIgnoredSections(): void {
-    const sections = this.tenant.ignoredSections.filter((one) => !this.#warnedSections.has(one));
-    for (const section of sections) this.#warnedSections.add(section);
-    if (sections.length > 0) {
-      this.#parts.log.warn({ sections }, 'sections of the tenant file are ignored');
-    }
+  #warn(): void {
+    const { ignored, notices } = this.tenant;
+    const fresh = (texts: readonly string[]): string[] =>
+      texts.filter((text) => !this.#warned.has(text) && this.#warned.add(text));
+    const settings = fresh(ignored);
+    const places = fresh(notices);
+    const { log } = this.#parts;
+    if (settings.length > 0) log.warn({ settings }, 'settings of the tenant are ignored');
+    if (places.length > 0) log.warn({ places }, 'parts of the tenant have no value');
   }
 }
 

@@ -1,5 +1,6 @@
 import type { StartError } from '@koa-oauth/service';
 import { dryRun, readDryRunLogin } from './actions/dry-run.ts';
+import { readKeywords } from './tenant/keywords.ts';
 import { demoTenantFile, loadTenant } from './tenant/load.ts';
 
 /*
@@ -8,7 +9,8 @@ import { demoTenantFile, loadTenant } from './tenant/load.ts';
  */
 
 try {
-  const tenant = loadTenant(process.env.TENANT?.trim() || demoTenantFile);
+  const keywords = readKeywords(process.env);
+  const tenant = loadTenant(process.env.TENANT?.trim() || demoTenantFile, { keywords });
   const report = await dryRun(tenant, readDryRunLogin(tenant, process.argv.slice(2)));
   // A timer or socket that an Action left open must not hold the process once all is written.
   process.stdout.write(`${JSON.stringify(report, null, 2)}\n`, () => {

@@ -4,8 +4,9 @@ import { pino } from 'pino';
 import { surviveStrayFailures } from './actions/run.ts';
 import { type AuthorizationServer, startAuthorizationServer } from './authorization-server.ts';
 import { Settings } from './settings.ts';
+import { readKeywords } from './tenant/keywords.ts';
 import { loadTenant } from './tenant/load.ts';
-import type { User } from './tenant/tenant.ts';
+import type { Tenant, User } from './tenant/tenant.ts';
 import { connectionInId } from './tenant/users.ts';
 
 await serve({
@@ -13,7 +14,7 @@ await serve({
   graceMs: 1000,
   async start(service) {
     const settings = readSettings(Settings, process.env);
-    const tenant = loadTenant(settings.tenant);
+    const tenant = loadTenant(settings.tenant, { keywords: readKeywords(process.env) });
     const logger = pino({ level: settings.logLevel });
     surviveStrayFailures(logger);
     const server = await startAuthorizationServer({ ...settings, tenant, logger });
@@ -31,13 +32,6 @@ await serve({
 
 /** Returns the text printed at the start: the addresses, and the users with their passwords. */
 function startBlock({ issuer, control, tenant }: AuthorizationServer): string {
-  const rows = [
-    ['user', 'password', 'roles'],
-    ...tenant.users.map((user) => [user.email, shownPassword(user), user.roles.join(', ')]),
-  ];
-  const widths = [0, 1].map(
-    (column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)) + 2,
-  );
   return [
     '',
     tenant.tenant.friendly_name,
@@ -48,13 +42,35 @@ function startBlock({ issuer, control, tenant }: AuthorizationServer): string {
       ? []
       : [`  log       ${issuer}log`, `  control   ${control.url}`, `  its token ${control.token}`]),
     '',
-    ...rows.map(
-      (row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('')}`,
-    ),
+    ...table([
+      ['user', 'password', 'roles'],
+      ...tenant.users.map((user) => [user.email, shownPassword(user), user.roles.join(', ')]),
+    ]),
+    ...completedApplications(tenant),
     '',
     '  For development only. Ctrl-C stops it.',
     '',
   ].join('\n');
+}
+
+/** Returns ids and secrets that are not in the tenant file; those in it the user knows. */
+function completedApplications({ completed }: Tenant): string[] {
+  const rows = completed.map(({ name, client_id, client_secret = '' }) => [
+    name,
+    client_id,
+    client_secret,
+  ]);
+  if (rows.length === 0) return [];
+  return ['', ...table([['application', 'made client_id', 'made client_secret'], ...rows])];
+}
+
+function table(rows: readonly string[][]): string[] {
+  const widths = [0, 1].map(
+    (column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)) + 2,
+  );
+  return rows.map(
+    (row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('')}`,
+  );
 }
 
 function shownPassword({ password, password_hash: hash, user_id }: User): string {

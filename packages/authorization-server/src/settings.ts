@@ -27,11 +27,14 @@ const Environment = z.object({
       description: 'its identifier; a slash is added at its end',
       defaultText: '`http://localhost:PORT/`',
     }),
-  TENANT: z
-    .string()
-    .trim()
-    .optional()
-    .meta({ description: 'the tenant file', defaultText: 'the demo tenant' }),
+  TENANT: z.string().trim().optional().meta({
+    description: '[the tenant](#the-tenant-file), a file or folder',
+    defaultText: 'the demo tenant',
+  }),
+  AUTH0_KEYWORD_REPLACE_MAPPINGS: z.string().trim().optional().meta({
+    description: 'values of [keywords](#keywords): JSON, or a file with this member',
+    defaultText: 'none',
+  }),
   STATE: place('file:./data/issuer.db')
     .default('memory:')
     .describe('`memory:` or `file:PATH`: logins, consents, refresh tokens'),

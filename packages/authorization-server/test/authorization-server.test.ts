@@ -272,13 +272,13 @@ describe('useTenant', () => {
     expect(await got(server.url).text()).toContain('Other');
   });
 
-  test('lists each ignored section once, however often the tenant changes', async () => {
+  test('lists each ignored setting once, however often the tenant changes', async () => {
     const { logger, lines } = keptLog();
     const server = await startDemo(undefined, { logger });
     expect(lines).toEqual([]);
-    for (const ignoredSections of [['hooks', 'pages'], ['pages', 'branding'], ['hooks']]) {
-      server.useTenant({ ...server.tenant, ignoredSections });
+    for (const ignored of [['hooks', 'pages'], ['pages', 'branding'], ['hooks']]) {
+      server.useTenant({ ...server.tenant, ignored });
     }
-    expect(lines.map(({ sections }) => sections)).toEqual([['hooks', 'pages'], ['branding']]);
+    expect(lines.map(({ settings }) => settings)).toEqual([['hooks', 'pages'], ['branding']]);
   });
 });

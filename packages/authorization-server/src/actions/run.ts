@@ -1,7 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { inspect, types } from 'node:util';
 import type { Logger } from 'pino';
-import { type ActionConsole, type ActionExports, compileAction } from '../tenant/source-files.ts';
+import {
+  type ActionConsole,
+  type ActionExports,
+  compileAction,
+  copyValues,
+} from '../tenant/source-files.ts';
 import type { Action, Rule } from '../tenant/tenant.ts';
 import { guardEvent, type Trigger } from './reference.ts';
 
@@ -24,7 +29,8 @@ export function eventFor<E extends object>(
   action: Action,
   event: E,
 ): E & { secrets: Record<string, string> } {
-  return guardEvent(trigger, { ...structuredClone(event), secrets: { ...action.secrets } });
+  const secrets = copyValues(action.secrets, action.withoutValue);
+  return guardEvent(trigger, { ...structuredClone(event), secrets });
 }
 
 /** @throws the Action's own error, and an Error for a missing handler or an exceeded time limit. */

@@ -16,8 +16,8 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client';
+import { type Connection, oidcOptionsSchema } from '../tenant/connection-schema.ts';
 import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile-claims.ts';
-import { type Connection, oidcOptionsSchema } from '../tenant/schema.ts';
 
 /** The part of the application's authorization request that goes to the identity provider. */
 interface SignInHints {

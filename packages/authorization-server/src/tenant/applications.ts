@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provider';
 import { matchesOrigin, matchesPlaceholder } from './allowed-urls.ts';
 import { publicKeyOf } from './client-keys.ts';
@@ -11,10 +12,15 @@ const PORTLESS_LOOPBACK = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?:\/|$)/;
 export function toClientMetadata(application: Application): AdapterPayload {
   const { grant_types: grantTypes, callbacks } = application;
   const responseTypes: ResponseType[] = [];
-  if (grantTypes.includes('authorization_code')) responseTypes.push('code');
-  if (grantTypes.includes('implicit') && callbacks.length > 0) responseTypes.push('id_token');
+  // An export has applications without a callback, with which the engine allows no response type.
+  if (callbacks.length > 0) {
+    if (grantTypes.includes('authorization_code')) responseTypes.push('code');
+    if (grantTypes.includes('implicit')) responseTypes.push('id_token');
+  }
   const [logoutUrl] = application.oidc_logout?.backchannel_logout_urls ?? [];
-  const keys = credentialsOf(application).map(({ credential }) => publicKeyOf(credential));
+  const method = authenticationMethod(application);
+  const credentials = unservedMethod(application) ? [] : credentialsOf(application);
+  const keys = credentials.map(({ credential }) => publicKeyOf(credential));
   return {
     client_id: application.client_id,
     client_name: application.name,
@@ -30,16 +36,63 @@ export function toClientMetadata(application: Application): AdapterPayload {
     }),
     response_types: responseTypes,
     // The engine derives `implicit` from the response types. Named here, it forbids http on loopback.
-    grant_types: grantTypes.filter((type) => type !== 'implicit'),
-    token_endpoint_auth_method: authenticationMethod(application),
-    ...(keys.length > 0 && { jwks: { keys } }),
+    grant_types: grantTypes.filter(
+      (type) => type !== 'implicit' && SERVED_GRANT_TYPES.includes(type),
+    ),
+    token_endpoint_auth_method: method,
+    ...(method === 'private_key_jwt' && { jwks: { keys } }),
   };
 }
 
-/** Returns how the application authenticates: as it says, else by its keys, else by its secret. */
+/** Grant types of this server; an application's others stay, and are refused at use. */
+export const SERVED_GRANT_TYPES = [
+  'authorization_code',
+  'refresh_token',
+  'client_credentials',
+  'implicit',
+  'urn:ietf:params:oauth:grant-type:device_code',
+];
+const SERVED_METHODS = ['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'];
+
+/** Returns how the application authenticates. With a method that is not served it has no key: it can't. */
 export function authenticationMethod(application: Application): ClientAuthMethod {
-  const preset = credentialsOf(application).length > 0 ? 'private_key_jwt' : 'client_secret_post';
-  return application.token_endpoint_auth_method ?? preset;
+  const method = registeredMethod(application);
+  return SERVED_METHODS.includes(method) ? (method as ClientAuthMethod) : 'private_key_jwt';
+}
+
+/** Returns the registered method, if this server does not have it. */
+export function unservedMethod(application: Application): string | undefined {
+  const method = registeredMethod(application);
+  return SERVED_METHODS.includes(method) ? undefined : method;
+}
+
+/** Application types of clients that keep no secret. */
+const PUBLIC_TYPES = ['native', 'spa'];
+
+/** Returns how the application authenticates: as it says, else by its keys, else by its secret. */
+function registeredMethod(application: Application): string {
+  const { app_type, client_secret, client_authentication_methods: methods, jwks } = application;
+  const [keyMethod] = Object.keys(methods ?? {});
+  const isPublic = PUBLIC_TYPES.includes(app_type) && client_secret === undefined;
+  const preset = jwks ? 'private_key_jwt' : isPublic ? 'none' : 'client_secret_post';
+  return application.token_endpoint_auth_method ?? keyMethod ?? preset;
+}
+
+/** Adds the id and the secret that an export leaves out. */
+export function completeApplication(application: Application): Application {
+  const { name, client_id, client_secret } = application;
+  const needsSecret = registeredMethod(application).startsWith('client_secret');
+  const secret = client_secret ?? (needsSecret ? madeFrom('client_secret', name) : undefined);
+  return {
+    ...application,
+    client_id: client_id || madeFrom('client_id', name).slice(0, 32),
+    ...(secret !== undefined && { client_secret: secret }),
+  };
+}
+
+/** Makes a value that is the same at each start, and on each machine, and looks like Auth0's. */
+function madeFrom(...parts: string[]): string {
+  return createHash('sha384').update(parts.join()).digest('base64').replace(/[+/]/g, 'x');
 }
 
 /** Checks whether pages of this origin get answers in a frame. */
@@ -91,13 +144,18 @@ export function credentialsOf({
 }: Application): { at: PropertyKey[]; credential: Credential }[] {
   const credentials = methods?.private_key_jwt?.credentials ?? [];
   return [
-    ...credentials.map((credential, index) => ({
-      at: ['client_authentication_methods', 'private_key_jwt', 'credentials', index],
-      credential,
-    })),
+    ...credentials.flatMap((credential, index) => {
+      const at = ['client_authentication_methods', 'private_key_jwt', 'credentials', index];
+      return isReference(credential) ? [] : [{ at, credential }];
+    }),
     ...(jwks?.keys ?? []).map((jwk, index) => ({
       at: ['jwks', 'keys', index],
       credential: { jwk },
     })),
   ];
+}
+
+/** Checks for a credential as an export has it: the id of a key that stays at Auth0. */
+function isReference({ id, pem, jwk }: Credential): boolean {
+  return id !== undefined && pem === undefined && jwk === undefined;
 }

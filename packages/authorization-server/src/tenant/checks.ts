@@ -4,15 +4,22 @@ import {
   credentialsOf,
   hasNativeAddresses,
   isOwnScheme,
+  unservedMethod,
 } from './applications.ts';
 import { publicKeyOf } from './client-keys.ts';
 import { databaseOf } from './connections.ts';
 import type { Application, TenantDocument } from './schema.ts';
 import { scopesOf } from './tenant.ts';
+import type { Path } from './tenant-files.ts';
 import { connectionInId, connectionOfUser, isNamed } from './users.ts';
 
-export type Path = readonly PropertyKey[];
 export type Report = (path: Path, fault: string) => void;
+
+/** Receives faults, which stop the start, and notices of what is ignored or missing. */
+export interface Reports {
+  readonly fault: Report;
+  readonly notice: Report;
+}
 
 const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
 export type Trigger = (typeof TRIGGERS)[number];
@@ -23,7 +30,10 @@ type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' |
 export function checkNames(tenant: TenantDocument, report: Report): void {
   const unique = (section: Section, key: string, values = valuesOf(section, key)): void => {
     values.forEach((value, index) => {
-      if (values.indexOf(value) < index) report([section, index, key], `"${value}" is there twice`);
+      if (values.indexOf(value) === index) return;
+      // Without a client_id it is made from the name.
+      const hint = section === 'clients' ? ': give each client a client_id of its own' : '';
+      report([section, index, key], `"${value}" is there twice${hint}`);
     });
   };
   const valuesOf = (section: Section, key: string): unknown[] =>
@@ -51,9 +61,6 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   tenant.clients.forEach((client, index) => {
     checkAuthentication(client, ['clients', index], report);
     checkAddresses(client, ['clients', index], report);
-    if (client.grant_types.includes('authorization_code') && client.callbacks.length === 0) {
-      report(['clients', index], 'the authorization_code grant needs at least one of callbacks');
-    }
   });
 }
 
@@ -75,12 +82,11 @@ function checkAddresses(client: Application, path: Path, report: Report): void {
 }
 
 function checkAuthentication(client: Application, path: Path, report: Report): void {
+  if (unservedMethod(client) !== undefined) return;
   const credentials = credentialsOf(client);
   const method = authenticationMethod(client);
-  if (method.startsWith('client_secret') && client.client_secret === undefined) {
-    report(path, 'give a client_secret, or token_endpoint_auth_method: none for a public client');
-  }
-  if (method === 'private_key_jwt' && credentials.length === 0) {
+  const atAuth0 = client.client_authentication_methods?.private_key_jwt?.credentials ?? [];
+  if (method === 'private_key_jwt' && credentials.length + atAuth0.length === 0) {
     report(path, 'private_key_jwt needs a key: give client_authentication_methods or jwks');
   }
   if (method !== 'private_key_jwt' && credentials.length > 0) {
@@ -108,7 +114,8 @@ function checkDefaults(document: TenantDocument, report: Report): void {
   }
 }
 
-export function checkReferences(tenant: TenantDocument, report: Report): void {
+/** Checks what refers to something else. */
+export function checkReferences(tenant: TenantDocument, { fault: report, notice }: Reports): void {
   checkDefaults(tenant, report);
   const checkScope = (path: Path, identifier: string, scope: string): void => {
     const api = tenant.resourceServers.find((one) => one.identifier === identifier);
@@ -118,13 +125,16 @@ export function checkReferences(tenant: TenantDocument, report: Report): void {
   tenant.roles.forEach((role, r) => {
     role.permissions.forEach((permission, p) => {
       const { permission_name: scope, resource_server_identifier: identifier } = permission;
+      if (isApiOfAuth0(tenant, identifier)) return;
       checkScope(['roles', r, 'permissions', p], identifier, scope);
     });
   });
   tenant.clientGrants.forEach((grant, g) => {
-    if (!tenant.clients.some((client) => client.client_id === grant.client_id)) {
-      report(['clientGrants', g, 'client_id'], `no client has the id "${grant.client_id}"`);
-    }
+    if (!isServedGrant(tenant, grant)) return;
+    const [client, other] = clientsNamed(tenant, grant.client_id);
+    const at = ['clientGrants', g, 'client_id'];
+    if (client === undefined) report(at, `no client has the id or name "${grant.client_id}"`);
+    if (other !== undefined) report(at, `two clients are called "${grant.client_id}": give the id`);
     grant.scope.forEach((scope, s) => {
       checkScope(['clientGrants', g, 'scope', s], grant.audience, scope);
     });
@@ -132,7 +142,8 @@ export function checkReferences(tenant: TenantDocument, report: Report): void {
   tenant.connections.forEach((connection, c) => {
     connection.enabled_clients.forEach((client, e) => {
       if (tenant.clients.some(({ name, client_id }) => [name, client_id].includes(client))) return;
-      report(['connections', c, 'enabled_clients', e], `no client has the name or id "${client}"`);
+      const text = `no client has the name or id "${client}": it is ignored`;
+      notice(['connections', c, 'enabled_clients', e], text);
     });
   });
   tenant.organizations.forEach((organization, o) => {
@@ -159,4 +170,27 @@ export function checkReferences(tenant: TenantDocument, report: Report): void {
       report(['triggers', trigger, a, 'action_name'], `no action has the name "${name}"`);
     });
   }
+}
+
+type ClientGrant = TenantDocument['clientGrants'][number];
+
+/** Checks for a grant of one client, for client credentials, at an API of the tenant. */
+export function isServedGrant(tenant: TenantDocument, grant: ClientGrant): boolean {
+  const { client_id, subject_type, audience } = grant;
+  return client_id !== undefined && subject_type === 'client' && !isApiOfAuth0(tenant, audience);
+}
+
+/** Checks for an API that each tenant has at Auth0, such as the Management API. */
+export function isApiOfAuth0({ resourceServers }: TenantDocument, identifier: string): boolean {
+  if (resourceServers.some((api) => api.identifier === identifier)) return false;
+  return /^https:\/\/[^/]+\/(?:api\/v2|me|my-org)\/$/.test(identifier);
+}
+
+/** Returns the clients that a client grant names: by id, or as the deploy tool does, by name. */
+export function clientsNamed(
+  { clients }: TenantDocument,
+  given: string | undefined,
+): Application[] {
+  const byId = clients.filter(({ client_id }) => client_id === given);
+  return byId.length > 0 ? byId : clients.filter(({ name }) => name === given);
 }

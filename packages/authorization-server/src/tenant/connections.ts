@@ -1,4 +1,5 @@
 import { errors } from '../oidc-provider.ts';
+import { isServedProvider } from './connection-schema.ts';
 import type { Application, Connection, TenantDocument } from './schema.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 
@@ -47,12 +48,14 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
   }
 }
 
-/** Returns connections of an unsupported strategy, and databases that check no password. */
-export function ignoredConnections(tenant: TenantDocument): string[] {
-  const database = databaseOf(tenant);
-  return tenant.connections
-    .filter((one) => !isFederated(one) && one !== database)
-    .map(({ name, strategy }) => `connections: ${name} (${strategy})`);
+/** Returns a name for a connection that is ignored: of another strategy, or a database that checks no password. */
+export function ignoredConnection(
+  tenant: TenantDocument,
+  connection: Connection,
+): string | undefined {
+  if (isFederated(connection) || connection === databaseOf(tenant)) return undefined;
+  const { name, strategy, options } = connection;
+  return `${name} (${[strategy, ...(strategy === 'oidc' ? [options.type] : [])].join(' ').trim()})`;
 }
 
 export function databaseName(tenant: TenantDocument): string {
@@ -72,8 +75,8 @@ export function findIdentityProvider(
   return connections.find((one) => isFederated(one) && one.name === name);
 }
 
-function isFederated({ strategy }: Connection): boolean {
-  return strategy === 'oidc';
+function isFederated({ strategy, options }: Connection): boolean {
+  return isServedProvider(strategy, options);
 }
 
 /** Returns the database that the users are in: the tenant's default directory, or the first. */

@@ -1,15 +1,35 @@
-import { readFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StartError } from '@koa-oauth/service';
-import { type Document, isNode, LineCounter, parseDocument } from 'yaml';
-import { checkNames, checkReferences, type Path, type Report, type Trigger } from './checks.ts';
-import { ignoredConnections } from './connections.ts';
-import { tenantSchema } from './schema.ts';
-import { type ActionConsole, compileAction, compileRule } from './source-files.ts';
-import type { Action, Rule, Tenant, TenantDocument } from './tenant.ts';
+import { completeApplication } from './applications.ts';
+import {
+  checkNames,
+  checkReferences,
+  clientsNamed,
+  isServedGrant,
+  type Report,
+  type Reports,
+  type Trigger,
+} from './checks.ts';
+import type { Keywords } from './keywords.ts';
+import { type Application, tenantSchema } from './schema.ts';
+import {
+  ignoredSettings,
+  leaveOutAddresses,
+  reportKeywords,
+  reportMisspellings,
+} from './served-settings.ts';
+import { readActions, readRules } from './source-files.ts';
+import {
+  type Action,
+  type CompletedApplication,
+  scopesOf,
+  type Tenant,
+  type TenantDocument,
+} from './tenant.ts';
+import { type Path, type Place, TenantFiles, UnreadableFile } from './tenant-files.ts';
 
-/** Error for a tenant file that can't be used. The message names every fault with its line and path. */
+/** Error for a tenant that can't be used. The message names every fault with its file, line and path. */
 export class InvalidTenant extends StartError {
   override readonly name = 'InvalidTenant';
   readonly faults: readonly string[];
@@ -26,37 +46,44 @@ export class InvalidTenant extends StartError {
 /** Path of the tenant file that comes with this package. */
 export const demoTenantFile = fileURLToPath(new URL('../../tenant/tenant.yaml', import.meta.url));
 
+/** Options of `loadTenant`. */
+export interface LoadOptions {
+  /** Values of the deploy tool's keywords by name, such as environment variables; default: none. */
+  readonly keywords?: Keywords | undefined;
+}
+
 /**
- * Reads and checks a tenant file.
+ * Reads and checks a tenant.
  *
- * @param file Path of a YAML file, relative to the working directory.
- * @throws InvalidTenant naming every fault with its line and its path in the file.
+ * @param file Path of a YAML file, or of a folder that the Auth0 deploy tool wrote, relative to the
+ * working directory.
+ * @throws InvalidTenant naming every fault with its file, line and path.
  */
-export function loadTenant(file: string): Tenant {
+export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): Tenant {
   const path = resolve(file);
-  const lines = new LineCounter();
-  const document = parse(path, lines);
+  const files = readFiles(path, keywords);
+  const log = new LoadLog(path, files);
 
-  const faults: { line: number; fault: string }[] = [];
-  const report: Report = (at, fault) => {
-    const line = lineOf(document, lines, at);
-    faults.push({ line, fault: `line ${line}, ${at.map(String).join('.') || 'top'}: ${fault}` });
+  leaveOutAddresses(files, log);
+  const content = withoutAbsent(files.content);
+  const checked = tenantSchema.safeParse(content);
+  reportKeywords(content, checked.error?.issues ?? [], log);
+  reportMisspellings(content, log);
+  log.throwIfFaulty();
+
+  const { databases, ...document } = checked.data as TenantDocument;
+  const tenant = {
+    ...document,
+    databases,
+    connections: [...document.connections, ...databases],
+    clients: document.clients.map(completeApplication),
   };
-  const throwIfFaulty = (): void => {
-    const inOrder = faults.sort((a, b) => a.line - b.line).map(({ fault }) => fault);
-    if (inOrder.length > 0) throw new InvalidTenant(path, inOrder);
-  };
-
-  const checked = tenantSchema.safeParse(document.toJS());
-  for (const issue of checked.error?.issues ?? []) report(issue.path, issue.message);
-  throwIfFaulty();
-
-  const tenant = checked.data as TenantDocument;
-  checkNames(tenant, report);
-  checkReferences(tenant, report);
-  const actions = readActions(tenant, dirname(path), report);
-  const loginRules = readRules(tenant, dirname(path), report);
-  throwIfFaulty();
+  log.connections = document.connections.length;
+  checkNames(tenant, log.fault);
+  checkReferences(tenant, log);
+  const actions = readActions(tenant, files, log);
+  const loginRules = readRules(tenant, files, log);
+  log.throwIfFaulty();
 
   const actionsOf = (trigger: Trigger): Action[] =>
     tenant.triggers[trigger].flatMap(
@@ -64,87 +91,115 @@ export function loadTenant(file: string): Tenant {
     );
   return {
     ...tenant,
+    clientGrants: servedGrants(tenant),
+    attack_protection: tenant.attackProtection
+      ? { brute_force_protection: tenant.attackProtection.bruteForceProtection }
+      : tenant.attack_protection,
     file: path,
+    watched: [...files.watched],
+    reload: () => loadTenant(path, { keywords }),
     postLogin: actionsOf('post-login'),
     credentialsExchange: actionsOf('credentials-exchange'),
     loginRules,
-    ignoredSections: [
-      ...Object.keys(tenant).filter((section) => !(section in tenantSchema.shape)),
-      ...ignoredConnections(tenant),
-    ],
+    completed: completedApplications(tenant, content),
+    ignored: ignoredSettings(tenant, content, files.unknown),
+    notices: log.notices,
   };
 }
 
-function parse(path: string, lines: LineCounter): Document {
-  let source: string;
+/** Collects faults, which stop the start, and notices, each with its place. */
+class LoadLog implements Reports {
+  /** Number of entries in the section `connections`; the databases follow them. */
+  connections = Number.POSITIVE_INFINITY;
+  readonly #path: string;
+  readonly #files: TenantFiles;
+  readonly #faults: Place[] = [];
+  readonly #notices: Place[] = [];
+
+  constructor(path: string, files: TenantFiles) {
+    this.#path = path;
+    this.#files = files;
+  }
+
+  readonly fault: Report = (at, text) => this.#add(this.#faults, at, text);
+  readonly notice: Report = (at, text) => this.#add(this.#notices, at, text);
+
+  get notices(): string[] {
+    return inOrder(this.#notices);
+  }
+
+  throwIfFaulty(): void {
+    if (this.#faults.length > 0) throw new InvalidTenant(this.#path, inOrder(this.#faults));
+  }
+
+  #add(list: Place[], at: Path, text: string): void {
+    const [section, index = 0, ...rest] = at;
+    const isDatabase = section === 'connections' && Number(index) >= this.connections;
+    const path = isDatabase ? ['databases', Number(index) - this.connections, ...rest] : at;
+    const place = this.#files.placeOf(path);
+    list.push({ ...place, text: `${place.text}: ${text}` });
+  }
+}
+
+function inOrder(places: readonly Place[]): string[] {
+  return [...places].sort((a, b) => a.order - b.order).map(({ text }) => text);
+}
+
+function readFiles(path: string, keywords: Keywords): TenantFiles {
   try {
-    source = readFileSync(path, 'utf8');
+    return new TenantFiles(path, keywords);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new InvalidTenant(path, [`it can't be read (${code}): set TENANT to a YAML file`]);
+    if (!(error instanceof UnreadableFile)) throw error;
+    throw new InvalidTenant(path, error.message.split('\n'));
   }
-  const document = parseDocument(source, { lineCounter: lines });
-  const faults = document.errors.map((error) => error.message.split('\n')[0] ?? 'not YAML');
-  if (faults.length > 0) throw new InvalidTenant(path, faults);
-  return document;
 }
 
-/** Returns the line of the node at `path`, or of the nearest one above it that exists. */
-function lineOf(document: Document, lines: LineCounter, path: Path): number {
-  for (let length = path.length; length >= 0; length -= 1) {
-    const node: unknown =
-      length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+/** Value of a secret in an export. */
+const NOT_SHOWN = '_VALUE_NOT_SHOWN_';
+
+/** Returns the content without members that an export has instead of leaving them out. */
+function withoutAbsent({ users, ...content }: Record<string, unknown>): Record<string, unknown> {
+  const { databases } = content;
+  if (Array.isArray(databases)) {
+    content.databases = databases.map((database) => ({ strategy: 'auth0', ...database }));
   }
-  return 1;
+  // Null is a value in the metadata of a user.
+  return { ...(dropAbsent(content) as object), ...(users !== undefined && { users }) };
 }
 
-function readActions(tenant: TenantDocument, directory: string, report: Report): Action[] {
-  return tenant.actions.flatMap(({ name, code: script, secrets: list, ...action }, index) => {
-    const file = resolve(directory, script);
-    const secrets = Object.fromEntries(list.map((secret) => [secret.name, secret.value]));
-    const dependencies = Object.fromEntries(
-      action.dependencies.map((module) => [module.name, module.version]),
-    );
-    try {
-      const code = readFileSync(file, 'utf8');
-      const source = { name, file, code, secrets, dependencies, folder: directory };
-      compileAction(source);
-      return [source];
-    } catch (error) {
-      report(['actions', index, 'code'], faultOfFile(file, error));
-      return [];
-    }
-  });
-}
-
-/** Returns the enabled rules in their order; a rule without an order comes first, as 0. */
-function readRules(tenant: TenantDocument, directory: string, report: Report): Rule[] {
-  const configuration = Object.fromEntries(
-    tenant.rulesConfigs.map(({ key, value }) => [key, value]),
+function dropAbsent(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(dropAbsent);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== null && member !== NOT_SHOWN)
+      .map(([name, member]) => [name, dropAbsent(member)]),
   );
-  const rules = tenant.rules.flatMap(({ name, script, order, enabled }, index) => {
-    const file = resolve(directory, script);
-    try {
-      const code = readFileSync(file, 'utf8');
-      const rule: Rule = { name, file, code, configuration, folder: directory };
-      compileRule(rule)(SILENT);
-      return enabled ? [{ order, rule }] : [];
-    } catch (error) {
-      report(['rules', index, 'script'], faultOfFile(file, error));
-      return [];
-    }
+}
+
+/** Returns the grants for client credentials, with the client's id and all their scopes. */
+function servedGrants(tenant: TenantDocument): TenantDocument['clientGrants'] {
+  return tenant.clientGrants
+    .filter((grant) => isServedGrant(tenant, grant))
+    .map((grant) => {
+      const api = tenant.resourceServers.find(({ identifier }) => identifier === grant.audience);
+      return {
+        ...grant,
+        client_id: clientsNamed(tenant, grant.client_id)[0]?.client_id,
+        scope: grant.allow_all_scopes ? scopesOf(api) : grant.scope,
+      };
+    });
+}
+
+/** Returns the applications whose id or secret is not in the file. */
+function completedApplications(
+  { clients }: TenantDocument,
+  content: Record<string, unknown>,
+): CompletedApplication[] {
+  return clients.flatMap(({ name, client_id, client_secret }, index) => {
+    const { client_id: id, client_secret: secret } =
+      (content.clients as Partial<Application>[])[index] ?? {};
+    if (id !== undefined && secret === client_secret) return [];
+    return [{ name, client_id, ...(secret === undefined && { client_secret }) }];
   });
-  return rules.sort((a, b) => a.order - b.order).map(({ rule }) => rule);
 }
-
-function faultOfFile(file: string, error: unknown): string {
-  const { code, message, stack } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return `the file ${file} is not there`;
-  // The stack of a syntax error begins with the place.
-  const line = stack?.startsWith(`${file}:`) && /^\d+/.exec(stack.slice(file.length + 1))?.[0];
-  return `the file ${file}${line ? `, line ${line},` : ''} can't be used: ${message}`;
-}
-
-const noop = (): void => {};
-const SILENT: ActionConsole = { debug: noop, error: noop, info: noop, log: noop, warn: noop };

@@ -1,14 +1,14 @@
-import { isSecureURL } from '@koa-oauth/service';
 import { z } from 'zod';
 import { hasPlaceholder, placeholderFault } from './allowed-urls.ts';
+import { type Connection, connectionSchema, text } from './connection-schema.ts';
 import { passwordFault, passwordHashFault } from './password.ts';
 import { emailAddress } from './profile-claims.ts';
 
 /*
- * A tenant file: the Auth0 deploy tool's `tenant.yaml`, plus `users`. Other fields are ignored.
+ * A tenant: what the Auth0 deploy tool exports, plus `users`. Settings that are not here are ignored, and
+ * named at the start. Values that are not served stay, and are refused at use.
  */
 
-const text = z.string().min(1, 'give a text that is not empty');
 const judgedText = (faultOf: (value: string) => string | undefined) =>
   text.check(({ value, issues }) => {
     const message = faultOf(value);
@@ -49,6 +49,9 @@ const receiverUrl = redirectUrl
 
 /** A public key of a client, in PEM or as a JWK. */
 const credentialSchema = z.looseObject({
+  id: text.optional(),
+  name: text.optional(),
+  credential_type: text.optional(),
   pem: text.optional(),
   jwk: z.record(z.string(), z.unknown()).optional(),
   alg: text.optional(),
@@ -77,28 +80,17 @@ const refreshTokenSchema = z
 
 const applicationSchema = z.looseObject({
   name: text,
-  client_id: text,
+  /** An export has neither id nor secret: `completeApplication` makes them. */
+  client_id: text.default(''),
   client_secret: text.optional(),
-  app_type: z.enum(['regular_web', 'spa', 'native', 'non_interactive']).default('regular_web'),
+  app_type: text.default('regular_web'),
   is_first_party: z.boolean().default(true),
   callbacks: z.array(redirectUrl).default([]),
   allowed_logout_urls: z.array(redirectUrl).default([]),
   web_origins: z.array(redirectUrl).default([]),
   allowed_origins: z.array(redirectUrl).default([]),
-  grant_types: z
-    .array(
-      z.enum([
-        'authorization_code',
-        'refresh_token',
-        'client_credentials',
-        'implicit',
-        'urn:ietf:params:oauth:grant-type:device_code',
-      ]),
-    )
-    .default(['authorization_code', 'implicit', 'refresh_token']),
-  token_endpoint_auth_method: z
-    .enum(['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'])
-    .nullish(),
+  grant_types: z.array(text).default(['authorization_code', 'implicit', 'refresh_token']),
+  token_endpoint_auth_method: text.nullish(),
   client_authentication_methods: z
     .looseObject({
       private_key_jwt: z.looseObject({ credentials: z.array(credentialSchema) }).optional(),
@@ -121,7 +113,7 @@ const apiSchema = z.looseObject({
   name: text,
   identifier: text,
   scopes: z.array(z.looseObject({ value: text, description: z.string().optional() })).default([]),
-  signing_alg: z.literal('RS256', 'only RS256 is supported').default('RS256'),
+  signing_alg: text.default('RS256'),
   token_dialect: z
     .enum(['access_token', 'access_token_authz', 'rfc9068_profile', 'rfc9068_profile_authz'])
     .default('access_token'),
@@ -141,10 +133,15 @@ const roleSchema = z.looseObject({
 
 const actionSchema = z.looseObject({
   name: text,
-  code: text,
+  /** Empty in the export of an Action without code. */
+  code: z.string(),
   /** Modules in `node_modules` of the tenant's folder. */
   dependencies: z.array(z.looseObject({ name: text, version: z.string().optional() })).default([]),
-  secrets: z.array(z.looseObject({ name: text, value: z.string() })).default([]),
+  secrets: z.array(z.looseObject({ name: text, value: z.string().optional() })).default([]),
+  // `triggers` says which Actions run.
+  supported_triggers: z.unknown().optional(),
+  deployed: z.unknown().optional(),
+  status: z.unknown().optional(),
 });
 
 const dictionary = z.record(z.string(), z.unknown());
@@ -175,11 +172,15 @@ const eventSchema = z.strictObject({
   security_context: dictionary.optional(),
 });
 
-const bindings = z.array(z.looseObject({ action_name: text })).default([]);
+const bindings = z
+  .array(z.looseObject({ action_name: text, display_name: z.string().optional() }))
+  .default([]);
 
 const ruleSchema = z.looseObject({
   name: text,
   script: text,
+  /** The only stage that the deploy tool knows. */
+  stage: z.string().optional(),
   order: z.number('give a number').default(0),
   enabled: z.boolean().default(true),
 });
@@ -209,60 +210,6 @@ const organizationSchema = z
     id: organization.id ?? `org_${organization.name}`,
   }));
 
-const providerUrl = z
-  .string()
-  .refine(
-    (value) => URL.canParse(value) && isSecureURL(new URL(value)),
-    'give an https URL, or http on a loopback address',
-  );
-
-const scopes = z
-  .string()
-  .refine((value) => value.split(' ').includes('openid'), 'openid must be one of the scopes');
-
-/** `options` of a connection with the strategy `oidc`; the names are those of Auth0's Management API. */
-export const oidcOptionsSchema = z
-  .looseObject({
-    issuer: providerUrl.optional(),
-    discovery_url: providerUrl
-      .refine(
-        (value) => value.endsWith('/.well-known/openid-configuration'),
-        'give a URL that ends in /.well-known/openid-configuration',
-      )
-      .optional(),
-    client_id: text,
-    client_secret: text,
-    /** With the other type, `front_channel`, the ID token passes through the browser. */
-    type: z.literal('back_channel', 'only back_channel is supported').default('back_channel'),
-    scope: scopes.optional(),
-    /** Name of `scope` in other tools for Auth0. */
-    scopes: scopes.optional(),
-  })
-  .refine(({ issuer, discovery_url }) => issuer ?? discovery_url, {
-    path: ['issuer'],
-    message: 'give an issuer or a discovery_url',
-  });
-
-/** One way to sign in: an identity provider, or the database that the tenant's users are in. */
-const connectionSchema = z
-  .looseObject({
-    name: z
-      .string()
-      .max(128, 'give at most 128 characters')
-      .regex(/^[a-zA-Z0-9](?:-?[a-zA-Z0-9])*$/, 'give letters and digits, with single - between'),
-    strategy: text,
-    display_name: text.optional(),
-    /** Names or ids of clients; default: none, as at Auth0. */
-    enabled_clients: z.array(text).default([]),
-    options: z.record(z.string(), z.unknown()).default({}),
-  })
-  .check(({ value: { strategy, options }, issues }) => {
-    if (strategy !== 'oidc') return;
-    for (const { path, message } of oidcOptionsSchema.safeParse(options).error?.issues ?? []) {
-      issues.push({ code: 'custom', path: ['options', ...path], message, input: options });
-    }
-  });
-
 const userSchema = z.looseObject({
   user_id: text,
   email: emailAddress('give an e-mail address'),
@@ -280,11 +227,21 @@ const userSchema = z.looseObject({
   blocked: z.boolean().default(false),
 });
 
-/** The sections of a tenant file, which have the deploy tool's names. */
+const bruteForceProtection = z
+  .looseObject({
+    enabled: z.boolean().default(true),
+    max_attempts: z.int().min(1, 'give a number from 1 on').default(10),
+  })
+  .prefault({});
+
+/** The sections of a tenant, which have the deploy tool's names. */
 export const tenantSchema = z.looseObject({
   tenant: z
     .looseObject({
-      friendly_name: text.default('Dev tenant'),
+      friendly_name: z
+        .string()
+        .default('')
+        .transform((name) => name || 'Dev tenant'),
       allowed_logout_urls: z.array(redirectUrl).default([]),
       /** API of requests without an audience; empty: none, as in an export. */
       default_audience: z.string().nullish(),
@@ -294,7 +251,9 @@ export const tenantSchema = z.looseObject({
       skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
       /** False: `/oidc/logout` never asks the user. */
       sessions: z.looseObject({ oidc_logout_prompt_enabled: z.boolean().optional() }).nullish(),
-      flags: z.record(z.string(), z.boolean()).default({}),
+      flags: z
+        .looseObject({ authorization_response_iss_parameter_supported: z.boolean().optional() })
+        .default({}),
       /** Format of user codes (RFC 8628 §6.1). */
       device_flow: z
         .looseObject({
@@ -315,9 +274,20 @@ export const tenantSchema = z.looseObject({
   clients: z.array(applicationSchema),
   resourceServers: z.array(apiSchema).default([]),
   clientGrants: z
-    .array(z.looseObject({ client_id: text, audience: text, scope: z.array(text).default([]) }))
+    .array(
+      z.looseObject({
+        /** Id or name of a client; absent for a default of many clients. */
+        client_id: text.optional(),
+        audience: text,
+        scope: z.array(text).default([]),
+        allow_all_scopes: z.boolean().default(false),
+        /** A grant of the type `user` is not for client credentials. */
+        subject_type: z.string().default('client'),
+      }),
+    )
     .default([]),
   connections: z.array(connectionSchema).default([]),
+  databases: z.array(connectionSchema).default([]),
   roles: z.array(roleSchema).default([]),
   organizations: z.array(organizationSchema).default([]),
   actions: z.array(actionSchema).default([]),
@@ -326,17 +296,10 @@ export const tenantSchema = z.looseObject({
     .default({ 'post-login': [], 'credentials-exchange': [] }),
   event: eventSchema.prefault({}),
   rules: z.array(ruleSchema).default([]),
-  rulesConfigs: z.array(z.looseObject({ key: text, value: z.string() })).default([]),
-  attack_protection: z
-    .looseObject({
-      brute_force_protection: z
-        .looseObject({
-          enabled: z.boolean().default(true),
-          max_attempts: z.int().min(1, 'give a number from 1 on').default(10),
-        })
-        .prefault({}),
-    })
-    .prefault({}),
+  rulesConfigs: z.array(z.looseObject({ key: text, value: z.string().optional() })).default([]),
+  attackProtection: z.looseObject({ bruteForceProtection }).optional(),
+  /** The same with Auth0's other spelling. */
+  attack_protection: z.looseObject({ brute_force_protection: bruteForceProtection }).prefault({}),
   rate_limits: z
     .looseObject({
       token: z
@@ -347,7 +310,8 @@ export const tenantSchema = z.looseObject({
         .optional(),
     })
     .default({}),
-  users: z.array(userSchema).min(1, 'give at least one user'),
+  /** No export has them. */
+  users: z.array(userSchema).default([]),
 });
 
 export type TenantDocument = z.infer<typeof tenantSchema>;
@@ -359,4 +323,4 @@ export type Credential = z.infer<typeof credentialSchema>;
 export type Organization = z.infer<typeof organizationSchema>;
 /** A user of the tenant: an entry of `users`, with its defaults. */
 export type User = z.infer<typeof userSchema>;
-export type Connection = z.infer<typeof connectionSchema>;
+export type { Connection };

@@ -1,7 +1,10 @@
 import { dirname } from 'node:path';
 import { compileFunction } from 'node:vm';
+import type { Reports } from './checks.ts';
+import { keywordIn } from './keywords.ts';
 import { requireOf } from './modules.ts';
-import type { Action, Rule } from './tenant.ts';
+import type { Action, Rule, TenantDocument } from './tenant.ts';
+import type { Path, TenantFiles } from './tenant-files.ts';
 
 /** An Action's `console`, whose lines must not break the log's JSON. */
 export type ActionConsole = Record<
@@ -70,10 +73,108 @@ export function compileRule(rule: Rule): (output: ActionConsole, auth0?: object)
     }),
   );
   return (output, auth0 = {}) => {
-    const configuration = { ...rule.configuration };
+    const configuration = copyValues(rule.configuration, rule.withoutValue);
     const require = requireOf(rule, output.warn);
     const made: unknown = make(require, output, configuration, UnauthorizedError, auth0);
     if (typeof made === 'function') return made as RuleFunction;
     throw new Error('it must be one function (user, context, callback)');
   };
 }
+
+/** Reads the Actions of the tenant. An Action without code is empty. */
+export function readActions(tenant: TenantDocument, files: TenantFiles, log: Reports): Action[] {
+  return tenant.actions.flatMap(({ name, code: script, secrets: list, ...action }, index) => {
+    const file = files.fileOf('actions', index, script || `${name}.js`);
+    const { values: secrets, withoutValue } = valuesOf(list, (fault, at) => {
+      const path = ['actions', index, 'secrets', at];
+      log.notice(path, `the secret ${fault}: the Action fails where it reads it`);
+    });
+    try {
+      const code = script === '' ? '' : readCode(file, ['actions', index, 'code'], files, log);
+      const dependencies = Object.fromEntries(
+        action.dependencies.map((module) => [module.name, module.version]),
+      );
+      const source = { name, file, code, secrets, withoutValue, dependencies, folder: files.root };
+      compileAction(source);
+      return [source];
+    } catch (error) {
+      log.fault(['actions', index, 'code'], faultOfFile(file, error));
+      return [];
+    }
+  });
+}
+
+/** Reads the enabled rules in their order; a rule without an order comes first, as 0. */
+export function readRules(tenant: TenantDocument, files: TenantFiles, log: Reports): Rule[] {
+  const list = tenant.rulesConfigs.map(({ key: name, value }) => ({ name, value }));
+  const { values: configuration, withoutValue } = valuesOf(list, (fault, index) => {
+    log.notice(['rulesConfigs', index], `${fault}: a rule fails where it reads it`);
+  });
+  const rules = tenant.rules.flatMap(({ name, script, order, enabled }, index) => {
+    const file = files.fileOf('rules', index, script);
+    try {
+      const code = readCode(file, ['rules', index, 'script'], files, log);
+      const rule: Rule = { name, file, code, configuration, withoutValue, folder: files.root };
+      compileRule(rule)(SILENT);
+      return enabled ? [{ order, rule }] : [];
+    } catch (error) {
+      log.fault(['rules', index, 'script'], faultOfFile(file, error));
+      return [];
+    }
+  });
+  return rules.sort((a, b) => a.order - b.order).map(({ rule }) => rule);
+}
+
+/** An export has secrets without their values, or with a keyword. */
+function valuesOf(
+  list: readonly { readonly name: string; readonly value?: string | undefined }[],
+  onMissing: (fault: string, index: number) => void,
+): { values: Record<string, string>; withoutValue: string[] } {
+  const values: Record<string, string> = {};
+  const withoutValue: string[] = [];
+  for (const [index, { name, value }] of list.entries()) {
+    const keyword = keywordIn(value);
+    if (value !== undefined && keyword === undefined) values[name] = value;
+    else {
+      withoutValue.push(name);
+      onMissing(`"${name}" ${keyword ? `(${keyword}) ` : ''}has no value`, index);
+    }
+  }
+  return { values, withoutValue };
+}
+
+/** Copies values for one run. Reading one that has none throws: `undefined` would end in a claim. */
+export function copyValues(
+  values: Readonly<Record<string, string>>,
+  withoutValue: readonly string[] = [],
+): Record<string, string> {
+  const copy = { ...values };
+  for (const name of withoutValue) {
+    Object.defineProperty(copy, name, {
+      get() {
+        throw new Error(`"${name}" has no value: give it one in the tenant file`);
+      },
+    });
+  }
+  return copy;
+}
+
+function readCode(file: string, at: Path, files: TenantFiles, log: Reports): string {
+  const { text, missing, lineAt } = files.readCode(file);
+  for (const { name, offset } of missing) {
+    const place = `${files.nameOf(file)}, line ${lineAt(offset)}`;
+    log.notice(at, `${place}: the keyword ${name} has no value, and stays as it is`);
+  }
+  return text;
+}
+
+function faultOfFile(file: string, error: unknown): string {
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return `the file ${file} is not there`;
+  // The stack of a syntax error begins with the place.
+  const line = stack?.startsWith(`${file}:`) && /^\d+/.exec(stack.slice(file.length + 1))?.[0];
+  return `the file ${file}${line ? `, line ${line},` : ''} can't be used: ${message}`;
+}
+
+const noop = (): void => {};
+const SILENT: ActionConsole = { debug: noop, error: noop, info: noop, log: noop, warn: noop };

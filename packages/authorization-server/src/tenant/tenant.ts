@@ -13,6 +13,8 @@ export interface Action {
   readonly folder?: string;
   /** Versions of the modules that the tenant file names for the Action. */
   readonly dependencies?: Readonly<Record<string, string | undefined>>;
+  /** Names of secrets that the tenant has no value for. */
+  readonly withoutValue?: readonly string[] | undefined;
 }
 
 /** A rule file with the `configuration` that all rules share. */
@@ -24,19 +26,38 @@ export interface Rule {
   readonly configuration: Readonly<Record<string, string>>;
   /** Absolute path of the tenant's folder, whose `node_modules` serve as well. */
   readonly folder?: string;
+  /** Names in the configuration that the tenant has no value for. */
+  readonly withoutValue?: readonly string[] | undefined;
+}
+
+/** An application whose id, or secret, was made from its name. */
+export interface CompletedApplication {
+  readonly name: string;
+  readonly client_id: string;
+  /** Undefined for the file's own secret, or for none. */
+  readonly client_secret?: string | undefined;
 }
 
 /** A checked tenant: every name in it refers to something. */
 export interface Tenant extends TenantDocument {
+  /** Path of the tenant file or folder. */
   readonly file: string;
+  /** Files that it consists of, and folders in which a new file becomes a part of it. */
+  readonly watched: readonly string[];
+  /** Loads the tenant again. @throws InvalidTenant */
+  readonly reload: () => Tenant;
   /** The Actions of the post-login trigger, in their order. */
   readonly postLogin: readonly Action[];
   /** The Actions of the credentials-exchange trigger, in their order. */
   readonly credentialsExchange: readonly Action[];
   /** The enabled rules, in their order; they run before the post-login Actions. */
   readonly loginRules: readonly Rule[];
-  /** Sections of the file that this server does not know. */
-  readonly ignoredSections: readonly string[];
+  /** Applications that an export has without id or secret. */
+  readonly completed: readonly CompletedApplication[];
+  /** Settings that this server ignores, one text for each section. */
+  readonly ignored: readonly string[];
+  /** Places where a value is missing, and what becomes of it. */
+  readonly notices: readonly string[];
 }
 
 export function findApplication(tenant: Tenant, clientId: unknown): Application | undefined {
@@ -75,6 +96,9 @@ export function permissionsOf(tenant: Tenant, user: User, api: Api): string[] {
 export function allowedScopes(tenant: Tenant, user: User, api: Api): string[] {
   return api.enforce_policies ? permissionsOf(tenant, user, api) : scopesOf(api);
 }
+
+/** The algorithm of access tokens; an API with another one stays in the tenant, without tokens. */
+export const SIGNING_ALG = 'RS256';
 
 /** Scopes of OpenID Connect Core §5.4 and §11 that this server knows. */
 export const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access'];

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { type FSWatcher, readFileSync, watch } from 'node:fs';
-import { dirname, resolve } from 'node:path';
-import { loadTenant } from './load.ts';
+import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Tenant } from './tenant.ts';
 
 interface TenantWatchOptions {
@@ -19,15 +18,15 @@ interface TenantWatchOptions {
 export class TenantWatch {
   readonly #options: TenantWatchOptions;
   readonly #watchers = new Map<string, FSWatcher>();
-  #files: readonly string[];
+  #tenant: Tenant;
   #seen: string;
   #fault: string | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: TenantWatchOptions) {
     this.#options = options;
-    this.#files = filesOf(options.tenant);
-    this.#seen = fingerprint(this.#files);
+    this.#tenant = options.tenant;
+    this.#seen = fingerprint(this.#tenant.watched);
     this.#watchFolders();
   }
 
@@ -37,16 +36,17 @@ export class TenantWatch {
   }
 
   #read(): void {
-    const found = fingerprint(this.#files);
+    const { watched } = this.#tenant;
+    const found = fingerprint(watched);
     // A wrong tenant may wait for a file that the one in use does not name.
     if (found === this.#seen && this.#fault === undefined) return;
     try {
-      const changed = loadTenant(this.#options.tenant.file);
+      const changed = this.#tenant.reload();
       this.#options.onChange(changed);
-      const named = filesOf(changed);
       // `found` is older than what was read: a write since then counts as a change of its own.
-      this.#seen = String(named) === String(this.#files) ? found : fingerprint(named);
-      this.#files = named;
+      const isSame = String(changed.watched) === String(watched);
+      this.#seen = isSame ? found : fingerprint(changed.watched);
+      this.#tenant = changed;
       this.#fault = undefined;
       this.#watchFolders();
     } catch (error) {
@@ -58,7 +58,7 @@ export class TenantWatch {
   }
 
   #watchFolders(): void {
-    const folders = new Set(this.#files.map((file) => dirname(file)));
+    const folders = new Set(this.#tenant.watched.map(folderOf));
     for (const [folder, watcher] of this.#watchers) {
       if (folders.has(folder)) continue;
       watcher.close();
@@ -80,16 +80,20 @@ export class TenantWatch {
   }
 }
 
-function filesOf({ file, actions, rules }: Tenant): string[] {
-  const named = [...actions.map(({ code }) => code), ...rules.map(({ script }) => script)];
-  return [file, ...named.map((name) => resolve(dirname(file), name))];
+function folderOf(path: string): string {
+  return isFolder(path) ? path : dirname(path);
 }
 
-function fingerprint(files: readonly string[]): string {
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function fingerprint(paths: readonly string[]): string {
   const hash = createHash('sha256');
-  for (const file of files) {
+  for (const path of paths) {
     try {
-      hash.update(createHash('sha256').update(readFileSync(file)).digest());
+      const content = isFolder(path) ? readdirSync(path).join('/') : readFileSync(path);
+      hash.update(createHash('sha256').update(content).digest());
     } catch {
       hash.update('missing');
     }

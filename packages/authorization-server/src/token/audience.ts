@@ -10,6 +10,7 @@ import {
   nameOf,
   OIDC_SCOPES,
   resourceOf,
+  SIGNING_ALG,
   scopesOf,
   type Tenant,
 } from '../tenant/tenant.ts';
@@ -46,6 +47,12 @@ export function describeResource(
     const fault = machine ? 'Service not enabled within domain' : 'Service not found';
     throw new errors.AccessDenied(`${fault}: ${nameOf(resource)}`);
   }
+  if (api.signing_alg !== SIGNING_ALG) {
+    const { identifier, signing_alg: alg } = api;
+    throw new errors.AccessDenied(
+      `Tokens signed with ${alg} are not available here: ${identifier}`,
+    );
+  }
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
     : // Tokens of Auth0 have the OpenID Connect scopes too.
@@ -55,7 +62,7 @@ export function describeResource(
     audience: api.identifier,
     accessTokenTTL: api.token_lifetime,
     accessTokenFormat: 'jwt',
-    jwt: { sign: { alg: 'RS256' } },
+    jwt: { sign: { alg: SIGNING_ALG } },
   };
 }
 

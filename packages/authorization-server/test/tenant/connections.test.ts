@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { offersPasswords } from '../../src/tenant/connections.ts';
+import { offeredConnections, offersPasswords } from '../../src/tenant/connections.ts';
 import { demoTenantFile, InvalidTenant, loadTenant } from '../../src/tenant/load.ts';
 import { describeConnection, identitiesOf } from '../../src/tenant/users.ts';
 
@@ -39,12 +39,9 @@ test('a database and other strategies are accepted, and the others are listed as
   - { name: db, strategy: auth0, enabled_clients: [contacts-cli], is_domain_connection: false }
   - { name: db-2, strategy: auth0 }
   - { name: google-oauth2, strategy: google-oauth2, options: { scope: [email] } }
-branding: {}
 `);
-  expect(tenant.ignoredSections).toEqual([
-    'branding',
-    'connections: db-2 (auth0)',
-    'connections: google-oauth2 (google-oauth2)',
+  expect(tenant.ignored).toEqual([
+    'connections: db-2 (auth0), google-oauth2 (google-oauth2), is_domain_connection',
   ]);
   expect(describeConnection(tenant, 'auth0|alice')).toEqual({
     id: 'con_db',
@@ -74,7 +71,7 @@ describe('the default directory', () => {
     const tenant = withDefault('db-2', databases);
     expect(describeConnection(tenant, 'auth0|alice')).toMatchObject({ name: 'db-2' });
     expect(offersPasswords(tenant, tenant.clients[0])).toBe(true);
-    expect(tenant.ignoredSections).toEqual(['connections: db (auth0)']);
+    expect(tenant.ignored).toEqual(['connections: db (auth0)']);
   });
 
   test.each(["''", 'partner'])('%s, which is no database, leaves the first', (name) => {
@@ -92,6 +89,21 @@ describe('the default directory', () => {
       /tenant\.default_directory: no connection has the name "other"/,
     );
   });
+});
+
+test('a provider that sends the ID token through the browser, and an unknown application, are ignored by name', () => {
+  const front = PARTNER.replace('back_channel', 'front_channel').replace(
+    '[Contacts]',
+    '[Contract]',
+  );
+  const tenant = load(front);
+  expect(tenant.ignored).toEqual(['connections: partner (oidc front_channel)']);
+  expect(tenant.notices).toEqual([
+    expect.stringMatching(
+      /connections\.0\.enabled_clients\.0: no client has the name or id "Contract"/,
+    ),
+  ]);
+  expect(tenant.clients.flatMap((client) => offeredConnections(tenant, client))).toEqual([]);
 });
 
 test('an Action gets the connection and identities of a user of the database', () => {
@@ -147,11 +159,6 @@ describe('a fault is named with its line and its path', () => {
       /options\.client_id: [\s\S]*options\.client_secret: /,
     ],
     [
-      'front_channel',
-      (y) => y.replace('type: back_channel', 'type: front_channel'),
-      /connections\.0\.options\.type: only back_channel is supported/,
-    ],
-    [
       'a scope without openid',
       (y) => y.replace('scope: openid email', 'scope: email'),
       /connections\.0\.options\.scope: openid must be one of the scopes/,
@@ -160,11 +167,6 @@ describe('a fault is named with its line and its path', () => {
       'a name with a bar',
       (y) => y.replace('name: partner', 'name: a|b'),
       /connections\.0\.name: give letters and digits/,
-    ],
-    [
-      'an unknown client',
-      (y) => y.replace('enabled_clients: [Contacts]', 'enabled_clients: [Contact]'),
-      /connections\.0\.enabled_clients\.0: no client has the name or id "Contact"/,
     ],
     [
       'a connection twice',

@@ -71,7 +71,7 @@ rulesConfigs:
     );
     expect(tenant.loginRules.map(({ name }) => name)).toEqual(['first', 'second', 'third']);
     expect(tenant.loginRules[0]?.configuration).toEqual({ WORD: 'hush' });
-    expect(tenant.ignoredSections).toEqual([]);
+    expect(tenant.ignored).toEqual([]);
   });
 
   describe('a fault is named with its line and its path', () => {
@@ -256,12 +256,12 @@ describe('a watched tenant', () => {
     });
 
     test('lists an unknown section once', async () => {
-      writeFileSync(file, `${readFileSync(file, 'utf8')}\nhooks: []\n`);
+      writeFileSync(file, `${readFileSync(file, 'utf8')}\nhooks: [{}]\n`);
       const { logger, lines } = keptLog();
       await startDemo(undefined, { tenant: loadTenant(file), watch: true, logger });
-      writeFileSync(file, `${readFileSync(file, 'utf8')}\nbranding: {}\n`);
+      writeFileSync(file, `${readFileSync(file, 'utf8')}\nbranding: { colors: {} }\n`);
       await until(() => lines.some(({ msg }) => String(msg).includes('has changed')));
-      const listed = lines.flatMap(({ sections }) => (sections as string[] | undefined) ?? []);
+      const listed = lines.flatMap(({ settings }) => (settings as string[] | undefined) ?? []);
       expect(listed).toEqual(['hooks', 'branding']);
     });
 

@@ -1,0 +1,264 @@
+import { type core, z } from 'zod';
+import { SERVED_GRANT_TYPES, unservedMethod } from './applications.ts';
+import { isApiOfAuth0, isServedGrant, type Reports } from './checks.ts';
+import { connectionSchema, oidcOptionsSchema } from './connection-schema.ts';
+import { ignoredConnection } from './connections.ts';
+import { keywordIn } from './keywords.ts';
+import { type TenantDocument, tenantSchema } from './schema.ts';
+import { SIGNING_ALG } from './tenant.ts';
+import type { Path, TenantFiles } from './tenant-files.ts';
+
+/*
+ * Settings of an export that this server ignores, and those whose keyword has no value. It knows what
+ * the schema names; an export has much more.
+ */
+
+type Content = Readonly<Record<string, unknown>>;
+
+interface Visitor {
+  /** Receives a setting that the schema does not name, and names that would be known but are absent. */
+  readonly onUnknown: (path: Path, value: unknown, absent: readonly string[]) => void;
+  /** Receives a text that the schema names. */
+  readonly onText: (path: Path, text: string) => void;
+}
+
+/** Walks through a value along its schema. */
+function walk(schema: core.$ZodType, value: unknown, path: Path, visitor: Visitor): void {
+  const { def } = schema._zod as { readonly def: SchemaDefinition };
+  if (typeof value === 'string') visitor.onText(path, value);
+  else if (def.innerType !== undefined) walk(def.innerType, value, path, visitor);
+  else if (def.in !== undefined) walk(def.in, value, path, visitor);
+  else if (Array.isArray(value)) {
+    value.forEach((entry, index) => {
+      if (def.element !== undefined) walk(def.element, entry, [...path, index], visitor);
+    });
+  } else if (typeof value === 'object' && value !== null) {
+    // A choice between a text and an object has the object's names.
+    const { shape } =
+      [def, ...(def.options ?? []).map(definitionIn)].find((one) => one.shape) ?? {};
+    for (const [key, member] of Object.entries(value)) {
+      const known = shape && Object.hasOwn(shape, key) ? shape[key] : def.valueType;
+      if (known !== undefined) walk(known, member, [...path, key], visitor);
+      else if (shape !== undefined) {
+        const absent = Object.keys(shape).filter((name) => !Object.hasOwn(value, name));
+        visitor.onUnknown([...path, key], member, absent);
+      }
+    }
+  }
+}
+
+/** Members of the definitions of zod's types that lead to other types. */
+interface SchemaDefinition {
+  readonly innerType?: core.$ZodType;
+  readonly in?: core.$ZodType;
+  readonly element?: core.$ZodType;
+  readonly options?: readonly core.$ZodType[];
+  readonly shape?: Readonly<Record<string, core.$ZodType>>;
+  readonly valueType?: core.$ZodType;
+}
+
+function definitionIn(schema: core.$ZodType): SchemaDefinition {
+  const def = schema._zod.def as SchemaDefinition;
+  return def.in === undefined ? def : definitionIn(def.in);
+}
+
+/** Returns what is ignored: one text for each section, such as "clients: oidc_conformant, sso". */
+export function ignoredSettings(
+  tenant: TenantDocument,
+  content: Content,
+  unknownFiles: readonly string[],
+): string[] {
+  const ignored = new IgnoredSettings();
+  // Actions get all fields of a user.
+  ignored.addUnknown(tenantSchema, { ...content, users: [], connections: [], databases: [] });
+  addConnections(ignored, tenant, content);
+  for (const client of tenant.clients) {
+    const { app_type, grant_types } = client;
+    if (!APP_TYPES.includes(app_type)) ignored.add('clients', `app_type ${app_type}`);
+    for (const type of grant_types.filter((one) => !SERVED_GRANT_TYPES.includes(one))) {
+      ignored.add('clients', `grant_types ${type}`);
+    }
+    const method = unservedMethod(client);
+    if (method !== undefined) ignored.add('clients', `token_endpoint_auth_method ${method}`);
+  }
+  for (const { signing_alg: alg } of tenant.resourceServers) {
+    if (alg !== SIGNING_ALG) ignored.add('resourceServers', `signing_alg ${alg}`);
+  }
+  for (const grant of tenant.clientGrants.filter((one) => !isServedGrant(tenant, one))) {
+    const { client_id, audience, subject_type } = grant;
+    if (isApiOfAuth0(tenant, audience)) ignored.add('clientGrants', `audience ${audience}`);
+    else if (client_id === undefined) ignored.add('clientGrants', 'default_for');
+    else ignored.add('clientGrants', `subject_type ${subject_type}`);
+  }
+  for (const { resource_server_identifier: api } of tenant.roles.flatMap((r) => r.permissions)) {
+    if (isApiOfAuth0(tenant, api)) ignored.add('roles', `permissions of ${api}`);
+  }
+  for (const name of unknownFiles) ignored.add(name);
+  return ignored.list();
+}
+
+const APP_TYPES = ['regular_web', 'spa', 'native', 'non_interactive'];
+
+/** Adds the connections that are ignored as a whole, and the settings of the others. */
+function addConnections(ignored: IgnoredSettings, tenant: TenantDocument, content: Content): void {
+  const { connections = [], databases = [] } = content as Record<string, unknown[]>;
+  for (const [index, connection] of tenant.connections.entries()) {
+    const section = index < connections.length ? 'connections' : 'databases';
+    const name = ignoredConnection(tenant, connection);
+    if (name !== undefined) {
+      ignored.add(section, name);
+      continue;
+    }
+    const entry = [...connections, ...databases][index];
+    const options = connection.strategy === 'oidc' ? oidcOptionsSchema : z.looseObject({});
+    ignored.addUnknown(connectionSchema, entry, [section]);
+    ignored.addUnknown(options, connection.options, [section, 'options']);
+  }
+}
+
+/** Collects what is ignored, by section and setting, whichever entry has it. */
+class IgnoredSettings {
+  readonly #bySection = new Map<string, Set<string>>();
+
+  add(section: string, setting = ''): void {
+    const settings = this.#bySection.get(section) ?? new Set();
+    this.#bySection.set(section, settings.add(setting));
+  }
+
+  addUnknown(schema: core.$ZodType, content: unknown, path: Path = []): void {
+    walk(schema, content, path, {
+      onUnknown: (at, value) => {
+        const [section = '', ...names] = at.filter((key) => typeof key === 'string');
+        if (!isEmpty(value)) this.add(section, names.join('.'));
+      },
+      onText: () => {},
+    });
+  }
+
+  /** Returns one text for each section, such as "clients: oidc_conformant, sso". */
+  list(): string[] {
+    const sections = [...this.#bySection].map(([section, settings]) => {
+      const names = [...settings].filter((name) => name !== '').sort();
+      return names.length === 0 ? section : `${section}: ${names.join(', ')}`;
+    });
+    return sections.sort();
+  }
+}
+
+/** Lists that are safe without an entry: of addresses, and of applications that a connection is for. */
+const LISTS: Readonly<Record<string, readonly string[]>> = {
+  clients: ['callbacks', 'allowed_logout_urls', 'allowed_origins', 'web_origins'],
+  connections: ['enabled_clients'],
+  databases: ['enabled_clients'],
+};
+
+/** Leaves out entries of lists whose keyword has no value. */
+export function leaveOutAddresses(files: TenantFiles, log: Reports): void {
+  const leaveOut = (path: Path, value: unknown): void => {
+    const keyword = keywordIn(value);
+    if (keyword === undefined) return;
+    log.notice(path, `${noValue(keyword)}: it is left out`);
+    files.remove(path);
+  };
+  const leaveOutOf = (entry: unknown, at: Path, names: readonly string[]): void => {
+    for (const name of names) {
+      const list = (entry as Record<string, unknown> | null)?.[name];
+      if (!Array.isArray(list)) leaveOut([...at, name], list);
+      // From the end on: those before keep their index.
+      else for (let i = list.length - 1; i >= 0; i -= 1) leaveOut([...at, name, i], list[i]);
+    }
+  };
+  leaveOutOf(files.content.tenant, ['tenant'], ['allowed_logout_urls']);
+  for (const [section, names] of Object.entries(LISTS)) {
+    const entries = files.content[section];
+    if (!Array.isArray(entries)) continue;
+    for (const [index, entry] of entries.entries()) leaveOutOf(entry, [section, index], names);
+  }
+}
+
+const noValue = (keyword: string): string => `the keyword ${keyword} has no value`;
+
+/** Settings whose text proves who someone is; a keyword in its place is known to all. */
+const SECRETS = ['client_secret', 'password', 'password_hash', 'pem'];
+
+/** Reports what the schema found, and what becomes of keywords without a value. */
+export function reportKeywords(
+  content: Content,
+  issues: readonly core.$ZodIssue[],
+  log: Reports,
+): void {
+  const left = leftKeywords(tenantSchema, content);
+  const isAt = (path: Path) => (other: { readonly path: Path }) => samePath(path, other.path);
+  for (const issue of issues) {
+    if (!left.some(isAt(issue.path))) log.fault(issue.path, issue.message);
+  }
+  for (const { path, keyword } of left) {
+    const [section, index, ...names] = path;
+    const name = String(names.at(-1));
+    // These have their own words.
+    if (section === 'actions' && name === 'value') continue;
+    if (section === 'rulesConfigs' && name === 'value') continue;
+    const isOption = names[0] === 'options';
+    if (isOption && strategyOf(content, section, index) !== 'oidc') continue;
+    if (isOption) log.notice(path, `${noValue(keyword)}: the connection is ignored`);
+    else if (SECRETS.includes(name) || issues.some(isAt(path))) {
+      log.fault(
+        path,
+        `${noValue(keyword)}: set it in the environment or in AUTH0_KEYWORD_REPLACE_MAPPINGS`,
+      );
+    } else log.notice(path, `${noValue(keyword)}: the text stays as it is`);
+  }
+}
+
+function strategyOf(content: object, section: unknown, index: unknown): unknown {
+  const entries = (content as Record<string, Record<number, { strategy?: unknown }>>)[
+    String(section)
+  ];
+  return entries?.[Number(index)]?.strategy;
+}
+
+function samePath(one: Path, other: Path): boolean {
+  return one.length === other.length && one.every((key, index) => key === other[index]);
+}
+
+/** Returns the texts of known settings in which a keyword without a value is left. */
+function leftKeywords(
+  schema: core.$ZodType,
+  content: unknown,
+): { readonly path: Path; readonly keyword: string }[] {
+  const found: { path: Path; keyword: string }[] = [];
+  walk(schema, content, [], {
+    onUnknown: () => {},
+    onText: (path, text) => {
+      const keyword = keywordIn(text);
+      if (keyword !== undefined) found.push({ path, keyword });
+    },
+  });
+  return found;
+}
+
+/** Reports settings whose name differs in one letter from one that is absent, and known. */
+export function reportMisspellings(content: Content, { fault }: Reports): void {
+  walk(tenantSchema, content, [], {
+    onUnknown: (path, _value, absent) => {
+      const given = String(path.at(-1));
+      const known = absent.find((name) => differsInOneLetter(given, name));
+      if (known !== undefined) fault(path, `this setting is unknown: write ${known}`);
+    },
+    onText: () => {},
+  });
+}
+
+function differsInOneLetter(one: string, other: string): boolean {
+  if (Math.abs(one.length - other.length) > 1) return false;
+  const [short, long] = one.length <= other.length ? [one, other] : [other, one];
+  const at = [...long].findIndex((letter, index) => letter !== short[index]);
+  const rest = long.slice(at + 1);
+  return rest === short.slice(at + (short.length === long.length ? 1 : 0));
+}
+
+function isEmpty(value: unknown): boolean {
+  return (
+    value === null || value === '' || (typeof value === 'object' && Object.keys(value).length === 0)
+  );
+}
