@@ -102,13 +102,13 @@ export class PostLogin {
       return;
     }
     const resumption = earlier && resumptionOf(earlier, { returned, proved });
-    if (resumption === undefined) this.#countLogin(user);
+    const silent = splitScope(ctx.oidc.params?.prompt).includes('none');
+    if (resumption === undefined && !silent) this.#countLogin(user);
     const protocol = ctx.oidc.entities.DeviceCode ? 'oauth2-device-code' : 'oidc-basic-profile';
     const transactionId = (resumption && earlier?.transactionId) ?? randomUUID();
     const run = { ...resumption, protocol, transactionId } as const;
     const outcome = await this.#run(ctx, user, run);
     const { redirect, steps } = outcome;
-    const silent = splitScope(ctx.oidc.params?.prompt).includes('none');
     if (steps?.length && silent) throw new errors.InteractionRequired(MFA_REQUIRED);
     const state = redirect && newRedirectState(this.#parts.store);
     const next: Carried = {

@@ -155,6 +155,10 @@ test('an Action gets the number of logins, their method and the request', async 
   });
   expect(told((await tokensFor(server, 'alice')).tokens)).toMatchObject({ count: 2 });
   expect(told((await tokensFor(server, 'bob')).tokens)).toMatchObject({ count: 1 });
+  // Nor is a silent request.
+  const { browser } = await tokensFor(server, 'carol');
+  await signIn(browser, authorizationRequest(server, { prompt: 'none' }));
+  expect(told((await tokensFor(server, 'carol')).tokens)).toMatchObject({ count: 2 });
   // A refresh is no login.
   const refreshed = await requestTokens(server, {
     grant_type: 'refresh_token',

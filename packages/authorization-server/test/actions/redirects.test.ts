@@ -246,7 +246,7 @@ test('two Actions redirect, one after the other', async () => {
 
 describe('without a user in a browser', () => {
   const ALWAYS = actionOf(`
-    if (event.stats.logins_count > 1 || event.transaction.protocol === 'oauth2-refresh-token') {
+    if (event.transaction.prompt?.includes('none') || event.transaction.protocol === 'oauth2-refresh-token') {
       api.idToken.setCustomClaim('https://x.example/can', api.redirect.canRedirect());
       api.redirect.sendUserTo('https://forms.example.com');
     }`);
