@@ -119,7 +119,8 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
   process.on('uncaughtException', handle);
 }
 
-function withoutSecrets(text: string, source: Action | Rule): string {
+/** Hides the secrets of an Action, or the configuration of a rule. */
+export function withoutSecrets(text: string, source: Action | Rule): string {
   const secrets = Object.values('secrets' in source ? source.secrets : source.configuration);
   return secrets
     .filter((secret) => secret !== '')

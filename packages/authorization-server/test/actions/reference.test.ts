@@ -133,9 +133,9 @@ test('every available member of credentials-exchange is there in a real exchange
   expect(decodeJwt(answer.body.access_token ?? '')[SEEN]).toEqual(paths);
 });
 
-/** Reads the member whose path is the secret, and calls it if it is a method. */
+/** Reads the member whose path is the secret, with slashes, and calls it if it is a method. */
 const READ = `
-  const value = event.secrets.PATH.split('.').reduce((from, name) => from[name], { event, api });
+  const value = event.secrets.PATH.split('/').reduce((from, name) => from[name], { event, api });
   if (typeof value === 'function') value('x');`;
 
 /** Returns the text that a member of this path denies with: it names the member, or its part. */
@@ -148,23 +148,25 @@ test('every unavailable member of post-login denies a login by its name', async 
   const members = unavailable('post-login').filter(({ part }) => part !== 'event.refresh_token');
   expect(members.length).toBeGreaterThan(40);
   for (const member of members) {
-    secrets.PATH = pathOf(member);
+    const path = pathOf(member);
+    secrets.PATH = path.replaceAll('.', '/');
     const callback = await signIn(openBrowser(), authorizationRequest(server));
     expect(callback.get('error')).toBe('access_denied');
-    expect(callback.get('error_description')).toMatch(denialOf(secrets.PATH, member.part));
+    expect(callback.get('error_description')).toMatch(denialOf(path, member.part));
   }
 });
 
 test('every unavailable member of a refresh token denies the refresh by its name', async () => {
-  const secrets: Record<string, string> = { PATH: 'event.user' };
+  const secrets: Record<string, string> = { PATH: 'event/user' };
   const server = await startWith('post-login', actionFor('post-login', READ, secrets));
   const { tokens } = await tokensFor(server, 'alice', { scope: ALL_SCOPES });
   for (const { part, name } of unavailable('post-login')) {
     if (part !== 'event.refresh_token') continue;
-    secrets.PATH = `${part}.${name}`;
+    const path = pathOf({ part, name });
+    secrets.PATH = path.replaceAll('.', '/');
     const { refresh_token = '' } = tokens;
     const { body } = await requestTokens(server, { grant_type: 'refresh_token', refresh_token });
-    expect(body.error_description).toMatch(denialOf(secrets.PATH, part));
+    expect(body.error_description).toMatch(denialOf(path, part));
   }
 });
 
@@ -175,11 +177,12 @@ test('every unavailable member of credentials-exchange denies the exchange by it
   const members = unavailable('credentials-exchange');
   expect(members.length).toBeGreaterThan(10);
   for (const member of members) {
-    secrets.PATH = pathOf(member);
+    const path = pathOf(member);
+    secrets.PATH = path.replaceAll('.', '/');
     const form = { grant_type: 'client_credentials', audience: API };
     const { status, body } = await requestTokens(server, form, 'contacts-cli');
     expect([status, body.error]).toEqual([500, 'server_error']);
-    expect(body.error_description).toMatch(denialOf(secrets.PATH, member.part));
+    expect(body.error_description).toMatch(denialOf(path, member.part));
   }
 });
 

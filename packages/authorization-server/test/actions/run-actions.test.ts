@@ -302,6 +302,15 @@ test.each([
   expect(JSON.stringify(log.lines)).not.toContain('hush');
 });
 
+test('neither its console nor its failure tells a secret', async () => {
+  const log = recorder();
+  const body = `console.log('token', event.secrets.WORD); throw new Error('bad ' + event.secrets.WORD);`;
+  const outcome = await runPostLogin([actionOf(body)], event, log);
+  expect(outcome.denied).toBe('bad [hidden]');
+  expect(log.lines.map(({ message }) => message)).toContain('token [hidden]');
+  expect(JSON.stringify(log.lines)).not.toContain('hush');
+});
+
 test('the console of an Action writes to the log', async () => {
   const log = recorder();
   await runPostLogin([actionOf(`console.log('hello', { a: 1 });`)], event, log);
