@@ -189,11 +189,9 @@ export function transactionFacts(
 }
 
 /** Returns `event.user` without what no Action may see, with the times of an unknown profile. */
-function userFacts(
-  tenant: Tenant,
-  user: User,
-  { first, latest }: NonNullable<LoginFacts['logins']> = { first: isoTime(0), latest: isoTime(0) },
-): UserFacts {
+function userFacts(tenant: Tenant, user: User, logins: LoginFacts['logins']): UserFacts {
+  const now = new Date().toISOString();
+  const { first = now, latest = now } = logins ?? {};
   const { password: _password, password_hash: _hash, roles: _roles, email, ...profile } = user;
   const nickname = user.nickname ?? (email.split('@')[0] || undefined);
   const identities = identitiesOf(tenant, user.user_id);

@@ -116,6 +116,10 @@ const REFERENCE: Readonly<Record<Trigger, Readonly<Record<string, Part>>>> = {
   },
 };
 
+// Each Action of each login needs both.
+const GUARDED = ofEach(guardedMembers);
+const API_PARTS = ofEach(apiParts);
+
 /** Returns the members of both objects of a trigger, part by part. */
 export function membersOf(trigger: Trigger): Member[] {
   return Object.entries(REFERENCE[trigger])
@@ -142,11 +146,9 @@ export function unavailable(member: string): Error {
  * copying and spreading the event read no such member.
  */
 export function guardEvent<E extends object>(trigger: Trigger, event: E): E {
-  for (const path of guardedPaths(trigger)) {
-    const names = path.split('.');
-    const name = names.pop() ?? '';
-    let parent: unknown = { event };
-    for (const one of names) parent = (parent as Record<string, unknown> | undefined)?.[one];
+  for (const { path, parents, name } of GUARDED[trigger]) {
+    let parent: unknown = event;
+    for (const one of parents) parent = (parent as Record<string, unknown> | undefined)?.[one];
     if (typeof parent !== 'object' || parent === null || name in parent) continue;
     Object.defineProperty(parent, name, {
       configurable: true,
@@ -180,22 +182,37 @@ export function createApi(
   api: object,
   parts: Readonly<Record<string, Readonly<Record<string, unknown>>>>,
 ): object {
-  const names = Object.keys(REFERENCE[trigger]).filter((part) => part.startsWith('api.'));
-  const all = { ...Object.fromEntries(names.map((part) => [part.slice(4), {}])), ...parts };
-  const guarded = Object.entries(all).map(([part, members]) => [
+  const guarded = API_PARTS[trigger].map((part) => [
     part,
-    onlyMembers(`api.${part}`, members),
+    onlyMembers(`api.${part}`, parts[part] ?? {}),
   ]);
   return Object.assign(api, Object.fromEntries(guarded));
 }
 
-function guardedPaths(trigger: Trigger): string[] {
-  const parts = Object.entries(REFERENCE[trigger]).filter(([part]) => part.startsWith('event.'));
-  return parts.flatMap(([part, { served, settable, unavailable: names }]) => {
-    if (names === undefined) return [];
+/** Returns the unavailable members of the event; a part without any other member is one itself. */
+function guardedMembers(trigger: Trigger) {
+  const paths = Object.entries(REFERENCE[trigger]).flatMap(([part, members]) => {
+    const { served, settable, unavailable: names } = members;
+    if (!part.startsWith('event.') || names === undefined) return [];
     if (served === undefined && settable === undefined) return [part];
     return names.split(/\s+/).map((name) => `${part}.${name}`);
   });
+  return paths.map((path) => {
+    const [, ...names] = path.split('.');
+    return { path, parents: names.slice(0, -1), name: names.at(-1) ?? '' };
+  });
+}
+
+function apiParts(trigger: Trigger): string[] {
+  const parts = Object.keys(REFERENCE[trigger]).filter((part) => part.startsWith('api.'));
+  return parts.map((part) => part.slice('api.'.length));
+}
+
+function ofEach<T>(make: (trigger: Trigger) => T): Readonly<Record<Trigger, T>> {
+  return {
+    'post-login': make('post-login'),
+    'credentials-exchange': make('credentials-exchange'),
+  };
 }
 
 /** `event` comes before `api`. */

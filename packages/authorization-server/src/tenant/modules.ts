@@ -20,7 +20,7 @@ const reported = new Set<string>();
 export function requireOf(source: Source, warn: (line: string) => void): Require {
   const own = createRequire(source.file);
   const dependencies = 'dependencies' in source ? source.dependencies : undefined;
-  return function require(id) {
+  const require: Require = (id) => {
     const [, versioned, given] = VERSIONED.exec(String(id)) ?? [];
     const name = versioned ?? String(id);
     if (isBuiltin(name)) return own(name);
@@ -39,6 +39,8 @@ export function requireOf(source: Source, warn: (line: string) => void): Require
       throw namedFailure(error, name, version);
     }
   };
+  // With `resolve` and `cache`, as Node's own has them.
+  return Object.assign(require, own);
 }
 
 function resolvePath(name: string, { folder }: Source, own: NodeJS.Require): string {

@@ -110,6 +110,20 @@ const approve = async (user_code: string, from = server) => {
 };
 
 describe('a device', () => {
+  test('gets tokens only after the second factor that an Action requests', async () => {
+    const own = await startWithDevice((tenant) =>
+      Object.assign(tenant, { postLogin: [actionOf(`api.multifactor.enable('any');`)] }),
+    );
+    const { device_code, user_code } = await begin({}, own);
+    const { browser, page } = await connect(user_code, 'alice', own);
+    expect(new URL(page.url).pathname).toMatch(/^\/u\/mfa\//);
+    const code = page.html.querySelector('#code')?.text ?? '';
+    const consent = await browser.submit(page, 'form.fields', { code });
+    await accept(browser, consent);
+    const { body } = await poll(device_code, own);
+    expect(decodeJwt(body.id_token ?? '').amr).toEqual(['mfa']);
+  });
+
   test('gets tokens once its user has typed the code, confirmed it and signed in', async () => {
     const own = await startWithDevice();
     const tv = await client.discovery(new URL(own.issuer), 'tv', undefined, client.None(), {

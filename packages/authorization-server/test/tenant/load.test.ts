@@ -268,6 +268,11 @@ describe('a fault of refresh tokens, keys, passwords, organizations and limits',
       /attack_protection\.brute_force_protection\.max_attempts: give a number from 1 on/,
     ],
     [
+      'a member of the event that no request has',
+      (y) => `${y}\nevent: { request: { geoip: { country_code: DE } } }\n`,
+      /line \d+, event\.request\.geoip: .*"country_code"/,
+    ],
+    [
       'a limit of 0',
       (y) => `${y}\nrate_limits: { token: { limit: 0 } }\n`,
       /rate_limits\.token\.limit: give a number from 1 on/,

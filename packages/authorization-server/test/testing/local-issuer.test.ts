@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
 import { type LocalIssuer, type LocalIssuerOptions, startLocalIssuer } from '../../src/testing.ts';
+import { actionOf } from '../support/demo-server.ts';
 import { API } from '../support/sign-in.ts';
 
 describe('a local issuer', () => {
@@ -31,6 +32,15 @@ describe('a local issuer', () => {
       'Other',
     ]);
     expect(issuers[2]?.control?.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  });
+
+  test('a sign-in proves the second factors that Actions request', async () => {
+    const tenant = loadTenant(demoTenantFile);
+    const body = `api.authentication.enrollWithAny([{ type: 'phone' }, { type: 'otp' }]);
+      api.multifactor.enable('any');`;
+    const issuer = await start({ tenant: { ...tenant, postLogin: [actionOf(body)] } });
+    const { id_token = '' } = await issuer.tokensFor();
+    expect(decodeJwt(id_token).amr).toEqual(['mfa']);
   });
 
   test('a wrong tenant file is named', async () => {
