@@ -231,6 +231,36 @@ describeInBrowser('axe finds no violation', () => {
     expectNothingFound();
   });
 
+  test('on the pages that connect a device', async () => {
+    const page = await visit();
+    const newCode = async (): Promise<string> => {
+      const client = { client_id: 'contacts-cli', client_secret: 'contacts-cli-demo-secret' };
+      const body = new URLSearchParams({ ...client, scope: 'openid' });
+      const answer = await fetch(`${services.issuer}oauth/device/code`, { method: 'POST', body });
+      return ((await answer.json()) as { user_code: string }).user_code;
+    };
+    await page.goto(`${services.issuer}activate`);
+    await examine(page, 'device-code');
+    await page.fill('[name="user_code"]', 'BBBB-BBBB');
+    await press(page, 'Continue');
+    await alert(page);
+    await examine(page, 'device-code-unknown');
+    await page.fill('[name="user_code"]', await newCode());
+    await press(page, 'Continue');
+    await heading(page, 'Connect Contacts command line');
+    await examine(page, 'device-confirm');
+    await press(page, 'Cancel');
+    await heading(page, 'Your device is not connected');
+    await examine(page, 'device-cancelled');
+    await page.goto(`${services.issuer}activate?user_code=${await newCode()}`);
+    await press(page, 'Confirm');
+    await typePassword(page, 'alice');
+    await press(page, 'Accept');
+    await heading(page, 'Your device is connected');
+    await examine(page, 'device-connected');
+    expectNothingFound();
+  });
+
   test('on pages while the API and the issuer are down', async () => {
     await alice.goto(`${services.web}/contacts`);
     await services.each.api.stop();

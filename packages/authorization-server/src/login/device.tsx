@@ -135,10 +135,12 @@ function showFault(
     return;
   }
   const refusal = error.cause ?? new errors.AccessDenied(NOT_CONFIRMED);
-  const { error_description: text = '' } = refusal as Partial<EngineError>;
+  const { error_description = '' } = refusal as Partial<EngineError>;
+  const isCancelled = error.cause === undefined;
+  const text = isCancelled ? 'You cancelled it. You can close this page.' : error_description;
   // The engine has no event for it.
   (ctx.oidc.provider as EventEmitter).emit('authorization.error', ctx, refusal);
-  showError(ctx, { tenantName, title, text }, error.cause === undefined ? 200 : 403);
+  showError(ctx, { tenantName, title, text }, isCancelled ? 200 : 403);
 }
 
 function xsrfOf(form: string): string {
