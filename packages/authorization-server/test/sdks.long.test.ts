@@ -100,7 +100,7 @@ const online = await registryAnswers();
           spa!.callbacks.push(`${APP}/spa-js`, `${APP}/auth0-js`);
           spa!.allowed_logout_urls.push(`${APP}/spa-js`);
           spa!.web_origins.push(APP);
-          spa!.grant_types.push('refresh_token');
+          spa!.grant_types.push('refresh_token', 'implicit');
         },
         { issuer: `https://${DOMAIN}/` },
       );
@@ -270,6 +270,13 @@ const online = await registryAnswers();
         expect(claims).toMatchObject({ sub: 'auth0|alice' });
         const user = await run(`web.client.userInfo('${accessToken}', done);`);
         expect(user).toMatchObject({ email: 'alice@example.com' });
+        // In a hidden frame it asks for ID tokens; a token for an API never passes through a URL here.
+        const silent = (responseType: string) =>
+          run(`web.checkSession({ responseType: '${responseType}' }, (error, answer) => {
+            resolve(error ? error.code : answer.idTokenPayload.sub);
+          });`);
+        expect(await silent('id_token')).toBe('auth0|alice');
+        expect(await silent('token')).toBe('unsupported_response_type');
       });
     });
   },

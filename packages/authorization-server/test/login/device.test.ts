@@ -15,7 +15,7 @@ import type { AuthorizationServer } from '../../src/index.ts';
 import { takeClock } from '../support/clock.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
-import { ALL_SCOPES, API } from '../support/sign-in.ts';
+import { ALL_SCOPES, API, secondStepOf } from '../support/sign-in.ts';
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
@@ -445,6 +445,21 @@ describe('Actions', () => {
     const { access_token = '' } = (await poll(again.device_code, own)).body;
     expect(decodeJwt(access_token)[claim]).toBe('oauth2-device-code');
     site.close();
+  });
+
+  test('ask for a second step', async () => {
+    const own = await startWithDevice((tenant) => {
+      const action = actionOf("api.authentication.challengeWith({ type: 'otp' });");
+      Object.assign(tenant, { postLogin: [action] });
+      Object.assign(tenant.users[0] ?? {}, { enrolledFactors: [{ type: 'otp' }] });
+    });
+    const { device_code: code, user_code } = await begin({}, own);
+    const { browser, page } = await connect(user_code, 'alice', own);
+    expect(page.url).toContain('/u/mfa/');
+    const step = secondStepOf({ body: page.html.toString() });
+    await accept(browser, await browser.submit(page, 'form.fields', step));
+    const { body } = await poll(code, own);
+    expect(decodeJwt(body.id_token ?? '')).toMatchObject({ sub: 'auth0|alice', amr: ['mfa'] });
   });
 
   test('deny a device, which gets the reason', async () => {

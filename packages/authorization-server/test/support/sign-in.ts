@@ -104,7 +104,7 @@ export async function signIn(
 }
 
 /** The form of a second step, with the code and the first factor that its page shows. */
-export function secondStepOf({ body }: Page): { code: string; factor: string } {
+export function secondStepOf({ body }: Pick<Page, 'body'>): { code: string; factor: string } {
   const [, code = ''] = /<output id="code">(\d+)</.exec(body) ?? [];
   const [, factor = ''] = /(?:name="factor"|<option) value="([^"]+)"/.exec(body) ?? [];
   return { code, factor };
