@@ -110,9 +110,10 @@ function stepPage({ tenantName, applicationName, step, fault }: StepPageProps): 
           {fault}
         </p>
       )}
-      <p class="error-text">
-        Your code is <output id="code">{code}</output>
+      <p class="user-code">
+        <output id="code">{code}</output>
       </p>
+      <p class="advice">This server sends no messages. Type this code.</p>
       <form method="post" class="fields">
         {factors.length === 1 ? (
           <input type="hidden" name="factor" value={factors[0]} />
