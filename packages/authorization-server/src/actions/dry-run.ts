@@ -21,6 +21,7 @@ import { settleClaimScopes } from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
 import type { ActionLog } from './run.ts';
 import { runLogin } from './run-actions.ts';
+import { factorsOf } from './second-step.ts';
 
 /** The login of a dry run. */
 export interface DryRunLogin {
@@ -56,7 +57,7 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
     scope,
     params,
     stats: { logins_count: 1 },
-    enrolledFactors: Array.isArray(user.enrolledFactors) ? user.enrolledFactors : [],
+    enrolledFactors: factorsOf(user),
     authentication: { methods: [{ name: method, timestamp: new Date().toISOString() }] },
     request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
   });

@@ -39,19 +39,26 @@ export class EnrolledFactors {
     this.#store = store;
   }
 
-  /** Returns `event.user.enrolledFactors`. As at Auth0, a verified address is a factor. */
   of(user: User): { type: string }[] {
-    const inFile = Array.isArray(user.enrolledFactors) ? user.enrolledFactors : [];
-    const stored = (this.#store.read(KIND, user.user_id)?.content.types ?? []) as string[];
-    const added = [...stored, ...(user.email_verified ? ['email'] : [])];
-    const known = new Set(inFile.map(({ type }: { type: string }) => type));
-    return [...inFile, ...added.filter((type) => !known.has(type)).map((type) => ({ type }))];
+    return factorsOf(user, this.#typesOf(user.user_id));
   }
 
   add(userId: string, types: readonly string[]): void {
-    const stored = (this.#store.read(KIND, userId)?.content.types ?? []) as string[];
-    this.#store.write(KIND, userId, { types: [...new Set([...stored, ...types])] });
+    this.#store.write(KIND, userId, { types: [...new Set([...this.#typesOf(userId), ...types])] });
   }
+
+  #typesOf(userId: string): string[] {
+    return (this.#store.read(KIND, userId)?.content.types ?? []) as string[];
+  }
+}
+
+/** Returns `event.user.enrolledFactors`. As at Auth0, a verified address is a factor. */
+export function factorsOf(user: User, stored: readonly string[] = []): { type: string }[] {
+  const { enrolledFactors: inFile = [], email_verified: hasAddress } = user;
+  const added = [...stored, ...(hasAddress ? ['email'] : [])].filter(
+    (type) => !inFile.some((factor) => factor.type === type),
+  );
+  return [...inFile, ...added.map((type) => ({ type }))];
 }
 
 /** Reads the arguments of `challengeWith` and its like. @throws Error naming the accepted types. */

@@ -222,6 +222,8 @@ const userSchema = z.looseObject({
   nickname: z.string().optional(),
   picture: z.string().optional(),
   roles: z.array(text).default([]),
+  /** Second factors that the user has set up. */
+  enrolledFactors: z.array(z.looseObject({ type: text })).optional(),
   app_metadata: z.record(z.string(), z.unknown()).default({}),
   user_metadata: z.record(z.string(), z.unknown()).default({}),
   blocked: z.boolean().default(false),

@@ -273,6 +273,11 @@ describe('a fault of refresh tokens, keys, passwords, organizations and limits',
       /line \d+, event\.request\.geoip: .*"country_code"/,
     ],
     [
+      'a second factor without a type',
+      (y) => y.replace('roles: [admin]', 'enrolledFactors: [otp]\n    roles: [admin]'),
+      /line \d+, users\.0\.enrolledFactors\.0: /,
+    ],
+    [
       'a limit of 0',
       (y) => `${y}\nrate_limits: { token: { limit: 0 } }\n`,
       /rate_limits\.token\.limit: give a number from 1 on/,
