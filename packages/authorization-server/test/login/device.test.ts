@@ -11,6 +11,7 @@ import { decodeJwt } from 'jose';
 import * as client from 'openid-client';
 import { CookieJar } from 'tough-cookie';
 import { FormBrowser, type Page } from '../../../../test/support/form-browser.ts';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../../src/index.ts';
 import { takeClock } from '../support/clock.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
@@ -189,6 +190,7 @@ describe('a device', () => {
   }, 15_000);
 
   test('waits for its user, and not more often than every five seconds', async () => {
+    proves('RFC 8628 §3.5');
     const clock = takeClock();
     const { device_code: code } = await begin();
     expect(await poll(code)).toEqual(PENDING);
@@ -221,6 +223,7 @@ describe('a device', () => {
   });
 
   test('is told once that its code has expired, after a quarter of an hour', async () => {
+    proves('RFC 8628 §5.1');
     const clock = takeClock();
     const { device_code: code, user_code } = await begin();
     const browser = new FormBrowser();
@@ -302,6 +305,7 @@ describe('a device', () => {
 
 describe('the page', () => {
   test('asks for a confirmation when the code is in the link, and connects nothing before', async () => {
+    proves('RFC 8628 §5.4');
     const browser = await approve((await begin()).user_code);
     // The browser is signed in, and its user has consented.
     const device = await begin();
@@ -373,6 +377,7 @@ describe('the page', () => {
   });
 
   test('refuses more than ten wrong codes of an address, also the right one then', async () => {
+    proves('RFC 8628 §5.1');
     const own = await startWithDevice();
     const { user_code } = await begin({}, own);
     const browser = new FormBrowser();
