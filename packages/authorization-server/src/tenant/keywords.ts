@@ -108,7 +108,7 @@ function countLines(text: string): number {
 
 /** Returns the name of a keyword that was left in a text, because it has no value. */
 export function keywordIn(text: unknown): string | undefined {
-  if (typeof text !== 'string') return undefined;
+  if (typeof text !== 'string' || !/##|@@/.test(text)) return undefined;
   const [match] = text.matchAll(KEYWORD);
   return match?.[2] ?? match?.[3] ?? match?.[4];
 }

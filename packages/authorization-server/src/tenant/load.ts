@@ -16,8 +16,8 @@ import { type Application, tenantSchema } from './schema.ts';
 import {
   ignoredSettings,
   leaveOutAddresses,
-  reportKeywords,
-  reportMisspellings,
+  reportSurvey,
+  surveyTenant,
 } from './served-settings.ts';
 import { readActions, readRules } from './source-files.ts';
 import {
@@ -67,8 +67,8 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
   leaveOutAddresses(files, log);
   const content = withoutAbsent(files.content);
   const checked = tenantSchema.safeParse(content);
-  reportKeywords(content, checked.error?.issues ?? [], log);
-  reportMisspellings(content, log);
+  const survey = surveyTenant(content);
+  reportSurvey(content, survey, checked.error?.issues ?? [], log);
   log.throwIfFaulty();
 
   const { databases, ...document } = checked.data as TenantDocument;
@@ -102,7 +102,7 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
     credentialsExchange: actionsOf('credentials-exchange'),
     loginRules,
     completed: completedApplications(tenant, content),
-    ignored: ignoredSettings(tenant, content, files.unknown),
+    ignored: ignoredSettings(tenant, survey, files.unknown),
     notices: log.notices,
   };
 }

@@ -1,7 +1,7 @@
-import { type core, z } from 'zod';
+import type { core } from 'zod';
 import { SERVED_GRANT_TYPES, unservedMethod } from './applications.ts';
 import { isApiOfAuth0, isServedGrant, type Reports } from './checks.ts';
-import { connectionSchema, oidcOptionsSchema } from './connection-schema.ts';
+import { oidcOptionsSchema } from './connection-schema.ts';
 import { ignoredConnection } from './connections.ts';
 import { keywordIn } from './keywords.ts';
 import { type TenantDocument, tenantSchema } from './schema.ts';
@@ -15,33 +15,43 @@ import type { Path, TenantFiles } from './tenant-files.ts';
 
 type Content = Readonly<Record<string, unknown>>;
 
-interface Visitor {
-  /** Receives a setting that the schema does not name, and names that would be known but are absent. */
-  readonly onUnknown: (path: Path, value: unknown, absent: readonly string[]) => void;
-  /** Receives a text that the schema names. */
-  readonly onText: (path: Path, text: string) => void;
+/** What a tenant has that the schema says nothing about. */
+export interface Survey {
+  /** Settings that it does not name, each with the names that it has and the tenant has not. */
+  readonly unknown: { readonly path: Path; readonly value: unknown; readonly absent: string[] }[];
+  /** Texts of known settings in which a keyword without a value is left. */
+  readonly left: { readonly path: Path; readonly keyword: string }[];
+}
+
+export function surveyTenant(content: Content): Survey {
+  const survey: Survey = { unknown: [], left: [] };
+  walk(tenantSchema, content, [], survey);
+  return survey;
 }
 
 /** Walks through a value along its schema. */
-function walk(schema: core.$ZodType, value: unknown, path: Path, visitor: Visitor): void {
+function walk(schema: core.$ZodType, value: unknown, path: Path, survey: Survey): void {
   const { def } = schema._zod as { readonly def: SchemaDefinition };
-  if (typeof value === 'string') visitor.onText(path, value);
-  else if (def.innerType !== undefined) walk(def.innerType, value, path, visitor);
-  else if (def.in !== undefined) walk(def.in, value, path, visitor);
+  if (typeof value === 'string') {
+    const keyword = keywordIn(value);
+    if (keyword !== undefined) survey.left.push({ path, keyword });
+  } else if (typeof value !== 'object' || value === null) return;
+  else if (def.innerType !== undefined) walk(def.innerType, value, path, survey);
+  else if (def.in !== undefined) walk(def.in, value, path, survey);
   else if (Array.isArray(value)) {
-    value.forEach((entry, index) => {
-      if (def.element !== undefined) walk(def.element, entry, [...path, index], visitor);
-    });
-  } else if (typeof value === 'object' && value !== null) {
+    for (const [index, entry] of value.entries()) {
+      if (def.element !== undefined) walk(def.element, entry, [...path, index], survey);
+    }
+  } else {
     // A choice between a text and an object has the object's names.
     const { shape } =
       [def, ...(def.options ?? []).map(definitionIn)].find((one) => one.shape) ?? {};
     for (const [key, member] of Object.entries(value)) {
       const known = shape && Object.hasOwn(shape, key) ? shape[key] : def.valueType;
-      if (known !== undefined) walk(known, member, [...path, key], visitor);
+      if (known !== undefined) walk(known, member, [...path, key], survey);
       else if (shape !== undefined) {
         const absent = Object.keys(shape).filter((name) => !Object.hasOwn(value, name));
-        visitor.onUnknown([...path, key], member, absent);
+        survey.unknown.push({ path: [...path, key], value: member, absent });
       }
     }
   }
@@ -65,13 +75,47 @@ function definitionIn(schema: core.$ZodType): SchemaDefinition {
 /** Returns what is ignored: one text for each section, such as "clients: oidc_conformant, sso". */
 export function ignoredSettings(
   tenant: TenantDocument,
-  content: Content,
+  { unknown }: Survey,
   unknownFiles: readonly string[],
 ): string[] {
   const ignored = new IgnoredSettings();
-  // Actions get all fields of a user.
-  ignored.addUnknown(tenantSchema, { ...content, users: [], connections: [], databases: [] });
-  addConnections(ignored, tenant, content);
+  const covered = addConnections(ignored, tenant);
+  for (const { path, value } of unknown) {
+    const [section = '', ...names] = path.filter((key) => typeof key === 'string');
+    // Actions get all fields of a user.
+    const isServed = section === 'users' || covered.has(path.slice(0, 2).join('.'));
+    if (!isServed && !isEmpty(value)) ignored.add(section, names.join('.'));
+  }
+  addValues(ignored, tenant);
+  for (const name of unknownFiles) ignored.add(name);
+  return ignored.list();
+}
+
+/** Adds connections that are ignored, and returns their paths. Of the others it adds the options. */
+function addConnections(ignored: IgnoredSettings, tenant: TenantDocument): Set<string> {
+  const covered = new Set<string>();
+  const offset = tenant.connections.length - tenant.databases.length;
+  for (const [index, connection] of tenant.connections.entries()) {
+    const isDatabase = index >= offset;
+    const section = isDatabase ? 'databases' : 'connections';
+    const name = ignoredConnection(tenant, connection);
+    if (name !== undefined) {
+      ignored.add(section, name);
+      covered.add(`${section}.${isDatabase ? index - offset : index}`);
+      continue;
+    }
+    const known = connection.strategy === 'oidc' ? Object.keys(oidcOptionsSchema.shape) : [];
+    for (const option of Object.keys(connection.options)) {
+      if (!known.includes(option)) ignored.add(section, `options.${option}`);
+    }
+  }
+  return covered;
+}
+
+const APP_TYPES = ['regular_web', 'spa', 'native', 'non_interactive'];
+
+/** Adds values of known settings that are not served. */
+function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {
   for (const client of tenant.clients) {
     const { app_type, grant_types } = client;
     if (!APP_TYPES.includes(app_type)) ignored.add('clients', `app_type ${app_type}`);
@@ -93,27 +137,6 @@ export function ignoredSettings(
   for (const { resource_server_identifier: api } of tenant.roles.flatMap((r) => r.permissions)) {
     if (isApiOfAuth0(tenant, api)) ignored.add('roles', `permissions of ${api}`);
   }
-  for (const name of unknownFiles) ignored.add(name);
-  return ignored.list();
-}
-
-const APP_TYPES = ['regular_web', 'spa', 'native', 'non_interactive'];
-
-/** Adds the connections that are ignored as a whole, and the settings of the others. */
-function addConnections(ignored: IgnoredSettings, tenant: TenantDocument, content: Content): void {
-  const { connections = [], databases = [] } = content as Record<string, unknown[]>;
-  for (const [index, connection] of tenant.connections.entries()) {
-    const section = index < connections.length ? 'connections' : 'databases';
-    const name = ignoredConnection(tenant, connection);
-    if (name !== undefined) {
-      ignored.add(section, name);
-      continue;
-    }
-    const entry = [...connections, ...databases][index];
-    const options = connection.strategy === 'oidc' ? oidcOptionsSchema : z.looseObject({});
-    ignored.addUnknown(connectionSchema, entry, [section]);
-    ignored.addUnknown(options, connection.options, [section, 'options']);
-  }
 }
 
 /** Collects what is ignored, by section and setting, whichever entry has it. */
@@ -125,17 +148,6 @@ class IgnoredSettings {
     this.#bySection.set(section, settings.add(setting));
   }
 
-  addUnknown(schema: core.$ZodType, content: unknown, path: Path = []): void {
-    walk(schema, content, path, {
-      onUnknown: (at, value) => {
-        const [section = '', ...names] = at.filter((key) => typeof key === 'string');
-        if (!isEmpty(value)) this.add(section, names.join('.'));
-      },
-      onText: () => {},
-    });
-  }
-
-  /** Returns one text for each section, such as "clients: oidc_conformant, sso". */
   list(): string[] {
     const sections = [...this.#bySection].map(([section, settings]) => {
       const names = [...settings].filter((name) => name !== '').sort();
@@ -181,31 +193,32 @@ const noValue = (keyword: string): string => `the keyword ${keyword} has no valu
 /** Settings whose text proves who someone is; a keyword in its place is known to all. */
 const SECRETS = ['client_secret', 'password', 'password_hash', 'pem'];
 
-/** Reports what the schema found, and what becomes of keywords without a value. */
-export function reportKeywords(
+/** Reports what the schema found, misspelled names, and what becomes of keywords without a value. */
+export function reportSurvey(
   content: Content,
+  { left, unknown }: Survey,
   issues: readonly core.$ZodIssue[],
   log: Reports,
 ): void {
-  const left = leftKeywords(tenantSchema, content);
   const isAt = (path: Path) => (other: { readonly path: Path }) => samePath(path, other.path);
   for (const issue of issues) {
     if (!left.some(isAt(issue.path))) log.fault(issue.path, issue.message);
+  }
+  for (const { path, absent } of unknown) {
+    const known = absent.find((name) => differsInOneLetter(String(path.at(-1)), name));
+    if (known !== undefined) log.fault(path, `this setting is unknown: write ${known}`);
   }
   for (const { path, keyword } of left) {
     const [section, index, ...names] = path;
     const name = String(names.at(-1));
     // These have their own words.
-    if (section === 'actions' && name === 'value') continue;
-    if (section === 'rulesConfigs' && name === 'value') continue;
+    if ((section === 'actions' || section === 'rulesConfigs') && name === 'value') continue;
     const isOption = names[0] === 'options';
     if (isOption && strategyOf(content, section, index) !== 'oidc') continue;
     if (isOption) log.notice(path, `${noValue(keyword)}: the connection is ignored`);
     else if (SECRETS.includes(name) || issues.some(isAt(path))) {
-      log.fault(
-        path,
-        `${noValue(keyword)}: set it in the environment or in AUTH0_KEYWORD_REPLACE_MAPPINGS`,
-      );
+      const help = 'set it in the environment or in AUTH0_KEYWORD_REPLACE_MAPPINGS';
+      log.fault(path, `${noValue(keyword)}: ${help}`);
     } else log.notice(path, `${noValue(keyword)}: the text stays as it is`);
   }
 }
@@ -219,34 +232,6 @@ function strategyOf(content: object, section: unknown, index: unknown): unknown 
 
 function samePath(one: Path, other: Path): boolean {
   return one.length === other.length && one.every((key, index) => key === other[index]);
-}
-
-/** Returns the texts of known settings in which a keyword without a value is left. */
-function leftKeywords(
-  schema: core.$ZodType,
-  content: unknown,
-): { readonly path: Path; readonly keyword: string }[] {
-  const found: { path: Path; keyword: string }[] = [];
-  walk(schema, content, [], {
-    onUnknown: () => {},
-    onText: (path, text) => {
-      const keyword = keywordIn(text);
-      if (keyword !== undefined) found.push({ path, keyword });
-    },
-  });
-  return found;
-}
-
-/** Reports settings whose name differs in one letter from one that is absent, and known. */
-export function reportMisspellings(content: Content, { fault }: Reports): void {
-  walk(tenantSchema, content, [], {
-    onUnknown: (path, _value, absent) => {
-      const given = String(path.at(-1));
-      const known = absent.find((name) => differsInOneLetter(given, name));
-      if (known !== undefined) fault(path, `this setting is unknown: write ${known}`);
-    },
-    onText: () => {},
-  });
 }
 
 function differsInOneLetter(one: string, other: string): boolean {
