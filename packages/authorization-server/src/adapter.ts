@@ -1,5 +1,6 @@
 import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import type { AppContext } from './context.ts';
+import { secondsUntilSessionEnd } from './login/session-lifetime.ts';
 import { errors } from './oidc-provider.ts';
 import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
 import { toClientMetadata } from './tenant/applications.ts';
@@ -67,7 +68,9 @@ export function createAdapter({
         return Object.assign(new StoreAdapter(kind, store), {
           // At its end, each request stores the session again that it found at its begin.
           upsert: async (id: string, payload: AdapterPayload, lifetime: number) => {
-            if (!store.read(ENDED_SESSION, id)) await records.upsert(id, payload, lifetime);
+            if (store.read(ENDED_SESSION, id)) return;
+            const left = secondsUntilSessionEnd(tenant, store, payload);
+            await records.upsert(id, payload, Math.min(lifetime, left));
           },
           destroy: async (id: string) => {
             store.write(ENDED_SESSION, id, {}, ENDED_SESSION_SECONDS);

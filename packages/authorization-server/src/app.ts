@@ -34,6 +34,7 @@ import { matchesCallback } from './tenant/applications.ts';
 import { findApplication, type Tenant } from './tenant/tenant.ts';
 import { answerRefusals } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
+import { chooseApi, chosenResource } from './token/multi-resource.ts';
 import { accessTokenScope, idTokenClaims, userinfoClaims } from './token/token-claims.ts';
 import { answerErrors } from './views/error-page.tsx';
 import { assetRoutes } from './views/layout.tsx';
@@ -108,6 +109,8 @@ function createEngine(context: AppContext): Engine {
     idTokenClaims: idTokenClaims(context),
     accessTokenScope,
     clock,
+    refreshRequested: (ctx) => chooseApi(context, ctx),
+    chosenResource,
     isCallback: (clientId, url, organization) => {
       const application = findApplication(tenant, clientId);
       return application !== undefined && matchesCallback(tenant, application, url, organization);

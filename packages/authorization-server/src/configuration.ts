@@ -8,14 +8,16 @@ import { SCOPE_CLAIMS } from './claims/custom-claims.ts';
 import { checkOrganizationUsage, requestedOrganization } from './claims/organizations.ts';
 import type { AppContext } from './context.ts';
 import { ROUTES } from './endpoints.ts';
+import { checkIdTokenAlgorithm, signingKeySet } from './keys/signing-algorithms.ts';
 import { deviceFlow } from './login/device.tsx';
 import { loadGrant } from './login/grants.ts';
 import { createLoginPolicy } from './login/login-policy.ts';
 import { logoutSources } from './login/logout.tsx';
+import { sessionSeconds } from './login/session-lifetime.ts';
 import { checkIdTokenMode, checkWebMessageOrigin } from './login/web-message.tsx';
 import { mayCall } from './tenant/applications.ts';
 import { checkConnection } from './tenant/connections.ts';
-import { findApplication, OIDC_SCOPES } from './tenant/tenant.ts';
+import { findApplication, OIDC_SCOPES, RSA_ALGORITHMS } from './tenant/tenant.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { DEVICE_CODE_SECONDS } from './token/device-code.ts';
 import {
@@ -38,7 +40,8 @@ export function engineConfiguration(context: AppContext): Configuration {
   const { tenant, tenantName, keys } = context;
   return {
     adapter: createAdapter({ ...context, userinfoTokens: new UserinfoTokens(context) }),
-    jwks: keys,
+    jwks: signingKeySet(keys, tenant),
+    enabledJWA: { idTokenSigningAlgValues: ['HS256', ...RSA_ALGORITHMS] },
     routes: ROUTES,
     scopes: OIDC_SCOPES,
     responseTypes: ['code', 'id_token'],
@@ -94,6 +97,7 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
     audience: (ctx: KoaContextWithOIDC, _audience: string | undefined, client: Client) => {
       checkWebMessageOrigin(findApplication(tenant, client.clientId), ctx.oidc);
       checkIdTokenMode(ctx.oidc);
+      checkIdTokenAlgorithm(findApplication(tenant, client.clientId));
       settleOfflineAccess(tenant, ctx, client);
     },
     connection: (_ctx: unknown, value: string | undefined, client: Client) =>
@@ -141,7 +145,10 @@ function lifetimes({ tenant, store }: AppContext): Section<'ttl'> {
     ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? DAY_SECONDS,
     DeviceCode: DEVICE_CODE_SECONDS,
     Grant: (_ctx, grant) => grantSeconds(findApplication(tenant, grant.clientId)),
-    IdToken: 10 * HOUR_SECONDS,
+    IdToken: (_ctx, _token, client) => {
+      const settings = findApplication(tenant, client.clientId)?.jwt_configuration;
+      return settings?.lifetime_in_seconds ?? 10 * HOUR_SECONDS;
+    },
     Interaction: HOUR_SECONDS,
     RefreshToken: (ctx, token) =>
       shortened(
@@ -149,9 +156,9 @@ function lifetimes({ tenant, store }: AppContext): Section<'ttl'> {
         outcomeOf(ctx).refreshTerms,
       ),
     // Anyone can create a session without a user; it lasts as long as a sign-in.
-    Session: (_ctx, session) =>
-      session.accountId === undefined
+    Session: (_ctx, { accountId, transient, uid }) =>
+      accountId === undefined
         ? HOUR_SECONDS
-        : shortened(7 * DAY_SECONDS, sessions.find(session.uid)),
+        : shortened(sessionSeconds(tenant, transient).idle, sessions.find(uid)),
   };
 }

@@ -57,6 +57,10 @@ export interface EngineHooks {
   /** Checks a redirect URI that is none of the client's. @param organization of the request. */
   readonly isCallback: (clientId: string, url: string, organization: unknown) => boolean;
   readonly isLogoutUrl: (clientId: string, url: string) => boolean;
+  /** Called when a refresh has found its token, before the engine compares the scopes. */
+  readonly refreshRequested: (ctx: KoaContextWithOIDC) => void;
+  /** Returns a resource that a refresh may name in addition to that of its token. */
+  readonly chosenResource: (ctx: KoaContextWithOIDC) => string | undefined;
   readonly clock: { readonly seconds: number };
 }
 
@@ -74,6 +78,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchAccessTokenScope(provider, hooks.accessTokenScope);
   patchRefreshAnswer(provider);
   patchAllowedUrls(provider, hooks);
+  patchRefreshResource(provider, hooks);
 }
 
 /**
@@ -172,6 +177,38 @@ function patchRefreshAnswer(provider: Engine): void {
     const stays = oidc.params?.grant_type === 'refresh_token' && !oidc.entities.RotatedRefreshToken;
     if (stays) delete (body as { refresh_token?: string }).refresh_token;
   });
+}
+
+/** The engine refreshes for the API of the sign-in only. */
+function patchRefreshResource(
+  provider: Engine,
+  { refreshRequested, chosenResource }: EngineHooks,
+): void {
+  const { RefreshToken } = provider;
+  const { find } = RefreshToken;
+  RefreshToken.find = async function patchedFind(this: typeof RefreshToken, ...args: unknown[]) {
+    const token = await (find as (...args: unknown[]) => Promise<unknown>).apply(this, args);
+    const { ctx } = Provider;
+    if (token !== undefined && ctx?.oidc.params?.grant_type === 'refresh_token')
+      refreshRequested(ctx);
+    return token;
+  } as typeof find;
+  const { prototype } = RefreshToken;
+  const own = inheritedGetter(prototype, 'resourceIndicators');
+  Object.defineProperty(prototype, 'resourceIndicators', {
+    get(this: object) {
+      const chosen = Provider.ctx && chosenResource(Provider.ctx);
+      return new Set([
+        ...(own.call(this) as Set<string>),
+        ...(chosen === undefined ? [] : [chosen]),
+      ]);
+    },
+  });
+}
+
+function inheritedGetter(prototype: object, name: string): () => unknown {
+  const found = Object.getOwnPropertyDescriptor(prototype, name)?.get;
+  return found ?? inheritedGetter(Object.getPrototypeOf(prototype) as object, name);
 }
 
 /** The engine compares URLs as texts, Auth0's have placeholders. */

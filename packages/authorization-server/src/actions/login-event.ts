@@ -1,5 +1,6 @@
 import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
 import { splitScope } from '../claims/scope-changes.ts';
+import { sessionSeconds } from '../login/session-lifetime.ts';
 import {
   type Api,
   apiOf,
@@ -133,10 +134,6 @@ const SECRET_PARAMETERS = `actor_token assertion client_assertion client_secret 
   device_code id_token_hint mfa_token otp password refresh_token request subject_token
   user_code xsrf`.split(/\s+/);
 
-/** Auth0's defaults of `session_lifetime` and `idle_session_lifetime`. */
-const DEFAULT_SESSION_HOURS = 168;
-const DEFAULT_IDLE_HOURS = 72;
-
 /** Maximum of one text of a request, and of all its parameters. */
 const MAX_TEXT_LENGTH = 4096;
 const MAX_PARAMETERS = 100;
@@ -265,10 +262,10 @@ export function sessionFacts(
   if (session === undefined || id === undefined || authenticatedAt === undefined) return {};
   // A session has no `iat` before it is stored.
   const createdAt = session.iat ?? authenticatedAt;
-  const { session_lifetime: lifetime, idle_session_lifetime: idle } = tenant.tenant;
+  const { absolute, idle } = sessionSeconds(tenant, session.transient);
   const { usedAt, device, metadata = {} } = terms;
-  const expiresAt = authenticatedAt * 1000 + hours(lifetime, DEFAULT_SESSION_HOURS);
-  const idleExpiresAt = usedAt + hours(idle, DEFAULT_IDLE_HOURS);
+  const expiresAt = (authenticatedAt + absolute) * 1000;
+  const idleExpiresAt = usedAt + idle * 1000;
   return {
     session: {
       id,
@@ -319,10 +316,6 @@ export function refreshTokenFacts(
 function organizationFacts(organization: Organization): PostLoginEvent['organization'] {
   const { id, name, display_name = name, metadata } = organization;
   return { id, name, display_name, metadata };
-}
-
-function hours(value: unknown, preset: number): number {
-  return (typeof value === 'number' ? value : preset) * 60 * 60 * 1000;
 }
 
 /** @param seconds epoch seconds. */

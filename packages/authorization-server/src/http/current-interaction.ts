@@ -1,7 +1,7 @@
 import type { Context } from 'koa';
 import type { Interaction, InteractionResults, Provider } from 'oidc-provider';
 import type { Logger } from 'pino';
-import type { User } from '../tenant/schema.ts';
+import type { Tenant, User } from '../tenant/tenant.ts';
 
 /** @throws SessionNotFound when the step of this page is unknown or has ended. */
 export async function interactionOf(
@@ -30,15 +30,21 @@ export async function resumeInteraction(
 
 /** Ends a sign-in, which a blocked user can't. @param facts for the log. */
 export async function endLogin(
-  { provider, log }: { readonly provider: Provider; readonly log: Logger },
+  {
+    provider,
+    log,
+    tenant,
+  }: { readonly provider: Provider; readonly log: Logger; readonly tenant: Tenant },
   ctx: Context,
   { user_id: user, blocked }: User,
   { method, ...facts }: { readonly method: string; readonly [fact: string]: unknown },
 ): Promise<void> {
+  // The cookie of a session that is not remembered ends with the browser.
+  const remember = tenant.tenant.session_cookie?.mode !== 'non-persistent';
   log.info({ ...facts, user }, blocked ? 'login failed: the user is blocked' : 'login succeeded');
   const result = blocked
     ? { error: 'unauthorized', error_description: 'user is blocked' }
-    : { login: { accountId: user, amr: [method] } };
+    : { login: { accountId: user, amr: [method], remember } };
   await resumeInteraction(provider, ctx, result);
 }
 

@@ -22,6 +22,7 @@ const isTokenLike = (run: string): boolean => run.includes('eyJ') || /[\w-]{40}/
 export function createRedaction(tenant: Tenant): Redact {
   const tenantSecrets = [
     ...tenant.clients.map(({ client_secret }) => client_secret),
+    ...tenant.resourceServers.map(({ signing_secret }) => signing_secret),
     ...tenant.connections.flatMap(({ options: { client_secret: secret } }) =>
       typeof secret === 'string' ? [secret] : [],
     ),

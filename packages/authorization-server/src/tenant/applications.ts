@@ -3,7 +3,7 @@ import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provid
 import { matchesOrigin, matchesPlaceholder } from './allowed-urls.ts';
 import { publicKeyOf } from './client-keys.ts';
 import type { Application, Credential } from './schema.ts';
-import type { Tenant } from './tenant.ts';
+import { idTokenSignature, type Tenant } from './tenant.ts';
 
 /** A loopback address that leaves the port open (RFC 8252 §7.3). */
 const PORTLESS_LOOPBACK = /^http:\/\/(?:127\.0\.0\.1|\[::1\])(?:\/|$)/;
@@ -40,6 +40,8 @@ export function toClientMetadata(application: Application): AdapterPayload {
       (type) => type !== 'implicit' && SERVED_GRANT_TYPES.includes(type),
     ),
     token_endpoint_auth_method: method,
+    // Without its own, sign-ins are refused.
+    id_token_signed_response_alg: idTokenSignature(application)?.alg ?? 'RS256',
     ...(method === 'private_key_jwt' && { jwks: { keys } }),
   };
 }

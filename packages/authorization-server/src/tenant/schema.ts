@@ -16,6 +16,15 @@ const judgedText = (faultOf: (value: string) => string | undefined) =>
   });
 const seconds = z.int().positive('give a number of seconds above 0');
 
+const hours = z
+  .number('give a number of hours')
+  .positive('give a number of hours above 0')
+  .max(8760, 'give at most 8760 (one year)');
+const minutes = z
+  .int('give a number of minutes')
+  .positive('give a number of minutes above 0')
+  .max(525_600, 'give at most 525600 (one year)');
+
 const urlOf = (value: string) => (URL.canParse(value) ? new URL(value) : undefined);
 
 /** Schemes that a browser runs or shows by itself. */
@@ -68,6 +77,10 @@ const refreshTokenSchema = z
     infinite_token_lifetime: z.boolean().default(false),
     infinite_idle_token_lifetime: z.boolean().default(false),
     leeway: z.int().min(0, 'give a number of seconds, 0 for none').default(0),
+    /** Other APIs that a refresh can name in `audience`. */
+    policies: z
+      .array(z.looseObject({ audience: text, scope: z.array(text).default([]) }))
+      .nullish(),
   })
   .refine(
     (settings) =>
@@ -105,6 +118,14 @@ const applicationSchema = z.looseObject({
     .nullish(),
   skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
   organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
+  /** How ID tokens are signed, and how long they are valid. */
+  jwt_configuration: z
+    .looseObject({
+      alg: text.nullish(),
+      lifetime_in_seconds: seconds.max(2_592_000, 'give at most 2592000 (30 days)').nullish(),
+      secret_encoded: z.boolean().nullish(),
+    })
+    .nullish(),
   client_metadata: z.record(z.string(), z.unknown()).default({}),
   refresh_token: refreshTokenSchema.prefault({}),
 });
@@ -114,6 +135,8 @@ const apiSchema = z.looseObject({
   identifier: text,
   scopes: z.array(z.looseObject({ value: text, description: z.string().optional() })).default([]),
   signing_alg: text.default('RS256'),
+  /** Key of HS256. */
+  signing_secret: z.string().optional(),
   token_dialect: z
     .enum(['access_token', 'access_token_authz', 'rfc9068_profile', 'rfc9068_profile_authz'])
     .default('access_token'),
@@ -249,6 +272,18 @@ export const tenantSchema = z.looseObject({
       default_audience: z.string().nullish(),
       /** Database connection that checks passwords; default: the first. */
       default_directory: z.string().nullish(),
+      session_lifetime: hours.nullish(),
+      session_lifetime_in_minutes: minutes.nullish(),
+      idle_session_lifetime: hours.nullish(),
+      idle_session_lifetime_in_minutes: minutes.nullish(),
+      /** The ephemeral ones are those of `non-persistent` cookies. */
+      ephemeral_session_lifetime: hours.nullish(),
+      ephemeral_session_lifetime_in_minutes: minutes.nullish(),
+      idle_ephemeral_session_lifetime: hours.nullish(),
+      idle_ephemeral_session_lifetime_in_minutes: minutes.nullish(),
+      session_cookie: z
+        .looseObject({ mode: z.enum(['persistent', 'non-persistent']).nullish() })
+        .nullish(),
       /** True: callbacks on loopback and with a scheme of their own need no consent for themselves. */
       skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
       /** False: `/oidc/logout` never asks the user. */

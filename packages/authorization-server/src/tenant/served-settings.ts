@@ -5,7 +5,7 @@ import { oidcOptionsSchema } from './connection-schema.ts';
 import { ignoredConnection } from './connections.ts';
 import { keywordIn } from './keywords.ts';
 import { type TenantDocument, tenantSchema } from './schema.ts';
-import { SIGNING_ALG } from './tenant.ts';
+import { idTokenSignature, signatureOf } from './tenant.ts';
 import type { Path, TenantFiles } from './tenant-files.ts';
 
 /*
@@ -124,9 +124,13 @@ function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {
     }
     const method = unservedMethod(client);
     if (method !== undefined) ignored.add('clients', `token_endpoint_auth_method ${method}`);
+    if (idTokenSignature(client) === undefined) {
+      ignored.add('clients', `jwt_configuration.alg ${client.jwt_configuration?.alg}`);
+    }
   }
-  for (const { signing_alg: alg } of tenant.resourceServers) {
-    if (alg !== SIGNING_ALG) ignored.add('resourceServers', `signing_alg ${alg}`);
+  for (const api of tenant.resourceServers) {
+    if (signatureOf(api) !== undefined) continue;
+    ignored.add('resourceServers', `signing_alg ${api.signing_alg}`);
   }
   for (const grant of tenant.clientGrants.filter((one) => !isServedGrant(tenant, one))) {
     const { client_id, audience, subject_type } = grant;
@@ -157,11 +161,12 @@ class IgnoredSettings {
   }
 }
 
-/** Lists that are safe without an entry: of addresses, and of applications that a connection is for. */
+/** Settings that are safe to leave out; an API without a secret for HS256 gets no tokens. */
 const LISTS: Readonly<Record<string, readonly string[]>> = {
   clients: ['callbacks', 'allowed_logout_urls', 'allowed_origins', 'web_origins'],
   connections: ['enabled_clients'],
   databases: ['enabled_clients'],
+  resourceServers: ['signing_secret'],
 };
 
 /** Leaves out entries of lists whose keyword has no value. */

@@ -97,8 +97,32 @@ export function allowedScopes(tenant: Tenant, user: User, api: Api): string[] {
   return api.enforce_policies ? permissionsOf(tenant, user, api) : scopesOf(api);
 }
 
-/** The algorithm of access tokens; an API with another one stays in the tenant, without tokens. */
-export const SIGNING_ALG = 'RS256';
+/** Algorithms of Auth0 that an RSA key serves (RFC 7518 §3.3, §3.5). */
+export const RSA_ALGORITHMS = ['RS256', 'PS256', 'RS512'] as const;
+export type RsaAlgorithm = (typeof RSA_ALGORITHMS)[number];
+
+type Signature = { alg: RsaAlgorithm } | { alg: 'HS256'; key: Buffer };
+
+/** A shorter secret could be guessed from a token (RFC 7518 §3.2). */
+const MIN_SECRET_BYTES = 32;
+
+/** Returns how an API's access tokens are signed; undefined when that is not available here. */
+export function signatureOf({ signing_alg: alg, signing_secret: secret }: Api) {
+  return signatureBy(alg, secret);
+}
+
+/** Returns how an application's ID tokens are signed; undefined when that is not available here. */
+export function idTokenSignature({ jwt_configuration, client_secret }: Application) {
+  const { alg, secret_encoded: isEncoded } = jwt_configuration ?? {};
+  return signatureBy(alg ?? 'RS256', isEncoded ? undefined : client_secret);
+}
+
+function signatureBy(alg: string, secret = ''): Signature | undefined {
+  const found = RSA_ALGORITHMS.find((one) => one === alg);
+  if (found !== undefined) return { alg: found };
+  const key = Buffer.from(secret);
+  return alg === 'HS256' && key.length >= MIN_SECRET_BYTES ? { alg, key } : undefined;
+}
 
 /** Scopes of OpenID Connect Core §5.4 and §11 that this server knows. */
 export const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access'];

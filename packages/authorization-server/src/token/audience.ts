@@ -3,6 +3,7 @@ import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { splitScope } from '../claims/scope-changes.ts';
 import { sourceOf } from '../endpoints.ts';
+import { notAvailable } from '../keys/signing-algorithms.ts';
 import { errors } from '../oidc-provider.ts';
 import {
   type Api,
@@ -10,8 +11,8 @@ import {
   nameOf,
   OIDC_SCOPES,
   resourceOf,
-  SIGNING_ALG,
   scopesOf,
+  signatureOf,
   type Tenant,
 } from '../tenant/tenant.ts';
 
@@ -47,12 +48,8 @@ export function describeResource(
     const fault = machine ? 'Service not enabled within domain' : 'Service not found';
     throw new errors.AccessDenied(`${fault}: ${nameOf(resource)}`);
   }
-  if (api.signing_alg !== SIGNING_ALG) {
-    const { identifier, signing_alg: alg } = api;
-    throw new errors.AccessDenied(
-      `Tokens signed with ${alg} are not available here: ${identifier}`,
-    );
-  }
+  const signature = signatureOf(api);
+  if (signature === undefined) throw notAvailable(api.signing_alg, api.identifier);
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
     : // Tokens of Auth0 have the OpenID Connect scopes too.
@@ -62,7 +59,7 @@ export function describeResource(
     audience: api.identifier,
     accessTokenTTL: api.token_lifetime,
     accessTokenFormat: 'jwt',
-    jwt: { sign: { alg: SIGNING_ALG } },
+    jwt: { sign: signature },
   };
 }
 

@@ -7,6 +7,7 @@ import type {
   FindAccount,
   JWTStructured,
   KoaContextWithOIDC,
+  RefreshToken,
 } from 'oidc-provider';
 import { loginId, outcomeOf } from '../actions/login-outcome.ts';
 import { isStandardClaim } from '../claims/custom-claims.ts';
@@ -15,6 +16,7 @@ import type { AppContext } from '../context.ts';
 import { sourceOf } from '../endpoints.ts';
 import type { EngineHooks } from '../oidc-provider.ts';
 import { type Api, findApi, permissionsOf, type User } from '../tenant/tenant.ts';
+import { applyChosenApi } from './multi-resource.ts';
 
 type Claims = Record<string, unknown>;
 
@@ -36,7 +38,8 @@ export function customizeAccessToken(context: AppContext): CustomizeAccessToken 
     const rfc9068 = api.token_dialect.startsWith('rfc9068');
     const { jti, client_id, aud, iss, sub, iat, exp, scope, ...rest } = jwt.payload;
     const machine = token.kind === 'ClientCredentials';
-    const withUserinfo = splitScope(scope).includes('openid');
+    // With a secret that the API has, the API could make tokens for this endpoint.
+    const withUserinfo = splitScope(scope).includes('openid') && api.signing_alg !== 'HS256';
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
     jwt.payload = byClock(
       {
@@ -76,6 +79,7 @@ export function findAccount(context: AppContext): FindAccount {
       // A reused token ends its family in the engine: no denial by an Action may come first.
       if (!token.consumed) {
         if (!organizations.stillMember(token.grantId, user)) return undefined;
+        applyChosenApi(context, ctx, { user, token: token as RefreshToken });
         await postLogin.onRefresh(ctx, user);
       }
     } else if (token?.kind === 'AccessToken') {

@@ -1,6 +1,8 @@
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import type { AdapterPayload } from 'oidc-provider';
 import type { AppContext } from '../context.ts';
+import { signingKeySet } from '../keys/signing-algorithms.ts';
+import { RSA_ALGORITHMS } from '../tenant/tenant.ts';
 
 /** Prefix of the id of a grant that is not stored: members of a verified token follow it. */
 export const USERINFO_GRANT = 'userinfo:';
@@ -17,7 +19,9 @@ export class UserinfoTokens {
   constructor(context: AppContext) {
     this.#context = context;
     this.#keySet = createLocalJWKSet({
-      keys: context.keys.keys.map(({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use })),
+      keys: signingKeySet(context.keys, context.tenant).keys.map(
+        ({ kty, n, e, kid, alg, use }) => ({ kty, n, e, kid, alg, use }),
+      ),
     });
   }
 
@@ -31,7 +35,7 @@ export class UserinfoTokens {
         issuer,
         audience: `${issuer}userinfo`,
         currentDate: new Date(Date.now() + seconds * 1000),
-        algorithms: ['RS256'],
+        algorithms: [...RSA_ALGORITHMS],
         requiredClaims: ['sub', 'exp', 'iat', 'scope'],
       });
       const { sub: accountId, scope } = payload;

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { Agent } from 'node:http';
 import { got, type Response } from 'got';
-import { CookieJar } from 'tough-cookie';
+import { type Cookie, CookieJar } from 'tough-cookie';
 import type { AuthorizationServer } from '../../src/index.ts';
 
 export const API = 'https://contacts.example.com/api';
@@ -23,6 +23,7 @@ export type Page = Response<string>;
 export interface Browser {
   get(url: string): Promise<Page>;
   submit(page: Pick<Page, 'url'>, fields: Record<string, string>): Promise<Page>;
+  cookies(url: string): Cookie[];
 }
 
 export function openBrowser(): Browser {
@@ -43,6 +44,7 @@ export function openBrowser(): Browser {
     return follow(await http.get(target));
   };
   return {
+    cookies: (url) => cookieJar.getCookiesSync(url),
     get: async (url) => follow(await http.get(url)),
     async submit(page, fields) {
       const answer = await http.post(page.url, { form: fields });

@@ -119,7 +119,6 @@ const IGNORED = [
     'grant_types password',
     'grant_types urn:ietf:params:oauth:grant-type:token-exchange',
     'is_token_endpoint_ip_header_trusted',
-    'jwt_configuration',
     'oidc_conformant',
     'resource_server_identifier',
     'sso_disabled',
@@ -131,9 +130,9 @@ const IGNORED = [
   'guardianFactors',
   'organizations: branding, connections',
   'pages',
-  'resourceServers: signing_alg HS256, signing_secret, subject_type_authorization, token_lifetime_for_web',
+  'resourceServers: signing_alg HS256, subject_type_authorization, token_lifetime_for_web',
   `roles: permissions of ${AUTH0_API}`,
-  'tenant: enabled_locales, flags.enable_client_connections, flags.universal_login, session_cookie',
+  'tenant: enabled_locales, flags.enable_client_connections, flags.universal_login',
   'triggers: send-phone-message',
 ];
 /** Folders whose names are not those of their sections. */
@@ -158,10 +157,11 @@ test('a value that is missing is named with its file and line', () => {
     `clients/Web.json, line 32, web_origins: ${leftOut('NO_ORIGINS')}`,
     'connections/partner.json, line 9, options.client_secret: the keyword CONNECTIONS_OIDC_SECRET has no value: the connection is ignored',
     'database-connections/Username-Password-Authentication/database.json, line 4, enabled_clients.3: no client has the name or id "xyzUNKNOWN": it is ignored',
+    `resource-servers/Shared key.json, line 6, signing_secret: ${leftOut('SHARED_KEY')}`,
     'rules-configs/TOKEN.json, line 1, top: "TOKEN" (RULE_TOKEN) has no value: a rule fails where it reads it',
     `tenant.json, line 2, friendly_name: ${text('TEAM')}`,
   ]);
-  expect(load('yaml/tenant.yaml').notices).toHaveLength(10);
+  expect(load('yaml/tenant.yaml').notices).toHaveLength(11);
   expect(load('yaml/tenant.yaml').notices).toContain(
     `line 141, tenant.friendly_name: ${text('TEAM')}`,
   );

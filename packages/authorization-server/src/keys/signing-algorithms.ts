@@ -1,0 +1,41 @@
+import { errors } from '../oidc-provider.ts';
+import {
+  type Application,
+  idTokenSignature,
+  RSA_ALGORITHMS,
+  type RsaAlgorithm,
+  signatureOf,
+  type TenantDocument,
+} from '../tenant/tenant.ts';
+import type { SigningKey, SigningKeys } from './signing-keys.ts';
+
+type Member = 'kty' | 'use' | 'kid' | 'n' | 'e' | 'd' | 'p' | 'q' | 'dp' | 'dq' | 'qi';
+type Key = Pick<SigningKey, Member> & { readonly alg: RsaAlgorithm };
+
+/** Returns the keys, and each under another id for each other algorithm in use (RFC 7517 §4.4). */
+export function signingKeySet({ keys }: SigningKeys, tenant: TenantDocument): { keys: Key[] } {
+  const signatures = [
+    ...tenant.clients.map(idTokenSignature),
+    ...tenant.resourceServers.map(signatureOf),
+  ];
+  const used = new Set<unknown>(signatures.map((signature) => signature?.alg));
+  // The keys themselves are for the first.
+  const [, ...others] = RSA_ALGORITHMS;
+  const named = others
+    .filter((alg) => used.has(alg))
+    .flatMap((alg) => keys.map((key) => ({ ...key, alg, kid: `${key.kid}-${alg}` })));
+  return { keys: [...keys, ...named] };
+}
+
+/** @throws AccessDenied when the application's ID tokens can't be signed here. */
+export function checkIdTokenAlgorithm(application: Application | undefined): void {
+  if (application === undefined || idTokenSignature(application) !== undefined) return;
+  const { client_id: id, jwt_configuration: settings } = application;
+  throw notAvailable(String(settings?.alg ?? 'RS256'), id);
+}
+
+/** Returns the refusal of an application or API whose tokens can't be signed here. */
+export function notAvailable(alg: string, name: string): Error {
+  const reason = alg === 'HS256' ? `${alg} without a secret of 32 bytes` : alg;
+  return new errors.AccessDenied(`Tokens signed with ${reason} are not available here: ${name}`);
+}
