@@ -15,7 +15,7 @@ import type { Path, TenantFiles } from './tenant-files.ts';
 
 type Content = Readonly<Record<string, unknown>>;
 
-/** What a tenant has that the schema says nothing about. */
+/** Parts of a tenant that the schema does not name, or that have no value. */
 export interface Survey {
   /** Settings that it does not name, each with the names that it has and the tenant has not. */
   readonly unknown: { readonly path: Path; readonly value: unknown; readonly absent: string[] }[];
