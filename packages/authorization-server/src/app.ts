@@ -90,7 +90,7 @@ export function createApp(parts: AppParts): Engine {
     // Before the engine, which has no POST there.
     at([ROUTES.authorization, ROUTES.end_session], postedRequests(context, provider)),
     // Around the engine: they complete its metadata and claims.
-    at(METADATA_PATHS, patchMetadata(WEB_MESSAGE, sendsIss(tenant))),
+    at(METADATA_PATHS, patchMetadata(metadataFacts(tenant))),
     at([ROUTES.userinfo], userinfoClaims()),
     // Around the engine: only its answer shows whether the login succeeded.
     storeOutcome(outcomes),
@@ -147,6 +147,12 @@ function pageRoutes(context: PageContext): Middleware[] {
     ...(context.showLog ? [logRoutes(context)] : []),
   ];
   return routers.map((router) => router.routes() as Middleware);
+}
+
+function metadataFacts(tenant: Tenant) {
+  const { rp_logout_end_session_endpoint_discovery: announcesLogout = true } =
+    tenant.tenant.oidc_logout ?? {};
+  return { responseMode: WEB_MESSAGE, sendsIss: sendsIss(tenant), announcesLogout };
 }
 
 /** Checks the tenant's flag for RFC 9207; Auth0's default is off. */

@@ -95,15 +95,27 @@ export function patchIss(Base: typeof Provider): typeof Provider {
   };
 }
 
-/** Adds a response mode to the metadata, and removes the member for `iss` if `iss` is not sent. */
-export function patchMetadata(responseMode: string, sendsIss: boolean): Middleware {
+/** Facts of the metadata that the engine does not know. */
+interface MetadataFacts {
+  readonly responseMode: string;
+  /** True: an authorization response has `iss`. */
+  readonly sendsIss: boolean;
+  /** True: clients find the logout endpoint. */
+  readonly announcesLogout: boolean;
+}
+
+/** Completes the metadata, and removes what the tenant does not have or announce. */
+export function patchMetadata(facts: MetadataFacts): Middleware {
   return async function patchMetadata(ctx: Context, next: Next) {
     await next();
     if (typeof ctx.body !== 'object' || ctx.body === null || !('issuer' in ctx.body)) return;
     const metadata = ctx.body as Claims;
-    if (!sendsIss) delete metadata.authorization_response_iss_parameter_supported;
-    const { response_modes_supported: modes } = metadata;
-    if (Array.isArray(modes)) modes.push(responseMode);
+    if (!facts.sendsIss) delete metadata.authorization_response_iss_parameter_supported;
+    if (!facts.announcesLogout) delete metadata.end_session_endpoint;
+    metadata.request_parameter_supported ??= false;
+    const { response_modes_supported: modes, claims_supported: claims } = metadata;
+    if (Array.isArray(modes)) modes.push(facts.responseMode);
+    if (Array.isArray(claims)) claims.push('aud', 'exp', 'iat');
   };
 }
 

@@ -13,6 +13,48 @@ const discover = (from: AuthorizationServer, path = 'openid-configuration', host
       host === undefined ? {} : { host, 'x-forwarded-host': host, 'x-forwarded-proto': 'https' },
   }).json<Record<string, unknown>>();
 
+/** The metadata of a tenant, as Auth0 publishes it. */
+const auth0Metadata = (issuer: string): Record<string, unknown> => ({
+  issuer,
+  authorization_endpoint: `${issuer}authorize`,
+  token_endpoint: `${issuer}oauth/token`,
+  device_authorization_endpoint: `${issuer}oauth/device/code`,
+  userinfo_endpoint: `${issuer}userinfo`,
+  mfa_challenge_endpoint: `${issuer}mfa/challenge`,
+  jwks_uri: `${issuer}.well-known/jwks.json`,
+  registration_endpoint: `${issuer}oidc/register`,
+  revocation_endpoint: `${issuer}oauth/revoke`,
+  scopes_supported:
+    `openid profile offline_access name given_name family_name nickname email email_verified
+    picture created_at identities phone address`.split(/\s+/),
+  response_types_supported: [
+    ...['code', 'token', 'id_token', 'code token', 'code id_token', 'token id_token'],
+    'code token id_token',
+  ],
+  code_challenge_methods_supported: ['S256', 'plain'],
+  response_modes_supported: ['query', 'fragment', 'form_post'],
+  subject_types_supported: ['public'],
+  token_endpoint_auth_methods_supported:
+    `client_secret_basic client_secret_post private_key_jwt tls_client_auth
+    self_signed_tls_client_auth`.split(/\s+/),
+  token_endpoint_auth_signing_alg_values_supported: ['RS256', 'RS384', 'PS256'],
+  claims_supported:
+    `aud auth_time created_at email email_verified exp family_name given_name iat identities iss
+    name nickname phone_number picture sub`.split(/\s+/),
+  request_uri_parameter_supported: false,
+  request_parameter_supported: true,
+  id_token_signing_alg_values_supported: ['HS256', 'RS256', 'PS256'],
+  tls_client_certificate_bound_access_tokens: true,
+  request_object_signing_alg_values_supported: ['RS256', 'RS384', 'PS256'],
+  backchannel_logout_supported: true,
+  backchannel_logout_session_supported: true,
+  end_session_endpoint: `${issuer}oidc/logout`,
+  backchannel_authentication_endpoint: `${issuer}bc-authorize`,
+  backchannel_token_delivery_modes_supported: ['poll'],
+  global_token_revocation_endpoint: `${issuer}oauth/global-token-revocation/connection/{connectionName}`,
+  global_token_revocation_endpoint_auth_methods_supported: ['global-token-revocation+jwt'],
+});
+
 let server: AuthorizationServer;
 beforeAll(async () => {
   server = await startDemo((tenant) => {
@@ -113,6 +155,50 @@ describe('the metadata', () => {
       response_types_supported: ['code', 'id_token'],
       scopes_supported: ['openid', 'profile', 'email', 'offline_access'],
     });
+  });
+
+  test("has Auth0's members, except what is not served", async () => {
+    const auth0 = auth0Metadata(server.issuer);
+    const ours = await discover(server);
+    const absent = Object.keys(auth0).filter((name) => !(name in ours));
+    expect(absent).toEqual([
+      'mfa_challenge_endpoint',
+      'registration_endpoint',
+      'tls_client_certificate_bound_access_tokens',
+      'request_object_signing_alg_values_supported',
+      'backchannel_authentication_endpoint',
+      'backchannel_token_delivery_modes_supported',
+      'global_token_revocation_endpoint',
+      'global_token_revocation_endpoint_auth_methods_supported',
+    ]);
+    const differences = Object.entries(auth0)
+      .filter(([name]) => name in ours)
+      .flatMap(([name, theirs]) => {
+        const own = ours[name];
+        if (!Array.isArray(theirs) || !Array.isArray(own)) {
+          return theirs === own ? [] : [`${name}: ${own}`];
+        }
+        const missing = theirs.filter((one) => !own.includes(one)).map((one) => `-${one}`);
+        return missing.length === 0 ? [] : [`${name}: ${missing.join(' ')}`];
+      });
+    expect(differences).toEqual([
+      'scopes_supported: -name -given_name -family_name -nickname -email_verified -picture -created_at -identities -phone -address',
+      'response_types_supported: -token -code token -code id_token -token id_token -code token id_token',
+      'code_challenge_methods_supported: -plain',
+      'token_endpoint_auth_methods_supported: -tls_client_auth -self_signed_tls_client_auth',
+      'token_endpoint_auth_signing_alg_values_supported: -RS384',
+      'claims_supported: -created_at -identities -phone_number',
+      'request_parameter_supported: false',
+      'id_token_signing_alg_values_supported: -PS256',
+    ]);
+  });
+
+  test('names no logout endpoint if the tenant does not announce it', async () => {
+    const quiet = await startDemo((tenant) => {
+      tenant.tenant.oidc_logout = { rp_logout_end_session_endpoint_discovery: false };
+    });
+    expect(await discover(quiet)).not.toHaveProperty('end_session_endpoint');
+    expect((await got(`${quiet.issuer}oidc/logout`)).statusCode).toBe(200);
   });
 
   test('is the same at the path of RFC 8414 section 3', async () => {

@@ -286,6 +286,10 @@ export const tenantSchema = z.looseObject({
         .nullish(),
       /** True: callbacks on loopback and with a scheme of their own need no consent for themselves. */
       skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
+      /** False: the metadata does not name `/oidc/logout`. */
+      oidc_logout: z
+        .looseObject({ rp_logout_end_session_endpoint_discovery: z.boolean().optional() })
+        .nullish(),
       /** False: `/oidc/logout` never asks the user. */
       sessions: z.looseObject({ oidc_logout_prompt_enabled: z.boolean().optional() }).nullish(),
       flags: z
