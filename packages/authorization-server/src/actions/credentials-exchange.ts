@@ -13,14 +13,7 @@ import {
 } from './login-event.ts';
 import { cacheMethods, claimSetter } from './post-login-api.ts';
 import { createApi } from './reference.ts';
-import {
-  type ActionLog,
-  eventFor,
-  runAction,
-  TIME_LIMIT_MS,
-  thrownText,
-  withoutSecrets,
-} from './run.ts';
+import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 
 /** "Actions Triggers: credentials-exchange"; each Action gets its `secrets` in addition. */
 export interface CredentialsExchangeEvent {
@@ -92,7 +85,7 @@ export async function runCredentialsExchange(
     try {
       await runAction(action, 'onExecuteCredentialsExchange', own, api, { log, timeLimit });
     } catch (error) {
-      const reason = withoutSecrets(thrownText(error), action);
+      const reason = thrownText(error, action);
       draft.denied ??= { code: 'server_error', reason };
       log.warn({ action: action.name, reason: draft.denied.reason }, 'the action failed');
     }

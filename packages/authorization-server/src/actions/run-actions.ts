@@ -10,14 +10,7 @@ import {
 import { NO_CHANGES, withMetadata } from './metadata.ts';
 import { type ApiParts, postLoginApi } from './post-login-api.ts';
 import type { Returned } from './redirects.ts';
-import {
-  type ActionLog,
-  eventFor,
-  runAction,
-  TIME_LIMIT_MS,
-  thrownText,
-  withoutSecrets,
-} from './run.ts';
+import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from './run.ts';
 import { type RuleOptions, runRules } from './run-rules.ts';
 import { afterStep, type ProvedStep, withDeferredStep } from './second-step.ts';
 
@@ -118,7 +111,7 @@ export async function runPostLogin(
     try {
       await runAction(action, handler, own, api, { log, timeLimit });
     } catch (error) {
-      draft.denied ??= withoutSecrets(thrownText(error), action);
+      draft.denied ??= thrownText(error, action);
       if (metadata === undefined) delete draft.metadata;
       else draft.metadata = metadata;
       log.warn({ action: action.name, reason: draft.denied }, 'the action failed');

@@ -56,7 +56,7 @@ export async function runRules(
       passed = await withTimeLimit(timeLimit, work);
       outcome = toOutcome(rule, passed.context, { log, afterRedirect });
     } catch (error) {
-      const denied = missingName(error) ?? thrownText(error);
+      const denied = missingName(error) ?? thrownText(error, rule);
       log.warn({ rule: rule.name, reason: denied }, 'the rule denied the login or failed');
       const { redirect: _redirect, multifactor: _multifactor, ...others } = outcome;
       return { ...others, ...users.changes(), denied };

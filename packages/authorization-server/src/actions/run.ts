@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { inspect, types } from 'node:util';
 import type { Logger } from 'pino';
+import { hideSecrets, secretForms } from '../log/redaction.ts';
 import {
   type ActionConsole,
   type ActionExports,
@@ -86,13 +87,18 @@ export async function withTimeLimit<T>(milliseconds: number, work: PromiseLike<T
   }
 }
 
-/** Returns what was thrown, or a reason, as one short line for the denied client. Never throws. */
-export function thrownText(thrown: unknown): string {
+/**
+ * Returns what was thrown, or a reason, as one short line for the denied client. Never throws.
+ *
+ * @param source whose secrets are hidden; default: none are, because the words are meant for the client.
+ */
+export function thrownText(thrown: unknown, source?: Action | Rule): string {
   try {
     // An error from an Action may be of another realm, so its shape counts, not its class.
     const message = (thrown as { message?: unknown } | null | undefined)?.message;
     const text = typeof message === 'string' && message !== '' ? message : String(thrown);
-    const line = text
+    // Before the cut, which can leave a part of a secret, and while a secret has its lines.
+    const line = (source ? withoutSecrets(text, source) : text)
       .slice(0, MAX_REASON_LENGTH)
       .replace(/\p{Cc}+/gu, ' ')
       .trim();
@@ -112,7 +118,7 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
       process.exit(1);
     }
     const { name, file } = source;
-    const reason = withoutSecrets(thrownText(error), source);
+    const reason = thrownText(error, source);
     log.error({ name, file, reason }, 'an Action or rule left something that failed: await it');
   };
   process.on('unhandledRejection', handle);
@@ -120,11 +126,9 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
 }
 
 /** Hides the secrets of an Action, or the configuration of a rule. */
-export function withoutSecrets(text: string, source: Action | Rule): string {
+function withoutSecrets(text: string, source: Action | Rule): string {
   const secrets = Object.values('secrets' in source ? source.secrets : source.configuration);
-  return secrets
-    .filter((secret) => secret !== '')
-    .reduce((shown, secret) => shown.replaceAll(secret, '[hidden]'), text);
+  return hideSecrets(text, secretForms(secrets));
 }
 
 /** Returns the text of a printed value. Never throws: no printing may deny the login. */

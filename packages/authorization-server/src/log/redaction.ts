@@ -31,16 +31,37 @@ export function createRedaction(tenant: Tenant): Redact {
       Object.values(secrets),
     ),
     ...tenant.loginRules.flatMap(({ configuration }) => Object.values(configuration)),
-  ].filter((secret) => secret !== undefined && !isPublic(tenant, secret));
+  ].filter((secret): secret is string => secret !== undefined && !isPublic(tenant, secret));
+  const formsOfTenant = secretForms(tenantSecrets);
   return (text, ctx) => {
     if (typeof text !== 'string' || text === '') return undefined;
-    let shown = text;
-    for (const secret of [...tenantSecrets, ...requestSecrets(ctx)]) {
-      if (secret) shown = shown.replaceAll(secret, HIDDEN);
-    }
-    shown = shown.replace(/[\w~+/=-]+/g, (run) => (isTokenLike(run) ? HIDDEN : run));
+    const forms = [...formsOfTenant, ...secretForms(requestSecrets(ctx))];
+    const hidden = hideSecrets(text, forms);
+    const shown = hidden.replace(/[\w~+/=-]+/g, (run) => (isTokenLike(run) ? HIDDEN : run));
     return shown.length > MAX_TEXT_LENGTH ? `${shown.slice(0, MAX_TEXT_LENGTH)}…` : shown;
   };
+}
+
+/** Hides secrets, given in all their forms, in a text. */
+export function hideSecrets(text: string, forms: readonly string[]): string {
+  // The longest first: a secret can be a part of another one.
+  const sorted = [...forms].sort((one, other) => other.length - one.length);
+  return sorted.reduce((shown, form) => shown.replaceAll(form, HIDDEN), text);
+}
+
+/** Returns secrets as a text may have them: as they are, line by line, in JSON or in a URL. */
+export function secretForms(secrets: readonly string[]): string[] {
+  return secrets.flatMap((secret) => {
+    if (secret === '') return [];
+    // Hiding a short line, such as a brace, would make every text unreadable.
+    const lines = secret.split(/\p{Cc}+/u).filter((line) => line.length > 5);
+    return [secret, ...lines].flatMap((text) => {
+      // A lone surrogate can't be in a URL.
+      const inURL = Buffer.from(text).toString();
+      const inQuery = new URLSearchParams({ '': inURL }).toString().slice(1);
+      return [text, JSON.stringify(text).slice(1, -1), encodeURIComponent(inURL), inQuery];
+    });
+  });
 }
 
 /** Checks for a namespace of claims, which Actions get as a secret although it is public. */

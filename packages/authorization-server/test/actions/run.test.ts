@@ -69,6 +69,24 @@ describe('a run', () => {
       expect(thrownText(`${'x'.repeat(499)}\u{1f600}`)).toBe(`${'x'.repeat(499)}\ufffd`);
     });
 
+    test.each([
+      ['as it is', 'pa"ss\\word', (secret: string) => secret],
+      ['in JSON', 'pa"ss\\word', (secret: string) => JSON.stringify({ secret })],
+      ['in a query', 'pass word/+=', (secret: string) => String(new URLSearchParams({ secret }))],
+      ['in a path', 'pass word/+=', (secret: string) => encodeURIComponent(secret)],
+      ['where the text is cut', 'pass word/+=', (secret: string) => 'x'.repeat(495) + secret],
+      ['with lines', 'first line\nsecond line', (secret: string) => secret],
+      ['with lines, in JSON', 'first line\nsecond line', (secret: string) => `{"${secret}"}`],
+      ['one of its lines', 'first line\r\nsecond line', () => 'second line'],
+      ['after one that it begins with', 'pass-word', (secret: string) => secret],
+      ['with half a letter', 'pass\ud83d-word', (secret: string) => secret],
+    ])('a secret of the source is hidden: %s', (_name, secret, write) => {
+      const source = { ...actionOf(''), secrets: { PART: 'pass', NONE: '', WHOLE: secret } };
+      const text = thrownText(new Error(write(secret)), source);
+      expect(text).not.toMatch(/pa.?.?ss|word|line|%2F/);
+      expect(text).toContain('[hid');
+    });
+
     test('any text fits into a URL on one line', () => {
       fc.assert(
         fc.property(fc.oneof(fc.anything(), fc.string({ unit: codePoint })), (thrown) => {
@@ -264,6 +282,15 @@ describe('rules', () => {
     expect(log.lines).toEqual([
       { level: 'info', fields: { rule: 'test' }, message: 'hello Alice Adams' },
     ]);
+  });
+
+  test.each([
+    ['throws', `throw new Error('bad ' + configuration.WORD);`],
+    ['calls back', `callback(new Error('bad ' + configuration.WORD));`],
+  ])('the failure of a rule that %s tells no secret', async (_name, body) => {
+    const log = recorder();
+    expect((await runRules([ruleOf(body)], aliceLogin, log)).denied).toBe('bad [hidden]');
+    expect(JSON.stringify(log.lines)).not.toContain('hush');
   });
 
   describe('over HTTP', () => {

@@ -263,13 +263,18 @@ describe('the log', () => {
 });
 
 describe('redaction', () => {
-  const namespace = { ...actionOf(''), secrets: { NS: 'https://other.example/', WORD: 'hush' } };
+  const namespace = {
+    ...actionOf(''),
+    secrets: { NS: 'https://other.example/', WORD: 'hush', LONG: 'hush-hush "now"' },
+  };
   const redact = createRedaction({ ...loadTenant(demoTenantFile), postLogin: [namespace] });
 
   test.each([
     ['a client secret', 'is contacts-web-demo-secret right?', 'is [hidden] right?'],
     ['a password', 'alice-demo', '[hidden]'],
     ["an Action's secret", 'say hush', 'say [hidden]'],
+    ['a secret that begins with another', 'say hush-hush "now"', 'say [hidden]'],
+    ['a secret in JSON', '{"LONG":"hush-hush \\"now\\""}', '{"LONG":"[hidden]"}'],
     ['a JWT', 'got eyJhbGciOi.eyJzdWIi.c2ln', 'got [hidden].[hidden].c2ln'],
     ['an opaque token', `x ${'a1_-'.repeat(10)}.`, 'x [hidden].'],
     ['an API', 'https://contacts.example.com/api', 'https://contacts.example.com/api'],
