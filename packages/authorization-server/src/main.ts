@@ -46,6 +46,7 @@ function startBlock({ issuer, control, tenant }: AuthorizationServer): string {
       ['user', 'password', 'roles'],
       ...tenant.users.map((user) => [user.email, shownPassword(user), user.roles.join(', ')]),
     ]),
+    ...(tenant.users.length === 0 ? ['  none: add users.yaml to the folder of the tenant'] : []),
     ...completedApplications(tenant),
     '',
     '  For development only. Ctrl-C stops it.',

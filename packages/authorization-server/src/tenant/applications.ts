@@ -29,7 +29,8 @@ export function toClientMetadata(application: Application): AdapterPayload {
     // schemes of their own for native ones only.
     application_type: hasNativeAddresses(application) ? 'native' : 'web',
     redirect_uris: callbacks,
-    post_logout_redirect_uris: application.allowed_logout_urls,
+    // The engine accepts no hash here; `allowedLogoutTarget` compares those that have one.
+    post_logout_redirect_uris: application.allowed_logout_urls.filter((url) => !url.includes('#')),
     ...(logoutUrl && {
       backchannel_logout_uri: logoutUrl,
       backchannel_logout_session_required: true,

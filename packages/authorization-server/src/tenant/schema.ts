@@ -30,19 +30,24 @@ const urlOf = (value: string) => (URL.canParse(value) ? new URL(value) : undefin
 /** Schemes that a browser runs or shows by itself. */
 const FORBIDDEN_SCHEMES = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
 
-/** An absolute URL without a fragment (RFC 6749 §3.1.2). */
-const redirectUrl = z
+/** An absolute URL, which can have a hash: single-page applications name their pages by it. */
+const logoutUrl = z
   .string()
   .refine(
     (value) => !FORBIDDEN_SCHEMES.includes(urlOf(value)?.protocol ?? ''),
     'give a URL of an application: https, http, or a scheme of its own',
   )
   .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
-  .refine((value) => !value.includes('#'), 'leave out the fragment (RFC 6749 §3.1.2)')
   .check(({ value, issues }) => {
     const message = placeholderFault(value);
     if (message !== undefined) issues.push({ code: 'custom', message, input: value });
   });
+
+/** An absolute URL without a fragment (RFC 6749 §3.1.2). */
+const redirectUrl = logoutUrl.refine(
+  (value) => !value.includes('#'),
+  'leave out the fragment (RFC 6749 §3.1.2)',
+);
 
 /** An address of the application's server (OpenID Connect Back-Channel Logout 1.0 §2.2). */
 const receiverUrl = redirectUrl
@@ -99,7 +104,7 @@ const applicationSchema = z.looseObject({
   app_type: text.default('regular_web'),
   is_first_party: z.boolean().default(true),
   callbacks: z.array(redirectUrl).default([]),
-  allowed_logout_urls: z.array(redirectUrl).default([]),
+  allowed_logout_urls: z.array(logoutUrl).default([]),
   web_origins: z.array(redirectUrl).default([]),
   allowed_origins: z.array(redirectUrl).default([]),
   grant_types: z.array(text).default(['authorization_code', 'implicit', 'refresh_token']),
@@ -267,7 +272,7 @@ export const tenantSchema = z.looseObject({
         .string()
         .default('')
         .transform((name) => name || 'Dev tenant'),
-      allowed_logout_urls: z.array(redirectUrl).default([]),
+      allowed_logout_urls: z.array(logoutUrl).default([]),
       /** API of requests without an audience; empty: none, as in an export. */
       default_audience: z.string().nullish(),
       /** Database connection that checks passwords; default: the first. */

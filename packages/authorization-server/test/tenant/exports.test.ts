@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { got } from 'got';
 import { decodeJwt } from 'jose';
+import { casesOf } from '../../../../test/support/properties.ts';
 import type { Tenant } from '../../src/index.ts';
-import { readKeywords } from '../../src/tenant/keywords.ts';
+import { readKeywords, replaceKeywords } from '../../src/tenant/keywords.ts';
 import { InvalidTenant, loadTenant } from '../../src/tenant/load.ts';
 import { startLocalIssuer } from '../../src/testing/start-local-issuer.ts';
 
@@ -40,6 +42,9 @@ const byName = <T extends { name: string }>(list: readonly T[]) =>
   [...list].sort((a, b) => (a.name < b.name ? -1 : 1));
 const application = (tenant: Tenant, name: string) =>
   tenant.clients.find((client) => client.name === name);
+
+const lineOf = (path: string, text: string): number =>
+  (readFileSync(join(exported, path), 'utf8').split(text)[0] ?? '').split('\n').length;
 
 /** Copies an export, changes one of its files, and loads it. */
 function loadChanged(format: string, file: string, change: (text: string) => string): Tenant {
@@ -163,7 +168,7 @@ test('a value that is missing is named with its file and line', () => {
   ]);
   expect(load('yaml/tenant.yaml').notices).toHaveLength(11);
   expect(load('yaml/tenant.yaml').notices).toContain(
-    `line 141, tenant.friendly_name: ${text('TEAM')}`,
+    `line ${lineOf('yaml/tenant.yaml', '##TEAM##')}, tenant.friendly_name: ${text('TEAM')}`,
   );
 });
 
@@ -294,6 +299,17 @@ describe('at use', () => {
     },
   );
 
+  test('a page of an application that is named by its hash can follow a logout', async () => {
+    await withIssuer(same, async (issuer) => {
+      const { client_id = '' } = application(issuer.tenant, 'Single page') ?? {};
+      const returnTo = 'http://localhost:3000/#/bye';
+      const url = new URL('v2/logout', issuer.issuer);
+      url.search = new URLSearchParams({ client_id, returnTo }).toString();
+      const { headers } = await got(url, { followRedirect: false });
+      expect(headers.location).toBe(returnTo);
+    });
+  });
+
   test('an application without callbacks gets no code', async () => {
     await withIssuer(same, async (issuer) => {
       const url = new URL('authorize', issuer.issuer);
@@ -309,6 +325,30 @@ describe('at use', () => {
       });
       expect({ statusCode, location: headers.location }).toEqual({ statusCode: 400 });
     });
+  });
+});
+
+describe('a watched folder', () => {
+  test('gets new entries, loses removed ones, and keeps its keywords', async () => {
+    const copy = join(mkdtempSync(join(directory, 'watched-')), 'tenant');
+    cpSync(join(exported, 'directory'), copy, { recursive: true });
+    const tenant = loadTenant(copy, { keywords: KEYWORDS });
+    const issuer = await startLocalIssuer({ tenant, watch: true });
+    const until = async (condition: () => boolean): Promise<void> => {
+      while (!condition()) await new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    try {
+      const added = { name: 'Added', callbacks: ['##BASE_URL##/added'] };
+      writeFileSync(join(copy, 'clients/Added.json'), JSON.stringify(added));
+      await until(() => application(issuer.tenant, 'Added') !== undefined);
+      expect(application(issuer.tenant, 'Added')?.callbacks).toEqual([
+        'http://localhost:3000/added',
+      ]);
+      rmSync(join(copy, 'clients/Resource.json'));
+      await until(() => application(issuer.tenant, 'Resource') === undefined);
+    } finally {
+      await issuer.close();
+    }
   });
 });
 
@@ -500,6 +540,28 @@ clients:
       'line 5, clients.0.callbacks.0: the keyword A has no value: it is left out',
       'line 7, clients.0.callbacks.2: the keyword B has no value: it is left out',
     ]);
+  });
+
+  test('of any text leave each line where it is', () => {
+    const token = fc.constantFrom(
+      '##A##',
+      '@@A@@',
+      "'@@A@@'",
+      '##B##',
+      '#',
+      '@',
+      '"',
+      "'",
+      '\n',
+      ': ',
+      'x',
+    );
+    const source = fc.array(token, { maxLength: 30 }).map((tokens) => tokens.join(''));
+    const property = fc.property(source, fc.string(), (before, value) => {
+      const { text, lineAt } = replaceKeywords(`${before}\nEND`, { A: value }, true);
+      expect(lineAt(text.lastIndexOf('END'))).toBe(before.split('\n').length + 1);
+    });
+    fc.assert(property, { numRuns: casesOf(1000) });
   });
 
   test('comments and texts with the same signs stay', () => {
