@@ -22,6 +22,9 @@ export const TIME_LIMIT_MS = 20_000;
 
 const MAX_REASON_LENGTH = 500;
 
+/** A JWT, such as an `id_token_hint` in a printed event. */
+const TOKEN = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g;
+
 const running = new AsyncLocalStorage<Action | Rule>();
 
 /** Copies the event for one Action, with its secrets: no Action sees what another wrote there. */
@@ -60,7 +63,7 @@ export function runningSource(): Action | Rule | undefined {
   return running.getStore();
 }
 
-/** Returns a console that writes to the log, without the secrets of the source. */
+/** Returns a console that writes to the log, without the secrets of the source and without tokens. */
 export function consoleOf(
   kind: 'action' | 'rule',
   source: Action | Rule,
@@ -68,7 +71,7 @@ export function consoleOf(
 ): ActionConsole {
   const write = (...parts: unknown[]): void => {
     const line = parts.map(printedText).join(' ');
-    log.info({ [kind]: source.name }, withoutSecrets(line, source));
+    log.info({ [kind]: source.name }, withoutSecrets(line, source).replace(TOKEN, '[hidden]'));
   };
   return { debug: write, error: write, info: write, log: write, warn: write };
 }

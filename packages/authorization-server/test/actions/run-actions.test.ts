@@ -304,10 +304,10 @@ test.each([
 
 test('neither its console nor its failure tells a secret', async () => {
   const log = recorder();
-  const body = `console.log('token', event.secrets.WORD); throw new Error('bad ' + event.secrets.WORD);`;
+  const body = `console.log('token', event.secrets.WORD, 'eyJhbGciOiJub25lIn0.e30.'); throw new Error('bad ' + event.secrets.WORD);`;
   const outcome = await runPostLogin([actionOf(body)], event, log);
   expect(outcome.denied).toBe('bad [hidden]');
-  expect(log.lines.map(({ message }) => message)).toContain('token [hidden]');
+  expect(log.lines.map(({ message }) => message)).toContain('token [hidden] [hidden]');
   expect(JSON.stringify(log.lines)).not.toContain('hush');
 });
 
