@@ -1,6 +1,7 @@
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { credentialsExchange } from './actions/credentials-exchange.ts';
 import { outcomeOf } from './actions/login-outcome.ts';
+import { keepQuery } from './actions/post-login.ts';
 import { redirectPath } from './actions/redirects.ts';
 import { SessionTerms } from './actions/session-terms.ts';
 import { createAdapter } from './adapter.ts';
@@ -99,6 +100,7 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
       checkIdTokenMode(ctx.oidc);
       checkIdTokenAlgorithm(findApplication(tenant, client.clientId));
       settleOfflineAccess(tenant, ctx, client);
+      if (tenant.postLogin.length + tenant.loginRules.length > 0) keepQuery(ctx);
     },
     connection: (_ctx: unknown, value: string | undefined, client: Client) =>
       checkConnection(tenant, value, client.clientId),

@@ -129,9 +129,9 @@ const TRANSACTION_PARAMETERS = 'redirect_uri state login_hint response_mode corr
 );
 const LIST_PARAMETERS = ['acr_values', 'prompt', 'response_type', 'ui_locales'];
 
-/** Parameters that no Action may see: an Action may print its event. */
+/** Parameters that no Action may see. */
 const SECRET_PARAMETERS = `actor_token assertion client_assertion client_secret code code_verifier
-  device_code id_token_hint mfa_token otp password refresh_token request subject_token
+  device_code mfa_token otp password refresh_token subject_token
   user_code xsrf`.split(/\s+/);
 
 /** Maximum of one text of a request, and of all its parameters. */
@@ -205,7 +205,7 @@ function userFacts(tenant: Tenant, user: User, logins: LoginFacts['logins']): Us
 /** Returns the factors that the user has set up, and Auth0's names of their providers. */
 export function factorFacts(enrolledFactors: readonly { readonly type: string }[]) {
   const second = enrolledFactors.some(({ type }) => type !== 'email');
-  return { enrolledFactors, ...(second && { multifactor: ['guardian'] }) };
+  return { enrolledFactors, multifactor: second ? ['guardian'] : [] };
 }
 
 export function clientFacts(tenant: Tenant, clientId: string): ClientFacts {

@@ -18,6 +18,7 @@ import {
   sessionFacts,
   standIns,
   toPostLoginEvent,
+  withoutSecrets,
 } from './login-event.ts';
 import {
   type ActionOutcome,
@@ -69,6 +70,13 @@ const LOGINS = 'Logins';
 
 /** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
+
+/** Stores the query of an authorization request for Actions: the engine keeps only what it knows. */
+export function keepQuery({ oidc, query }: KoaContextWithOIDC): void {
+  if (oidc.route !== 'authorization') return;
+  const carrier = oidc as { result?: Record<string, unknown> };
+  carrier.result = { ...carrier.result, query: withoutSecrets(query) };
+}
 
 /** Runs rules and post-login Actions after sign-in and at a refresh; `outcomeOf` returns their outcome. */
 export class PostLogin {
@@ -232,6 +240,9 @@ export class PostLogin {
     const loggedInAt = refresh ? refreshToken?.authTime : session?.authTime();
     const timestamp = isoTime(loggedInAt ?? 0);
     const methods = (refresh ? refreshToken?.amr : session?.amr) ?? [];
+    const given = Object.fromEntries(
+      Object.entries(params).filter(([, value]) => value !== undefined),
+    );
     const { count, ...logins } = this.#loginsOf(user);
     return toPostLoginEvent(tenant, {
       user: this.#metadata.applyTo(user),
@@ -243,7 +254,8 @@ export class PostLogin {
       organization: organizations.organizationOf(ctx),
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
-      params: refresh ? {} : { ...params },
+      // Known parameters come first: a hostile request may have more than an event.
+      params: refresh ? {} : { ...given, ...(ctx.oidc.result?.query as object), ...given },
       stats: { logins_count: count },
       authentication: { methods: methods.map((name) => ({ name, timestamp })) },
       ...(refresh

@@ -45,7 +45,9 @@ export async function runRules(
   if (rules.length === 0) return NO_OUTCOME;
   const context = toContext(event);
   if (afterRedirect) context.protocol = 'redirect-callback';
-  let passed: RuleArguments = { user: structuredClone(event.user), context };
+  // Auth0 merges `app_metadata` into the user of rules.
+  const user = structuredClone({ ...event.user.app_metadata, ...event.user });
+  let passed: RuleArguments = { user, context };
   let outcome = NO_OUTCOME;
   const users = new RuleUsers(event, storeMetadata);
   for (const rule of rules) {

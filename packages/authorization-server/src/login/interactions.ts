@@ -114,9 +114,11 @@ class InteractionPages {
 
   /** Continues the same request with a sign-in. The session stays until then. */
   async #switchAccount(ctx: Context): Promise<void> {
+    const { provider } = this.#context;
+    const { query } = (await interactionOf(provider, ctx, 'consent')).lastSubmission ?? {};
     // Not merged with the earlier result: that contains the sign-in of this account.
     const options = { mergeWithLastSubmission: false };
-    await resumeInteraction(this.#context.provider, ctx, { switchAccount: true }, options);
+    await resumeInteraction(provider, ctx, { switchAccount: true, query }, options);
   }
 
   /** Checks one password at a time: simultaneous correct ones are no failures, and a hash occupies a core. */

@@ -8,6 +8,7 @@ import {
   ALL_SCOPES,
   API,
   authorizationRequest,
+  CALLBACK,
   openBrowser,
   requestTokens,
   signIn,
@@ -218,10 +219,20 @@ describe('an event with unavailable members', () => {
 
 test('a hostile request gives an Action short texts, and no secret', async () => {
   const body = `api.idToken.setCustomClaim('${SEEN}', [
-    event.request.query.state.length, event.request.query.id_token_hint ?? null,
-    Object.keys(event.request.query).includes('code_challenge'),
+    event.request.query.state.length, event.request.query.password ?? null,
+    event.transaction.redirect_uri, Object.keys(event.request.query).length,
   ]);`;
   const server = await startWith('post-login', actionFor('post-login', body));
-  const { tokens } = await tokensFor(server, 'alice', { state: 'x'.repeat(9000) });
-  expect(decodeJwt(tokens.id_token ?? '')[SEEN]).toEqual([4096, null, true]);
+  const many = Object.fromEntries([...Array(200).keys()].map((name) => [`n${name}`, 'x']));
+  const request = authorizationRequest(server, { state: 'x'.repeat(5000) });
+  const url = new URL(request.url);
+  url.search = `${new URLSearchParams({ ...many, password: 'x' })}&${url.searchParams}`;
+  const callback = await signIn(openBrowser(), { ...request, url: url.href });
+  const { body: tokens } = await requestTokens(server, {
+    grant_type: 'authorization_code',
+    redirect_uri: CALLBACK,
+    code: callback.get('code') ?? '',
+    code_verifier: request.verifier,
+  });
+  expect(decodeJwt(tokens.id_token ?? '')[SEEN]).toEqual([4096, null, CALLBACK, 100]);
 });

@@ -153,6 +153,22 @@ describe('rules', () => {
     expect(outcome.scope?.only).toEqual(['one', 'two']);
   });
 
+  test('members of app_metadata are members of the user, unless the profile has that name', async () => {
+    const outcome = await runRules(
+      [
+        ruleOf(`context.idToken['https://x.example/u'] = [user.plan, user.name, user.app_metadata];
+          callback(null, user, context);`),
+      ],
+      { ...aliceLogin, user: { ...aliceLogin.user, app_metadata: { plan: 'gold', name: 'x' } } },
+      recorder(),
+    );
+    expect(outcome.idToken['https://x.example/u']).toEqual([
+      'gold',
+      'Alice Adams',
+      { plan: 'gold', name: 'x' },
+    ]);
+  });
+
   test('changes of the user and the context do not change the event', async () => {
     const before = structuredClone(aliceLogin);
     await run(

@@ -201,15 +201,15 @@ test('a factor that a user set up is there at the next login, and not after a re
   const postLogin = [
     actionOf(`
       const types = event.user.enrolledFactors.map(({ type }) => type);
-      api.idToken.setCustomClaim('${METHODS}', [types, event.user.multifactor ?? null]);
+      api.idToken.setCustomClaim('${METHODS}', [types, event.user.multifactor]);
       if (types.length === 0) api.authentication.enrollWithAny([{ type: 'otp' }, { type: 'push' }]);`),
   ];
   const server = await startWith({ postLogin }, []);
   const told = async () => decodeJwt((await tokensFor(server)).tokens.id_token ?? '')[METHODS];
-  expect(await told()).toEqual([[], null]);
+  expect(await told()).toEqual([[], []]);
   expect(await told()).toEqual([['otp'], ['guardian']]);
   server.reset();
-  expect(await told()).toEqual([[], null]);
+  expect(await told()).toEqual([[], []]);
 });
 
 describe('the login is denied', () => {

@@ -349,6 +349,12 @@ exports.onContinuePostLogin = async (event, api) => {
   api.idToken.setCustomClaim('https://x.example/session', typeof event.session.id);`),
       logins: [{ claims: { session: 'string' } }],
     },
+    'Action: a parameter of its own in the query': {
+      ...action(`
+  const { campaign } = event.request.query;
+  if (campaign) api.idToken.setCustomClaim('https://x.example/campaign', campaign);`),
+      logins: [{ params: { campaign: 'spring' }, claims: { campaign: 'spring' } }, { claims: {} }],
+    },
     'Action: fingerprints of the connection': {
       ...action(`
   if (event.security_context?.ja4 === 'a-bad-one') api.access.deny('This client is blocked.');`),
