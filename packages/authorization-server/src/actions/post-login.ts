@@ -3,6 +3,7 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Logger } from 'pino';
 import type { Organizations } from '../claims/organizations.ts';
 import { splitScope } from '../claims/scope-changes.ts';
+import { sessionSeconds } from '../login/session-lifetime.ts';
 import { errors } from '../oidc-provider.ts';
 import type { StateStore } from '../state/file.ts';
 import type { Tenant, User } from '../tenant/tenant.ts';
@@ -67,6 +68,8 @@ interface Logins {
 }
 
 const LOGINS = 'Logins';
+/** Time by which facts of a session outlive it. */
+const SPARE_SECONDS = 3600;
 
 /** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
@@ -220,7 +223,8 @@ export class PostLogin {
     }
     if (session === undefined && changes === undefined) return;
     const changed = withChanges(terms, changes);
-    this.#sessions.write(uid, changed);
+    const { absolute } = sessionSeconds(tenant, session?.transient);
+    this.#sessions.write(uid, changed, absolute + SPARE_SECONDS);
     if (session === undefined) {
       const stored = await provider.Session.findByUid(uid);
       await stored?.save(shortened(stored.exp - Math.floor(Date.now() / 1000), changed));

@@ -48,9 +48,6 @@ interface TermsMethodParts {
 
 const KIND = 'SessionTerms';
 const REVOKED = 'RevokedSession';
-const LIFETIME_SECONDS = 30 * 24 * 60 * 60;
-/** Longer than the longest life of a refresh token that ends. */
-const REVOKED_SECONDS = 400 * 24 * 60 * 60;
 
 /** Auth0's limits ("Session Metadata", "Refresh Token Metadata"). */
 const MAX_METADATA_ENTRIES = 25;
@@ -70,13 +67,14 @@ export class SessionTerms {
     return this.#store.read(KIND, uid)?.content as StoredTerms | undefined;
   }
 
-  write(uid: string, terms: StoredTerms): void {
-    this.#store.write(KIND, uid, terms, LIFETIME_SECONDS);
+  /** @param lifetime seconds, at least those of the session. */
+  write(uid: string, terms: StoredTerms, lifetime: number): void {
+    this.#store.write(KIND, uid, terms, lifetime);
   }
 
-  /** Ends the refresh tokens of a session. */
+  /** Ends the refresh tokens of a session, some of which may never expire. */
   revokeRefreshTokens(uid: string): void {
-    this.#store.write(REVOKED, uid, {}, REVOKED_SECONDS);
+    this.#store.write(REVOKED, uid, {});
   }
 }
 
