@@ -79,6 +79,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchRefreshAnswer(provider);
   patchAllowedUrls(provider, hooks);
   patchRefreshResource(provider, hooks);
+  patchResponseTypes(provider);
 }
 
 /**
@@ -216,6 +217,17 @@ function patchRefreshResource(
       ]);
     },
   });
+}
+
+/** The engine calls it an invalid request; Auth0 names the grant type. */
+function patchResponseTypes(provider: Engine): void {
+  const { prototype } = provider.Client;
+  const { responseTypeAllowed } = prototype;
+  prototype.responseTypeAllowed = function patchedResponseTypeAllowed(this: Client, type) {
+    if (responseTypeAllowed.call(this, type)) return true;
+    const grantType = type === 'code' ? 'authorization_code' : 'implicit';
+    throw new errors.UnauthorizedClient(`Grant type '${grantType}' not allowed for the client.`);
+  };
 }
 
 function inheritedGetter(prototype: object, name: string): () => unknown {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import express, { type ErrorRequestHandler } from 'express';
 import { type AuthOptions, auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 import { got } from 'got';
+import { type HTMLElement, parse } from 'node-html-parser';
 import * as client from 'openid-client';
 import { proves } from '../../../test/support/proves.ts';
 import type { AuthorizationServer } from '../src/index.ts';
@@ -24,6 +25,14 @@ import {
 } from './support/sign-in.ts';
 
 afterAll(stopServers);
+
+/** The address and the fields of a form that a script posts. */
+function filledIn(form: HTMLElement): Parameters<Browser['submit']> {
+  const fields = form
+    .querySelectorAll('input')
+    .map((one) => [one.getAttribute('name') ?? '', one.getAttribute('value') ?? '']);
+  return [{ url: form.getAttribute('action') ?? '' }, Object.fromEntries(fields)];
+}
 
 const json = async (url: string, headers: Record<string, string> = {}) => {
   const { statusCode, body } = await got(url, { headers, throwHttpErrors: false });
@@ -204,7 +213,7 @@ describe('express-oauth2-jwt-bearer 1', () => {
   });
 });
 
-describe('express-openid-connect 3', () => {
+describe.each([true, false])('express-openid-connect 3, with settings: %p', (withSettings) => {
   let server: AuthorizationServer;
   let app: ChildProcess;
   let web: string;
@@ -215,8 +224,10 @@ describe('express-openid-connect 3', () => {
     server = await startDemo((tenant) => {
       tenant.clients[0]!.callbacks.push(`${web}/callback`);
       tenant.clients[0]!.allowed_logout_urls.push(web);
+      tenant.clients[0]!.grant_types.push('implicit');
     });
-    app.send({ issuer: server.issuer, scope: ALL_SCOPES, audience: API });
+    const authorizationParams = { response_type: 'code', scope: ALL_SCOPES, audience: API };
+    app.send({ issuer: server.issuer, ...(withSettings && { authorizationParams }) });
     await once(app, 'message');
   });
   afterAll(() => {
@@ -227,7 +238,10 @@ describe('express-openid-connect 3', () => {
   const travel = async (browser: Browser, from: Promise<Page>): Promise<Page> => {
     const page = await from;
     const { location } = page.headers;
-    if (location === undefined) return page;
+    if (location === undefined) {
+      const form = parse(page.body).querySelector('form[action^="http"]');
+      return form === null ? page : travel(browser, browser.submit(...filledIn(form)));
+    }
     return travel(browser, browser.get(new URL(location, page.url).href));
   };
   const visit = (browser: Browser, path: string) => travel(browser, browser.get(web + path));
@@ -248,6 +262,8 @@ describe('express-openid-connect 3', () => {
 
     const before = await read(browser, '/');
     expect(before.sub).toBe('auth0|alice');
+    // The default is an ID token alone, by a form.
+    if (!withSettings) return;
     expect(await read(browser, '/userinfo')).toMatchObject({ email: 'alice@example.com' });
     await read(browser, '/refresh');
     const after = await read(browser, '/');

@@ -226,7 +226,11 @@ describe('defaults of the engine', () => {
         'invalid_request',
       ],
       ['a token from /authorize', { response_type: 'token' }, 'unsupported_response_type'],
-      ['an ID token without the grant implicit', { response_type: 'id_token' }, 'invalid_request'],
+      [
+        'an ID token without the grant implicit',
+        { response_type: 'id_token' },
+        'unauthorized_client',
+      ],
       ['both and a code', { response_type: 'code id_token token' }, 'unsupported_response_type'],
     ])('%s', async (_name, change, error) => {
       proves('RFC 9700 §2.1.1', 'RFC 9700 §2.1.2', 'ASVS 10.4.6', 'ASVS 10.6.1');

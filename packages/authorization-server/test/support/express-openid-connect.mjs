@@ -12,7 +12,7 @@ http.listen(0, '127.0.0.1');
 await once(http, 'listening');
 const baseURL = `http://localhost:${http.address().port}`;
 process.send(baseURL);
-const [{ issuer, scope, audience }] = await once(process, 'message');
+const [{ issuer, authorizationParams }] = await once(process, 'message');
 
 const app = express();
 app.use(
@@ -23,7 +23,7 @@ app.use(
     clientSecret: 'contacts-web-demo-secret',
     clientAuthMethod: 'client_secret_post',
     secret: 'a secret of the session, long enough',
-    authorizationParams: { response_type: 'code', scope, audience },
+    ...(authorizationParams && { authorizationParams }),
     authRequired: false,
     idpLogout: true,
     auth0Logout: true,
