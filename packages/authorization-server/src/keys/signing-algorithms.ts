@@ -23,8 +23,13 @@ export function signingKeySet({ keys }: SigningKeys, tenant: TenantDocument): { 
   const [, ...others] = RSA_ALGORITHMS;
   const named = others
     .filter((alg) => used.has(alg))
-    .flatMap((alg) => keys.map((key) => ({ ...key, alg, kid: `${key.kid}-${alg}` })));
+    .flatMap((alg) => keys.map((key) => ({ ...key, alg, kid: keyId(key.kid, alg) })));
   return { keys: [...keys, ...named] };
+}
+
+/** Returns the id under which a key is published for an algorithm. */
+export function keyId(kid: string, alg: RsaAlgorithm): string {
+  return alg === 'RS256' ? kid : `${kid}-${alg}`;
 }
 
 /** @throws AccessDenied when the application's ID tokens can't be signed here. */

@@ -8,8 +8,9 @@ import {
 } from '@koa-oauth/issuer/testing';
 import type { AuthorizationServer } from '../authorization-server.ts';
 import type { KeyRing } from '../keys/key-ring.ts';
+import { keyId } from '../keys/signing-algorithms.ts';
 import type { SigningKey } from '../keys/signing-keys.ts';
-import { findApi } from '../tenant/tenant.ts';
+import { findApi, RSA_ALGORITHMS } from '../tenant/tenant.ts';
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -52,9 +53,10 @@ export function createMints(server: AuthorizationServer, ring: KeyRing): Mints {
     const rfc9068 = api?.token_dialect.startsWith('rfc9068') ?? false;
     const client = clients[0]?.client_id;
     const iat = realTime() + server.clock;
-    const { alg, kid, privateKey } = toTestKey(ring.current);
+    const { kid, privateKey } = toTestKey(ring.current);
+    const alg = RSA_ALGORITHMS.find((one) => one === api?.signing_alg) ?? 'RS256';
     return signJws(
-      { alg, typ: rfc9068 ? 'at+jwt' : 'JWT', kid, ...header },
+      { alg, typ: rfc9068 ? 'at+jwt' : 'JWT', kid: keyId(kid, alg), ...header },
       {
         iss: issuer,
         sub: users[0]?.user_id,

@@ -10,7 +10,13 @@ import {
   type JSONWebKeySet,
   jwtVerify,
 } from 'jose';
-import { type AuthorizationServer, loadTenant, type Tenant } from '../../src/index.ts';
+import {
+  type AuthorizationServer,
+  demoTenantFile,
+  loadTenant,
+  type Tenant,
+} from '../../src/index.ts';
+import { startLocalIssuer } from '../../src/testing/start-local-issuer.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
 import {
@@ -74,6 +80,16 @@ describe.each(['PS256', 'RS512'])('%s for an application and an API', (alg) => {
       expect(decodeProtectedHeader(refreshed.body.access_token ?? '').alg).toBe(alg);
     }
   });
+});
+
+test('a minted token has the algorithm of its API', async () => {
+  const tenant = loadTenant(demoTenantFile);
+  tenant.resourceServers[0]!.signing_alg = 'PS256';
+  const issuer = await startLocalIssuer({ tenant });
+  const keys = createLocalJWKSet(await keySetOf(issuer));
+  const options = { issuer: issuer.issuer, audience: API, algorithms: ['PS256'] };
+  await expect(jwtVerify(issuer.mint(), keys, options)).resolves.toBeDefined();
+  await issuer.close();
 });
 
 describe('HS256', () => {
