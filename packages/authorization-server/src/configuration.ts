@@ -51,7 +51,7 @@ export function engineConfiguration(context: AppContext): Configuration {
       Object.entries(SCOPE_CLAIMS).filter(([scope]) => OIDC_SCOPES.includes(scope)),
     ),
     conformIdTokenClaims: false,
-    // Required (OpenID Connect Core §3.1.2.1); the engine could redirect to a single callback with `*`.
+    // Required (OpenID Connect Core §3.1.2.1). The engine would use a single callback, also one with `*`.
     allowOmittingSingleRegisteredRedirectUri: false,
     // Auth0's dialect, at the userinfo endpoint alone: passport-auth0 sends it so.
     acceptQueryParamAccessTokens: true,

@@ -54,7 +54,7 @@ interface EngineIdTokenClass {
 export interface EngineHooks {
   readonly idTokenClaims: (ctx: KoaContextWithOIDC, claims: Claims) => Claims;
   readonly accessTokenScope: (ctx: KoaContextWithOIDC, scope?: string) => string | undefined;
-  /** Checks a redirect URI that is none of the client's. @param organization of the request. */
+  /** Checks a redirect URI that is not in the client's list. @param organization of the request. */
   readonly isCallback: (clientId: string, url: string, organization: unknown) => boolean;
   readonly isLogoutUrl: (clientId: string, url: string) => boolean;
   /** Called when a refresh has found its token, before the engine compares the scopes. */

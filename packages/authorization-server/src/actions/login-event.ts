@@ -123,7 +123,7 @@ interface LoginFacts
   readonly request: RequestFacts;
 }
 
-/** Parameters in `event.transaction`; those of the second list have several values. */
+/** Parameters in `event.transaction`, and those that are lists there. */
 const TRANSACTION_PARAMETERS = 'redirect_uri state login_hint response_mode correlation_id'.split(
   ' ',
 );
@@ -134,7 +134,7 @@ const SECRET_PARAMETERS = `actor_token assertion client_assertion client_secret 
   device_code mfa_token otp password refresh_token subject_token
   user_code xsrf`.split(/\s+/);
 
-/** Maximum of one text of a request, and of all its parameters. */
+/** Maximum length of each text of a request, and maximum number of its parameters. */
 const MAX_TEXT_LENGTH = 4096;
 const MAX_PARAMETERS = 100;
 
@@ -185,7 +185,7 @@ export function transactionFacts(
   );
 }
 
-/** Returns `event.user` without what no Action may see, with the times of an unknown profile. */
+/** Returns `event.user`: the profile without the password, and defaults for missing members. */
 function userFacts(tenant: Tenant, user: User, logins: LoginFacts['logins']): UserFacts {
   const now = new Date().toISOString();
   const { first = now, latest = now } = logins ?? {};
@@ -231,7 +231,7 @@ export function requestFacts(ctx: KoaContextWithOIDC): RequestFacts {
   };
 }
 
-/** Returns the parameters that have a value and are no secrets. A hostile request may have any others. */
+/** Returns the parameters that have a value and are not secret. Limits hold for hostile requests. */
 export function withoutSecrets(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const given = Object.entries(params).filter(
     ([name, value]) => value !== undefined && value !== '' && !SECRET_PARAMETERS.includes(name),

@@ -52,7 +52,7 @@ interface Carried extends ActionOutcome {
   readonly state?: string;
 }
 
-/** A run of the Actions, and what it needs from before a pause. */
+/** Facts about a run of the rules and Actions; after a pause, with the outcome before it. */
 interface Run extends Partial<Resumption> {
   readonly protocol: Protocol;
   readonly transactionId?: string;
@@ -96,9 +96,9 @@ export class PostLogin {
   }
 
   /**
-   * Runs again when the user returns from a redirect or a second step.
+   * Runs the rules and Actions at a sign-in, and what is left of them after a redirect or a second step.
    *
-   * @throws AccessDenied when one denies or fails, InteractionRequired when none may ask the user.
+   * @throws AccessDenied when one denies or fails, InteractionRequired when `prompt=none` forbids a page.
    */
   async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     // The engine passes `result` from one page of the transaction to the next; its type is readonly.
@@ -141,7 +141,7 @@ export class PostLogin {
     return steps?.[0] && { step: steps[0] };
   }
 
-  /** @throws AccessDenied when one denies or fails, another error when one needs the user. */
+  /** @throws AccessDenied when a rule or Action denies or fails, another error when it needs the user. */
   async onRefresh(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     const { redirect, steps } = await this.#run(ctx, user, { protocol: 'oauth2-refresh-token' });
     if (redirect !== undefined) {
@@ -199,7 +199,7 @@ export class PostLogin {
     };
   }
 
-  /** Stores and carries out what Actions changed of the session and the refresh token. */
+  /** Applies and stores the changes that Actions made to the session and the refresh token. */
   async #applyTerms(
     ctx: KoaContextWithOIDC,
     { session: changes, refreshToken }: ActionOutcome,
@@ -287,7 +287,7 @@ function sessionUidOf({ oidc }: KoaContextWithOIDC): string | undefined {
   return oidc.entities.RefreshToken?.sessionUid ?? oidc.session?.uid;
 }
 
-/** Returns how the run goes on; undefined when the answer is not to its pause. */
+/** Returns how the run continues; undefined when the answer belongs to another pause. */
 function resumptionOf(
   before: Carried,
   answers: { readonly returned?: unknown; readonly proved?: unknown },

@@ -1,7 +1,7 @@
 /** Triggers whose Actions run here. */
 export type Trigger = 'post-login' | 'credentials-exchange';
 
-/** How this server has a member: by itself, from `event` of the tenant file, or not at all. */
+/** Source of a member: this server, `event` of the tenant file, or none. */
 type Availability = 'served' | 'settable' | 'unavailable';
 
 /** A member of Auth0's reference, such as `event.user.email`. */
@@ -116,7 +116,7 @@ const REFERENCE: Readonly<Record<Trigger, Readonly<Record<string, Part>>>> = {
   },
 };
 
-// Each Action of each login needs both.
+// Made once, because each Action of each login needs both.
 const GUARDED = ofEach(guardedMembers);
 const API_PARTS = ofEach(apiParts);
 
@@ -133,7 +133,7 @@ export function membersOf(trigger: Trigger): Member[] {
     );
 }
 
-/** The two objects that an Action gets, of each trigger, for the table in the README. */
+/** All triggers; `scripts/src/docs.ts` writes a table of members for each. */
 export const TRIGGERS = Object.keys(REFERENCE) as readonly Trigger[];
 
 /** Returns the error for a member that Auth0 has and this server has not. */
@@ -189,7 +189,7 @@ export function createApi(
   return Object.assign(api, Object.fromEntries(guarded));
 }
 
-/** Returns the unavailable members of the event; a part without any other member is one itself. */
+/** Returns the unavailable members of the event. A part counts as one if it has no available member. */
 function guardedMembers(trigger: Trigger) {
   const paths = Object.entries(REFERENCE[trigger]).flatMap(([part, members]) => {
     const { served, settable, unavailable: names } = members;

@@ -43,7 +43,7 @@ export async function runLogin(
   };
   if (before !== undefined && proved !== undefined) {
     const { step, after = before } = afterStep(before, proved) ?? {};
-    // One more step of the same Action, or one that was put off to the end.
+    // Another step of the same Action is next, or the proved step came after all Actions.
     if (step?.after === undefined || after.steps?.length) return after;
     return runRest({ before: after, after: step.after });
   }

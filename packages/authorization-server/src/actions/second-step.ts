@@ -113,8 +113,8 @@ export function readMultifactor(
 }
 
 /**
- * Adds the step that was put off to the end. A step of this login counts for it, and so does one of the
- * session, if it may be remembered.
+ * Adds the second step of `api.multifactor.enable`, which comes after all Actions. A factor that was proved
+ * in this login makes it unnecessary, and one of the session too, if the browser may be remembered.
  */
 export function withDeferredStep(outcome: ActionOutcome, event: PostLoginEvent): ActionOutcome {
   const { multifactor, denied, redirect, steps = [], proved = [] } = outcome;
@@ -122,7 +122,7 @@ export function withDeferredStep(outcome: ActionOutcome, event: PostLoginEvent):
   const known = event.authentication.methods.some(({ name }) => name === MFA);
   if (steps.length > 0 || proved.length > 0 || (multifactor.remember && known)) return outcome;
   const enrolled = event.user.enrolledFactors?.map(({ type }) => type) ?? [];
-  // An address alone is no second factor of its own.
+  // An e-mail address alone is not enough.
   const factors = enrolled.filter((type) => type !== 'email');
   const draft = { ...outcome } as PostLoginDraft;
   if (factors.length > 0) requestStep(draft, event, { kind: 'challenge', factors });
@@ -130,7 +130,7 @@ export function withDeferredStep(outcome: ActionOutcome, event: PostLoginEvent):
   return draft;
 }
 
-/** Returns the outcome after the first step; undefined when the answer is of another one. */
+/** Returns the outcome after the first step; undefined when the answer is for another step. */
 export function afterStep(outcome: ActionOutcome, { code, factor }: ProvedStep) {
   const [step, ...steps] = outcome.steps ?? [];
   if (step?.code !== code || !step.factors.includes(factor)) return undefined;

@@ -1,14 +1,14 @@
 import type { StateStore } from '../state/file.ts';
 
-/** Where a session or refresh token was used first and last, as in `event.session.device`. */
+/** First and last use of a session or refresh token, as in `event.session.device`. */
 export type Device = Readonly<
   Partial<Record<`${'initial' | 'last'}_${'asn' | 'ip' | 'user_agent'}`, string>>
 >;
 
-/** Ends and metadata of a session or a refresh token; times in epoch milliseconds. */
+/** Expiry and metadata of a session or a refresh token; times in epoch milliseconds. */
 export interface Terms {
   readonly expiresAt?: number;
-  /** Counts until the next use. */
+  /** Expiry unless it is used before. */
   readonly idleExpiresAt?: number;
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -28,7 +28,7 @@ export interface StoredTerms extends Terms {
 
 export type CookieMode = 'persistent' | 'non-persistent';
 
-/** The request of a use. */
+/** Facts of a request that uses a session or a refresh token. */
 interface Use {
   readonly ip: string;
   readonly user_agent: string;
@@ -95,7 +95,7 @@ export function usedAgain(earlier: StoredTerms | undefined, use: Use): StoredTer
   return { ...kept, device, usedAt: Date.now() };
 }
 
-/** Returns the facts with the changes of a run. The earliest end counts. */
+/** Returns the facts with the changes of a run. An expiry can only become earlier. */
 export function withChanges(terms: StoredTerms, changes: TermChanges | undefined): StoredTerms {
   if (changes === undefined) return terms;
   const { expiresAt, idleExpiresAt, metadata } = changes;

@@ -39,7 +39,7 @@ export async function endLogin(
   { user_id: user, blocked }: User,
   { method, ...facts }: { readonly method: string; readonly [fact: string]: unknown },
 ): Promise<void> {
-  // The cookie of a session that is not remembered ends with the browser.
+  // Without it, the cookie ends with the browser.
   const remember = tenant.tenant.session_cookie?.mode !== 'non-persistent';
   log.info({ ...facts, user }, blocked ? 'login failed: the user is blocked' : 'login succeeded');
   const result = blocked

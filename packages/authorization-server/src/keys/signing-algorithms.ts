@@ -12,14 +12,14 @@ import type { SigningKey, SigningKeys } from './signing-keys.ts';
 type Member = 'kty' | 'use' | 'kid' | 'n' | 'e' | 'd' | 'p' | 'q' | 'dp' | 'dq' | 'qi';
 type Key = Pick<SigningKey, Member> & { readonly alg: RsaAlgorithm };
 
-/** Returns the keys, and each under another id for each other algorithm in use (RFC 7517 §4.4). */
+/** Returns the keys, and copies of each with another id for the other algorithms in use (RFC 7517 §4.4). */
 export function signingKeySet({ keys }: SigningKeys, tenant: TenantDocument): { keys: Key[] } {
   const signatures = [
     ...tenant.clients.map(idTokenSignature),
     ...tenant.resourceServers.map(signatureOf),
   ];
   const used = new Set<unknown>(signatures.map((signature) => signature?.alg));
-  // The keys themselves are for the first.
+  // The first is the algorithm of the keys themselves.
   const [, ...others] = RSA_ALGORITHMS;
   const named = others
     .filter((alg) => used.has(alg))

@@ -138,7 +138,7 @@ function showFault(
   const { error_description = '' } = refusal as Partial<EngineError>;
   const isCancelled = error.cause === undefined;
   const text = isCancelled ? 'You cancelled it. You can close this page.' : error_description;
-  // The engine has no event for it.
+  // The engine emits no event when the user cancels or is refused.
   (ctx.oidc.provider as EventEmitter).emit('authorization.error', ctx, refusal);
   showError(ctx, { tenantName, title, text }, isCancelled ? 200 : 403);
 }

@@ -42,7 +42,7 @@ interface GrantParts {
 
 const CONSENT = 'Consent';
 
-/** Auth0's setting of an application, or the tenant, for such callbacks. */
+/** Auth0's setting of an application or the tenant that trusts callbacks which any program could have. */
 const SKIP_PROMPT = 'skip_non_verifiable_callback_uri_confirmation_prompt';
 
 /** Consents of users, stored until revoked, per user, application, API and organization, as at Auth0. */
@@ -147,8 +147,8 @@ export async function loadGrant(
 }
 
 /**
- * Checks whether Auth0 would skip the consent: for a first-party application without an API, or with one that
- * allows it. Any program of the machine could have a callback on loopback, or with a scheme of its own.
+ * Checks whether Auth0 would skip the consent: for a first-party application without an API, or with an API
+ * that allows it. Any program on the machine could receive a callback on loopback, or with its own scheme.
  */
 function skipsConsent(
   { tenant }: Tenant,

@@ -53,7 +53,7 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
 
 /**
  * `/oidc/logout` (OpenID Connect RP-Initiated Logout §2). As at Auth0, a hint of this session ends it without
- * confirmation. The engine always asks for its form, so the session ends in its place.
+ * confirmation. The engine could only ask with its form, so this function ends the session itself.
  */
 export function logoutSources(tenant: Tenant): LogoutSources {
   const tenantName = tenant.tenant.friendly_name;
@@ -98,7 +98,7 @@ function isHinted({ oidc }: KoaContextWithOIDC): boolean {
   return sid !== undefined && own.some((one) => one?.sid === sid);
 }
 
-/** Returns the checked target. Without a client, which the engine needs, the tenant's list counts. */
+/** Returns the allowed target. The engine checks it only with a client; without one, the tenant's list counts. */
 function logoutTarget({ tenant }: Tenant, { query, oidc }: KoaContextWithOIDC): string | undefined {
   const checked = oidc.params?.post_logout_redirect_uri;
   if (oidc.client !== undefined) return typeof checked === 'string' ? checked : undefined;

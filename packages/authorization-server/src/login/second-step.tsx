@@ -56,7 +56,7 @@ class SecondStepPage {
     showPage(ctx, stepPage({ tenantName, applicationName, step, fault }));
   }
 
-  /** Ends the step if the code is right. Wrong ones count as failed sign-ins of the user do. */
+  /** Ends the step if the code is right. Wrong codes are limited as failed sign-ins are. */
   async answer(ctx: Context): Promise<void> {
     const { provider, limits, log } = this.#context;
     const page = await this.stepOf(ctx);

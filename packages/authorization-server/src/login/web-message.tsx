@@ -40,7 +40,9 @@ export function checkWebMessageOrigin(
 
 /**
  * Accepts `response_type=id_token`, the default of express-openid-connect, if the answer is a form or a
- * message. Auth0's default is a fragment, in which the token would be in a URL.
+ * message. With a fragment, the default at Auth0, the token would be in a URL.
+ *
+ * @throws InvalidRequest for a fragment.
  */
 export function checkIdTokenMode({ params, responseMode }: KoaContextWithOIDC['oidc']): void {
   if (params?.response_type !== 'id_token' || responseMode !== 'fragment') return;

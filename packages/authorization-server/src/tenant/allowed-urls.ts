@@ -1,7 +1,7 @@
 /** A placeholder of Auth0's in the host of a URL ("Subdomain URL Placeholders"). */
 const ORGANIZATION = '{organization_name}';
 
-/** Placeholders stand in the first label, two labels or more before the end. */
+/** A host with a placeholder in its first label, which two or more labels follow. */
 const HOST_WITH_PLACEHOLDER =
   /^(?:[\w-]*\*[\w-]*|\{organization_name\})(?:\.[\w-]+)+\.(?!\d+(?::|$))[\w-]+(?::\d+)?$/;
 
@@ -22,14 +22,14 @@ export function placeholderFault(entry: string): string | undefined {
   return `give * (or ${ORGANIZATION} alone) once, in the first label of a host such as *.example.com`;
 }
 
-/** Checks whether a URL stands for several, and can't be the target of a redirect. */
+/** Checks whether the host of a URL has a placeholder. Such a URL is never the target of a redirect. */
 export function hasPlaceholder(url: string): boolean {
   const host = URL.canParse(url) ? new URL(url).host : '';
   return /[*{}]/.test(host);
 }
 
 /**
- * Checks a redirect URI against the entries with a placeholder, apart from which it must be the same text.
+ * Checks a redirect URI against the entries with a placeholder. The rest of the text must be equal.
  *
  * @param organization name that `{organization_name}` stands for, if the request names one.
  */
@@ -61,7 +61,7 @@ export function allowedLogoutTarget(
   const isAllowed = entries.map(partsOf).some(
     (entry) =>
       entry !== undefined &&
-      // The path in both readings: the text, and what a browser makes of it.
+      // Both paths must be equal: the one in the text, and the one that a browser requests.
       [entry.path, entry.pathname].join() === [target.path, target.pathname].join() &&
       (!compareQuery || entry.rest === target.rest) &&
       (entry.origin === target.origin || matchesWildcard(entry.origin, target.origin)),
@@ -75,7 +75,7 @@ export function matchesOrigin(
   origin: string,
   organizations: readonly string[] = [],
 ): boolean {
-  // A page without an origin of its own calls itself "null", as does an entry with a scheme of its own.
+  // Browsers send "null" for a page without an origin. An entry with its own scheme has this origin too.
   if (origin === 'null' || hasPlaceholder(origin)) return false;
   return entries
     .map((entry) => new URL(entry).origin)
@@ -91,7 +91,7 @@ export function matchesOrigin(
 function matchesWildcard(pattern: string, text: string): boolean {
   const [before = '', after] = pattern.split('*', 2);
   if (after === undefined) return false;
-  // A later `*`, in a path, is one.
+  // A later `*`, in a path, stands for itself.
   const end = pattern.slice(before.length + 1);
   if (text.length <= before.length + end.length) return false;
   if (!text.startsWith(before) || !text.endsWith(end)) return false;

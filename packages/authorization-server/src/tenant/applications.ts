@@ -41,13 +41,13 @@ export function toClientMetadata(application: Application): AdapterPayload {
       (type) => type !== 'implicit' && SERVED_GRANT_TYPES.includes(type),
     ),
     token_endpoint_auth_method: method,
-    // Without its own, sign-ins are refused.
+    // Without a supported algorithm, `checkIdTokenAlgorithm` refuses sign-ins.
     id_token_signed_response_alg: idTokenSignature(application)?.alg ?? 'RS256',
     ...(method === 'private_key_jwt' && { jwks: { keys } }),
   };
 }
 
-/** Grant types of this server; an application's others stay, and are refused at use. */
+/** Grant types that this server supports. An application can have others, which are refused at use. */
 export const SERVED_GRANT_TYPES = [
   'authorization_code',
   'refresh_token',
@@ -57,7 +57,7 @@ export const SERVED_GRANT_TYPES = [
 ];
 const SERVED_METHODS = ['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'];
 
-/** Returns how the application authenticates. With a method that is not served it has no key: it can't. */
+/** Returns how the application authenticates; for an unsupported method, one with a key that it lacks. */
 export function authenticationMethod(application: Application): ClientAuthMethod {
   const method = registeredMethod(application);
   return SERVED_METHODS.includes(method) ? (method as ClientAuthMethod) : 'private_key_jwt';
@@ -69,7 +69,7 @@ export function unservedMethod(application: Application): string | undefined {
   return SERVED_METHODS.includes(method) ? undefined : method;
 }
 
-/** Application types of clients that keep no secret. */
+/** Application types of clients that cannot keep a secret. */
 const PUBLIC_TYPES = ['native', 'spa'];
 
 /** Returns how the application authenticates: as it says, else by its keys, else by its secret. */
@@ -93,7 +93,7 @@ export function completeApplication(application: Application): Application {
   };
 }
 
-/** Makes a value that is the same at each start, and on each machine, and looks like Auth0's. */
+/** Derives a value that looks like Auth0's, and is the same at each start and on each machine. */
 function madeFrom(...parts: string[]): string {
   return createHash('sha384').update(parts.join()).digest('base64').replace(/[+/]/g, 'x');
 }

@@ -108,13 +108,13 @@ function checkDefaults(document: TenantDocument, report: Report): void {
     report(['tenant', 'default_audience'], `no API has the identifier "${audience}"`);
   }
   const isKnown = connections.some(({ name }) => name === directory);
-  // Without a database in the file, the one that there is has this name.
+  // Without a database in the file, the built-in one has this name.
   if (directory && !isKnown && databaseOf(document) !== undefined) {
     report(['tenant', 'default_directory'], `no connection has the name "${directory}"`);
   }
 }
 
-/** Checks what refers to something else. */
+/** Checks that names and identifiers refer to entries of the tenant. */
 export function checkReferences(tenant: TenantDocument, { fault: report, notice }: Reports): void {
   checkDefaults(tenant, report);
   const checkScope = (path: Path, identifier: string, scope: string): void => {

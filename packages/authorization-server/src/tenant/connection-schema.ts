@@ -38,8 +38,8 @@ export const oidcOptionsSchema = z
   });
 
 /**
- * Checks for an identity provider that can be asked. With the other type, `front_channel`, the ID token
- * passes through the browser. An export has a keyword as the secret.
+ * Checks whether users can sign in at an identity provider. They cannot with the other type,
+ * `front_channel`, which sends the ID token through the browser, or if a keyword has no value.
  */
 export function isServedProvider(
   strategy: string,
@@ -66,7 +66,7 @@ export const connectionSchema = z
     /** Names or ids of clients; default: none, as at Auth0. */
     enabled_clients: z.array(text).default([]),
     options: z.record(z.string(), z.unknown()).default({}),
-    /** Actions get it. */
+    /** `event.connection.metadata` of Actions. */
     metadata: z.unknown().optional(),
   })
   .check(({ value: { strategy, options }, issues }) => {

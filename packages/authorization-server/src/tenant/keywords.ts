@@ -4,7 +4,7 @@ import { StartError } from '@koa-oauth/service';
 
 /*
  * Keywords of the Auth0 deploy tool: `##NAME##` in a file stands for a text, `@@NAME@@` for a value as
- * JSON. The values are environment variables, and mappings that only the tool needs.
+ * JSON. The values are environment variables, and mappings in a setting.
  */
 
 /** Values of keywords by name. */
@@ -97,7 +97,7 @@ export function replaceKeywords(source: string, keywords: Keywords, isData: bool
 function isValue(found: string, before: string, after: string): boolean {
   const inQuotes = ['"', "'"].some((quote) => before.split(quote).length % 2 === 0);
   if (inQuotes || !/^[ \t]*(?:[,\]}\r\n]|$)/.test(after)) return false;
-  // At the begin of a line, `##NAME##` is a heading in a comment.
+  // At the beginning of a line, `##NAME##` is a comment.
   if (found.startsWith('@') && before.trim() === '') return true;
   return /(?:[:-][ \t]+|["'][ \t]*:|[,[][ \t]*)$/.test(before);
 }

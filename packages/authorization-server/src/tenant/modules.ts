@@ -10,12 +10,12 @@ const EXACT = /^\d+\.\d+\.\d+\S*$/;
 type Require = (id: unknown) => unknown;
 type Source = Pick<Action, 'file' | 'folder' | 'dependencies'> | Pick<Rule, 'file' | 'folder'>;
 
-/** Differences of versions that were reported, by file and module. */
+/** Reported differences of versions, by file and module. */
 const reported = new Set<string>();
 
 /**
- * Returns `require` for an Action or a rule. It finds modules from its file upwards, then in the tenant's
- * folder, and reports once if one has another version than the one that is named.
+ * Returns `require` for an Action or a rule. It searches the folders above the file, then the tenant's
+ * folder. It warns once if a module has another version than the named one.
  */
 export function requireOf(source: Source, warn: (line: string) => void): Require {
   const own = createRequire(source.file);
@@ -64,7 +64,7 @@ function installedVersion(path: string, name: string): string | undefined {
   }
 }
 
-/** Node's own message has paths of this machine, which the client would get. */
+/** Returns an error without the paths of this machine that Node's message has: the client gets its text. */
 function namedFailure(error: unknown, name: string, version: string | undefined): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code !== 'MODULE_NOT_FOUND') return error;

@@ -281,7 +281,7 @@ export const tenantSchema = z.looseObject({
       session_lifetime_in_minutes: minutes.nullish(),
       idle_session_lifetime: hours.nullish(),
       idle_session_lifetime_in_minutes: minutes.nullish(),
-      /** The ephemeral ones are those of `non-persistent` cookies. */
+      /** For sessions whose cookie is `non-persistent`. */
       ephemeral_session_lifetime: hours.nullish(),
       ephemeral_session_lifetime_in_minutes: minutes.nullish(),
       idle_ephemeral_session_lifetime: hours.nullish(),

@@ -17,7 +17,7 @@ type Content = Readonly<Record<string, unknown>>;
 
 /** Parts of a tenant that the schema does not name, or that have no value. */
 export interface Survey {
-  /** Settings that it does not name, each with the names that it has and the tenant has not. */
+  /** Settings that it does not name. `absent` has the known names that the same entry does not use. */
   readonly unknown: { readonly path: Path; readonly value: unknown; readonly absent: string[] }[];
   /** Texts of known settings in which a keyword without a value is left. */
   readonly left: { readonly path: Path; readonly keyword: string }[];
@@ -195,7 +195,7 @@ export function leaveOutAddresses(files: TenantFiles, log: Reports): void {
 
 const noValue = (keyword: string): string => `the keyword ${keyword} has no value`;
 
-/** Settings whose text proves who someone is; a keyword in its place is known to all. */
+/** Settings that authenticate someone. A keyword that is left there would be a secret that everyone knows. */
 const SECRETS = ['client_secret', 'password', 'password_hash', 'pem'];
 
 /** Reports what the schema found, misspelled names, and what becomes of keywords without a value. */
@@ -216,7 +216,7 @@ export function reportSurvey(
   for (const { path, keyword } of left) {
     const [section, index, ...names] = path;
     const name = String(names.at(-1));
-    // These have their own words.
+    // `readActions` and `readRules` report these.
     if ((section === 'actions' || section === 'rulesConfigs') && name === 'value') continue;
     const isOption = names[0] === 'options';
     if (isOption && strategyOf(content, section, index) !== 'oidc') continue;

@@ -125,7 +125,7 @@ export function readRules(tenant: TenantDocument, files: TenantFiles, log: Repor
   return rules.sort((a, b) => a.order - b.order).map(({ rule }) => rule);
 }
 
-/** An export has secrets without their values, or with a keyword. */
+/** Separates values from names without one: an export has no secrets, or keywords instead. */
 function valuesOf(
   list: readonly { readonly name: string; readonly value?: string | undefined }[],
   onMissing: (fault: string, index: number) => void,
@@ -143,7 +143,7 @@ function valuesOf(
   return { values, withoutValue };
 }
 
-/** Copies values for one run. Reading one that has none throws: `undefined` would end in a claim. */
+/** Copies values for one run. Reading a missing one throws, because `undefined` could get into a claim. */
 export function copyValues(
   values: Readonly<Record<string, string>>,
   withoutValue: readonly string[] = [],

@@ -31,15 +31,15 @@ const MAX_LINES = 1e7;
 /** One parsed file. */
 interface Part {
   readonly file: string;
-  /** Path in the tenant of the file's content. */
+  /** Path of the content in the tenant. */
   readonly at: Path;
-  /** Path in the file of that content. */
+  /** Path of the content in the file. */
   readonly inside: Path;
   readonly document: Document;
   readonly source: ReplacedText;
 }
 
-/** Where a value is. `order` sorts by file and line. */
+/** Place of a value. `order` sorts by file and line. */
 export interface Place {
   readonly text: string;
   readonly order: number;
@@ -53,7 +53,7 @@ export class TenantFiles {
   /** Folder that names of files are relative to. */
   readonly root: string;
   readonly content: Record<string, unknown> = {};
-  /** Folders and files of the directory format that no section is for. */
+  /** Folders and files of the directory format that belong to no section. */
   readonly unknown: string[] = [];
   /** Files whose change changes the tenant, and folders in which a new file does. */
   readonly watched = new Set<string>();
@@ -73,7 +73,7 @@ export class TenantFiles {
     this.#readUsers();
   }
 
-  /** Removes a value, so that the content and the lines of the file still fit each other. */
+  /** Removes a value from the content and from the parsed file, so that later faults have the right lines. */
   remove(path: Path): void {
     const part = this.#partOf(path);
     const within = [...(part?.inside ?? []), ...path.slice(part?.at.length)];
@@ -98,7 +98,7 @@ export class TenantFiles {
     const part = this.#partOf([section, index]);
     const ofRoot = resolve(this.root, wanted);
     if (part === undefined || part.at.length === 0) return ofRoot;
-    // The deploy tool also wrote paths from the folder that it ran in.
+    // Some exports have paths from the folder in which the deploy tool ran.
     const folder = dirname(part.file);
     const own = join(folder, basename(part.file, '.json'));
     const candidates = [resolve(folder, wanted), resolve(own, wanted), ofRoot];
@@ -119,7 +119,7 @@ export class TenantFiles {
     };
   }
 
-  /** Returns a file's path from the tenant on, the same on every system. */
+  /** Returns a file's path relative to the tenant, with `/` on every system. */
   nameOf(file: string): string {
     return relative(this.root, file).split(sep).join('/');
   }

@@ -25,7 +25,7 @@ export function requestedResource(tenant: Tenant, ctx: KoaContextWithOIDC): stri
   const machine = ctx.oidc.params?.grant_type === 'client_credentials';
   // The token endpoint strips parameters that the engine does not know; the body still has them.
   const asked = ctx.oidc.params?.audience ?? ctx.oidc.body?.audience;
-  // Auth0's name for no API: the token is for this endpoint alone.
+  // At Auth0 this audience means no API: only `/userinfo` accepts the token.
   if (!machine && asked === `${ctx.oidc.issuer}userinfo`) return undefined;
   const audience = asked || tenant.tenant.default_audience;
   if (typeof audience === 'string' && audience !== '') return resourceOf(audience);

@@ -68,7 +68,7 @@ export function applyChosenApi(
   // For this request: the stored grant stays as it is.
   entities.Grant?.addResourceScope(resource, scopes);
   params.resource = resource;
-  // Without one, the engine would take that of the sign-in.
+  // Without one, the engine would use the scope of the sign-in.
   params.scope = (scopes.length > 0 ? scopes : (asked ?? [])).join(' ') || undefined;
 }
 
