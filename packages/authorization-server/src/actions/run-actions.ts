@@ -90,9 +90,11 @@ export async function runPostLogin(
   }
   const first = (resumed?.index ?? 0) + (options.after === undefined ? 0 : 1);
   for (const [index, action] of actions.entries()) {
-    if (draft.denied !== undefined || draft.redirect !== undefined || draft.steps?.length) break;
     if (index < first) continue;
     const continues = options.after === undefined && index === resumed?.index;
+    if (draft.denied !== undefined || draft.redirect !== undefined) break;
+    // An Action that redirects and asks for a factor goes on first.
+    if (draft.steps?.length && !continues) break;
     const { metadata } = draft;
     const own = eventFor('post-login', action, eventAfter(event, draft));
     const api = postLoginApi({

@@ -197,6 +197,30 @@ test('an Action runs once in a login with steps, and each step is asked for in t
   expect(claims[METHODS]).toEqual([1, ['otp', 'phone'], 1]);
 });
 
+test('an Action that also redirects goes on before the step, which stays', async () => {
+  const both = {
+    ...actionOf('', 'both'),
+    code: `
+      exports.onExecutePostLogin = async (event, api) => {
+        api.authentication.challengeWith({ type: 'otp' });
+        api.redirect.sendUserTo('https://forms.example.com/');
+      };
+      exports.onContinuePostLogin = async (event, api) => {
+        api.idToken.setCustomClaim('https://x.example/back', event.request.query.answer);
+      };`,
+  };
+  const server = await startWith({ postLogin: [both, tellMethods] });
+  const browser = openBrowser();
+  const request = authorizationRequest(server);
+  const state = (await signIn(browser, request)).get('state') ?? '';
+  const query = new URLSearchParams({ state, answer: 'yes' });
+  const page = await browser.get(`${server.issuer}continue?${query}`);
+  expect(page.url).toContain('/u/mfa/');
+  const after = await browser.submit(page, secondStepOf(page));
+  const { claims } = await finish(server, browser, { page: after, request });
+  expect(claims).toMatchObject({ 'https://x.example/back': 'yes', [METHODS]: ['pwd', 'mfa'] });
+});
+
 test('a factor that a user set up is there at the next login, and not after a reset', async () => {
   const postLogin = [
     actionOf(`
