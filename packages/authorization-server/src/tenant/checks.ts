@@ -26,6 +26,36 @@ export type Trigger = (typeof TRIGGERS)[number];
 
 type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' | 'users';
 
+/**
+ * Returns the application without the addresses that the engine can't have. With a scheme of its own (RFC
+ * 8252 §7.1) or an open port, it takes all for those of a native application.
+ */
+export function withServedAddresses(
+  client: Application,
+  index: number,
+  notice: Report,
+): Application {
+  if (!hasNativeAddresses(client)) return client;
+  const served = (section: 'callbacks' | 'allowed_logout_urls'): string[] =>
+    client[section].filter((entry, at) => {
+      const fault = addressFault(client, entry);
+      if (fault === undefined) return true;
+      notice(['clients', index, section, at], `${fault}: it is left out`);
+      return false;
+    });
+  const callbacks = served('callbacks');
+  return { ...client, callbacks, allowed_logout_urls: served('allowed_logout_urls') };
+}
+
+function addressFault({ app_type }: Application, entry: string): string | undefined {
+  const { protocol, hostname } = new URL(entry);
+  if (isOwnScheme(entry)) {
+    return app_type === 'native' ? undefined : `${protocol}// needs app_type: native`;
+  }
+  if ((protocol === 'http:') === isLoopback(hostname)) return undefined;
+  return 'a native application has https, or http on a loopback address';
+}
+
 /** Checks what must be unique, and what an entry needs by itself. */
 export function checkNames(tenant: TenantDocument, report: Report): void {
   const unique = (section: Section, key: string, values = valuesOf(section, key)): void => {
@@ -60,25 +90,7 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   });
   tenant.clients.forEach((client, index) => {
     checkAuthentication(client, ['clients', index], report);
-    checkAddresses(client, ['clients', index], report);
   });
-}
-
-/** With a scheme of its own (RFC 8252 §7.1) or an open port, the engine accepts only native addresses. */
-function checkAddresses(client: Application, path: Path, report: Report): void {
-  if (!hasNativeAddresses(client)) return;
-  for (const section of ['callbacks', 'allowed_logout_urls'] as const) {
-    client[section].forEach((entry, index) => {
-      const { protocol, hostname } = new URL(entry);
-      const at = [...path, section, index];
-      if (isOwnScheme(entry)) {
-        if (client.app_type === 'native') return;
-        report(at, `${protocol}// is for an application with app_type: native`);
-      } else if ((protocol === 'http:') !== isLoopback(hostname)) {
-        report(at, 'a native application has https, or http on a loopback address');
-      }
-    });
-  }
 }
 
 function checkAuthentication(client: Application, path: Path, report: Report): void {

@@ -10,6 +10,7 @@ import {
   type Report,
   type Reports,
   type Trigger,
+  withServedAddresses,
 } from './checks.ts';
 import type { Keywords } from './keywords.ts';
 import { type Application, tenantSchema } from './schema.ts';
@@ -76,7 +77,9 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
     ...document,
     databases,
     connections: [...document.connections, ...databases],
-    clients: document.clients.map(completeApplication),
+    clients: document.clients.map((client, index) =>
+      withServedAddresses(completeApplication(client), index, log.notice),
+    ),
   };
   log.connections = document.connections.length;
   checkNames(tenant, log.fault);

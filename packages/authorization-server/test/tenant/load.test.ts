@@ -40,32 +40,28 @@ test('unknown sections and settings are accepted, and listed', () => {
   expect(tenant.ignored).toEqual(['branding']);
 });
 
+test.each([
+  ['regular_web', 'com.example.app://cb', 'com.example.app:// needs app_type: native'],
+  ['regular_web', 'localhost:3000/callback', 'localhost:// needs app_type: native'],
+  ['native', 'com.example.app://cb, http://app.example/cb', 'a native application has https, or'],
+])('an address that a %s application can not have is left out: %s', (type, address, text) => {
+  const [first = ''] = demo.match(/callbacks: \[.*\]/) ?? [];
+  const yaml = demo
+    .replace('app_type: regular_web', `app_type: ${type}`)
+    .replace(first, first.replace(']', `, ${address}]`));
+  const { clients, notices } = loadTenant(write(yaml));
+  expect(clients[0]?.callbacks).not.toContain(address.split(', ').at(-1));
+  expect(clients[0]?.callbacks).toContain('http://localhost:3000/callback');
+  expect(notices).toEqual([expect.stringMatching(/^line \d+, clients\.0\.callbacks\.\d: /)]);
+  expect(notices[0]).toContain(text);
+});
+
 describe('a fault is named with its line and its path', () => {
   const faults: [string, (yaml: string) => string, RegExp][] = [
     [
       'no such role',
       (y) => y.replace('roles: [reader]', 'roles: [writer]'),
       /line \d+, users\.1\.roles\.0: no role has the name "writer"/,
-    ],
-    [
-      'a scheme of its own in a web application',
-      (y) =>
-        y.replace(
-          'callbacks: [http://localhost:3000/callback]',
-          'callbacks: [http://localhost:3000/callback, com.example.app://cb]',
-        ),
-      /line \d+, clients\.0\.callbacks\.1: com\.example\.app:\/\/ is for an application with app_type: native/,
-    ],
-    [
-      'a scheme of its own, and http on the network',
-      (y) =>
-        y
-          .replace(
-            'callbacks: [http://localhost:3000/callback]',
-            'app_type: native\n    callbacks: [com.example.app://cb, http://app.example/cb]',
-          )
-          .replace('app_type: regular_web', ''),
-      /clients\.0\.callbacks\.1: a native application has https, or http on a loopback address/,
     ],
     [
       'a callback that a browser would run',
