@@ -31,7 +31,7 @@ export function createRedaction(tenant: Tenant): Redact {
       Object.values(secrets),
     ),
     ...tenant.loginRules.flatMap(({ configuration }) => Object.values(configuration)),
-  ].filter((secret): secret is string => secret !== undefined && !isPublic(tenant, secret));
+  ].filter((secret): secret is string => typeof secret === 'string' && !isPublic(tenant, secret));
   const formsOfTenant = secretForms(tenantSecrets);
   return (text, ctx) => {
     if (typeof text !== 'string' || text === '') return undefined;
