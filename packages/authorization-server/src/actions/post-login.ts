@@ -74,11 +74,13 @@ const SPARE_SECONDS = 3600;
 /** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
-/** Stores the query of an authorization request for Actions: the engine keeps only what it knows. */
+/** Stores the parameters of an authorization request that the engine drops, for Actions. */
 export function keepQuery({ oidc, query }: KoaContextWithOIDC): void {
   if (oidc.route !== 'authorization') return;
   const carrier = oidc as { result?: Record<string, unknown> };
-  carrier.result = { ...carrier.result, query: withoutSecrets(query) };
+  const unknown = Object.entries(query).filter(([name]) => !(name in (oidc.params ?? {})));
+  if (unknown.length === 0) return;
+  carrier.result = { ...carrier.result, query: withoutSecrets(Object.fromEntries(unknown)) };
 }
 
 /** Runs rules and post-login Actions after sign-in and at a refresh; `outcomeOf` returns their outcome. */
@@ -259,7 +261,7 @@ export class PostLogin {
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
       // Known parameters come first: a hostile request may have more than an event.
-      params: refresh ? {} : { ...given, ...(ctx.oidc.result?.query as object), ...given },
+      params: refresh ? {} : { ...given, ...(ctx.oidc.result?.query as object) },
       stats: { logins_count: count },
       authentication: { methods: methods.map((name) => ({ name, timestamp })) },
       ...(refresh
