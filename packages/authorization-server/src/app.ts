@@ -21,7 +21,7 @@ import {
 import { postedRequests } from './http/posted-requests.ts';
 import { logRoutes } from './log/log-page.tsx';
 import { Recorder, recordTransaction } from './log/recorder.ts';
-import { takeUserCode } from './login/device.tsx';
+import { moveUserCode } from './login/device.tsx';
 import { Federation, federationRoutes } from './login/federation.ts';
 import { interactionRoutes } from './login/interactions.ts';
 import { logoutRoutes } from './login/logout.tsx';
@@ -86,7 +86,7 @@ export function createApp(parts: AppParts): Engine {
     // Before the engine, which reads the body itself, and only as a form.
     at([ROUTES.token, ROUTES.revocation, ROUTES.device_authorization], jsonBodies()),
     // Before the engine, which posts a code in a link by a script.
-    at([ROUTES.code_verification], takeUserCode()),
+    at([ROUTES.code_verification], moveUserCode()),
     // Before the engine, which has no POST there.
     at([ROUTES.authorization, ROUTES.end_session], postedRequests(context, provider)),
     // Around the engine: they complete its metadata and claims.

@@ -25,7 +25,7 @@ import {
   grantSeconds,
   refreshTokenSeconds,
   rotatesRefreshToken,
-  shortened,
+  shortenLifetime,
 } from './token/refresh-token.ts';
 import { customizeAccessToken, findAccount } from './token/token-claims.ts';
 import { UserinfoTokens } from './token/userinfo-token.ts';
@@ -153,7 +153,7 @@ function lifetimes({ tenant, store }: AppContext): Section<'ttl'> {
     },
     Interaction: HOUR_SECONDS,
     RefreshToken: (ctx, token) =>
-      shortened(
+      shortenLifetime(
         refreshTokenSeconds(findApplication(tenant, token.clientId), token.iiat),
         outcomeOf(ctx).refreshTerms,
       ),
@@ -161,6 +161,6 @@ function lifetimes({ tenant, store }: AppContext): Section<'ttl'> {
     Session: (_ctx, { accountId, transient, uid }) =>
       accountId === undefined
         ? HOUR_SECONDS
-        : shortened(sessionSeconds(tenant, transient).idle, sessions.find(uid)),
+        : shortenLifetime(sessionSeconds(tenant, transient).idle, sessions.find(uid)),
   };
 }

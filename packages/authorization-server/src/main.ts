@@ -62,7 +62,10 @@ function completedApplications({ completed }: Tenant): string[] {
     client_secret,
   ]);
   if (rows.length === 0) return [];
-  return ['', ...table([['application', 'made client_id', 'made client_secret'], ...rows])];
+  return [
+    '',
+    ...table([['application', 'generated client_id', 'generated client_secret'], ...rows]),
+  ];
 }
 
 function table(rows: readonly string[][]): string[] {

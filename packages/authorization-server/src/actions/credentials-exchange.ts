@@ -9,7 +9,7 @@ import {
   clientFacts,
   type RequestFacts,
   requestFacts,
-  standIns,
+  settableFacts,
 } from './login-event.ts';
 import { cacheMethods, claimSetter } from './post-login-api.ts';
 import { createApi } from './reference.ts';
@@ -45,7 +45,7 @@ export function credentialsExchange({
     const request = requestFacts(ctx);
     const { correlation_id } = request.body;
     const { custom_domain } = tenant.event;
-    const { geoip } = standIns(tenant);
+    const { geoip } = settableFacts(tenant);
     const event: CredentialsExchangeEvent = {
       client: clientFacts(tenant, token.clientId ?? ''),
       accessToken: { customClaims: {}, scope },

@@ -142,7 +142,7 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
   const { user, clientId, api, organization, protocol, scope, params, request, ...others } = facts;
   const { logins, enrolledFactors = [], transactionId, authentication, ...parts } = others;
   const { riskAssessment } = tenant.event.authentication;
-  const query = withoutSecrets(params);
+  const query = visibleParameters(params);
   const { custom_domain, security_context } = tenant.event;
   return {
     user: { ...userFacts(tenant, user, logins), ...factorFacts(enrolledFactors) },
@@ -164,12 +164,12 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
       locale: String(params.ui_locales ?? 'en').split(' ')[0],
       ...transactionFacts(query),
     },
-    request: { ...request, ...standIns(tenant), query },
+    request: { ...request, ...settableFacts(tenant), query },
   };
 }
 
-/** Returns the facts of a request that only Auth0 can know. */
-export function standIns({ event }: Tenant): Pick<RequestFacts, 'asn' | 'geoip'> {
+/** Returns the facts of a request that only Auth0 can know, as the tenant file sets them. */
+export function settableFacts({ event }: Tenant): Pick<RequestFacts, 'asn' | 'geoip'> {
   const { asn, geoip } = event.request;
   return { ...(asn && { asn }), geoip };
 }
@@ -227,12 +227,14 @@ export function requestFacts(ctx: KoaContextWithOIDC): RequestFacts {
     user_agent: capped(ctx.get('user-agent')) as string,
     hostname: ctx.hostname,
     language: capped(ctx.get('accept-language')) as string,
-    body: withoutSecrets(ctx.oidc.body ?? {}),
+    body: visibleParameters(ctx.oidc.body ?? {}),
   };
 }
 
 /** Returns the parameters that have a value and are not secret. Limits hold for hostile requests. */
-export function withoutSecrets(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function visibleParameters(
+  params: Readonly<Record<string, unknown>>,
+): Record<string, unknown> {
   const given = Object.entries(params).filter(
     ([name, value]) => value !== undefined && value !== '' && !SECRET_PARAMETERS.includes(name),
   );

@@ -9,7 +9,7 @@ import type { StateStore } from '../state/file.ts';
 import type { Tenant, User } from '../tenant/tenant.ts';
 import { apiOf } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';
-import { RefreshTokenAdapter, shortened } from '../token/refresh-token.ts';
+import { RefreshTokenAdapter, shortenLifetime } from '../token/refresh-token.ts';
 import type { ActionCache } from './cache.ts';
 import {
   isoTime,
@@ -17,9 +17,9 @@ import {
   refreshTokenFacts,
   requestFacts,
   sessionFacts,
-  standIns,
+  settableFacts,
   toPostLoginEvent,
-  withoutSecrets,
+  visibleParameters,
 } from './login-event.ts';
 import {
   type ActionOutcome,
@@ -33,7 +33,7 @@ import { type MetadataChanges, UserMetadata } from './metadata.ts';
 import { newRedirectState, type Returned } from './redirects.ts';
 import { type Resumption, runLogin } from './run-actions.ts';
 import { EnrolledFactors, MFA_REQUIRED, type ProvedStep } from './second-step.ts';
-import { SessionTerms, type StoredTerms, usedAgain, withChanges } from './session-terms.ts';
+import { afterUse, SessionTerms, type StoredTerms, withChanges } from './session-terms.ts';
 
 interface PostLoginParts {
   readonly tenant: Tenant;
@@ -80,7 +80,7 @@ export function keepQuery({ oidc, query }: KoaContextWithOIDC): void {
   const carrier = oidc as { result?: Record<string, unknown> };
   const unknown = Object.entries(query).filter(([name]) => !(name in (oidc.params ?? {})));
   if (unknown.length === 0) return;
-  carrier.result = { ...carrier.result, query: withoutSecrets(Object.fromEntries(unknown)) };
+  carrier.result = { ...carrier.result, query: visibleParameters(Object.fromEntries(unknown)) };
 }
 
 /** Runs rules and post-login Actions after sign-in and at a refresh; `outcomeOf` returns their outcome. */
@@ -190,14 +190,14 @@ export class PostLogin {
   #termsOf(ctx: KoaContextWithOIDC, { protocol }: Run) {
     const { store, tenant } = this.#parts;
     const { entities } = ctx.oidc;
-    const use = { ...requestFacts(ctx), ...standIns(tenant) };
+    const use = { ...requestFacts(ctx), ...settableFacts(tenant) };
     const refresh = protocol === 'oauth2-refresh-token';
     const grant = (refresh && entities.RefreshToken?.grantId) || '';
     const uid = sessionUidOf(ctx);
     const stored = uid === undefined ? undefined : this.#sessions.find(uid);
     return {
-      session: refresh && stored ? stored : usedAgain(stored, use),
-      refreshToken: usedAgain(new Outcomes(store).find(grant)?.refreshTerms, use),
+      session: refresh && stored ? stored : afterUse(stored, use),
+      refreshToken: afterUse(new Outcomes(store).find(grant)?.refreshTerms, use),
     };
   }
 
@@ -229,7 +229,7 @@ export class PostLogin {
     this.#sessions.write(uid, changed, absolute + SPARE_SECONDS);
     if (session === undefined) {
       const stored = await provider.Session.findByUid(uid);
-      await stored?.save(shortened(stored.exp - Math.floor(Date.now() / 1000), changed));
+      await stored?.save(shortenLifetime(stored.exp - Math.floor(Date.now() / 1000), changed));
     } else if (changes?.cookieMode) session.transient = changes.cookieMode === 'non-persistent';
   }
 

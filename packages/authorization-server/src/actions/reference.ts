@@ -117,8 +117,8 @@ const REFERENCE: Readonly<Record<Trigger, Readonly<Record<string, Part>>>> = {
 };
 
 // Made once, because each Action of each login needs both.
-const GUARDED = ofEach(guardedMembers);
-const API_PARTS = ofEach(apiParts);
+const GUARDED = forEachTrigger(guardedMembers);
+const API_PARTS = forEachTrigger(apiParts);
 
 /** Returns the members of both objects of a trigger, part by part. */
 export function membersOf(trigger: Trigger): Member[] {
@@ -137,7 +137,7 @@ export function membersOf(trigger: Trigger): Member[] {
 export const TRIGGERS = Object.keys(REFERENCE) as readonly Trigger[];
 
 /** Returns the error for a member that Auth0 has and this server has not. */
-export function unavailable(member: string): Error {
+export function unavailableMember(member: string): Error {
   return new Error(`${member} is not available locally`);
 }
 
@@ -153,7 +153,7 @@ export function guardEvent<E extends object>(trigger: Trigger, event: E): E {
     Object.defineProperty(parent, name, {
       configurable: true,
       get() {
-        throw unavailable(path);
+        throw unavailableMember(path);
       },
       set(this: object, value: unknown) {
         const own = { value, configurable: true, enumerable: true, writable: true };
@@ -171,7 +171,7 @@ export function onlyMembers(path: string, members: Readonly<Record<string, unkno
       if (typeof name === 'symbol' || name in target) return Reflect.get(target, name, receiver);
       // `await` and `JSON.stringify` read these of any object.
       if (name === 'then' || name === 'toJSON') return undefined;
-      throw unavailable(`${path}.${name}`);
+      throw unavailableMember(`${path}.${name}`);
     },
   });
 }
@@ -208,7 +208,7 @@ function apiParts(trigger: Trigger): string[] {
   return parts.map((part) => part.slice('api.'.length));
 }
 
-function ofEach<T>(make: (trigger: Trigger) => T): Readonly<Record<Trigger, T>> {
+function forEachTrigger<T>(make: (trigger: Trigger) => T): Readonly<Record<Trigger, T>> {
   return {
     'post-login': make('post-login'),
     'credentials-exchange': make('credentials-exchange'),

@@ -83,15 +83,15 @@ export function isSessionRevoked(store: StateStore, uid: unknown): boolean {
   return typeof uid === 'string' && store.read(REVOKED, uid) !== undefined;
 }
 
-/** Returns the facts after a use, at which an idle time ends. */
-export function usedAgain(earlier: StoredTerms | undefined, use: Use): StoredTerms {
-  const { idleExpiresAt: _ended, ...kept } = earlier ?? { device: {} };
+/** Returns the facts after a use, which ends an earlier idle time. */
+export function afterUse(stored: StoredTerms | undefined, use: Use): StoredTerms {
+  const { idleExpiresAt: _ended, ...kept } = stored ?? { device: {} };
   const seen = (when: 'initial' | 'last'): Device => ({
     [`${when}_ip`]: use.ip,
     [`${when}_user_agent`]: use.user_agent,
     ...(use.asn && { [`${when}_asn`]: use.asn }),
   });
-  const device = { ...seen('initial'), ...earlier?.device, ...seen('last') };
+  const device = { ...seen('initial'), ...stored?.device, ...seen('last') };
   return { ...kept, device, usedAt: Date.now() };
 }
 

@@ -63,7 +63,7 @@ export class LoginAttempts {
   }
 
   /** Removes one attempt, which was no failure; the others still count. */
-  async takeBack(account: string, address: string): Promise<void> {
+  async removeAttempt(account: string, address: string): Promise<void> {
     await this.#limiter.reward(keyOf(account, address), 1);
   }
 

@@ -36,11 +36,11 @@ export function keyId(kid: string, alg: RsaAlgorithm): string {
 export function checkIdTokenAlgorithm(application: Application | undefined): void {
   if (application === undefined || idTokenSignature(application) !== undefined) return;
   const { client_id: id, jwt_configuration: settings } = application;
-  throw notAvailable(String(settings?.alg ?? 'RS256'), id);
+  throw unavailableAlgorithm(String(settings?.alg ?? 'RS256'), id);
 }
 
 /** Returns the refusal of an application or API whose tokens can't be signed here. */
-export function notAvailable(alg: string, name: string): Error {
+export function unavailableAlgorithm(alg: string, name: string): Error {
   const reason = alg === 'HS256' ? `${alg} without a secret of 32 bytes` : alg;
   return new errors.AccessDenied(`Tokens signed with ${reason} are not available here: ${name}`);
 }

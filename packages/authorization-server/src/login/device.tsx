@@ -62,7 +62,7 @@ export function deviceFlow({ tenant, tenantName }: AppContext): DeviceFlow {
     async userCodeInputSource(ctx, form, _out, error) {
       const xsrf = xsrfOf(form);
       const linked = String(ctx.state.userCode ?? '');
-      if (error !== undefined && isSessionLost(ctx)) ctx.redirect(ROUTES.code_verification);
+      if (error !== undefined && dropLostSession(ctx)) ctx.redirect(ROUTES.code_verification);
       else if (error !== undefined) showFault(ctx, tenantName, xsrf, error);
       else if (linked === '') showPage(ctx, codePage({ tenantName, xsrf, typed: '' }));
       else {
@@ -81,9 +81,9 @@ export function deviceFlow({ tenant, tenantName }: AppContext): DeviceFlow {
   };
 }
 
-/** Takes the code out of a link: the engine would post it by an inline script, on a page of its own. */
-export function takeUserCode(): Middleware {
-  return function takeUserCode(ctx: Context, next: Next) {
+/** Moves the code from the URL to the state: the engine would post it by an inline script, on its own page. */
+export function moveUserCode(): Middleware {
+  return function moveUserCode(ctx: Context, next: Next) {
     if (ctx.method === 'POST') return next();
     [ctx.state.userCode] = [ctx.query.user_code].flat();
     ctx.querystring = '';
@@ -99,8 +99,8 @@ async function findWaiting({ oidc }: KoaContextWithOIDC, typed: string) {
   return isWaiting ? code : undefined;
 }
 
-/** Checks for an error before a session was stored; the engine would store it then, and answer 500. */
-function isSessionLost({ oidc: { session } }: KoaContextWithOIDC): boolean {
+/** Drops a session that was never stored, and returns whether it did. The engine would store it, and answer 500. */
+function dropLostSession({ oidc: { session } }: KoaContextWithOIDC): boolean {
   if (session === undefined || session.exp !== undefined) return false;
   Object.assign(session, { touched: false });
   return true;
@@ -136,11 +136,11 @@ function showFault(
   }
   const refusal = error.cause ?? new errors.AccessDenied(NOT_CONFIRMED);
   const { error_description = '' } = refusal as Partial<EngineError>;
-  const isCancelled = error.cause === undefined;
-  const text = isCancelled ? 'You cancelled it. You can close this page.' : error_description;
+  const isCanceled = error.cause === undefined;
+  const text = isCanceled ? 'You canceled it. You can close this page.' : error_description;
   // The engine emits no event when the user cancels or is refused.
   (ctx.oidc.provider as EventEmitter).emit('authorization.error', ctx, refusal);
-  showError(ctx, { tenantName, title, text }, isCancelled ? 200 : 403);
+  showError(ctx, { tenantName, title, text }, isCanceled ? 200 : 403);
 }
 
 function xsrfOf(form: string): string {
@@ -222,7 +222,7 @@ function connectedPage(tenantName: string, applicationName: string): VNode {
       title="Device connected"
       tenantName={tenantName}
       heading="Your device is connected"
-      lead={`You can close this page. ${applicationName} goes on by itself.`}
+      lead={`You can close this page. ${applicationName} continues by itself.`}
     />
   );
 }

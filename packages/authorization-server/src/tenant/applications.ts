@@ -85,16 +85,16 @@ function registeredMethod(application: Application): string {
 export function completeApplication(application: Application): Application {
   const { name, client_id, client_secret } = application;
   const needsSecret = registeredMethod(application).startsWith('client_secret');
-  const secret = client_secret ?? (needsSecret ? madeFrom('client_secret', name) : undefined);
+  const secret = client_secret ?? (needsSecret ? deriveFrom('client_secret', name) : undefined);
   return {
     ...application,
-    client_id: client_id || madeFrom('client_id', name).slice(0, 32),
+    client_id: client_id || deriveFrom('client_id', name).slice(0, 32),
     ...(secret !== undefined && { client_secret: secret }),
   };
 }
 
 /** Derives a value that looks like Auth0's, and is the same at each start and on each machine. */
-function madeFrom(...parts: string[]): string {
+function deriveFrom(...parts: string[]): string {
   return createHash('sha384').update(parts.join()).digest('base64').replace(/[+/]/g, 'x');
 }
 

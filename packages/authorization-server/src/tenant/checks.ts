@@ -27,8 +27,8 @@ export type Trigger = (typeof TRIGGERS)[number];
 type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' | 'users';
 
 /**
- * Returns the application without the addresses that the engine can't have. With a scheme of its own (RFC
- * 8252 §7.1) or an open port, it takes all for those of a native application.
+ * Returns the application without the addresses that the engine rejects. If one has its own scheme (RFC 8252
+ * §7.1) or an open port, the engine expects all to be those of a native application.
  */
 export function withServedAddresses(
   client: Application,

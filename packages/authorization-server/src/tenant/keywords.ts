@@ -56,13 +56,14 @@ export interface ReplacedText {
  * counts as a text, although YAML reads `##NAME##` as a comment, and `@@NAME@@` not at all.
  */
 export function replaceKeywords(source: string, keywords: Keywords, isData: boolean): ReplacedText {
-  const pieces: { readonly from: number; readonly line: number; readonly own: boolean }[] = [];
+  const pieces: { readonly from: number; readonly line: number; readonly isOriginal: boolean }[] =
+    [];
   const missing: { name: string; offset: number }[] = [];
   let text = '';
   let end = 0;
   let line = 1;
-  const add = (part: string, original: string, own: boolean): void => {
-    pieces.push({ from: text.length, line, own });
+  const add = (part: string, original: string, isOriginal: boolean): void => {
+    pieces.push({ from: text.length, line, isOriginal });
     text += part;
     line += countLines(original);
   };
@@ -88,7 +89,7 @@ export function replaceKeywords(source: string, keywords: Keywords, isData: bool
     lineAt(offset) {
       const piece = pieces.findLast(({ from }) => from <= offset);
       if (piece === undefined) return 1;
-      return piece.line + (piece.own ? countLines(text.slice(piece.from, offset)) : 0);
+      return piece.line + (piece.isOriginal ? countLines(text.slice(piece.from, offset)) : 0);
     },
   };
 }

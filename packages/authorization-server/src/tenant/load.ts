@@ -16,7 +16,7 @@ import type { Keywords } from './keywords.ts';
 import { type Application, tenantSchema } from './schema.ts';
 import {
   ignoredSettings,
-  leaveOutAddresses,
+  removeSettingsWithoutValue,
   reportSurvey,
   surveyTenant,
 } from './served-settings.ts';
@@ -65,7 +65,7 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
   const files = readFiles(path, keywords);
   const log = new LoadLog(path, files);
 
-  leaveOutAddresses(files, log);
+  removeSettingsWithoutValue(files, log);
   const content = withoutAbsent(files.content);
   const checked = tenantSchema.safeParse(content);
   const survey = surveyTenant(content);

@@ -36,7 +36,7 @@ export function requireOf(source: Source, warn: (line: string) => void): Require
       }
       return own(path);
     } catch (error) {
-      throw namedFailure(error, name, version);
+      throw toModuleError(error, name, version);
     }
   };
   // With `resolve` and `cache`, as Node's own has them.
@@ -65,7 +65,7 @@ function installedVersion(path: string, name: string): string | undefined {
 }
 
 /** Returns an error without the paths of this machine that Node's message has: the client gets its text. */
-function namedFailure(error: unknown, name: string, version: string | undefined): unknown {
+function toModuleError(error: unknown, name: string, version: string | undefined): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code !== 'MODULE_NOT_FOUND') return error;
   const [, missing = name] = /Cannot find module '([^']+)'/.exec(message) ?? [];

@@ -161,16 +161,16 @@ class IgnoredSettings {
   }
 }
 
-/** Settings that are safe to leave out; an API without a secret for HS256 gets no tokens. */
-const LISTS: Readonly<Record<string, readonly string[]>> = {
+/** Settings that can be missing. An API without a secret for HS256 gets no tokens. */
+const OPTIONAL_SETTINGS: Readonly<Record<string, readonly string[]>> = {
   clients: ['callbacks', 'allowed_logout_urls', 'allowed_origins', 'web_origins'],
   connections: ['enabled_clients'],
   databases: ['enabled_clients'],
   resourceServers: ['signing_secret'],
 };
 
-/** Leaves out entries of lists whose keyword has no value. */
-export function leaveOutAddresses(files: TenantFiles, log: Reports): void {
+/** Removes optional settings, and entries of lists, whose keyword has no value. */
+export function removeSettingsWithoutValue(files: TenantFiles, log: Reports): void {
   const leaveOut = (path: Path, value: unknown): void => {
     const keyword = keywordIn(value);
     if (keyword === undefined) return;
@@ -186,7 +186,7 @@ export function leaveOutAddresses(files: TenantFiles, log: Reports): void {
     }
   };
   leaveOutOf(files.content.tenant, ['tenant'], ['allowed_logout_urls']);
-  for (const [section, names] of Object.entries(LISTS)) {
+  for (const [section, names] of Object.entries(OPTIONAL_SETTINGS)) {
     const entries = files.content[section];
     if (!Array.isArray(entries)) continue;
     for (const [index, entry] of entries.entries()) leaveOutOf(entry, [section, index], names);

@@ -3,7 +3,7 @@ import type { Client, KoaContextWithOIDC, ResourceServer } from 'oidc-provider';
 import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { splitScope } from '../claims/scope-changes.ts';
 import { sourceOf } from '../endpoints.ts';
-import { notAvailable } from '../keys/signing-algorithms.ts';
+import { unavailableAlgorithm } from '../keys/signing-algorithms.ts';
 import { errors } from '../oidc-provider.ts';
 import {
   type Api,
@@ -49,7 +49,7 @@ export function describeResource(
     throw new errors.AccessDenied(`${fault}: ${nameOf(resource)}`);
   }
   const signature = signatureOf(api);
-  if (signature === undefined) throw notAvailable(api.signing_alg, api.identifier);
+  if (signature === undefined) throw unavailableAlgorithm(api.signing_alg, api.identifier);
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
     : // Tokens of Auth0 have the OpenID Connect scopes too.

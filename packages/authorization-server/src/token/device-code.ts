@@ -61,7 +61,7 @@ export class DeviceCodeAdapter extends BoundedAdapter {
       throw Object.assign(new errors.CustomOIDCProviderError('too_many_requests', text), { wait });
     }
     const code = await this.findByUid(userCode);
-    if (code !== undefined) await this.#attempts.takeBack('', address);
+    if (code !== undefined) await this.#attempts.removeAttempt('', address);
     return code;
   }
 }

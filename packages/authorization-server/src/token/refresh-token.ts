@@ -21,8 +21,8 @@ export function refreshTokenSeconds(
   return Math.max(1, Math.min(idle, (loginAt ?? now) + absolute - now));
 }
 
-/** Returns the seconds until the earliest end that Actions set, at least one. */
-export function shortened(seconds: number, terms: Terms | undefined): number {
+/** Returns a lifetime that also ends at the earliest time that Actions set; at least one second. */
+export function shortenLifetime(seconds: number, terms: Terms | undefined): number {
   const now = epochTime();
   const ends = [terms?.expiresAt, terms?.idleExpiresAt]
     .filter((end) => end !== undefined)
@@ -48,7 +48,7 @@ export async function rotatesRefreshToken(
   const isShorter = terms?.expiresAt !== undefined || terms?.idleExpiresAt !== undefined;
   if (token !== undefined && (isShorter || limitsOf(application).idle < NEVER_SECONDS)) {
     const now = epochTime();
-    token.exp = now + shortened(refreshTokenSeconds(application, token.iiat, now), terms);
+    token.exp = now + shortenLifetime(refreshTokenSeconds(application, token.iiat, now), terms);
     await token.save();
   }
   return false;

@@ -261,7 +261,7 @@ describe('a device', () => {
     const { device_code: code, user_code } = await begin();
     const page = await decline(new FormBrowser(), user_code);
     expect(page.html.querySelector('h1')?.text).toBe('Your device is not connected');
-    expect(page.html.text).toContain(type === 'fdecc' ? 'You cancelled it.' : text);
+    expect(page.html.text).toContain(type === 'fdecc' ? 'You canceled it.' : text);
     expect(await poll(code)).toEqual(refusal(403, 'access_denied', text));
     const types = server.log()[0]?.steps.flatMap((step) => step.type ?? []);
     expect(types).toEqual([type, 'fede']);
