@@ -101,11 +101,12 @@ describe('rotation with a leeway', () => {
     const hold = () => new Promise<void>((resolve) => goOn.push(resolve));
     const refresh = "event.transaction.protocol === 'oauth2-refresh-token'";
     const action = actionOf(`if (${refresh}) await event.secrets.hold();`);
-    Object.assign(action.secrets, { hold });
     const slow = await startDemo((tenant) => {
       settings({ leeway: 1 })(tenant);
       Object.assign(tenant, { postLogin: [action] });
     });
+    // After the start, which hides the secrets as texts.
+    Object.assign(action.secrets, { hold });
     const { first, use } = await login(slow);
     /** Sends the token. The Action of its request waits for `goOn`. */
     const start = async (token = '') => {
