@@ -124,6 +124,34 @@ describe('a standalone server', () => {
   });
 });
 
+test('an export is named in the log once, and ids and secrets that it lacks are printed outside of it', async () => {
+  const server = run({
+    TENANT: fileURLToPath(new URL('./tenant/exports/directory', import.meta.url)),
+    AUTH0_KEYWORD_REPLACE_MAPPINGS: '{"ENV": "from the mappings", "LEGACY_SECRET": "a-secret"}',
+    ENV: 'dev',
+    BASE_URL: 'http://localhost:3000',
+  });
+  await until(() => server.output.stdout.includes('Ctrl-C'));
+  await listening(server);
+  const lines = server.output.stdout.split('\n');
+  expect(lines).toContain('dev ##TEAM##');
+  const [, secret = ''] =
+    /Web +[A-Za-z0-9]{32} +([A-Za-z0-9]{64})/.exec(server.output.stdout) ?? [];
+  expect(secret).not.toBe('');
+  const log = lines.filter((line) => line.startsWith('{'));
+  expect(log.filter((line) => line.includes('are ignored'))).toHaveLength(1);
+  expect(log.filter((line) => line.includes('have no value'))).toHaveLength(1);
+  expect(log.join()).not.toContain(secret);
+  expect(server.output.stdout).not.toContain('a-secret');
+});
+
+test('a keyword setting that is wrong stops the start, and is not shown', async () => {
+  const { ended, output } = run({ AUTH0_KEYWORD_REPLACE_MAPPINGS: '{"A": "secret"' });
+  expect((await ended).code).toBe(1);
+  expect(output.stderr).toContain('AUTH0_KEYWORD_REPLACE_MAPPINGS must be an object in JSON');
+  expect(output.stderr).not.toContain('secret');
+});
+
 test('with WATCH=yes a changed tenant file is used, and a wrong one is logged', async () => {
   const folder = join(directory, 'watched');
   cpSync(dirname(demoTenantFile), folder, { recursive: true });
