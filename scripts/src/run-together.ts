@@ -1,4 +1,4 @@
-import { loadTenant } from '@koa-oauth/authorization-server';
+import { loadTenant, readKeywords } from '@koa-oauth/authorization-server';
 import {
   checkPorts,
   DEFAULT_PORTS,
@@ -70,7 +70,7 @@ export async function runTogether({
 
   await supervisor.start();
   ready = true;
-  process.stdout.write(readyBlock(ports, String(environments.issuer?.TENANT), hint));
+  process.stdout.write(readyBlock(ports, environments.issuer ?? {}, hint));
   return supervisor;
 }
 
@@ -81,11 +81,12 @@ async function prepare(environment: NodeJS.ProcessEnv) {
   return { ports, environments: environmentsOf(ports, { LOG_LEVEL: 'warn', ...environment }) };
 }
 
-function readyBlock(ports: Ports, tenant: string, hint: string): string {
+function readyBlock(ports: Ports, environment: NodeJS.ProcessEnv, hint: string): string {
   const [web, api, issuer] = [ports.WEB_PORT, ports.API_PORT, ports.ISSUER_PORT].map(localURL);
   const isDefault = ports.ISSUER_PORT === DEFAULT_PORTS.ISSUER_PORT;
   const settings = isDefault ? '' : `ISSUER_BASE_URL=${issuer} `;
-  const { users } = loadTenant(tenant);
+  const keywords = readKeywords(environment);
+  const { users } = loadTenant(String(environment.TENANT), { keywords });
   const rows = users.map(({ email, password, roles, app_metadata }) => [
     email,
     `password ${password}`,

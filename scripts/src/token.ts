@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
-import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
+import { demoTenantFile, loadTenant, readKeywords } from '@koa-oauth/authorization-server';
 import { credentialsOf, signIn } from '@koa-oauth/authorization-server/testing';
 import { parseIssuerIdentifier } from '@koa-oauth/issuer';
 import { isLoopback } from '@koa-oauth/service';
@@ -42,7 +42,7 @@ async function getAccessToken(args: string[]): Promise<string> {
     CLIENT_SECRET,
   } = process.env;
   const issuer = readIssuer(ISSUER_BASE_URL);
-  const tenant = loadTenant(TENANT || demoTenantFile);
+  const tenant = loadTenant(TENANT || demoTenantFile, { keywords: readKeywords(process.env) });
   const secret =
     CLIENT_SECRET ?? tenant.clients.find(({ client_id }) => client_id === CLIENT_ID)?.client_secret;
 

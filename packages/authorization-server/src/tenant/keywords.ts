@@ -19,6 +19,10 @@ const KEYWORD = /(['"])@@([^\s#@'"]+)@@\1|@@([^\s#@'"]+)@@|##([^\s#@'"]+)##/g;
  * Returns the environment variables, and the mappings of the setting: JSON, or the path of the deploy
  * tool's configuration file. A variable overrides a mapping, as in the deploy tool.
  *
+ * @example
+ * import { env } from 'node:process';
+ * const tenant = loadTenant('tenant.yaml', { keywords: readKeywords(env) });
+ *
  * @throws StartError when the setting can't be used.
  */
 export function readKeywords(environment: Readonly<Record<string, string | undefined>>): Keywords {
