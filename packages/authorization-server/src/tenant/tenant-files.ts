@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { type Document, isNode, parseDocument } from 'yaml';
+import { type Document, isNode, parseDocument, visit } from 'yaml';
 import { type Keywords, type ReplacedText, replaceKeywords } from './keywords.ts';
 
 /*
@@ -219,7 +219,9 @@ export class TenantFiles {
     );
     if (faults.length > 0) throw new UnreadableFile(faults.join('\n'));
     this.#parts.push({ file, at, inside, document, source });
-    const value: unknown = document.toJS() ?? {};
+    const value: unknown = toValue(document, (offset, fault) => {
+      throw new UnreadableFile(`${name}line ${source.lineAt(offset)}: ${fault}`);
+    });
     if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
     throw new UnreadableFile(`${name}line 1: give a mapping, with the names of the settings`);
   }
@@ -243,6 +245,24 @@ function isUnknownFile(name: string): boolean {
 
 function camelCase(name: string): string {
   return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Returns a document's value. @param refuse throws: its place, and the fault of an alias there. */
+function toValue(document: Document, refuse: (offset: number, fault: string) => never): unknown {
+  visit(document, {
+    Alias(_key, alias, ancestors) {
+      const target = alias.resolve(document);
+      const [offset = 0] = alias.range ?? [];
+      // Its name can be the value of a keyword, and a secret.
+      if (target === undefined) refuse(offset, 'no anchor has the name of this alias');
+      if (ancestors.includes(target)) refuse(offset, 'this alias is a part of its own anchor');
+    },
+  });
+  try {
+    return document.toJS() ?? {};
+  } catch {
+    return refuse(0, 'its aliases stand for too many values');
+  }
 }
 
 function lineOf({ document, source }: Part, path: Path): number {

@@ -432,6 +432,30 @@ describe('the start stops', () => {
       /tenant\.json, line 1: give a mapping/,
     ],
     [
+      'at an alias without an anchor, whose name stays secret',
+      'yaml',
+      'tenant.yaml',
+      (yaml) => `${yaml}extra: *hush\n`,
+      /line \d+: no anchor has the name of this alias$/,
+    ],
+    [
+      'at an anchor that contains itself',
+      'directory',
+      'clients/Web.json',
+      () => '{"name": "Web",\n"client_metadata": &a [{"all": *a}]}',
+      /clients\/Web\.json, line 2: this alias is a part of its own anchor/,
+    ],
+    [
+      'at aliases of aliases of aliases',
+      'yaml',
+      'tenant.yaml',
+      (yaml) => {
+        const lines = [1, 2, 3, 4, 5].map((n) => `x${n}: &x${n} [${`*x${n - 1}, `.repeat(10)}]`);
+        return [yaml, 'x0: &x0 [1]', ...lines].join('\n');
+      },
+      /line 1: its aliases stand for too many values/,
+    ],
+    [
       'at an address that a browser would run',
       'directory',
       'clients/Web.json',
