@@ -115,7 +115,8 @@ export function termsMethods({ api, part, read, write, metadata }: TermsMethodPa
   };
   const current = () => read().metadata ?? metadata ?? {};
   const time = (method: string, value: unknown): number => {
-    if (typeof value === 'number' && Number.isFinite(value)) return value;
+    // A time before 1970, as an Action can compute one, might be none of JavaScript's.
+    if (typeof value === 'number' && Number.isFinite(value)) return Math.max(value, 0);
     throw new Error(`api.${part}.${method}: give a time in milliseconds since 1970`);
   };
   const without = (key: unknown) =>

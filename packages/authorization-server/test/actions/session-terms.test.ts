@@ -85,6 +85,13 @@ describe('the end of a session', () => {
     expect(unchanged.tokens).toHaveProperty('id_token');
   });
 
+  test('can be before all times that JavaScript has', async () => {
+    const server = await startWith('api.session.setExpiresAt(-1e20);');
+    const { browser } = await tokensFor(server);
+    const { statusCode } = await browser.get(authorizationRequest(server).url);
+    expect(statusCode).toBeLessThan(400);
+  });
+
   test('can be set at a refresh', async () => {
     const server = await startWith('');
     const { browser, tokens } = await tokensFor(server);
