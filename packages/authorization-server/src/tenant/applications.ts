@@ -38,7 +38,7 @@ export function toClientMetadata(application: Application): AdapterPayload {
     response_types: responseTypes,
     // The engine derives `implicit` from the response types. Named here, it forbids http on loopback.
     grant_types: grantTypes.filter(
-      (type) => type !== 'implicit' && SERVED_GRANT_TYPES.includes(type),
+      (type) => type !== 'implicit' && isServedGrantType(application, type),
     ),
     token_endpoint_auth_method: method,
     // Without a supported algorithm, `checkIdTokenAlgorithm` refuses sign-ins.
@@ -47,14 +47,21 @@ export function toClientMetadata(application: Application): AdapterPayload {
   };
 }
 
-/** Grant types that this server supports. An application can have others, which are refused at use. */
-export const SERVED_GRANT_TYPES = [
+const GRANT_TYPES = [
   'authorization_code',
   'refresh_token',
   'client_credentials',
   'implicit',
   'urn:ietf:params:oauth:grant-type:device_code',
 ];
+
+/** Checks for a grant type that an application can use. It can have others, which are refused at use. */
+export function isServedGrantType(application: Application, type: string): boolean {
+  // Client credentials are for applications that prove who they are (RFC 6749 §4.4).
+  const isPublic = authenticationMethod(application) === 'none';
+  return GRANT_TYPES.includes(type) && !(isPublic && type === 'client_credentials');
+}
+
 const SERVED_METHODS = ['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'];
 
 /** Returns how the application authenticates; for an unsupported method, one with a key that it lacks. */

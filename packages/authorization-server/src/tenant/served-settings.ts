@@ -1,5 +1,5 @@
 import type { core } from 'zod';
-import { SERVED_GRANT_TYPES, unservedMethod } from './applications.ts';
+import { isServedGrantType, unservedMethod } from './applications.ts';
 import { isApiOfAuth0, isServedGrant, type Reports } from './checks.ts';
 import { oidcOptionsSchema } from './connection-schema.ts';
 import { ignoredConnection } from './connections.ts';
@@ -119,7 +119,7 @@ function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {
   for (const client of tenant.clients) {
     const { app_type, grant_types } = client;
     if (!APP_TYPES.includes(app_type)) ignored.add('clients', `app_type ${app_type}`);
-    for (const type of grant_types.filter((one) => !SERVED_GRANT_TYPES.includes(one))) {
+    for (const type of grant_types.filter((one) => !isServedGrantType(client, one))) {
       ignored.add('clients', `grant_types ${type}`);
     }
     const method = unservedMethod(client);

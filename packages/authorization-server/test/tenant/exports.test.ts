@@ -282,6 +282,35 @@ describe('at use', () => {
     });
   });
 
+  test.each(['none', undefined])(
+    'a public application gets no token by client credentials (RFC 6749 §4.4): %s',
+    async (token_endpoint_auth_method) => {
+      const publish = (tenant: Tenant): Tenant => {
+        const change = { app_type: 'spa', client_secret: undefined, token_endpoint_auth_method };
+        const open = {
+          ...application(tenant, 'Web')!,
+          ...change,
+          client_id: 'open',
+          grant_types: ['client_credentials'],
+        };
+        const grant = { ...tenant.clientGrants[0]!, client_id: 'open' };
+        return {
+          ...tenant,
+          clients: [...tenant.clients, open],
+          clientGrants: [...tenant.clientGrants, grant],
+        };
+      };
+      await withIssuer(publish, async (issuer) => {
+        const form = { grant_type: 'client_credentials', audience: AUDIENCE, client_id: 'open' };
+        const { statusCode, body } = await post(issuer.issuer, form);
+        expect({ statusCode, body }).toMatchObject({
+          statusCode: 403,
+          body: { error: 'unauthorized_client' },
+        });
+      });
+    },
+  );
+
   test.each(['certificate', 'key-at-auth0'])(
     'an application whose way to authenticate is missing has no other: %s',
     async (client_id) => {
