@@ -17,9 +17,10 @@ import { hasPlaceholder } from './tenant/allowed-urls.ts';
  * Every override of oidc-provider, the engine, is in this file and is called `patch…`. Compare each with
  * the engine's source before you install another version.
  *
- * Other files change the engine's state of a request: `params.scope` in `token/audience.ts` and
- * `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, the request in `token/json-bodies.ts`,
- * `session.touched` in `login/device.tsx`.
+ * Other files change the engine's state of a request: `params` in `token/audience.ts`,
+ * `token/multi-resource.ts` and `claims/custom-claims.ts`, `result` in `actions/post-login.ts`, the request
+ * in `token/json-bodies.ts` and `http/posted-requests.ts`, `session.touched` in `login/device.tsx`,
+ * `session.state` in `login/logout.tsx`.
  */
 
 /** Version that the patches are for. */
