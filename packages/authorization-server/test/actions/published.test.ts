@@ -132,7 +132,7 @@ test('there are more than thirty sources', () => {
 });
 
 test.each(NAMES)(
-  '%s has its effect, or is refused by the name of what is missing',
+  '%s has its effect, or is refused with the name of the missing member',
   async (name) => {
     const published = publishedSources({ api })[name];
     if (published === undefined) throw new Error('there is no such source');

@@ -105,7 +105,7 @@ const FIND = `
   };
   const found = JSON.parse(event.secrets.PATHS).filter(has);`;
 
-test('every available member of post-login is there in a real login or refresh', async () => {
+test('every available member of post-login has a value in a real login or refresh', async () => {
   const paths = available('post-login').map(pathOf);
   const body = `${FIND} api.idToken.setCustomClaim('${SEEN}', found);`;
   const secrets = { PATHS: JSON.stringify(paths) };
@@ -121,7 +121,7 @@ test('every available member of post-login is there in a real login or refresh',
   expect(paths.filter((path) => !seen.has(path))).toEqual([]);
 });
 
-test('every available member of credentials-exchange is there in a real exchange', async () => {
+test('every available member of credentials-exchange has a value in a real exchange', async () => {
   const paths = available('credentials-exchange').map(pathOf);
   const body = `${FIND} api.accessToken.setCustomClaim('${SEEN}', found);`;
   const secrets = { PATHS: JSON.stringify(paths) };

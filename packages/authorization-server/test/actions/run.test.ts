@@ -224,17 +224,13 @@ describe('rules', () => {
       ['by throwing', `throw new Error('thrown');`, 'thrown'],
       ['by a rejected promise', `return Promise.reject(new Error('rejected'));`, 'rejected'],
       [
-        'by what is not there',
+        'by a missing method',
         'auth0.users.nothing();',
         'auth0.users.nothing is not available locally',
       ],
+      ['by a missing global', '_.noop();', '_ is not available locally: load it with require'],
       [
-        'by a global that is not there',
-        '_.noop();',
-        '_ is not available locally: load it with require',
-      ],
-      [
-        'by no metadata',
+        'by metadata that is not an object',
         `auth0.users.updateAppMetadata(user.user_id).then(() => callback(), callback);`,
         'auth0.users.updateAppMetadata: give the id of a user, and an object',
       ],

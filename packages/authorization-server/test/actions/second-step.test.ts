@@ -164,7 +164,7 @@ describe('the step', () => {
     expect((await browser.submit(page, secondStepOf(page))).statusCode).toBe(429);
   });
 
-  test('of an Action that was removed denies', async () => {
+  test('denies the login if its Action was removed', async () => {
     const server = await startWith({ postLogin: [tellMethods, challenge()] });
     const browser = openBrowser();
     const { page } = await signInToStep(server, browser);
@@ -221,7 +221,7 @@ test('an Action that also redirects goes on before the step, which stays', async
   expect(claims).toMatchObject({ 'https://x.example/back': 'yes', [METHODS]: ['pwd', 'mfa'] });
 });
 
-test('a factor that a user set up is there at the next login, and not after a reset', async () => {
+test('a factor that a user set up is used at the next login, and not after a reset', async () => {
   const postLogin = [
     actionOf(`
       const types = event.user.enrolledFactors.map(({ type }) => type);

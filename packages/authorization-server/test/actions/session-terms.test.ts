@@ -14,7 +14,7 @@ import {
 
 afterAll(stopServers);
 
-const TOLD = 'https://x.example/told';
+const SEEN = 'https://x.example/seen';
 
 const startWith = (body: string, change: Partial<Tenant> = {}) =>
   startDemo((tenant) => Object.assign(tenant, { postLogin: [actionOf(body)], ...change }));
@@ -25,7 +25,7 @@ const useAction = (server: AuthorizationServer, body: string) =>
 const refresh = (server: AuthorizationServer, refresh_token = '') =>
   requestTokens(server, { grant_type: 'refresh_token', refresh_token });
 
-const told = (tokens: Record<string, string>) => decodeJwt(tokens.id_token ?? '')[TOLD];
+const seen = (tokens: Record<string, string>) => decodeJwt(tokens.id_token ?? '')[SEEN];
 
 /** Checks whether the browser still has a session. */
 async function isSignedIn(server: AuthorizationServer, browser: ReturnType<typeof openBrowser>) {
@@ -101,12 +101,12 @@ describe('the end of a session', () => {
     expect(await isSignedIn(server, browser)).toBe(false);
   });
 
-  test('is told to Actions, with the lifetimes of the tenant', async () => {
+  test('is in the event, with the lifetimes of the tenant', async () => {
     const server = await startWith(`
       const { created_at, expires_at, idle_expires_at } = event.session;
-      api.idToken.setCustomClaim('${TOLD}', [expires_at, idle_expires_at].map((end) =>
+      api.idToken.setCustomClaim('${SEEN}', [expires_at, idle_expires_at].map((end) =>
         Math.round((Date.parse(end) - Date.parse(created_at)) / 3600000)));`);
-    expect(told((await tokensFor(server)).tokens)).toEqual([168, 72]);
+    expect(seen((await tokensFor(server)).tokens)).toEqual([168, 72]);
   });
 });
 
@@ -121,15 +121,15 @@ test('a non-persistent session cookie has no end', async () => {
   expect(await cookiesOf('non-persistent')).toEqual([expect.not.stringContaining('expires=')]);
 });
 
-test('metadata and devices of a session are there at its next login, and in no other session', async () => {
+test('metadata and devices of a session are in the event of its next login, and of no other session', async () => {
   const server = await startWith(`
     const { metadata, device, clients, cookie } = event.session;
-    api.idToken.setCustomClaim('${TOLD}', { metadata, device, clients, mode: cookie.mode });
+    api.idToken.setCustomClaim('${SEEN}', { metadata, device, clients, mode: cookie.mode });
     api.session.setMetadata('plan', 'gold').session.setMetadata('old', 'x').session.deleteMetadata('old');`);
   const { browser, tokens } = await tokensFor(server);
   const ip = '127.0.0.1';
   const user_agent = expect.stringContaining('got');
-  expect(told(tokens)).toEqual({
+  expect(seen(tokens)).toEqual({
     metadata: {},
     device: {
       ...{ initial_ip: expect.stringContaining(ip), last_ip: expect.stringContaining(ip) },
@@ -144,26 +144,26 @@ test('metadata and devices of a session are there at its next login, and in no o
     grant_type: 'authorization_code',
     ...{ code, redirect_uri: 'http://localhost:3000/callback', code_verifier: again.verifier },
   });
-  expect(told(body)).toMatchObject({ metadata: { plan: 'gold' } });
-  expect(told((await tokensFor(server)).tokens)).toMatchObject({ metadata: {} });
+  expect(seen(body)).toMatchObject({ metadata: { plan: 'gold' } });
+  expect(seen((await tokensFor(server)).tokens)).toMatchObject({ metadata: {} });
 });
 
-test('metadata of a refresh token is there at its next refresh, and a later Action sees it', async () => {
+test('metadata of a refresh token is in the event of a later Action, and of the next refresh', async () => {
   const server = await startDemo((tenant) =>
     Object.assign(tenant, {
       postLogin: [
         actionOf(
           `api.refreshToken.setMetadata('count', String(Number(event.refresh_token?.metadata.count ?? 0) + 1));`,
         ),
-        actionOf(`api.idToken.setCustomClaim('${TOLD}', event.refresh_token?.metadata ?? null);`),
+        actionOf(`api.idToken.setCustomClaim('${SEEN}', event.refresh_token?.metadata ?? null);`),
       ],
     }),
   );
   const { tokens } = await tokensFor(server);
-  expect(told(tokens)).toBeUndefined();
+  expect(seen(tokens)).toBeUndefined();
   const second = await refresh(server, tokens.refresh_token);
-  expect(told(second.body)).toEqual({ count: '2' });
-  expect(told((await refresh(server, second.body.refresh_token)).body)).toEqual({ count: '3' });
+  expect(seen(second.body)).toEqual({ count: '2' });
+  expect(seen((await refresh(server, second.body.refresh_token)).body)).toEqual({ count: '3' });
 });
 
 describe('a refresh token', () => {
@@ -207,18 +207,14 @@ describe('a refresh token', () => {
 describe('the login is denied', () => {
   test.each([
     [
-      'by a time that is none',
+      'by a time that is not a number',
       `api.session.setExpiresAt('soon');`,
       /setExpiresAt: give a time in milli/,
     ],
-    [
-      'by a key that is none',
-      `api.session.setMetadata('a b', 'x');`,
-      /a key has at most 255 letters/,
-    ],
+    ['by an invalid key', `api.session.setMetadata('a b', 'x');`, /a key has at most 255 letters/],
     ['by the prototype', `api.session.setMetadata('__proto__', 'x');`, /a key has at most/],
     [
-      'by a value that is no text',
+      'by a value that is not a text',
       `api.refreshToken.setMetadata('a', 1);`,
       /"a" must be a text of at/,
     ],
@@ -233,11 +229,7 @@ describe('the login is denied', () => {
       `api.session.setCookieMode('eternal');`,
       /give persistent or non-/,
     ],
-    [
-      'by revoking a token that is not there',
-      `api.refreshToken.revoke('x');`,
-      /only a refresh has/,
-    ],
+    ['by revoking a missing refresh token', `api.refreshToken.revoke('x');`, /only a refresh has/],
   ])('%s', async (_name, body, reason) => {
     const server = await startWith(body);
     const callback = await signIn(openBrowser(), authorizationRequest(server));

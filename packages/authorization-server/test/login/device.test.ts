@@ -222,7 +222,7 @@ describe('a device', () => {
     expect(await poll('unknown')).toEqual(INVALID);
   });
 
-  test('is told once that its code has expired, after a quarter of an hour', async () => {
+  test('gets expired_token once, when its code is fifteen minutes old', async () => {
     proves('RFC 8628 §5.1');
     const clock = takeClock();
     const { device_code: code, user_code } = await begin();
@@ -274,7 +274,7 @@ describe('a device', () => {
     ['a wrong secret', { client_id: 'other-tv', client_secret: 'x' }, 401, 'access_denied'],
     ['an unknown audience', { audience: 'https://unknown.example' }, 403, 'access_denied'],
     ['an unknown organization', { organization: 'org_unknown' }, 400, 'invalid_request'],
-    ['a scope that is no scope', { scope: 'open"id' }, 400, 'invalid_scope'],
+    ['a malformed scope', { scope: 'open"id' }, 400, 'invalid_scope'],
   ])('gets no code with %s', async (_name, change, status, error) => {
     const form = { client_id: 'tv', scope: 'openid', ...change };
     const answer = await post('oauth/device/code', form);
@@ -376,7 +376,7 @@ describe('the page', () => {
     expect(await poll(device_code)).toEqual(PENDING);
   });
 
-  test('refuses more than ten wrong codes of an address, also the right one then', async () => {
+  test('refuses an address all codes after ten wrong ones', async () => {
     proves('RFC 8628 §5.1');
     const own = await startWithDevice();
     const { user_code } = await begin({}, own);

@@ -47,7 +47,7 @@ describe('a session', () => {
     expect(await (await signedIn(settings)).isThereAfter(after)).toBe(false);
   });
 
-  test('ends however much it is used, and a new sign-in begins it again', async () => {
+  test('ends although it is used, and a new sign-in starts its time again', async () => {
     const { isThereAfter, server, browser } = await signedIn(short);
     expect([await isThereAfter(1.5), await isThereAfter(1.4)]).toEqual([true, true]);
     const again = authorizationRequest(server, { prompt: 'login' });

@@ -74,7 +74,7 @@ describe('the default directory', () => {
     expect(tenant.ignored).toEqual(['connections: db (auth0)']);
   });
 
-  test.each(["''", 'partner'])('%s, which is no database, leaves the first', (name) => {
+  test.each(["''", 'partner'])('%s is not a database: the first one is used', (name) => {
     const tenant = withDefault(name, databases);
     expect(describeConnection(tenant, 'auth0|alice')).toMatchObject({ name: 'db' });
   });

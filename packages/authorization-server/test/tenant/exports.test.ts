@@ -249,7 +249,7 @@ describe('at use', () => {
     });
   });
 
-  test('a grant of users is none for client credentials', async () => {
+  test('a grant for users gives no client credentials', async () => {
     await withIssuer(same, async (issuer) => {
       const { client_id = '', client_secret = '' } = application(issuer.tenant, 'Web') ?? {};
       const form = { grant_type: 'client_credentials', client_id, client_secret };
@@ -312,7 +312,7 @@ describe('at use', () => {
   );
 
   test.each(['certificate', 'key-at-auth0'])(
-    'an application whose way to authenticate is missing has no other: %s',
+    'an application with an unsupported authentication method can use no other: %s',
     async (client_id) => {
       await withIssuer(same, async (issuer) => {
         const form = { grant_type: 'client_credentials', audience: AUDIENCE, client_id };
@@ -447,14 +447,14 @@ describe('the start stops', () => {
       /triggers\/triggers\.json, line \d+, post-login\.0\.action_name: no action has the name/,
     ],
     [
-      'at JSON that is none',
+      'at invalid JSON',
       'directory',
       'roles/reader.json',
       (json) => json.replace('"permissions": [', '"permissions": '),
       /roles\/reader\.json, line \d+: /,
     ],
     [
-      'at a file that is no mapping',
+      'at a file that is not a mapping',
       'directory',
       'tenant.json',
       () => '[]',

@@ -52,7 +52,7 @@ describe('a multi-resource refresh token', () => {
     return { status, body, claims };
   };
 
-  test('gets tokens for the API of a policy, with its scopes that the user may have', async () => {
+  test('gets tokens for the API of a policy, with its scopes that the user has permissions for', async () => {
     const { tokens } = await tokensFor(server, 'bob');
     const other = await refresh(tokens.refresh_token, { audience: BILLING });
     expect(other.claims).toMatchObject({
