@@ -220,7 +220,7 @@ function patchRefreshResource(
   });
 }
 
-/** The engine calls it an invalid request; Auth0 names the grant type. */
+/** The engine reports a response type without its grant as an invalid request; Auth0 names the grant. */
 function patchResponseTypes(provider: Engine): void {
   const { prototype } = provider.Client;
   const { responseTypeAllowed } = prototype;

@@ -260,7 +260,7 @@ export class PostLogin {
       organization: organizations.organizationOf(ctx),
       protocol,
       scope: String(params.scope ?? refreshToken?.scope ?? ''),
-      // Known parameters come first: a hostile request may have more than an event.
+      // Known parameters come first, because an event shows only so many.
       params: refresh ? {} : { ...given, ...(ctx.oidc.result?.query as object) },
       stats: { logins_count: count },
       authentication: { methods: methods.map((name) => ({ name, timestamp })) },

@@ -93,7 +93,7 @@ export async function runPostLogin(
     if (index < first) continue;
     const continues = options.after === undefined && index === resumed?.index;
     if (draft.denied !== undefined || draft.redirect !== undefined) break;
-    // An Action that redirects and asks for a factor goes on first.
+    // An Action that redirected and asked for a factor continues before the second step.
     if (draft.steps?.length && !continues) break;
     const { metadata } = draft;
     const own = eventFor('post-login', action, eventAfter(event, draft));

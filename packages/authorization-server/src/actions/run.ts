@@ -93,14 +93,14 @@ export async function withTimeLimit<T>(milliseconds: number, work: PromiseLike<T
 /**
  * Returns what was thrown, or a reason, as one short line for the denied client. Never throws.
  *
- * @param source whose secrets are hidden; default: none are, because the words are meant for the client.
+ * @param source Action or rule whose secrets are hidden; without it the text is meant for the client.
  */
 export function thrownText(thrown: unknown, source?: Action | Rule): string {
   try {
     // An error from an Action may be of another realm, so its shape counts, not its class.
     const message = (thrown as { message?: unknown } | null | undefined)?.message;
     const text = typeof message === 'string' && message !== '' ? message : String(thrown);
-    // Before the cut, which can leave a part of a secret, and while a secret has its lines.
+    // Secrets are hidden first: a joined line or a cut text can have a part of one.
     const line = (source ? withoutSecrets(text, source) : text)
       .slice(0, MAX_REASON_LENGTH)
       .replace(/\p{Cc}+/gu, ' ')

@@ -72,7 +72,7 @@ export class SessionTerms {
     this.#store.write(KIND, uid, terms, lifetime);
   }
 
-  /** Ends the refresh tokens of a session, some of which may never expire. */
+  /** Ends the refresh tokens of a session. The record stays, because some of them never expire. */
   revokeRefreshTokens(uid: string): void {
     this.#store.write(REVOKED, uid, {});
   }

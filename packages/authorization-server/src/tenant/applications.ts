@@ -64,7 +64,7 @@ export function isServedGrantType(application: Application, type: string): boole
 
 const SERVED_METHODS = ['none', 'client_secret_post', 'client_secret_basic', 'private_key_jwt'];
 
-/** Returns how the application authenticates; for an unsupported method, one with a key that it lacks. */
+/** Returns how the application authenticates; for an unsupported method, `private_key_jwt` without a key. */
 export function authenticationMethod(application: Application): ClientAuthMethod {
   const method = registeredMethod(application);
   return SERVED_METHODS.includes(method) ? (method as ClientAuthMethod) : 'private_key_jwt';
