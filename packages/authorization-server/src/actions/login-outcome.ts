@@ -53,7 +53,7 @@ export interface ActionOutcome {
   readonly refreshToken?: TermChanges;
   /** Facts of the refresh token, stored with its grant. */
   readonly refreshTerms?: StoredTerms;
-  /** Address to visit before the login goes on; undefined when it goes on. */
+  /** Address that the user must visit before the login goes on. */
   readonly redirect?: Redirect;
   /** Reason of a refusal; undefined when the login goes on. */
   readonly denied?: string;

@@ -136,7 +136,7 @@ export function membersOf(trigger: Trigger): Member[] {
 /** All triggers; `scripts/src/docs.ts` writes a table of members for each. */
 export const TRIGGERS = Object.keys(REFERENCE) as readonly Trigger[];
 
-/** Returns the error for a member that Auth0 has and this server has not. */
+/** Returns the error for a member that only Auth0 has. */
 export function unavailableMember(member: string): Error {
   return new Error(`${member} is not available locally`);
 }

@@ -58,7 +58,7 @@ interface RunOptions
   extends Partial<Pick<ApiParts, 'rules' | 'cache' | 'interactive' | 'returned' | 'now'>> {
   /** Milliseconds for each Action. */
   readonly timeLimit?: number;
-  /** The outcome of the rules, or, when the user is back from a pause, of what ran before it. */
+  /** The outcome of the rules; after a pause, of all that ran before it. */
   readonly before?: ActionOutcome;
   /** The Action whose second step was proved. */
   readonly after?: NonNullable<SecondStep['after']>;
@@ -66,8 +66,8 @@ interface RunOptions
 
 /**
  * Runs the post-login Actions in their order. The first that denies, fails or takes too long ends the run.
- * One that redirects pauses it: with `before` and `returned`, its `onContinuePostLogin` goes on. So does a
- * second step: with `before` and `after`, the next Action goes on.
+ * A redirect pauses it: `before` and `returned` let the same Action continue with `onContinuePostLogin`. A
+ * second step pauses it too: `before` and `after` let the next Action continue.
  */
 export async function runPostLogin(
   actions: readonly Action[],

@@ -61,7 +61,7 @@ export function factorsOf(user: User, stored: readonly string[] = []): { type: s
   return [...inFile, ...added.map((type) => ({ type }))];
 }
 
-/** Reads the arguments of `challengeWith` and its like. @throws Error naming the accepted types. */
+/** Reads the arguments of a challenge or an enrollment. @throws Error naming the accepted types. */
 export function readFactors(caller: string, first: unknown, options?: unknown): string[] {
   const { additionalFactors = [] } = (options ?? {}) as { additionalFactors?: unknown };
   const given = [first, additionalFactors].flat() as unknown[];

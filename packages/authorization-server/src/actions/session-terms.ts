@@ -54,7 +54,7 @@ const MAX_METADATA_ENTRIES = 25;
 const METADATA_KEY = /^(?!__proto__$)[\w-]{1,255}$/;
 const MAX_METADATA_LENGTH = 255;
 
-/** Terms of sessions that Actions changed; the engine's own record has no room for them. */
+/** Stores the expiry and metadata that Actions set for sessions; the engine's record cannot have them. */
 export class SessionTerms {
   readonly #store: StateStore;
 
@@ -62,7 +62,7 @@ export class SessionTerms {
     this.#store = store;
   }
 
-  /** @param uid the engine's id of a session, which stays when its cookie changes. */
+  /** @param uid the engine's id of a session; a new cookie does not change it. */
   find(uid: string): StoredTerms | undefined {
     return this.#store.read(KIND, uid)?.content as StoredTerms | undefined;
   }

@@ -39,7 +39,7 @@ export function logoutRoutes({ provider, tenant, tenantName, log }: PageContext)
     const session = await provider.Session.get(ctx);
     const user = session.accountId;
     if (user !== undefined) {
-      // An application that was told must not get the user signed in again.
+      // An application with a logout token must not get the user signed in again.
       await session.destroy();
       await announceLogout(provider, ctx, session);
     }

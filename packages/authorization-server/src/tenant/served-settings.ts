@@ -9,8 +9,8 @@ import { idTokenSignature, signatureOf } from './tenant.ts';
 import type { Path, TenantFiles } from './tenant-files.ts';
 
 /*
- * Settings of an export that this server ignores, and those whose keyword has no value. It knows what
- * the schema names; an export has much more.
+ * Settings of an export that this server ignores, because the schema does not name them, and those whose
+ * keyword has no value.
  */
 
 type Content = Readonly<Record<string, unknown>>;
@@ -181,7 +181,7 @@ export function removeSettingsWithoutValue(files: TenantFiles, log: Reports): vo
     for (const name of names) {
       const list = (entry as Record<string, unknown> | null)?.[name];
       if (!Array.isArray(list)) leaveOut([...at, name], list);
-      // From the end on: those before keep their index.
+      // From the end, because a removal changes the later indexes.
       else for (let i = list.length - 1; i >= 0; i -= 1) leaveOut([...at, name, i], list[i]);
     }
   };
