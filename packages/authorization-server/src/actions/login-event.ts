@@ -1,6 +1,7 @@
 import type { KoaContextWithOIDC, RefreshToken } from 'oidc-provider';
 import { splitScope } from '../claims/scope-changes.ts';
 import { sessionSeconds } from '../login/session-lifetime.ts';
+import type { ConnectionFacts } from '../tenant/connections.ts';
 import {
   type Api,
   apiOf,
@@ -18,7 +19,7 @@ import type { Device, StoredTerms } from './session-terms.ts';
 export interface PostLoginEvent extends Partial<Pick<TenantFacts, 'custom_domain'>> {
   readonly user: UserFacts;
   readonly client: ClientFacts;
-  readonly connection: { id: string; name: string; strategy: string; metadata?: object };
+  readonly connection: ConnectionFacts;
   readonly authorization: { roles: string[] };
   readonly authentication: { methods: AuthenticationMethod[]; riskAssessment?: object };
   readonly stats: { logins_count: number };

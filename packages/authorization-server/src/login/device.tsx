@@ -9,6 +9,7 @@ import { findApplication } from '../tenant/tenant.ts';
 import { NOT_CONFIRMED, type TooManyCodes } from '../token/device-code.ts';
 import { showError } from '../views/error-page.tsx';
 import { Layout, showPage } from '../views/layout.tsx';
+import { xsrfOf } from './logout.tsx';
 
 type Shown = Parameters<typeof showPage>[0];
 type DeviceFlow = NonNullable<NonNullable<Configuration['features']>['deviceFlow']>;
@@ -141,10 +142,6 @@ function showFault(
   // The engine emits no event when the user cancels or is refused.
   (ctx.oidc.provider as EventEmitter).emit('authorization.error', ctx, refusal);
   showError(ctx, { tenantName, title, text }, isCanceled ? 200 : 403);
-}
-
-function xsrfOf(form: string): string {
-  return /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
 }
 
 function masked(userCode: string, mask: string): string {

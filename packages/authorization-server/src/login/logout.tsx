@@ -65,8 +65,7 @@ export function logoutSources(tenant: Tenant): LogoutSources {
       if (asks && !isHinted(ctx)) {
         if (session !== undefined)
           Object.assign(session.state ?? {}, { postLogoutRedirectUri: target });
-        const xsrf = /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
-        showPage(ctx, logoutConfirmPage(tenantName, xsrf));
+        showPage(ctx, logoutConfirmPage(tenantName, xsrfOf(form)));
         return;
       }
       await session?.destroy();
@@ -123,6 +122,11 @@ async function announceLogout(provider: Provider, ctx: object, session: Session)
     }
   };
   await Promise.all(Object.keys(authorizations).map(announce));
+}
+
+/** Returns the value that protects a form of the engine against forms of other sites. */
+export function xsrfOf(form: string): string {
+  return /name="xsrf" value="([^"]*)"/.exec(form)?.[1] ?? '';
 }
 
 /** Page that confirms a logout; it posts `xsrf` and `logout=yes` to `/oidc/logout/confirm`. */

@@ -72,7 +72,8 @@ class SecondStepPage {
       ctx.set('Retry-After', String(wait));
       ctx.status = 429;
     } else if (code !== step.code || !step.factors.includes(String(factor))) {
-      log.info({ ...facts, type: 'gd_auth_failed' satisfies LogType }, 'second factor failed');
+      const type: LogType = 'gd_auth_failed';
+      log.info({ ...facts, type }, 'second factor failed');
       this.show(ctx, page, 'This is not the code.');
       ctx.status = 400;
     } else {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from 'node:fs';
+import { type FSWatcher, readdirSync, readFileSync, watch } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Tenant } from './tenant.ts';
+import { isFolder } from './tenant-files.ts';
 
 interface TenantWatchOptions {
   /** The tenant in use; its file and its Action and rule files are watched. */
@@ -82,10 +83,6 @@ export class TenantWatch {
 
 function folderOf(path: string): string {
   return isFolder(path) ? path : dirname(path);
-}
-
-function isFolder(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }
 
 function fingerprint(paths: readonly string[]): string {

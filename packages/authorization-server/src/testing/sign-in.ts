@@ -18,9 +18,8 @@ const MAX_REDIRECTS = 20;
 const MAX_STEPS = 10;
 
 /**
- * Signs a user in at an authorization server of this package over HTTP: proves second factors and consents
- * where it asks.
- * Sends nothing to any other server.
+ * Signs a user in at an authorization server of this package over HTTP. Proves second factors and consents
+ * if the server asks. Sends nothing to any other server.
  *
  * @param authorizationRequest URL of the authorization endpoint with its parameters.
  * @param redirectURI the one in the request; nothing needs to listen there.
