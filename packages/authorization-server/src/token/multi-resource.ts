@@ -36,7 +36,7 @@ export function chooseApi({ tenant, log }: AppContext, ctx: KoaContextWithOIDC):
     const fields = { client: client?.clientId, audience: api.identifier };
     log.warn(
       fields,
-      'policy ignored: it needs a first-party application and an API without consent',
+      'policy ignored: it needs a first-party application and an API that skips consent',
     );
     return;
   }
