@@ -71,7 +71,7 @@ export function consoleOf(
 ): ActionConsole {
   const write = (...parts: unknown[]): void => {
     const line = parts.map(printedText).join(' ');
-    log.info({ [kind]: source.name }, withoutSecrets(line, source).replace(TOKEN, '[hidden]'));
+    log.info({ [kind]: source.name }, withoutSecrets(line, source));
   };
   return { debug: write, error: write, info: write, log: write, warn: write };
 }
@@ -128,10 +128,10 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
   process.on('uncaughtException', handle);
 }
 
-/** Hides the secrets of an Action, or the configuration of a rule. */
+/** Hides the secrets of an Action, or the configuration of a rule, and tokens. */
 function withoutSecrets(text: string, source: Action | Rule): string {
   const secrets = Object.values('secrets' in source ? source.secrets : source.configuration);
-  return hideSecrets(text, secretForms(secrets));
+  return hideSecrets(text, secretForms(secrets)).replace(TOKEN, '[hidden]');
 }
 
 /** Returns the text of a printed value. Never throws: no printing may deny the login. */

@@ -69,6 +69,12 @@ describe('a run', () => {
       expect(thrownText(`${'x'.repeat(499)}\u{1f600}`)).toBe(`${'x'.repeat(499)}\ufffd`);
     });
 
+    test('a token is hidden, such as the hint of a login', () => {
+      const query = { id_token_hint: 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl' };
+      const text = thrownText(new Error(JSON.stringify(query)), actionOf(''));
+      expect(text).toBe('{"id_token_hint":"[hidden]"}');
+    });
+
     test.each([
       ['as it is', 'pa"ss\\word', (secret: string) => secret],
       ['in JSON', 'pa"ss\\word', (secret: string) => JSON.stringify({ secret })],
