@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Action, Rule } from './tenant.ts';
 
 /** A module with its version, as rules name one: `lodash@4.17.10`, `@scope/name@1.2`. */
@@ -64,14 +64,22 @@ function installedVersion(path: string, name: string): string | undefined {
   }
 }
 
+/** A folder of this machine before a module's path. */
+const FOLDER = /(?:\/|[A-Z]:\\)[^"'\n]*?(?=node_modules[\\/])/gi;
+
 /** Returns an error without the paths of this machine that Node's message has: the client gets its text. */
 function toModuleError(error: unknown, name: string, version: string | undefined): unknown {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code !== 'MODULE_NOT_FOUND') return error;
-  const [, missing = name] = /Cannot find module '([^']+)'/.exec(message) ?? [];
-  const wanted = missing === name && version ? `${name}@${version}` : missing;
-  const help = missing.startsWith('.')
-    ? 'the file is not there'
-    : `run "npm install ${wanted}" in the folder of the tenant file`;
-  return new Error(`the module "${missing}" is not available locally: ${help}`);
+  const [, found] = /^Cannot find module '([^']+)'/.exec(message) ?? [];
+  if (code === 'MODULE_NOT_FOUND' && found !== undefined) {
+    // A package whose main file is not there is named by the path of that file.
+    const missing = isAbsolute(found) ? name : found;
+    const wanted = missing === name && version ? `${name}@${version}` : missing;
+    const help = missing.startsWith('.')
+      ? 'the file is not there'
+      : `run "npm install ${wanted}" in the folder of the tenant file`;
+    return new Error(`the module "${missing}" is not available locally: ${help}`);
+  }
+  const text = String(message).replace(FOLDER, '');
+  return text === message ? error : Object.assign(new Error(text), { code });
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -54,6 +55,27 @@ ${rules}`,
     ])('%s', (_name, code) => {
       expect(typeof compileRule({ ...ruleOf(''), code })(console)).toBe('function');
     });
+  });
+
+  test.each([
+    ['no-main', { main: 'gone.js' }, 'no-main', 'the module "no-main" is not available locally'],
+    ['hidden', { exports: './index.js' }, 'hidden/v4', 'in node_modules/hidden/package.json'],
+    ['broken', 'broken', 'broken', 'node_modules/broken/package.json'],
+  ])('a module that cannot be loaded tells no path of this machine: %s', (...row) => {
+    const [name, manifest, id, text] = row;
+    const folder = join(directory, 'with a space');
+    mkdirSync(join(folder, 'node_modules', name), { recursive: true });
+    const content = typeof manifest === 'string' ? manifest : JSON.stringify(manifest);
+    writeFileSync(join(folder, 'node_modules', name, 'package.json'), content);
+    // In its own process: Jest has another `require`.
+    const source = { file: join(folder, 'rules', 'a.js'), folder };
+    const code = `import { requireOf } from '${new URL('../../dist/tenant/modules.js', import.meta.url)}';
+      const load = requireOf(${JSON.stringify(source)}, () => {});
+      try { load('${id}') } catch (error) { console.log(error.message) }`;
+    const print = ['--input-type=module', '--eval', code];
+    const message = execFileSync(process.execPath, print, { encoding: 'utf8' });
+    expect(message).toContain(text);
+    expect(message).not.toContain(directory);
   });
 
   test('enabled rules are in their order, with the configuration', () => {
