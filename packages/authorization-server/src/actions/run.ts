@@ -22,8 +22,8 @@ export const TIME_LIMIT_MS = 20_000;
 
 const MAX_REASON_LENGTH = 500;
 
-/** A JWT, such as an `id_token_hint` in a printed event. */
-const TOKEN = /\beyJ[\w-]+\.[\w-]+\.[\w-]*/g;
+/** The form of a JWT, such as an `id_token_hint` in a printed event. Its parts are base64url of JSON. */
+const TOKEN = /(?<![\w-])[\w-]+\.[\w-]+\.[\w-]*/g;
 
 const running = new AsyncLocalStorage<Action | Rule>();
 
@@ -131,7 +131,8 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
 /** Hides the secrets of an Action, or the configuration of a rule, and tokens. */
 function withoutSecrets(text: string, source: Action | Rule): string {
   const secrets = Object.values('secrets' in source ? source.secrets : source.configuration);
-  return hideSecrets(text, secretForms(secrets)).replace(TOKEN, '[hidden]');
+  const shown = hideSecrets(text, secretForms(secrets));
+  return shown.replace(TOKEN, (run) => (run.includes('eyJ') ? '[hidden]' : run));
 }
 
 /** Returns the text of a printed value. Never throws: no printing may deny the login. */

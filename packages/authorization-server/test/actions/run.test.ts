@@ -73,6 +73,9 @@ describe('a run', () => {
       const query = { id_token_hint: 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl' };
       const text = thrownText(new Error(JSON.stringify(query)), actionOf(''));
       expect(text).toBe('{"id_token_hint":"[hidden]"}');
+      // Not even a hostile text takes long to search.
+      const hostile = '-eyJ'.repeat(250_000);
+      expect(thrownText(new Error(hostile), actionOf(''))).toBe(hostile.slice(0, 500));
     });
 
     test.each([
