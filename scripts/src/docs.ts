@@ -73,7 +73,7 @@ function withTable(page: string, settings: readonly Setting[]): string {
   ]);
 }
 
-/** Returns the table of a trigger, and the members that it lacks: as parts, if a part has none at all. */
+/** Returns the table of a trigger, then its unavailable members; a part without any other is one entry. */
 function memberRows(trigger: string, members: readonly Member[]): string[] {
   const isMissing = (member: Member) => member.availability === 'unavailable';
   const parts = [...new Set(members.map(({ part }) => part))];

@@ -19,7 +19,7 @@ export const whyNoChromium = executablePath
  * Starts a browser that sends no requests of its own.
  *
  * @param keepsPages turns on the back/forward cache. The driver then loses the open page.
- * @param hostRules leads host names to other addresses, such as `MAP *.example.com 127.0.0.1:8443`
+ * @param hostRules maps host names to other addresses, such as `MAP *.example.com 127.0.0.1:8443`
  */
 export function launchChromium({ keepsPages = false, hostRules = '' } = {}): Promise<Browser> {
   return chromium.launch({

@@ -44,8 +44,10 @@ function leadToFront(module: typeof tls, { port, ca }: Front): () => void {
   const { connect: direct } = module;
   module.connect = ((...args: unknown[]) => {
     const options = args[0] as ConnectionOptions;
-    const isLed = typeof options === 'object' && /\.example\.com$/.test(String(options.host));
-    if (isLed) args[0] = { ...options, servername: options.host, host: '127.0.0.1', port, ca };
+    const isExampleHost =
+      typeof options === 'object' && /\.example\.com$/.test(String(options.host));
+    if (isExampleHost)
+      args[0] = { ...options, servername: options.host, host: '127.0.0.1', port, ca };
     return (direct as (...all: unknown[]) => tls.TLSSocket).apply(module, args);
   }) as typeof tls.connect;
   return () => {

@@ -252,7 +252,7 @@ export class PostLogin {
     const { count, ...logins } = this.#loginsOf(user);
     return toPostLoginEvent(tenant, {
       user: this.#metadata.applyTo(user),
-      enrolledFactors: this.#enrolled.of(user),
+      enrolledFactors: this.#enrolled.factorsOf(user),
       logins,
       transactionId,
       clientId: client?.clientId ?? '',

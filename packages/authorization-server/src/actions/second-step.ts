@@ -39,7 +39,7 @@ export class EnrolledFactors {
     this.#store = store;
   }
 
-  of(user: User): { type: string }[] {
+  factorsOf(user: User): { type: string }[] {
     return factorsOf(user, this.#typesOf(user.user_id));
   }
 

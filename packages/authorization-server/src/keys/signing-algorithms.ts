@@ -1,10 +1,10 @@
 import { errors } from '../oidc-provider.ts';
 import {
   type Application,
+  accessTokenSignature,
   idTokenSignature,
   RSA_ALGORITHMS,
   type RsaAlgorithm,
-  signatureOf,
   type TenantDocument,
 } from '../tenant/tenant.ts';
 import type { SigningKey, SigningKeys } from './signing-keys.ts';
@@ -16,7 +16,7 @@ type Key = Pick<SigningKey, Member> & { readonly alg: RsaAlgorithm };
 export function signingKeySet({ keys }: SigningKeys, tenant: TenantDocument): { keys: Key[] } {
   const signatures = [
     ...tenant.clients.map(idTokenSignature),
-    ...tenant.resourceServers.map(signatureOf),
+    ...tenant.resourceServers.map(accessTokenSignature),
   ];
   const used = new Set<unknown>(signatures.map((signature) => signature?.alg));
   // The first is the algorithm of the keys themselves.

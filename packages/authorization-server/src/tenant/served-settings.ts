@@ -5,7 +5,7 @@ import { oidcOptionsSchema } from './connection-schema.ts';
 import { ignoredConnection } from './connections.ts';
 import { keywordIn } from './keywords.ts';
 import { type TenantDocument, tenantSchema } from './schema.ts';
-import { idTokenSignature, signatureOf } from './tenant.ts';
+import { accessTokenSignature, idTokenSignature } from './tenant.ts';
 import type { Path, TenantFiles } from './tenant-files.ts';
 
 /*
@@ -129,7 +129,7 @@ function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {
     }
   }
   for (const api of tenant.resourceServers) {
-    if (signatureOf(api) !== undefined) continue;
+    if (accessTokenSignature(api) !== undefined) continue;
     ignored.add('resourceServers', `signing_alg ${api.signing_alg}`);
   }
   for (const grant of tenant.clientGrants.filter((one) => !isServedGrant(tenant, one))) {

@@ -107,7 +107,7 @@ type Signature = { alg: RsaAlgorithm } | { alg: 'HS256'; key: Buffer };
 const MIN_SECRET_BYTES = 32;
 
 /** Returns how an API's access tokens are signed; undefined when that is not available here. */
-export function signatureOf({ signing_alg: alg, signing_secret: secret }: Api) {
+export function accessTokenSignature({ signing_alg: alg, signing_secret: secret }: Api) {
   return signatureBy(alg, secret);
 }
 

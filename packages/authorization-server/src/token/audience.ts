@@ -7,12 +7,12 @@ import { unavailableAlgorithm } from '../keys/signing-algorithms.ts';
 import { errors } from '../oidc-provider.ts';
 import {
   type Api,
+  accessTokenSignature,
   apiOf,
   nameOf,
   OIDC_SCOPES,
   resourceOf,
   scopesOf,
-  signatureOf,
   type Tenant,
 } from '../tenant/tenant.ts';
 
@@ -48,7 +48,7 @@ export function describeResource(
     const fault = machine ? 'Service not enabled within domain' : 'Service not found';
     throw new errors.AccessDenied(`${fault}: ${nameOf(resource)}`);
   }
-  const signature = signatureOf(api);
+  const signature = accessTokenSignature(api);
   if (signature === undefined) throw unavailableAlgorithm(api.signing_alg, api.identifier);
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)

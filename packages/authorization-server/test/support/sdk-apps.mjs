@@ -1,5 +1,5 @@
-// Applications with unmodified SDKs of Auth0, each under a path of its own. It is copied to a folder
-// where they are installed. It is sent what they need to know, and answers that it is ready.
+// Applications with unmodified SDKs of Auth0, each under a path of its own. The test copies this file to
+// the folder where they are installed, sends it the settings, and waits until it answers.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';

@@ -25,7 +25,7 @@ const IDLE_TIMEOUT_MS = 8000;
 const CONNECT_TIMEOUT_MS = 5000;
 /** An index of some hundred thousand contacts takes a minute. */
 const MIGRATION_TIMEOUT_MS = 600_000;
-/** SQLite's own 2 MB hold no search of a large organization. The rest of the file is mapped. */
+/** SQLite's default of 2 MB is too small to search a large organization. The file is mapped too. */
 const FILE_CACHE_KIB = 32 * 1024;
 const MAX_MAPPED_BYTES = 2 ** 30;
 /** The lock of Kysely's own migrator: an older version of this API waits for it too. */

@@ -7,7 +7,7 @@ import { CONTACT_COLUMNS, type Tables } from './schema.ts';
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 24;
 const FEW_CANDIDATES = 200;
-/** Rows with a text that are counted. With more it is a frequent text. */
+/** Maximum of rows with a text that are counted. A text in more rows is frequent. */
 const MAX_COUNTED = 1000;
 /** Frequent texts are looked up together, on a file in steps of the rarest, unless it is too frequent. */
 const MAX_JOINED = 3;
