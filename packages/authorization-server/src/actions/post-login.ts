@@ -74,7 +74,7 @@ const SPARE_SECONDS = 3600;
 /** Auth0's text for a redirect when no user waits in a browser. */
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
-/** Stores the parameters of an authorization request that the engine drops, for Actions. */
+/** Stores parameters of an authorization request for Actions, because the engine ignores unknown ones. */
 export function keepQuery({ oidc, query }: KoaContextWithOIDC): void {
   if (oidc.route !== 'authorization') return;
   const carrier = oidc as { result?: Record<string, unknown> };
@@ -100,7 +100,8 @@ export class PostLogin {
   /**
    * Runs the rules and Actions at a sign-in, and what is left of them after a redirect or a second step.
    *
-   * @throws AccessDenied when one denies or fails, InteractionRequired when `prompt=none` forbids a page.
+   * @throws AccessDenied when a rule or Action denies or fails, and InteractionRequired when `prompt=none`
+   * forbids a page.
    */
   async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
     // The engine passes `result` from one page of the transaction to the next; its type is readonly.
