@@ -214,9 +214,11 @@ export class TenantFiles {
     }
     const source = replaceKeywords(text, this.#keywords, true);
     const document = parseDocument(source.text, { prettyErrors: false });
-    const faults = document.errors.map(
-      ({ pos, message }) => `${name}line ${source.lineAt(pos[0])}: ${message}`,
-    );
+    const faults = document.errors.map(({ pos, message }) => {
+      // Some messages end with the text that is wrong, which can be a secret by a keyword.
+      const fault = message.replace(/: [|>!].*/s, '');
+      return `${name}line ${source.lineAt(pos[0])}: ${fault}`;
+    });
     if (faults.length > 0) throw new UnreadableFile(faults.join('\n'));
     this.#parts.push({ file, at, inside, document, source });
     const value: unknown = toValue(document, (offset, fault) => {

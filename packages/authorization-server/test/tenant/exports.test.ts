@@ -561,6 +561,22 @@ describe('keywords', () => {
     ]);
   });
 
+  test.each(['|hush', '>hush', '!e!hush x', '*hush', '!hush [x'])(
+    'a value that YAML cannot have stops the start, and is not shown: %s',
+    (secret) => {
+      const yaml = 'clients:\n  - name: Web\n    client_secret: ##SECRET##\n';
+      const faultsOf = (): unknown => {
+        try {
+          return tenantOf(yaml, { SECRET: secret });
+        } catch (error) {
+          return (error as InvalidTenant).faults;
+        }
+      };
+      expect(faultsOf()).toContainEqual(expect.stringMatching(/^line [34]: \w/));
+      expect(String(faultsOf())).not.toContain('hush');
+    },
+  );
+
   test('the lines of faults are those of the file, also after a value of several lines', () => {
     const yaml = `tenant:
   friendly_name: "##LINES##"
