@@ -1,9 +1,19 @@
+import { createRequire } from 'node:module';
 import { callerAddress } from '@koa-oauth/service';
 import type { Context, Middleware, Next } from 'koa';
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import type * as Limiters from 'rate-limiter-flexible';
 import { endpointOf, ROUTES } from '../endpoints.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 import { refuse } from './body.ts';
+
+// The index of the package loads the limiters of all databases, which takes longer than all pages here.
+const load = createRequire(import.meta.url);
+const RateLimiterMemory: typeof Limiters.RateLimiterMemory = load(
+  'rate-limiter-flexible/lib/RateLimiterMemory.js',
+);
+const RateLimiterRes: typeof Limiters.RateLimiterRes = load(
+  'rate-limiter-flexible/lib/RateLimiterRes.js',
+);
 
 export interface Limits {
   readonly attempts: LoginAttempts;
@@ -30,7 +40,7 @@ const MAX_WRONG_USER_CODES = 10;
 /** Counts failures by account and address, as Auth0's brute-force protection counts failed sign-ins. */
 export class LoginAttempts {
   readonly #enabled: boolean;
-  readonly #limiter: RateLimiterMemory;
+  readonly #limiter: Limiters.RateLimiterMemory;
   /** Bounds the limiter's memory. The first key is the least recently used. */
   readonly #keys = new Set<string>();
 
@@ -104,7 +114,7 @@ export function refuseTooMany(ctx: Context, retryAfter: number): void {
 
 /** Consumes one point. The time that the limiter reports is too long after the wall clock was set back. */
 async function consume(
-  limiter: RateLimiterMemory,
+  limiter: Limiters.RateLimiterMemory,
   key: string,
   options: { readonly customDuration?: number } = {},
 ) {

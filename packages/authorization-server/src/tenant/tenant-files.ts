@@ -221,7 +221,7 @@ export class TenantFiles {
     });
     if (faults.length > 0) throw new UnreadableFile(faults.join('\n'));
     this.#parts.push({ file, at, inside, document, source });
-    const value: unknown = toValue(document, (offset, fault) => {
+    const value: unknown = toValue(document, source.text.includes('*'), (offset, fault) => {
       throw new UnreadableFile(`${name}line ${source.lineAt(offset)}: ${fault}`);
     });
     if (typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
@@ -250,7 +250,20 @@ function camelCase(name: string): string {
 }
 
 /** Returns a document's value. @param refuse throws: its place, and the fault of an alias there. */
-function toValue(document: Document, refuse: (offset: number, fault: string) => never): unknown {
+function toValue(
+  document: Document,
+  hasAliases: boolean,
+  refuse: (offset: number, fault: string) => never,
+): unknown {
+  if (hasAliases) checkAliases(document, refuse);
+  try {
+    return document.toJS() ?? {};
+  } catch {
+    return refuse(0, 'its aliases stand for too many values');
+  }
+}
+
+function checkAliases(document: Document, refuse: (offset: number, fault: string) => never): void {
   visit(document, {
     Alias(_key, alias, ancestors) {
       const target = alias.resolve(document);
@@ -260,11 +273,6 @@ function toValue(document: Document, refuse: (offset: number, fault: string) => 
       if (ancestors.includes(target)) refuse(offset, 'this alias is a part of its own anchor');
     },
   });
-  try {
-    return document.toJS() ?? {};
-  } catch {
-    return refuse(0, 'its aliases stand for too many values');
-  }
 }
 
 function lineOf({ document, source }: Part, path: Path): number {
