@@ -72,7 +72,7 @@ function toModuleError(error: unknown, name: string, version: string | undefined
   const { code, message } = error as NodeJS.ErrnoException;
   const [, found] = /^Cannot find module '([^']+)'/.exec(message) ?? [];
   if (code === 'MODULE_NOT_FOUND' && found !== undefined) {
-    // A package whose main file is not there is named by the path of that file.
+    // For a package without its main file, Node names the path of that file.
     const missing = isAbsolute(found) ? name : found;
     const wanted = missing === name && version ? `${name}@${version}` : missing;
     const help = missing.startsWith('.')
