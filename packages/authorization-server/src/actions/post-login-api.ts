@@ -7,7 +7,7 @@ import { changeMetadata, changeTransactionMetadata, NO_CHANGES } from './metadat
 import { encodeRedirectToken, validateRedirectToken } from './redirect-token.ts';
 import { type Returned, redirectUrl } from './redirects.ts';
 import { createApi } from './reference.ts';
-import { type ActionLog, thrownText } from './run.ts';
+import { type ActionLog, runningSource, thrownText } from './run.ts';
 import { readFactors, readMultifactor, requestStep } from './second-step.ts';
 import { termsMethods } from './session-terms.ts';
 
@@ -69,7 +69,9 @@ function decisionParts({ api, draft, action, log }: ApiContext): Record<string, 
     validation: {
       error(code: unknown, message: unknown) {
         draft.denied ??= thrownText(message ?? code);
-        const fields = { action, code: thrownText(code), reason: draft.denied };
+        const source = runningSource();
+        const reason = thrownText(message ?? code, source);
+        const fields = { action, code: thrownText(code, source), reason };
         log.warn(fields, 'the action found the login invalid');
         return api;
       },

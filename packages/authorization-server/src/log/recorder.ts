@@ -266,7 +266,9 @@ export class Recorder {
     const type = refusalType(endpoint, reason ?? '', { oidc });
     const grant = endpoint === ROUTES.token ? knownGrantType(oidc) : undefined;
     const client = oidc.client?.clientId;
-    this.#context.log.info({ type, client, grant, error, reason }, line);
+    // The words of an Action can have a secret; the client gets them as they are.
+    const shown = this.#context.redact(reason, { oidc });
+    this.#context.log.info({ type, client, grant, error, reason: shown }, line);
     return type;
   }
 }

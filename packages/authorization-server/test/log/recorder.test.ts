@@ -6,6 +6,7 @@ import { createRedaction } from '../../src/log/redaction.ts';
 import { Transactions } from '../../src/log/transactions.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
+import { keptLog } from '../support/kept-log.ts';
 import { sendRaw } from '../support/raw-request.ts';
 import {
   ALL_SCOPES,
@@ -94,16 +95,22 @@ describe('the record of transactions', () => {
     ]);
   });
 
-  test("an Action's denial is recorded without the Action's secret", async () => {
-    const server = await startDemo((tenant) => {
-      const denial = actionOf("api.access.deny('not today: ' + event.secrets.WORD)");
-      Object.assign(tenant, { postLogin: [denial] });
-    });
+  test.each([
+    ["api.access.deny('not today: ' + event.secrets.WORD)"],
+    ["api.validation.error('day', 'not today: ' + event.secrets.WORD)"],
+  ])("an Action's denial is recorded and logged without the Action's secret: %s", async (body) => {
+    const { logger, lines } = keptLog();
+    const server = await startDemo(
+      (tenant) => Object.assign(tenant, { postLogin: [actionOf(body)] }),
+      { logger },
+    );
     await signIn(openBrowser(), authorizationRequest(server));
     expect(server.log()[0]?.steps.slice(-2)).toMatchObject([
       { step: 'actions', denied: 'not today: [hidden]' },
       { step: 'refusal', error: 'access_denied', text: 'not today: [hidden]' },
     ]);
+    expect(lines).toContainEqual(expect.objectContaining({ reason: 'not today: [hidden]' }));
+    expect(JSON.stringify(lines)).not.toContain('hush');
   });
 
   test("the token endpoint's refusals have Auth0's status, code and text", async () => {
