@@ -19,11 +19,13 @@ export {
 } from './http-client.ts';
 export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
 export { isSameIssuer, isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
+export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
 export {
-  type KeyHeader,
-  type LeftOutKey,
+  type CheckedJwk,
+  checkPublicJwk,
+  importPublicJwk,
+  jwkThumbprint,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
-  type SigningKey,
-} from './jwk-set.ts';
+} from './public-jwk.ts';
 export { decodeUnverifiedJwt, hasDuplicateNames, type UnverifiedJwt } from './unverified-jwt.ts';

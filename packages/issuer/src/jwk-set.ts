@@ -3,18 +3,13 @@ import type { JwksClient } from 'jwks-rsa';
 import { IssuerError, issuerUnavailable } from './errors.ts';
 import type { FetchedJson } from './http-client.ts';
 import { type Fetched, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
-
-/**
- * Algorithms that an issuer's keys are read for (RFC 7518 §3.1, RFC 8037, RFC 9864). They are
- * asymmetric (RFC 8725 §3.1), so that a public key can never pass for a secret.
- */
-export const SIGNING_ALGORITHMS = [
-  ...(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const),
-  ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
-] as const;
-
-/** Algorithm that an issuer's key can be for. */
-export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
+import {
+  type CheckedJwk,
+  checkPublicJwk,
+  MAX_KID_LENGTH,
+  type SigningAlgorithm,
+  weaknessOf,
+} from './public-jwk.ts';
 
 /**
  * A public key that verifies signatures of one algorithm, and no other (RFC 8725 §3.1). A JWK without
@@ -38,13 +33,6 @@ export interface LeftOutKey {
   readonly reason: string;
 }
 
-/** A JWK that may be used if it can be parsed. */
-interface Candidate {
-  readonly jwk: Readonly<Record<string, unknown>>;
-  readonly kid: string | undefined;
-  readonly algs: readonly SigningAlgorithm[];
-}
-
 /** Usable keys of a set. */
 interface Keys {
   readonly all: readonly SigningKey[];
@@ -53,27 +41,14 @@ interface Keys {
 }
 
 interface PublishedSet {
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly CheckedJwk[];
   readonly leftOut: LeftOutKey[];
   readonly maxAge: number | undefined;
 }
 
-// "EdDSA" with a key on Ed25519 is what RFC 9864 §2.2 calls "Ed25519".
-const ED25519: readonly SigningAlgorithm[] = ['EdDSA', 'Ed25519'];
-const ALGORITHMS_OF_TYPE: ReadonlyMap<string, readonly SigningAlgorithm[]> = new Map<
-  string,
-  readonly SigningAlgorithm[]
->([
-  ['RSA', SIGNING_ALGORITHMS.filter((alg) => /^[RP]S/.test(alg))],
-  ['EC P-256', ['ES256']],
-  ['EC P-384', ['ES384']],
-  ['EC P-521', ['ES512']],
-  ['OKP Ed25519', ED25519],
-]);
 const MAX_KEYS = 100;
 // A forged token costs one verification with each.
 const MAX_KEYS_OF_ONE_NAME = 4;
-const MAX_KID_LENGTH = 256;
 
 /** Options of `JwkSet`. */
 export interface JwkSetOptions
@@ -179,11 +154,11 @@ export class JwkSet {
     if (status !== 200) throw issuerUnavailable(`the key set answered ${status}`);
     const jwks = (body as { keys?: unknown } | null)?.keys;
     if (!Array.isArray(jwks)) throw issuerUnavailable('the key set has no list "keys"');
-    const candidates: Candidate[] = [];
+    const candidates: CheckedJwk[] = [];
     const leftOut: LeftOutKey[] = [];
     for (const jwk of jwks.slice(0, MAX_KEYS)) {
       try {
-        candidates.push(checkJwk(jwk));
+        candidates.push(checkPublicJwk(jwk));
       } catch (error) {
         const { kid } = (jwk ?? {}) as { kid?: unknown };
         leftOut.push({
@@ -233,44 +208,6 @@ export async function parseWithNode(
       return [];
     }
   });
-}
-
-/** Checks all of a JWK that needs no parsing of the key itself. @throws Error with the reason */
-function checkJwk(value: unknown): Candidate {
-  if (typeof value !== 'object' || value === null) throw new Error('not an object');
-  const jwk = value as Readonly<Record<string, unknown>>;
-  if (jwk.d !== undefined || jwk.k !== undefined) throw new Error('private or symmetric key');
-  if (jwk.use !== undefined && jwk.use !== 'sig') throw new Error('not for signatures');
-  if (
-    jwk.key_ops !== undefined &&
-    !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify'))
-  ) {
-    throw new Error('not for verifying');
-  }
-  const { kid } = jwk;
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) {
-    throw new Error('"kid" is not a short string');
-  }
-  const type = jwk.crv === undefined ? `${jwk.kty}` : `${jwk.kty} ${jwk.crv}`;
-  const allowed = ALGORITHMS_OF_TYPE.get(type);
-  if (!allowed) throw new Error('unsupported key type or curve');
-  const { alg } = jwk;
-  // Without "alg" a key serves all of its type (RFC 7517 §4.4) that the verifier accepts.
-  if (alg === undefined) return { jwk, kid, algs: allowed };
-  const named = allowed.find((name) => name === alg);
-  if (named === undefined) throw new Error('"alg" does not fit the key');
-  return { jwk, kid, algs: allowed === ED25519 ? ED25519 : [named] };
-}
-
-/** Returns why a key is too weak to trust; undefined when it is not. */
-function weaknessOf(key: KeyObject): string | undefined {
-  if (key.asymmetricKeyType !== 'rsa') return undefined;
-  const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
-  if (modulusLength < 2048) return 'RSA key under 2048 bits'; // RFC 7518 §3.3
-  // RFC 8017 §3.1. With the exponent 1 a signature is the text itself: anyone can write it.
-  if (publicExponent < 3n || publicExponent % 2n === 0n)
-    return 'RSA exponent that is even or under 3';
-  return undefined;
 }
 
 function sortKeys(keys: readonly SigningKey[]): Keys['byAlg'] {

@@ -87,6 +87,11 @@ describe('a key set', () => {
       'RSA exponent that is even or under 3',
     ],
     ['RSA with the exponent 65536', { ...rsa, e: 'AQAA' }, 'RSA exponent that is even or under 3'],
+    [
+      'Ed25519 with a point of small order (RFC 8032 §5.1.7)',
+      { ...ed25519, x: `AQ${'A'.repeat(41)}` },
+      'Ed25519 point of small order',
+    ],
     ['a private key', privateRsa, 'private or symmetric key'],
     ['a symmetric key', { kty: 'oct', k: 'c2VjcmV0' }, 'private or symmetric key'],
     ['a symmetric key that hides it', { kty: 'oct' }, 'unsupported key type or curve'],

@@ -1,5 +1,5 @@
 import { constants, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../jwk-set.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../public-jwk.ts';
 
 /** Algorithms that a test issuer can sign with: all that `createIssuer` reads keys for. */
 export const TEST_ALGORITHMS = SIGNING_ALGORITHMS;
