@@ -93,8 +93,12 @@ describe('the README of', () => {
       expect(read(page)).toContain(`\n| \`${reason}\` | ${text} |`);
     const rows = errors.matchAll(/^ {2}ERR_\w+: \[\s*\d+,\s*'[^']+',\s*'(\w+)'/gm);
     const labels = new Set([...rows].map(([, label]) => label));
-    // Events have the reason of the token instead.
+    // Events have the reason of the token or of the proof instead.
     expect(labels.delete('invalid_token')).toBe(true);
+    expect(labels.delete('invalid_dpop_proof')).toBe(true);
+    const proofs = [...errors.matchAll(/^ {2}(proof_\w+): '/gm)];
+    expect(proofs.length).toBeGreaterThan(10);
+    for (const [, reason] of proofs) expect(read(page)).toContain(`\`${reason}\``);
     const names = [...reasons.map(([, reason]) => reason), ...labels];
     expect(firstCells(page, 'Reasons')).toEqual(names);
   });
@@ -103,7 +107,8 @@ describe('the README of', () => {
 test('docs/troubleshooting.md has a row for each reason and each 503', () => {
   const page = 'docs/troubleshooting.md';
   const reasons = firstCells('packages/resource-server/README.md', 'Reasons');
-  expect(firstCells(page, 'Refused requests').sort()).toEqual(reasons.sort());
+  const rows = firstCells(page, 'Refused requests');
+  expect(rows.sort()).toEqual([...reasons, 'proof_…'].sort());
   const codes = ['resource-server', 'issuer']
     .flatMap((name) => codesOf(`packages/${name}/src/errors.ts`))
     .filter(({ statuses }) => statuses === '503')

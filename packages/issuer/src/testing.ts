@@ -12,7 +12,15 @@
  *
  * @module
  */
+export { createProof, type ProofOptions, thumbprintOf } from './testing/dpop-proof.ts';
 export type { GoodClaims, HostileTokensOptions } from './testing/forge.ts';
+export {
+  type HostileProofName,
+  type HostileProofs,
+  type HostileProofsOptions,
+  type HostileRequest,
+  hostileProofs,
+} from './testing/hostile-proofs.ts';
 export {
   type HostileTokenName,
   type HostileTokens,

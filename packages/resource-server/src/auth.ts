@@ -1,10 +1,11 @@
 import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
+import { ProofVerifier, type ProvenRequest } from './dpop/proof-verifier.ts';
 import { AuthError, isAuthError } from './errors.ts';
 import { AUTH_CHANNEL, lineOf, refusalReasonOf } from './events.ts';
 import { type AuthOptions, checkOptions } from './options.ts';
-import { bearerCredentials } from './request/bearer-token.ts';
-import { buildChallenge } from './request/challenge.ts';
+import { headerValues, readCredentials } from './request/bearer-token.ts';
+import { challengesOf, type Scheme } from './request/challenge.ts';
 import { type Auth, accessTokenVerifier } from './token/access-token-verifier.ts';
 
 declare module 'koa' {
@@ -29,9 +30,12 @@ export type AuthMiddleware<State> = Middleware & Middleware<State>;
 // In the registry of symbols, so that two copies of this package share it.
 const REPORTED = Symbol.for('koa-oauth:reported');
 
+const USED_PROOFS = Symbol.for('koa-oauth:used-proofs');
+
 /** Context with the error that an `auth` of this request has reported. */
 interface Reported {
   [REPORTED]?: unknown;
+  [USED_PROOFS]?: Set<string>;
 }
 
 /**
@@ -57,17 +61,29 @@ export function auth<Claims = unknown>(
   options: AuthOptions<Claims>,
 ): AuthMiddleware<OptionalAuthState<Claims>>;
 export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthState<Claims>> {
-  const { authRequired, realm, resourceMetadata, onEvent, ...verifier } = checkOptions(options);
+  const { authRequired, realm, resourceMetadata, onEvent, dpop, ...verifier } =
+    checkOptions(options);
   const verifyAccessToken = accessTokenVerifier(verifier);
+  const { verifySignature, rules, now } = verifier;
+  const { clockTolerance } = rules;
+  const proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
+  const buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
   const emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
 
   return async function auth(ctx, next) {
     // The value of an earlier middleware does not come from this request's token.
     (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
+    let scheme: Scheme | undefined;
     try {
-      const credentials = bearerCredentials(ctx.req, readForm(ctx));
-      if (credentials !== undefined) {
-        const { auth: content, cached } = await verifyAccessToken(credentials);
+      const credentials = readCredentials(ctx.req, readForm(ctx));
+      // Without the option, DPoP is a scheme like any other that is not known here.
+      if (credentials !== undefined && (proofs || credentials.scheme === 'Bearer')) {
+        ({ scheme } = credentials);
+        const { auth: content, cached, jkt } = await verifyAccessToken(credentials.token, scheme);
+        if (proofs && jkt !== undefined) {
+          await proofs.verify(provenRequest(ctx), credentials.token, jkt);
+          if (proofs.nonce !== undefined) ctx.set('DPoP-Nonce', proofs.nonce);
+        }
         const { client_id, azp } = content.payload;
         emit({ type: 'verified', clientId: client_id ?? azp, cached });
         ctx.state.auth = content;
@@ -83,12 +99,22 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
         emit({ type: 'refused', code, reason, detail });
       }
       if (isAuthError(error) && error.challenge !== undefined) {
-        const challenge = { ...error.challenge, realm, resource_metadata: resourceMetadata };
-        error.headers = { ...error.headers, 'WWW-Authenticate': buildChallenge(challenge) };
+        error.headers = {
+          ...error.headers,
+          'WWW-Authenticate': buildChallenges(error.challenge, scheme),
+          ...(proofs?.nonce !== undefined && { 'DPoP-Nonce': proofs.nonce }),
+        };
       }
       throw error;
     }
   };
+}
+
+function provenRequest(ctx: ParameterizedContext & Reported): ProvenRequest {
+  const { req, originalUrl } = ctx;
+  ctx[USED_PROOFS] ??= new Set();
+  const proofs = headerValues(req, 'dpop');
+  return { method: req.method, target: originalUrl, proofs, used: ctx[USED_PROOFS] };
 }
 
 // The raw body is preferred: parsers ignore parameters above a maximum number.

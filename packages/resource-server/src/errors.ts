@@ -17,7 +17,28 @@ export const REASONS = {
   claim: 'the access token lacks a required claim, or has one of the wrong type',
   revoked: 'the access token has been revoked',
   sender_constrained: 'the access token is bound to a key and must not be sent as a bearer token',
+  unbound: 'the access token is not bound to a key by DPoP',
+  key_binding: 'the access token is bound to another key than that of the DPoP proof',
 } as const;
+
+/** Reasons for refusing a DPoP proof (RFC 9449 §4.3): label for logs and metrics → public text. */
+export const PROOF_REASONS = {
+  proof_missing: 'the access token needs a DPoP proof, in one DPoP header',
+  proof_malformed: 'the DPoP proof is not a well-formed JWT of at most 8 kB',
+  proof_type: 'the "typ" of the DPoP proof is not dpop+jwt',
+  proof_algorithm: 'the DPoP proof is signed with an algorithm that is not accepted',
+  proof_key: 'the "jwk" of the DPoP proof is not a public key for its algorithm, or is weak',
+  proof_signature: 'the signature of the DPoP proof is wrong',
+  proof_claim: 'the DPoP proof lacks a required claim, or has one of the wrong type',
+  proof_method: 'the "htm" of the DPoP proof is not the method of the request',
+  proof_address: 'the "htu" of the DPoP proof is not the address of the request',
+  proof_token: 'the "ath" of the DPoP proof is not the hash of the access token',
+  proof_time: 'the DPoP proof is too old, or its time lies ahead; make a new one',
+  proof_used: 'the DPoP proof was used before; make a new one for each request',
+} as const;
+
+/** Reason for refusing a DPoP proof, from a short list: it can be the label of a metric. */
+export type InvalidProofReason = keyof typeof PROOF_REASONS;
 
 /** Reason for refusing an access token, from a short list: it can be the label of a metric. */
 export type InvalidTokenReason = keyof typeof REASONS;
@@ -27,6 +48,12 @@ export const ERRORS = {
   ERR_MISSING_TOKEN: [401, 'this resource needs an access token', 'missing_token'],
   ERR_INVALID_REQUEST: [400, 'the request is malformed', 'invalid_request'],
   ERR_INVALID_TOKEN: [401, 'the access token is not valid', 'invalid_token'],
+  ERR_INVALID_DPOP_PROOF: [401, 'the DPoP proof is not valid', 'invalid_dpop_proof'],
+  ERR_USE_DPOP_NONCE: [
+    401,
+    'use the nonce of the header DPoP-Nonce in the proof',
+    'use_dpop_nonce',
+  ],
   ERR_INSUFFICIENT_SCOPE: [403, 'the access token lacks a scope', 'insufficient_scope'],
   ERR_CLAIM_MISMATCH: [403, 'a claim of the access token does not allow this', 'claim_mismatch'],
   ERR_REVOCATION_UNAVAILABLE: [
@@ -37,6 +64,11 @@ export const ERRORS = {
   ERR_SIGNATURE_UNAVAILABLE: [
     503,
     'the signature of the access token cannot be checked right now',
+    'unavailable',
+  ],
+  ERR_DPOP_STORE_UNAVAILABLE: [
+    503,
+    'it is not known right now whether the DPoP proof was used before',
     'unavailable',
   ],
   ERR_CLAIMS_UNAVAILABLE: [
@@ -91,12 +123,17 @@ export class AuthError extends StacklessError {
   }
 }
 
-// Only these labels are error codes of RFC 6750 §3.1. A challenge for missing credentials has none.
+// Only these labels are error codes of RFC 6750 §3.1 and RFC 9449 §7.1. A challenge for missing
+// credentials has none.
+const CHALLENGE_CODES: readonly unknown[] = [
+  ...['invalid_request', 'invalid_token', 'insufficient_scope'],
+  ...['invalid_dpop_proof', 'use_dpop_nonce'],
+];
+
 function buildParameters(label: string, message: string, scope?: string): ChallengeParameters {
-  if (label !== 'invalid_request' && label !== 'invalid_token' && label !== 'insufficient_scope') {
-    return {};
-  }
-  return { error: label, error_description: message, ...(scope !== undefined && { scope }) };
+  if (!CHALLENGE_CODES.includes(label)) return {};
+  const error = label as NonNullable<ChallengeParameters['error']>;
+  return { error, error_description: message, ...(scope !== undefined && { scope }) };
 }
 
 /**
@@ -111,6 +148,22 @@ export class InvalidTokenError extends AuthError {
 
   constructor(reason: InvalidTokenReason, detail?: string) {
     super('ERR_INVALID_TOKEN', { message: REASONS[reason], detail });
+    this.reason = reason;
+  }
+}
+
+/**
+ * Error for a rejected DPoP proof: 401 `invalid_dpop_proof`.
+ *
+ * @example
+ * if (error.code === 'ERR_INVALID_DPOP_PROOF') rejections.inc({ reason: error.reason });
+ */
+export class InvalidProofError extends AuthError {
+  override name = 'InvalidProofError';
+  readonly reason: InvalidProofReason;
+
+  constructor(reason: InvalidProofReason, detail?: string) {
+    super('ERR_INVALID_DPOP_PROOF', { message: PROOF_REASONS[reason], detail });
     this.reason = reason;
   }
 }

@@ -2,6 +2,8 @@ import type { EventLine, IssuerErrorCode } from '@koa-oauth/issuer';
 import {
   type AuthErrorCode,
   ERRORS,
+  type InvalidProofError,
+  type InvalidProofReason,
   type InvalidTokenError,
   type InvalidTokenReason,
   isAuthError,
@@ -28,7 +30,8 @@ export type AuthEvent =
 /** Reason for refusing a request, from a short list: it can be the label of a metric. */
 export type RefusalReason =
   | InvalidTokenReason
-  | Exclude<(typeof ERRORS)[AuthErrorCode][2], 'invalid_token'>;
+  | InvalidProofReason
+  | Exclude<(typeof ERRORS)[AuthErrorCode][2], 'invalid_token' | 'invalid_dpop_proof'>;
 
 /**
  * Name of the `node:diagnostics_channel` on which each `AuthEvent` is published. A subscriber must not
@@ -43,7 +46,9 @@ export const AUTH_CHANNEL = 'koa-oauth:resource-server';
 export function refusalReasonOf(error: unknown): RefusalReason | undefined {
   if (isAuthError(error)) {
     const label = ERRORS[error.code][2];
-    return label === 'invalid_token' ? (error as InvalidTokenError).reason : label;
+    return label === 'invalid_token' || label === 'invalid_dpop_proof'
+      ? (error as InvalidTokenError | InvalidProofError).reason
+      : label;
   }
   const { code } = (error ?? {}) as { code?: unknown };
   const isIssuerError = code === 'ERR_ISSUER_UNAVAILABLE' || code === 'ERR_INVALID_METADATA';

@@ -8,11 +8,14 @@ export {
   type IssuerOptions,
 } from '@koa-oauth/issuer';
 export { type AuthMiddleware, type AuthState, auth, type OptionalAuthState } from './auth.ts';
+export type { DpopOptions } from './dpop/dpop-options.ts';
 export {
   AuthError,
   type AuthErrorCode,
   type AuthErrorOptions,
   InsufficientScopeError,
+  InvalidProofError,
+  type InvalidProofReason,
   InvalidTokenError,
   type InvalidTokenReason,
 } from './errors.ts';
@@ -31,6 +34,7 @@ export {
   requiredScopes,
   scopeIncludesAny,
 } from './requirements/required-scopes.ts';
+export { type ExpiringSet, type MemorySetOptions, memorySet } from './stores/expiring-set.ts';
 export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';

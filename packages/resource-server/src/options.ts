@@ -1,4 +1,10 @@
 import { createIssuer, InvalidOptions, type Issuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
+import {
+  areAlgorithms,
+  type CheckedDpopOptions,
+  checkDpopOptions,
+  type DpopOptions,
+} from './dpop/dpop-options.ts';
 import type { AuthEvent } from './events.ts';
 import type { IsRevoked, VerifierOptions } from './token/access-token-verifier.ts';
 import type { CustomClaims } from './token/custom-claims.ts';
@@ -30,6 +36,8 @@ export interface AuthOptions<Claims> {
   isRevoked?: IsRevoked | undefined;
   /** Verifies signatures instead of `node:crypto`, for example with an HSM. When it fails, the answer is 503. */
   verifySignature?: VerifySignature | undefined;
+  /** Accepts tokens that are bound to a key, with their proof (RFC 9449). Default: they are rejected. */
+  dpop?: DpopOptions | undefined;
   /** Limits of the cache of verified tokens. False: no cache. */
   verifiedTokens?: VerifiedTokensLimits | false | undefined;
   /** False accepts requests without a token, not those with a bad one. Default: true. */
@@ -47,6 +55,7 @@ export interface AuthOptions<Claims> {
 /** Checked options of `auth`. */
 export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
   readonly authRequired: boolean;
+  readonly dpop: CheckedDpopOptions | undefined;
   readonly realm: string;
   readonly resourceMetadata: string | undefined;
   readonly onEvent: ((event: AuthEvent) => void) | undefined;
@@ -69,6 +78,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     isRevoked,
     verifySignature = verifyWithNode,
     verifiedTokens,
+    dpop,
     onEvent,
     now = Date.now,
     ...unknown
@@ -80,12 +90,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
     'audience must be a non-empty string or a list of them',
   );
-  fault(
-    !Array.isArray(algorithms) ||
-      algorithms.length === 0 ||
-      algorithms.some((alg) => !SIGNING_ALGORITHMS.includes(alg)),
-    `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`,
-  );
+  fault(!areAlgorithms(algorithms), `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`);
   fault(!['any', 'rfc9068', 'auth0'].includes(profile), 'profile must be any, rfc9068 or auth0');
   // `exp` plus a string would be a longer string.
   fault(
@@ -112,6 +117,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
       'claims.schema must be a Standard Schema',
     );
   }
+  const checkedDpop = dpop === undefined ? undefined : checkDpopOptions(dpop, now, fault);
   const unknownNames = Object.keys(unknown);
   fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
 
@@ -135,7 +141,8 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     algorithms: Object.freeze([...algorithms]),
     profile,
     clockTolerance,
-  };
+    dpop: checkedDpop && (checkedDpop.required ? 'required' : 'allowed'),
+  } as const;
   return Object.freeze({
     issuer,
     rules: Object.freeze(rules),
@@ -143,6 +150,7 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     isRevoked,
     verifySignature,
     verifiedTokens,
+    dpop: checkedDpop,
     authRequired,
     realm: realm ?? (audience[0] as string),
     resourceMetadata,

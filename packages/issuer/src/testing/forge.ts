@@ -1,4 +1,4 @@
-import { createTestKey, signInput, signJws, type TestKey } from './test-key.ts';
+import { createTestKey, signInput, signJws, type TestAlgorithm, type TestKey } from './test-key.ts';
 
 /** Claims of a token that an API accepts. Those that RFC 9068 §2.2 requires have defaults. */
 export interface GoodClaims {
@@ -91,4 +91,32 @@ function strangerOf({ kid, alg, publicKey }: TestKey): TestKey {
   const stranger = strangers.get(type) ?? createTestKey({ alg });
   strangers.set(type, stranger);
   return { ...stranger, kid, alg };
+}
+
+/** Another algorithm that the same key can sign with; for Ed25519 one of another curve. */
+export const SIBLINGS: Record<TestAlgorithm, TestAlgorithm | 'Ed448'> = {
+  RS256: 'PS256',
+  RS384: 'PS384',
+  RS512: 'PS512',
+  PS256: 'RS256',
+  PS384: 'RS384',
+  PS512: 'RS512',
+  ES256: 'ES384',
+  ES384: 'ES256',
+  ES512: 'ES256',
+  EdDSA: 'Ed448',
+  Ed25519: 'Ed448',
+};
+
+/** Puts a byte that is no UTF-8 into a member before the others. */
+export function invalidUtf8(json: string, byte: number): Buffer {
+  return Buffer.concat([Buffer.from('{"x":"'), Buffer.of(byte), Buffer.from(`",${json.slice(1)}`)]);
+}
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** Changes only bits at the end that belong to no byte, or adds a character without one (RFC 4648 §3.5). */
+export function respell(part: string): string {
+  if (part.length % 4 === 0) return `${part}A`;
+  return part.slice(0, -1) + ALPHABET[ALPHABET.indexOf(part.slice(-1)) ^ 1];
 }

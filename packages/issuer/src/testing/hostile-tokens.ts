@@ -1,6 +1,13 @@
 import { createHmac } from 'node:crypto';
-import { createForge, type Forge, type HostileTokensOptions } from './forge.ts';
-import { encode, publicJwk, type TestAlgorithm } from './test-key.ts';
+import {
+  createForge,
+  type Forge,
+  type HostileTokensOptions,
+  invalidUtf8,
+  respell,
+  SIBLINGS,
+} from './forge.ts';
+import { encode, publicJwk } from './test-key.ts';
 
 /** Name of a hostile token, which says what is wrong with it. */
 export type HostileTokenName = keyof ReturnType<typeof makeAll>;
@@ -27,21 +34,6 @@ function makeAll(forge: Forge) {
     ...wrongForms(forge),
   };
 }
-
-// Another algorithm that the same key can sign with; for Ed25519 one of another curve.
-const SIBLINGS: Record<TestAlgorithm, TestAlgorithm | 'Ed448'> = {
-  RS256: 'PS256',
-  RS384: 'PS384',
-  RS512: 'PS512',
-  PS256: 'RS256',
-  PS384: 'RS384',
-  PS512: 'RS512',
-  ES256: 'ES384',
-  ES384: 'ES256',
-  ES512: 'ES256',
-  EdDSA: 'Ed448',
-  Ed25519: 'Ed448',
-};
 
 /** Wrong algorithms, keys and signatures (RFC 8725 §3.1 to §3.5, §3.10). */
 function wrongSignatures({ good, token, key, stranger, header, attacker, json }: Forge) {
@@ -219,16 +211,4 @@ function wrongForms({ good, raw, json, signParts }: Forge) {
     // Node's own server answers 431 unless its maxHeaderSize is raised.
     'more than 16 kB': raw(json({ x: 'x'.repeat(13_000) })),
   };
-}
-
-function invalidUtf8(json: string, byte: number): Buffer {
-  return Buffer.concat([Buffer.from('{"x":"'), Buffer.of(byte), Buffer.from(`",${json.slice(1)}`)]);
-}
-
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
-
-// Changes only bits at the end that belong to no byte, or adds a character without one (RFC 4648 §3.5).
-function respell(part: string): string {
-  if (part.length % 4 === 0) return `${part}A`;
-  return part.slice(0, -1) + ALPHABET[ALPHABET.indexOf(part.slice(-1)) ^ 1];
 }

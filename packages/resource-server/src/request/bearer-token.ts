@@ -1,4 +1,5 @@
 import { AuthError } from '../errors.ts';
+import type { Scheme } from './challenge.ts';
 
 /**
  * Parts of a request that can carry a token (RFC 6750 §2). Adapters of serverless platforms, and requests
@@ -13,30 +14,38 @@ export interface TokenRequest {
   readonly url?: string | undefined;
 }
 
+/** An access token as it was sent. */
+export interface Credentials {
+  readonly scheme: Scheme;
+  /** The text behind the scheme. `checkBearerToken` checks its form. */
+  readonly token: string;
+}
+
 /**
  * Returns the credentials of the `Authorization` header, the only place where they are accepted, or
- * undefined without bearer credentials. `checkBearerToken` checks their form.
+ * undefined when it has none of a known scheme.
  *
  * @param form the parsed body, if it is a form (RFC 6750 §2.2)
  * @throws AuthError `ERR_INVALID_REQUEST` for two headers, or a token in the query or the form
  */
-export function bearerCredentials(request: TokenRequest, form?: unknown): string | undefined {
+export function readCredentials(request: TokenRequest, form?: unknown): Credentials | undefined {
   const isInForm = typeof form === 'object' && form !== null && Object.hasOwn(form, 'access_token');
   if (isInForm || queryHasToken(request.url ?? '')) {
     throw invalidRequest('send the access token in the Authorization header and nowhere else');
   }
-  const values = authorizationHeaders(request);
-  if (values.length > 1) throw invalidRequest('send one Authorization header');
-  const value = values[0];
+  const [value = '', ...others] = headerValues(request, 'authorization');
+  if (others.length > 0) throw invalidRequest('send one Authorization header');
   // Another scheme counts as no credentials: RFC 6750 §3.1 gives it no error code.
-  const scheme = value === undefined ? undefined : /^bearer(?: +|$|(?=\s))/i.exec(value)?.[0];
-  return scheme === undefined ? undefined : value?.slice(scheme.length);
+  const [start, name] = /^(bearer|dpop)(?: +|$|(?=\s))/i.exec(value) ?? [];
+  if (start === undefined || name === undefined) return undefined;
+  const scheme = name.length === 4 ? 'DPoP' : 'Bearer';
+  return { scheme, token: value.slice(start.length) };
 }
 
 /** Checks that credentials are one b64token (RFC 6750 §2.1). @throws AuthError `ERR_INVALID_REQUEST` */
-export function checkBearerToken(credentials: string): void {
+export function checkBearerToken(credentials: string, scheme: Scheme = 'Bearer'): void {
   if (/^[A-Za-z0-9\-._~+/]+=*$/.test(credentials)) return;
-  throw invalidRequest('the Authorization header must read "Bearer" and the access token');
+  throw invalidRequest(`the Authorization header must read "${scheme}" and the access token`);
 }
 
 function invalidRequest(message: string): AuthError {
@@ -48,17 +57,20 @@ function queryHasToken(url: string): boolean {
   return start !== -1 && new URLSearchParams(url.slice(start)).has('access_token');
 }
 
-// `headers` of Node contains only the first of several Authorization lines, and builds itself when first
-// read. Where there are no lines, `headers` counts.
-function authorizationHeaders(request: TokenRequest): string[] {
-  const { rawHeaders } = request;
+/**
+ * Returns the values of all lines of a header. `headers` of Node contains only the first of several
+ * Authorization lines, and builds itself when first read. Where there are no lines, `headers` counts.
+ *
+ * @param header its name in lower case
+ */
+export function headerValues({ rawHeaders, headers }: TokenRequest, header: string): string[] {
   const values: string[] = [];
   for (let i = 0; i < (rawHeaders?.length ?? 0); i += 2) {
     const name = rawHeaders?.[i] ?? '';
-    if (name.length === 13 && name.toLowerCase() === 'authorization') {
+    if (name.length === header.length && name.toLowerCase() === header) {
       values.push(rawHeaders?.[i + 1] ?? '');
     }
   }
   if (values.length > 0) return values;
-  return [request.headers?.authorization].flat().filter((value) => typeof value === 'string');
+  return [headers?.[header]].flat().filter((value) => typeof value === 'string');
 }

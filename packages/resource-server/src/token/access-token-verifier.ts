@@ -7,15 +7,17 @@ import {
 } from '@koa-oauth/issuer';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
+import type { Scheme } from '../request/challenge.ts';
 import { type CustomClaims, readCustomClaims } from './custom-claims.ts';
 import {
   type AccessTokenClaims,
   type AccessTokenRules,
   checkAccessToken,
+  checkBinding,
   checkIssuer,
   checkTimes,
 } from './jwt-access-token.ts';
-import type { VerifySignature } from './signature.ts';
+import type { SignatureRules, VerifySignature } from './signature.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
 /** Content of a verified access token. Frozen: requests with the same token share it. */
@@ -48,13 +50,15 @@ export interface VerifierOptions<Claims> {
 }
 
 /**
- * Verifies an access token.
+ * Verifies an access token that was sent under a scheme, by default as a bearer token.
  *
+ * @returns its content and, for a token that is bound to a key, the thumbprint of this key (`jkt`)
  * @throws InvalidTokenError (401); AuthError with status 400, 403 or 503; IssuerError (503)
  */
 export type VerifyAccessToken<Claims> = (
   token: string,
-) => Promise<{ auth: Auth<Claims>; cached: boolean }>;
+  scheme?: Scheme,
+) => Promise<{ auth: Auth<Claims>; cached: boolean; jkt: string | undefined }>;
 
 /** Decoded headers by their encoded text. */
 type DecodedHeaders = Map<string, UnverifiedJwt['header']>;
@@ -71,28 +75,32 @@ export function accessTokenVerifier<Claims>(
     verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
   const decodedHeaders: DecodedHeaders = new Map();
 
-  return async function verifyAccessToken(token) {
+  return async function verifyAccessToken(token, scheme = 'Bearer') {
     const hit = cache?.get(token);
     if (hit && issuer.hasKey(hit.key)) {
-      checkTimes(hit.auth.payload, rules.clockTolerance, now() / 1000);
-      if (isRevoked) await checkRevocation(hit.auth.payload, isRevoked);
-      return { auth: hit.auth, cached: true };
+      const { payload } = hit.auth;
+      checkTimes(payload, rules.clockTolerance, now() / 1000);
+      const jkt = checkBinding(payload, scheme, rules);
+      if (isRevoked) await checkRevocation(payload, isRevoked);
+      return { auth: hit.auth, cached: true, jkt };
     }
-    const verified = await verifyUncached(token, options, decodedHeaders);
+    const { jkt, ...verified } = await verifyUncached(token, scheme, options, decodedHeaders);
     cache?.add(token, verified);
-    return { auth: verified.auth, cached: false };
+    return { auth: verified.auth, cached: false, jkt };
   };
 }
 
 // The checks that need no key come first: a hostile token must cost little.
 async function verifyUncached<Claims>(
   token: string,
+  scheme: Scheme,
   options: VerifierOptions<Claims>,
   decodedHeaders: DecodedHeaders,
 ) {
   const { issuer, rules, isRevoked, now } = options;
-  const unverified = decodeBearerToken(token, decodedHeaders);
+  const unverified = decodeToken(token, scheme, decodedHeaders);
   const payload = checkAccessToken(unverified, rules, now() / 1000);
+  const jkt = checkBinding(payload, scheme, rules);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
   const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
@@ -109,11 +117,11 @@ async function verifyUncached<Claims>(
   if (!Object.isFrozen(header)) freezeParsed(header);
   freezeParsed(payload);
   if (isPlain(claims)) deepFreeze(claims);
-  return { auth: Object.freeze({ header, payload, claims }), key };
+  return { auth: Object.freeze({ header, payload, claims }), key, jkt };
 }
 
 // Every JWT is also a b64token (RFC 6750 §2.1), so only what is not a JWT is matched against that form.
-function decodeBearerToken(token: string, decodedHeaders: DecodedHeaders): UnverifiedJwt {
+function decodeToken(token: string, scheme: Scheme, decodedHeaders: DecodedHeaders): UnverifiedJwt {
   let fault: InvalidTokenError;
   try {
     if (token.length <= MAX_TOKEN_LENGTH) return decodeUnverifiedJwt(token, decodedHeaders);
@@ -121,7 +129,7 @@ function decodeBearerToken(token: string, decodedHeaders: DecodedHeaders): Unver
   } catch (error) {
     fault = new InvalidTokenError('malformed', (error as Error).message);
   }
-  checkBearerToken(token);
+  checkBearerToken(token, scheme);
   throw fault;
 }
 
@@ -143,16 +151,26 @@ export async function checkSignature(
   verify: VerifySignature,
 ): Promise<SigningKey> {
   for (const signingKey of keys) {
-    const { alg, key } = signingKey;
-    let isValid: unknown;
-    try {
-      isValid = await answerInTime(verify(token, { alg, key }));
-    } catch (cause) {
-      throw unavailable('ERR_SIGNATURE_UNAVAILABLE', 'verifySignature', cause);
-    }
-    if (isValid === true) return signingKey;
+    if (await isSignedWith(signingKey, token, verify)) return signingKey;
   }
   throw new InvalidTokenError('signature');
+}
+
+/**
+ * Reports whether a key verifies the signature of a token or a proof.
+ *
+ * @throws AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` throws or does not answer in time
+ */
+export async function isSignedWith(
+  { alg, key }: SignatureRules,
+  jws: string,
+  verify: VerifySignature,
+): Promise<boolean> {
+  try {
+    return (await answerInTime(verify(jws, { alg, key }))) === true;
+  } catch (cause) {
+    throw unavailable('ERR_SIGNATURE_UNAVAILABLE', 'verifySignature', cause);
+  }
 }
 
 /**

@@ -1,5 +1,6 @@
 import { isSameIssuer, type UnverifiedJwt } from '@koa-oauth/issuer';
 import { InvalidTokenError } from '../errors.ts';
+import type { Scheme } from '../request/challenge.ts';
 
 /**
  * Tokens that are accepted as access tokens: those of RFC 9068 (`typ` is `at+jwt`), those of Auth0's
@@ -15,6 +16,8 @@ export interface AccessTokenRules {
   readonly audience: readonly string[];
   readonly algorithms: readonly string[];
   readonly profile: TokenProfile;
+  /** Tokens may or must be bound to a key (RFC 9449 §6). Undefined: they must not. */
+  readonly dpop?: 'allowed' | 'required' | undefined;
   /** Seconds by which clocks may differ. */
   readonly clockTolerance: number;
 }
@@ -31,12 +34,16 @@ export interface AccessTokenClaims {
   readonly client_id?: string;
   readonly azp?: string;
   readonly scope?: string;
+  /** The key that the token is bound to (RFC 7800 §3.1). `auth` has checked it. */
+  readonly cnf?: unknown;
   readonly [claim: string]: unknown;
 }
 
 // ID tokens have the first four (OpenID Connect Core §2, §3.3.2.11); logout tokens and other security
 // events have the last (RFC 8417 §2.2).
 const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
+/** Members of `cnf` that bind a token in another way (RFC 7800 §3, RFC 8705 §3.1). */
+const OTHER_CONFIRMATIONS = ['x5t#S256', 'jwk', 'jwe', 'jku'];
 const YEAR_9999 = 253_402_300_799;
 
 /**
@@ -61,10 +68,34 @@ export function checkAccessToken(
   }
   checkAudience(payload, rules);
   checkTimes(payload, rules.clockTolerance, now);
-  if (payload.cnf !== undefined) {
-    throw new InvalidTokenError('sender_constrained', '"cnf" is present');
-  }
   return payload;
+}
+
+/**
+ * Checks that a token is sent as it must be: one that is bound to a key under the scheme DPoP, any other
+ * as a bearer token (RFC 9449 §7.1, §7.2).
+ *
+ * @returns the thumbprint of the key that the proof must be signed with; undefined for a bearer token
+ * @throws InvalidTokenError `sender_constrained` or `unbound`
+ */
+export function checkBinding(
+  { cnf }: Pick<AccessTokenClaims, 'cnf'>,
+  scheme: Scheme,
+  { dpop }: Pick<AccessTokenRules, 'dpop'>,
+): string | undefined {
+  if (scheme === 'Bearer') {
+    if (cnf !== undefined) throw new InvalidTokenError('sender_constrained', '"cnf" is present');
+    if (dpop === 'required') throw new InvalidTokenError('unbound', 'this API requires DPoP');
+    return undefined;
+  }
+  const { jkt, ...others } = (typeof cnf === 'object' ? (cnf ?? {}) : {}) as { jkt?: unknown };
+  if (typeof jkt !== 'string' || !/^[\w-]{43}$/.test(jkt)) {
+    throw new InvalidTokenError('unbound', '"cnf" has no thumbprint "jkt"');
+  }
+  // Members that are not understood are ignored (RFC 7800 §3.1), but not another key or certificate.
+  const other = OTHER_CONFIRMATIONS.find((name) => Object.hasOwn(others, name));
+  if (other !== undefined) throw new InvalidTokenError('unbound', `"cnf" has "${other}" too`);
+  return jkt;
 }
 
 /**
@@ -170,6 +201,6 @@ function isStringOrStrings(value: unknown): boolean {
 }
 
 // JSON can have numbers beyond all dates: 1e999 parses as Infinity.
-function isNumericDate(value: unknown): boolean {
+export function isNumericDate(value: unknown): boolean {
   return typeof value === 'number' && value >= 0 && value <= YEAR_9999;
 }

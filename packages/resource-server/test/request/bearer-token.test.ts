@@ -2,8 +2,8 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { casesOf, codePoint } from '../../../../test/support/properties.ts';
 import {
-  bearerCredentials,
   checkBearerToken,
+  readCredentials,
   type TokenRequest,
 } from '../../src/request/bearer-token.ts';
 
@@ -11,9 +11,9 @@ const invalidRequest = expect.objectContaining({ code: 'ERR_INVALID_REQUEST', st
 
 /** Reads the credentials of a request like the middleware. */
 function bearerToken({ form, ...request }: TokenRequest & { form?: unknown }): string | undefined {
-  const credentials = bearerCredentials(request, form);
-  if (credentials !== undefined) checkBearerToken(credentials);
-  return credentials;
+  const credentials = readCredentials(request, form);
+  if (credentials !== undefined) checkBearerToken(credentials.token, credentials.scheme);
+  return credentials?.token;
 }
 
 const from = (...values: string[]) => ({
@@ -63,7 +63,7 @@ describe('the Authorization header, RFC 6750 §2.1', () => {
   test.each([
     'Basic dXNlcjpwYXNz',
     'Digest x',
-    'DPoP abc',
+    'DPoPabc',
     'Bearerabc',
     'Bearer-abc abc',
     'abc',

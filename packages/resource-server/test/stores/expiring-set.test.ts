@@ -5,6 +5,7 @@ import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import { InvalidOptions } from '@koa-oauth/issuer';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { proves } from '../../../../test/support/proves.ts';
 import { type ExpiringSet, memorySet } from '../../src/stores/expiring-set.ts';
 import { postgresSet } from '../../src/stores/postgres.ts';
 import { redisSet } from '../../src/stores/redis.ts';
@@ -142,6 +143,7 @@ for (const { name, missing, open, elsewhere } of engines) {
 
     if (elsewhere) {
       run('of three processes at once, one adds each key, and all have one secret', async () => {
+        proves('RFC 9449 §11.1');
         const start = newKey();
         const script = `
           const set = ${elsewhere};

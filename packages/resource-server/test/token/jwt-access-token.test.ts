@@ -1,8 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { proves } from '../../../../test/support/proves.ts';
+import type { Scheme } from '../../src/request/challenge.ts';
 import {
   type AccessTokenRules,
   checkAccessToken,
+  checkBinding,
   checkIssuer,
   checkTimes,
 } from '../../src/token/jwt-access-token.ts';
@@ -281,8 +283,47 @@ test.each<[string, unknown]>([
   ['null', null],
 ])('a token bound by cnf to %s is no bearer token', (_, cnf) => {
   proves('RFC 9700 §2.2.1', 'RFC 9700 §4.10.1');
-  expect(judge({ payload: { cnf } })).toBe('sender_constrained');
+  for (const dpop of [undefined, 'allowed', 'required'] as const) {
+    expect(binding(cnf, 'Bearer', dpop)).toBe('sender_constrained');
+  }
 });
+
+const jkt = 'x'.repeat(43);
+
+test.each<[string, unknown, string]>([
+  ['a thumbprint', { jkt }, jkt],
+  ['a thumbprint and members that are not known', { jkt, other: 'x' }, jkt],
+  ['nothing', undefined, 'unbound'],
+  ['null', null, 'unbound'],
+  ['a thumbprint alone', jkt, 'unbound'],
+  ['a list', [{ jkt }], 'unbound'],
+  ['a thumbprint of another length', { jkt: `${jkt}x` }, 'unbound'],
+  ['a thumbprint that is a number', { jkt: 5 }, 'unbound'],
+  ['a certificate (RFC 8705 §3)', { 'x5t#S256': jkt }, 'unbound'],
+  ['a thumbprint and a certificate', { jkt, 'x5t#S256': jkt }, 'unbound'],
+  ['a thumbprint and a key', { jkt, jwk: {} }, 'unbound'],
+])(
+  'under the scheme DPoP, a token that is bound to %s: %3$s (RFC 9449 §7.1)',
+  (_, cnf, expected) => {
+    expect(binding(cnf, 'DPoP', 'allowed')).toBe(expected);
+  },
+);
+
+test('a token that is not bound is a bearer token, except where DPoP is required', () => {
+  expect(binding(undefined, 'Bearer', undefined)).toBeUndefined();
+  expect(binding(undefined, 'Bearer', 'allowed')).toBeUndefined();
+  expect(binding(undefined, 'Bearer', 'required')).toBe('unbound');
+});
+
+/** Returns the thumbprint that a proof must fit, or the reason of a refusal. */
+function binding(cnf: unknown, scheme: Scheme, dpop: AccessTokenRules['dpop']) {
+  try {
+    return checkBinding({ cnf }, scheme, { dpop });
+  } catch (error) {
+    expect(error).toMatchObject({ status: 401, code: 'ERR_INVALID_TOKEN' });
+    return (error as { reason: string }).reason;
+  }
+}
 
 test('the claims come out as they are', () => {
   expect(checkAccessToken({ header, payload: claims }, rules, NOW)).toBe(claims);

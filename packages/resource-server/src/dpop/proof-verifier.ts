@@ -1,0 +1,212 @@
+import { hash, type KeyObject } from 'node:crypto';
+import {
+  answerInTime,
+  checkPublicJwk,
+  decodeUnverifiedJwt,
+  importPublicJwk,
+  jwkThumbprint,
+  type UnverifiedJwt,
+} from '@koa-oauth/issuer';
+import { LRUCache } from 'lru-cache';
+import { AuthError, InvalidProofError, InvalidTokenError, unavailable } from '../errors.ts';
+import type { ExpiringSet } from '../stores/expiring-set.ts';
+import { isSignedWith } from '../token/access-token-verifier.ts';
+import { isNumericDate } from '../token/jwt-access-token.ts';
+import type { Algorithm, VerifySignature } from '../token/signature.ts';
+import { normalizeHttpURI, normalizePath } from './http-uri.ts';
+import { Nonces } from './nonces.ts';
+
+/** Checked options of `ProofVerifier`. */
+export interface ProofOptions {
+  /** Public address of the path `/`, without a slash at its end. */
+  readonly baseURL: string;
+  readonly algorithms: readonly Algorithm[];
+  readonly store: ExpiringSet;
+  /** True if each proof must have a nonce of this server. */
+  readonly nonce: boolean;
+  readonly verifySignature: VerifySignature;
+  /** Seconds by which clocks may differ. */
+  readonly clockTolerance: number;
+  readonly now: () => number;
+}
+
+/** Parts of a request that a proof is for. */
+export interface ProvenRequest {
+  readonly method: string | undefined;
+  /** Request target, as it arrived. */
+  readonly target: string;
+  /** Values of all `DPoP` header lines. */
+  readonly proofs: readonly string[];
+  /** Proofs that this request has used: an `auth` behind another one does not use them again. */
+  readonly used: Set<string>;
+}
+
+/** Claims of a proof whose types were checked (RFC 9449 §4.2). */
+interface ProofClaims {
+  readonly jti: string;
+  readonly htm: string;
+  readonly htu: string;
+  readonly iat: number;
+  readonly ath: string;
+  readonly nonce?: string;
+  readonly exp?: number;
+  readonly nbf?: number;
+}
+
+const MAX_PROOF_LENGTH = 8 * 1024;
+/** Seconds for which a proof is accepted, in addition to the tolerance. */
+const MAX_AGE = 60;
+/** Seconds by which the clocks of the processes of this API may differ. */
+const PROCESS_TOLERANCE = 5;
+const MAX_KEYS = 5000;
+// A caller chooses the key of a proof. A larger one would only cost time.
+const MAX_RSA_BITS = 4096;
+const MAX_RSA_EXPONENT = 2n ** 32n;
+
+/** Verifies that the sender of a token has the key that the token is bound to (RFC 9449 §4.3). */
+export class ProofVerifier {
+  readonly #options: ProofOptions;
+  readonly #nonces: Nonces | undefined;
+  /** Imported keys by thumbprint: to import one takes longer than to verify with it. */
+  readonly #keys = new LRUCache<string, KeyObject>({ max: MAX_KEYS });
+
+  constructor(options: ProofOptions) {
+    this.#options = options;
+    this.#nonces = options.nonce ? new Nonces(options.store, options.now) : undefined;
+  }
+
+  /** Returns the nonce for the next proof, if one is needed and known. */
+  get nonce(): string | undefined {
+    return this.#nonces?.newest;
+  }
+
+  /**
+   * Checks the proof of a request. The checks that need no key come first; the store is asked last, so
+   * that only a proof that is right counts as used.
+   *
+   * @param token the access token, which is verified
+   * @param jkt thumbprint of the key that it is bound to
+   * @throws InvalidProofError or AuthError `ERR_USE_DPOP_NONCE` (401), InvalidTokenError `key_binding`;
+   *   AuthError with status 503 when the store or `verifySignature` fails
+   */
+  async verify(request: ProvenRequest, token: string, jkt: string): Promise<void> {
+    const { verifySignature } = this.#options;
+    const proof = readProof(request.proofs);
+    const { header, payload } = decodeProof(proof);
+    const { alg, jwk } = checkHeader(header, this.#options.algorithms);
+    const claims = checkClaims(payload);
+    this.#checkRequest(claims, request);
+    if (claims.ath !== hash('sha256', token, 'base64url')) {
+      throw new InvalidProofError('proof_token');
+    }
+    if (jwkThumbprint(jwk) !== jkt) throw new InvalidTokenError('key_binding');
+    if (this.#nonces && !(await this.#nonces.isFresh(claims.nonce))) {
+      throw new AuthError('ERR_USE_DPOP_NONCE');
+    }
+    const key = this.#keys.get(jkt) ?? this.#importKey(jkt, jwk);
+    if (!(await isSignedWith({ alg, key }, proof, verifySignature))) {
+      throw new InvalidProofError('proof_signature');
+    }
+    const name = `dpop ${jkt} ${claims.jti}`;
+    if (request.used.has(name)) return;
+    await this.#use(name, claims.iat);
+    request.used.add(name);
+  }
+
+  #checkRequest({ htm, htu, iat, exp, nbf }: ProofClaims, { method, target }: ProvenRequest): void {
+    const { baseURL, clockTolerance } = this.#options;
+    if (htm !== method) throw new InvalidProofError('proof_method');
+    const path = normalizePath(target);
+    if (path === undefined || normalizeHttpURI(htu) !== baseURL + path) {
+      throw new InvalidProofError('proof_address', `expected ${baseURL} and the path`);
+    }
+    const now = this.#options.now() / 1000;
+    const isOld = now >= Math.min(iat + MAX_AGE, exp ?? Number.POSITIVE_INFINITY) + clockTolerance;
+    if (isOld) throw new InvalidProofError('proof_time', `made ${Math.round(now - iat)} s ago`);
+    if (Math.max(iat, nbf ?? 0) > now + clockTolerance) {
+      throw new InvalidProofError('proof_time', 'its time lies ahead');
+    }
+  }
+
+  #importKey(jkt: string, jwk: Readonly<Record<string, unknown>>): KeyObject {
+    let key: KeyObject;
+    try {
+      key = importPublicJwk(jwk);
+    } catch (error) {
+      throw new InvalidProofError('proof_key', (error as Error).message);
+    }
+    const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
+    if (modulusLength > MAX_RSA_BITS || publicExponent > MAX_RSA_EXPONENT) {
+      throw new InvalidProofError('proof_key', 'RSA key over 4096 bits, or exponent over 32');
+    }
+    this.#keys.set(jkt, key);
+    return key;
+  }
+
+  /** Uses up a proof. The store has its name for as long as the proof could be accepted. */
+  async #use(name: string, iat: number): Promise<void> {
+    const { store, clockTolerance } = this.#options;
+    let isNew: unknown;
+    try {
+      isNew = await answerInTime(
+        store.add(name, iat + MAX_AGE + clockTolerance + PROCESS_TOLERANCE),
+      );
+    } catch (cause) {
+      throw unavailable('ERR_DPOP_STORE_UNAVAILABLE', 'dpop.store', cause);
+    }
+    if (isNew === false) throw new InvalidProofError('proof_used');
+    if (isNew !== true) {
+      const detail = `dpop.store answered ${typeof isNew}`;
+      throw new AuthError('ERR_DPOP_STORE_UNAVAILABLE', { detail });
+    }
+  }
+}
+
+// A request with two proofs is ambiguous (RFC 9449 §4.3).
+function readProof(proofs: readonly string[]): string {
+  const [proof, ...others] = proofs;
+  if (proof === undefined || others.length > 0) {
+    throw new InvalidProofError('proof_missing', `${proofs.length} DPoP headers`);
+  }
+  return proof;
+}
+
+function decodeProof(proof: string): UnverifiedJwt {
+  if (proof.length > MAX_PROOF_LENGTH) {
+    throw new InvalidProofError('proof_malformed', `${proof.length} characters`);
+  }
+  try {
+    return decodeUnverifiedJwt(proof);
+  } catch (error) {
+    throw new InvalidProofError('proof_malformed', (error as Error).message);
+  }
+}
+
+function checkHeader(header: UnverifiedJwt['header'], algorithms: readonly Algorithm[]) {
+  if (header.typ !== 'dpop+jwt') throw new InvalidProofError('proof_type');
+  const alg = algorithms.find((name) => name === header.alg);
+  if (alg === undefined) throw new InvalidProofError('proof_algorithm');
+  // RFC 7515 §4.1.11: no extension is understood here, so none may be critical.
+  if (header.crit !== undefined || header.b64 !== undefined) {
+    throw new InvalidProofError('proof_malformed', '"crit" or "b64" is present');
+  }
+  try {
+    const { jwk, algs } = checkPublicJwk(header.jwk);
+    if (algs.includes(alg)) return { alg, jwk };
+  } catch (error) {
+    throw new InvalidProofError('proof_key', (error as Error).message);
+  }
+  throw new InvalidProofError('proof_key', 'the key is not for this algorithm');
+}
+
+function checkClaims(payload: UnverifiedJwt['payload']): ProofClaims {
+  const isText = (name: string) => typeof payload[name] === 'string' && payload[name] !== '';
+  const wrong =
+    ['jti', 'htm', 'htu', 'ath'].find((name) => !isText(name)) ??
+    (payload.nonce !== undefined && !isText('nonce') ? 'nonce' : undefined) ??
+    ['iat', 'exp', 'nbf'].find(
+      (name) => !isNumericDate(payload[name]) && (name === 'iat' || payload[name] !== undefined),
+    );
+  if (wrong === undefined) return payload as unknown as ProofClaims;
+  throw new InvalidProofError('proof_claim', `"${wrong}" is missing or has the wrong type`);
+}
