@@ -128,7 +128,7 @@ export async function openStage(): Promise<Stage> {
           BASE_URL: api,
           ISSUER_BASE_URL,
           DATABASE_URL: postgres.url,
-          RATE_LIMIT_STORE_URL: redis.url,
+          STORE_URL: redis.url,
         },
       });
     const webProcess = (name: string, port: number, baseURL: string, sessionStoreURL: string) =>

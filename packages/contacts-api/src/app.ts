@@ -2,6 +2,7 @@ import cors from '@koa/cors';
 import {
   auth,
   createIssuer,
+  type DpopOptions,
   PROTECTED_RESOURCE_METADATA_PATH,
   protectedResourceMetadataURL,
 } from '@koa-oauth/resource-server';
@@ -45,6 +46,8 @@ export interface AppOptions {
   /** Maximum contacts of an organization. Default: no maximum */
   readonly maxContacts?: number;
   readonly limits: RateLimits;
+  /** How tokens are bound to keys. Default: they may be, and used proofs are in memory */
+  readonly dpop?: Omit<DpopOptions, 'baseURL'>;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
 }
@@ -60,7 +63,7 @@ export interface App {
 /** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { docsClientId, database, limits, metrics } = options;
+  const { docsClientId, database, limits, metrics, dpop = {} } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
   const store = new ContactStore(database, options);
@@ -88,6 +91,7 @@ export function createApp(options: AppOptions): App {
       authorizationServers: [issuer],
       scopesSupported: Object.keys(SCOPES),
       resourceName: 'Contacts',
+      dpopBoundAccessTokensRequired: dpop.required,
     }),
   ];
   const routes = operationRoutes(operations, {
@@ -97,6 +101,7 @@ export function createApp(options: AppOptions): App {
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
       realm: 'contacts',
       verifySignature: verifyWithKoaJwt,
+      dpop: { ...dpop, baseURL },
       resourceMetadata: isAtBase ? metadataURL : `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
       // The request log has each refusal, so `auth` need not print it.
       onEvent: metrics?.countToken ?? (() => {}),
@@ -123,7 +128,7 @@ export function createApp(options: AppOptions): App {
       cors({
         origin: (ctx) => corsOrigins.find((origin) => origin === ctx.get('Origin')) ?? '',
         exposeHeaders:
-          'ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,X-Request-Id',
+          'DPoP-Nonce,ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,X-Request-Id',
         maxAge: 600,
       }),
     );

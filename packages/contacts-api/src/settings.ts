@@ -11,6 +11,11 @@ import { z } from 'zod';
 
 const httpURL = (noun: string) => z.url({ protocol: /^https?$/, error: `must be ${noun}` });
 
+const flag = () =>
+  z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .transform((value) => value === 'true');
+
 function hasOnlyOriginAndPath(url: string): boolean {
   const { username, password, search, hash } = new URL(url);
   return `${username}${password}${search}${hash}` === '';
@@ -78,14 +83,26 @@ const Environment = z.object({
       'maximum refused tokens, and refused bodies, a minute from one address; more get 429. Good ' +
         'requests still pass',
     ),
-  RATE_LIMIT_STORE_URL: z
+  STORE_URL: z
     .string()
-    .regex(/^(memory:|rediss?:\/\/.+)$/s, 'must be memory: or redis://HOST:PORT')
+    .regex(
+      /^(memory:|rediss?:\/\/.+|postgres(ql)?:\/\/.+)$/s,
+      'must be memory:, redis://HOST:PORT or postgres://USER@HOST/DATABASE',
+    )
     .default('memory:')
     .describe(
-      '`memory:` counts per process, `redis://…` over all processes (per process while Redis is ' +
-        'unreachable)',
+      'used DPoP proofs and counts of requests, for all processes: `redis://…` or `postgres://…`; ' +
+        '`memory:` is per process',
     ),
+  DPOP: z
+    .enum(['allowed', 'required'], { error: 'must be allowed or required' })
+    .default('allowed')
+    .describe(
+      'a token that is bound to a key needs its proof (RFC 9449); `required`: each token must be bound',
+    ),
+  DPOP_NONCE: flag()
+    .default(false)
+    .describe('`true`: proofs need a nonce of this API (RFC 9449 §9)'),
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(',').map((origin) => origin.trim()))
@@ -94,9 +111,7 @@ const Environment = z.object({
     })
     .optional()
     .describe('origins whose pages may call the API, separated by commas'),
-  TRUST_PROXY: z
-    .enum(['true', 'false'], { error: 'must be true or false' })
-    .transform((value) => value === 'true')
+  TRUST_PROXY: flag()
     .default(false)
     .describe(
       '`true` behind one proxy of your own that sets `X-Forwarded-*`; its last `X-Forwarded-For` ' +
@@ -138,11 +153,9 @@ export const Settings = Environment.transform((data) => ({
   claimsNamespace: data.CLAIMS_NAMESPACE,
   databaseURL: data.DATABASE_URL,
   maxContacts: data.MAX_CONTACTS,
-  rateLimits: {
-    perSubject: data.RATE_LIMIT,
-    refusedPerAddress: data.RATE_LIMIT_REFUSED,
-    storeURL: data.RATE_LIMIT_STORE_URL,
-  },
+  rateLimits: { perSubject: data.RATE_LIMIT, refusedPerAddress: data.RATE_LIMIT_REFUSED },
+  storeURL: data.STORE_URL,
+  dpop: { required: data.DPOP === 'required', nonce: data.DPOP_NONCE },
   corsOrigins: data.CORS_ORIGINS ?? [],
   trustProxy: data.TRUST_PROXY,
   metricsPort: data.METRICS_PORT,

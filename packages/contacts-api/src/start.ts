@@ -1,4 +1,7 @@
 import cluster from 'node:cluster';
+import { type ExpiringSet, memorySet } from '@koa-oauth/resource-server';
+import { postgresSet } from '@koa-oauth/resource-server/postgres';
+import { redisSet } from '@koa-oauth/resource-server/redis';
 import type { Service } from '@koa-oauth/service';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
@@ -14,7 +17,7 @@ const MAX_HEADER_BYTES = 24 * 1024;
 
 /** Serves the API in this process. @returns the line to print; undefined in a worker */
 export async function startApi(settings: Settings, service: Service): Promise<string | undefined> {
-  const { port, host, isDemo, metricsPort } = settings;
+  const { port, host, isDemo, metricsPort, storeURL } = settings;
   const logger = createLogger(settings);
   // Loading the module registers its metrics, which then cost something on every request.
   const metrics = metricsPort === undefined ? undefined : await import('./http/metrics.ts');
@@ -31,6 +34,7 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   if (isDemo && isNewDatabase) await addDemoContacts(new ContactStore(database));
   const limits = new RateLimits({
     ...settings.rateLimits,
+    storeURL,
     onStoreChange(isReachable) {
       logger.warn(
         isReachable
@@ -40,15 +44,23 @@ export async function startApi(settings: Settings, service: Service): Promise<st
     },
   });
   service.onStop(() => limits.close());
+  const store = openSet(storeURL);
+  service.onStop(() => store.close());
+  const dpop = { ...settings.dpop, store };
   if (cluster.isPrimary) await startMetrics(settings, service);
 
   const server = await service.listen({ port, host, maxHeaderBytes: MAX_HEADER_BYTES });
   const { baseURL = `http://localhost:${server.port}` } = settings;
-  const app = createApp({ ...settings, baseURL, database, limits, logger, metrics });
+  const app = createApp({ ...settings, baseURL, database, limits, dpop, logger, metrics });
   server.on('request', app.koa.callback());
   // Registered last, so that it runs first, while the server still answers `/readyz`.
   service.onStop(() => app.markStopping());
   return cluster.isWorker ? undefined : listeningLine(settings, server.port);
+}
+
+function openSet(url: string): ExpiringSet {
+  if (url.startsWith('memory:')) return memorySet();
+  return url.startsWith('postgres') ? postgresSet({ url }) : redisSet({ url });
 }
 
 export async function startMetrics(

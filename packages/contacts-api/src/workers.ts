@@ -13,6 +13,12 @@ const STOP_TIMEOUT_MS = 15_000;
 /** @returns the line to print once all workers serve */
 export async function startWorkers(settings: Settings, service: Service): Promise<string> {
   const logger = createLogger(settings);
+  if (settings.storeURL.startsWith('memory:')) {
+    logger.warn(
+      'several processes share no store: a DPoP proof can be used once at each of them, and each counts ' +
+        'requests by itself; set STORE_URL to redis://… or postgres://…',
+    );
+  }
   const workers = new Workers(settings.workers, (reason) => logger.error(reason));
   service.onStop(() => workers.stop());
   const port = await workers.start();

@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
@@ -11,56 +9,7 @@ import {
   startApiProcess,
 } from './support/api-process.ts';
 import { type Engine, engines, type TestDatabase } from './support/databases.ts';
-
-/** A proxy between the API and its database. */
-interface DatabaseProxy {
-  readonly port: number;
-  /** Breaks every connection and accepts no new one. */
-  disconnect(): Promise<void>;
-  /** Drops all data from now on, without closing a connection. */
-  dropData(): void;
-  restore(): Promise<void>;
-}
-
-async function startProxy({ hostname, port: farPort }: URL): Promise<DatabaseProxy> {
-  const sockets = new Set<Socket>();
-  let dropping = false;
-  const server = createServer((near) => {
-    const far = connect(Number(farPort || 5432), hostname);
-    for (const [from, onto] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from);
-      from.on('data', (chunk) => dropping || onto.write(chunk));
-      from.on('error', () => {});
-      from.on('close', () => {
-        sockets.delete(from);
-        onto.destroy();
-      });
-    }
-  });
-  const listen = async (port: number) => {
-    await once(server.listen(port, '127.0.0.1'), 'listening');
-    return (server.address() as AddressInfo).port;
-  };
-  const port = await listen(0);
-  return {
-    port,
-    async disconnect() {
-      const closed = once(server.close(), 'close');
-      for (const socket of sockets) socket.destroy();
-      await closed;
-    },
-    dropData() {
-      dropping = true;
-    },
-    async restore() {
-      dropping = false;
-      if (!server.listening) await listen(port);
-    },
-  };
-}
+import { type StoreProxy, startProxy } from './support/store-proxy.ts';
 
 const { missing, create } = (await engines())[1] as Engine;
 
@@ -69,7 +18,7 @@ const { missing, create } = (await engines())[1] as Engine;
   () => {
     let issuer: TestIssuer;
     let database: TestDatabase;
-    let proxy: DatabaseProxy;
+    let proxy: StoreProxy;
     let environment: Record<string, string>;
     let service: ApiProcess;
     let headers: Record<string, string>;

@@ -1,10 +1,13 @@
+import { hash } from 'node:crypto';
 import type { Auth } from '@koa-oauth/resource-server';
 import { callerAddress } from '@koa-oauth/service';
 import { Redis } from 'ioredis';
 import type { Context, Middleware } from 'koa';
+import pg from 'pg';
 import {
   type RateLimiterAbstract,
   RateLimiterMemory,
+  RateLimiterPostgres,
   RateLimiterRedis,
   RateLimiterRes,
 } from 'rate-limiter-flexible';
@@ -13,26 +16,44 @@ import { ApiError } from '../errors.ts';
 const WINDOW_SECONDS = 60;
 const REDIS_TIMEOUT_MS = 100;
 const REDIS_CONNECT_TIMEOUT_MS = 5000;
+const POSTGRES_TIMEOUT_MS = 500;
+const POSTGRES_TABLE = 'contacts_rate_limits';
+// Processes that start at once create it one after another. One query is one transaction.
+const CREATE_TABLE = `
+  SELECT pg_advisory_xact_lock(7240118235);
+  CREATE TABLE IF NOT EXISTS ${POSTGRES_TABLE}
+    (key text PRIMARY KEY, points integer NOT NULL DEFAULT 0, expire bigint)`;
 
 export interface RateLimitOptions {
   /** Maximum requests per minute of one subject. */
   readonly perSubject: number;
   /** Maximum refused tokens, and refused bodies, per minute from one address. */
   readonly refusedPerAddress: number;
-  /** `memory:` for a count per process, `redis://…` for one count of all processes. */
+  /** `memory:` for a count per process, `redis://…` or `postgres://…` for one count of all processes. */
   readonly storeURL: string;
   readonly onStoreChange?: (isReachable: boolean) => void;
 }
 
-/** Counts requests per minute. While Redis is unreachable, each process counts by itself. */
+type Rules = ConstructorParameters<typeof RateLimiterMemory>[0];
+
+/** One count of all processes. */
+interface SharedCounts {
+  limiter(rules: Rules, insuranceLimiter: RateLimiterAbstract): RateLimiterAbstract;
+  close(): unknown;
+}
+
+/** Counts requests per minute. While the store is unreachable, each process counts by itself. */
 export class RateLimits {
-  readonly #redis: Redis | undefined;
+  readonly #shared: SharedCounts | undefined;
   readonly #subjects: RateLimiterAbstract;
   readonly #addresses: RateLimiterAbstract;
 
   constructor(options: RateLimitOptions) {
     const { perSubject, refusedPerAddress, storeURL, onStoreChange } = options;
-    this.#redis = storeURL.startsWith('memory:') ? undefined : connect(storeURL, onStoreChange);
+    if (!storeURL.startsWith('memory:')) {
+      const connect = storeURL.startsWith('postgres') ? connectPostgres : connectRedis;
+      this.#shared = connect(storeURL, reportChanges(onStoreChange));
+    }
     this.#subjects = this.#limiter('contacts-subject', perSubject);
     this.#addresses = this.#limiter('contacts-refused', refusedPerAddress);
   }
@@ -43,7 +64,10 @@ export class RateLimits {
     const policy = `"subject";q=${subjects.points};w=${WINDOW_SECONDS}`;
     return async function limitSubjects(ctx, next) {
       const { iss, sub } = (ctx.state.auth as Auth).payload;
-      const { allowed, remaining, seconds } = await consume(subjects, `${iss} ${sub}`);
+      const { allowed, remaining, seconds } = await consume(
+        subjects,
+        hash('sha256', `${iss} ${sub}`, 'base64url'),
+      );
       const headers = {
         'RateLimit-Policy': policy,
         RateLimit: `"subject";r=${remaining};t=${seconds}`,
@@ -71,22 +95,22 @@ export class RateLimits {
       } catch (error) {
         const { code, status = 500 } = (error ?? {}) as { code?: unknown; status?: number };
         const isCostly = status === 413 || isUnread(ctx, status);
-        if (code === 'ERR_INVALID_TOKEN' || isCostly) await count();
+        const isRefused = code === 'ERR_INVALID_TOKEN' || code === 'ERR_INVALID_DPOP_PROOF';
+        if (isRefused || isCostly) await count();
         throw error;
       }
       if (isUnread(ctx, ctx.status)) await count();
     };
   }
 
-  close(): void {
-    this.#redis?.disconnect();
+  async close(): Promise<void> {
+    await this.#shared?.close();
   }
 
   #limiter(keyPrefix: string, points: number): RateLimiterAbstract {
     const rules = { keyPrefix, points, duration: WINDOW_SECONDS };
     const memory = new RateLimiterMemory(rules);
-    if (!this.#redis) return memory;
-    return new RateLimiterRedis({ ...rules, insuranceLimiter: memory, storeClient: this.#redis });
+    return this.#shared?.limiter(rules, memory) ?? memory;
   }
 }
 
@@ -117,7 +141,18 @@ async function consume(
   return { allowed, remaining: state.remainingPoints, seconds };
 }
 
-function connect(url: string, onChange: RateLimitOptions['onStoreChange']): Redis {
+/** Returns the function that reports when the store becomes reachable or unreachable. */
+function reportChanges(onChange: RateLimitOptions['onStoreChange']) {
+  let wasReachable: boolean | undefined;
+  return function report(isReachable: boolean): void {
+    if (wasReachable !== isReachable) onChange?.(isReachable);
+    wasReachable = isReachable;
+  };
+}
+
+type Report = ReturnType<typeof reportChanges>;
+
+function connectRedis(url: string, report: Report): SharedCounts {
   // A request waits at most this long for Redis; then it is counted in memory.
   const redis = new Redis(url, {
     enableOfflineQueue: false,
@@ -127,12 +162,48 @@ function connect(url: string, onChange: RateLimitOptions['onStoreChange']): Redi
   });
   // An `error` event without a listener ends the process. The client reconnects by itself.
   redis.on('error', () => {});
-  let wasReachable: boolean | undefined;
-  const report = (isReachable: boolean) => {
-    if (wasReachable !== isReachable) onChange?.(isReachable);
-    wasReachable = isReachable;
-  };
   redis.on('ready', () => report(true));
   redis.on('close', () => report(false));
-  return redis;
+  return {
+    limiter: (rules, insuranceLimiter) =>
+      new RateLimiterRedis({ ...rules, insuranceLimiter, storeClient: redis }),
+    close: () => redis.disconnect(),
+  };
+}
+
+function connectPostgres(url: string, report: Report): SharedCounts {
+  const pool = new pg.Pool({
+    connectionString: url,
+    connectionTimeoutMillis: POSTGRES_TIMEOUT_MS,
+    query_timeout: POSTGRES_TIMEOUT_MS,
+    allowExitOnIdle: true,
+  });
+  pool.on('error', () => {});
+  let table: Promise<unknown> | undefined;
+  // The server may be down at the start, so the first query creates the table, not the limiter.
+  const query = async (statement: pg.QueryConfig) => {
+    try {
+      table ??= pool.query(CREATE_TABLE);
+      await table;
+      const result = await pool.query(statement);
+      report(true);
+      return result;
+    } catch (error) {
+      table = undefined;
+      report(false);
+      throw error;
+    }
+  };
+  return {
+    limiter: (rules, insuranceLimiter) =>
+      new RateLimiterPostgres({
+        ...rules,
+        insuranceLimiter,
+        storeClient: { query },
+        storeType: 'pool',
+        tableName: POSTGRES_TABLE,
+        tableCreated: true,
+      }),
+    close: () => pool.end(),
+  };
 }

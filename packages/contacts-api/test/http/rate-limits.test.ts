@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import { InvalidTokenError } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
 import type { Middleware } from 'koa';
 import { proves } from '../../../../test/support/proves.ts';
 import { RateLimits } from '../../src/http/rate-limits.ts';
+import { type Engine, engines, type TestDatabase } from '../support/databases.ts';
 import { bearer, type RunningApp, startApp } from '../support/running-app.ts';
 
 const open: { close(): unknown }[] = [];
@@ -99,61 +100,74 @@ describe('refused tokens from one address', () => {
   });
 });
 
-const url = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
-const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null });
+const redisURL = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
+const redis = new Redis(redisURL, { lazyConnect: true, retryStrategy: () => null });
 redis.on('error', () => {});
-const answers = await redis.connect().then(
-  () => true,
-  () => false,
+const noRedis = await redis.connect().then(
+  () => undefined,
+  () => `no Redis at ${new URL(redisURL).host}, or none that TEST_REDIS_URL names`,
 );
 redis.disconnect();
+const postgres = (await engines())[1] as Engine;
+let database: TestDatabase | undefined;
+afterAll(() => database?.drop());
 
-(answers ? describe : describe.skip)(
-  `in Redis${answers ? '' : `: no Redis at ${new URL(url).host}, or none that TEST_REDIS_URL names`}`,
-  () => {
-    const limitsOf = (perSubject: number) => {
-      const limits = new RateLimits({ perSubject, refusedPerAddress: perSubject, storeURL: url });
-      open.push(limits);
-      return limits;
+const stores: [name: string, missing: string | undefined, url: () => Promise<string>][] = [
+  ['Redis', noRedis, async () => redisURL],
+  [
+    'PostgreSQL',
+    postgres.missing,
+    async () => {
+      database = await postgres.create();
+      return database.url;
+    },
+  ],
+];
+
+describe.each(stores)('in %s', (_, missing, makeURL) => {
+  const run = missing ? test.skip : test;
+  const limitsOf = (perSubject: number, storeURL: string) => {
+    const limits = new RateLimits({ perSubject, refusedPerAddress: perSubject, storeURL });
+    open.push(limits);
+    return limits;
+  };
+  const subject = `auth0|${process.pid}-${Date.now()}`;
+  const contextOf = () => ({
+    state: { auth: { payload: { iss: 'i', sub: subject } } },
+    set() {},
+    ip: subject,
+    req: { complete: true },
+  });
+  const pass = (middleware: Middleware, next = async () => {}) =>
+    middleware(contextOf() as never, next);
+  // Before Redis is connected, each process counts by itself.
+  const connected = () => new Promise((resolve) => setTimeout(resolve, 300));
+
+  run(`all processes share one count${missing ? `: ${missing}` : ''}`, async () => {
+    const storeURL = await makeURL();
+    const [one, other] = [limitsOf(2, storeURL), limitsOf(2, storeURL)];
+    await connected();
+    await pass(one.limitSubjects());
+    await pass(other.limitSubjects());
+    await expect(pass(one.limitSubjects())).rejects.toMatchObject({ status: 429 });
+    await expect(pass(other.limitSubjects())).rejects.toMatchObject({ status: 429 });
+    const refuse = async () => {
+      throw new InvalidTokenError('expired');
     };
-    const subject = `auth0|${process.pid}-${Date.now()}`;
-    const contextOf = () => ({
-      state: { auth: { payload: { iss: 'i', sub: subject } } },
-      set() {},
-      ip: subject,
-      req: { complete: true },
-    });
-    const pass = (middleware: Middleware, next = async () => {}) =>
-      middleware(contextOf() as never, next);
-    // Before Redis is connected, each process counts by itself.
-    const connected = () => new Promise((resolve) => setTimeout(resolve, 300));
+    await expect(pass(one.limitRefused(), refuse)).rejects.toMatchObject({ status: 401 });
+    await expect(pass(other.limitRefused(), refuse)).rejects.toMatchObject({ status: 401 });
+    await expect(pass(one.limitRefused(), refuse)).rejects.toMatchObject({ status: 429 });
+  });
+});
 
-    test('all processes share one count', async () => {
-      const [one, other] = [limitsOf(2), limitsOf(2)];
-      await connected();
-      await pass(one.limitSubjects());
-      await pass(other.limitSubjects());
-      await expect(pass(one.limitSubjects())).rejects.toMatchObject({ status: 429 });
-      await expect(pass(other.limitSubjects())).rejects.toMatchObject({ status: 429 });
-      const refuse = async () => {
-        throw new InvalidTokenError('expired');
-      };
-      await expect(pass(one.limitRefused(), refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(other.limitRefused(), refuse)).rejects.toMatchObject({ status: 401 });
-      await expect(pass(one.limitRefused(), refuse)).rejects.toMatchObject({ status: 429 });
-    });
+test.each(['redis://127.0.0.1:1', 'postgres://user@127.0.0.1:1/test'])(
+  'while %s is unreachable each process counts by itself, and no request waits',
+  async (storeURL) => {
+    const limits = new RateLimits({ perSubject: 1, refusedPerAddress: 1, storeURL });
+    open.push(limits);
+    const context = { state: { auth: { payload: { iss: 'i', sub: 's' } } }, set() {} };
+    const pass = () => limits.limitSubjects()(context as never, async () => {});
+    await pass();
+    await expect(pass()).rejects.toMatchObject({ status: 429 });
   },
 );
-
-test('while Redis is unreachable each process counts by itself, and no request waits', async () => {
-  const limits = new RateLimits({
-    perSubject: 1,
-    refusedPerAddress: 1,
-    storeURL: 'redis://127.0.0.1:1',
-  });
-  open.push(limits);
-  const context = { state: { auth: { payload: { iss: 'i', sub: 's' } } }, set() {} };
-  const pass = () => limits.limitSubjects()(context as never, async () => {});
-  await pass();
-  await expect(pass()).rejects.toMatchObject({ status: 429 });
-});

@@ -16,7 +16,7 @@ export interface ApiProcess {
   readonly port: number;
   /** Client that reuses its connections. */
   readonly api: Got;
-  /** Ids of the processes that have logged a line. */
+  /** Ids of the processes that have answered a request, by their log lines. */
   pids(): ReadonlySet<number>;
   /** Sends a signal. @returns the exit code; null when the signal ended the process */
   end(signal?: NodeJS.Signals): Promise<number | null>;
@@ -36,7 +36,9 @@ export async function startApiProcess(environment: Record<string, string>): Prom
   running.add({ child, folder });
   const pids = new Set<number>();
   child.stdout?.on('data', (lines) => {
-    for (const [, pid] of String(lines).matchAll(/"pid":(\d+)/g)) pids.add(Number(pid));
+    // The primary logs only warnings.
+    for (const [, pid] of String(lines).matchAll(/"level":30,.*?"pid":(\d+)/g))
+      pids.add(Number(pid));
   });
   let stderr = '';
   child.stderr?.on('data', (chunk) => {

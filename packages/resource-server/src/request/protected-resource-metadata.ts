@@ -38,6 +38,10 @@ export interface ProtectedResource {
   authorizationServers: readonly (string | Issuer)[];
   scopesSupported?: readonly string[] | undefined;
   resourceName?: string | undefined;
+  /** Algorithms of DPoP proofs that it accepts. */
+  dpopSigningAlgValuesSupported?: readonly string[] | undefined;
+  /** True if each token must be bound to a key (RFC 9449 §5.1). */
+  dpopBoundAccessTokensRequired?: boolean | undefined;
 }
 
 /**
@@ -53,6 +57,8 @@ export function protectedResourceMetadata({
   authorizationServers,
   scopesSupported,
   resourceName,
+  dpopSigningAlgValuesSupported,
+  dpopBoundAccessTokensRequired,
 }: ProtectedResource): Middleware {
   return async function protectedResourceMetadata(ctx) {
     const servers = await Promise.all(authorizationServers.map(identifierOf));
@@ -66,6 +72,8 @@ export function protectedResourceMetadata({
       scopes_supported: scopesSupported,
       bearer_methods_supported: ['header'],
       resource_name: resourceName,
+      dpop_signing_alg_values_supported: dpopSigningAlgValuesSupported,
+      dpop_bound_access_tokens_required: dpopBoundAccessTokensRequired,
     });
   };
 }
