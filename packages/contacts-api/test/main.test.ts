@@ -20,18 +20,25 @@ afterAll(() => rm(cwd, { recursive: true }));
 
 function run(env: Record<string, string>): {
   child: ChildProcess;
+  /** Returns its standard output so far. */
+  output(): string;
   ended: Promise<{ code: number; stderr: string }>;
 } {
   const child = spawn(process.execPath, [main], {
     cwd,
     env: { PATH: process.env.PATH, LOG_LEVEL: 'silent', ...env },
-    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  let stdout = '';
+  child.stdout?.on('data', (chunk) => {
+    stdout += chunk;
   });
   let stderr = '';
   child.stderr?.on('data', (chunk) => {
     stderr += chunk;
   });
-  return { child, ended: once(child, 'exit').then(([code]) => ({ code, stderr })) };
+  const ended = once(child, 'exit').then(([code]) => ({ code, stderr }));
+  return { child, output: () => stdout, ended };
 }
 
 describe('the process', () => {
@@ -53,6 +60,15 @@ describe('the process', () => {
     expect(stderr).toBe(
       `contacts-api: port ${port} on 127.0.0.1 is in use: stop what listens there or set PORT\n`,
     );
+  });
+
+  test('several processes without a shared store are warned, and STORE_URL is named', async () => {
+    const start = { PORT: '0', WEB_CONCURRENCY: '2', LOG_LEVEL: 'warn' };
+    const { child, output, ended } = run({ ...start, DATABASE_URL: 'file:warned.db' });
+    await once(child, 'message');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual({ code: 0, stderr: '' });
+    expect(output().match(/set STORE_URL to redis/g)).toHaveLength(1);
   });
 
   test('stops cleanly while its workers start', async () => {
