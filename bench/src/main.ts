@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { benchAuthorizationServer } from './authorization-server.ts';
 import { benchClient } from './client.ts';
 import { benchContactsApi } from './contacts-api.ts';
+import { benchDpop } from './dpop.ts';
 import { benchMemory } from './memory.ts';
 import { benchResourceServer } from './resource-server.ts';
 import { benchSearch } from './search.ts';
@@ -35,10 +36,13 @@ if (process.argv.includes('--route')) {
 } else if (process.argv.includes('--search')) {
   // Alone, because it fills both databases for minutes.
   await benchSearch(print);
+} else if (process.argv.includes('--dpop')) {
+  await benchDpop(print);
 } else {
   print(`# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`);
   print('\n## Protecting a route\n\n');
   await benchResourceServer(print);
+  await benchDpop(print);
   await benchContactsApi(print);
   await benchClient(print);
   await benchAuthorizationServer(print);

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { APPS, type AppName, CLIENT_APPS, CONTACTS_APPS } from './apps/index.ts';
+import { APPS, type AppName, CLIENT_APPS, CONTACTS_APPS, DPOP_APPS } from './apps/index.ts';
 import type { AppOptions } from './apps/make-app.ts';
 
 /** Answer of an app's process to a message. */
@@ -10,7 +10,9 @@ export interface Reading {
 }
 
 const [name = '', options = '{}'] = process.argv.slice(2);
-const makeApp = await { ...APPS, ...CONTACTS_APPS, ...CLIENT_APPS }[name as AppName]();
+const makeApp = await { ...APPS, ...CONTACTS_APPS, ...CLIENT_APPS, ...DPOP_APPS }[
+  name as AppName
+]();
 const app = await makeApp(JSON.parse(options) as AppOptions);
 const server = createServer(app).listen(0, '127.0.0.1', () => {
   process.send?.({ port: (server.address() as AddressInfo).port });

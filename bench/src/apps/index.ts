@@ -29,4 +29,15 @@ export const CLIENT_APPS = {
     (await import('./express-openid-connect.ts')).expressOpenidConnect,
 } satisfies Record<string, () => Promise<MakeApp>>;
 
-export type AppName = keyof typeof APPS | keyof typeof CONTACTS_APPS | keyof typeof CLIENT_APPS;
+/** Apps that get a bound token and a proof. */
+export const DPOP_APPS = {
+  'Koa + one ES256 verify': async () => (await import('./dpop.ts')).koaAndOneEs256,
+  'koa-oauth with DPoP': async () => (await import('./dpop.ts')).koaOauthDpop,
+  'express-oauth2-jwt-bearer with DPoP': async () => (await import('./dpop.ts')).expressDpop,
+} satisfies Record<string, () => Promise<MakeApp>>;
+
+export type AppName =
+  | keyof typeof APPS
+  | keyof typeof CONTACTS_APPS
+  | keyof typeof CLIENT_APPS
+  | keyof typeof DPOP_APPS;

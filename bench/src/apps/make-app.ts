@@ -5,6 +5,10 @@ export interface AppOptions {
   readonly audience: string;
   /** Database of the contacts API. */
   readonly databaseURL?: string;
+  /** Public JWK of the proofs. */
+  readonly proofKey?: object;
+  /** Redis of the used proofs. */
+  readonly storeURL?: string;
 }
 
 export type MakeApp = (options: AppOptions) => Promise<RequestListener>;
