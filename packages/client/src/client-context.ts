@@ -15,6 +15,7 @@ import {
   type SessionEndReason,
 } from './events.ts';
 import { Grants } from './login/grant.ts';
+import { Dpop } from './oauth/dpop.ts';
 import { MAX_ENDPOINT_BYTES } from './oauth/token-endpoint.ts';
 import type { CheckedOptions } from './options/options.ts';
 import { Sessions } from './session/session.ts';
@@ -29,6 +30,7 @@ export class ClientContext {
   readonly issuer: Issuer;
   /** For the endpoints of the authorization server. */
   readonly http: HttpClient;
+  readonly dpop: Dpop;
   readonly store: SessionStore;
   readonly sessions: Sessions;
   readonly transactions: Transactions;
@@ -43,10 +45,11 @@ export class ClientContext {
     this.#print = onEvent ? undefined : createPrinter((line: EventLine) => line);
     this.issuer = createIssuer({ issuerBaseURL, http, onEvent });
     this.http = createHttpClient({ timeout, maxBodyBytes: MAX_ENDPOINT_BYTES, ...http });
+    this.dpop = new Dpop(options.seconds);
     this.store = session.store ?? memoryStore({ now });
     this.sessions = new Sessions(options, this.store, this.warn);
     this.transactions = new Transactions(options, this.store);
-    this.grants = new Grants(options, this.issuer, this.http, this.warn);
+    this.grants = new Grants(options, this.issuer, this.http, this.dpop, this.warn);
   }
 
   /** Reports a failure, each error once. Only the line that is printed has what can name a person. */

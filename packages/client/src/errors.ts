@@ -10,6 +10,7 @@ const ERRORS = {
   ERR_AUTHORIZATION_UNAVAILABLE: [503, 'the authorization server cannot sign anyone in right now'],
   ERR_LOGIN_PARAMETERS: [400, 'these parameters cannot be part of a sign-in'],
   ERR_ISSUER_UNSUITABLE: [502, 'the authorization server lacks what the sign-in needs'],
+  ERR_DPOP_UNSUPPORTED: [502, 'the authorization server does not bind tokens to a key of this app'],
   ERR_PUSHED_REQUEST: [502, 'the authorization server did not accept the request to sign in'],
   ERR_TOKEN_ENDPOINT_UNAVAILABLE: [503, 'the authorization server cannot be reached right now'],
   ERR_CODE_REFUSED: [400, 'this sign-in took too long, or was used before'],

@@ -8,6 +8,7 @@ import { hasCode, OidcError } from './errors.ts';
 import { beginLogin } from './login/login.ts';
 import { endOtherSessions, endSessionById, logOut } from './login/logout.ts';
 import type { SignInRequirement, StepUpParams } from './login/step-up.ts';
+import type { Proofs } from './oauth/dpop.ts';
 import { type IdTokenClaims, userClaims } from './oauth/id-token.ts';
 import type { AccessToken, Session } from './session/session.ts';
 import type { UserSession } from './session/session-list.ts';
@@ -194,6 +195,20 @@ export class OidcContext {
     return this.#supply({ insteadOf: this.#session?.content.accessToken?.value });
   }
 
+  /**
+   * Proofs of the session's key, with the option `dpop`: for requests with its access tokens that do not go
+   * through `ctx.oidc.api`. Undefined when the tokens are bearer tokens.
+   *
+   * @example
+   * const { value: accessToken } = await ctx.oidc.accessToken();
+   * const dpop = ctx.oidc.proofs?.create({ method: 'GET', url, accessToken });
+   * await fetch(url, { headers: { authorization: `DPoP ${accessToken}`, dpop } });
+   */
+  get proofs(): Proofs | undefined {
+    const key = this.#session?.content.dpopKey;
+    return key && this.#client.dpop.proofsOf(key);
+  }
+
   /** Calls the API of the option `api.baseURL` with the access token of the session. */
   get api(): Api {
     const { api } = this.#client;
@@ -204,7 +219,7 @@ export class OidcContext {
       const canRenew = !this.#session || this.#session.content.refreshToken;
       if (insteadOf !== undefined && !canRenew) return insteadOf;
       return (await this.#supply(wanted)).value;
-    });
+    }, this.proofs);
   }
 
   async #supply(wanted: SupplyParams): Promise<AccessToken> {

@@ -29,8 +29,8 @@ export interface HttpClientOptions {
 export interface HttpRequest {
   /** Default: `GET`. */
   method?: string | undefined;
-  /** Default: `Accept: application/json`. */
-  headers?: Record<string, string> | undefined;
+  /** Default: `Accept: application/json`. A function is called for each time that the request is sent. */
+  headers?: Record<string, string> | (() => Record<string, string>) | undefined;
   /** Sent as it is; its `content-type` belongs in `headers`. */
   body?: string | Uint8Array | undefined;
   signal?: AbortSignal | undefined;
@@ -74,6 +74,11 @@ export class HttpError extends Error {
 
 const MAX_BODY_BYTES = 512 * 1024;
 const TIMEOUT_MS = 5000;
+const DEFAULT_HEADERS = {
+  accept: 'application/json',
+  'user-agent': 'koa-oauth',
+  'accept-encoding': 'identity',
+};
 
 type Decoder = (body: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>;
 
@@ -125,12 +130,6 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
     const request: OptionsOfBufferResponseBody = {
       ...defaults,
       method: method as 'GET',
-      headers: {
-        accept: 'application/json',
-        'user-agent': 'koa-oauth',
-        'accept-encoding': 'identity',
-        ...headers,
-      },
       ...(body !== undefined && { body }),
       ...(signal && { signal }),
       ...(agent && { agent: { https: agent } }),
@@ -141,7 +140,8 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       let sent: ClientRequest | undefined;
       let answered = false;
       let isTooLarge = false;
-      const exchange = got(url, request);
+      const given = typeof headers === 'function' ? headers() : headers;
+      const exchange = got(url, { ...request, headers: { ...DEFAULT_HEADERS, ...given } });
       exchange.on('request', (started: ClientRequest) => {
         sent = started;
         sent.once('response', () => {

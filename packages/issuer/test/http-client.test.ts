@@ -105,11 +105,16 @@ test('an error holds nothing of the request but its method, origin and path', as
 });
 
 describe('a reused connection that the server has closed (RFC 9112 §9.3.1)', () => {
-  async function secondOf(method: string): Promise<{ second: unknown; requests: number }> {
+  async function secondOf(
+    method: string,
+    headers?: HttpRequest['headers'],
+  ): Promise<{ second: unknown; requests: number; numbers: unknown[] }> {
     let requests = 0;
+    const numbers: unknown[] = [];
     const perSocket = new WeakMap<object, number>();
     const server = createServer((request, response) => {
       requests += 1;
+      numbers.push(request.headers['x-number']);
       const count = (perSocket.get(request.socket) ?? 0) + 1;
       perSocket.set(request.socket, count);
       if (count > 1) request.socket.destroy();
@@ -120,7 +125,8 @@ describe('a reused connection that the server has closed (RFC 9112 §9.3.1)', ()
       const http = createHttpClient(limits);
       const url = `http://127.0.0.1:${portOf(server)}/`;
       await http(url, { method });
-      return { second: await http(url, { method }).catch((error: unknown) => error), requests };
+      const second = await http(url, { method, headers }).catch((error: unknown) => error);
+      return { second, requests, numbers };
     } finally {
       server.closeAllConnections();
       server.close();
@@ -129,6 +135,15 @@ describe('a reused connection that the server has closed (RFC 9112 §9.3.1)', ()
 
   test('a GET is sent once more', async () => {
     expect(await secondOf('GET')).toMatchObject({ second: { status: 200 }, requests: 3 });
+  });
+
+  test('with other headers, if they are a function', async () => {
+    let number = 0;
+    const { numbers } = await secondOf('GET', () => {
+      number += 1;
+      return { 'x-number': `${number}` };
+    });
+    expect(numbers).toEqual([undefined, '1', '2']);
   });
 
   test('a POST is not', async () => {

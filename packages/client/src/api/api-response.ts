@@ -7,6 +7,7 @@ import {
   type OidcErrorCode,
   type OidcErrorOptions,
 } from '../errors.ts';
+import { type Challenge, parseChallenge } from '../oauth/challenge.ts';
 import { foreignScope } from '../oauth/scope.ts';
 import { retryAfter } from '../oauth/token-endpoint.ts';
 
@@ -51,10 +52,17 @@ export class ApiError extends OidcError {
   }
 }
 
-/** Reports whether another access token may be accepted (RFC 6750 §3.1). */
-export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): boolean {
+/**
+ * Reports whether another access token may be accepted (RFC 6750 §3.1).
+ *
+ * @param isBound true when the token was sent with a proof
+ */
+export function refusesToken(
+  { status, headers }: Omit<ApiResponse, 'body'>,
+  isBound: boolean,
+): boolean {
   if (status !== 401) return false;
-  const challenge = parseBearerChallenge(headers['www-authenticate']);
+  const challenge = challengeOf(headers, isBound);
   return !!challenge && (challenge.error === undefined || challenge.error === 'invalid_token');
 }
 
@@ -63,12 +71,18 @@ export function refusesToken({ status, headers }: Omit<ApiResponse, 'body'>): bo
  *
  * @param request method and address, for the log
  * @param now seconds since 1970
+ * @param isBound true when the token was sent with a proof
  */
-export function judgeApiResponse(response: ApiResponse, request: string, now: number): ApiResponse {
+export function judgeApiResponse(
+  response: ApiResponse,
+  request: string,
+  now: number,
+  isBound = false,
+): ApiResponse {
   const { status, headers } = response;
   if (status >= 200 && status < 300) return response;
 
-  const challenge = parseBearerChallenge(headers['www-authenticate']);
+  const challenge = challengeOf(headers, isBound);
   const error = errorCode(challenge?.error);
   const scope = foreignScope(foreignText(challenge?.scope ?? '')) || undefined;
   const summary = error ? `it answered ${status} ${error}` : `it answered ${status}`;
@@ -91,32 +105,8 @@ export function judgeApiResponse(response: ApiResponse, request: string, now: nu
   throw new ApiError('ERR_API_REFUSED', { ...options, retryAfter: waitSeconds, status: ownStatus });
 }
 
-/** Attributes of a Bearer challenge (RFC 6750 §3). */
-interface BearerChallenge {
-  readonly error: string | undefined;
-  readonly description: string | undefined;
-  readonly scope: string | undefined;
-}
-
-/** Limit for the patterns below, whose time grows with the square of the length. */
-const MAX_CHALLENGE_LENGTH = 2048;
-const ATTRIBUTE = /([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))/g;
-
-/** Reads the Bearer challenge of a `WWW-Authenticate` header; undefined when there is none. */
-export function parseBearerChallenge(value = ''): BearerChallenge | undefined {
-  const header = value.slice(0, MAX_CHALLENGE_LENGTH);
-  const start = /(?:^|,)\s*bearer(?=\s|,|$)/i.exec(header);
-  if (!start) return undefined;
-  const attributes = new Map<string, string>();
-  for (const [, name, quoted, bare] of header.slice(start.index).matchAll(ATTRIBUTE)) {
-    const key = name?.toLowerCase() ?? '';
-    if (!attributes.has(key)) {
-      attributes.set(key, bare ?? quoted?.replaceAll(/\\(.)/g, '$1') ?? '');
-    }
-  }
-  return {
-    error: attributes.get('error'),
-    description: attributes.get('error_description'),
-    scope: attributes.get('scope'),
-  };
+// An API that accepts both schemes sends a challenge for each (RFC 9449 §7.1).
+function challengeOf(headers: IncomingHttpHeaders, isBound: boolean): Challenge | undefined {
+  const { 'www-authenticate': value } = headers;
+  return (isBound ? parseChallenge(value, 'DPoP') : undefined) ?? parseChallenge(value, 'Bearer');
 }

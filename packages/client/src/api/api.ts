@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { HttpAnswer, HttpClient } from '@koa-oauth/issuer';
 import { failureCode } from '../errors.ts';
+import { type Proofs, sendWithToken, withoutProofs } from '../oauth/dpop.ts';
 import { ApiError, type ApiResponse, judgeApiResponse, refusesToken } from './api-response.ts';
 import { resolveApiURL } from './api-url.ts';
 
@@ -26,7 +27,7 @@ export interface ApiRequestOptions {
  * Calls one API with the session's access token. Paths are relative to the API's address.
  *
  * Each method resolves to a 2xx answer and rejects with an `ApiError` for any other. When the API
- * refuses the token (401), it is renewed and the request sent once more.
+ * refuses the token (401), it is renewed and the request sent once more; likewise for a nonce (`dpop`).
  *
  * @throws ApiError; OidcError `ERR_API_URL`; what `ctx.oidc.accessToken()` rejects with; TypeError
  *   for options that can't be sent
@@ -67,19 +68,21 @@ export class ApiClient {
     this.#now = now;
   }
 
-  bind(tokens: ApiTokenSource): Api {
+  /** @param proofs those of the session, if its tokens are bound to a key */
+  bind(tokens: ApiTokenSource, proofs?: Proofs): Api {
+    const source = { tokens, proofs };
     return {
-      get: (path, options) => this.#call(tokens, 'GET', path, options),
-      post: (path, options) => this.#call(tokens, 'POST', path, options),
-      put: (path, options) => this.#call(tokens, 'PUT', path, options),
-      patch: (path, options) => this.#call(tokens, 'PATCH', path, options),
-      delete: (path, options) => this.#call(tokens, 'DELETE', path, options),
+      get: (path, options) => this.#call(source, 'GET', path, options),
+      post: (path, options) => this.#call(source, 'POST', path, options),
+      put: (path, options) => this.#call(source, 'PUT', path, options),
+      patch: (path, options) => this.#call(source, 'PATCH', path, options),
+      delete: (path, options) => this.#call(source, 'DELETE', path, options),
     };
   }
 
-  /** Sends a request a second time only when the API refused its token and there is another. */
+  /** Sends a request again only when the API refused its token and there is another, or for a nonce. */
   async #call(
-    tokens: ApiTokenSource,
+    { tokens, proofs }: { tokens: ApiTokenSource; proofs: Proofs | undefined },
     method: Method,
     path: string,
     { searchParams, headers, signal, scope, audience, ...payload }: ApiRequestOptions = {},
@@ -91,25 +94,21 @@ export class ApiClient {
     const name = `${method} ${url.origin}${url.pathname}`;
 
     const send = async (accessToken: string): Promise<HttpAnswer> => {
-      const authorization = `Bearer ${accessToken}`;
       try {
-        return await this.#http(url, {
-          ...request,
-          headers: { ...request.headers, authorization },
-        });
+        return await sendWithToken(this.#http, url, request, { accessToken, proofs });
       } catch (error) {
         const summary = failureCode(error);
         throw new ApiError('ERR_API_UNAVAILABLE', { detail: `${name}: ${summary}`, summary });
       }
     };
 
-    const now = () => Math.floor(this.#now() / 1000);
+    const judge = (answer: HttpAnswer, sent: string[]) =>
+      judgeApiResponse(toResponse(answer, sent), name, Math.floor(this.#now() / 1000), !!proofs);
     const token = await tokens(wanted);
     const answer = await send(token);
-    if (!refusesToken(answer)) return judgeApiResponse(toResponse(answer, [token]), name, now());
+    if (!refusesToken(answer, !!proofs)) return judge(answer, [token]);
     const another = await tokens({ ...wanted, insteadOf: token });
-    const second = another === token ? answer : await send(another);
-    return judgeApiResponse(toResponse(second, [token, another]), name, now());
+    return judge(another === token ? answer : await send(another), [token, another]);
   }
 }
 
@@ -177,7 +176,7 @@ function toResponse({ status, headers, body }: HttpAnswer, tokens: readonly stri
   const type = headers['content-type'];
   if (status < 300) return { status, headers, body: parseBody(type, body) };
   const withoutTokens = (text: string) =>
-    tokens.reduce((rest, token) => rest.replaceAll(token, '[access token]'), text);
+    withoutProofs(tokens.reduce((rest, token) => rest.replaceAll(token, '[access token]'), text));
   const clean = Object.entries(headers).map(([name, value]) => [
     name,
     Array.isArray(value) ? value.map(withoutTokens) : withoutTokens(String(value)),

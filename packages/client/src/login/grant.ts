@@ -2,6 +2,7 @@ import { createHttpClient, type HttpClient, type Issuer } from '@koa-oauth/issue
 import { OidcError } from '../errors.ts';
 import { reportMessage } from '../messages.ts';
 import { loginIdOf, type Transaction } from '../oauth/authorization-endpoint.ts';
+import type { Dpop, Proofs, TokenToSend } from '../oauth/dpop.ts';
 import {
   type IdTokenClaims,
   type IdTokenExpectations,
@@ -39,6 +40,7 @@ export class Grants {
   readonly #options: CheckedOptions;
   readonly #issuer: Issuer;
   readonly #http: HttpClient;
+  readonly #dpop: Dpop;
   /** For requests that a login or a logout can do without. */
   readonly #optionalHttp: HttpClient;
   readonly #warn: (error: unknown) => void;
@@ -48,11 +50,13 @@ export class Grants {
     options: CheckedOptions,
     issuer: Issuer,
     http: HttpClient,
+    dpop: Dpop,
     warn: (error: unknown) => void,
   ) {
     this.#options = options;
     this.#issuer = issuer;
     this.#http = http;
+    this.#dpop = dpop;
     this.#warn = warn;
     this.#optionalHttp = createHttpClient({
       timeout: Math.min(options.httpTimeout, MAX_OPTIONAL_MS),
@@ -63,9 +67,10 @@ export class Grants {
 
   /** Exchanges the code of a callback (RFC 6749 §4.1.3, RFC 7636 §4.5). @throws OidcError */
   async byCode(code: string, transaction: Transaction): Promise<SessionContent> {
-    const { issuer, nonce, maxAge, scope, essentialAcr: acr } = transaction;
+    const { issuer, nonce, maxAge, scope, essentialAcr: acr, dpopKey } = transaction;
     const loginId = loginIdOf(transaction.state);
-    const answer = await this.#requestTokens('token', loginId, {
+    const proofs = dpopKey && this.#dpop.proofsOf(dpopKey);
+    const answer = await this.#requestTokens('token', loginId, proofs, {
       grant_type: 'authorization_code',
       code,
       redirect_uri: transaction.redirectURI,
@@ -73,20 +78,21 @@ export class Grants {
       // RFC 8707 §2.2: without it some servers issue a token for userinfo.
       ...(this.#usesResource && transaction.audience && { resource: transaction.audience }),
     });
-    const response = judgeCodeResponse(answer, scope, this.#options.seconds());
+    const response = judgeCodeResponse(answer, scope, this.#options.seconds(), !!proofs);
     const { idToken, accessToken, refreshToken } = response;
     if (!idToken) throw new OidcError('ERR_TOKEN_RESPONSE', { detail: '"id_token" is missing' });
     const claims = await this.#verify(idToken, { issuer, nonce, maxAge, acr, accessToken });
     const needsUserinfo = transaction.wantsUserinfo || lacksClaims(claims, response.scope);
     return {
       claims,
-      userinfo: needsUserinfo ? await this.#userinfo(accessToken, claims) : undefined,
+      userinfo: needsUserinfo ? await this.#userinfo({ accessToken, proofs }, claims) : undefined,
       idToken,
       requestedScope: scope,
       requestedAudience: transaction.audience,
       requestedAcr: transaction.acrValues,
       accessToken: toAccessToken(response, scope, this.#options.seconds()),
       refreshToken,
+      dpopKey,
       loginId,
     };
   }
@@ -100,11 +106,12 @@ export class Grants {
     content: SessionContent,
     { scope, audience }: { scope?: string | undefined; audience?: string | undefined },
   ): Promise<Refreshed> {
-    const { refreshToken = '', requestedAudience } = content;
+    const { refreshToken = '', requestedAudience, dpopKey } = content;
     // Without keys the answer could not be verified, and the refresh token would be lost.
     await this.#issuer.ready();
     const target = audience ?? (this.#usesResource && requestedAudience);
-    const answer = await this.#requestTokens('refresh', content.loginId, {
+    const proofs = dpopKey && this.#dpop.proofsOf(dpopKey);
+    const answer = await this.#requestTokens('refresh', content.loginId, proofs, {
       ...(scope !== undefined && { scope }),
       ...(target && { [this.#usesResource ? 'resource' : 'audience']: target }),
       grant_type: 'refresh_token',
@@ -114,7 +121,8 @@ export class Grants {
     const requestedScope = isForSignIn ? content.requestedScope : (scope ?? '');
     // RFC 6749 §6: without scopes in request and answer, the sign-in's token keeps its scopes.
     const impliedScope = (isForSignIn ? content.accessToken?.scope : undefined) ?? requestedScope;
-    const response = judgeTokenResponse(answer, impliedScope, this.#options.seconds());
+    const now = this.#options.seconds();
+    const response = judgeTokenResponse(answer, impliedScope, now, !!proofs);
     let identity = {};
     if (response.idToken) {
       const { issuer } = await this.#issuer.metadata();
@@ -158,10 +166,10 @@ export class Grants {
   }
 
   /** Requests claims about the user. A failure does not stop the sign-in. */
-  async #userinfo(accessToken: string, claims: IdTokenClaims): Promise<SessionContent['userinfo']> {
+  async #userinfo(token: TokenToSend, claims: IdTokenClaims): Promise<SessionContent['userinfo']> {
     try {
       const metadata = await this.#issuer.metadata();
-      const answer = await requestUserinfo(metadata, accessToken, this.#optionalHttp);
+      const answer = await requestUserinfo(metadata, token, this.#optionalHttp);
       return answer && judgeUserinfo(answer, claims);
     } catch (error) {
       this.#warn(error);
@@ -172,6 +180,7 @@ export class Grants {
   async #requestTokens(
     kind: 'token' | 'refresh',
     loginId: string,
+    proofs: Proofs | undefined,
     parameters: Record<string, string>,
   ): Promise<EndpointAnswer> {
     const { credentials, seconds } = this.#options;
@@ -183,6 +192,7 @@ export class Grants {
       credentials,
       parameters,
       http: this.#http,
+      proofs,
       seconds,
       report: (end, message) => reportMessage(this.#options, loginId, `${kind}_${end}`, message),
     });
@@ -203,9 +213,14 @@ export class Grants {
 }
 
 /** Judges the answer to a code: only `invalid_grant` is about the code itself (RFC 6749 §5.2). */
-function judgeCodeResponse(answer: EndpointAnswer, scope: string, now: number): TokenResponse {
+function judgeCodeResponse(
+  answer: EndpointAnswer,
+  scope: string,
+  now: number,
+  isBound: boolean,
+): TokenResponse {
   try {
-    return judgeTokenResponse(answer, scope, now);
+    return judgeTokenResponse(answer, scope, now, isBound);
   } catch (error) {
     if (!isRefused(error, 'invalid_grant')) throw error;
     const { detail, summary } = error;

@@ -62,6 +62,7 @@ export async function beginLogin(
       isRetry,
       startedAt: options.now() / 1000,
       isElsewhere: isElsewhere(ctx, options.baseURL),
+      isBound: options.dpop,
     });
     const isPushed =
       options.pushedAuthorizationRequests ||
@@ -80,16 +81,18 @@ export async function beginLogin(
 
 /** Pushes the request. @returns the parameters that the browser sends instead (RFC 9126 §4) */
 async function push(
-  { options, http }: ClientContext,
+  { options, http, dpop }: ClientContext,
   metadata: AuthorizationServerMetadata,
   { parameters, transaction }: AuthorizationRequest,
 ): Promise<Record<string, string>> {
   const { credentials, seconds } = options;
-  const loginId = loginIdOf(transaction.state);
+  const { state, dpopKey } = transaction;
+  const loginId = loginIdOf(state);
   const answer = await requestPushedAuthorization(metadata, {
     credentials,
     parameters,
     http,
+    proofs: dpopKey && dpop.proofsOf(dpopKey),
     seconds,
     report: (end, message) =>
       reportMessage(options, loginId, `pushed_authorization_${end}`, message),

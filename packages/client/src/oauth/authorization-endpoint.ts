@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { AuthorizationRefused, OidcError } from '../errors.ts';
+import { createSessionKey, requireDpopSupport, type SessionKey, thumbprintOf } from './dpop.ts';
 import { isScopeParameter } from './scope.ts';
 import { isObject } from './signed-jwt.ts';
 
@@ -46,6 +47,7 @@ const RESERVED_PARAMETERS = [
   'nonce',
   'code_challenge',
   'code_challenge_method',
+  'dpop_jkt',
 ];
 
 /** Returns a sentence for each fault of the parameters. */
@@ -96,6 +98,8 @@ export interface Transaction {
   readonly essentialAcr?: readonly string[] | undefined;
   /** True when the `claims` parameter asks for claims of the userinfo endpoint. */
   readonly wantsUserinfo?: boolean | undefined;
+  /** Key that the tokens will be bound to, if any. */
+  readonly dpopKey?: SessionKey | undefined;
   readonly returnTo: string;
   /** Parameters of this login alone, for another try. */
   readonly params: AuthorizationParams;
@@ -116,7 +120,7 @@ export interface AuthorizationRequest {
  * (RFC 7636), and the transaction that verifies its answer.
  *
  * @param login redirect URI, path to return to and start of the login. `isElsewhere`: it begins at another
- *   origin than that of the redirect URI
+ *   origin than that of the redirect URI. `isBound`: its tokens get bound to a new key (RFC 9449 §10)
  */
 export function createAuthorizationRequest(
   metadata: AuthorizationServerMetadata,
@@ -124,15 +128,19 @@ export function createAuthorizationRequest(
   params: AuthorizationParams,
   {
     isElsewhere,
+    isBound,
     ...login
   }: Pick<Transaction, 'redirectURI' | 'returnTo' | 'params' | 'isRetry' | 'startedAt'> & {
     isElsewhere: boolean;
+    isBound: boolean;
   },
 ): AuthorizationRequest {
   const faults = authorizationParamsFaults(params);
   if (faults.length > 0) throw new OidcError('ERR_LOGIN_PARAMETERS', { detail: faults.join('; ') });
   const { code_challenge_methods_supported: methods } = metadata;
   if (methods && !methods.includes('S256')) throw unsuitable('it does not support PKCE with S256');
+  if (isBound) requireDpopSupport(metadata);
+  const dpopKey = isBound ? createSessionKey() : undefined;
 
   const state = createState(login.startedAt, isElsewhere);
   const [nonce, codeVerifier] = [randomToken(), randomToken()];
@@ -145,6 +153,7 @@ export function createAuthorizationRequest(
     nonce,
     code_challenge: codeChallenge(codeVerifier),
     code_challenge_method: 'S256',
+    dpop_jkt: dpopKey && thumbprintOf(dpopKey),
   };
   const entries = Object.entries(all).filter(([, value]) => value !== undefined);
   const parameters = Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
@@ -152,6 +161,7 @@ export function createAuthorizationRequest(
     state,
     nonce,
     codeVerifier,
+    dpopKey,
     ...login,
     issuer: metadata.issuer,
     scope: params.scope ?? '',

@@ -9,6 +9,7 @@ import {
   type OidcErrorCode,
 } from '../errors.ts';
 import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
+import type { Proofs } from './dpop.ts';
 import { isScopeParameter } from './scope.ts';
 import { isObject } from './signed-jwt.ts';
 
@@ -20,6 +21,8 @@ export interface EndpointRequest {
   credentials: ClientCredentials;
   parameters: Readonly<Record<string, string>>;
   http: HttpClient;
+  /** Proves that the session's key is ours, to an endpoint that binds tokens to it. */
+  proofs?: Proofs | undefined;
   /** Returns seconds since 1970. */
   seconds: () => number;
   /** Error code when there is no answer. Default: `ERR_TOKEN_ENDPOINT_UNAVAILABLE`. */
@@ -53,20 +56,30 @@ export interface EndpointMessage {
 export const MAX_ENDPOINT_BYTES = 256 * 1024;
 
 /**
- * Sends one POST with the client's authentication. It is never repeated: a code, a rotated refresh token or
- * an assertion works once.
+ * Sends one POST with the client's authentication. A code or a rotated refresh token works once, so it is
+ * repeated only if the server demanded a nonce in the proof (RFC 9449 §8).
  *
  * @throws OidcError when there is no answer. It contains nothing of the request.
  */
 export async function postToEndpoint(request: EndpointRequest): Promise<EndpointAnswer> {
+  const { url, proofs } = request;
+  if (!proofs) return postOnce(request);
+  return proofs.send({ method: 'POST', url }, (createProof) => postOnce(request, createProof()));
+}
+
+async function postOnce(request: EndpointRequest, proof?: string): Promise<EndpointAnswer> {
   const { url, issuer, http, report } = request;
   const credentials = await authenticateClient(request.credentials, issuer, request.seconds());
   const form = { ...request.parameters, ...credentials.form };
-  report?.('request', { url, parameters: form });
+  report?.('request', { url, parameters: { ...form, ...(proof && { DPoP: proof }) } });
   try {
     const answer = await http(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/x-www-form-urlencoded', ...credentials.headers },
+      headers: {
+        'content-type': 'application/x-www-form-urlencoded',
+        ...credentials.headers,
+        ...(proof && { dpop: proof }),
+      },
       body: new URLSearchParams(form).toString(),
     });
     const { status, headers } = answer;
@@ -168,11 +181,13 @@ export function isRefused(error: unknown, code: string): error is TokenRequestRe
  *
  * @param requestedScope what the answer means when it names no scope (§5.1)
  * @param now seconds since 1970
+ * @param isBound true when the request had a proof, so that the token must be bound to its key
  */
 export function judgeTokenResponse(
   answer: EndpointAnswer,
   requestedScope: string,
   now: number,
+  isBound = false,
 ): TokenResponse {
   const { status, headers, body } = answer;
   if (status === 429 || status >= 500) {
@@ -192,9 +207,14 @@ export function judgeTokenResponse(
   if (!isObject(body)) throw unusable('it is not a JSON object');
 
   const { token_type, expires_in } = body;
-  if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer') {
-    throw unusable('"token_type" is not Bearer');
+  const type = typeof token_type === 'string' ? token_type.toLowerCase() : undefined;
+  // RFC 9449 §5: such a server ignored the proof.
+  if (isBound && type === 'bearer') {
+    const detail = 'token response: "token_type" is Bearer, not DPoP';
+    throw new OidcError('ERR_DPOP_UNSUPPORTED', { detail });
   }
+  const expected = isBound ? 'DPoP' : 'Bearer';
+  if (type !== expected.toLowerCase()) throw unusable(`"token_type" is not ${expected}`);
   const accessToken = token(body, 'access_token');
   if (accessToken === undefined) throw unusable('"access_token" is missing');
   const scope = body.scope ?? requestedScope;

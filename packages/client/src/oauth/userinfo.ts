@@ -5,6 +5,7 @@ import {
   hasDuplicateNames,
 } from '@koa-oauth/issuer';
 import { failureCode, OidcError } from '../errors.ts';
+import { sendWithToken, type TokenToSend } from './dpop.ts';
 import type { IdTokenClaims } from './id-token.ts';
 import { areNested, isObject } from './signed-jwt.ts';
 
@@ -14,13 +15,12 @@ const MAX_USERINFO_LENGTH = 32 * 1024;
 /** Requests claims about the user (OpenID Connect Core §5.3.1). @returns undefined without an endpoint */
 export async function requestUserinfo(
   { userinfo_endpoint: url }: AuthorizationServerMetadata,
-  accessToken: string,
+  token: TokenToSend,
   http: HttpClient,
 ): Promise<HttpAnswer | undefined> {
   if (!url) return undefined;
   try {
-    const headers = { accept: 'application/json', authorization: `Bearer ${accessToken}` };
-    return await http(url, { headers });
+    return await sendWithToken(http, url, { headers: { accept: 'application/json' } }, token);
   } catch (error) {
     throw unusable(`GET ${url}: ${failureCode(error)}`);
   }

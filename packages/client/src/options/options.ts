@@ -44,6 +44,11 @@ export interface AuthOptions extends ClientOptions {
    * through the browser. Done in any case if the issuer's metadata requires it. Default: false
    */
   pushedAuthorizationRequests?: boolean | undefined;
+  /**
+   * Binds the tokens of each session to a key of its own (DPoP, RFC 9449): who copies a token cannot use it.
+   * Sign-ins fail if the issuer does not support this. Sessions from before need a new sign-in. Default: false
+   */
+  dpop?: boolean | undefined;
   session?:
     | {
         /** Default: in this process's memory. */
@@ -136,6 +141,7 @@ export const OPTION_RULES = {
     secret: rule.secrets,
     authorizationParams: rule.anything,
     pushedAuthorizationRequests: rule.boolean,
+    dpop: rule.boolean,
     session: rule.anything,
     routes: rule.anything,
     api: rule.anything,
@@ -226,6 +232,7 @@ function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
     secrets: [options.secret].flat(),
     authorizationParams: { scope: 'openid profile email', ...given },
     pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? false,
+    dpop: options.dpop ?? false,
     session: {
       store: session?.store,
       name: session?.name ?? 'session',

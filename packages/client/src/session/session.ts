@@ -1,6 +1,7 @@
 import { type CookieJar, cookiePrefix } from '../browser/cookies.ts';
 import { OidcError } from '../errors.ts';
 import { randomToken } from '../oauth/authorization-endpoint.ts';
+import type { SessionKey } from '../oauth/dpop.ts';
 import type { IdTokenClaims } from '../oauth/id-token.ts';
 import type { CheckedOptions } from '../options/options.ts';
 import { Seal } from './seal.ts';
@@ -24,6 +25,8 @@ export interface SessionContent {
   readonly refreshToken: string | undefined;
   /** Tokens for fewer scopes or another API. The newest is last. */
   readonly otherAccessTokens?: readonly OtherAccessToken[] | undefined;
+  /** Key that the tokens are bound to (RFC 9449). Undefined for bearer tokens. */
+  readonly dpopKey?: SessionKey | undefined;
   /** Id of the login that opened the session, for `onMessage`. */
   readonly loginId: string;
 }
@@ -204,7 +207,9 @@ export class Sessions {
 
   #opened({ version, expiresAt, sealed }: StoredSession, id: string): Session | undefined {
     const opened = this.#seal.open(sealed, id) as Sealed | undefined;
-    return opened && { id, version, expiresAt, ...opened };
+    // With the option, no session goes on with tokens that anyone could use.
+    if (!opened || (this.#options.dpop && !opened.content.dpopKey)) return undefined;
+    return { id, version, expiresAt, ...opened };
   }
 
   async #touch(session: Session): Promise<void> {

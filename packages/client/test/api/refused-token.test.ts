@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/g
 import { createHttpClient } from '@koa-oauth/issuer';
 import nock from 'nock';
 import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
-import { parseBearerChallenge } from '../../src/api/api-response.ts';
 import { OidcError } from '../../src/errors.ts';
+import { parseChallenge } from '../../src/oauth/challenge.ts';
 
 describe('a refused token', () => {
   const API = 'https://api.example';
@@ -212,19 +212,19 @@ describe('the challenge of an API', () => {
     ['Basic realm="x", Bearer error="e"', { error: 'e', scope: undefined }],
     ['Bearer error="first", error="second"', { error: 'first', scope: undefined }],
   ])('RFC 6750 §3: %s', (header, expected) => {
-    expect(parseBearerChallenge(header)).toEqual(expected);
+    expect(parseChallenge(header, 'Bearer')).toEqual(expected);
   });
 
   test.each([undefined, '', 'Basic realm="x"', 'Bearerish error="e"', 'DPoP error="e"'])(
     'no Bearer challenge: %s',
     (header) => {
-      expect(parseBearerChallenge(header)).toBeUndefined();
+      expect(parseChallenge(header, 'Bearer')).toBeUndefined();
     },
   );
 
   test('of a header of any length, the first 2 kB are read', () => {
     const header = `Bearer error="e", scope="${'x '.repeat(1500)}", x="y"`;
-    expect(parseBearerChallenge(header)).toEqual({ error: 'e', scope: undefined });
-    expect(parseBearerChallenge(`${','.repeat(2048)} Bearer error="e"`)).toBeUndefined();
+    expect(parseChallenge(header, 'Bearer')).toEqual({ error: 'e', scope: undefined });
+    expect(parseChallenge(`${','.repeat(2048)} Bearer error="e"`, 'Bearer')).toBeUndefined();
   });
 });

@@ -38,6 +38,7 @@ describe('the authorization endpoint', () => {
         isRetry: false,
         startedAt: 1_700_000_000,
         isElsewhere: false,
+        isBound: false,
       },
     );
     return { url: authorizationURL(metadata, parameters), transaction };

@@ -5,11 +5,13 @@ import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 
 export const ISSUER = 'https://issuer.example/';
 
-export type TokenAnswer = [status: number, body: unknown];
+export type TokenAnswer = [status: number, body: unknown, headers?: Record<string, string>];
 
 export interface TokenRequest {
   readonly form: URLSearchParams;
   readonly authorization: string | undefined;
+  /** Its `DPoP` header. */
+  readonly dpop: string | undefined;
 }
 
 export interface IssuerStandIn {
@@ -50,16 +52,16 @@ export function standInForIssuer(metadata: Record<string, unknown> = {}): Issuer
     keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'key-1', alg: 'RS256', use: 'sig' }],
   });
   scope.post('/oauth/token').reply(async function answer(_uri, body) {
-    const { authorization } = this.req.headers as Record<string, string | undefined>;
-    const request = { form: formOf(body), authorization };
+    const { authorization, dpop } = this.req.headers as Record<string, string | undefined>;
+    const request = { form: formOf(body), authorization, dpop };
     standIn.tokenRequests.push(request);
-    return (await standIn.onTokenRequest(request)) as [number, nock.Body];
+    return (await standIn.onTokenRequest(request)) as [number, nock.Body, nock.ReplyHeaders?];
   });
   scope.post('/oauth/par').reply(async function answer(_uri, body) {
-    const { authorization } = this.req.headers as Record<string, string | undefined>;
-    const request = { form: formOf(body), authorization };
+    const { authorization, dpop } = this.req.headers as Record<string, string | undefined>;
+    const request = { form: formOf(body), authorization, dpop };
     standIn.pushedRequests.push(request);
-    return (await standIn.onPushedRequest(request)) as [number, nock.Body];
+    return (await standIn.onPushedRequest(request)) as [number, nock.Body, nock.ReplyHeaders?];
   });
   scope.post('/oauth/revoke').reply((_uri, body) => {
     standIn.revocations.push(formOf(body));

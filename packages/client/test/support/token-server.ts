@@ -15,6 +15,8 @@ export interface TokenServer {
   readonly issuer: string;
   /** Requests to its token endpoint, in order. */
   readonly grants: URLSearchParams[];
+  /** `DPoP` headers of these requests. */
+  readonly proofs: (string | undefined)[];
   /** Requests to its revocation endpoint, in order. */
   readonly revoked: string[];
   /** Milliseconds from the request to the rotation, and again to the answer. */
@@ -51,6 +53,7 @@ export async function startTokenServer(): Promise<TokenServer> {
       return send(response, 200, {});
     }
     server.grants.push(form);
+    server.proofs.push(request.headers.dpop as string | undefined);
     const answer = await server.onGrant(form);
     if (answer && typeof answer === 'object' && 'status' in answer) {
       return send(response, answer.status, answer.body ?? {}, answer.headers);
@@ -108,6 +111,7 @@ export async function startTokenServer(): Promise<TokenServer> {
   const server: TokenServer = {
     issuer,
     grants: [],
+    proofs: [],
     revoked: [],
     delay: 0,
     leeway: false,

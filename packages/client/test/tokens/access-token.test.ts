@@ -5,6 +5,7 @@ import { testKey } from '../../../../test/support/test-keys.ts';
 import type { CookieJar } from '../../src/browser/cookies.ts';
 import { Client } from '../../src/client.ts';
 import type { ClientEvent } from '../../src/events.ts';
+import { createSessionKey } from '../../src/oauth/dpop.ts';
 import type { Session, SessionContent } from '../../src/session/session.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
@@ -892,3 +893,27 @@ describe('the authorization server says no', () => {
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
+
+describe('tokens that are bound to a key (RFC 9449)', () => {
+  test('two processes that must send a nonce use the refresh token once', async () => {
+    const key = createSessionKey();
+    const answers: unknown[] = [];
+    server.onGrant = () => {
+      answers.push(server.grants.length);
+      return answers.length === 1
+        ? { status: 400, headers: { 'dpop-nonce': 'n' }, body: { error: 'use_dpop_nonce' } }
+        : { more: { token_type: 'DPoP' } };
+    };
+    const processes = [startProcess(), startProcess()] as const;
+    const session = await signIn(processes[0], -1, { dpopKey: key });
+    const tokens = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => (processes[i % 2] as Process).tokenOf(session)),
+    );
+    expect(new Set(tokens).size).toBe(1);
+    expect(server.grants.map((form) => form.get('refresh_token'))).toEqual([
+      session.content.refreshToken,
+      session.content.refreshToken,
+    ]);
+    expect((await processes[1].sessions.reload(session))?.content.dpopKey).toEqual(key);
+  });
+});

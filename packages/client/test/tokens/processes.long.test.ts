@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
+import { createSessionKey, type SessionKey } from '../../src/oauth/dpop.ts';
 import { type Session, type SessionContent, Sessions } from '../../src/session/session.ts';
 import type { Term } from '../../src/session/session-list.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
@@ -38,8 +40,10 @@ beforeAll(async () => {
 });
 beforeEach(() => {
   server.grants.length = 0;
+  server.proofs.length = 0;
   server.delay = 0;
   server.leeway = false;
+  server.onGrant = () => undefined;
 });
 afterAll(async () => {
   await Promise.all(workers.map(end));
@@ -95,9 +99,10 @@ const sessionsIn = (store: SessionStore) =>
   new Sessions(checkedOptions({ issuerBaseURL: server.issuer }), store, () => {});
 
 /** A session whose access token has run out. */
-async function signIn({ make }: SharedStore): Promise<Session> {
+async function signIn({ make }: SharedStore, dpopKey?: SessionKey): Promise<Session> {
   const store = make();
-  const session = await sessionsIn(store).open(noCookies, contentOf('sid-1'));
+  const content = { ...contentOf('sid-1'), dpopKey };
+  const session = await sessionsIn(store).open(noCookies, content);
   await store.close();
   return session;
 }
@@ -166,6 +171,25 @@ describe.each(stores)('processes that share a $name store', (store) => {
   });
 });
 
+describe.each(stores)('processes that share a $name store, and a key', (store) => {
+  const testIt = store.missing ? test.skip : test;
+
+  testIt(
+    `make one grant, also when they need a nonce: ${store.missing ?? store.name}`,
+    async () => {
+      const nonceIn = (proof = '') => (decodeJwt(proof) as { nonce?: string }).nonce;
+      server.onGrant = () =>
+        nonceIn(server.proofs.at(-1)) === undefined
+          ? { status: 400, headers: { 'dpop-nonce': 'n-1' }, body: { error: 'use_dpop_nonce' } }
+          : { more: { token_type: 'DPoP' } };
+      const session = await signIn(store, createSessionKey());
+      const values = await askAll({ store, session, calls: 25 });
+      expect([...new Set(values)]).toEqual(ONE_TOKEN);
+      expect(server.proofs.map(nonceIn).filter(Boolean)).toEqual(['n-1']);
+    },
+  );
+});
+
 describe.each(stores)('a logout at another process of a $name store', (store) => {
   const testIt = store.missing ? test.skip : test;
   const why = store.missing ?? store.name;
@@ -222,7 +246,7 @@ describe('processes that share a store', () => {
 
   test('a process killed during a refresh does not block others for long', async () => {
     const dying = await startWorker(LEASE_OF_THE_DYING);
-    const sessions = await Promise.all(present.map(signIn));
+    const sessions = await Promise.all(present.map((store) => signIn(store)));
     server.leeway = true;
     server.delay = 60_000;
     for (const [i, store] of present.entries()) {
@@ -240,7 +264,7 @@ describe('processes that share a store', () => {
   });
 
   test('a grant slower than the lease is still the only one', async () => {
-    const sessions = await Promise.all(present.map(signIn));
+    const sessions = await Promise.all(present.map((store) => signIn(store)));
     // 1 second for one grant; the others wait for longer.
     server.delay = 500;
     const values = await Promise.all(
