@@ -32,6 +32,7 @@ import type { StateStore } from './state/file.ts';
 import { allowedLogoutTarget } from './tenant/allowed-urls.ts';
 import { matchesCallback } from './tenant/applications.ts';
 import { findApplication, type Tenant } from './tenant/tenant.ts';
+import { bindsTokens } from './token/audience.ts';
 import { answerRefusals } from './token/errors.ts';
 import { jsonBodies } from './token/json-bodies.ts';
 import { chooseApi, chosenResource } from './token/multi-resource.ts';
@@ -108,6 +109,8 @@ function createEngine(context: AppContext): Engine {
   patchEngine(provider, {
     idTokenClaims: idTokenClaims(context),
     accessTokenScope,
+    bindsTokens: (audience) =>
+      bindsTokens(tenant.resourceServers.find(({ identifier }) => identifier === audience)),
     clock,
     refreshRequested: (ctx) => chooseApi(context, ctx),
     chosenResource,

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { credentialsExchange } from './actions/credentials-exchange.ts';
 import { outcomeOf } from './actions/login-outcome.ts';
@@ -32,6 +33,9 @@ import { UserinfoTokens } from './token/userinfo-token.ts';
 import { renderEngineError } from './views/error-page.tsx';
 
 type Section<Name extends keyof Configuration> = NonNullable<Configuration[Name]>;
+
+/** For the nonces of DPoP (RFC 9449 §8): those of an earlier process are no longer accepted. */
+const NONCE_SECRET = randomBytes(32);
 
 const MINUTE_SECONDS = 60;
 const HOUR_SECONDS = 60 * MINUTE_SECONDS;
@@ -119,7 +123,11 @@ function features(context: AppContext): Section<'features'> {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
     deviceFlow: deviceFlow(context),
-    dPoP: { enabled: true },
+    dPoP: {
+      enabled: true,
+      nonceSecret: NONCE_SECRET,
+      requireNonce: (ctx) => ctx.state.demandsNonce === true,
+    },
     pushedAuthorizationRequests: { enabled: true },
     revocation: {
       enabled: true,

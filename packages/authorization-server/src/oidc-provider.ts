@@ -54,6 +54,8 @@ interface EngineIdTokenClass {
 /** Replacements for values of the engine. */
 export interface EngineHooks {
   readonly idTokenClaims: (ctx: KoaContextWithOIDC, claims: Claims) => Claims;
+  /** Checks whether tokens for this audience get bound to the key of a proof. */
+  readonly bindsTokens: (audience: string | undefined) => boolean;
   readonly accessTokenScope: (ctx: KoaContextWithOIDC, scope?: string) => string | undefined;
   /** Checks a redirect URI that is not in the client's list. @param organization of the request. */
   readonly isCallback: (clientId: string, url: string, organization: unknown) => boolean;
@@ -77,6 +79,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchSid(provider);
   patchBackchannelLogout(provider);
   patchAccessTokenScope(provider, hooks.accessTokenScope);
+  patchBinding(provider, hooks.bindsTokens);
   patchRefreshAnswer(provider);
   patchAllowedUrls(provider, hooks);
   patchRefreshResource(provider, hooks);
@@ -183,6 +186,18 @@ function patchAccessTokenScope(provider: Engine, scopeOf: EngineHooks['accessTok
     if (scope !== this.scope) this.scope = scope;
     return save.apply(this, ttl);
   };
+}
+
+/** The engine binds each token of a request with a proof; at Auth0 the API decides. */
+function patchBinding(provider: Engine, bindsTokens: EngineHooks['bindsTokens']): void {
+  for (const { prototype } of [provider.AccessToken, provider.ClientCredentials]) {
+    const token = prototype as Pick<AccessToken, 'save' | 'resourceServer'> & { jkt?: string };
+    const { save } = token;
+    token.save = function patchedSave(this: typeof token, ...ttl) {
+      if (this.jkt !== undefined && !bindsTokens(this.resourceServer?.audience)) delete this.jkt;
+      return save.apply(this as AccessToken, ttl);
+    };
+  }
 }
 
 /** The engine sends an unrotated refresh token again; Auth0 does not. */

@@ -13,6 +13,8 @@ const answers = {
   halfBody: z.literal(true).optional(),
   rateLimited: z.literal(true).optional(),
   loseRefreshResponse: z.literal(true).optional(),
+  demandNonce: z.literal(true).optional(),
+  refuseProof: z.literal(true).optional(),
   garbage: z.literal(true).optional(),
   contentType: z.string().regex(MEDIA_TYPE, 'give a media type, such as text/html').optional(),
   oversized: z.literal(true).optional(),
@@ -25,12 +27,15 @@ type Kind = 'status' | keyof typeof answers;
 /** A fault has one of these, or only a delay. */
 const KINDS = ['status', ...Object.keys(answers)] as Kind[];
 
-/** The kinds that only one endpoint has an answer for. */
-const ENDPOINT_OF: Partial<Record<Kind, string>> = {
-  loseRefreshResponse: ROUTES.token,
-  emptyKeySet: ROUTES.jwks,
-  wrongKids: ROUTES.jwks,
-  otherIssuer: METADATA,
+const PROOF_ENDPOINTS = [ROUTES.token, ROUTES.userinfo, ROUTES.pushed_authorization_request];
+/** The kinds that only some endpoints have an answer for. */
+const ENDPOINTS_OF: Partial<Record<Kind, readonly string[]>> = {
+  loseRefreshResponse: [ROUTES.token],
+  demandNonce: PROOF_ENDPOINTS,
+  refuseProof: PROOF_ENDPOINTS,
+  emptyKeySet: [ROUTES.jwks],
+  wrongKids: [ROUTES.jwks],
+  otherIssuer: [METADATA],
 };
 
 const faultSchema = z
@@ -55,9 +60,9 @@ const faultSchema = z
     if (value.retryAfter !== undefined && value.status === undefined) {
       fault('retryAfter', 'give "status" with it');
     }
-    const place = first && ENDPOINT_OF[first];
-    if (place !== undefined && value.endpoint !== place) {
-      fault('endpoint', `give ${place} with "${first}"`);
+    const places = first && ENDPOINTS_OF[first];
+    if (places !== undefined && !places.includes(value.endpoint)) {
+      fault('endpoint', `give ${places.join(' or ')} with "${first}"`);
     }
   });
 
@@ -83,6 +88,10 @@ export interface Fault {
   readonly rateLimited?: true | undefined;
   /** The refresh happens, the token rotates, and the client never gets the answer. */
   readonly loseRefreshResponse?: true | undefined;
+  /** A DPoP proof without a nonce is answered `use_dpop_nonce`. */
+  readonly demandNonce?: true | undefined;
+  /** The answer is `invalid_dpop_proof`, whatever the proof. */
+  readonly refuseProof?: true | undefined;
   /** The body is no JSON, under the type of the answer. */
   readonly garbage?: true | undefined;
   /** The answer comes under this media type, such as `text/html`. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Context, Middleware, Next } from 'koa';
-import { endpointOf, METADATA_PATHS, oidcOf } from '../endpoints.ts';
+import { endpointOf, METADATA_PATHS, oidcOf, ROUTES } from '../endpoints.ts';
 import { refuse } from '../http/body.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
@@ -18,7 +18,11 @@ export function injectFaults(
     if (fault?.reset) cut(ctx);
     else if (fault?.status !== undefined) answerStatus(ctx, fault);
     else if (fault?.rateLimited) answerRateLimited(ctx);
-    else await next();
+    else if (fault?.refuseProof) answerWrongProof(ctx, endpoint);
+    else {
+      ctx.state.demandsNonce = fault?.demandNonce;
+      await next();
+    }
     if (fault?.halfBody) await sendHalf(ctx);
     else if (fault !== undefined && ctx.respond !== false) alterAnswer(ctx, fault);
     if (fault !== undefined) onFault(ctx, describe(fault));
@@ -51,11 +55,19 @@ function describe({ endpoint: _, times: __, every: ___, ...kind }: Fault): strin
     .join(', ');
 }
 
+const ASKED_FOR = 'A fault that was asked for at the control port.';
+
 function answerStatus(ctx: Context, { status = 500, retryAfter }: Fault): void {
   if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
   const ofServer = status === 503 ? 'temporarily_unavailable' : 'server_error';
   const error = status >= 500 ? ofServer : 'invalid_request';
-  refuse(ctx, status, error, 'A fault that was asked for at the control port.');
+  refuse(ctx, status, error, ASKED_FOR);
+}
+
+function answerWrongProof(ctx: Context, endpoint: string): void {
+  const isUserinfo = endpoint === ROUTES.userinfo;
+  if (isUserinfo) ctx.set('WWW-Authenticate', 'DPoP error="invalid_dpop_proof", algs="ES256"');
+  refuse(ctx, isUserinfo ? 401 : 400, 'invalid_dpop_proof', ASKED_FOR);
 }
 
 function answerRateLimited(ctx: Context): void {

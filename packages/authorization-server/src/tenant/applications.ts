@@ -43,6 +43,7 @@ export function toClientMetadata(application: Application): AdapterPayload {
     token_endpoint_auth_method: method,
     // Without a supported algorithm, `checkIdTokenAlgorithm` refuses sign-ins.
     id_token_signed_response_alg: idTokenSignature(application)?.alg ?? 'RS256',
+    dpop_bound_access_tokens: application.require_proof_of_possession === true,
     ...(method === 'private_key_jwt' && { jwks: { keys } }),
   };
 }

@@ -122,6 +122,8 @@ const applicationSchema = z.looseObject({
     })
     .nullish(),
   skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
+  /** True: each token must be bound to a key (RFC 9449). */
+  require_proof_of_possession: z.boolean().nullish(),
   organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
   /** How ID tokens are signed, and how long they are valid. */
   jwt_configuration: z
@@ -148,6 +150,14 @@ const apiSchema = z.looseObject({
   enforce_policies: z.boolean().default(false),
   allow_offline_access: z.boolean().default(false),
   skip_consent_for_verifiable_first_party_clients: z.boolean().default(false),
+  /** Binding of its tokens to a key of the client; absent: none. */
+  proof_of_possession: z
+    .looseObject({
+      mechanism: z.enum(['dpop', 'mtls']),
+      required: z.boolean(),
+      required_for: z.enum(['all_clients', 'public_clients']).default('all_clients'),
+    })
+    .nullish(),
   token_lifetime: seconds.max(2_592_000, 'give at most 2592000 (30 days)').default(86_400),
 });
 

@@ -129,6 +129,9 @@ function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {
     }
   }
   for (const api of tenant.resourceServers) {
+    if (api.proof_of_possession?.mechanism === 'mtls') {
+      ignored.add('resourceServers', 'proof_of_possession mtls');
+    }
     if (accessTokenSignature(api) !== undefined) continue;
     ignored.add('resourceServers', `signing_alg ${api.signing_alg}`);
   }

@@ -50,6 +50,7 @@ export function describeResource(
   }
   const signature = accessTokenSignature(api);
   if (signature === undefined) throw unavailableAlgorithm(api.signing_alg, api.identifier);
+  if (ctx.oidc.route === 'token') requireBinding(ctx, api, client);
   const scopes = machine
     ? grantedToClient(tenant, ctx, api, client)
     : // Tokens of Auth0 have the OpenID Connect scopes too.
@@ -61,6 +62,29 @@ export function describeResource(
     accessTokenFormat: 'jwt',
     jwt: { sign: signature },
   };
+}
+
+/** Checks whether tokens of an API, or those without one, get bound to the key of a proof (RFC 9449 §5). */
+export function bindsTokens(api: Pick<Api, 'proof_of_possession'> | undefined): boolean {
+  return api === undefined || api.proof_of_possession?.mechanism === 'dpop';
+}
+
+/** @throws InvalidDpopProof where Auth0 issues no token that is not bound to a key */
+function requireBinding(ctx: KoaContextWithOIDC, api: Api, client: Client): void {
+  const { mechanism, required, required_for } = api.proof_of_possession ?? {};
+  const isPublic = client.clientAuthMethod === 'none';
+  const isRequired = required === true && (isPublic || required_for === 'all_clients');
+  const isRequiredByClient = client.dpopBoundAccessTokens === true;
+  if (!isRequired && !isRequiredByClient) return;
+  if (mechanism !== 'dpop') {
+    const reason = mechanism ? 'requires mTLS, which is not available here' : 'has none';
+    throw new errors.InvalidDpopProof(
+      `Tokens must be bound by DPoP, and the API ${reason}: ${api.identifier}`,
+    );
+  }
+  if (ctx.get('DPoP') === '') {
+    throw new errors.InvalidDpopProof(`A DPoP proof is required for tokens of ${api.identifier}`);
+  }
 }
 
 /** Returns the custom claims requested by scope, now or at the sign-in that these tokens come from. */

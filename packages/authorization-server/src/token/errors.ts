@@ -27,6 +27,7 @@ const WRONG_REDIRECT_URI = {
     'The redirect URI is wrong. You sent %s, and we expected that of the authorization request',
 };
 const WRONG_VERIFIER = 'Failed to verify code verifier';
+const WRONG_PROOF = { status: 400, error: 'invalid_dpop_proof' };
 const NOT_ALLOWED = {
   status: 403,
   error: 'unauthorized_client',
@@ -39,6 +40,19 @@ const KNOWN_GRANT_TYPES =
 
 /** The first row that fits counts. Texts follow the known answers of tenants; the engine has one text for all. */
 const TABLE: readonly Row[] = [
+  // RFC 9449 §5 has a code of its own for them.
+  {
+    when: 'invalid_grant',
+    detail: /DPoP proof JWT Replay/,
+    ...WRONG_PROOF,
+    description: 'The DPoP proof was used before',
+  },
+  {
+    when: 'invalid_grant',
+    detail: /DPoP proof|jkt verification/,
+    ...WRONG_PROOF,
+    description: 'The DPoP proof is missing, or of another key',
+  },
   { when: 'invalid_grant', detail: /code_verifier/, description: WRONG_VERIFIER },
   // A verifier of a wrong length or alphabet (RFC 7636 §4.1).
   { when: 'invalid_request', detail: /code_verifier/, description: WRONG_VERIFIER },
