@@ -58,10 +58,20 @@ export function environmentsOf(
   const ISSUER_BASE_URL = shared.ISSUER_BASE_URL || localURL(ports.ISSUER_PORT);
   const API_BASE_URL = shared.API_BASE_URL || localURL(ports.API_PORT);
   const TENANT = prepareTenantFile(ports, shared);
+  // The web app and the API have other values of one name: by default the API accepts both kinds of tokens.
+  const { DPOP, ...rest } = shared;
+  const ofWeb = DPOP === 'required' ? 'true' : DPOP === 'allowed' ? undefined : DPOP;
+  const ofAPI = DPOP === 'true' || DPOP === 'false' ? undefined : DPOP;
   return {
     issuer: { ...shared, PORT: String(ports.ISSUER_PORT), TENANT },
-    api: { ...shared, PORT: String(ports.API_PORT), ISSUER_BASE_URL },
-    web: { ...shared, PORT: String(ports.WEB_PORT), ISSUER_BASE_URL, API_BASE_URL },
+    api: { ...rest, ...(ofAPI && { DPOP: ofAPI }), PORT: String(ports.API_PORT), ISSUER_BASE_URL },
+    web: {
+      ...rest,
+      ...(ofWeb && { DPOP: ofWeb }),
+      PORT: String(ports.WEB_PORT),
+      ISSUER_BASE_URL,
+      API_BASE_URL,
+    },
   };
 }
 

@@ -96,6 +96,16 @@ describe('npm start with other ports', () => {
     ];
   });
 
+  test('with DPOP=true the web app binds tokens to keys', async () => {
+    const { child, until } = run({ ...settings, DPOP: 'true' });
+    await until('Ctrl-C stops all three');
+    const browser = new FormBrowser({ stopAt: issuer });
+    const { location } = await browser.open(`${web}/login`);
+    expect(new URL(location ?? '').searchParams.get('dpop_jkt')).toMatch(/^[\w-]{43}$/);
+    child.kill();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
+
   test.each(['SIGINT', 'SIGTERM'] as const)(
     'signs in, calls the API and signs out there, and %s ends all services',
     async (signal) => {

@@ -58,6 +58,7 @@ export function createApp(options: AppOptions): Koa {
       clientAuthMethod: options.clientAuthMethod,
       secret: options.secrets,
       authorizationParams: { scope, audience, ...options.authorizationParams },
+      dpop: options.dpop,
       idpLogout: options.idpLogout,
       session: { store: options.store },
       routes: { backChannelLogout: '/backchannel-logout' },

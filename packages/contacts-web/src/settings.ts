@@ -77,6 +77,10 @@ const Environment = z.object({
         'further parameters of a sign-in, as a query: `prompt=consent&resource=https://api.example.com`; ' +
         'an empty one, such as `audience=`, is not sent',
     }),
+  DPOP: z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .default('false')
+    .describe('`true`: the tokens of each session are bound to a key of its own (RFC 9449)'),
   IDP_LOGOUT: z
     .enum(IDP_LOGOUT, { error: `must be ${IDP_LOGOUT.join(' or ')}` })
     .default('yes')
@@ -136,6 +140,7 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
     /** In addition to scope and audience. */
     authorizationParams: readParams(data.AUTHORIZATION_PARAMS ?? ''),
+    dpop: data.DPOP === 'true',
     idpLogout: data.IDP_LOGOUT === 'id_token_hint' ? data.IDP_LOGOUT : data.IDP_LOGOUT === 'yes',
     /** Newest first. If empty, the app creates one and stores it in `./data`. */
     secrets: split(data.SECRET ?? ''),

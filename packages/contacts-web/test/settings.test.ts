@@ -30,6 +30,7 @@ describe('settings', () => {
         'openid profile email offline_access read:contacts create:contacts update:contacts ' +
         'delete:contacts read:activity',
       authorizationParams: {},
+      dpop: false,
       idpLogout: true,
       secrets: [],
       sessionStoreURL: 'file:./data/sessions.db',

@@ -1,4 +1,4 @@
-import { createHttpClient } from '@koa-oauth/client';
+import { createHttpClient, type Proofs } from '@koa-oauth/client';
 
 /** A decoded JWT, for display only: nothing has verified it. */
 export interface UnverifiedToken {
@@ -11,17 +11,23 @@ export interface Attempt {
   readonly label: string;
   /** Description of the request. */
   readonly sends: string;
-  /** @returns undefined when the token to change is no JWT */
+  /** For sessions whose tokens are bound to a key. */
+  readonly isAboutProofs?: boolean;
+  /** @returns undefined when the token to change is no JWT, or there is no key */
   readonly make: (tokens: Tokens) => WrongRequest | undefined;
 }
 
 interface Tokens {
   readonly accessToken: string;
   readonly idToken: string;
+  /** Undefined for bearer tokens. */
+  readonly proofs?: Proofs | undefined;
 }
 
 interface WrongRequest {
-  readonly headers: Record<string, string>;
+  readonly token?: string;
+  /** Proof that is sent with a bound token. Default: a good one */
+  readonly proof?: 'none' | 'used';
   readonly query?: Readonly<Record<string, string>>;
 }
 
@@ -30,12 +36,12 @@ export const ATTEMPTS = {
   none: {
     label: 'No token',
     sends: 'no Authorization header at all',
-    make: () => ({ headers: {} }),
+    make: () => ({}),
   },
   broken: {
     label: 'A broken signature',
     sends: 'your access token with one character of its signature changed',
-    make: ({ accessToken }) => bearer(breakSignature(accessToken)),
+    make: ({ accessToken }) => ({ token: breakSignature(accessToken) }),
   },
   expired: {
     label: 'An expired token',
@@ -57,12 +63,24 @@ export const ATTEMPTS = {
   id_token: {
     label: 'The ID token',
     sends: 'your genuine ID token, which is for this app, not for the API',
-    make: ({ idToken }) => bearer(idToken),
+    make: ({ idToken }) => ({ token: idToken }),
   },
   query: {
     label: 'A token in the URL',
     sends: 'a made-up access_token in the query, which logs and histories keep',
-    make: () => ({ headers: {}, query: { access_token: 'made-up' } }),
+    make: () => ({ query: { access_token: 'made-up' } }),
+  },
+  stolen: {
+    label: 'A stolen token',
+    sends: 'your access token as a bearer token, as a thief would who has it without the key',
+    isAboutProofs: true,
+    make: ({ accessToken, proofs }) => proofs && { token: accessToken, proof: 'none' },
+  },
+  replayed: {
+    label: 'A proof again',
+    sends: 'your access token and a good proof, twice. This is the answer to the second',
+    isAboutProofs: true,
+    make: ({ accessToken, proofs }) => proofs && { token: accessToken, proof: 'used' },
   },
 } as const satisfies Record<string, Attempt>;
 
@@ -98,8 +116,10 @@ export async function tryApi(
   const http = createHttpClient({ timeout: timeoutMs, maxBodyBytes: 64 * 1024 });
   const url = new URL(`${apiBaseURL.replace(/\/$/, '')}/contacts`);
   url.search = String(new URLSearchParams(wrong.query));
+  const request = { headers: headersOf(wrong, url, tokens.proofs) };
   try {
-    const { status, headers, body } = await http(url, { headers: wrong.headers });
+    if (wrong.proof === 'used') await http(url, request);
+    const { status, headers, body } = await http(url, request);
     const challenge = headers['www-authenticate'];
     return { status, challenge, body: body.slice(0, MAX_SHOWN) };
   } catch {
@@ -126,8 +146,15 @@ function parseObject(part: string): Record<string, unknown> | undefined {
   }
 }
 
-function bearer(token: string): WrongRequest {
-  return { headers: { authorization: `Bearer ${token}` } };
+function headersOf(
+  { token, proof }: WrongRequest,
+  url: URL,
+  proofs: Proofs | undefined,
+): Record<string, string> {
+  if (token === undefined) return {};
+  if (!proofs || proof === 'none') return { authorization: `Bearer ${token}` };
+  const dpop = proofs.create({ method: 'GET', url, accessToken: token });
+  return { authorization: `DPoP ${token}`, dpop };
 }
 
 function breakSignature(token: string): string {
@@ -141,5 +168,5 @@ function withClaims(token: string, claims: Record<string, unknown>): WrongReques
   if (!parsed) return undefined;
   const [header, , signature] = token.split('.');
   const payload = Buffer.from(JSON.stringify({ ...parsed.claims, ...claims }));
-  return bearer(`${header}.${payload.toString('base64url')}.${signature}`);
+  return { token: `${header}.${payload.toString('base64url')}.${signature}` };
 }

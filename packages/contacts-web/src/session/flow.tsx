@@ -46,8 +46,8 @@ export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
             <li key={title} class="card">
               <h3>{title}</h3>
               <p>{text}</p>
-              {steps.map((step) => (
-                <Message key={step.step} step={step} />
+              {steps.map((step, index) => (
+                <Message key={`${step.step} ${index}`} step={step} />
               ))}
             </li>
           );
@@ -56,7 +56,7 @@ export function Flow({ flow }: { flow: readonly ClientMessage[] }): VNode {
           <h3>Call the API</h3>
           <p>
             Each page of contacts calls the API once, with the access token in the Authorization
-            header. Try it below, in the right way and in seven wrong ways.
+            header. Try it below, in the right way and in wrong ways.
           </p>
         </li>
       </ol>
@@ -125,7 +125,10 @@ const PARAMETERS: Readonly<Record<string, string>> = {
   access_token: 'For the API. This app only passes it on.',
   refresh_token: 'Gets a new access token without you, when this one has expired.',
   id_token: 'Says who you are, signed by the issuer.',
-  token_type: 'Everyone who has the token can use it. It is sent in the Authorization header.',
+  token_type:
+    'Bearer: everyone who has the token can use it. DPoP: it needs a proof of the session’s key.',
+  DPoP: 'Proves that the app has the key of this session. It works once.',
+  dpop_jkt: 'The thumbprint of the session’s key. The code works only with a proof of it.',
   expires_in: 'Seconds until the access token expires.',
   error: 'The reason why there is no token.',
   error_description: 'The same, for the developers of the app.',

@@ -1,3 +1,4 @@
+import type { Proofs } from '@koa-oauth/client';
 import type { ComponentChildren, VNode } from 'preact';
 import { type ApiAnswer, ATTEMPTS, type Attempt } from './attempts.ts';
 
@@ -81,19 +82,26 @@ function Tried({ attempt, answer }: Extract<Outcome, { kind: 'tried' }>) {
 interface AttemptsProps {
   readonly apiBaseURL: string;
   readonly accessToken: string;
+  /** Undefined for bearer tokens. */
+  readonly proofs: Proofs | undefined;
   /** Result of the last button. */
   readonly children: ComponentChildren;
 }
 
 /** Calls to the API that must fail, and one that works. */
-export function Attempts({ apiBaseURL, accessToken, children }: AttemptsProps): VNode {
-  const command = `curl -i -H 'Authorization: Bearer ${accessToken}' ${apiBaseURL}/contacts`;
+export function Attempts({ apiBaseURL, accessToken, proofs, children }: AttemptsProps): VNode {
+  const url = `${apiBaseURL}/contacts`;
+  const proof = proofs && ` -H 'DPoP: ${proofs.create({ method: 'GET', url, accessToken })}'`;
+  const scheme = proofs ? 'DPoP' : 'Bearer';
+  const command = `curl -i -H 'Authorization: ${scheme} ${accessToken}'${proof ?? ''} ${url}`;
+  const attempts: [string, Attempt][] = Object.entries(ATTEMPTS);
+  const offered = attempts.filter(([, { isAboutProofs }]) => proofs || !isAboutProofs);
   return (
     <section class="card" aria-labelledby="attempts-heading">
       <h3 id="attempts-heading">See the API refuse</h3>
       <p>Each button calls the API in a wrong way and shows the answer, word for word.</p>
       <div class="attempts">
-        {Object.entries(ATTEMPTS).map(([name, { label }]) => (
+        {offered.map(([name, { label }]) => (
           <form key={name} method="post" action="/session/try#answer">
             <input type="hidden" name="attempt" value={name} />
             <button class="quiet" type="submit">
@@ -104,7 +112,9 @@ export function Attempts({ apiBaseURL, accessToken, children }: AttemptsProps): 
       </div>
       {children}
       <details>
-        <summary>The right way, for a terminal</summary>
+        <summary>
+          {proofs ? 'The right way, for a terminal, once' : 'The right way, for a terminal'}
+        </summary>
         <pre class="command">
           <code id="command">{command}</code>
         </pre>

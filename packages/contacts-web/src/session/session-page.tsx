@@ -1,4 +1,4 @@
-import type { AccessToken, ClientMessage, UserSession } from '@koa-oauth/client';
+import type { AccessToken, ClientMessage, Proofs, UserSession } from '@koa-oauth/client';
 import type { VNode } from 'preact';
 import type { SignedInUser } from '../signed-in-user.ts';
 import { Layout } from '../views/layout.tsx';
@@ -17,6 +17,8 @@ interface SessionPageProps {
   readonly idTokenClaims: Readonly<Record<string, unknown>>;
   readonly accessToken: AccessToken;
   readonly hasRefreshToken: boolean;
+  /** Proofs of the key that the tokens are bound to; undefined for bearer tokens. */
+  readonly proofs: Proofs | undefined;
   /** Shows the tokens themselves; false in production. */
   readonly showTokens: boolean;
   /** Undefined when the API did not answer. */
@@ -29,7 +31,7 @@ interface SessionPageProps {
 }
 
 export function SessionPage(props: SessionPageProps): VNode {
-  const { user, flow, idToken, idTokenClaims, showTokens, hasRefreshToken } = props;
+  const { user, flow, idToken, idTokenClaims, showTokens, hasRefreshToken, proofs } = props;
   const { routes, sessions, outcome, now } = props;
   const { value: accessToken, scope, requestedScope, expiresAt } = props.accessToken;
   const raw = (token: string) => (showTokens ? token : undefined);
@@ -56,6 +58,7 @@ export function SessionPage(props: SessionPageProps): VNode {
             raw={raw(accessToken)}
           />
         </div>
+        {proofs && <Proof {...props} proofs={proofs} />}
       </section>
       <div class="side-by-side">
         <Scopes {...{ scope, requestedScope, expiresAt, hasRefreshToken, now }}>
@@ -64,7 +67,7 @@ export function SessionPage(props: SessionPageProps): VNode {
         <ApiRoutes routes={routes} scope={scope} user={user} />
       </div>
       {showTokens && (
-        <Attempts apiBaseURL={props.apiBaseURL} accessToken={accessToken}>
+        <Attempts apiBaseURL={props.apiBaseURL} accessToken={accessToken} proofs={proofs}>
           {resultOf('tried')}
         </Attempts>
       )}
@@ -72,5 +75,26 @@ export function SessionPage(props: SessionPageProps): VNode {
         {resultOf('ended')}
       </Sessions>
     </Layout>
+  );
+}
+
+/** Shows the session's key by its thumbprint, and takes a proof apart. */
+function Proof({
+  proofs,
+  accessToken: { value: accessToken },
+  apiBaseURL,
+  showTokens,
+}: SessionPageProps & { readonly proofs: Proofs }): VNode {
+  const proof = proofs.create({ method: 'GET', url: `${apiBaseURL}/contacts`, accessToken });
+  const { cnf } = decodeUnverified(accessToken)?.claims ?? {};
+  const isBound = (cnf as { jkt?: unknown } | undefined)?.jkt === proofs.thumbprint;
+  return (
+    <TokenCard kind="proof" token={decodeUnverified(proof)} raw={showTokens ? proof : undefined}>
+      <p>
+        {'The key of your session has the thumbprint '}
+        <code>{proofs.thumbprint}</code>
+        {isBound ? ', which the access token has in “cnf” as “jkt”.' : '.'}
+      </p>
+    </TokenCard>
   );
 }

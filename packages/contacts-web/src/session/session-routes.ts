@@ -52,7 +52,8 @@ async function attempt(ctx: Context, parts: SessionParts): Promise<void> {
   const name = field(ctx.request.body, 'attempt');
   ctx.assert(parts.showTokens && isAttempt(name), 404);
   const { value: accessToken } = await ctx.oidc.accessToken();
-  const tokens = { accessToken, idToken: ctx.oidc.idToken ?? '' };
+  const { idToken = '', proofs } = ctx.oidc;
+  const tokens = { accessToken, idToken, proofs };
   const answer = await tryApi(parts.apiBaseURL, name, tokens);
   await show(ctx, parts, { kind: 'tried', attempt: ATTEMPTS[name], answer });
 }
@@ -85,6 +86,7 @@ async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promi
       idTokenClaims: oidc.idTokenClaims ?? {},
       accessToken,
       hasRefreshToken: oidc.hasRefreshToken,
+      proofs: oidc.proofs,
       routes,
       sessions,
       outcome: outcome ?? (isEnded ? { kind: 'ended', count: Number(ended) } : undefined),

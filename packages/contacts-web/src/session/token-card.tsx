@@ -1,28 +1,38 @@
-import type { VNode } from 'preact';
+import type { ComponentChildren, VNode } from 'preact';
 import type { UnverifiedToken } from './attempts.ts';
 
 interface TokenCardProps {
-  readonly kind: 'id_token' | 'access_token';
+  readonly kind: Kind;
   /** Undefined for a token that is no JWT. */
   readonly token: UnverifiedToken | undefined;
   /** The encoded token, in development only. */
   readonly raw?: string | undefined;
+  readonly children?: ComponentChildren;
 }
 
-const TITLES = { id_token: 'ID token', access_token: 'Access token' } as const;
+type Kind = 'id_token' | 'access_token' | 'proof';
+
+const TITLES = {
+  id_token: 'ID token',
+  access_token: 'Access token',
+  proof: 'A proof for GET /contacts',
+} as const;
 const TEXTS = {
   id_token:
     'For this app. It says who you are. The app checked its signature and the marked claims before it signed you in.',
   access_token:
     'For the API. It says what is allowed. This app decodes it only to show it to you. The API checks its signature and the marked claims on every call.',
+  proof:
+    'Made for this page, like the proof of each call. The app signs it with the key of your session, so a copied access token is useless without that key (DPoP, RFC 9449).',
 } as const;
 
 /** Shows the claims of a token, with their meaning and the checks that they passed. */
-export function TokenCard({ kind, token, raw }: TokenCardProps): VNode {
+export function TokenCard({ kind, token, raw, children }: TokenCardProps): VNode {
   return (
     <section class="card token" aria-labelledby={`${kind}-heading`}>
       <h3 id={`${kind}-heading`}>{TITLES[kind]}</h3>
       <p>{TEXTS[kind]}</p>
+      {children}
       {token ? (
         <dl class="parameters">
           {Object.entries(token.claims).map(([name, value]) => {
@@ -106,11 +116,26 @@ const ACCESS_TOKEN: Readonly<Record<string, ClaimText>> = {
   scope: { meaning: 'The granted scopes.', check: 'contains the scope of the route' },
   permissions: { meaning: 'Everything that your roles allow, requested or not.' },
   gty: { meaning: 'The grant that it was issued for.' },
+  cnf: {
+    meaning: 'The thumbprint of the key that it is bound to.',
+    check: 'is the key of the proof in the same request',
+  },
 };
 
+const PROOF: Readonly<Record<string, ClaimText>> = {
+  jti: { meaning: 'The id of this proof.', check: 'was not used before' },
+  htm: { meaning: 'The method of the request.', check: 'is the method' },
+  htu: { meaning: 'The address of the request.', check: 'is the address, without its query' },
+  iat: { meaning: 'The time of the proof.', check: 'is about now' },
+  ath: { meaning: 'The hash of the access token.', check: 'fits the token in the same request' },
+  nonce: { meaning: 'From the API’s last answer.', check: 'is one of the API’s, and recent' },
+};
+
+const OF_KIND = { id_token: ID_TOKEN, access_token: ACCESS_TOKEN, proof: PROOF } as const;
+
 /** Explains a claim. A name that is a URL belongs to the owner of that URL. */
-function explainClaim(token: 'id_token' | 'access_token', name: string): ClaimText {
-  const texts = { ...BOTH, ...(token === 'id_token' ? ID_TOKEN : ACCESS_TOKEN) };
+function explainClaim(token: Kind, name: string): ClaimText {
+  const texts: Readonly<Record<string, ClaimText>> = { ...BOTH, ...OF_KIND[token] };
   if (Object.hasOwn(texts, name)) return texts[name] as ClaimText;
   if (!URL.canParse(name)) return { meaning: 'A claim of this issuer.' };
   if (token === 'access_token' && name.endsWith('/org_id')) {

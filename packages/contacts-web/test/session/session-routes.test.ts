@@ -1,4 +1,5 @@
-import { createServer } from 'node:http';
+import { createHash } from 'node:crypto';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { memoryStore } from '@koa-oauth/client';
@@ -217,6 +218,67 @@ describe('the session page', () => {
       test.each(['', '__proto__', 'constructor'])('but not %j', async (attempt) => {
         expect((await app.post('/session/try', { attempt })).status).toBe(404);
       });
+    });
+
+    describe('with DPOP=true', () => {
+      const seen: IncomingHttpHeaders[] = [];
+      const api = createServer((request, response) => {
+        if (request.url?.startsWith('/contacts')) seen.push(request.headers);
+        const challenge = `DPoP error="answer_${seen.length}", algs="ES256"`;
+        response.writeHead(401, { 'WWW-Authenticate': challenge }).end();
+      }).listen(0, '127.0.0.1');
+      afterAll(() => void api.close());
+
+      beforeEach(async () => {
+        await app.close();
+        seen.length = 0;
+        const apiBaseURL = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+        app = await startApp({ showTokens: true, dpop: true, apiBaseURL });
+        await app.signIn({ accessToken: jwt({ iss: ISSUER, cnf: { jkt: 'x' } }) });
+      });
+
+      test('shows the thumbprint of the key, and a proof taken apart', async () => {
+        const html = await page();
+        const [, thumbprint] = /has the thumbprint <code>([\w-]{43})<\/code>/.exec(html) ?? [];
+        expect(thumbprint).toBeDefined();
+        expect(html).not.toContain('which the access token has');
+        for (const name of ['htm', 'htu', 'jti', 'ath', 'cnf', 'dpop_jkt']) {
+          expect(html).toContain(`<code>${name}</code>`);
+        }
+        expect(html).toContain('is the address, without its query');
+        expect(html).toContain('-H &#39;DPoP: ey'.replaceAll('&#39;', "'"));
+        expect(html).not.toContain('"d":');
+      });
+
+      test('a stolen token goes without its proof', async () => {
+        const html = await (await app.post('/session/try', { attempt: 'stolen' })).text();
+        expect(html).toContain('as a thief would who has it without the key');
+        expect(seen).toHaveLength(1);
+        expect(seen[0]?.authorization).toMatch(/^Bearer /);
+        expect(seen[0]?.dpop).toBeUndefined();
+      });
+
+      test('a proof is sent twice, and the second answer is shown', async () => {
+        const html = await (await app.post('/session/try', { attempt: 'replayed' })).text();
+        expect(seen).toHaveLength(2);
+        expect(seen[0]?.dpop).toBe(seen[1]?.dpop);
+        expect(html).toContain('answer_2');
+      });
+
+      test('the other tries have a good proof, so that the token is what is refused', async () => {
+        await app.post('/session/try', { attempt: 'audience' });
+        const { authorization, dpop } = seen[0] ?? {};
+        expect(authorization).toMatch(/^DPoP /);
+        const [, payload = ''] = String(dpop).split('.');
+        const { ath } = JSON.parse(Buffer.from(payload, 'base64url').toString());
+        const token = authorization?.split(' ')[1] ?? '';
+        expect(ath).toBe(createHash('sha256').update(token).digest('base64url'));
+      });
+    });
+
+    test('has no try about proofs for bearer tokens', async () => {
+      await app.signIn();
+      expect(await page()).not.toMatch(/value="(stolen|replayed)"/);
     });
 
     test('ends the sessions in other browsers, one or all', async () => {

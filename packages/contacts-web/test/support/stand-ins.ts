@@ -60,6 +60,7 @@ export async function startApp(
     showTokens?: boolean;
     apiBaseURL?: string;
     scope?: string;
+    dpop?: boolean;
     authorizationParams?: AuthorizationParams;
     store?: SessionStore;
   } = {},
@@ -75,6 +76,7 @@ export async function startApp(
     audience: 'https://contacts.example.com/api',
     scope: ALL_SCOPES,
     authorizationParams: {},
+    dpop: false,
     idpLogout: true,
     secrets: ['s-secret-of-the-tests-0123456789'],
     store: memoryStore(),
@@ -122,7 +124,7 @@ export async function startApp(
           .reply(200, {
             access_token: accessToken,
             refresh_token: 'the-refresh-token',
-            token_type: 'Bearer',
+            token_type: options.dpop ? 'DPoP' : 'Bearer',
             expires_in: 3600,
             scope,
             id_token: idToken({ nonce, ...claims }),
@@ -161,6 +163,7 @@ export function standInForIssuer(): void {
     end_session_endpoint: `${ISSUER}oidc/logout`,
     authorization_endpoint: `${ISSUER}authorize`,
     token_endpoint: `${ISSUER}oauth/token`,
+    dpop_signing_alg_values_supported: ['ES256'],
   });
   const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'key-1', alg: 'RS256', use: 'sig' };
   scope.get('/jwks').reply(200, { keys: [jwk] });
