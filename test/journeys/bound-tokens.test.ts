@@ -1,0 +1,145 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, expect, test } from '@jest/globals';
+import {
+  type AuthorizationServer,
+  demoTenantFile,
+  loadTenant,
+  startAuthorizationServer,
+  type Tenant,
+} from '@koa-oauth/authorization-server';
+import { type AuthOptions, auth, type ClientMessage, type OidcError } from '@koa-oauth/client';
+import { decodeJwt } from 'jose';
+import Koa from 'koa';
+import { FormBrowser, type Page } from '../support/form-browser.ts';
+
+const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+
+let server: AuthorizationServer;
+let web: Server;
+let baseURL: string;
+let messages: ClientMessage[];
+let warnings: unknown[];
+
+afterEach(async () => {
+  web.closeAllConnections();
+  await once(web.close(), 'close');
+  await server.close();
+});
+
+type Binding = Tenant['resourceServers'][number]['proof_of_possession'];
+
+/** Starts the issuer and an app whose client has a key instead of a secret. */
+async function start(binding: Binding, options: Partial<AuthOptions> = {}): Promise<void> {
+  [messages, warnings] = [[], []];
+  web = createServer().listen(0, '127.0.0.1');
+  await once(web, 'listening');
+  baseURL = `http://localhost:${(web.address() as AddressInfo).port}`;
+  const tenant = loadTenant(demoTenantFile);
+  const client = tenant.clients.find(({ client_id }) => client_id === 'contacts-web');
+  const [api] = tenant.resourceServers;
+  if (!client || !api) throw new Error('the demo tenant has changed');
+  delete client.client_secret;
+  delete client.token_endpoint_auth_method;
+  Object.assign(client, {
+    callbacks: [`${baseURL}/callback`],
+    jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), alg: 'EdDSA' }] },
+  });
+  api.proof_of_possession = binding;
+  server = await startAuthorizationServer({ tenant });
+
+  const app = new Koa();
+  app.use(async function answerErrors(ctx, next) {
+    try {
+      await next();
+    } catch (error) {
+      const { status, code, detail } = error as OidcError;
+      ctx.status = status ?? 500;
+      ctx.body = { code, detail };
+    }
+  });
+  app.use(
+    auth({
+      issuerBaseURL: server.issuer,
+      baseURL,
+      clientID: 'contacts-web',
+      clientAssertionSigningKey: privateKey,
+      secret: 's-secret-of-the-tests-0123456789',
+      authorizationParams: {
+        scope: 'openid profile offline_access read:contacts',
+        audience: api.identifier,
+        claims: '{"userinfo":{"name":null}}',
+      },
+      pushedAuthorizationRequests: true,
+      dpop: true,
+      onMessage: (message) => messages.push(message),
+      onEvent: (event) => event.type === 'warning' && warnings.push(event),
+      ...options,
+    }),
+  );
+  app.use(async function pages(ctx) {
+    const { value } = await (ctx.path === '/refresh' ? ctx.oidc.refresh() : ctx.oidc.accessToken());
+    ctx.body = { value, thumbprint: ctx.oidc.proofs?.thumbprint };
+  });
+  web.on('request', app.callback());
+}
+
+async function signIn(browser: FormBrowser): Promise<Page> {
+  const login = await browser.open(`${baseURL}/login`);
+  if (!login.url.startsWith(server.issuer)) return login;
+  const user = { username: 'alice@example.com', password: 'alice-demo' };
+  const consent = await browser.submit(login, 'form:has(input[type="password"])', user);
+  return browser.submit(consent, 'form:has([name="action"])', { action: 'accept' });
+}
+
+const read = ({ html }: Page) => JSON.parse(html.text) as Record<string, string>;
+const ALLOWED: Binding = { mechanism: 'dpop', required: false, required_for: 'all_clients' };
+
+test('an issuer that demands nonces everywhere gets them, with new assertions, and binds all tokens', async () => {
+  await start({ ...ALLOWED, required: true });
+  for (const endpoint of ['/oauth/par', '/oauth/token', '/userinfo']) {
+    server.faults.add({ endpoint, demandNonce: true, times: 100 });
+  }
+  const browser = new FormBrowser();
+  const { value, thumbprint } = read(await signIn(browser));
+  expect(decodeJwt(value ?? '').cnf).toEqual({ jkt: thumbprint });
+  const refreshed = read(await browser.open(`${baseURL}/refresh`));
+  expect(decodeJwt(refreshed.value ?? '').cnf).toEqual({ jkt: thumbprint });
+  // Userinfo was asked too.
+  expect(warnings).toEqual([]);
+  const count = (step: ClientMessage['step']) => messages.filter((one) => one.step === step).length;
+  // The nonce of the first demand serves all endpoints of the issuer.
+  expect([count('pushed_authorization_request'), count('token_request')]).toEqual([2, 1]);
+  expect(count('refresh_request')).toBe(1);
+});
+
+test('a refused proof costs one request, and the session goes on', async () => {
+  await start(ALLOWED);
+  const browser = new FormBrowser();
+  await signIn(browser);
+  server.faults.add({ endpoint: '/oauth/token', refuseProof: true, times: 5 });
+  const { status, html } = await browser.open(`${baseURL}/refresh`);
+  expect([status, JSON.parse(html.text).code]).toEqual([502, 'ERR_TOKEN_REQUEST_REFUSED']);
+  expect(server.faults.list()[0]?.left).toBe(4);
+  expect((await browser.open(`${baseURL}/`)).status).toBe(200);
+});
+
+test.each<[string, Binding]>([
+  ['an API without proof of possession', undefined],
+  ['an API with mTLS', { ...ALLOWED, mechanism: 'mtls' }],
+])('the bearer token of %s opens no session', async (_name, binding) => {
+  await start(binding);
+  const browser = new FormBrowser();
+  const page = await signIn(browser);
+  expect([page.status, read(page).code]).toEqual([502, 'ERR_DPOP_UNSUPPORTED']);
+  expect((await browser.open(`${baseURL}/`)).status).toBe(401);
+});
+
+test('where proofs are required, an app without them gets no token, and is told why', async () => {
+  await start({ ...ALLOWED, required: true }, { dpop: false });
+  const page = await signIn(new FormBrowser());
+  expect(page.status).toBe(502);
+  expect(read(page).detail).toMatch(/^invalid_dpop_proof: A DPoP proof is required/);
+});
