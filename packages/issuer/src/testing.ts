@@ -17,8 +17,6 @@ export type { GoodClaims, HostileTokensOptions } from './testing/forge.ts';
 export {
   type HostileProofName,
   type HostileProofs,
-  type HostileProofsOptions,
-  type HostileRequest,
   hostileProofs,
 } from './testing/hostile-proofs.ts';
 export {
@@ -26,6 +24,7 @@ export {
   type HostileTokens,
   hostileTokens,
 } from './testing/hostile-tokens.ts';
+export type { HostileProofsOptions, HostileRequest } from './testing/proof-forge.ts';
 export {
   startTestIssuer,
   /** @deprecated Use `startTestIssuer`. */
