@@ -23,6 +23,8 @@ const ENTRIES = [
   '@koa-oauth/issuer',
   '@koa-oauth/issuer/testing',
   '@koa-oauth/resource-server',
+  '@koa-oauth/resource-server/redis',
+  '@koa-oauth/resource-server/postgres',
   '@koa-oauth/client',
   '@koa-oauth/client/sqlite',
   '@koa-oauth/client/redis',
@@ -45,9 +47,8 @@ declare const list: import('koa').Middleware, replace: typeof list, stock: typeo
 declare const acme: typeof list, staff: typeof list, own: typeof list;
 declare const account: typeof list, pay: typeof list, reports: typeof list;
 declare const changePassword: typeof list, showReports: typeof list, showAdmin: typeof list;
-declare const hsm: { verify(token: string, alg: string, key: object): Promise<boolean> };
 declare const log: { info(event: object): void }, counter: { add(by: number, labels: object): void };
-declare const store: { has(key: string): Promise<boolean>; timeOf(key: string): Promise<number> };
+declare const url: string, set: import('@koa-oauth/resource-server').ExpiringSet;
 declare function myStore(options: object): import('@koa-oauth/client').SessionStore;
 declare function createApp(options: object): { listen(port: number): import('node:http').Server };
 declare function statusOf(server: import('node:http').Server, token: string): Promise<number>;
