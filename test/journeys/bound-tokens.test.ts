@@ -11,6 +11,8 @@ import {
   type Tenant,
 } from '@koa-oauth/authorization-server';
 import { type AuthOptions, auth, type ClientMessage, type OidcError } from '@koa-oauth/client';
+import express from 'express';
+import { auth as expressAuth } from 'express-oauth2-jwt-bearer';
 import { decodeJwt } from 'jose';
 import Koa from 'koa';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
@@ -80,6 +82,12 @@ async function start(binding: Binding, options: Partial<AuthOptions> = {}): Prom
     }),
   );
   app.use(async function pages(ctx) {
+    if (ctx.path === '/call') {
+      const { body } = await ctx.oidc.api.get('who', { searchParams: { page: 1 } });
+      const { status } = await ctx.oidc.api.post('who', { json: { item: 7 } });
+      ctx.body = { who: body, status };
+      return;
+    }
     const { value } = await (ctx.path === '/refresh' ? ctx.oidc.refresh() : ctx.oidc.accessToken());
     ctx.body = { value, thumbprint: ctx.oidc.proofs?.thumbprint };
   });
@@ -142,4 +150,28 @@ test('where proofs are required, an app without them gets no token, and is told 
   const page = await signIn(new FormBrowser());
   expect(page.status).toBe(502);
   expect(read(page).detail).toMatch(/^invalid_dpop_proof: A DPoP proof is required/);
+});
+
+test('an API with express-oauth2-jwt-bearer, unmodified, accepts calls with DPoP alone', async () => {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const apiURL = `http://localhost:${(listener.address() as AddressInfo).port}`;
+  await start(ALLOWED, { api: { baseURL: apiURL } });
+  const app = express();
+  const audience = 'https://contacts.example.com/api';
+  const dpop = { enabled: true, required: true };
+  app.use(expressAuth({ issuerBaseURL: server.issuer, audience, dpop }));
+  app.all('/who', (request, response) => void response.json(request.auth?.payload.sub));
+  listener.on('request', app);
+  try {
+    const browser = new FormBrowser();
+    const { value } = read(await signIn(browser));
+    const page = await browser.open(`${baseURL}/call`);
+    expect(read(page)).toEqual({ who: 'auth0|alice', status: 200 });
+    const headers = { authorization: `Bearer ${value}` };
+    expect((await fetch(`${apiURL}/who`, { headers })).status).toBeGreaterThanOrEqual(400);
+  } finally {
+    listener.closeAllConnections();
+    await once(listener.close(), 'close');
+  }
 });
