@@ -1,11 +1,17 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { ServicesOptions } from '../support/services.ts';
 import { describeInBrowser, openSite, type Site, signIn } from './site.ts';
 
-describeInBrowser('a user in a browser', () => {
+const BOUND = { web: { DPOP: 'true' }, api: { DPOP: 'required', DPOP_NONCE: 'true' } };
+
+describeInBrowser('a user in a browser', () => journey({}));
+describeInBrowser('a user in a browser whose tokens are bound to a key', () => journey(BOUND));
+
+function journey(settings: NonNullable<ServicesOptions['settings']>): void {
   let site: Site;
 
   beforeAll(async () => {
-    site = await openSite();
+    site = await openSite({ settings });
   }, 60_000);
   afterAll(() => site?.stop());
 
@@ -42,6 +48,9 @@ describeInBrowser('a user in a browser', () => {
     await page.getByText('The contact was deleted.').waitFor();
     expect(await names()).not.toContain('Hedy Lamarr');
 
+    await page.goto(`${site.web}/session`);
+    await page.getByRole('button', { name: 'Refresh now' }).click();
+    await page.getByRole('heading', { name: 'A new access token' }).waitFor();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.waitForURL(`${site.web}/`);
     await page.goto(`${site.web}/contacts`);
@@ -52,4 +61,4 @@ describeInBrowser('a user in a browser', () => {
     expect(site.deliveries.length).toBeGreaterThan(20);
     expect(site.complaints()).toEqual([]);
   });
-});
+}
