@@ -12,6 +12,7 @@ import {
   SignJWT,
 } from 'jose';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
+import { proves } from '../support/proves.ts';
 import { type Services, startServices } from '../support/services.ts';
 
 const USERNAME = 'form:has(input[name="username"]:not([type="hidden"]))';
@@ -87,6 +88,7 @@ describe('a thief', () => {
   };
 
   test('who has copied the token opens nothing: without a proof, or with one of another key', async () => {
+    proves('RFC 9700 §4.10.1');
     const token = accessTokenOf(await session());
     const { status, nonce } = await call({ authorization: `Bearer ${token}` });
     expect(status).toBe(401);
