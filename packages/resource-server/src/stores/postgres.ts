@@ -63,8 +63,11 @@ class PostgresSet implements ExpiringSet {
 
   async add(key: string, until: number): Promise<boolean> {
     const seconds = secondsLeft(until, Date.now() / 1000);
+    // A conflict locks the row, and so writes. Most copies of a key need only the read.
     const rows = await this.#query(
-      `INSERT INTO ${this.#table} AS old (key, expires_at) VALUES ($1, ${NOW} + $2::float8)
+      `INSERT INTO ${this.#table} AS old (key, expires_at)
+       SELECT $1::text, ${NOW} + $2::float8
+       WHERE NOT EXISTS (SELECT FROM ${this.#table} WHERE key = $1 AND expires_at > ${NOW})
        ON CONFLICT (key) DO UPDATE SET expires_at = excluded.expires_at
        WHERE old.expires_at <= ${NOW}
        RETURNING key`,
