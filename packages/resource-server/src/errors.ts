@@ -54,6 +54,11 @@ export const ERRORS = {
     'use the nonce of the header DPoP-Nonce in the proof',
     'use_dpop_nonce',
   ],
+  ERR_INSUFFICIENT_USER_AUTHENTICATION: [
+    401,
+    'this needs a stronger or more recent sign-in',
+    'insufficient_user_authentication',
+  ],
   ERR_INSUFFICIENT_SCOPE: [403, 'the access token lacks a scope', 'insufficient_scope'],
   ERR_CLAIM_MISMATCH: [403, 'a claim of the access token does not allow this', 'claim_mismatch'],
   ERR_REVOCATION_UNAVAILABLE: [
@@ -92,6 +97,10 @@ export interface AuthErrorOptions {
   cause?: unknown;
   /** Required scopes, for the challenge (RFC 6750 §3). */
   scope?: string | undefined;
+  /** Accepted `acr` values, separated by spaces, for the challenge (RFC 9470 §3). */
+  acrValues?: string | undefined;
+  /** Maximum seconds since the sign-in, for the challenge (RFC 9470 §3). */
+  maxAge?: number | undefined;
 }
 
 /**
@@ -111,29 +120,40 @@ export class AuthError extends StacklessError {
   readonly detail: string | undefined;
   headers: Readonly<Record<string, string>>;
 
-  constructor(code: AuthErrorCode, { message, detail, cause, scope }: AuthErrorOptions = {}) {
+  constructor(code: AuthErrorCode, options: AuthErrorOptions = {}) {
+    const { message, detail, cause } = options;
     const [status, text, label]: ErrorRow = ERRORS[code];
     super(message ?? text);
     this.code = code;
     this.status = status;
     this.detail = detail;
     this.headers = status === 503 ? { 'Retry-After': '2' } : {};
-    this.challenge = status === 503 ? undefined : buildParameters(label, this.message, scope);
+    this.challenge = status === 503 ? undefined : buildParameters(label, this.message, options);
     if (cause !== undefined) this.cause = cause;
   }
 }
 
-// Only these labels are error codes of RFC 6750 §3.1 and RFC 9449 §7.1. A challenge for missing
-// credentials has none.
+// Only these labels are error codes of RFC 6750 §3.1, RFC 9449 §7.1 and RFC 9470 §3. A challenge for
+// missing credentials has none.
 const CHALLENGE_CODES: readonly unknown[] = [
   ...['invalid_request', 'invalid_token', 'insufficient_scope'],
-  ...['invalid_dpop_proof', 'use_dpop_nonce'],
+  ...['invalid_dpop_proof', 'use_dpop_nonce', 'insufficient_user_authentication'],
 ];
 
-function buildParameters(label: string, message: string, scope?: string): ChallengeParameters {
+function buildParameters(
+  label: string,
+  message: string,
+  { scope, acrValues, maxAge }: AuthErrorOptions,
+): ChallengeParameters {
   if (!CHALLENGE_CODES.includes(label)) return {};
   const error = label as NonNullable<ChallengeParameters['error']>;
-  return { error, error_description: message, ...(scope !== undefined && { scope }) };
+  return {
+    error,
+    error_description: message,
+    ...(scope !== undefined && { scope }),
+    ...(acrValues !== undefined && { acr_values: acrValues }),
+    ...(maxAge !== undefined && { max_age: String(maxAge) }),
+  };
 }
 
 /**

@@ -34,6 +34,7 @@ export {
   requiredScopes,
   scopeIncludesAny,
 } from './requirements/required-scopes.ts';
+export { requiredSignIn, type SignInOptions } from './requirements/required-sign-in.ts';
 export { type ExpiringSet, type MemorySetOptions, memorySet } from './stores/expiring-set.ts';
 export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';

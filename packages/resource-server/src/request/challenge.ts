@@ -1,7 +1,7 @@
 /** Scheme of credentials and challenges: `Bearer` (RFC 6750 §2.1) or `DPoP` (RFC 9449 §7.1). */
 export type Scheme = 'Bearer' | 'DPoP';
 
-/** Parameters of a challenge (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1), in the order they are sent. */
+/** Parameters of a challenge (RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3, RFC 9728 §5.1), in the order sent. */
 export interface ChallengeParameters {
   readonly realm?: string | undefined;
   readonly error?:
@@ -10,9 +10,12 @@ export interface ChallengeParameters {
     | 'invalid_token'
     | 'insufficient_scope'
     | 'invalid_dpop_proof'
-    | 'use_dpop_nonce';
+    | 'use_dpop_nonce'
+    | 'insufficient_user_authentication';
   readonly error_description?: string | undefined;
   readonly scope?: string | undefined;
+  readonly acr_values?: string | undefined;
+  readonly max_age?: string | undefined;
   readonly algs?: string | undefined;
   readonly resource_metadata?: string | undefined;
 }
@@ -22,6 +25,8 @@ const ORDER = [
   'error',
   'error_description',
   'scope',
+  'acr_values',
+  'max_age',
   'algs',
   'resource_metadata',
 ] as const;
