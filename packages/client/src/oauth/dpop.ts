@@ -194,14 +194,15 @@ function demandsNonce({ status, headers, body }: Answer): boolean {
 }
 
 /** Start of each proof of this file. */
-const PROOF = new RegExp(
-  `${encode({ typ: 'dpop+jwt' }).slice(0, 20)}[\\w-]*\\.[\\w-]*\\.[\\w-]*`,
-  'g',
-);
+const PROOF_START = encode({ typ: 'dpop+jwt' }).slice(0, 20);
 
 /** Removes proofs from a text of another server. */
 export function withoutProofs(text: string): string {
-  return text.replace(PROOF, '[proof]');
+  // Each character is read once: a pattern for the three parts would read a hostile text again and again.
+  return text.replace(/[\w.-]+/g, (word) => {
+    const start = word.indexOf(PROOF_START);
+    return start === -1 ? word : `${word.slice(0, start)}[proof]`;
+  });
 }
 
 function encode(part: object): string {

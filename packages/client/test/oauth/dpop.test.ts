@@ -10,7 +10,13 @@ import nock from 'nock';
 import { ApiClient } from '../../src/api/api.ts';
 import type { ClientMessage } from '../../src/messages.ts';
 import { parseChallenge } from '../../src/oauth/challenge.ts';
-import { createSessionKey, Dpop, type Proofs, thumbprintOf } from '../../src/oauth/dpop.ts';
+import {
+  createSessionKey,
+  Dpop,
+  type Proofs,
+  thumbprintOf,
+  withoutProofs,
+} from '../../src/oauth/dpop.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
 import { codeOf, startWebApp, type WebApp } from '../support/web-app.ts';
@@ -175,6 +181,19 @@ describe('an API that binds tokens', () => {
     expect(text).not.toContain(`${calls[0]?.headers.dpop}`.split('.')[1]);
     expect(text).not.toContain('token-1');
   });
+});
+
+test('a text of a hostile server that begins many proofs is cleaned in linear time', () => {
+  const start = Buffer.from('{"typ":"dpop+jwt"').toString('base64url').slice(0, 20);
+  const timeOf = (count: number) => {
+    const text = start.repeat(count);
+    const begin = performance.now();
+    withoutProofs(text);
+    return performance.now() - begin;
+  };
+  timeOf(1000);
+  // The square of the length would take 64 times as long.
+  expect(timeOf(16_000)).toBeLessThan(20 * timeOf(2000) + 20);
 });
 
 test.each<[string, 'DPoP' | 'Bearer', string | undefined]>([
