@@ -14,7 +14,8 @@ import type { AccessToken, Session } from './session/session.ts';
 import type { UserSession } from './session/session-list.ts';
 import type { AccessTokenParams, SupplyParams } from './tokens/access-token.ts';
 
-const TOO_OLD = 'they are older than max_age when the browser is back';
+const NOT_ENOUGH =
+  'they are older than max_age when the browser is back, or routes require different acr_values';
 
 declare module 'koa' {
   interface ExtendableContext {
@@ -103,8 +104,11 @@ export class OidcContext {
   async login({ returnTo, authorizationParams, scope }: LoginParams = {}): Promise<void> {
     if (isPrefetch(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a prefetch' });
     if (isScript(this.#ctx)) throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a script' });
-    const isReauthentication = authorizationParams?.max_age !== undefined;
-    const reason = this.#loopReason() ?? (isReauthentication ? TOO_OLD : undefined);
+    const { max_age, acr_values } = authorizationParams ?? {};
+    // Two routes that need different values could redirect to each other's sign-in without end.
+    const isNextAcr = acr_values !== undefined && this.#session?.content.requestedAcr !== undefined;
+    const isRepeated = max_age !== undefined || isNextAcr;
+    const reason = this.#loopReason() ?? (isRepeated ? NOT_ENOUGH : undefined);
     if (reason) this.#client.transactions.refuseLoop(this.#cookies, reason);
     const params = { ...authorizationParams };
     if (scope !== undefined) {

@@ -3,7 +3,13 @@ import type { Middleware } from 'koa';
 import Koa from 'koa';
 import nock from 'nock';
 import { proves } from '../../../test/support/proves.ts';
-import { auth, type OidcError, type RequiresAuthOptions, requiresAuth } from '../src/index.ts';
+import {
+  type ApiError,
+  auth,
+  type OidcError,
+  type RequiresAuthOptions,
+  requiresAuth,
+} from '../src/index.ts';
 import { type SessionStore, storeKey } from '../src/session/session-store.ts';
 import { memoryStore } from '../src/session/stores/memory.ts';
 import { type Browser, type Served, serve } from './support/browser.ts';
@@ -273,6 +279,132 @@ describe('acr (OpenID Connect Core §3.1.2.1)', () => {
     await signIn(browser, await browser.get('/login'));
     await signIn(browser, await browser.get('/vault'), { claims: { acr: 'passkey' } });
     expect((await browser.get('/vault')).status).toBe(200);
+  });
+});
+
+describe('a stronger or newer sign-in that the API demands (RFC 9470)', () => {
+  const seconds = () => Math.floor(now / 1000);
+
+  function demand(attributes: string, times = 1): void {
+    const challenge = `Bearer realm="a", error="insufficient_user_authentication", ${attributes}`;
+    const headers = { 'WWW-Authenticate': challenge };
+    nock(API).get('/things').times(times).reply(401, {}, headers);
+  }
+
+  test('a page gets exactly that sign-in, and its GET is repeated', async () => {
+    proves('ASVS 7.5.3');
+    const browser = await start();
+    await signIn(browser, await browser.get('/login'));
+    demand('acr_values="urn:mfa passkey", max_age=300');
+    const { request, returnTo } = await signIn(browser, await browser.get('/things?page=2'), {
+      claims: { auth_time: seconds() },
+    });
+    expect(request).toMatchObject({ acr_values: 'urn:mfa passkey', max_age: '300' });
+    expect(returnTo).toBe(`${BASE_URL}/things?page=2`);
+    nock(API).get('/things').reply(200, { items: [] });
+    expect(await answerOf(await browser.get('/things?page=2'))).toEqual({ items: [] });
+  });
+
+  test.each([
+    ['acr_values', 'acr_values="mfa"'],
+    ['max_age', 'max_age="300"'],
+    ['a max_age of 0', 'max_age=0'],
+    ['both', 'acr_values="mfa", max_age="300"'],
+  ])(
+    '%s: an issuer that does not raise it is asked once, in all processes',
+    async (_name, sent) => {
+      const browser = await start();
+      await signIn(browser, await browser.get('/login'), { claims: { auth_time: seconds() } });
+      demand(sent, 3);
+      const claims = { auth_time: seconds() };
+      await signIn(browser, await browser.get('/things'), { claims });
+      now += 10_000;
+      const refused = await browser.get('/things');
+      expect(refused.status).toBe(401);
+      expect(await answerOf(refused)).toMatchObject({ code: 'ERR_STEP_UP_REQUIRED' });
+
+      const { jar } = browser;
+      await served?.close();
+      await start();
+      const elsewhere = await served?.browser(jar).get('/things');
+      expect(elsewhere?.status).toBe(401);
+      expect(elsewhere?.headers.getSetCookie()).toEqual([]);
+    },
+  );
+
+  test.each(['max_age=300', 'acr_values="mfa", max_age=300'])(
+    '%s: when the sign-in is too old again, it is repeated',
+    async (sent) => {
+      const browser = await start();
+      await signIn(browser, await browser.get('/login'));
+      demand(sent, 2);
+      const claims = { auth_time: seconds(), acr: 'mfa' };
+      await signIn(browser, await browser.get('/things'), { claims });
+      now += 301_000;
+      const { searchParams } = location(await browser.get('/things'));
+      expect(searchParams.get('max_age')).toBe('300');
+    },
+  );
+
+  test('an issuer that ignores max_age opens no session (OpenID Connect Core §3.1.2.1)', async () => {
+    const browser = await start();
+    await signIn(browser, await browser.get('/login'));
+    demand('max_age=300');
+    const again = signIn(browser, await browser.get('/things'), {
+      claims: { auth_time: seconds() - 1000 },
+    });
+    await expect(again).rejects.toThrow('ERR_ID_TOKEN');
+  });
+
+  test('routes that demand different strengths in turn end as a loop', async () => {
+    const browser = await start();
+    await signIn(browser, await browser.get('/login'));
+    let response: Response;
+    let signIns = 0;
+    for (;;) {
+      demand(`acr_values="level-${signIns % 2}"`);
+      response = await browser.get('/things');
+      if (response.status !== 302 || signIns > 9) break;
+      await signIn(browser, response);
+      signIns += 1;
+    }
+    expect(await answerOf(response)).toMatchObject({ code: 'ERR_LOGIN_LOOP' });
+    expect(signIns).toBe(2);
+  });
+
+  test('a form and a script get the error, and the app what a button needs', async () => {
+    const browser = await start({}, async (ctx) => {
+      try {
+        await callApi(ctx, async () => {});
+      } catch (error) {
+        const { requirement } = error as ApiError;
+        ctx.status = 401;
+        ctx.body = { requirement, params: ctx.oidc.stepUp(error) };
+      }
+    });
+    await signIn(browser, await browser.get('/login'));
+    demand('acr_values="mfa", max_age=60', 2);
+    for (const response of [
+      await browser.post('/things'),
+      await browser.get('/things', { 'sec-fetch-dest': 'empty' }),
+    ]) {
+      expect(response.status).toBe(401);
+      expect(await answerOf(response)).toEqual({
+        requirement: { acr: 'mfa', maxAge: 60 },
+        params: { authorizationParams: { acr_values: 'mfa', max_age: 60 }, scope: '' },
+      });
+    }
+  });
+
+  test('a challenge that names no usable sign-in can only surface', async () => {
+    const browser = await start();
+    await signIn(browser, await browser.get('/login'));
+    for (const sent of ['x="y"', 'max_age="-1"', 'acr_values="mfa", max_age="1e9"']) {
+      demand(sent);
+      const response = await browser.get('/things');
+      expect([response.status, response.headers.get('location')]).toEqual([401, null]);
+      expect(await answerOf(response)).toMatchObject({ code: 'ERR_STEP_UP_REQUIRED' });
+    }
   });
 });
 

@@ -7,7 +7,8 @@ import {
   type OidcErrorCode,
   type OidcErrorOptions,
 } from '../errors.ts';
-import { type Challenge, parseChallenge } from '../oauth/challenge.ts';
+import type { SignInRequirement } from '../login/step-up.ts';
+import { type Challenge, demandedSignIn, parseChallenge } from '../oauth/challenge.ts';
 import { foreignScope } from '../oauth/scope.ts';
 import { retryAfter } from '../oauth/token-endpoint.ts';
 
@@ -21,8 +22,8 @@ export interface ApiResponse {
 
 /**
  * Error for an answer of the API other than 2xx, or for none: `ERR_API_UNAVAILABLE` (503), `ERR_API_TOKEN_REFUSED` (401),
- * `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or `ERR_API_REFUSED`. It contains no part of the
- * request.
+ * `ERR_STEP_UP_REQUIRED` (401, RFC 9470 §3), `ERR_INSUFFICIENT_SCOPE` (403, RFC 6750 §3.1) or
+ * `ERR_API_REFUSED`. It contains no part of the request.
  *
  * @example
  * if (hasCode(error, 'ERR_API_REFUSED')) {
@@ -36,14 +37,21 @@ export class ApiError extends OidcError {
   readonly response: ApiResponse | undefined;
   /** Scope that the request needs, as the API says. Only with `ERR_INSUFFICIENT_SCOPE`. */
   readonly scope: string | undefined;
+  /** Sign-in that the request needs; empty if the API named none. Only with `ERR_STEP_UP_REQUIRED`. */
+  readonly requirement: Readonly<SignInRequirement> | undefined;
 
   constructor(
     code: OidcErrorCode,
-    options: OidcErrorOptions & { response?: ApiResponse; scope?: string | undefined },
+    options: OidcErrorOptions & {
+      response?: ApiResponse;
+      scope?: string | undefined;
+      requirement?: SignInRequirement;
+    },
   ) {
     super(code, options);
     this.response = options.response;
     this.scope = options.scope;
+    this.requirement = options.requirement;
   }
 
   override toJSON(): Record<string, unknown> {
@@ -96,6 +104,10 @@ export function judgeApiResponse(
 
   if (status === 502 || status === 503 || status === 504) {
     throw new ApiError('ERR_API_UNAVAILABLE', { ...options, retryAfter: waitSeconds });
+  }
+  if (status === 401 && challenge && error === 'insufficient_user_authentication') {
+    const requirement = { ...demandedSignIn(challenge), ...(scope && { scope }) };
+    throw new ApiError('ERR_STEP_UP_REQUIRED', { ...options, requirement });
   }
   if (status === 401) throw new ApiError('ERR_API_TOKEN_REFUSED', options);
   if (status === 403 && error === 'insufficient_scope') {

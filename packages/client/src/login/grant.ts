@@ -90,6 +90,7 @@ export class Grants {
       requestedScope: scope,
       requestedAudience: transaction.audience,
       requestedAcr: transaction.acrValues,
+      requestedMaxAge: maxAge,
       accessToken: toAccessToken(response, scope, this.#options.seconds()),
       refreshToken,
       dpopKey,

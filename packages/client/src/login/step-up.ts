@@ -1,5 +1,6 @@
 import { hasCode, InsufficientScope, OidcError } from '../errors.ts';
 import type { AuthorizationParams } from '../oauth/authorization-endpoint.ts';
+import { ACR_VALUES } from '../oauth/challenge.ts';
 import {
   foreignScope,
   isScopeParameter,
@@ -48,6 +49,8 @@ export interface StepUpParams {
   scope?: string | undefined;
 }
 
+/** Time from a sign-in until the page is requested again; a shorter age can end on the way. */
+const RETURN_SECONDS = 30;
 /** Ends the chain of sign-ins with an API that requires new scopes each time. */
 const MAX_ADDED_SCOPES = 20;
 
@@ -84,7 +87,10 @@ export class StepUp {
     if (!content) return undefined;
     if (hasCode(error, 'ERR_STEP_UP_REQUIRED')) {
       const { maxAge, acr, scope } = (error as StepUpRequired).requirement;
-      if (acr !== undefined && acr === content.requestedAcr) return undefined;
+      const wasAcrTried = acr === undefined || acr === content.requestedAcr;
+      if (wasAcrTried && (maxAge === undefined || this.#wasAgeTried(content, maxAge))) {
+        return undefined;
+      }
       const authorizationParams = {
         ...(maxAge !== undefined && { max_age: maxAge }),
         ...(acr !== undefined && { acr_values: acr }),
@@ -106,6 +112,17 @@ export class StepUp {
       accessToken?.scope,
       ...scopes,
     );
+  }
+
+  /** Reports whether the sign-in requested this age and is that recent, but the API does not see it. */
+  #wasAgeTried(
+    { claims: { auth_time }, requestedMaxAge }: SessionContent,
+    maxAge: number,
+  ): boolean {
+    if (requestedMaxAge === undefined || requestedMaxAge > maxAge) return false;
+    if (!this.#isRecent(auth_time, maxAge)) return false;
+    const age = this.#options.seconds() - Number(auth_time);
+    return age <= Math.max(maxAge, RETURN_SECONDS);
   }
 
   #isRecent(authTime: unknown, maxAge: number): boolean {
@@ -132,7 +149,6 @@ function isAmong(value: unknown, words: string): boolean {
 }
 
 const REQUIREMENT_NAMES = ['maxAge', 'acr', 'scope'];
-const WORDS = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/;
 
 /** Returns a sentence for each fault of a requirement. A misspelled name would require nothing. */
 export function requirementFaults(requirement: SignInRequirement): string[] {
@@ -141,7 +157,7 @@ export function requirementFaults(requirement: SignInRequirement): string[] {
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0)) {
     faults.push('maxAge must be a whole number of seconds, 0 or more');
   }
-  if (acr !== undefined && !(typeof acr === 'string' && WORDS.test(acr))) {
+  if (acr !== undefined && !(typeof acr === 'string' && ACR_VALUES.test(acr))) {
     faults.push('acr must be values with one space between them');
   }
   if (scope !== undefined && !(isScopeParameter(scope) && scopesOf(scope).size > 0)) {

@@ -1,8 +1,12 @@
-/** Attributes of a challenge (RFC 6750 §3, RFC 9449 §7.1). */
+import { foreignDescription } from '../errors.ts';
+
+/** Attributes of a challenge (RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3). */
 export interface Challenge {
   readonly error: string | undefined;
   readonly description: string | undefined;
   readonly scope: string | undefined;
+  readonly acrValues: string | undefined;
+  readonly maxAge: string | undefined;
 }
 
 export type ChallengeScheme = 'Bearer' | 'DPoP';
@@ -34,6 +38,27 @@ export function parseChallenge(value = '', scheme: ChallengeScheme): Challenge |
       error: attributes.get('error'),
       description: attributes.get('error_description'),
       scope: attributes.get('scope'),
+      acrValues: attributes.get('acr_values'),
+      maxAge: attributes.get('max_age'),
     }
   );
+}
+
+/** Values of `acr` with one space between them. */
+export const ACR_VALUES = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/;
+const MAX_AGE_SECONDS = /^\d{1,10}$/;
+
+/**
+ * Returns the sign-in that a challenge demands (RFC 9470 §3). It becomes part of a URL: if a value is too
+ * long, malformed, or looks like a part of a token, the result is empty.
+ */
+export function demandedSignIn({ acrValues: acr, maxAge }: Challenge): {
+  acr?: string;
+  maxAge?: number;
+} {
+  const isUsable =
+    (acr === undefined || (ACR_VALUES.test(acr) && foreignDescription(acr) === acr)) &&
+    (maxAge === undefined || MAX_AGE_SECONDS.test(maxAge));
+  if (!isUsable) return {};
+  return { ...(acr !== undefined && { acr }), ...(maxAge !== undefined && { maxAge: +maxAge }) };
 }

@@ -18,6 +18,8 @@ export interface SessionContent {
   readonly requestedScope: string;
   /** The `acr_values` that the sign-in requested, if any. */
   readonly requestedAcr?: string | undefined;
+  /** Maximum age that the sign-in requested, in seconds. */
+  readonly requestedMaxAge?: number | undefined;
   /** The API that the sign-in requested, if any. */
   readonly requestedAudience?: string | undefined;
   /** Token of the sign-in. Undefined after the authorization server refused to renew it. */

@@ -7,7 +7,7 @@ import { createHttpClient } from '@koa-oauth/issuer';
 import nock from 'nock';
 import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
 import { OidcError } from '../../src/errors.ts';
-import { parseChallenge } from '../../src/oauth/challenge.ts';
+import { demandedSignIn, parseChallenge } from '../../src/oauth/challenge.ts';
 
 describe('a refused token', () => {
   const API = 'https://api.example';
@@ -200,6 +200,58 @@ describe('a refused token', () => {
       'Bearer token-2',
       expect.not.stringContaining('token'),
     ]);
+  });
+
+  test('a demand for another sign-in renews no token and is sent once (RFC 9470 §3)', async () => {
+    const challenge = 'Bearer error="insufficient_user_authentication", acr_values="mfa"';
+    const scope = nock(API).post('/v1/things').reply(401, {}, { 'WWW-Authenticate': challenge });
+    await expect(apiWith().post('things', { json: {} })).rejects.toMatchObject({
+      code: 'ERR_STEP_UP_REQUIRED',
+      status: 401,
+      requirement: { acr: 'mfa' },
+      detail: expect.stringContaining('401 insufficient_user_authentication'),
+    });
+    expect(asked).toEqual([undefined]);
+    scope.done();
+  });
+});
+
+describe('the sign-in that an API demands (RFC 9470 §3)', () => {
+  const demanded = (attributes: string, scheme: 'Bearer' | 'DPoP' = 'Bearer') => {
+    const challenge = parseChallenge(`${scheme} error="e", ${attributes}`, scheme);
+    return challenge && demandedSignIn(challenge);
+  };
+
+  test.each<[string, unknown]>([
+    ['acr_values="mfa"', { acr: 'mfa' }],
+    ['acr_values=mfa, max_age=0', { acr: 'mfa', maxAge: 0 }],
+    ['max_age="300", acr_values="urn:a urn:b"', { acr: 'urn:a urn:b', maxAge: 300 }],
+    ['scope="x"', {}],
+  ])('%s is read for both schemes', (attributes, expected) => {
+    expect(demanded(attributes)).toEqual(expected);
+    expect(demanded(attributes, 'DPoP')).toEqual(expected);
+  });
+
+  test.each([
+    'max_age="-1"',
+    'max_age="1.5"',
+    'max_age="0x10"',
+    'max_age=""',
+    'max_age="99999999999"',
+    'max_age="1 2"',
+    'acr_values=""',
+    'acr_values=" mfa"',
+    'acr_values="a  b"',
+    'acr_values="mfa\t"',
+    'acr_values="mfa\u0000"',
+    'acr_values="m\u00e9"',
+    'acr_values="\u202emfa"',
+    `acr_values="${'a '.repeat(150)}b"`,
+    `acr_values="${'abcdefghij'.repeat(5)}"`,
+  ])('a hostile value is used for nothing, nor is the rest: %j', (attributes) => {
+    expect(demanded(`${attributes}, x="y"`)).toEqual({});
+    const other = attributes.startsWith('max_age') ? 'acr_values="mfa"' : 'max_age="300"';
+    expect(demanded(`${attributes}, ${other}`)).toEqual({});
   });
 });
 
