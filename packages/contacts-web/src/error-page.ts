@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { describeCause } from '@koa-oauth/service';
 import type { Context, Middleware } from 'koa';
 import { explainError } from './error-text.ts';
+import { fieldsOfSignIn } from './forms.ts';
 import { signedInUser } from './signed-in-user.ts';
 import { ErrorPage } from './views/error.tsx';
 import { render } from './views/layout.tsx';
@@ -61,7 +62,9 @@ function answerError(ctx: Context, failure: Failure): void {
   const isChange = ctx.method !== 'GET' && ctx.method !== 'HEAD';
   const user = signedInUser(ctx);
   const isSignedIn = user !== undefined;
-  const text = explainError({ status, code, isChange, reason, isSignedIn });
+  const signIn = code === 'ERR_STEP_UP_REQUIRED' ? ctx.oidc.stepUp(failure) : undefined;
+  const signInFields = signIn && fieldsOfSignIn(signIn, ctx.originalUrl);
+  const text = explainError({ status, code, isChange, reason, isSignedIn, signInFields });
   render(ctx, ErrorPage({ user, status, code, reference, ...text }));
 }
 

@@ -7,7 +7,14 @@ export interface ErrorText {
   /** Sentence that says whether data was lost. */
   readonly lost: string;
   readonly todo: string;
-  readonly action: { readonly label: string; readonly href: string };
+  readonly action: Action;
+}
+
+interface Action {
+  readonly label: string;
+  readonly href: string;
+  /** Fields of a form that is posted to `href`. Without them the action is a link. */
+  readonly fields?: Readonly<Record<string, string>>;
 }
 
 interface ErrorFacts {
@@ -19,6 +26,8 @@ interface ErrorFacts {
   readonly reason: { error: string; errorDescription: string | undefined } | undefined;
   /** True when the user has a session, which a refused request for more does not end. */
   readonly isSignedIn: boolean;
+  /** Fields of a request for the sign-in that is needed, if one can help. */
+  readonly signInFields?: Readonly<Record<string, string>> | undefined;
 }
 
 type PageText = Omit<ErrorText, 'lost' | 'quote'>;
@@ -114,9 +123,9 @@ const BY_CODE: Readonly<Record<string, PageText>> = {
   },
   ERR_STEP_UP_REQUIRED: {
     title: 'Please sign in again',
-    what: 'This needs a more recent or a stronger sign-in than yours.',
-    todo: 'Sign in and try again.',
-    action: { ...SIGN_IN, label: 'Sign in again' },
+    what: 'This needs a more recent or a stronger sign-in, and yours did not become one.',
+    todo: 'Signing in again may not help. Please send the reference below to the operator of this app.',
+    action: { ...CONTACTS, label: 'Back to the contacts' },
   },
   ERR_INSUFFICIENT_CLAIMS: {
     title: 'You may not do this',
@@ -175,6 +184,15 @@ const UNEXPECTED: PageText = {
   action: HOME,
 };
 
+function signInAgain(fields: Readonly<Record<string, string>>): PageText {
+  return {
+    title: 'Please sign in again',
+    what: 'This needs a more recent or a stronger sign-in than yours.',
+    todo: 'Sign in again. Then you are back at the form.',
+    action: { label: 'Sign in again', href: '/sign-in-again', fields },
+  };
+}
+
 /** Returns the texts for an error: what happened, whether data was lost, and what to do. */
 export function explainError(facts: ErrorFacts): ErrorText {
   const { status, isChange, reason } = facts;
@@ -188,7 +206,8 @@ export function explainError(facts: ErrorFacts): ErrorText {
   return { ...text, lost, quote };
 }
 
-function textByCode({ status, code, isSignedIn }: ErrorFacts): PageText | undefined {
+function textByCode({ status, code, isSignedIn, signInFields }: ErrorFacts): PageText | undefined {
+  if (signInFields) return signInAgain(signInFields);
   if (code === 'ERR_API_REFUSED' && status === 404) return GONE;
   if (code === 'ERR_AUTHORIZATION_REFUSED' && isSignedIn) return NOTHING_MORE;
   return Object.hasOwn(BY_CODE, code) ? BY_CODE[code] : undefined;

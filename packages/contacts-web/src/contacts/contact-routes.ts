@@ -2,7 +2,7 @@ import { METHODS } from 'node:http';
 import Router from '@koa/router';
 import { hasCode, requiresAuth } from '@koa-oauth/client';
 import type { Context } from 'koa';
-import { field, readForm } from '../forms.ts';
+import { field, readForm, signInOfFields } from '../forms.ts';
 import { signedInUser } from '../signed-in-user.ts';
 import { render } from '../views/layout.tsx';
 import { ActivityPage } from './activity-page.tsx';
@@ -41,7 +41,8 @@ export function contactRoutes(): Router {
     .get('/contacts/:id/delete', showDelete)
     .post('/contacts/:id/delete', readForm(), postDelete)
     .get('/activity', showActivity)
-    .post('/permissions', readForm(), postPermission);
+    .post('/permissions', readForm(), postPermission)
+    .post('/sign-in-again', readForm(), postSignInAgain);
 }
 
 async function showContacts(ctx: Context): Promise<void> {
@@ -141,6 +142,13 @@ async function postPermission(ctx: Context): Promise<void> {
   // The page says whether the scope was granted.
   const asked = `${returnTo.includes('?') ? '&' : '?'}asked=${encodeURIComponent(scope)}`;
   await ctx.oidc.login({ scope, returnTo: returnTo + asked });
+}
+
+/** Requests the stronger or newer sign-in that a form needed (RFC 9470), and returns to the form. */
+async function postSignInAgain(ctx: Context): Promise<void> {
+  const signIn = signInOfFields(ctx.request.body);
+  ctx.assert(signIn, 400, 'this is no request to sign in');
+  await ctx.oidc.login(signIn);
 }
 
 async function renderContacts(

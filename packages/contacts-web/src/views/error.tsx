@@ -28,11 +28,20 @@ export function ErrorPage(props: ErrorPageProps): VNode {
           </blockquote>
         )}
         <p>{`${lost} ${todo}`}</p>
-        <p class="actions">
-          <a class="button" href={action.href}>
-            {action.label}
-          </a>
-        </p>
+        <div class="actions">
+          {action.fields ? (
+            <form method="post" action={action.href}>
+              {Object.entries(action.fields).map(([name, value]) => (
+                <input key={name} type="hidden" name={name} value={value} />
+              ))}
+              <button type="submit">{action.label}</button>
+            </form>
+          ) : (
+            <a class="button" href={action.href}>
+              {action.label}
+            </a>
+          )}
+        </div>
         <dl class="reference">
           <div>
             <dt>Reference</dt>

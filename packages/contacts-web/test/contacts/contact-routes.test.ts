@@ -442,3 +442,75 @@ describe('requesting one more scope', () => {
     expect((await app.post('/permissions', { scope: 'delete:contacts' }, from)).status).toBe(403);
   });
 });
+
+describe('a stronger sign-in that the API demands (RFC 9470)', () => {
+  const demand: [number, object, Record<string, string>] = [
+    401,
+    {},
+    {
+      'WWW-Authenticate':
+        'Bearer error="insufficient_user_authentication", acr_values="mfa", max_age="300"',
+    },
+  ];
+  const deletion = { version: '3' };
+  const fresh = () => ({ auth_time: Math.floor(Date.now() / 1000) });
+
+  test('sends a page to the sign-in', async () => {
+    await app.signIn();
+    api()
+      .get('/activity')
+      .query(true)
+      .reply(...demand);
+    const response = await app.get('/activity');
+    expect(response.status).toBe(302);
+    const { searchParams } = new URL(response.headers.get('location') ?? '');
+    expect(searchParams.get('acr_values')).toBe('mfa');
+  });
+
+  test('a form gets a button, whose sign-in leads back to the form, once', async () => {
+    await app.signIn();
+    api()
+      .delete('/contacts/g-1')
+      .times(2)
+      .reply(...demand);
+    const refused = await app.post('/contacts/g-1/delete?q=ada', deletion);
+    const html = await refused.text();
+    expect(refused.status).toBe(401);
+    expect(html).toContain('What you sent was not saved');
+    expect(html).toMatch(/<form method="post" action="\/sign-in-again">.*Sign in again<\/button>/);
+    const inputs = [...html.matchAll(/type="hidden" name="(\w+)" value="([^"]*)"/g)];
+    const fields = Object.fromEntries(inputs.map(([, name, value]) => [name, value]));
+    const returnTo = '/contacts/g-1/delete?q=ada';
+    expect(fields).toEqual({ acr_values: 'mfa', max_age: '300', returnTo });
+
+    const begun = await app.post('/sign-in-again', fields);
+    const { origin, searchParams } = new URL(begun.headers.get('location') ?? '');
+    expect(origin).toBe(new URL(ISSUER).origin);
+    const asked = [searchParams.get('acr_values'), searchParams.get('max_age')];
+    expect(asked).toEqual(['mfa', '300']);
+    const back = await app.finishSignIn(begun, { claims: fresh() });
+    expect(back.headers.get('location')).toBe(returnTo);
+
+    const again = await app.post('/contacts/g-1/delete?q=ada', deletion);
+    expect(again.status).toBe(401);
+    const page = await again.text();
+    expect(page).toContain('Signing in again may not help.');
+    expect(page).not.toContain('action="/sign-in-again"');
+  });
+
+  test.each<Record<string, string>>([
+    { acr_values: 'm\u00e9' },
+    { acr_values: 'a'.repeat(201) },
+    { max_age: '-1' },
+    { max_age: '1e3' },
+  ])('answers 400 to the fields %j', async (fields) => {
+    await app.signIn();
+    expect((await app.post('/sign-in-again', { ...fields, returnTo: '/' })).status).toBe(400);
+  });
+
+  test('refuses a request from another site', async () => {
+    await app.signIn();
+    const from = { 'sec-fetch-site': 'cross-site' };
+    expect((await app.post('/sign-in-again', { acr_values: 'mfa' }, from)).status).toBe(403);
+  });
+});
