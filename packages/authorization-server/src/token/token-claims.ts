@@ -26,6 +26,8 @@ type CustomizeAccessToken = (
   jwt: JWTStructured,
 ) => void;
 
+/** `acr` of a sign-in with a second factor, as Auth0 names it. */
+const MULTI_FACTOR = 'http://schemas.openid.net/pape/policies/2007/06/multi-factor';
 const TEN_YEARS_SECONDS = 315_360_000;
 const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
 
@@ -53,7 +55,7 @@ export function customizeAccessToken(context: AppContext): CustomizeAccessToken 
         exp,
         scope,
         ...(rfc9068 ? { client_id, jti } : { azp: client_id, ...grantType(token) }),
-        ...(machine ? {} : organizations.claims(ctx)),
+        ...(machine ? {} : { ...signInClaims(ctx), ...organizations.claims(ctx) }),
         ...permissionsClaim(context, token, api),
       },
       clock,
@@ -106,7 +108,7 @@ export function idTokenClaims({ organizations, clock }: AppContext): EngineHooks
     // The nonce is that of the sign-in: a refreshed ID token has none (OpenID Connect Core §12.2).
     const refresh = ctx.oidc.params?.grant_type === 'refresh_token';
     // Auth0 names no other method.
-    const mfa = sourceOf(ctx)?.amr?.includes('mfa') && { amr: ['mfa'] };
+    const mfa = hasSecondFactor(ctx) && { acr: MULTI_FACTOR, amr: ['mfa'] };
     const ofRequest = { ...(!refresh && { nonce }), ...mfa };
     const own = { ...claims, ...ofRequest, ...organizations.claims(ctx), iat };
     return byClock({ ...customClaims(ctx), ...own }, clock);
@@ -148,6 +150,20 @@ function profileOf(user: User): AccountClaims {
     picture: user.picture,
     ...(user.email && { email: user.email, email_verified: user.email_verified }),
   };
+}
+
+/**
+ * Returns the facts of the sign-in (RFC 9068 §2.2.1): `acr` after a second factor, and `auth_time` with it or
+ * if the request limits the age of the sign-in. They stay the same in all tokens of one sign-in.
+ */
+function signInClaims(ctx: KoaContextWithOIDC): Claims {
+  const { authTime: auth_time, claims } = sourceOf(ctx) ?? {};
+  if (hasSecondFactor(ctx)) return { acr: MULTI_FACTOR, auth_time };
+  return claims?.id_token?.auth_time ? { auth_time } : {};
+}
+
+function hasSecondFactor(ctx: KoaContextWithOIDC): boolean {
+  return sourceOf(ctx)?.amr?.includes('mfa') ?? false;
 }
 
 /** Returns `gty`, for tokens without a sign-in. */

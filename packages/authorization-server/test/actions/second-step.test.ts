@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
+import { proves } from '../../../../test/support/proves.ts';
 import type { AuthorizationServer, Tenant } from '../../src/index.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { ruleOf } from '../support/rule-of.ts';
@@ -82,6 +83,61 @@ test('without a second factor no token has amr', async () => {
   const server = await startWith({ postLogin: [tellMethods] });
   const { tokens } = await tokensFor(server);
   expect(decodeJwt(tokens.id_token ?? '')).not.toHaveProperty('amr');
+});
+
+const MULTI_FACTOR = 'http://schemas.openid.net/pape/policies/2007/06/multi-factor';
+
+test.each(['access_token', 'rfc9068_profile'] as const)(
+  'a sign-in that acr_values raised is in the access tokens of the dialect %s (RFC 9068 §2.2.1)',
+  async (token_dialect) => {
+    proves('RFC 9068 §2.2.1');
+    const server = await startWith({
+      postLogin: [
+        actionOf(`const { acr_values } = event.transaction;
+          const known = event.authentication.methods.some(({ name }) => name === 'mfa');
+          if (acr_values?.includes('${MULTI_FACTOR}') && !known)
+            api.authentication.challengeWith({ type: 'otp' });`),
+      ],
+    });
+    for (const api of server.tenant.resourceServers) Object.assign(api, { token_dialect });
+    const browser = openBrowser();
+    const login = authorizationRequest(server);
+    const page = await browser.submit(await browser.get(login.url), {
+      username: 'alice@example.com',
+      password: 'alice-demo',
+    });
+    const weak = decodeJwt(
+      (await finish(server, browser, { page, request: login })).tokens.access_token ?? '',
+    );
+    expect(weak).not.toHaveProperty('acr');
+    expect(weak).not.toHaveProperty('auth_time');
+
+    const step = await signInToStep(server, browser, { acr_values: MULTI_FACTOR });
+    const after = await browser.submit(step.page, secondStepOf(step.page));
+    const { tokens, claims } = await finish(server, browser, {
+      page: after,
+      request: step.request,
+    });
+    const strong = { acr: MULTI_FACTOR, auth_time: expect.any(Number) };
+    expect(claims).toMatchObject({ acr: MULTI_FACTOR, amr: ['mfa'] });
+    const first = decodeJwt(tokens.access_token ?? '');
+    expect(first).toMatchObject(strong);
+    const { refresh_token = '' } = tokens;
+    const { body } = await requestTokens(server, { grant_type: 'refresh_token', refresh_token });
+    const { acr, auth_time } = decodeJwt(body.access_token ?? '');
+    expect({ acr, auth_time }).toEqual({ acr: first.acr, auth_time: first.auth_time });
+  },
+);
+
+test('the time of a sign-in whose age was limited is in the access token, without an acr', async () => {
+  proves('RFC 9068 §2.2.1');
+  const server = await startDemo();
+  const { tokens } = await tokensFor(server, 'alice', { max_age: '300' });
+  const { auth_time } = decodeJwt(tokens.id_token ?? '');
+  const claims = decodeJwt(tokens.access_token ?? '');
+  expect(claims.auth_time).toBe(auth_time);
+  expect(claims.auth_time).toEqual(expect.any(Number));
+  expect(claims).not.toHaveProperty('acr');
 });
 
 test('amr stays at a refresh', async () => {
