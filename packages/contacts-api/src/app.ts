@@ -5,6 +5,7 @@ import {
   type DpopOptions,
   PROTECTED_RESOURCE_METADATA_PATH,
   protectedResourceMetadataURL,
+  type SignInOptions,
 } from '@koa-oauth/resource-server';
 import {
   describeError,
@@ -48,6 +49,8 @@ export interface AppOptions {
   readonly limits: RateLimits;
   /** How tokens are bound to keys. Default: they may be, and used proofs are in memory */
   readonly dpop?: Omit<DpopOptions, 'baseURL'>;
+  /** The sign-in that deleting a contact and reading the activity need. Default: any */
+  readonly stepUp?: SignInOptions | undefined;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
 }
@@ -63,7 +66,7 @@ export interface App {
 /** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { docsClientId, database, limits, metrics, dpop = {} } = options;
+  const { docsClientId, database, limits, metrics, dpop = {}, stepUp } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
   const store = new ContactStore(database, options);
@@ -83,8 +86,8 @@ export function createApp(options: AppOptions): App {
 
   const operations = [
     me,
-    ...contactOperations(store, basePath),
-    activityOperation(store, basePath),
+    ...contactOperations(store, basePath, stepUp),
+    activityOperation(store, basePath, stepUp),
     ...healthOperations(checkReady),
     protectedResourceOperation({
       resource: audience,

@@ -1,4 +1,4 @@
-import type { Auth } from '@koa-oauth/resource-server';
+import type { Auth, SignInOptions } from '@koa-oauth/resource-server';
 import type { ParameterizedContext } from 'koa';
 import type { z } from 'zod';
 import type { ContactsClaims } from './caller.ts';
@@ -18,6 +18,8 @@ export interface Needs {
   readonly scope?: Scope;
   /** A word that the custom claim `roles` must contain. */
   readonly role?: string;
+  /** The strength or age of the sign-in (RFC 9470). Undefined: any. */
+  readonly signIn?: SignInOptions | undefined;
 }
 
 export interface Answer {

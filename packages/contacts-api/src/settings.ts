@@ -103,6 +103,20 @@ const Environment = z.object({
   DPOP_NONCE: flag()
     .default(false)
     .describe('`true`: proofs need a nonce of this API (RFC 9449 §9)'),
+  STEP_UP_ACR: z
+    .string()
+    .regex(
+      /^[\x21\x23-\x5b\x5d-\x7e]+( +[\x21\x23-\x5b\x5d-\x7e]+)*$/,
+      'must be words of ASCII without quotes, separated by spaces',
+    )
+    .optional()
+    .describe(
+      'to delete a contact or read the activity, the token needs one of these `acr`, separated by ' +
+        'spaces (RFC 9470)',
+    ),
+  STEP_UP_MAX_AGE: wholeNumber('number of seconds', 0, 31_536_000)
+    .optional()
+    .describe('for the same: maximum seconds since the sign-in, `auth_time`'),
   CORS_ORIGINS: z
     .string()
     .transform((list) => list.split(',').map((origin) => origin.trim()))
@@ -156,6 +170,11 @@ export const Settings = Environment.transform((data) => ({
   rateLimits: { perSubject: data.RATE_LIMIT, refusedPerAddress: data.RATE_LIMIT_REFUSED },
   storeURL: data.STORE_URL,
   dpop: { required: data.DPOP === 'required', nonce: data.DPOP_NONCE },
+  /** Undefined when neither is set: any sign-in does. */
+  stepUp:
+    data.STEP_UP_ACR === undefined && data.STEP_UP_MAX_AGE === undefined
+      ? undefined
+      : { acr: data.STEP_UP_ACR, maxAge: data.STEP_UP_MAX_AGE },
   corsOrigins: data.CORS_ORIGINS ?? [],
   trustProxy: data.TRUST_PROXY,
   metricsPort: data.METRICS_PORT,

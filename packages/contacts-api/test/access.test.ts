@@ -149,6 +149,64 @@ describe('with exactly the right scope and role', () => {
   });
 });
 
+describe('with STEP_UP_ACR and STEP_UP_MAX_AGE', () => {
+  const now = Math.floor(Date.now() / 1000);
+  const sensitive = ['deleteContact', 'listActivity'];
+  let strict: RunningApp;
+
+  beforeAll(async () => {
+    strict = await startApp({ stepUp: { acr: 'mfa', maxAge: 300 } });
+  });
+  afterAll(() => strict.close());
+
+  const send = ({ method, path, body }: Operation, claims: object, scope = allScopes.join(' ')) =>
+    strict.api(path.slice(1).replace('{id}', id), {
+      method,
+      ...(body && { json: ada }),
+      ...bearer(strict.token(scope, { ...ROLES, ...claims })),
+    });
+
+  test.each(withId(closed.filter((each) => sensitive.includes(each.id))))(
+    '%s needs such a sign-in (RFC 9470 §3), after the scope',
+    async (name) => {
+      const operation = strict.app.operations.find((each) => each.id === name) as Operation;
+      const { statusCode, headers, body } = await send(operation, { auth_time: now });
+      expect([statusCode, headers['content-type']]).toEqual([401, 'application/problem+json']);
+      expect(body).toMatchObject({ code: 'ERR_INSUFFICIENT_USER_AUTHENTICATION' });
+      expect(headers['www-authenticate']).toMatch(
+        /^Bearer .*error="insufficient_user_authentication".*, acr_values="mfa", max_age="300"/,
+      );
+      const old = await send(operation, { acr: 'mfa', auth_time: now - 400 });
+      expect(old.statusCode).toBe(401);
+      const strong = await send(operation, { acr: 'mfa', auth_time: now });
+      expect([200, 404]).toContain(strong.statusCode);
+      expect((await send(operation, {}, 'read:contacts')).statusCode).toBe(403);
+    },
+  );
+
+  test.each(withId(closed.filter((each) => !sensitive.includes(each.id))))(
+    '%s needs none',
+    async (_, operation) => {
+      expect((await send(operation, {})).statusCode).not.toBe(401);
+    },
+  );
+
+  test('the OpenAPI document names it at these operations only', async () => {
+    const { paths } = await strict.api('openapi.json').json<{
+      paths: Record<string, Record<string, { operationId: string }>>;
+    }>();
+    const named = Object.values(paths)
+      .flatMap((methods) => Object.values(methods))
+      .filter((each) => JSON.stringify(each).includes('RFC 9470'));
+    expect(named.map(({ operationId }) => operationId).sort()).toEqual(sensitive);
+    expect(named[0]).toMatchObject({
+      description: expect.stringContaining('a sign-in with the `acr` mfa in the last 300 seconds'),
+      responses: { 401: { description: expect.stringContaining('the sign-in is too weak') } },
+    });
+    expect(JSON.stringify(await running.api('openapi.json').json())).not.toContain('RFC 9470');
+  });
+});
+
 describe('cross-origin requests', () => {
   const origin = 'https://app.example.com';
   let closed: RunningApp;

@@ -18,6 +18,7 @@ describe('settings', () => {
       rateLimits: { perSubject: 600, refusedPerAddress: 120 },
       storeURL: 'memory:',
       dpop: { required: false, nonce: false },
+      stepUp: undefined,
       corsOrigins: [],
       trustProxy: false,
       metricsPort: undefined,
@@ -36,6 +37,14 @@ describe('settings', () => {
     [{ NODE_ENV: 'production', DOCS_CLIENT_ID: 'mine' }, false, 'mine'],
   ])('%j: is a demo: %s, signs in from /docs as %s', (environment, isDemo, docsClientId) => {
     expect(read(environment)).toMatchObject({ isDemo, docsClientId });
+  });
+
+  test.each([
+    [{ STEP_UP_ACR: 'gold  silver' }, { acr: 'gold  silver', maxAge: undefined }],
+    [{ STEP_UP_MAX_AGE: '0' }, { acr: undefined, maxAge: 0 }],
+    [{ STEP_UP_ACR: ' ' }, undefined],
+  ])('%j: the step-up is %j', (environment, stepUp) => {
+    expect(read(environment).stepUp).toEqual(stepUp);
   });
 
   test.each([
@@ -60,6 +69,8 @@ describe('settings', () => {
     ['STORE_URL', 'redis://'],
     ['DPOP', 'true'],
     ['DPOP_NONCE', 'yes'],
+    ['STEP_UP_ACR', 'a"b'],
+    ['STEP_UP_MAX_AGE', '-1'],
     ['CORS_ORIGINS', 'app.example.com'],
     ['CORS_ORIGINS', 'https://app.example.com/path'],
     ['CORS_ORIGINS', '*'],

@@ -1,3 +1,4 @@
+import type { SignInOptions } from '@koa-oauth/resource-server';
 import { z } from 'zod';
 import { type Answer, type Needs, type Operation, SCOPES } from '../operation.ts';
 
@@ -67,8 +68,12 @@ class Describer {
 
   operation(operation: Operation): Json {
     const { id, summary, description, needs, body, answers } = operation;
-    const { scope, role } = needs ?? {};
-    const needed = [scope && `the scope \`${scope}\``, role && `the role \`${role}\``]
+    const { scope, role, signIn } = needs ?? {};
+    const needed = [
+      scope && `the scope \`${scope}\``,
+      role && `the role \`${role}\``,
+      signIn && signInText(signIn),
+    ]
       .filter(Boolean)
       .join(' and ');
     const text = [description, needed && `Needs ${needed}.`].filter(Boolean).join(' ');
@@ -163,12 +168,23 @@ function refusalsOf({ needs, query, body }: Operation): Answers {
   };
 }
 
-function accessRefusals({ scope, role }: Needs): Answers {
+function signInText({ acr, maxAge }: SignInOptions): string {
+  const withAcr = acr === undefined ? '' : ` with the \`acr\` ${String(acr)}`;
+  return `a sign-in${withAcr}${maxAge === undefined ? '' : ` in the last ${maxAge} seconds`}`;
+}
+
+function accessRefusals({ scope, role, signIn }: Needs): Answers {
   const lacking = role ? 'the scope or the role' : scope && 'the scope';
   return {
     401: {
-      description: 'the access token is missing or not valid',
-      headers: { 'WWW-Authenticate': 'the required credentials (RFC 6750)' },
+      description: signIn
+        ? 'the access token is missing or not valid, or the sign-in is too weak or too old'
+        : 'the access token is missing or not valid',
+      headers: {
+        'WWW-Authenticate': signIn
+          ? 'the required credentials (RFC 6750), or the required sign-in (RFC 9470)'
+          : 'the required credentials (RFC 6750)',
+      },
     },
     403: {
       description: lacking

@@ -1,7 +1,12 @@
 import { METHODS } from 'node:http';
 import { bodyParser } from '@koa/bodyparser';
 import Router, { type RouterMiddleware } from '@koa/router';
-import { claimIncludes, hasDuplicateNames, requiredScopes } from '@koa-oauth/resource-server';
+import {
+  claimIncludes,
+  hasDuplicateNames,
+  requiredScopes,
+  requiredSignIn,
+} from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ApiError, invalidInput } from '../errors.ts';
@@ -31,6 +36,8 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
       ...(needs ? [readForm(), guards.auth, guards.limitSubjects] : []),
       ...(needs?.scope ? [requiredScopes(needs.scope)] : []),
       ...(needs?.role ? [claimIncludes(guards.rolesClaim, needs.role)] : []),
+      // Last, because a new sign-in does not help a caller who lacks the rest.
+      ...(needs?.signIn ? [requiredSignIn(needs.signIn)] : []),
       ...(body ? [readJson(body.types)] : []),
       handler(operation),
     ];

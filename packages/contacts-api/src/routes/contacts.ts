@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { SignInOptions } from '@koa-oauth/resource-server';
 import { z } from 'zod';
 import { callerOf, organizationOf } from '../caller.ts';
 import {
@@ -58,7 +59,12 @@ const ListQuery = PageQuery.extend({
 });
 
 /** @param basePath path of the public address, without a slash at its end */
-export function contactOperations(store: ContactStore, basePath: string): Operation[] {
+/** @param signIn the sign-in that deleting a contact needs */
+export function contactOperations(
+  store: ContactStore,
+  basePath: string,
+  signIn?: SignInOptions,
+): Operation[] {
   async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
     const { auth } = ctx.state;
     const contact = await store.update(organizationOf(auth), callerOf(auth), id, (current) => {
@@ -163,7 +169,7 @@ export function contactOperations(store: ContactStore, basePath: string): Operat
       method: 'delete',
       path: '/contacts/{id}',
       summary: 'Delete a contact',
-      needs: { scope: 'delete:contacts' },
+      needs: { scope: 'delete:contacts', signIn },
       headers: CONDITIONS,
       answers: {
         204: { description: 'the contact is deleted' },
@@ -180,13 +186,17 @@ export function contactOperations(store: ContactStore, basePath: string): Operat
   ];
 }
 
-export function activityOperation(store: ContactStore, basePath: string): Operation {
+export function activityOperation(
+  store: ContactStore,
+  basePath: string,
+  signIn?: SignInOptions,
+): Operation {
   return operation({
     id: 'listActivity',
     method: 'get',
     path: '/activity',
     summary: 'List who changed which contact, newest first',
-    needs: { scope: 'read:activity', role: 'admin' },
+    needs: { scope: 'read:activity', role: 'admin', signIn },
     query: PageQuery,
     answers: {
       200: { description: 'a page of changes', schema: pageOf(Activity), headers: LINK_HEADER },
