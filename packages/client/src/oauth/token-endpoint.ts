@@ -84,8 +84,10 @@ async function postOnce(request: EndpointRequest, proof?: string): Promise<Endpo
     });
     const { status, headers } = answer;
     const body = parseJson(answer.body);
-    report?.('response', { status, parameters: body });
     const description = describeError(body, secretsOf(request.credentials, form, credentials));
+    const shown = isObject(body) && description !== undefined;
+    const parameters = shown ? { ...body, error_description: description } : body;
+    report?.('response', { status, parameters });
     return { status, headers, body, description };
   } catch (error) {
     const { unavailable = 'ERR_TOKEN_ENDPOINT_UNAVAILABLE' } = request;

@@ -4,7 +4,9 @@ import { createHttpClient } from '@koa-oauth/issuer';
 import fc from 'fast-check';
 import nock from 'nock';
 import type { OidcError } from '../../src/errors.ts';
+import { type ClientMessage, reportMessage } from '../../src/messages.ts';
 import type { ClientCredentials } from '../../src/oauth/client-authentication.ts';
+import { createSessionKey, Dpop } from '../../src/oauth/dpop.ts';
 import {
   judgeTokenResponse,
   postToEndpoint,
@@ -203,6 +205,26 @@ describe('error response (RFC 6749 §5.2)', () => {
     );
     expect([...sent, ...others].filter((secret) => shown.includes(secret))).toEqual([]);
     expect(error.detail).toMatch(/^invalid_grant: got …(, \S+)*\.$/);
+  });
+
+  test('a message for onMessage has the same description, also of a proof', async () => {
+    const proofs = new Dpop(seconds).proofsOf(createSessionKey());
+    nock('https://issuer.example')
+      .post('/oauth/token')
+      .reply(400, function repeat(_path, form) {
+        const error_description = `got ${this.req.headers.dpop} and ${form}, the-code`;
+        return { error: 'invalid_dpop_proof', error_description };
+      });
+    const messages: ClientMessage[] = [];
+    const options = { onMessage: (message: ClientMessage) => messages.push(message), now: () => 5 };
+    await postToEndpoint({
+      ...request,
+      proofs,
+      report: (end, message) => reportMessage(options, 'login-1', `token_${end}`, message),
+    });
+    expect(messages.map(({ step }) => step)).toEqual(['token_request', 'token_response']);
+    expect(messages[1]?.parameters.error_description).toContain('got …');
+    expect(JSON.stringify(messages)).not.toMatch(/the-code|verifier&|eyJ/);
   });
 
   test.each([
