@@ -17,7 +17,8 @@ import { memorySet } from '../../src/stores/expiring-set.ts';
 import { verifySignature } from '../../src/token/signature.ts';
 
 const RANDOM_PROOFS = 100_000;
-const PROOFS = 1_000_000;
+/** `PROOFS=1000000` takes some minutes. */
+const PROOFS = Number(process.env.PROOFS ?? 200_000);
 const MAX_GROWTH_BYTES = 8 * 1024 * 1024;
 
 const baseURL = 'https://api.example.com';
@@ -123,8 +124,8 @@ test(`memory is flat over ${PROOFS} proofs, of many keys`, async () => {
     ];
     const request = { method: 'GET', target: '/orders', proofs, used: new Set<string>() };
     await judge.verify(request, token, thumbprints[i % keys.length] as string);
-    // A thousand proofs a second: after two minutes, as many expire as come in.
-    clock += 1;
+    // Two hundred proofs a second: after two minutes, as many expire as come in.
+    clock += 5;
     if (i >= PROOFS / 4 && i % (PROOFS / 4) === 0) readings.push(used());
   }
   const [first = 0, ...later] = readings;
