@@ -20,11 +20,13 @@ export interface RequiresAuthOptions extends SignInRequirement {
  *
  * A page request is redirected to the sign-in, which returns to the page. Other requests (scripts,
  * prefetches, forms) get the error. A later middleware has the same effect when it throws because
- * only a new sign-in can get a token, or because a scope was not granted. The sign-in then requests the
- * missing scopes and all earlier ones. It is not repeated if they are refused.
+ * only a new sign-in can get a token, because the API demands a stronger one, or because a scope was not
+ * granted. The sign-in then requests the missing scopes and all earlier ones. It is not repeated if they
+ * are refused.
  *
  * @returns middleware. Where it cannot redirect it throws OidcError `ERR_LOGIN_REQUIRED` (401),
- *   StepUpRequired (401), or InsufficientScope or ApiError `ERR_INSUFFICIENT_SCOPE` (403)
+ *   StepUpRequired or ApiError `ERR_STEP_UP_REQUIRED` (401), or InsufficientScope or ApiError
+ *   `ERR_INSUFFICIENT_SCOPE` (403)
  * @throws InvalidOptions for wrong options
  * @example
  * router.get('/account', requiresAuth(), showAccount);

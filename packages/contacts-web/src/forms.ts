@@ -38,7 +38,7 @@ export function fieldsOfSignIn(
 /** Returns the sign-in that such a form requests, or undefined when its fields are wrong. */
 export function signInOfFields(body: unknown): LoginParams | undefined {
   const [acr, age] = [field(body, 'acr_values'), field(body, 'max_age')];
-  if (!/^[\x20-\x7e]{0,200}$/.test(acr) || !/^\d{0,10}$/.test(age)) return undefined;
+  if (!/^[\x20-\x7e]{0,512}$/.test(acr) || !/^\d{0,10}$/.test(age)) return undefined;
   const authorizationParams = {
     ...(acr && { acr_values: acr }),
     ...(age && { max_age: Number(age) }),

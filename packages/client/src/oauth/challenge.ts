@@ -46,6 +46,8 @@ export function parseChallenge(value = '', scheme: ChallengeScheme): Challenge |
 
 /** Values of `acr` with one space between them. */
 export const ACR_VALUES = /^[\x21-\x7e]+( [\x21-\x7e]+)*$/;
+/** Limit for what a sign-in's cookie holds twice. */
+const MAX_ACR_LENGTH = 512;
 const MAX_AGE_SECONDS = /^\d{1,10}$/;
 
 /**
@@ -57,8 +59,12 @@ export function demandedSignIn({ acrValues: acr, maxAge }: Challenge): {
   maxAge?: number;
 } {
   const isUsable =
-    (acr === undefined || (ACR_VALUES.test(acr) && foreignDescription(acr) === acr)) &&
-    (maxAge === undefined || MAX_AGE_SECONDS.test(maxAge));
+    (acr === undefined || isSafeAcr(acr)) && (maxAge === undefined || MAX_AGE_SECONDS.test(maxAge));
   if (!isUsable) return {};
   return { ...(acr !== undefined && { acr }), ...(maxAge !== undefined && { maxAge: +maxAge }) };
+}
+
+function isSafeAcr(acr: string): boolean {
+  if (acr.length > MAX_ACR_LENGTH || !ACR_VALUES.test(acr)) return false;
+  return acr.split(' ').every((word) => foreignDescription(word) === word);
 }

@@ -4,8 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { createHttpClient } from '@koa-oauth/issuer';
+import fc from 'fast-check';
 import nock from 'nock';
+import { casesOf, codePoint } from '../../../../test/support/properties.ts';
 import { ApiClient, type ApiTokenSource } from '../../src/api/api.ts';
+import { judgeApiResponse } from '../../src/api/api-response.ts';
 import { OidcError } from '../../src/errors.ts';
 import { demandedSignIn, parseChallenge } from '../../src/oauth/challenge.ts';
 
@@ -217,6 +220,10 @@ describe('a refused token', () => {
 });
 
 describe('the sign-in that an API demands (RFC 9470 §3)', () => {
+  const URNS = Array.from(
+    { length: 8 },
+    (_, n) => `urn:oasis:names:tc:SAML:2.0:ac:classes:A${n}`,
+  ).join(' ');
   const demanded = (attributes: string, scheme: 'Bearer' | 'DPoP' = 'Bearer') => {
     const challenge = parseChallenge(`${scheme} error="e", ${attributes}`, scheme);
     return challenge && demandedSignIn(challenge);
@@ -227,6 +234,7 @@ describe('the sign-in that an API demands (RFC 9470 §3)', () => {
     ['acr_values=mfa, max_age=0', { acr: 'mfa', maxAge: 0 }],
     ['max_age="300", acr_values="urn:a urn:b"', { acr: 'urn:a urn:b', maxAge: 300 }],
     ['scope="x"', {}],
+    [`acr_values="${URNS}"`, { acr: URNS }],
   ])('%s is read for both schemes', (attributes, expected) => {
     expect(demanded(attributes)).toEqual(expected);
     expect(demanded(attributes, 'DPoP')).toEqual(expected);
@@ -246,13 +254,47 @@ describe('the sign-in that an API demands (RFC 9470 §3)', () => {
     'acr_values="mfa\u0000"',
     'acr_values="m\u00e9"',
     'acr_values="\u202emfa"',
-    `acr_values="${'a '.repeat(150)}b"`,
+    `acr_values="${'a '.repeat(256)}b"`,
     `acr_values="${'abcdefghij'.repeat(5)}"`,
   ])('a hostile value is used for nothing, nor is the rest: %j', (attributes) => {
     expect(demanded(`${attributes}, x="y"`)).toEqual({});
     const other = attributes.startsWith('max_age') ? 'acr_values="mfa"' : 'max_age="300"';
     expect(demanded(`${attributes}, ${other}`)).toEqual({});
   });
+});
+
+test.each<[string, boolean, unknown]>([
+  ['Bearer E, acr_values="b", DPoP algs="ES256"', false, { acr: 'b' }],
+  ['DPoP E, acr_values="d", max_age="9", Bearer realm="r"', true, { acr: 'd', maxAge: 9 }],
+  ['Bearer E, acr_values="b"', true, { acr: 'b' }],
+  ['Bearer E, acr_values="b", scope="write"', false, { acr: 'b', scope: 'write' }],
+  ['DPoP E, acr_values="d"', false, undefined],
+])('%s, to a bound token: %s', (header, isBound, requirement) => {
+  const value = header.replace('E', 'error="insufficient_user_authentication"');
+  const response = { status: 401, headers: { 'www-authenticate': value }, body: '' };
+  const code = requirement ? 'ERR_STEP_UP_REQUIRED' : 'ERR_API_TOKEN_REFUSED';
+  expect(() => judgeApiResponse(response, 'GET x', 0, isBound)).toThrow(
+    expect.objectContaining({ code, requirement }),
+  );
+});
+
+test('no challenge brings more than short printable words into a sign-in', () => {
+  const text = fc.string({ unit: codePoint, maxLength: 700 });
+  const attributes = fc.oneof(
+    text,
+    fc.tuple(text, text).map(([acr, age]) => `acr_values="${acr}", max_age="${age}"`),
+    fc.tuple(text, fc.double()).map(([acr, age]) => `max_age=${age}, acr_values=${acr}`),
+  );
+  fc.assert(
+    fc.property(attributes, (sent) => {
+      const challenge = parseChallenge(`Bearer error="e", ${sent}`, 'Bearer');
+      const { acr = 'a', maxAge = 0 } = challenge ? demandedSignIn(challenge) : {};
+      expect(acr).toMatch(/^[\x21-\x7e]+( [\x21-\x7e]+)*$/);
+      expect(acr.length).toBeLessThanOrEqual(512);
+      expect(Number.isSafeInteger(maxAge) && maxAge >= 0).toBe(true);
+    }),
+    { numRuns: casesOf(5000) },
+  );
 });
 
 describe('the challenge of an API', () => {
