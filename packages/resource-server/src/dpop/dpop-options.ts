@@ -35,7 +35,9 @@ export function checkDpopOptions(
   ) as Partial<DpopOptions>;
   const { baseURL, required = false, nonce = false, store, ...others } = given;
   const { algorithms = SIGNING_ALGORITHMS, ...unknown } = others;
-  const address = isBaseURL(baseURL) ? normalizeHttpURI(baseURL)?.replace(/\/$/, '') : undefined;
+  // Clients write an international name in ASCII.
+  const publicURL = isBaseURL(baseURL) ? new URL(baseURL).href : '';
+  const address = normalizeHttpURI(publicURL)?.replace(/\/$/, '');
   fault(
     address === undefined,
     'dpop.baseURL must be the public address of this API, such as https://api.example.com (http only on a loopback address)',
