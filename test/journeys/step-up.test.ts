@@ -274,6 +274,7 @@ describe('a stronger sign-in that the API demands (RFC 9470)', () => {
   });
 
   test('an issuer that does not raise it is asked once, by two processes together', async () => {
+    server.useTenant({ ...server.tenant, postLogin: [] });
     const begun: string[] = [];
     const browser = watching(begun);
     await signIn(browser, 'alice');
