@@ -157,7 +157,16 @@ function isDemo({ NODE_ENV, ISSUER_BASE_URL }: z.output<typeof Environment>): bo
   return NODE_ENV !== 'production' && isLoopback(new URL(ISSUER_BASE_URL).hostname);
 }
 
-export const Settings = Environment.transform((data) => ({
+/** Each process with a memory of its own would refuse the nonces of the others. */
+function checkNonces(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
+  const { DPOP_NONCE, WEB_CONCURRENCY, STORE_URL } = data;
+  if (!DPOP_NONCE || WEB_CONCURRENCY === 1 || !STORE_URL.startsWith('memory:')) return;
+  const message =
+    'must be redis://… or postgres://… when DPOP_NONCE is true and WEB_CONCURRENCY above 1';
+  context.addIssue({ code: 'custom', path: ['STORE_URL'], message });
+}
+
+export const Settings = Environment.superRefine(checkNonces).transform((data) => ({
   port: data.PORT,
   host: data.HOST,
   /** Without a slash at the end. Undefined stands for `http://localhost` and the server's port. */

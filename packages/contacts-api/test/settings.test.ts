@@ -88,6 +88,14 @@ describe('settings', () => {
     expect(() => read({ [name]: value })).toThrow(new RegExp(`^ {2}${name} must `, 'm'));
   });
 
+  test('several processes with nonces need a store that they share', () => {
+    const several = { DPOP_NONCE: 'true', WEB_CONCURRENCY: '2' };
+    expect(() => read(several)).toThrow(/^ {2}STORE_URL must be redis/m);
+    expect(read({ ...several, STORE_URL: 'redis://localhost' }).dpop.nonce).toBe(true);
+    expect(read({ ...several, DPOP_NONCE: 'false' }).workers).toBe(2);
+    expect(read({ ...several, WEB_CONCURRENCY: '1' }).dpop.nonce).toBe(true);
+  });
+
   test('name every wrong setting, not only the first', () => {
     const wrong = { PORT: 'x', ISSUER_BASE_URL: 'x', DATABASE_URL: 'x' };
     expect(() => read(wrong)).toThrow(/ {2}PORT .*\n {2}ISSUER_BASE_URL .*\n {2}DATABASE_URL /);
