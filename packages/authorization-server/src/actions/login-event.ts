@@ -162,6 +162,9 @@ export function toPostLoginEvent(tenant: Tenant, facts: LoginFacts): PostLoginEv
       protocol,
       requested_scopes: splitScope(scope),
       metadata: {},
+      // Auth0 always has these two.
+      acr_values: [],
+      ui_locales: [],
       locale: String(params.ui_locales ?? 'en').split(' ')[0],
       ...transactionFacts(query),
     },

@@ -95,7 +95,7 @@ test.each(['access_token', 'rfc9068_profile'] as const)(
       postLogin: [
         actionOf(`const { acr_values } = event.transaction;
           const known = event.authentication.methods.some(({ name }) => name === 'mfa');
-          if (acr_values?.includes('${MULTI_FACTOR}') && !known)
+          if (acr_values.includes('${MULTI_FACTOR}') && !known)
             api.authentication.challengeWith({ type: 'otp' });`),
       ],
     });
@@ -128,6 +128,20 @@ test.each(['access_token', 'rfc9068_profile'] as const)(
     expect({ acr, auth_time }).toEqual({ acr: first.acr, auth_time: first.auth_time });
   },
 );
+
+test('the lists that Auth0 always has are empty without their parameters', async () => {
+  const server = await startWith({
+    postLogin: [
+      actionOf(`const { acr_values, ui_locales } = event.transaction;
+        api.idToken.setCustomClaim('https://x.example/lists', [acr_values, ui_locales]);`),
+    ],
+  });
+  const { tokens } = await tokensFor(server);
+  expect(decodeJwt(tokens.id_token ?? '')['https://x.example/lists']).toEqual([[], []]);
+  const { refresh_token = '' } = tokens;
+  const { body } = await requestTokens(server, { grant_type: 'refresh_token', refresh_token });
+  expect(decodeJwt(body.id_token ?? '')['https://x.example/lists']).toEqual([[], []]);
+});
 
 test('the time of a sign-in whose age was limited is in the access token, without an acr', async () => {
   proves('RFC 9068 §2.2.1');

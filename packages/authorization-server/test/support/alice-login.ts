@@ -13,7 +13,7 @@ export const aliceLogin: PostLoginEvent = {
   stats: { logins_count: 3 },
   resource_server: { identifier: 'https://contacts.example.com/api' },
   tenant: { id: 'dev' },
-  transaction: { protocol: 'oidc-basic-profile', requested_scopes: ['openid'] },
+  transaction: { protocol: 'oidc-basic-profile', requested_scopes: ['openid'], acr_values: [] },
   request: {
     ip: '127.0.0.1',
     method: 'GET',
