@@ -34,11 +34,13 @@ function runProgram(args: string[], tenant = ''): Promise<Ended> {
   });
 }
 
-/** The demo tenant with this Action instead of its own, and this rule before it. */
+/** The demo tenant with this Action instead of its own ones, and this rule before it. */
 function tenantWith(action: string, rule: string, more = ''): string {
   writeFileSync(join(directory, 'action.js'), action);
   writeFileSync(join(directory, 'rule.js'), rule);
-  const yaml = readFileSync(demoTenantFile, 'utf8').replace(/code: .*\.js/, 'code: ./action.js');
+  const yaml = readFileSync(demoTenantFile, 'utf8')
+    .replace(/code: .*\.js/g, 'code: ./action.js')
+    .replace('    - action_name: Second factor\n', '');
   const file = join(directory, 'tenant.yaml');
   writeFileSync(file, `${yaml}\nrules: [{ name: Old, script: ./rule.js }]\n${more}\n`);
   return file;

@@ -91,14 +91,7 @@ test.each(['access_token', 'rfc9068_profile'] as const)(
   'a sign-in that acr_values raised is in the access tokens of the dialect %s (RFC 9068 §2.2.1)',
   async (token_dialect) => {
     proves('RFC 9068 §2.2.1');
-    const server = await startWith({
-      postLogin: [
-        actionOf(`const { acr_values } = event.transaction;
-          const known = event.authentication.methods.some(({ name }) => name === 'mfa');
-          if (acr_values.includes('${MULTI_FACTOR}') && !known)
-            api.authentication.challengeWith({ type: 'otp' });`),
-      ],
-    });
+    const server = await startDemo();
     for (const api of server.tenant.resourceServers) Object.assign(api, { token_dialect });
     const browser = openBrowser();
     const login = authorizationRequest(server);

@@ -31,7 +31,10 @@ test('the demo tenant is valid, and its Actions are in order', () => {
     'auth0|bob',
     'auth0|carol',
   ]);
-  expect(tenant.postLogin.map((action) => action.name)).toEqual(['Roles and organization']);
+  expect(tenant.postLogin.map((action) => action.name)).toEqual([
+    'Roles and organization',
+    'Second factor',
+  ]);
   expect(tenant.ignored).toEqual([]);
 });
 
