@@ -2,6 +2,7 @@ import { createIssuer } from '@koa-oauth/resource-server';
 import {
   isLoopback,
   isSecureURL,
+  isServerURL,
   listSettings,
   logLevel,
   port,
@@ -85,10 +86,11 @@ const Environment = z.object({
     ),
   STORE_URL: z
     .string()
-    .regex(
-      /^(memory:|rediss?:\/\/.+|postgres(ql)?:\/\/.+)$/s,
-      'must be memory:, redis://HOST:PORT or postgres://USER@HOST/DATABASE',
-    )
+    .refine((value) => value === 'memory:' || isServerURL(value), {
+      error:
+        'must be memory:, redis://HOST:PORT or postgres://USER@HOST/DATABASE, in whose user name and ' +
+        'password "@", "/", "#" and "%" are encoded',
+    })
     .default('memory:')
     .describe(
       'used DPoP proofs and counts of requests, for all processes: `redis://…` or `postgres://…`; ' +

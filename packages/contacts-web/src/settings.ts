@@ -1,5 +1,12 @@
 import type { AuthorizationParams } from '@koa-oauth/client';
-import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
+import {
+  isLoopback,
+  isSecureURL,
+  isServerURL,
+  listSettings,
+  logLevel,
+  port,
+} from '@koa-oauth/service';
 import { z } from 'zod';
 
 const CLIENT_AUTH_METHODS = ['client_secret_post', 'client_secret_basic'] as const;
@@ -10,9 +17,6 @@ const SECRET_TEXT =
 
 // Client of the demo tenant. Its secret is public.
 const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
-
-const isServerURL = (value: string) =>
-  /^(rediss?|postgres(ql)?):\/\/[^/]/.test(value) && URL.canParse(value);
 
 const secureURL = (example: string) =>
   z.string().refine(

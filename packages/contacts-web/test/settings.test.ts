@@ -137,6 +137,11 @@ describe('settings', () => {
     ],
     ['Redis without a host', { SESSION_STORE_URL: 'redis://' }, /SESSION_STORE_URL must be/],
     [
+      'a "%" in a password',
+      { SESSION_STORE_URL: 'redis://:50%@host' },
+      /SESSION_STORE_URL must be/,
+    ],
+    [
       'a database without a host',
       { SESSION_STORE_URL: 'postgres://' },
       /SESSION_STORE_URL must be/,

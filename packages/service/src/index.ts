@@ -20,6 +20,7 @@ export {
 export {
   isLoopback,
   isSecureURL,
+  isServerURL,
   listSettings,
   logLevel,
   port,

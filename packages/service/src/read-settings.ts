@@ -136,3 +136,22 @@ export function isLoopback(host: string): boolean {
 export function isSecureURL({ protocol, hostname }: URL): boolean {
   return protocol === 'https:' || (protocol === 'http:' && isLoopback(hostname));
 }
+
+/**
+ * Reports whether a value is the URL of a Redis or PostgreSQL server, with a user name and a password that
+ * can be decoded.
+ *
+ * @example
+ * const Environment = z.object({
+ *   STORE_URL: z.string().refine(isServerURL, 'must be redis://HOST:PORT'),
+ * });
+ */
+export function isServerURL(value: string): boolean {
+  if (!/^(rediss?|postgres(ql)?):\/\/[^/]/.test(value) || !URL.canParse(value)) return false;
+  const { username, password } = new URL(value);
+  try {
+    return decodeURIComponent(username + password) !== undefined;
+  } catch {
+    return false;
+  }
+}
