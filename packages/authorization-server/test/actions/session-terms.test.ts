@@ -93,6 +93,7 @@ describe('the end of a session', () => {
       const { statusCode } = await browser.get(authorizationRequest(server).url);
       expect(statusCode).toBeLessThan(400);
     }
+    await wait(1100);
     expect(await isSignedIn(server, browser)).toBe(false);
   });
 
