@@ -112,7 +112,7 @@ function typePassword(
 /** Returns a logout token for the current session of alice. */
 function logoutToken({ issuer, toIssuer }: Stage): string {
   const idTokens = toIssuer.exchanges
-    .filter(({ responseBody }) => responseBody.includes('"id_token"'))
+    .filter(({ responseBody }) => responseBody.includes('"id_token":'))
     .map(({ responseBody }) => decodeJwt(JSON.parse(responseBody).id_token));
   const sid = idTokens.filter(({ sub }) => sub === 'auth0|alice').at(-1)?.sid;
   const now = Math.floor(Date.now() / 1000);
