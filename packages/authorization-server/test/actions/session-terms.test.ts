@@ -69,7 +69,7 @@ describe('api.session.revoke', () => {
 });
 
 describe('the end of a session', () => {
-  test.each([
+  test.concurrent.each([
     [
       'setExpiresAt',
       `api.session.setExpiresAt(Date.now() + 9e9).session.setExpiresAt(Date.now() + 3000);`,
@@ -85,7 +85,7 @@ describe('the end of a session', () => {
     expect(unchanged.tokens).toHaveProperty('id_token');
   });
 
-  test('can be before all times that JavaScript has', async () => {
+  test.concurrent('can be before all times that JavaScript has', async () => {
     const server = await startWith('');
     const { browser } = await tokensFor(server);
     useAction(server, 'api.session.setExpiresAt(-1e20);');
@@ -97,7 +97,7 @@ describe('the end of a session', () => {
     expect(await isSignedIn(server, browser)).toBe(false);
   });
 
-  test('can be set at a refresh', async () => {
+  test.concurrent('can be set at a refresh', async () => {
     const server = await startWith('');
     const { browser, tokens } = await tokensFor(server);
     useAction(server, 'api.session.setExpiresAt(Date.now());');
@@ -175,7 +175,7 @@ describe('a refresh token', () => {
   const notRotating = (tenant: Tenant) =>
     Object.assign(tenant.clients[0]?.refresh_token ?? {}, { rotation_type: 'non-rotating' });
 
-  test.each([
+  test.concurrent.each([
     ['that rotates', () => {}],
     ['that does not rotate', notRotating],
   ])('%s ends when an Action says, at the sign-in and at a refresh', async (_name, change) => {
