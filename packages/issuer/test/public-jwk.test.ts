@@ -82,6 +82,9 @@ test.each(SMALL_ORDER)('the point %s, under which anyone can sign, is refused', 
   const forged = Buffer.concat([Buffer.of(1), Buffer.alloc(63)]);
   const key = createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' });
   const texts = Array.from({ length: 200 }, (_, i) => Buffer.from(`text ${i}`));
-  expect(texts.some((text) => verify(null, text, key, forged))).toBe(true);
+  const isForged = texts.some((text) => verify(null, text, key, forged));
+  // Node 26 itself refuses such a signature.
+  if (Number(process.versions.node.split('.')[0]) < 26) expect(isForged).toBe(true);
+  else expect(isForged).toBe(false);
   expect(() => importPublicJwk(checkPublicJwk(jwk).jwk)).toThrow(/small order/);
 });
