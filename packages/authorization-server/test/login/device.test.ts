@@ -125,7 +125,8 @@ describe('a device', () => {
     expect(decodeJwt(body.id_token ?? '').amr).toEqual(['mfa']);
   });
 
-  test('gets tokens once its user has typed the code, confirmed it and signed in', async () => {
+  // It waits five seconds between polls.
+  test.concurrent('gets tokens once its user has typed the code, confirmed it and signed in', async () => {
     const own = await startWithDevice();
     const tv = await client.discovery(new URL(own.issuer), 'tv', undefined, client.None(), {
       execute: [client.allowInsecureRequests],

@@ -5,7 +5,6 @@ import {
   type HostileRequest,
   hostileProofs,
   startTestIssuer,
-  TEST_ALGORITHMS,
   type TestIssuer,
   type TestKey,
   thumbprintOf,
@@ -200,7 +199,8 @@ describe('hostile proofs get 401, each for its own reason', () => {
     },
   );
 
-  test.each(TEST_ALGORITHMS.filter((alg) => alg !== 'ES256'))(
+  // One of each kind of key and padding; the others differ in the hash only.
+  test.each(['RS256', 'PS256', 'ES384', 'EdDSA'] as const)(
     'with a key for %s none is accepted, and a good one is',
     async (alg) => {
       const proofs = hostileProofs({ key: testKey({ alg }, 1), method: 'GET', url, token: mint });
