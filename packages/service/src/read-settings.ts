@@ -31,7 +31,8 @@ export function readSettings<Schema extends z.ZodType>(
   environment: Readonly<Record<string, string | undefined>>,
 ): Readonly<z.output<Schema>> {
   const given = Object.entries(environment).filter(([, value]) => value?.trim());
-  const { success, data, error } = schema.safeParse(Object.fromEntries(given));
+  // It parses once: compiling the schema would take longer than that.
+  const { success, data, error } = schema.safeParse(Object.fromEntries(given), { jitless: true });
   if (success) return Object.freeze(data);
   throw new InvalidSettings(
     error.issues.map(({ path, message }) => `${path.join('.')} ${message}`),

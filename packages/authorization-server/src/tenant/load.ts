@@ -67,7 +67,8 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
 
   removeSettingsWithoutValue(files, log);
   const content = withoutAbsent(files.content);
-  const checked = tenantSchema.safeParse(content);
+  // It parses once: compiling the schema would take longer than that.
+  const checked = tenantSchema.safeParse(content, { jitless: true });
   const survey = surveyTenant(content);
   reportSurvey(content, survey, checked.error?.issues ?? [], log);
   log.throwIfFaulty();
