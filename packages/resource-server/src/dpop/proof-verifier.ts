@@ -42,7 +42,7 @@ export interface ProvenRequest {
 }
 
 /** Claims of a proof whose types were checked (RFC 9449 §4.2). */
-interface ProofClaims {
+interface ProofClaims extends Readonly<Record<string, unknown>> {
   readonly jti: string;
   readonly htm: string;
   readonly htu: string;
@@ -94,22 +94,22 @@ export class ProofVerifier {
     const proof = readProof(request.proofs);
     const { header, payload } = decodeProof(proof);
     const { alg, jwk } = checkHeader(header, this.#options.algorithms);
-    const claims = checkClaims(payload);
-    this.#checkRequest(claims, request);
-    if (claims.ath !== hash('sha256', token, 'base64url')) {
+    checkClaims(payload);
+    this.#checkRequest(payload, request);
+    if (payload.ath !== hash('sha256', token, 'base64url')) {
       throw new InvalidProofError('proof_token');
     }
     if (jwkThumbprint(jwk) !== jkt) throw new InvalidTokenError('key_binding');
-    if (this.#nonces && !(await this.#nonces.isFresh(claims.nonce))) {
+    if (this.#nonces && !(await this.#nonces.isFresh(payload.nonce))) {
       throw new AuthError('ERR_USE_DPOP_NONCE');
     }
     const key = this.#keys.get(jkt) ?? this.#importKey(jkt, jwk);
     if (!(await isSignedWith({ alg, key }, proof, verifySignature))) {
       throw new InvalidProofError('proof_signature');
     }
-    const name = `dpop ${jkt} ${claims.jti}`;
+    const name = `dpop ${jkt} ${payload.jti}`;
     if (request.used.has(name)) return;
-    await this.#use(name, claims.iat);
+    await this.#use(name, payload.iat);
     request.used.add(name);
   }
 
@@ -199,7 +199,7 @@ function checkHeader(header: UnverifiedJwt['header'], algorithms: readonly Algor
   throw new InvalidProofError('proof_key', 'the key is not for this algorithm');
 }
 
-function checkClaims(payload: UnverifiedJwt['payload']): ProofClaims {
+function checkClaims(payload: UnverifiedJwt['payload']): asserts payload is ProofClaims {
   const isText = (name: string) => typeof payload[name] === 'string' && payload[name] !== '';
   const wrong =
     ['jti', 'htm', 'htu', 'ath'].find((name) => !isText(name)) ??
@@ -207,6 +207,6 @@ function checkClaims(payload: UnverifiedJwt['payload']): ProofClaims {
     ['iat', 'exp', 'nbf'].find(
       (name) => !isNumericDate(payload[name]) && (name === 'iat' || payload[name] !== undefined),
     );
-  if (wrong === undefined) return payload as unknown as ProofClaims;
+  if (wrong === undefined) return;
   throw new InvalidProofError('proof_claim', `"${wrong}" is missing or has the wrong type`);
 }
