@@ -23,6 +23,7 @@ export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
 export {
   type CheckedJwk,
   checkPublicJwk,
+  FAPI_ALGORITHMS,
   importPublicJwk,
   jwkThumbprint,
   SIGNING_ALGORITHMS,

@@ -9,6 +9,9 @@ export const SIGNING_ALGORITHMS = [
   ...(['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'] as const),
 ] as const;
 
+/** Algorithms of the FAPI 2.0 Security Profile (§5.4.1). Its "EdDSA" is on Ed25519 alone. */
+export const FAPI_ALGORITHMS = SIGNING_ALGORITHMS.filter((alg) => /^[PE]S256$|^Ed/.test(alg));
+
 /** Algorithm that a key can be for. */
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 

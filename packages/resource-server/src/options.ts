@@ -1,6 +1,5 @@
-import { createIssuer, InvalidOptions, type Issuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
+import { createIssuer, InvalidOptions, type Issuer } from '@koa-oauth/issuer';
 import {
-  areAlgorithms,
   type CheckedDpopOptions,
   checkDpopOptions,
   type DpopOptions,
@@ -11,6 +10,8 @@ import type { CustomClaims } from './token/custom-claims.ts';
 import type { TokenProfile } from './token/jwt-access-token.ts';
 import {
   type Algorithm,
+  algorithmsOf,
+  areAlgorithmsOf,
   type VerifySignature,
   verifySignature as verifyWithNode,
 } from './token/signature.ts';
@@ -24,9 +25,12 @@ export interface AuthOptions<Claims> {
   issuer?: Issuer | undefined;
   /** This API's identifier, or several; `aud` must contain one. */
   audience: string | readonly string[];
-  /** Accepted algorithms. Default: all of `Algorithm`. */
+  /** Accepted algorithms. Default: all of `Algorithm`, or those of FAPI. */
   algorithms?: readonly Algorithm[] | undefined;
-  /** Accepted kinds of access token. Default: `any`. */
+  /**
+   * Accepted kinds of access token. Default: `any`. `fapi2` is the FAPI 2.0 Security Profile: it requires
+   * `dpop` and `isRevoked` too, and rejects options that are weaker.
+   */
   profile?: TokenProfile | undefined;
   /** Seconds by which the issuer's clock may differ from this one, 0 to 300. Default: 60. */
   clockTolerance?: number | undefined;
@@ -68,8 +72,8 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     issuerBaseURL,
     issuer: sharedIssuer,
     audience: audiences,
-    algorithms = SIGNING_ALGORITHMS,
     profile = 'any',
+    algorithms = algorithmsOf(profile),
     clockTolerance = 60,
     claims,
     authRequired = true,
@@ -90,8 +94,14 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
     'audience must be a non-empty string or a list of them',
   );
-  fault(!areAlgorithms(algorithms), `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`);
-  fault(!['any', 'rfc9068', 'auth0'].includes(profile), 'profile must be any, rfc9068 or auth0');
+  fault(
+    !areAlgorithmsOf(profile, algorithms),
+    `algorithms must be some of ${algorithmsOf(profile).join(', ')}`,
+  );
+  fault(
+    !['any', 'rfc9068', 'auth0', 'fapi2'].includes(profile),
+    'profile must be any, rfc9068, auth0 or fapi2',
+  );
   // `exp` plus a string would be a longer string.
   fault(
     typeof clockTolerance !== 'number' || !(clockTolerance >= 0 && clockTolerance <= 300),
@@ -117,7 +127,14 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
       'claims.schema must be a Standard Schema',
     );
   }
-  const checkedDpop = dpop === undefined ? undefined : checkDpopOptions(dpop, now, fault);
+  const checkedDpop =
+    dpop === undefined ? undefined : checkDpopOptions(dpop, { profile, now, fault });
+  if (profile === 'fapi2') {
+    fault(clockTolerance > 60, 'clockTolerance must be 0 to 60 seconds with the profile fapi2');
+    for (const [name, value] of Object.entries({ dpop, isRevoked })) {
+      fault(value === undefined, `${name} is required with the profile fapi2`);
+    }
+  }
   const unknownNames = Object.keys(unknown);
   fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
 

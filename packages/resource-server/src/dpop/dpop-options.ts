@@ -1,6 +1,7 @@
-import { isSecureURL, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
+import { isSecureURL } from '@koa-oauth/issuer';
 import { type ExpiringSet, memorySet } from '../stores/expiring-set.ts';
-import type { Algorithm } from '../token/signature.ts';
+import type { TokenProfile } from '../token/jwt-access-token.ts';
+import { type Algorithm, algorithmsOf, areAlgorithmsOf } from '../token/signature.ts';
 import { normalizeHttpURI } from './http-uri.ts';
 import type { ProofOptions } from './proof-verifier.ts';
 
@@ -8,11 +9,14 @@ import type { ProofOptions } from './proof-verifier.ts';
 export interface DpopOptions {
   /** Public address at which clients reach the path `/` of this server. Proofs name the public address. */
   baseURL: string;
-  /** True rejects tokens that are not bound to a key. Default: false, they are bearer tokens. */
+  /**
+   * True rejects tokens that are not bound to a key. Default: false, they are bearer tokens; true with the
+   * profile `fapi2`.
+   */
   required?: boolean | undefined;
   /** True rejects proofs without a nonce of this server (RFC 9449 §9). Default: false */
   nonce?: boolean | undefined;
-  /** Accepted algorithms of proofs. Default: all of `Algorithm`. */
+  /** Accepted algorithms of proofs. Default: all of `Algorithm`, or those of FAPI. */
   algorithms?: readonly Algorithm[] | undefined;
   /** Used proofs. All processes of the API must share it. Default: `memorySet()`, for one process. */
   store?: ExpiringSet | undefined;
@@ -27,14 +31,22 @@ export interface CheckedDpopOptions
 /** Checks the option `dpop`. @param fault collects each fault */
 export function checkDpopOptions(
   options: unknown,
-  now: () => number,
-  fault: (isWrong: boolean, text: string) => void,
+  {
+    profile,
+    now,
+    fault,
+  }: {
+    profile: TokenProfile;
+    now: () => number;
+    fault: (isWrong: boolean, text: string) => void;
+  },
 ): CheckedDpopOptions {
   const given = (
     typeof options === 'object' && options !== null ? options : {}
   ) as Partial<DpopOptions>;
-  const { baseURL, required = false, nonce = false, store, ...others } = given;
-  const { algorithms = SIGNING_ALGORITHMS, ...unknown } = others;
+  const isFapi = profile === 'fapi2';
+  const { baseURL, required = isFapi, nonce = false, store, ...others } = given;
+  const { algorithms = algorithmsOf(profile), ...unknown } = others;
   // Clients write an international name in ASCII.
   const publicURL = isBaseURL(baseURL) ? new URL(baseURL).href : '';
   const address = normalizeHttpURI(publicURL)?.replace(/\/$/, '');
@@ -42,7 +54,11 @@ export function checkDpopOptions(
     address === undefined,
     'dpop.baseURL must be the public address of this API, such as https://api.example.com (http only on a loopback address)',
   );
-  fault(!areAlgorithms(algorithms), `dpop.algorithms must be some of ${SIGNING_ALGORITHMS}`);
+  fault(
+    !areAlgorithmsOf(profile, algorithms),
+    `dpop.algorithms must be some of ${algorithmsOf(profile)}`,
+  );
+  fault(isFapi && !required, 'dpop.required must be true with the profile fapi2');
   for (const [name, value] of Object.entries({ required, nonce })) {
     fault(typeof value !== 'boolean', `dpop.${name} must be true or false`);
   }
@@ -60,15 +76,6 @@ export function checkDpopOptions(
     nonce,
     store: store ?? memorySet({ now }),
   };
-}
-
-/** Reports whether a value is a non-empty list of accepted algorithms. */
-export function areAlgorithms(value: unknown): boolean {
-  return (
-    Array.isArray(value) &&
-    value.length > 0 &&
-    value.every((alg) => SIGNING_ALGORITHMS.includes(alg))
-  );
 }
 
 function isBaseURL(value: unknown): value is string {

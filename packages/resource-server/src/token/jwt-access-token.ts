@@ -4,9 +4,10 @@ import type { Scheme } from '../request/challenge.ts';
 
 /**
  * Tokens that are accepted as access tokens: those of RFC 9068 (`typ` is `at+jwt`), those of Auth0's
- * own profile (`typ` is `JWT` or absent), or, by default, both.
+ * own profile (`typ` is `JWT` or absent), or, by default, both. `fapi2` accepts both too, but only as the
+ * FAPI 2.0 Security Profile allows.
  */
-export type TokenProfile = 'rfc9068' | 'auth0' | 'any';
+export type TokenProfile = 'rfc9068' | 'auth0' | 'any' | 'fapi2';
 
 /** Rules that a token is checked against. */
 export interface AccessTokenRules {

@@ -1,5 +1,6 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
-import type { SigningAlgorithm } from '@koa-oauth/issuer';
+import { FAPI_ALGORITHMS, SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
+import type { TokenProfile } from './jwt-access-token.ts';
 
 /** Algorithm for access tokens. All are asymmetric. */
 export type Algorithm = SigningAlgorithm;
@@ -80,4 +81,15 @@ export function verifySignature(token: string, { alg, key }: SignatureRules): bo
   const signed = Buffer.from(token.slice(0, end));
   // Node 24 takes a key alone in half the time of an object that holds it.
   return verify(hash, signed, keyOptions === undefined ? key : { key, ...keyOptions }, signature);
+}
+
+/** Returns the algorithms that a profile allows, for tokens and for proofs. */
+export function algorithmsOf(profile: TokenProfile): readonly Algorithm[] {
+  return profile === 'fapi2' ? FAPI_ALGORITHMS : SIGNING_ALGORITHMS;
+}
+
+/** Reports whether a value is a non-empty list of algorithms that a profile allows. */
+export function areAlgorithmsOf(profile: TokenProfile, value: unknown): boolean {
+  const allowed = algorithmsOf(profile);
+  return Array.isArray(value) && value.length > 0 && value.every((alg) => allowed.includes(alg));
 }
