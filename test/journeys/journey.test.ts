@@ -170,7 +170,9 @@ describe('with a token from the command line', () => {
   test('no token gets 401 without an error code (RFC 6750 §3.1)', async () => {
     const { statusCode, headers } = await call('GET');
     expect(statusCode).toBe(401);
-    expect(headers['www-authenticate']).toMatch(/^Bearer realm="contacts", resource_metadata="/);
+    expect(headers['www-authenticate']).toMatch(
+      /^Bearer realm="contacts", scope="read:contacts", resource_metadata="/,
+    );
   });
 
   test('the token of bob gets 403 on POST, with the missing scope', async () => {

@@ -94,7 +94,8 @@ export function createApp(options: AppOptions): App {
       authorizationServers: [issuer],
       scopesSupported: Object.keys(SCOPES),
       resourceName: 'Contacts',
-      dpopBoundAccessTokensRequired: dpop.required,
+      resourceDocumentation: `${baseURL}/docs`,
+      dpop,
     }),
   ];
   const routes = operationRoutes(operations, {
@@ -102,6 +103,8 @@ export function createApp(options: AppOptions): App {
       issuer,
       audience,
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
+      // The router requires a token, because it knows the scope for the challenge.
+      authRequired: false,
       realm: 'contacts',
       verifySignature: verifyWithKoaJwt,
       dpop: { ...dpop, baseURL },

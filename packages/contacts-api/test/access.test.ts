@@ -58,10 +58,16 @@ test('the operations are those of the contract, with their scopes and roles', ()
 });
 
 describe('without a token', () => {
-  test.each(withId(closed))('%s answers 401 without an error code', async (_, operation) => {
+  test.each(withId(closed))('%s answers 401, and names its scope alone', async (_, operation) => {
     const { statusCode, headers } = await call(operation);
     expect(statusCode).toBe(401);
-    expect(headers['www-authenticate']).not.toContain('error');
+    const challenge = headers['www-authenticate'] ?? '';
+    expect(challenge).not.toContain('error');
+    const { scope } = operation.needs ?? {};
+    // One for each scheme, Bearer and DPoP.
+    expect(challenge.match(/ scope="[^"]*"/g)).toEqual(
+      scope ? Array(2).fill(` scope="${scope}"`) : null,
+    );
   });
 
   test.each(withId(operations.filter(({ needs }) => needs === undefined)))(

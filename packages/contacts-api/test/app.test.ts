@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
+import * as oauth from 'oauth4webapi';
 import { proves } from '../../../test/support/proves.ts';
 import { organizationNamed } from '../src/caller.ts';
 import { type Contact, ContactInput } from '../src/contact.ts';
@@ -148,6 +149,36 @@ describe('the public address', () => {
     const suffix = isAtBase && base === 'https://api.example.com' ? path : '';
     expect(challenge).toBe(`${base}/${wellKnown}${suffix}`);
     expect([other.statusCode, statusCode]).toEqual([404, 405]);
+  });
+});
+
+describe('a client that knows only the identifier finds the metadata (RFC 9728 §3)', () => {
+  test.each([
+    ['contacts-api', 'http://localhost:3001', 'http://localhost:3001'],
+    ['a base with a path', 'https://api.example.com/crm', 'https://api.example.com/crm'],
+    ['an API below its base', 'https://api.example.com', 'https://api.example.com/contacts/v1'],
+    ['the demo', 'http://localhost:3001', audience],
+  ])('of %s', async (_, baseURL, audience) => {
+    const required = { required: true, algorithms: ['ES256'] } as const;
+    const { api, close } = await startApp({ baseURL, audience, dpop: required });
+    const resource = new URL(audience);
+    const answer = await oauth.resourceDiscoveryRequest(resource, {
+      [oauth.allowInsecureRequests]: true,
+      // The name leads to this server, as DNS and a proxy would do.
+      [oauth.customFetch]: (address, { headers }) => {
+        const { pathname } = new URL(address);
+        return fetch(new URL(pathname, String(api.defaults.options.prefixUrl)), { headers });
+      },
+    });
+    const metadata = await oauth.processResourceDiscoveryResponse(resource, answer);
+    await close();
+    expect(metadata).toMatchObject({
+      resource: audience,
+      bearer_methods_supported: ['header'],
+      resource_documentation: `${baseURL}/docs`,
+      dpop_signing_alg_values_supported: ['ES256'],
+      dpop_bound_access_tokens_required: true,
+    });
   });
 });
 
@@ -504,14 +535,15 @@ describe('refusals', () => {
     challenge?: string,
   ];
   const challenge = (error = '') => `Bearer realm="contacts", ${error && `${error}, `}${metadata}`;
+  const unauthenticated = challenge('scope="read:contacts"');
   const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
   const cases: Case[] = [
-    ['no credentials', () => ['contacts'], 401, challenge()],
+    ['no credentials', () => ['contacts'], 401, unauthenticated],
     [
       'another scheme',
       () => ['contacts', { headers: { authorization: 'Basic YTpi' } }],
       401,
-      challenge(),
+      unauthenticated,
     ],
     [
       'a token in the query',

@@ -134,7 +134,7 @@ export class AuthError extends StacklessError {
 }
 
 // Only these labels are error codes of RFC 6750 §3.1, RFC 9449 §7.1 and RFC 9470 §3. A challenge for
-// missing credentials has none.
+// missing credentials has none, but can name the scope (RFC 6750 §3).
 const CHALLENGE_CODES: readonly unknown[] = [
   ...['invalid_request', 'invalid_token', 'insufficient_scope'],
   ...['invalid_dpop_proof', 'use_dpop_nonce', 'insufficient_user_authentication'],
@@ -145,11 +145,12 @@ function buildParameters(
   message: string,
   { scope, acrValues, maxAge }: AuthErrorOptions,
 ): ChallengeParameters {
-  if (!CHALLENGE_CODES.includes(label)) return {};
-  const error = label as NonNullable<ChallengeParameters['error']>;
+  const isCode = CHALLENGE_CODES.includes(label);
   return {
-    error,
-    error_description: message,
+    ...(isCode && {
+      error: label as NonNullable<ChallengeParameters['error']>,
+      error_description: message,
+    }),
     ...(scope !== undefined && { scope }),
     ...(acrValues !== undefined && { acr_values: acrValues }),
     ...(maxAge !== undefined && { max_age: String(maxAge) }),

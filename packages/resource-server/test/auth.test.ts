@@ -13,7 +13,12 @@ import { testKey } from '../../../test/support/test-keys.ts';
 import { auth } from '../src/auth.ts';
 import { AuthError } from '../src/errors.ts';
 import { claimCheck, claimEquals, claimIncludes } from '../src/requirements/claim-check.ts';
-import { requiredScopes, scopeIncludesAny } from '../src/requirements/required-scopes.ts';
+import {
+  requiredPermissions,
+  requiredScopes,
+  scopeIncludesAny,
+} from '../src/requirements/required-scopes.ts';
+import { requiredSignIn } from '../src/requirements/required-sign-in.ts';
 import { type Api, sendRaw, serve, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
@@ -313,6 +318,25 @@ describe('optional authentication', () => {
     const optional = await start({ ...options(), authRequired: false });
     expect((await optional.send(headers())).status).toBe(status);
     expect((await optional.get(undefined, '?access_token=abc')).status).toBe(400);
+  });
+
+  test.each([
+    ['requiredScopes', requiredScopes('a b'), 'scope="a b"'],
+    ['scopeIncludesAny', scopeIncludesAny('a b'), 'scope="a b"'],
+    ['requiredPermissions', requiredPermissions('a'), 'scope="a"'],
+    ['requiredSignIn', requiredSignIn({ maxAge: 1 }), ''],
+  ])('%s requires a token, and the challenges name what it needs', async (_, guard, scope) => {
+    for (const dpop of [undefined, { baseURL: 'https://api.example.com' }]) {
+      const optional = await start(
+        { ...options(), authRequired: false, dpop },
+        { behind: [guard] },
+      );
+      const { status, challenge } = await optional.get();
+      expect([status, challenge?.includes('error')]).toEqual([401, false]);
+      const schemes = challenge?.split(/(?=DPoP realm)/) ?? [];
+      expect(schemes).toHaveLength(dpop ? 2 : 1);
+      for (const each of schemes) expect(/scope="[^"]*"/.exec(each)?.[0] ?? '').toBe(scope);
+    }
   });
 
   test('what an earlier middleware left in the state is not what the token says', async () => {

@@ -2,6 +2,7 @@ import { METHODS } from 'node:http';
 import { bodyParser } from '@koa/bodyparser';
 import Router, { type RouterMiddleware } from '@koa/router';
 import {
+  AuthError,
   claimIncludes,
   hasDuplicateNames,
   requiredScopes,
@@ -10,12 +11,13 @@ import {
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ApiError, invalidInput } from '../errors.ts';
-import type { Operation, State } from '../operation.ts';
+import type { Needs, Operation, State } from '../operation.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export interface Guards {
-  readonly auth: Middleware<State>;
+  /** Sets `ctx.state.auth`, if the request has a token. */
+  readonly auth: Middleware;
   readonly limitSubjects: Middleware;
   /** Name of the custom claim that holds the roles. */
   readonly rolesClaim: string;
@@ -33,7 +35,7 @@ export function operationRoutes(operations: readonly Operation[], guards: Guards
   for (const operation of operations.toSorted(bySpecificity)) {
     const { method, path, needs, body } = operation;
     const stack: RouterMiddleware<State>[] = [
-      ...(needs ? [readForm(), guards.auth, guards.limitSubjects] : []),
+      ...(needs ? [readForm(), guards.auth, requireToken(needs), guards.limitSubjects] : []),
       ...(needs?.scope ? [requiredScopes(needs.scope)] : []),
       ...(needs?.role ? [claimIncludes(guards.rolesClaim, needs.role)] : []),
       // Last, because a new sign-in does not help a caller who lacks the rest.
@@ -98,6 +100,14 @@ function handler({ path, needs, query, body, handle }: Operation): RouterMiddlew
 const onError = (error: Error & { status?: number }) => {
   throw new ApiError('ERR_UNREADABLE_BODY', { status: error.status === 413 ? 413 : 400 });
 };
+
+/** @throws AuthError `ERR_MISSING_TOKEN` (401) whose challenge names the scope (RFC 6750 §3) */
+function requireToken({ scope }: Needs): Middleware {
+  return async function requireToken(ctx, next) {
+    if (!ctx.state.auth) throw new AuthError('ERR_MISSING_TOKEN', { scope });
+    await next();
+  };
+}
 
 /** Reads a form body, only so that `auth` can reject a token in it (RFC 6750 §2.2). */
 function readForm(): Middleware {

@@ -46,7 +46,7 @@ export function buildChallenge(parameters: ChallengeParameters, scheme: Scheme =
 
 /**
  * Returns the function that builds `WWW-Authenticate`: a challenge for each accepted scheme, with the
- * error at the one that was used, which comes first (RFC 9449 §7.1, §7.2).
+ * error at the one that was used, which comes first (RFC 9449 §7.1, §7.2). Both name the scope.
  *
  * @param dpop accepted algorithms of proofs, and whether only DPoP is accepted
  */
@@ -60,7 +60,10 @@ export function challengesOf(
   return function buildChallenges(error, used) {
     if (!dpop) return bearer(error);
     if (dpop.required) return bound(error);
-    return used === 'DPoP' ? `${bound(error)}, ${bearer({})}` : `${bearer(error)}, ${bound({})}`;
+    const { scope } = error;
+    return used === 'DPoP'
+      ? `${bound(error)}, ${bearer({ scope })}`
+      : `${bearer(error)}, ${bound({ scope })}`;
   };
 }
 

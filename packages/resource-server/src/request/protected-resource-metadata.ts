@@ -1,5 +1,6 @@
-import type { Issuer } from '@koa-oauth/issuer';
+import { type Issuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
+import type { DpopOptions } from '../dpop/dpop-options.ts';
 
 /**
  * Path of the metadata of a resource whose identifier has no path (RFC 9728 §3.1).
@@ -38,10 +39,10 @@ export interface ProtectedResource {
   authorizationServers: readonly (string | Issuer)[];
   scopesSupported?: readonly string[] | undefined;
   resourceName?: string | undefined;
-  /** Algorithms of DPoP proofs that it accepts. */
-  dpopSigningAlgValuesSupported?: readonly string[] | undefined;
-  /** True if each token must be bound to a key (RFC 9449 §5.1). */
-  dpopBoundAccessTokensRequired?: boolean | undefined;
+  /** Address of a page for developers. */
+  resourceDocumentation?: string | undefined;
+  /** The option `dpop` of `auth`: whether tokens must be bound to a key, and algorithms of proofs. */
+  dpop?: Pick<DpopOptions, 'algorithms' | 'required'> | undefined;
 }
 
 /**
@@ -57,8 +58,8 @@ export function protectedResourceMetadata({
   authorizationServers,
   scopesSupported,
   resourceName,
-  dpopSigningAlgValuesSupported,
-  dpopBoundAccessTokensRequired,
+  resourceDocumentation,
+  dpop,
 }: ProtectedResource): Middleware {
   return async function protectedResourceMetadata(ctx) {
     const servers = await Promise.all(authorizationServers.map(identifierOf));
@@ -72,8 +73,9 @@ export function protectedResourceMetadata({
       scopes_supported: scopesSupported,
       bearer_methods_supported: ['header'],
       resource_name: resourceName,
-      dpop_signing_alg_values_supported: dpopSigningAlgValuesSupported,
-      dpop_bound_access_tokens_required: dpopBoundAccessTokensRequired,
+      resource_documentation: resourceDocumentation,
+      dpop_signing_alg_values_supported: dpop && (dpop.algorithms ?? SIGNING_ALGORITHMS),
+      dpop_bound_access_tokens_required: dpop?.required,
     });
   };
 }

@@ -18,14 +18,14 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
  *
  * @param scopes a list, or one string with spaces between them
  * @throws InsufficientScopeError (403) that names the scopes; AuthError `ERR_MISSING_TOKEN` (401)
- *   without a token
+ *   without a token, where the challenge names them too
  * @example
  * router.get('/orders', requiredScopes('read:orders'), listOrders);
  */
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes('requiredScopes', scopes);
   return async function requiredScopes(ctx, next) {
-    const granted = grantedScopes(payloadOf(ctx));
+    const granted = grantedScopes(payloadOf(ctx, needed));
     if (!needed.every((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
@@ -41,7 +41,7 @@ export function requiredScopes(scopes: string | readonly string[]): Middleware {
 export function scopeIncludesAny(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes('scopeIncludesAny', scopes);
   return async function scopeIncludesAny(ctx, next) {
-    const granted = grantedScopes(payloadOf(ctx));
+    const granted = grantedScopes(payloadOf(ctx, needed));
     if (!needed.some((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
@@ -58,7 +58,7 @@ export function scopeIncludesAny(scopes: string | readonly string[]): Middleware
 export function requiredPermissions(permissions: string | readonly string[]): Middleware {
   const needed = parseScopes('requiredPermissions', permissions);
   return async function requiredPermissions(ctx, next) {
-    const { permissions } = payloadOf(ctx);
+    const { permissions } = payloadOf(ctx, needed);
     const held: readonly unknown[] = Array.isArray(permissions) ? permissions : [];
     if (!needed.every((name) => held.includes(name))) throw new InsufficientScopeError(needed);
     await next();
@@ -77,8 +77,13 @@ function parseScopes(name: string, scopes: string | readonly string[]): readonly
   return list;
 }
 
-/** Returns the claims of the request's token. @throws AuthError `ERR_MISSING_TOKEN` (401) without one */
-export function payloadOf({ state }: Context): AccessTokenClaims {
-  if (!state.auth) throw new AuthError('ERR_MISSING_TOKEN');
+/**
+ * Returns the claims of the request's token.
+ *
+ * @param scopes scopes for the challenge to a request without a token
+ * @throws AuthError `ERR_MISSING_TOKEN` (401) without a token
+ */
+export function payloadOf({ state }: Context, scopes?: readonly string[]): AccessTokenClaims {
+  if (!state.auth) throw new AuthError('ERR_MISSING_TOKEN', { scope: scopes?.join(' ') });
   return state.auth.payload;
 }

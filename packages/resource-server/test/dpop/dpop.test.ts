@@ -132,7 +132,7 @@ describe('the answers (RFC 9449 §7.1, §7.2)', () => {
     const { status, challenge } = await send(api);
     expect(status).toBe(403);
     expect(challenge).toMatch(
-      /^DPoP realm="api", error="insufficient_scope", .+, Bearer realm="api"$/,
+      /^DPoP realm="api", error="insufficient_scope", .+, Bearer realm="api", scope="write"$/,
     );
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import Router from '@koa/router';
-import { createIssuer } from '@koa-oauth/issuer';
+import { createIssuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import {
@@ -34,21 +34,33 @@ test.each([
     { scopesSupported: ['read:contacts'], resourceName: 'Contacts' },
     { scopes_supported: ['read:contacts'], resource_name: 'Contacts' },
   ],
+  [
+    { resourceDocumentation: 'https://api.example.com/docs' },
+    { resource_documentation: 'https://api.example.com/docs' },
+  ],
+  [{ dpop: {} }, { dpop_signing_alg_values_supported: [...SIGNING_ALGORITHMS] }],
+  [
+    { dpop: { required: true, algorithms: ['ES256'] } },
+    { dpop_signing_alg_values_supported: ['ES256'], dpop_bound_access_tokens_required: true },
+  ],
   [{}, {}],
-])('RFC 9728 §2, §3.2: the document of %p', async (more, members) => {
-  const get = await start(more);
-  const { status, headers, body } = await get();
-  expect(status).toBe(200);
-  expect(headers.get('content-type')).toMatch(/^application\/json/);
-  expect(headers.get('cache-control')).toBe('public, max-age=3600');
-  expect(headers.get('access-control-allow-origin')).toBe('*');
-  expect(JSON.parse(body)).toEqual({
-    resource: 'https://api.example.com/',
-    authorization_servers: ['https://tenant.example.com/'],
-    bearer_methods_supported: ['header'],
-    ...members,
-  });
-});
+] satisfies [Partial<ProtectedResource>, object][])(
+  'RFC 9728 §2, §3.2: the document of %p',
+  async (more, members) => {
+    const get = await start(more);
+    const { status, headers, body } = await get();
+    expect(status).toBe(200);
+    expect(headers.get('content-type')).toMatch(/^application\/json/);
+    expect(headers.get('cache-control')).toBe('public, max-age=3600');
+    expect(headers.get('access-control-allow-origin')).toBe('*');
+    expect(JSON.parse(body)).toEqual({
+      resource: 'https://api.example.com/',
+      authorization_servers: ['https://tenant.example.com/'],
+      bearer_methods_supported: ['header'],
+      ...members,
+    });
+  },
+);
 
 test.each([
   ['https://api.example.com', 'https://api.example.com/.well-known/oauth-protected-resource'],
