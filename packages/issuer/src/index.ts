@@ -21,6 +21,13 @@ export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
 export { isSameIssuer, isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
 export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
 export {
+  checkLogoutToken,
+  LOGOUT_TOKEN_LIFETIME_SECONDS,
+  type LogoutTokenClaims,
+  namesLogout,
+} from './logout-token.ts';
+export { type FormRequest, readForm } from './posted-form.ts';
+export {
   type CheckedJwk,
   checkPublicJwk,
   FAPI_ALGORITHMS,
@@ -29,4 +36,11 @@ export {
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
 } from './public-jwk.ts';
+export {
+  checkSignedJwt,
+  isTime,
+  type SignedJwt,
+  type SignedJwtExpectations,
+  type SignedJwtKind,
+} from './signed-jwt.ts';
 export { decodeUnverifiedJwt, hasDuplicateNames, type UnverifiedJwt } from './unverified-jwt.ts';

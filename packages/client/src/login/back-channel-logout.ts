@@ -1,14 +1,16 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import {
+  checkLogoutToken,
+  LOGOUT_TOKEN_LIFETIME_SECONDS,
+  type LogoutTokenClaims,
+  readForm,
+  type SignedJwtExpectations,
+} from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import type { ClientContext } from '../client-context.ts';
 import { hasCode, OidcError } from '../errors.ts';
-import {
-  LOGOUT_TOKEN_LIFETIME_SECONDS,
-  type LogoutTokenClaims,
-  verifyLogoutToken,
-} from '../oauth/logout-token.ts';
+import { type FindSigningKeys, verifyChecked } from '../oauth/signed-jwt.ts';
 import { storeCall, storeKey } from '../session/session-store.ts';
-import { readForm } from './form.ts';
 
 /** Seconds after which a token can be used again if its first use did not end, as after a crash. */
 const RESERVED_SECONDS = 10;
@@ -57,6 +59,21 @@ async function verify(
     now: options.seconds(),
     clockTolerance: options.clockTolerance,
   });
+}
+
+/**
+ * Verifies a logout token: the rules of OpenID Connect Back-Channel Logout 1.0 §2.6, except
+ * that `jti` must be new.
+ *
+ * @throws OidcError `ERR_LOGOUT_TOKEN`, its `detail` naming the rule; or what `signingKeys` rejects with
+ */
+export async function verifyLogoutToken(
+  unverified: string,
+  signingKeys: FindSigningKeys,
+  expected: SignedJwtExpectations,
+): Promise<LogoutTokenClaims> {
+  const check = () => checkLogoutToken(unverified, expected);
+  return (await verifyChecked(unverified, check, signingKeys, 'ERR_LOGOUT_TOKEN')).claims;
 }
 
 /** Ends the sessions that a token names. After a failure the issuer may send the token again. */

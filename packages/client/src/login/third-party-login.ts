@@ -1,9 +1,9 @@
+import { readForm } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import { redirect } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { OidcError } from '../errors.ts';
 import type { LoginParams } from '../oidc-context.ts';
-import { readForm } from './form.ts';
 
 const PARAMETERS = ['iss', 'login_hint', 'target_link_uri'] as const;
 /** A longer one might not fit into the cookie of the login. */

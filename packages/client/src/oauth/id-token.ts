@@ -1,13 +1,8 @@
 import { createHash } from 'node:crypto';
+import { isTime, namesLogout, type SignedJwtExpectations } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 import { scopesOf } from './scope.ts';
-import {
-  type FindSigningKeys,
-  isTime,
-  namesLogout,
-  type SignedJwtExpectations,
-  verifySignedJwt,
-} from './signed-jwt.ts';
+import { type FindSigningKeys, verifySignedJwt } from './signed-jwt.ts';
 
 /** The claims of an ID token that was checked (OpenID Connect Core §2). */
 export interface IdTokenClaims {

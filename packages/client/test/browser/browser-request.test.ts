@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { bodyParser } from '@koa/bodyparser';
+import { readForm } from '@koa-oauth/issuer';
 import Koa from 'koa';
 import { cookieJar } from '../../src/browser/cookies.ts';
 import {
@@ -9,7 +10,6 @@ import {
   isScript,
   refuseCrossSite,
 } from '../../src/browser/fetch-metadata.ts';
-import { readForm } from '../../src/login/form.ts';
 import { type Served, serve } from '../support/browser.ts';
 
 describe('fetch metadata', () => {

@@ -1,6 +1,6 @@
 import { createHash, createHmac, generateKeyPairSync, sign as signWith } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { IssuerError } from '@koa-oauth/issuer';
+import { IssuerError, isTime } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
 import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 import { OidcError } from '../../src/errors.ts';
@@ -12,7 +12,7 @@ import {
   userClaims,
   verifyIdToken,
 } from '../../src/oauth/id-token.ts';
-import { isTime, verifySignedJwt } from '../../src/oauth/signed-jwt.ts';
+import { verifySignedJwt } from '../../src/oauth/signed-jwt.ts';
 import {
   ISSUER,
   MISREADABLE,

@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { IssuerError } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
 import { OidcError } from '../../src/errors.ts';
-import { verifyLogoutToken } from '../../src/oauth/logout-token.ts';
+import { verifyLogoutToken } from '../../src/login/back-channel-logout.ts';
 import {
   ISSUER,
   MISREADABLE,

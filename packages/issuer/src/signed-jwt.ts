@@ -1,0 +1,118 @@
+import { StacklessError } from './errors.ts';
+import { SIGNING_ALGORITHMS } from './public-jwk.ts';
+import { decodeUnverifiedJwt, type UnverifiedJwt } from './unverified-jwt.ts';
+
+/** JWT of an issuer for one of its clients. Its claims may be used once its signature is verified. */
+export interface SignedJwt {
+  /** Members that select a verification key. */
+  readonly header: { readonly alg: string; readonly kid?: string };
+  /** All claims. Only these types were checked. */
+  readonly claims: Readonly<Record<string, unknown>> & {
+    readonly iss: string;
+    readonly iat: number;
+  };
+}
+
+/** Values that a JWT of an issuer is checked against. */
+export interface SignedJwtExpectations {
+  /** The metadata's `issuer`, byte for byte. */
+  readonly issuer: string;
+  /** Client id, or several; `aud` must name one. */
+  readonly clientID: string | readonly string[];
+  /** Seconds since 1970. */
+  readonly now: number;
+  /** Seconds that the clocks may differ. */
+  readonly clockTolerance: number;
+}
+
+/** Kind of JWT. */
+export interface SignedJwtKind {
+  /**
+   * Reports whether a token is of the expected type (RFC 8725 §3.11).
+   *
+   * @param typ in lower case, without `application/` (RFC 7515 §4.1.9)
+   */
+  readonly isType: (typ: string | undefined) => boolean;
+  /** Maximum seconds since it was issued. The issuer sends it at once: an older one is a replay. */
+  readonly maxAge: number;
+}
+
+/** Error for a JWT that breaks a rule. Its message names the rule, and contains no part of the token. */
+export class InvalidJwt extends StacklessError {
+  override readonly name = 'InvalidJwt';
+  readonly code = 'ERR_INVALID_JWT';
+}
+
+const MAX_JWT_LENGTH = 32 * 1024;
+
+/**
+ * Checks all of a JWT that an issuer signed for a client, such as an ID token, except its signature: form,
+ * `alg`, `typ`, `crit`, `iss`, `aud`, `iat` and `exp` (OpenID Connect Core 1.0 §3.1.3.7). It needs
+ * neither a key nor the network.
+ *
+ * @throws InvalidJwt `ERR_INVALID_JWT`, its message naming the rule
+ * @example
+ * const { header, claims } = checkSignedJwt(token, { isType: (typ) => typ === 'logout+jwt', maxAge: 120 }, expected);
+ * const keys = await issuer.signingKeys(header); // next: verify the signature
+ */
+export function checkSignedJwt(
+  unverified: string,
+  { isType, maxAge }: SignedJwtKind,
+  expected: SignedJwtExpectations,
+): SignedJwt {
+  const { header, payload } = decode(unverified);
+  return { header: checkHeader(header, isType), claims: checkClaims(payload, maxAge, expected) };
+}
+
+function decode(unverified: string): UnverifiedJwt {
+  if (unverified.length > MAX_JWT_LENGTH) throw new InvalidJwt('it is too long');
+  try {
+    return decodeUnverifiedJwt(unverified);
+  } catch (error) {
+    throw new InvalidJwt(`it is not a signed JWT: ${(error as Error).message}`);
+  }
+}
+
+function checkHeader(
+  { alg, kid, typ, crit, b64 }: UnverifiedJwt['header'],
+  isType: SignedJwtKind['isType'],
+): SignedJwt['header'] {
+  if (typeof alg !== 'string' || !(SIGNING_ALGORITHMS as readonly string[]).includes(alg)) {
+    throw new InvalidJwt('"alg" is not allowed');
+  }
+  if (typ !== undefined && typeof typ !== 'string') throw new InvalidJwt('"typ" is not a string');
+  if (!isType(typ?.toLowerCase().replace(/^application\//, ''))) {
+    throw new InvalidJwt('"typ" is that of another kind of token');
+  }
+  // RFC 7515 §4.1.11: no extension is understood here, so none may be critical.
+  if (crit !== undefined || b64 !== undefined) throw new InvalidJwt('"crit" is not understood');
+  if (kid === undefined) return { alg };
+  if (typeof kid !== 'string') throw new InvalidJwt('"kid" is not a string');
+  return { alg, kid };
+}
+
+function checkClaims(
+  claims: UnverifiedJwt['payload'],
+  maxAge: number,
+  { issuer, clientID, now, clockTolerance }: SignedJwtExpectations,
+): SignedJwt['claims'] {
+  const { iss, aud, iat, exp } = claims;
+  if (iss !== issuer) throw new InvalidJwt('"iss" is not the issuer');
+  const named = [aud].flat();
+  if (![clientID].flat().some((id) => named.includes(id))) {
+    throw new InvalidJwt('"aud" does not name this client');
+  }
+  if (!isTime(iat)) throw new InvalidJwt('"iat" is not a time');
+  if (iat - clockTolerance > now) {
+    throw new InvalidJwt(`"iat" lies in the future, by ${iat - now} seconds: compare the clocks`);
+  }
+  if (now - iat > maxAge + clockTolerance) throw new InvalidJwt('"iat" is too long ago');
+  if (exp !== undefined && !isTime(exp)) throw new InvalidJwt('"exp" is not a time');
+  if (exp !== undefined && now - clockTolerance >= exp) throw new InvalidJwt('"exp" has passed');
+  return { ...claims, iss: issuer, iat };
+}
+
+/** Reports whether a claim is a time: seconds since 1970, up to the largest safe integer. */
+export function isTime(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+}
