@@ -49,6 +49,9 @@ declare const account: typeof list, pay: typeof list, reports: typeof list;
 declare const changePassword: typeof list, showReports: typeof list, showAdmin: typeof list;
 declare const log: { info(event: object): void }, counter: { add(by: number, labels: object): void };
 declare const url: string, set: import('@koa-oauth/resource-server').ExpiringSet;
+declare const isRevoked: import('@koa-oauth/resource-server').IsRevoked;
+declare const webSockets: { handleUpgrade(request: object, socket: object, head: Buffer, done: (webSocket: {
+  once(event: 'close', listener: () => void): void, send(text: string): void, close(code: number): void }) => void): void };
 declare function myStore(options: object): import('@koa-oauth/client').SessionStore;
 declare function createApp(options: object): { listen(port: number): import('node:http').Server };
 declare function statusOf(server: import('node:http').Server, token: string): Promise<number>;

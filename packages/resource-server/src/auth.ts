@@ -1,12 +1,21 @@
 import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
-import { ProofVerifier, type ProvenRequest } from './dpop/proof-verifier.ts';
+import { ProofVerifier } from './dpop/proof-verifier.ts';
 import { AuthError, isAuthError } from './errors.ts';
-import { AUTH_CHANNEL, lineOf, refusalReasonOf } from './events.ts';
-import { type AuthOptions, checkOptions } from './options.ts';
-import { headerValues, readCredentials } from './request/bearer-token.ts';
+import { AUTH_CHANNEL, type AuthEvent, lineOf, refusalReasonOf } from './events.ts';
+import { type AuthOptions, type CheckedOptions, checkOptions } from './options.ts';
+import {
+  type Credentials,
+  headerValues,
+  readCredentials,
+  type TokenRequest,
+} from './request/bearer-token.ts';
 import { challengesOf, type Scheme } from './request/challenge.ts';
-import { type Auth, accessTokenVerifier } from './token/access-token-verifier.ts';
+import {
+  type Auth,
+  accessTokenVerifier,
+  type VerifyAccessToken,
+} from './token/access-token-verifier.ts';
 
 declare module 'koa' {
   interface DefaultState {
@@ -30,12 +39,9 @@ export type AuthMiddleware<State> = Middleware & Middleware<State>;
 // In the registry of symbols, so that two copies of this package share it.
 const REPORTED = Symbol.for('koa-oauth:reported');
 
-const USED_PROOFS = Symbol.for('koa-oauth:used-proofs');
-
 /** Context with the error that an `auth` of this request has reported. */
 interface Reported {
   [REPORTED]?: unknown;
-  [USED_PROOFS]?: Set<string>;
 }
 
 /**
@@ -61,60 +67,30 @@ export function auth<Claims = unknown>(
   options: AuthOptions<Claims>,
 ): AuthMiddleware<OptionalAuthState<Claims>>;
 export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthState<Claims>> {
-  const { authRequired, realm, resourceMetadata, onEvent, dpop, ...verifier } =
-    checkOptions(options);
-  const verifyAccessToken = accessTokenVerifier(verifier);
-  const { verifySignature, rules, now } = verifier;
-  const { clockTolerance } = rules;
-  const proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
-  const buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
-  const emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
+  const { authRequired, ...checked } = checkOptions(options);
+  const verifier = new RequestVerifier(checked);
 
   return async function auth(ctx, next) {
     // The value of an earlier middleware does not come from this request's token.
     (ctx.state as { auth?: Auth<Claims> }).auth = undefined;
     let scheme: Scheme | undefined;
     try {
-      const credentials = readCredentials(ctx.req, readForm(ctx));
-      // Without the option, DPoP is a scheme like any other that is not known here.
-      if (credentials !== undefined && (proofs || credentials.scheme === 'Bearer')) {
+      const credentials = verifier.readCredentials(ctx.req, readForm(ctx));
+      if (credentials !== undefined) {
         ({ scheme } = credentials);
-        const { auth: content, cached, jkt } = await verifyAccessToken(credentials.token, scheme);
-        if (proofs && jkt !== undefined) {
-          await proofs.verify(provenRequest(ctx), credentials.token, jkt);
-          if (proofs.nonce !== undefined) ctx.set('DPoP-Nonce', proofs.nonce);
+        ctx.state.auth = await verifier.verify(credentials, ctx.req, ctx.originalUrl);
+        if (scheme === 'DPoP' && verifier.nonce !== undefined) {
+          ctx.set('DPoP-Nonce', verifier.nonce);
         }
-        const { client_id, azp } = content.payload;
-        emit({ type: 'verified', clientId: client_id ?? azp, cached });
-        ctx.state.auth = content;
       } else if (authRequired) throw new AuthError('ERR_MISSING_TOKEN');
       await next();
     } catch (error) {
       // An `auth` behind this one has reported it, and its challenge counts.
       if ((ctx as Reported)[REPORTED] === error) throw error;
-      const reason = refusalReasonOf(error);
-      if (reason !== undefined) {
-        (ctx as Reported)[REPORTED] = error;
-        const { code, detail } = error as Pick<AuthError | IssuerError, 'code' | 'detail'>;
-        emit({ type: 'refused', code, reason, detail });
-      }
-      if (isAuthError(error) && error.challenge !== undefined) {
-        error.headers = {
-          ...error.headers,
-          'WWW-Authenticate': buildChallenges(error.challenge, scheme),
-          ...(proofs?.nonce !== undefined && { 'DPoP-Nonce': proofs.nonce }),
-        };
-      }
+      if (verifier.refuse(error, scheme)) (ctx as Reported)[REPORTED] = error;
       throw error;
     }
   };
-}
-
-function provenRequest(ctx: ParameterizedContext & Reported): ProvenRequest {
-  const { req, originalUrl } = ctx;
-  ctx[USED_PROOFS] ??= new Set();
-  const proofs = headerValues(req, 'dpop');
-  return { method: req.method, target: originalUrl, proofs, used: ctx[USED_PROOFS] };
 }
 
 // The raw body is preferred: parsers ignore parameters above a maximum number.
@@ -122,4 +98,128 @@ function readForm(ctx: ParameterizedContext): unknown {
   const { body, rawBody } = ctx.request as { body?: unknown; rawBody?: unknown };
   if (body === undefined || !ctx.is('urlencoded')) return undefined;
   return typeof rawBody === 'string' ? Object.fromEntries(new URLSearchParams(rawBody)) : body;
+}
+
+/** Options of `createAccessTokenVerifier`: those of `auth`, for requests that must have a token. */
+export type AccessTokenVerifierOptions<Claims> = Omit<AuthOptions<Claims>, 'authRequired'>;
+
+/**
+ * Verifies the access token of a request, or a bearer token that arrived without one.
+ *
+ * @throws as `auth`: an AuthError has the `status` and, in `headers`, the challenge for an answer
+ */
+export type AccessTokenVerifier<Claims = unknown> = (
+  request: TokenRequest | string,
+) => Promise<Auth<Claims>>;
+
+/**
+ * Makes a function that verifies access tokens without Koa: for the upgrade to a WebSocket, a queue, or
+ * an MCP server. It has the rules, cache, errors and events of `auth`.
+ *
+ * It takes a request (`IncomingMessage` of Node fits) or a bearer token. A token that is bound to a key
+ * needs the request with its proof. The same request can be verified again later, without a new proof:
+ * the function then throws if the token has expired or was revoked since.
+ *
+ * @throws InvalidOptions that names every wrong option
+ * @example
+ * const verify = createAccessTokenVerifier({ issuerBaseURL, audience });
+ * const { payload } = await verify(message.accessToken);
+ */
+export function createAccessTokenVerifier<Claims = unknown>(
+  options: AccessTokenVerifierOptions<Claims>,
+): AccessTokenVerifier<Claims> {
+  const verifier = new RequestVerifier(checkOptions(options));
+  return async function verifyAccessToken(given) {
+    const request =
+      typeof given === 'string' ? { headers: { authorization: `Bearer ${given}` } } : given;
+    let credentials: Credentials | undefined;
+    try {
+      credentials = verifier.readCredentials(request);
+      if (credentials === undefined) throw new AuthError('ERR_MISSING_TOKEN');
+      return await verifier.verify(credentials, request);
+    } catch (error) {
+      verifier.refuse(error, credentials?.scheme);
+      throw error;
+    }
+  };
+}
+
+// In the registry of symbols, so that two copies of this package share it.
+const USED_PROOFS = Symbol.for('koa-oauth:used-proofs');
+
+/** A request, with the proofs that it has used. */
+type ProvenRequest = TokenRequest & { [USED_PROOFS]?: Set<unknown> };
+
+/** Verifies the credentials of requests, and reports the outcome. */
+export class RequestVerifier<Claims> {
+  readonly #verifyToken: VerifyAccessToken<Claims>;
+  readonly #proofs: ProofVerifier | undefined;
+  readonly #buildChallenges: ReturnType<typeof challengesOf>;
+  readonly #emit: (event: AuthEvent) => void;
+
+  constructor(checked: Omit<CheckedOptions<Claims>, 'authRequired'>) {
+    const { realm, resourceMetadata, onEvent, dpop, ...options } = checked;
+    const { verifySignature, rules, now } = options;
+    const { clockTolerance } = rules;
+    this.#verifyToken = accessTokenVerifier(options);
+    this.#proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
+    this.#buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
+    this.#emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
+  }
+
+  /** Nonce for the next proof, if one is needed and known. */
+  get nonce(): string | undefined {
+    return this.#proofs?.nonce;
+  }
+
+  /** Returns the credentials of a request, or undefined without any. @throws as `readCredentials` */
+  readCredentials(request: TokenRequest, form?: unknown): Credentials | undefined {
+    const credentials = readCredentials(request, form);
+    // Without the option, DPoP is a scheme like any other that is not known here.
+    return credentials?.scheme === 'DPoP' && !this.#proofs ? undefined : credentials;
+  }
+
+  /**
+   * Verifies the token of a request, and its proof.
+   *
+   * @param target the request target, as it arrived
+   */
+  async verify(
+    { token, scheme }: Credentials,
+    request: TokenRequest,
+    target = request.url ?? '/',
+  ): Promise<Auth<Claims>> {
+    const { auth, cached, jkt } = await this.#verifyToken(token, scheme);
+    if (jkt !== undefined) await this.#verifyProof(request, target, token, jkt);
+    const { client_id, azp } = auth.payload;
+    this.#emit({ type: 'verified', clientId: client_id ?? azp, cached });
+    return auth;
+  }
+
+  async #verifyProof(request: ProvenRequest, target: string, token: string, jkt: string) {
+    request[USED_PROOFS] ??= new Set();
+    const proofs = headerValues(request, 'dpop');
+    const proven = { method: request.method, target, proofs, used: request[USED_PROOFS] };
+    await this.#proofs?.verify(proven, token, jkt);
+  }
+
+  /**
+   * Adds the challenge to an error, and publishes the event of a refused request.
+   *
+   * @returns false for an error that refuses nothing
+   */
+  refuse(error: unknown, scheme: Scheme | undefined): boolean {
+    const reason = refusalReasonOf(error);
+    if (reason === undefined) return false;
+    const { code, detail } = error as Pick<AuthError | IssuerError, 'code' | 'detail'>;
+    this.#emit({ type: 'refused', code, reason, detail });
+    if (isAuthError(error) && error.challenge !== undefined) {
+      error.headers = {
+        ...error.headers,
+        'WWW-Authenticate': this.#buildChallenges(error.challenge, scheme),
+        ...(this.nonce !== undefined && { 'DPoP-Nonce': this.nonce }),
+      };
+    }
+    return true;
+  }
 }

@@ -7,7 +7,15 @@ export {
   type IssuerErrorCode,
   type IssuerOptions,
 } from '@koa-oauth/issuer';
-export { type AuthMiddleware, type AuthState, auth, type OptionalAuthState } from './auth.ts';
+export {
+  type AccessTokenVerifier,
+  type AccessTokenVerifierOptions,
+  type AuthMiddleware,
+  type AuthState,
+  auth,
+  createAccessTokenVerifier,
+  type OptionalAuthState,
+} from './auth.ts';
 export type { DpopOptions } from './dpop/dpop-options.ts';
 export {
   AuthError,
@@ -21,6 +29,7 @@ export {
 } from './errors.ts';
 export { AUTH_CHANNEL, type AuthEvent, type RefusalReason } from './events.ts';
 export type { AuthOptions } from './options.ts';
+export type { TokenRequest } from './request/bearer-token.ts';
 export {
   PROTECTED_RESOURCE_METADATA_PATH,
   type ProtectedResource,

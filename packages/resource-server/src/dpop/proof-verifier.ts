@@ -37,8 +37,11 @@ export interface ProvenRequest {
   readonly target: string;
   /** Values of all `DPoP` header lines. */
   readonly proofs: readonly string[];
-  /** Proofs that this request has used: an `auth` behind another one does not use them again. */
-  readonly used: Set<string>;
+  /**
+   * Names of the proofs that this request has used, and the verifiers that have accepted them: an `auth`
+   * behind another one does not use a proof again.
+   */
+  readonly used: Set<unknown>;
 }
 
 /** Claims of a proof whose types were checked (RFC 9449 §4.2). */
@@ -95,31 +98,38 @@ export class ProofVerifier {
     const { header, payload } = decodeProof(proof);
     const { alg, jwk } = checkHeader(header, this.#options.algorithms);
     checkClaims(payload);
-    this.#checkRequest(payload, request);
+    const name = `dpop ${jkt} ${payload.jti}`;
+    const isUsed = request.used.has(name);
+    // A request may be verified again later: its proof was in time when it came.
+    const isAccepted = isUsed && request.used.has(this);
+    this.#checkAddress(payload, request);
+    if (!isAccepted) this.#checkTimes(payload);
     if (payload.ath !== hash('sha256', token, 'base64url')) {
       throw new InvalidProofError('proof_token');
     }
     if (jwkThumbprint(jwk) !== jkt) throw new InvalidTokenError('key_binding');
-    if (this.#nonces && !(await this.#nonces.isFresh(payload.nonce))) {
+    if (this.#nonces && !isAccepted && !(await this.#nonces.isFresh(payload.nonce))) {
       throw new AuthError('ERR_USE_DPOP_NONCE');
     }
     const key = this.#keys.get(jkt) ?? this.#importKey(jkt, jwk);
     if (!(await isSignedWith({ alg, key }, proof, verifySignature))) {
       throw new InvalidProofError('proof_signature');
     }
-    const name = `dpop ${jkt} ${payload.jti}`;
-    if (request.used.has(name)) return;
-    await this.#use(name, payload.iat);
-    request.used.add(name);
+    if (!isUsed) await this.#use(name, payload.iat);
+    request.used.add(name).add(this);
   }
 
-  #checkRequest({ htm, htu, iat, exp, nbf }: ProofClaims, { method, target }: ProvenRequest): void {
-    const { baseURL, clockTolerance } = this.#options;
+  #checkAddress({ htm, htu }: ProofClaims, { method, target }: ProvenRequest): void {
+    const { baseURL } = this.#options;
     if (htm !== method) throw new InvalidProofError('proof_method');
     const path = normalizePath(target);
     if (path === undefined || normalizeHttpURI(htu) !== baseURL + path) {
       throw new InvalidProofError('proof_address', `expected ${baseURL} and the path`);
     }
+  }
+
+  #checkTimes({ iat, exp, nbf }: ProofClaims): void {
+    const { clockTolerance } = this.#options;
     const now = this.#options.now() / 1000;
     const isOld = now >= Math.min(iat + MAX_AGE, exp ?? Number.POSITIVE_INFINITY) + clockTolerance;
     if (isOld) throw new InvalidProofError('proof_time', `made ${Math.round(now - iat)} s ago`);

@@ -6,6 +6,8 @@ import type { Scheme } from './challenge.ts';
  * that a unit test makes, have only some of them.
  */
 export interface TokenRequest {
+  /** For a DPoP proof, which names the method. */
+  readonly method?: string | undefined;
   /** Names and values in turn, as Node's `IncomingMessage` has them. */
   readonly rawHeaders?: readonly string[] | undefined;
   /** Values by name in lower case, where Koa looks. */
