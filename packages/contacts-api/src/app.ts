@@ -116,7 +116,7 @@ export function createApp(options: AppOptions): App {
     rolesClaim: `${claimsNamespace}roles`,
   });
   const client = docsClientId ? { clientId: docsClientId, issuer } : undefined;
-  const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience, client });
+  const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience, dpop, client });
 
   // The proxy appends the address it saw; the caller may have written the addresses before that.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });

@@ -21,7 +21,7 @@ export interface DocsOptions extends DocumentOptions {
 
 /** Serves the OpenAPI document, and a page that shows it and can sign in. */
 export function docsRoutes(options: DocsOptions): Router {
-  const { baseURL, audience, client } = options;
+  const { baseURL, audience, client, dpop } = options;
   const json = JSON.stringify(openApiDocument(options));
   const scripts = {
     // The build puts it there, compressed.
@@ -33,7 +33,12 @@ export function docsRoutes(options: DocsOptions): Router {
       (page, [script, { version }]) => page.replace(`${script}"`, `${script}?v=${version}"`),
       readFileSync(new URL(`../../assets/${name}`, import.meta.url), 'utf8'),
     );
-  const page = readPage('docs.html');
+  // The page makes no proofs, so it has no use for a token where each must be bound to a key.
+  const unused = dpop.required ? 'bearer' : 'dpop';
+  const page = readPage('docs.html').replace(
+    new RegExp(`<!-- ${unused} -->.*?<!-- /${unused} -->`, 'gs'),
+    '',
+  );
   const callbackPage = readPage('callback.html');
 
   const router = new Router({ strict: true, sensitive: true });

@@ -1,4 +1,4 @@
-import type { SignInOptions } from '@koa-oauth/resource-server';
+import type { DpopOptions, SignInOptions } from '@koa-oauth/resource-server';
 import { z } from 'zod';
 import { type Answer, type Needs, type Operation, SCOPES } from '../operation.ts';
 
@@ -7,7 +7,10 @@ export interface DocumentOptions {
   readonly baseURL: string;
   readonly issuerBaseURL: string;
   readonly audience: string;
+  readonly dpop: Dpop;
 }
+
+type Dpop = Pick<DpopOptions, 'required' | 'nonce'>;
 
 export const Problem = z
   .object({
@@ -26,8 +29,8 @@ type Answers = Operation['answers'];
 
 /** Returns the OpenAPI document of the operations. */
 export function openApiDocument(options: DocumentOptions): Json {
-  const { operations, baseURL, issuerBaseURL, audience } = options;
-  const describer = new Describer();
+  const { operations, baseURL, issuerBaseURL, audience, dpop } = options;
+  const describer = new Describer(dpop);
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
     const { path, method } = operation;
@@ -50,21 +53,40 @@ export function openApiDocument(options: DocumentOptions): Json {
     paths,
     components: {
       schemas: describer.schemas,
-      securitySchemes: {
-        accessToken: {
-          type: 'http',
-          scheme: 'bearer',
-          bearerFormat: 'JWT',
-          description: 'An access token (RFC 9068).',
-        },
-      },
+      securitySchemes: Object.fromEntries(
+        schemesOf(dpop).map((name) => [name, SECURITY_SCHEMES[name]]),
+      ),
     },
   };
+}
+
+const SECURITY_SCHEMES = {
+  accessToken: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'An access token (RFC 9068).',
+  },
+  boundAccessToken: {
+    type: 'http',
+    scheme: 'DPoP',
+    description:
+      'An access token that is bound to a key, with a proof of this key in the header `DPoP` (RFC 9449). This page makes no proofs.',
+  },
+} as const;
+
+function schemesOf({ required }: Dpop): (keyof typeof SECURITY_SCHEMES)[] {
+  return required ? ['boundAccessToken'] : ['accessToken', 'boundAccessToken'];
 }
 
 /** Describes operations in OpenAPI, and collects the named schemas that they refer to. */
 class Describer {
   readonly schemas: Json = {};
+  readonly #dpop: Dpop;
+
+  constructor(dpop: Dpop) {
+    this.#dpop = dpop;
+  }
 
   operation(operation: Operation): Json {
     const { id, summary, description, needs, body, answers } = operation;
@@ -77,13 +99,18 @@ class Describer {
       .filter(Boolean)
       .join(' and ');
     const text = [description, needed && `Needs ${needed}.`].filter(Boolean).join(' ');
-    const allAnswers = Object.entries<Answer>({ ...refusalsOf(operation), ...answers });
+    const allAnswers = Object.entries<Answer>({
+      ...refusalsOf(operation, this.#dpop),
+      ...answers,
+    });
     return {
       operationId: id,
       summary,
       tags: [needs ? 'Contacts' : 'Service'],
       ...(text && { description: text }),
-      security: needs ? [{ accessToken: scope ? [scope] : [] }] : [],
+      security: needs
+        ? schemesOf(this.#dpop).map((name) => ({ [name]: scope ? [scope] : [] }))
+        : [],
       ...(role && { 'x-required-role': role }),
       parameters: this.#parameters(operation),
       ...(body && {
@@ -95,7 +122,7 @@ class Describer {
     };
   }
 
-  #parameters({ path, query, headers = {} }: Operation): Json[] {
+  #parameters({ path, query, headers = {}, needs }: Operation): Json[] {
     const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => {
       return { name, in: 'path', required: true, schema: { type: 'string', format: 'uuid' } };
     });
@@ -107,7 +134,19 @@ class Describer {
     const inHeader = Object.entries(headers).map(([name, description]) => {
       return { name, in: 'header', required: false, description, schema: { type: 'string' } };
     });
-    return [...inPath, ...inQuery, ...inHeader];
+    return [...inPath, ...inQuery, ...inHeader, ...(needs ? [this.#proofParameter()] : [])];
+  }
+
+  #proofParameter(): Json {
+    const { required = false, nonce } = this.#dpop;
+    const withNonce = nonce ? ' It contains the nonce of the last answer’s `DPoP-Nonce`.' : '';
+    return {
+      name: 'DPoP',
+      in: 'header',
+      required,
+      description: `Proof of the key that the access token is bound to (RFC 9449 §4), for this request alone.${withNonce}`,
+      schema: { type: 'string' },
+    };
   }
 
   #answer(status: number, { description, headers = {}, schema }: Answer): Json {
@@ -160,10 +199,10 @@ const BODY_REFUSALS: Answers = {
   422: { description: 'fields are wrong; `errors` names each' },
 };
 
-function refusalsOf({ needs, query, body }: Operation): Answers {
+function refusalsOf({ needs, query, body }: Operation, dpop: Dpop): Answers {
   return {
     ...((needs || query || body) && INPUT_REFUSALS),
-    ...(needs && accessRefusals(needs)),
+    ...(needs && accessRefusals(needs, dpop)),
     ...(body && BODY_REFUSALS),
   };
 }
@@ -173,31 +212,31 @@ function signInText({ acr, maxAge }: SignInOptions): string {
   return `a sign-in${withAcr}${maxAge === undefined ? '' : ` in the last ${maxAge} seconds`}`;
 }
 
-function accessRefusals({ scope, role, signIn }: Needs): Answers {
+function accessRefusals({ scope, role, signIn }: Needs, { required, nonce }: Dpop): Answers {
   const lacking = role ? 'the scope or the role' : scope && 'the scope';
+  const challenges = required
+    ? 'a challenge for the scheme DPoP (RFC 9449 §7.1)'
+    : 'two challenges, for the schemes Bearer (RFC 6750) and DPoP (RFC 9449 §7.1)';
   return {
     401: {
-      description: signIn
-        ? 'the access token is missing or not valid, or the sign-in is too weak or too old'
-        : 'the access token is missing or not valid',
+      description: `the access token or its DPoP proof is missing or not valid${signIn ? ', or the sign-in is too weak or too old' : ''}`,
       headers: {
-        'WWW-Authenticate': signIn
-          ? 'the required credentials (RFC 6750), or the required sign-in (RFC 9470)'
-          : 'the required credentials (RFC 6750)',
+        'WWW-Authenticate': `${challenges}${signIn ? '; the required sign-in (RFC 9470)' : ''}`,
+        ...(nonce && { 'DPoP-Nonce': 'the nonce for the next proof (RFC 9449 §9)' }),
       },
     },
     403: {
       description: lacking
         ? `the access token lacks ${lacking}`
         : 'a custom claim of the access token has a wrong value',
-      headers: { 'WWW-Authenticate': 'the required scope (RFC 6750)' },
+      headers: { 'WWW-Authenticate': `${challenges}, with the required scope` },
     },
     429: {
       description: 'too many requests',
       headers: { ...RETRY_AFTER, RateLimit: 'requests left until the limit resets' },
     },
     503: {
-      description: 'the issuer’s keys or the database are unavailable',
+      description: 'the issuer’s keys, the database or the store of used proofs is unavailable',
       headers: RETRY_AFTER,
     },
   };

@@ -1,40 +1,50 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { createConfig, lintFromString } from '@redocly/openapi-core';
-import { openApiDocument, Problem } from '../../src/http/openapi.ts';
+import { type DocumentOptions, openApiDocument, Problem } from '../../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../../src/operation.ts';
 import { audience, bearer, namespace, startApp } from '../support/running-app.ts';
 
 interface Described {
   readonly operationId: string;
-  readonly security: readonly { readonly accessToken: readonly string[] }[];
+  readonly security: readonly Readonly<Record<string, readonly string[]>>[];
+  readonly parameters: readonly { readonly name: string; readonly required: boolean }[];
   readonly 'x-required-role'?: string;
-  readonly responses: Readonly<Record<string, { readonly content?: object }>>;
+  readonly responses: Readonly<
+    Record<string, { readonly content?: object; readonly headers?: object }>
+  >;
 }
 
 const running = await startApp();
 const { operations } = running.app;
-const document = openApiDocument({
-  operations,
-  baseURL: 'https://api.contacts.test',
-  issuerBaseURL: 'https://issuer.test/',
-  audience,
-});
-const paths = document.paths as Record<string, Record<string, Described>>;
+const documentWith = (dpop: DocumentOptions['dpop']) =>
+  openApiDocument({
+    operations,
+    baseURL: 'https://api.contacts.test',
+    issuerBaseURL: 'https://issuer.test/',
+    audience,
+    dpop,
+  });
+const document = documentWith({});
+type Paths = Record<string, Record<string, Described>>;
+const paths = document.paths as Paths;
 const described = ({ path, method }: Operation) => paths[path]?.[method] as Described;
 const examplesOf = ({ body }: Operation) => (body?.schema.meta()?.examples ?? []) as unknown[];
 const withId = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
 
 afterAll(() => running.close());
 
-test('the linter finds no error and no warning', async () => {
-  const config = await createConfig({
-    extends: ['recommended'],
-    // Open operations refuse no caller; a test below covers the others.
-    rules: { 'operation-4xx-response': 'off' },
-  });
-  const problems = await lintFromString({ source: JSON.stringify(document), config });
-  expect(problems.map(({ ruleId, location }) => [ruleId, location[0]?.pointer])).toEqual([]);
-});
+test.each([{}, { required: true, nonce: true }])(
+  'the linter finds no fault with %p',
+  async (dpop) => {
+    const config = await createConfig({
+      extends: ['recommended'],
+      // Open operations refuse no caller; a test below covers the others.
+      rules: { 'operation-4xx-response': 'off' },
+    });
+    const problems = await lintFromString({ source: JSON.stringify(documentWith(dpop)), config });
+    expect(problems.map(({ ruleId, location }) => [ruleId, location[0]?.pointer])).toEqual([]);
+  },
+);
 
 test('GET /openapi.json answers the same document, with the real addresses', async () => {
   const answer = await running.api('openapi.json').json<typeof document>();
@@ -50,10 +60,40 @@ test('it has exactly the declared operations, with their scopes and roles', () =
     }),
   );
   const declared = operations.map(({ method, path, id, needs }) => {
-    const security = needs ? [{ accessToken: needs.scope ? [needs.scope] : [] }] : [];
+    const scopes = needs?.scope ? [needs.scope] : [];
+    const security = needs ? [{ accessToken: scopes }, { boundAccessToken: scopes }] : [];
     return [method, path, id, security, needs?.role];
   });
   expect(inDocument.sort()).toEqual(declared.sort());
+});
+
+describe('bound tokens (RFC 9449)', () => {
+  const readMe = (dpop: DocumentOptions['dpop']) =>
+    (documentWith(dpop).paths as Paths)['/me']?.get as Described;
+
+  test('may have a proof, and a refusal has a challenge for each scheme', async () => {
+    const { parameters, responses } = readMe({});
+    expect(parameters).toEqual([expect.objectContaining({ name: 'DPoP', required: false })]);
+    expect(JSON.stringify(responses[401]?.headers)).toContain('the schemes Bearer');
+    const { headers } = await running.api('me');
+    expect(headers['www-authenticate']).toMatch(/^Bearer .+, DPoP /);
+  });
+
+  test('are the only ones where they are required, and nonces are described', async () => {
+    const dpop = { required: true, nonce: true };
+    const { parameters, security, responses } = readMe(dpop);
+    expect(parameters).toEqual([expect.objectContaining({ name: 'DPoP', required: true })]);
+    expect(security).toEqual([{ boundAccessToken: [] }]);
+    expect(Object.keys(responses[401]?.headers ?? {})).toEqual(['WWW-Authenticate', 'DPoP-Nonce']);
+    expect(JSON.stringify(responses[401]?.headers)).not.toContain('Bearer');
+    const bound = await startApp({ dpop });
+    const { headers } = await bound.api('me');
+    const page = await bound.api('docs', { responseType: 'text' });
+    await bound.close();
+    expect(headers['www-authenticate']).toMatch(/^DPoP (?!.*Bearer)/);
+    expect(page.body).toContain('only access tokens that are bound to a key');
+    expect(page.body).not.toMatch(/sign in|npm run/);
+  });
 });
 
 test('it explains every scope', () => {
