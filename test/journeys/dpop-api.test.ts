@@ -9,7 +9,9 @@ import {
 } from '@koa-oauth/authorization-server';
 import { auth, requiredScopes } from '@koa-oauth/resource-server';
 import Koa from 'koa';
+import * as oauth from 'oauth4webapi';
 import * as client from 'openid-client';
+import { startApp } from '../../packages/contacts-api/test/support/running-app.ts';
 import { proves } from '../support/proves.ts';
 
 const AUDIENCE = 'https://contacts.example.com/api';
@@ -58,6 +60,69 @@ test('a token that the issuer bound to a key opens the API with this key, and no
   } finally {
     api.closeAllConnections();
     await once(api.close(), 'close');
+    await server.close();
+  }
+});
+
+test('oauth4webapi, which knows the API alone, finds its issuer and calls it with DPoP', async () => {
+  const server = await startAuthorizationServer({ tenant: loadTenant(demoTenantFile) });
+  server.faults.add({ endpoint: '/oauth/token', demandNonce: true });
+  const baseURL = new URL(AUDIENCE).origin;
+  const dpop = { required: true, nonce: true };
+  const running = await startApp({ issuerBaseURL: server.issuer, baseURL, dpop });
+  const options = {
+    [oauth.allowInsecureRequests]: true,
+    // The name of the API leads to its port, as DNS and a proxy would do.
+    [oauth.customFetch]: (address: string, init: object) =>
+      fetch(address.replace(baseURL, `http://127.0.0.1:${running.port}`), init),
+  };
+  try {
+    const resource = new URL(AUDIENCE);
+    const { authorization_servers: [identifier = ''] = [] } =
+      await oauth.processResourceDiscoveryResponse(
+        resource,
+        await oauth.resourceDiscoveryRequest(resource, options),
+      );
+    const issuer = new URL(identifier);
+    const found = await oauth.discoveryRequest(issuer, options);
+    const as = await oauth.processDiscoveryResponse(issuer, found);
+    const cli: oauth.Client = { client_id: 'contacts-cli' };
+    const DPoP = oauth.DPoP(cli, await oauth.generateKeyPair('ES256'));
+    const withNonce = async <Result>(send: () => Promise<Result>): Promise<Result> => {
+      const demand: unknown = await send().catch((error: unknown) => error);
+      expect(oauth.isDPoPNonceError(demand)).toBe(true);
+      return send();
+    };
+    const { access_token: token } = await withNonce(async () => {
+      const secret = oauth.ClientSecretPost('contacts-cli-demo-secret');
+      const parameters = new URLSearchParams({ audience: AUDIENCE });
+      const proof = { ...options, DPoP };
+      return oauth.processClientCredentialsResponse(
+        as,
+        cli,
+        await oauth.clientCredentialsGrantRequest(as, cli, secret, parameters, proof),
+      );
+    });
+    const call = (method: string, path: string) => {
+      const url = new URL(path, baseURL);
+      return oauth.protectedResourceRequest(token, method, url, undefined, undefined, {
+        ...options,
+        DPoP,
+      });
+    };
+    const answer = await withNonce(() => call('GET', '/contacts?limit=1'));
+    expect([answer.status, await answer.json()]).toEqual([200, { items: [], next: null }]);
+    await expect(call('POST', '/contacts')).rejects.toMatchObject({
+      status: 403,
+      cause: [
+        {
+          scheme: 'dpop',
+          parameters: { error: 'insufficient_scope', scope: 'create:contacts' },
+        },
+      ],
+    });
+  } finally {
+    await running.close();
     await server.close();
   }
 });
