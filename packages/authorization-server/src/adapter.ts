@@ -1,7 +1,7 @@
 import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import type { AppContext } from './context.ts';
 import { secondsUntilSessionEnd } from './login/session-lifetime.ts';
-import { errors } from './oidc-provider.ts';
+import { errors, Provider } from './oidc-provider.ts';
 import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
 import { toClientMetadata } from './tenant/applications.ts';
 import { findApplication } from './tenant/tenant.ts';
@@ -28,6 +28,11 @@ const ENDED_SESSION = 'EndedSession';
 /** Longer than a request takes, with all its Actions. */
 const ENDED_SESSION_SECONDS = 600;
 
+/** Lets `/userinfo` accept an opaque token for an API too: the engine would refuse any audience. */
+function forUserinfo(token: AdapterPayload | undefined): AdapterPayload | undefined {
+  return token && Provider.ctx?.oidc.route === 'userinfo' ? { ...token, aud: undefined } : token;
+}
+
 /** Creates the stores of the engine, whose own forgets records after a few thousand. */
 export function createAdapter({
   tenant,
@@ -47,7 +52,9 @@ export function createAdapter({
         });
       case 'AccessToken':
         // The server stores no JWT, but /userinfo must accept them.
-        return finding((id) => (isJwt(id) ? userinfoTokens.verify(id) : records.find(id)));
+        return finding(async (id) =>
+          isJwt(id) ? userinfoTokens.verify(id) : forUserinfo(await records.find(id)),
+        );
       case 'AuthorizationCode':
         // A refresh token outlives the session, an unused code does not.
         return finding(async (id) => {

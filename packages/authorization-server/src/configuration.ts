@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
-import { credentialsExchange } from './actions/credentials-exchange.ts';
 import { outcomeOf } from './actions/login-outcome.ts';
 import { keepQuery } from './actions/post-login.ts';
 import { redirectPath } from './actions/redirects.ts';
@@ -22,6 +21,7 @@ import { checkConnection } from './tenant/connections.ts';
 import { findApplication, OIDC_SCOPES, RSA_ALGORITHMS } from './tenant/tenant.ts';
 import { describeResource, requestedResource, settleOfflineAccess } from './token/audience.ts';
 import { DEVICE_CODE_SECONDS } from './token/device-code.ts';
+import { extraTokenClaims, maySeeToken, storesClaims } from './token/introspection.ts';
 import {
   grantSeconds,
   refreshTokenSeconds,
@@ -46,7 +46,10 @@ export function engineConfiguration(context: AppContext): Configuration {
   return {
     adapter: createAdapter({ ...context, userinfoTokens: new UserinfoTokens(context) }),
     jwks: signingKeySet(keys, tenant),
-    enabledJWA: { idTokenSigningAlgValues: ['HS256', ...RSA_ALGORITHMS] },
+    enabledJWA: {
+      idTokenSigningAlgValues: ['HS256', ...RSA_ALGORITHMS],
+      introspectionSigningAlgValues: ['RS256'],
+    },
     routes: ROUTES,
     scopes: OIDC_SCOPES,
     responseTypes: ['code', 'id_token'],
@@ -68,9 +71,7 @@ export function engineConfiguration(context: AppContext): Configuration {
       },
     },
     extraParams: extraParams(context),
-    ...(tenant.credentialsExchange.length > 0 && {
-      extraTokenClaims: credentialsExchange(context),
-    }),
+    ...(storesClaims(tenant) && { extraTokenClaims: extraTokenClaims(context) }),
     findAccount: findAccount(context),
     formats: { customizers: { jwt: customizeAccessToken(context) } },
     interactions: {
@@ -133,6 +134,8 @@ function features(context: AppContext): Section<'features'> {
       enabled: true,
       allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId,
     },
+    introspection: { enabled: true, allowedPolicy: maySeeToken(context) },
+    jwtIntrospection: { enabled: true },
     backchannelLogout: { enabled: true },
     rpInitiatedLogout: { enabled: true, ...logoutSources(tenant) },
     resourceIndicators: {

@@ -9,6 +9,7 @@ export const ROUTES = {
   token: '/oauth/token',
   userinfo: '/userinfo',
   revocation: '/oauth/revoke',
+  introspection: '/oauth/introspect',
   pushed_authorization_request: '/oauth/par',
   device_authorization: '/oauth/device/code',
   code_verification: '/activate',

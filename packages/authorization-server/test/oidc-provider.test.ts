@@ -242,7 +242,6 @@ describe('defaults of the engine', () => {
     });
 
     test.each([
-      'introspection_endpoint',
       'registration_endpoint',
       'claims_parameter_supported',
       'authorization_response_iss_parameter_supported',

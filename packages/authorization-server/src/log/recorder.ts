@@ -116,6 +116,8 @@ export class Recorder {
     }
     if (endpoint === undefined || !RECORDED.includes(endpoint) || ctx.method === 'OPTIONS') return;
     if (isPolling(ctx.body)) return;
+    // An API asks again and again.
+    if (endpoint === ROUTES.introspection && ctx.status < 400) return;
     // The request that follows is recorded.
     if (ctx.state.forwarded && ctx.status < 400) return;
     const recording = this.#recordingOf(ctx);

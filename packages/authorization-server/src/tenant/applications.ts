@@ -89,6 +89,13 @@ function registeredMethod(application: Application): string {
   return application.token_endpoint_auth_method ?? keyMethod ?? preset;
 }
 
+/** Checks whether an application is the API of this identifier, and proves who it is (RFC 7662 §2.1). */
+export function isIntrospector(application: Application | undefined, identifier: unknown): boolean {
+  if (application?.app_type !== 'resource_server') return false;
+  if (authenticationMethod(application) === 'none') return false;
+  return application.resource_server_identifier === identifier && identifier !== undefined;
+}
+
 /** Adds the id and the secret that an export leaves out. */
 export function completeApplication(application: Application): Application {
   const { name, client_id, client_secret } = application;

@@ -141,6 +141,12 @@ export function checkReferences(tenant: TenantDocument, { fault: report, notice 
       checkScope(['roles', r, 'permissions', p], identifier, scope);
     });
   });
+  tenant.clients.forEach(({ resource_server_identifier: identifier }, c) => {
+    if (identifier === undefined || isApiOfAuth0(tenant, identifier)) return;
+    if (tenant.resourceServers.some((api) => api.identifier === identifier)) return;
+    const path = ['clients', c, 'resource_server_identifier'];
+    report(path, `no API has the identifier "${identifier}"`);
+  });
   tenant.clientGrants.forEach((grant, g) => {
     if (!isServedGrant(tenant, grant)) return;
     const [client, other] = clientsNamed(tenant, grant.client_id);

@@ -102,6 +102,8 @@ const applicationSchema = z.looseObject({
   client_id: text.default(''),
   client_secret: text.optional(),
   app_type: text.default('regular_web'),
+  /** The API that an application of the type `resource_server` is. */
+  resource_server_identifier: text.optional(),
   is_first_party: z.boolean().default(true),
   callbacks: z.array(redirectUrl).default([]),
   allowed_logout_urls: z.array(logoutUrl).default([]),
@@ -145,7 +147,15 @@ const apiSchema = z.looseObject({
   /** Key of HS256. */
   signing_secret: z.string().optional(),
   token_dialect: z
-    .enum(['access_token', 'access_token_authz', 'rfc9068_profile', 'rfc9068_profile_authz'])
+    .enum([
+      'access_token',
+      'access_token_authz',
+      'rfc9068_profile',
+      'rfc9068_profile_authz',
+      // Not Auth0's.
+      'opaque',
+      'opaque_authz',
+    ])
     .default('access_token'),
   enforce_policies: z.boolean().default(false),
   allow_offline_access: z.boolean().default(false),

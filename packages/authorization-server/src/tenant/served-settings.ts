@@ -112,7 +112,7 @@ function addConnections(ignored: IgnoredSettings, tenant: TenantDocument): Set<s
   return covered;
 }
 
-const APP_TYPES = ['regular_web', 'spa', 'native', 'non_interactive'];
+const APP_TYPES = ['regular_web', 'spa', 'native', 'non_interactive', 'resource_server'];
 
 /** Adds values of known settings that are not served. */
 function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {

@@ -68,6 +68,11 @@ export function findApi(tenant: Tenant, identifier: unknown): Api | undefined {
   return tenant.resourceServers.find((api) => api.identifier === identifier);
 }
 
+/** Checks whether the tokens of an API are opaque: only introspection shows what is in them. */
+export function isOpaque({ token_dialect }: Api): boolean {
+  return token_dialect.startsWith('opaque');
+}
+
 export function scopesOf(api: Api | undefined): string[] {
   return api?.scopes.map(({ value }) => value) ?? [];
 }

@@ -9,6 +9,7 @@ import {
   type Api,
   accessTokenSignature,
   apiOf,
+  isOpaque,
   nameOf,
   OIDC_SCOPES,
   resourceOf,
@@ -59,7 +60,7 @@ export function describeResource(
     scope: scopes.join(' '),
     audience: api.identifier,
     accessTokenTTL: api.token_lifetime,
-    accessTokenFormat: 'jwt',
+    accessTokenFormat: isOpaque(api) ? 'opaque' : 'jwt',
     jwt: { sign: signature },
   };
 }

@@ -33,34 +33,48 @@ const TIME_CLAIMS = ['iat', 'exp', 'nbf', 'auth_time'];
 
 /** Writes access tokens in the API's dialect: Auth0's own, or RFC 9068 §2; `…authz` has `permissions`. */
 export function customizeAccessToken(context: AppContext): CustomizeAccessToken {
-  const { tenant, organizations, clock } = context;
+  const { tenant, clock } = context;
   return function customizeAccessToken(ctx, token, jwt) {
     const api = findApi(tenant, jwt.payload.aud);
     if (api === undefined) return;
     const rfc9068 = api.token_dialect.startsWith('rfc9068');
     const { jti, client_id, aud, iss, sub, iat, exp, scope, ...rest } = jwt.payload;
-    const machine = token.kind === 'ClientCredentials';
+    const { custom, own } = claimsBeyondEngine(context, ctx, token, api);
     // With a secret that the API has, the API could make tokens for this endpoint.
     const withUserinfo = splitScope(scope).includes('openid') && api.signing_alg !== 'HS256';
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
     jwt.payload = byClock(
       {
-        ...(machine ? {} : outcomeOf(ctx).accessToken),
+        ...custom,
         ...rest,
         iss,
-        sub: machine ? `${client_id}@clients` : sub,
+        sub,
         // The engine rejects several audiences, but checks them before this hook.
         aud: withUserinfo ? [aud, `${ctx.oidc.issuer}userinfo`] : aud,
         iat,
         exp,
         scope,
         ...(rfc9068 ? { client_id, jti } : { azp: client_id, ...grantType(token) }),
-        ...(machine ? {} : { ...signInClaims(ctx), ...organizations.claims(ctx) }),
-        ...permissionsClaim(context, token, api),
+        ...own,
       },
       clock,
     );
   };
+}
+
+/** Returns the custom claims of an access token, and those that follow from the login and the API. */
+export function claimsBeyondEngine(
+  context: AppContext,
+  ctx: KoaContextWithOIDC,
+  token: AccessToken | ClientCredentials,
+  api: Api,
+): { custom: Claims; own: Claims } {
+  const permissions = permissionsClaim(context, token, api);
+  if (token.kind === 'ClientCredentials') {
+    return { custom: {}, own: { sub: `${token.clientId}@clients`, ...permissions } };
+  }
+  const signIn = { ...signInClaims(ctx), ...context.organizations.claims(ctx) };
+  return { custom: outcomeOf(ctx).accessToken, own: { ...signIn, ...permissions } };
 }
 
 export function accessTokenScope(
@@ -105,6 +119,8 @@ export function findAccount(context: AppContext): FindAccount {
 export function idTokenClaims({ organizations, clock }: AppContext): EngineHooks['idTokenClaims'] {
   return function idTokenClaims(ctx, { nonce, ...claims }) {
     const iat = Math.floor(Date.now() / 1000);
+    // The engine makes a signed introspection answer as an ID token (RFC 9701).
+    if (ctx.oidc.route === 'introspection') return byClock({ ...claims, iat }, clock);
     // The nonce is that of the sign-in: a refreshed ID token has none (OpenID Connect Core §12.2).
     const refresh = ctx.oidc.params?.grant_type === 'refresh_token';
     // Auth0 names no other method.

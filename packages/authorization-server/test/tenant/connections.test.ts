@@ -52,6 +52,7 @@ test('a database and other strategies are accepted, and the others are listed as
     false,
     true,
     false,
+    false,
   ]);
 });
 

@@ -116,7 +116,6 @@ const IGNORED = [
   'branding',
   `clientGrants: audience ${AUTH0_API}, default_for, subject_type user`,
   `clients: ${[
-    'app_type resource_server',
     'client_authentication_methods.tls_client_auth',
     'cross_origin_authentication',
     'custom_login_page_on',
@@ -125,7 +124,6 @@ const IGNORED = [
     'grant_types urn:ietf:params:oauth:grant-type:token-exchange',
     'is_token_endpoint_ip_header_trusted',
     'oidc_conformant',
-    'resource_server_identifier',
     'sso_disabled',
     'token_endpoint_auth_method tls_client_auth',
   ].join(', ')}`,

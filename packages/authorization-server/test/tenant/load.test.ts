@@ -25,6 +25,7 @@ test('the demo tenant is valid, and its Actions are in order', () => {
     'contacts-web',
     'contacts-cli',
     'contacts-docs',
+    'contacts-api',
   ]);
   expect(tenant.users.map((user) => user.user_id)).toEqual([
     'auth0|alice',
@@ -61,6 +62,11 @@ test.each([
 
 describe('a fault is named with its line and its path', () => {
   const faults: [string, (yaml: string) => string, RegExp][] = [
+    [
+      'an application that is an API, but none of the tenant',
+      (y) => y.replace(/(?<=resource_server_identifier: )\S+/, 'https://other.example.com'),
+      /line \d+, clients\.3\.resource_server_identifier: no API has the identifier/,
+    ],
     [
       'no such role',
       (y) => y.replace('roles: [reader]', 'roles: [writer]'),
