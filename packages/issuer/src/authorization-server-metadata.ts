@@ -9,7 +9,8 @@ import type { Fetched } from './kept-fresh.ts';
  */
 export interface AuthorizationServerMetadata {
   readonly issuer: string;
-  readonly jwks_uri: string;
+  /** Present unless the keys are given by an option. */
+  readonly jwks_uri?: string;
   readonly authorization_endpoint?: string;
   readonly token_endpoint?: string;
   readonly userinfo_endpoint?: string;
@@ -44,6 +45,14 @@ export function metadataURLs(issuer: URL): [string, string] {
   ];
 }
 
+/** Where the metadata of an issuer is, and what it must be. */
+export interface MetadataRules {
+  readonly issuerBaseURL: string;
+  /** The only URL to ask. Default: those of `metadataURLs`. */
+  readonly metadataURL?: string | undefined;
+  readonly unsafeAllowHTTP?: boolean | undefined;
+}
+
 /**
  * Fetches and checks an issuer's metadata. The second URL is asked whatever the first answers, except
  * good metadata: an issuer can have a page of its own, an error or a redirect there. Without any answer
@@ -53,15 +62,16 @@ export function metadataURLs(issuer: URL): [string, string] {
  *   `ERR_INVALID_METADATA` when a document names another issuer or an unsafe endpoint; `detail` has both
  */
 export async function fetchMetadata(
-  issuerBaseURL: string,
+  rules: MetadataRules,
   fetch: (url: string) => Promise<FetchedJson>,
 ): Promise<Fetched<AuthorizationServerMetadata>> {
   const details: string[] = [];
   let failure: Partial<IssuerError> = {};
-  for (const url of metadataURLs(new URL(issuerBaseURL))) {
+  const { issuerBaseURL, metadataURL } = rules;
+  for (const url of metadataURL ? [metadataURL] : metadataURLs(new URL(issuerBaseURL))) {
     try {
       const { status, body, maxAge } = await fetch(url);
-      if (status === 200) return { value: checkMetadata(issuerBaseURL, body), maxAge };
+      if (status === 200) return { value: checkMetadata(rules, body), maxAge };
       details.push(`GET ${url}: ${status}`);
     } catch (error) {
       const { code, detail = '' } = error as IssuerError;
@@ -82,7 +92,7 @@ function isAnswered({ cause }: IssuerError): boolean {
 
 /** Checks a metadata document (RFC 8414 §3.3). @throws IssuerError `ERR_INVALID_METADATA` */
 export function checkMetadata(
-  issuerBaseURL: string,
+  { issuerBaseURL, metadataURL = issuerBaseURL, unsafeAllowHTTP = false }: MetadataRules,
   document: unknown,
 ): AuthorizationServerMetadata {
   if (typeof document !== 'object' || document === null || Array.isArray(document)) {
@@ -95,9 +105,9 @@ export function checkMetadata(
     );
   }
   if (metadata.jwks_uri === undefined) throw invalidMetadata('the metadata has no "jwks_uri"');
-  const isLocal = isLoopback(new URL(issuerBaseURL));
+  const isLocal = unsafeAllowHTTP || isLoopback(new URL(metadataURL));
   for (const name of ['jwks_uri', ...ENDPOINT_MEMBERS]) {
-    checkEndpoint(name, metadata[name], isLocal);
+    checkEndpoint(name, metadata[name], { isLocal, unsafeAllowHTTP });
   }
   for (const name of LIST_MEMBERS) checkList(name, metadata[name]);
   const sendsIss = metadata.authorization_response_iss_parameter_supported;
@@ -121,13 +131,17 @@ function quoteURL(value: unknown): string {
 const INVISIBLE = /[\p{Cc}\p{Cf}\s]/u;
 
 // The endpoints of an issuer on https must be on https: codes and tokens are sent there.
-function checkEndpoint(name: string, value: unknown, isLocal: boolean): void {
+function checkEndpoint(
+  name: string,
+  value: unknown,
+  { isLocal, unsafeAllowHTTP }: { isLocal: boolean; unsafeAllowHTTP: boolean },
+): void {
   if (value === undefined) return;
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
   if (
     !url ||
     INVISIBLE.test(value as string) ||
-    !isSecureURL(url) ||
+    !isSecureURL(url, unsafeAllowHTTP) ||
     (url.protocol === 'http:' && !isLocal) ||
     url.username ||
     url.password

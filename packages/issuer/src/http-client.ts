@@ -133,7 +133,7 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       ...(body !== undefined && { body }),
       ...(signal && { signal }),
       ...(agent && { agent: { https: agent } }),
-      ...(url.hostname.endsWith('.localhost') && { dnsLookup: lookUpLocalhost }),
+      ...(/\.localhost\.?$|^localhost\.$/.test(url.hostname) && { dnsLookup: lookUpLocalhost }),
     };
 
     for (let attempt = 1; ; attempt += 1) {

@@ -1,21 +1,29 @@
 import { InvalidOptions } from './errors.ts';
 
-// Names under localhost are loopback too (RFC 6761 §6.3).
-const LOOPBACK = /^((?:[\w-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+// Names under localhost are loopback too (RFC 6761 §6.3), and a name may end with the dot of the root.
+const LOOPBACK = /^((?:[\w-]+\.)*localhost\.?|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * Reports whether a token or a key may be sent to a URL: it is `https`, or `http` on loopback (RFC 8252
  * §7.3).
  *
+ * @param unsafeAllowHTTP accepts `http` on any host
  * @example
  * isSecureURL(new URL('http://127.0.0.1:3002')); // true
  * isSecureURL(new URL('http://tenant.example.com')); // false
  */
-export function isSecureURL(url: URL): boolean {
-  return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback(url));
+export function isSecureURL(url: URL, unsafeAllowHTTP = false): boolean {
+  if (url.protocol === 'https:') return true;
+  return url.protocol === 'http:' && (unsafeAllowHTTP || isLoopback(url));
 }
 
-/** Reports whether the host of a URL is this machine: `localhost`, a name under it, 127.0.0.0/8 or `[::1]` (RFC 8252 §7.3). */
+/**
+ * Reports whether the host of a URL is this machine: `localhost`, a name under it, 127.0.0.0/8 or `[::1]`
+ * (RFC 8252 §7.3, RFC 6761 §6.3).
+ *
+ * @example
+ * isLoopback(new URL('http://acme.localhost:3002')); // true
+ */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname);
 }
@@ -24,11 +32,12 @@ export function isLoopback(url: URL): boolean {
  * Parses an issuer identifier (RFC 8414 §2): a URL with scheme `https` (`http` on a loopback address),
  * without query, fragment or credentials.
  *
+ * @param unsafeAllowHTTP accepts `http` on any host
  * @throws InvalidOptions that says what is expected
  * @example
  * const { origin } = parseIssuerIdentifier('https://tenant.example.com/');
  */
-export function parseIssuerIdentifier(value: unknown): URL {
+export function parseIssuerIdentifier(value: unknown, unsafeAllowHTTP = false): URL {
   // A URL parser ignores white space; the comparison with the metadata does not.
   if (typeof value !== 'string' || /\s/.test(value) || !URL.canParse(value)) {
     throw new InvalidOptions(
@@ -36,7 +45,7 @@ export function parseIssuerIdentifier(value: unknown): URL {
     );
   }
   const url = new URL(value);
-  if (!isSecureURL(url)) {
+  if (!isSecureURL(url, unsafeAllowHTTP)) {
     throw new InvalidOptions('issuerBaseURL must use https (http only on a loopback address)');
   }
   if (url.username || url.password || value.includes('?') || value.includes('#')) {

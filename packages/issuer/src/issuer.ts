@@ -12,14 +12,26 @@ import {
   lineOf,
 } from './events.ts';
 import { createHttpClient, fetchJson, type HttpClientOptions } from './http-client.ts';
-import { parseIssuerIdentifier } from './issuer-identifier.ts';
+import { isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
 import { KeptFresh } from './kept-fresh.ts';
+import { checkPublicJwk, importPublicJwk } from './public-jwk.ts';
 
 /** Options of `createIssuer`. The defaults are meant for production. */
 export interface IssuerOptions {
   /** The issuer identifier (RFC 8414 §2); a slash at the end may differ from the metadata's. */
   issuerBaseURL: string;
+  /** Address of the metadata, where it is not the usual one. The metadata must name the identifier. */
+  metadataURL?: string | undefined;
+  /** Address of the key set. No metadata is fetched: it has only the identifier, which must be exact. */
+  jwksURL?: string | undefined;
+  /** The key set itself, for a machine without a network. No metadata is fetched, as with `jwksURL`. */
+  jwks?: { readonly keys: readonly object[] } | undefined;
+  /**
+   * Accepts `http` on any host, as in a network of containers. Who can change that traffic can forge any
+   * token. Default: false, `http` on loopback only.
+   */
+  unsafeAllowHTTP?: boolean | undefined;
   /** Maximum milliseconds for one whole request to the issuer. Default: 5,000. */
   timeout?: number | undefined;
   /** Milliseconds for which expired keys and metadata are used while the issuer is down. Default: a day. */
@@ -79,8 +91,8 @@ const MAX_DRIFT_MS = 1000;
  * Makes an issuer from its identifier. Metadata and keys are fetched at first use, shared by all
  * callers, and refreshed in the background. While the issuer is down they are used for `maxStale` more.
  *
- * @throws InvalidOptions when the identifier is not an `https` URL (`http` on loopback), or a limit is
- *   not a number of milliseconds
+ * @throws InvalidOptions when an address is not an `https` URL (`http` on loopback), the key set has no
+ *   usable key, or a limit is not a number of milliseconds
  * @example
  * const issuer = createIssuer({ issuerBaseURL: 'https://tenant.example.com/' });
  * const { token_endpoint } = await issuer.metadata();
@@ -89,6 +101,10 @@ const MAX_DRIFT_MS = 1000;
 export function createIssuer(options: IssuerOptions): Issuer {
   const {
     issuerBaseURL,
+    metadataURL,
+    jwksURL,
+    jwks,
+    unsafeAllowHTTP = false,
     timeout = 5000,
     maxStale = DAY_MS,
     cooldown = 10_000,
@@ -97,7 +113,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
     monotonicNow,
     now = monotonicNow ?? Date.now,
   } = options ?? {};
-  checkOptions(issuerBaseURL, { timeout, maxStale, cooldown });
+  checkOptions(options ?? {}, { timeout, maxStale, cooldown });
   const client = createHttpClient({ timeout, ...http });
   const ageClock = countSleep(monotonicNow ?? (() => performance.now()), now);
   const fetchDocument = (url: string) => fetchJson(url, client);
@@ -112,13 +128,18 @@ export function createIssuer(options: IssuerOptions): Issuer {
     },
     onStale: (ageMs: number) => emit({ type: 'stale_used', what, ageMs }),
   });
-  const metadata = new KeptFresh({
+  const rules = { issuerBaseURL, metadataURL, unsafeAllowHTTP };
+  const published = new KeptFresh({
     ...cacheOptions('metadata'),
-    fetch: () => fetchMetadata(issuerBaseURL, fetchDocument),
+    fetch: () => fetchMetadata(rules, fetchDocument),
   });
+  const given = { issuer: issuerBaseURL, ...(jwksURL !== undefined && { jwks_uri: jwksURL }) };
+  const getMetadata = (): Promise<AuthorizationServerMetadata> =>
+    jwks || jwksURL ? Promise.resolve(given) : published.get().catch(throwCopy);
+  const fetchKeys = async () => fetchDocument((await getMetadata()).jwks_uri as string);
   const keys = new JwkSet({
     ...cacheOptions('keys'),
-    fetch: async () => fetchDocument((await metadata.get()).jwks_uri),
+    fetch: jwks ? async () => ({ status: 200, body: jwks, maxAge: DAY_MS }) : fetchKeys,
     cooldown,
     onRefreshed(all) {
       const { size } = new Set(all.map(({ key }) => key));
@@ -128,23 +149,42 @@ export function createIssuer(options: IssuerOptions): Issuer {
   });
   return {
     issuerBaseURL,
-    metadata: () => metadata.get().catch(throwCopy),
+    metadata: getMetadata,
     signingKey: async (header) => (await keys.find(header).catch(throwCopy))[0] as SigningKey,
     signingKeys: (header) => keys.find(header).catch(throwCopy),
     async ready() {
       await keys.ready().catch(throwCopy);
-      await metadata.get().catch(throwCopy);
+      await getMetadata();
     },
     hasKey: (key) => keys.has(key),
   };
 }
 
-function checkOptions(issuerBaseURL: unknown, limits: Record<string, unknown>): void {
+function checkOptions(
+  { issuerBaseURL, jwks, unsafeAllowHTTP, ...others }: IssuerOptions,
+  limits: Record<string, unknown>,
+): void {
   const faults: string[] = [];
-  try {
-    parseIssuerIdentifier(issuerBaseURL);
-  } catch (error) {
-    faults.push((error as Error).message);
+  const check = (parse: () => unknown) => {
+    try {
+      parse();
+    } catch (error) {
+      faults.push((error as Error).message);
+    }
+  };
+  if (unsafeAllowHTTP !== undefined && typeof unsafeAllowHTTP !== 'boolean') {
+    faults.push('unsafeAllowHTTP must be true or false');
+  }
+  check(() => parseIssuerIdentifier(issuerBaseURL, unsafeAllowHTTP === true));
+  const { metadataURL, jwksURL } = others;
+  for (const [name, value] of Object.entries({ metadataURL, jwksURL })) {
+    if (value !== undefined && !isAddress(value, unsafeAllowHTTP === true)) {
+      faults.push(`${name} must be a URL with https (http only on a loopback address)`);
+    }
+  }
+  if (jwks !== undefined) check(() => checkKeySet(jwks));
+  if ([metadataURL, jwksURL, jwks].filter((given) => given !== undefined).length > 1) {
+    faults.push('give only one of metadataURL, jwksURL and jwks');
   }
   for (const [name, value] of Object.entries(limits)) {
     const min = name === 'timeout' ? 1 : 0;
@@ -153,6 +193,27 @@ function checkOptions(issuerBaseURL: unknown, limits: Record<string, unknown>): 
     }
   }
   if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
+}
+
+function isAddress(value: unknown, unsafeAllowHTTP: boolean): boolean {
+  if (typeof value !== 'string' || /[\s#]/.test(value) || !URL.canParse(value)) return false;
+  const url = new URL(value);
+  return isSecureURL(url, unsafeAllowHTTP) && !url.username && !url.password;
+}
+
+// A set that cannot be used must be found at the start: no later fetch brings another.
+function checkKeySet(jwks: { keys?: unknown } | null): void {
+  const reasons: string[] = [];
+  for (const jwk of Array.isArray(jwks?.keys) ? jwks.keys : []) {
+    try {
+      importPublicJwk(checkPublicJwk(jwk).jwk);
+      return;
+    } catch (error) {
+      reasons.push((error as Error).message);
+    }
+  }
+  const found = reasons.length > 0 ? `, not one that is ${reasons.join(' or ')}` : '';
+  throw new Error(`jwks must be { keys: […] } with a public key for signatures${found}`);
 }
 
 // A monotonic clock stands still while a machine or a function sleeps, and keys must not stay young. The

@@ -35,14 +35,19 @@ test.each([
 
 describe('checkMetadata', () => {
   test('gives the document out as it came', () => {
-    expect(checkMetadata(issuer, { ...good, extra: 1 })).toEqual({ ...good, extra: 1 });
+    expect(checkMetadata({ issuerBaseURL: issuer }, { ...good, extra: 1 })).toEqual({
+      ...good,
+      extra: 1,
+    });
   });
 
   test.each([
     ['https://tenant.example.com', issuer],
     [issuer, 'https://tenant.example.com'],
   ])('%s may call itself %s: only the slash at the end differs', (configured, declared) => {
-    expect(checkMetadata(configured, { ...good, issuer: declared }).issuer).toBe(declared);
+    expect(checkMetadata({ issuerBaseURL: configured }, { ...good, issuer: declared }).issuer).toBe(
+      declared,
+    );
   });
 
   test.each<[string, unknown]>([
@@ -74,21 +79,21 @@ describe('checkMetadata', () => {
     ['with a word as boolean', { ...good, authorization_response_iss_parameter_supported: 'true' }],
   ])('metadata that is %s is not believed', (_, document) => {
     proves('RFC 6750 §5.3 TLS', 'RFC 9700 §2.6 metadata', 'ASVS 9.1.3');
-    expect(() => checkMetadata(issuer, document)).toThrow(invalidMetadata);
+    expect(() => checkMetadata({ issuerBaseURL: issuer }, document)).toThrow(invalidMetadata);
   });
 
   test('an issuer on loopback may name http on loopback, and nothing on http elsewhere', () => {
     const local = 'http://localhost:3002/';
     const document = { issuer: local, jwks_uri: 'http://localhost:3002/jwks.json' };
-    expect(checkMetadata(local, document)).toEqual(document);
+    expect(checkMetadata({ issuerBaseURL: local }, document)).toEqual(document);
     const elsewhere = { ...document, jwks_uri: 'http://example.com/jwks.json' };
-    expect(() => checkMetadata(local, elsewhere)).toThrow(invalidMetadata);
+    expect(() => checkMetadata({ issuerBaseURL: local }, elsewhere)).toThrow(invalidMetadata);
   });
 
   test('a made-up issuer of any size makes a short detail', () => {
-    expect(() => checkMetadata(issuer, { ...good, issuer: 'x'.repeat(100_000) })).toThrow(
-      expect.objectContaining({ detail: expect.stringMatching(/^.{1,400}$/) }),
-    );
+    expect(() =>
+      checkMetadata({ issuerBaseURL: issuer }, { ...good, issuer: 'x'.repeat(100_000) }),
+    ).toThrow(expect.objectContaining({ detail: expect.stringMatching(/^.{1,400}$/) }));
   });
 });
 
@@ -110,13 +115,16 @@ describe('fetchMetadata', () => {
 
   test('asks OpenID discovery first, and no more', async () => {
     nock(issuer).get(openid).reply(200, good, { 'cache-control': 'max-age=90' });
-    expect(await fetchMetadata(issuer, fetch)).toEqual({ value: good, maxAge: 90_000 });
+    expect(await fetchMetadata({ issuerBaseURL: issuer }, fetch)).toEqual({
+      value: good,
+      maxAge: 90_000,
+    });
   });
 
   test.each([404, 401, 410, 302])('after a %s asks at the place of RFC 8414 §3', async (status) => {
     nock(issuer).get(openid).reply(status, 'no', { location: 'https://evil.example/' });
     nock(issuer).get(oauth).reply(200, good);
-    expect((await fetchMetadata(issuer, fetch)).value).toEqual(good);
+    expect((await fetchMetadata({ issuerBaseURL: issuer }, fetch)).value).toEqual(good);
   });
 
   test('puts the path of the issuer behind the well-known part (RFC 8414 §3.1)', async () => {
@@ -125,7 +133,7 @@ describe('fetchMetadata', () => {
     nock(issuer)
       .get(`${oauth}/realms/one`)
       .reply(200, { ...good, issuer: base });
-    expect((await fetchMetadata(base, fetch)).value.issuer).toBe(base);
+    expect((await fetchMetadata({ issuerBaseURL: base }, fetch)).value.issuer).toBe(base);
   });
 
   const otherIssuer = { ...good, issuer: 'https://evil.example/' };
@@ -146,12 +154,14 @@ describe('fetchMetadata', () => {
       .get(openid)
       .reply(...answer);
     nock(issuer).get(oauth).reply(200, good);
-    expect((await fetchMetadata(issuer, fetch)).value).toEqual(good);
+    expect((await fetchMetadata({ issuerBaseURL: issuer }, fetch)).value).toEqual(good);
     nock(issuer)
       .get(openid)
       .reply(...answer);
     nock(issuer).get(oauth).reply(503);
-    const error: IssuerError = await fetchMetadata(issuer, fetch).catch((thrown) => thrown);
+    const error: IssuerError = await fetchMetadata({ issuerBaseURL: issuer }, fetch).catch(
+      (thrown) => thrown,
+    );
     expect(error).toMatchObject({ name: 'IssuerError', status: 503 });
     expect(error.detail).toMatch(/^GET \S+openid-configuration: .+; GET \S+-server: 503$/);
   });
@@ -160,7 +170,7 @@ describe('fetchMetadata', () => {
     nock(issuer)
       .get(openid)
       .replyWithError(Object.assign(new Error(), { code: 'ECONNREFUSED' }));
-    await expect(fetchMetadata(issuer, fetch)).rejects.toMatchObject({
+    await expect(fetchMetadata({ issuerBaseURL: issuer }, fetch)).rejects.toMatchObject({
       code: 'ERR_ISSUER_UNAVAILABLE',
       detail: `GET https://tenant.example.com${openid}: ECONNREFUSED`,
     });
@@ -169,7 +179,7 @@ describe('fetchMetadata', () => {
   test('nothing at either place: unavailable, with both in the detail', async () => {
     nock(issuer).get(openid).reply(404);
     nock(issuer).get(oauth).reply(403);
-    const failure = fetchMetadata(issuer, fetch);
+    const failure = fetchMetadata({ issuerBaseURL: issuer }, fetch);
     await expect(failure).rejects.toMatchObject({ code: 'ERR_ISSUER_UNAVAILABLE' });
     await expect(failure).rejects.toMatchObject({
       detail: `GET https://tenant.example.com${openid}: 404; GET https://tenant.example.com${oauth}: 403`,
@@ -180,9 +190,9 @@ describe('fetchMetadata', () => {
     proves('RFC 9207 §4');
     nock(issuer).get(openid).reply(200, otherIssuer);
     nock(issuer).get(oauth).reply(404);
-    await expect(fetchMetadata(issuer, fetch)).rejects.toEqual(invalidMetadata);
+    await expect(fetchMetadata({ issuerBaseURL: issuer }, fetch)).rejects.toEqual(invalidMetadata);
     nock(issuer).get(openid).reply(404);
     nock(issuer).get(oauth).reply(200, otherIssuer);
-    await expect(fetchMetadata(issuer, fetch)).rejects.toEqual(invalidMetadata);
+    await expect(fetchMetadata({ issuerBaseURL: issuer }, fetch)).rejects.toEqual(invalidMetadata);
   });
 });

@@ -3,8 +3,10 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { passTimeouts } from '../../../test/support/pass-timeouts.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
+import { checkMetadata } from '../src/authorization-server-metadata.ts';
 import { InvalidOptions, type IssuerError } from '../src/errors.ts';
 import { createIssuer, type Issuer, type IssuerOptions } from '../src/issuer.ts';
+import { publicJwk } from '../src/testing/test-key.ts';
 import { startTestIssuer, type TestIssuer, type TestKey } from '../src/testing.ts';
 
 const keys: TestKey[] = [testKey({ kid: 'one' }), testKey({ kid: 'two' }, 1)];
@@ -278,5 +280,111 @@ describe('a key set that', () => {
     server.fault = undefined;
     clock += 3000;
     expect(await cold.signingKey(one)).toMatchObject({ kid: 'one' });
+  });
+});
+
+describe('addresses', () => {
+  const outer = 'https://sso.example.com/realms/acme';
+
+  /** Has the test issuer name another identifier, as one that is reached by an inner address does. */
+  function nameOuter(jwks_uri = `${server.issuer}certs`) {
+    server.fault = ({ url }, response) => {
+      const keySet = { keys: keys.slice(0, 1).map(publicJwk) };
+      const isKeySet = url === '/certs' || url?.endsWith(JWKS);
+      response.end(JSON.stringify(isKeySet ? keySet : { issuer: outer, jwks_uri }));
+    };
+  }
+
+  test('the metadata may be elsewhere, if it names the identifier', async () => {
+    nameOuter();
+    const metadataURL = `${server.issuer}inner/metadata?p=b2c`;
+    issuer = create({ issuerBaseURL: outer, metadataURL });
+    expect(await issuer.signingKey(one)).toMatchObject(one);
+    expect((await issuer.metadata()).issuer).toBe(outer);
+    expect(server.requests).toEqual(['/inner/metadata?p=b2c', '/certs']);
+    const other = create({ issuerBaseURL: 'https://sso.example.com/realms/other', metadataURL });
+    await expect(other.signingKey(one)).rejects.toMatchObject({ code: 'ERR_INVALID_METADATA' });
+  });
+
+  test('without it an inner address is refused, because it names another issuer', async () => {
+    nameOuter();
+    await expect(create().signingKey(one)).rejects.toMatchObject({ code: 'ERR_INVALID_METADATA' });
+  });
+
+  test('the keys may be elsewhere, and no metadata is fetched', async () => {
+    nameOuter();
+    issuer = create({ issuerBaseURL: outer, jwksURL: `${server.issuer}certs` });
+    await issuer.ready();
+    expect(await issuer.signingKey(one)).toMatchObject(one);
+    expect(await issuer.metadata()).toEqual({ issuer: outer, jwks_uri: `${server.issuer}certs` });
+    expect(server.requests).toEqual(['/certs']);
+  });
+
+  test('a key set given needs no network', async () => {
+    issuer = create({ jwks: { keys: [{ kty: 'oct', k: 'x' }, ...keys.map(publicJwk)] } });
+    await issuer.ready();
+    expect(await issuer.signingKey(two)).toMatchObject(two);
+    expect(await issuer.metadata()).toEqual({ issuer: server.issuer });
+    const unknown = { alg: 'RS256', kid: 'x' };
+    await expect(issuer.signingKey(unknown)).rejects.toMatchObject({
+      code: 'ERR_SIGNING_KEY_NOT_FOUND',
+    });
+    clock += 24 * 60 * MINUTE;
+    expect(await issuer.signingKey(two)).toMatchObject(two);
+    expect(server.requests).toEqual([]);
+  });
+
+  test('http is for loopback, or for any host by an option that says unsafe', async () => {
+    const inside = 'http://keycloak:8080/realms/acme';
+    const document = { issuer: inside, jwks_uri: `${inside}/certs` };
+    expect(() => create({ issuerBaseURL: inside })).toThrow(/^issuerBaseURL must use https/);
+    create({ issuerBaseURL: inside, unsafeAllowHTTP: true });
+    expect(checkMetadata({ issuerBaseURL: inside, unsafeAllowHTTP: true }, document)).toBe(
+      document,
+    );
+    expect(() => checkMetadata({ issuerBaseURL: inside }, document)).toThrow();
+    // An outer identifier with inner addresses.
+    const rules = {
+      issuerBaseURL: outer,
+      metadataURL: `${inside}/metadata`,
+      unsafeAllowHTTP: true,
+    };
+    const mixed = { ...document, issuer: outer };
+    expect(checkMetadata(rules, mixed)).toBe(mixed);
+    expect(() => checkMetadata({ ...rules, unsafeAllowHTTP: false }, mixed)).toThrow();
+  });
+
+  test('localhost with the dot of the root is loopback', async () => {
+    const issuerBaseURL = server.issuer.replace('127.0.0.1', 'localhost.');
+    server.fault = ({ url }, response) => {
+      const keySet = { keys: keys.slice(0, 1).map(publicJwk) };
+      const metadata = { issuer: issuerBaseURL, jwks_uri: `${issuerBaseURL}certs` };
+      response.end(JSON.stringify(url === '/certs' ? keySet : metadata));
+    };
+    expect(await create({ issuerBaseURL }).signingKey(one)).toMatchObject(one);
+  });
+
+  const jwk = publicJwk(keys[0]!);
+  test.each<[string, object, string]>([
+    ['metadata over http', { metadataURL: 'http://keycloak/metadata' }, 'metadataURL must'],
+    ['metadata at a path', { metadataURL: '/metadata' }, 'metadataURL must'],
+    ['keys with a password', { jwksURL: 'https://a:b@example.com/' }, 'jwksURL must'],
+    ['keys as a file', { jwksURL: 'file:///keys.json' }, 'jwksURL must'],
+    ['keys with a fragment', { jwksURL: 'https://example.com/#keys' }, 'jwksURL must'],
+    ['two places', { jwksURL: 'https://example.com/', jwks: { keys: [jwk] } }, 'only one of'],
+    ['no key', { jwks: { keys: [] } }, 'jwks must'],
+    ['a list of keys', { jwks: [jwk] }, 'jwks must'],
+    ['a private key', { jwks: { keys: [{ ...jwk, d: 'x' }] } }, 'private or symmetric key'],
+    ['a shared secret', { jwks: { keys: [{ kty: 'oct', k: 'x' }] } }, 'private or symmetric key'],
+    ['null', { jwks: null }, 'jwks must'],
+    ['unsafeAllowHTTP as text', { unsafeAllowHTTP: 'false' }, 'unsafeAllowHTTP must'],
+    [
+      'an option as text does not allow http',
+      { issuerBaseURL: 'http://keycloak/', unsafeAllowHTTP: 'yes' },
+      'issuerBaseURL must use https',
+    ],
+  ])('%s cannot work', (_, options, text) => {
+    expect(() => create(options)).toThrow(InvalidOptions);
+    expect(() => create(options)).toThrow(text);
   });
 });

@@ -111,8 +111,8 @@ export function logLevel() {
   return z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
 }
 
-// Names under localhost are loopback too (RFC 6761 §6.3).
-const LOOPBACK = /^((?:[\w-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
+// Names under localhost are loopback too (RFC 6761 §6.3), and a name may end with the dot of the root.
+const LOOPBACK = /^((?:[\w-]+\.)*localhost\.?|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
 
 /**
  * Reports whether a host is this machine (RFC 8252 §7.3): `localhost`, a name under it, 127.0.0.0/8 or

@@ -93,6 +93,8 @@ test.each<[string, boolean, boolean]>([
   ['http://127.1.2.3', true, true],
   ['http://[::1]:3002', true, true],
   ['http://acme.localhost:3000', true, true],
+  ['http://localhost.:3000', true, true],
+  ['http://0.0.0.0:3000', false, false],
   ['http://localhost.example.com', false, false],
   ['http://evillocalhost', false, false],
   ['http://127.0.0.1.example.com', false, false],
