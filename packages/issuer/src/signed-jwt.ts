@@ -23,6 +23,8 @@ export interface SignedJwtExpectations {
   readonly now: number;
   /** Seconds that the clocks may differ. */
   readonly clockTolerance: number;
+  /** Accepted algorithms. Default: `SIGNING_ALGORITHMS`. */
+  readonly algorithms?: readonly string[] | undefined;
 }
 
 /** Kind of JWT. */
@@ -61,7 +63,10 @@ export function checkSignedJwt(
   expected: SignedJwtExpectations,
 ): SignedJwt {
   const { header, payload } = decode(unverified);
-  return { header: checkHeader(header, isType), claims: checkClaims(payload, maxAge, expected) };
+  return {
+    header: checkHeader(header, isType, expected),
+    claims: checkClaims(payload, maxAge, expected),
+  };
 }
 
 function decode(unverified: string): UnverifiedJwt {
@@ -76,8 +81,10 @@ function decode(unverified: string): UnverifiedJwt {
 function checkHeader(
   { alg, kid, typ, crit, b64 }: UnverifiedJwt['header'],
   isType: SignedJwtKind['isType'],
+  { algorithms = SIGNING_ALGORITHMS }: SignedJwtExpectations,
 ): SignedJwt['header'] {
-  if (typeof alg !== 'string' || !(SIGNING_ALGORITHMS as readonly string[]).includes(alg)) {
+  const allowed: readonly string[] = algorithms;
+  if (typeof alg !== 'string' || !allowed.includes(alg)) {
     throw new InvalidJwt('"alg" is not allowed');
   }
   if (typ !== undefined && typeof typ !== 'string') throw new InvalidJwt('"typ" is not a string');

@@ -58,6 +58,7 @@ async function verify(
     clientID: options.credentials.clientID,
     now: options.seconds(),
     clockTolerance: options.clockTolerance,
+    algorithms: options.algorithms,
   });
 }
 

@@ -201,14 +201,15 @@ export class Grants {
 
   #verify(
     idToken: string,
-    expected: Omit<IdTokenExpectations, 'clientID' | 'now' | 'clockTolerance'>,
+    expected: Omit<IdTokenExpectations, 'clientID' | 'now' | 'clockTolerance' | 'algorithms'>,
   ): Promise<IdTokenClaims> {
-    const { credentials, clockTolerance, seconds } = this.#options;
+    const { credentials, clockTolerance, algorithms, seconds } = this.#options;
     return verifyIdToken(idToken, (header) => this.#issuer.signingKeys(header), {
       ...expected,
       clientID: credentials.clientID,
       now: seconds(),
       clockTolerance,
+      algorithms,
     });
   }
 }

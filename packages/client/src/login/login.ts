@@ -17,6 +17,7 @@ import {
   readAuthorizationResponse,
   readState,
 } from '../oauth/authorization-endpoint.ts';
+import { requireFapiSupport } from '../oauth/fapi2.ts';
 import {
   judgePushedAuthorization,
   requestPushedAuthorization,
@@ -53,9 +54,10 @@ export async function beginLogin(
   }
   try {
     const metadata = await issuer.metadata();
-    const { clientID } = options.credentials;
+    const { profile, credentials } = options;
+    if (profile === 'fapi2') requireFapiSupport(metadata, credentials);
     const allParams = { ...options.authorizationParams, ...params };
-    const request = createAuthorizationRequest(metadata, clientID, allParams, {
+    const request = createAuthorizationRequest(metadata, credentials.clientID, allParams, {
       redirectURI: options.baseURL + options.routes.callback,
       returnTo: returnPath(options, returnTo),
       params,
@@ -149,7 +151,9 @@ async function finish(
   try {
     code = judgeAuthorizationResponse(params, {
       issuer: transaction.issuer,
-      issPromised: metadata.authorization_response_iss_parameter_supported === true,
+      needsIss:
+        options.profile === 'fapi2' ||
+        metadata.authorization_response_iss_parameter_supported === true,
     });
   } catch (error) {
     if (!isLoginPageExpired(error) || transaction.isRetry) throw error;

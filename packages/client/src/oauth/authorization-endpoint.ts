@@ -203,15 +203,16 @@ export function readAuthorizationResponse(querystring: string): URLSearchParams 
  * Judges a callback whose transaction was found, so whose `state` is right: first who sent it
  * (RFC 9207 §2.4), then whether it is an error, then the code (RFC 6749 §4.1.2), which it returns.
  *
- * @param issPromised true when the issuer's metadata promises the `iss` parameter (RFC 9207 §3)
+ * @param needsIss true when the issuer's metadata promises the `iss` parameter (RFC 9207 §3), or a profile
+ *   requires it
  */
 export function judgeAuthorizationResponse(
   params: URLSearchParams,
-  { issuer, issPromised }: { issuer: string; issPromised: boolean },
+  { issuer, needsIss }: { issuer: string; needsIss: boolean },
 ): string {
   const iss = params.get('iss');
-  if (iss === null && issPromised) {
-    throw new OidcError('ERR_ISSUER_MISMATCH', { detail: '"iss" is missing, though promised' });
+  if (iss === null && needsIss) {
+    throw new OidcError('ERR_ISSUER_MISMATCH', { detail: '"iss" is missing' });
   }
   if (iss !== null && iss !== issuer) {
     throw new OidcError('ERR_ISSUER_MISMATCH', { detail: '"iss" is not the issuer asked' });

@@ -103,12 +103,20 @@ const MIN_RSA_BITS = 2048;
  * Reads a client's private key.
  *
  * @param wanted algorithm; when undefined, the JWK's own `alg`, else the first that fits the key
+ * @param allowed algorithms of which it must be one
  * @throws TypeError with one sentence that contains no part of the key
  */
-export function readClientSigningKey(input: unknown, wanted?: unknown): ClientSigningKey {
+export function readClientSigningKey(
+  input: unknown,
+  wanted?: unknown,
+  allowed: readonly SigningAlgorithm[] = SIGNING_ALGORITHMS,
+): ClientSigningKey {
   const key = privateKey(input);
   const { kid, alg: ownAlg } = input as { kid?: unknown; alg?: unknown };
-  const fitting = algorithmsOf(key);
+  const fitting = algorithmsOf(key).filter((each) => allowed.includes(each));
+  if (fitting.length === 0) {
+    throw new TypeError(`clientAssertionSigningKey must be for ${allowed.join(', ')}`);
+  }
   const alg = fitting.find((each) => each === (wanted ?? ownAlg ?? each));
   if (alg) return { key, alg, kid: typeof kid === 'string' ? kid : undefined };
   throw new TypeError(`clientAssertionSigningAlg must be ${fitting.join(', ')} for this key`);

@@ -1,4 +1,4 @@
-import type { SigningAlgorithm } from '@koa-oauth/issuer';
+import { FAPI_ALGORITHMS, SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
 import {
   type ClientCredentials,
   type ClientSigningKey,
@@ -18,20 +18,27 @@ export interface ClientOptions {
   clientAuthMethod?: (typeof METHODS)[number] | undefined;
   /** The private key for `private_key_jwt`: PEM, JWK or KeyObject. A JWK's `kid` is sent along. */
   clientAssertionSigningKey?: ClientSigningKeyInput | undefined;
-  /** Default: the JWK's `alg`, else RS256, EdDSA, or what belongs to the key's curve */
+  /** Default: the JWK's `alg`, else RS256 (PS256 for FAPI), EdDSA, or what belongs to the key's curve */
   clientAssertionSigningAlg?: SigningAlgorithm | undefined;
 }
 
 const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
 
-/** Returns the credentials, which are valid only if there are no faults. */
-export function checkClient(options: ClientOptions): {
+/**
+ * Returns the credentials, which are valid only if there are no faults.
+ *
+ * @param isFapi true: the method is `private_key_jwt`, with an algorithm of the FAPI 2.0 Security Profile
+ */
+export function checkClient(
+  options: ClientOptions,
+  isFapi = false,
+): {
   credentials: ClientCredentials;
   faults: string[];
 } {
   const { clientID, clientSecret, clientAssertionSigningKey, clientAssertionSigningAlg } = options;
   const usual = clientAssertionSigningKey === undefined ? 'client_secret_basic' : 'private_key_jwt';
-  const method = options.clientAuthMethod ?? usual;
+  const method = isFapi ? 'private_key_jwt' : (options.clientAuthMethod ?? usual);
   const usesKey = method === 'private_key_jwt';
   const usesSecret = !usesKey && method !== 'none';
   const faults = Object.entries({ clientID, ...(usesSecret && { clientSecret }) })
@@ -48,7 +55,11 @@ export function checkClient(options: ClientOptions): {
   let signingKey: ClientSigningKey | undefined;
   try {
     if (usesKey) {
-      signingKey = readClientSigningKey(clientAssertionSigningKey, clientAssertionSigningAlg);
+      signingKey = readClientSigningKey(
+        clientAssertionSigningKey,
+        clientAssertionSigningAlg,
+        isFapi ? FAPI_ALGORITHMS : SIGNING_ALGORITHMS,
+      );
     }
   } catch (error) {
     faults.push((error as Error).message);

@@ -30,6 +30,8 @@ export const idpLogout = rule(
   (value) => typeof value === 'boolean' || value === 'id_token_hint',
 );
 
+export const fapi2 = rule('must be fapi2', (value) => value === 'fapi2');
+
 export const callback = rule('must be a function', (value) => typeof value === 'function');
 
 export const cookieName = rule('must be letters, digits, ".", "_" or "-"', (value) =>

@@ -1,8 +1,10 @@
 import {
   createHttpClient,
+  FAPI_ALGORITHMS,
   type HttpClientOptions,
   InvalidOptions,
   parseIssuerIdentifier,
+  SIGNING_ALGORITHMS,
 } from '@koa-oauth/issuer';
 import type { ClientEvent } from '../events.ts';
 import type { ClientMessage } from '../messages.ts';
@@ -11,6 +13,7 @@ import {
   authorizationParamsFaults,
 } from '../oauth/authorization-endpoint.ts';
 import type { ClientCredentials } from '../oauth/client-authentication.ts';
+import { fapiFaults } from '../oauth/fapi2.ts';
 import type { SessionStore } from '../session/session-store.ts';
 import { type ClientOptions, checkClient } from './client-options.ts';
 import * as rule from './option-rules.ts';
@@ -49,6 +52,11 @@ export interface AuthOptions extends ClientOptions {
    * Sign-ins fail if the issuer does not support this. Sessions from before need a new sign-in. Default: false
    */
   dpop?: boolean | undefined;
+  /**
+   * `fapi2`: the FAPI 2.0 Security Profile. It needs `clientAssertionSigningKey`, turns on pushed requests and
+   * `dpop`, and accepts its algorithms only. Sign-ins fail if the issuer does not support it. Default: none
+   */
+  profile?: 'fapi2' | undefined;
   session?:
     | {
         /** Default: in this process's memory. */
@@ -142,6 +150,7 @@ export const OPTION_RULES = {
     authorizationParams: rule.anything,
     pushedAuthorizationRequests: rule.boolean,
     dpop: rule.boolean,
+    profile: rule.optional(rule.fapi2),
     session: rule.anything,
     routes: rule.anything,
     api: rule.anything,
@@ -189,7 +198,8 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
   for (const [name, group] of Object.entries({ ...groups, authorizationParams })) {
     mustBeObject(name, group);
   }
-  const { credentials, faults } = checkClient(options);
+  const isFapi = options.profile === 'fapi2';
+  const { credentials, faults } = checkClient(options, isFapi);
   const checked = withDefaults(options, credentials);
   const { login, callback, logout, backChannelLogout } = checked.routes;
   faults.push(
@@ -201,6 +211,7 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     ...faultsOf('http.', () => createHttpClient({ proxy: http.proxy })),
     ...faultsOf('http.', () => createHttpClient({ ca: http.ca })),
     ...authorizationParamsFaults(checked.authorizationParams),
+    ...(isFapi ? fapiFaults(options) : []),
     ...rule.unknownOptions(OPTION_RULES, { '': options, ...groups }),
   );
   if (callback === login) faults.push('routes.callback must be a path of its own');
@@ -212,7 +223,8 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
 }
 
 function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
-  const { session, routes, api } = options;
+  const { session, routes, api, profile } = options;
+  const isFapi = profile === 'fapi2';
   const now = options.now ?? Date.now;
   const given: AuthorizationParams = Object.fromEntries(
     Object.entries(options.authorizationParams ?? {}).filter(([, value]) => value !== undefined),
@@ -231,8 +243,11 @@ function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
     /** Newest first. */
     secrets: [options.secret].flat(),
     authorizationParams: { scope: 'openid profile email', ...given },
-    pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? false,
-    dpop: options.dpop ?? false,
+    pushedAuthorizationRequests: options.pushedAuthorizationRequests ?? isFapi,
+    dpop: options.dpop ?? isFapi,
+    profile,
+    /** Accepted for ID and logout tokens. */
+    algorithms: isFapi ? FAPI_ALGORITHMS : SIGNING_ALGORITHMS,
     session: {
       store: session?.store,
       name: session?.name ?? 'session',

@@ -157,8 +157,8 @@ describe('the authorization endpoint', () => {
 
   const ISSUER = 'https://issuer.example/';
 
-  const judge = (params: Record<string, string>, issPromised = false) =>
-    judgeAuthorizationResponse(new URLSearchParams(params), { issuer: ISSUER, issPromised });
+  const judge = (params: Record<string, string>, needsIss = false) =>
+    judgeAuthorizationResponse(new URLSearchParams(params), { issuer: ISSUER, needsIss });
 
   function errorOf(work: () => unknown): AuthorizationRefused {
     try {
@@ -175,8 +175,8 @@ describe('the authorization endpoint', () => {
       ['a code and the issuer', { code: 'c', iss: ISSUER }, false],
       ['a code and the promised issuer', { code: 'c', iss: ISSUER }, true],
       ['a code and an unknown parameter', { code: 'c', session_state: 'x' }, false],
-    ])('%s: accepted', (_name, params, issPromised) => {
-      expect(judge(params, issPromised)).toBe('c');
+    ])('%s: accepted', (_name, params, needsIss) => {
+      expect(judge(params, needsIss)).toBe('c');
     });
 
     test.each<[string, Record<string, string>, boolean, string]>([
@@ -210,9 +210,9 @@ describe('the authorization endpoint', () => {
         false,
         'ERR_AUTHORIZATION_UNAVAILABLE',
       ],
-    ])('%s: refused', (_name, params, issPromised, code) => {
+    ])('%s: refused', (_name, params, needsIss, code) => {
       proves('RFC 9207 §2.4 other issuer', 'RFC 9207 §2.4 missing iss', 'ASVS 10.2.2');
-      expect(errorOf(() => judge(params, issPromised)).code).toBe(code);
+      expect(errorOf(() => judge(params, needsIss)).code).toBe(code);
     });
 
     test('what the issuer says of an error is bounded and has no control characters', () => {
