@@ -47,6 +47,7 @@ export type InvalidTokenReason = keyof typeof REASONS;
 export const ERRORS = {
   ERR_MISSING_TOKEN: [401, 'this resource needs an access token', 'missing_token'],
   ERR_INVALID_REQUEST: [400, 'the request is malformed', 'invalid_request'],
+  ERR_LOGOUT_TOKEN: [400, 'the logout token is not valid', 'invalid_request'],
   ERR_INVALID_TOKEN: [401, 'the access token is not valid', 'invalid_token'],
   ERR_INVALID_DPOP_PROOF: [401, 'the DPoP proof is not valid', 'invalid_dpop_proof'],
   ERR_USE_DPOP_NONCE: [

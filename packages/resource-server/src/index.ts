@@ -29,6 +29,7 @@ export {
 } from './errors.ts';
 export { AUTH_CHANNEL, type AuthEvent, type RefusalReason } from './events.ts';
 export type { AuthOptions } from './options.ts';
+export type { LogoutTokenOptions } from './request/back-channel-logout.ts';
 export type { TokenRequest } from './request/bearer-token.ts';
 export {
   PROTECTED_RESOURCE_METADATA_PATH,
@@ -48,6 +49,7 @@ export { type ExpiringSet, type MemorySetOptions, memorySet } from './stores/exp
 export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';
+export { type Revocations, type RevocationsOptions, revocations } from './token/revocations.ts';
 export {
   type Algorithm,
   type SignatureRules,

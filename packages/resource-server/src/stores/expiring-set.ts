@@ -3,7 +3,7 @@ import { InvalidOptions } from '@koa-oauth/issuer';
 
 /**
  * A set of keys that expire, for what may happen once, or is revoked. `auth` keeps used DPoP proofs in it
- * (RFC 9449 §11.1).
+ * (RFC 9449 §11.1), `revocations` what was revoked.
  *
  * Keys have any length and any characters. A key that is there keeps its time when it is added again. A
  * method that fails must throw or reject: the request is then answered 503.
@@ -21,6 +21,18 @@ export interface ExpiringSet {
   add(key: string, until: number): boolean | Promise<boolean>;
   /** Reports whether a key is there. */
   has(key: string): boolean | Promise<boolean>;
+  /**
+   * Adds a key with a number, until a time as in `add`. Of several numbers and times of one key, the
+   * highest stay, in whatever order they come.
+   */
+  raiseNumber(key: string, number: number, until: number): void | Promise<void>;
+  /**
+   * Returns the number of each key, in one request to the server. Undefined: the key is not there, or was
+   * added without a number.
+   */
+  readNumbers(
+    keys: readonly string[],
+  ): readonly (number | undefined)[] | Promise<readonly (number | undefined)[]>;
   /** Returns a random text that all processes with this set share. `auth` makes DPoP nonces from it. */
   sharedSecret(): string | Promise<string>;
   /** Closes the connections that it has opened. */
@@ -52,6 +64,8 @@ class MemorySet implements ExpiringSet {
   readonly #now: () => number;
   /** Seconds since 1970 at which a key expires. */
   readonly #expiries = new Map<string, number>();
+  readonly #numbers = new Map<string, number>();
+  /** Each key once, at the second at which it expires, or earlier. */
   readonly #keysBySecond = new Map<number, string[]>();
   readonly #secret = newSecret();
   #sweptAt = Number.NEGATIVE_INFINITY;
@@ -68,15 +82,26 @@ class MemorySet implements ExpiringSet {
     const now = this.#now() / 1000;
     const name = shortKey(key);
     if ((this.#expiries.get(name) ?? 0) > now) return false;
-    this.#sweep(now);
-    if (this.#expiries.size >= this.#maxEntries) throw new Error('the set is full');
-    const expiresAt = now + secondsLeft(until, now);
-    this.#expiries.set(name, expiresAt);
-    const second = Math.ceil(expiresAt);
-    const others = this.#keysBySecond.get(second);
-    if (others) others.push(name);
-    else this.#keysBySecond.set(second, [name]);
+    this.#numbers.delete(name);
+    this.#put(name, now + secondsLeft(until, now), now);
     return true;
+  }
+
+  raiseNumber(key: string, number: number, until: number): void {
+    const now = this.#now() / 1000;
+    const name = shortKey(key);
+    const expiresAt = this.#expiries.get(name) ?? 0;
+    const before = expiresAt > now ? this.#numbers.get(name) : undefined;
+    this.#put(name, Math.max(now + secondsLeft(until, now), expiresAt), now);
+    this.#numbers.set(name, Math.max(number, before ?? number));
+  }
+
+  readNumbers(keys: readonly string[]): readonly (number | undefined)[] {
+    const now = this.#now() / 1000;
+    return keys.map((key) => {
+      const name = shortKey(key);
+      return (this.#expiries.get(name) ?? 0) > now ? this.#numbers.get(name) : undefined;
+    });
   }
 
   has(key: string): boolean {
@@ -89,7 +114,25 @@ class MemorySet implements ExpiringSet {
 
   async close(): Promise<void> {
     this.#expiries.clear();
+    this.#numbers.clear();
     this.#keysBySecond.clear();
+  }
+
+  #put(name: string, expiresAt: number, now: number): void {
+    this.#sweep(now);
+    // Its second is known. The sweep of that second moves it.
+    if (!this.#expiries.has(name)) {
+      if (this.#expiries.size >= this.#maxEntries) throw new Error('the set is full');
+      this.#list(name, expiresAt);
+    }
+    this.#expiries.set(name, expiresAt);
+  }
+
+  #list(name: string, expiresAt: number): void {
+    const second = Math.ceil(expiresAt);
+    const others = this.#keysBySecond.get(second);
+    if (others) others.push(name);
+    else this.#keysBySecond.set(second, [name]);
   }
 
   /** Removes expired keys, at most once a second. */
@@ -99,9 +142,14 @@ class MemorySet implements ExpiringSet {
     for (const [second, names] of this.#keysBySecond) {
       if (second > now) continue;
       this.#keysBySecond.delete(second);
-      // A key that expired may be there again, until a later second.
       for (const name of names) {
-        if ((this.#expiries.get(name) ?? 0) <= now) this.#expiries.delete(name);
+        const expiresAt = this.#expiries.get(name) ?? 0;
+        // A key that expired may be there again, until a later second.
+        if (expiresAt > now) this.#list(name, expiresAt);
+        else {
+          this.#expiries.delete(name);
+          this.#numbers.delete(name);
+        }
       }
     }
   }

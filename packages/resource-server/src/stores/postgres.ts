@@ -82,6 +82,33 @@ class PostgresSet implements ExpiringSet {
     return (await this.#query(select, [shortKey(key)])).length === 1;
   }
 
+  async raiseNumber(key: string, number: number, until: number): Promise<void> {
+    const seconds = secondsLeft(until, Date.now() / 1000);
+    await this.#query(
+      `INSERT INTO ${this.#table} AS old (key, expires_at, value)
+       VALUES ($1, ${NOW} + $2::float8, $3::text)
+       ON CONFLICT (key) DO UPDATE SET
+         expires_at = greatest(old.expires_at, excluded.expires_at),
+         value = CASE WHEN old.expires_at > ${NOW} AND old.value::float8 > excluded.value::float8
+           THEN old.value ELSE excluded.value END`,
+      [shortKey(key), seconds, String(number)],
+    );
+    this.#purge();
+  }
+
+  async readNumbers(keys: readonly string[]): Promise<readonly (number | undefined)[]> {
+    const names = keys.map(shortKey);
+    const select = `SELECT key, value FROM ${this.#table} WHERE key = ANY($1) AND expires_at > ${NOW}`;
+    const rows = (await this.#query(select, [names])) as { key: string; value: string | null }[];
+    // Also where no key is added any more, the expired ones go.
+    this.#purge();
+    const values = new Map(rows.map(({ key, value }) => [key, value]));
+    return names.map((name) => {
+      const value = values.get(name) ?? undefined;
+      return value === undefined ? undefined : Number(value);
+    });
+  }
+
   async sharedSecret(): Promise<string> {
     const [row] = await this.#query(
       `INSERT INTO ${this.#table} AS old (key, expires_at, value) VALUES ($1, 'infinity', $2)

@@ -14,7 +14,16 @@ export interface RedisSetOptions {
 /** A client of ioredis: `Redis` or `Cluster`, version 5 or later. */
 export interface RedisClient {
   call(command: string, ...rest: (string | number)[]): Promise<unknown>;
+  readonly isCluster?: boolean;
 }
+
+/** A higher number and a longer time stay. KEYS: the key. ARGV: number, milliseconds. */
+const RAISE = `
+local there = redis.call('GET', KEYS[1])
+local number = ARGV[1]
+if there and tonumber(there) and tonumber(there) > tonumber(number) then number = there end
+local ttl = math.max(tonumber(ARGV[2]), redis.call('PTTL', KEYS[1]))
+redis.call('SET', KEYS[1], number, 'PX', ttl)`;
 
 /**
  * Keeps keys in Redis, for any number of processes and machines. It needs `ioredis` installed, and a
@@ -57,33 +66,55 @@ class RedisSet implements ExpiringSet {
   }
 
   async add(key: string, until: number): Promise<boolean> {
-    const ttlMs = Math.ceil(1000 * secondsLeft(until, Date.now() / 1000));
-    return (await this.#call('SET', shortKey(key), '1', 'PX', ttlMs, 'NX')) === 'OK';
+    return (await this.#call('SET', this.#name(key), '', 'PX', ttlMs(until), 'NX')) === 'OK';
   }
 
   async has(key: string): Promise<boolean> {
-    return (await this.#call('EXISTS', shortKey(key))) === 1;
+    return (await this.#call('EXISTS', this.#name(key))) === 1;
+  }
+
+  async raiseNumber(key: string, number: number, until: number): Promise<void> {
+    await this.#call('EVAL', RAISE, 1, this.#name(key), number, ttlMs(until));
+  }
+
+  async readNumbers(keys: readonly string[]): Promise<readonly (number | undefined)[]> {
+    const names = keys.map((key) => this.#name(key));
+    const { client } = await this.#connecting;
+    // The keys may be on several nodes of a cluster.
+    const values = client.isCluster
+      ? await Promise.all(names.map((name) => this.#call('GET', name)))
+      : ((await this.#call('MGET', ...names)) as unknown[]);
+    return values.map((value) => (value ? Number(value) : undefined));
   }
 
   async sharedSecret(): Promise<string> {
-    await this.#call('SET', SECRET_KEY, newSecret(), 'NX');
-    return String(await this.#call('GET', SECRET_KEY));
+    const name = this.#prefix + SECRET_KEY;
+    await this.#call('SET', name, newSecret(), 'NX');
+    return String(await this.#call('GET', name));
   }
 
   async close(): Promise<void> {
     await this.#connecting.then(({ disconnect }) => disconnect());
   }
 
-  async #call(command: string, key: string, ...rest: (string | number)[]): Promise<unknown> {
+  #name(key: string): string {
+    return this.#prefix + shortKey(key);
+  }
+
+  async #call(command: string, ...rest: (string | number)[]): Promise<unknown> {
     const { client, reasonDown } = await this.#connecting;
     try {
-      return await client.call(command, this.#prefix + key, ...rest);
+      return await client.call(command, ...rest);
     } catch (error) {
       // The error is not the cause: it contains the command. Servers repeat it when they refuse it.
       const [reason] = String((error as Error).message).split(', with args');
       throw new Error(`Redis: ${reasonDown() ?? reason}`);
     }
   }
+}
+
+function ttlMs(until: number): number {
+  return Math.ceil(1000 * secondsLeft(until, Date.now() / 1000));
 }
 
 const CONNECT_TIMEOUT_MS = 3000;

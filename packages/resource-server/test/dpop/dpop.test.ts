@@ -375,6 +375,8 @@ function setOf(set: ExpiringSet): ExpiringSet {
   return {
     add: (name, until) => set.add(name, until),
     has: (name) => set.has(name),
+    raiseNumber: (name, number, until) => set.raiseNumber(name, number, until),
+    readNumbers: (names) => set.readNumbers(names),
     sharedSecret: () => set.sharedSecret(),
     close: () => set.close(),
   };

@@ -130,6 +130,61 @@ for (const { name, missing, open, elsewhere } of engines) {
       }
     });
 
+    run('of the numbers and times of a key the highest stay, in any order', async () => {
+      const set = keep(open());
+      const [first, second, third] = [newKey(), newKey(), newKey()];
+      expect(await set.readNumbers([first])).toEqual([undefined]);
+      await set.raiseNumber(first, 1_800_000_000.5, soon());
+      await set.raiseNumber(second, 2, soon());
+      expect(await set.readNumbers([second, third, first, second])).toEqual([
+        2,
+        undefined,
+        1_800_000_000.5,
+        2,
+      ]);
+      await set.raiseNumber(first, 1, Date.now() / 1000 + 1);
+      await set.raiseNumber(second, 253_402_300_799, Date.now() / 1000 + 1);
+      await after(1200);
+      expect(await set.readNumbers([first, second])).toEqual([1_800_000_000.5, 253_402_300_799]);
+      expect(await set.add(first, soon())).toBe(false);
+      expect(await set.has(first)).toBe(true);
+    });
+
+    run('a number expires, and a later one is not compared with it', async () => {
+      const set = keep(open());
+      const [key, extended] = [newKey(), newKey()];
+      await set.raiseNumber(key, 9, 0);
+      await set.raiseNumber(extended, 9, 0);
+      await set.raiseNumber(extended, 8, soon());
+      expect(await set.readNumbers([key, extended])).toEqual([9, 9]);
+      await after(1200);
+      expect(await set.readNumbers([key, extended])).toEqual([undefined, 9]);
+      await set.raiseNumber(key, 1, soon());
+      expect(await set.readNumbers([key])).toEqual([1]);
+    });
+
+    run('a key that was added without a number has none, until it is raised', async () => {
+      const set = keep(open());
+      const key = newKey();
+      await set.add(key, soon());
+      expect(await set.readNumbers([key])).toEqual([undefined]);
+      await set.raiseNumber(key, 5, soon());
+      expect(await set.readNumbers([key])).toEqual([5]);
+    });
+
+    run('of many callers at once the highest number stays', async () => {
+      const sets = [keep(open()), ...(elsewhere ? [keep(open())] : [])];
+      const key = newKey();
+      const numbers = Array.from({ length: 100 }, (_, i) => (i * 37) % 101);
+      await Promise.all(
+        numbers.map((number, i) =>
+          (sets[i % sets.length] as ExpiringSet).raiseNumber(key, number, soon()),
+        ),
+      );
+      // In memory each set is its own.
+      expect(await (sets[0] as ExpiringSet).readNumbers([key])).toEqual([Math.max(...numbers)]);
+    });
+
     run('the shared secret stays, and is long', async () => {
       const set = keep(open());
       const secret = await set.sharedSecret();
@@ -184,6 +239,26 @@ describe('a set in memory', () => {
     for (let i = 0; i < 5; i += 1) expect(await set.has(`long ${i}`)).toBe(true);
   });
 
+  test('forgets numbers with their keys, and a key that is raised again and again takes one place', () => {
+    let now = 1_800_000_000_000;
+    const set = keep(memorySet({ maxEntries: 3, now: () => now }));
+    for (let i = 0; i < 1000; i += 1) {
+      set.raiseNumber('same', i, now / 1000 + 10);
+      set.raiseNumber(`short ${i}`, 1, now / 1000 + 1);
+      now += 2000;
+    }
+    expect(set.readNumbers(['same', 'short 999'])).toEqual([999, undefined]);
+    set.raiseNumber('a', 1, now / 1000 + 10);
+    set.raiseNumber('b', 1, now / 1000 + 10);
+    expect(() => set.raiseNumber('c', 1, now / 1000 + 10)).toThrow('full');
+    set.raiseNumber('same', 2000, now / 1000 + 20);
+    now += 10_000;
+    expect(set.readNumbers(['same', 'a', 'b'])).toEqual([2000, undefined, undefined]);
+    set.raiseNumber('c', 1, now / 1000 + 10);
+    set.raiseNumber('d', 1, now / 1000 + 10);
+    expect(() => set.raiseNumber('e', 1, now / 1000 + 10)).toThrow('full');
+  });
+
   test('a full one is an error: no key is forgotten before its time', () => {
     const set = keep(memorySet({ maxEntries: 1 }));
     expect(set.add('a', soon())).toBe(true);
@@ -202,7 +277,8 @@ describe('a store that is away', () => {
     ['PostgreSQL', () => postgresSet({ url: 'postgres://user:PASSWORD@127.0.0.1:1/test' })],
   ])('%s: each call rejects, without the password', async (_, make) => {
     const set = keep(make());
-    for (const call of [set.add('a', soon()), set.has('a'), set.sharedSecret()]) {
+    const numbers = [set.raiseNumber('a', 1, soon()), set.readNumbers(['a'])];
+    for (const call of [set.add('a', soon()), set.has('a'), set.sharedSecret(), ...numbers]) {
       const error = await Promise.resolve(call).catch((reason: Error) => reason);
       expect(error).toBeInstanceOf(Error);
       expect(JSON.stringify(error, Object.getOwnPropertyNames(error))).not.toContain('PASSWORD');
@@ -233,7 +309,7 @@ describe('a store that is away', () => {
     await set.add('purged 1', 0);
     await set.add('purged 2', 0);
     await after(1100);
-    await keep(postgresSet({ url: POSTGRES_URL, table })).add(newKey(), soon());
+    await keep(postgresSet({ url: POSTGRES_URL, table })).readNumbers([newKey()]);
     while ((await rowsOf("key LIKE 'purged%'")) > 0) await after(20);
   });
 

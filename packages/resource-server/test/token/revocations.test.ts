@@ -1,0 +1,305 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { InvalidOptions } from '@koa-oauth/issuer';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import fc from 'fast-check';
+import { Redis } from 'ioredis';
+import { proves } from '../../../../test/support/proves.ts';
+import { testKey } from '../../../../test/support/test-keys.ts';
+import { type ExpiringSet, memorySet } from '../../src/stores/expiring-set.ts';
+import { postgresSet } from '../../src/stores/postgres.ts';
+import { redisSet } from '../../src/stores/redis.ts';
+import type { AccessTokenClaims } from '../../src/token/jwt-access-token.ts';
+import { type RevocationsOptions, revocations } from '../../src/token/revocations.ts';
+import { type Api, startApi } from '../support/protected-api.ts';
+import {
+  dropSets,
+  POSTGRES_URL,
+  prefix,
+  REDIS_URL,
+  rowsOf,
+  table,
+  whyNoPostgres,
+  whyNoRedis,
+} from '../support/stores.ts';
+
+const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
+
+const NOW = 1_800_000_000;
+const HOUR = 3600;
+const ISS = 'https://tenant.example.com/';
+const token = (more: object = {}): AccessTokenClaims => {
+  const claims = { iss: ISS, sub: 'alice', jti: 'j1', sid: 's1', iat: NOW, exp: NOW + HOUR };
+  return { aud: 'https://api.example.com', ...claims, ...more };
+};
+
+let now = NOW * 1000;
+const make = (options: RevocationsOptions = {}) => revocations({ now: () => now, ...options });
+
+describe('a token is revoked', () => {
+  test('by its jti, and no other token is', async () => {
+    const revoked = make();
+    expect(await revoked.isRevoked(token())).toBe(false);
+    await revoked.revoke(token());
+    expect(await revoked.isRevoked(token())).toBe(true);
+    for (const other of [{ jti: 'j2' }, { jti: undefined }, { iss: 'https://b.example/' }]) {
+      expect(await revoked.isRevoked(token(other))).toBe(false);
+    }
+  });
+
+  test('by the sid of its session, also a later token, and no other session of the user', async () => {
+    const revoked = make();
+    await revoked.revokeSession({ iss: ISS, sid: 's1' });
+    const later = { jti: 'j2', iat: NOW + 900, exp: NOW + 900 + HOUR };
+    expect(await revoked.isRevoked(token())).toBe(true);
+    expect(await revoked.isRevoked(token(later))).toBe(true);
+    for (const other of [{ sid: 's2' }, { sid: undefined }, { iss: 'https://b.example/' }]) {
+      expect(await revoked.isRevoked(token(other))).toBe(false);
+    }
+  });
+
+  test('by its user, if it was issued before the moment; the latest moment counts', async () => {
+    const revoked = make();
+    await revoked.revokeUser({ iss: ISS, sub: 'alice', before: NOW + 1 });
+    await revoked.revokeUser({ iss: ISS, sub: 'alice', before: NOW - 100 });
+    expect(await revoked.isRevoked(token())).toBe(true);
+    expect(await revoked.isRevoked(token({ iat: NOW + 0.9 }))).toBe(true);
+    expect(await revoked.isRevoked(token({ iat: NOW + 1 }))).toBe(false);
+    for (const other of [{ sub: 'bob' }, { iss: 'https://b.example/' }]) {
+      expect(await revoked.isRevoked(token(other))).toBe(false);
+    }
+  });
+
+  test('by a session in a custom claim, where "sid" is absent', async () => {
+    const revoked = make({ sessionClaim: 'https://api.example.com/sid' });
+    const custom = (sid?: string) => token({ sid, 'https://api.example.com/sid': 's7' });
+    await revoked.revokeSession({ iss: ISS, sid: 's7' });
+    expect(await revoked.isRevoked(custom())).toBe(true);
+    expect(await revoked.isRevoked(custom('s1'))).toBe(false);
+    expect(await make().isRevoked(custom())).toBe(false);
+  });
+
+  test('never because a name of another kind or another issuer is alike', async () => {
+    const name = fc.oneof(
+      fc.string({ unit: 'binary', minLength: 1 }),
+      fc.constantFrom('a', '["', '",'),
+    );
+    const words = fc.record({ iss: name, sub: name, jti: name, sid: name });
+    await fc.assert(
+      fc.asyncProperty(
+        words,
+        words,
+        fc.constantFrom('jti', 'sid', 'sub'),
+        async (one, other, kind) => {
+          const revoked = make();
+          const { iss } = one;
+          if (kind === 'jti') await revoked.revoke({ iss, jti: one.jti, exp: NOW + HOUR });
+          else if (kind === 'sid') await revoked.revokeSession({ iss, sid: one.sid });
+          else await revoked.revokeUser({ iss, sub: one.sub, before: NOW + 1 });
+          expect(await revoked.isRevoked(token(one))).toBe(true);
+          const same = other.iss === iss && other[kind as 'sub'] === one[kind as 'sub'];
+          expect(await revoked.isRevoked(token(other))).toBe(same);
+        },
+      ),
+    );
+  });
+});
+
+describe('a token that a forgotten revocation could concern is never accepted', () => {
+  test.each([
+    ['lives longer than maxTokenLife', { exp: NOW + HOUR + 1 }],
+    ['has no iat', { iat: undefined }],
+  ])('one that %s: isRevoked throws, which is a 503', (_, change) => {
+    const revoked = make({ maxTokenLife: HOUR });
+    expect(() => revoked.isRevoked(token(change))).toThrow('maxTokenLife');
+    expect(revoked.isRevoked(token())).toBe(false);
+  });
+
+  test.each<[string, unknown]>([
+    ['no list', undefined],
+    ['a list that is too short', []],
+    ['a text', ['x', 'x', 'x']],
+    ['not a number', [undefined, Number.NaN, undefined]],
+  ])('a store that answers with %s: an error or revoked', async (_, answer) => {
+    const store = broken({ readNumbers: () => answer as never });
+    const asked = async () => make({ store }).isRevoked(token());
+    expect(await asked().catch(() => true)).toBe(true);
+  });
+
+  test('a store that fails or never answers: a 503 of each method, without its secrets', async () => {
+    const fail = () => Promise.reject(new Error('redis://user:secret@10.0.0.1 refused'));
+    const revoked = make({ store: broken({ raiseNumber: fail, readNumbers: fail }) });
+    for (const call of [
+      revoked.revoke(token()),
+      revoked.revokeSession({ iss: ISS, sid: 's1' }),
+      revoked.revokeUser({ iss: ISS, sub: 'alice', before: NOW }),
+    ]) {
+      const error = await call.catch((reason) => reason);
+      expect(error).toMatchObject({ status: 503, code: 'ERR_REVOCATION_UNAVAILABLE' });
+      expect(error).toMatchObject({ headers: { 'Retry-After': '2' } });
+      expect(`${error.message} ${error.detail}`).not.toContain('secret');
+    }
+    await expect(async () => revoked.isRevoked(token())).rejects.toThrow();
+  });
+});
+
+const broken = (changes: Partial<ExpiringSet>): ExpiringSet => {
+  const store = memorySet();
+  return Object.assign(Object.create(store), {
+    add: store.add.bind(store),
+    raiseNumber: store.raiseNumber.bind(store),
+    readNumbers: store.readNumbers.bind(store),
+    ...changes,
+  });
+};
+
+test.each<[string, (revoked: ReturnType<typeof make>) => Promise<void>]>([
+  ['a jti that is missing', (revoked) => revoked.revoke(token({ jti: undefined }))],
+  ['an exp that is missing', (revoked) => revoked.revoke(token({ exp: undefined }))],
+  ['an empty sid', (revoked) => revoked.revokeSession({ iss: ISS, sid: '' })],
+  ['no issuer', (revoked) => revoked.revokeSession({ sid: 's1' } as never)],
+  [
+    'a sub that is no text',
+    (revoked) => revoked.revokeUser({ iss: ISS, sub: 1, before: NOW } as never),
+  ],
+  ['milliseconds', (revoked) => revoked.revokeUser({ iss: ISS, sub: 'a', before: NOW * 1000 })],
+])('%s is a TypeError', async (_, call) => {
+  await expect(call(make())).rejects.toThrow(TypeError);
+});
+
+test.each<[string, object]>([
+  ['maxTokenLife', { maxTokenLife: 0 }],
+  ['maxTokenLife', { maxTokenLife: '3600' }],
+  ['maxTokenLife', { maxTokenLife: Number.POSITIVE_INFINITY }],
+  ['store', { store: {} }],
+  ['store', { store: null }],
+  ['sessionClaim', { sessionClaim: '' }],
+  ['now', { now: 1 }],
+  ['unknown: storee', { storee: 1 }],
+])('the option %s is refused in %j', (name, options) => {
+  expect(() => revocations(options)).toThrow(InvalidOptions);
+  expect(() => revocations(options)).toThrow(name);
+});
+
+describe('the list', () => {
+  test('in memory holds at most maxEntries; one more is a 503, and none is forgotten', async () => {
+    now = NOW * 1000;
+    const store = memorySet({ maxEntries: 100, now: () => now });
+    const revoked = make({ store, maxTokenLife: HOUR });
+    for (let i = 0; i < 100; i += 1) await revoked.revokeSession({ iss: ISS, sid: `s${i}` });
+    await expect(revoked.revokeSession({ iss: ISS, sid: 'more' })).rejects.toMatchObject({
+      status: 503,
+    });
+    for (let i = 0; i < 100; i += 1) await revoked.revokeSession({ iss: ISS, sid: `s${i}` });
+    for (let i = 0; i < 100; i += 1) {
+      expect(await revoked.isRevoked(token({ sid: `s${i}` }))).toBe(true);
+    }
+    now += (HOUR + 600) * 1000;
+    expect(await revoked.isRevoked(token({ sid: 's99' }))).toBe(false);
+    for (let i = 0; i < 100; i += 1) await revoked.revokeSession({ iss: ISS, sid: `t${i}` });
+    now = NOW * 1000;
+  });
+
+  type Kept = [name: string, missing: string | undefined, () => ExpiringSet, () => Promise<number>];
+  const kept: Kept[] = [
+    ['Redis', noRedis, () => redisSet({ url: REDIS_URL, prefix }), keysInRedis],
+    [
+      'PostgreSQL',
+      noPostgres,
+      () => postgresSet({ url: POSTGRES_URL, table }),
+      () => rowsOf("key LIKE 'revoked %'"),
+    ],
+  ];
+  afterAll(() => dropSets({ redis: !noRedis, postgres: !noPostgres }));
+
+  for (const [name, missing, open, count] of kept) {
+    (missing ? describe.skip : describe)(`in ${name}${missing ? `: ${missing}` : ''}`, () => {
+      test('shrinks to nothing after the longest life of a token', async () => {
+        proves('RFC 6750 §5.1 replay');
+        const store = open();
+        const life = 300;
+        // The clock of the list lags, so that the real one of the store is at the end of the entries.
+        const end = Date.now() + 2000;
+        const start = end - (life + 600) * 1000;
+        const revoked = make({ store, maxTokenLife: life, now: () => start });
+        const iat = Math.floor(start / 1000);
+        const one = token({ iat, exp: iat + life });
+        for (let i = 0; i < 20; i += 1) {
+          await revoked.revoke({ ...one, jti: `j${i}` });
+          await revoked.revokeSession({ iss: ISS, sid: `s${i}` });
+          await revoked.revokeUser({ iss: ISS, sub: `u${i}`, before: iat + 1 });
+        }
+        expect(await count()).toBe(60);
+        for (const change of [{ jti: 'j7', sid: 'x' }, { sid: 's7', jti: 'x' }, { sub: 'u7' }]) {
+          expect(await revoked.isRevoked({ ...one, ...change })).toBe(true);
+        }
+        await new Promise((resolve) => setTimeout(resolve, end - Date.now() + 1100));
+        // A new process removes what has expired, without one more logout.
+        const other = open();
+        await make({ store: other, maxTokenLife: life }).isRevoked(one);
+        while ((await count()) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+        await Promise.all([store.close(), other.close()]);
+      });
+
+      test('is read by every process at once, in one request to the server', async () => {
+        const [one, other] = [open(), open()];
+        const [revoked, elsewhere] = [make({ store: one }), make({ store: other })];
+        const claims = token({ jti: `${name} j`, sid: `${name} s` });
+        expect(await elsewhere.isRevoked(claims)).toBe(false);
+        await revoked.revokeSession({ iss: ISS, sid: `${name} s` });
+        expect(await elsewhere.isRevoked(claims)).toBe(true);
+        await Promise.all([one.close(), other.close()]);
+      });
+    });
+  }
+});
+
+async function keysInRedis(): Promise<number> {
+  const client = new Redis(REDIS_URL);
+  const keys = await client.keys(`${prefix}revoked *`);
+  client.disconnect();
+  return keys.length;
+}
+
+(noRedis ? test.skip : test)('Redis gets one command for each request', async () => {
+  const client = new Redis(REDIS_URL);
+  const commands: string[] = [];
+  const store = redisSet({
+    prefix,
+    client: {
+      call(command, ...rest) {
+        commands.push(command);
+        return client.call(command, ...rest);
+      },
+    },
+  });
+  const revoked = make({ store });
+  expect(await revoked.isRevoked(token())).toBe(false);
+  expect(commands).toEqual(['MGET']);
+  client.disconnect();
+});
+
+describe('in an API', () => {
+  let issuer: TestIssuer;
+  const open: Api[] = [];
+  beforeAll(async () => {
+    issuer = await startTestIssuer({ keys: [testKey()] });
+  });
+  afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
+  afterAll(() => issuer.close());
+
+  test('a cached token is revoked too, with a challenge; the others stay', async () => {
+    proves('RFC 6750 §5.1 replay');
+    const audience = 'https://api.example.com';
+    const revoked = revocations();
+    const { isRevoked } = revoked;
+    const api = await startApi({ issuerBaseURL: issuer.issuer, audience, isRevoked });
+    open.push(api);
+    const mint = (sid: string) => issuer.token({ sub: 'alice', aud: audience, sid });
+    const [one, other] = [mint('s1'), mint('s2')];
+    for (let i = 0; i < 3; i += 1) expect((await api.get(one)).status).toBe(200);
+    await revoked.revokeSession({ iss: issuer.issuer, sid: 's1' });
+    expect(await api.get(one)).toMatchObject({ status: 401, error: 'invalid_token' });
+    expect((await api.get(mint('s1'))).status).toBe(401);
+    expect((await api.get(other)).status).toBe(200);
+  });
+});
