@@ -44,6 +44,8 @@ export function toClientMetadata(application: Application): AdapterPayload {
     // Without a supported algorithm, `checkIdTokenAlgorithm` refuses sign-ins.
     id_token_signed_response_alg: idTokenSignature(application)?.alg ?? 'RS256',
     dpop_bound_access_tokens: application.require_proof_of_possession === true,
+    require_pushed_authorization_requests:
+      application.require_pushed_authorization_requests === true,
     ...(method === 'private_key_jwt' && { jwks: { keys } }),
   };
 }

@@ -126,6 +126,8 @@ const applicationSchema = z.looseObject({
   skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
   /** True: each token must be bound to a key (RFC 9449). */
   require_proof_of_possession: z.boolean().nullish(),
+  /** True: its authorization requests must be pushed (RFC 9126). */
+  require_pushed_authorization_requests: z.boolean().nullish(),
   organization_usage: z.enum(['deny', 'allow', 'require']).default('allow'),
   /** How ID tokens are signed, and how long they are valid. */
   jwt_configuration: z
