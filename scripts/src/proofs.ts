@@ -31,7 +31,7 @@ export function withProofs(page: string, proofs: readonly Proof[]): string {
 function rowsOf(page: string): { line: string; tag: string | undefined }[] {
   let document: string | undefined;
   return page.split('\n').map((line) => {
-    if (line.startsWith('## ')) document = /RFC \d+|ASVS/.exec(line)?.[0];
+    if (line.startsWith('## ')) document = /RFC \d+|ASVS|FAPI 2\.0/.exec(line)?.[0];
     const [, own] = ROW.exec(line) ?? [];
     return { line, tag: document && own && `${document} ${own}` };
   });

@@ -14,6 +14,14 @@ const chapter = (number: number, ...sections: number[]): string[] =>
     Array.from({ length }, (_, index) => `${number}.${section + 1}.${index + 1}`),
   );
 
+/** Clauses of the FAPI 2.0 Security Profile: a section, and the number of an item in its list. */
+const FAPI_CLAUSES = [
+  ...['§5.2.1', '§5.2.2', '§5.2.3', '§5.3.2', '§5.4.2', '§5.4.3'],
+  ...Object.entries({ '§5.3.3.1': 13, '§5.3.3.2': 7, '§5.3.4': 5, '§5.4.1': 4 }).flatMap(
+    ([section, items]) => Array.from({ length: items }, (_, index) => `${section}-${index + 1}`),
+  ),
+];
+
 describe('docs/security.md', () => {
   test('has rows with different names, and a proof of each', () => {
     expect(tags.length).toBeGreaterThan(100);
@@ -35,6 +43,7 @@ describe('docs/security.md', () => {
     ['OWASP ASVS 5.0 V10', 'ASVS', chapter(10, 2, 3, 5, 16, 5, 2, 3)],
     ['RFC 8725 §3', 'RFC 8725', Array.from({ length: 12 }, (_, index) => `§3.${index + 1}`)],
     ['RFC 9700 §2', 'RFC 9700', ['§2.1.1', '§2.1.2', '§2.2.1', '§2.2.2', '§2.3', '§2.4', '§2.5']],
+    ['the FAPI 2.0 Security Profile', 'FAPI 2.0', FAPI_CLAUSES],
     ['RFC 9700 §4', 'RFC 9700', Array.from({ length: 17 }, (_, index) => `§4.${index + 1}`)],
   ])('leaves out nothing of %s', (_, document, numbers) => {
     const entries = [

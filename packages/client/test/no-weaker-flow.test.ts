@@ -44,7 +44,7 @@ describe('what would weaken the flow can’t be asked for', () => {
   test.each(['token', 'id_token', 'code id_token', 'code token', 'none'])(
     'response_type %s cannot be sent',
     (response_type) => {
-      proves('RFC 9700 §2.1.2');
+      proves('RFC 9700 §2.1.2', 'FAPI 2.0 §5.3.3.2-1');
       const [fault] = authorizationParamsFaults({ scope: 'openid', response_type });
       expect(fault).toContain('response_type is set by this package');
     },

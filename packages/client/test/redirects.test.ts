@@ -62,7 +62,7 @@ describe('redirects', () => {
   });
 
   test('redirects go to the issuer’s origin and our own only', async () => {
-    proves('RFC 9700 §4.11.1');
+    proves('RFC 9700 §4.11.1', 'FAPI 2.0 §5.3.3.1-4');
     const origins = new Set<string>();
     const follow = async (path: string, method: 'get' | 'post' = 'get') => {
       const location = (await app.browser[method](path)).headers.get('location') ?? '/';

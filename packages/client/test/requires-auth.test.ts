@@ -133,7 +133,7 @@ describe('without a user', () => {
     ['X-Moz', 'prefetch'],
     ['Next-Router-Prefetch', '1'],
   ])('a prefetch (%s: %s) begins no sign-in, of a page or by its route', async (name, value) => {
-    proves('ASVS 7.6.2');
+    proves('ASVS 7.6.2', 'FAPI 2.0 §5.3.3.1-12');
     const browser = await start();
     for (const path of ['/page', '/login']) {
       const response = await browser.get(path, { [name]: value });
@@ -148,6 +148,7 @@ describe('without a user', () => {
     ['fetch() for HTML', { 'sec-fetch-dest': 'empty', 'sec-fetch-mode': 'same-origin' }],
     ['XMLHttpRequest', { 'sec-fetch-dest': '', 'x-requested-with': 'XMLHttpRequest' }],
   ])('%s gets a 401 in JSON and no cookie, from a page and from /login', async (_name, headers) => {
+    proves('FAPI 2.0 §5.3.3.1-12');
     const browser = await start();
     for (const path of ['/page', '/login']) {
       const response = await browser.get(path, headers);
@@ -469,7 +470,7 @@ describe('a scope that was not granted', () => {
   });
 
   test('an API that names offline_access does not get it unless the app asked for it', async () => {
-    proves('ASVS 10.2.3');
+    proves('ASVS 10.2.3', 'FAPI 2.0 §5.3.3.1-13');
     const browser = await start();
     await signIn(browser, await browser.get('/login'), { scope: BASE_SCOPE });
     refuseWith('offline_access write');

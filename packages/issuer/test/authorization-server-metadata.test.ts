@@ -78,7 +78,7 @@ describe('checkMetadata', () => {
     ['with a list of numbers', { ...good, id_token_signing_alg_values_supported: [1] }],
     ['with a word as boolean', { ...good, authorization_response_iss_parameter_supported: 'true' }],
   ])('metadata that is %s is not believed', (_, document) => {
-    proves('RFC 6750 §5.3 TLS', 'RFC 9700 §2.6 metadata', 'ASVS 9.1.3');
+    proves('RFC 6750 §5.3 TLS', 'RFC 9700 §2.6 metadata', 'ASVS 9.1.3', 'FAPI 2.0 §5.4.2');
     expect(() => checkMetadata({ issuerBaseURL: issuer }, document)).toThrow(invalidMetadata);
   });
 

@@ -334,6 +334,25 @@ describe('a server that misbehaves', () => {
   });
 });
 
+test('a server with TLS 1.1 at most is no answer', async () => {
+  proves('FAPI 2.0 §5.2.1');
+  const { key, cert } = selfSigned();
+  const old = {
+    minVersion: 'TLSv1',
+    maxVersion: 'TLSv1.1',
+    ciphers: 'DEFAULT@SECLEVEL=0',
+  } as const;
+  const server = createTlsServer({ key, cert, ...old }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  try {
+    const { port } = server.address() as AddressInfo;
+    const request = createHttpClient({ ca: cert })(`https://127.0.0.1:${port}/`);
+    await expect(request).rejects.toMatchObject({ code: 'EPROTO' });
+  } finally {
+    server.close();
+  }
+});
+
 describe('the certificate of the server', () => {
   const { key, cert } = selfSigned();
   const directory = mkdtempSync(join(tmpdir(), 'certificate-'));
@@ -358,7 +377,7 @@ describe('the certificate of the server', () => {
       0,
     ],
   ])('%s (RFC 6750 §5.3)', async (_, env, expected, requests) => {
-    proves('RFC 6750 §5.3 certificates');
+    proves('RFC 6750 §5.3 certificates', 'FAPI 2.0 §5.2.1');
     let received = 0;
     const server = createTlsServer({ key, cert }, (_, response) => {
       received += 1;

@@ -117,7 +117,7 @@ test('keys of one issuer never serve another (RFC 8725 §3.8)', async () => {
 });
 
 test('metadata that names another issuer is rejected, and its keys are never fetched', async () => {
-  proves('RFC 9700 §2.6 metadata', 'ASVS 10.5.3');
+  proves('RFC 9700 §2.6 metadata', 'ASVS 10.5.3', 'FAPI 2.0 §5.3.3.1-11');
   server.fault = (_, response) =>
     response.end(JSON.stringify({ issuer: 'http://127.0.0.1:1/', jwks_uri: server.issuer }));
   await expect(issuer.signingKey(one)).rejects.toMatchObject({ code: 'ERR_INVALID_METADATA' });

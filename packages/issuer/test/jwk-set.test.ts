@@ -124,7 +124,7 @@ describe('a key set', () => {
     ['a string', 'key', 'not an object'],
     ['a list', [], 'unsupported key type or curve'],
   ])('%s is left out with a reason, and the good one works', async (_, jwk, reason) => {
-    proves('RFC 8725 §3.4', 'RFC 8725 §3.5');
+    proves('RFC 8725 §3.4', 'RFC 8725 §3.5', 'FAPI 2.0 §5.4.1-2', 'FAPI 2.0 §5.4.1-3');
     const { keys, leftOut } = await readKeys({
       keys: [jwk, { ...rsa2, alg: 'RS256', kid: 'good' }],
     });
@@ -254,7 +254,7 @@ describe('which key is found', () => {
     ['an alg named constructor', [one], { alg: 'constructor', kid: 'one' }, undefined],
     ['an alg that is a list', [one], { alg: ['RS256'], kid: 'one' }, undefined],
   ])('%s', async (_, jwks, header, kid) => {
-    proves('RFC 8725 §3.1 algorithm', 'RFC 8725 §3.10');
+    proves('RFC 8725 §3.1 algorithm', 'RFC 8725 §3.10', 'FAPI 2.0 §5.4.3');
     const { set } = setUp(jwks);
     const found = set.find(header);
     if (kid === undefined) await expect(found).rejects.toMatchObject(notFound);
@@ -262,6 +262,7 @@ describe('which key is found', () => {
   });
 
   test('two keys with one kid and one alg, in the order of the set (RFC 7517 §4.5)', async () => {
+    proves('FAPI 2.0 §5.4.3');
     const { set } = setUp([one, { ...rsa2, kid: 'one' }]);
     const found = await set.find(byOne);
     expect(found.map(({ key }) => key.export({ format: 'jwk' }).n)).toEqual([rsa.n, rsa2.n]);

@@ -10,6 +10,7 @@ import {
   type TestKey,
   thumbprintOf,
 } from '@koa-oauth/issuer/testing';
+import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
 import { type AuthOptions, checkOptions } from '../src/options.ts';
 import { requiredScopes } from '../src/requirements/required-scopes.ts';
@@ -100,6 +101,7 @@ describe('options', () => {
     ['no check of revocation', { isRevoked: undefined }, 'isRevoked is required'],
     ['five minutes of tolerance', { clockTolerance: 300 }, 'clockTolerance must be 0 to 60'],
   ])('%s: the option is named', (_, change, text) => {
+    proves('FAPI 2.0 §5.3.4-3', 'FAPI 2.0 §5.3.4-5', 'FAPI 2.0 §5.4.1-1');
     const check = () => checkOptions({ ...fapi, ...change } as AuthOptions<unknown>);
     expect(check).toThrow(InvalidOptions);
     expect(check).toThrow(text);
@@ -149,6 +151,8 @@ describe('requests', () => {
     ['a proof signed with ES384', { key: es384 }, '401 invalid_dpop_proof'],
     ['a proof under an RSA key of 1024 bits', { key: smallKey }, '401 invalid_dpop_proof'],
   ])('%s: %3$s', async (_, sent, expected) => {
+    proves('FAPI 2.0 §5.3.4-1', 'FAPI 2.0 §5.3.4-3', 'FAPI 2.0 §5.3.4-4', 'FAPI 2.0 §5.3.4-5');
+    proves('FAPI 2.0 §5.4.1-1', 'FAPI 2.0 §5.4.1-2');
     expect(await send(sent)).toBe(expected);
   });
 
@@ -170,6 +174,7 @@ describe('requests', () => {
   });
 
   test('a token is accepted in the header only', async () => {
+    proves('FAPI 2.0 §5.3.4-1', 'FAPI 2.0 §5.3.4-2');
     expect(await send({}, `?access_token=${bound()}`)).toBe('400 invalid_request');
     const form = new URLSearchParams({ access_token: bound() });
     expect(await send({}, '', { method: 'POST', body: form })).toBe('400 invalid_request');

@@ -120,7 +120,7 @@ describe('the authorization endpoint', () => {
   });
 
   test('a random token is 256 bits in base64url, another each time', () => {
-    proves('ASVS 7.2.3');
+    proves('ASVS 7.2.3', 'FAPI 2.0 §5.4.1-4');
     expect(randomToken()).toMatch(/^[\w-]{43}$/);
     expect(randomToken()).not.toBe(randomToken());
   });

@@ -24,7 +24,7 @@ function withKey(key: KeyObject, members: object = {}): ClientCredentials {
 
 describe('private_key_jwt (RFC 7523 §2.2, OpenID Connect Core §9)', () => {
   test('sends an assertion, no secret and no header', async () => {
-    proves('RFC 9700 §2.5');
+    proves('RFC 9700 §2.5', 'FAPI 2.0 §5.3.3.1-5');
     const { headers, form } = await authenticateClient(withKey(rsa, { kid: 'key-1' }), ISSUER, NOW);
     expect(headers).toEqual({});
     const { client_assertion = '', ...rest } = form;

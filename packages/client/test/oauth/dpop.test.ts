@@ -7,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { createHttpClient } from '@koa-oauth/issuer';
 import { calculateJwkThumbprint, EmbeddedJWK, type JWTVerifyResult, jwtVerify } from 'jose';
 import nock from 'nock';
+import { proves } from '../../../../test/support/proves.ts';
 import { ApiClient } from '../../src/api/api.ts';
 import type { ClientMessage } from '../../src/messages.ts';
 import { parseChallenge } from '../../src/oauth/challenge.ts';
@@ -112,6 +113,7 @@ describe('an API that binds tokens', () => {
     Promise.all(calls.map(async ({ headers }) => (await claimsOf(`${headers.dpop}`)).nonce));
 
   test('gets the scheme DPoP and a proof for just that request', async () => {
+    proves('FAPI 2.0 §5.3.3.1-3');
     await api().post('orders?x', { json: { item: 7 }, searchParams: { page: 2 } });
     const { headers } = calls[0] as Call;
     expect(headers.authorization).toBe('DPoP token-1');
@@ -121,6 +123,7 @@ describe('an API that binds tokens', () => {
   });
 
   test('that demands a nonce gets the request once more, and the next ones have it', async () => {
+    proves('FAPI 2.0 §5.3.3.1-8');
     answer = ({ headers }, response) => {
       const { nonce } = JSON.parse(
         Buffer.from(`${headers.dpop}`.split('.')[1] ?? '', 'base64url').toString(),
@@ -274,6 +277,7 @@ describe('a sign-in', () => {
   });
 
   test('gives userinfo a proof too', async () => {
+    proves('FAPI 2.0 §5.3.3.1-3');
     nock.cleanAll();
     issuer = standInForIssuer({ ...BOUND, userinfo_endpoint: `${ISSUER}userinfo` });
     let proof: string | undefined;
@@ -293,6 +297,7 @@ describe('a sign-in', () => {
   });
 
   test('meets the demand of a nonce once, with another client assertion', async () => {
+    proves('FAPI 2.0 §5.3.3.1-8');
     const messages: ClientMessage[] = [];
     const { privateKey } = generateKeyPairSync('ed25519');
     const { begin, browser } = await start({

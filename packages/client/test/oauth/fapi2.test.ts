@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import nock from 'nock';
+import { proves } from '../../../../test/support/proves.ts';
 import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
 import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
@@ -75,6 +76,13 @@ describe('options', () => {
     ['clockTolerance', { clockTolerance: 61 }, 'clockTolerance must be 60 at most'],
     ['another profile', { profile: 'auth0' }, 'profile must be fapi2'],
   ])('%s that contradicts it stops the start', (_, options, fault) => {
+    proves(
+      'FAPI 2.0 §5.3.3.1-1',
+      'FAPI 2.0 §5.3.3.1-2',
+      'FAPI 2.0 §5.3.3.2-2',
+      'FAPI 2.0 §5.4.1-1',
+      'FAPI 2.0 §5.4.1-3',
+    );
     expect(faultsOf(options)).toContain(fault);
   });
 
@@ -129,6 +137,8 @@ describe('sign-ins', () => {
   });
 
   test('the browser gets client_id and request_uri, the issuer all others by a signed request', async () => {
+    proves('FAPI 2.0 §5.3.3.1-2', 'FAPI 2.0 §5.3.3.1-5', 'FAPI 2.0 §5.3.3.2-2');
+    proves('FAPI 2.0 §5.3.3.2-3', 'FAPI 2.0 §5.3.3.2-6', 'FAPI 2.0 §5.3.3.2-7');
     await start();
     const { request } = await web.begin();
     expect([...request.keys()].sort()).toEqual(['client_id', 'request_uri']);
@@ -150,6 +160,7 @@ describe('sign-ins', () => {
   });
 
   test('each sign-in has a challenge, a key and a nonce of its own', async () => {
+    proves('FAPI 2.0 §5.3.3.2-4');
     await start();
     await web.begin();
     await web.begin();
@@ -201,6 +212,12 @@ describe('sign-ins', () => {
       '"authorization_response_iss_parameter_supported": true',
     ],
   ])('an issuer without %s gets no request', async (_, metadata, lacking) => {
+    proves(
+      'FAPI 2.0 §5.3.3.1-1',
+      'FAPI 2.0 §5.3.3.1-9',
+      'FAPI 2.0 §5.3.3.2-2',
+      'FAPI 2.0 §5.3.3.2-3',
+    );
     await start(metadata);
     const response = await web.browser.get('/login');
     expect(response.status).toBe(502);
@@ -216,6 +233,7 @@ describe('sign-ins', () => {
     ['no iss', { iss: undefined }],
     ['the iss of another issuer', { iss: 'https://other.example/' }],
   ])('a callback with %s is refused before the code is sent', async (_, change) => {
+    proves('FAPI 2.0 §5.3.3.2-5');
     await start();
     const { callback } = await web.begin();
     expect(await codeOf(await web.browser.get(callback(change)))).toBe('ERR_ISSUER_MISMATCH');
@@ -223,12 +241,14 @@ describe('sign-ins', () => {
   });
 
   test('a bearer token opens no session', async () => {
+    proves('FAPI 2.0 §5.3.3.1-1');
     await start();
     const { callback } = await web.begin();
     expect(await codeOf(await web.browser.get(callback()))).toBe('ERR_DPOP_UNSUPPORTED');
   });
 
   test('an ID token with RS256 opens no session', async () => {
+    proves('FAPI 2.0 §5.4.1-1');
     await start();
     const { callback } = await web.begin();
     const nonce = issuer.pushedRequests[0]?.form.get('nonce');
@@ -241,6 +261,7 @@ describe('sign-ins', () => {
   });
 
   test('a logout token with RS256 ends no session', async () => {
+    proves('FAPI 2.0 §5.4.1-1');
     await start();
     const logout_token = issuer.idToken(
       { jti: 'jti-1', events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },

@@ -168,7 +168,7 @@ describe('all options', () => {
       ],
       ['two unknown names', { foo: 1, constructor: 2 }, /^unknown: foo, constructor$/],
     ])('%s is named', (_name, options, fault) => {
-      proves('RFC 8725 §3.5', 'RFC 6750 §5.3 TLS');
+      proves('RFC 8725 §3.5', 'RFC 6750 §5.3 TLS', 'FAPI 2.0 §5.2.1', 'FAPI 2.0 §5.3.3.1-10');
       const faults = faultsOf({ ...OPTIONS, ...options });
       expect(faults).toHaveLength(1);
       expect(faults[0]).toMatch(fault);
@@ -246,6 +246,7 @@ describe('options of the client', () => {
     ],
     ['nothing at all', { clientID: '' }, ['clientID must be', 'clientSecret must be']],
   ])('%s is a fault', (_name, options, messages) => {
+    proves('FAPI 2.0 §5.3.3.1-7');
     const { faults } = checkClient({ clientID, ...options } as ClientOptions);
     expect(faults).toEqual(messages.map((message) => expect.stringContaining(message)));
     expect(faults.join()).not.toContain(clientSecret);

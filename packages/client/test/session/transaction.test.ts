@@ -158,7 +158,7 @@ describe('transactions', () => {
     });
 
     test('with any one character of its cookie changed it counts as none', async () => {
-      proves('ASVS 10.1.2');
+      proves('ASVS 10.1.2', 'FAPI 2.0 §5.3.3.2-4');
       const { cookies, kept } = browserWith();
       await transactions.begin(cookies, transaction('a', { returnTo: '/private' }));
       const [[name = '', value = ''] = []] = [...kept];

@@ -178,7 +178,7 @@ describe('T: tokens', () => {
   });
 
   test('a new refresh token is stored before anyone has the access token, the old one gone', async () => {
-    proves('RFC 9700 §2.2.2');
+    proves('RFC 9700 §2.2.2', 'FAPI 2.0 §5.3.3.1-6');
     const one = startProcess();
     const session = await signIn(one, -1);
     const { session: supplied } = await one.accessTokens.supply(session);

@@ -80,6 +80,7 @@ describe('header', () => {
     ],
   ])('%s: %3$s', (_, change, expected) => {
     proves('RFC 8725 §3.1 algorithm', 'RFC 8725 §3.2', 'RFC 8725 §3.10', 'ASVS 9.1.3');
+    proves('FAPI 2.0 §5.4.2');
     expect(judge({ header: change })).toBe(expected);
   });
 });
