@@ -1,4 +1,5 @@
 export {
+  type ClientSigningKeyInput,
   createHttpClient,
   InvalidOptions,
   IssuerError,
@@ -20,7 +21,6 @@ export { CLIENT_CHANNEL, type ClientEvent } from './events.ts';
 export { type SignInRequirement, StepUpRequired } from './login/step-up.ts';
 export type { ClientMessage } from './messages.ts';
 export type { AuthorizationParams } from './oauth/authorization-endpoint.ts';
-export type { ClientSigningKeyInput } from './oauth/client-authentication.ts';
 export type { ProofRequest, Proofs } from './oauth/dpop.ts';
 export type { IdTokenClaims } from './oauth/id-token.ts';
 export type { LoginParams, LogoutParams, OidcContext } from './oidc-context.ts';

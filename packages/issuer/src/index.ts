@@ -1,4 +1,11 @@
 export type { AuthorizationServerMetadata } from './authorization-server-metadata.ts';
+export {
+  authenticateClient,
+  type ClientCredentials,
+  type ClientOptions,
+  type ClientSigningKeyInput,
+  checkClient,
+} from './client-authentication.ts';
 export { InvalidOptions, IssuerError, type IssuerErrorCode, StacklessError } from './errors.ts';
 export {
   answerInTime,

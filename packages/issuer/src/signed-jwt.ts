@@ -1,5 +1,6 @@
+import { constants, type KeyObject, sign } from 'node:crypto';
 import { StacklessError } from './errors.ts';
-import { SIGNING_ALGORITHMS } from './public-jwk.ts';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from './public-jwk.ts';
 import { decodeUnverifiedJwt, type UnverifiedJwt } from './unverified-jwt.ts';
 
 /** JWT of an issuer for one of its clients. Its claims may be used once its signature is verified. */
@@ -122,4 +123,40 @@ function checkClaims(
 /** Reports whether a claim is a time: seconds since 1970, up to the largest safe integer. */
 export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
+}
+
+/** Algorithm and private key that sign a token. They need not fit the token's header. */
+export interface Signer {
+  readonly alg: SigningAlgorithm;
+  readonly privateKey: KeyObject;
+}
+
+/**
+ * Signs a header and a payload of any form (RFC 7515 §7.1). Text and bytes are used as they are, other
+ * values as JSON. The header's `alg` has no effect.
+ */
+export function signJws(header: unknown, payload: unknown, signer: Signer): string {
+  return signInput(`${encode(header)}.${encode(payload)}`, signer);
+}
+
+/** Signs the first two parts of a token, encoded in any way. */
+export function signInput(input: string, { alg, privateKey }: Signer): string {
+  const options = alg.startsWith('PS')
+    ? {
+        padding: constants.RSA_PKCS1_PSS_PADDING,
+        saltLength: constants.RSA_PSS_SALTLEN_DIGEST,
+      }
+    : alg.startsWith('ES')
+      ? { dsaEncoding: 'ieee-p1363' as const }
+      : {};
+  const hash = alg.startsWith('Ed') ? null : `sha${alg.slice(2)}`;
+  const signature = sign(hash, Buffer.from(input), { key: privateKey, ...options });
+  return `${input}.${signature.toString('base64url')}`;
+}
+
+/** Encodes text, bytes or JSON as one part of a token. */
+export function encode(value: unknown): string {
+  if (Buffer.isBuffer(value)) return value.toString('base64url');
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return Buffer.from(text).toString('base64url');
 }

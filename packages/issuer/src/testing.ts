@@ -12,6 +12,8 @@
  *
  * @module
  */
+
+export { type Signer, signInput, signJws } from './signed-jwt.ts';
 export { createProof, type ProofOptions, thumbprintOf } from './testing/dpop-proof.ts';
 export type { GoodClaims, HostileTokensOptions } from './testing/forge.ts';
 export {
@@ -35,9 +37,6 @@ export {
 export {
   createTestKey,
   publicJwk,
-  type Signer,
-  signInput,
-  signJws,
   TEST_ALGORITHMS,
   type TestAlgorithm,
   type TestKey,

@@ -1,6 +1,9 @@
-import { type AuthorizationServerMetadata, FAPI_ALGORITHMS } from '@koa-oauth/issuer';
+import {
+  type AuthorizationServerMetadata,
+  type ClientCredentials,
+  FAPI_ALGORITHMS,
+} from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
-import type { ClientCredentials } from './client-authentication.ts';
 
 /*
  * FAPI 2.0 Security Profile (OpenID Foundation, final), clauses for clients: the option `profile` with the

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { HttpClient } from '@koa-oauth/issuer';
+import { authenticateClient, type ClientCredentials, type HttpClient } from '@koa-oauth/issuer';
 import {
   errorCode,
   failureCode,
@@ -8,7 +8,6 @@ import {
   OidcError,
   type OidcErrorCode,
 } from '../errors.ts';
-import { authenticateClient, type ClientCredentials } from './client-authentication.ts';
 import type { Proofs } from './dpop.ts';
 import { isScopeParameter } from './scope.ts';
 import { isObject } from './signed-jwt.ts';
@@ -69,7 +68,7 @@ export async function postToEndpoint(request: EndpointRequest): Promise<Endpoint
 
 async function postOnce(request: EndpointRequest, proof?: string): Promise<EndpointAnswer> {
   const { url, issuer, http, report } = request;
-  const credentials = await authenticateClient(request.credentials, issuer, request.seconds());
+  const credentials = authenticateClient(request.credentials, issuer, request.seconds());
   const form = { ...request.parameters, ...credentials.form };
   report?.('request', { url, parameters: { ...form, ...(proof && { DPoP: proof }) } });
   try {

@@ -1,4 +1,7 @@
 import {
+  type ClientCredentials,
+  type ClientOptions,
+  checkClient,
   createHttpClient,
   FAPI_ALGORITHMS,
   type HttpClientOptions,
@@ -12,10 +15,8 @@ import {
   type AuthorizationParams,
   authorizationParamsFaults,
 } from '../oauth/authorization-endpoint.ts';
-import type { ClientCredentials } from '../oauth/client-authentication.ts';
 import { fapiFaults } from '../oauth/fapi2.ts';
 import type { SessionStore } from '../session/session-store.ts';
-import { type ClientOptions, checkClient } from './client-options.ts';
 import * as rule from './option-rules.ts';
 
 /**

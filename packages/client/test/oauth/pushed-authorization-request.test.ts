@@ -1,12 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createHttpClient } from '@koa-oauth/issuer';
+import { type ClientCredentials, checkClient, createHttpClient } from '@koa-oauth/issuer';
 import fc from 'fast-check';
 import nock from 'nock';
 import { OidcError } from '../../src/errors.ts';
-import type { ClientCredentials } from '../../src/oauth/client-authentication.ts';
-import { readClientSigningKey } from '../../src/oauth/client-authentication.ts';
 import {
   judgePushedAuthorization,
   requestPushedAuthorization,
@@ -50,7 +48,10 @@ describe('sending (RFC 9126 §2.1)', () => {
 
   test('private_key_jwt: an assertion for the issuer', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const signingKey = readClientSigningKey(privateKey);
+    const { credentials } = checkClient({
+      clientID: 'client-1',
+      clientAssertionSigningKey: privateKey,
+    });
     let audience: unknown;
     nock('https://issuer.example')
       .post('/oauth/par', ({ client_assertion }) => {
@@ -59,7 +60,7 @@ describe('sending (RFC 9126 §2.1)', () => {
         return true;
       })
       .reply(201, {});
-    await push({ clientID: 'client-1', clientAuthMethod: 'private_key_jwt', signingKey });
+    await push(credentials);
     expect(audience).toBe('https://issuer.example/');
   });
 

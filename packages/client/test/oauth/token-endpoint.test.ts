@@ -1,11 +1,11 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import type { ClientCredentials } from '@koa-oauth/issuer';
 import { createHttpClient } from '@koa-oauth/issuer';
 import fc from 'fast-check';
 import nock from 'nock';
 import type { OidcError } from '../../src/errors.ts';
 import { type ClientMessage, reportMessage } from '../../src/messages.ts';
-import type { ClientCredentials } from '../../src/oauth/client-authentication.ts';
 import { createSessionKey, Dpop } from '../../src/oauth/dpop.ts';
 import {
   judgeTokenResponse,

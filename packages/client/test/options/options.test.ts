@@ -1,8 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { type ClientOptions, checkClient, InvalidOptions } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
-import { type ClientOptions, checkClient } from '../../src/options/client-options.ts';
 import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
 import { OPTIONS } from '../support/options.ts';
 

@@ -1,6 +1,7 @@
 import { hash, randomUUID } from 'node:crypto';
 import { jwkThumbprint } from '../public-jwk.ts';
-import { signJws, type TestKey } from './test-key.ts';
+import { signJws } from '../signed-jwt.ts';
+import type { TestKey } from './test-key.ts';
 
 /** Options of `createProof`. */
 export interface ProofOptions {

@@ -1,4 +1,5 @@
-import { createTestKey, signInput, signJws, type TestAlgorithm, type TestKey } from './test-key.ts';
+import { signInput, signJws } from '../signed-jwt.ts';
+import { createTestKey, type TestAlgorithm, type TestKey } from './test-key.ts';
 
 /** Claims of a token that an API accepts. Those that RFC 9068 §2.2 requires have defaults. */
 export interface GoodClaims {

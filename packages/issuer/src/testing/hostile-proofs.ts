@@ -1,4 +1,5 @@
 import { createHmac, generateKeyPairSync, hash, randomBytes } from 'node:crypto';
+import { encode } from '../signed-jwt.ts';
 import { createProof } from './dpop-proof.ts';
 import { invalidUtf8, respell, SIBLINGS } from './forge.ts';
 import {
@@ -11,7 +12,6 @@ import {
   signatureOf,
   weakRsaKey,
 } from './proof-forge.ts';
-import { encode } from './test-key.ts';
 
 /** Name of a hostile proof, which says what is wrong with it. */
 export type HostileProofName = keyof ReturnType<typeof makeAll>;

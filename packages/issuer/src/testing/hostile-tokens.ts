@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { encode } from '../signed-jwt.ts';
 import {
   createForge,
   type Forge,
@@ -7,7 +8,7 @@ import {
   respell,
   SIBLINGS,
 } from './forge.ts';
-import { encode, publicJwk } from './test-key.ts';
+import { publicJwk } from './test-key.ts';
 
 /** Name of a hostile token, which says what is wrong with it. */
 export type HostileTokenName = keyof ReturnType<typeof makeAll>;

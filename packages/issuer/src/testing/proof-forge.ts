@@ -1,7 +1,8 @@
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { jwkThumbprint } from '../public-jwk.ts';
+import { encode, signInput } from '../signed-jwt.ts';
 import { createProof, type ProofOptions, thumbprintOf } from './dpop-proof.ts';
-import { createTestKey, encode, signInput, type TestKey } from './test-key.ts';
+import { createTestKey, type TestKey } from './test-key.ts';
 
 /** Headers of a request that an API must reject. */
 export type HostileRequest = Readonly<{ authorization: string; dpop?: string }>;

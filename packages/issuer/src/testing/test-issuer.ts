@@ -1,9 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { signJws } from '../signed-jwt.ts';
 import type { GoodClaims } from './forge.ts';
 import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
-import { createTestKey, publicJwk, signJws, type TestKey } from './test-key.ts';
+import { createTestKey, publicJwk, type TestKey } from './test-key.ts';
 
 /** Options of `startTestIssuer`. */
 export interface TestIssuerOptions {

@@ -1,13 +1,8 @@
 import { constants, verify } from 'node:crypto';
 import { expect, test } from '@jest/globals';
 import { JwkSet } from '../../src/jwk-set.ts';
-import {
-  createTestKey,
-  publicJwk,
-  signInput,
-  signJws,
-  TEST_ALGORITHMS,
-} from '../../src/testing/test-key.ts';
+import { signInput, signJws } from '../../src/signed-jwt.ts';
+import { createTestKey, publicJwk, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
 
 const made = TEST_ALGORITHMS.map((alg) => [alg, createTestKey({ kid: 'one', alg })] as const);
 

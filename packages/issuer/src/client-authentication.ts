@@ -1,7 +1,6 @@
-import { createPrivateKey, type JsonWebKey, KeyObject } from 'node:crypto';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '@koa-oauth/issuer';
-import { SignJWT } from 'jose';
-import { randomToken } from './authorization-endpoint.ts';
+import { createPrivateKey, type JsonWebKey, KeyObject, randomBytes } from 'node:crypto';
+import { FAPI_ALGORITHMS, SIGNING_ALGORITHMS, type SigningAlgorithm } from './public-jwk.ts';
+import { signJws } from './signed-jwt.ts';
 
 /** Credentials for one client authentication method (RFC 6749 §2.3). */
 export type ClientCredentials = { readonly clientID: string } & (
@@ -18,15 +17,20 @@ const ASSERTION_LIFETIME_SECONDS = 60;
 
 /**
  * Returns what authenticates one request: `client_secret_basic` and `client_secret_post`
- * (RFC 6749 §2.3.1), `private_key_jwt` (RFC 7523 §2.2), or the `client_id` alone.
+ * (RFC 6749 §2.3.1), `private_key_jwt` (RFC 7523 §2.2), or the `client_id` alone. An assertion can be
+ * used once.
  *
+ * @param issuer the metadata's `issuer`
  * @param now seconds since 1970
+ * @returns headers and form fields to send
+ * @example
+ * const { headers, form } = authenticateClient(credentials, metadata.issuer, Date.now() / 1000);
  */
-export async function authenticateClient(
+export function authenticateClient(
   client: ClientCredentials,
   issuer: string,
   now: number,
-): Promise<{ headers: Record<string, string>; form: Record<string, string> }> {
+): { headers: Record<string, string>; form: Record<string, string> } {
   const { clientID } = client;
   switch (client.clientAuthMethod) {
     case 'client_secret_basic': {
@@ -38,7 +42,7 @@ export async function authenticateClient(
     case 'client_secret_post':
       return { headers: {}, form: { client_id: clientID, client_secret: client.clientSecret } };
     case 'private_key_jwt': {
-      const assertion = await signAssertion(clientID, client.signingKey, issuer, now);
+      const assertion = signAssertion(clientID, client.signingKey, issuer, now);
       const form = {
         client_id: clientID,
         client_assertion_type: ASSERTION_TYPE,
@@ -60,16 +64,18 @@ function signAssertion(
   { key, alg, kid }: ClientSigningKey,
   issuer: string,
   now: number,
-): Promise<string> {
-  return new SignJWT()
-    .setProtectedHeader({ alg, ...(kid !== undefined && { kid }) })
-    .setIssuer(clientID)
-    .setSubject(clientID)
-    .setAudience(issuer)
-    .setJti(randomToken())
-    .setIssuedAt(now)
-    .setExpirationTime(now + ASSERTION_LIFETIME_SECONDS)
-    .sign(key);
+): string {
+  const iat = Math.floor(now);
+  const claims = {
+    iss: clientID,
+    sub: clientID,
+    aud: issuer,
+    jti: randomBytes(32).toString('base64url'),
+    iat,
+    exp: iat + ASSERTION_LIFETIME_SECONDS,
+  };
+  const header = { alg, ...(kid !== undefined && { kid }) };
+  return signJws(header, claims, { alg, privateKey: key });
 }
 
 function formEncode(value: string): string {
@@ -142,4 +148,71 @@ function algorithmsOf(key: KeyObject): readonly SigningAlgorithm[] {
   throw new TypeError(
     `clientAssertionSigningKey must be RSA of ${MIN_RSA_BITS} bits or more, EC on P-256, P-384 or P-521, or Ed25519`,
   );
+}
+
+/** Options for client authentication. */
+export interface ClientOptions {
+  clientID: string;
+  /** For `client_secret_basic` and `client_secret_post`. */
+  clientSecret?: string | undefined;
+  /**
+   * Default: `private_key_jwt` with a `clientAssertionSigningKey`, else `client_secret_basic`. With
+   * `none` the client is not authenticated: for one that cannot keep a secret.
+   */
+  clientAuthMethod?: (typeof METHODS)[number] | undefined;
+  /** The private key for `private_key_jwt`: PEM, JWK or KeyObject. A JWK's `kid` is sent along. */
+  clientAssertionSigningKey?: ClientSigningKeyInput | undefined;
+  /** Default: the JWK's `alg`, else RS256 (PS256 for FAPI), EdDSA, or what belongs to the key's curve */
+  clientAssertionSigningAlg?: SigningAlgorithm | undefined;
+}
+
+const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'] as const;
+
+/**
+ * Checks options for client authentication, and returns the credentials, which are valid only if there are
+ * no faults. A fault names the option, and contains no part of a secret or key.
+ *
+ * @param isFapi true: the method is `private_key_jwt`, with an algorithm of the FAPI 2.0 Security Profile
+ * @example
+ * const { credentials, faults } = checkClient({ clientID: 'web', clientSecret });
+ * if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
+ */
+export function checkClient(
+  options: ClientOptions,
+  isFapi = false,
+): {
+  credentials: ClientCredentials;
+  faults: string[];
+} {
+  const { clientID, clientSecret, clientAssertionSigningKey, clientAssertionSigningAlg } = options;
+  const usual = clientAssertionSigningKey === undefined ? 'client_secret_basic' : 'private_key_jwt';
+  const method = isFapi ? 'private_key_jwt' : (options.clientAuthMethod ?? usual);
+  const usesKey = method === 'private_key_jwt';
+  const usesSecret = !usesKey && method !== 'none';
+  const faults = Object.entries({ clientID, ...(usesSecret && { clientSecret }) })
+    .filter(([, value]) => typeof value !== 'string' || value === '')
+    .map(([name]) => `${name} must be as the authorization server registered it`);
+  if (!METHODS.includes(method)) faults.push(`clientAuthMethod must be ${METHODS.join(', ')}`);
+  const useless = {
+    ...(!usesSecret && { clientSecret }),
+    ...(!usesKey && { clientAssertionSigningKey, clientAssertionSigningAlg }),
+  };
+  for (const [name, value] of Object.entries(useless)) {
+    if (value !== undefined) faults.push(`${name} has no use with ${method}`);
+  }
+  let signingKey: ClientSigningKey | undefined;
+  try {
+    if (usesKey) {
+      signingKey = readClientSigningKey(
+        clientAssertionSigningKey,
+        clientAssertionSigningAlg,
+        isFapi ? FAPI_ALGORITHMS : SIGNING_ALGORITHMS,
+      );
+    }
+  } catch (error) {
+    faults.push((error as Error).message);
+  }
+  const secretOrKey = usesKey ? { signingKey } : { clientSecret };
+  const credentials = { clientID, clientAuthMethod: method, ...secretOrKey } as ClientCredentials;
+  return { credentials: Object.freeze(credentials), faults };
 }

@@ -1,13 +1,13 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { jwtVerify } from 'jose';
-import { proves } from '../../../../test/support/proves.ts';
-import { rsaKeyPair } from '../../../../test/support/test-keys.ts';
+import { proves } from '../../../test/support/proves.ts';
+import { rsaKeyPair } from '../../../test/support/test-keys.ts';
 import {
   authenticateClient,
   type ClientCredentials,
   readClientSigningKey,
-} from '../../src/oauth/client-authentication.ts';
+} from '../src/client-authentication.ts';
 
 const ISSUER = 'https://issuer.example/';
 const NOW = 1_700_000_000;
