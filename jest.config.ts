@@ -19,8 +19,8 @@ const config: Config = {
   // Removes what nock adds to the global object before the next test file.
   testEnvironmentOptions: { globalsCleanup: 'on' },
   roots: ['<rootDir>/packages', '<rootDir>/test'],
-  // `*.long.test.ts` (npm run test:long) need a registry, a minute of load, a stopped service or many
-  // pages in a browser.
+  // `*.long.test.ts` (npm run test:long) need a registry, a minute of load, a stopped service, many
+  // pages in a browser, many processes or many servers.
   testMatch: ['**/test/**/!(*.long).test.ts?(x)'],
   extensionsToTreatAsEsm: ['.ts', '.tsx'],
   transform: {

@@ -34,7 +34,17 @@ async function signIn(browser: FormBrowser, user: string): Promise<Page> {
   return browser.submit(consent, CONSENT, { action: 'accept' });
 }
 
-async function tokenOf(user: string, ...args: string[]): Promise<string> {
+/** Tokens that the script printed, by its arguments: each is a process. */
+const printed = new Map<string, Promise<string>>();
+
+function tokenOf(user: string, ...args: string[]): Promise<string> {
+  const key = [user, ...args].join(' ');
+  const token = printed.get(key) ?? printToken(user, args);
+  printed.set(key, token);
+  return token;
+}
+
+async function printToken(user: string, args: string[]): Promise<string> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [tokenScript, '--user', user, ...args],

@@ -8,7 +8,7 @@ import type { AuthOptions, OidcErrorCode } from '../../src/index.ts';
 import { type SessionStore, storeKey } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import type { Browser } from '../support/browser.ts';
-import { EVERY_STORE, type StorePair } from '../support/every-store.ts';
+import { STORES, type StorePair } from '../support/every-store.ts';
 import {
   ISSUER,
   type IssuerStandIn,
@@ -118,7 +118,7 @@ const sessionOf = async (browser: Browser) => {
 const warningCodes = () =>
   events.flatMap((event) => (event.type === 'warning' ? [(event as { code?: string }).code] : []));
 
-describe.each(EVERY_STORE)('sessions in the store: $name', ({ testIt, open }) => {
+describe.each(STORES)('sessions in the store: $name', ({ testIt, open }) => {
   let pair: StorePair;
   /** Another process of the app. */
   let elsewhere: ServedApp;

@@ -3,7 +3,7 @@ import nock from 'nock';
 import { proves } from '../../../../test/support/proves.ts';
 import type { AuthOptions, UserSession } from '../../src/index.ts';
 import type { Browser } from '../support/browser.ts';
-import { EVERY_STORE, type StorePair } from '../support/every-store.ts';
+import { STORES, type StorePair } from '../support/every-store.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
 import { BASE_URL, type ServedApp, serveApp, userOf } from '../support/served-app.ts';
 
@@ -15,7 +15,7 @@ let now: number;
 
 afterAll(() => nock.restore());
 
-describe.each(EVERY_STORE)('a user’s sessions in the store: $name', ({ testIt, open }) => {
+describe.each(STORES)('a user’s sessions in the store: $name', ({ testIt, open }) => {
   beforeEach(async () => {
     nock.disableNetConnect();
     nock.enableNetConnect('127.0.0.1');

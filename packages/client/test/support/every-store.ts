@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, test } from '@jest/globals';
+import { afterAll, expect, test } from '@jest/globals';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
@@ -66,14 +66,20 @@ const memory: KindOfStore = {
   },
 };
 
-/** Every kind of store that this machine has. */
-export const EVERY_STORE: readonly KindOfStore[] = [
-  memory,
-  shared('file', undefined, (n, now) => sqliteStore({ path: join(folder, `${n}.db`), now })),
-  shared('Redis', noRedis, (n, now) =>
-    redisStore({ url: REDIS_URL, prefix: `${prefix}${n}:`, now }),
-  ),
-  shared('PostgreSQL', noPostgres, (n, now) =>
-    postgresStore({ url: POSTGRES_URL, prefix: `${tables}${n}_`, now }),
-  ),
-];
+/** True in a suite of `npm run test:long`. */
+export const IS_LONG = expect.getState().testPath?.endsWith('.long.test.ts') ?? false;
+
+/** Kinds of stores of this run: those within the process, in a long suite those on a server. */
+export const STORES: readonly KindOfStore[] = IS_LONG
+  ? [
+      shared('Redis', noRedis, (n, now) =>
+        redisStore({ url: REDIS_URL, prefix: `${prefix}${n}:`, now }),
+      ),
+      shared('PostgreSQL', noPostgres, (n, now) =>
+        postgresStore({ url: POSTGRES_URL, prefix: `${tables}${n}_`, now }),
+      ),
+    ]
+  : [
+      memory,
+      shared('file', undefined, (n, now) => sqliteStore({ path: join(folder, `${n}.db`), now })),
+    ];

@@ -1,0 +1,2 @@
+// The same with stores on a server.
+import './own-sessions.test.ts';
