@@ -6,7 +6,7 @@ import { FormBrowser } from '../support/form-browser.ts';
 import { proves } from '../support/proves.ts';
 import { findSecrets, type Place, type Secret } from '../support/secret-search.ts';
 import { type Stage, startStage } from '../support/secret-stage.ts';
-import { secretsOf, seenByBrowsers } from '../support/secrets-of-a-run.ts';
+import { secretsOf, seenByBrowsers, sessionKeysOf } from '../support/secrets-of-a-run.ts';
 import { filesIn, keysIn } from '../support/store-contents.ts';
 import { signIn, useEverything } from '../support/use-everything.ts';
 
@@ -30,6 +30,10 @@ describe('a store in a file', () => {
     expect(found).toEqual(['planted in the file sessions.db-wal, as it is']);
     await store.close();
   });
+});
+
+describe('a store in a file, and tokens that are bound to a key', () => {
+  wholeRun('file:./sessions.db', ({ dir }) => filesIn(dir), { DPOP: 'true' });
 });
 
 (noRedis ? describe.skip : describe)(`a store in Redis${noRedis ? `: ${noRedis}` : ''}`, () => {
@@ -72,23 +76,35 @@ test('the search finds the tokens of an app that shows them', async () => {
 });
 
 /** Uses the apps in every way, then looks for secrets in all pages, logs and stores. */
-function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place[]>): () => Stage {
+function wholeRun(
+  sessionStoreURL: string,
+  dump: (stage: Stage) => Promise<Place[]>,
+  settings: Record<string, string> = {},
+): () => Stage {
   let stage: Stage;
   const stored: Place[] = [];
+  const sessionKeys = new Map<string, Secret>();
   const keep = async () => {
     stored.push(...(await dump(stage)));
+    const keys = stage.isBound ? await sessionKeysOf(stage) : [];
+    for (const key of keys) sessionKeys.set(key.value, key);
+  };
+  const credentialsOf = () => [...secretsOf(stage).credentials, ...sessionKeys.values()];
+  const allSecretsOf = () => {
+    const { cookies, signIns } = secretsOf(stage);
+    return [...credentialsOf(), ...cookies, ...[...signIns.values()].flat()];
   };
 
   beforeAll(async () => {
-    stage = await startStage(sessionStoreURL);
+    stage = await startStage(sessionStoreURL, settings);
     await useEverything(stage, keep);
   }, 60_000);
   afterAll(() => stage?.stop());
 
   test('the run had secrets of every kind', () => {
-    const { credentials, cookies, signIns } = secretsOf(stage);
+    const { cookies, signIns } = secretsOf(stage);
     const counts = new Map<string, number>();
-    for (const { kind, value } of credentials) {
+    for (const { kind, value } of credentialsOf()) {
       expect([kind, value.length >= 16]).toEqual([kind, true]);
       counts.set(kind, (counts.get(kind) ?? 0) + 1);
     }
@@ -102,17 +118,19 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
       'refresh token': expect.any(Number),
       'ID token': expect.any(Number),
       'logout token': 1,
+      ...(stage.isBound && { proof: expect.any(Number), 'session key': expect.any(Number) }),
     });
-    for (const kind of ['code', 'verifier', 'access token', 'refresh token', 'ID token']) {
+    const kinds = ['code', 'verifier', 'access token', 'refresh token', 'ID token'];
+    for (const kind of stage.isBound ? [...kinds, 'proof'] : kinds) {
       expect([kind, (counts.get(kind) ?? 0) >= 3]).toEqual([kind, true]);
     }
     expect(cookies.length).toBeGreaterThan(6);
     expect([...signIns.keys()].sort()).toEqual(['alice', 'bob', 'carol']);
   });
 
-  test('no page, header or redirect has a token, code, verifier, secret or password', () => {
+  test('no page, header or redirect has a token, code, verifier, secret, password, proof or key', () => {
     proves('ASVS 10.1.1');
-    expect(findSecrets(secretsOf(stage).credentials, seenByBrowsers(stage).all)).toEqual([]);
+    expect(findSecrets(credentialsOf(), seenByBrowsers(stage).all)).toEqual([]);
   });
 
   test('no page has the value of a cookie', () => {
@@ -131,12 +149,12 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
     proves('RFC 6750 §5.1 disclosure');
     const logs = stage.logs();
     for (const { name, text } of logs) expect([name, text.length > 200]).toEqual([name, true]);
-    expect(findSecrets(allSecretsOf(stage), logs)).toEqual([]);
+    expect(findSecrets(allSecretsOf(), logs)).toEqual([]);
   });
 
   test('the store has none of them', () => {
     expect(stored.length).toBeGreaterThan(3);
-    expect(findSecrets(allSecretsOf(stage), stored)).toEqual([]);
+    expect(findSecrets(allSecretsOf(), stored)).toEqual([]);
   });
 
   test('the search finds a name', () => {
@@ -150,9 +168,4 @@ function wholeRun(sessionStoreURL: string, dump: (stage: Stage) => Promise<Place
     expect(findSecrets([path], stage.logs())).toEqual(['path in the log of the web app, as it is']);
   });
   return () => stage;
-}
-
-function allSecretsOf(stage: Stage): Secret[] {
-  const { credentials, cookies, signIns } = secretsOf(stage);
-  return [...credentials, ...cookies, ...[...signIns.values()].flat()];
 }

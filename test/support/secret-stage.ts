@@ -21,6 +21,8 @@ export interface Stage {
   readonly toIssuer: RecordingProxy;
   /** Path of the data folder, which also has the database of the API. */
   readonly dir: string;
+  /** True if the tokens of a session are bound to its key (RFC 9449). */
+  readonly isBound: boolean;
   readonly passwords: ReadonlyMap<string, string>;
   /** Secrets that exist before the first request. */
   readonly secrets: readonly Secret[];
@@ -90,7 +92,12 @@ export async function startStage(
       SHOW_TOKENS: 'no',
       ...settings,
     }),
-    startService('contacts-api', dir, { PORT: String(apiPort), ISSUER_BASE_URL: issuer.issuer }),
+    startService('contacts-api', dir, {
+      PORT: String(apiPort),
+      BASE_URL: toApi.url,
+      ISSUER_BASE_URL: issuer.issuer,
+      DPOP_NONCE: 'true',
+    }),
   ]);
 
   return {
@@ -99,6 +106,7 @@ export async function startStage(
     toApi,
     toIssuer,
     dir,
+    isBound: settings.DPOP === 'true',
     passwords,
     secrets: [
       { kind: 'client secret', value: clientSecret },

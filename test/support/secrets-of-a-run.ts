@@ -1,3 +1,7 @@
+import { sqliteStore } from '@koa-oauth/client/sqlite';
+import { Seal } from '../../packages/client/src/session/seal.ts';
+import type { SessionContent } from '../../packages/client/src/session/session.ts';
+import { storeKey } from '../../packages/client/src/session/session-store.ts';
 import type { Exchange, RecordingProxy } from './recording-proxy.ts';
 import type { Place, Secret } from './secret-search.ts';
 import type { Stage } from './secret-stage.ts';
@@ -24,7 +28,7 @@ const KINDS = {
 const BACK_CHANNEL = /^\/oauth\/(token|revoke)/;
 
 /** Reads the secrets from the requests to the issuer and its answers. */
-export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
+export function secretsOf({ secrets, toIssuer, toWeb, toApi }: Stage): SecretsOfARun {
   const exchanges = toIssuer.exchanges;
   const members = exchanges
     .filter(({ url }) => BACK_CHANNEL.test(url))
@@ -35,6 +39,9 @@ export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
   const sent = exchanges.flatMap(({ responseHeaders }) => codeIn(responseHeaders) ?? []);
   const logoutTokens = toWeb.exchanges.flatMap(({ requestBody }) =>
     new URLSearchParams(requestBody).getAll('logout_token'),
+  );
+  const proofs = [...exchanges, ...toApi.exchanges].flatMap(
+    ({ requestHeaders }) => /^dpop: (.+)$/im.exec(requestHeaders)?.[1] ?? [],
   );
   const signIns = new Map<string, Secret[]>();
   for (const { url, requestHeaders } of exchanges) {
@@ -55,6 +62,7 @@ export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
       ),
       ...sent.map((value) => ({ kind: 'code', value })),
       ...logoutTokens.map((value) => ({ kind: 'logout token', value })),
+      ...proofs.map((value) => ({ kind: 'proof', value })),
     ]),
     cookies: unique(
       [
@@ -66,6 +74,23 @@ export function secretsOf({ secrets, toIssuer, toWeb }: Stage): SecretsOfARun {
     ),
     signIns,
   };
+}
+
+/** Returns the private keys of the sessions that the store, a file, has now (RFC 9449). */
+export async function sessionKeysOf(stage: Stage): Promise<Secret[]> {
+  const { secrets, toIssuer, dir } = stage;
+  const secret = secrets.find(({ kind }) => kind === 'cookie secret')?.value ?? '';
+  const seal = new Seal([secret], `session ${JSON.stringify([toIssuer.url, 'contacts-web'])}`);
+  const store = sqliteStore({ path: `${dir}/sessions.db` });
+  const keys: Secret[] = [];
+  for (const { value: id } of secretsOf(stage).cookies) {
+    const { sealed = '' } = (await store.read(storeKey(id))) ?? {};
+    const opened = seal.open(sealed, id) as { content: SessionContent } | undefined;
+    if (opened?.content.dpopKey)
+      keys.push({ kind: 'session key', value: opened.content.dpopKey.d });
+  }
+  await store.close();
+  return keys;
 }
 
 /** Returns all requests of the browser to the web app, and the answers of app and issuer. */
