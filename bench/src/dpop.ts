@@ -24,6 +24,7 @@ export async function benchDpop(print: (text: string) => void): Promise<void> {
     aud: AUDIENCE,
     scope: 'read:contacts',
     client_id: 'bench',
+    jti: 'bench',
     cnf: { jkt: thumbprintOf(key) },
   });
   const proofKey = key.publicKey.export({ format: 'jwk' });
@@ -36,6 +37,10 @@ export async function benchDpop(print: (text: string) => void): Promise<void> {
     {
       label: 'express-oauth2-jwt-bearer, which checks no `jti`',
       target: await start('express-oauth2-jwt-bearer with DPoP'),
+    },
+    {
+      label: 'Koa + oauth4webapi, which checks no `jti`',
+      target: await start('Koa + oauth4webapi with DPoP'),
     },
   ];
   if (await answers(new URL(REDIS_URL))) {

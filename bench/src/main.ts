@@ -25,19 +25,35 @@ const print = (text: string): void => {
 };
 const isWritten = process.argv.includes('--write');
 
-// `--route` measures the protected route with good tokens, and adds it to the page: for another version
-// of Node.
-if (process.argv.includes('--route')) {
-  const title = `## Protecting a route on Node ${process.version.split('.')[0]?.slice(1)}`;
-  print(`\n${title}\n\nNode ${process.version}.\n\n`);
+/** Chapters that can be measured alone. `--search` fills both databases for minutes. */
+const CHAPTERS: Readonly<Record<string, () => Promise<void>>> = {
+  '--route': benchRoute,
+  '--search': () => benchSearch(print),
+  '--dpop': () => benchDpop(print),
+};
+
+/** Measures the protected route with good tokens, for another version of Node. */
+async function benchRoute(): Promise<void> {
+  const [major] = process.versions.node.split('.');
+  print(`## Protecting a route on Node ${major}\n\nNode ${process.version}.\n\n`);
   await benchResourceServer(print, 200);
-  const [page = ''] = readFileSync(PAGE, 'utf8').split(`\n${title}\n`);
-  if (isWritten) writeFileSync(PAGE, `${page.trimEnd()}\n${report.trimEnd()}\n`);
-} else if (process.argv.includes('--search')) {
-  // Alone, because it fills both databases for minutes.
-  await benchSearch(print);
-} else if (process.argv.includes('--dpop')) {
-  await benchDpop(print);
+}
+
+/** Replaces the chapter of the page that has the heading of this one, or adds this one. */
+function withChapter(page: string, chapter: string): string {
+  const [heading = ''] = chapter.split('\n', 1);
+  const [before = '', old = ''] = page.split(`\n${heading}\n`);
+  // It ends at the next heading that is not below its own.
+  const end = old.search(new RegExp(`^#{1,${heading.indexOf(' ')}} `, 'm'));
+  const parts = [before, chapter, end === -1 ? '' : old.slice(end)].map((part) => part.trim());
+  return `${parts.filter(Boolean).join('\n\n')}\n`;
+}
+
+const alone = process.argv.find((argument) => Object.hasOwn(CHAPTERS, argument));
+if (alone !== undefined) {
+  await CHAPTERS[alone]?.();
+  const chapters = report.split(/^(?=## )/m);
+  if (isWritten) writeFileSync(PAGE, chapters.reduce(withChapter, readFileSync(PAGE, 'utf8')));
 } else {
   print(`# Performance\n\n<!-- Written by \`npm run bench -- --write\`. -->\n\n${method}`);
   print('\n## Protecting a route\n\n');

@@ -4,6 +4,7 @@ import { redisSet } from '@koa-oauth/resource-server/redis';
 import express from 'express';
 import { auth as expressAuth } from 'express-oauth2-jwt-bearer';
 import Koa from 'koa';
+import * as oauth from 'oauth4webapi';
 import { answer } from './bare.ts';
 import type { MakeApp } from './make-app.ts';
 
@@ -41,4 +42,23 @@ export const expressDpop: MakeApp = async ({ issuer, audience }) => {
   return app.get('/', (_, response) => {
     response.json({ ok: true });
   });
+};
+
+export const oauth4webapiDpop: MakeApp = async ({ issuer, audience }) => {
+  const options = { requireDPoP: true, [oauth.allowInsecureRequests]: true };
+  const url = new URL(issuer);
+  const as = await oauth.processDiscoveryResponse(url, await oauth.discoveryRequest(url, options));
+  const app = new Koa();
+  app.silent = true;
+  app.use(async function verifies(ctx, next) {
+    const headers = { authorization: ctx.get('authorization'), dpop: ctx.get('dpop') };
+    const request = new Request(ctx.href, { headers });
+    try {
+      ctx.state.user = await oauth.validateJwtAccessToken(as, request, audience, options);
+    } catch {
+      ctx.throw(401);
+    }
+    await next();
+  });
+  return app.use(answer).callback();
 };

@@ -34,6 +34,7 @@ export const DPOP_APPS = {
   'Koa + one ES256 verify': async () => (await import('./dpop.ts')).koaAndOneEs256,
   'koa-oauth with DPoP': async () => (await import('./dpop.ts')).koaOauthDpop,
   'express-oauth2-jwt-bearer with DPoP': async () => (await import('./dpop.ts')).expressDpop,
+  'Koa + oauth4webapi with DPoP': async () => (await import('./dpop.ts')).oauth4webapiDpop,
 } satisfies Record<string, () => Promise<MakeApp>>;
 
 export type AppName =
