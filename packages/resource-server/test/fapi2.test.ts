@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import bodyParser from '@koa/bodyparser';
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { createIssuer, FAPI_ALGORITHMS, InvalidOptions } from '@koa-oauth/issuer';
 import {
   createProof,
   createTestKey,
@@ -10,11 +10,14 @@ import {
   type TestKey,
   thumbprintOf,
 } from '@koa-oauth/issuer/testing';
+import Koa from 'koa';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
+import { createAccessTokenVerifier } from '../src/auth.ts';
 import { type AuthOptions, checkOptions } from '../src/options.ts';
 import { requiredScopes } from '../src/requirements/required-scopes.ts';
-import { type Api, startApi } from './support/protected-api.ts';
+import { revocations } from '../src/token/revocations.ts';
+import { type Api, serve, startApi } from './support/protected-api.ts';
 
 const audience = 'https://api.example.com';
 const baseURL = 'https://api.example.com';
@@ -180,4 +183,39 @@ describe('requests', () => {
     expect(await send({}, '', { method: 'POST', body: form })).toBe('400 invalid_request');
     expect((await api.get(undefined, `?access_token=${bound()}`)).status).toBe(400);
   });
+
+  test('a function that takes tokens without a request accepts none', async () => {
+    const verify = createAccessTokenVerifier({ ...fapi, issuerBaseURL: issuer.issuer });
+    for (const claims of [{}, { cnf: undefined }]) {
+      await expect(verify(bound({ claims }))).rejects.toMatchObject({ status: 401 });
+    }
+  });
+
+  test.each<[string, TestKey, number]>([
+    ['PS256', ps256, 200],
+    ['RS256', rs256, 400],
+  ])(
+    'a logout token signed with %s, where the profile has the algorithms: %3$i',
+    async (...row) => {
+      proves('FAPI 2.0 §5.4.1-1');
+      const [, signer, status] = row;
+      const app = new Koa();
+      app.silent = true;
+      app.use(
+        revocations().backChannelLogout({
+          issuer: createIssuer({ issuerBaseURL: issuer.issuer }),
+          clientID: 'web',
+          algorithms: FAPI_ALGORITHMS,
+        }),
+      );
+      const logoutAPI = await serve(app);
+      const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+      const claims = { aud: 'web', exp: undefined, jti: 'logout-1', sid: 's1', events };
+      const logout_token = issuer.token(claims, { typ: 'logout+jwt' }, signer);
+      const init = { method: 'POST', body: new URLSearchParams({ logout_token }) };
+      const answer = await logoutAPI.send({}, '', init);
+      expect(answer.status).toBe(status);
+      await logoutAPI.close();
+    },
+  );
 });

@@ -7,12 +7,13 @@ import {
   LOGOUT_TOKEN_LIFETIME_SECONDS,
   type LogoutTokenClaims,
   readForm,
+  SIGNING_ALGORITHMS,
   type SigningKey,
 } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
 import { isSignedWith } from '../token/access-token-verifier.ts';
-import { verifySignature } from '../token/signature.ts';
+import { type Algorithm, areAlgorithmsOf, verifySignature } from '../token/signature.ts';
 
 /** Options of `revocations().backChannelLogout`. */
 export interface LogoutTokenOptions {
@@ -22,6 +23,8 @@ export interface LogoutTokenOptions {
   clientID: string | readonly string[];
   /** Seconds by which the issuer's clock may differ from this one, 0 to 300. Default: 60 */
   clockTolerance?: number | undefined;
+  /** Accepted algorithms. Default: all of `Algorithm`. */
+  algorithms?: readonly Algorithm[] | undefined;
 }
 
 /** Effects of a logout token. */
@@ -39,18 +42,18 @@ const NOT_STORED = { 'Cache-Control': 'no-store' };
 
 /** Makes the handler of logout tokens. @throws InvalidOptions that names every wrong option */
 export function acceptLogoutToken(options: LogoutTokenOptions, steps: LogoutSteps): Middleware {
-  const { issuers, clientID, clockTolerance } = checkOptions(options);
+  const { issuers, ...rules } = checkOptions(options);
 
   return async function backChannelLogout(ctx) {
     const token = await readLogoutToken(ctx);
     const issuer = findIssuer(token, issuers);
-    const now = steps.now() / 1000;
-    const expected = { issuer: (await issuer.metadata()).issuer, clientID, now, clockTolerance };
+    const { issuer: identifier } = await issuer.metadata();
+    const expected = { ...rules, issuer: identifier, now: steps.now() / 1000 };
     const { header, claims } = check(() => checkLogoutToken(token, expected));
     await checkSignature(token, await issuer.signingKeys(header).catch(rejectUnknownKey));
     // The end comes first: a token that was used up without it would be lost.
     await steps.endSession(claims);
-    const until = claims.iat + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * clockTolerance + 1;
+    const until = claims.iat + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * rules.clockTolerance + 1;
     if (!(await steps.useOnce(claims, until))) throw invalid('"jti" was used before');
     ctx.set(NOT_STORED);
     ctx.status = 200;
@@ -102,7 +105,8 @@ function invalid(detail: string): AuthError {
 
 function checkOptions(options: LogoutTokenOptions) {
   const given = typeof options === 'object' && options !== null ? options : {};
-  const { issuer, clientID, clockTolerance = 60, ...unknown } = given as LogoutTokenOptions;
+  const { issuer, clientID, clockTolerance = 60, ...others } = given as LogoutTokenOptions;
+  const { algorithms = SIGNING_ALGORITHMS, ...unknown } = others;
   const issuers = [issuer ?? []].flat();
   const clientIDs = [clientID ?? []].flat();
   const faults = [
@@ -112,8 +116,10 @@ function checkOptions(options: LogoutTokenOptions) {
       'clientID must be a non-empty string or a list of them',
     !(typeof clockTolerance === 'number' && clockTolerance >= 0 && clockTolerance <= 300) &&
       'clockTolerance must be 0 to 300 seconds',
+    !areAlgorithmsOf('any', algorithms) &&
+      `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`,
     ...Object.keys(unknown).map((name) => `unknown: ${name}`),
   ].filter((fault) => fault !== false);
   if (faults.length > 0) throw new InvalidOptions(`backChannelLogout: ${faults.join('; ')}`);
-  return { issuers, clientID: clientIDs, clockTolerance };
+  return { issuers, clientID: clientIDs, clockTolerance, algorithms };
 }

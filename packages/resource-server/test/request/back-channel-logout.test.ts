@@ -317,6 +317,7 @@ test.each<[string, object]>([
   ['clientID', { clientID: '' }],
   ['clientID', { clientID: [] }],
   ['clockTolerance', { clientID: 'web', clockTolerance: 301 }],
+  ['algorithms', { clientID: 'web', algorithms: ['HS256'] }],
   ['unknown: aud', { clientID: 'web', aud: 'web' }],
 ])('the option %s is refused in %j', (name, options) => {
   const known = createIssuer({ issuerBaseURL: issuer.issuer });
