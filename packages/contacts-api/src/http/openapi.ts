@@ -71,7 +71,7 @@ const SECURITY_SCHEMES = {
     type: 'http',
     scheme: 'DPoP',
     description:
-      'An access token that is bound to a key, with a proof of this key in the header `DPoP` (RFC 9449). This page makes no proofs.',
+      'The scheme `DPoP`, not `Bearer`: an access token that is bound to a key, with a proof of this key in the header `DPoP` (RFC 9449). This page makes no proofs.',
   },
 } as const;
 

@@ -1,6 +1,8 @@
-import { type Issuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
+import type { Issuer } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 import type { DpopOptions } from '../dpop/dpop-options.ts';
+import type { TokenProfile } from '../token/jwt-access-token.ts';
+import { algorithmsOf } from '../token/signature.ts';
 
 /**
  * Path of the metadata of a resource whose identifier has no path (RFC 9728 §3.1).
@@ -43,6 +45,8 @@ export interface ProtectedResource {
   resourceDocumentation?: string | undefined;
   /** The option `dpop` of `auth`: whether tokens must be bound to a key, and algorithms of proofs. */
   dpop?: Pick<DpopOptions, 'algorithms' | 'required'> | undefined;
+  /** The option `profile` of `auth`, which has defaults for `dpop`. */
+  profile?: TokenProfile | undefined;
 }
 
 /**
@@ -60,6 +64,7 @@ export function protectedResourceMetadata({
   resourceName,
   resourceDocumentation,
   dpop,
+  profile = 'any',
 }: ProtectedResource): Middleware {
   return async function protectedResourceMetadata(ctx) {
     const servers = await Promise.all(authorizationServers.map(identifierOf));
@@ -74,8 +79,8 @@ export function protectedResourceMetadata({
       bearer_methods_supported: ['header'],
       resource_name: resourceName,
       resource_documentation: resourceDocumentation,
-      dpop_signing_alg_values_supported: dpop && (dpop.algorithms ?? SIGNING_ALGORITHMS),
-      dpop_bound_access_tokens_required: dpop?.required,
+      dpop_signing_alg_values_supported: dpop && (dpop.algorithms ?? algorithmsOf(profile)),
+      dpop_bound_access_tokens_required: dpop && (dpop.required ?? profile === 'fapi2'),
     });
   };
 }

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import Router from '@koa/router';
-import { createIssuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
+import { createIssuer, FAPI_ALGORITHMS, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import { createTestKey, startTestIssuer } from '@koa-oauth/issuer/testing';
 import Koa from 'koa';
 import {
@@ -38,7 +38,20 @@ test.each([
     { resourceDocumentation: 'https://api.example.com/docs' },
     { resource_documentation: 'https://api.example.com/docs' },
   ],
-  [{ dpop: {} }, { dpop_signing_alg_values_supported: [...SIGNING_ALGORITHMS] }],
+  [
+    { dpop: {} },
+    {
+      dpop_signing_alg_values_supported: [...SIGNING_ALGORITHMS],
+      dpop_bound_access_tokens_required: false,
+    },
+  ],
+  [
+    { dpop: {}, profile: 'fapi2' },
+    {
+      dpop_signing_alg_values_supported: [...FAPI_ALGORITHMS],
+      dpop_bound_access_tokens_required: true,
+    },
+  ],
   [
     { dpop: { required: true, algorithms: ['ES256'] } },
     { dpop_signing_alg_values_supported: ['ES256'], dpop_bound_access_tokens_required: true },
