@@ -1,5 +1,4 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
-import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { type DocumentOptions, openApiDocument, Problem } from '../../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../../src/operation.ts';
 import { audience, bearer, namespace, startApp } from '../support/running-app.ts';
@@ -32,19 +31,6 @@ const examplesOf = ({ body }: Operation) => (body?.schema.meta()?.examples ?? []
 const withId = (list: readonly Operation[]) => list.map((each) => [each.id, each] as const);
 
 afterAll(() => running.close());
-
-test.each([{}, { required: true, nonce: true }])(
-  'the linter finds no fault with %p',
-  async (dpop) => {
-    const config = await createConfig({
-      extends: ['recommended'],
-      // Open operations refuse no caller; a test below covers the others.
-      rules: { 'operation-4xx-response': 'off' },
-    });
-    const problems = await lintFromString({ source: JSON.stringify(documentWith(dpop)), config });
-    expect(problems.map(({ ruleId, location }) => [ruleId, location[0]?.pointer])).toEqual([]);
-  },
-);
 
 test('GET /openapi.json answers the same document, with the real addresses', async () => {
   const answer = await running.api('openapi.json').json<typeof document>();
