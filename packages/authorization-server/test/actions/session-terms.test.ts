@@ -1,7 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import type { AuthorizationServer, Tenant } from '../../src/index.ts';
+import { takeClock } from '../support/clock.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import {
   authorizationRequest,
@@ -69,23 +69,25 @@ describe('api.session.revoke', () => {
 });
 
 describe('the end of a session', () => {
-  test.concurrent.each([
+  test.each([
     [
       'setExpiresAt',
       `api.session.setExpiresAt(Date.now() + 9e9).session.setExpiresAt(Date.now() + 3000);`,
     ],
     ['setIdleExpiresAt', 'api.session.setIdleExpiresAt(Date.now() + 3000);'],
   ])('is the earliest of %s', async (_name, body) => {
+    const clock = takeClock();
     const server = await startWith(body);
     const { browser } = await tokensFor(server);
     const unchanged = await tokensFor(await startWith(''));
     // The sign-in itself must end in time.
-    await wait(3500);
+    clock.pass(3500);
     expect(await isSignedIn(server, browser)).toBe(false);
     expect(unchanged.tokens).toHaveProperty('id_token');
   });
 
-  test.concurrent('can be before all times that JavaScript has', async () => {
+  test('can be before all times that JavaScript has', async () => {
+    const clock = takeClock();
     const server = await startWith('');
     const { browser } = await tokensFor(server);
     useAction(server, 'api.session.setExpiresAt(-1e20);');
@@ -93,16 +95,17 @@ describe('the end of a session', () => {
       const { statusCode } = await browser.get(authorizationRequest(server).url);
       expect(statusCode).toBeLessThan(400);
     }
-    await wait(1100);
+    clock.pass(1100);
     expect(await isSignedIn(server, browser)).toBe(false);
   });
 
-  test.concurrent('can be set at a refresh', async () => {
+  test('can be set at a refresh', async () => {
+    const clock = takeClock();
     const server = await startWith('');
     const { browser, tokens } = await tokensFor(server);
     useAction(server, 'api.session.setExpiresAt(Date.now());');
     await refresh(server, tokens.refresh_token);
-    await wait(1100);
+    clock.pass(1100);
     expect(await isSignedIn(server, browser)).toBe(false);
   });
 
@@ -175,10 +178,11 @@ describe('a refresh token', () => {
   const notRotating = (tenant: Tenant) =>
     Object.assign(tenant.clients[0]?.refresh_token ?? {}, { rotation_type: 'non-rotating' });
 
-  test.concurrent.each([
+  test.each([
     ['that rotates', () => {}],
     ['that does not rotate', notRotating],
   ])('%s ends when an Action says, at the sign-in and at a refresh', async (_name, change) => {
+    const clock = takeClock();
     const end = 'api.refreshToken.setExpiresAt(Date.now());';
     const server = await startDemo((tenant) => {
       change(tenant);
@@ -190,7 +194,7 @@ describe('a refresh token', () => {
     useAction(server, end);
     const { body } = await refresh(server, second.tokens.refresh_token);
     useAction(server, '');
-    await wait(1100);
+    clock.pass(1100);
     expect((await refresh(server, first.tokens.refresh_token)).status).toBe(403);
     const latest = body.refresh_token ?? second.tokens.refresh_token;
     expect((await refresh(server, latest)).status).toBe(403);
