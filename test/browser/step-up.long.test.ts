@@ -1,8 +1,19 @@
+import { once } from 'node:events';
+import { createServer, request, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import type { Page } from 'playwright-core';
 import { describeInBrowser, openSite, type Site, signIn } from './site.ts';
 
 const STEP_UP_ACR = 'http://schemas.openid.net/pape/policies/2007/06/multi-factor';
+
+/** Fills in and submits the page of the second step. */
+async function typeCode(page: Page): Promise<void> {
+  await page.waitForURL(/\/u\/mfa\//);
+  await page.fill('[name="code"]', (await page.textContent('output#code')) ?? '');
+  await page.press('[name="code"]', 'Enter');
+}
 
 describeInBrowser(
   'a route of the API that needs a stronger sign-in, with DPoP, in a browser',
@@ -14,12 +25,6 @@ describeInBrowser(
       site = await openSite({ settings: { api, web: { DPOP: 'true' } } });
     }, 60_000);
     afterAll(() => site?.stop());
-
-    async function typeCode(page: Page): Promise<void> {
-      await page.waitForURL(/\/u\/mfa\//);
-      await page.fill('[name="code"]', (await page.textContent('output#code')) ?? '');
-      await page.press('[name="code"]', 'Enter');
-    }
 
     async function openDeletion(page: Page, name: string): Promise<void> {
       await page.getByRole('link', { name: `Delete ${name}` }).click();
@@ -68,3 +73,49 @@ describeInBrowser(
     });
   },
 );
+
+describeInBrowser('an API that needs a stronger sign-in to add a contact, in a browser', () => {
+  let site: Site;
+  let api: Server;
+
+  beforeAll(async () => {
+    api = createServer((incoming, answer) => {
+      const { acr } = decodeJwt(incoming.headers.authorization?.slice(7) ?? '');
+      if (incoming.method === 'POST' && acr !== STEP_UP_ACR) {
+        const challenge = `Bearer error="insufficient_user_authentication", acr_values="${STEP_UP_ACR}"`;
+        answer.writeHead(401, { 'WWW-Authenticate': challenge }).end();
+        return;
+      }
+      const { method, headers } = incoming;
+      incoming.pipe(
+        request(new URL(incoming.url ?? '', site.api), { method, headers }, (from) => {
+          answer.writeHead(from.statusCode ?? 500, from.rawHeaders);
+          from.pipe(answer);
+        }),
+      );
+    }).listen(0, '127.0.0.1');
+    await once(api, 'listening');
+    const API_BASE_URL = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
+    site = await openSite({ settings: { web: { API_BASE_URL } } });
+  }, 60_000);
+  afterAll(async () => {
+    api?.close();
+    await site?.stop();
+  });
+
+  test('the form still has what was typed, after the second step', async () => {
+    const page = await site.visit();
+    await signIn(site, page, 'alice');
+    await page.fill('[name="name"]', 'Hedy Lamarr');
+    await page.fill('[name="email"]', 'hedy@example.com');
+    await page.getByRole('button', { name: 'Add contact' }).click();
+    await page.getByText('What you sent was not saved.').waitFor();
+    await page.getByRole('button', { name: 'Sign in again' }).click();
+    await typeCode(page);
+    await page.getByText('What you typed before is still here.').waitFor();
+    expect(page.url()).toBe(`${site.web}/contacts`);
+    await page.getByRole('button', { name: 'Add contact' }).click();
+    await page.getByText('Hedy Lamarr was added.').waitFor();
+    expect(site.complaints()).toEqual([]);
+  });
+});
