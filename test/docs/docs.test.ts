@@ -75,12 +75,13 @@ describe('errors', () => {
 
 describe('the README of', () => {
   test.each([
-    ['resource-server', 'AuthOptions', 'options.ts'],
-    ['issuer', 'IssuerOptions', 'issuer.ts'],
-  ])('%s has every member of %s', (name, type, file) => {
+    ['resource-server', 'AuthOptions', 'options.ts', 'Options'],
+    ['resource-server', 'TrustedIssuerOptions', 'token/trusted-issuer.ts', 'Options of an issuer'],
+    ['issuer', 'IssuerOptions', 'issuer.ts', 'Options'],
+  ])('%s has every member of %s', (name, type, file, heading) => {
     const members = membersOf(`packages/${name}/src/${file}`, type);
     expect(members.length).toBeGreaterThan(4);
-    expect(firstCells(`packages/${name}/README.md`, 'Options').sort()).toEqual(members.sort());
+    expect(firstCells(`packages/${name}/README.md`, heading).sort()).toEqual(members.sort());
   });
 
   test('resource-server has every reason, with its text', () => {

@@ -78,7 +78,7 @@ export function auth<Claims>(options: AuthOptions<Claims>): AuthMiddleware<AuthS
       const credentials = verifier.readCredentials(ctx.req, readForm(ctx));
       if (credentials !== undefined) {
         ({ scheme } = credentials);
-        ctx.state.auth = await verifier.verify(credentials, ctx.req, ctx.originalUrl);
+        ctx.state.auth = await verifier.verify(credentials, ctx.req, ctx);
         if (scheme === 'DPoP' && verifier.nonce !== undefined) {
           ctx.set('DPoP-Nonce', verifier.nonce);
         }
@@ -101,7 +101,10 @@ function readForm(ctx: ParameterizedContext): unknown {
 }
 
 /** Options of `createAccessTokenVerifier`: those of `auth`, for requests that must have a token. */
-export type AccessTokenVerifierOptions<Claims> = Omit<AuthOptions<Claims>, 'authRequired'>;
+export type AccessTokenVerifierOptions<Claims> = Omit<
+  AuthOptions<Claims, TokenRequest>,
+  'authRequired'
+>;
 
 /**
  * Verifies the access token of a request, or a bearer token that arrived without one.
@@ -158,9 +161,8 @@ export class RequestVerifier<Claims> {
   readonly #emit: (event: AuthEvent) => void;
 
   constructor(checked: Omit<CheckedOptions<Claims>, 'authRequired'>) {
-    const { realm, resourceMetadata, onEvent, dpop, ...options } = checked;
-    const { verifySignature, rules, now } = options;
-    const { clockTolerance } = rules;
+    const { realm, resourceMetadata, onEvent, dpop, clockTolerance, ...options } = checked;
+    const { verifySignature, now } = options;
     this.#verifyToken = accessTokenVerifier(options);
     this.#proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
     this.#buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
@@ -182,15 +184,17 @@ export class RequestVerifier<Claims> {
   /**
    * Verifies the token of a request, and its proof.
    *
-   * @param target the request target, as it arrived
+   * @param ctx Koa's, whose `originalUrl` is the request target as it arrived
    */
   async verify(
     { token, scheme }: Credentials,
     request: TokenRequest,
-    target = request.url ?? '/',
+    ctx: TokenRequest & { readonly originalUrl?: string } = request,
   ): Promise<Auth<Claims>> {
-    const { auth, cached, jkt } = await this.#verifyToken(token, scheme);
-    if (jkt !== undefined) await this.#verifyProof(request, target, token, jkt);
+    const { auth, cached, jkt } = await this.#verifyToken(token, scheme, ctx);
+    if (jkt !== undefined) {
+      await this.#verifyProof(request, ctx.originalUrl ?? request.url ?? '/', token, jkt);
+    }
     const { client_id, azp } = auth.payload;
     this.#emit({ type: 'verified', clientId: client_id ?? azp, cached });
     return auth;

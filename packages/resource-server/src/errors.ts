@@ -62,6 +62,11 @@ export const ERRORS = {
   ],
   ERR_INSUFFICIENT_SCOPE: [403, 'the access token lacks a scope', 'insufficient_scope'],
   ERR_CLAIM_MISMATCH: [403, 'a claim of the access token does not allow this', 'claim_mismatch'],
+  ERR_ISSUERS_UNAVAILABLE: [
+    503,
+    'it is not known right now whether the issuer of the access token is trusted',
+    'unavailable',
+  ],
   ERR_REVOCATION_UNAVAILABLE: [
     503,
     'it is not known right now whether the access token was revoked',

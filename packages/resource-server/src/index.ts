@@ -39,7 +39,6 @@ export {
 } from './request/protected-resource-metadata.ts';
 export { claimCheck, claimEquals, claimIncludes } from './requirements/claim-check.ts';
 export {
-  grantedScopes,
   requiredPermissions,
   requiredScopes,
   scopeIncludesAny,
@@ -48,6 +47,7 @@ export { requiredSignIn, type SignInOptions } from './requirements/required-sign
 export { type ExpiringSet, type MemorySetOptions, memorySet } from './stores/expiring-set.ts';
 export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
+export type { IssuerResolver } from './token/issuer-resolver.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';
 export { type Revocations, type RevocationsOptions, revocations } from './token/revocations.ts';
 export {
@@ -56,4 +56,5 @@ export {
   type VerifySignature,
   verifySignature,
 } from './token/signature.ts';
+export type { TrustedIssuerOptions } from './token/trusted-issuer.ts';
 export type { VerifiedTokensLimits } from './token/verified-tokens.ts';

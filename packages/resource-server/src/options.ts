@@ -1,4 +1,5 @@
-import { createIssuer, InvalidOptions, type Issuer } from '@koa-oauth/issuer';
+import { InvalidOptions } from '@koa-oauth/issuer';
+import type { Context } from 'koa';
 import {
   type CheckedDpopOptions,
   checkDpopOptions,
@@ -6,36 +7,27 @@ import {
 } from './dpop/dpop-options.ts';
 import type { AuthEvent } from './events.ts';
 import type { IsRevoked, VerifierOptions } from './token/access-token-verifier.ts';
-import type { CustomClaims } from './token/custom-claims.ts';
-import type { TokenProfile } from './token/jwt-access-token.ts';
+import { type IssuerResolver, ResolvedIssuers } from './token/issuer-resolver.ts';
+import { type VerifySignature, verifySignature as verifyWithNode } from './token/signature.ts';
 import {
-  type Algorithm,
-  algorithmsOf,
-  areAlgorithmsOf,
-  type VerifySignature,
-  verifySignature as verifyWithNode,
-} from './token/signature.ts';
+  type CommonRules,
+  checkTrustedIssuer,
+  isText,
+  isURL,
+  SHARED_NAMES,
+  type TrustedIssuerOptions,
+} from './token/trusted-issuer.ts';
 import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
 
-/** Options of `auth`. `audience` and either `issuerBaseURL` or `issuer` are required. */
-export interface AuthOptions<Claims> {
-  /** The issuer identifier; its metadata says where its keys are. Give this or `issuer`. */
-  issuerBaseURL?: string | undefined;
-  /** An issuer made with `createIssuer`, to share its keys or to set its limits. */
-  issuer?: Issuer | undefined;
-  /** This API's identifier, or several; `aud` must contain one. */
-  audience: string | readonly string[];
-  /** Accepted algorithms. Default: all of `Algorithm`, or those of FAPI. */
-  algorithms?: readonly Algorithm[] | undefined;
-  /**
-   * Accepted kinds of access token. Default: `any`. `fapi2` is the FAPI 2.0 Security Profile: it requires
-   * `dpop` and `isRevoked` too, and rejects options that are weaker.
-   */
-  profile?: TokenProfile | undefined;
+/**
+ * Options of `auth`. Required are `audience` and one of `issuerBaseURL`, `issuer` and `issuers`. With
+ * `issuers`, the other options of an issuer are defaults for all of them.
+ */
+export interface AuthOptions<Claims, Requested = Context> extends TrustedIssuerOptions<Claims> {
+  /** Several issuers, each with its own options; or a function that finds the options of one. */
+  issuers?: readonly TrustedIssuerOptions<Claims>[] | IssuerResolver<Claims, Requested> | undefined;
   /** Seconds by which the issuer's clock may differ from this one, 0 to 300. Default: 60. */
   clockTolerance?: number | undefined;
-  /** Prefix and schema of the custom claims in `ctx.state.auth.claims`. */
-  claims?: CustomClaims<Claims> | undefined;
   /** Reports revoked tokens; called on every request. When it fails, the answer is 503. */
   isRevoked?: IsRevoked | undefined;
   /** Verifies signatures instead of `node:crypto`, for example with an HSM. When it fails, the answer is 503. */
@@ -60,22 +52,20 @@ export interface AuthOptions<Claims> {
 export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
   readonly authRequired: boolean;
   readonly dpop: CheckedDpopOptions | undefined;
+  readonly clockTolerance: number;
   readonly realm: string;
   readonly resourceMetadata: string | undefined;
   readonly onEvent: ((event: AuthEvent) => void) | undefined;
 }
 
 /** Checks the options. @throws InvalidOptions that names every wrong one */
-export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptions<Claims> {
+export function checkOptions<Claims, Requested>(
+  options: AuthOptions<Claims, Requested>,
+): CheckedOptions<Claims> {
   const faults: string[] = [];
   const {
-    issuerBaseURL,
-    issuer: sharedIssuer,
-    audience: audiences,
-    profile = 'any',
-    algorithms = algorithmsOf(profile),
+    issuers: given,
     clockTolerance = 60,
-    claims,
     authRequired = true,
     realm,
     resourceMetadata,
@@ -85,23 +75,27 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     dpop,
     onEvent,
     now = Date.now,
-    ...unknown
-  } = (typeof options === 'object' && options !== null ? options : {}) as AuthOptions<Claims>;
+    ...issuerOptions
+  } = (typeof options === 'object' && options !== null ? options : {}) as AuthOptions<
+    Claims,
+    Requested
+  >;
   const fault = (isWrong: boolean, text: string) => isWrong && faults.push(text);
+  const { profile = 'any', audience } = issuerOptions;
 
-  const audience = typeof audiences === 'string' ? [audiences] : audiences;
-  fault(
-    !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
-    'audience must be a non-empty string or a list of them',
-  );
-  fault(
-    !areAlgorithmsOf(profile, algorithms),
-    `algorithms must be some of ${algorithmsOf(profile).join(', ')}`,
-  );
-  fault(
-    !['any', 'rfc9068', 'auth0', 'fapi2'].includes(profile),
-    'profile must be any, rfc9068, auth0 or fapi2',
-  );
+  const checkedDpop =
+    dpop === undefined ? undefined : checkDpopOptions(dpop, { profile, now, fault });
+  const common: CommonRules = {
+    clockTolerance,
+    dpop: checkedDpop && (checkedDpop.required ? 'required' : 'allowed'),
+    // Who listens to `auth` learns of a failed refresh there, when a request fails.
+    onIssuerEvent: onEvent && (() => {}),
+  };
+  const issuers =
+    given === undefined
+      ? checkTrustedIssuer<Claims>(issuerOptions, common, fault)
+      : checkIssuers(given, issuerOptions, common, fault);
+
   // `exp` plus a string would be a longer string.
   fault(
     typeof clockTolerance !== 'number' || !(clockTolerance >= 0 && clockTolerance <= 300),
@@ -120,60 +114,79 @@ export function checkOptions<Claims>(options: AuthOptions<Claims>): CheckedOptio
     resourceMetadata !== undefined && !isURL(resourceMetadata),
     'resourceMetadata must be a URL',
   );
-  if (claims !== undefined) {
-    fault(!isURL(claims?.namespace), 'claims.namespace must be a URL');
-    fault(
-      typeof claims?.schema?.['~standard']?.validate !== 'function',
-      'claims.schema must be a Standard Schema',
-    );
-  }
-  const checkedDpop =
-    dpop === undefined ? undefined : checkDpopOptions(dpop, { profile, now, fault });
   if (profile === 'fapi2') {
     fault(clockTolerance > 60, 'clockTolerance must be 0 to 60 seconds with the profile fapi2');
     for (const [name, value] of Object.entries({ dpop, isRevoked })) {
       fault(value === undefined, `${name} is required with the profile fapi2`);
     }
   }
-  const unknownNames = Object.keys(unknown);
-  fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
+  const [first] =
+    issuers instanceof ResolvedIssuers ? [audience].flat() : (issuers[0]?.rules.audience ?? []);
+  const defaultRealm = realm ?? first;
+  fault(defaultRealm === undefined, 'realm is required where no audience is given');
+  if (faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
 
-  let issuer = sharedIssuer;
-  if (issuer !== undefined) {
-    fault(typeof issuer?.signingKey !== 'function', 'issuer must be made with createIssuer');
-    fault(issuerBaseURL !== undefined, 'give issuerBaseURL or issuer, not both');
-  } else {
-    try {
-      // Who listens to `auth` learns of a failed refresh there, when a request fails.
-      issuer = createIssuer({ issuerBaseURL: issuerBaseURL ?? '', onEvent: onEvent && (() => {}) });
-    } catch (error) {
-      faults.push((error as Error).message);
-    }
-  }
-  if (!issuer || faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
-
-  const rules = {
-    issuerBaseURL: issuer.issuerBaseURL,
-    audience: Object.freeze([...audience]),
-    algorithms: Object.freeze([...algorithms]),
-    profile,
-    clockTolerance,
-    dpop: checkedDpop && (checkedDpop.required ? 'required' : 'allowed'),
-  } as const;
   return Object.freeze({
-    issuer,
-    rules: Object.freeze(rules),
-    claims,
+    issuers,
     isRevoked,
     verifySignature,
     verifiedTokens,
     dpop: checkedDpop,
+    clockTolerance,
     authRequired,
-    realm: realm ?? (audience[0] as string),
+    realm: defaultRealm as string,
     resourceMetadata,
     onEvent,
     now,
   });
+}
+
+type Fault = (isWrong: boolean, text: string) => void;
+
+/** Checks the option `issuers`. @param defaults options of `auth` that its issuers share */
+function checkIssuers<Claims, Requested>(
+  issuers: readonly TrustedIssuerOptions<Claims>[] | IssuerResolver<Claims, Requested>,
+  defaults: TrustedIssuerOptions<Claims>,
+  common: CommonRules,
+  fault: Fault,
+): VerifierOptions<Claims>['issuers'] {
+  const { profile, unsafeAllowHTTP = false } = defaults;
+  const given = Object.entries(defaults).filter(([, value]) => value !== undefined);
+  const shared = given.filter(([name]) => SHARED_NAMES.some((each) => each === name));
+  const others = given.filter((entry) => !shared.includes(entry)).map(([name]) => name);
+  fault(others.length > 0, `with issuers, these are options of each of them: ${others.join(', ')}`);
+  const check = (options: TrustedIssuerOptions<Claims>, add: Fault) => {
+    const own = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
+    const merged: TrustedIssuerOptions<Claims> = Object.fromEntries([...shared, ...own]);
+    // DPoP and revocation are checked for the profile of `auth`.
+    add(
+      (merged.profile === 'fapi2') !== (profile === 'fapi2'),
+      'the profile fapi2 must be that of all issuers, as an option of auth',
+    );
+    return checkTrustedIssuer<Claims>(merged, common, add);
+  };
+  if (typeof issuers === 'function') {
+    return new ResolvedIssuers<Claims>({
+      resolve: issuers as IssuerResolver<Claims, never>,
+      unsafeAllowHTTP,
+      make(options) {
+        const faults: string[] = [];
+        const [trusted, other] = check(options, (isWrong, text) => isWrong && faults.push(text));
+        if (other) faults.push('tenants: the options must be those of one issuer');
+        if (!trusted || faults.length > 0) throw new InvalidOptions(faults.join('; '));
+        return trusted;
+      },
+    });
+  }
+  const isList = Array.isArray(issuers) && issuers.length > 0;
+  fault(!isList, 'issuers must be a function, or a list with an issuer');
+  const trusted = (isList ? issuers : []).flatMap((each, index) =>
+    check(each, (isWrong, text) => fault(isWrong, `issuers[${index}]: ${text}`)),
+  );
+  const identifiers = trusted.map(({ issuer }) => issuer?.issuerBaseURL?.replace(/\/$/, ''));
+  const twice = identifiers.find((each, index) => identifiers.indexOf(each) !== index);
+  fault(twice !== undefined, `issuers has ${twice} twice`);
+  return trusted;
 }
 
 function areLimits(value: unknown): boolean {
@@ -183,12 +196,4 @@ function areLimits(value: unknown): boolean {
       (name === 'maxEntries' || name === 'maxBytes') &&
       (limit === undefined || (Number.isSafeInteger(limit) && limit > 0)),
   );
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
-}
-
-function isURL(value: unknown): boolean {
-  return typeof value === 'string' && URL.canParse(value);
 }

@@ -58,6 +58,8 @@ test('a good token comes in, and what it says is in the state', async () => {
   expect(JSON.parse(body)).toEqual({
     header: { alg: 'RS256', typ: 'at+jwt', kid: 'key-1' },
     payload: expect.objectContaining({ iss: issuer.issuer, sub: 'alice', scope: 'a b' }),
+    issuer: issuer.issuer,
+    scopes: ['a', 'b'],
   });
 });
 

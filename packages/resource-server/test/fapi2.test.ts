@@ -82,9 +82,9 @@ async function send(sent: Sent, path = '', init: RequestInit = {}): Promise<stri
 
 describe('options', () => {
   test('tokens must be bound, and algorithms are those of the profile', () => {
-    const { rules, dpop } = checkOptions(fapi);
+    const { issuers, dpop } = checkOptions(fapi);
     const algorithms = ['PS256', 'ES256', 'EdDSA', 'Ed25519'];
-    expect(rules).toMatchObject({ profile: 'fapi2', dpop: 'required', algorithms });
+    expect(issuers).toMatchObject([{ rules: { profile: 'fapi2', dpop: 'required', algorithms } }]);
     expect(dpop).toMatchObject({ required: true, algorithms });
   });
 

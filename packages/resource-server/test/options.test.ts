@@ -3,20 +3,29 @@ import { createIssuer, InvalidOptions, SIGNING_ALGORITHMS } from '@koa-oauth/iss
 import { z } from 'zod';
 import { proves } from '../../../test/support/proves.ts';
 import { auth } from '../src/auth.ts';
-import { type AuthOptions, checkOptions } from '../src/options.ts';
+import { type AuthOptions, type CheckedOptions, checkOptions } from '../src/options.ts';
 import { verifySignature } from '../src/token/signature.ts';
+import type { TrustedIssuer } from '../src/token/trusted-issuer.ts';
 
 const good = { issuerBaseURL: 'https://tenant.example.com/', audience: 'https://api.example.com' };
+
+function onlyIssuer<Claims>({ issuers }: CheckedOptions<Claims>) {
+  const [issuer, ...others] = issuers as readonly TrustedIssuer<Claims>[];
+  expect(others).toEqual([]);
+  return issuer as TrustedIssuer<Claims>;
+}
 
 test('defaults: every asymmetric algorithm, both profiles, a minute of tolerance, a token required', () => {
   proves('ASVS 9.1.2');
   const checked = checkOptions(good);
-  expect(checked.rules).toEqual({
+  const { issuer, rules, claims } = onlyIssuer(checked);
+  expect(rules).toEqual({
     issuerBaseURL: good.issuerBaseURL,
     audience: ['https://api.example.com'],
     algorithms: SIGNING_ALGORITHMS,
     profile: 'any',
     clockTolerance: 60,
+    subRequired: true,
   });
   expect(checked).toMatchObject({
     authRequired: true,
@@ -26,9 +35,9 @@ test('defaults: every asymmetric algorithm, both profiles, a minute of tolerance
     onEvent: undefined,
     realm: 'https://api.example.com',
     resourceMetadata: undefined,
-    claims: undefined,
   });
-  expect(checked.issuer.issuerBaseURL).toBe(good.issuerBaseURL);
+  expect(claims).toBeUndefined();
+  expect(issuer.issuerBaseURL).toBe(good.issuerBaseURL);
   expect(SIGNING_ALGORITHMS.filter((alg) => /^hs|none/i.test(alg))).toEqual([]);
 });
 
@@ -38,9 +47,10 @@ test('what was checked stays so', () => {
   const checked = checkOptions({ ...good, audience, algorithms });
   audience.push('b');
   algorithms.pop();
-  expect(checked.rules.audience).toEqual(['a']);
-  expect(checked.rules.algorithms).toEqual(['RS256']);
-  for (const part of [checked, checked.rules, checked.rules.audience]) {
+  const { rules } = onlyIssuer(checked);
+  expect(rules.audience).toEqual(['a']);
+  expect(rules.algorithms).toEqual(['RS256']);
+  for (const part of [checked, rules, rules.audience]) {
     expect(Object.isFrozen(part)).toBe(true);
   }
 });

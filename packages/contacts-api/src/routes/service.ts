@@ -1,5 +1,4 @@
 import {
-  grantedScopes,
   PROTECTED_RESOURCE_METADATA_PATH,
   type ProtectedResource,
   protectedResourceMetadata,
@@ -58,11 +57,11 @@ export const me: Operation = operation({
   needs: {},
   answers: { 200: { description: 'subject, client, scopes, custom claims, expiry', schema: Me } },
   handle(ctx) {
-    const { payload, claims } = ctx.state.auth;
+    const { payload, scopes, claims } = ctx.state.auth;
     ctx.body = {
       subject: payload.sub,
       client_id: payload.client_id ?? payload.azp,
-      scopes: grantedScopes(payload),
+      scopes,
       claims,
       expires_at: new Date(payload.exp * 1000).toISOString(),
     };

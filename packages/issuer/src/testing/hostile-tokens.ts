@@ -167,7 +167,8 @@ function wrongClaims({ token, raw, json, issuer, audience, now }: Forge) {
     'sub an object': token({ sub: { id: 'alice' } }),
     'jti a number': token({ jti: 5 }),
     'client_id a list': token({ client_id: ['web'] }),
-    'scope a list': token({ scope: ['read'] }),
+    'scope an object': token({ scope: { read: true } }),
+    'scope a list with a number': token({ scope: ['read', 5] }),
     // A token bound to a key must not pass as a bearer token (RFC 9449 §7.2, RFC 8705 §3).
     'cnf with jkt': token({ cnf: { jkt: 'x' } }),
     'cnf with x5t#S256': token({ cnf: { 'x5t#S256': 'x' } }),

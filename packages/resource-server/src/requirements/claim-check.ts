@@ -2,7 +2,7 @@ import { answerInTime, InvalidOptions, isNoAnswer } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError, unavailable } from '../errors.ts';
 import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
-import { payloadOf } from './required-scopes.ts';
+import { authOf } from './required-scopes.ts';
 
 /**
  * Lets in a token whose claims pass a check of your own.
@@ -24,7 +24,7 @@ export function claimCheck(
     );
   }
   return async function claimCheck(ctx, next) {
-    if ((await passes(check, payloadOf(ctx), ctx)) !== true) {
+    if ((await passes(check, authOf(ctx).payload, ctx)) !== true) {
       throw new AuthError('ERR_CLAIM_MISMATCH', { message: description });
     }
     await next();

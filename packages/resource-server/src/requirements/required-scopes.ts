@@ -1,17 +1,7 @@
 import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError, InsufficientScopeError } from '../errors.ts';
-import type { AccessTokenClaims } from '../token/jwt-access-token.ts';
-
-/**
- * Returns the scopes that a token grants (RFC 6749 §3.3).
- *
- * @example
- * const mayWrite = grantedScopes(ctx.state.auth.payload).includes('write:orders');
- */
-export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): string[] {
-  return scope ? scope.split(' ').filter(Boolean) : [];
-}
+import type { Auth } from '../token/access-token-verifier.ts';
 
 /**
  * Lets in a token that grants all of the scopes.
@@ -25,8 +15,8 @@ export function grantedScopes({ scope }: Pick<AccessTokenClaims, 'scope'>): stri
 export function requiredScopes(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes('requiredScopes', scopes);
   return async function requiredScopes(ctx, next) {
-    const granted = grantedScopes(payloadOf(ctx, needed));
-    if (!needed.every((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
+    const { scopes } = authOf(ctx, needed);
+    if (!needed.every((scope) => scopes.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
 }
@@ -41,8 +31,8 @@ export function requiredScopes(scopes: string | readonly string[]): Middleware {
 export function scopeIncludesAny(scopes: string | readonly string[]): Middleware {
   const needed = parseScopes('scopeIncludesAny', scopes);
   return async function scopeIncludesAny(ctx, next) {
-    const granted = grantedScopes(payloadOf(ctx, needed));
-    if (!needed.some((scope) => granted.includes(scope))) throw new InsufficientScopeError(needed);
+    const { scopes } = authOf(ctx, needed);
+    if (!needed.some((scope) => scopes.includes(scope))) throw new InsufficientScopeError(needed);
     await next();
   };
 }
@@ -58,7 +48,7 @@ export function scopeIncludesAny(scopes: string | readonly string[]): Middleware
 export function requiredPermissions(permissions: string | readonly string[]): Middleware {
   const needed = parseScopes('requiredPermissions', permissions);
   return async function requiredPermissions(ctx, next) {
-    const { permissions } = payloadOf(ctx, needed);
+    const { permissions } = authOf(ctx, needed).payload;
     const held: readonly unknown[] = Array.isArray(permissions) ? permissions : [];
     if (!needed.every((name) => held.includes(name))) throw new InsufficientScopeError(needed);
     await next();
@@ -78,12 +68,12 @@ function parseScopes(name: string, scopes: string | readonly string[]): readonly
 }
 
 /**
- * Returns the claims of the request's token.
+ * Returns the content of the request's token.
  *
  * @param scopes scopes for the challenge to a request without a token
  * @throws AuthError `ERR_MISSING_TOKEN` (401) without a token
  */
-export function payloadOf({ state }: Context, scopes?: readonly string[]): AccessTokenClaims {
+export function authOf({ state }: Context, scopes?: readonly string[]): Auth {
   if (!state.auth) throw new AuthError('ERR_MISSING_TOKEN', { scope: scopes?.join(' ') });
-  return state.auth.payload;
+  return state.auth;
 }

@@ -2,7 +2,7 @@ import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
 import { isNumericDate } from '../token/jwt-access-token.ts';
-import { payloadOf } from './required-scopes.ts';
+import { authOf } from './required-scopes.ts';
 
 /** Options of `requiredSignIn`. `acr`, `maxAge` or both are required. */
 export interface SignInOptions {
@@ -32,7 +32,7 @@ export function requiredSignIn(options: SignInOptions): Middleware {
   const refusal = (message: string) =>
     new AuthError('ERR_INSUFFICIENT_USER_AUTHENTICATION', { message, ...needed });
   return async function requiredSignIn(ctx, next) {
-    const { acr, auth_time: signedInAt } = payloadOf(ctx);
+    const { acr, auth_time: signedInAt } = authOf(ctx).payload;
     // `acr` is one case-sensitive string (OpenID Connect Core §2), `auth_time` a time that has passed.
     if (accepted && !accepted.includes(acr as string)) {
       throw refusal('this needs a stronger sign-in');

@@ -1,29 +1,34 @@
 import {
   answerInTime,
   decodeUnverifiedJwt,
-  type Issuer,
   type SigningKey,
   type UnverifiedJwt,
 } from '@koa-oauth/issuer';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import type { Scheme } from '../request/challenge.ts';
-import { type CustomClaims, readCustomClaims } from './custom-claims.ts';
+import { readCustomClaims } from './custom-claims.ts';
+import { ResolvedIssuers } from './issuer-resolver.ts';
 import {
   type AccessTokenClaims,
-  type AccessTokenRules,
   checkAccessToken,
   checkBinding,
   checkIssuer,
   checkTimes,
+  readScopes,
 } from './jwt-access-token.ts';
 import type { SignatureRules, VerifySignature } from './signature.ts';
+import type { TrustedIssuer } from './trusted-issuer.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
 /** Content of a verified access token. Frozen: requests with the same token share it. */
 export interface Auth<Claims = unknown> {
   readonly header: Readonly<Record<string, unknown>>;
   readonly payload: AccessTokenClaims;
+  /** Identifier of its issuer. A user is `issuer` and `payload.sub`: two issuers can have the same `sub`. */
+  readonly issuer: string;
+  /** Scopes that the token grants (RFC 6749 §3.3). */
+  readonly scopes: readonly string[];
   /** Custom claims without their prefix, as the schema returned them. */
   readonly claims: Claims;
 }
@@ -40,9 +45,7 @@ export type IsRevoked = (claims: AccessTokenClaims) => boolean | Promise<boolean
 
 /** Checked options of `accessTokenVerifier`. */
 export interface VerifierOptions<Claims> {
-  readonly issuer: Issuer;
-  readonly rules: AccessTokenRules;
-  readonly claims: CustomClaims<Claims> | undefined;
+  readonly issuers: readonly TrustedIssuer<Claims>[] | ResolvedIssuers<Claims>;
   readonly isRevoked: IsRevoked | undefined;
   readonly verifySignature: VerifySignature;
   readonly verifiedTokens: VerifiedTokensLimits | false | undefined;
@@ -52,12 +55,14 @@ export interface VerifierOptions<Claims> {
 /**
  * Verifies an access token that was sent under a scheme, by default as a bearer token.
  *
+ * @param ctx second parameter of a function that finds issuers
  * @returns its content and, for a token that is bound to a key, the thumbprint of this key (`jkt`)
  * @throws InvalidTokenError (401); AuthError with status 400, 403 or 503; IssuerError (503)
  */
 export type VerifyAccessToken<Claims> = (
   token: string,
   scheme?: Scheme,
+  ctx?: unknown,
 ) => Promise<{ auth: Auth<Claims>; cached: boolean; jkt: string | undefined }>;
 
 /** Decoded headers by their encoded text. */
@@ -70,54 +75,85 @@ const MAX_TOKEN_LENGTH = 16 * 1024;
 export function accessTokenVerifier<Claims>(
   options: VerifierOptions<Claims>,
 ): VerifyAccessToken<Claims> {
-  const { issuer, rules, verifiedTokens, isRevoked, now } = options;
+  const { issuers, verifiedTokens, isRevoked, now } = options;
+  const resolved = issuers instanceof ResolvedIssuers ? issuers : undefined;
+  const findListed = finderIn(issuers instanceof ResolvedIssuers ? [] : issuers);
   const cache =
-    verifiedTokens === false ? undefined : new VerifiedTokens<Auth<Claims>>(verifiedTokens);
+    verifiedTokens === false
+      ? undefined
+      : new VerifiedTokens<Auth<Claims>, TrustedIssuer<Claims>>(verifiedTokens);
   const decodedHeaders: DecodedHeaders = new Map();
 
-  return async function verifyAccessToken(token, scheme = 'Bearer') {
+  return async function verifyAccessToken(token, scheme = 'Bearer', ctx) {
     const hit = cache?.get(token);
-    if (hit && issuer.hasKey(hit.key)) {
+    if (
+      hit?.trusted.issuer.hasKey(hit.key) &&
+      // A resolver can trust an issuer no longer, or in another way.
+      (!resolved || (await resolved.find(hit.auth.issuer, ctx)) === hit.trusted)
+    ) {
       const { payload } = hit.auth;
+      const { rules } = hit.trusted;
       checkTimes(payload, rules.clockTolerance, now() / 1000);
       const jkt = checkBinding(payload, scheme, rules);
       if (isRevoked) await checkRevocation(payload, isRevoked);
       return { auth: hit.auth, cached: true, jkt };
     }
-    const { jkt, ...verified } = await verifyUncached(token, scheme, options, decodedHeaders);
+    const unverified = decodeToken(token, scheme, decodedHeaders);
+    const { iss } = unverified.payload;
+    const trusted = resolved ? await resolved.find(iss, ctx) : findListed(iss);
+    const { jkt, ...verified } = await verifyDecoded(token, scheme, unverified, trusted, options);
+    // Only a genuine token's header is stored. An issuer has about one for each key.
+    if (decodedHeaders.size < MAX_DECODED_HEADERS) {
+      decodedHeaders.set(token.slice(0, token.indexOf('.')), unverified.header);
+    }
     cache?.add(token, verified);
     return { auth: verified.auth, cached: false, jkt };
   };
 }
 
+/** Returns the function that finds the issuer of a token among those listed. */
+function finderIn<Claims>(
+  issuers: readonly TrustedIssuer<Claims>[],
+): (iss: unknown) => TrustedIssuer<Claims> {
+  const nameOf = (identifier: string) => identifier.replace(/\/$/, '');
+  const [first, ...others] = issuers;
+  // A token of another issuer is rejected later, by the rules.
+  if (first && others.length === 0) return () => first;
+  const byName = new Map(issuers.map((each) => [nameOf(each.issuer.issuerBaseURL), each]));
+  return function findListed(iss) {
+    if (typeof iss !== 'string') throw new InvalidTokenError('claim', '"iss" is not a string');
+    const found = byName.get(nameOf(iss));
+    if (found) return found;
+    throw new InvalidTokenError('issuer', `expected one of ${[...byName.keys()].join(', ')}`);
+  };
+}
+
 // The checks that need no key come first: a hostile token must cost little.
-async function verifyUncached<Claims>(
+async function verifyDecoded<Claims>(
   token: string,
   scheme: Scheme,
-  options: VerifierOptions<Claims>,
-  decodedHeaders: DecodedHeaders,
+  unverified: UnverifiedJwt,
+  trusted: TrustedIssuer<Claims>,
+  { isRevoked, verifySignature, now }: VerifierOptions<Claims>,
 ) {
-  const { issuer, rules, isRevoked, now } = options;
-  const unverified = decodeToken(token, scheme, decodedHeaders);
+  const { issuer, rules } = trusted;
   const payload = checkAccessToken(unverified, rules, now() / 1000);
+  const scopes = readScopes(payload, rules);
   const jkt = checkBinding(payload, scheme, rules);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
   const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
-  const key = await checkSignature(token, keys, options.verifySignature);
-  // Only a genuine token's header is stored; one that is frozen already is. An issuer has about one for
-  // each key.
-  if (!Object.isFrozen(header) && decodedHeaders.size < MAX_DECODED_HEADERS) {
-    decodedHeaders.set(token.slice(0, token.indexOf('.')), header);
-  }
+  const key = await checkSignature(token, keys, verifySignature);
   if (isRevoked) await checkRevocation(payload, isRevoked);
-  const claims = options.claims
-    ? await readCustomClaims(payload, options.claims)
+  const claims = trusted.claims
+    ? await readCustomClaims(payload, trusted.claims)
     : (undefined as Claims);
+  // The header of another token with the same text is frozen.
   if (!Object.isFrozen(header)) freezeParsed(header);
   freezeParsed(payload);
   if (isPlain(claims)) deepFreeze(claims);
-  return { auth: Object.freeze({ header, payload, claims }), key, jkt };
+  const auth = Object.freeze({ header, payload, issuer: payload.iss, scopes, claims });
+  return { auth, key, trusted, jkt };
 }
 
 // Every JWT is also a b64token (RFC 6750 §2.1), so only what is not a JWT is matched against that form.

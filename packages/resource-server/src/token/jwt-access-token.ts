@@ -21,11 +21,16 @@ export interface AccessTokenRules {
   readonly dpop?: 'allowed' | 'required' | undefined;
   /** Seconds by which clocks may differ. */
   readonly clockTolerance: number;
+  /** Name of the claim with the scopes. Undefined: `scope`, or `scp`. */
+  readonly scopeClaim?: string | undefined;
+  /** False accepts a token without `sub` that names its client. */
+  readonly subRequired?: boolean | undefined;
 }
 
 /** Claims of an accepted access token (RFC 9068 §2.2, RFC 7519 §4.1). Only these types were checked. */
 export interface AccessTokenClaims {
   readonly iss: string;
+  /** Present, unless `subRequired` is false. */
   readonly sub: string;
   readonly aud: string | readonly string[];
   readonly exp: number;
@@ -34,7 +39,8 @@ export interface AccessTokenClaims {
   readonly jti?: string;
   readonly client_id?: string;
   readonly azp?: string;
-  readonly scope?: string;
+  /** `scopes` of `ctx.state.auth` has its words, or those of another claim. */
+  readonly scope?: string | readonly string[];
   /** The key that the token is bound to (RFC 7800 §3.1). `auth` has checked it. */
   readonly cnf?: unknown;
   readonly [claim: string]: unknown;
@@ -45,6 +51,7 @@ export interface AccessTokenClaims {
 const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
 /** Members of `cnf` that bind a token in another way (RFC 7800 §3, RFC 8705 §3.1). */
 const OTHER_CONFIRMATIONS = ['x5t#S256', 'jwk', 'jwe', 'jku'];
+const NO_SCOPES: readonly string[] = Object.freeze([]);
 const YEAR_9999 = 253_402_300_799;
 
 /**
@@ -62,7 +69,7 @@ export function checkAccessToken(
 ): AccessTokenClaims {
   checkHeader(header, rules);
   checkType(header, payload, rules.profile);
-  checkRegisteredClaims(payload, rules.profile);
+  checkRegisteredClaims(payload, rules);
   const { issuerBaseURL } = rules;
   if (payload.iss !== issuerBaseURL && !isSameIssuer(issuerBaseURL, payload.iss)) {
     throw wrongIssuer(issuerBaseURL);
@@ -110,6 +117,27 @@ export function checkIssuer(
 ): void {
   if (iss === issuer) return;
   throw wrongIssuer(issuer, isSameIssuer(iss, issuer) ? ', only the slash at the end differs' : '');
+}
+
+/**
+ * Reads the scopes of a token: words of a string, or entries of a list. Without `scope` they are in `scp`,
+ * as Entra and Okta write them. RFC 9068 §2.2.3 has only the string `scope`.
+ *
+ * @throws InvalidTokenError `claim`
+ */
+export function readScopes(
+  payload: AccessTokenClaims,
+  { scopeClaim, profile }: AccessTokenRules,
+): readonly string[] {
+  const isStrict = profile === 'rfc9068' && scopeClaim === undefined;
+  const isInScp = !isStrict && payload.scope === undefined;
+  const name = scopeClaim ?? (isInScp ? 'scp' : 'scope');
+  const value = Object.hasOwn(payload, name) ? payload[name] : undefined;
+  if (value === undefined) return NO_SCOPES;
+  if (typeof value === 'string') return Object.freeze(value.split(' ').filter(Boolean));
+  const isList = Array.isArray(value) && value.every((entry) => typeof entry === 'string');
+  if (isList && !isStrict) return Object.freeze([...value]);
+  throw new InvalidTokenError('claim', `"${name}" has the wrong type`);
 }
 
 /** Checks the times of a new or a cached token. @throws InvalidTokenError `expired` or `not_yet_valid` */
@@ -163,17 +191,19 @@ function checkType(
 
 function checkRegisteredClaims(
   payload: UnverifiedJwt['payload'],
-  profile: TokenProfile,
+  { profile, subRequired = true }: AccessTokenRules,
 ): asserts payload is AccessTokenClaims {
   const { iss, sub, aud, exp, nbf, iat } = payload;
+  const hasClient = payload.client_id !== undefined || payload.azp !== undefined;
+  const mayLackSub = sub === undefined && !subRequired && hasClient;
   const wrong =
     (typeof iss !== 'string' && 'iss') ||
-    ((typeof sub !== 'string' || sub === '') && 'sub') ||
+    (!mayLackSub && (typeof sub !== 'string' || sub === '') && 'sub') ||
     (!isStringOrStrings(aud) && 'aud') ||
     (!isNumericDate(exp) && 'exp') ||
     (nbf !== undefined && !isNumericDate(nbf) && 'nbf') ||
     (iat !== undefined && !isNumericDate(iat) && 'iat') ||
-    ['jti', 'client_id', 'azp', 'scope'].find(
+    ['jti', 'client_id', 'azp'].find(
       (name) => payload[name] !== undefined && typeof payload[name] !== 'string',
     ) ||
     // RFC 9068 §2.2 requires these; tokens of Auth0's own profile may lack them.

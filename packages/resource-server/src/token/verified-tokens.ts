@@ -9,15 +9,16 @@ export interface VerifiedTokensLimits {
   maxBytes?: number | undefined;
 }
 
-/** Content of a verified token, and the key that verified it. */
-export interface VerifiedToken<Content> {
+/** Content of a verified token, the key that verified it, and the issuer with its rules. */
+export interface VerifiedToken<Content, Trusted> {
   readonly auth: Content;
   readonly key: SigningKey;
+  readonly trusted: Trusted;
 }
 
-interface Entry<Content> {
+interface Entry<Content, Trusted> {
   readonly token: string;
-  readonly verified: VerifiedToken<Content>;
+  readonly verified: VerifiedToken<Content, Trusted>;
 }
 
 /**
@@ -25,8 +26,8 @@ interface Entry<Content> {
  * verified it, because another `auth` has other rules. Times, the issuer's keys and revocation can
  * change: the caller must check them on every hit.
  */
-export class VerifiedTokens<Content> {
-  readonly #entries: LRUCache<string, Entry<Content>>;
+export class VerifiedTokens<Content, Trusted> {
+  readonly #entries: LRUCache<string, Entry<Content, Trusted>>;
   readonly #seen = new SeenTokens();
 
   constructor({ maxEntries = 10_000, maxBytes = 32 * 1024 * 1024 }: VerifiedTokensLimits = {}) {
@@ -38,7 +39,7 @@ export class VerifiedTokens<Content> {
     });
   }
 
-  get(token: string): VerifiedToken<Content> | undefined {
+  get(token: string): VerifiedToken<Content, Trusted> | undefined {
     const entry = this.#entries.get(cacheKeyOf(token));
     return entry?.token === token ? entry.verified : undefined;
   }
@@ -47,7 +48,7 @@ export class VerifiedTokens<Content> {
    * Stores a token when it is added the second time. A token that is used once would replace one in
    * use, and cost time in the garbage collector.
    */
-  add(token: string, verified: VerifiedToken<Content>): void {
+  add(token: string, verified: VerifiedToken<Content, Trusted>): void {
     if (!this.#seen.add(token)) return;
     // A slice of the header would keep the whole header in memory. A token is ASCII.
     const copy = Buffer.from(token, 'latin1').toString('latin1');

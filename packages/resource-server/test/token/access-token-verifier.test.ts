@@ -61,6 +61,8 @@ test('twice a token is verified, from then on it is known', async () => {
     auth: {
       header: { alg: 'RS256', typ: 'at+jwt', kid: 'one' },
       payload: expect.objectContaining({ iss: server.issuer, sub: 'alice', scope: 'read' }),
+      issuer: server.issuer,
+      scopes: ['read'],
       claims: undefined,
     },
     cached: false,

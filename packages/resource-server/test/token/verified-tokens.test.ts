@@ -10,10 +10,10 @@ import {
 
 const { kid, alg, publicKey } = testKey({ alg: 'ES256' });
 const key: SigningKey = { kid, alg, key: publicKey };
-const verified = (auth: unknown = {}) => ({ auth, key });
+const verified = (auth: unknown = {}) => ({ auth, key, trusted: undefined });
 /** Tokens are remembered when they come again. */
-class Remembered extends VerifiedTokens<unknown> {
-  remember(token: string, value: VerifiedToken<unknown>): void {
+class Remembered extends VerifiedTokens<unknown, unknown> {
+  remember(token: string, value: VerifiedToken<unknown, unknown>): void {
     for (let time = 0; time < 2; time += 1) this.add(token, value);
   }
 }

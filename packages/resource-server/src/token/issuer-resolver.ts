@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto';
+import { isIP } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
+import { answerInTime, isSameIssuer, parseIssuerIdentifier } from '@koa-oauth/issuer';
+import { LRUCache } from 'lru-cache';
+import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
+import type { TrustedIssuer, TrustedIssuerOptions } from './trusted-issuer.ts';
+
+/**
+ * Finds the options of an issuer that a database knows, such as a tenant's. It is called for each token,
+ * before the signature is verified: look `iss` up as it is, and never make an address from it.
+ *
+ * It must answer within 2 seconds; a failure is 503. Undefined rejects the token. The options must name
+ * the issuer `iss` itself. Equal options keep its keys.
+ *
+ * @example
+ * const resolve: IssuerResolver<unknown, Context> = async (iss, ctx) => {
+ *   const tenant = await tenants.findByHost(ctx.hostname);
+ *   return tenant && { issuerBaseURL: tenant.issuer, audience: tenant.api };
+ * };
+ */
+export type IssuerResolver<Claims, Requested> = (
+  iss: string,
+  ctx: Requested,
+) => TrustedIssuerOptions<Claims> | undefined | Promise<TrustedIssuerOptions<Claims> | undefined>;
+
+/** Options of `ResolvedIssuers`. */
+export interface ResolvedIssuersOptions<Claims> {
+  readonly resolve: IssuerResolver<Claims, never>;
+  /** Makes an issuer of options. @throws InvalidOptions */
+  readonly make: (options: TrustedIssuerOptions<Claims>) => TrustedIssuer<Claims>;
+  /** True asks for issuers on `http`, and inside of a network, too. */
+  readonly unsafeAllowHTTP: boolean;
+}
+
+interface Entry<Claims> {
+  readonly options: TrustedIssuerOptions<Claims>;
+  readonly trusted: TrustedIssuer<Claims>;
+}
+
+const MAX_ISSUERS = 1000;
+const MAX_ISSUER_LENGTH = 512;
+
+/** Issuers that a resolver knows. Those used last are kept, with their keys. */
+export class ResolvedIssuers<Claims> {
+  readonly #options: ResolvedIssuersOptions<Claims>;
+  readonly #entries = new LRUCache<string, Entry<Claims>>({ max: MAX_ISSUERS });
+
+  constructor(options: ResolvedIssuersOptions<Claims>) {
+    this.#options = options;
+  }
+
+  /** Number of kept issuers. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /**
+   * Finds the issuer that a token names.
+   *
+   * @param ctx second parameter of the resolver
+   * @throws InvalidTokenError `issuer`, or `claim` without an `iss`; AuthError `ERR_ISSUERS_UNAVAILABLE`
+   *   (503)
+   */
+  async find(iss: unknown, ctx: unknown): Promise<TrustedIssuer<Claims>> {
+    if (typeof iss !== 'string') throw new InvalidTokenError('claim', '"iss" is not a string');
+    checkIdentifier(iss, this.#options.unsafeAllowHTTP);
+    const options = await this.#resolve(iss, ctx);
+    if (options === undefined) throw new InvalidTokenError('issuer', 'the resolver has no options');
+    const kept = this.#entries.get(iss);
+    if (kept && isSame(kept.options, options)) return kept.trusted;
+    const trusted = this.#make(options);
+    if (!isSameIssuer(trusted.issuer.issuerBaseURL, iss)) {
+      throw new InvalidTokenError('issuer', `expected "${trusted.issuer.issuerBaseURL}"`);
+    }
+    if (!kept) await this.#refuseEcho(iss, ctx);
+    // Another request may have made it meanwhile, and have its keys.
+    const made = this.#entries.get(iss);
+    if (made && isSame(made.options, options)) return made.trusted;
+    this.#entries.set(iss, { options: snapshot(options), trusted });
+    return trusted;
+  }
+
+  async #resolve(iss: string, ctx: unknown): Promise<TrustedIssuerOptions<Claims> | undefined> {
+    try {
+      return (await answerInTime(this.#options.resolve(iss, ctx as never))) ?? undefined;
+    } catch (cause) {
+      throw unavailable('ERR_ISSUERS_UNAVAILABLE', 'issuers', cause);
+    }
+  }
+
+  #make(options: TrustedIssuerOptions<Claims>): TrustedIssuer<Claims> {
+    try {
+      return this.#options.make(options);
+    } catch (cause) {
+      const { message } = cause as Error;
+      throw new AuthError('ERR_ISSUERS_UNAVAILABLE', { detail: message, cause });
+    }
+  }
+
+  // A resolver that makes the address from `iss` trusts everyone, and lets everyone choose what is
+  // fetched. It cannot be told from one that looks `iss` up by the answer for one issuer, so it is asked
+  // for one that begins alike and that none can know: no name under "invalid" exists (RFC 6761 §6.4).
+  async #refuseEcho(iss: string, ctx: unknown): Promise<void> {
+    const url = new URL(iss);
+    const host = `${url.hostname}.${randomBytes(8).toString('hex')}.invalid`;
+    const made = iss.replace(/^(https?:\/\/)[^/]*/, `$1${host}`);
+    const answer = await this.#resolve(made, ctx);
+    const named = answer?.issuerBaseURL ?? answer?.issuer?.issuerBaseURL;
+    if (typeof named !== 'string' || !isSameIssuer(named, made)) return;
+    throw new AuthError('ERR_ISSUERS_UNAVAILABLE', {
+      detail: 'issuers answers with the address in the token: it must look up what it trusts',
+    });
+  }
+}
+
+// The issuer of a token that is not verified. The resolver must not be led into a network of its own.
+function checkIdentifier(iss: string, unsafeAllowHTTP: boolean): void {
+  if (iss.length > MAX_ISSUER_LENGTH) throw new InvalidTokenError('issuer', 'it is too long');
+  let url: URL;
+  try {
+    url = parseIssuerIdentifier(iss, unsafeAllowHTTP);
+  } catch {
+    throw new InvalidTokenError('issuer', 'it is not an https URL');
+  }
+  if (!unsafeAllowHTTP && !isPublicName(url.hostname)) {
+    throw new InvalidTokenError('issuer', 'its host is not a public name');
+  }
+}
+
+const PRIVATE_NAMES = /(?:^|\.)(?:localhost|local|internal|intranet|lan|home\.arpa|invalid)$/;
+
+/** Reports whether a host is a name of the public DNS: no address, no single word, none for private use. */
+function isPublicName(hostname: string): boolean {
+  const name = hostname.replace(/\.$/, '');
+  return name.includes('.') && !name.startsWith('[') && !isIP(name) && !PRIVATE_NAMES.test(name);
+}
+
+/** Reports whether options are the same, so that an issuer made of them can be used again. */
+function isSame<Claims>(
+  kept: TrustedIssuerOptions<Claims>,
+  given: TrustedIssuerOptions<Claims>,
+): boolean {
+  const { claims, issuer, ...plain } = kept;
+  const { claims: otherClaims, issuer: otherIssuer, ...otherPlain } = given;
+  return (
+    issuer === otherIssuer &&
+    claims?.namespace === otherClaims?.namespace &&
+    claims?.schema === otherClaims?.schema &&
+    isDeepStrictEqual(plain, otherPlain)
+  );
+}
+
+// The resolver may change its own objects later.
+function snapshot<Claims>(options: TrustedIssuerOptions<Claims>): TrustedIssuerOptions<Claims> {
+  const { claims, issuer, ...plain } = options;
+  return { ...structuredClone(plain), claims: claims && { ...claims }, issuer };
+}
