@@ -15,6 +15,7 @@ export interface AuthorizationServerMetadata {
   readonly token_endpoint?: string;
   readonly userinfo_endpoint?: string;
   readonly revocation_endpoint?: string;
+  readonly introspection_endpoint?: string;
   readonly end_session_endpoint?: string;
   readonly pushed_authorization_request_endpoint?: string;
   readonly code_challenge_methods_supported?: readonly string[];
@@ -28,6 +29,7 @@ const ENDPOINT_MEMBERS = [
   'token_endpoint',
   'userinfo_endpoint',
   'revocation_endpoint',
+  'introspection_endpoint',
   'end_session_endpoint',
   'pushed_authorization_request_endpoint',
 ] as const;

@@ -11,7 +11,12 @@ import {
   type IssuerEvent,
   lineOf,
 } from './events.ts';
-import { createHttpClient, fetchJson, type HttpClientOptions } from './http-client.ts';
+import {
+  createHttpClient,
+  fetchJson,
+  type HttpClient,
+  type HttpClientOptions,
+} from './http-client.ts';
 import { isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
 import { KeptFresh } from './kept-fresh.ts';
@@ -57,6 +62,8 @@ export interface IssuerOptions {
 /** One issuer, as a relying party sees it. Nothing is fetched before it is needed. */
 export interface Issuer {
   readonly issuerBaseURL: string;
+  /** The client for requests to it, with its limits, proxy and certificate authorities. */
+  readonly http: HttpClient;
   /** Returns the issuer's metadata. @throws IssuerError with status 503 */
   metadata(): Promise<AuthorizationServerMetadata>;
   /**
@@ -149,6 +156,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   });
   return {
     issuerBaseURL,
+    http: client,
     metadata: getMetadata,
     signingKey: async (header) => (await keys.find(header).catch(throwCopy))[0] as SigningKey,
     signingKeys: (header) => keys.find(header).catch(throwCopy),

@@ -16,6 +16,7 @@ export const REASONS = {
   not_yet_valid: 'the access token is not valid yet',
   claim: 'the access token lacks a required claim, or has one of the wrong type',
   revoked: 'the access token has been revoked',
+  inactive: 'the access token has expired, was revoked, or is not known to its issuer',
   sender_constrained: 'the access token is bound to a key and must not be sent as a bearer token',
   unbound: 'the access token is not bound to a key by DPoP',
   key_binding: 'the access token is bound to another key than that of the DPoP proof',
@@ -70,6 +71,11 @@ export const ERRORS = {
   ERR_REVOCATION_UNAVAILABLE: [
     503,
     'it is not known right now whether the access token was revoked',
+    'unavailable',
+  ],
+  ERR_INTROSPECTION_UNAVAILABLE: [
+    503,
+    'it is not known right now whether the access token is valid',
     'unavailable',
   ],
   ERR_SIGNATURE_UNAVAILABLE: [

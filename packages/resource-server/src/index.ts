@@ -47,6 +47,7 @@ export { requiredSignIn, type SignInOptions } from './requirements/required-sign
 export { type ExpiringSet, type MemorySetOptions, memorySet } from './stores/expiring-set.ts';
 export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
 export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
+export type { IntrospectionOptions } from './token/introspection.ts';
 export type { IssuerResolver } from './token/issuer-resolver.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';
 export { type Revocations, type RevocationsOptions, revocations } from './token/revocations.ts';

@@ -15,6 +15,7 @@ import {
   isText,
   isURL,
   SHARED_NAMES,
+  type TrustedIssuer,
   type TrustedIssuerOptions,
 } from './token/trusted-issuer.ts';
 import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
@@ -120,6 +121,9 @@ export function checkOptions<Claims, Requested>(
       fault(value === undefined, `${name} is required with the profile fapi2`);
     }
   }
+  // An opaque token does not name its issuer, and no other may see it.
+  const introspecting = issuers instanceof ResolvedIssuers ? [] : issuers.filter(asks);
+  fault(introspecting.length > 1, 'introspection can be an option of one issuer only');
   const [first] =
     issuers instanceof ResolvedIssuers ? [audience].flat() : (issuers[0]?.rules.audience ?? []);
   const defaultRealm = realm ?? first;
@@ -173,6 +177,7 @@ function checkIssuers<Claims, Requested>(
         const faults: string[] = [];
         const [trusted, other] = check(options, (isWrong, text) => isWrong && faults.push(text));
         if (other) faults.push('tenants: the options must be those of one issuer');
+        if (trusted?.introspection) faults.push('introspection is for issuers of a list');
         if (!trusted || faults.length > 0) throw new InvalidOptions(faults.join('; '));
         return trusted;
       },
@@ -187,6 +192,10 @@ function checkIssuers<Claims, Requested>(
   const twice = identifiers.find((each, index) => identifiers.indexOf(each) !== index);
   fault(twice !== undefined, `issuers has ${twice} twice`);
   return trusted;
+}
+
+function asks({ introspection }: TrustedIssuer<unknown>): boolean {
+  return introspection !== undefined;
 }
 
 function areLimits(value: unknown): boolean {

@@ -10,6 +10,7 @@ import {
   SignJWT,
 } from 'jose';
 import * as oauth from 'oauth4webapi';
+import { proves } from '../../../../test/support/proves.ts';
 import {
   type AuthorizationServer,
   demoTenantFile,
@@ -207,6 +208,7 @@ describe('a token is not active', () => {
   });
 
   test('for a client without a secret', async () => {
+    proves('RFC 7662 §4 scanning');
     const server = await startDemo((tenant) => {
       opaque(tenant);
       Object.assign(tenant.clients[3]!, { token_endpoint_auth_method: 'none' });

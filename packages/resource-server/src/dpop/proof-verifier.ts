@@ -10,9 +10,9 @@ import {
 import { LRUCache } from 'lru-cache';
 import { AuthError, InvalidProofError, InvalidTokenError, unavailable } from '../errors.ts';
 import type { ExpiringSet } from '../stores/expiring-set.ts';
-import { isSignedWith } from '../token/access-token-verifier.ts';
 import { isNumericDate } from '../token/jwt-access-token.ts';
 import type { Algorithm, VerifySignature } from '../token/signature.ts';
+import { isSignedWith } from '../token/signature.ts';
 import { normalizeHttpURI, normalizePath } from './http-uri.ts';
 import { Nonces } from './nonces.ts';
 

@@ -12,8 +12,12 @@ import {
 } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
-import { isSignedWith } from '../token/access-token-verifier.ts';
-import { type Algorithm, areAlgorithmsOf, verifySignature } from '../token/signature.ts';
+import {
+  type Algorithm,
+  areAlgorithmsOf,
+  isSignedWith,
+  verifySignature,
+} from '../token/signature.ts';
 
 /** Options of `revocations().backChannelLogout`. */
 export interface LogoutTokenOptions {

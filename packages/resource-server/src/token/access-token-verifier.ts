@@ -1,28 +1,28 @@
-import {
-  answerInTime,
-  decodeUnverifiedJwt,
-  type SigningKey,
-  type UnverifiedJwt,
-} from '@koa-oauth/issuer';
+import { answerInTime, decodeUnverifiedJwt, type UnverifiedJwt } from '@koa-oauth/issuer';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import type { Scheme } from '../request/challenge.ts';
 import { readCustomClaims } from './custom-claims.ts';
+import { type CheckedIntrospection, Introspection } from './introspection.ts';
+import { checkIntrospected, type Introspected } from './introspection-response.ts';
 import { ResolvedIssuers } from './issuer-resolver.ts';
 import {
   type AccessTokenClaims,
   checkAccessToken,
   checkBinding,
   checkIssuer,
+  checkLightToken,
   checkTimes,
+  isLightToken,
   readScopes,
 } from './jwt-access-token.ts';
-import type { SignatureRules, VerifySignature } from './signature.ts';
+import { checkSignature, type VerifySignature } from './signature.ts';
 import type { TrustedIssuer } from './trusted-issuer.ts';
 import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
 
 /** Content of a verified access token. Frozen: requests with the same token share it. */
 export interface Auth<Claims = unknown> {
+  /** Empty for a token that was introspected. */
   readonly header: Readonly<Record<string, unknown>>;
   readonly payload: AccessTokenClaims;
   /** Identifier of its issuer. A user is `issuer` and `payload.sub`: two issuers can have the same `sub`. */
@@ -52,6 +52,13 @@ export interface VerifierOptions<Claims> {
   readonly now: () => number;
 }
 
+/** A verified token, and how it was sent. */
+interface Verified<Claims> {
+  readonly auth: Auth<Claims>;
+  readonly cached: boolean;
+  readonly jkt: string | undefined;
+}
+
 /**
  * Verifies an access token that was sent under a scheme, by default as a bearer token.
  *
@@ -63,7 +70,7 @@ export type VerifyAccessToken<Claims> = (
   token: string,
   scheme?: Scheme,
   ctx?: unknown,
-) => Promise<{ auth: Auth<Claims>; cached: boolean; jkt: string | undefined }>;
+) => Promise<Verified<Claims>>;
 
 /** Decoded headers by their encoded text. */
 type DecodedHeaders = Map<string, UnverifiedJwt['header']>;
@@ -83,6 +90,7 @@ export function accessTokenVerifier<Claims>(
       ? undefined
       : new VerifiedTokens<Auth<Claims>, TrustedIssuer<Claims>>(verifiedTokens);
   const decodedHeaders: DecodedHeaders = new Map();
+  const introspected = introspectedTokens(options);
 
   return async function verifyAccessToken(token, scheme = 'Bearer', ctx) {
     const hit = cache?.get(token);
@@ -98,9 +106,17 @@ export function accessTokenVerifier<Claims>(
       if (isRevoked) await checkRevocation(payload, isRevoked);
       return { auth: hit.auth, cached: true, jkt };
     }
+    if (introspected && token.length <= MAX_TOKEN_LENGTH && isOpaque(token)) {
+      checkBearerToken(token, scheme);
+      return introspected.verify(token, scheme);
+    }
     const unverified = decodeToken(token, scheme, decodedHeaders);
     const { iss } = unverified.payload;
     const trusted = resolved ? await resolved.find(iss, ctx) : findListed(iss);
+    if (introspected?.trusted === trusted && isLightToken(unverified, trusted.rules)) {
+      checkLightToken(unverified, trusted.rules, now() / 1000);
+      return introspected.verify(token, scheme);
+    }
     const { jkt, ...verified } = await verifyDecoded(token, scheme, unverified, trusted, options);
     // Only a genuine token's header is stored. An issuer has about one for each key.
     if (decodedHeaders.size < MAX_DECODED_HEADERS) {
@@ -145,6 +161,15 @@ async function verifyDecoded<Claims>(
   const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
   const key = await checkSignature(token, keys, verifySignature);
   if (isRevoked) await checkRevocation(payload, isRevoked);
+  const auth = await createAuth({ header, payload, scopes }, trusted);
+  return { auth, key, trusted, jkt };
+}
+
+async function createAuth<Claims>(
+  content: Pick<Auth, 'header' | 'payload' | 'scopes'>,
+  trusted: TrustedIssuer<Claims>,
+): Promise<Auth<Claims>> {
+  const { header, payload } = content;
   const claims = trusted.claims
     ? await readCustomClaims(payload, trusted.claims)
     : (undefined as Claims);
@@ -152,8 +177,76 @@ async function verifyDecoded<Claims>(
   if (!Object.isFrozen(header)) freezeParsed(header);
   freezeParsed(payload);
   if (isPlain(claims)) deepFreeze(claims);
-  const auth = Object.freeze({ header, payload, issuer: payload.iss, scopes, claims });
-  return { auth, key, trusted, jkt };
+  return Object.freeze({ ...content, issuer: payload.iss, claims });
+}
+
+const NO_HEADER = Object.freeze({});
+
+/** Returns what verifies the tokens of the issuer that has introspection; the options allow it for one only. */
+function introspectedTokens<Claims>(
+  options: VerifierOptions<Claims>,
+): IntrospectedTokens<Claims> | undefined {
+  const listed = options.issuers instanceof ResolvedIssuers ? [] : options.issuers;
+  for (const trusted of listed) {
+    const { introspection } = trusted;
+    if (introspection) return new IntrospectedTokens(trusted, introspection, options);
+  }
+  return undefined;
+}
+
+/** Verifies tokens by what their issuer says about them (RFC 7662), with the rules for JWTs. */
+class IntrospectedTokens<Claims> {
+  readonly trusted: TrustedIssuer<Claims>;
+  readonly #settings: CheckedIntrospection;
+  readonly #options: VerifierOptions<Claims>;
+  readonly #introspection: Introspection;
+  /** Content of tokens, by the answer about them. */
+  readonly #auths = new WeakMap<Introspected, Auth<Claims>>();
+
+  constructor(
+    trusted: TrustedIssuer<Claims>,
+    settings: CheckedIntrospection,
+    options: VerifierOptions<Claims>,
+  ) {
+    const { issuer, rules } = trusted;
+    this.trusted = trusted;
+    this.#settings = settings;
+    this.#options = options;
+    this.#introspection = new Introspection({ ...options, ...rules, ...settings, issuer });
+  }
+
+  async verify(token: string, scheme: Scheme): Promise<Verified<Claims>> {
+    const { rules } = this.trusted;
+    const { isRevoked, now } = this.#options;
+    const { claims, cached } = await this.#introspection.find(token);
+    if (claims === undefined) throw new InvalidTokenError('inactive');
+    const known = this.#auths.get(claims);
+    const payload = known?.payload ?? (await this.#check(claims));
+    checkTimes(payload, rules.clockTolerance, now() / 1000);
+    const jkt = checkBinding(payload, scheme, rules);
+    if (isRevoked) await checkRevocation(payload, isRevoked);
+    const auth = known ?? (await this.#createAuth(payload));
+    this.#auths.set(claims, auth);
+    return { auth, cached, jkt };
+  }
+
+  async #check(claims: Introspected): Promise<AccessTokenClaims> {
+    const { issuer, rules } = this.trusted;
+    const { unsafeMissingAudience } = this.#settings;
+    const metadata = await issuer.metadata();
+    const payload = checkIntrospected(
+      claims,
+      { ...rules, issuer: metadata.issuer, unsafeMissingAudience },
+      this.#options.now() / 1000,
+    );
+    checkIssuer(payload, metadata);
+    return payload;
+  }
+
+  #createAuth(payload: AccessTokenClaims): Promise<Auth<Claims>> {
+    const scopes = readScopes(payload, this.trusted.rules);
+    return createAuth({ header: NO_HEADER, payload, scopes }, this.trusted);
+  }
 }
 
 // Every JWT is also a b64token (RFC 6750 §2.1), so only what is not a JWT is matched against that form.
@@ -169,44 +262,17 @@ function decodeToken(token: string, scheme: Scheme, decodedHeaders: DecodedHeade
   throw fault;
 }
 
+// A JWT has three parts, of which the first is a JSON object (RFC 7515 §7.1). A broken one is not asked for.
+function isOpaque(token: string): boolean {
+  const [header = '', ...others] = token.split('.');
+  const isObject = Buffer.from(header, 'base64url').toString('latin1').trimStart().startsWith('{');
+  return others.length !== 2 || !isObject;
+}
+
 // A key that the issuer does not publish is the token's fault, any other failure the issuer's.
 function rejectUnknownKey(error: unknown): never {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   throw code === 'ERR_SIGNING_KEY_NOT_FOUND' ? new InvalidTokenError('key', message) : error;
-}
-
-/**
- * Returns the key that verifies the signature.
- *
- * @throws InvalidTokenError `signature`; AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` throws
- *   or does not answer in time
- */
-export async function checkSignature(
-  token: string,
-  keys: readonly SigningKey[],
-  verify: VerifySignature,
-): Promise<SigningKey> {
-  for (const signingKey of keys) {
-    if (await isSignedWith(signingKey, token, verify)) return signingKey;
-  }
-  throw new InvalidTokenError('signature');
-}
-
-/**
- * Reports whether a key verifies the signature of a token or a proof.
- *
- * @throws AuthError `ERR_SIGNATURE_UNAVAILABLE` (503) when `verify` throws or does not answer in time
- */
-export async function isSignedWith(
-  { alg, key }: SignatureRules,
-  jws: string,
-  verify: VerifySignature,
-): Promise<boolean> {
-  try {
-    return (await answerInTime(verify(jws, { alg, key }))) === true;
-  } catch (cause) {
-    throw unavailable('ERR_SIGNATURE_UNAVAILABLE', 'verifySignature', cause);
-  }
 }
 
 /**

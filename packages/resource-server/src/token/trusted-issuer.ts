@@ -1,5 +1,10 @@
 import { createIssuer, type Issuer, type IssuerOptions } from '@koa-oauth/issuer';
 import type { CustomClaims } from './custom-claims.ts';
+import {
+  type CheckedIntrospection,
+  checkIntrospectionOptions,
+  type IntrospectionOptions,
+} from './introspection.ts';
 import type { AccessTokenRules, TokenProfile } from './jwt-access-token.ts';
 import { type Algorithm, algorithmsOf, areAlgorithmsOf } from './signature.ts';
 
@@ -34,6 +39,8 @@ export interface TrustedIssuerOptions<Claims> {
   scopeClaim?: string | undefined;
   /** False accepts a token without `sub` that names its client. Default: true. */
   subRequired?: boolean | undefined;
+  /** Asks the issuer about opaque tokens (RFC 7662). Default: they are rejected. */
+  introspection?: IntrospectionOptions | undefined;
 }
 
 /** An issuer whose tokens are accepted, and the rules for them. */
@@ -41,6 +48,7 @@ export interface TrustedIssuer<Claims> {
   readonly issuer: Issuer;
   readonly rules: AccessTokenRules;
   readonly claims: CustomClaims<Claims> | undefined;
+  readonly introspection: CheckedIntrospection | undefined;
 }
 
 /** Rules for the tokens of all issuers, and the listener for their events. */
@@ -81,6 +89,7 @@ export function checkTrustedIssuer<Claims>(
     claims,
     scopeClaim,
     subRequired = true,
+    introspection,
     ...unknown
   } = (
     typeof options === 'object' && options !== null ? options : {}
@@ -107,6 +116,15 @@ export function checkTrustedIssuer<Claims>(
   }
   fault(scopeClaim !== undefined && !isText(scopeClaim), 'scopeClaim must be the name of a claim');
   fault(typeof subRequired !== 'boolean', 'subRequired must be true or false');
+  const checkedIntrospection =
+    introspection === undefined
+      ? undefined
+      : checkIntrospectionOptions(introspection, profile === 'fapi2', fault);
+  const hasNoMetadata = jwksURL !== undefined || jwks !== undefined;
+  fault(
+    introspection !== undefined && hasNoMetadata,
+    'introspection needs the metadata of the issuer, which is not fetched with jwksURL and jwks',
+  );
   const unknownNames = Object.keys(unknown);
   fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
 
@@ -151,6 +169,7 @@ export function checkTrustedIssuer<Claims>(
       issuer: each,
       rules: Object.freeze({ ...rules, issuerBaseURL: each?.issuerBaseURL }),
       claims,
+      introspection: checkedIntrospection,
     }),
   );
 }

@@ -4,9 +4,9 @@ import { SIGNING_ALGORITHMS, type SigningKey } from '@koa-oauth/issuer';
 import { signJws, type TestAlgorithm, type TestKey } from '@koa-oauth/issuer/testing';
 import { proves } from '../../../../test/support/proves.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
-import { checkSignature } from '../../src/token/access-token-verifier.ts';
 import {
   type Algorithm,
+  checkSignature,
   type VerifySignature,
   verifySignature,
 } from '../../src/token/signature.ts';

@@ -9,8 +9,12 @@ import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { verifyWithKoaJwt } from '../../../contacts-api/src/http/koa-jwt-signature.ts';
 import { checkOptions } from '../../src/options.ts';
-import { accessTokenVerifier, checkSignature } from '../../src/token/access-token-verifier.ts';
-import { type VerifySignature, verifySignature } from '../../src/token/signature.ts';
+import { accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
+import {
+  checkSignature,
+  type VerifySignature,
+  verifySignature,
+} from '../../src/token/signature.ts';
 import { type Group, keyGroups, signatureGroups, type Vector } from '../support/wycheproof.ts';
 
 /** Vectors that hold in general and not here, by what they have that is refused. */
