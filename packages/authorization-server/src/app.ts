@@ -118,6 +118,8 @@ function createEngine(context: AppContext): Engine {
       const application = findApplication(tenant, clientId);
       return application !== undefined && matchesCallback(tenant, application, url, organization);
     },
+    logoutReceivers: (clientId) =>
+      findApplication(tenant, clientId)?.oidc_logout?.backchannel_logout_urls ?? [],
     isLogoutUrl: (clientId, url) => {
       const allowed = findApplication(tenant, clientId)?.allowed_logout_urls ?? [];
       return allowedLogoutTarget(allowed, url, { compareQuery: true }) !== undefined;

@@ -60,6 +60,8 @@ export interface EngineHooks {
   /** Checks a redirect URI that is not in the client's list. @param organization of the request. */
   readonly isCallback: (clientId: string, url: string, organization: unknown) => boolean;
   readonly isLogoutUrl: (clientId: string, url: string) => boolean;
+  /** Returns the receivers of logout tokens; the engine knows the first. */
+  readonly logoutReceivers: (clientId: string) => readonly string[];
   /** Called when a refresh has found its token, before the engine compares the scopes. */
   readonly refreshRequested: (ctx: KoaContextWithOIDC) => void;
   /** Returns a resource that a refresh may name in addition to that of its token. */
@@ -77,7 +79,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchIdTokenClaims(provider, hooks.idTokenClaims);
   patchIdTokenExpiry(provider, hooks.clock);
   patchSid(provider);
-  patchBackchannelLogout(provider);
+  patchBackchannelLogout(provider, hooks.logoutReceivers);
   patchAccessTokenScope(provider, hooks.accessTokenScope);
   patchBinding(provider, hooks.bindsTokens);
   patchRefreshAnswer(provider);
@@ -148,10 +150,14 @@ function patchSid(provider: Engine): void {
 }
 
 /**
- * Sends logout tokens to private addresses too, which the engine refuses: all are from the tenant file. In
- * Jest the engine resolves no address. Only the status counts (OpenID Connect Back-Channel Logout §2.5).
+ * Sends logout tokens to several receivers, and to private addresses too, which the engine refuses: all are
+ * from the tenant file. In Jest the engine resolves no address. Only the status counts (OpenID Connect
+ * Back-Channel Logout §2.5).
  */
-function patchBackchannelLogout(provider: Engine): void {
+function patchBackchannelLogout(
+  provider: Engine,
+  receiversOf: EngineHooks['logoutReceivers'],
+): void {
   const IdToken = idTokenClassOf(provider);
   const prototype = provider.Client.prototype as LogoutClient;
   prototype.backchannelLogout = async function patchedBackchannelLogout(
@@ -165,15 +171,21 @@ function patchBackchannelLogout(provider: Engine): void {
     token.set('jti', randomUUID());
     token.set('sid', sid);
     const logoutToken = await token.issue({ use: 'logout' });
-    const { body, status } = await fetch(String(this.backchannelLogoutUri), {
-      method: 'POST',
-      redirect: 'manual',
-      body: new URLSearchParams({ logout_token: logoutToken }),
-      signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
-    });
-    await body?.cancel();
-    if (status !== 200 && status !== 204) throw new Error(`it answered ${status}, not 200`);
+    const sendings = receiversOf(this.clientId).map((url) => sendLogoutToken(url, logoutToken));
+    const failed = (await Promise.allSettled(sendings)).find(({ status }) => status === 'rejected');
+    if (failed) throw (failed as PromiseRejectedResult).reason;
   };
+}
+
+async function sendLogoutToken(url: string, logoutToken: string): Promise<void> {
+  const { body, status } = await fetch(url, {
+    method: 'POST',
+    redirect: 'manual',
+    body: new URLSearchParams({ logout_token: logoutToken }),
+    signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
+  });
+  await body?.cancel();
+  if (status !== 200 && status !== 204) throw new Error(`${url} answered ${status}, not 200`);
 }
 
 /** Actions and rules decide the scope last. When `save` begins, the engine has set it. */

@@ -117,11 +117,9 @@ const applicationSchema = z.looseObject({
     })
     .nullish(),
   jwks: z.looseObject({ keys: z.array(z.record(z.string(), z.unknown())) }).optional(),
-  /** Receiver of logout tokens; Auth0 accepts one URL too. */
+  /** Receivers of logout tokens, such as the application and its API. Auth0 accepts one URL. */
   oidc_logout: z
-    .looseObject({
-      backchannel_logout_urls: z.array(receiverUrl).max(1, 'give at most one URL').default([]),
-    })
+    .looseObject({ backchannel_logout_urls: z.array(receiverUrl).default([]) })
     .nullish(),
   skip_non_verifiable_callback_uri_confirmation_prompt: z.boolean().nullish(),
   /** True: each token must be bound to a key (RFC 9449). */

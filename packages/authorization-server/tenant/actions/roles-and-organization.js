@@ -1,6 +1,6 @@
 /**
- * Adds the user's roles and organization to both tokens, for the contacts API and the web app. A
- * post-login Action, as at Auth0.
+ * Adds the user's roles and organization to both tokens, for the contacts API and the web app, and the
+ * id of the session to the access token, so that a logout ends it. A post-login Action, as at Auth0.
  */
 exports.onExecutePostLogin = async (event, api) => {
   const namespace = event.secrets.NAMESPACE;
@@ -14,4 +14,8 @@ exports.onExecutePostLogin = async (event, api) => {
     api.accessToken.setCustomClaim(`${namespace}org_id`, organization);
     api.idToken.setCustomClaim(`${namespace}org_id`, organization);
   }
+
+  // A refresh has no session, but its token knows the id.
+  const session = event.session?.id ?? event.refresh_token?.session_id;
+  if (session) api.accessToken.setCustomClaim(`${namespace}sid`, session);
 };

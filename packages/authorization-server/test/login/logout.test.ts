@@ -407,6 +407,46 @@ describe('back-channel logout', () => {
     expect(new Set(sids).size).toBe(2);
   });
 
+  test('all receivers of an application get the token, also when one fails', async () => {
+    const { logger, lines } = keptLog();
+    const failing = await startReceiver((response) => void response.writeHead(503).end());
+    const [web, api] = [await startReceiver(), await startReceiver()];
+    const receivers = [failing, web, api];
+    const server = await startDemo(
+      (tenant) => {
+        const urls = receivers.map(({ url }) => url);
+        tenant.clients[0]!.oidc_logout = { backchannel_logout_urls: urls };
+      },
+      { logger },
+    );
+    const { browser } = await tokensFor(server);
+    await browser.get(`${server.issuer}v2/logout`);
+    const tokens = receivers.map(({ received }) => received.map(({ token }) => token));
+    expect(tokens.map(({ length }) => length)).toEqual([1, 1, 1]);
+    await verified(server, tokens[2]?.[0]);
+    const types = lines.map(({ type }) => type);
+    expect(types).toContain('oidc_backchannel_logout_failed');
+    expect(types).not.toContain('oidc_backchannel_logout_succeeded');
+  });
+
+  test('access tokens of the demo tenant have the sid that a logout token names, as ID tokens', async () => {
+    const receiver = await startReceiver();
+    const server = await startTelling(receiver.url);
+    const { browser, tokens } = await tokensFor(server);
+    const claim = 'https://contacts.example.com/sid';
+    const { sid } = decodeJwt(tokens.id_token ?? '');
+    expect(sid).toEqual(expect.any(String));
+    const refresh_token = tokens.refresh_token ?? '';
+    const { body } = await requestTokens(server, { grant_type: 'refresh_token', refresh_token });
+    for (const token of [tokens.access_token, body.access_token]) {
+      expect(decodeJwt(token ?? '')[claim]).toBe(sid);
+    }
+    const other = await tokensFor(server);
+    expect(decodeJwt(other.tokens.access_token ?? '')[claim]).not.toBe(sid);
+    await browser.get(`${server.issuer}v2/logout`);
+    expect(decodeJwt(receiver.received[0]?.token ?? '').sid).toBe(sid);
+  });
+
   test('the clock of the tokens does not change the times of a logout token', async () => {
     const receiver = await startReceiver();
     const server = await startTelling(receiver.url);
