@@ -26,7 +26,13 @@ const EXPLAINED_BY: Readonly<Record<string, readonly Disturbance[]>> = {
   ERR_ID_TOKEN: WRONG,
   ERR_TOKEN_REQUEST_REFUSED: WRONG,
   ERR_API_TOKEN_REFUSED: ['clock', 'keys'],
-  ERR_API_UNAVAILABLE: ['api', 'database'],
+  // The API asks Redis for revoked tokens.
+  ERR_API_UNAVAILABLE: ['api', 'database', 'sessions'],
+};
+const NEEDS_OF_API_ERROR: Readonly<Record<string, readonly Disturbance[]>> = {
+  ERR_STORE_UNAVAILABLE: ['database'],
+  ERR_ISSUER_UNAVAILABLE: ['keys'],
+  ERR_REVOCATION_UNAVAILABLE: STORE,
 };
 const SIGN_IN_PATHS = ['/login', '/callback'];
 
@@ -73,13 +79,7 @@ export function judgeApiAnswer(
     const needs: Disturbance[] = status === 401 ? ['keys'] : [];
     ledger.failure(needs, `API, ${status} ${code} to a valid token`, begun, where);
   } else {
-    const needs: Disturbance[] =
-      code === 'ERR_STORE_UNAVAILABLE'
-        ? ['database']
-        : code === 'ERR_ISSUER_UNAVAILABLE'
-          ? ['keys']
-          : [];
-    ledger.failure(needs, `API, ${status} ${code}`, begun, where);
+    ledger.failure(NEEDS_OF_API_ERROR[code] ?? [], `API, ${status} ${code}`, begun, where);
   }
   return false;
 }

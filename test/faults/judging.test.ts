@@ -66,6 +66,7 @@ test.each<[string, Answer, Disturbance[], string[]]>([
   ['a refused valid token', answer(401, 'ERR_INVALID_TOKEN'), ['issuer', 'clock'], [CAUSE]],
   ['a refused scope', answer(403, 'ERR_INSUFFICIENT_SCOPE'), ['keys'], [CAUSE]],
   ['a database that is away', answer(503, 'ERR_STORE_UNAVAILABLE', later), ['database'], []],
+  ['Redis away', answer(503, 'ERR_REVOCATION_UNAVAILABLE', later), ['sessions'], []],
   [
     'a database that is reported away without a fault',
     answer(503, 'ERR_STORE_UNAVAILABLE', later),

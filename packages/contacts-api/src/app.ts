@@ -3,8 +3,10 @@ import {
   auth,
   createIssuer,
   type DpopOptions,
+  type ExpiringSet,
   PROTECTED_RESOURCE_METADATA_PATH,
   protectedResourceMetadataURL,
+  revocations,
   type SignInOptions,
 } from '@koa-oauth/resource-server';
 import {
@@ -27,7 +29,12 @@ import type { RateLimits } from './http/rate-limits.ts';
 import { operationRoutes } from './http/router.ts';
 import { type Operation, SCOPES } from './operation.ts';
 import { activityOperation, contactOperations } from './routes/contacts.ts';
-import { healthOperations, me, protectedResourceOperation } from './routes/service.ts';
+import {
+  healthOperations,
+  logoutOperation,
+  me,
+  protectedResourceOperation,
+} from './routes/service.ts';
 import { ContactStore } from './store/contact-store.ts';
 import { ping } from './store/database.ts';
 import type { Tables } from './store/schema.ts';
@@ -47,8 +54,12 @@ export interface AppOptions {
   /** Maximum contacts of an organization. Default: no maximum */
   readonly maxContacts?: number;
   readonly limits: RateLimits;
-  /** How tokens are bound to keys. Default: they may be, and used proofs are in memory */
-  readonly dpop?: Omit<DpopOptions, 'baseURL'>;
+  /** Used proofs and revoked tokens. Default: in memory */
+  readonly store?: ExpiringSet;
+  /** How tokens are bound to keys. Default: they may be */
+  readonly dpop?: Omit<DpopOptions, 'baseURL' | 'store'>;
+  /** Applications whose logout tokens end access tokens. Default: none */
+  readonly logoutClientIds?: readonly string[] | undefined;
   /** The sign-in that deleting a contact and reading the activity need. Default: any */
   readonly stepUp?: SignInOptions | undefined;
   readonly logger: Logger;
@@ -66,10 +77,16 @@ export interface App {
 /** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { docsClientId, database, limits, metrics, dpop = {}, stepUp } = options;
+  const { docsClientId, database, limits, metrics, stepUp, logoutClientIds = [] } = options;
+  const dpop = { ...options.dpop, store: options.store };
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
   const store = new ContactStore(database, options);
+  // At Auth0 access tokens have no `sid`, and an Action can only set a claim of another name.
+  const revoked = revocations({
+    store: options.store,
+    sessionClaim: `${claimsNamespace}sid`,
+  });
 
   let stopping = false;
   const checkParts = onceASecond(() => Promise.all([ping(database), issuer.ready()]));
@@ -97,6 +114,9 @@ export function createApp(options: AppOptions): App {
       resourceDocumentation: `${baseURL}/docs`,
       dpop,
     }),
+    ...(logoutClientIds.length > 0
+      ? [logoutOperation(revoked.backChannelLogout({ issuer, clientID: logoutClientIds }))]
+      : []),
   ];
   const routes = operationRoutes(operations, {
     auth: auth({
@@ -106,6 +126,7 @@ export function createApp(options: AppOptions): App {
       // The router requires a token, because it knows the scope for the challenge.
       authRequired: false,
       realm: 'contacts',
+      isRevoked: revoked.isRevoked,
       verifySignature: verifyWithKoaJwt,
       dpop: { ...dpop, baseURL },
       resourceMetadata: isAtBase ? metadataURL : `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,

@@ -93,9 +93,20 @@ const Environment = z.object({
     })
     .default('memory:')
     .describe(
-      'used DPoP proofs and counts of requests, for all processes: `redis://…` or `postgres://…`; ' +
-        '`memory:` is per process',
+      'revoked tokens, used DPoP proofs and counts of requests, for all processes: `redis://…` or ' +
+        '`postgres://…`; `memory:` is per process',
     ),
+  LOGOUT_CLIENT_IDS: z
+    .string()
+    .transform((list) => list.split(',').map((id) => id.trim()))
+    .refine((ids) => !ids.includes(''), 'must be client ids, separated by commas')
+    .optional()
+    .meta({
+      description:
+        'applications whose logout tokens `POST /backchannel-logout` accepts, separated by commas',
+      defaultText:
+        'those of the demo tenant with an issuer on loopback, except in production; else none',
+    }),
   DPOP: z
     .enum(['allowed', 'required'], { error: 'must be allowed or required' })
     .default('allowed')
@@ -154,6 +165,8 @@ const Environment = z.object({
 
 export const SETTINGS = listSettings(Environment);
 
+const DEMO_CLIENT_IDS = ['contacts-web', 'contacts-cli', 'contacts-docs'];
+
 /** Reports whether the issuer is on this machine. A new database then gets demo contacts. */
 function isDemo({ NODE_ENV, ISSUER_BASE_URL }: z.output<typeof Environment>): boolean {
   return NODE_ENV !== 'production' && isLoopback(new URL(ISSUER_BASE_URL).hostname);
@@ -191,6 +204,7 @@ export const Settings = Environment.superRefine(checkNonces).transform((data) =>
   metricsPort: data.METRICS_PORT,
   workers: data.WEB_CONCURRENCY,
   logLevel: data.LOG_LEVEL,
+  logoutClientIds: data.LOGOUT_CLIENT_IDS ?? (isDemo(data) ? DEMO_CLIENT_IDS : []),
   docsClientId: data.DOCS_CLIENT_ID ?? (isDemo(data) ? 'contacts-docs' : undefined),
   isDemo: isDemo(data),
 }));

@@ -46,12 +46,11 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   service.onStop(() => limits.close());
   const store = openSet(storeURL);
   service.onStop(() => store.close());
-  const dpop = { ...settings.dpop, store };
   if (cluster.isPrimary) await startMetrics(settings, service);
 
   const server = await service.listen({ port, host, maxHeaderBytes: MAX_HEADER_BYTES });
   const { baseURL = `http://localhost:${server.port}` } = settings;
-  const app = createApp({ ...settings, baseURL, database, limits, dpop, logger, metrics });
+  const app = createApp({ ...settings, baseURL, database, limits, store, logger, metrics });
   server.on('request', app.koa.callback());
   // Registered last, so that it runs first, while the server still answers `/readyz`.
   service.onStop(() => app.markStopping());

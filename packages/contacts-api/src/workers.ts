@@ -15,8 +15,8 @@ export async function startWorkers(settings: Settings, service: Service): Promis
   const logger = createLogger(settings);
   if (settings.storeURL.startsWith('memory:')) {
     logger.warn(
-      'several processes share no store: a DPoP proof can be used once at each of them, and each counts ' +
-        'requests by itself; set STORE_URL to redis://… or postgres://…',
+      'several processes share no store: a logout reaches one of them, a DPoP proof can be used once at ' +
+        'each, and each counts requests by itself; set STORE_URL to redis://… or postgres://…',
     );
   }
   const workers = new Workers(settings.workers, (reason) => logger.error(reason));

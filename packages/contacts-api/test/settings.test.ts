@@ -24,6 +24,7 @@ describe('settings', () => {
       metricsPort: undefined,
       workers: 1,
       logLevel: 'info',
+      logoutClientIds: ['contacts-web', 'contacts-cli', 'contacts-docs'],
       docsClientId: 'contacts-docs',
       isDemo: true,
     });
@@ -37,6 +38,9 @@ describe('settings', () => {
     [{ NODE_ENV: 'production', DOCS_CLIENT_ID: 'mine' }, false, 'mine'],
   ])('%j: is a demo: %s, signs in from /docs as %s', (environment, isDemo, docsClientId) => {
     expect(read(environment)).toMatchObject({ isDemo, docsClientId });
+    const logoutClientIds = isDemo ? ['contacts-web', 'contacts-cli', 'contacts-docs'] : [];
+    expect(read(environment)).toMatchObject({ logoutClientIds });
+    expect(read({ ...environment, LOGOUT_CLIENT_IDS: 'a, b' }).logoutClientIds).toEqual(['a', 'b']);
   });
 
   test.each([
@@ -65,6 +69,7 @@ describe('settings', () => {
     ['RATE_LIMIT', '0'],
     ['RATE_LIMIT', 'many'],
     ['RATE_LIMIT_REFUSED', '-1'],
+    ['LOGOUT_CLIENT_IDS', 'a,,b'],
     ['STORE_URL', 'mysql://a'],
     ['STORE_URL', 'redis://'],
     ['STORE_URL', 'redis://:open-sesame@host:99999'],

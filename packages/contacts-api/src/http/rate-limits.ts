@@ -34,6 +34,9 @@ export interface RateLimitOptions {
   readonly onStoreChange?: (isReachable: boolean) => void;
 }
 
+/** Codes of refused tokens and proofs. */
+const REFUSALS: unknown[] = ['ERR_INVALID_TOKEN', 'ERR_INVALID_DPOP_PROOF', 'ERR_LOGOUT_TOKEN'];
+
 type Rules = ConstructorParameters<typeof RateLimiterMemory>[0];
 
 /** One count of all processes. */
@@ -95,8 +98,7 @@ export class RateLimits {
       } catch (error) {
         const { code, status = 500 } = (error ?? {}) as { code?: unknown; status?: number };
         const isCostly = status === 413 || isUnread(ctx, status);
-        const isRefused = code === 'ERR_INVALID_TOKEN' || code === 'ERR_INVALID_DPOP_PROOF';
-        if (isRefused || isCostly) await count();
+        if (isCostly || REFUSALS.includes(code)) await count();
         throw error;
       }
       if (isUnread(ctx, ctx.status)) await count();

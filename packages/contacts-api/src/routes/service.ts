@@ -3,6 +3,7 @@ import {
   type ProtectedResource,
   protectedResourceMetadata,
 } from '@koa-oauth/resource-server';
+import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ContactsClaims } from '../caller.ts';
 import { type Operation, operation } from '../operation.ts';
@@ -91,5 +92,24 @@ export function protectedResourceOperation(resource: ProtectedResource): Operati
       },
     },
     handle: (ctx) => answer(ctx, async () => {}),
+  });
+}
+
+/** @param accept handler that ends the access tokens of a session */
+export function logoutOperation(accept: Middleware): Operation {
+  return operation({
+    id: 'postBackchannelLogout',
+    method: 'post',
+    path: '/backchannel-logout',
+    summary: 'End the access tokens of a session (OpenID Connect Back-Channel Logout 1.0)',
+    description: 'For the issuer. The form has a `logout_token`.',
+    needs: undefined,
+    answers: {
+      200: { description: 'the tokens of the session are refused from now on' },
+      400: { description: 'the logout token is not valid, or was used before' },
+      429: { description: 'too many refused requests' },
+      503: { description: 'the issuer’s keys or the store are unavailable' },
+    },
+    handle: (ctx) => accept(ctx, async () => {}),
   });
 }

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { type DocumentOptions, openApiDocument, Problem } from '../../src/http/openapi.ts';
 import { type Operation, SCOPES } from '../../src/operation.ts';
-import { audience, bearer, namespace, startApp } from '../support/running-app.ts';
+import { audience, bearer, logoutToken, namespace, startApp } from '../support/running-app.ts';
 
 interface Described {
   readonly operationId: string;
@@ -124,6 +124,9 @@ describe('real answers', () => {
       method,
       ...(needs && accessToken),
       ...(body && { json: examplesOf(operation)[0] }),
+      ...(path === '/backchannel-logout' && {
+        form: { logout_token: logoutToken(running.issuer, { sid: 'ended' }) },
+      }),
       responseType: 'buffer',
     });
     id ||= headers.location?.split('/').at(-1) ?? '';

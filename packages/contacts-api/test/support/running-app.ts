@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { GracefulServer } from '@koa-oauth/service';
 import got, { type Got } from 'got';
@@ -48,6 +49,7 @@ export async function startApp(
     baseURL: 'http://localhost:3001',
     corsOrigins: [],
     trustProxy: false,
+    logoutClientIds: ['contacts-web'],
     database,
     limits,
     logger: pino({ level: 'trace' }, { write }),
@@ -91,3 +93,10 @@ export async function startApp(
 export const bearer = (accessToken: string) => ({
   headers: { authorization: `Bearer ${accessToken}` },
 });
+
+/** Makes a logout token for the web app (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+export function logoutToken(issuer: TestIssuer, claims: Record<string, unknown>): string {
+  const events = { 'http://schemas.openid.net/event/backchannel-logout': {} };
+  const all = { aud: 'contacts-web', jti: randomUUID(), events, ...claims };
+  return issuer.token(all, { typ: 'logout+jwt' });
+}
