@@ -103,8 +103,17 @@ describe('options', () => {
     ],
     ['no check of revocation', { isRevoked: undefined }, 'isRevoked is required'],
     ['five minutes of tolerance', { clockTolerance: 300 }, 'clockTolerance must be 0 to 60'],
+    ['issuers on http', { unsafeAllowHTTP: true }, 'an issuer on http contradicts the profile'],
+    [
+      'an issuer made before, on http',
+      {
+        issuerBaseURL: undefined,
+        issuer: createIssuer({ issuerBaseURL: 'http://issuer.example', unsafeAllowHTTP: true }),
+      },
+      'an issuer on http contradicts the profile',
+    ],
   ])('%s: the option is named', (_, change, text) => {
-    proves('FAPI 2.0 §5.3.4-3', 'FAPI 2.0 §5.3.4-5', 'FAPI 2.0 §5.4.1-1');
+    proves('FAPI 2.0 §5.2.1', 'FAPI 2.0 §5.3.4-3', 'FAPI 2.0 §5.3.4-5', 'FAPI 2.0 §5.4.1-1');
     const check = () => checkOptions({ ...fapi, ...change } as AuthOptions<unknown>);
     expect(check).toThrow(InvalidOptions);
     expect(check).toThrow(text);
