@@ -21,17 +21,21 @@ import { fillIn, read, snippet, snippets } from '../support/snippets.ts';
 
 const ENTRIES = [
   '@koa-oauth/issuer',
+  '@koa-oauth/issuer/otel',
   '@koa-oauth/issuer/testing',
   '@koa-oauth/resource-server',
+  '@koa-oauth/resource-server/otel',
   '@koa-oauth/resource-server/redis',
   '@koa-oauth/resource-server/postgres',
   '@koa-oauth/client',
+  '@koa-oauth/client/otel',
   '@koa-oauth/client/sqlite',
   '@koa-oauth/client/redis',
   '@koa-oauth/client/postgres',
   '@koa-oauth/client/testing',
   '@koa-oauth/service',
   '@koa-oauth/service/sqlite',
+  '@koa-oauth/service/telemetry',
   '@koa-oauth/authorization-server',
   '@koa-oauth/authorization-server/testing',
 ];
@@ -86,6 +90,9 @@ test('accepts a good token', async () => {
 `;
 
 const { devDependencies = {} } = JSON.parse(read('package.json'));
+const optional = Object.entries(
+  JSON.parse(read('packages/service/package.json')).peerDependencies,
+).flatMap(([name, range]) => (name.startsWith('@opentelemetry/') ? [`${name}@${range}`] : []));
 const online = await registryAnswers();
 const newestNode = online ? await otherNode(NEWEST) : undefined;
 
@@ -189,6 +196,7 @@ describe.each(LIBRARIES)('the package %s', (library) => {
       await folder.install([
         ...packages.map(({ tarball }) => tarball),
         ...['koa', '@koa/router', 'zod', '@types/koa', 'libsql', 'ioredis', 'pg'],
+        ...optional,
         `@types/node@${devDependencies['@types/node']}`,
       ]);
     }, 100_000);

@@ -200,6 +200,13 @@ export function isOidcError(error: unknown): error is OidcError {
   return typeof code === 'string' && Object.hasOwn(ERRORS, code);
 }
 
+/** Reports whether the status of a code is below 500: strangers can cause any number of such errors. */
+export function isCallersFault(code: string | undefined): boolean {
+  return (
+    code !== undefined && Object.hasOwn(ERRORS, code) && ERRORS[code as OidcErrorCode][0] < 500
+  );
+}
+
 function codeOf(error: unknown): unknown {
   return typeof error === 'object' && error !== null
     ? (error as { code?: unknown }).code

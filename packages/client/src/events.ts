@@ -10,16 +10,17 @@ import { foreignText } from './errors.ts';
  * auth({ ...options, onEvent: ({ type, ...rest }: ClientEvent) => logger.info(rest, type) });
  */
 export type ClientEvent =
-  | { readonly type: 'signed_in' }
+  | ({ readonly type: 'signed_in' } & Timed)
   /** Also when the user refused. */
-  | ({ readonly type: 'sign_in_refused' } & Failure)
+  | ({ readonly type: 'sign_in_refused' } & Timed & Failure)
   /** A new access token is stored. */
-  | { readonly type: 'token_refreshed' }
+  | ({ readonly type: 'token_refreshed' } & Timed)
   | ({
       readonly type: 'token_refresh_failed';
       /** True when the next request may succeed without a change on either side. */
       readonly transient: boolean;
-    } & Failure)
+    } & Timed &
+      Failure)
   | {
       readonly type: 'session_ended';
       readonly reason: SessionEndReason;
@@ -33,6 +34,11 @@ export type ClientEvent =
 
 /** Reason for the end of a session. `replaced`: a new sign-in. `by_user`: from another browser. */
 export type SessionEndReason = 'logout' | 'replaced' | 'backchannel' | 'by_user';
+
+interface Timed {
+  /** Milliseconds of the work here: of the callback for a sign-in, or of the request that began it. */
+  readonly durationMs: number;
+}
 
 interface Failure {
   /** Undefined for an error of another package without a code. */

@@ -37,6 +37,7 @@ describe('a failure in an event', () => {
 });
 
 describe('events of an app', () => {
+  const durationMs = expect.any(Number);
   let issuer: IssuerStandIn;
   let app: WebApp;
   let now: number;
@@ -73,12 +74,12 @@ describe('events of an app', () => {
     };
     await app.signIn({ name: 'Ada Lovelace', email: 'ada@example.com' });
     expect(app.events.map(({ type }) => type)).toContain('keys_refreshed');
-    expect(look()).toEqual([{ type: 'signed_in' }]);
+    expect(look()).toEqual([{ type: 'signed_in', durationMs }]);
 
     now += 3_600_000;
     app.grant({}, { id_token: undefined, access_token: 'access-2', refresh_token: 'refresh-2' });
     await app.browser.get('/private');
-    expect(look()).toEqual([{ type: 'token_refreshed' }]);
+    expect(look()).toEqual([{ type: 'token_refreshed', durationMs }]);
 
     now += 3_600_000;
     issuer.onTokenRequest = () => [503, {}];
@@ -86,6 +87,7 @@ describe('events of an app', () => {
     expect(look()).toEqual([
       {
         type: 'token_refresh_failed',
+        durationMs,
         transient: true,
         code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
         detail: 'it answered 503',
@@ -99,6 +101,7 @@ describe('events of an app', () => {
     expect(look()).toEqual([
       {
         type: 'token_refresh_failed',
+        durationMs,
         transient: false,
         code: 'ERR_TOKEN_REQUEST_REFUSED',
         detail: 'invalid_grant',
@@ -108,7 +111,7 @@ describe('events of an app', () => {
     await app.signIn({ name: 'Ada Lovelace' });
     expect(look()).toEqual([
       { type: 'session_ended', reason: 'replaced', sessions: 1 },
-      { type: 'signed_in' },
+      { type: 'signed_in', durationMs },
     ]);
     issuer.revocationStatus = 503;
     await app.browser.post('/logout');
@@ -134,6 +137,7 @@ describe('events of an app', () => {
     expect(told()).toEqual([
       {
         type: 'sign_in_refused',
+        durationMs,
         code: 'ERR_ID_TOKEN',
         detail: '"nonce" is not the one of this sign-in',
       },

@@ -64,6 +64,8 @@ export interface AppOptions {
   readonly stepUp?: SignInOptions | undefined;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
+  /** Makes spans of requests. Default: there are none */
+  readonly traceRequests?: Middleware | undefined;
 }
 
 export interface App {
@@ -144,6 +146,7 @@ export function createApp(options: AppOptions): App {
   koa.on('error', logBrokenAnswers(logger));
   koa.use(requestLog({ logger, continueTrace: true }));
   if (metrics) koa.use(metrics.measureRequests);
+  if (options.traceRequests) koa.use(options.traceRequests);
   // The log and the metrics need the status of the answer to an error.
   koa.use(problemDetails());
   // Middleware from here on may throw, and may read the path.

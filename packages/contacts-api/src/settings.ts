@@ -5,6 +5,7 @@ import {
   isServerURL,
   listSettings,
   logLevel,
+  otlpEndpoint,
   port,
   wholeNumber,
 } from '@koa-oauth/service';
@@ -150,6 +151,7 @@ const Environment = z.object({
     defaultText: '`contacts-docs` with an issuer on loopback, except in production; else none',
   }),
   METRICS_PORT: port(1).optional().describe('port of `GET /metrics` for Prometheus, on `HOST`'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint(),
   WEB_CONCURRENCY: wholeNumber('number of worker processes', 1, 64)
     .default(1)
     .describe('worker processes, 1 to 64; one that ends is replaced after a growing delay'),
@@ -202,6 +204,7 @@ export const Settings = Environment.superRefine(checkNonces).transform((data) =>
   corsOrigins: data.CORS_ORIGINS ?? [],
   trustProxy: data.TRUST_PROXY,
   metricsPort: data.METRICS_PORT,
+  hasTelemetry: data.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined,
   workers: data.WEB_CONCURRENCY,
   logLevel: data.LOG_LEVEL,
   logoutClientIds: data.LOGOUT_CLIENT_IDS ?? (isDemo(data) ? DEMO_CLIENT_IDS : []),

@@ -3,6 +3,7 @@ import { type ExpiringSet, memorySet } from '@koa-oauth/resource-server';
 import { postgresSet } from '@koa-oauth/resource-server/postgres';
 import { redisSet } from '@koa-oauth/resource-server/redis';
 import type { Service } from '@koa-oauth/service';
+import type { Middleware } from 'koa';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
 import { createApp } from './app.ts';
@@ -21,6 +22,7 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   const logger = createLogger(settings);
   // Loading the module registers its metrics, which then cost something on every request.
   const metrics = metricsPort === undefined ? undefined : await import('./http/metrics.ts');
+  const traceRequests = settings.hasTelemetry ? await sendTelemetry(service, logger) : undefined;
 
   const migrations = await migrate(settings.databaseURL).catch((cause: Error) => {
     throw new Error(
@@ -50,11 +52,21 @@ export async function startApi(settings: Settings, service: Service): Promise<st
 
   const server = await service.listen({ port, host, maxHeaderBytes: MAX_HEADER_BYTES });
   const { baseURL = `http://localhost:${server.port}` } = settings;
-  const app = createApp({ ...settings, baseURL, database, limits, store, logger, metrics });
+  const parts = { database, limits, store, logger, metrics, traceRequests };
+  const app = createApp({ ...settings, baseURL, ...parts });
   server.on('request', app.koa.callback());
   // Registered last, so that it runs first, while the server still answers `/readyz`.
   service.onStop(() => app.markStopping());
   return cluster.isWorker ? undefined : listeningLine(settings, server.port);
+}
+
+async function sendTelemetry(service: Service, logger: Logger): Promise<Middleware> {
+  const { startTelemetry, traceRequests } = await import('@koa-oauth/service/telemetry');
+  const { recordResourceServer } = await import('@koa-oauth/resource-server/otel');
+  const telemetry = startTelemetry({ serviceName: 'contacts-api', logger });
+  service.onStop(() => telemetry.stop());
+  recordResourceServer();
+  return traceRequests({ continueTrace: true });
 }
 
 function openSet(url: string): ExpiringSet {

@@ -22,6 +22,7 @@ describe('settings', () => {
       corsOrigins: [],
       trustProxy: false,
       metricsPort: undefined,
+      hasTelemetry: false,
       workers: 1,
       logLevel: 'info',
       logoutClientIds: ['contacts-web', 'contacts-cli', 'contacts-docs'],

@@ -18,9 +18,12 @@ import { FlowLog } from './session/flow-log.ts';
 import { sessionRoutes } from './session/session-routes.ts';
 import type { Settings } from './settings.ts';
 
-interface AppOptions extends Omit<Settings, 'port' | 'host' | 'sessionStoreURL' | 'logLevel'> {
+interface AppOptions
+  extends Omit<Settings, 'port' | 'host' | 'sessionStoreURL' | 'hasTelemetry' | 'logLevel'> {
   readonly store: SessionStore;
   readonly logger: Logger;
+  /** Makes spans of requests. Default: there are none */
+  readonly traceRequests?: Middleware | undefined;
 }
 
 /** Creates the web app: its middleware in order, and every route. */
@@ -32,6 +35,7 @@ export function createApp(options: AppOptions): Koa {
 
   const app = new Koa();
   app.use(requestLog({ logger }));
+  if (options.traceRequests) app.use(options.traceRequests);
   app.use(
     securityHeaders({
       directives: {

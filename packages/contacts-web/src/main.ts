@@ -1,5 +1,6 @@
-import { readSettings, serve } from '@koa-oauth/service';
-import { pino } from 'pino';
+import { readSettings, type Service, serve } from '@koa-oauth/service';
+import type { Middleware } from 'koa';
+import { type Logger, pino } from 'pino';
 import { createApp } from './app.ts';
 import { openSessionStore, sessionSecret } from './session-store.ts';
 import { Settings } from './settings.ts';
@@ -13,12 +14,22 @@ await serve({
     const settings = readSettings(Settings, process.env);
     const { port, host, baseURL } = settings;
     const logger = pino({ name: 'contacts-web', level: settings.logLevel });
+    const traceRequests = settings.hasTelemetry ? await sendTelemetry(service, logger) : undefined;
     const secrets = settings.secrets.length > 0 ? settings.secrets : [sessionSecret('data')];
     const store = openSessionStore(settings.sessionStoreURL);
     service.onStop(() => store.close());
-    const app = createApp({ ...settings, secrets, store, logger });
+    const app = createApp({ ...settings, secrets, store, logger, traceRequests });
     const server = await service.listen({ port, host });
     server.on('request', app.callback());
     return `contacts web app: open ${baseURL} (listens on ${host}:${port})`;
   },
 });
+
+async function sendTelemetry(service: Service, logger: Logger): Promise<Middleware> {
+  const { startTelemetry, traceRequests } = await import('@koa-oauth/service/telemetry');
+  const { recordClient } = await import('@koa-oauth/client/otel');
+  const telemetry = startTelemetry({ serviceName: 'contacts-web', logger });
+  service.onStop(() => telemetry.stop());
+  recordClient();
+  return traceRequests();
+}

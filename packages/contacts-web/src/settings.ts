@@ -5,6 +5,7 @@ import {
   isServerURL,
   listSettings,
   logLevel,
+  otlpEndpoint,
   port,
 } from '@koa-oauth/service';
 import { z } from 'zod';
@@ -121,6 +122,7 @@ const Environment = z.object({
       '`yes`: `/session` shows developers the tokens and the flow; refused with `NODE_ENV=production`',
     defaultText: '`yes` with an issuer on loopback and no `NODE_ENV=production`, else `no`',
   }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint(),
   NODE_ENV: z.string().optional().describe('`production`: see `SHOW_TOKENS`'),
   LOG_LEVEL: logLevel().default('info').describe('level of the JSON log on standard output'),
 });
@@ -154,6 +156,7 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     showTokens: data.SHOW_TOKENS
       ? data.SHOW_TOKENS === 'yes'
       : data.NODE_ENV !== 'production' && isOnLoopback(data.ISSUER_BASE_URL),
+    hasTelemetry: data.OTEL_EXPORTER_OTLP_ENDPOINT !== undefined,
     logLevel: data.LOG_LEVEL,
   }),
 );

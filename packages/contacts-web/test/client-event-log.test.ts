@@ -3,16 +3,21 @@ import type { ClientEvent } from '@koa-oauth/client';
 import { pino } from 'pino';
 import { logClientEvent } from '../src/app.ts';
 
+const durationMs = 12.5;
 const failure = { code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', detail: 'it answered 503' };
 
 test.each<[ClientEvent, number, object]>([
-  [{ type: 'signed_in' }, 30, { msg: 'signed in' }],
-  [{ type: 'sign_in_refused', ...failure }, 40, { msg: 'sign in refused', ...failure }],
-  [{ type: 'token_refreshed' }, 20, { msg: 'token refreshed' }],
+  [{ type: 'signed_in', durationMs }, 30, { msg: 'signed in', durationMs }],
   [
-    { type: 'token_refresh_failed', transient: true, ...failure },
+    { type: 'sign_in_refused', durationMs, ...failure },
     40,
-    { msg: 'token refresh failed', transient: true, ...failure },
+    { msg: 'sign in refused', durationMs, ...failure },
+  ],
+  [{ type: 'token_refreshed', durationMs }, 20, { msg: 'token refreshed', durationMs }],
+  [
+    { type: 'token_refresh_failed', transient: true, durationMs, ...failure },
+    40,
+    { msg: 'token refresh failed', transient: true, durationMs, ...failure },
   ],
   [
     { type: 'session_ended', reason: 'logout', sessions: 1 },

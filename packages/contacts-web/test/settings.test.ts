@@ -35,6 +35,7 @@ describe('settings', () => {
       secrets: [],
       sessionStoreURL: 'file:./data/sessions.db',
       showTokens: true,
+      hasTelemetry: false,
       logLevel: 'info',
     });
   });

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
 import { InvalidOptions, issuerUnavailable } from './errors.ts';
+import { type HttpExchange, publishExchange } from './http-exchange.ts';
 import { isLoopback } from './issuer-identifier.ts';
 
 /** Options of `createHttpClient`. */
@@ -123,8 +124,11 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
   };
   const agents = new ProxyAgents(proxy);
 
-  return async function http(target, { method = 'GET', headers, body, signal } = {}) {
-    const url = new URL(target);
+  async function send(
+    url: URL,
+    { method = 'GET', headers, body, signal }: HttpRequest,
+    added?: HttpExchange['headers'],
+  ): Promise<HttpAnswer> {
     const fail = (code: string, reason?: string) => new HttpError(method, url, code, reason);
     const agent = await agents.find(url);
     const request: OptionsOfBufferResponseBody = {
@@ -141,7 +145,10 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
       let answered = false;
       let isTooLarge = false;
       const given = typeof headers === 'function' ? headers() : headers;
-      const exchange = got(url, { ...request, headers: { ...DEFAULT_HEADERS, ...given } });
+      const exchange = got(url, {
+        ...request,
+        headers: { ...DEFAULT_HEADERS, ...added, ...given },
+      });
       exchange.on('request', (started: ClientRequest) => {
         sent = started;
         sent.once('response', () => {
@@ -171,6 +178,11 @@ export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
         throw fail(String(code ?? name));
       }
     }
+  }
+
+  return async function http(target, request = {}) {
+    const url = new URL(target);
+    return publishExchange(request.method, url, (added) => send(url, request, added));
   };
 }
 

@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
 import { ProofVerifier } from './dpop/proof-verifier.ts';
@@ -153,12 +154,16 @@ const USED_PROOFS = Symbol.for('koa-oauth:used-proofs');
 /** A request, with the proofs that it has used. */
 type ProvenRequest = TokenRequest & { [USED_PROOFS]?: Set<unknown> };
 
+const subscribers = channel(AUTH_CHANNEL);
+
 /** Verifies the credentials of requests, and reports the outcome. */
 export class RequestVerifier<Claims> {
   readonly #verifyToken: VerifyAccessToken<Claims>;
   readonly #proofs: ProofVerifier | undefined;
   readonly #buildChallenges: ReturnType<typeof challengesOf>;
   readonly #emit: (event: AuthEvent) => void;
+  /** Milliseconds after which a verification failed, by its error. */
+  readonly #failedAfter = new WeakMap<WeakKey, number>();
 
   constructor(checked: Omit<CheckedOptions<Claims>, 'authRequired'>) {
     const { realm, resourceMetadata, onEvent, dpop, clockTolerance, ...options } = checked;
@@ -191,13 +196,22 @@ export class RequestVerifier<Claims> {
     request: TokenRequest,
     ctx: TokenRequest & { readonly originalUrl?: string } = request,
   ): Promise<Auth<Claims>> {
-    const { auth, cached, jkt } = await this.#verifyToken(token, scheme, ctx);
-    if (jkt !== undefined) {
-      await this.#verifyProof(request, ctx.originalUrl ?? request.url ?? '/', token, jkt);
+    const startedAt = subscribers.hasSubscribers ? performance.now() : undefined;
+    try {
+      const { auth, cached, jkt } = await this.#verifyToken(token, scheme, ctx);
+      if (jkt !== undefined) {
+        await this.#verifyProof(request, ctx.originalUrl ?? request.url ?? '/', token, jkt);
+      }
+      const clientId = auth.payload.client_id ?? auth.payload.azp;
+      this.#emit({ type: 'verified', clientId, cached, durationMs: elapsedSince(startedAt) });
+      return auth;
+    } catch (error) {
+      const durationMs = elapsedSince(startedAt);
+      if (durationMs !== undefined && refusalReasonOf(error) !== undefined) {
+        this.#failedAfter.set(error as Error, durationMs);
+      }
+      throw error;
     }
-    const { client_id, azp } = auth.payload;
-    this.#emit({ type: 'verified', clientId: client_id ?? azp, cached });
-    return auth;
   }
 
   async #verifyProof(request: ProvenRequest, target: string, token: string, jkt: string) {
@@ -216,7 +230,8 @@ export class RequestVerifier<Claims> {
     const reason = refusalReasonOf(error);
     if (reason === undefined) return false;
     const { code, detail } = error as Pick<AuthError | IssuerError, 'code' | 'detail'>;
-    this.#emit({ type: 'refused', code, reason, detail });
+    const durationMs = this.#failedAfter.get(error as Error);
+    this.#emit({ type: 'refused', code, reason, detail, durationMs });
     if (isAuthError(error) && error.challenge !== undefined) {
       error.headers = {
         ...error.headers,
@@ -226,4 +241,8 @@ export class RequestVerifier<Claims> {
     }
     return true;
   }
+}
+
+function elapsedSince(startedAt: number | undefined): number | undefined {
+  return startedAt === undefined ? undefined : performance.now() - startedAt;
 }

@@ -17,6 +17,8 @@ export type AuthEvent =
       readonly clientId: string | undefined;
       /** True when the token was found in the cache of verified tokens. */
       readonly cached: boolean;
+      /** Milliseconds of the verification. Only measured while the channel has a subscriber. */
+      readonly durationMs?: number | undefined;
     }
   | {
       readonly type: 'refused';
@@ -25,6 +27,8 @@ export type AuthEvent =
       readonly reason: RefusalReason;
       /** Only for the log. Its quotes from the token are short. */
       readonly detail: string | undefined;
+      /** The same, for a refusal by the verification. */
+      readonly durationMs?: number | undefined;
     };
 
 /** Reason for refusing a request, from a short list: it can be the label of a metric. */

@@ -31,7 +31,8 @@ let published: unknown[];
 const tokens = new Set<string>();
 const events: unknown[] = [];
 const open: Api[] = [];
-const listen = (event: unknown) => published.push(event);
+const listen = (event: unknown) => published.push(withoutDuration(event as AuthEvent));
+const withoutDuration = ({ durationMs, ...event }: AuthEvent) => event;
 
 beforeAll(async () => {
   issuer = await startTestIssuer({ keys: [testKey()] });
@@ -55,7 +56,7 @@ async function start(
   const all = {
     issuerBaseURL: issuer.issuer,
     audience,
-    onEvent: (event: AuthEvent) => told.push(event),
+    onEvent: (event: AuthEvent) => told.push(withoutDuration(event)),
     ...options,
   };
   const api = await startApi(all, { behind });
@@ -208,6 +209,26 @@ describe('each event, by the option and by the channel', () => {
     await failing.get(token());
     expect(told.map(({ type }) => type)).toEqual(['verified']);
   });
+});
+
+test('a verification is timed only while the channel has a subscriber', async () => {
+  const timed: AuthEvent[] = [];
+  const api = await start({ onEvent: (event) => timed.push(event) }, [requiredScopes('read')]);
+  await api.get(token());
+  await api.get('abc');
+  unsubscribe(AUTH_CHANNEL, listen);
+  await api.get(token());
+  await api.get('abc');
+  const anyTime = expect.any(Number);
+  expect(timed.map(({ type, durationMs }) => [type, durationMs])).toEqual([
+    ['verified', anyTime],
+    // The scope was missing, after the verification.
+    ['refused', undefined],
+    ['refused', anyTime],
+    ['verified', undefined],
+    ['refused', undefined],
+    ['refused', undefined],
+  ]);
 });
 
 describe('a listener in trouble harms no request', () => {

@@ -23,6 +23,7 @@ export {
   isServerURL,
   listSettings,
   logLevel,
+  otlpEndpoint,
   port,
   readSettings,
   type Setting,

@@ -111,6 +111,23 @@ export function logLevel() {
   return z.enum(LOG_LEVELS, { error: `must be one of ${LOG_LEVELS.join(', ')}` });
 }
 
+/**
+ * Makes the schema of `OTEL_EXPORTER_OTLP_ENDPOINT`. The SDK of OpenTelemetry reads the variable itself: the
+ * setting says whether to load it.
+ *
+ * @example
+ * const Environment = z.object({ OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint() });
+ * if (readSettings(Environment, env).OTEL_EXPORTER_OTLP_ENDPOINT) {
+ *   const { startTelemetry } = await import('@koa-oauth/service/telemetry');
+ * }
+ */
+export function otlpEndpoint() {
+  return z
+    .url({ protocol: /^https?$/, error: 'must be a URL such as http://localhost:4318' })
+    .optional()
+    .describe('OpenTelemetry collector (OTLP over HTTP), such as `http://localhost:4318`');
+}
+
 // Names under localhost are loopback too (RFC 6761 §6.3), and a name may end with the dot of the root.
 const LOOPBACK = /^((?:[\w-]+\.)*localhost\.?|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
 

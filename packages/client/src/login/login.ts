@@ -30,6 +30,7 @@ import { endSession } from './logout.ts';
 interface FinishedLogin {
   readonly session: Session | undefined;
   readonly location: string;
+  readonly hasSignedIn?: boolean;
 }
 
 /** A login to begin. */
@@ -48,6 +49,7 @@ export async function beginLogin(
   { returnTo, params, isRetry = false }: LoginToBegin,
 ): Promise<string> {
   const { options, issuer, transactions, warn } = context;
+  const startedAt = performance.now();
   if (typeof returnTo === 'string' && returnTo.length > MAX_PATH_LENGTH) {
     const detail = `returnTo has more than ${MAX_PATH_LENGTH} characters, so the sign-in returns to the start page`;
     warn(Object.assign(new Error(detail), { detail }));
@@ -76,7 +78,8 @@ export async function beginLogin(
     transactions.begin(cookies, request.transaction);
     return url;
   } catch (error) {
-    context.reportFailure({ type: 'sign_in_refused' }, error);
+    const durationMs = Math.round(performance.now() - startedAt);
+    context.reportFailure({ type: 'sign_in_refused', durationMs }, error);
     throw error;
   }
 }
@@ -114,15 +117,21 @@ export async function finishLogin(
   cookies: CookieJar,
   previous: Session | undefined,
 ): Promise<FinishedLogin> {
+  const startedAt = performance.now();
   try {
-    return await finish(context, ctx, cookies, previous);
+    const finished = await finish(context, ctx, cookies, previous);
+    if (finished.hasSignedIn) {
+      context.emit({ type: 'signed_in', durationMs: Math.round(performance.now() - startedAt) });
+    }
+    return finished;
   } catch (error) {
     // The back button, most likely. The user is signed in already.
     const isOld = hasCode(error, 'ERR_UNEXPECTED_CALLBACK') && isNavigation(ctx);
     if (previous && isOld) {
       return { session: previous, location: returnPath(context.options, '/') };
     }
-    context.reportFailure({ type: 'sign_in_refused' }, error);
+    const durationMs = Math.round(performance.now() - startedAt);
+    context.reportFailure({ type: 'sign_in_refused', durationMs }, error);
     throw error;
   }
 }
@@ -133,7 +142,7 @@ async function finish(
   cookies: CookieJar,
   previous: Session | undefined,
 ): Promise<FinishedLogin> {
-  const { options, issuer, transactions, grants, sessions, emit } = context;
+  const { options, issuer, transactions, grants, sessions } = context;
   const params = readAuthorizationResponse(ctx.querystring);
   const state = params.get('state');
   const transaction = state && transactions.find(cookies, state);
@@ -177,8 +186,8 @@ async function finish(
     throw error;
   });
   transactions.countSuccess(cookies, transaction.state);
-  emit({ type: 'signed_in' });
-  return { session, location: returnPath(options, transaction.returnTo) };
+  const location = returnPath(options, transaction.returnTo);
+  return { session, location, hasSignedIn: true };
 }
 
 /**

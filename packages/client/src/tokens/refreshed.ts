@@ -48,6 +48,7 @@ export function refreshed(options: RefreshedOptions): TokenSource<LeasedTokenReq
 class Refresh {
   readonly #options: RefreshedOptions;
   readonly #request: LeasedTokenRequest;
+  readonly #startedAt = performance.now();
 
   constructor(options: RefreshedOptions, request: LeasedTokenRequest) {
     this.#options = options;
@@ -88,7 +89,7 @@ class Refresh {
       const content = withToken(current.content, wanted, accessToken, options.now() / 1000);
       const saved = await this.#save(current, { ...content, ...identity, refreshToken });
       if (saved) {
-        emit({ type: 'token_refreshed' });
+        emit({ type: 'token_refreshed', durationMs: this.#elapsed() });
         return { session: saved, accessToken };
       }
       current = await sessions.reload(session);
@@ -116,14 +117,13 @@ class Refresh {
   }
 
   async #dropTokens(cause: Error): Promise<undefined> {
-    const { context } = this.#options;
-    const { sessions, grants, warn } = context;
+    const { sessions, grants, warn } = this.#options.context;
     const { session, lease } = this.#request;
     const { refreshToken } = session.content;
     const current = await sessions.reload(session);
     if (current && current.content.refreshToken !== refreshToken) return;
     if (current) await sessions.save(current, withoutTokens(current.content), lease.fence);
-    context.reportFailure({ type: 'token_refresh_failed', transient: false }, cause);
+    this.#report(false, cause);
     const isAlive = !isRefused(cause, 'invalid_grant');
     if (isAlive && refreshToken) await grants.revoke(refreshToken).catch(warn);
     throw loginRequired('the tokens of the session can no longer be renewed', cause);
@@ -144,7 +144,7 @@ class Refresh {
       throw new InsufficientScope(wanted.scope, error);
     }
     const transient = (error as { status?: number }).status === 503;
-    this.#options.context.reportFailure({ type: 'token_refresh_failed', transient }, error);
+    this.#report(transient, error);
     const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) throw error;
     // Without metadata or keys no request was sent, and the pauses of the issuer are enough.
@@ -156,5 +156,15 @@ class Refresh {
       error.headers = { ...error.headers, 'Retry-After': String(pause.seconds) };
     }
     throw error;
+  }
+
+  #elapsed(): number {
+    return Math.round(performance.now() - this.#startedAt);
+  }
+
+  #report(transient: boolean, error: Error): void {
+    const durationMs = this.#elapsed();
+    const event = { type: 'token_refresh_failed', transient, durationMs } as const;
+    this.#options.context.reportFailure(event, error);
   }
 }

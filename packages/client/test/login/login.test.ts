@@ -187,6 +187,7 @@ describe('pushed authorization requests (RFC 9126)', () => {
     expect(response.headers.get('location')).toBeNull();
     expect(events.at(-1)).toEqual({
       type: 'sign_in_refused',
+      durationMs: expect.any(Number),
       code: 'ERR_PUSHED_REQUEST',
       detail: 'pushed authorization request: invalid_client',
     });
@@ -244,7 +245,12 @@ describe('callback', () => {
     expect(await codeOf(response)).toBe(code);
     expect(await browser.cookieNames()).toEqual(['__Host-recent.session']);
     expect((await browser.get(callback())).status).toBe(400);
-    expect(events.slice(0, -1)).toContainEqual({ type: 'sign_in_refused', code, detail: error });
+    expect(events.slice(0, -1)).toContainEqual({
+      type: 'sign_in_refused',
+      durationMs: expect.any(Number),
+      code,
+      detail: error,
+    });
     expect(JSON.stringify(events)).not.toContain('Ada');
   });
 
@@ -301,7 +307,12 @@ describe('callback', () => {
     const { code, detail } = (await response.json()) as Record<string, string>;
     expect([response.status, code]).toEqual([400, 'ERR_UNEXPECTED_CALLBACK']);
     expect(detail).toMatch(cause);
-    expect(events).toContainEqual({ type: 'sign_in_refused', code, detail });
+    expect(events).toContainEqual({
+      type: 'sign_in_refused',
+      durationMs: expect.any(Number),
+      code,
+      detail,
+    });
   });
 
   test('a callback that failed says at a reload that it was used before', async () => {

@@ -719,6 +719,7 @@ describe('the authorization server says no', () => {
       expect(events).toEqual([
         {
           type: 'token_refresh_failed',
+          durationMs: expect.any(Number),
           transient: false,
           code: 'ERR_TOKEN_REQUEST_REFUSED',
           detail: expect.stringMatching(`^${error}`),
