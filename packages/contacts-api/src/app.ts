@@ -19,7 +19,7 @@ import {
 import Koa, { type Middleware } from 'koa';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
-import { ContactsClaims } from './caller.ts';
+import { ContactsClaims, organizationsOf } from './caller.ts';
 import { ApiError } from './errors.ts';
 import { docsRoutes } from './http/docs.ts';
 import { verifyWithKoaJwt } from './http/koa-jwt-signature.ts';
@@ -40,7 +40,10 @@ import { ping } from './store/database.ts';
 import type { Tables } from './store/schema.ts';
 
 export interface AppOptions {
+  /** Owner of the contacts whose key has no issuer; `/docs` signs in there. */
   readonly issuerBaseURL: string;
+  /** Issuers whose tokens are accepted too. */
+  readonly otherIssuers?: readonly string[];
   readonly audience: string;
   readonly claimsNamespace: string;
   readonly baseURL: string;
@@ -79,10 +82,13 @@ export interface App {
 /** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { docsClientId, database, limits, metrics, stepUp, logoutClientIds = [] } = options;
+  const { otherIssuers = [], docsClientId, database, limits, metrics, stepUp } = options;
+  const { logoutClientIds = [] } = options;
   const dpop = { ...options.dpop, store: options.store };
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
+  const issuers = [issuer, ...otherIssuers.map((other) => createIssuer({ issuerBaseURL: other }))];
+  const organizationOf = organizationsOf(issuerBaseURL);
   const store = new ContactStore(database, options);
   // At Auth0 access tokens have no `sid`, and an Action can only set a claim of another name.
   const revoked = revocations({
@@ -91,7 +97,12 @@ export function createApp(options: AppOptions): App {
   });
 
   let stopping = false;
-  const checkParts = onceASecond(() => Promise.all([ping(database), issuer.ready()]));
+  // One issuer that is down must not take the API from the users of the others.
+  const anyIssuer = () =>
+    Promise.any(issuers.map((each) => each.ready())).catch(({ errors: [first] }) => {
+      throw first;
+    });
+  const checkParts = onceASecond(() => Promise.all([ping(database), anyIssuer()]));
   const checkReady = async () => {
     if (stopping) throw new ApiError('ERR_NOT_READY');
     await checkParts();
@@ -105,12 +116,12 @@ export function createApp(options: AppOptions): App {
 
   const operations = [
     me,
-    ...contactOperations(store, basePath, stepUp),
-    activityOperation(store, basePath, stepUp),
+    ...contactOperations(store, organizationOf, basePath, stepUp),
+    activityOperation(store, organizationOf, basePath, stepUp),
     ...healthOperations(checkReady),
     protectedResourceOperation({
       resource: audience,
-      authorizationServers: [issuer],
+      authorizationServers: issuers,
       scopesSupported: Object.keys(SCOPES),
       resourceName: 'Contacts',
       resourceDocumentation: `${baseURL}/docs`,
@@ -122,7 +133,7 @@ export function createApp(options: AppOptions): App {
   ];
   const routes = operationRoutes(operations, {
     auth: auth({
-      issuer,
+      issuers: issuers.map((each) => ({ issuer: each })),
       audience,
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
       // The router requires a token, because it knows the scope for the challenge.
@@ -139,7 +150,14 @@ export function createApp(options: AppOptions): App {
     rolesClaim: `${claimsNamespace}roles`,
   });
   const client = docsClientId ? { clientId: docsClientId, issuer } : undefined;
-  const docs = docsRoutes({ operations, baseURL, issuerBaseURL, audience, dpop, client });
+  const docs = docsRoutes({
+    operations,
+    baseURL,
+    issuers: [issuerBaseURL, ...otherIssuers],
+    audience,
+    dpop,
+    client,
+  });
 
   // The proxy appends the address it saw; the caller may have written the addresses before that.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });

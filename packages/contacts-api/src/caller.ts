@@ -30,19 +30,30 @@ export function callerOf({ payload }: Pick<Auth, 'payload'>): Caller {
   return { subject, clientId };
 }
 
+/** Returns the owner of a token's contacts. @throws AuthError `ERR_CLAIM_MISMATCH` (403) */
+export type FindOrganization = (
+  auth: Pick<Auth<ContactsClaims>, 'issuer' | 'payload' | 'claims'>,
+) => Organization;
+
 /**
- * Returns the owner of a token's contacts: the organization in `org_id` or, without that claim, the
- * subject. A prefix keeps the two apart.
- *
- * @throws AuthError `ERR_CLAIM_MISMATCH` (403) when the subject can't be an id
+ * Makes the function that returns the owner of a token's contacts: the organization in `org_id` or,
+ * without that claim, the subject. A prefix keeps the two apart. Those of the first issuer have no
+ * issuer in their key, as before there were several; any other is in front of it, so that the same
+ * name at two issuers is never one owner. An issuer has no space (RFC 3986 §2).
  */
-export function organizationOf({
-  payload,
-  claims,
-}: Pick<Auth<ContactsClaims>, 'payload' | 'claims'>): Organization {
-  if (claims.org_id !== undefined) return organizationNamed(claims.org_id);
-  checkIdentifier('"sub"', payload.sub);
-  return `user:${payload.sub}` as Organization;
+export function organizationsOf(firstIssuer: string): FindOrganization {
+  const withoutSlash = (issuer: string) => issuer.replace(/\/$/, '');
+  const first = withoutSlash(firstIssuer);
+  return function organizationOf({ issuer, payload, claims }) {
+    const key = keyOf(payload.sub, claims);
+    return withoutSlash(issuer) === first ? key : (`issuer:${issuer} ${key}` as Organization);
+  };
+}
+
+function keyOf(subject: string, { org_id }: ContactsClaims): Organization {
+  if (org_id !== undefined) return organizationNamed(org_id);
+  checkIdentifier('"sub"', subject);
+  return `user:${subject}` as Organization;
 }
 
 export function organizationNamed(orgId: string): Organization {

@@ -42,15 +42,23 @@ const Environment = z.object({
   ISSUER_BASE_URL: z
     .string()
     .default('http://localhost:3002')
-    .superRefine((value, context) => {
-      try {
-        createIssuer({ issuerBaseURL: value });
-      } catch (error) {
-        const message = (error as Error).message.replace(/^issuerBaseURL /, '');
-        context.addIssue({ code: 'custom', message });
+    .transform((list) => list.split(',').map((issuer) => issuer.trim()))
+    .superRefine((issuers, context) => {
+      const fault = (message: string) => context.addIssue({ code: 'custom', message });
+      for (const issuerBaseURL of issuers) {
+        try {
+          createIssuer({ issuerBaseURL });
+        } catch (error) {
+          fault((error as Error).message.replace(/^issuerBaseURL /, ''));
+        }
       }
+      const names = issuers.map((issuer) => issuer.replace(/\/$/, ''));
+      if (new Set(names).size < names.length) fault('must name each issuer once');
     })
-    .describe('the issuer, `https`; `http` only on loopback'),
+    .describe(
+      'the issuer, `https`; `http` only on loopback. Several are separated by commas: the first owns ' +
+        'the contacts from before there were several',
+    ),
   AUDIENCE: z
     .string()
     .trim()
@@ -171,7 +179,10 @@ const DEMO_CLIENT_IDS = ['contacts-web', 'contacts-cli', 'contacts-docs'];
 
 /** Reports whether the issuer is on this machine. A new database then gets demo contacts. */
 function isDemo({ NODE_ENV, ISSUER_BASE_URL }: z.output<typeof Environment>): boolean {
-  return NODE_ENV !== 'production' && isLoopback(new URL(ISSUER_BASE_URL).hostname);
+  return (
+    NODE_ENV !== 'production' &&
+    ISSUER_BASE_URL.every((issuer) => isLoopback(new URL(issuer).hostname))
+  );
 }
 
 /** Each process with a memory of its own would refuse the nonces of the others. */
@@ -188,7 +199,8 @@ export const Settings = Environment.superRefine(checkNonces).transform((data) =>
   host: data.HOST,
   /** Without a slash at the end. Undefined stands for `http://localhost` and the server's port. */
   baseURL: data.BASE_URL?.replace(/\/$/, ''),
-  issuerBaseURL: data.ISSUER_BASE_URL,
+  issuerBaseURL: data.ISSUER_BASE_URL[0] as string,
+  otherIssuers: data.ISSUER_BASE_URL.slice(1),
   audience: data.AUDIENCE,
   claimsNamespace: data.CLAIMS_NAMESPACE,
   databaseURL: data.DATABASE_URL,

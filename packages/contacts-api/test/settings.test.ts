@@ -11,6 +11,7 @@ describe('settings', () => {
       host: '127.0.0.1',
       baseURL: undefined,
       issuerBaseURL: 'http://localhost:3002',
+      otherIssuers: [],
       audience: 'https://contacts.example.com/api',
       claimsNamespace: 'https://contacts.example.com/',
       databaseURL: 'file:./data/contacts.db',
@@ -44,6 +45,15 @@ describe('settings', () => {
     expect(read({ ...environment, LOGOUT_CLIENT_IDS: 'a, b' }).logoutClientIds).toEqual(['a', 'b']);
   });
 
+  test('name several issuers, of which the first is special', () => {
+    const ISSUER_BASE_URL = 'http://localhost:3002, https://tenant.example.com/';
+    expect(read({ ISSUER_BASE_URL })).toMatchObject({
+      issuerBaseURL: 'http://localhost:3002',
+      otherIssuers: ['https://tenant.example.com/'],
+      isDemo: false,
+    });
+  });
+
   test.each([
     [{ STEP_UP_ACR: 'gold  silver' }, { acr: 'gold  silver', maxAge: undefined }],
     [{ STEP_UP_MAX_AGE: '0' }, { acr: undefined, maxAge: 0 }],
@@ -60,6 +70,9 @@ describe('settings', () => {
     ['BASE_URL', 'http://api.example.com'],
     ['ISSUER_BASE_URL', 'http://issuer.example.com/'],
     ['ISSUER_BASE_URL', 'issuer.example.com'],
+    ['ISSUER_BASE_URL', 'https://issuer.example.com/,'],
+    ['ISSUER_BASE_URL', 'https://issuer.example.com/,http://issuer.example.net/'],
+    ['ISSUER_BASE_URL', 'https://issuer.example.com/,https://issuer.example.com'],
     ['ISSUER_BASE_URL', 'https://issuer.example.com/?a=b'],
     ['ISSUER_BASE_URL', 'http://localhost.example.com/'],
     ['CLAIMS_NAMESPACE', 'contacts'],

@@ -5,7 +5,7 @@ import { type Answer, type Needs, type Operation, SCOPES } from '../operation.ts
 export interface DocumentOptions {
   readonly operations: readonly Operation[];
   readonly baseURL: string;
-  readonly issuerBaseURL: string;
+  readonly issuers: readonly string[];
   readonly audience: string;
   readonly dpop: Dpop;
 }
@@ -29,7 +29,7 @@ type Answers = Operation['answers'];
 
 /** Returns the OpenAPI document of the operations. */
 export function openApiDocument(options: DocumentOptions): Json {
-  const { operations, baseURL, issuerBaseURL, audience, dpop } = options;
+  const { operations, baseURL, issuers, audience, dpop } = options;
   const describer = new Describer(dpop);
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
@@ -42,7 +42,7 @@ export function openApiDocument(options: DocumentOptions): Json {
     info: {
       title: 'Contacts',
       version: '1.0.0',
-      description: `Contacts of your organization. Send an access token for the audience \`${audience}\`, issued by ${issuerBaseURL}, with the scopes that an operation names:\n\n${scopes.join('\n')}`,
+      description: `Contacts of your organization. Send an access token for the audience \`${audience}\`, issued by ${issuers.join(' or ')}, with the scopes that an operation names:\n\n${scopes.join('\n')}`,
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: baseURL }],

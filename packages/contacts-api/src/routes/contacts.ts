@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { SignInOptions } from '@koa-oauth/resource-server';
 import { z } from 'zod';
-import { callerOf, organizationOf } from '../caller.ts';
+import { callerOf, type FindOrganization } from '../caller.ts';
 import {
   Activity,
   applyPatch,
@@ -62,6 +62,7 @@ const ListQuery = PageQuery.extend({
 /** @param signIn the sign-in that deleting a contact needs */
 export function contactOperations(
   store: ContactStore,
+  organizationOf: FindOrganization,
   basePath: string,
   signIn?: SignInOptions,
 ): Operation[] {
@@ -188,6 +189,7 @@ export function contactOperations(
 
 export function activityOperation(
   store: ContactStore,
+  organizationOf: FindOrganization,
   basePath: string,
   signIn?: SignInOptions,
 ): Operation {

@@ -6,7 +6,7 @@ import { audience, startApp } from '../support/running-app.ts';
 const running = await startApp();
 const addresses = {
   baseURL: 'https://api.contacts.test',
-  issuerBaseURL: 'https://issuer.test/',
+  issuers: ['https://issuer.test/'],
   audience,
 };
 

@@ -19,7 +19,7 @@ const documentWith = (dpop: DocumentOptions['dpop']) =>
   openApiDocument({
     operations,
     baseURL: 'https://api.contacts.test',
-    issuerBaseURL: 'https://issuer.test/',
+    issuers: ['https://issuer.test/'],
     audience,
     dpop,
   });

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Kysely, Migrator, sql } from 'kysely';
 import Database from 'libsql';
-import { organizationNamed, organizationOf } from '../../src/caller.ts';
+import { organizationNamed, organizationsOf } from '../../src/caller.ts';
 import type { ContactInput, ContactSort } from '../../src/contact.ts';
 import { ContactStore } from '../../src/store/contact-store.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
@@ -103,7 +103,8 @@ for (const { name, missing, create } of await engines()) {
       });
 
       test('an organization and a user of the same spelling share nothing', async () => {
-        const user = organizationOf({
+        const user = organizationsOf('https://issuer.example.com/')({
+          issuer: 'https://issuer.example.com/',
           payload: { iss: 'i', sub: 'acme', aud: 'a', exp: 1 },
           claims: { roles: [] },
         });
