@@ -8,6 +8,8 @@ export const APPS = {
   'Koa, no authentication': async () => (await import('./bare.ts')).bare,
   'Koa + one crypto.verify': async () => (await import('./bare.ts')).bareWithVerify,
   'koa-oauth': async () => (await import('./koa-oauth.ts')).koaOauth,
+  'koa-oauth with revocations': async () =>
+    (await import('./koa-oauth.ts')).koaOauthWithRevocations,
   'koa-oauth, verifiedTokens: false': async () => (await import('./koa-oauth.ts')).koaOauthUncached,
   'koa-jwt alone, given the key': async () => (await import('./koa-jwt.ts')).koaJwtAlone,
   'koa-jwt + jwks-rsa as documented': async () => (await import('./koa-jwt.ts')).koaJwtAsDocumented,

@@ -1,10 +1,10 @@
-import { auth } from '@koa-oauth/resource-server';
+import { auth, type IsRevoked, revocations } from '@koa-oauth/resource-server';
 import Koa from 'koa';
 import { answer } from './bare.ts';
 import type { MakeApp } from './make-app.ts';
 
 const make =
-  (options: { verifiedTokens?: false }): MakeApp =>
+  (options: { verifiedTokens?: false; isRevoked?: IsRevoked }): MakeApp =>
   async ({ issuer, audience }) => {
     const app = new Koa();
     app.silent = true;
@@ -13,4 +13,5 @@ const make =
   };
 
 export const koaOauth = make({});
+export const koaOauthWithRevocations = make({ isRevoked: revocations().isRevoked });
 export const koaOauthUncached = make({ verifiedTokens: false });
