@@ -12,8 +12,8 @@ export interface RevocationsOptions {
   /** All processes of the API must share it. Default: `memorySet()`, for one process. */
   store?: ExpiringSet | undefined;
   /**
-   * Maximum seconds between `iat` and `exp` of a token, after which a revocation can be forgotten. While a
-   * token has no `iat` or lives longer, its requests are answered 503. Default: 30 days.
+   * Longest life of a token in seconds, after which a revocation can be forgotten. Requests with a token
+   * that lives longer, by `iat` and `exp`, are answered 503. Default: 30 days, the maximum of Auth0.
    */
   maxTokenLife?: number | undefined;
   /** Name of a custom claim that has the session's id, for tokens without `sid`. Default: none */
@@ -110,10 +110,11 @@ class RevocationList implements Revocations {
   }
 
   readonly isRevoked = (claims: AccessTokenClaims): boolean | Promise<boolean> => {
-    const { iat = Number.NaN, exp } = claims;
+    const { iat, exp } = claims;
+    const issuedBefore = iat ?? this.#now() / 1000;
     // Its revocation might be forgotten already.
-    if (!(exp - iat <= this.#maxTokenLife)) {
-      throw new Error('the token has no "iat", or lives longer than maxTokenLife');
+    if (!(exp - issuedBefore <= this.#maxTokenLife)) {
+      throw new Error('the token lives longer than maxTokenLife');
     }
     const keys = this.#keysOf(claims);
     const numbers = this.#store.readNumbers(keys);
@@ -179,11 +180,12 @@ function keyOf(kind: Kind, iss: string, name: string): string {
   return `revoked ${hash('sha256', JSON.stringify([kind, iss, name]), 'base64url')}`;
 }
 
-function isBefore(iat: number, numbers: readonly unknown[], count: number): boolean {
+// A token without `iat` is before each moment.
+function isBefore(iat: number | undefined, numbers: readonly unknown[], count: number): boolean {
   if (numbers.length !== count)
     throw new TypeError('readNumbers must return a number for each key');
   // A value that is no number revokes.
-  return numbers.some((number) => number !== undefined && !(iat >= (number as number)));
+  return numbers.some((number) => number !== undefined && !((iat ?? 0) >= (number as number)));
 }
 
 async function storeCall<T>(call: () => T | Promise<T>): Promise<T> {
