@@ -39,12 +39,12 @@ export function isLoopback(url: URL): boolean {
  */
 export function parseIssuerIdentifier(value: unknown, unsafeAllowHTTP = false): URL {
   // A URL parser ignores white space; the comparison with the metadata does not.
-  if (typeof value !== 'string' || /\s/.test(value) || !URL.canParse(value)) {
+  const url = typeof value === 'string' && !/\s/.test(value) ? tryURL(value) : undefined;
+  if (typeof value !== 'string' || url === undefined) {
     throw new InvalidOptions(
       'issuerBaseURL must be an absolute URL such as https://tenant.example.com/',
     );
   }
-  const url = new URL(value);
   if (!isSecureURL(url, unsafeAllowHTTP)) {
     throw new InvalidOptions('issuerBaseURL must use https (http only on a loopback address)');
   }
@@ -57,6 +57,15 @@ export function parseIssuerIdentifier(value: unknown, unsafeAllowHTTP = false): 
     throw new InvalidOptions(`issuerBaseURL must be the issuer, not its metadata: ${issuer}`);
   }
   return url;
+}
+
+// `URL.canParse` of Node 20 rejects an international name once the function that calls it is optimized.
+function tryURL(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /**

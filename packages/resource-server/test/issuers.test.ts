@@ -46,12 +46,7 @@ function published(issuer: string, jwks_uri = `${issuer.replace(/\/$/, '')}/keys
 }
 
 // Entra's keys have no `alg`, and members of their own.
-const { alg: _, ...jwkOfEntra } = {
-  ...publicJwk(key),
-  x5t: 'k1',
-  x5c: ['MIIC'],
-  cloud_instance_name: 'x',
-};
+const jwkOfEntra = { ...publicJwk(key), alg: undefined, x5t: 'k1', x5c: ['MIIC'], issuer: 'x' };
 const entra = (issuer: string, metadata: string) => ({
   [`${metadata}/.well-known/openid-configuration`]: {
     issuer,

@@ -79,10 +79,11 @@ export function checkDpopOptions(
 }
 
 function isBaseURL(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    !/[?#]/.test(value) &&
-    URL.canParse(value) &&
-    isSecureURL(new URL(value))
-  );
+  if (typeof value !== 'string' || /[?#]/.test(value)) return false;
+  // `URL.canParse` of Node 20 rejects an international name once the function that calls it is optimized.
+  try {
+    return isSecureURL(new URL(value));
+  } catch {
+    return false;
+  }
 }
