@@ -39,12 +39,16 @@ interface Entry<Claims> {
 }
 
 const MAX_ISSUERS = 1000;
+/** Options of one issuer that are kept, such as one audience for each host. */
+const MAX_OPTIONS = 16;
 const MAX_ISSUER_LENGTH = 512;
 
 /** Issuers that a resolver knows. Those used last are kept, with their keys. */
 export class ResolvedIssuers<Claims> {
   readonly #options: ResolvedIssuersOptions<Claims>;
-  readonly #entries = new LRUCache<string, Entry<Claims>>({ max: MAX_ISSUERS });
+  readonly #entries = new LRUCache<string, readonly Entry<Claims>[]>({
+    max: MAX_ISSUERS,
+  });
 
   constructor(options: ResolvedIssuersOptions<Claims>) {
     this.#options = options;
@@ -67,17 +71,34 @@ export class ResolvedIssuers<Claims> {
     checkIdentifier(iss, this.#options.unsafeAllowHTTP);
     const options = await this.#resolve(iss, ctx);
     if (options === undefined) throw new InvalidTokenError('issuer', 'the resolver has no options');
-    const kept = this.#entries.get(iss);
-    if (kept && isSame(kept.options, options)) return kept.trusted;
+    const kept = this.#findKept(iss, options);
+    if (kept) return kept;
     const trusted = this.#make(options);
     if (!isSameIssuer(trusted.issuer.issuerBaseURL, iss)) {
       throw new InvalidTokenError('issuer', `expected "${trusted.issuer.issuerBaseURL}"`);
     }
-    if (!kept) await this.#refuseEcho(iss, ctx);
-    // Another request may have made it meanwhile, and have its keys.
-    const made = this.#entries.get(iss);
-    if (made && isSame(made.options, options)) return made.trusted;
-    this.#entries.set(iss, { options: snapshot(options), trusted });
+    if (!this.#entries.has(iss)) await this.#refuseEcho(iss, ctx);
+    // Another request may have made it meanwhile.
+    return this.#findKept(iss, options) ?? this.#add(iss, options, trusted);
+  }
+
+  #findKept(iss: string, options: TrustedIssuerOptions<Claims>): TrustedIssuer<Claims> | undefined {
+    return this.#entries.get(iss)?.find((each) => isSame(each.options, options))?.trusted;
+  }
+
+  // Options can differ by the request, and a schema can be a new one each time. Keys belong to the address:
+  // otherwise each token, even a forged one, could have them fetched.
+  #add(
+    iss: string,
+    options: TrustedIssuerOptions<Claims>,
+    made: TrustedIssuer<Claims>,
+  ): TrustedIssuer<Claims> {
+    const others = this.#entries.get(iss) ?? [];
+    const addresses = addressesOf(options);
+    const same = others.find((each) => isDeepStrictEqual(addressesOf(each.options), addresses));
+    const trusted = same ? Object.freeze({ ...made, issuer: same.trusted.issuer }) : made;
+    const entry = { options: snapshot(options), trusted };
+    this.#entries.set(iss, [entry, ...others].slice(0, MAX_OPTIONS));
     return trusted;
   }
 
@@ -134,6 +155,12 @@ const PRIVATE_NAMES = /(?:^|\.)(?:localhost|local|internal|intranet|lan|home\.ar
 function isPublicName(hostname: string): boolean {
   const name = hostname.replace(/\.$/, '');
   return name.includes('.') && !name.startsWith('[') && !isIP(name) && !PRIVATE_NAMES.test(name);
+}
+
+/** Returns the options that decide which keys an issuer has. */
+function addressesOf<Claims>(options: TrustedIssuerOptions<Claims>) {
+  const { issuer, issuerBaseURL, metadataURL, jwksURL, jwks, unsafeAllowHTTP } = options;
+  return { issuer, issuerBaseURL, metadataURL, jwksURL, jwks, unsafeAllowHTTP };
 }
 
 /** Reports whether options are the same, so that an issuer made of them can be used again. */

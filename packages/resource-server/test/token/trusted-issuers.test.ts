@@ -252,6 +252,48 @@ describe('a resolver of issuers', () => {
     expect(requests()).toEqual([0, 2, 0]);
   });
 
+  test.each<[string, IssuerResolver<unknown, { url: string }>]>([
+    [
+      'an audience for each request',
+      (iss, { url }) => ({ issuerBaseURL: iss, audience: [audience, url] }),
+    ],
+    [
+      'a new schema each time',
+      (iss) => ({
+        issuerBaseURL: iss,
+        claims: { namespace: 'https://a.example/', schema: z.any() },
+      }),
+    ],
+    ['a list of its own each time', (iss) => ({ issuerBaseURL: iss, audience: [audience] })],
+  ])('with %s, keys are fetched once, also for forged tokens', async (_, resolve) => {
+    const verify = resolving(((iss: string, request: { url: string }) =>
+      iss === servers.a.issuer ? resolve(iss, request) : undefined) as never);
+    for (let use = 0; use < 40; use += 1) {
+      const signed = token('a', { jti: `${use}` }, use % 2 ? KEYS.b : KEYS.a);
+      const headers = { authorization: `Bearer ${signed}` };
+      const found = await outcome(verify({ headers, url: `/${use % 20}` }));
+      expect(found).toBe(use % 2 ? 'signature' : 'accepted');
+    }
+    expect(requests()).toEqual([2, 0, 0]);
+  });
+
+  test('the keys of other addresses are others, and a token is held against each', async () => {
+    const jwk = { ...KEYS.b.publicKey.export({ format: 'jwk' }), kid: 'same', alg: 'RS256' };
+    const verify = resolving(((iss: string, { url }: { url: string }) =>
+      iss === servers.a.issuer
+        ? { issuerBaseURL: iss, ...(url === '/b' && { jwks: { keys: [jwk] } }) }
+        : undefined) as never);
+    const ask = (url: string, signed: string) =>
+      outcome(verify({ url, headers: { authorization: `Bearer ${signed}` } }));
+    const [own, foreign] = [token('a'), token('a', {}, KEYS.b)];
+    for (let use = 0; use < 4; use += 1) {
+      expect(await ask('/a', own)).toBe('accepted');
+      expect(await ask('/b', own)).toBe('signature');
+      expect(await ask('/b', foreign)).toBe('accepted');
+      expect(await ask('/a', foreign)).toBe('signature');
+    }
+  });
+
   test('has the context of Koa', async () => {
     const hosts: string[] = [];
     const api = await startApi({
