@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
-import { ProofVerifier } from './dpop/proof-verifier.ts';
+import { ProofVerifier, type UsedProof } from './dpop/proof-verifier.ts';
 import { AuthError, isAuthError } from './errors.ts';
 import { AUTH_CHANNEL, type AuthEvent, lineOf, refusalReasonOf } from './events.ts';
 import { type AuthOptions, type CheckedOptions, checkOptions } from './options.ts';
@@ -135,7 +135,7 @@ export function createAccessTokenVerifier<Claims = unknown>(
   const verifier = new RequestVerifier(checkOptions(options));
   return async function verifyAccessToken(given) {
     const request =
-      typeof given === 'string' ? { headers: { authorization: `Bearer ${given}` } } : given;
+      typeof given === 'string' ? { headers: { authorization: `Bearer ${given}` } } : (given ?? {});
     let credentials: Credentials | undefined;
     try {
       credentials = verifier.readCredentials(request);
@@ -148,11 +148,12 @@ export function createAccessTokenVerifier<Claims = unknown>(
   };
 }
 
-// In the registry of symbols, so that two copies of this package share it.
+// In the registry of symbols, so that two copies of this package share it. Not a member of the request, which
+// may be frozen, and whose copy is another request.
 const USED_PROOFS = Symbol.for('koa-oauth:used-proofs');
-
-/** A request, with the proofs that it has used. */
-type ProvenRequest = TokenRequest & { [USED_PROOFS]?: Set<unknown> };
+const shared = globalThis as { [USED_PROOFS]?: WeakMap<TokenRequest, UsedProof> };
+shared[USED_PROOFS] ??= new WeakMap();
+const usedProofs = shared[USED_PROOFS];
 
 const subscribers = channel(AUTH_CHANNEL);
 
@@ -214,10 +215,11 @@ export class RequestVerifier<Claims> {
     }
   }
 
-  async #verifyProof(request: ProvenRequest, target: string, token: string, jkt: string) {
-    request[USED_PROOFS] ??= new Set();
+  async #verifyProof(request: TokenRequest, target: string, token: string, jkt: string) {
+    const used = usedProofs.get(request) ?? { proof: undefined, acceptedBy: new Set() };
+    usedProofs.set(request, used);
     const proofs = headerValues(request, 'dpop');
-    const proven = { method: request.method, target, proofs, used: request[USED_PROOFS] };
+    const proven = { method: request.method, target, proofs, used };
     await this.#proofs?.verify(proven, token, jkt);
   }
 

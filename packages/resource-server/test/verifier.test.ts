@@ -173,6 +173,57 @@ describe('a request', () => {
     clock += 31 * 60_000;
     expect(await refusal(verify(good))).toMatchObject({ reason: 'expired' });
   });
+
+  describe('with a proof', () => {
+    const bound = () => {
+      const verify = verifier({ dpop: { baseURL: audience } });
+      const accessToken = token({ cnf: { jkt: thumbprintOf(clientKey) } });
+      const options = { key: clientKey, method: 'GET', url: audience, token: accessToken };
+      const headers = () => ({
+        authorization: `DPoP ${accessToken}`,
+        dpop: createProof({ ...options, now: clock / 1000 }),
+      });
+      return { verify, headers, request: () => ({ method: 'GET', url: '/', headers: headers() }) };
+    };
+
+    test.each<[string, (request: object) => object]>([
+      ['a copy', (request) => ({ ...request })],
+      ['an assigned copy', (request) => Object.assign({}, request)],
+      ['an object that inherits from it', (request) => Object.create(request)],
+    ])('%s is another request, and needs another proof', async (_, copy) => {
+      const { verify, request } = bound();
+      const good = request();
+      await verify(good);
+      expect(await refusal(verify(copy(good)))).toMatchObject({ reason: 'proof_used' });
+    });
+
+    test('is not changed: it can be frozen', async () => {
+      const { verify, request } = bound();
+      const frozen = Object.freeze(request());
+      await verify(frozen);
+      await verify(frozen);
+      const plain = request();
+      await verify(plain);
+      expect(Reflect.ownKeys(plain)).toEqual(['method', 'url', 'headers']);
+    });
+
+    test('cannot go back to the proof before', async () => {
+      const { verify, request, headers } = bound();
+      const reused = request();
+      const [first, second] = [reused.headers, headers()];
+      await verify(reused);
+      reused.headers = second;
+      await verify(reused);
+      reused.headers = first;
+      expect(await refusal(verify(reused))).toMatchObject({ reason: 'proof_used' });
+    });
+  });
+
+  test.each([undefined, null])('that is %s has no token', async (nothing) => {
+    expect(await refusal(verifier()(nothing as never))).toMatchObject({
+      code: 'ERR_MISSING_TOKEN',
+    });
+  });
 });
 
 /** The part of the package ws that the README uses: a handshake, and frames of the server. */

@@ -30,6 +30,12 @@ export interface ProofOptions {
   readonly now: () => number;
 }
 
+/** The last proof that a request has used: an `auth` behind another one does not use it again. */
+export interface UsedProof {
+  proof: string | undefined;
+  readonly acceptedBy: Set<unknown>;
+}
+
 /** Parts of a request that a proof is for. */
 export interface ProvenRequest {
   readonly method: string | undefined;
@@ -37,11 +43,7 @@ export interface ProvenRequest {
   readonly target: string;
   /** Values of all `DPoP` header lines. */
   readonly proofs: readonly string[];
-  /**
-   * Names of the proofs that this request has used, and the verifiers that have accepted them: an `auth`
-   * behind another one does not use a proof again.
-   */
-  readonly used: Set<unknown>;
+  readonly used: UsedProof;
 }
 
 /** Claims of a proof whose types were checked (RFC 9449 §4.2). */
@@ -98,10 +100,10 @@ export class ProofVerifier {
     const { header, payload } = decodeProof(proof);
     const { alg, jwk } = checkHeader(header, this.#options.algorithms);
     checkClaims(payload);
-    const name = `dpop ${jkt} ${payload.jti}`;
-    const isUsed = request.used.has(name);
+    const { used } = request;
+    const isUsed = used.proof === proof;
     // A request may be verified again later: its proof was in time when it came.
-    const isAccepted = isUsed && request.used.has(this);
+    const isAccepted = isUsed && used.acceptedBy.has(this);
     this.#checkAddress(payload, request);
     if (!isAccepted) this.#checkTimes(payload);
     if (payload.ath !== hash('sha256', token, 'base64url')) {
@@ -115,8 +117,12 @@ export class ProofVerifier {
     if (!(await isSignedWith({ alg, key }, proof, verifySignature))) {
       throw new InvalidProofError('proof_signature');
     }
-    if (!isUsed) await this.#use(name, payload.iat);
-    request.used.add(name).add(this);
+    if (!isUsed) {
+      await this.#use(`dpop ${jkt} ${payload.jti}`, payload.iat);
+      used.proof = proof;
+      used.acceptedBy.clear();
+    }
+    used.acceptedBy.add(this);
   }
 
   #checkAddress({ htm, htu }: ProofClaims, { method, target }: ProvenRequest): void {

@@ -43,7 +43,11 @@ function makeVerifier(): ProofVerifier {
 
 const verifier = makeVerifier();
 const send = (...proofs: string[]) =>
-  verifier.verify({ method: 'GET', target: '/orders', proofs, used: new Set() }, token, jkt);
+  verifier.verify(
+    { method: 'GET', target: '/orders', proofs, used: { proof: undefined, acceptedBy: new Set() } },
+    token,
+    jkt,
+  );
 const good = (by: TestKey = key) =>
   createProof({ key: by, method: 'GET', url, token, now: clock / 1000 });
 
@@ -122,7 +126,12 @@ test(`memory is flat over ${PROOFS} proofs, of many keys`, async () => {
     const proofs = [
       createProof({ key: by, method: 'GET', url, token, now: clock / 1000 }, { jti: randomUUID() }),
     ];
-    const request = { method: 'GET', target: '/orders', proofs, used: new Set<string>() };
+    const request = {
+      method: 'GET',
+      target: '/orders',
+      proofs,
+      used: { proof: undefined, acceptedBy: new Set() },
+    };
     await judge.verify(request, token, thumbprints[i % keys.length] as string);
     // Fifty proofs a second: after two minutes, as many expire as come in.
     clock += 20;
