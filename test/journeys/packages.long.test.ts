@@ -43,7 +43,7 @@ const NEWEST = 26;
 
 // Names that the snippets of the pages use, and that a reader defines.
 const YOURS = `
-declare const issuerBaseURL: string, baseURL: string, audience: string;
+declare const issuerBaseURL: string, baseURL: string, audience: string, clientSecret: string;
 declare const TEST_DATABASE_URL: string;
 declare const app: import('koa'), ctx: import('koa').Context;
 declare const router: import('@koa/router').Router<{ auth?: import('@koa-oauth/resource-server').Auth }>;

@@ -128,7 +128,7 @@ export function createApp(options: AppOptions): App {
       dpop,
     }),
     ...(logoutClientIds.length > 0
-      ? [logoutOperation(revoked.backChannelLogout({ issuer, clientID: logoutClientIds }))]
+      ? [logoutOperation(revoked.backChannelLogout({ issuer: issuers, clientID: logoutClientIds }))]
       : []),
   ];
   const routes = operationRoutes(operations, {

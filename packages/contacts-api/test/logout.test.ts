@@ -52,6 +52,20 @@ describe('a logout token', () => {
     expect(running.logged()).not.toMatch(/eyJ/);
   });
 
+  test('of each issuer ends the session at that issuer only', async () => {
+    const other = await startTestIssuer({ keys: [testKey({ alg: 'ES256' })] });
+    const running = await start({ otherIssuers: [other.issuer] });
+    const tokens = [issuer, other].map((one) =>
+      bearer(one.token({ sub: 'auth0|alice', aud: audience, sid: 's1' })),
+    );
+    const statuses = async () =>
+      Promise.all(tokens.map(async (one) => (await running.api('me', one)).statusCode));
+    expect(await statuses()).toEqual([200, 200]);
+    expect((await tell(running, newLogoutToken(other, { sid: 's1' }))).statusCode).toBe(200);
+    expect(await statuses()).toEqual([200, 401]);
+    await other.close();
+  });
+
   test('that is wrong is a problem, logged with its rule, and counts as a refused token', async () => {
     const running = await start({ refusedPerAddress: 2 });
     const wrong = logoutToken({ sid: 's1', nonce: 'n' });
