@@ -4,6 +4,7 @@ import {
   createIssuer,
   type DpopOptions,
   type ExpiringSet,
+  type IntrospectionOptions,
   PROTECTED_RESOURCE_METADATA_PATH,
   protectedResourceMetadataURL,
   revocations,
@@ -65,6 +66,8 @@ export interface AppOptions {
   readonly logoutClientIds?: readonly string[] | undefined;
   /** The sign-in that deleting a contact and reading the activity need. Default: any */
   readonly stepUp?: SignInOptions | undefined;
+  /** The API as a client of the issuer that `issuerBaseURL` names. Without it opaque tokens are refused. */
+  readonly introspection?: IntrospectionOptions | undefined;
   readonly logger: Logger;
   readonly metrics?: Metrics | undefined;
   /** Makes spans of requests. Default: there are none */
@@ -133,7 +136,10 @@ export function createApp(options: AppOptions): App {
   ];
   const routes = operationRoutes(operations, {
     auth: auth({
-      issuers: issuers.map((each) => ({ issuer: each })),
+      issuers: issuers.map((each) => ({
+        issuer: each,
+        introspection: each === issuer ? options.introspection : undefined,
+      })),
       audience,
       claims: { namespace: claimsNamespace, schema: ContactsClaims },
       // The router requires a token, because it knows the scope for the challenge.

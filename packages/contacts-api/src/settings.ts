@@ -125,6 +125,16 @@ const Environment = z.object({
   DPOP_NONCE: flag()
     .default(false)
     .describe('`true`: proofs need a nonce of this API (RFC 9449 §9)'),
+  INTROSPECTION_CLIENT_ID: z
+    .string()
+    .optional()
+    .describe('client of this API at the issuer, the first of several, for opaque tokens'),
+  INTROSPECTION_CLIENT_SECRET: z
+    .string()
+    .optional()
+    .describe(
+      'its secret, sent with `client_secret_basic`; without both, opaque tokens are refused',
+    ),
   STEP_UP_ACR: z
     .string()
     .regex(
@@ -194,7 +204,18 @@ function checkNonces(data: z.output<typeof Environment>, context: z.RefinementCt
   context.addIssue({ code: 'custom', path: ['STORE_URL'], message });
 }
 
-export const Settings = Environment.superRefine(checkNonces).transform((data) => ({
+/** Both or neither: half of it would refuse opaque tokens without a word. */
+function checkIntrospection(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
+  const names = ['INTROSPECTION_CLIENT_ID', 'INTROSPECTION_CLIENT_SECRET'] as const;
+  const missing = names.filter((name) => data[name] === undefined);
+  if (missing.length !== 1) return;
+  const [other] = names.filter((name) => !missing.includes(name));
+  context.addIssue({ code: 'custom', path: missing, message: `must be set, as ${other} is` });
+}
+
+const Checked = Environment.superRefine(checkNonces).superRefine(checkIntrospection);
+
+export const Settings = Checked.transform((data) => ({
   port: data.PORT,
   host: data.HOST,
   /** Without a slash at the end. Undefined stands for `http://localhost` and the server's port. */
@@ -208,6 +229,14 @@ export const Settings = Environment.superRefine(checkNonces).transform((data) =>
   rateLimits: { perSubject: data.RATE_LIMIT, refusedPerAddress: data.RATE_LIMIT_REFUSED },
   storeURL: data.STORE_URL,
   dpop: { required: data.DPOP === 'required', nonce: data.DPOP_NONCE },
+  /** Undefined: opaque tokens are refused. */
+  introspection:
+    data.INTROSPECTION_CLIENT_ID === undefined || data.INTROSPECTION_CLIENT_SECRET === undefined
+      ? undefined
+      : {
+          clientID: data.INTROSPECTION_CLIENT_ID,
+          clientSecret: data.INTROSPECTION_CLIENT_SECRET,
+        },
   /** Undefined when neither is set: any sign-in does. */
   stepUp:
     data.STEP_UP_ACR === undefined && data.STEP_UP_MAX_AGE === undefined

@@ -19,6 +19,7 @@ describe('settings', () => {
       rateLimits: { perSubject: 600, refusedPerAddress: 120 },
       storeURL: 'memory:',
       dpop: { required: false, nonce: false },
+      introspection: undefined,
       stepUp: undefined,
       corsOrigins: [],
       trustProxy: false,
@@ -52,6 +53,17 @@ describe('settings', () => {
       otherIssuers: ['https://tenant.example.com/'],
       isDemo: false,
     });
+  });
+
+  test('introspection needs a client and its secret', () => {
+    const INTROSPECTION_CLIENT_ID = 'api';
+    const INTROSPECTION_CLIENT_SECRET = 'open-sesame';
+    expect(read({ INTROSPECTION_CLIENT_ID, INTROSPECTION_CLIENT_SECRET })).toMatchObject({
+      introspection: { clientID: 'api', clientSecret: 'open-sesame' },
+    });
+    expect(() => read({ INTROSPECTION_CLIENT_ID })).toThrow('INTROSPECTION_CLIENT_SECRET');
+    expect(() => read({ INTROSPECTION_CLIENT_SECRET })).toThrow('INTROSPECTION_CLIENT_ID');
+    expect(() => read({ INTROSPECTION_CLIENT_SECRET })).not.toThrow('open-sesame');
   });
 
   test.each([
