@@ -63,9 +63,9 @@ async function benchShare(print: (text: string) => void, setting: Setting): Prom
     await seed(`${target.url}/as-it-is`, token);
     print(`## The contacts API
 
-${CONTACTS} contacts in a libsql file, one cached token, no log. All rows are the same app in one process with the
-same requests, except for the named change. The last row repeats the first, and the ratios are to the mean
-of both. Their distance from 1 is the measurement error.
+${CONTACTS} contacts in a libsql file, one cached token, no log. All rows are the same app with the same requests,
+except for the named change. The ratios are to the mean of the first and the last row, which are the same: their
+distance from 1 is the measurement error.
 
 `);
     for (const { path, perRound } of PATHS) {
@@ -130,7 +130,7 @@ async function benchWorkers(print: (text: string) => void, setting: Setting): Pr
   print(`### GET /contacts with more processes
 
 The service as in production, with ${CONNECTIONS} connections. The load generator takes
-a core, so with two cores the second worker has little CPU. Other machines have another ratio.
+a core, so with two cores the second worker has little CPU.
 
 | WEB_CONCURRENCY | × one | requests per second |
 | ---: | ---: | ---: |

@@ -14,8 +14,8 @@ const PAGE = fileURLToPath(new URL('../../docs/performance.md', import.meta.url)
 
 const [core] = cpus();
 const method = `Each app runs in its own process, the load generator in another, all on loopback. Apps take turns, so that
-other load affects all equally. A column with × has ratios to the named app; those of CPU time are taken within
-a round. The tables show medians. Compare the ratios: absolute values depend on the machine, here ${cpus().length} cores of ${core?.model.trim().replaceAll(/\s+/g, ' ')}, Node ${process.version}.
+other load affects all equally. A column with × has ratios to the named app, within a round for CPU time.
+Values are medians. Compare the ratios: absolute values depend on the machine, here ${cpus().length} cores of ${core?.model.trim().replaceAll(/\s+/g, ' ')}, Node ${process.version}.
 `;
 
 let report = '';

@@ -94,13 +94,6 @@ describe('pages and options', () => {
       expect(listed.sort()).toEqual([...options].sort());
     });
 
-    test('the table of a store’s methods has each, with what it gets', () => {
-      const table = readme.split('### A store of your own')[1]?.split('\n## ')[0] ?? '';
-      const listed = [...table.matchAll(/^\| `(\w+)\(/gm)].map(([, name]) => name);
-      const methods = [...read('../src/session/session-store.ts').matchAll(/^ {2}(\w+)\(/gm)];
-      expect(listed).toEqual(methods.map(([, name]) => name));
-    });
-
     test('the table of events has each type', () => {
       const [table = ''] = readme.split('## Events')[1]?.split('\n## ') ?? [];
       const rows = [...table.matchAll(/^\| (`\w+`(?:, `\w+`)*) \|/gm)].map(([, cell]) => cell);
