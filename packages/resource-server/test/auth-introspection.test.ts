@@ -238,6 +238,8 @@ describe('a JWT that lacks claims, as the lightweight tokens of Keycloak', () =>
     ['of another type', () => light({}, { typ: 'logout+jwt' }), '401 type'],
     ['with an algorithm that is not accepted', () => light({}, { alg: 'HS512' }), '401 algorithm'],
     ['an ID token', () => light({ nonce: 'n' }), '401 type'],
+    ['with a wrong signature', () => `${light().slice(0, -8)}AAAAAAAA`, '401 signature'],
+    ['of an unknown key', () => light({}, { kid: 'x' }), '401 key'],
   ])('%s, is refused without a request', async (_name, token, expected) => {
     expect(await outcomeOf(verifier()(token()))).toBe(expected);
     expect(issuer.questions).toEqual([]);

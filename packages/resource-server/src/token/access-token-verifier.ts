@@ -1,4 +1,9 @@
-import { answerInTime, decodeUnverifiedJwt, type UnverifiedJwt } from '@koa-oauth/issuer';
+import {
+  answerInTime,
+  decodeUnverifiedJwt,
+  type SigningKey,
+  type UnverifiedJwt,
+} from '@koa-oauth/issuer';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import type { Scheme } from '../request/challenge.ts';
@@ -115,6 +120,7 @@ export function accessTokenVerifier<Claims>(
     const trusted = resolved ? await resolved.find(iss, ctx) : findListed(iss);
     if (introspected?.trusted === trusted && isLightToken(unverified, trusted.rules)) {
       checkLightToken(unverified, trusted.rules, now() / 1000);
+      await findSigner(token, unverified.header, trusted, options.verifySignature);
       return introspected.verify(token, scheme);
     }
     const { jkt, ...verified } = await verifyDecoded(token, scheme, unverified, trusted, options);
@@ -158,11 +164,20 @@ async function verifyDecoded<Claims>(
   const jkt = checkBinding(payload, scheme, rules);
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
-  const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
-  const key = await checkSignature(token, keys, verifySignature);
+  const key = await findSigner(token, header, trusted, verifySignature);
   if (isRevoked) await checkRevocation(payload, isRevoked);
   const auth = await createAuth({ header, payload, scopes }, trusted);
   return { auth, key, trusted, jkt };
+}
+
+async function findSigner<Claims>(
+  token: string,
+  header: UnverifiedJwt['header'],
+  { issuer }: TrustedIssuer<Claims>,
+  verifySignature: VerifySignature,
+): Promise<SigningKey> {
+  const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
+  return checkSignature(token, keys, verifySignature);
 }
 
 async function createAuth<Claims>(
