@@ -77,6 +77,10 @@ export function checkIntrospectionOptions(
     typeof unsafeMissingAudience !== 'boolean',
     'introspection: unsafeMissingAudience must be true or false',
   );
+  fault(
+    isFapi && unsafeMissingAudience === true,
+    'introspection: unsafeMissingAudience contradicts the profile fapi2',
+  );
   fault(typeof monotonicNow !== 'function', 'introspection: monotonicNow must be a function');
   const unknown = Object.keys(client).filter((name) => !CLIENT_NAMES.includes(name));
   fault(unknown.length > 0, `introspection: unknown: ${unknown.join(', ')}`);
@@ -89,6 +93,8 @@ export interface IntrospectionParts
   readonly issuer: Issuer;
   /** Names of this API in a signed answer. */
   readonly audience: readonly string[];
+  /** Accepted algorithms of a signed answer. */
+  readonly algorithms: readonly string[];
   readonly clockTolerance: number;
   readonly verifySignature: VerifySignature;
   readonly now: () => number;
@@ -114,6 +120,8 @@ const MAX_ENTRIES = 10_000;
 const MAX_BYTES = 32 * 1024 * 1024;
 /** Made-up tokens must not take all sockets, or the issuer's time. */
 const MAX_REQUESTS = 256;
+const MAX_INACTIVE_PER_SECOND = 200;
+const MAX_PAUSE_SECONDS = 30;
 
 /**
  * Asks the issuer what a token means (RFC 7662), at most once at a time for each token, and caches the
@@ -130,6 +138,9 @@ export class Introspection {
     sizeCalculation: ({ size }) => 512 + 5 * size,
   });
   readonly #inactive = new LRUCache<string, Kept>({ max: MAX_ENTRIES });
+  /** Inactive tokens in the second that ends then, by the monotonic clock. */
+  #counted = { until: Number.NEGATIVE_INFINITY, inactive: 0 };
+  #pausedUntil = Number.NEGATIVE_INFINITY;
 
   constructor(parts: IntrospectionParts) {
     this.#parts = parts;
@@ -164,22 +175,47 @@ export class Introspection {
   #askOnce(key: string, token: string): Promise<Kept> {
     const asked = this.#asked.get(key);
     if (asked !== undefined) return asked;
-    if (this.#asked.size >= MAX_REQUESTS) {
-      return Promise.reject(new UnusableResponse(`${MAX_REQUESTS} requests have no answer yet`));
-    }
+    // Made-up tokens must not keep out those that are in use: they are asked for again in any case.
+    const fault = this.#active.has(key) ? undefined : this.#findLimit();
+    if (fault !== undefined) return Promise.reject(new UnusableResponse(fault));
     const answer = this.#ask(token)
       .then((kept) => {
+        if (kept.claims === undefined) this.#countInactive();
         const [cache, other] =
           kept.claims === undefined
             ? [this.#inactive, this.#active]
             : [this.#active, this.#inactive];
         other.delete(key);
-        if (this.#parts.maxAge > 0) cache.set(key, kept);
+        cache.set(key, kept);
         return kept;
       })
       .finally(() => this.#asked.delete(key));
     this.#asked.set(key, answer);
     return answer;
+  }
+
+  /** Returns why the issuer is not asked about a token that it never called active. */
+  #findLimit(): string | undefined {
+    if (this.#asked.size >= MAX_REQUESTS) return `${MAX_REQUESTS} requests have no answer yet`;
+    const now = this.#parts.monotonicNow();
+    if (now < this.#pausedUntil) return 'the issuer asked for fewer requests';
+    const { until, inactive } = this.#counted;
+    const isOver = now < until && inactive >= MAX_INACTIVE_PER_SECOND;
+    return isOver ? `${MAX_INACTIVE_PER_SECOND} tokens in a second were inactive` : undefined;
+  }
+
+  #countInactive(): void {
+    const now = this.#parts.monotonicNow();
+    if (now >= this.#counted.until) this.#counted = { until: now + 1000, inactive: 0 };
+    this.#counted.inactive += 1;
+  }
+
+  /** Pauses when the issuer asks for it (RFC 6585 §4, RFC 9110 §15.6.4). */
+  #obey({ status, headers }: HttpAnswer): void {
+    if (status !== 429 && status !== 503) return;
+    const seconds = Number(headers['retry-after'] ?? 1);
+    const pause = seconds >= 1 ? Math.min(seconds, MAX_PAUSE_SECONDS) : 1;
+    this.#pausedUntil = this.#parts.monotonicNow() + pause * 1000;
   }
 
   async #ask(token: string): Promise<Kept> {
@@ -193,6 +229,7 @@ export class Introspection {
     const askedAt = [monotonicNow(), now()] as const;
     const accept = acceptFor(metadata);
     const answer = await this.#send({ endpoint, issuer: metadata.issuer, accept, token });
+    this.#obey(answer);
     const response = readResponse(answer);
     const members =
       'jwt' in response ? await this.#verify(response.jwt, metadata.issuer) : response.members;
@@ -230,9 +267,10 @@ export class Introspection {
 
   /** Verifies a signed answer (RFC 9701 §5). */
   async #verify(jwt: string, issuer: string): Promise<unknown> {
-    const { credentials, audience, clockTolerance, now, verifySignature } = this.#parts;
+    const { credentials, audience, algorithms, clockTolerance, now, verifySignature } = this.#parts;
     const { header, members } = checkSignedResponse(jwt, {
       issuer,
+      algorithms,
       clientID: [credentials.clientID, ...audience],
       now: now() / 1000,
       clockTolerance,

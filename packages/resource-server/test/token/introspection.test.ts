@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { createIssuer } from '@koa-oauth/issuer';
+import { createIssuer, SIGNING_ALGORITHMS } from '@koa-oauth/issuer';
 import fc from 'fast-check';
 import { decodeJwt } from 'jose';
 import { proves } from '../../../../test/support/proves.ts';
@@ -39,7 +39,11 @@ function pass(ms: number): void {
   clock.monotonic += ms;
 }
 
-function create(options: Partial<IntrospectionOptions> = {}, timeout = 5000): Introspection {
+function create(
+  options: Partial<IntrospectionOptions> = {},
+  timeout = 5000,
+  algorithms: readonly string[] = SIGNING_ALGORITHMS,
+): Introspection {
   const faults: string[] = [];
   const checked = checkIntrospectionOptions(
     { ...CLIENT, monotonicNow: () => clock.monotonic, ...options },
@@ -51,6 +55,7 @@ function create(options: Partial<IntrospectionOptions> = {}, timeout = 5000): In
     ...checked,
     issuer: createIssuer({ issuerBaseURL: issuer.issuer, timeout, onEvent: () => {} }),
     audience: [AUDIENCE],
+    algorithms,
     clockTolerance: 60,
     verifySignature,
     now: () => clock.wall,
@@ -210,6 +215,13 @@ describe('a signed answer (RFC 9701 §5)', () => {
     expect((await create().find('opaque')).claims?.sub).toBe('alice');
   });
 
+  test('with an algorithm that is not accepted: 503', async () => {
+    issuer.reply = () => issuer.sign(issuer.active());
+    const detail = expect.stringContaining('"alg"');
+    const found = create({}, 5000, ['PS256']).find('opaque');
+    await expect(found).rejects.toMatchObject({ ...UNAVAILABLE, detail });
+  });
+
   test('of an inactive token', async () => {
     issuer.reply = () => issuer.sign({ active: false });
     expect((await create().find('opaque')).claims).toBeUndefined();
@@ -355,6 +367,7 @@ describe('the cache', () => {
     for (let batch = 0; batch < 10; batch += 1) {
       const names = Array.from({ length: 100 }, (_, index) => `made-up-${batch}-${index}`);
       await Promise.all(names.map((name) => introspection.find(name)));
+      pass(1000);
     }
     expect((await introspection.find('good')).cached).toBe(true);
   });
@@ -373,6 +386,53 @@ describe('the cache', () => {
     for (const release of held) release();
     await Promise.all(asked);
     expect(issuer.questions).toHaveLength(256);
+  });
+
+  test('made-up tokens cause 200 questions a second, and those in use are asked for again', async () => {
+    proves('RFC 7662 §4 scanning');
+    const introspection = create();
+    await introspection.find('good');
+    pass(30_000);
+    issuer.reply = ({ form }) =>
+      form.get('token') === 'good' ? issuer.active() : { active: false };
+    const outcomes: unknown[] = [];
+    for (let index = 0; index < 220; index += 1) {
+      const found = introspection.find(`made-up-${index}`);
+      outcomes.push(await found.then(() => 'inactive').catch(({ detail }) => detail));
+    }
+    const refused = 'introspection: 200 tokens in a second were inactive';
+    expect(outcomes).toEqual([...Array(200).fill('inactive'), ...Array(20).fill(refused)]);
+    expect((await introspection.find('good')).claims?.sub).toBe('alice');
+    expect(issuer.questions).toHaveLength(202);
+    // A known answer costs nothing.
+    expect(await introspection.find('made-up-0')).toEqual({ claims: undefined, cached: true });
+    pass(1000);
+    await introspection.find('new');
+    expect(issuer.questions).toHaveLength(203);
+  });
+
+  test.each<[number, string | undefined, number]>([
+    [429, '7', 7],
+    [503, undefined, 1],
+    [503, '3600', 30],
+    [429, 'Wed, 21 Oct 2026 07:28:00 GMT', 1],
+    [429, '-5', 1],
+  ])('after %i with Retry-After %s it asks about no new token for %i s', async (...row) => {
+    const [status, retryAfter, seconds] = row;
+    const introspection = create();
+    await introspection.find('good');
+    pass(30_000);
+    const headers: Record<string, string> =
+      retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+    issuer.reply = () => replyWith(status, {}, headers);
+    await expect(introspection.find('first')).rejects.toMatchObject(UNAVAILABLE);
+    issuer.reply = () => issuer.active();
+    expect((await introspection.find('good')).claims?.sub).toBe('alice');
+    pass(seconds * 1000 - 1);
+    await expect(introspection.find('second')).rejects.toMatchObject(UNAVAILABLE);
+    expect(issuer.questions).toHaveLength(3);
+    pass(1);
+    expect((await introspection.find('second')).claims?.sub).toBe('alice');
   });
 
   test('a token is kept only as its hash', async () => {
