@@ -192,6 +192,9 @@ export function checkClient(
   const faults = Object.entries({ clientID, ...(usesSecret && { clientSecret }) })
     .filter(([, value]) => typeof value !== 'string' || value === '')
     .map(([name]) => `${name} must be as the authorization server registered it`);
+  if (isFapi && method !== (options.clientAuthMethod ?? method)) {
+    faults.push('clientAuthMethod must be private_key_jwt with the profile fapi2');
+  }
   if (!METHODS.includes(method)) faults.push(`clientAuthMethod must be ${METHODS.join(', ')}`);
   const useless = {
     ...(!usesSecret && { clientSecret }),

@@ -25,6 +25,7 @@ const ps256 = testKey({ alg: 'PS256', kid: 'ps' });
 const rs256 = testKey({ alg: 'RS256', kid: 'rs' }, 1);
 const es384 = createTestKey({ alg: 'ES384', kid: 'es384' });
 const proofKey = createTestKey({ alg: 'ES256' });
+const apiClient = { clientID: 'api', clientAssertionSigningKey: proofKey.privateKey };
 const smallKey: TestKey = {
   kid: 'small',
   alg: 'PS256',
@@ -103,6 +104,16 @@ describe('options', () => {
     ],
     ['no check of revocation', { isRevoked: undefined }, 'isRevoked is required'],
     ['five minutes of tolerance', { clockTolerance: 300 }, 'clockTolerance must be 0 to 60'],
+    [
+      'answers of introspection without aud',
+      { introspection: { ...apiClient, unsafeMissingAudience: true } },
+      'unsafeMissingAudience contradicts the profile fapi2',
+    ],
+    [
+      'a secret for introspection',
+      { introspection: { ...apiClient, clientAuthMethod: 'client_secret_basic' } },
+      'introspection: clientAuthMethod must be private_key_jwt with the profile fapi2',
+    ],
     ['issuers on http', { unsafeAllowHTTP: true }, 'an issuer on http contradicts the profile'],
     [
       'an issuer made before, on http',
@@ -117,6 +128,14 @@ describe('options', () => {
     const check = () => checkOptions({ ...fapi, ...change } as AuthOptions<unknown>);
     expect(check).toThrow(InvalidOptions);
     expect(check).toThrow(text);
+  });
+
+  test('a list that is changed later has no effect', () => {
+    const algorithms: ('ES256' | 'RS256')[] = ['ES256'];
+    const checked = checkOptions({ ...fapi, algorithms, dpop: { baseURL, algorithms } });
+    algorithms.push('RS256');
+    expect(checked.dpop?.algorithms).toEqual(['ES256']);
+    expect(checked.issuers).toMatchObject([{ rules: { algorithms: ['ES256'] } }]);
   });
 
   test('each option that contradicts the profile is named at once', () => {

@@ -12,7 +12,6 @@ import { OidcError } from '../errors.ts';
 
 /** Options whose value the profile decides. */
 interface DecidedOptions {
-  readonly clientAuthMethod?: string | undefined;
   readonly pushedAuthorizationRequests?: boolean | undefined;
   readonly dpop?: boolean | undefined;
   readonly clockTolerance?: number | undefined;
@@ -20,9 +19,8 @@ interface DecidedOptions {
 
 /** Returns a sentence for each option that contradicts the profile. */
 export function fapiFaults(options: DecidedOptions): string[] {
-  const { clientAuthMethod = 'private_key_jwt', clockTolerance = 0 } = options;
+  const { clockTolerance = 0 } = options;
   const contradictions: [isWrong: boolean, text: string][] = [
-    [clientAuthMethod !== 'private_key_jwt', 'clientAuthMethod must be private_key_jwt'],
     [options.pushedAuthorizationRequests === false, 'pushedAuthorizationRequests must be true'],
     [options.dpop === false, 'dpop must be true'],
     [clockTolerance > 60, 'clockTolerance must be 60 at most'],

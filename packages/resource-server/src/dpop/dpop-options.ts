@@ -71,7 +71,7 @@ export function checkDpopOptions(
   fault(unknownNames.length > 0, `unknown: ${unknownNames.map((name) => `dpop.${name}`)}`);
   return {
     baseURL: address ?? '',
-    algorithms,
+    algorithms: Array.isArray(algorithms) ? [...algorithms] : [],
     required,
     nonce,
     store: store ?? memorySet({ now }),

@@ -125,5 +125,5 @@ function checkOptions(options: LogoutTokenOptions) {
     ...Object.keys(unknown).map((name) => `unknown: ${name}`),
   ].filter((fault) => fault !== false);
   if (faults.length > 0) throw new InvalidOptions(`backChannelLogout: ${faults.join('; ')}`);
-  return { issuers, clientID: clientIDs, clockTolerance, algorithms };
+  return { issuers, clientID: clientIDs, clockTolerance, algorithms: [...algorithms] };
 }
