@@ -41,7 +41,7 @@ import { ping } from './store/database.ts';
 import type { Tables } from './store/schema.ts';
 
 export interface AppOptions {
-  /** Owner of the contacts whose key has no issuer; `/docs` signs in there. */
+  /** Issuer that owns the contacts whose key names none; `/docs` signs in there. */
   readonly issuerBaseURL: string;
   /** Issuers whose tokens are accepted too. */
   readonly otherIssuers?: readonly string[];
@@ -60,7 +60,7 @@ export interface AppOptions {
   readonly limits: RateLimits;
   /** Used proofs and revoked tokens. Default: in memory */
   readonly store?: ExpiringSet;
-  /** How tokens are bound to keys. Default: they may be */
+  /** Options for tokens that are bound to a key. Default: such tokens are allowed */
   readonly dpop?: Omit<DpopOptions, 'baseURL' | 'store'>;
   /** Applications whose logout tokens end access tokens. Default: none */
   readonly logoutClientIds?: readonly string[] | undefined;
@@ -100,7 +100,7 @@ export function createApp(options: AppOptions): App {
   });
 
   let stopping = false;
-  // One issuer that is down must not take the API from the users of the others.
+  // While one issuer is down, the API still serves the users of the others.
   const anyIssuer = () =>
     Promise.any(issuers.map((each) => each.ready())).catch(({ errors: [first] }) => {
       throw first;

@@ -37,9 +37,9 @@ export type FindOrganization = (
 
 /**
  * Makes the function that returns the owner of a token's contacts: the organization in `org_id` or,
- * without that claim, the subject. A prefix keeps the two apart. Those of the first issuer have no
- * issuer in their key, as before there were several; any other is in front of it, so that the same
- * name at two issuers is never one owner. An issuer has no space (RFC 3986 §2).
+ * without that claim, the subject. A prefix keeps the two apart. Equal names at two issuers are two
+ * owners: the key begins with the issuer, which contains no space (RFC 3986 §2). Keys of the first issuer
+ * do not name it, so that contacts keep their owners when a second issuer is added.
  */
 export function organizationsOf(firstIssuer: string): FindOrganization {
   const withoutSlash = (issuer: string) => issuer.replace(/\/$/, '');

@@ -57,7 +57,7 @@ const Environment = z.object({
     })
     .describe(
       'the issuer, `https`; `http` only on loopback. Several are separated by commas: the first owns ' +
-        'the contacts from before there were several',
+        'the contacts that exist already',
     ),
   AUDIENCE: z
     .string()
@@ -204,7 +204,7 @@ function checkNonces(data: z.output<typeof Environment>, context: z.RefinementCt
   context.addIssue({ code: 'custom', path: ['STORE_URL'], message });
 }
 
-/** Both or neither: half of it would refuse opaque tokens without a word. */
+/** Both or neither: with only one of them, opaque tokens would be refused without an explanation. */
 function checkIntrospection(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
   const names = ['INTROSPECTION_CLIENT_ID', 'INTROSPECTION_CLIENT_SECRET'] as const;
   const missing = names.filter((name) => data[name] === undefined);

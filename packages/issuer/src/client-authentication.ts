@@ -16,7 +16,7 @@ const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 const ASSERTION_LIFETIME_SECONDS = 60;
 
 /**
- * Returns what authenticates one request: `client_secret_basic` and `client_secret_post`
+ * Authenticates a client in one request: by `client_secret_basic` or `client_secret_post`
  * (RFC 6749 §2.3.1), `private_key_jwt` (RFC 7523 §2.2), or the `client_id` alone. An assertion can be
  * used once.
  *
@@ -57,7 +57,8 @@ export function authenticateClient(
 
 /**
  * Signs an assertion for one request. The audience is the issuer alone (draft-ietf-oauth-rfc7523bis,
- * RFC 9126 §2): for an endpoint, another server's metadata could have the assertion made for it.
+ * RFC 9126 §2). With the address of an endpoint, another server that names it in its metadata could get an
+ * assertion for it.
  */
 function signAssertion(
   clientID: string,
@@ -109,7 +110,7 @@ const MIN_RSA_BITS = 2048;
  * Reads a client's private key.
  *
  * @param wanted algorithm; when undefined, the JWK's own `alg`, else the first that fits the key
- * @param allowed algorithms of which it must be one
+ * @param allowed accepted algorithms
  * @throws TypeError with one sentence that contains no part of the key
  */
 export function readClientSigningKey(

@@ -28,7 +28,9 @@ export interface IssuerOptions {
   issuerBaseURL: string;
   /** Address of the metadata, where it is not the usual one. The metadata must name the identifier. */
   metadataURL?: string | undefined;
-  /** Address of the key set. No metadata is fetched: it has only the identifier, which must be exact. */
+  /**
+   * Address of the key set. No metadata is fetched, so `issuerBaseURL` must be exactly the `iss` of tokens.
+   */
   jwksURL?: string | undefined;
   /** The key set itself, for a machine without a network. No metadata is fetched, as with `jwksURL`. */
   jwks?: { readonly keys: readonly object[] } | undefined;
@@ -209,7 +211,7 @@ function isAddress(value: unknown, unsafeAllowHTTP: boolean): boolean {
   return isSecureURL(url, unsafeAllowHTTP) && !url.username && !url.password;
 }
 
-// A set that cannot be used must be found at the start: no later fetch brings another.
+// An unusable set is reported at the start, because no later fetch replaces it.
 function checkKeySet(jwks: { keys?: unknown } | null): void {
   const reasons: string[] = [];
   for (const jwk of Array.isArray(jwks?.keys) ? jwks.keys : []) {

@@ -5,7 +5,7 @@ import {
   type SignedJwtExpectations,
 } from './signed-jwt.ts';
 
-/** Claims of a logout token: with a `sid` about one session at the issuer, else all of a user's. */
+/** Claims of a logout token. With `sid` it ends one session of the issuer, else all sessions of a user. */
 export type LogoutTokenClaims = {
   readonly iss: string;
   /** Seconds since 1970. */

@@ -32,7 +32,7 @@ export interface Operation {
   readonly attributes?: Attributes | undefined;
 }
 
-// Advice of the semantic conventions for HTTP, and finer steps below, for what needs no network.
+// Boundaries that the semantic conventions for HTTP advise, and finer ones for work without a network.
 const BOUNDARIES_SECONDS = [
   ...[0.0001, 0.00025, 0.0005, 0.001, 0.0025],
   ...[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
@@ -144,7 +144,7 @@ export function recordIssuer({ http = true }: RecordOptions = {}): () => void {
 
 const SCOPE = '@koa-oauth/issuer';
 
-/** Recorders that run, by channel. */
+/** Running recorders, by channel. */
 const running = new Map<string, { users: number; readonly stop: () => void }>();
 
 function shared(channel: string, start: () => () => void): () => void {

@@ -108,7 +108,7 @@ export type AccessTokenVerifierOptions<Claims> = Omit<
 >;
 
 /**
- * Verifies the access token of a request, or a bearer token that arrived without one.
+ * Verifies the access token of a request, or a bearer token that did not come with a request.
  *
  * @throws as `auth`: an AuthError has the `status` and, in `headers`, the challenge for an answer
  */
@@ -163,7 +163,7 @@ export class RequestVerifier<Claims> {
   readonly #proofs: ProofVerifier | undefined;
   readonly #buildChallenges: ReturnType<typeof challengesOf>;
   readonly #emit: (event: AuthEvent) => void;
-  /** Milliseconds after which a verification failed, by its error. */
+  /** Duration of a failed verification in milliseconds, by its error. */
   readonly #failedAfter = new WeakMap<WeakKey, number>();
 
   constructor(checked: Omit<CheckedOptions<Claims>, 'authRequired'>) {
@@ -183,7 +183,7 @@ export class RequestVerifier<Claims> {
   /** Returns the credentials of a request, or undefined without any. @throws as `readCredentials` */
   readCredentials(request: TokenRequest, form?: unknown): Credentials | undefined {
     const credentials = readCredentials(request, form);
-    // Without the option, DPoP is a scheme like any other that is not known here.
+    // Without the option, DPoP is an unknown scheme.
     return credentials?.scheme === 'DPoP' && !this.#proofs ? undefined : credentials;
   }
 
@@ -226,7 +226,7 @@ export class RequestVerifier<Claims> {
   /**
    * Adds the challenge to an error, and publishes the event of a refused request.
    *
-   * @returns false for an error that refuses nothing
+   * @returns false for any other error
    */
   refuse(error: unknown, scheme: Scheme | undefined): boolean {
     const reason = refusalReasonOf(error);

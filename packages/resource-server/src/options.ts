@@ -89,7 +89,7 @@ export function checkOptions<Claims, Requested>(
   const common: CommonRules = {
     clockTolerance,
     dpop: checkedDpop && (checkedDpop.required ? 'required' : 'allowed'),
-    // Who listens to `auth` learns of a failed refresh there, when a request fails.
+    // A listener of `auth` gets a failed refresh as the refused request that it causes.
     onIssuerEvent: onEvent && (() => {}),
   };
   const issuers =

@@ -99,7 +99,7 @@ const BOUNDARIES_SECONDS = [
 ];
 
 /**
- * Makes a span and a duration of each request, by the semantic conventions for HTTP servers. A request is
+ * Records a span and a duration for each request, by the semantic conventions for HTTP servers. A request is
  * named by its route in `@koa/router`. No attribute has its path or query: they can hold a code or name a
  * person. Use it before the middleware that answers errors, and after `startTelemetry`.
  *

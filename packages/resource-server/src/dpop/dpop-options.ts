@@ -10,8 +10,8 @@ export interface DpopOptions {
   /** Public address at which clients reach the path `/` of this server. Proofs name the public address. */
   baseURL: string;
   /**
-   * True rejects tokens that are not bound to a key. Default: false, they are bearer tokens; true with the
-   * profile `fapi2`.
+   * True rejects tokens that are not bound to a key; false accepts them as bearer tokens. Default: false, or
+   * true with the profile `fapi2`.
    */
   required?: boolean | undefined;
   /** True rejects proofs without a nonce of this server (RFC 9449 §9). Default: false */

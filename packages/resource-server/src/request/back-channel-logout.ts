@@ -34,9 +34,9 @@ export interface LogoutTokenOptions {
 /** Effects of a logout token. */
 interface LogoutSteps {
   readonly now: () => number;
-  /** Ends a session or all of a user's. It may run twice. */
+  /** Ends one session, or all sessions of a user. May be called twice. */
   endSession(claims: LogoutTokenClaims): Promise<void>;
-  /** Uses up the token. @returns whether it was new */
+  /** Records the token as used. @returns whether it was new */
   useOnce(claims: LogoutTokenClaims, until: number): Promise<boolean>;
 }
 
@@ -55,7 +55,7 @@ export function acceptLogoutToken(options: LogoutTokenOptions, steps: LogoutStep
     const expected = { ...rules, issuer: identifier, now: steps.now() / 1000 };
     const { header, claims } = check(() => checkLogoutToken(token, expected));
     await checkSignature(token, await issuer.signingKeys(header).catch(rejectUnknownKey));
-    // The end comes first: a token that was used up without it would be lost.
+    // If this came second and failed, the token would be used, and the issuer could not send it again.
     await steps.endSession(claims);
     const until = claims.iat + LOGOUT_TOKEN_LIFETIME_SECONDS + 2 * rules.clockTolerance + 1;
     if (!(await steps.useOnce(claims, until))) throw invalid('"jti" was used before');

@@ -65,7 +65,7 @@ class MemorySet implements ExpiringSet {
   /** Seconds since 1970 at which a key expires. */
   readonly #expiries = new Map<string, number>();
   readonly #numbers = new Map<string, number>();
-  /** Each key once, at the second at which it expires, or earlier. */
+  /** Each key once, listed at the second of its expiry, or at an earlier one. */
   readonly #keysBySecond = new Map<number, string[]>();
   readonly #secret = newSecret();
   #sweptAt = Number.NEGATIVE_INFINITY;
@@ -120,7 +120,7 @@ class MemorySet implements ExpiringSet {
 
   #put(name: string, expiresAt: number, now: number): void {
     this.#sweep(now);
-    // Its second is known. The sweep of that second moves it.
+    // A listed key stays where it is: the sweep of that second lists it again.
     if (!this.#expiries.has(name)) {
       if (this.#expiries.size >= this.#maxEntries) throw new Error('the set is full');
       this.#list(name, expiresAt);

@@ -100,7 +100,7 @@ class PostgresSet implements ExpiringSet {
     const names = keys.map(shortKey);
     const select = `SELECT key, value FROM ${this.#table} WHERE key = ANY($1) AND expires_at > ${NOW}`;
     const rows = (await this.#query(select, [names])) as { key: string; value: string | null }[];
-    // Also where no key is added any more, the expired ones go.
+    // Expired keys are removed here too, because no `add` may follow.
     this.#purge();
     const values = new Map(rows.map(({ key, value }) => [key, value]));
     return names.map((name) => {

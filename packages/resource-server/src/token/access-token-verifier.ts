@@ -101,7 +101,7 @@ export function accessTokenVerifier<Claims>(
     const hit = cache?.get(token);
     if (
       hit?.trusted.issuer.hasKey(hit.key) &&
-      // A resolver can trust an issuer no longer, or in another way.
+      // A resolver may now reject the issuer, or return other options.
       (!resolved || (await resolved.find(hit.auth.issuer, ctx)) === hit.trusted)
     ) {
       const { payload } = hit.auth;
@@ -197,7 +197,7 @@ async function createAuth<Claims>(
 
 const NO_HEADER = Object.freeze({});
 
-/** Returns what verifies the tokens of the issuer that has introspection; the options allow it for one only. */
+/** Returns the verifier for the issuer that has introspection. The options allow only one. */
 function introspectedTokens<Claims>(
   options: VerifierOptions<Claims>,
 ): IntrospectedTokens<Claims> | undefined {

@@ -19,7 +19,7 @@ import {
 } from './introspection-response.ts';
 import { isSignedWith, type VerifySignature } from './signature.ts';
 
-/** Options for tokens that only their issuer can read: how this API authenticates, and how long answers count. */
+/** Options for opaque tokens: authentication of this API at the issuer, and use of the answers. */
 export interface IntrospectionOptions extends ClientOptions {
   clientAuthMethod?: Exclude<ClientOptions['clientAuthMethod'], 'none'>;
   /**
@@ -91,7 +91,7 @@ export function checkIntrospectionOptions(
 export interface IntrospectionParts
   extends Pick<CheckedIntrospection, 'credentials' | 'maxAge' | 'monotonicNow'> {
   readonly issuer: Issuer;
-  /** Names of this API in a signed answer. */
+  /** Identifiers of this API. `aud` of a signed answer must name one of them, or the client id. */
   readonly audience: readonly string[];
   /** Accepted algorithms of a signed answer. */
   readonly algorithms: readonly string[];
@@ -131,7 +131,7 @@ const MAX_PAUSE_SECONDS = 30;
 export class Introspection {
   readonly #parts: IntrospectionParts;
   readonly #asked = new Map<string, Promise<Kept>>();
-  // Apart, so that made-up tokens displace no good one.
+  // A separate cache, so that made-up tokens evict no valid one.
   readonly #active = new LRUCache<string, Kept>({
     max: MAX_ENTRIES,
     maxSize: MAX_BYTES,
@@ -225,7 +225,7 @@ export class Introspection {
     if (endpoint === undefined) {
       throw new UnusableResponse('the metadata has no "introspection_endpoint"');
     }
-    // Before the request: a token that is revoked after it gets no longer.
+    // Taken before the request, so that the answer for a token revoked meanwhile is not used longer.
     const askedAt = [monotonicNow(), now()] as const;
     const accept = acceptFor(metadata);
     const answer = await this.#send({ endpoint, issuer: metadata.issuer, accept, token });

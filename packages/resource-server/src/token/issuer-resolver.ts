@@ -29,7 +29,7 @@ export interface ResolvedIssuersOptions<Claims> {
   readonly resolve: IssuerResolver<Claims, never>;
   /** Makes an issuer of options. @throws InvalidOptions */
   readonly make: (options: TrustedIssuerOptions<Claims>) => TrustedIssuer<Claims>;
-  /** True asks for issuers on `http`, and inside of a network, too. */
+  /** True: the resolver is also called for issuers on `http` and in private networks. */
   readonly unsafeAllowHTTP: boolean;
 }
 
@@ -39,7 +39,7 @@ interface Entry<Claims> {
 }
 
 const MAX_ISSUERS = 1000;
-/** Options of one issuer that are kept, such as one audience for each host. */
+/** Maximum kept options of one issuer, such as one audience for each host. */
 const MAX_OPTIONS = 16;
 const MAX_ISSUER_LENGTH = 512;
 
@@ -78,7 +78,7 @@ export class ResolvedIssuers<Claims> {
       throw new InvalidTokenError('issuer', `expected "${trusted.issuer.issuerBaseURL}"`);
     }
     if (!this.#entries.has(iss)) await this.#refuseEcho(iss, ctx);
-    // Another request may have made it meanwhile.
+    // Another request may have added it meanwhile.
     return this.#findKept(iss, options) ?? this.#add(iss, options, trusted);
   }
 
@@ -86,8 +86,8 @@ export class ResolvedIssuers<Claims> {
     return this.#entries.get(iss)?.find((each) => isSame(each.options, options))?.trusted;
   }
 
-  // Options can differ by the request, and a schema can be a new one each time. Keys belong to the address:
-  // otherwise each token, even a forged one, could have them fetched.
+  // Options can differ between requests, and a schema can be a new object each time. Options with the same
+  // addresses share their keys: otherwise each token, even a forged one, could cause a fetch.
   #add(
     iss: string,
     options: TrustedIssuerOptions<Claims>,
@@ -120,8 +120,8 @@ export class ResolvedIssuers<Claims> {
   }
 
   // A resolver that makes the address from `iss` trusts everyone, and lets everyone choose what is
-  // fetched. It cannot be told from one that looks `iss` up by the answer for one issuer, so it is asked
-  // for one that begins alike and that none can know: no name under "invalid" exists (RFC 6761 §6.4).
+  // fetched. To detect it, it is called with an issuer that looks alike and that no resolver can know: no
+  // name under "invalid" exists (RFC 6761 §6.4).
   async #refuseEcho(iss: string, ctx: unknown): Promise<void> {
     const url = new URL(iss);
     const host = `${url.hostname}.${randomBytes(8).toString('hex')}.invalid`;
@@ -135,7 +135,7 @@ export class ResolvedIssuers<Claims> {
   }
 }
 
-// The issuer of a token that is not verified. The resolver must not be led into a network of its own.
+// The token is not verified yet: its `iss` must not lead the resolver into a private network.
 function checkIdentifier(iss: string, unsafeAllowHTTP: boolean): void {
   if (iss.length > MAX_ISSUER_LENGTH) throw new InvalidTokenError('issuer', 'it is too long');
   let url: URL;

@@ -22,7 +22,7 @@ export interface RevocationsOptions {
   now?: (() => number) | undefined;
 }
 
-/** Revoked access tokens. Every `iss` is that of the tokens, with or without a slash at its end as there. */
+/** Revoked access tokens. Every `iss` must be exactly that of the tokens, a slash at its end included. */
 export interface Revocations {
   /** Reports whether a token was revoked, for `auth({ isRevoked })`. Asks the store once. */
   readonly isRevoked: IsRevoked;
@@ -34,8 +34,9 @@ export interface Revocations {
   revokeUser(user: { iss: string; sub: string; before: number }): Promise<void>;
   /**
    * Returns the handler of `POST` requests in which the issuer reports that a session or a user signed out
-   * (OpenID Connect Back-Channel Logout 1.0 §2.5). It throws an AuthError: `ERR_LOGOUT_TOKEN` (400) for a
-   * token that is wrong or was used before, 503 when the store, or an IssuerError when the issuer, is away.
+   * (OpenID Connect Back-Channel Logout 1.0 §2.5). It throws `ERR_LOGOUT_TOKEN` (400)
+   * for a wrong or used token, an AuthError with 503 when the store fails, an IssuerError when the issuer is
+   * unavailable.
    *
    * @throws InvalidOptions that names every wrong option
    */
@@ -112,7 +113,7 @@ class RevocationList implements Revocations {
   readonly isRevoked = (claims: AccessTokenClaims): boolean | Promise<boolean> => {
     const { iat, exp } = claims;
     const issuedBefore = iat ?? this.#now() / 1000;
-    // Its revocation might be forgotten already.
+    // Its revocation might have been removed already.
     if (!(exp - issuedBefore <= this.#maxTokenLife)) {
       throw new Error('the token lives longer than maxTokenLife');
     }
@@ -206,7 +207,7 @@ function checkNames(names: Readonly<Record<string, unknown>>): void {
   }
 }
 
-// Milliseconds would lie beyond the year 9999.
+// A time in milliseconds, read as seconds, is after the year 9999.
 function checkTime(name: string, value: unknown): void {
   if (typeof value === 'number' && value >= 0 && value <= YEAR_9999) return;
   throw new TypeError(`${name} must be seconds since 1970`);
