@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { publicJwk, signJws } from '@koa-oauth/issuer/testing';
 import nock from 'nock';
 import { read } from '../../../test/support/snippets.ts';
@@ -320,9 +320,11 @@ const SHAPES: readonly Shape[] = [
 ];
 
 beforeEach(() => nock.disableNetConnect());
-afterEach(() => {
-  nock.cleanAll();
+afterEach(() => nock.cleanAll());
+// Other test files in this process use real HTTP.
+afterAll(() => {
   nock.enableNetConnect();
+  nock.restore();
 });
 
 function serve(documents: Shape['documents']): void {
