@@ -123,13 +123,15 @@ export function accessTokenVerifier<Claims>(
       await findSigner(token, unverified.header, trusted, options.verifySignature);
       return introspected.verify(token, scheme);
     }
-    const { jkt, ...verified } = await verifyDecoded(token, scheme, unverified, trusted, options);
+    const { header } = unverified;
+    const isKnownHeader = Object.isFrozen(header);
+    const verified = await verifyDecoded(token, scheme, unverified, trusted, options);
     // Only a genuine token's header is stored. An issuer has about one for each key.
-    if (decodedHeaders.size < MAX_DECODED_HEADERS) {
-      decodedHeaders.set(token.slice(0, token.indexOf('.')), unverified.header);
+    if (!isKnownHeader && decodedHeaders.size < MAX_DECODED_HEADERS) {
+      decodedHeaders.set(token.slice(0, token.indexOf('.')), header);
     }
     cache?.add(token, verified);
-    return { auth: verified.auth, cached: false, jkt };
+    return { auth: verified.auth, cached: false, jkt: verified.jkt };
   };
 }
 
@@ -166,8 +168,8 @@ async function verifyDecoded<Claims>(
   const { header } = unverified;
   const key = await findSigner(token, header, trusted, verifySignature);
   if (isRevoked) await checkRevocation(payload, isRevoked);
-  const auth = await createAuth({ header, payload, scopes }, trusted);
-  return { auth, key, trusted, jkt };
+  const claims = await claimsOf(payload, trusted);
+  return { auth: frozenAuth({ header, payload, scopes, claims }), key, trusted, jkt };
 }
 
 async function findSigner<Claims>(
@@ -180,19 +182,20 @@ async function findSigner<Claims>(
   return checkSignature(token, keys, verifySignature);
 }
 
-async function createAuth<Claims>(
-  content: Pick<Auth, 'header' | 'payload' | 'scopes'>,
-  trusted: TrustedIssuer<Claims>,
-): Promise<Auth<Claims>> {
-  const { header, payload } = content;
-  const claims = trusted.claims
-    ? await readCustomClaims(payload, trusted.claims)
-    : (undefined as Claims);
+function claimsOf<Claims>(
+  payload: AccessTokenClaims,
+  { claims }: TrustedIssuer<Claims>,
+): Claims | Promise<Claims> {
+  return claims ? readCustomClaims(payload, claims) : (undefined as Claims);
+}
+
+function frozenAuth<Claims>(content: Omit<Auth<Claims>, 'issuer'>): Auth<Claims> {
+  const { header, payload, scopes, claims } = content;
   // The header of another token with the same text is frozen.
   if (!Object.isFrozen(header)) freezeParsed(header);
   freezeParsed(payload);
   if (isPlain(claims)) deepFreeze(claims);
-  return Object.freeze({ ...content, issuer: payload.iss, claims });
+  return Object.freeze({ header, payload, issuer: payload.iss, scopes, claims });
 }
 
 const NO_HEADER = Object.freeze({});
@@ -258,9 +261,10 @@ class IntrospectedTokens<Claims> {
     return payload;
   }
 
-  #createAuth(payload: AccessTokenClaims): Promise<Auth<Claims>> {
+  async #createAuth(payload: AccessTokenClaims): Promise<Auth<Claims>> {
     const scopes = readScopes(payload, this.trusted.rules);
-    return createAuth({ header: NO_HEADER, payload, scopes }, this.trusted);
+    const claims = await claimsOf(payload, this.trusted);
+    return frozenAuth({ header: NO_HEADER, payload, scopes, claims });
   }
 }
 
