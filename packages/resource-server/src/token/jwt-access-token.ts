@@ -239,7 +239,7 @@ function checkRegisteredClaims(
   { profile, subRequired = true }: AccessTokenRules,
 ): asserts payload is AccessTokenClaims {
   const { iss, sub, aud, exp, nbf, iat } = payload;
-  const hasClient = payload.client_id !== undefined || payload.azp !== undefined;
+  const hasClient = Boolean(payload.client_id || payload.azp);
   const mayLackSub = sub === undefined && !subRequired && hasClient;
   const wrong =
     (typeof iss !== 'string' && 'iss') ||

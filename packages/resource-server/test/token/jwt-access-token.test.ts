@@ -386,6 +386,7 @@ describe('a token without `sub`', () => {
   test.each<[string, object, AccessTokenRules]>([
     ['without the option', {}, rules],
     ['without a client', { client_id: undefined }, lenient],
+    ['of a client without a name', { client_id: '', azp: '' }, lenient],
     ['with an empty one', { sub: '' }, lenient],
     ['with null', { sub: null }, lenient],
   ])('is rejected %s', (_, change, given) => {
