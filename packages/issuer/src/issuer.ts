@@ -64,6 +64,8 @@ export interface IssuerOptions {
 /** One issuer, as a relying party sees it. Nothing is fetched before it is needed. */
 export interface Issuer {
   readonly issuerBaseURL: string;
+  /** True if it was made with this option. */
+  readonly unsafeAllowHTTP: boolean;
   /** The client for requests to it, with its limits, proxy and certificate authorities. */
   readonly http: HttpClient;
   /** Returns the issuer's metadata. @throws IssuerError with status 503 */
@@ -158,6 +160,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
   });
   return {
     issuerBaseURL,
+    unsafeAllowHTTP,
     http: client,
     metadata: getMetadata,
     signingKey: async (header) => (await keys.find(header).catch(throwCopy))[0] as SigningKey,

@@ -123,6 +123,18 @@ describe('options', () => {
       },
       'an issuer on http contradicts the profile',
     ],
+    [
+      'an issuer made before, whose keys are on http',
+      {
+        issuerBaseURL: undefined,
+        issuer: createIssuer({
+          issuerBaseURL: 'https://issuer.example',
+          jwksURL: 'http://issuer.example/jwks',
+          unsafeAllowHTTP: true,
+        }),
+      },
+      'an issuer on http contradicts the profile',
+    ],
   ])('%s: the option is named', (_, change, text) => {
     proves('FAPI 2.0 §5.2.1', 'FAPI 2.0 §5.3.4-3', 'FAPI 2.0 §5.3.4-5', 'FAPI 2.0 §5.4.1-1');
     const check = () => checkOptions({ ...fapi, ...change } as AuthOptions<unknown>);

@@ -1,4 +1,4 @@
-import { createIssuer, type Issuer, type IssuerOptions, isSecureURL } from '@koa-oauth/issuer';
+import { createIssuer, type Issuer, type IssuerOptions } from '@koa-oauth/issuer';
 import type { CustomClaims } from './custom-claims.ts';
 import {
   type CheckedIntrospection,
@@ -154,7 +154,7 @@ export function checkTrustedIssuer<Claims>(
     issuers = isList ? tenants.flatMap(make) : [];
   } else issuers = make();
   const allowsHTTP =
-    unsafeAllowHTTP === true || issuers.some((each) => isOnHTTP(each?.issuerBaseURL));
+    unsafeAllowHTTP === true || issuers.some((each) => each?.unsafeAllowHTTP === true);
   fault(profile === 'fapi2' && allowsHTTP, 'an issuer on http contradicts the profile fapi2');
 
   const { clockTolerance, dpop } = common;
@@ -189,11 +189,6 @@ function inTenant<
     metadataURL: fill(metadataURL),
     jwksURL: fill(jwksURL),
   };
-}
-
-/** Reports whether a URL is on http, and not on loopback. */
-function isOnHTTP(url: string | undefined): boolean {
-  return url !== undefined && URL.canParse(url) && !isSecureURL(new URL(url));
 }
 
 // It becomes a part of a path. "common" and "organizations" are no tenants: any of them would fit.
