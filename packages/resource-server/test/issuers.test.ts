@@ -326,8 +326,6 @@ afterAll(() => {
   nock.enableNetConnect();
   nock.restore();
 });
-// Other tests of the same process use real HTTP.
-afterAll(() => nock.restore());
 
 function serve(documents: Shape['documents']): void {
   for (const [name, body] of Object.entries(documents)) {
