@@ -80,6 +80,7 @@ describe('an opaque token', () => {
       iat: expect.any(Number),
       iss: server.issuer,
       sid: expect.any(String),
+      'https://contacts.example.com/sid': body.sid,
       token_type: 'Bearer',
     });
     expect(Number(body.exp) - Number(body.iat)).toBe(exp - iat);
