@@ -164,7 +164,7 @@ test('a refresh is a span and a duration, and a failed one names its code', asyn
   ]);
 });
 
-test('a callback of a stranger is no fault of the app, an issuer that is away is one', async () => {
+test('a refused callback is not a fault of the app, an unavailable issuer is one', async () => {
   await start();
   await app.browser.get('/callback?code=code-1&state=state-1');
   nock.cleanAll();

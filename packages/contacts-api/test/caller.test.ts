@@ -29,7 +29,7 @@ describe('organization', () => {
     );
   });
 
-  test('of another issuer is another one, whatever its claims are', () => {
+  test('of a token from another issuer is never one of the first issuer’s', () => {
     proves('ASVS 10.3.3');
     const other = 'https://other.example.com/';
     const ofOther = (sub: string, org_id?: string) =>
@@ -55,7 +55,7 @@ describe('organization', () => {
     expect(keys[0]).toBe('issuer:https://other.example.com/ user:alice');
   });
 
-  test('of the first issuer has the key that it had, with and without a slash at the end', () => {
+  test('of a token from the first issuer keeps its key, with and without a slash at the end', () => {
     const find = organizationsOf('https://issuer.example.com');
     expect(find({ issuer, payload, claims: { roles: [] } })).toBe('user:auth0|alice');
   });

@@ -46,7 +46,7 @@ describe('settings', () => {
     expect(read({ ...environment, LOGOUT_CLIENT_IDS: 'a, b' }).logoutClientIds).toEqual(['a', 'b']);
   });
 
-  test('name several issuers, of which the first is special', () => {
+  test('can name several issuers; the first is apart from the others', () => {
     const ISSUER_BASE_URL = 'http://localhost:3002, https://tenant.example.com/';
     expect(read({ ISSUER_BASE_URL })).toMatchObject({
       issuerBaseURL: 'http://localhost:3002',

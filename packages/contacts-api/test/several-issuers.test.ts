@@ -58,7 +58,7 @@ test('contacts from before there were several issuers belong to the first', asyn
   ]);
 });
 
-test('an issuer that is down leaves the users of the other alone', async () => {
+test('while one issuer is down, the API serves the users of the other', async () => {
   const down = await startTestIssuer();
   down.goDown();
   const half = await startApp({ otherIssuers: [down.issuer] });

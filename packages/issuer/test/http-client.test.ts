@@ -334,7 +334,7 @@ describe('a server that misbehaves', () => {
   });
 });
 
-test('a server with TLS 1.1 at most is no answer', async () => {
+test('a server that supports TLS 1.1 at most is not used', async () => {
   proves('FAPI 2.0 §5.2.1');
   const { key, cert } = selfSigned();
   const old = {

@@ -69,7 +69,7 @@ describe('issuer identifier RFC 8414 §2', () => {
     expect(() => parseIssuerIdentifier(value)).toThrow(new InvalidOptions(text));
   });
 
-  test('an international name stays one, however often it is parsed', () => {
+  test('an international name is accepted each time that it is parsed', () => {
     for (let time = 0; time < 20_000; time += 1) parseIssuerIdentifier('https://é.example/');
   });
 

@@ -334,7 +334,7 @@ describe('addresses', () => {
     expect(server.requests).toEqual([]);
   });
 
-  test('http is for loopback, or for any host by an option that says unsafe', async () => {
+  test('http is accepted on loopback, and on any host with unsafeAllowHTTP', async () => {
     const inside = 'http://keycloak:8080/realms/acme';
     const document = { issuer: inside, jwks_uri: `${inside}/certs` };
     expect(() => create({ issuerBaseURL: inside })).toThrow(/^issuerBaseURL must use https/);

@@ -177,7 +177,7 @@ describe('what is asked for', () => {
     expect(issuer.questions[0]?.form.get('token')).toBe(token);
   });
 
-  test('not a JWT, good or broken, nor what is no token', async () => {
+  test('no valid or broken JWT, and no text that cannot be a token', async () => {
     const verify = verifier();
     const jwt = issuer.sign({}, issuer.active(), { typ: 'at+jwt' });
     expect(await outcomeOf(verify(jwt))).toBe('alice');
@@ -280,7 +280,7 @@ describe('a token that is bound to a key (RFC 9449)', () => {
     expect(issuer.questions).toHaveLength(1);
   });
 
-  test('is needed where the API requires it', async () => {
+  test('is the only accepted kind where the API requires it', async () => {
     const api = await start({ dpop: { baseURL, required: true } });
     expect((await api.get(TOKEN)).error).toBe('invalid_token');
     expect((await send(api)).error).toBe('invalid_token');

@@ -207,7 +207,7 @@ test('with "http: false", requests are left to another instrumentation', async (
   expect(seriesOf(series, 'http.client.request.duration')).toEqual([]);
 });
 
-test('recorded twice, requests to the issuer count once; ended, nothing counts', async () => {
+test('two recorders count each request to the issuer once, and nothing after both ended', async () => {
   const other = await startTestIssuer({ keys: [testKey()] });
   const api = await start({ issuerBaseURL: other.issuer });
   const endSecond = recordResourceServer();

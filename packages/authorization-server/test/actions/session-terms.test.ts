@@ -86,7 +86,7 @@ describe('the end of a session', () => {
     expect(unchanged.tokens).toHaveProperty('id_token');
   });
 
-  test('can be before all times that JavaScript has', async () => {
+  test('can be earlier than the first time of a JavaScript Date', async () => {
     const clock = takeClock();
     const server = await startWith('');
     const { browser } = await tokensFor(server);

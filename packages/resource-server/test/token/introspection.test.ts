@@ -360,7 +360,7 @@ describe('the cache', () => {
     expect(issuer.questions).toHaveLength(2);
   });
 
-  test('made-up tokens displace no good one', async () => {
+  test('made-up tokens evict no valid one', async () => {
     const introspection = create();
     await introspection.find('good');
     issuer.reply = () => ({ active: false });

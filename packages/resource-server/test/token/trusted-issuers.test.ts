@@ -277,7 +277,7 @@ describe('a resolver of issuers', () => {
     expect(requests()).toEqual([2, 0, 0]);
   });
 
-  test('the keys of other addresses are others, and a token is held against each', async () => {
+  test('options with other addresses have keys of their own, also for the same issuer', async () => {
     const jwk = { ...KEYS.b.publicKey.export({ format: 'jwk' }), kid: 'same', alg: 'RS256' };
     const verify = resolving(((iss: string, { url }: { url: string }) =>
       iss === servers.a.issuer
@@ -332,7 +332,7 @@ describe('a resolver of issuers', () => {
     expect(requests()).toEqual([0, 0, 0]);
   });
 
-  test('one that answers by the request alone lets in its own issuer only', async () => {
+  test('one that ignores the issuer of the token lets in only the issuer that it returns', async () => {
     const verify = resolving(() => ({ issuerBaseURL: servers.a.issuer }));
     expect(await outcome(verify(token('a')))).toBe('accepted');
     expect(await outcome(verify(token('b')))).toBe('issuer');
@@ -418,7 +418,7 @@ describe('a resolver of issuers', () => {
     expect(await outcome(verify(value))).toBe('issuer');
   });
 
-  test('its own object may change, and counts as another answer', async () => {
+  test('an answer whose object changes later counts as a new answer', async () => {
     const options = { issuerBaseURL: servers.a.issuer, audience: [audience] };
     const verify = resolving((iss) => (iss === servers.a.issuer ? options : undefined));
     const value = token('a');
