@@ -15,7 +15,7 @@ export interface RevocationsOptions {
    * Longest life of a token in seconds, after which a revocation can be forgotten. Requests with a token
    * that lives longer, by `iat` and `exp`, are answered 503. Default: 30 days, the maximum of Auth0.
    */
-  maxTokenLife?: number | undefined;
+  maxTokenLifetime?: number | undefined;
   /** Name of a custom claim that has the session's id, for tokens without `sid`. Default: none */
   sessionClaim?: string | undefined;
   /** Milliseconds since 1970. Default: `Date.now` */
@@ -69,7 +69,7 @@ const YEAR_9999 = 253_402_300_799;
  */
 export function revocations(options: RevocationsOptions = {}): Revocations {
   const { now = Date.now, ...others } = options;
-  const { maxTokenLife = 30 * DAY_SECONDS, sessionClaim, ...rest } = others;
+  const { maxTokenLifetime = 30 * DAY_SECONDS, sessionClaim, ...rest } = others;
   const { store = memorySet({ now }), ...unknown } = rest;
   const methods = ['add', 'raiseNumber', 'readNumbers'] as const;
   const faults = [
@@ -77,22 +77,22 @@ export function revocations(options: RevocationsOptions = {}): Revocations {
     methods.some((name) => typeof store?.[name] !== 'function') &&
       'store must be made with memorySet, redisSet or postgresSet, or have the same methods',
     !(
-      Number.isSafeInteger(maxTokenLife) &&
-      maxTokenLife > 0 &&
-      maxTokenLife <= 366 * DAY_SECONDS
-    ) && 'maxTokenLife must be whole seconds above 0, at most 366 days',
+      Number.isSafeInteger(maxTokenLifetime) &&
+      maxTokenLifetime > 0 &&
+      maxTokenLifetime <= 366 * DAY_SECONDS
+    ) && 'maxTokenLifetime must be whole seconds above 0, at most 366 days',
     sessionClaim !== undefined &&
       !isText(sessionClaim) &&
       'sessionClaim must be a non-empty string',
     ...Object.keys(unknown).map((name) => `unknown: ${name}`),
   ].filter((fault) => fault !== false);
   if (faults.length > 0) throw new InvalidOptions(`revocations: ${faults.join('; ')}`);
-  return new RevocationList(store, maxTokenLife, sessionClaim, now);
+  return new RevocationList(store, maxTokenLifetime, sessionClaim, now);
 }
 
 class RevocationList implements Revocations {
   readonly #store: ExpiringSet;
-  readonly #maxTokenLife: number;
+  readonly #maxTokenLifetime: number;
   readonly #sessionClaim: string | undefined;
   readonly #now: () => number;
   /** Keys by payload. Requests with a cached token share its payload, and hash its names once. */
@@ -100,12 +100,12 @@ class RevocationList implements Revocations {
 
   constructor(
     store: ExpiringSet,
-    maxTokenLife: number,
+    maxTokenLifetime: number,
     sessionClaim: string | undefined,
     now: () => number,
   ) {
     this.#store = store;
-    this.#maxTokenLife = maxTokenLife;
+    this.#maxTokenLifetime = maxTokenLifetime;
     this.#sessionClaim = sessionClaim;
     this.#now = now;
   }
@@ -114,8 +114,8 @@ class RevocationList implements Revocations {
     const { iat, exp } = claims;
     const issuedBefore = iat ?? this.#now() / 1000;
     // Its revocation might have been removed already.
-    if (!(exp - issuedBefore <= this.#maxTokenLife)) {
-      throw new Error('the token lives longer than maxTokenLife');
+    if (!(exp - issuedBefore <= this.#maxTokenLifetime)) {
+      throw new Error('the token lives longer than maxTokenLifetime');
     }
     const keys = this.#keysOf(claims);
     const numbers = this.#store.readNumbers(keys);
@@ -132,14 +132,14 @@ class RevocationList implements Revocations {
 
   async revokeSession({ iss, sid }: { iss: string; sid: string }) {
     checkNames({ iss, sid });
-    await this.#add('sid', iss, sid, YEAR_9999, this.#now() / 1000 + this.#maxTokenLife);
+    await this.#add('sid', iss, sid, YEAR_9999, this.#now() / 1000 + this.#maxTokenLifetime);
   }
 
   async revokeUser({ iss, sub, before }: { iss: string; sub: string; before: number }) {
     checkNames({ iss, sub });
     checkTime('before', before);
     const latest = Math.max(before, this.#now() / 1000);
-    await this.#add('sub', iss, sub, before, latest + this.#maxTokenLife);
+    await this.#add('sub', iss, sub, before, latest + this.#maxTokenLifetime);
   }
 
   backChannelLogout(options: LogoutTokenOptions): Middleware {

@@ -50,7 +50,7 @@ for (const [name, missing, open, count] of kept) {
         // The clock of the list lags, so that the real one of the store is at the end of the entries.
         const end = Date.now() + 3000;
         const start = end - (life + 600) * 1000;
-        const revoked = revocations({ store, maxTokenLife: life, now: () => start });
+        const revoked = revocations({ store, maxTokenLifetime: life, now: () => start });
         const iat = Math.floor(start / 1000);
         const claims = {
           iss: ISS,
@@ -74,7 +74,7 @@ for (const [name, missing, open, count] of kept) {
         await new Promise((resolve) => setTimeout(resolve, end - Date.now() + 1100));
         // A new process removes what has expired, without one more logout.
         const other = open();
-        const elsewhere = revocations({ store: other, maxTokenLife: life });
+        const elsewhere = revocations({ store: other, maxTokenLifetime: life });
         do {
           await elsewhere.isRevoked(one);
           await new Promise((resolve) => setTimeout(resolve, 20));

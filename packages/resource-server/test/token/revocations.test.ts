@@ -106,11 +106,11 @@ describe('a token is revoked', () => {
 
 describe('a token that a forgotten revocation could concern is never accepted', () => {
   test.each([
-    ['lives longer than maxTokenLife', { exp: NOW + HOUR + 1 }],
+    ['lives longer than maxTokenLifetime', { exp: NOW + HOUR + 1 }],
     ['has no iat, and lives longer from now on', { iat: undefined, exp: NOW + HOUR + 1 }],
   ])('one that %s: isRevoked throws, which is a 503', (_, change) => {
-    const revoked = make({ maxTokenLife: HOUR });
-    expect(() => revoked.isRevoked(token(change))).toThrow('maxTokenLife');
+    const revoked = make({ maxTokenLifetime: HOUR });
+    expect(() => revoked.isRevoked(token(change))).toThrow('maxTokenLifetime');
     expect(revoked.isRevoked(token())).toBe(false);
     expect(revoked.isRevoked(token({ iat: undefined }))).toBe(false);
   });
@@ -168,9 +168,9 @@ test.each<[string, (revoked: ReturnType<typeof make>) => Promise<void>]>([
 });
 
 test.each<[string, object]>([
-  ['maxTokenLife', { maxTokenLife: 0 }],
-  ['maxTokenLife', { maxTokenLife: '3600' }],
-  ['maxTokenLife', { maxTokenLife: Number.POSITIVE_INFINITY }],
+  ['maxTokenLifetime', { maxTokenLifetime: 0 }],
+  ['maxTokenLifetime', { maxTokenLifetime: '3600' }],
+  ['maxTokenLifetime', { maxTokenLifetime: Number.POSITIVE_INFINITY }],
   ['store', { store: {} }],
   ['store', { store: null }],
   ['sessionClaim', { sessionClaim: '' }],
@@ -185,7 +185,7 @@ describe('the list', () => {
   test('in memory holds at most maxEntries; one more is a 503, and none is forgotten', async () => {
     now = NOW * 1000;
     const store = memorySet({ maxEntries: 100, now: () => now });
-    const revoked = make({ store, maxTokenLife: HOUR });
+    const revoked = make({ store, maxTokenLifetime: HOUR });
     for (let i = 0; i < 100; i += 1) await revoked.revokeSession({ iss: ISS, sid: `s${i}` });
     await expect(revoked.revokeSession({ iss: ISS, sid: 'more' })).rejects.toMatchObject({
       status: 503,
