@@ -240,6 +240,7 @@ describe('a JWT that lacks claims, as the lightweight tokens of Keycloak', () =>
     ['an ID token', () => light({ nonce: 'n' }), '401 type'],
     ['with a wrong signature', () => `${light().slice(0, -8)}AAAAAAAA`, '401 signature'],
     ['of an unknown key', () => light({}, { kid: 'x' }), '401 key'],
+    ['bound to a key', () => light({ cnf: { jkt: 'x'.repeat(43) } }), '401 sender_constrained'],
   ])('%s, is refused without a request', async (_name, token, expected) => {
     expect(await outcomeOf(verifier()(token()))).toBe(expected);
     expect(issuer.questions).toEqual([]);

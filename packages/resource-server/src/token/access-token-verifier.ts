@@ -121,6 +121,9 @@ export function accessTokenVerifier<Claims>(
     if (introspected?.trusted === trusted && isLightToken(unverified, trusted.rules)) {
       checkLightToken(unverified, trusted.rules, now() / 1000);
       await findSigner(token, unverified.header, trusted, options.verifySignature);
+      const { cnf } = unverified.payload;
+      // An answer that leaves out the binding must not remove it.
+      if (cnf !== undefined) checkBinding({ cnf }, scheme, trusted.rules);
       return introspected.verify(token, scheme);
     }
     const { header } = unverified;
