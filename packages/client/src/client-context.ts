@@ -39,12 +39,16 @@ export class ClientContext {
   readonly #reported = new WeakSet<object>();
 
   constructor(options: CheckedOptions) {
-    const { issuerBaseURL, session, now, http, httpTimeout: timeout, onEvent } = options;
+    const { issuerBaseURL, metadataURL, unsafeAllowHTTP, session, now, http, onEvent } = options;
     this.options = options;
     this.emit = createEmitter(CLIENT_CHANNEL, onEvent);
     this.#print = onEvent ? undefined : createPrinter((line: EventLine) => line);
-    this.issuer = createIssuer({ issuerBaseURL, http, onEvent });
-    this.http = createHttpClient({ timeout, maxBodyBytes: MAX_ENDPOINT_BYTES, ...http });
+    this.issuer = createIssuer({ issuerBaseURL, metadataURL, unsafeAllowHTTP, http, onEvent });
+    this.http = createHttpClient({
+      timeout: options.httpTimeout,
+      maxBodyBytes: MAX_ENDPOINT_BYTES,
+      ...http,
+    });
     this.dpop = new Dpop(options.seconds);
     this.store = session.store ?? memoryStore({ now });
     this.sessions = new Sessions(options, this.store, this.warn);

@@ -128,6 +128,39 @@ async function signIn(browser: Browser): Promise<void> {
 
 const codeOf = async (response: Response) => ((await response.json()) as { code: string }).code;
 
+describe('an issuer with another address inside the network', () => {
+  const inside = 'http://sso.inside:8080';
+
+  function serveMetadata(): void {
+    nock(inside)
+      .get('/metadata')
+      .reply(200, {
+        issuer: ISSUER,
+        jwks_uri: `${inside}/jwks`,
+        authorization_endpoint: `${ISSUER}authorize`,
+        token_endpoint: `${inside}/token`,
+      });
+  }
+
+  test('is asked there, and browsers get its public address', async () => {
+    serveMetadata();
+    const browser = await start({ metadataURL: `${inside}/metadata`, unsafeAllowHTTP: true });
+    const { status, headers } = await browser.get('/login');
+    expect(status).toBe(302);
+    expect(headers.get('location')).toMatch(`${ISSUER}authorize?`);
+  });
+
+  test('needs its metadata to name the public address', async () => {
+    serveMetadata();
+    const browser = await start({
+      issuerBaseURL: 'https://other.example/',
+      metadataURL: `${inside}/metadata`,
+      unsafeAllowHTTP: true,
+    });
+    expect((await browser.get('/login')).status).toBe(503);
+  });
+});
+
 describe('login (RFC 6749 §4.1.1, RFC 7636, OpenID Connect Core §3.1.2.1)', () => {
   test('redirects with exactly the parameters of the flow, whatever the query asks for', async () => {
     const browser = await start();

@@ -15,6 +15,7 @@ interface DecidedOptions {
   readonly pushedAuthorizationRequests?: boolean | undefined;
   readonly dpop?: boolean | undefined;
   readonly clockTolerance?: number | undefined;
+  readonly unsafeAllowHTTP?: boolean | undefined;
 }
 
 /** Returns a sentence for each option that contradicts the profile. */
@@ -24,6 +25,7 @@ export function fapiFaults(options: DecidedOptions): string[] {
     [options.pushedAuthorizationRequests === false, 'pushedAuthorizationRequests must be true'],
     [options.dpop === false, 'dpop must be true'],
     [clockTolerance > 60, 'clockTolerance must be 60 at most'],
+    [options.unsafeAllowHTTP === true, 'unsafeAllowHTTP must be false'],
   ];
   return contradictions.flatMap(([isWrong, text]) =>
     isWrong ? [`${text} with the profile fapi2`] : [],

@@ -3,10 +3,11 @@ import {
   type ClientOptions,
   checkClient,
   createHttpClient,
+  createIssuer,
   FAPI_ALGORITHMS,
   type HttpClientOptions,
   InvalidOptions,
-  parseIssuerIdentifier,
+  type IssuerOptions,
   SIGNING_ALGORITHMS,
 } from '@koa-oauth/issuer';
 import type { ClientEvent } from '../events.ts';
@@ -34,6 +35,10 @@ import * as rule from './option-rules.ts';
 export interface AuthOptions extends ClientOptions {
   /** The issuer identifier: `https`, or `http` on a loopback address. */
   issuerBaseURL: string;
+  /** Address of the metadata, as in `createIssuer`: an inner one, if the issuer has another in browsers. */
+  metadataURL?: IssuerOptions['metadataURL'];
+  /** Accepts `http` on any host for requests to the issuer, as in `createIssuer`. */
+  unsafeAllowHTTP?: IssuerOptions['unsafeAllowHTTP'];
   /** Address of this app in browsers. Only this address is used for the redirect URI. */
   baseURL: string;
   /**
@@ -141,6 +146,8 @@ type RulesOf<Options> = Readonly<Record<keyof Required<NonNullable<Options>>, ru
 export const OPTION_RULES = {
   '': {
     issuerBaseURL: rule.anything,
+    metadataURL: rule.anything,
+    unsafeAllowHTTP: rule.anything,
     baseURL: rule.url,
     clientID: rule.anything,
     clientSecret: rule.anything,
@@ -202,9 +209,12 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
   const isFapi = options.profile === 'fapi2';
   const { credentials, faults } = checkClient(options, isFapi);
   const checked = withDefaults(options, credentials);
+  const { issuerBaseURL, metadataURL, unsafeAllowHTTP } = checked;
+  const issuer = { issuerBaseURL, metadataURL, unsafeAllowHTTP };
   const { login, callback, logout, backChannelLogout } = checked.routes;
   faults.push(
-    ...faultsOf('', () => parseIssuerIdentifier(options.issuerBaseURL)),
+    // The proxy is checked below.
+    ...faultsOf('', () => createIssuer({ ...issuer, http: { proxy: false } })),
     ...rule.faultsOf(OPTION_RULES, '', { ...checked, secret: checked.secrets }),
     ...rule.faultsOf(OPTION_RULES, 'session', checked.session),
     ...rule.faultsOf(OPTION_RULES, 'routes', checked.routes),
@@ -234,6 +244,8 @@ function withDefaults(options: AuthOptions, credentials: ClientCredentials) {
   const issuerBaseURL = String(options.issuerBaseURL);
   return Object.freeze({
     issuerBaseURL,
+    metadataURL: options.metadataURL,
+    unsafeAllowHTTP: options.unsafeAllowHTTP ?? false,
     /** Without a slash at its end. */
     baseURL,
     /** Cookies are sent over https only. */

@@ -74,6 +74,7 @@ describe('options', () => {
       'pushedAuthorizationRequests must be true with the profile fapi2',
     ],
     ['clockTolerance', { clockTolerance: 61 }, 'clockTolerance must be 60 at most'],
+    ['unsafeAllowHTTP', { unsafeAllowHTTP: true }, 'unsafeAllowHTTP must be false'],
     ['another profile', { profile: 'auth0' }, 'profile must be fapi2'],
   ])('%s that contradicts it stops the start', (_, options, fault) => {
     proves(

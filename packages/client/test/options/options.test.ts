@@ -71,6 +71,7 @@ describe('all options', () => {
     });
 
     test.each<[string, Partial<AuthOptions>]>([
+      ['an inner address', { metadataURL: 'http://issuer:1/metadata', unsafeAllowHTTP: true }],
       ['http on loopback', { issuerBaseURL: 'http://localhost:1', baseURL: 'http://127.0.0.1:2' }],
       [
         'several secrets',
@@ -87,6 +88,8 @@ describe('all options', () => {
 
     test.each<[string, object, string | RegExp]>([
       ['an issuer on http', { issuerBaseURL: 'http://issuer.example' }, 'issuerBaseURL'],
+      ['metadata on http', { metadataURL: 'http://issuer.example/metadata' }, 'metadataURL'],
+      ['no boolean', { unsafeAllowHTTP: 'yes' }, 'unsafeAllowHTTP'],
       ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
       ['an app on http', { baseURL: 'http://app.example' }, 'baseURL'],
       ['an app address with a query', { baseURL: 'https://app.example/?a' }, 'baseURL'],
