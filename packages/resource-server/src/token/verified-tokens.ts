@@ -90,7 +90,8 @@ class SeenTokens {
       hash = Math.imul(hash ^ token.charCodeAt(at), 0x9e3779b1);
     }
     const slot = hash >>> (32 - SLOT_BITS);
-    const mark = hash & 0xffff;
+    // An empty slot has 0.
+    const mark = hash & 0xffff || 1;
     const seen = this.#marks[slot] === mark;
     this.#marks[slot] = mark;
     return seen;
