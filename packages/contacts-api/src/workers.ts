@@ -54,7 +54,8 @@ class Workers {
   /** Stops each worker once it has answered its requests, and kills it after a timeout. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    const running = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+    const workers = Object.values(cluster.workers ?? {}).filter((worker) => worker !== undefined);
+    const running = workers.filter((worker) => !worker.isDead());
     await Promise.all(
       running.map((worker) => {
         const force = setTimeout(() => worker.process.kill('SIGKILL'), STOP_TIMEOUT_MS);
@@ -75,19 +76,24 @@ class Workers {
     const startedAt = performance.now();
     return new Promise((resolve, reject) => {
       worker.once('listening', ({ port }) => resolve(port));
-      worker.once('exit', (code, signal) => {
+      const onEnd = (cause: string | number) => {
         if (this.#stopping) return;
         // No effect after `listening`.
         reject(new Error('a worker ended before it listened'));
         const isStable = performance.now() - startedAt > STABLE_AFTER_MS;
         if (isStable) this.#delayMs = MIN_RESTART_DELAY_MS;
         this.#onUnexpectedEnd(
-          `a worker ended (${signal ?? code}); another one starts in ${this.#delayMs} ms`,
+          `a worker ended (${cause}); another one starts in ${this.#delayMs} ms`,
         );
         setTimeout(() => {
           if (!this.#stopping) this.#fork().catch(() => {});
         }, this.#delayMs);
         this.#delayMs = Math.min(2 * this.#delayMs, MAX_RESTART_DELAY_MS);
+      };
+      worker.once('exit', (code, signal) => onEnd(signal ?? code));
+      // A message to a worker that is ending fails too; its `exit` follows. Without a process, none does.
+      worker.on('error', ({ message }) => {
+        if (worker.process.pid === undefined) onEnd(message);
       });
     });
   }

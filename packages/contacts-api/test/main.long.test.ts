@@ -79,6 +79,28 @@ describe('the process', () => {
     expect(await ended).toEqual({ code: 0, stderr: '' });
   });
 
+  test('a worker that dies as it asks for the port is told like any other end', async () => {
+    // The main process reads the question when the worker is gone, and can't send its answer.
+    const program = `
+      import cluster from 'node:cluster';
+      cluster.on('fork', ({ process: worker }) => {
+        worker.prependListener('internalMessage', ({ act }) => {
+          if (act !== 'queryServer') return;
+          worker.kill('SIGKILL');
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+        });
+      });`;
+    const { ended } = run({
+      PORT: '0',
+      WEB_CONCURRENCY: '2',
+      NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(program)}`,
+    });
+    expect(await ended).toEqual({
+      code: 1,
+      stderr: 'contacts-api: cannot start: a worker ended before it listened\n',
+    });
+  });
+
   const ways: [string, (child: ChildProcess) => unknown][] = [
     ['SIGINT', (child) => child.kill('SIGINT')],
     ['SIGTERM, twice', (child) => child.kill() && child.kill()],

@@ -84,7 +84,8 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
   try {
     const text = await start(service);
     if (text === undefined || stopping) return;
-    if (process.send) process.send('ready');
+    // A parent that has just gone can't be told: `disconnect` follows and stops the service.
+    if (process.send) process.send('ready', () => {});
     else process.stdout.write(`${text}\n`);
   } catch (error) {
     // A stop closes parts that the start still uses, which can make the start fail.

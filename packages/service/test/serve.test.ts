@@ -61,6 +61,19 @@ describe('a service', () => {
     expect(printed).toEqual({ out: 'last disconnect;first disconnect;', err: '' });
   });
 
+  test('stops when the parent is gone before it hears ready', async () => {
+    const { child, printed, ended } = run(
+      `process.stdout.write('starts');
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+       return '';`,
+      { ipc: true },
+    );
+    await line(child);
+    child.disconnect();
+    expect(await ended).toBe(0);
+    expect(printed).toEqual({ out: 'starts', err: '' });
+  });
+
   test('stops during its start: open parts are closed, and nothing is printed', async () => {
     const { child, printed, ended } = run(`
       service.onStop(() => fail());
