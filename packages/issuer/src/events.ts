@@ -55,23 +55,22 @@ const PRINT_AGAIN_AFTER_MS = 10_000;
 export type EventLine = readonly [kind: string, detail?: string | undefined];
 
 /**
- * Makes the listener of an app that gives none: it prints a warning for a failure, so that a mistake is
- * seen while an app is made. It prints a kind of failure once in ten seconds, and then how many there
- * were.
+ * Makes the default listener, for development: it prints a warning for each failure. A kind of failure is
+ * printed once in ten seconds, and then with the number of those that were not.
  *
- * @param lineOf returns undefined for an event that is no failure
+ * @param toLine returns undefined for an event that is no failure
  * @returns undefined where `NODE_ENV` is `production` or `test`
  * @example
- * const emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
+ * const emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(printedLine));
  */
 export function createPrinter<Event>(
-  lineOf: (event: Event) => EventLine | undefined,
+  toLine: (event: Event) => EventLine | undefined,
 ): ((event: Event) => void) | undefined {
   const { NODE_ENV } = process.env;
   if (NODE_ENV === 'production' || NODE_ENV === 'test') return undefined;
   const printed = new Map<string, { at: number; unprinted: number }>();
   return function print(event) {
-    const [kind, detail] = lineOf(event) ?? [];
+    const [kind, detail] = toLine(event) ?? [];
     if (kind === undefined) return;
     const last = printed.get(kind);
     const now = performance.now();
@@ -88,7 +87,7 @@ export function createPrinter<Event>(
 }
 
 /** Returns the line of an issuer's event, for `createPrinter`. */
-export function lineOf(event: IssuerEvent): EventLine | undefined {
+export function printedLine(event: IssuerEvent): EventLine | undefined {
   if (event.type === 'refresh_failed') {
     return [`the ${event.what} of ${event.issuer} cannot be fetched`, event.detail];
   }

@@ -9,7 +9,7 @@ import {
   ISSUER_CHANNEL,
   type IssuerChange,
   type IssuerEvent,
-  lineOf,
+  printedLine,
 } from './events.ts';
 import {
   createHttpClient,
@@ -120,7 +120,7 @@ export function createIssuer(options: IssuerOptions): Issuer {
     maxStale = DAY_MS,
     cooldown = 10_000,
     http,
-    onEvent = createPrinter(lineOf),
+    onEvent = createPrinter(printedLine),
     monotonicNow,
     now = monotonicNow ?? Date.now,
   } = options ?? {};

@@ -135,8 +135,8 @@ export function errorTypeOf(code: string | undefined): string {
  * const stop = recordIssuer({ http: false });
  */
 export function recordIssuer({ http = true }: RecordOptions = {}): () => void {
-  const stops = [shared(ISSUER_CHANNEL, recordFetches)];
-  if (http) stops.push(shared(HTTP_CHANNEL, recordExchanges));
+  const stops = [startOnce(ISSUER_CHANNEL, recordFetches)];
+  if (http) stops.push(startOnce(HTTP_CHANNEL, recordExchanges));
   return () => {
     for (const stop of stops.splice(0)) stop();
   };
@@ -147,15 +147,16 @@ const SCOPE = '@koa-oauth/issuer';
 /** Running recorders, by channel. */
 const running = new Map<string, { users: number; readonly stop: () => void }>();
 
-function shared(channel: string, start: () => () => void): () => void {
-  const one = running.get(channel) ?? { users: 0, stop: start() };
-  running.set(channel, one);
-  one.users += 1;
+/** Starts the recorder of a channel, unless it runs. @returns the function that ends this use of it */
+function startOnce(channel: string, start: () => () => void): () => void {
+  const recorder = running.get(channel) ?? { users: 0, stop: start() };
+  running.set(channel, recorder);
+  recorder.users += 1;
   return () => {
-    one.users -= 1;
-    if (one.users > 0) return;
+    recorder.users -= 1;
+    if (recorder.users > 0) return;
     running.delete(channel);
-    one.stop();
+    recorder.stop();
   };
 }
 
@@ -202,18 +203,18 @@ function recordExchanges(): () => void {
     }),
     listenTo<HttpExchange>(asyncEnd.name, (exchange) => {
       const { status, code } = exchange;
-      const one = started.get(exchange);
-      if (one === undefined) return;
+      const request = started.get(exchange);
+      if (request === undefined) return;
       const isError = status === undefined || status >= 400;
       const errorType = isError ? String(status ?? errorTypeOf(code)) : undefined;
       const outcome = withErrorType(
         status === undefined ? {} : { 'http.response.status_code': status },
         errorType,
       );
-      one.span.setAttributes(outcome);
-      if (isError) one.span.setStatus({ code: SpanStatusCode.ERROR });
-      one.span.end();
-      recordDuration(performance.now() - one.at, { ...one.attributes, ...outcome });
+      request.span.setAttributes(outcome);
+      if (isError) request.span.setStatus({ code: SpanStatusCode.ERROR });
+      request.span.end();
+      recordDuration(performance.now() - request.at, { ...request.attributes, ...outcome });
     }),
   ];
   return () => {

@@ -3,7 +3,7 @@ import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issue
 import type { Middleware, ParameterizedContext } from 'koa';
 import { ProofVerifier, type UsedProof } from './dpop/proof-verifier.ts';
 import { AuthError, isAuthError } from './errors.ts';
-import { AUTH_CHANNEL, type AuthEvent, lineOf, refusalReasonOf } from './events.ts';
+import { AUTH_CHANNEL, type AuthEvent, printedLine, refusalReasonOf } from './events.ts';
 import { type AuthOptions, type CheckedOptions, checkOptions } from './options.ts';
 import {
   type Credentials,
@@ -172,7 +172,7 @@ export class RequestVerifier<Claims> {
     this.#verifyToken = accessTokenVerifier(options);
     this.#proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
     this.#buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
-    this.#emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(lineOf));
+    this.#emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(printedLine));
   }
 
   /** Nonce for the next proof, if one is needed and known. */

@@ -27,7 +27,7 @@ export type AuthEvent =
       readonly reason: RefusalReason;
       /** Only for the log. Its quotes from the token are short. */
       readonly detail: string | undefined;
-      /** The same, for a refusal by the verification. */
+      /** Milliseconds of the verification that refused it, measured as for `verified`. */
       readonly durationMs?: number | undefined;
     };
 
@@ -60,7 +60,7 @@ export function refusalReasonOf(error: unknown): RefusalReason | undefined {
 }
 
 /** Returns the line of a refused request, for `createPrinter`. */
-export function lineOf(event: AuthEvent): EventLine | undefined {
+export function printedLine(event: AuthEvent): EventLine | undefined {
   if (event.type !== 'refused') return undefined;
   return [`refused a request, ${event.code}, reason ${event.reason}`, event.detail];
 }
