@@ -168,7 +168,8 @@ export function isServerURL(value: string): boolean {
   if (!/^(rediss?|postgres(ql)?):\/\/[^/]/.test(value) || !URL.canParse(value)) return false;
   const { username, password } = new URL(value);
   try {
-    return decodeURIComponent(username + password) !== undefined;
+    decodeURIComponent(username + password);
+    return true;
   } catch {
     return false;
   }

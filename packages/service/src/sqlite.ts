@@ -17,7 +17,7 @@ export interface SqliteOptions {
 
 /** Longest wait for another process that writes. */
 const MAX_WAIT_MS = 5000;
-/** The same within a statement, during which this process does nothing else. */
+/** Longest wait within a statement. This process does nothing else meanwhile. */
 const BUSY_TIMEOUT_MS = 10;
 const RETRY_MS = 20;
 
@@ -77,7 +77,7 @@ const pauses = new WeakMap<Database.Database, Promise<unknown>>();
  * meanwhile. One call at a time tries: each try holds the process up.
  *
  * @param work begins with `BEGIN IMMEDIATE`
- * @param hold waits for a pause
+ * @param waitFor waits for the end of a pause, and can do more
  * @example
  * await whenFree(database, () => inTransaction(database, () => deleteContact.run(id)));
  *
@@ -86,12 +86,12 @@ const pauses = new WeakMap<Database.Database, Promise<unknown>>();
 export async function whenFree<T>(
   database: Database.Database,
   work: () => T | PromiseLike<T>,
-  hold: (pause: Promise<unknown>) => Promise<unknown> = (pause) => pause,
+  waitFor: (pause: Promise<unknown>) => Promise<unknown> = (pause) => pause,
 ): Promise<T> {
   const start = performance.now();
   for (;;) {
     for (let pause = pauses.get(database); pause; pause = pauses.get(database)) {
-      await hold(pause);
+      await waitFor(pause);
       if (performance.now() - start > MAX_WAIT_MS) throw await pause;
     }
     try {
