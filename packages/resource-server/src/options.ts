@@ -15,7 +15,6 @@ import {
   isText,
   isURL,
   SHARED_NAMES,
-  type TrustedIssuer,
   type TrustedIssuerOptions,
 } from './token/trusted-issuer.ts';
 import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
@@ -122,7 +121,8 @@ export function checkOptions<Claims, Requested>(
     }
   }
   // An opaque token does not name its issuer, and no other may see it.
-  const introspecting = issuers instanceof ResolvedIssuers ? [] : issuers.filter(asks);
+  const introspecting =
+    issuers instanceof ResolvedIssuers ? [] : issuers.filter((each) => each.introspection);
   fault(introspecting.length > 1, 'introspection can be an option of one issuer only');
   const [first] =
     issuers instanceof ResolvedIssuers ? [audience].flat() : (issuers[0]?.rules.audience ?? []);
@@ -192,10 +192,6 @@ function checkIssuers<Claims, Requested>(
   const twice = identifiers.find((each, index) => identifiers.indexOf(each) !== index);
   fault(twice !== undefined, `issuers has ${twice} twice`);
   return trusted;
-}
-
-function asks({ introspection }: TrustedIssuer<unknown>): boolean {
-  return introspection !== undefined;
 }
 
 function areLimits(value: unknown): boolean {

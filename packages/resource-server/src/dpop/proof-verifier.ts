@@ -11,8 +11,7 @@ import { LRUCache } from 'lru-cache';
 import { AuthError, InvalidProofError, InvalidTokenError, unavailable } from '../errors.ts';
 import type { ExpiringSet } from '../stores/expiring-set.ts';
 import { isNumericDate } from '../token/jwt-access-token.ts';
-import type { Algorithm, VerifySignature } from '../token/signature.ts';
-import { isSignedWith } from '../token/signature.ts';
+import { type Algorithm, isSignedWith, type VerifySignature } from '../token/signature.ts';
 import { normalizeHttpURI, normalizePath } from './http-uri.ts';
 import { Nonces } from './nonces.ts';
 
@@ -153,7 +152,7 @@ export class ProofVerifier {
     }
     const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
     if (modulusLength > MAX_RSA_BITS || publicExponent > MAX_RSA_EXPONENT) {
-      throw new InvalidProofError('proof_key', 'RSA key over 4096 bits, or exponent over 32');
+      throw new InvalidProofError('proof_key', 'RSA key over 4096 bits, or exponent over 32 bits');
     }
     this.#keys.set(jkt, key);
     return key;

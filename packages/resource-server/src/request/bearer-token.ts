@@ -40,7 +40,7 @@ export function readCredentials(request: TokenRequest, form?: unknown): Credenti
   // Another scheme counts as no credentials: RFC 6750 §3.1 gives it no error code.
   const [start, name] = /^(bearer|dpop)(?: +|$|(?=\s))/i.exec(value) ?? [];
   if (start === undefined || name === undefined) return undefined;
-  const scheme = name.length === 4 ? 'DPoP' : 'Bearer';
+  const scheme = name.toLowerCase() === 'dpop' ? 'DPoP' : 'Bearer';
   return { scheme, token: value.slice(start.length) };
 }
 

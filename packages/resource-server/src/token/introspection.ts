@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import {
   authenticateClient,
   type ClientCredentials,
@@ -152,7 +152,7 @@ export class Introspection {
    * @throws AuthError `ERR_INTROSPECTION_UNAVAILABLE` (503) without an answer that can be used
    */
   async find(token: string): Promise<Found> {
-    const key = createHash('sha256').update(token).digest('base64url');
+    const key = hash('sha256', token, 'base64url');
     const kept = this.#findKept(key);
     if (kept !== undefined) return { claims: kept.claims, cached: true };
     // Many requests wait for one answer. Each gets its own error, because `auth` adds headers to it.
@@ -225,7 +225,7 @@ export class Introspection {
     if (endpoint === undefined) {
       throw new UnusableResponse('the metadata has no "introspection_endpoint"');
     }
-    // Taken before the request, so that the answer for a token revoked meanwhile is not used longer.
+    // The time before the request counts: the token may be revoked while the issuer answers.
     const askedAt = [monotonicNow(), now()] as const;
     const accept = acceptFor(metadata);
     const answer = await this.#send({ endpoint, issuer: metadata.issuer, accept, token });
