@@ -16,8 +16,7 @@ import { type AuthOptions, checkOptions } from './options/options.ts';
  *
  * It answers `GET /login?returnTo=/path`, `GET /callback` and `POST /logout`, sign-ins that the issuer
  * begins at `/login`, and its `POST /backchannel-logout` if configured. It rejects requests of other sites
- * that change something.
- * The issuer is contacted only when needed: an app starts and runs while it is down.
+ * that change something. The issuer is contacted only when needed: an app starts and runs while it is down.
  *
  * @throws InvalidOptions at once; it names all wrong options
  * @throws OidcError or IssuerError for a request: each has `status`, `code`, `headers` and a

@@ -10,8 +10,8 @@ import {
 import {
   CLIENT_CHANNEL,
   type ClientEvent,
+  describeFailure,
   type FailureEvent,
-  failure,
   type SessionEndReason,
 } from './events.ts';
 import { Grants } from './login/grant.ts';
@@ -61,7 +61,7 @@ export class ClientContext {
     const { code, detail } = error as { code?: unknown; detail?: string };
     if (this.#reported.has(error as Error)) return;
     this.#reported.add(error as Error);
-    this.emit({ ...event, ...failure(error) });
+    this.emit({ ...event, ...describeFailure(error) });
     this.#print?.([`${event.type}, ${code}`, detail]);
   }
 

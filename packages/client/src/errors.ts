@@ -159,7 +159,7 @@ export function foreignText(text: string, length = 300): string {
 /** Words that look like a part of a token or secret. */
 const LONG_WORD = /[\w-]{40,}/g;
 
-/** Returns the same of an error description, without long words: it may repeat a part of the request. */
+/** Shortens an error description, and removes long words: it may repeat a part of the request. */
 export function foreignDescription(text: string): string {
   return foreignText(text.replace(LONG_WORD, '…'), 200);
 }

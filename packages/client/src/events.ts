@@ -11,7 +11,7 @@ import { foreignText } from './errors.ts';
  */
 export type ClientEvent =
   | ({ readonly type: 'signed_in' } & Timed)
-  /** Also when the user refused. */
+  /** A sign-in that failed. The user may have refused it. */
   | ({ readonly type: 'sign_in_refused' } & Timed & Failure)
   /** A new access token is stored. */
   | ({ readonly type: 'token_refreshed' } & Timed)
@@ -65,7 +65,7 @@ export type FailureEvent = WithoutFailure<ClientEvent>;
 type WithoutFailure<Event> = Event extends Failure ? Omit<Event, keyof Failure> : never;
 
 /** Describes an error in an event. */
-export function failure(error: unknown): Failure {
+export function describeFailure(error: unknown): Failure {
   const { code, detail, summary = detail } = (error ?? {}) as Record<string, unknown>;
   return {
     code: typeof code === 'string' ? foreignText(code, 60) : undefined,

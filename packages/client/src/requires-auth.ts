@@ -48,8 +48,8 @@ export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
       await next();
     } catch (error) {
       const isConsent = hasCode(error, 'ERR_INSUFFICIENT_SCOPE');
-      if (isConsent && !incrementalConsent) Object.assign(error, { [SURFACES]: true });
-      const params = isConsent && SURFACES in error ? undefined : ctx.oidc.stepUp(error);
+      if (isConsent && !incrementalConsent) Object.assign(error, { [NOT_REDIRECTED]: true });
+      const params = isConsent && NOT_REDIRECTED in error ? undefined : ctx.oidc.stepUp(error);
       if (!params || !isNavigation(ctx) || isPrefetch(ctx) || ctx.headerSent) throw error;
       const scope = incrementalConsent ? params.scope : '';
       await ctx.oidc.login({ ...params, scope, returnTo: ctx.originalUrl });
@@ -57,8 +57,9 @@ export function requiresAuth(options: RequiresAuthOptions = {}): Middleware {
   };
 }
 
-/** Marks an error for which an inner `requiresAuth` must not redirect. An outer one must not either. */
-const SURFACES = Symbol.for('@koa-oauth/client: surfaces');
+// Marks an error that an inner `requiresAuth` must not redirect, so that no outer one does. In the registry
+// of symbols, so that two copies of this package share it.
+const NOT_REDIRECTED = Symbol.for('koa-oauth:not-redirected');
 
 type ClaimCheck = (claims: IdTokenClaims, ctx: Context) => boolean | Promise<boolean>;
 

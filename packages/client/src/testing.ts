@@ -28,7 +28,7 @@ export interface SessionStoreTestOptions {
 export type MakeSessionStore = (options: {
   /** The clock: milliseconds since 1970. */
   now: () => number;
-  /** The same, for a store that measures leases by a clock of its own. */
+  /** The same clock, for a store that measures leases by a monotonic one. */
   monotonicNow: () => number;
 }) => SessionStore | Promise<SessionStore>;
 

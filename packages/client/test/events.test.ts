@@ -2,7 +2,7 @@ import { channel } from 'node:diagnostics_channel';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import nock from 'nock';
 import { AuthorizationRefused, OidcError } from '../src/errors.ts';
-import { CLIENT_CHANNEL, type ClientEvent, failure } from '../src/events.ts';
+import { CLIENT_CHANNEL, type ClientEvent, describeFailure } from '../src/events.ts';
 import { TokenRequestRefused } from '../src/oauth/token-endpoint.ts';
 import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './support/web-app.ts';
@@ -32,7 +32,7 @@ describe('a failure in an event', () => {
     ['a foreign one', new TypeError('Ada'), { code: undefined, detail: undefined }],
     ['nothing', undefined, { code: undefined, detail: undefined }],
   ])('%s', (_name, error, told) => {
-    expect(failure(error)).toEqual(told);
+    expect(describeFailure(error)).toEqual(told);
   });
 });
 

@@ -75,11 +75,12 @@ export function refusesToken(
 }
 
 /**
- * Judges an answer of the API. @throws ApiError unless it is a 2xx
+ * Judges an answer of the API.
  *
  * @param request method and address, for the log
  * @param now seconds since 1970
  * @param isBound true when the token was sent with a proof
+ * @throws ApiError unless it is a 2xx
  */
 export function judgeApiResponse(
   response: ApiResponse,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Context } from 'koa';
 
-/** Also for the resolved path: it is stored in an encrypted cookie, and browsers accept 4096 bytes. */
+/** Maximum for a path to return to. It is stored in an encrypted cookie: browsers accept 4096 bytes. */
 export const MAX_PATH_LENGTH = 2000;
 // A browser drops tab, CR and LF from a URL and reads "\" as "/", so "/\t/host" leaves the origin.
 const UNSAFE = /[\p{Cc}\p{Cf}\s\\]/u;

@@ -99,9 +99,10 @@ export class Grants {
   }
 
   /**
-   * Exchanges a session's refresh token (RFC 6749 §6). @throws OidcError
+   * Exchanges a session's refresh token (RFC 6749 §6).
    *
    * @param wanted scope and audience of the token; without both, the sign-in's
+   * @throws OidcError
    */
   async byRefreshToken(
     content: SessionContent,

@@ -260,14 +260,16 @@ export function codeChallenge(codeVerifier: string): string {
 /**
  * Returns the authentication context classes of which the ID token must have one: those that the
  * `claims` parameter asks for as essential (OpenID Connect Core §5.5, §5.5.1.1), if any. `acr_values`
- * requires none (§3.1.2.1). @throws TypeError when it is not such a parameter
+ * requires none (§3.1.2.1).
+ *
+ * @throws TypeError when it is not such a parameter
  */
 export function essentialAcr(claims: unknown): readonly string[] | undefined {
   if (claims === undefined) return undefined;
   try {
-    const { id_token } = object(typeof claims === 'string' && JSON.parse(claims));
-    const { acr } = object(id_token ?? {});
-    const { essential, value, values } = object(acr ?? {});
+    const { id_token } = asObject(typeof claims === 'string' && JSON.parse(claims));
+    const { acr } = asObject(id_token ?? {});
+    const { essential, value, values } = asObject(acr ?? {});
     const wanted = values ?? (value === undefined ? undefined : [value]);
     if (essential !== true || wanted === undefined) return undefined;
     if (Array.isArray(wanted) && wanted.every((one) => typeof one === 'string')) return wanted;
@@ -280,7 +282,7 @@ function wantsUserinfo(claims: string | undefined): true | undefined {
   return claims !== undefined && JSON.parse(claims).userinfo ? true : undefined;
 }
 
-function object(value: unknown): Record<string, unknown> {
+function asObject(value: unknown): Record<string, unknown> {
   if (isObject(value)) return value;
   throw new TypeError('not an object');
 }

@@ -10,7 +10,9 @@ import {
 
 /**
  * Pushes an authorization request to the server (RFC 9126 §2.1), so that nothing of it goes through
- * the browser. @throws OidcError when the server has no such endpoint or does not answer
+ * the browser.
+ *
+ * @throws OidcError when the server has no such endpoint or does not answer
  */
 export async function requestPushedAuthorization(
   { issuer, pushed_authorization_request_endpoint: url }: AuthorizationServerMetadata,

@@ -178,11 +178,12 @@ export function isRefused(error: unknown, code: string): error is TokenRequestRe
 }
 
 /**
- * Judges the answer to a token request. @throws TokenRequestRefused or OidcError
+ * Judges the answer to a token request.
  *
  * @param requestedScope what the answer means when it names no scope (§5.1)
  * @param now seconds since 1970
  * @param isBound true when the request had a proof, so that the token must be bound to its key
+ * @throws TokenRequestRefused or OidcError
  */
 export function judgeTokenResponse(
   answer: EndpointAnswer,
@@ -216,17 +217,17 @@ export function judgeTokenResponse(
   }
   const expected = isBound ? 'DPoP' : 'Bearer';
   if (type !== expected.toLowerCase()) throw unusable(`"token_type" is not ${expected}`);
-  const accessToken = token(body, 'access_token');
+  const accessToken = readToken(body, 'access_token');
   if (accessToken === undefined) throw unusable('"access_token" is missing');
   const scope = body.scope ?? requestedScope;
   if (!isScopeParameter(scope)) throw unusable('"scope" is not a scope');
 
   return {
     accessToken,
-    expiresAt: isAbsent(expires_in) ? undefined : expiry(expires_in, now),
+    expiresAt: isAbsent(expires_in) ? undefined : readExpiry(expires_in, now),
     scope,
-    refreshToken: token(body, 'refresh_token'),
-    idToken: token(body, 'id_token'),
+    refreshToken: readToken(body, 'refresh_token'),
+    idToken: readToken(body, 'id_token'),
   };
 }
 
@@ -236,7 +237,7 @@ function isAbsent(value: unknown): value is null | undefined {
 }
 
 // RFC 6750 §2.1, RFC 6749 appendix A.12: no character that could end a header.
-function token(members: Record<string, unknown>, name: string): string | undefined {
+function readToken(members: Record<string, unknown>, name: string): string | undefined {
   const value = members[name];
   if (isAbsent(value)) return undefined;
   if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value)) {
@@ -247,7 +248,7 @@ function token(members: Record<string, unknown>, name: string): string | undefin
 
 // RFC 6749 appendix A.14 allows 0, but gives it no meaning. Servers send it for a token whose end they do not
 // know. Read as an expiry, it would cause a refresh or a sign-in for each call.
-function expiry(value: unknown, now: number): number | undefined {
+function readExpiry(value: unknown, now: number): number | undefined {
   const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
   if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
     throw unusable('"expires_in" is not a number of seconds');
@@ -269,15 +270,15 @@ const ASCTIME = /^[A-Z][a-z]{2} [A-Z][a-z]{2} (?: \d|\d{2}) \d{2}:\d{2}:\d{2} \d
  */
 export function retryAfter(headers: IncomingHttpHeaders, now: number): number | undefined {
   const { 'retry-after': after = '', 'x-ratelimit-reset': reset } = headers;
-  if (/^\d{1,15}$/.test(after)) return bounded(Number(after));
+  if (/^\d{1,15}$/.test(after)) return boundWait(Number(after));
   const date = ASCTIME.test(after) ? `${after} GMT` : HTTP_DATE.test(after) ? after : '';
-  if (!Number.isNaN(Date.parse(date))) return bounded(Date.parse(date) / 1000 - now);
+  if (!Number.isNaN(Date.parse(date))) return boundWait(Date.parse(date) / 1000 - now);
   return typeof reset === 'string' && /^\d{1,15}$/.test(reset)
-    ? bounded(Number(reset) - now)
+    ? boundWait(Number(reset) - now)
     : undefined;
 }
 
-function bounded(seconds: number): number {
+function boundWait(seconds: number): number {
   return Math.min(MAX_RETRY_AFTER_SECONDS, Math.max(1, Math.ceil(seconds)));
 }
 

@@ -169,7 +169,7 @@ export class Sessions {
   /** Ends a session. @returns its last state, or undefined when it had ended before */
   async destroy({ id }: Session): Promise<Session | undefined> {
     const stored = await storeCall(() => this.#store.destroy(storeKey(id)));
-    return stored && this.#opened(stored, id);
+    return stored && this.#unseal(stored, id);
   }
 
   /** Reports whether the browser sent a session's cookie. */
@@ -203,11 +203,11 @@ export class Sessions {
   async #read(id: string): Promise<Session | undefined> {
     const stored = await storeCall(() => this.#store.read(storeKey(id)));
     if (!stored || stored.expiresAt <= this.#options.seconds()) return undefined;
-    const session = this.#opened(stored, id);
+    const session = this.#unseal(stored, id);
     return session && this.#endOf(session) > this.#options.seconds() ? session : undefined;
   }
 
-  #opened({ version, expiresAt, sealed }: StoredSession, id: string): Session | undefined {
+  #unseal({ version, expiresAt, sealed }: StoredSession, id: string): Session | undefined {
     const opened = this.#seal.open(sealed, id) as Sealed | undefined;
     // With the option, no session goes on with tokens that anyone could use.
     if (!opened || (this.#options.dpop && !opened.content.dpopKey)) return undefined;

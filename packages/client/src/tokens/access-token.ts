@@ -20,13 +20,13 @@ export interface AccessTokenParams {
   audience?: string | undefined;
 }
 
-/** The same, for callers inside. */
+/** Parameters of callers within this package. */
 export interface SupplyParams extends AccessTokenParams {
   /** The value of a token that an API refused: it is renewed, unless that was done meanwhile. */
   insteadOf?: string | undefined;
 }
 
-/** For tests. */
+/** Options that only tests give. */
 interface AccessTokensTuning {
   leaseDuration?: number;
   /** From 0 up to 1. */
