@@ -50,5 +50,7 @@ export {
   type SignedJwt,
   type SignedJwtExpectations,
   type SignedJwtKind,
+  type Signer,
+  signJws,
 } from './signed-jwt.ts';
 export { decodeUnverifiedJwt, hasDuplicateNames, type UnverifiedJwt } from './unverified-jwt.ts';

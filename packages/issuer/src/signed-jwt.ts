@@ -134,6 +134,9 @@ export interface Signer {
 /**
  * Signs a header and a payload of any form (RFC 7515 §7.1). Text and bytes are used as they are, other
  * values as JSON. The header's `alg` has no effect.
+ *
+ * @example
+ * const token = signJws({ alg: 'ES256', kid }, { iss, aud, exp }, { alg: 'ES256', privateKey });
  */
 export function signJws(header: unknown, payload: unknown, signer: Signer): string {
   return signInput(`${encode(header)}.${encode(payload)}`, signer);

@@ -1,16 +1,17 @@
 import {
-  createHash,
   createPrivateKey,
   generateKeyPairSync,
+  hash,
   type KeyObject,
   randomUUID,
-  sign,
 } from 'node:crypto';
-import type {
-  AuthorizationServerMetadata,
-  HttpAnswer,
-  HttpClient,
-  HttpRequest,
+import {
+  type AuthorizationServerMetadata,
+  type HttpAnswer,
+  type HttpClient,
+  type HttpRequest,
+  jwkThumbprint,
+  signJws,
 } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 import { parseChallenge } from './challenge.ts';
@@ -44,8 +45,8 @@ export function createSessionKey(): SessionKey {
 }
 
 /** Returns the thumbprint of a key (RFC 7638 §3): `dpop_jkt` of a sign-in, `cnf.jkt` of a token. */
-export function thumbprintOf({ crv, kty, x, y }: SessionKey): string {
-  return hash(JSON.stringify({ crv, kty, x, y }));
+export function thumbprintOf(key: SessionKey): string {
+  return jwkThumbprint({ ...key });
 }
 
 /**
@@ -106,13 +107,10 @@ export class Proofs {
       // §4.2: without query and fragment.
       htu: origin + pathname,
       iat: this.#seconds(),
-      ...(accessToken !== undefined && { ath: hash(accessToken) }),
+      ...(accessToken !== undefined && { ath: hash('sha256', accessToken, 'base64url') }),
       nonce: nonce ?? this.#nonces.get(origin),
     };
-    const input = `${encode(header)}.${encode(payload)}`;
-    const key = this.#import();
-    const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
-    return `${input}.${signature.toString('base64url')}`;
+    return signJws(header, payload, { alg: ALG, privateKey: this.#import() });
   }
 
   /**
@@ -194,7 +192,7 @@ function demandsNonce({ status, headers, body }: Answer): boolean {
 }
 
 /** Start of each proof of this file. */
-const PROOF_START = encode({ typ: 'dpop+jwt' }).slice(0, 20);
+const PROOF_START = Buffer.from('{"typ":"dpop+jwt"').toString('base64url').slice(0, 20);
 
 /** Removes proofs from a text of another server. */
 export function withoutProofs(text: string): string {
@@ -203,12 +201,4 @@ export function withoutProofs(text: string): string {
     const start = word.indexOf(PROOF_START);
     return start === -1 ? word : `${word.slice(0, start)}[proof]`;
   });
-}
-
-function encode(part: object): string {
-  return Buffer.from(JSON.stringify(part)).toString('base64url');
-}
-
-function hash(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
 }
