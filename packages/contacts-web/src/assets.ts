@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname } from 'node:path';
@@ -20,7 +20,7 @@ const YEAR_MS = 365 * 24 * 3600 * 1000;
 const versions = new Map(
   Object.entries(FILES).map(([name, file]) => [
     name,
-    createHash('sha256').update(readFileSync(file)).digest('base64url').slice(0, 10),
+    hash('sha256', readFileSync(file), 'base64url').slice(0, 10),
   ]),
 );
 

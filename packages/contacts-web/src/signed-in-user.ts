@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Context } from 'koa';
 
 /** User, as pages show it. */
@@ -21,7 +21,7 @@ export function signedInUser({ oidc }: Pick<Context, 'oidc'>): SignedInUser | un
     Object.entries(claims).find(([claim]) => claim.endsWith(suffix))?.[1];
   const roles = customClaim('/roles');
   return {
-    pseudonym: createHash('sha256').update(String(sub)).digest('base64url').slice(0, 12),
+    pseudonym: hash('sha256', String(sub), 'base64url').slice(0, 12),
     name: text(name) ?? text(nickname) ?? text(email) ?? text(sub) ?? 'you',
     email: text(email),
     organization: text(customClaim('/org_id')),

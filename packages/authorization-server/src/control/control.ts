@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import Router from '@koa/router';
 import { describeError, isLoopback, logBrokenAnswers } from '@koa-oauth/service';
 import Koa, { type Context, type Middleware, type Next } from 'koa';
@@ -132,7 +132,7 @@ function refuseBrowsers(): Middleware {
 }
 
 function requireToken(token: string): Middleware {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
   const right = digest(`Bearer ${token}`);
   return function requireToken(ctx: Context, next: Next) {
     // The comparison needs equal lengths, which digests have; they reveal nothing of the token.

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provider';
 import { matchesOrigin, matchesPlaceholder } from './allowed-urls.ts';
 import { publicKeyOf } from './client-keys.ts';
@@ -112,7 +112,7 @@ export function completeApplication(application: Application): Application {
 
 /** Derives a value that looks like Auth0's, and is the same at each start and on each machine. */
 function deriveFrom(...parts: string[]): string {
-  return createHash('sha384').update(parts.join()).digest('base64').replace(/[+/]/g, 'x');
+  return hash('sha384', parts.join(), 'base64').replace(/[+/]/g, 'x');
 }
 
 /** Checks whether pages of this origin get answers in a frame. */

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 import { compare, truncates } from 'bcryptjs';
 
 /** The password of a user in the tenant file: its text, its hash, or neither. */
@@ -35,7 +35,7 @@ export async function isPassword(stored: StoredPassword, password: string): Prom
     // bcrypt ignores everything after 72 bytes: a longer password is not the one that was hashed.
     return !truncates(password) && (await compare(password, stored.password_hash));
   }
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  const digest = (text: string): Buffer => hash('sha256', text, 'buffer');
   return (
     stored.password !== undefined && timingSafeEqual(digest(password), digest(stored.password))
   );

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { ROUTES } from '../endpoints.ts';
 import { hasPlaceholder } from '../tenant/allowed-urls.ts';
 import { authenticationMethod } from '../tenant/applications.ts';
@@ -56,7 +56,7 @@ export async function requestTokens(
     redirect_uri: redirectURI,
     scope: request.scope ?? requestableScopes(application, api).join(' '),
     state,
-    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+    code_challenge: hash('sha256', verifier, 'base64url'),
     code_challenge_method: 'S256',
     ...(audience && { audience }),
     ...(request.organization && { organization: request.organization }),

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Context } from 'koa';
 
 /** Maximum for a path to return to. It is stored in an encrypted cookie: browsers accept 4096 bytes. */
@@ -84,7 +84,7 @@ function redirectPage(url: string): string {
 }
 
 const SUBMIT = 'document.forms[0].submit()';
-const SUBMIT_HASH = createHash('sha256').update(SUBMIT).digest('base64');
+const SUBMIT_HASH = hash('sha256', SUBMIT, 'base64');
 
 /**
  * Answers a request with a page that posts a form to another origin: at once, or by a button if scripts are

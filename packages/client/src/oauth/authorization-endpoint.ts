@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import { AuthorizationRefused, OidcError } from '../errors.ts';
 import { createSessionKey, requireDpopSupport, type SessionKey, thumbprintOf } from './dpop.ts';
@@ -244,7 +244,7 @@ export function readState(state: string): { startedAt: number; isElsewhere: bool
 
 /** Returns the name of the login that a state belongs to. The state cannot be derived from it. */
 export function loginIdOf(state: string): string {
-  return createHash('sha256').update(state).digest('base64url').slice(0, 16);
+  return hash('sha256', state, 'base64url').slice(0, 16);
 }
 
 /** Returns 256 random bits in base64url: for state, nonce, code verifier and session id. */
@@ -254,7 +254,7 @@ export function randomToken(): string {
 
 /** Returns the code challenge (RFC 7636 §4.2, method S256). */
 export function codeChallenge(codeVerifier: string): string {
-  return createHash('sha256').update(codeVerifier, 'ascii').digest('base64url');
+  return hash('sha256', codeVerifier, 'base64url');
 }
 
 /**

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isTime, namesLogout, type SignedJwtExpectations } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 import { scopesOf } from './scope.ts';
@@ -113,8 +113,8 @@ export function mergeRefreshedClaims(
 /** Returns the `at_hash` of an access token (OpenID Connect Core 1.0 §3.1.3.6). */
 export function accessTokenHash(accessToken: string, alg: string): string {
   // The names of both algorithms of Ed25519 have no hash. Its own is SHA-512 (RFC 8032 §5.1).
-  const hash = alg.startsWith('Ed') ? 'sha512' : `sha${alg.slice(-3)}`;
-  const digest = createHash(hash).update(accessToken, 'ascii').digest();
+  const name = alg.startsWith('Ed') ? 'sha512' : `sha${alg.slice(-3)}`;
+  const digest = hash(name, accessToken, 'buffer');
   return digest.subarray(0, digest.length / 2).toString('base64url');
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { answerInTime } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 
@@ -115,9 +115,9 @@ export interface SessionStore {
 /** Maximum number of sessions with one term, such as those of one user. */
 export const MAX_SESSIONS_PER_TERM = 100;
 
-/** Returns the key under which a store holds a secret, such as the id of a session: its hash. */
+/** Returns the key under which a store has a text of any length, such as the id of a session: its hash. */
 export function storeKey(id: string): string {
-  return createHash('sha256').update(id).digest('base64url');
+  return hash('sha256', id, 'base64url');
 }
 
 /** Calls a store. @throws OidcError `ERR_SESSION_STORE` (503) when it fails, or after two seconds */

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ClientContext } from '../client-context.ts';
 import { InsufficientScope, OidcError } from '../errors.ts';
 import { isSameScope, missingScopes, scopesOf } from '../oauth/scope.ts';
@@ -241,7 +241,7 @@ function wasJustRenewed(
 
 /** Returns a leeway that differs by session, not by process, so that not all are renewed at once. */
 function leewayOf({ id }: Session, leeway: number): number {
-  const fraction = createHash('sha256').update(id).digest().readUInt16BE() / 2 ** 16;
+  const fraction = hash('sha256', id, 'buffer').readUInt16BE() / 2 ** 16;
   return leeway * (1 + fraction / 2);
 }
 

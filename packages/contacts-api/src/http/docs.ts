@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import Router, { type RouterContext } from '@koa/router';
 import type { Issuer } from '@koa-oauth/resource-server';
@@ -81,7 +81,7 @@ function readScript(path: string, compressed: readonly string[]): Script {
   const read = (suffix: string) => readFileSync(new URL(path + suffix, import.meta.url));
   const plain = read('');
   return {
-    version: createHash('sha256').update(plain).digest('base64url').slice(0, 16),
+    version: hash('sha256', plain, 'base64url').slice(0, 16),
     codings: new Map([
       ...compressed.map((coding): [string, Buffer] => [coding, read(`.${coding}`)]),
       ['identity', plain],

@@ -1,4 +1,4 @@
-import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, hash, type KeyObject } from 'node:crypto';
 import { jwkThumbprint } from '../public-jwk.ts';
 import { encode, signInput } from '../signed-jwt.ts';
 import { createProof, type ProofOptions, thumbprintOf } from './dpop-proof.ts';
@@ -75,7 +75,7 @@ export function signatureOf(input: string, key: TestKey): Buffer {
 /** Returns the padded hash of RS256 for 2048 bits (RFC 8017 §9.2): with the exponent 1, a signature. */
 export function paddedHash(input: string): Buffer {
   const info = Buffer.from('3031300d060960864801650304020105000420', 'hex');
-  const end = Buffer.concat([Buffer.of(0), info, createHash('sha256').update(input).digest()]);
+  const end = Buffer.concat([Buffer.of(0), info, hash('sha256', input, 'buffer')]);
   return Buffer.concat([Buffer.of(0, 1), Buffer.alloc(254 - end.length, 0xff), end]);
 }
 

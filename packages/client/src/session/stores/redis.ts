@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { InvalidOptions } from '@koa-oauth/issuer';
 import {
   type ListedSession,
@@ -7,6 +6,7 @@ import {
   type SessionStore,
   type SessionUpdate,
   type StoredSession,
+  storeKey,
 } from '../session-store.ts';
 import { SCRIPTS } from './redis-scripts.ts';
 
@@ -159,8 +159,8 @@ class RedisStore implements SessionStore {
 
   async once(value: string, expiresAt: number): Promise<boolean> {
     // The value may have any length and any characters, unlike the other keys.
-    const hash = createHash('sha256').update(value).digest('base64url');
-    return (await this.#run('koaOauthOnce', `${this.#prefix}once:${hash}`, expiresAt)) === 1;
+    const key = `${this.#prefix}once:${storeKey(value)}`;
+    return (await this.#run('koaOauthOnce', key, expiresAt)) === 1;
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import {
   type ListedSession,
@@ -7,6 +6,7 @@ import {
   type SessionStore,
   type SessionUpdate,
   type StoredSession,
+  storeKey,
 } from '../session-store.ts';
 
 /** Differences between the databases. */
@@ -123,8 +123,7 @@ export abstract class SqlStore implements SessionStore {
   async once(value: string, expiresAt: number): Promise<boolean> {
     await this.#purge();
     // The value may be longer than an index takes.
-    const hash = createHash('sha256').update(value).digest('base64url');
-    const parameters = [this.clock(), hash, expiresAt];
+    const parameters = [this.clock(), storeKey(value), expiresAt];
     return (await this.query(this.#statements.once, parameters)).length === 1;
   }
 
