@@ -4,7 +4,7 @@ import { AUDIENCE } from './measure.ts';
 import type { ServerName } from './servers/index.ts';
 
 /** Requests to an authorization server. Each throws when an answer is not as expected. */
-export interface ServerRequests {
+interface ServerRequests {
   /** From the authorization request to the tokens. */
   login(): Promise<void>;
   clientCredentials(): Promise<void>;

@@ -11,7 +11,7 @@ import { Supervisor } from './services.ts';
 
 const PARENT_CHECK_MS = 250;
 
-export interface RunTogetherOptions {
+interface RunTogetherOptions {
   readonly environment: NodeJS.ProcessEnv;
   /** Reaction to a service that ends by itself: stop the others (default), or wait for a change. */
   readonly onFailure?: 'stop' | 'wait';

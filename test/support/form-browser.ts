@@ -10,7 +10,7 @@ export interface Page {
   readonly location: string | undefined;
 }
 
-export interface FormBrowserOptions {
+interface FormBrowserOptions {
   /** Beginning of an address: redirects to it are not followed. */
   readonly stopAt?: string;
   readonly userAgent?: string;

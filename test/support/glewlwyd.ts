@@ -8,7 +8,7 @@ import { CookieJar } from 'tough-cookie';
 /** Tables, and the user `admin` with the password `password`. */
 export const GLEWLWYD_TABLES = '/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3';
 
-export interface GlewlwydOptions {
+interface GlewlwydOptions {
   /** Where it listens. */
   readonly origin: string;
   readonly web: string;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 const packages = fileURLToPath(new URL('../../packages', import.meta.url));
 
 /** A file that a source imports: its path below `packages/`, and `typesOnly`. */
-export interface Import {
+interface Import {
   readonly file: string;
   readonly typesOnly: boolean;
 }

@@ -7,7 +7,7 @@ import type { Place, Secret } from './secret-search.ts';
 import type { Stage } from './secret-stage.ts';
 
 /** Values that only the two ends of an exchange may see. */
-export interface SecretsOfARun {
+interface SecretsOfARun {
   /** Tokens, codes, verifiers, and secrets from before the run. */
   readonly credentials: readonly Secret[];
   /** Values of the web app's cookies, except the counter of sign-ins, which is no secret. */

@@ -16,7 +16,7 @@ export interface Service {
 }
 
 /** One of the three services. It can be stopped and started again at the same address. */
-export interface RestartableService extends Service {
+interface RestartableService extends Service {
   /** @param settings changed settings */
   start(settings?: Record<string, string>): Promise<void>;
 }

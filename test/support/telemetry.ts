@@ -16,7 +16,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 
 /** One series of a metric: what it counted, or how many durations a histogram has. */
-export interface Series {
+interface Series {
   readonly name: string;
   readonly unit: string;
   readonly attributes: Attributes;

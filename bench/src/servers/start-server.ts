@@ -1,5 +1,5 @@
 /** An authorization server that listens on a free port of 127.0.0.1. */
-export interface RunningServer {
+interface RunningServer {
   /** Without a slash at its end. */
   readonly url: string;
   close(): Promise<void>;

@@ -108,7 +108,7 @@ export function applyPatch(current: Contact, patch: ContactPatch): ContactInput 
   } satisfies EachField<unknown>;
 }
 
-export const ACTIONS = ['created', 'updated', 'deleted'] as const;
+const ACTIONS = ['created', 'updated', 'deleted'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 /** A change of a contact. It holds no data of the contact, so that a deletion leaves none. */

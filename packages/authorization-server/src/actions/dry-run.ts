@@ -24,7 +24,7 @@ import { runLogin } from './run-actions.ts';
 import { factorsOf } from './second-step.ts';
 
 /** The login of a dry run. */
-export interface DryRunLogin {
+interface DryRunLogin {
   readonly user: User;
   readonly application: Application;
   /** Undefined without an audience. */

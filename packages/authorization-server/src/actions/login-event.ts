@@ -178,9 +178,7 @@ export function settableFacts({ event }: Tenant): Pick<RequestFacts, 'asn' | 'ge
   return { ...(asn && { asn }), geoip };
 }
 
-export function transactionFacts(
-  params: Readonly<Record<string, unknown>>,
-): Record<string, unknown> {
+function transactionFacts(params: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(params).flatMap(([name, value]) => {
       if (LIST_PARAMETERS.includes(name)) return [[name, splitScope(value)]];

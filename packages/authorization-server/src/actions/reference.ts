@@ -137,7 +137,7 @@ export function membersOf(trigger: Trigger): Member[] {
 export const TRIGGERS = Object.keys(REFERENCE) as readonly Trigger[];
 
 /** Returns the error for a member that only Auth0 has. */
-export function unavailableMember(member: string): Error {
+function unavailableMember(member: string): Error {
   return new Error(`${member} is not available locally`);
 }
 

@@ -26,7 +26,7 @@ export interface StoredTerms extends Terms {
   readonly usedAt: number;
 }
 
-export type CookieMode = 'persistent' | 'non-persistent';
+type CookieMode = 'persistent' | 'non-persistent';
 
 /** Facts of a request that uses a session or a refresh token. */
 interface Use {

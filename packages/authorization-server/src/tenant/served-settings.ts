@@ -16,7 +16,7 @@ import type { Path, TenantFiles } from './tenant-files.ts';
 type Content = Readonly<Record<string, unknown>>;
 
 /** Parts of a tenant that the schema does not name, or that have no value. */
-export interface Survey {
+interface Survey {
   /** Settings that it does not name. `absent` has the known names that the same entry does not use. */
   readonly unknown: { readonly path: Path; readonly value: unknown; readonly absent: string[] }[];
   /** Texts of known settings in which a keyword without a value is left. */

@@ -50,7 +50,7 @@ export function compileAction(action: Action): (output: ActionConsole) => Action
   };
 }
 
-export type RuleFunction = (
+type RuleFunction = (
   user: unknown,
   context: unknown,
   callback: (error?: unknown, user?: unknown, context?: unknown) => void,

@@ -9,12 +9,12 @@ import { type DocumentOptions, openApiDocument } from './openapi.ts';
 const MAX_AGE_SECONDS = 365 * 24 * 3600;
 
 /** A client that signs in from the page: public, with the code flow and PKCE. */
-export interface DocsClient {
+interface DocsClient {
   readonly clientId: string;
   readonly issuer: Issuer;
 }
 
-export interface DocsOptions extends DocumentOptions {
+interface DocsOptions extends DocumentOptions {
   /** Default: the page has no sign-in, only a field for a token. */
   readonly client: DocsClient | undefined;
 }

@@ -15,7 +15,7 @@ import type { Needs, Operation, State } from '../operation.ts';
 
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-export interface Guards {
+interface Guards {
   /** Sets `ctx.state.auth`, if the request has a token. */
   readonly auth: Middleware;
   readonly limitSubjects: Middleware;

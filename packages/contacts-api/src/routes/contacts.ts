@@ -261,7 +261,7 @@ function namesState(condition: string, contact: { readonly version: number }): b
   return condition.trim() === '*' || [...tags].some(([, each]) => each === tag);
 }
 
-export function pageOf<Item extends z.ZodType>(item: Item) {
+function pageOf<Item extends z.ZodType>(item: Item) {
   return z.object({
     items: z.array(item),
     next: z.string().nullable().meta({ description: 'cursor of the next page; null on the last' }),

@@ -14,7 +14,7 @@ export interface Page<Item> {
   readonly next: Position | undefined;
 }
 
-export type SortColumn = 'search_text' | 'created_at' | 'updated_at';
+type SortColumn = 'search_text' | 'created_at' | 'updated_at';
 
 /** A column and a direction. Rows with the same value are in the order of their ids. */
 export interface Order {

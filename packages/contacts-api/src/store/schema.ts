@@ -22,7 +22,7 @@ export interface ContactRow {
 }
 
 /** A row of the table `activity`, written in the transaction of the change. */
-export interface ActivityRow {
+interface ActivityRow {
   id: string;
   organisation: string;
   at: string;
@@ -33,7 +33,7 @@ export interface ActivityRow {
 }
 
 /** A row of the table `organizations`: the number of contacts that the API has created. */
-export interface OrganizationRow {
+interface OrganizationRow {
   organisation: string;
   contacts: number;
 }

@@ -84,7 +84,7 @@ export const ATTEMPTS = {
   },
 } as const satisfies Record<string, Attempt>;
 
-export type AttemptName = keyof typeof ATTEMPTS;
+type AttemptName = keyof typeof ATTEMPTS;
 
 export function isAttempt(name: string): name is AttemptName {
   return Object.hasOwn(ATTEMPTS, name);
