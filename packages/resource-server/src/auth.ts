@@ -12,11 +12,8 @@ import {
   type TokenRequest,
 } from './request/bearer-token.ts';
 import { challengesOf, type Scheme } from './request/challenge.ts';
-import {
-  type Auth,
-  accessTokenVerifier,
-  type VerifyAccessToken,
-} from './token/access-token-verifier.ts';
+import { accessTokenVerifier, type VerifyAccessToken } from './token/access-token-verifier.ts';
+import type { Auth } from './token/verified-tokens.ts';
 
 declare module 'koa' {
   interface DefaultState {

@@ -45,12 +45,15 @@ export {
 } from './requirements/required-scopes.ts';
 export { requiredSignIn, type SignInOptions } from './requirements/required-sign-in.ts';
 export { type ExpiringSet, type MemorySetOptions, memorySet } from './stores/expiring-set.ts';
-export type { Auth, IsRevoked } from './token/access-token-verifier.ts';
-export type { CustomClaims, StandardSchema } from './token/custom-claims.ts';
 export type { IntrospectionOptions } from './token/introspection.ts';
 export type { IssuerResolver } from './token/issuer-resolver.ts';
 export type { AccessTokenClaims, TokenProfile } from './token/jwt-access-token.ts';
-export { type Revocations, type RevocationsOptions, revocations } from './token/revocations.ts';
+export {
+  type IsRevoked,
+  type Revocations,
+  type RevocationsOptions,
+  revocations,
+} from './token/revocations.ts';
 export {
   type Algorithm,
   type SignatureRules,
@@ -58,4 +61,9 @@ export {
   verifySignature,
 } from './token/signature.ts';
 export type { TrustedIssuerOptions } from './token/trusted-issuer.ts';
-export type { VerifiedTokensLimits } from './token/verified-tokens.ts';
+export type {
+  Auth,
+  CustomClaims,
+  StandardSchema,
+  VerifiedTokensLimits,
+} from './token/verified-tokens.ts';

@@ -6,8 +6,9 @@ import {
   type DpopOptions,
 } from './dpop/dpop-options.ts';
 import type { AuthEvent } from './events.ts';
-import type { IsRevoked, VerifierOptions } from './token/access-token-verifier.ts';
+import type { VerifierOptions } from './token/access-token-verifier.ts';
 import { type IssuerResolver, ResolvedIssuers } from './token/issuer-resolver.ts';
+import type { IsRevoked } from './token/revocations.ts';
 import { type VerifySignature, verifySignature as verifyWithNode } from './token/signature.ts';
 import {
   type CommonRules,

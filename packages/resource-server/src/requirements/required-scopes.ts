@@ -1,7 +1,7 @@
 import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError, InsufficientScopeError } from '../errors.ts';
-import type { Auth } from '../token/access-token-verifier.ts';
+import type { Auth } from '../token/verified-tokens.ts';
 
 /**
  * Lets in a token that grants all of the scopes.

@@ -1,13 +1,7 @@
-import {
-  answerInTime,
-  decodeUnverifiedJwt,
-  type SigningKey,
-  type UnverifiedJwt,
-} from '@koa-oauth/issuer';
-import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
+import { decodeUnverifiedJwt, type SigningKey, type UnverifiedJwt } from '@koa-oauth/issuer';
+import { InvalidTokenError } from '../errors.ts';
 import { checkBearerToken } from '../request/bearer-token.ts';
 import type { Scheme } from '../request/challenge.ts';
-import { readCustomClaims } from './custom-claims.ts';
 import { type CheckedIntrospection, Introspection } from './introspection.ts';
 import { checkIntrospected, type Introspected } from './introspection-response.ts';
 import { ResolvedIssuers } from './issuer-resolver.ts';
@@ -21,32 +15,15 @@ import {
   isLightToken,
   readScopes,
 } from './jwt-access-token.ts';
+import { checkRevocation, type IsRevoked } from './revocations.ts';
 import { checkSignature, type VerifySignature } from './signature.ts';
 import type { TrustedIssuer } from './trusted-issuer.ts';
-import { VerifiedTokens, type VerifiedTokensLimits } from './verified-tokens.ts';
-
-/** Content of a verified access token. Frozen: requests with the same token share it. */
-export interface Auth<Claims = unknown> {
-  /** Empty for a token that was introspected. */
-  readonly header: Readonly<Record<string, unknown>>;
-  readonly payload: AccessTokenClaims;
-  /** Identifier of its issuer. A user is `issuer` and `payload.sub`: two issuers can have the same `sub`. */
-  readonly issuer: string;
-  /** Scopes that the token grants (RFC 6749 §3.3). */
-  readonly scopes: readonly string[];
-  /** Custom claims without their prefix, as the schema returned them. */
-  readonly claims: Claims;
-}
-
-/**
- * Reports whether a token was revoked. Recognize it by `iss` and `jti`, or by `sub` and `iat` (all
- * tokens of a user before a moment). Do not compare the text of the token: an ECDSA signature can be
- * changed without its key and stays valid.
- *
- * @example
- * const isRevoked: IsRevoked = ({ iss, jti }) => store.has(`revoked ${iss} ${jti}`);
- */
-export type IsRevoked = (claims: AccessTokenClaims) => boolean | Promise<boolean>;
+import {
+  type Auth,
+  createAuth,
+  VerifiedTokens,
+  type VerifiedTokensLimits,
+} from './verified-tokens.ts';
 
 /** Checked options of `accessTokenVerifier`. */
 export interface VerifierOptions<Claims> {
@@ -171,8 +148,8 @@ async function verifyDecoded<Claims>(
   const { header } = unverified;
   const key = await findSigner(token, header, trusted, verifySignature);
   if (isRevoked) await checkRevocation(payload, isRevoked);
-  const claims = await claimsOf(payload, trusted);
-  return { auth: frozenAuth({ header, payload, scopes, claims }), key, trusted, jkt };
+  const auth = await createAuth({ header, payload, scopes }, trusted.claims);
+  return { auth, key, trusted, jkt };
 }
 
 async function findSigner<Claims>(
@@ -183,22 +160,6 @@ async function findSigner<Claims>(
 ): Promise<SigningKey> {
   const keys = await issuer.signingKeys(header).catch(rejectUnknownKey);
   return checkSignature(token, keys, verifySignature);
-}
-
-function claimsOf<Claims>(
-  payload: AccessTokenClaims,
-  { claims }: TrustedIssuer<Claims>,
-): Claims | Promise<Claims> {
-  return claims ? readCustomClaims(payload, claims) : (undefined as Claims);
-}
-
-function frozenAuth<Claims>(content: Omit<Auth<Claims>, 'issuer'>): Auth<Claims> {
-  const { header, payload, scopes, claims } = content;
-  // The header of another token with the same text is frozen.
-  if (!Object.isFrozen(header)) freezeParsed(header);
-  freezeParsed(payload);
-  if (isPlain(claims)) deepFreeze(claims);
-  return Object.freeze({ header, payload, issuer: payload.iss, scopes, claims });
 }
 
 const NO_HEADER = Object.freeze({});
@@ -265,9 +226,8 @@ class IntrospectedTokens<Claims> {
   }
 
   async #createAuth(payload: AccessTokenClaims): Promise<Auth<Claims>> {
-    const scopes = readScopes(payload, this.trusted.rules);
-    const claims = await claimsOf(payload, this.trusted);
-    return frozenAuth({ header: NO_HEADER, payload, scopes, claims });
+    const { rules, claims } = this.trusted;
+    return createAuth({ header: NO_HEADER, payload, scopes: readScopes(payload, rules) }, claims);
   }
 }
 
@@ -295,53 +255,4 @@ function isOpaque(token: string): boolean {
 function rejectUnknownKey(error: unknown): never {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: string };
   throw code === 'ERR_SIGNING_KEY_NOT_FOUND' ? new InvalidTokenError('key', message) : error;
-}
-
-/**
- * @throws InvalidTokenError `revoked`; AuthError `ERR_REVOCATION_UNAVAILABLE` (503) when `isRevoked`
- *   throws, does not answer in time, or returns anything except true and false
- */
-export async function checkRevocation(
-  claims: AccessTokenClaims,
-  isRevoked: IsRevoked,
-): Promise<void> {
-  let revoked: unknown;
-  try {
-    revoked = await answerInTime(isRevoked(claims));
-  } catch (cause) {
-    throw unavailable('ERR_REVOCATION_UNAVAILABLE', 'isRevoked', cause);
-  }
-  if (revoked === true) throw new InvalidTokenError('revoked');
-  if (revoked !== false) {
-    const detail = `isRevoked answered ${typeof revoked}`;
-    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail });
-  }
-}
-
-// A value that was parsed from JSON has only lists and plain objects, and no cycle. The list grows instead of a
-// recursion, because a token can nest deeper than the stack.
-function freezeParsed(parsed: object): void {
-  const found = [parsed];
-  for (const object of found) {
-    Object.freeze(object);
-    for (const member of Object.values(object)) {
-      if (typeof member === 'object' && member !== null) found.push(member);
-    }
-  }
-}
-
-// Freezes only lists and plain objects: a schema may return a Date or an object of the app. Its result
-// can contain itself.
-function deepFreeze(root: object): void {
-  const found = new Set([root]);
-  for (const object of found) {
-    Object.freeze(object);
-    for (const member of Object.values(object)) if (isPlain(member)) found.add(member);
-  }
-}
-
-function isPlain(value: unknown): value is object {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null || Array.isArray(value);
 }

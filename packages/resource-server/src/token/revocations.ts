@@ -1,11 +1,20 @@
 import { hash } from 'node:crypto';
 import { answerInTime, InvalidOptions } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
-import { AuthError } from '../errors.ts';
+import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
 import { acceptLogoutToken, type LogoutTokenOptions } from '../request/back-channel-logout.ts';
 import { type ExpiringSet, memorySet } from '../stores/expiring-set.ts';
-import type { IsRevoked } from './access-token-verifier.ts';
 import type { AccessTokenClaims } from './jwt-access-token.ts';
+
+/**
+ * Reports whether a token was revoked. Recognize it by `iss` and `jti`, or by `sub` and `iat` (all
+ * tokens of a user before a moment). Do not compare the text of the token: an ECDSA signature can be
+ * changed without its key and stays valid.
+ *
+ * @example
+ * const isRevoked: IsRevoked = ({ iss, jti }) => store.has(`revoked ${iss} ${jti}`);
+ */
+export type IsRevoked = (claims: AccessTokenClaims) => boolean | Promise<boolean>;
 
 /** Options of `revocations`; each has a default. */
 export interface RevocationsOptions {
@@ -41,6 +50,29 @@ export interface Revocations {
    * @throws InvalidOptions that names every wrong option
    */
   backChannelLogout(options: LogoutTokenOptions): Middleware;
+}
+
+/**
+ * Rejects a revoked token.
+ *
+ * @throws InvalidTokenError `revoked`; AuthError `ERR_REVOCATION_UNAVAILABLE` (503) when `isRevoked`
+ *   throws, does not answer in time, or returns anything except true and false
+ */
+export async function checkRevocation(
+  claims: AccessTokenClaims,
+  isRevoked: IsRevoked,
+): Promise<void> {
+  let revoked: unknown;
+  try {
+    revoked = await answerInTime(isRevoked(claims));
+  } catch (cause) {
+    throw unavailable('ERR_REVOCATION_UNAVAILABLE', 'isRevoked', cause);
+  }
+  if (revoked === true) throw new InvalidTokenError('revoked');
+  if (revoked !== false) {
+    const detail = `isRevoked answered ${typeof revoked}`;
+    throw new AuthError('ERR_REVOCATION_UNAVAILABLE', { detail });
+  }
 }
 
 const DAY_SECONDS = 24 * 3600;

@@ -1,5 +1,4 @@
 import { createIssuer, type Issuer, type IssuerOptions } from '@koa-oauth/issuer';
-import type { CustomClaims } from './custom-claims.ts';
 import {
   type CheckedIntrospection,
   checkIntrospectionOptions,
@@ -7,6 +6,7 @@ import {
 } from './introspection.ts';
 import type { AccessTokenRules, TokenProfile } from './jwt-access-token.ts';
 import { type Algorithm, algorithmsOf, areAlgorithmsOf } from './signature.ts';
+import type { CustomClaims } from './verified-tokens.ts';
 
 /** An issuer whose tokens are accepted, and what its tokens must be. */
 export interface TrustedIssuerOptions<Claims> {

@@ -8,7 +8,8 @@ import { proves } from '../../../../test/support/proves.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { auth } from '../../src/auth.ts';
 import { type AuthOptions, checkOptions } from '../../src/options.ts';
-import { type Auth, accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
+import { accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
+import type { Auth } from '../../src/token/verified-tokens.ts';
 import { serve } from '../support/protected-api.ts';
 
 const audience = 'https://api.example.com';

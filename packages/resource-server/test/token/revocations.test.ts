@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { InvalidOptions } from '@koa-oauth/issuer';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import fc from 'fast-check';
@@ -9,7 +9,12 @@ import { type ExpiringSet, memorySet } from '../../src/stores/expiring-set.ts';
 import { postgresSet } from '../../src/stores/postgres.ts';
 import { redisSet } from '../../src/stores/redis.ts';
 import type { AccessTokenClaims } from '../../src/token/jwt-access-token.ts';
-import { type RevocationsOptions, revocations } from '../../src/token/revocations.ts';
+import {
+  checkRevocation,
+  type IsRevoked,
+  type RevocationsOptions,
+  revocations,
+} from '../../src/token/revocations.ts';
 import { type Api, startApi } from '../support/protected-api.ts';
 import {
   dropSets,
@@ -26,9 +31,10 @@ const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()])
 const NOW = 1_800_000_000;
 const HOUR = 3600;
 const ISS = 'https://tenant.example.com/';
+const audience = 'https://api.example.com';
 const token = (more: object = {}): AccessTokenClaims => {
   const claims = { iss: ISS, sub: 'alice', jti: 'j1', sid: 's1', iat: NOW, exp: NOW + HOUR };
-  return { aud: 'https://api.example.com', ...claims, ...more };
+  return { aud: audience, ...claims, ...more };
 };
 
 let now = NOW * 1000;
@@ -239,6 +245,83 @@ describe('the list', () => {
   client.disconnect();
 });
 
+const unavailable = { status: 503, code: 'ERR_REVOCATION_UNAVAILABLE' };
+
+describe('checkRevocation', () => {
+  const claims = token();
+
+  test.each<[string, IsRevoked]>([
+    ['at once', () => false],
+    ['later', async () => false],
+  ])('false, %s: it passes', async (_, isRevoked) => {
+    await checkRevocation(claims, isRevoked);
+  });
+
+  test.each<[string, IsRevoked]>([
+    ['at once', () => true],
+    ['later', async () => true],
+    ['by iss and jti', ({ iss, jti }) => iss === claims.iss && jti === 'j1'],
+    ['by sub, before a moment', ({ sub, iat }) => sub === 'alice' && (iat ?? 0) < NOW + 1],
+  ])('true, %s: revoked, as invalid_token (RFC 6750 §3.1)', async (_, isRevoked) => {
+    await expect(checkRevocation(claims, isRevoked)).rejects.toMatchObject({
+      status: 401,
+      reason: 'revoked',
+      challenge: { error: 'invalid_token' },
+    });
+  });
+
+  test.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('redis://user:secret@10.0.0.1 refused');
+      },
+    ],
+    ['throws nothing', () => Promise.reject(undefined)],
+    ['rejects', () => Promise.reject(new Error('redis://user:secret@10.0.0.1 refused'))],
+    ['answers undefined', () => undefined],
+    ['answers null', async () => null],
+    ['answers 0', () => 0],
+    ['answers 1', () => 1],
+    ['answers text', () => 'false'],
+    ['answers an object', () => ({ revoked: false })],
+  ])('a check that %s can tell nothing: 503, never 401 and never through', async (_, answer) => {
+    const checked = checkRevocation(claims, answer as IsRevoked);
+    await expect(checked).rejects.toMatchObject(unavailable);
+    await expect(checked).rejects.toMatchObject({
+      message: expect.not.stringContaining('secret'),
+      detail: expect.not.stringContaining('secret'),
+    });
+  });
+});
+
+test('a check that does not answer: 503 after two seconds, and the late answer counts no more', async () => {
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown) => unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
+  for (const settle of ['resolve', 'reject'] as const) {
+    const late: Partial<Record<typeof settle, (value: never) => void>> = {};
+    const checked = checkRevocation(token(), () => {
+      return new Promise<boolean>((resolve, reject) => Object.assign(late, { resolve, reject }));
+    });
+    const refused = expect(checked).rejects.toMatchObject({
+      ...unavailable,
+      detail: 'isRevoked did not answer within 2 seconds',
+    });
+    await jest.advanceTimersByTimeAsync(2000);
+    await refused;
+    late[settle]?.(new Error('late') as never);
+  }
+  // An answer that is there at once takes no timer.
+  await checkRevocation(token(), async () => false);
+  expect(jest.getTimerCount()).toBe(0);
+  jest.useRealTimers();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('unhandledRejection', note);
+  expect(unhandled).toEqual([]);
+});
+
 describe('in an API', () => {
   let issuer: TestIssuer;
   const open: Api[] = [];
@@ -248,19 +331,94 @@ describe('in an API', () => {
   afterEach(() => Promise.all(open.splice(0).map((each) => each.close())));
   afterAll(() => issuer.close());
 
+  async function start(isRevoked: IsRevoked, authRequired = true): Promise<Api> {
+    const api = await startApi({ issuerBaseURL: issuer.issuer, audience, isRevoked, authRequired });
+    open.push(api);
+    return api;
+  }
+  const mint = (more: object = {}) => issuer.token({ sub: 'alice', aud: audience, ...more });
+
+  test('one token by its jti, others of the same user not', async () => {
+    const revoked = new Set([`${issuer.issuer} j1`]);
+    const api = await start(({ iss, jti }) => revoked.has(`${iss} ${jti}`));
+    const answer = await api.get(mint({ jti: 'j1' }));
+    expect(answer).toMatchObject({ status: 401, error: 'invalid_token' });
+    expect(answer.challenge).toContain('the access token has been revoked');
+    expect((await api.get(mint({ jti: 'j2' }))).status).toBe(200);
+    expect((await api.get(mint())).status).toBe(200);
+  });
+
+  test('all tokens of a user before a moment', async () => {
+    const moment = Math.floor(Date.now() / 1000) - 60;
+    const notBefore = new Map([['alice', moment]]);
+    const api = await start(({ sub, iat = 0 }) => iat < (notBefore.get(sub) ?? 0));
+    expect((await api.get(mint({ iat: moment - 1 }))).status).toBe(401);
+    expect((await api.get(mint({ iat: moment }))).status).toBe(200);
+    expect((await api.get(mint({ sub: 'bob', iat: moment - 1 }))).status).toBe(200);
+  });
+
+  test('it is asked on every request, of a token long known too', async () => {
+    proves('RFC 6750 §5.1 replay');
+    const asked: unknown[] = [];
+    const api = await start(({ jti }) => asked.push(jti) > 3);
+    const value = mint({ jti: 'j1' });
+    const answers = [];
+    for (let i = 0; i < 4; i += 1) answers.push((await api.get(value)).status);
+    expect(answers).toEqual([200, 200, 200, 401]);
+    expect(asked).toEqual(['j1', 'j1', 'j1', 'j1']);
+  });
+
+  test('it is asked of no token but a genuine one', async () => {
+    const asked: unknown[] = [];
+    const api = await start((payload) => asked.push(payload) < 0);
+    const hostile = issuer.hostileTokens({ aud: audience });
+    for (const value of Object.values(hostile)) expect((await api.get(value)).status).toBe(401);
+    expect(asked).toEqual([]);
+  });
+
+  test.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('down');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('down'))],
+    ['answers undefined', () => undefined],
+  ])('while it %s: 503 with Retry-After and no challenge, known token or not', async (_, fail) => {
+    let well = true;
+    const api = await start((() => (well ? false : fail())) as IsRevoked);
+    const known = mint({ jti: 'known' });
+    expect((await api.get(known)).status).toBe(200);
+    well = false;
+    for (const value of [known, mint({ jti: 'fresh' })]) {
+      expect(await api.get(value)).toMatchObject({
+        status: 503,
+        retryAfter: '2',
+        challenge: null,
+        body: 'it is not known right now whether the access token was revoked',
+      });
+    }
+    expect(api.errors.at(-1)).toMatchObject(unavailable);
+    well = true;
+    expect((await api.get(known)).status).toBe(200);
+  });
+
+  test('optional authentication makes no exception', async () => {
+    const api = await start(() => Promise.reject(new Error('down')), false);
+    expect((await api.get(mint())).status).toBe(503);
+    expect((await api.get()).status).toBe(200);
+  });
+
   test('a cached token is revoked too, with a challenge; the others stay', async () => {
     proves('RFC 6750 §5.1 replay');
-    const audience = 'https://api.example.com';
     const revoked = revocations();
-    const { isRevoked } = revoked;
-    const api = await startApi({ issuerBaseURL: issuer.issuer, audience, isRevoked });
-    open.push(api);
-    const mint = (sid: string) => issuer.token({ sub: 'alice', aud: audience, sid });
-    const [one, other] = [mint('s1'), mint('s2')];
+    const api = await start(revoked.isRevoked);
+    const [one, other] = [mint({ sid: 's1' }), mint({ sid: 's2' })];
     for (let i = 0; i < 3; i += 1) expect((await api.get(one)).status).toBe(200);
     await revoked.revokeSession({ iss: issuer.issuer, sid: 's1' });
     expect(await api.get(one)).toMatchObject({ status: 401, error: 'invalid_token' });
-    expect((await api.get(mint('s1'))).status).toBe(401);
+    expect((await api.get(mint({ sid: 's1' }))).status).toBe(401);
     expect((await api.get(other)).status).toBe(200);
   });
 });
