@@ -93,7 +93,7 @@ describe('docs/architecture.md lists the files in which a function runs', () => 
     await filesRunBy('api');
     expect((await other.browser.open(`${services.web}/contacts`)).status).toBe(200);
     const request = await filesRunBy('api');
-    expect(request.length).toBeLessThanOrEqual(24);
+    expect(request.length).toBeLessThanOrEqual(22);
     expect(listedIn('One request, `GET /contacts` with a token')).toEqual(linesOf(request));
   });
 });

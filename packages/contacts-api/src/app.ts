@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http';
 import cors from '@koa/cors';
 import {
   auth,
@@ -17,15 +18,13 @@ import {
   requestLog,
   securityHeaders,
 } from '@koa-oauth/service';
-import Koa, { type Middleware } from 'koa';
+import Koa, { type Context, type Middleware } from 'koa';
 import type { Kysely } from 'kysely';
 import type { Logger } from 'pino';
-import { ContactsClaims, organizationsOf } from './caller.ts';
-import { ApiError } from './errors.ts';
+import { ContactsClaims, organizationsOf, verifyWithKoaJwt } from './access-token.ts';
+import type { FieldError } from './errors.ts';
 import { docsRoutes } from './http/docs.ts';
-import { verifyWithKoaJwt } from './http/koa-jwt-signature.ts';
 import type { Metrics } from './http/metrics.ts';
-import { problemDetails } from './http/problem-details.ts';
 import type { RateLimits } from './http/rate-limits.ts';
 import { operationRoutes } from './http/router.ts';
 import { type Operation, SCOPES } from './operation.ts';
@@ -105,11 +104,7 @@ export function createApp(options: AppOptions): App {
     Promise.any(issuers.map((each) => each.ready())).catch(({ errors: [first] }) => {
       throw first;
     });
-  const checkParts = onceASecond(() => Promise.all([ping(database), anyIssuer()]));
-  const checkReady = async () => {
-    if (stopping) throw new ApiError('ERR_NOT_READY');
-    await checkParts();
-  };
+  const checkParts = () => Promise.all([ping(database), anyIssuer()]);
 
   // A proxy can remove a path that all public addresses begin with.
   const basePath = new URL(baseURL).pathname.replace(/\/$/, '');
@@ -121,7 +116,7 @@ export function createApp(options: AppOptions): App {
     me,
     ...contactOperations(store, organizationOf, basePath, stepUp),
     activityOperation(store, organizationOf, basePath, stepUp),
-    ...healthOperations(checkReady),
+    ...healthOperations(checkParts, () => stopping),
     protectedResourceOperation({
       resource: audience,
       authorizationServers: issuers,
@@ -200,21 +195,55 @@ export function createApp(options: AppOptions): App {
   };
 }
 
-/** Runs a check at most once a second. Calls in between share its outcome, as strangers can make any number. */
-function onceASecond(check: () => Promise<unknown>): () => Promise<unknown> {
-  let outcome: Promise<unknown> | undefined;
-  return function checkOnceASecond() {
-    if (outcome === undefined) {
-      outcome = check();
-      const forget = () => {
-        setTimeout(() => {
-          outcome = undefined;
-        }, 1000).unref();
-      };
-      outcome.then(forget, forget);
+interface Failure {
+  readonly status?: unknown;
+  readonly code?: unknown;
+  readonly message?: unknown;
+  readonly expose?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly errors?: readonly FieldError[];
+  readonly detail?: unknown;
+  readonly reason?: unknown;
+}
+
+/**
+ * Answers every error as `application/problem+json` (RFC 9457), with the error's own status and
+ * headers. The message is shown only when the error sets `expose`; any other error is a bare 500. The
+ * rest goes to `ctx.state.failure`, for the log.
+ */
+export function problemDetails(): Middleware {
+  return async function problemDetails(ctx, next) {
+    try {
+      await next();
+      if (ctx.status >= 400 && ctx.body == null) respond(ctx, { status: ctx.status });
+    } catch (error) {
+      const failure = (typeof error === 'object' && error !== null ? error : {}) as Failure;
+      const { expose, code, reason, detail } = failure;
+      // Any other error may hold secrets: the `detail` of a database holds the row.
+      const isPublic = expose === true;
+      respond(ctx, isPublic ? failure : { status: 500 });
+      ctx.state.failure = isPublic ? { code, reason, detail } : { code, err: error };
     }
-    return outcome;
   };
+}
+
+function respond(ctx: Context, failure: Failure): void {
+  const { status: given, code, message, headers, errors } = failure;
+  const isError = typeof given === 'number' && given >= 400 && given in STATUS_CODES;
+  const status = isError ? given : 500;
+  ctx.status = status;
+  if (headers) ctx.set({ ...headers });
+  ctx.body = JSON.stringify({
+    type: 'about:blank',
+    title: STATUS_CODES[status],
+    status,
+    detail: message,
+    code,
+    errors,
+    requestId: ctx.state.requestId,
+  });
+  ctx.type = 'application/problem+json';
+  ctx.set('Cache-Control', 'no-store');
 }
 
 /** Serves the metadata also where clients look for it that know only the identifier (RFC 9728 §3.1). */

@@ -1,7 +1,7 @@
 import type { Auth, SignInOptions } from '@koa-oauth/resource-server';
 import type { ParameterizedContext } from 'koa';
 import type { z } from 'zod';
-import type { ContactsClaims } from './caller.ts';
+import type { ContactsClaims } from './access-token.ts';
 
 export const SCOPES = {
   'read:contacts': 'Read contacts',

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
-import { organizationNamed } from '../src/caller.ts';
+import { organizationNamed } from '../src/access-token.ts';
 import { type Operation, SCOPES } from '../src/operation.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import { bearer, namespace, type RunningApp, startApp } from './support/running-app.ts';

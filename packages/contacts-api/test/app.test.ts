@@ -5,7 +5,7 @@ import type { OptionsOfJSONResponseBody, Response } from 'got';
 import type { Kysely } from 'kysely';
 import * as oauth from 'oauth4webapi';
 import { proves } from '../../../test/support/proves.ts';
-import { organizationNamed } from '../src/caller.ts';
+import { organizationNamed } from '../src/access-token.ts';
 import { type Contact, ContactInput } from '../src/contact.ts';
 import { ContactStore } from '../src/store/contact-store.ts';
 import type { Tables } from '../src/store/schema.ts';

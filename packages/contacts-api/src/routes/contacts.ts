@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { SignInOptions } from '@koa-oauth/resource-server';
 import { z } from 'zod';
-import { callerOf, type FindOrganization } from '../caller.ts';
+import { callerOf, type FindOrganization } from '../access-token.ts';
 import {
   Activity,
   applyPatch,

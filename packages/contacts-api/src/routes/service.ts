@@ -5,13 +5,21 @@ import {
 } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
-import { ContactsClaims } from '../caller.ts';
+import { ContactsClaims } from '../access-token.ts';
+import { ApiError } from '../errors.ts';
 import { type Operation, operation } from '../operation.ts';
 
 const Status = z.object({ status: z.literal('ok') });
 
-/** @param checkReady throws when the service is not ready */
-export function healthOperations(checkReady: () => Promise<void>): Operation[] {
+/**
+ * @param checkParts throws when a part of the service does not answer
+ * @param isStopping reports whether the service ends soon
+ */
+export function healthOperations(
+  checkParts: () => Promise<unknown>,
+  isStopping: () => boolean,
+): Operation[] {
+  const check = onceASecond(checkParts);
   return [
     operation({
       id: 'getHealth',
@@ -35,11 +43,29 @@ export function healthOperations(checkReady: () => Promise<void>): Operation[] {
         503: { description: 'the service is not ready, or is stopping' },
       },
       async handle(ctx) {
-        await checkReady();
+        if (isStopping()) throw new ApiError('ERR_NOT_READY');
+        await check();
         ctx.body = { status: 'ok' };
       },
     }),
   ];
+}
+
+/** Runs a check at most once a second. Calls in between share its outcome, as strangers can make any number. */
+function onceASecond(check: () => Promise<unknown>): () => Promise<unknown> {
+  let outcome: Promise<unknown> | undefined;
+  return function checkOnceASecond() {
+    if (outcome === undefined) {
+      outcome = check();
+      const forget = () => {
+        setTimeout(() => {
+          outcome = undefined;
+        }, 1000).unref();
+      };
+      outcome.then(forget, forget);
+    }
+    return outcome;
+  };
 }
 
 const Me = z.object({

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Kysely, type RawBuilder, SqliteAdapter, sql, type Transaction } from 'kysely';
-import type { Organization } from '../caller.ts';
+import type { Organization } from '../access-token.ts';
 import { storeCall } from './database.ts';
 import type { Order, PageRequest, Position } from './page.ts';
 import type { ContactRow, Tables } from './schema.ts';

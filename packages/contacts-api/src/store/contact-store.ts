@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
-import type { Caller, Organization } from '../caller.ts';
+import type { Caller, Organization } from '../access-token.ts';
 import type {
   Action,
   Activity,

@@ -1,4 +1,4 @@
-import { organizationNamed } from '../caller.ts';
+import { organizationNamed } from '../access-token.ts';
 import type { ContactInput } from '../contact.ts';
 import type { ContactStore } from './contact-store.ts';
 

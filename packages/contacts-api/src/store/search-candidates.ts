@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Organization } from '../caller.ts';
+import type { Organization } from '../access-token.ts';
 import type { Order } from './page.ts';
 import { CONTACT_COLUMNS, type Tables } from './schema.ts';
 

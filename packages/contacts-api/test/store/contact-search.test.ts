@@ -12,7 +12,7 @@ import {
   sql,
 } from 'kysely';
 import pg from 'pg';
-import { type Organization, organizationNamed } from '../../src/caller.ts';
+import { type Organization, organizationNamed } from '../../src/access-token.ts';
 import { ContactSort } from '../../src/contact.ts';
 import { ContactSearch } from '../../src/store/contact-search.ts';
 import { ContactStore, orderOf, toPage } from '../../src/store/contact-store.ts';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Kysely, Migrator, sql } from 'kysely';
 import Database from 'libsql';
-import { organizationNamed, organizationsOf } from '../../src/caller.ts';
+import { organizationNamed, organizationsOf } from '../../src/access-token.ts';
 import type { ContactInput, ContactSort } from '../../src/contact.ts';
 import { ContactStore } from '../../src/store/contact-store.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';

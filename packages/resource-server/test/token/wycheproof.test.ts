@@ -7,7 +7,7 @@ import {
 } from '@koa-oauth/issuer';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import { testKey } from '../../../../test/support/test-keys.ts';
-import { verifyWithKoaJwt } from '../../../contacts-api/src/http/koa-jwt-signature.ts';
+import { verifyWithKoaJwt } from '../../../contacts-api/src/access-token.ts';
 import { checkOptions } from '../../src/options.ts';
 import { accessTokenVerifier } from '../../src/token/access-token-verifier.ts';
 import {

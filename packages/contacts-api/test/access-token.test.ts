@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
-import { ContactsClaims, organizationsOf } from '../src/caller.ts';
+import { ContactsClaims, organizationsOf } from '../src/access-token.ts';
 
 const issuer = 'https://issuer.example.com/';
 const organizationOf = organizationsOf(issuer);
