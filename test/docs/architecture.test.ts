@@ -82,6 +82,11 @@ describe('layers', () => {
   });
 });
 
+test('no source uses URL.canParse, which rejects international names on Node 20 and 22', () => {
+  const users = [...imports.keys()].filter((file) => /\bcanParse\(/.test(read(`packages/${file}`)));
+  expect(users).toEqual([]);
+});
+
 describe('the page', () => {
   test('names only files that exist', () => {
     const names = [...page.matchAll(/`([\w./-]+\.(?:tsx?|md|mjs))`/g)].map(([, name = '']) => name);

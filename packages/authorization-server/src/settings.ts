@@ -1,4 +1,11 @@
-import { isLoopback, isSecureURL, listSettings, logLevel, port } from '@koa-oauth/service';
+import {
+  isLoopback,
+  isSecureURL,
+  listSettings,
+  logLevel,
+  parseURL,
+  port,
+} from '@koa-oauth/service';
 import { z } from 'zod';
 import { demoTenantFile } from './tenant/load.ts';
 
@@ -91,8 +98,8 @@ export const Settings = Environment.extend({ NODE_ENV: z.string().trim().optiona
 /** Returns the fault of an issuer identifier (RFC 8414 §2), which here has no path either. */
 function issuerFault(value: string): string | undefined {
   const example = 'for example http://localhost:3002/';
-  if (!URL.canParse(value)) return `must be an absolute URL, ${example}`;
-  const url = new URL(value);
+  const url = parseURL(value);
+  if (!url) return `must be an absolute URL, ${example}`;
   if (!isSecureURL(url)) {
     return `must be an https URL, or http on a loopback address, ${example}`;
   }

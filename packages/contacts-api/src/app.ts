@@ -14,6 +14,7 @@ import {
 import {
   describeError,
   logBrokenAnswers,
+  parseURL,
   rejectMalformedTarget,
   requestLog,
   securityHeaders,
@@ -108,7 +109,7 @@ export function createApp(options: AppOptions): App {
 
   // A proxy can remove a path that all public addresses begin with.
   const basePath = new URL(baseURL).pathname.replace(/\/$/, '');
-  const metadataURL = URL.canParse(audience) ? protectedResourceMetadataURL(audience) : undefined;
+  const metadataURL = parseURL(audience) ? protectedResourceMetadataURL(audience) : undefined;
   // RFC 9728 §3.3: clients use the metadata only if its address fits the identifier in it.
   const isAtBase = metadataURL && new URL(metadataURL).origin === new URL(baseURL).origin;
 

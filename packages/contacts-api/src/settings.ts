@@ -6,6 +6,7 @@ import {
   listSettings,
   logLevel,
   otlpEndpoint,
+  parseURL,
   port,
   wholeNumber,
 } from '@koa-oauth/service';
@@ -24,7 +25,7 @@ function hasOnlyOriginAndPath(url: string): boolean {
 }
 
 function isOrigin(text: string): boolean {
-  return URL.canParse(text) && new URL(text).origin === text && text.startsWith('http');
+  return parseURL(text)?.origin === text && text.startsWith('http');
 }
 
 const Environment = z.object({

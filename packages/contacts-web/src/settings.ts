@@ -6,6 +6,7 @@ import {
   listSettings,
   logLevel,
   otlpEndpoint,
+  parseURL,
   port,
 } from '@koa-oauth/service';
 import { z } from 'zod';
@@ -22,7 +23,7 @@ const DEMO_CLIENT = { id: 'contacts-web', secret: 'contacts-web-demo-secret' };
 const secureURL = (example: string) =>
   z.string().refine(
     (value) => {
-      const url = URL.canParse(value) ? new URL(value) : undefined;
+      const url = parseURL(value);
       return !!url && isSecureURL(url) && !/[?#]/.test(value) && !url.username && !url.password;
     },
     { error: `must be an https URL (http on a loopback address only), such as ${example}` },
@@ -34,7 +35,7 @@ const Environment = z.object({
     .describe('port of the app; `0`: any free port, then `BASE_URL` is required'),
   HOST: z.string().default('127.0.0.1').describe('address that the app listens on'),
   BASE_URL: secureURL('https://contacts.example.com')
-    .refine((value) => !URL.canParse(value) || new URL(value).pathname === '/', {
+    .refine((value) => (parseURL(value)?.pathname ?? '/') === '/', {
       error: 'must have no path, such as https://contacts.example.com',
     })
     .optional()
@@ -175,7 +176,7 @@ function checkCombinations(data: z.output<typeof Environment>, context: z.Refine
   if (data.SHOW_TOKENS === 'yes' && data.NODE_ENV === 'production') {
     report('SHOW_TOKENS', 'must not be yes when NODE_ENV is production: it is for developers');
   }
-  if (!URL.canParse(data.ISSUER_BASE_URL) || isOnLoopback(data.ISSUER_BASE_URL)) return;
+  if (!parseURL(data.ISSUER_BASE_URL) || isOnLoopback(data.ISSUER_BASE_URL)) return;
   const required = {
     CLIENT_ID: 'must be set to the client id of this app at the issuer',
     CLIENT_SECRET: 'must be set to the client secret of this app at the issuer',

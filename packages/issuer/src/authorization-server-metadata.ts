@@ -1,6 +1,12 @@
 import { IssuerError } from './errors.ts';
 import type { FetchedJson } from './http-client.ts';
-import { isLoopback, isSameIssuer, isSecureURL, withoutSlash } from './issuer-identifier.ts';
+import {
+  isLoopback,
+  isSameIssuer,
+  isSecureURL,
+  parseURL,
+  withoutSlash,
+} from './issuer-identifier.ts';
 import type { Fetched } from './kept-fresh.ts';
 
 /**
@@ -139,7 +145,7 @@ function checkEndpoint(
   { isLocal, unsafeAllowHTTP }: { isLocal: boolean; unsafeAllowHTTP: boolean },
 ): void {
   if (value === undefined) return;
-  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;
+  const url = parseURL(value);
   if (
     !url ||
     INVISIBLE.test(value as string) ||

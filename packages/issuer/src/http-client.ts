@@ -8,7 +8,7 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
 import { InvalidOptions, issuerUnavailable } from './errors.ts';
 import { type HttpExchange, publishExchange } from './http-exchange.ts';
-import { isLoopback } from './issuer-identifier.ts';
+import { isLoopback, parseURL } from './issuer-identifier.ts';
 
 /** Options of `createHttpClient`. */
 export interface HttpClientOptions {
@@ -267,7 +267,7 @@ function checkOptions({ timeout, maxBodyBytes, proxy, ca }: HttpClientOptions): 
       faults.push(`${name} must be a number above 0`);
     }
   }
-  const isProxy = typeof proxy === 'string' && /^https?:\/\/./.test(proxy) && URL.canParse(proxy);
+  const isProxy = parseURL(proxy) !== undefined && /^https?:\/\/./.test(String(proxy));
   if (proxy !== undefined && proxy !== false && !isProxy) {
     faults.push('proxy must be false, or a URL such as http://proxy.example.com:3128');
   }

@@ -26,7 +26,7 @@ export {
 } from './http-client.ts';
 export { HTTP_CHANNEL, type HttpExchange } from './http-exchange.ts';
 export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
-export { isSameIssuer, isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
+export { isSameIssuer, isSecureURL, parseIssuerIdentifier, parseURL } from './issuer-identifier.ts';
 export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
 export {
   checkLogoutToken,

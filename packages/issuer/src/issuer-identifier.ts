@@ -39,8 +39,8 @@ export function isLoopback(url: URL): boolean {
  */
 export function parseIssuerIdentifier(value: unknown, unsafeAllowHTTP = false): URL {
   // A URL parser ignores white space; the comparison with the metadata does not.
-  const url = typeof value === 'string' && !/\s/.test(value) ? tryURL(value) : undefined;
-  if (typeof value !== 'string' || url === undefined) {
+  const url = parseURL(value);
+  if (typeof value !== 'string' || /\s/.test(value) || !url) {
     throw new InvalidOptions(
       'issuerBaseURL must be an absolute URL such as https://tenant.example.com/',
     );
@@ -59,10 +59,19 @@ export function parseIssuerIdentifier(value: unknown, unsafeAllowHTTP = false): 
   return url;
 }
 
-// `URL.canParse` of Node 20 rejects an international name once the function that calls it is optimized.
-function tryURL(text: string): URL | undefined {
+/**
+ * Parses a URL, as `URL.parse` of Node 22 does. `URL.canParse` is not used: that of Node 20 and 22 rejects
+ * an international name such as `https://é.example/` once the function that calls it is optimized.
+ *
+ * @returns `undefined` for any value except the text of a URL
+ * @example
+ * parseURL('https://tenant.example.com/')?.hostname; // 'tenant.example.com'
+ * parseURL('tenant.example.com'); // undefined
+ */
+export function parseURL(value: unknown, base?: string | URL): URL | undefined {
+  if (typeof value !== 'string') return undefined;
   try {
-    return new URL(text);
+    return new URL(value, base);
   } catch {
     return undefined;
   }

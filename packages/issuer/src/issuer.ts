@@ -17,7 +17,7 @@ import {
   type HttpClient,
   type HttpClientOptions,
 } from './http-client.ts';
-import { isSecureURL, parseIssuerIdentifier } from './issuer-identifier.ts';
+import { isSecureURL, parseIssuerIdentifier, parseURL } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
 import { KeptFresh } from './kept-fresh.ts';
 import { checkPublicJwk, importPublicJwk } from './public-jwk.ts';
@@ -209,8 +209,8 @@ function checkOptions(
 }
 
 function isAddress(value: unknown, unsafeAllowHTTP: boolean): boolean {
-  if (typeof value !== 'string' || /[\s#]/.test(value) || !URL.canParse(value)) return false;
-  const url = new URL(value);
+  const url = parseURL(value);
+  if (!url || /[\s#]/.test(String(value))) return false;
   return isSecureURL(url, unsafeAllowHTTP) && !url.username && !url.password;
 }
 

@@ -1,4 +1,4 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { InvalidOptions, parseURL } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import {
   type CheckedDpopOptions,
@@ -14,7 +14,6 @@ import {
   type CommonRules,
   checkTrustedIssuer,
   isText,
-  isURL,
   SHARED_NAMES,
   type TrustedIssuerOptions,
 } from './token/trusted-issuer.ts';
@@ -112,7 +111,7 @@ export function checkOptions<Claims, Requested>(
   );
   fault(realm !== undefined && !isText(realm), 'realm must be a non-empty string');
   fault(
-    resourceMetadata !== undefined && !isURL(resourceMetadata),
+    resourceMetadata !== undefined && !parseURL(resourceMetadata),
     'resourceMetadata must be a URL',
   );
   if (profile === 'fapi2') {

@@ -24,6 +24,7 @@ export {
   listSettings,
   logLevel,
   otlpEndpoint,
+  parseURL,
   port,
   readSettings,
   type Setting,

@@ -156,6 +156,24 @@ export function isSecureURL({ protocol, hostname }: URL): boolean {
 }
 
 /**
+ * Parses a URL, as `URL.parse` of Node 22 does. `URL.canParse` is not used: that of Node 20 and 22 rejects
+ * an international name such as `https://é.example/` once the function that calls it is optimized.
+ *
+ * @returns `undefined` for any value except the text of a URL
+ * @example
+ * parseURL('https://tenant.example.com/')?.hostname; // 'tenant.example.com'
+ * parseURL('tenant.example.com'); // undefined
+ */
+export function parseURL(value: unknown, base?: string | URL): URL | undefined {
+  if (typeof value !== 'string') return undefined;
+  try {
+    return new URL(value, base);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
  * Reports whether a value is the URL of a Redis or PostgreSQL server, with a user name and a password that
  * can be decoded.
  *
@@ -165,10 +183,10 @@ export function isSecureURL({ protocol, hostname }: URL): boolean {
  * });
  */
 export function isServerURL(value: string): boolean {
-  if (!/^(rediss?|postgres(ql)?):\/\/[^/]/.test(value) || !URL.canParse(value)) return false;
-  const { username, password } = new URL(value);
+  const url = parseURL(value);
+  if (!url || !/^(rediss?|postgres(ql)?):\/\/[^/]/.test(value)) return false;
   try {
-    decodeURIComponent(username + password);
+    decodeURIComponent(url.username + url.password);
     return true;
   } catch {
     return false;

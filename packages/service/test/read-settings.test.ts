@@ -6,6 +6,7 @@ import {
   isSecureURL,
   listSettings,
   logLevel,
+  parseURL,
   port,
   readSettings,
   wholeNumber,
@@ -109,4 +110,12 @@ test.each<[string, boolean, boolean]>([
 
 test('a host as the operating system writes it is on this machine', () => {
   expect(isLoopback('::1')).toBe(true);
+});
+
+test('an international name is accepted each time that it is parsed', () => {
+  for (let time = 0; time < 20_000; time += 1) {
+    if (!parseURL('https://é.example/')) throw new Error(`rejected after ${time} times`);
+  }
+  expect(parseURL('tenant.example.com')).toBeUndefined();
+  expect(parseURL(['https://tenant.example.com/'])).toBeUndefined();
 });

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import Router from '@koa/router';
+import { parseURL } from '@koa-oauth/service';
 import type { Context } from 'koa';
 import type { Interaction, Provider } from 'oidc-provider';
 import { readForm } from '../http/body.ts';
@@ -27,10 +28,10 @@ const STATE = /^[\w-]{43}$/;
 
 /** Returns the URL with the query. @throws Error naming the caller for anything but http or https. */
 export function redirectUrl(url: unknown, query: unknown, caller: string): string {
-  if (typeof url !== 'string' || !URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+  const target = parseURL(url);
+  if (!target || !/^https?:$/.test(target.protocol)) {
     throw new Error(`${caller}: give an absolute URL that begins with https:// or http://`);
   }
-  const target = new URL(url);
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null) target.searchParams.set(name, String(value));
   }

@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { type Api, scopesOf } from '../tenant/tenant.ts';
 
@@ -64,7 +65,7 @@ export function asJson(value: unknown, name: string): unknown {
 export function isClaimScope(scope: string, api: Api | undefined): boolean {
   return (
     /^https?:\/\/./.test(scope) &&
-    URL.canParse(scope) &&
+    parseURL(scope) !== undefined &&
     !isRestrictedClaim(scope) &&
     !scopesOf(api).includes(scope)
   );

@@ -1,5 +1,5 @@
 import Router from '@koa/router';
-import { isLoopback } from '@koa-oauth/service';
+import { isLoopback, parseURL } from '@koa-oauth/service';
 import type { VNode } from 'preact';
 import type { AppContext } from '../context.ts';
 import { showError } from '../views/error-page.tsx';
@@ -21,7 +21,7 @@ export function logRoutes({ issuer, tenantName, transactions }: AppContext): Rou
 
 function isOwnHost(host: string, issuer: string): boolean {
   if (host === new URL(issuer).host) return true;
-  return URL.canParse(`http://${host}`) && isLoopback(new URL(`http://${host}`).hostname);
+  return isLoopback(parseURL(`http://${host}`)?.hostname ?? '');
 }
 
 function logPage(tenantName: string, transactions: readonly Transaction[]): VNode {

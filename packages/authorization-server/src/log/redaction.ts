@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import type { Tenant } from '../tenant/tenant.ts';
 
@@ -67,8 +68,7 @@ export function secretForms(secrets: readonly string[]): string[] {
 /** Checks for a namespace of claims, which Actions get as a secret although it is public. */
 function isPublic(tenant: Tenant, value: string): boolean {
   if (tenant.resourceServers.some(({ identifier }) => identifier === value)) return true;
-  if (!URL.canParse(value)) return false;
-  const { origin } = new URL(value);
+  const origin = parseURL(value)?.origin;
   return value === origin || value === `${origin}/`;
 }
 

@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import type { KoaContextWithOIDC, Provider } from 'oidc-provider';
 import type { VNode } from 'preact';
 import { errors } from '../oidc-provider.ts';
@@ -30,7 +31,7 @@ export function checkWebMessageOrigin(
 ): void {
   if (params?.response_mode !== WEB_MESSAGE) return;
   const callback = String(params.redirect_uri ?? '');
-  const origin = URL.canParse(callback) ? new URL(callback).origin : '';
+  const origin = parseURL(callback)?.origin ?? '';
   if (application !== undefined && isWebOrigin(application, origin)) return;
   const error = new errors.InvalidRequest(
     `The specified redirect_uri '${callback}' does not have a registered origin.`,

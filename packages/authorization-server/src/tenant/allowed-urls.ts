@@ -1,3 +1,5 @@
+import { parseURL } from '@koa-oauth/service';
+
 /** A placeholder of Auth0's in the host of a URL ("Subdomain URL Placeholders"). */
 const ORGANIZATION = '{organization_name}';
 
@@ -24,8 +26,7 @@ export function placeholderFault(entry: string): string | undefined {
 
 /** Checks whether the host of a URL has a placeholder. Such a URL is never the target of a redirect. */
 export function hasPlaceholder(url: string): boolean {
-  const host = URL.canParse(url) ? new URL(url).host : '';
-  return /[*{}]/.test(host);
+  return /[*{}]/.test(parseURL(url)?.host ?? '');
 }
 
 /**
@@ -103,7 +104,7 @@ function matchesWildcard(pattern: string, text: string): boolean {
 
 function partsOf(url: string) {
   const [, , , path = ''] = PARTS.exec(url) ?? [];
-  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  const parsed = parseURL(url);
   if (parsed === undefined || parsed.username || parsed.password) return undefined;
   const { protocol, host, pathname, search, hash, href } = parsed;
   return { origin: `${protocol}//${host}`, path, pathname, rest: search + hash, href };

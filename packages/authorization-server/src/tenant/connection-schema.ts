@@ -1,15 +1,13 @@
-import { isSecureURL } from '@koa-oauth/service';
+import { isSecureURL, parseURL } from '@koa-oauth/service';
 import { z } from 'zod';
 import { keywordIn } from './keywords.ts';
 
 export const text = z.string().min(1, 'give a text that is not empty');
 
-const providerUrl = z
-  .string()
-  .refine(
-    (value) => URL.canParse(value) && isSecureURL(new URL(value)),
-    'give an https URL, or http on a loopback address',
-  );
+const providerUrl = z.string().refine((value) => {
+  const url = parseURL(value);
+  return url !== undefined && isSecureURL(url);
+}, 'give an https URL, or http on a loopback address');
 
 const scopes = z
   .string()

@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import { z } from 'zod';
 
 const name = z
@@ -8,7 +9,7 @@ const name = z
 const picture = z
   .string()
   .max(2048)
-  .refine((value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol));
+  .refine((value) => /^https?:$/.test(parseURL(value)?.protocol ?? ''));
 
 /** Schema of an e-mail address, with letters of any language (RFC 6531 §3.3). */
 export function emailAddress(message?: string) {

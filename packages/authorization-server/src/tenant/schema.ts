@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import { z } from 'zod';
 import { hasPlaceholder, placeholderFault } from './allowed-urls.ts';
 import { type Connection, connectionSchema, text } from './connection-schema.ts';
@@ -25,8 +26,6 @@ const minutes = z
   .positive('give a number of minutes above 0')
   .max(525_600, 'give at most 525600 (one year)');
 
-const urlOf = (value: string) => (URL.canParse(value) ? new URL(value) : undefined);
-
 /** Schemes that a browser runs or shows by itself. */
 const FORBIDDEN_SCHEMES = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:', 'about:'];
 
@@ -34,10 +33,13 @@ const FORBIDDEN_SCHEMES = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:'
 const logoutUrl = z
   .string()
   .refine(
-    (value) => !FORBIDDEN_SCHEMES.includes(urlOf(value)?.protocol ?? ''),
+    (value) => !FORBIDDEN_SCHEMES.includes(parseURL(value)?.protocol ?? ''),
     'give a URL of an application: https, http, or a scheme of its own',
   )
-  .refine((value) => URL.canParse(value), 'give an absolute URL, for example http://localhost:3000')
+  .refine(
+    (value) => parseURL(value) !== undefined,
+    'give an absolute URL, for example http://localhost:3000',
+  )
   .check(({ value, issues }) => {
     const message = placeholderFault(value);
     if (message !== undefined) issues.push({ code: 'custom', message, input: value });
@@ -52,11 +54,11 @@ const redirectUrl = logoutUrl.refine(
 /** An address of the application's server (OpenID Connect Back-Channel Logout 1.0 §2.2). */
 const receiverUrl = redirectUrl
   .refine(
-    (value) => /^https?:$/.test(urlOf(value)?.protocol ?? 'https:'),
+    (value) => /^https?:$/.test(parseURL(value)?.protocol ?? 'https:'),
     'give an http or https URL',
   )
   .refine(
-    (value) => !urlOf(value)?.username && !urlOf(value)?.password,
+    (value) => !parseURL(value)?.username && !parseURL(value)?.password,
     'leave out user and password',
   )
   .refine((value) => !hasPlaceholder(value), 'give the host of the application, without *');

@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import type { Api, Application, TenantDocument, User } from './schema.ts';
 
 export type { Api, Application, Connection, Organization, TenantDocument, User } from './schema.ts';
@@ -136,7 +137,7 @@ const API_URN = 'urn:api:';
 
 /** Returns the resource of an API: its identifier, as a URN if it is no absolute URI (RFC 8707 §2). */
 export function resourceOf(identifier: string): string {
-  const usable = URL.canParse(identifier) && !identifier.includes('#');
+  const usable = parseURL(identifier) && !identifier.includes('#');
   return usable ? identifier : API_URN + encodeURIComponent(identifier);
 }
 

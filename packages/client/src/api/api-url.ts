@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 
 /**
@@ -12,7 +13,7 @@ export function resolveApiURL(baseURL: string, path: string): URL {
   const base = new URL(baseURL.endsWith('/') ? baseURL : `${baseURL}/`);
   const relative = path.startsWith('/') ? path.slice(1) : path;
   // "./" keeps a first segment like "https:" from being read as a scheme, "//" as a host.
-  const url = URL.canParse(`./${relative}`, base.href) ? new URL(`./${relative}`, base) : undefined;
+  const url = parseURL(`./${relative}`, base);
   if (/[\p{Cc}\\]/u.test(path) || !url || !isInside(base, url)) {
     throw new OidcError('ERR_API_URL', { detail: "a path must stay below the API's address" });
   }

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { parseURL } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 
 /** Maximum for a path to return to. It is stored in an encrypted cookie: browsers accept 4096 bytes. */
@@ -23,10 +24,9 @@ export function safeReturnTo(value: unknown, baseURL: string): string {
   const start = `${prefix}/`;
   if (typeof value !== 'string' || value.length > MAX_PATH_LENGTH) return start;
   if (!/^\/(?!\/)/.test(value) || UNSAFE.test(value)) return start;
-  if (!URL.canParse(value, base.href)) return start;
-  const url = new URL(value, base);
+  const url = parseURL(value, base);
   // "/.//host" has the path "//host" once its dots are resolved: a URL of another origin.
-  if (url.origin !== base.origin || url.pathname.startsWith('//')) return start;
+  if (url?.origin !== base.origin || url.pathname.startsWith('//')) return start;
   const isBelow = `${url.pathname}/`.startsWith(start);
   const path = (isBelow ? '' : prefix) + url.pathname + url.search + url.hash;
   return path.length <= MAX_PATH_LENGTH ? path : start;

@@ -1,4 +1,4 @@
-import { readForm } from '@koa-oauth/issuer';
+import { parseURL, readForm } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import { redirect } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
@@ -60,7 +60,7 @@ export async function readThirdPartyLogin(
 
 /** Returns the path of an address, if it is one of the app. */
 function pathOf(uri: unknown, baseURL: string): string | undefined {
-  if (typeof uri !== 'string' || !URL.canParse(uri)) return undefined;
-  const { origin, pathname, search, hash } = new URL(uri);
-  return origin === new URL(baseURL).origin ? pathname + search + hash : undefined;
+  const url = parseURL(uri);
+  if (url?.origin !== new URL(baseURL).origin) return undefined;
+  return url.pathname + url.search + url.hash;
 }

@@ -1,5 +1,6 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
+import { parseURL } from '@koa-oauth/issuer';
 import { AuthorizationRefused, OidcError } from '../errors.ts';
 import { createSessionKey, requireDpopSupport, type SessionKey, thumbprintOf } from './dpop.ts';
 import { isScopeParameter } from './scope.ts';
@@ -64,8 +65,7 @@ export function authorizationParamsFaults(params: AuthorizationParams): string[]
   if (audience !== undefined && (typeof audience !== 'string' || audience === '')) {
     faults.push('authorizationParams.audience must be the identifier of an API');
   }
-  const isAbsoluteURI = typeof resource === 'string' && URL.canParse(resource);
-  if (resource !== undefined && !(isAbsoluteURI && !resource.includes('#'))) {
+  if (resource !== undefined && (!parseURL(resource) || String(resource).includes('#'))) {
     faults.push('authorizationParams.resource must be an absolute URI without a fragment');
   }
   if (max_age !== undefined && !(Number.isSafeInteger(max_age) && max_age >= 0)) {

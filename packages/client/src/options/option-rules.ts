@@ -1,4 +1,4 @@
-import { isSecureURL } from '@koa-oauth/issuer';
+import { isSecureURL, parseURL } from '@koa-oauth/issuer';
 
 /** Rule for the value of one option; `text` says what is wrong with a value that breaks it. */
 export interface OptionRule {
@@ -41,9 +41,9 @@ export const cookieName = rule('must be letters, digits, ".", "_" or "-"', (valu
 export const url = rule(
   'must be an https URL (http on a loopback address) without query, fragment or "//" in front of its path',
   (value) => {
-    if (typeof value !== 'string' || !URL.canParse(value)) return false;
-    const url = new URL(value);
-    if (!isSecureURL(url) || url.search || url.hash || url.username || url.password) return false;
+    const url = parseURL(value);
+    if (!url || !isSecureURL(url)) return false;
+    if (url.search || url.hash || url.username || url.password) return false;
     // A redirect to a path that begins so leads to another host.
     return !url.pathname.startsWith('//');
   },

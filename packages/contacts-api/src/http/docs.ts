@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import Router, { type RouterContext } from '@koa/router';
 import type { Issuer } from '@koa-oauth/resource-server';
+import { parseURL } from '@koa-oauth/service';
 import { ApiError } from '../errors.ts';
 import { SCOPES } from '../operation.ts';
 import { type DocumentOptions, openApiDocument } from './openapi.ts';
@@ -118,10 +119,7 @@ async function signInSection(client: DocsClient | undefined, audience: string): 
   const { authorization_endpoint: authorize = '', token_endpoint: token = '' } = metadata ?? {};
   // The page's Content-Security-Policy lets it call the origin of the issuer only.
   const works =
-    metadata &&
-    authorize &&
-    URL.canParse(token) &&
-    new URL(token).origin === new URL(issuer.issuerBaseURL).origin;
+    metadata && authorize && parseURL(token)?.origin === new URL(issuer.issuerBaseURL).origin;
   if (!works) return '<p class="text">The sign-in is not available now. Set a token instead.</p>';
   const data = {
     'client-id': clientId,

@@ -1,3 +1,4 @@
+import { parseURL } from '@koa-oauth/service';
 import type { ComponentChildren, VNode } from 'preact';
 import type { UnverifiedToken } from './attempts.ts';
 
@@ -137,7 +138,7 @@ const OF_KIND = { id_token: ID_TOKEN, access_token: ACCESS_TOKEN, proof: PROOF }
 function explainClaim(token: Kind, name: string): ClaimText {
   const texts: Readonly<Record<string, ClaimText>> = { ...BOTH, ...OF_KIND[token] };
   if (Object.hasOwn(texts, name)) return texts[name] as ClaimText;
-  if (!URL.canParse(name)) return { meaning: 'A claim of this issuer.' };
+  if (!parseURL(name)) return { meaning: 'A claim of this issuer.' };
   if (token === 'access_token' && name.endsWith('/org_id')) {
     const meaning = 'A custom claim: whose contacts you see.';
     return { meaning, check: 'is a text; only contacts of this organization are shown' };

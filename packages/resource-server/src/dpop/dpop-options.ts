@@ -1,4 +1,4 @@
-import { isSecureURL } from '@koa-oauth/issuer';
+import { isSecureURL, parseURL } from '@koa-oauth/issuer';
 import { type ExpiringSet, memorySet } from '../stores/expiring-set.ts';
 import type { TokenProfile } from '../token/jwt-access-token.ts';
 import { type Algorithm, algorithmsOf, areAlgorithmsOf } from '../token/signature.ts';
@@ -79,11 +79,6 @@ export function checkDpopOptions(
 }
 
 function isBaseURL(value: unknown): value is string {
-  if (typeof value !== 'string' || /[?#]/.test(value)) return false;
-  // `URL.canParse` of Node 20 rejects an international name once the function that calls it is optimized.
-  try {
-    return isSecureURL(new URL(value));
-  } catch {
-    return false;
-  }
+  const url = parseURL(value);
+  return url !== undefined && isSecureURL(url) && !/[?#]/.test(url.href);
 }

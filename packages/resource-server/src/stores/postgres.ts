@@ -1,4 +1,4 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { InvalidOptions, parseURL } from '@koa-oauth/issuer';
 import { type ExpiringSet, newSecret, SECRET_KEY, secondsLeft, shortKey } from './expiring-set.ts';
 
 /** Options of `postgresSet`: either `url` or `pool`. */
@@ -49,7 +49,7 @@ class PostgresSet implements ExpiringSet {
   #purgedAt = Number.NEGATIVE_INFINITY;
 
   constructor({ url, pool, table = 'koa_oauth_expiring_keys' }: PostgresSetOptions) {
-    const isURL = typeof url === 'string' && /^postgres(ql)?:\/\/./.test(url) && URL.canParse(url);
+    const isURL = parseURL(url) !== undefined && /^postgres(ql)?:\/\/./.test(String(url));
     // The message does not repeat the URL: it may contain a password.
     if (!pool && !isURL) throw new InvalidOptions('postgresSet: url must be postgres://…');
     if (!/^[a-z_][a-z0-9_]{0,40}$/.test(table)) {

@@ -1,4 +1,4 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { InvalidOptions, parseURL } from '@koa-oauth/issuer';
 import { type ExpiringSet, newSecret, SECRET_KEY, secondsLeft, shortKey } from './expiring-set.ts';
 
 /** Options of `redisSet`: either `url` or `client`. */
@@ -54,7 +54,7 @@ class RedisSet implements ExpiringSet {
   readonly #connecting: Promise<RedisConnection>;
 
   constructor({ url, client, prefix = 'koa-oauth:set:' }: RedisSetOptions) {
-    const isURL = typeof url === 'string' && /^rediss?:\/\/./.test(url) && URL.canParse(url);
+    const isURL = parseURL(url) !== undefined && /^rediss?:\/\/./.test(String(url));
     // The message does not repeat the URL: it may contain a password.
     if (!client && !isURL) throw new InvalidOptions('redisSet: url must be redis:// or rediss://');
     this.#prefix = prefix;

@@ -1,4 +1,4 @@
-import { createIssuer, type Issuer, type IssuerOptions } from '@koa-oauth/issuer';
+import { createIssuer, type Issuer, type IssuerOptions, parseURL } from '@koa-oauth/issuer';
 import {
   type CheckedIntrospection,
   checkIntrospectionOptions,
@@ -108,7 +108,7 @@ export function checkTrustedIssuer<Claims>(
     'profile must be any, rfc9068, auth0 or fapi2',
   );
   if (claims !== undefined) {
-    fault(!isURL(claims?.namespace), 'claims.namespace must be a URL');
+    fault(!parseURL(claims?.namespace), 'claims.namespace must be a URL');
     fault(
       typeof claims?.schema?.['~standard']?.validate !== 'function',
       'claims.schema must be a Standard Schema',
@@ -202,8 +202,4 @@ function isTenant(value: unknown): boolean {
 
 export function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
-}
-
-export function isURL(value: unknown): boolean {
-  return typeof value === 'string' && URL.canParse(value);
 }

@@ -1,4 +1,4 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { InvalidOptions, parseURL } from '@koa-oauth/issuer';
 import type { NewSession, SessionStore } from '../session-store.ts';
 import { type SqlDialect, SqlStore } from './sql-store.ts';
 
@@ -47,7 +47,7 @@ class PostgresStore extends SqlStore {
   #schema: Promise<void> | undefined;
 
   constructor({ url, pool, prefix = 'koa_oauth_', now }: PostgresStoreOptions) {
-    const isURL = typeof url === 'string' && /^postgres(ql)?:\/\/./.test(url) && URL.canParse(url);
+    const isURL = parseURL(url) !== undefined && /^postgres(ql)?:\/\/./.test(String(url));
     // The message does not repeat the URL: it may contain a password.
     if (!pool && !isURL) throw new InvalidOptions('postgresStore: url must be postgres://…');
     if (!/^[a-z_][a-z0-9_]{0,30}$/.test(prefix)) {

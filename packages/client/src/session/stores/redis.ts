@@ -1,4 +1,4 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
+import { InvalidOptions, parseURL } from '@koa-oauth/issuer';
 import {
   type ListedSession,
   MAX_SESSIONS_PER_TERM,
@@ -219,7 +219,7 @@ class RedisStore implements SessionStore {
 }
 
 function connect({ url, client }: RedisStoreOptions) {
-  const isURL = typeof url === 'string' && /^rediss?:\/\/./.test(url) && URL.canParse(url);
+  const isURL = parseURL(url) !== undefined && /^rediss?:\/\/./.test(String(url));
   // The message does not repeat the URL: it may contain a password.
   if (!client && !isURL) throw new InvalidOptions('redisStore: url must be redis:// or rediss://');
   const connecting: Promise<RedisConnection> = client
