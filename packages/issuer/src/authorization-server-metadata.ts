@@ -1,5 +1,4 @@
 import { IssuerError } from './errors.ts';
-import type { FetchedJson } from './http-client.ts';
 import {
   isLoopback,
   isSameIssuer,
@@ -7,7 +6,7 @@ import {
   parseURL,
   withoutSlash,
 } from './issuer-identifier.ts';
-import type { Fetched } from './kept-fresh.ts';
+import type { Fetched, FetchedJson } from './kept-fresh.ts';
 
 /**
  * Metadata of an authorization server (RFC 8414 §2, OpenID Connect Discovery §3). Only the members that

@@ -6,7 +6,7 @@ import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
-import { InvalidOptions, issuerUnavailable } from './errors.ts';
+import { InvalidOptions } from './errors.ts';
 import { type HttpExchange, publishExchange } from './http-exchange.ts';
 import { isLoopback, parseURL } from './issuer-identifier.ts';
 
@@ -104,86 +104,118 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
  * const { status, body } = await http('https://tenant.example.com/.well-known/jwks.json');
  */
 export function createHttpClient(options: HttpClientOptions = {}): HttpClient {
-  const { timeout = TIMEOUT_MS, maxBodyBytes = MAX_BODY_BYTES, proxy, ca } = options;
   checkOptions(options);
-  const defaults: OptionsOfBufferResponseBody = {
-    responseType: 'buffer',
-    followRedirect: false,
-    throwHttpErrors: false,
-    retry: { limit: 0 },
-    timeout: { request: timeout },
-    // `decodeBody` limits the size: a few compressed kilobytes can become gigabytes.
-    decompress: false,
-    enableUnixSockets: false,
-    https: {
-      // Set here, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off.
-      rejectUnauthorized: true,
-      minVersion: 'TLSv1.2',
-      ...(ca !== undefined && { certificateAuthority: [...defaultAuthorities(), ...[ca].flat()] }),
-    },
+  const sender = new Sender(options);
+  return async function http(target, request = {}) {
+    const url = new URL(target);
+    return publishExchange(request.method, url, (added) => sender.send(url, request, added));
   };
-  const agents = new ProxyAgents(proxy);
+}
 
-  async function send(
+/** Sends requests within the limits of one client. */
+class Sender {
+  readonly #defaults: OptionsOfBufferResponseBody;
+  readonly #maxBodyBytes: number;
+  readonly #agents: ProxyAgents;
+
+  constructor({ timeout, maxBodyBytes = MAX_BODY_BYTES, proxy, ca }: HttpClientOptions) {
+    this.#maxBodyBytes = maxBodyBytes;
+    this.#agents = new ProxyAgents(proxy);
+    this.#defaults = {
+      responseType: 'buffer',
+      followRedirect: false,
+      throwHttpErrors: false,
+      retry: { limit: 0 },
+      timeout: { request: timeout ?? TIMEOUT_MS },
+      // `decodeBody` limits the size: a few compressed kilobytes can become gigabytes.
+      decompress: false,
+      enableUnixSockets: false,
+      https: {
+        // Set here, so that NODE_TLS_REJECT_UNAUTHORIZED cannot switch it off.
+        rejectUnauthorized: true,
+        minVersion: 'TLSv1.2',
+        ...(ca !== undefined && {
+          certificateAuthority: [...defaultAuthorities(), ...[ca].flat()],
+        }),
+      },
+    };
+  }
+
+  async send(
     url: URL,
     { method = 'GET', headers, body, signal }: HttpRequest,
     added?: HttpExchange['headers'],
   ): Promise<HttpAnswer> {
-    const fail = (code: string, reason?: string) => new HttpError(method, url, code, reason);
-    const agent = await agents.find(url);
-    const request: OptionsOfBufferResponseBody = {
-      ...defaults,
+    const agent = await this.#agents.find(url);
+    const options: OptionsOfBufferResponseBody = {
+      ...this.#defaults,
       method: method as 'GET',
       ...(body !== undefined && { body }),
       ...(signal && { signal }),
       ...(agent && { agent: { https: agent } }),
       ...(/\.localhost\.?$|^localhost\.$/.test(url.hostname) && { dnsLookup: lookUpLocalhost }),
     };
-
-    for (let attempt = 1; ; attempt += 1) {
-      let sent: ClientRequest | undefined;
-      let answered = false;
-      let isTooLarge = false;
+    for (let count = 1; ; count += 1) {
       const given = typeof headers === 'function' ? headers() : headers;
-      const exchange = got(url, {
-        ...request,
-        headers: { ...DEFAULT_HEADERS, ...added, ...given },
-      });
-      exchange.on('request', (started: ClientRequest) => {
-        sent = started;
-        sent.once('response', () => {
-          answered = true;
-        });
-        refuseUpgrade(sent);
-        refuseProxyAnswer(sent);
-      });
-      exchange.on('downloadProgress', ({ transferred }) => {
-        if (transferred <= maxBodyBytes || isTooLarge) return;
-        isTooLarge = true;
-        exchange.cancel();
-      });
+      const attempt = new Attempt(this.#maxBodyBytes);
       try {
-        const { statusCode: status, headers: received, body: bytes } = await exchange;
-        const coding = received['content-encoding'];
-        return { status, headers: received, body: await decodeBody(bytes, coding, maxBodyBytes) };
+        const all = { ...DEFAULT_HEADERS, ...added, ...given };
+        return await attempt.send(url, { ...options, headers: all });
       } catch (error) {
-        const { code, name } = error as { code?: unknown; name?: unknown };
-        if (isTooLarge || code === 'ERR_BUFFER_TOO_LARGE') {
-          throw fail('ERR_HTTP_TOO_LARGE', `sent more than ${maxBodyBytes} bytes`);
-        }
-        const isGone = code === 'ECONNRESET' || code === 'EPIPE';
-        const wasReused = sent?.reusedSocket && !answered;
-        if (attempt === 1 && method === 'GET' && wasReused && isGone) continue;
-        if (code === 'ERR_HTTP_CODING') throw fail(code, (error as Error).message);
-        throw fail(String(code ?? name));
+        if (count === 1 && method === 'GET' && attempt.wasCutOff(error)) continue;
+        const { code, name, message } = error as { code?: unknown; name: string; message: string };
+        const reason = OWN_CODES.includes(code) ? message : undefined;
+        throw new HttpError(method, url, String(code ?? name), reason);
       }
     }
   }
+}
 
-  return async function http(target, request = {}) {
-    const url = new URL(target);
-    return publishExchange(request.method, url, (added) => send(url, request, added));
-  };
+const OWN_CODES: readonly unknown[] = ['ERR_HTTP_TOO_LARGE', 'ERR_HTTP_CODING'];
+
+/** One attempt to send a request. */
+class Attempt {
+  readonly #maxBodyBytes: number;
+  #request: ClientRequest | undefined;
+  #isAnswered = false;
+
+  constructor(maxBodyBytes: number) {
+    this.#maxBodyBytes = maxBodyBytes;
+  }
+
+  async send(url: URL, options: OptionsOfBufferResponseBody): Promise<HttpAnswer> {
+    const exchange = got(url, options);
+    let isTooLarge = false;
+    exchange.on('request', (request: ClientRequest) => {
+      this.#request = request;
+      request.once('response', () => {
+        this.#isAnswered = true;
+      });
+      refuseUpgrade(request);
+      refuseProxyAnswer(request);
+    });
+    exchange.on('downloadProgress', ({ transferred }) => {
+      if (transferred <= this.#maxBodyBytes || isTooLarge) return;
+      isTooLarge = true;
+      exchange.cancel();
+    });
+    const {
+      statusCode: status,
+      headers,
+      body,
+    } = await exchange.catch((error: unknown) => {
+      throw isTooLarge ? tooLarge(this.#maxBodyBytes) : error;
+    });
+    const coding = headers['content-encoding'];
+    return { status, headers, body: await decodeBody(body, coding, this.#maxBodyBytes) };
+  }
+
+  /** Reports whether the server closed a reused connection before it answered. */
+  wasCutOff(error: unknown): boolean {
+    const { code } = error as { code?: unknown };
+    const isGone = code === 'ECONNRESET' || code === 'EPIPE';
+    return isGone && this.#request?.reusedSocket === true && !this.#isAnswered;
+  }
 }
 
 // Not every resolver knows that names under localhost are loopback, and none on the network may answer
@@ -192,7 +224,7 @@ const lookUpLocalhost: LookupFunction = (_name, options, callback) => {
   lookup('localhost', options, callback);
 };
 
-/** Decodes a body. @throws Error `ERR_BUFFER_TOO_LARGE` or `ERR_HTTP_CODING` */
+/** Decodes a body. @throws Error `ERR_HTTP_TOO_LARGE` or `ERR_HTTP_CODING` */
 async function decodeBody(bytes: Buffer, coding = 'identity', maxBytes: number): Promise<string> {
   const name = coding.trim().toLowerCase();
   const decode = DECODERS.get(name);
@@ -200,7 +232,7 @@ async function decodeBody(bytes: Buffer, coding = 'identity', maxBytes: number):
     throw codingError('the Content-Encoding of the answer is not known');
   }
   const decoded = await decode?.(bytes, { maxOutputLength: maxBytes }).catch((error) => {
-    if (error.code === 'ERR_BUFFER_TOO_LARGE') throw error;
+    if (error.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(maxBytes);
     throw codingError('the body is not what its Content-Encoding says');
   });
   return new TextDecoder().decode(decoded ?? bytes);
@@ -208,6 +240,12 @@ async function decodeBody(bytes: Buffer, coding = 'identity', maxBytes: number):
 
 function codingError(message: string): Error {
   return Object.assign(new Error(message), { code: 'ERR_HTTP_CODING' });
+}
+
+function tooLarge(maxBytes: number): Error {
+  return Object.assign(new Error(`sent more than ${maxBytes} bytes`), {
+    code: 'ERR_HTTP_TOO_LARGE',
+  });
 }
 
 /** Agents that tunnel requests through a proxy, one for each proxy. */
@@ -274,55 +312,4 @@ function checkOptions({ timeout, maxBodyBytes, proxy, ca }: HttpClientOptions): 
   const isPem = (text: unknown) => typeof text === 'string' && text.includes('-----BEGIN CERT');
   if (ca !== undefined && ![ca].flat().every(isPem)) faults.push('ca must be PEM certificates');
   if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
-}
-
-/** A JSON document of the issuer. */
-export interface FetchedJson {
-  readonly status: number;
-  /** The parsed body of a 200, without members that are null; undefined for any other status. */
-  readonly body: unknown;
-  /**
-   * Milliseconds for which it stays fresh: `max-age` minus `Age` (RFC 9111 §4.2). 0 for `no-store`, and
-   * for a `max-age` that is no number. Undefined without `max-age`.
-   */
-  readonly maxAge: number | undefined;
-}
-
-/** Fetches a JSON document. @throws IssuerError when there is no answer, or a 200 that is not JSON */
-export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJson> {
-  const { status, headers, body } = await http(url).catch((cause: Error) => {
-    throw issuerUnavailable(cause.message, cause);
-  });
-  const maxAge = parseMaxAge(headers);
-  if (status !== 200) return { status, body: undefined, maxAge };
-  try {
-    return { status, body: JSON.parse(body, leaveOutNull), maxAge };
-  } catch (cause) {
-    throw issuerUnavailable(`GET ${url}: the body is not JSON`, cause);
-  }
-}
-
-// Some serializers write absent members as null. An entry of a list keeps its place.
-function leaveOutNull(this: unknown, _name: string, value: unknown): unknown {
-  return value === null && !Array.isArray(this) ? undefined : value;
-}
-
-// Cache-Control is a list of names, each with or without a value (RFC 9111 §5.2).
-const DIRECTIVE = /([^\s,;="]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?/g;
-
-function parseMaxAge(headers: IncomingHttpHeaders): number | undefined {
-  let seconds: number | undefined;
-  for (const [, name, quoted, plain] of (headers['cache-control'] ?? '').matchAll(DIRECTIVE)) {
-    if (/^no-(?:store|cache)$/i.test(name as string)) return 0;
-    if (!/^max-age$/i.test(name as string)) continue;
-    // The first counts. One that is no number makes an answer stale (RFC 9111 §4.2.1).
-    seconds ??= parseSeconds(quoted ?? plain) ?? 0;
-  }
-  // The first of a list counts, and a wrong Age is ignored (RFC 9111 §5.1).
-  const age = parseSeconds(headers.age?.split(',')[0]) ?? 0;
-  return seconds === undefined ? undefined : Math.max(0, seconds - age) * 1000;
-}
-
-function parseSeconds(text = ''): number | undefined {
-  return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
 }

@@ -11,15 +11,10 @@ import {
   type IssuerEvent,
   printedLine,
 } from './events.ts';
-import {
-  createHttpClient,
-  fetchJson,
-  type HttpClient,
-  type HttpClientOptions,
-} from './http-client.ts';
+import { createHttpClient, type HttpClient, type HttpClientOptions } from './http-client.ts';
 import { isSecureURL, parseIssuerIdentifier, parseURL } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
-import { KeptFresh } from './kept-fresh.ts';
+import { type FetchedJson, fetchJson, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
 import { checkPublicJwk, importPublicJwk } from './public-jwk.ts';
 
 /** Options of `createIssuer`. The defaults are meant for production. */
@@ -110,67 +105,96 @@ const MAX_DRIFT_MS = 1000;
  * const { key } = await issuer.signingKey({ alg: 'RS256', kid: 'key-1' });
  */
 export function createIssuer(options: IssuerOptions): Issuer {
-  const {
-    issuerBaseURL,
-    metadataURL,
-    jwksURL,
-    jwks,
-    unsafeAllowHTTP = false,
-    timeout = 5000,
-    maxStale = DAY_MS,
-    cooldown = 10_000,
-    http,
-    onEvent = createPrinter(printedLine),
-    monotonicNow,
-    now = monotonicNow ?? Date.now,
-  } = options ?? {};
-  checkOptions(options ?? {}, { timeout, maxStale, cooldown });
-  const client = createHttpClient({ timeout, ...http });
-  const ageClock = countSleep(monotonicNow ?? (() => performance.now()), now);
-  const fetchDocument = (url: string) => fetchJson(url, client);
-  const publish = createEmitter<IssuerEvent>(ISSUER_CHANNEL, onEvent);
-  const emit = (change: IssuerChange) => publish({ ...change, issuer: issuerBaseURL });
-  const cacheOptions = (what: 'metadata' | 'keys') => ({
-    monotonicNow: ageClock,
-    maxStale,
-    onFailed(error: unknown) {
-      const { detail = String(error) } = error as Partial<IssuerError>;
-      emit({ type: 'refresh_failed', what, detail });
-    },
-    onStale: (ageMs: number) => emit({ type: 'stale_used', what, ageMs }),
-  });
-  const rules = { issuerBaseURL, metadataURL, unsafeAllowHTTP };
-  const published = new KeptFresh({
-    ...cacheOptions('metadata'),
-    fetch: () => fetchMetadata(rules, fetchDocument),
-  });
-  const given = { issuer: issuerBaseURL, ...(jwksURL !== undefined && { jwks_uri: jwksURL }) };
-  const getMetadata = (): Promise<AuthorizationServerMetadata> =>
-    jwks || jwksURL ? Promise.resolve(given) : published.get().catch(throwCopy);
-  const fetchKeys = async () => fetchDocument((await getMetadata()).jwks_uri as string);
-  const keys = new JwkSet({
-    ...cacheOptions('keys'),
-    fetch: jwks ? async () => ({ status: 200, body: jwks, maxAge: DAY_MS }) : fetchKeys,
-    cooldown,
-    onRefreshed(all) {
-      const { size } = new Set(all.map(({ key }) => key));
-      emit({ type: 'keys_refreshed', keys: size });
-    },
-    onLeftOut: (leftOut) => emit({ type: 'keys_left_out', leftOut }),
-  });
-  return {
-    issuerBaseURL,
-    unsafeAllowHTTP,
-    http: client,
-    metadata: getMetadata,
-    signingKey: async (header) => (await keys.find(header).catch(throwCopy))[0] as SigningKey,
-    signingKeys: (header) => keys.find(header).catch(throwCopy),
-    async ready() {
-      await keys.ready().catch(throwCopy);
-      await getMetadata();
-    },
-    hasKey: (key) => keys.has(key),
-  };
+  return new FetchedIssuer(options ?? {});
+}
+
+class FetchedIssuer implements Issuer {
+  readonly issuerBaseURL: string;
+  readonly unsafeAllowHTTP: boolean;
+  readonly http: HttpClient;
+  /** Metadata that the options replace. */
+  readonly #given: AuthorizationServerMetadata | undefined;
+  readonly #published: KeptFresh<AuthorizationServerMetadata>;
+  readonly #keys: JwkSet;
+  readonly #emit: (event: IssuerEvent) => void;
+
+  constructor(options: IssuerOptions) {
+    const { issuerBaseURL, metadataURL, jwksURL, jwks, unsafeAllowHTTP = false } = options;
+    const { timeout = 5000, maxStale = DAY_MS, cooldown = 10_000, monotonicNow } = options;
+    const { onEvent = createPrinter(printedLine), now = monotonicNow ?? Date.now } = options;
+    checkOptions(options, { timeout, maxStale, cooldown });
+    this.issuerBaseURL = issuerBaseURL;
+    this.unsafeAllowHTTP = unsafeAllowHTTP;
+    this.http = createHttpClient({ timeout, ...options.http });
+    this.#emit = createEmitter(ISSUER_CHANNEL, onEvent);
+    if (jwks || jwksURL) {
+      this.#given = { issuer: issuerBaseURL, ...(jwksURL !== undefined && { jwks_uri: jwksURL }) };
+    }
+    const ages = {
+      monotonicNow: countSleep(monotonicNow ?? (() => performance.now()), now),
+      maxStale,
+    };
+    const rules = { issuerBaseURL, metadataURL, unsafeAllowHTTP };
+    this.#published = new KeptFresh({
+      ...ages,
+      ...this.#reportsOf('metadata'),
+      fetch: () => fetchMetadata(rules, (url) => fetchJson(url, this.http)),
+    });
+    this.#keys = new JwkSet({
+      ...ages,
+      ...this.#reportsOf('keys'),
+      cooldown,
+      fetch: async () =>
+        jwks ? { status: 200, body: jwks, maxAge: DAY_MS } : this.#fetchPublishedKeys(),
+      onRefreshed: (all) => {
+        const { size } = new Set(all.map(({ key }) => key));
+        this.#report({ type: 'keys_refreshed', keys: size });
+      },
+      onLeftOut: (leftOut) => this.#report({ type: 'keys_left_out', leftOut }),
+    });
+  }
+
+  metadata(): Promise<AuthorizationServerMetadata> {
+    return this.#given ? Promise.resolve(this.#given) : this.#published.get().catch(throwCopy);
+  }
+
+  async signingKey(header: KeyHeader): Promise<SigningKey> {
+    return (await this.signingKeys(header))[0] as SigningKey;
+  }
+
+  signingKeys(header: KeyHeader): Promise<readonly SigningKey[]> {
+    return this.#keys.find(header).catch(throwCopy);
+  }
+
+  async ready(): Promise<void> {
+    await this.#keys.ready().catch(throwCopy);
+    await this.metadata();
+  }
+
+  hasKey(key: SigningKey): boolean {
+    return this.#keys.has(key);
+  }
+
+  async #fetchPublishedKeys(): Promise<FetchedJson> {
+    const { jwks_uri } = await this.metadata();
+    return fetchJson(jwks_uri as string, this.http);
+  }
+
+  #reportsOf(
+    what: 'metadata' | 'keys',
+  ): Pick<Required<KeptFreshOptions<unknown>>, 'onFailed' | 'onStale'> {
+    return {
+      onFailed: (error) => {
+        const { detail = String(error) } = error as Partial<IssuerError>;
+        this.#report({ type: 'refresh_failed', what, detail });
+      },
+      onStale: (ageMs) => this.#report({ type: 'stale_used', what, ageMs }),
+    };
+  }
+
+  #report(change: IssuerChange): void {
+    this.#emit({ ...change, issuer: this.issuerBaseURL });
+  }
 }
 
 function checkOptions(

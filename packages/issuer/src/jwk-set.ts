@@ -1,8 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { JwksClient } from 'jwks-rsa';
 import { IssuerError, issuerUnavailable } from './errors.ts';
-import type { FetchedJson } from './http-client.ts';
-import { type Fetched, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
+import { type Fetched, type FetchedJson, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
 import {
   type CheckedJwk,
   checkPublicJwk,

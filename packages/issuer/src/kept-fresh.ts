@@ -1,3 +1,7 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { issuerUnavailable } from './errors.ts';
+import type { HttpClient } from './http-client.ts';
+
 const DEFAULT_AGE_MS = 600_000;
 const MIN_AGE_MS = 60_000;
 const MAX_AGE_MS = 3_600_000;
@@ -149,4 +153,55 @@ export class KeptFresh<T extends NonNullable<unknown>> {
     this.#failure.reported = true;
     this.#options.onStale?.(ageMs);
   }
+}
+
+/** A JSON document of the issuer. */
+export interface FetchedJson {
+  readonly status: number;
+  /** The parsed body of a 200, without members that are null; undefined for any other status. */
+  readonly body: unknown;
+  /**
+   * Milliseconds for which it stays fresh: `max-age` minus `Age` (RFC 9111 §4.2). 0 for `no-store`, and
+   * for a `max-age` that is no number. Undefined without `max-age`.
+   */
+  readonly maxAge: number | undefined;
+}
+
+/** Fetches a JSON document. @throws IssuerError when there is no answer, or a 200 that is not JSON */
+export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJson> {
+  const { status, headers, body } = await http(url).catch((cause: Error) => {
+    throw issuerUnavailable(cause.message, cause);
+  });
+  const maxAge = parseMaxAge(headers);
+  if (status !== 200) return { status, body: undefined, maxAge };
+  try {
+    return { status, body: JSON.parse(body, leaveOutNull), maxAge };
+  } catch (cause) {
+    throw issuerUnavailable(`GET ${url}: the body is not JSON`, cause);
+  }
+}
+
+// Some serializers write absent members as null. An entry of a list keeps its place.
+function leaveOutNull(this: unknown, _name: string, value: unknown): unknown {
+  return value === null && !Array.isArray(this) ? undefined : value;
+}
+
+// Cache-Control is a list of names, each with or without a value (RFC 9111 §5.2).
+const DIRECTIVE = /([^\s,;="]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,;"]*)))?/g;
+
+function parseMaxAge(headers: IncomingHttpHeaders): number | undefined {
+  let seconds: number | undefined;
+  for (const [, name, quoted, plain] of (headers['cache-control'] ?? '').matchAll(DIRECTIVE)) {
+    if (/^no-(?:store|cache)$/i.test(name as string)) return 0;
+    if (!/^max-age$/i.test(name as string)) continue;
+    // The first counts. One that is no number makes an answer stale (RFC 9111 §4.2.1).
+    seconds ??= parseSeconds(quoted ?? plain) ?? 0;
+  }
+  // The first of a list counts, and a wrong Age is ignored (RFC 9111 §5.1).
+  const age = parseSeconds(headers.age?.split(',')[0]) ?? 0;
+  return seconds === undefined ? undefined : Math.max(0, seconds - age) * 1000;
+}
+
+function parseSeconds(text = ''): number | undefined {
+  return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
 }

@@ -7,7 +7,8 @@ import {
   metadataURLs,
 } from '../src/authorization-server-metadata.ts';
 import type { IssuerError } from '../src/errors.ts';
-import { createHttpClient, fetchJson } from '../src/http-client.ts';
+import { createHttpClient } from '../src/http-client.ts';
+import { fetchJson } from '../src/kept-fresh.ts';
 
 const invalidMetadata = expect.objectContaining({ code: 'ERR_INVALID_METADATA' });
 const issuer = 'https://tenant.example.com/';

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, expect, test } from '@jest/globals';
 import nock from 'nock';
-import { createHttpClient, fetchJson } from '../src/http-client.ts';
+import { createHttpClient } from '../src/http-client.ts';
+import { fetchJson } from '../src/kept-fresh.ts';
 
 const http = createHttpClient();
 
