@@ -7,6 +7,7 @@ import {
   type ExpiringSet,
   type IntrospectionOptions,
   PROTECTED_RESOURCE_METADATA_PATH,
+  protectedResourceMetadata,
   protectedResourceMetadataURL,
   revocations,
   type SignInOptions,
@@ -113,19 +114,21 @@ export function createApp(options: AppOptions): App {
   // RFC 9728 §3.3: clients use the metadata only if its address fits the identifier in it.
   const isAtBase = metadataURL && new URL(metadataURL).origin === new URL(baseURL).origin;
 
+  const metadata = protectedResourceMetadata({
+    resource: audience,
+    authorizationServers: issuers,
+    scopesSupported: Object.keys(SCOPES),
+    resourceName: 'Contacts',
+    resourceDocumentation: `${baseURL}/docs`,
+    dpop,
+  });
+
   const operations = [
     me,
     ...contactOperations(store, organizationOf, basePath, stepUp),
     activityOperation(store, organizationOf, basePath, stepUp),
     ...healthOperations(checkParts, () => stopping),
-    protectedResourceOperation({
-      resource: audience,
-      authorizationServers: issuers,
-      scopesSupported: Object.keys(SCOPES),
-      resourceName: 'Contacts',
-      resourceDocumentation: `${baseURL}/docs`,
-      dpop,
-    }),
+    protectedResourceOperation(metadata),
     ...(logoutClientIds.length > 0
       ? [logoutOperation(revoked.backChannelLogout({ issuer: issuers, clientID: logoutClientIds }))]
       : []),
@@ -151,6 +154,7 @@ export function createApp(options: AppOptions): App {
     limitSubjects: limits.limitSubjects(),
     rolesClaim: `${claimsNamespace}roles`,
   });
+  routes.options(PROTECTED_RESOURCE_METADATA_PATH, metadata);
   const client = docsClientId ? { clientId: docsClientId, issuer } : undefined;
   const docs = docsRoutes({
     operations,

@@ -136,6 +136,7 @@ describe('the public address', () => {
     const answer = await running.api<object>(`${wellKnown}${path}`, {
       headers: { origin: 'https://page.example.com' },
     });
+    const preflight = await running.api(`${wellKnown}${path}`, { method: 'OPTIONS' });
     const challenge = await challengeOf(running);
     const other = await running.api(`${wellKnown}${path}/other`);
     const { statusCode } = await running.api.post(`${wellKnown}${path}`);
@@ -145,6 +146,7 @@ describe('the public address', () => {
       expect.objectContaining({ resource: audience }),
     ]);
     expect(answer.headers['access-control-allow-origin']).toBe('*');
+    expect(preflight.headers['access-control-allow-headers']).toBe('*');
     const isAtBase = new URL(audience).origin === new URL(base).origin;
     const suffix = isAtBase && base === 'https://api.example.com' ? path : '';
     expect(challenge).toBe(`${base}/${wellKnown}${suffix}`);

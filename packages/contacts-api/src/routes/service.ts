@@ -1,8 +1,4 @@
-import {
-  PROTECTED_RESOURCE_METADATA_PATH,
-  type ProtectedResource,
-  protectedResourceMetadata,
-} from '@koa-oauth/resource-server';
+import { PROTECTED_RESOURCE_METADATA_PATH } from '@koa-oauth/resource-server';
 import type { Middleware } from 'koa';
 import { z } from 'zod';
 import { ContactsClaims } from '../access-token.ts';
@@ -95,8 +91,8 @@ export const me: Operation = operation({
   },
 });
 
-export function protectedResourceOperation(resource: ProtectedResource): Operation {
-  const answer = protectedResourceMetadata(resource);
+/** @param answer handler that answers with the metadata */
+export function protectedResourceOperation(answer: Middleware): Operation {
   return operation({
     id: 'getProtectedResourceMetadata',
     method: 'get',

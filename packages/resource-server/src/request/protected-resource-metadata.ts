@@ -51,11 +51,13 @@ export interface ProtectedResource {
 
 /**
  * Answers with this API's metadata (RFC 9728 §2, §3.2). A client reads there which issuer to ask for a
- * token. Pages of any origin can read it.
+ * token. Pages of any origin can read it. A browser asks first (`OPTIONS`) if the page sends a header of its
+ * own, as clients of the Model Context Protocol do.
  *
  * @example
  * const metadata = protectedResourceMetadata({ resource, authorizationServers: [issuer] });
  * router.get(PROTECTED_RESOURCE_METADATA_PATH, metadata);
+ * router.options(PROTECTED_RESOURCE_METADATA_PATH, metadata);
  */
 export function protectedResourceMetadata({
   resource,
@@ -67,10 +69,15 @@ export function protectedResourceMetadata({
   profile = 'any',
 }: ProtectedResource): Middleware {
   return async function protectedResourceMetadata(ctx) {
+    ctx.set('Access-Control-Allow-Origin', '*');
+    if (ctx.method === 'OPTIONS') {
+      ctx.set({ 'Access-Control-Allow-Headers': '*', 'Access-Control-Max-Age': '86400' });
+      ctx.status = 204;
+      return;
+    }
     const servers = await Promise.all(authorizationServers.map(identifierOf));
     const isExact = servers.every((server) => server.isExact);
     ctx.type = 'application/json';
-    ctx.set('Access-Control-Allow-Origin', '*');
     ctx.set('Cache-Control', isExact ? 'public, max-age=3600' : 'no-store');
     ctx.body = JSON.stringify({
       resource,

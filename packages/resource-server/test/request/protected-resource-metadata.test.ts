@@ -21,12 +21,14 @@ async function start(more: Partial<ProtectedResource>) {
     authorizationServers: ['https://tenant.example.com/'],
     ...more,
   };
-  router.get(PROTECTED_RESOURCE_METADATA_PATH, protectedResourceMetadata(resource));
+  const metadata = protectedResourceMetadata(resource);
+  router.get(PROTECTED_RESOURCE_METADATA_PATH, metadata);
+  router.options(PROTECTED_RESOURCE_METADATA_PATH, metadata);
   const app = new Koa();
   app.use(router.routes());
   const api = await serve(app);
   open.push(api);
-  return () => api.get(undefined, '.well-known/oauth-protected-resource');
+  return (init?: RequestInit) => api.send({}, '.well-known/oauth-protected-resource', init);
 }
 
 test.each([
@@ -74,6 +76,14 @@ test.each([
     });
   },
 );
+
+test('a page of any origin may send any header with its request', async () => {
+  const send = await start({});
+  const { status, headers } = await send({ method: 'OPTIONS' });
+  expect(status).toBe(204);
+  expect(headers.get('access-control-allow-origin')).toBe('*');
+  expect(headers.get('access-control-allow-headers')).toBe('*');
+});
 
 test.each([
   ['https://api.example.com', 'https://api.example.com/.well-known/oauth-protected-resource'],
