@@ -1,4 +1,4 @@
-import { InvalidOptions, parseURL } from '@koa-oauth/issuer';
+import { parseURL } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import {
   type CheckedDpopOptions,
@@ -6,6 +6,7 @@ import {
   type DpopOptions,
 } from './dpop/dpop-options.ts';
 import type { AuthEvent } from './events.ts';
+import { asOptions, isText, OptionFaults } from './option-faults.ts';
 import type { VerifierOptions } from './token/access-token-verifier.ts';
 import { type IssuerResolver, ResolvedIssuers } from './token/issuer-resolver.ts';
 import type { IsRevoked } from './token/revocations.ts';
@@ -13,8 +14,8 @@ import { type VerifySignature, verifySignature as verifyWithNode } from './token
 import {
   type CommonRules,
   checkTrustedIssuer,
-  isText,
   SHARED_NAMES,
+  type TrustedIssuer,
   type TrustedIssuerOptions,
 } from './token/trusted-issuer.ts';
 import type { VerifiedTokensLimits } from './token/verified-tokens.ts';
@@ -62,7 +63,7 @@ export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
 export function checkOptions<Claims, Requested>(
   options: AuthOptions<Claims, Requested>,
 ): CheckedOptions<Claims> {
-  const faults: string[] = [];
+  const faults = new OptionFaults();
   const {
     issuers: given,
     clockTolerance = 60,
@@ -76,15 +77,10 @@ export function checkOptions<Claims, Requested>(
     onEvent,
     now = Date.now,
     ...issuerOptions
-  } = (typeof options === 'object' && options !== null ? options : {}) as AuthOptions<
-    Claims,
-    Requested
-  >;
-  const fault = (isWrong: boolean, text: string) => isWrong && faults.push(text);
+  } = asOptions<AuthOptions<Claims, Requested>>(options);
   const { profile = 'any', audience } = issuerOptions;
-
   const checkedDpop =
-    dpop === undefined ? undefined : checkDpopOptions(dpop, { profile, now, fault });
+    dpop === undefined ? undefined : checkDpopOptions(dpop, { profile, now, faults });
   const common: CommonRules = {
     clockTolerance,
     dpop: checkedDpop && (checkedDpop.required ? 'required' : 'allowed'),
@@ -93,105 +89,122 @@ export function checkOptions<Claims, Requested>(
   };
   const issuers =
     given === undefined
-      ? checkTrustedIssuer<Claims>(issuerOptions, common, fault)
-      : checkIssuers(given, issuerOptions, common, fault);
+      ? checkTrustedIssuer<Claims>(issuerOptions, common, faults)
+      : checkIssuers(given, issuerOptions, common, faults);
+  const listed = issuers instanceof ResolvedIssuers ? [] : issuers;
+  const [audienceRealm] = listed[0]?.rules.audience ?? [audience].flat();
+  const checked = {
+    ...{ issuers, isRevoked, verifySignature, verifiedTokens, dpop: checkedDpop, clockTolerance },
+    ...{ authRequired, realm: realm ?? audienceRealm, resourceMetadata, onEvent, now },
+  };
+  checkValues({ ...checked, realm }, faults);
+  if (profile === 'fapi2') checkFapi({ dpop, isRevoked, clockTolerance }, faults);
+  // An opaque token does not name its issuer, and no other may see it.
+  const asked = listed.filter((each) => each.introspection);
+  faults.add(asked.length > 1, 'introspection can be an option of one issuer only');
+  faults.add(checked.realm === undefined, 'realm is required where no audience is given');
+  faults.throwIfAny('auth');
+  return Object.freeze(checked as CheckedOptions<Claims>);
+}
 
-  // `exp` plus a string would be a longer string.
-  fault(
-    typeof clockTolerance !== 'number' || !(clockTolerance >= 0 && clockTolerance <= 300),
-    'clockTolerance must be 0 to 300 seconds',
-  );
-  fault(typeof authRequired !== 'boolean', 'authRequired must be true or false');
+function checkValues(
+  options: Omit<AuthOptions<unknown, never>, 'issuers' | 'dpop'>,
+  faults: OptionFaults,
+): void {
+  const { clockTolerance, authRequired, verifiedTokens, realm, resourceMetadata } = options;
+  faults.addClockTolerance(clockTolerance);
+  faults.add(typeof authRequired !== 'boolean', 'authRequired must be true or false');
+  const { now, isRevoked, verifySignature, onEvent } = options;
   for (const [name, value] of Object.entries({ now, isRevoked, verifySignature, onEvent })) {
-    fault(value !== undefined && typeof value !== 'function', `${name} must be a function`);
+    faults.add(value !== undefined && typeof value !== 'function', `${name} must be a function`);
   }
-  fault(
+  faults.add(
     verifiedTokens !== undefined && verifiedTokens !== false && !areLimits(verifiedTokens),
     'verifiedTokens must be false, or have maxEntries and maxBytes above 0',
   );
-  fault(realm !== undefined && !isText(realm), 'realm must be a non-empty string');
-  fault(
+  faults.add(realm !== undefined && !isText(realm), 'realm must be a non-empty string');
+  faults.add(
     resourceMetadata !== undefined && !parseURL(resourceMetadata),
     'resourceMetadata must be a URL',
   );
-  if (profile === 'fapi2') {
-    fault(clockTolerance > 60, 'clockTolerance must be 0 to 60 seconds with the profile fapi2');
-    for (const [name, value] of Object.entries({ dpop, isRevoked })) {
-      fault(value === undefined, `${name} is required with the profile fapi2`);
-    }
-  }
-  // An opaque token does not name its issuer, and no other may see it.
-  const introspecting =
-    issuers instanceof ResolvedIssuers ? [] : issuers.filter((each) => each.introspection);
-  fault(introspecting.length > 1, 'introspection can be an option of one issuer only');
-  const [first] =
-    issuers instanceof ResolvedIssuers ? [audience].flat() : (issuers[0]?.rules.audience ?? []);
-  const defaultRealm = realm ?? first;
-  fault(defaultRealm === undefined, 'realm is required where no audience is given');
-  if (faults.length > 0) throw new InvalidOptions(`auth: ${faults.join('; ')}`);
-
-  return Object.freeze({
-    issuers,
-    isRevoked,
-    verifySignature,
-    verifiedTokens,
-    dpop: checkedDpop,
-    clockTolerance,
-    authRequired,
-    realm: defaultRealm as string,
-    resourceMetadata,
-    onEvent,
-    now,
-  });
 }
 
-type Fault = (isWrong: boolean, text: string) => void;
+/** Checks what the FAPI 2.0 Security Profile requires of these options. */
+function checkFapi(
+  { clockTolerance, ...required }: { clockTolerance: number; dpop: unknown; isRevoked: unknown },
+  faults: OptionFaults,
+): void {
+  faults.add(clockTolerance > 60, 'clockTolerance must be 0 to 60 seconds with the profile fapi2');
+  for (const [name, value] of Object.entries(required)) {
+    faults.add(value === undefined, `${name} is required with the profile fapi2`);
+  }
+}
 
 /** Checks the option `issuers`. @param defaults options of `auth` that its issuers share */
 function checkIssuers<Claims, Requested>(
   issuers: readonly TrustedIssuerOptions<Claims>[] | IssuerResolver<Claims, Requested>,
   defaults: TrustedIssuerOptions<Claims>,
   common: CommonRules,
-  fault: Fault,
+  faults: OptionFaults,
 ): VerifierOptions<Claims>['issuers'] {
   const { profile, unsafeAllowHTTP = false } = defaults;
   const given = Object.entries(defaults).filter(([, value]) => value !== undefined);
   const shared = given.filter(([name]) => SHARED_NAMES.some((each) => each === name));
   const others = given.filter((entry) => !shared.includes(entry)).map(([name]) => name);
-  fault(others.length > 0, `with issuers, these are options of each of them: ${others.join(', ')}`);
-  const check = (options: TrustedIssuerOptions<Claims>, add: Fault) => {
-    const own = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
-    const merged: TrustedIssuerOptions<Claims> = Object.fromEntries([...shared, ...own]);
+  faults.add(
+    others.length > 0,
+    `with issuers, these are options of each of them: ${others.join(', ')}`,
+  );
+  const check = (options: TrustedIssuerOptions<Claims>, own: OptionFaults) => {
+    const entries = Object.entries(options ?? {}).filter(([, value]) => value !== undefined);
+    const merged: TrustedIssuerOptions<Claims> = Object.fromEntries([...shared, ...entries]);
     // DPoP and revocation are checked for the profile of `auth`.
-    add(
+    own.add(
       (merged.profile === 'fapi2') !== (profile === 'fapi2'),
       'the profile fapi2 must be that of all issuers, as an option of auth',
     );
-    return checkTrustedIssuer<Claims>(merged, common, add);
+    return checkTrustedIssuer<Claims>(merged, common, own);
   };
-  if (typeof issuers === 'function') {
-    return new ResolvedIssuers<Claims>({
-      resolve: issuers as IssuerResolver<Claims, never>,
-      unsafeAllowHTTP,
-      make(options) {
-        const faults: string[] = [];
-        const [trusted, other] = check(options, (isWrong, text) => isWrong && faults.push(text));
-        if (other) faults.push('tenants: the options must be those of one issuer');
-        if (trusted?.introspection) faults.push('introspection is for issuers of a list');
-        if (!trusted || faults.length > 0) throw new InvalidOptions(faults.join('; '));
-        return trusted;
-      },
-    });
-  }
+  if (typeof issuers !== 'function') return checkList(issuers, check, faults);
+  return new ResolvedIssuers<Claims>({
+    resolve: issuers as IssuerResolver<Claims, never>,
+    unsafeAllowHTTP,
+    make: (options) => makeOne(options, check),
+  });
+}
+
+type CheckIssuer<Claims> = (
+  options: TrustedIssuerOptions<Claims>,
+  faults: OptionFaults,
+) => readonly TrustedIssuer<Claims>[];
+
+function checkList<Claims>(
+  issuers: readonly TrustedIssuerOptions<Claims>[],
+  check: CheckIssuer<Claims>,
+  faults: OptionFaults,
+): readonly TrustedIssuer<Claims>[] {
   const isList = Array.isArray(issuers) && issuers.length > 0;
-  fault(!isList, 'issuers must be a function, or a list with an issuer');
+  faults.add(!isList, 'issuers must be a function, or a list with an issuer');
   const trusted = (isList ? issuers : []).flatMap((each, index) =>
-    check(each, (isWrong, text) => fault(isWrong, `issuers[${index}]: ${text}`)),
+    check(each, faults.within(`issuers[${index}]: `)),
   );
   const identifiers = trusted.map(({ issuer }) => issuer?.issuerBaseURL?.replace(/\/$/, ''));
   const twice = identifiers.find((each, index) => identifiers.indexOf(each) !== index);
-  fault(twice !== undefined, `issuers has ${twice} twice`);
+  faults.add(twice !== undefined, `issuers has ${twice} twice`);
   return trusted;
+}
+
+/** Makes the issuer that a function has found. @throws InvalidOptions */
+function makeOne<Claims>(
+  options: TrustedIssuerOptions<Claims>,
+  check: CheckIssuer<Claims>,
+): TrustedIssuer<Claims> {
+  const faults = new OptionFaults();
+  const [trusted, other] = check(options, faults);
+  faults.add(other !== undefined, 'tenants: the options must be those of one issuer');
+  faults.add(trusted?.introspection !== undefined, 'introspection is for issuers of a list');
+  faults.throwIfAny();
+  return trusted as TrustedIssuer<Claims>;
 }
 
 function areLimits(value: unknown): boolean {

@@ -1,4 +1,5 @@
 import { isSecureURL, parseURL } from '@koa-oauth/issuer';
+import { asOptions, type OptionFaults } from '../option-faults.ts';
 import { type ExpiringSet, memorySet } from '../stores/expiring-set.ts';
 import type { TokenProfile } from '../token/jwt-access-token.ts';
 import { type Algorithm, algorithmsOf, areAlgorithmsOf } from '../token/signature.ts';
@@ -28,47 +29,32 @@ export interface CheckedDpopOptions
   readonly required: boolean;
 }
 
-/** Checks the option `dpop`. @param fault collects each fault */
+/** Checks the option `dpop`. */
 export function checkDpopOptions(
   options: unknown,
-  {
-    profile,
-    now,
-    fault,
-  }: {
-    profile: TokenProfile;
-    now: () => number;
-    fault: (isWrong: boolean, text: string) => void;
-  },
+  { profile, now, faults }: { profile: TokenProfile; now: () => number; faults: OptionFaults },
 ): CheckedDpopOptions {
-  const given = (
-    typeof options === 'object' && options !== null ? options : {}
-  ) as Partial<DpopOptions>;
   const isFapi = profile === 'fapi2';
+  const given = asOptions<Partial<DpopOptions>>(options);
   const { baseURL, required = isFapi, nonce = false, store, ...others } = given;
   const { algorithms = algorithmsOf(profile), ...unknown } = others;
   // Clients write an international name in ASCII.
   const publicURL = isBaseURL(baseURL) ? new URL(baseURL).href : '';
   const address = normalizeHttpURI(publicURL)?.replace(/\/$/, '');
-  fault(
+  faults.add(
     address === undefined,
     'dpop.baseURL must be the public address of this API, such as https://api.example.com (http only on a loopback address)',
   );
-  fault(
+  faults.add(
     !areAlgorithmsOf(profile, algorithms),
     `dpop.algorithms must be some of ${algorithmsOf(profile)}`,
   );
-  fault(isFapi && !required, 'dpop.required must be true with the profile fapi2');
+  faults.add(isFapi && !required, 'dpop.required must be true with the profile fapi2');
   for (const [name, value] of Object.entries({ required, nonce })) {
-    fault(typeof value !== 'boolean', `dpop.${name} must be true or false`);
+    faults.add(typeof value !== 'boolean', `dpop.${name} must be true or false`);
   }
-  const methods = ['add', 'sharedSecret'] as const;
-  fault(
-    store !== undefined && methods.some((name) => typeof store?.[name] !== 'function'),
-    'dpop.store must be made with memorySet, redisSet or postgresSet, or have the same methods',
-  );
-  const unknownNames = Object.keys(unknown);
-  fault(unknownNames.length > 0, `unknown: ${unknownNames.map((name) => `dpop.${name}`)}`);
+  if (store !== undefined) faults.addStore('dpop.store', store, ['add', 'sharedSecret']);
+  faults.addUnknown(unknown, 'dpop.');
   return {
     baseURL: address ?? '',
     algorithms: Array.isArray(algorithms) ? [...algorithms] : [],

@@ -1,7 +1,6 @@
 import {
   checkLogoutToken,
   decodeUnverifiedJwt,
-  InvalidOptions,
   type Issuer,
   isSameIssuer,
   LOGOUT_TOKEN_LIFETIME_SECONDS,
@@ -12,6 +11,7 @@ import {
 } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
+import { asOptions, isText, OptionFaults } from '../option-faults.ts';
 import {
   type Algorithm,
   areAlgorithmsOf,
@@ -108,22 +108,26 @@ function invalid(detail: string): AuthError {
 }
 
 function checkOptions(options: LogoutTokenOptions) {
-  const given = typeof options === 'object' && options !== null ? options : {};
-  const { issuer, clientID, clockTolerance = 60, ...others } = given as LogoutTokenOptions;
+  const given = asOptions<LogoutTokenOptions>(options);
+  const { issuer, clientID, clockTolerance = 60, ...others } = given;
   const { algorithms = SIGNING_ALGORITHMS, ...unknown } = others;
   const issuers = [issuer ?? []].flat();
   const clientIDs = [clientID ?? []].flat();
-  const faults = [
-    (issuers.length === 0 || issuers.some((one) => typeof one?.signingKeys !== 'function')) &&
-      'issuer must be made with createIssuer',
-    (clientIDs.length === 0 || clientIDs.some((id) => typeof id !== 'string' || id === '')) &&
-      'clientID must be a non-empty string or a list of them',
-    !(typeof clockTolerance === 'number' && clockTolerance >= 0 && clockTolerance <= 300) &&
-      'clockTolerance must be 0 to 300 seconds',
-    !areAlgorithmsOf('any', algorithms) &&
-      `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`,
-    ...Object.keys(unknown).map((name) => `unknown: ${name}`),
-  ].filter((fault) => fault !== false);
-  if (faults.length > 0) throw new InvalidOptions(`backChannelLogout: ${faults.join('; ')}`);
+  const faults = new OptionFaults();
+  faults.add(
+    issuers.length === 0 || issuers.some((one) => typeof one?.signingKeys !== 'function'),
+    'issuer must be made with createIssuer',
+  );
+  faults.add(
+    clientIDs.length === 0 || !clientIDs.every(isText),
+    'clientID must be a non-empty string or a list of them',
+  );
+  faults.addClockTolerance(clockTolerance);
+  faults.add(
+    !areAlgorithmsOf('any', algorithms),
+    `algorithms must be some of ${SIGNING_ALGORITHMS.join(', ')}`,
+  );
+  faults.addUnknown(unknown);
+  faults.throwIfAny('backChannelLogout');
   return { issuers, clientID: clientIDs, clockTolerance, algorithms: [...algorithms] };
 }

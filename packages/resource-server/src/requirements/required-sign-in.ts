@@ -1,6 +1,6 @@
-import { InvalidOptions } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
+import { asOptions, OptionFaults } from '../option-faults.ts';
 import { isNumericDate } from '../token/jwt-access-token.ts';
 import { authOf } from './required-scopes.ts';
 
@@ -38,7 +38,7 @@ export function requiredSignIn(options: SignInOptions): Middleware {
       throw refusal('this needs a stronger sign-in');
     }
     if (maxAge !== undefined) {
-      const age = isNumericDate(signedInAt) ? now() / 1000 - (signedInAt as number) : Number.NaN;
+      const age = isNumericDate(signedInAt) ? now() / 1000 - signedInAt : Number.NaN;
       if (!(age >= -clockTolerance && age <= maxAge + clockTolerance)) {
         throw refusal('this needs a more recent sign-in');
       }
@@ -48,30 +48,25 @@ export function requiredSignIn(options: SignInOptions): Middleware {
 }
 
 function checkOptions(options: SignInOptions) {
-  const given = typeof options === 'object' && options !== null ? options : {};
-  const { acr, maxAge, clockTolerance = 60, now = Date.now, ...unknown } = given as SignInOptions;
-  const faults: string[] = [];
-  const fault = (isWrong: boolean, text: string) => isWrong && faults.push(text);
-
+  const given = asOptions<SignInOptions>(options);
+  const { acr, maxAge, clockTolerance = 60, now = Date.now, ...unknown } = given;
+  const faults = new OptionFaults();
   const accepted = typeof acr === 'string' ? acr.split(' ').filter(Boolean) : acr;
-  fault(
+  faults.add(
     accepted !== undefined &&
       (!Array.isArray(accepted) || accepted.length === 0 || !accepted.every(isAcr)),
     'acr must be one word of ASCII without quotes, or several',
   );
-  fault(
+  faults.add(
     maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0),
     'maxAge must be a whole number of seconds, 0 or more',
   );
-  fault(acr === undefined && maxAge === undefined, 'give acr or maxAge, as in { maxAge: 300 }');
-  fault(
-    typeof clockTolerance !== 'number' || !(clockTolerance >= 0 && clockTolerance <= 300),
-    'clockTolerance must be 0 to 300 seconds',
-  );
-  fault(typeof now !== 'function', 'now must be a function');
-  const unknownNames = Object.keys(unknown);
-  fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
-  if (faults.length > 0) throw new InvalidOptions(`requiredSignIn: ${faults.join('; ')}`);
+  const isEmpty = acr === undefined && maxAge === undefined;
+  faults.add(isEmpty, 'give acr or maxAge, as in { maxAge: 300 }');
+  faults.addClockTolerance(clockTolerance);
+  faults.add(typeof now !== 'function', 'now must be a function');
+  faults.addUnknown(unknown);
+  faults.throwIfAny('requiredSignIn');
   return { accepted: accepted && [...accepted], maxAge, clockTolerance, now };
 }
 

@@ -9,6 +9,7 @@ import {
 } from '@koa-oauth/issuer';
 import { LRUCache } from 'lru-cache';
 import { AuthError } from '../errors.ts';
+import { asOptions, type OptionFaults } from '../option-faults.ts';
 import {
   acceptFor,
   checkSignedResponse,
@@ -54,36 +55,36 @@ const CLIENT_NAMES: readonly string[] = [
  * Checks the options.
  *
  * @param isFapi true: the FAPI 2.0 Security Profile allows no secrets
- * @param fault collects each fault
  */
 export function checkIntrospectionOptions(
   options: unknown,
   isFapi: boolean,
-  fault: (isWrong: boolean, text: string) => void,
+  faults: OptionFaults,
 ): CheckedIntrospection {
   const {
     maxAge = 30_000,
     unsafeMissingAudience = false,
     monotonicNow = () => performance.now(),
     ...client
-  } = (typeof options === 'object' && options !== null ? options : {}) as IntrospectionOptions;
-  const { credentials, faults } = checkClient(client, isFapi);
-  const isPublic = credentials.clientAuthMethod === 'none';
+  } = asOptions<IntrospectionOptions>(options);
+  const checked = checkClient(client, isFapi);
+  const { credentials } = checked;
+  for (const text of checked.faults) faults.add(true, text);
+  faults.add(
+    credentials.clientAuthMethod === 'none',
+    'an API authenticates with a secret or a key',
+  );
   const isAge = typeof maxAge === 'number' && maxAge >= 0 && maxAge <= MAX_AGE_LIMIT_MS;
-  for (const text of faults) fault(true, `introspection: ${text}`);
-  fault(isPublic, 'introspection: an API authenticates with a secret or a key');
-  fault(!isAge, `introspection: maxAge must be 0 to ${MAX_AGE_LIMIT_MS} milliseconds`);
-  fault(
-    typeof unsafeMissingAudience !== 'boolean',
-    'introspection: unsafeMissingAudience must be true or false',
-  );
-  fault(
+  faults.add(!isAge, `maxAge must be 0 to ${MAX_AGE_LIMIT_MS} milliseconds`);
+  const isFlag = typeof unsafeMissingAudience === 'boolean';
+  faults.add(!isFlag, 'unsafeMissingAudience must be true or false');
+  faults.add(
     isFapi && unsafeMissingAudience === true,
-    'introspection: unsafeMissingAudience contradicts the profile fapi2',
+    'unsafeMissingAudience contradicts the profile fapi2',
   );
-  fault(typeof monotonicNow !== 'function', 'introspection: monotonicNow must be a function');
-  const unknown = Object.keys(client).filter((name) => !CLIENT_NAMES.includes(name));
-  fault(unknown.length > 0, `introspection: unknown: ${unknown.join(', ')}`);
+  faults.add(typeof monotonicNow !== 'function', 'monotonicNow must be a function');
+  const unknown = Object.entries(client).filter(([name]) => !CLIENT_NAMES.includes(name));
+  faults.addUnknown(Object.fromEntries(unknown));
   return Object.freeze({ credentials, maxAge, unsafeMissingAudience, monotonicNow });
 }
 

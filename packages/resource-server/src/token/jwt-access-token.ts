@@ -52,7 +52,7 @@ const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'
 /** Members of `cnf` that bind a token in another way (RFC 7800 §3, RFC 8705 §3.1). */
 const OTHER_CONFIRMATIONS = ['x5t#S256', 'jwk', 'jwe', 'jku'];
 const NO_SCOPES: readonly string[] = Object.freeze([]);
-const YEAR_9999 = 253_402_300_799;
+export const YEAR_9999 = 253_402_300_799;
 
 /**
  * Checks all of a token except its signature (RFC 9068 §4, RFC 8725 §3). It needs neither a key nor the
@@ -277,6 +277,6 @@ function isStringOrStrings(value: unknown): boolean {
 }
 
 // JSON can have numbers beyond all dates: 1e999 parses as Infinity.
-export function isNumericDate(value: unknown): boolean {
+export function isNumericDate(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= YEAR_9999;
 }

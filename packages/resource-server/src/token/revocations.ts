@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto';
-import { answerInTime, InvalidOptions } from '@koa-oauth/issuer';
+import { answerInTime } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
+import { isText, OptionFaults } from '../option-faults.ts';
 import { acceptLogoutToken, type LogoutTokenOptions } from '../request/back-channel-logout.ts';
 import { type ExpiringSet, memorySet } from '../stores/expiring-set.ts';
-import type { AccessTokenClaims } from './jwt-access-token.ts';
+import { type AccessTokenClaims, isNumericDate, YEAR_9999 } from './jwt-access-token.ts';
 
 /**
  * Reports whether a token was revoked. Recognize it by `iss` and `jti`, or by `sub` and `iat` (all
@@ -78,7 +79,6 @@ export async function checkRevocation(
 const DAY_SECONDS = 24 * 3600;
 /** `auth` tolerates clocks that differ by up to 300 seconds, for `iat` and for `exp`. */
 const CLOCK_RESERVE_SECONDS = 600;
-const YEAR_9999 = 253_402_300_799;
 
 /**
  * Makes a list of revoked tokens, for `auth({ isRevoked })`: by `jti`, by session (`sid`), or by user
@@ -103,22 +103,18 @@ export function revocations(options: RevocationsOptions = {}): Revocations {
   const { now = Date.now, ...others } = options;
   const { maxTokenLifetime = 30 * DAY_SECONDS, sessionClaim, ...rest } = others;
   const { store = memorySet({ now }), ...unknown } = rest;
-  const methods = ['add', 'raiseNumber', 'readNumbers'] as const;
-  const faults = [
-    typeof now !== 'function' && 'now must be a function',
-    methods.some((name) => typeof store?.[name] !== 'function') &&
-      'store must be made with memorySet, redisSet or postgresSet, or have the same methods',
-    !(
-      Number.isSafeInteger(maxTokenLifetime) &&
-      maxTokenLifetime > 0 &&
-      maxTokenLifetime <= 366 * DAY_SECONDS
-    ) && 'maxTokenLifetime must be whole seconds above 0, at most 366 days',
-    sessionClaim !== undefined &&
-      !isText(sessionClaim) &&
-      'sessionClaim must be a non-empty string',
-    ...Object.keys(unknown).map((name) => `unknown: ${name}`),
-  ].filter((fault) => fault !== false);
-  if (faults.length > 0) throw new InvalidOptions(`revocations: ${faults.join('; ')}`);
+  const faults = new OptionFaults();
+  faults.add(typeof now !== 'function', 'now must be a function');
+  faults.addStore('store', store, ['add', 'raiseNumber', 'readNumbers']);
+  const isLifetime =
+    Number.isSafeInteger(maxTokenLifetime) &&
+    maxTokenLifetime > 0 &&
+    maxTokenLifetime <= 366 * DAY_SECONDS;
+  faults.add(!isLifetime, 'maxTokenLifetime must be whole seconds above 0, at most 366 days');
+  const isClaim = sessionClaim === undefined || isText(sessionClaim);
+  faults.add(!isClaim, 'sessionClaim must be a non-empty string');
+  faults.addUnknown(unknown);
+  faults.throwIfAny('revocations');
   return new RevocationList(store, maxTokenLifetime, sessionClaim, now);
 }
 
@@ -241,10 +237,5 @@ function checkNames(names: Readonly<Record<string, unknown>>): void {
 
 // A time in milliseconds, read as seconds, is after the year 9999.
 function checkTime(name: string, value: unknown): void {
-  if (typeof value === 'number' && value >= 0 && value <= YEAR_9999) return;
-  throw new TypeError(`${name} must be seconds since 1970`);
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '';
+  if (!isNumericDate(value)) throw new TypeError(`${name} must be seconds since 1970`);
 }

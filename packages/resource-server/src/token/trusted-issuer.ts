@@ -1,4 +1,5 @@
 import { createIssuer, type Issuer, type IssuerOptions, parseURL } from '@koa-oauth/issuer';
+import { asOptions, isText, type OptionFaults } from '../option-faults.ts';
 import {
   type CheckedIntrospection,
   checkIntrospectionOptions,
@@ -67,22 +68,14 @@ const TENANT = '{tenantid}';
 /**
  * Checks the options of an issuer.
  *
- * @param fault collects each fault
  * @returns the issuer, or one for each of its tenants
  */
 export function checkTrustedIssuer<Claims>(
   options: unknown,
-  common: CommonRules,
-  fault: (isWrong: boolean, text: string) => void,
+  { onIssuerEvent, ...common }: CommonRules,
+  faults: OptionFaults,
 ): readonly TrustedIssuer<Claims>[] {
   const {
-    issuerBaseURL = '',
-    issuer,
-    metadataURL,
-    jwksURL,
-    jwks,
-    unsafeAllowHTTP,
-    tenants,
     audience: audiences,
     profile = 'any',
     algorithms = algorithmsOf(profile),
@@ -90,91 +83,113 @@ export function checkTrustedIssuer<Claims>(
     scopeClaim,
     subRequired = true,
     introspection,
-    ...unknown
-  } = (
-    typeof options === 'object' && options !== null ? options : {}
-  ) as TrustedIssuerOptions<Claims>;
-  const audience = typeof audiences === 'string' ? [audiences] : audiences;
-  fault(
-    !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
-    'audience must be a non-empty string or a list of them',
-  );
-  fault(
-    !areAlgorithmsOf(profile, algorithms),
-    `algorithms must be some of ${algorithmsOf(profile).join(', ')}`,
-  );
-  fault(
-    !['any', 'rfc9068', 'auth0', 'fapi2'].includes(profile),
-    'profile must be any, rfc9068, auth0 or fapi2',
-  );
-  if (claims !== undefined) {
-    fault(!parseURL(claims?.namespace), 'claims.namespace must be a URL');
-    fault(
-      typeof claims?.schema?.['~standard']?.validate !== 'function',
-      'claims.schema must be a Standard Schema',
-    );
-  }
-  fault(scopeClaim !== undefined && !isText(scopeClaim), 'scopeClaim must be the name of a claim');
-  fault(typeof subRequired !== 'boolean', 'subRequired must be true or false');
+    ...source
+  } = asOptions<TrustedIssuerOptions<Claims>>(options);
+  const audience = isText(audiences) ? [audiences] : audiences;
+  const rules = { audience, algorithms, profile, scopeClaim, subRequired };
+  checkRules(rules, faults);
+  if (claims !== undefined) checkClaims(claims, faults);
+  const isFapi = profile === 'fapi2';
   const checkedIntrospection =
     introspection === undefined
       ? undefined
-      : checkIntrospectionOptions(introspection, profile === 'fapi2', fault);
-  const hasNoMetadata = jwksURL !== undefined || jwks !== undefined;
-  fault(
-    introspection !== undefined && hasNoMetadata,
+      : checkIntrospectionOptions(introspection, isFapi, faults.within('introspection: '));
+  faults.add(
+    introspection !== undefined && (source.jwksURL !== undefined || source.jwks !== undefined),
     'introspection needs the metadata of the issuer, which is not fetched with jwksURL and jwks',
   );
-  const unknownNames = Object.keys(unknown);
-  fault(unknownNames.length > 0, `unknown: ${unknownNames.join(', ')}`);
-
-  const addresses = { issuerBaseURL, metadataURL, jwksURL, jwks, unsafeAllowHTTP };
-  const make = (tenant?: string) => {
-    try {
-      const onEvent = common.onIssuerEvent;
-      return [createIssuer({ ...inTenant(addresses, tenant), onEvent })];
-    } catch (error) {
-      fault(true, (error as Error).message);
-      return [];
-    }
-  };
-  let issuers: readonly Issuer[] = [];
-  if (issuer !== undefined) {
-    fault(typeof issuer?.signingKey !== 'function', 'issuer must be made with createIssuer');
-    fault(issuerBaseURL !== '', 'give issuerBaseURL or issuer, not both');
-    const names = Object.entries({ metadataURL, jwksURL, jwks, tenants });
-    for (const [name, value] of names) {
-      fault(value !== undefined, `${name} is an option of createIssuer`);
-    }
-    issuers = [issuer];
-  } else if (tenants !== undefined) {
-    const isList = Array.isArray(tenants) && tenants.length > 0 && tenants.every(isTenant);
-    fault(!isList, 'tenants must be a list of ids: letters, digits, "-", "." and "_"');
-    fault(!issuerBaseURL.includes(TENANT), `issuerBaseURL must have ${TENANT}, where tenants go`);
-    issuers = isList ? tenants.flatMap(make) : [];
-  } else issuers = make();
+  const issuers = makeIssuers(source, onIssuerEvent, faults);
   const allowsHTTP =
-    unsafeAllowHTTP === true || issuers.some((each) => each?.unsafeAllowHTTP === true);
-  fault(profile === 'fapi2' && allowsHTTP, 'an issuer on http contradicts the profile fapi2');
-
-  const { clockTolerance, dpop } = common;
-  const rules = {
+    source.unsafeAllowHTTP === true || issuers.some((each) => each?.unsafeAllowHTTP === true);
+  faults.add(isFapi && allowsHTTP, 'an issuer on http contradicts the profile fapi2');
+  const checked = {
+    ...{ ...common, ...rules },
     audience: Object.freeze([...(Array.isArray(audience) ? audience : [])]),
     algorithms: Object.freeze([...(Array.isArray(algorithms) ? algorithms : [])]),
-    profile,
-    clockTolerance,
-    dpop,
-    scopeClaim,
-    subRequired,
   };
   return issuers.map((each) =>
     Object.freeze({
       issuer: each,
-      rules: Object.freeze({ ...rules, issuerBaseURL: each?.issuerBaseURL }),
+      rules: Object.freeze({ ...checked, issuerBaseURL: each?.issuerBaseURL }),
       claims,
       introspection: checkedIntrospection,
     }),
   );
+}
+
+function checkRules(
+  rules: Pick<
+    TrustedIssuerOptions<unknown>,
+    'audience' | 'algorithms' | 'scopeClaim' | 'subRequired'
+  > & { readonly profile: TokenProfile },
+  faults: OptionFaults,
+): void {
+  const { audience, algorithms, profile, scopeClaim, subRequired } = rules;
+  faults.add(
+    !Array.isArray(audience) || audience.length === 0 || !audience.every(isText),
+    'audience must be a non-empty string or a list of them',
+  );
+  faults.add(
+    !areAlgorithmsOf(profile, algorithms),
+    `algorithms must be some of ${algorithmsOf(profile).join(', ')}`,
+  );
+  faults.add(
+    !['any', 'rfc9068', 'auth0', 'fapi2'].includes(profile),
+    'profile must be any, rfc9068, auth0 or fapi2',
+  );
+  const isClaim = scopeClaim === undefined || isText(scopeClaim);
+  faults.add(!isClaim, 'scopeClaim must be the name of a claim');
+  faults.add(typeof subRequired !== 'boolean', 'subRequired must be true or false');
+}
+
+function checkClaims(claims: Partial<CustomClaims<unknown>> | null, faults: OptionFaults): void {
+  faults.add(!parseURL(claims?.namespace), 'claims.namespace must be a URL');
+  faults.add(
+    typeof claims?.schema?.['~standard']?.validate !== 'function',
+    'claims.schema must be a Standard Schema',
+  );
+}
+
+/** Options that say where an issuer is. */
+type IssuerSource = Pick<
+  TrustedIssuerOptions<unknown>,
+  'issuer' | 'issuerBaseURL' | 'metadataURL' | 'jwksURL' | 'jwks' | 'unsafeAllowHTTP' | 'tenants'
+>;
+
+/** Makes the issuer, or one for each of its tenants. */
+function makeIssuers(
+  { issuer, tenants, ...source }: IssuerSource,
+  onEvent: IssuerOptions['onEvent'],
+  faults: OptionFaults,
+): readonly Issuer[] {
+  const { issuerBaseURL = '', metadataURL, jwksURL, jwks, unsafeAllowHTTP, ...unknown } = source;
+  faults.addUnknown(unknown);
+  if (issuer !== undefined) {
+    faults.add(typeof issuer?.signingKey !== 'function', 'issuer must be made with createIssuer');
+    faults.add(issuerBaseURL !== '', 'give issuerBaseURL or issuer, not both');
+    const names = Object.entries({ metadataURL, jwksURL, jwks, tenants });
+    for (const [name, value] of names) {
+      faults.add(value !== undefined, `${name} is an option of createIssuer`);
+    }
+    return [issuer];
+  }
+  const addresses = { issuerBaseURL, metadataURL, jwksURL, jwks, unsafeAllowHTTP };
+  const make = (tenant?: string) => {
+    try {
+      return [createIssuer({ ...inTenant(addresses, tenant), onEvent })];
+    } catch (error) {
+      faults.add(true, (error as Error).message);
+      return [];
+    }
+  };
+  if (tenants === undefined) return make();
+  const isList = Array.isArray(tenants) && tenants.length > 0 && tenants.every(isTenant);
+  faults.add(!isList, 'tenants must be a list of ids: letters, digits, "-", "." and "_"');
+  faults.add(
+    !issuerBaseURL.includes(TENANT),
+    `issuerBaseURL must have ${TENANT}, where tenants go`,
+  );
+  return isList ? tenants.flatMap((tenant) => make(tenant)) : [];
 }
 
 function inTenant<
@@ -198,8 +213,4 @@ function isTenant(value: unknown): boolean {
     /^\w[\w.-]{0,99}$/.test(value) &&
     !['common', 'organizations', 'consumers'].includes(value)
   );
-}
-
-export function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '';
 }

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { decodeJwt } from 'jose';
 import { proves } from '../../../../test/support/proves.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
+import { OptionFaults } from '../../src/option-faults.ts';
 import {
   checkIntrospectionOptions,
   Introspection,
@@ -44,13 +45,10 @@ function create(
   timeout = 5000,
   algorithms: readonly string[] = SIGNING_ALGORITHMS,
 ): Introspection {
-  const faults: string[] = [];
-  const checked = checkIntrospectionOptions(
-    { ...CLIENT, monotonicNow: () => clock.monotonic, ...options },
-    false,
-    (isWrong, text) => isWrong && faults.push(text),
-  );
-  expect(faults).toEqual([]);
+  const faults = new OptionFaults();
+  const all = { ...CLIENT, monotonicNow: () => clock.monotonic, ...options };
+  const checked = checkIntrospectionOptions(all, false, faults);
+  expect(() => faults.throwIfAny()).not.toThrow();
   return new Introspection({
     ...checked,
     issuer: createIssuer({ issuerBaseURL: issuer.issuer, timeout, onEvent: () => {} }),
@@ -444,9 +442,9 @@ describe('the cache', () => {
 
 describe('options', () => {
   const faultsOf = (options: unknown, isFapi = false) => {
-    const faults: string[] = [];
-    checkIntrospectionOptions(options, isFapi, (isWrong, text) => isWrong && faults.push(text));
-    return faults.join('; ');
+    const texts: string[] = [];
+    checkIntrospectionOptions(options, isFapi, new OptionFaults('', texts));
+    return texts.join('; ');
   };
 
   test.each<[string, unknown, string]>([
