@@ -127,7 +127,8 @@ export class ProofVerifier {
   #checkAddress({ htm, htu }: ProofClaims, { method, target }: ProvenRequest): void {
     const { baseURL } = this.#options;
     if (htm !== method) throw new InvalidProofError('proof_method');
-    const path = normalizePath(target);
+    // RFC 9112 §3.2.2: a target can have a host. It is not compared, because `Host` is not either.
+    const path = normalizePath(target.replace(/^https?:\/\/[\w.~:[\]-]+(?=[/?]|$)/i, ''));
     if (path === undefined || normalizeHttpURI(htu) !== baseURL + path) {
       throw new InvalidProofError('proof_address', `expected ${baseURL} and the path`);
     }
