@@ -23,7 +23,7 @@ export class Programs {
     child.stderr?.on('data', (chunk) => {
       printed += chunk;
     });
-    for (let tries = 0; tries < 1000; tries += 1) {
+    for (let tries = 0; tries < 2000; tries += 1) {
       if (child.exitCode !== null) throw new Error(`${file} did not start: ${printed}`);
       const socket = connect(port, '127.0.0.1');
       const listens = await Promise.race([

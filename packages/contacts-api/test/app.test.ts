@@ -59,15 +59,20 @@ describe('open routes', () => {
     };
     const probe = async () => (await probed.api('readyz')).statusCode;
     const probes = () => Promise.all(Array.from({ length: 20 }, probe));
+    const begun = performance.now();
+    // On a busy machine the probes take longer than a second.
+    const expectFewChecks = () =>
+      expect(checks).toBeLessThanOrEqual(1 + (performance.now() - begun) / 1000);
     expect(new Set(await probes())).toEqual(new Set([200]));
-    expect([await probe(), checks]).toEqual([200, 1]);
+    expect(await probe()).toBe(200);
+    expectFewChecks();
     isAway = true;
     while ((await probe()) === 200) await setTimeout(50);
     expect(new Set(await probes())).toEqual(new Set([503]));
-    expect(checks).toBe(2);
+    expectFewChecks();
     isAway = false;
     while ((await probe()) !== 200) await setTimeout(50);
-    expect(checks).toBe(3);
+    expectFewChecks();
     // It is known at once that the process must stop.
     probed.app.markStopping();
     expect(await probe()).toBe(503);

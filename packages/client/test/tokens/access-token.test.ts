@@ -512,13 +512,13 @@ describe('R: refresh, once', () => {
   test('a lease that was lost and taken over: the one who renewed first is used', async () => {
     const [one, other] = [startProcess(), startProcess()];
     const session = await signIn(one, -1);
-    server.delay = 60;
+    const answerFirst = holdFirstGrant();
     server.leeway = true;
     const first = one.tokenOf(session);
     await until(() => server.grants.length === 1);
     await loseLease(session);
-    server.delay = 0;
     const second = await other.tokenOf(session);
+    answerFirst();
     expect(await first).toBe(second);
     expect(server.grants).toHaveLength(2);
     expect(await refreshTokenOf(one, session)).toBe(
@@ -529,18 +529,29 @@ describe('R: refresh, once', () => {
   test('a lease that was lost and is free again: what was granted is stored', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
-    server.delay = 40;
+    const answerFirst = holdFirstGrant();
     const supplied = one.tokenOf(session);
     await until(() => server.grants.length === 1);
     await loseLease(session);
     const fence = await one.sessions.acquireLease(session, 1000);
     await one.sessions.releaseLease(session, fence ?? 0);
+    answerFirst();
     expect(await supplied).toMatch(/^access-/);
     expect(server.grants).toHaveLength(1);
     expect(await refreshTokenOf(one, session)).toBe(
       session.content.refreshToken?.replace('.1', '.2'),
     );
   });
+
+  /** Makes the server wait with its first grant until the returned function is called. */
+  function holdFirstGrant(): () => void {
+    let answer: (answer: Answer) => void = () => {};
+    const held = new Promise<Answer>((resolve) => {
+      answer = resolve;
+    });
+    server.onGrant = () => (server.grants.length === 1 ? held : undefined);
+    return () => answer({ more: {} });
+  }
 
   /** Acts like a process that slept for longer than the lease. */
   async function loseLease(session: Session): Promise<void> {

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, afterEach, describe, expect, test } from '@jest/globals';
 import { InvalidTokenError } from '@koa-oauth/resource-server';
 import { Redis } from 'ioredis';
@@ -126,29 +128,39 @@ const stores: [name: string, missing: string | undefined, url: () => Promise<str
 
 describe.each(stores)('in %s', (_, missing, makeURL) => {
   const run = missing ? test.skip : test;
-  const limitsOf = (perSubject: number, storeURL: string) => {
-    const limits = new RateLimits({ perSubject, refusedPerAddress: perSubject, storeURL });
-    open.push(limits);
-    return limits;
-  };
-  const subject = `auth0|${process.pid}-${Date.now()}`;
-  // Another run has counted all texts that are no address as one caller.
-  const ip = `2001:db8:${process.pid % 10_000}:${Date.now() % 10_000}::1`;
-  const contextOf = () => ({
-    state: { auth: { payload: { iss: 'i', sub: subject } } },
+  // Redis remembers for a minute: the next run must find nothing of this one.
+  const subject = `auth0|${randomUUID()}`;
+  const address = `2001:db8:${randomUUID().slice(9, 18).replace('-', ':')}::1`;
+  const contextOf = (sub: string) => ({
+    state: { auth: { payload: { iss: 'i', sub } } },
     set() {},
-    ip,
+    ip: address,
     req: { complete: true },
   });
   const pass = (middleware: Middleware, next = async () => {}) =>
-    middleware(contextOf() as never, next);
-  // Before Redis is connected, each process counts by itself.
-  const connected = () => new Promise((resolve) => setTimeout(resolve, 300));
+    middleware(contextOf(subject) as never, next);
+
+  /** Until it reaches the store, each process counts by itself. */
+  async function reachingLimits(perSubject: number, storeURL: string): Promise<RateLimits> {
+    let isReachable = false;
+    const onStoreChange = (change: boolean) => {
+      isReachable = change;
+    };
+    const refusedPerAddress = perSubject;
+    const limits = new RateLimits({ perSubject, refusedPerAddress, storeURL, onStoreChange });
+    open.push(limits);
+    while (!isReachable) {
+      // PostgreSQL is connected by a request.
+      await limits.limitSubjects()(contextOf(randomUUID()) as never, async () => {});
+      await setTimeout(10);
+    }
+    return limits;
+  }
 
   run(`all processes share one count${missing ? `: ${missing}` : ''}`, async () => {
     const storeURL = await makeURL();
-    const [one, other] = [limitsOf(2, storeURL), limitsOf(2, storeURL)];
-    await connected();
+    const one = await reachingLimits(2, storeURL);
+    const other = await reachingLimits(2, storeURL);
     await pass(one.limitSubjects());
     await pass(other.limitSubjects());
     await expect(pass(one.limitSubjects())).rejects.toMatchObject({ status: 429 });
