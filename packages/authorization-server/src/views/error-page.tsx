@@ -97,11 +97,17 @@ export function answerErrors(tenantName: string, log: Logger): Middleware {
     try {
       await next();
     } catch (error) {
-      const { name, status } = error as { name?: string; status?: number };
+      const { name, status, code } = error as { name?: string; status?: number; code?: unknown };
       if (name === 'SessionNotFound' && EXPLANATIONS.session_not_found) {
         answer(ctx, 400, EXPLANATIONS.session_not_found);
       } else if (status !== undefined && status >= 400 && status < 500) {
         answer(ctx, status, { title: 'Bad request', text: 'The request could not be read.' });
+      } else if (String(code).startsWith('SQLITE_BUSY')) {
+        const todo = 'end it, or give each server its own file';
+        log.error({ path: ctx.path }, `another program has locked the state file: ${todo}`);
+        const text = 'Another program has locked the state of this server.';
+        ctx.set('Retry-After', '5');
+        answer(ctx, 503, { title: 'Try again in a moment', text });
       } else {
         log.error({ err: error, path: ctx.path }, 'unexpected error');
         const text = 'The reason is in the log of this server.';

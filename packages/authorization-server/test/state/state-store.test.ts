@@ -12,6 +12,7 @@ import { BoundedAdapter } from '../../src/state/store-adapter.ts';
 import { RefreshTokenAdapter } from '../../src/token/refresh-token.ts';
 import { type Clock, takeClock } from '../support/clock.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
+import { keptLog } from '../support/kept-log.ts';
 import { authorizationRequest, openBrowser, tokensFor } from '../support/sign-in.ts';
 
 describe('a state store', () => {
@@ -182,6 +183,28 @@ test('while another program writes to the file, a sign-in waits and the server g
   expect((await signedIn).tokens.access_token).toEqual(expect.any(String));
   await server.close();
   rmSync(directory, { recursive: true });
+});
+
+test('after five seconds such a request gets 503, and the log says what to do', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'state-'));
+  const path = join(directory, 'state.db');
+  const { logger, lines } = keptLog();
+  const server = await startDemo(undefined, { state: `file:${path}`, logger });
+  const other = new Database(path);
+  const clock = takeClock();
+  other.exec('BEGIN IMMEDIATE');
+  const timer = setInterval(() => clock.pass(1000), 10);
+  const answer = await fetch(`${server.issuer}oauth/token`, { method: 'POST' });
+  clearInterval(timer);
+  jest.restoreAllMocks();
+  other.exec('COMMIT');
+  other.close();
+  await server.close();
+  rmSync(directory, { recursive: true });
+  expect([answer.status, answer.headers.get('retry-after')]).toEqual([503, '5']);
+  expect(lines.filter(({ level }) => level === 50).map(({ msg }) => msg)).toEqual([
+    'another program has locked the state file: end it, or give each server its own file',
+  ]);
 });
 
 describe('state in memory', () => {
