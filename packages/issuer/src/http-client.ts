@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
 import { InvalidOptions } from './errors.ts';
-import { type HttpExchange, publishExchange } from './http-exchange.ts';
+import { type HttpExchange, publishExchange } from './events.ts';
 import { isLoopback, parseURL } from './issuer-identifier.ts';
 
 /** Options of `createHttpClient`. */

@@ -12,9 +12,12 @@ export {
   createEmitter,
   createPrinter,
   type EventLine,
+  HTTP_CHANNEL,
+  type HttpExchange,
   ISSUER_CHANNEL,
   type IssuerEvent,
   isNoAnswer,
+  type LeftOutKey,
 } from './events.ts';
 export {
   createHttpClient,
@@ -24,10 +27,9 @@ export {
   HttpError,
   type HttpRequest,
 } from './http-client.ts';
-export { HTTP_CHANNEL, type HttpExchange } from './http-exchange.ts';
 export { createIssuer, type Issuer, type IssuerOptions } from './issuer.ts';
 export { isSameIssuer, isSecureURL, parseIssuerIdentifier, parseURL } from './issuer-identifier.ts';
-export type { KeyHeader, LeftOutKey, SigningKey } from './jwk-set.ts';
+export type { KeyHeader, SigningKey } from './jwk-set.ts';
 export {
   checkLogoutToken,
   LOGOUT_TOKEN_LIFETIME_SECONDS,

@@ -1,6 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { JwksClient } from 'jwks-rsa';
 import { IssuerError, issuerUnavailable } from './errors.ts';
+import type { LeftOutKey } from './events.ts';
 import { type Fetched, type FetchedJson, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
 import {
   type CheckedJwk,
@@ -24,12 +25,6 @@ export interface SigningKey {
 export interface KeyHeader {
   readonly alg?: unknown;
   readonly kid?: unknown;
-}
-
-/** A key of the published set that cannot be used, and why. */
-export interface LeftOutKey {
-  readonly kid: string | undefined;
-  readonly reason: string;
 }
 
 /** Usable keys of a set. */

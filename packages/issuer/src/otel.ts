@@ -10,8 +10,7 @@ import {
   SpanStatusCode,
   trace,
 } from '@opentelemetry/api';
-import { ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
-import { HTTP_CHANNEL, type HttpExchange } from './http-exchange.ts';
+import { HTTP_CHANNEL, type HttpExchange, ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
 
 /** Options of `recordResourceServer`, `recordClient` and `recordIssuer`. */
 export interface RecordOptions {

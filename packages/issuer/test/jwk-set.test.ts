@@ -5,11 +5,11 @@ import { casesOf } from '../../../test/support/properties.ts';
 import { proves } from '../../../test/support/proves.ts';
 import { rsaKeyPair } from '../../../test/support/test-keys.ts';
 import { issuerUnavailable } from '../src/errors.ts';
+import type { LeftOutKey } from '../src/events.ts';
 import {
   createJwksClient,
   JwkSet,
   type JwkSetOptions,
-  type LeftOutKey,
   parseWithNode,
   type SigningKey,
 } from '../src/jwk-set.ts';
