@@ -53,7 +53,3 @@ export class OptionFaults {
 export function asOptions<Options>(given: unknown): Options {
   return (typeof given === 'object' && given !== null ? given : {}) as Options;
 }
-
-export function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '';
-}

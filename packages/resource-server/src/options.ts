@@ -6,9 +6,10 @@ import {
   type DpopOptions,
 } from './dpop/dpop-options.ts';
 import type { AuthEvent } from './events.ts';
-import { asOptions, isText, OptionFaults } from './option-faults.ts';
+import { asOptions, OptionFaults } from './option-faults.ts';
 import type { VerifierOptions } from './token/access-token-verifier.ts';
 import { type IssuerResolver, ResolvedIssuers } from './token/issuer-resolver.ts';
+import { isText } from './token/jwt-access-token.ts';
 import type { IsRevoked } from './token/revocations.ts';
 import { type VerifySignature, verifySignature as verifyWithNode } from './token/signature.ts';
 import {

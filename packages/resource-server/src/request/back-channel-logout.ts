@@ -11,7 +11,8 @@ import {
 } from '@koa-oauth/issuer';
 import type { Context, Middleware } from 'koa';
 import { AuthError } from '../errors.ts';
-import { asOptions, isText, OptionFaults } from '../option-faults.ts';
+import { asOptions, OptionFaults } from '../option-faults.ts';
+import { isText } from '../token/jwt-access-token.ts';
 import {
   type Algorithm,
   areAlgorithmsOf,

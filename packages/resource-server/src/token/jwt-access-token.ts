@@ -243,7 +243,7 @@ function checkRegisteredClaims(
   const mayLackSub = sub === undefined && !subRequired && hasClient;
   const wrong =
     (typeof iss !== 'string' && 'iss') ||
-    (!mayLackSub && (typeof sub !== 'string' || sub === '') && 'sub') ||
+    (!mayLackSub && !isText(sub) && 'sub') ||
     (!isStringOrStrings(aud) && 'aud') ||
     (!isNumericDate(exp) && 'exp') ||
     (nbf !== undefined && !isNumericDate(nbf) && 'nbf') ||
@@ -274,6 +274,10 @@ function isStringOrStrings(value: unknown): boolean {
     typeof value === 'string' ||
     (Array.isArray(value) && value.every((entry) => typeof entry === 'string'))
   );
+}
+
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
 }
 
 // JSON can have numbers beyond all dates: 1e999 parses as Infinity.

@@ -2,10 +2,10 @@ import { hash } from 'node:crypto';
 import { answerInTime } from '@koa-oauth/issuer';
 import type { Middleware } from 'koa';
 import { AuthError, InvalidTokenError, unavailable } from '../errors.ts';
-import { isText, OptionFaults } from '../option-faults.ts';
+import { OptionFaults } from '../option-faults.ts';
 import { acceptLogoutToken, type LogoutTokenOptions } from '../request/back-channel-logout.ts';
 import { type ExpiringSet, memorySet } from '../stores/expiring-set.ts';
-import { type AccessTokenClaims, isNumericDate, YEAR_9999 } from './jwt-access-token.ts';
+import { type AccessTokenClaims, isNumericDate, isText, YEAR_9999 } from './jwt-access-token.ts';
 
 /**
  * Reports whether a token was revoked. Recognize it by `iss` and `jti`, or by `sub` and `iat` (all

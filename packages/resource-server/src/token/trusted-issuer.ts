@@ -1,11 +1,11 @@
 import { createIssuer, type Issuer, type IssuerOptions, parseURL } from '@koa-oauth/issuer';
-import { asOptions, isText, type OptionFaults } from '../option-faults.ts';
+import { asOptions, type OptionFaults } from '../option-faults.ts';
 import {
   type CheckedIntrospection,
   checkIntrospectionOptions,
   type IntrospectionOptions,
 } from './introspection.ts';
-import type { AccessTokenRules, TokenProfile } from './jwt-access-token.ts';
+import { type AccessTokenRules, isText, type TokenProfile } from './jwt-access-token.ts';
 import { type Algorithm, algorithmsOf, areAlgorithmsOf } from './signature.ts';
 import type { CustomClaims } from './verified-tokens.ts';
 
