@@ -58,7 +58,7 @@ export function environmentsOf(
   const ISSUER_BASE_URL = shared.ISSUER_BASE_URL || localURL(ports.ISSUER_PORT);
   const API_BASE_URL = shared.API_BASE_URL || localURL(ports.API_PORT);
   const TENANT = prepareTenantFile(ports, shared);
-  // The web app and the API have other values of one name: by default the API accepts both kinds of tokens.
+  // `DPOP` has other values in each app. The default of the API accepts bound and unbound tokens.
   const { DPOP, ...rest } = shared;
   const ofWeb = DPOP === 'required' ? 'true' : DPOP === 'allowed' ? undefined : DPOP;
   const ofAPI = DPOP === 'true' || DPOP === 'false' ? undefined : DPOP;

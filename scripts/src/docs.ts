@@ -1,6 +1,6 @@
-// Writes the tables of settings into the READMEs, the members that Actions have into the one of the
-// authorization server, and the proofs into docs/security.md. With --check it changes nothing, names
-// outdated pages, and fails if there are any.
+// Writes generated parts of pages: the tables of settings into the READMEs, the members of `event` and
+// `api` into the README of the authorization server, and the proofs into docs/security.md. With --check
+// it changes nothing, names outdated pages, and fails if there are any.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findProofs, withProofs } from './proofs.ts';

@@ -23,7 +23,7 @@ interface RunTogetherOptions {
 
 /**
  * Runs the authorization server, the API and the web app until Ctrl-C, or until one of them fails.
- * Then it stops all of them. Without a port for each, it starts none.
+ * Then it stops all of them. If a port is in use, it starts none.
  *
  * @returns when all services listen
  */

@@ -5,14 +5,14 @@ export function casesOf(all: number): number {
   return process.env.REQUIRE_ALL ? all : Math.ceil(all / 10);
 }
 
-/** Any code point, for `fc.string({ unit })`; fast-check's own `binary` takes a second to begin. */
+/** Any code point, for `fc.string({ unit })`. The unit `binary` of fast-check takes a second to start. */
 export const codePoint = fc
   .oneof(fc.nat(0x7f), fc.nat(0xd7ff), fc.integer({ min: 0xe000, max: 0x10ffff }))
   .map((point) => String.fromCodePoint(point));
 
 const words = fc.array(fc.string({ unit: codePoint }), { maxLength: 3 });
 
-/** Any address of a web page, for the same reason. */
+/** Any address of a web page. The one of fast-check is as slow to start. */
 export const webUrl = fc
   .tuple(fc.constantFrom('http:', 'https:'), fc.domain(), words, words)
   .map(([scheme, host, path, query]) => {

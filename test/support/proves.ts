@@ -5,7 +5,7 @@ import { read } from './snippets.ts';
 const tags = new Set(tagsOf(read('docs/security.md')));
 
 /**
- * Says that the running test proves rows of docs/security.md. `npm run docs` then adds a link to
+ * Marks the running test as a proof of rows in docs/security.md. `npm run docs` then adds a link to
  * the test's file to these rows.
  *
  * @param proved names of rows, such as `RFC 6750 §5.1 replay`

@@ -143,7 +143,7 @@ export async function startService(
   };
 }
 
-/** The demo tenant, with the apps at other addresses. */
+/** Copies the demo tenant, with the apps at other addresses. @returns path of the copy */
 async function copyTenant(
   dir: string,
   { web, api }: Pick<Services, 'web' | 'api'>,

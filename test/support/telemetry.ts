@@ -15,7 +15,7 @@ import {
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
 
-/** One series of a metric: what it counted, or how many durations a histogram has. */
+/** One series of a metric. `value` is its count, or the number of durations of a histogram. */
 interface Series {
   readonly name: string;
   readonly unit: string;

@@ -11,7 +11,7 @@ import { createTestKey, type TestAlgorithm, type TestKey } from '@koa-oauth/issu
 const KEYS = 4;
 const file = new URL('../../node_modules/.cache/koa-oauth/rsa-keys.json', import.meta.url);
 
-/** RSA keys for tests. Making one takes a tenth of a second, so they stay on this machine. */
+/** RSA keys for tests. Creating one takes a tenth of a second, so they are cached on this machine. */
 export const rsaJwks = (JSON.parse(readKeys()) as { keys: JsonWebKey[] }).keys;
 
 function readKeys(): string {

@@ -130,7 +130,7 @@ function logoutToken({ issuer, toIssuer }: Stage): string {
   );
 }
 
-/** Pages of the app that its pages link to. */
+/** Returns the paths of all pages that can be reached by links. */
 async function linksOn(browser: FormBrowser, web: string): Promise<string[]> {
   const paths = new Set(['/']);
   for (const path of paths) {

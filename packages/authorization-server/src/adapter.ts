@@ -18,7 +18,7 @@ interface AdapterParts extends Pick<AppContext, 'tenant' | 'store' | 'limits'> {
   readonly userinfoTokens: Pick<UserinfoTokens, 'verify'>;
 }
 
-/** Maximum of open sign-ins, which end after an hour. One has about 2 kB, a hostile one as much as a request. */
+/** Maximum of open sign-ins, which end after an hour. One has about 2 kB, a hostile one up to the size of a request. */
 const MAX_INTERACTIONS = 5000;
 
 /** Maximum of pushed requests, which end after a minute. One has at most 56 kB. */
@@ -33,7 +33,7 @@ function forUserinfo(token: AdapterPayload | undefined): AdapterPayload | undefi
   return token && Provider.ctx?.oidc.route === 'userinfo' ? { ...token, aud: undefined } : token;
 }
 
-/** Creates the stores of the engine, whose own forgets records after a few thousand. */
+/** Creates the stores of the engine. The engine's own store forgets records after a few thousand. */
 export function createAdapter({
   tenant,
   store,
@@ -73,7 +73,7 @@ export function createAdapter({
         return new RefreshTokenAdapter(tenant, store);
       case 'Session':
         return Object.assign(new StoreAdapter(kind, store), {
-          // At its end, each request stores the session again that it found at its begin.
+          // At its end, a request stores the session that it read at its start, even if another request has ended it.
           upsert: async (id: string, payload: AdapterPayload, lifetime: number) => {
             if (store.read(ENDED_SESSION, id)) return;
             const left = secondsUntilSessionEnd(tenant, store, payload);

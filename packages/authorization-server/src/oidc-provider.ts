@@ -33,7 +33,7 @@ export { errors, interactionPolicy, Provider };
 type Claims = Record<string, unknown>;
 type ResponseMode = Parameters<Engine['registerResponseMode']>[1];
 
-/** Members of a client that the engine's types leave out. */
+/** A client with the method that the engine's types leave out. */
 export type LogoutClient = Client & { backchannelLogout(sub: string, sid?: string): Promise<void> };
 
 /** Members of an ID token, or a logout token, that the engine's types leave out. */
@@ -151,8 +151,8 @@ function patchSid(provider: Engine): void {
 
 /**
  * Sends logout tokens to several receivers, and to private addresses too, which the engine refuses: all are
- * from the tenant file. In Jest the engine resolves no address. Only the status counts (OpenID Connect
- * Back-Channel Logout §2.5).
+ * from the tenant file. Within Jest the engine cannot resolve addresses. Only the status of the answer counts
+ * (OpenID Connect Back-Channel Logout §2.5).
  */
 function patchBackchannelLogout(
   provider: Engine,
@@ -263,7 +263,7 @@ function inheritedGetter(prototype: object, name: string): () => unknown {
   return found ?? inheritedGetter(Object.getPrototypeOf(prototype) as object, name);
 }
 
-/** The engine compares URLs as texts, Auth0's have placeholders. */
+/** The engine compares URLs as texts; URLs of Auth0 can have placeholders. */
 function patchAllowedUrls(provider: Engine, { isCallback, isLogoutUrl }: EngineHooks): void {
   const { prototype } = provider.Client;
   const { redirectUriAllowed, postLogoutRedirectUriAllowed } = prototype;

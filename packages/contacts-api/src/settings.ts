@@ -196,7 +196,7 @@ function isDemo({ NODE_ENV, ISSUER_BASE_URL }: z.output<typeof Environment>): bo
   );
 }
 
-/** Each process with a memory of its own would refuse the nonces of the others. */
+/** Checks that processes share a store for nonces: each would refuse those of the others. */
 function checkNonces(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
   const { DPOP_NONCE, WEB_CONCURRENCY, STORE_URL } = data;
   if (!DPOP_NONCE || WEB_CONCURRENCY === 1 || !STORE_URL.startsWith('memory:')) return;
@@ -205,7 +205,7 @@ function checkNonces(data: z.output<typeof Environment>, context: z.RefinementCt
   context.addIssue({ code: 'custom', path: ['STORE_URL'], message });
 }
 
-/** Both or neither: with only one of them, opaque tokens would be refused without an explanation. */
+/** Checks that id and secret are both set, or neither. With one alone, opaque tokens would be refused. */
 function checkIntrospection(data: z.output<typeof Environment>, context: z.RefinementCtx): void {
   const names = ['INTROSPECTION_CLIENT_ID', 'INTROSPECTION_CLIENT_SECRET'] as const;
   const missing = names.filter((name) => data[name] === undefined);

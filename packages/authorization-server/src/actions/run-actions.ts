@@ -14,7 +14,7 @@ import { type ActionLog, eventFor, runAction, TIME_LIMIT_MS, thrownText } from '
 import { type RuleOptions, runRules } from './run-rules.ts';
 import { afterStep, type ProvedStep, withDeferredStep } from './second-step.ts';
 
-/** The outcome of what ran before a redirect or a second step, and what ended it. */
+/** The outcome of a run up to a redirect or a second step, and the answer that continues it. */
 export interface Resumption {
   readonly before: ActionOutcome;
   readonly returned?: Returned | undefined;

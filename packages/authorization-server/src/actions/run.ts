@@ -112,7 +112,7 @@ export function thrownText(thrown: unknown, source?: Action | Rule): string {
   }
 }
 
-/** Logs what an Action or rule fails at later, such as in a timer. Any other failure still ends the process. */
+/** Logs failures of an Action or rule that come later, such as in a timer. Any other failure still ends the process. */
 export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
   const handle = (error: unknown): void => {
     const source = runningSource();
@@ -139,7 +139,7 @@ function withoutSecrets(text: string, source: Action | Rule): string {
 function printedText(part: unknown): string {
   if (typeof part === 'string') return part;
   try {
-    // JSON has nothing of an error; its further fields may be a whole request with its headers.
+    // The JSON of an error lacks its message. Its other fields may hold a whole request with its headers.
     if (types.isNativeError(part)) return String(part.stack ?? part);
     return JSON.stringify(part) ?? inspect(part);
   } catch {

@@ -115,7 +115,7 @@ export function termsMethods({ api, part, read, write, metadata }: TermsMethodPa
   };
   const current = () => read().metadata ?? metadata ?? {};
   const time = (method: string, value: unknown): number => {
-    // A time before 1970, as an Action can compute one, might be none of JavaScript's.
+    // A computed time can be too far in the past for a JavaScript Date.
     if (typeof value === 'number' && Number.isFinite(value)) return Math.max(value, 0);
     throw new Error(`api.${part}.${method}: give a time in milliseconds since 1970`);
   };

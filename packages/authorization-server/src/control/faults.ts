@@ -28,7 +28,7 @@ type Kind = 'status' | keyof typeof answers;
 const KINDS = ['status', ...Object.keys(answers)] as Kind[];
 
 const PROOF_ENDPOINTS = [ROUTES.token, ROUTES.userinfo, ROUTES.pushed_authorization_request];
-/** The kinds that only some endpoints have an answer for. */
+/** Kinds that only some endpoints can have. */
 const ENDPOINTS_OF: Partial<Record<Kind, readonly string[]>> = {
   loseRefreshResponse: [ROUTES.token],
   demandNonce: PROOF_ENDPOINTS,
@@ -72,7 +72,7 @@ export interface Fault {
   readonly endpoint: string;
   /** Number of requests that meet it; default 1. */
   readonly times?: number | undefined;
-  /** Every how many requests it applies: with 3 to the third, the sixth and so on; default 1. */
+  /** Interval in requests: 3 means the third, the sixth and so on; default 1. */
   readonly every?: number | undefined;
   /** 400 to 599, instead of an answer. */
   readonly status?: number | undefined;

@@ -38,7 +38,7 @@ export function injectFaults(
   }
 }
 
-// The metadata is one document at two places: a fault that only one had would go unnoticed.
+/** Returns one endpoint for both paths of the metadata: a client may read either of them. */
 function faultyEndpointOf(ctx: Context): string | undefined {
   const endpoint = endpointOf(ctx);
   return METADATA_PATHS.includes(endpoint ?? '') ? METADATA_PATHS[0] : endpoint;

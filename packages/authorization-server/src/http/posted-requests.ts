@@ -15,8 +15,8 @@ const HANDOVER_SECONDS = 60;
 const MAX_REQUESTS = 1000;
 
 /**
- * Serves a posted form as the same request by GET, which is all that the engine accepts on http (OpenID
- * Connect Core §3.1.2.1, RP-Initiated Logout §2).
+ * Serves a posted form as the same request by GET (OpenID Connect Core §3.1.2.1, RP-Initiated Logout §2):
+ * on http the engine accepts no other.
  *
  * The session's cookie is `SameSite=Lax`: a browser withholds it from another site's POST, and the user
  * would seem not to be signed in. Such a form is stored, and the redirect that follows brings the cookie.

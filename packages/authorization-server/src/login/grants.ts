@@ -42,7 +42,7 @@ interface GrantParts {
 
 const CONSENT = 'Consent';
 
-/** Auth0's setting of an application or the tenant that trusts callbacks which any program could have. */
+/** Auth0's setting, of an application or the tenant, that trusts callbacks which any program could receive. */
 const SKIP_PROMPT = 'skip_non_verifiable_callback_uri_confirmation_prompt';
 
 /** Consents of users, stored until revoked, per user, application, API and organization, as at Auth0. */

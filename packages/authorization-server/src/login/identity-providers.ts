@@ -165,7 +165,7 @@ export class IdentityProviders {
     const execute = [
       // By default the library trusts an ID token that came over TLS.
       enableNonRepudiationChecks,
-      // The schema lets http be on a loopback address only, and so does the fetch.
+      // The schema and `providerFetch` allow http on a loopback address only.
       ...(server.protocol === 'http:' ? [allowInsecureRequests] : []),
     ];
     const { client_id, client_secret } = options;

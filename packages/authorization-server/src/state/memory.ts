@@ -27,7 +27,7 @@ export interface StateStore {
   /** Returns the ids of records that have not ended; the one that ends first comes first. */
   idsByGrantId(kind: string, grantId: string): string[];
   deleteByGrantId(kind: string, grantId: string): void;
-  /** Waits until no other process writes: the other methods do not. */
+  /** Waits until no other process writes. The other methods never wait. */
   whenFree(): Promise<void>;
   clear(): void;
   close(): void;
@@ -155,7 +155,7 @@ function keyOf(kind: string, name: string): string {
   return `${kind} ${name}`;
 }
 
-/** Returns epoch seconds that go on when the wall clock is set back: no sign-in must last longer by that. */
+/** Returns epoch seconds that go on while the wall clock is set back, so that no sign-in lasts longer. */
 function steadyTime(): () => number {
   const start = Date.now() - performance.now();
   return () => Math.floor((start + performance.now()) / 1000);

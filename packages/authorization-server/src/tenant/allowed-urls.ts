@@ -62,7 +62,7 @@ export function allowedLogoutTarget(
   const isAllowed = entries.map(partsOf).some(
     (entry) =>
       entry !== undefined &&
-      // Both paths must be equal: the one in the text, and the one that a browser requests.
+      // Both paths must be equal: the one in the text, and the normalized one that a browser requests.
       [entry.path, entry.pathname].join() === [target.path, target.pathname].join() &&
       (!compareQuery || entry.rest === target.rest) &&
       (entry.origin === target.origin || matchesWildcard(entry.origin, target.origin)),
@@ -96,10 +96,10 @@ function matchesWildcard(pattern: string, text: string): boolean {
   const end = pattern.slice(before.length + 1);
   if (text.length <= before.length + end.length) return false;
   if (!text.startsWith(before) || !text.endsWith(end)) return false;
-  const inPlace = text.slice(before.length, text.length - end.length);
+  const replaced = text.slice(before.length, text.length - end.length);
   const prefix = before.slice(before.lastIndexOf('/') + 1);
   const [suffix = ''] = end.split('.', 1);
-  return /^[a-z0-9-]+$/i.test(inPlace) && LABEL.test(prefix + inPlace + suffix);
+  return /^[a-z0-9-]+$/i.test(replaced) && LABEL.test(prefix + replaced + suffix);
 }
 
 function partsOf(url: string) {

@@ -56,12 +56,12 @@ function addressFault({ app_type }: Application, entry: string): string | undefi
   return 'a native application has https, or http on a loopback address';
 }
 
-/** Checks what must be unique, and what an entry needs by itself. */
+/** Checks names that must be unique, and each entry by itself. */
 export function checkNames(tenant: TenantDocument, report: Report): void {
   const unique = (section: Section, key: string, values = valuesOf(section, key)): void => {
     values.forEach((value, index) => {
       if (values.indexOf(value) === index) return;
-      // Without a client_id it is made from the name.
+      // A missing client_id is derived from the name.
       const hint = section === 'clients' ? ': give each client a client_id of its own' : '';
       report([section, index, key], `"${value}" is there twice${hint}`);
     });

@@ -48,7 +48,7 @@ export function checkConnection(tenant: Tenant, value: unknown, clientId: string
   }
 }
 
-/** Returns a name for a connection that is ignored: of another strategy, or a database that checks no password. */
+/** Describes an ignored connection: one of another strategy, or a database that checks no password. */
 export function ignoredConnection(
   tenant: TenantDocument,
   connection: Connection,

@@ -9,15 +9,15 @@ import { accessTokenSignature, idTokenSignature } from './tenant.ts';
 import type { Path, TenantFiles } from './tenant-files.ts';
 
 /*
- * Settings of an export that this server ignores, because the schema does not name them, and those whose
- * keyword has no value.
+ * Finds two kinds of settings in an export: those that this server ignores, because the schema does not name
+ * them, and those whose keyword has no value.
  */
 
 type Content = Readonly<Record<string, unknown>>;
 
 /** Parts of a tenant that the schema does not name, or that have no value. */
 interface Survey {
-  /** Settings that it does not name. `absent` has the known names that the same entry does not use. */
+  /** Settings that the schema does not name. `absent` has the known names that the same entry does not use. */
   readonly unknown: { readonly path: Path; readonly value: unknown; readonly absent: string[] }[];
   /** Texts of known settings in which a keyword without a value is left. */
   readonly left: { readonly path: Path; readonly keyword: string }[];
@@ -91,7 +91,7 @@ export function ignoredSettings(
   return ignored.list();
 }
 
-/** Adds connections that are ignored, and returns their paths. Of the others it adds the options. */
+/** Adds connections that are ignored, and returns their paths. Adds the ignored options of the others. */
 function addConnections(ignored: IgnoredSettings, tenant: TenantDocument): Set<string> {
   const covered = new Set<string>();
   const offset = tenant.connections.length - tenant.databases.length;
@@ -146,7 +146,7 @@ function addValues(ignored: IgnoredSettings, tenant: TenantDocument): void {
   }
 }
 
-/** Collects what is ignored, by section and setting, whichever entry has it. */
+/** Collects ignored settings by section. A setting that several entries have is listed once. */
 class IgnoredSettings {
   readonly #bySection = new Map<string, Set<string>>();
 
@@ -201,7 +201,7 @@ const noValue = (keyword: string): string => `the keyword ${keyword} has no valu
 /** Settings that authenticate someone. A keyword that is left there would be a secret that everyone knows. */
 const SECRETS = ['client_secret', 'password', 'password_hash', 'pem'];
 
-/** Reports what the schema found, misspelled names, and what becomes of keywords without a value. */
+/** Reports faults that the schema found, misspelled names, and the effect of keywords without a value. */
 export function reportSurvey(
   content: Content,
   { left, unknown }: Survey,

@@ -24,7 +24,7 @@ export interface ActionExports {
 
 type Compiled = ReturnType<typeof compileFunction>;
 
-/** Compiling takes longer than most files run, and each runs at every login. */
+/** Compiled files. Compiling takes longer than most runs, and each file runs at every login. */
 const compiledFiles = new WeakMap<Action | Rule, Compiled>();
 
 function compileOnce(source: Action | Rule, compile: () => Compiled): Compiled {

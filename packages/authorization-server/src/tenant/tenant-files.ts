@@ -249,7 +249,7 @@ function camelCase(name: string): string {
   return name.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Returns a document's value. @param refuse throws: its place, and the fault of an alias there. */
+/** Returns a document's value. @param refuse throws an error with the place and fault of an alias. */
 function toValue(
   document: Document,
   hasAliases: boolean,

@@ -34,7 +34,7 @@ export async function startLocalIssuer({
   const server = await AuthorizationServer.start(ring, { ...options, tenant: loaded });
   const tokensFor = (request?: TokenRequest): Promise<TokenResponse> =>
     requestTokens(server.issuer, server.tenant, request);
-  // Assigned, not copied: `clock` and `tenant` are read and set through it.
+  // A copy would freeze `clock` and `tenant`, which are accessors of the server.
   return Object.assign(server, {
     tokensFor,
     tokenFor: async (request?: TokenRequest) => (await tokensFor(request)).access_token,

@@ -38,9 +38,9 @@ const NOT_ALLOWED = {
 const KNOWN_GRANT_TYPES =
   /^(?:password|implicit|http:\/\/auth0\.com\/oauth\/grant-type\/(?:password-realm|mfa-oob|mfa-otp|mfa-recovery-code|passwordless\/otp)|urn:ietf:params:oauth:grant-type:(?:jwt-bearer|token-exchange)|urn:openid:params:grant-type:ciba|urn:okta:params:oauth:grant-type:webauthn)$/;
 
-/** The first row that fits counts. Texts follow the known answers of tenants; the engine has one text for all. */
+/** The first fitting row counts. Its texts are those of real tenants; the engine has one text for all. */
 const TABLE: readonly Row[] = [
-  // RFC 9449 §5 has a code of its own for them.
+  // Faults of a proof have their own code (RFC 9449 §5).
   {
     when: 'invalid_grant',
     detail: /DPoP proof JWT Replay/,

@@ -38,8 +38,8 @@ export function extraTokenClaims(context: AppContext): Configuration['extraToken
 }
 
 /**
- * Decides whether a client learns of a token: only the API that it is meant for. It gets the times of the
- * server's clock.
+ * Decides whether a client may see a token: only the API that the token is for may. The answer has the times
+ * of the server's clock.
  */
 export function maySeeToken({ tenant, users, clock, log }: AppContext) {
   return function maySeeToken(_ctx: KoaContextWithOIDC, asking: Client, token: Token): boolean {
@@ -48,7 +48,7 @@ export function maySeeToken({ tenant, users, clock, log }: AppContext) {
       log.info({ client: asking.clientId }, 'introspection: the token is not for this client');
       return false;
     }
-    // A changed tenant can lack them.
+    // A changed tenant can lack the token's client or user.
     if (findApplication(tenant, token.clientId) === undefined) return false;
     if (token.kind === 'AccessToken') {
       const user = users.find(token.accountId);

@@ -104,7 +104,7 @@ export class RefreshTokenAdapter extends StoreAdapter {
     try {
       await super.consume(id);
     } catch (error) {
-      // Two simultaneous requests without a leeway are reuse, which the engine's check came too early for.
+      // Two simultaneous requests without a leeway are reuse. The engine checked both before the first was consumed.
       if (token?.grantId !== undefined) {
         await this.revokeByGrantId(token.grantId);
         this.store.deleteByGrantId('AccessToken', token.grantId);
@@ -158,7 +158,7 @@ const FAMILY = 'RefreshTokenFamily';
 /** Auth0's limit of active refresh tokens for one user and application. */
 export const MAX_ACTIVE_FAMILIES = 200;
 
-/** Maximum of tokens to shorten later, as a leeway allows any number of branches; others stay complete. */
+/** Maximum of tokens to shorten later. A leeway allows any number of branches; the rest stay complete. */
 const MAX_WHOLE_TOKENS = 100;
 
 export class RefreshTokenFamilies {

@@ -40,7 +40,7 @@ export function customizeAccessToken(context: AppContext): CustomizeAccessToken 
     const rfc9068 = api.token_dialect.startsWith('rfc9068');
     const { jti, client_id, aud, iss, sub, iat, exp, scope, ...rest } = jwt.payload;
     const { custom, own } = claimsBeyondEngine(context, ctx, token, api);
-    // With a secret that the API has, the API could make tokens for this endpoint.
+    // An API that has the secret of HS256 could sign tokens for /userinfo itself.
     const withUserinfo = splitScope(scope).includes('openid') && api.signing_alg !== 'HS256';
     jwt.header = { ...jwt.header, typ: rfc9068 ? 'at+jwt' : 'JWT' };
     jwt.payload = byClock(

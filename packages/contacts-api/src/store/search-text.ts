@@ -36,7 +36,7 @@ export function searchText(...parts: readonly (string | null | undefined)[]): st
 }
 
 function foldText(text: string): string {
-  // The acute accent of a keyboard decomposes to a space and a mark: it comes first.
+  // NFKD would turn the acute accent of a keyboard into a space and a mark, so it is replaced first.
   return (
     text
       .replace(/[´ʹ]/g, "'")

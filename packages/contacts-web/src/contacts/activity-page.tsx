@@ -12,7 +12,7 @@ interface ActivityPageProps {
   readonly cursor: string;
 }
 
-/** Length that shows which changes are of one contact. */
+/** Characters of an id that are enough to recognize changes of the same contact. */
 const SHOWN_ID_LENGTH = 8;
 const VERBS: Readonly<Record<Change['action'], string>> = {
   created: 'added',
@@ -20,7 +20,7 @@ const VERBS: Readonly<Record<Change['action'], string>> = {
   deleted: 'deleted',
 };
 
-/** Shows who changed which contact, newest first. The API keeps no names of contacts here. */
+/** Shows who changed which contact, newest first. The API stores no names of contacts with changes. */
 export function ActivityPage({ user, ownSubject, page, cursor }: ActivityPageProps): VNode {
   const { changes, next } = page;
   return (

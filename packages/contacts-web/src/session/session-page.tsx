@@ -78,7 +78,7 @@ export function SessionPage(props: SessionPageProps): VNode {
   );
 }
 
-/** Shows the session's key by its thumbprint, and takes a proof apart. */
+/** Shows the thumbprint of the session's key, and the parts of a proof. */
 function Proof({
   proofs,
   accessToken: { value: accessToken },
