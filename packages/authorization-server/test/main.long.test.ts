@@ -196,7 +196,7 @@ describe('a failure outside of every request', () => {
     const issuer = `http://localhost:${new URL(urlOf(server)).port}/`;
     await requestTokens(issuer, tenant);
     const lines = () =>
-      server.output.stdout.split('\n').filter((one) => one.includes('left something that failed'));
+      server.output.stdout.split('\n').filter((one) => one.includes('failed after its end'));
     const ways = Object.keys(LEFT);
     await until(() => lines().length >= ways.length);
     const logged = lines().map((line) => JSON.parse(line) as Record<string, unknown>);

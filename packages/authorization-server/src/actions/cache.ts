@@ -74,7 +74,7 @@ function expiryOf(options: unknown, now: number): number {
     ttl === undefined ? Number.POSITIVE_INFINITY : now + milliseconds('ttl', ttl),
     expires_at === undefined ? Number.POSITIVE_INFINITY : milliseconds('expires_at', expires_at),
   );
-  if (end <= now) throw cacheError('ttl or expires_at is over already');
+  if (end <= now) throw cacheError('ttl or expires_at is in the past');
   if (end > now + MAX_LIFETIME_MS)
     throw cacheError('a value lives at most 24 hours (ttl 86400000)');
   return end;

@@ -45,9 +45,9 @@ export function validateRedirectToken(
     throw invalidToken(`there is no parameter "${name}"`);
   const payload = verifySignature(token, secret);
   const { exp, nbf } = payload;
-  if (typeof exp !== 'number' || exp <= now) throw invalidToken('it is over, or has no "exp"');
+  if (typeof exp !== 'number' || exp <= now) throw invalidToken('it has expired, or has no "exp"');
   if (nbf !== undefined && !(typeof nbf === 'number' && nbf <= now))
-    throw invalidToken('"nbf" is to come');
+    throw invalidToken('"nbf" is in the future');
   if (payload.state !== state) {
     throw invalidToken('State in the token does not match the /continue state.');
   }

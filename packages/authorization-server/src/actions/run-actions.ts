@@ -86,7 +86,7 @@ export async function runPostLogin(
   };
   const resumed = options.after ?? (returned === undefined ? undefined : paused?.action);
   if (resumed !== undefined && actions[resumed.index]?.name !== resumed.name) {
-    return { ...draft, denied: `the Action "${resumed.name}" is gone` };
+    return { ...draft, denied: `the Action "${resumed.name}" was removed` };
   }
   const first = (resumed?.index ?? 0) + (options.after === undefined ? 0 : 1);
   for (const [index, action] of actions.entries()) {

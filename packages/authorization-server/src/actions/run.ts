@@ -122,7 +122,7 @@ export function surviveStrayFailures(log: Pick<Logger, 'error'>): void {
     }
     const { name, file } = source;
     const reason = thrownText(error, source);
-    log.error({ name, file, reason }, 'an Action or rule left something that failed: await it');
+    log.error({ name, file, reason }, 'an Action or rule failed after its end: await all work');
   };
   process.on('unhandledRejection', handle);
   process.on('uncaughtException', handle);

@@ -13,7 +13,7 @@ export function logRoutes({ issuer, tenantName, transactions }: AppContext): Rou
       showPage(ctx, logPage(tenantName, transactions.list()));
       return;
     }
-    const title = 'Not by this name';
+    const title = 'Not at this address';
     const text = `The log is shown at ${issuer}log, and under a loopback address.`;
     showError(ctx, { tenantName, title, text }, 403);
   });

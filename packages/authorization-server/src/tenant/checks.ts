@@ -63,7 +63,7 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
       if (values.indexOf(value) === index) return;
       // A missing client_id is derived from the name.
       const hint = section === 'clients' ? ': give each client a client_id of its own' : '';
-      report([section, index, key], `"${value}" is there twice${hint}`);
+      report([section, index, key], `"${value}" is given twice${hint}`);
     });
   };
   const valuesOf = (section: Section, key: string): unknown[] =>

@@ -60,7 +60,7 @@ function algorithmsOf({ asymmetricKeyType: type, asymmetricKeyDetails: details }
       );
     }
     if (exponent < 3n || exponent % 2n === 0n || exponent > MAX_RSA_EXPONENT) {
-      throw new Error('the exponent of the RSA key makes it worthless: give one with 65537');
+      throw new Error('the exponent of the RSA key makes it unsafe: give one with 65537');
     }
     return ['RS256', 'PS256'];
   }

@@ -168,7 +168,7 @@ export class TenantFiles {
       this.watched.add(file);
       if (!existsSync(file)) continue;
       if (this.content.users !== undefined) {
-        throw new UnreadableFile(`the users are there twice: remove them, or ${this.nameOf(file)}`);
+        throw new UnreadableFile(`the users are given twice: remove them, or ${this.nameOf(file)}`);
       }
       const { users, ...others } = this.#parse(file, ['users'], ['users']);
       if (users === undefined || Object.keys(others).length > 0) {

@@ -136,7 +136,7 @@ describe('the cache', () => {
       ['an object', ['a', {}], 'the value is a object, not a text'],
       ['no key', ['', 'v'], 'the key must be a text'],
       ['25 hours', ['a', 'v', { ttl: HOURS_24 + 1 }], 'a value lives at most 24 hours'],
-      ['the past', ['a', 'v', { expires_at: 1 }], 'ttl or expires_at is over already'],
+      ['the past', ['a', 'v', { expires_at: 1 }], 'ttl or expires_at is in the past'],
       ['no number', ['a', 'v', { ttl: '5' }], 'ttl must be a number of milliseconds'],
     ])('%s', (_name, [key, value, options], message) => {
       expect(() => cache.set(key, value, options)).toThrow(`api.cache.set: ${message}`);
@@ -222,9 +222,9 @@ describe('the token of a redirect', () => {
         () => signed({ state: undefined }),
         'State in the token does not match the /continue state.',
       ],
-      ['over', () => signed({ exp: now }), 'it is over, or has no "exp"'],
-      ['without an end', () => signed({ exp: undefined }), 'it is over, or has no "exp"'],
-      ['not yet', () => signed({ nbf: now + 1 }), '"nbf" is to come'],
+      ['over', () => signed({ exp: now }), 'it has expired, or has no "exp"'],
+      ['without an end', () => signed({ exp: undefined }), 'it has expired, or has no "exp"'],
+      ['not yet', () => signed({ nbf: now + 1 }), '"nbf" is in the future'],
       ['another secret', () => signed({}, {}, other), NOT_SIGNED],
       ['HS512', () => signed({}, { alg: 'HS512' }), NOT_SIGNED],
       ['alg none', async () => new UnsecuredJWT({ state: 'state-1' }).encode(), NOT_SIGNED],

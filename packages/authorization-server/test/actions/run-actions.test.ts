@@ -154,7 +154,7 @@ describe('a redirect', () => {
   test('of an Action that was removed denies', async () => {
     const before = await runPostLogin(actions, event, recorder());
     const { denied } = await runPostLogin([first], event, recorder(), { before, returned });
-    expect(denied).toBe('the Action "away" is gone');
+    expect(denied).toBe('the Action "away" was removed');
   });
 
   test.each([

@@ -233,7 +233,7 @@ describe('the step', () => {
     const { page } = await signInToStep(server, browser);
     server.useTenant({ ...server.tenant, postLogin: [tellMethods] });
     const callback = callbackOf(await browser.submit(page, secondStepOf(page)));
-    expect(callback.get('error_description')).toBe('the Action "challenge" is gone');
+    expect(callback.get('error_description')).toBe('the Action "challenge" was removed');
   });
 });
 

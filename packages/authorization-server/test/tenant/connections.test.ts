@@ -172,7 +172,7 @@ describe('a fault is named with its line and its path', () => {
     [
       'a connection twice',
       (y) => `${y}  - { name: partner, strategy: auth0 }\n`,
-      /connections\.1\.name: "partner" is there twice/,
+      /connections\.1\.name: "partner" is given twice/,
     ],
     [
       'a user of no connection',

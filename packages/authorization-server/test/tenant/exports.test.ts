@@ -194,7 +194,7 @@ describe('applications without id and secret', () => {
     expect(() =>
       loadChanged('directory', 'clients/Web.json', (json) => json.replace('"Web"', '"Machine"')),
     ).toThrow(
-      /clients\/Web\.json, line \d+, client_id: ".+" is there twice: give each client a client_id/,
+      /clients\/Web\.json, line \d+, client_id: ".+" is given twice: give each client a client_id/,
     );
   });
 });
@@ -421,7 +421,7 @@ describe('the start stops', () => {
       'directory',
       'clients/Web.json',
       (json) => json.replace('"name": "Web"', '"name": "Web", "client_id": "legacy"'),
-      /clients\/Web\.json, line 2, client_id: "legacy" is there twice/,
+      /clients\/Web\.json, line 2, client_id: "legacy" is given twice/,
     ],
     [
       'at a grant of a name that two applications have',
@@ -501,7 +501,7 @@ describe('the start stops', () => {
       'yaml',
       'tenant.yaml',
       (yaml) => `${yaml}users: []\n`,
-      /the users are there twice: remove them, or users\.yaml/,
+      /the users are given twice: remove them, or users\.yaml/,
     ],
   ];
   test.each(faults)('%s', (_name, format, file, change, message) => {

@@ -116,12 +116,12 @@ describe('a fault is named with its line and its path', () => {
     [
       'a client twice',
       (y) => y.replace('client_id: contacts-cli', 'client_id: contacts-web'),
-      /clients\.1\.client_id: "contacts-web" is there twice/,
+      /clients\.1\.client_id: "contacts-web" is given twice/,
     ],
     [
       "a user's address twice, in another case",
       (y) => y.replace('email: bob@example.com', 'email: ALICE@example.com'),
-      /users\.1\.email: "alice@example\.com" is there twice/,
+      /users\.1\.email: "alice@example\.com" is given twice/,
     ],
     [
       'a callback that is no URL',
@@ -265,7 +265,7 @@ describe('a fault of refresh tokens, keys, passwords, organizations and limits',
     [
       'an organization twice',
       organization('{ name: acme }\n  - { name: acme, id: org_2 }'),
-      /organizations\.1\.name: "acme" is there twice/,
+      /organizations\.1\.name: "acme" is given twice/,
     ],
     [
       'no attempt at all',
