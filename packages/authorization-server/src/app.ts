@@ -28,7 +28,7 @@ import { logoutRoutes } from './login/logout.tsx';
 import { secondStepRoutes } from './login/second-step.tsx';
 import { registerWebMessage, WEB_MESSAGE } from './login/web-message.tsx';
 import { Provider, patchEngine, patchIss, patchMetadata } from './oidc-provider.ts';
-import type { StateStore } from './state/file.ts';
+import type { StateStore } from './state/memory.ts';
 import { allowedLogoutTarget } from './tenant/allowed-urls.ts';
 import { matchesCallback } from './tenant/applications.ts';
 import { findApplication, type Tenant } from './tenant/tenant.ts';

@@ -10,7 +10,7 @@ import type { Limits } from './http/limits.ts';
 import type { SigningKeys } from './keys/signing-keys.ts';
 import type { Transactions } from './log/transactions.ts';
 import { Consents } from './login/grants.ts';
-import type { StateStore } from './state/file.ts';
+import type { StateStore } from './state/memory.ts';
 import type { Tenant } from './tenant/tenant.ts';
 import { Users } from './tenant/users.ts';
 

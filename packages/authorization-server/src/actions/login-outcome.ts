@@ -3,7 +3,7 @@ import type { KoaContextWithOIDC } from 'oidc-provider';
 import { isClaimScope, writeClaim } from '../claims/custom-claims.ts';
 import { removeScope, type ScopeChanges } from '../claims/scope-changes.ts';
 import { sourceOf } from '../endpoints.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import type { Api } from '../tenant/tenant.ts';
 import type { MetadataChanges, TransactionMetadata } from './metadata.ts';
 import type { StoredTerms, TermChanges } from './session-terms.ts';

@@ -1,5 +1,5 @@
 import { asJson } from '../claims/custom-claims.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import type { User } from '../tenant/tenant.ts';
 
 type Part = 'app_metadata' | 'user_metadata';

@@ -5,7 +5,7 @@ import type { Organizations } from '../claims/organizations.ts';
 import { splitScope } from '../claims/scope-changes.ts';
 import { sessionSeconds } from '../login/session-lifetime.ts';
 import { errors } from '../oidc-provider.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import type { Tenant, User } from '../tenant/tenant.ts';
 import { apiOf } from '../tenant/tenant.ts';
 import type { Users } from '../tenant/users.ts';

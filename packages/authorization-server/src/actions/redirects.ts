@@ -5,7 +5,7 @@ import type { Context } from 'koa';
 import type { Interaction, Provider } from 'oidc-provider';
 import { readForm } from '../http/body.ts';
 import { resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import type { PostLoginEvent } from './login-event.ts';
 
 /** The request to `/continue` with which the user returned. */

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import type { User } from '../tenant/tenant.ts';
 import type { PostLoginEvent } from './login-event.ts';
 import type { ActionOutcome, PostLoginDraft, SecondStep } from './login-outcome.ts';

@@ -1,4 +1,4 @@
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 
 /** First and last use of a session or refresh token, as in `event.session.device`. */
 export type Device = Readonly<

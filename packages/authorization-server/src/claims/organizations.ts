@@ -1,7 +1,7 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 import { sourceOf } from '../endpoints.ts';
 import { errors } from '../oidc-provider.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import {
   type Application,
   findApplication,

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Context, Middleware, Next } from 'koa';
 import type { Provider } from 'oidc-provider';
 import { endpointOf } from '../endpoints.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import { BoundedAdapter } from '../state/store-adapter.ts';
 import { readForm } from './body.ts';
 import { sessionNotFound } from './current-interaction.ts';

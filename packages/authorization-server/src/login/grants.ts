@@ -4,7 +4,7 @@ import { isClaimScope, restoreClaimScopes } from '../claims/custom-claims.ts';
 import { requestedOrganization } from '../claims/organizations.ts';
 import { splitScope } from '../claims/scope-changes.ts';
 import { errors } from '../oidc-provider.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import {
   type Api,
   type Application,

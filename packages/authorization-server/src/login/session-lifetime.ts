@@ -1,5 +1,5 @@
 import type { AdapterPayload } from 'oidc-provider';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 
 const MINUTE_SECONDS = 60;

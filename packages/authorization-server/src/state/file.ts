@@ -10,8 +10,6 @@ import {
   SWEEP_INTERVAL_MS,
 } from './memory.ts';
 
-export type { StateStore } from './memory.ts';
-
 const TABLE = `
   CREATE TABLE IF NOT EXISTS records (
     kind TEXT NOT NULL, id TEXT NOT NULL, content TEXT NOT NULL,

@@ -1,4 +1,4 @@
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import {
   type ConnectionFacts,
   DATABASE,

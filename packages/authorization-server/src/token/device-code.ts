@@ -1,7 +1,7 @@
 import type { AdapterPayload } from 'oidc-provider';
 import type { LoginAttempts } from '../http/limits.ts';
 import { errors, Provider } from '../oidc-provider.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import { BoundedAdapter } from '../state/store-adapter.ts';
 
 export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';

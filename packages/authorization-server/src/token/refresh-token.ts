@@ -1,7 +1,7 @@
 import type { AdapterPayload, KoaContextWithOIDC } from 'oidc-provider';
 import { outcomeOf } from '../actions/login-outcome.ts';
 import { isSessionRevoked, type Terms } from '../actions/session-terms.ts';
-import type { StateStore } from '../state/file.ts';
+import type { StateStore } from '../state/memory.ts';
 import { StoreAdapter } from '../state/store-adapter.ts';
 import { type Application, findApplication, type Tenant } from '../tenant/tenant.ts';
 

@@ -11,7 +11,8 @@ import {
 } from '../../src/actions/metadata.ts';
 import { encodeRedirectToken, validateRedirectToken } from '../../src/actions/redirect-token.ts';
 import type { User } from '../../src/index.ts';
-import { openStateStore, type StateStore } from '../../src/state/file.ts';
+import { openStateStore } from '../../src/state/file.ts';
+import type { StateStore } from '../../src/state/memory.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
 
 describe('metadata', () => {

@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
-import { openStateStore, type StateStore } from '../../src/state/file.ts';
+import { openStateStore } from '../../src/state/file.ts';
+import type { StateStore } from '../../src/state/memory.ts';
 import {
   MAX_ACTIVE_FAMILIES,
   RefreshTokenAdapter,

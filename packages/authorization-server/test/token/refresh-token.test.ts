@@ -7,7 +7,8 @@ import {
   demoTenantFile,
   loadTenant,
 } from '../../src/index.ts';
-import { openStateStore, type StateStore } from '../../src/state/file.ts';
+import { openStateStore } from '../../src/state/file.ts';
+import type { StateStore } from '../../src/state/memory.ts';
 import {
   grantSeconds,
   RefreshTokenAdapter,
