@@ -19,7 +19,6 @@ interface Member {
 }
 
 interface Reference {
-  readonly TRIGGERS: readonly string[];
   membersOf(trigger: string): Member[];
 }
 
@@ -38,13 +37,15 @@ for (const name of ['authorization-server', 'contacts-api', 'contacts-web']) {
   updatePage(`packages/${name}/README.md`, (page) => withTable(page, SETTINGS));
 }
 const reference = packagePath('authorization-server', 'dist/actions/reference.js');
-const { TRIGGERS, membersOf } = (await import(pathToFileURL(reference).href)) as Reference;
+const { membersOf } = (await import(pathToFileURL(reference).href)) as Reference;
 updatePage('packages/authorization-server/README.md', (page) =>
   between(
     page,
     MEMBERS_START,
     MEMBERS_END,
-    TRIGGERS.flatMap((trigger) => memberRows(trigger, membersOf(trigger))),
+    ['post-login', 'credentials-exchange'].flatMap((trigger) =>
+      memberRows(trigger, membersOf(trigger)),
+    ),
   ),
 );
 updatePage('docs/security.md', (page) => withProofs(page, findProofs(root)));

@@ -1,5 +1,4 @@
-/** Triggers whose Actions run here. */
-export type Trigger = 'post-login' | 'credentials-exchange';
+import type { Trigger } from '../tenant/tenant.ts';
 
 /** Source of a member: this server, `event` of the tenant file, or none. */
 type Availability = 'served' | 'settable' | 'unavailable';
@@ -120,7 +119,7 @@ const REFERENCE: Readonly<Record<Trigger, Readonly<Record<string, Part>>>> = {
 const GUARDED = forEachTrigger(guardedMembers);
 const API_PARTS = forEachTrigger(apiParts);
 
-/** Returns the members of both objects of a trigger, part by part. */
+/** Returns the members of both objects of a trigger, part by part. `scripts/src/docs.ts` writes them into a table. */
 export function membersOf(trigger: Trigger): Member[] {
   return Object.entries(REFERENCE[trigger])
     .sort(([one], [other]) => compareParts(one, other))
@@ -132,9 +131,6 @@ export function membersOf(trigger: Trigger): Member[] {
       ),
     );
 }
-
-/** All triggers; `scripts/src/docs.ts` writes a table of members for each. */
-export const TRIGGERS = Object.keys(REFERENCE) as readonly Trigger[];
 
 /** Returns the error for a member that only Auth0 has. */
 function unavailableMember(member: string): Error {

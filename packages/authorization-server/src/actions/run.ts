@@ -8,8 +8,8 @@ import {
   compileAction,
   copyValues,
 } from '../tenant/source-files.ts';
-import type { Action, Rule } from '../tenant/tenant.ts';
-import { guardEvent, type Trigger } from './reference.ts';
+import type { Action, Rule, Trigger } from '../tenant/tenant.ts';
+import { guardEvent } from './reference.ts';
 
 /** Receives prints of Actions and rules (`info`), and refused values and failures (`warn`). */
 export interface ActionLog {

@@ -11,8 +11,8 @@ import {
   sessionNotFound,
 } from '../http/current-interaction.ts';
 import type { ConnectionOutcome } from '../log/transactions.ts';
+import type { Connection } from '../tenant/connection-schema.ts';
 import { offeredConnections } from '../tenant/connections.ts';
-import type { Connection } from '../tenant/schema.ts';
 import { findApplication } from '../tenant/tenant.ts';
 import { showError } from '../views/error-page.tsx';
 import {

@@ -1,5 +1,6 @@
 import type { VNode } from 'preact';
-import type { Connection, User } from '../tenant/tenant.ts';
+import type { Connection } from '../tenant/connection-schema.ts';
+import type { User } from '../tenant/tenant.ts';
 import { Layout } from '../views/layout.tsx';
 
 interface LoginPageProps {

@@ -9,7 +9,7 @@ import {
 import { publicKeyOf } from './client-keys.ts';
 import { databaseOf } from './connections.ts';
 import type { Application, TenantDocument } from './schema.ts';
-import { scopesOf } from './tenant.ts';
+import { scopesOf, TRIGGERS } from './tenant.ts';
 import type { Path } from './tenant-files.ts';
 import { connectionInId, connectionOfUser, isNamed } from './users.ts';
 
@@ -20,9 +20,6 @@ export interface Reports {
   readonly fault: Report;
   readonly notice: Report;
 }
-
-const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
-export type Trigger = (typeof TRIGGERS)[number];
 
 type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' | 'users';
 

@@ -1,6 +1,6 @@
 import { errors } from '../oidc-provider.ts';
-import { isServedProvider } from './connection-schema.ts';
-import type { Application, Connection, TenantDocument } from './schema.ts';
+import { type Connection, isServedProvider } from './connection-schema.ts';
+import type { Application, TenantDocument } from './schema.ts';
 import { findApplication, type Tenant } from './tenant.ts';
 
 export const DATABASE = 'auth0';

@@ -9,7 +9,6 @@ import {
   isServedGrant,
   type Report,
   type Reports,
-  type Trigger,
   withServedAddresses,
 } from './checks.ts';
 import type { Keywords } from './keywords.ts';
@@ -27,6 +26,7 @@ import {
   scopesOf,
   type Tenant,
   type TenantDocument,
+  type Trigger,
 } from './tenant.ts';
 import { type Path, type Place, TenantFiles, UnreadableFile } from './tenant-files.ts';
 

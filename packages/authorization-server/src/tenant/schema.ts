@@ -1,7 +1,7 @@
 import { parseURL } from '@koa-oauth/service';
 import { z } from 'zod';
 import { hasPlaceholder, placeholderFault } from './allowed-urls.ts';
-import { type Connection, connectionSchema, text } from './connection-schema.ts';
+import { connectionSchema, text } from './connection-schema.ts';
 import { passwordFault, passwordHashFault } from './password.ts';
 import { emailAddress } from './profile-claims.ts';
 
@@ -391,4 +391,3 @@ export type Credential = z.infer<typeof credentialSchema>;
 export type Organization = z.infer<typeof organizationSchema>;
 /** A user of the tenant: an entry of `users`, with its defaults. */
 export type User = z.infer<typeof userSchema>;
-export type { Connection };

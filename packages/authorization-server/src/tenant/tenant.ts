@@ -1,7 +1,11 @@
 import { parseURL } from '@koa-oauth/service';
 import type { Api, Application, TenantDocument, User } from './schema.ts';
 
-export type { Api, Application, Connection, Organization, TenantDocument, User } from './schema.ts';
+export type { Api, Application, Organization, TenantDocument, User } from './schema.ts';
+
+/** Triggers whose Actions run here. */
+export const TRIGGERS = ['post-login', 'credentials-exchange'] as const;
+export type Trigger = (typeof TRIGGERS)[number];
 
 /** An Action file with its secrets. */
 export interface Action {

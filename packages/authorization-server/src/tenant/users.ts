@@ -1,4 +1,5 @@
 import type { StateStore } from '../state/memory.ts';
+import type { Connection } from './connection-schema.ts';
 import {
   type ConnectionFacts,
   DATABASE,
@@ -7,7 +8,7 @@ import {
   findIdentityProvider,
 } from './connections.ts';
 import type { FederatedProfile } from './profile-claims.ts';
-import type { Connection, TenantDocument } from './schema.ts';
+import type { TenantDocument } from './schema.ts';
 import type { Tenant, User } from './tenant.ts';
 
 const KIND = 'FederatedUser';

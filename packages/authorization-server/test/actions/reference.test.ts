@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
-import { membersOf, type Trigger } from '../../src/actions/reference.ts';
+import { membersOf } from '../../src/actions/reference.ts';
 import type { Tenant } from '../../src/index.ts';
+import type { Trigger } from '../../src/tenant/tenant.ts';
 import { startDemo, stopServers } from '../support/demo-server.ts';
 import { keptLog } from '../support/kept-log.ts';
 import {
