@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Client, Configuration, KoaContextWithOIDC } from 'oidc-provider';
 import { outcomeOf } from './actions/login-outcome.ts';
-import { keepQuery } from './actions/post-login.ts';
+import { storeUnknownParameters } from './actions/post-login.ts';
 import { redirectPath } from './actions/redirects.ts';
 import { SessionTerms } from './actions/session-terms.ts';
 import { createAdapter } from './adapter.ts';
@@ -105,7 +105,7 @@ function extraParams({ tenant }: AppContext): Section<'extraParams'> {
       checkIdTokenMode(ctx.oidc);
       checkIdTokenAlgorithm(findApplication(tenant, client.clientId));
       settleOfflineAccess(tenant, ctx, client);
-      if (tenant.postLogin.length + tenant.loginRules.length > 0) keepQuery(ctx);
+      if (tenant.postLogin.length + tenant.loginRules.length > 0) storeUnknownParameters(ctx);
     },
     connection: (_ctx: unknown, value: string | undefined, client: Client) =>
       checkConnection(tenant, value, client.clientId),

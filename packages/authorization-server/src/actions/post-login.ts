@@ -75,7 +75,7 @@ const SPARE_SECONDS = 3600;
 export const EXTERNAL_INTERACTION = 'External interaction required';
 
 /** Stores parameters of an authorization request for Actions, because the engine ignores unknown ones. */
-export function keepQuery({ oidc, query }: KoaContextWithOIDC): void {
+export function storeUnknownParameters({ oidc, query }: KoaContextWithOIDC): void {
   if (oidc.route !== 'authorization') return;
   const carrier = oidc as { result?: Record<string, unknown> };
   const unknown = Object.entries(query).filter(([name]) => !(name in (oidc.params ?? {})));

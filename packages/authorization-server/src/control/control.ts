@@ -30,7 +30,7 @@ const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
 
 const clockSchema = z.strictObject({ clock: z.number() });
 
-const PLACES =
+const KNOWN_PATHS =
   'There are /faults, /log, /clock, /rotate-keys, /revoke-previous-key and /reset here.';
 const NOT_FOR_PAGES =
   'the control is not for web pages: ask it without Origin, by a loopback address';
@@ -73,12 +73,13 @@ function controlRoutes(server: Controlled): Router {
   });
   on('delete', '/faults', () => faults.clear());
   on('post', '/rotate-keys', async (ctx) => {
-    await server.rotateKeys(await read(ctx, rotationSchema, 'send nothing, or {"revoke": true}'));
+    const options = await parseBody(ctx, rotationSchema, 'send nothing, or {"revoke": true}');
+    await server.rotateKeys(options);
   });
   on('post', '/revoke-previous-key', () => server.revokePreviousKey());
   on('get', '/clock', () => ({ clock: server.clock }));
   on('put', '/clock', async (ctx) => {
-    const { clock } = await read(ctx, clockSchema, 'send {"clock": SECONDS}');
+    const { clock } = await parseBody(ctx, clockSchema, 'send {"clock": SECONDS}');
     try {
       server.clock = clock;
     } catch (error) {
@@ -97,7 +98,7 @@ async function readFields(ctx: Context): Promise<Record<string, unknown>> {
   return ctx.is('json') ? readJson(ctx) : ctx.throw(415, NOT_JSON);
 }
 
-async function read<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
+async function parseBody<T>(ctx: Context, schema: z.ZodType<T>, expected: string): Promise<T> {
   const { success, data } = schema.safeParse(await readFields(ctx));
   return success ? data : ctx.throw(400, expected);
 }
@@ -119,7 +120,7 @@ function answerJson(log: Logger): Middleware {
         refuse(ctx, status, 'server_error', 'The reason is in the log of this server.');
       }
     }
-    if (ctx.status === 404 && !ctx.body) refuse(ctx, 404, 'not_found', PLACES);
+    if (ctx.status === 404 && !ctx.body) refuse(ctx, 404, 'not_found', KNOWN_PATHS);
   };
 }
 

@@ -147,7 +147,7 @@ export class Faults {
   }
 
   /** Returns the first fault that is due at this endpoint and fits, and counts it as met. */
-  take(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined {
+  consume(endpoint: string, fits: (fault: Fault) => boolean): Fault | undefined {
     const met = this.#waiting.find((one) => {
       if (one.fault.endpoint !== endpoint || !fits(one.fault)) return false;
       one.seen += 1;

@@ -5,15 +5,14 @@ import { refuse } from '../http/body.ts';
 import { refuseTooMany } from '../http/limits.ts';
 import type { Fault, Faults } from './faults.ts';
 
-export function injectFaults(
-  faults: Faults,
-  onFault: (ctx: Context, fault: string) => void,
-): Middleware {
+type OnFault = (ctx: Context, fault: string) => void;
+
+export function injectFaults(faults: Faults, onFault: OnFault): Middleware {
   return async function injectFaults(ctx: Context, next: Next) {
     const endpoint = faultyEndpointOf(ctx);
     // A preflight is the browser's request, not the client's.
     if (endpoint === undefined || ctx.method === 'OPTIONS') return next();
-    const fault = faults.take(endpoint, ({ loseRefreshResponse }) => !loseRefreshResponse);
+    const fault = faults.consume(endpoint, ({ loseRefreshResponse }) => !loseRefreshResponse);
     if (fault?.delay !== undefined) await wait(fault.delay, undefined, { ref: false });
     if (fault?.reset) cut(ctx);
     else if (fault?.status !== undefined) answerStatus(ctx, fault);
@@ -26,16 +25,21 @@ export function injectFaults(
     if (fault?.halfBody) await sendHalf(ctx);
     else if (fault !== undefined && ctx.respond !== false) alterAnswer(ctx, fault);
     if (fault !== undefined) onFault(ctx, describe(fault));
-    else if (isRefreshed(ctx)) await loseResponse(ctx, endpoint);
+    else if (isRefreshed(ctx)) await loseResponse(ctx, endpoint, faults, onFault);
   };
+}
 
-  async function loseResponse(ctx: Context, endpoint: string): Promise<void> {
-    const lost = faults.take(endpoint, ({ loseRefreshResponse }) => loseRefreshResponse === true);
-    if (lost === undefined) return;
-    if (lost.delay !== undefined) await wait(lost.delay, undefined, { ref: false });
-    cut(ctx);
-    onFault(ctx, describe(lost));
-  }
+async function loseResponse(
+  ctx: Context,
+  endpoint: string,
+  faults: Faults,
+  onFault: OnFault,
+): Promise<void> {
+  const lost = faults.consume(endpoint, ({ loseRefreshResponse }) => loseRefreshResponse === true);
+  if (lost === undefined) return;
+  if (lost.delay !== undefined) await wait(lost.delay, undefined, { ref: false });
+  cut(ctx);
+  onFault(ctx, describe(lost));
 }
 
 /** Returns one endpoint for both paths of the metadata: a client may read either of them. */
@@ -48,26 +52,28 @@ function isRefreshed(ctx: Context): boolean {
   return ctx.status === 200 && oidcOf(ctx)?.params?.grant_type === 'refresh_token';
 }
 
-function describe({ endpoint: _, times: __, every: ___, ...kind }: Fault): string {
-  return Object.entries(kind)
-    .filter(([, value]) => value !== undefined)
+/** Returns the kind of a fault and its delay, for the log. */
+function describe(fault: Fault): string {
+  return Object.entries(fault)
+    .filter(
+      ([name, value]) => value !== undefined && !['endpoint', 'times', 'every'].includes(name),
+    )
     .map(([name, value]) => (value === true ? name : `${name} ${value}`))
     .join(', ');
 }
 
-const ASKED_FOR = 'A fault that was asked for at the control port.';
+const REQUESTED = 'A fault that was requested at the control port.';
 
 function answerStatus(ctx: Context, { status = 500, retryAfter }: Fault): void {
   if (retryAfter !== undefined) ctx.set('Retry-After', String(retryAfter));
-  const ofServer = status === 503 ? 'temporarily_unavailable' : 'server_error';
-  const error = status >= 500 ? ofServer : 'invalid_request';
-  refuse(ctx, status, error, ASKED_FOR);
+  const serverError = status === 503 ? 'temporarily_unavailable' : 'server_error';
+  refuse(ctx, status, status >= 500 ? serverError : 'invalid_request', REQUESTED);
 }
 
 function answerWrongProof(ctx: Context, endpoint: string): void {
   const isUserinfo = endpoint === ROUTES.userinfo;
   if (isUserinfo) ctx.set('WWW-Authenticate', 'DPoP error="invalid_dpop_proof", algs="ES256"');
-  refuse(ctx, isUserinfo ? 401 : 400, 'invalid_dpop_proof', ASKED_FOR);
+  refuse(ctx, isUserinfo ? 401 : 400, 'invalid_dpop_proof', REQUESTED);
 }
 
 function answerRateLimited(ctx: Context): void {

@@ -1,6 +1,6 @@
 import type { Context } from 'koa';
 
-const MAX_BYTES = 10_240;
+const MAX_BODY_BYTES = 10_240;
 
 /** Answers with an error of OAuth (RFC 6749 §5.2). */
 export function refuse(
@@ -14,7 +14,7 @@ export function refuse(
 }
 
 /** @throws 413 when the body is longer, 415 when it is compressed, 400 when it breaks off. */
-export async function readBody(ctx: Context, maxBytes = MAX_BYTES): Promise<string> {
+export async function readBody(ctx: Context, maxBytes = MAX_BODY_BYTES): Promise<string> {
   const { req } = ctx;
   if (!['', 'identity'].includes(ctx.get('content-encoding').toLowerCase())) {
     ctx.throw(415, 'send the body as it is, not compressed');
@@ -40,7 +40,7 @@ export async function readBody(ctx: Context, maxBytes = MAX_BYTES): Promise<stri
 /** Reads a JSON object; an empty body has no members. @throws as `readBody`, and 400 for other JSON. */
 export async function readJson(
   ctx: Context,
-  maxBytes = MAX_BYTES,
+  maxBytes = MAX_BODY_BYTES,
 ): Promise<Record<string, unknown>> {
   const text = await readBody(ctx, maxBytes);
   if (text === '') return {};

@@ -112,7 +112,7 @@ export class Federation {
   async finish(ctx: Context): Promise<void> {
     const { provider, users } = this.#context;
     const interaction = await interactionOf(provider, ctx, 'login');
-    const { connection: name, response, ...pending } = this.#takeReturned(ctx, interaction);
+    const { connection: name, response, ...pending } = this.#consumeReturned(ctx, interaction);
     const connection = this.#connectionOf(interaction, name);
     const facts = { client: interaction.params.client_id, connection: name };
     try {
@@ -134,7 +134,7 @@ export class Federation {
   }
 
   /** @throws SessionNotFound for a browser without the cookie of the callback. */
-  #takeReturned(ctx: Context, { uid }: Interaction): ReturnedUser {
+  #consumeReturned(ctx: Context, { uid }: Interaction): ReturnedUser {
     const handle = ctx.cookies.get(COOKIE) ?? '';
     const content = this.#context.store.read(RETURNED, handle)?.content;
     const returned = content as unknown as ReturnedUser | undefined;

@@ -42,10 +42,10 @@ export function extraTokenClaims(context: AppContext): Configuration['extraToken
  * of the server's clock.
  */
 export function maySeeToken({ tenant, users, clock, log }: AppContext) {
-  return function maySeeToken(_ctx: KoaContextWithOIDC, asking: Client, token: Token): boolean {
-    const application = findApplication(tenant, asking.clientId);
+  return function maySeeToken(_ctx: KoaContextWithOIDC, client: Client, token: Token): boolean {
+    const application = findApplication(tenant, client.clientId);
     if (token.kind === 'RefreshToken' || !isIntrospector(application, token.aud)) {
-      log.info({ client: asking.clientId }, 'introspection: the token is not for this client');
+      log.info({ client: client.clientId }, 'introspection: the token is not for this client');
       return false;
     }
     // A changed tenant can lack the token's client or user.

@@ -16,7 +16,7 @@ describe('the list of faults', () => {
     faults.add({ endpoint: '/userinfo', status: 500, times: 2 });
     faults.add({ endpoint: '/userinfo', reset: true });
     expect(faults.list().map(({ left }) => left)).toEqual([2, 1]);
-    const met = [1, 2, 3, 4].map(() => faults.take('/userinfo', any));
+    const met = [1, 2, 3, 4].map(() => faults.consume('/userinfo', any));
     expect(met.map((fault) => fault?.status ?? fault?.reset)).toEqual([500, 500, true, undefined]);
     expect(faults.list()).toEqual([]);
   });
@@ -24,7 +24,7 @@ describe('the list of faults', () => {
   test('a fault for another endpoint waits, and clear removes it', () => {
     const faults = new Faults();
     faults.add({ endpoint: '/userinfo', delay: 5 });
-    expect(faults.take('/oauth/token', any)).toBeUndefined();
+    expect(faults.consume('/oauth/token', any)).toBeUndefined();
     expect(faults.list()).toHaveLength(1);
     faults.clear();
     expect(faults.list()).toEqual([]);
@@ -34,7 +34,7 @@ describe('the list of faults', () => {
     const faults = new Faults();
     faults.add({ endpoint: '/userinfo', status: 500, every: 3, times: 2 });
     faults.add({ endpoint: '/userinfo', status: 503, every: 2, times: 9 });
-    const met = [1, 2, 3, 4, 5, 6, 7, 8].map(() => faults.take('/userinfo', any)?.status);
+    const met = [1, 2, 3, 4, 5, 6, 7, 8].map(() => faults.consume('/userinfo', any)?.status);
     // The second sees none of the requests that met the first.
     expect(met).toEqual([undefined, 503, 500, undefined, 503, 500, undefined, 503]);
     expect(faults.list()).toEqual([
