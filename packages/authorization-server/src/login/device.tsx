@@ -8,7 +8,7 @@ import { errors } from '../oidc-provider.ts';
 import { findApplication } from '../tenant/tenant.ts';
 import { NOT_CONFIRMED, type TooManyCodes } from '../token/device-code.ts';
 import { showError } from '../views/error-page.tsx';
-import { Layout, showPage } from '../views/layout.tsx';
+import { FaultText, Layout, showPage } from '../views/layout.tsx';
 import { xsrfOf } from './logout.tsx';
 
 type Shown = Parameters<typeof showPage>[0];
@@ -157,11 +157,7 @@ function codePage({ tenantName, xsrf, typed, fault }: CodePageProps): VNode {
       tenantName={tenantName}
       lead="Enter the code that your device shows."
     >
-      {fault && (
-        <p class="fault" role="alert" id="fault">
-          {fault}
-        </p>
-      )}
+      <FaultText text={fault} />
       <form method="post" action={ROUTES.code_verification} class="fields">
         <input type="hidden" name="xsrf" value={xsrf} />
         <label>

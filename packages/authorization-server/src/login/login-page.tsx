@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import type { Connection } from '../tenant/connection-schema.ts';
 import type { User } from '../tenant/tenant.ts';
-import { Layout } from '../views/layout.tsx';
+import { FaultText, Layout } from '../views/layout.tsx';
 
 interface LoginPageProps {
   readonly tenantName: string;
@@ -28,68 +28,76 @@ export function loginPage(props: LoginPageProps): VNode {
   );
   return (
     <Layout title="Sign in" tenantName={tenantName} lead={lead}>
-      {fault && (
-        <p class="fault" role="alert" id="fault">
-          {fault}
-        </p>
-      )}
-
-      {passwords && (
-        <form method="post" class="fields">
-          <label>
-            E-mail address
-            <input
-              // Browsers accept only ASCII before the @ in an input of the type email.
-              inputmode="email"
-              name="username"
-              value={typed}
-              autocomplete="username"
-              required
-              autofocus={typed === ''}
-              aria-describedby={fault && 'fault'}
-            />
-          </label>
-          <label>
-            Password
-            <input
-              type="password"
-              name="password"
-              autocomplete="current-password"
-              required
-              autofocus={typed !== ''}
-              aria-invalid={fault ? 'true' : undefined}
-              aria-describedby={fault && 'fault'}
-            />
-          </label>
-          <button type="submit">Continue</button>
-        </form>
-      )}
-
-      {connections.length > 0 && (
-        <form method="post" action={`/u/login/${uid}/connection`} class="connections">
-          {connections.map(({ name, display_name: label = name }) => (
-            <button key={name} type="submit" name="connection" value={name} class="quiet">
-              Continue with {label}
-            </button>
-          ))}
-        </form>
-      )}
-
-      {users.length > 0 && (
-        <section class="users" aria-labelledby="users-title">
-          <h2 id="users-title" class="rule">
-            <span>or continue as</span>
-          </h2>
-          <ul>
-            {users.map((user) => (
-              <li key={user.user_id}>
-                <UserButton user={user} />
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
+      <FaultText text={fault} />
+      {passwords && <PasswordForm typed={typed} fault={fault} />}
+      {connections.length > 0 && <ConnectionButtons uid={uid} connections={connections} />}
+      {users.length > 0 && <UserButtons users={users} />}
     </Layout>
+  );
+}
+
+function PasswordForm({ typed, fault }: Pick<LoginPageProps, 'typed' | 'fault'>): VNode {
+  return (
+    <form method="post" class="fields">
+      <label>
+        E-mail address
+        <input
+          // Browsers accept only ASCII before the @ in an input of the type email.
+          inputmode="email"
+          name="username"
+          value={typed}
+          autocomplete="username"
+          required
+          autofocus={typed === ''}
+          aria-describedby={fault && 'fault'}
+        />
+      </label>
+      <label>
+        Password
+        <input
+          type="password"
+          name="password"
+          autocomplete="current-password"
+          required
+          autofocus={typed !== ''}
+          aria-invalid={fault ? 'true' : undefined}
+          aria-describedby={fault && 'fault'}
+        />
+      </label>
+      <button type="submit">Continue</button>
+    </form>
+  );
+}
+
+function ConnectionButtons({
+  uid,
+  connections,
+}: Pick<LoginPageProps, 'uid' | 'connections'>): VNode {
+  return (
+    <form method="post" action={`/u/login/${uid}/connection`} class="connections">
+      {connections.map(({ name, display_name: label = name }) => (
+        <button key={name} type="submit" name="connection" value={name} class="quiet">
+          Continue with {label}
+        </button>
+      ))}
+    </form>
+  );
+}
+
+function UserButtons({ users }: Pick<LoginPageProps, 'users'>): VNode {
+  return (
+    <section class="users" aria-labelledby="users-title">
+      <h2 id="users-title" class="rule">
+        <span>or continue as</span>
+      </h2>
+      <ul>
+        {users.map((user) => (
+          <li key={user.user_id}>
+            <UserButton user={user} />
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 

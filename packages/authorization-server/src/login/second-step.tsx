@@ -8,7 +8,7 @@ import { readForm } from '../http/body.ts';
 import { interactionOf, resumeInteraction, sessionNotFound } from '../http/current-interaction.ts';
 import type { LogType } from '../log/transactions.ts';
 import { findApplication } from '../tenant/tenant.ts';
-import { Layout, showPage } from '../views/layout.tsx';
+import { FaultText, Layout, showPage } from '../views/layout.tsx';
 
 const FACTOR_NAMES: Readonly<Record<string, string>> = {
   otp: 'One-time password',
@@ -106,30 +106,13 @@ function stepPage({ tenantName, applicationName, step, fault }: StepPageProps): 
   );
   return (
     <Layout title={title} tenantName={tenantName} lead={lead}>
-      {fault && (
-        <p class="fault" role="alert" id="fault">
-          {fault}
-        </p>
-      )}
+      <FaultText text={fault} />
       <p class="user-code">
         <output id="code">{code}</output>
       </p>
       <p class="advice">This server sends no messages. Type this code.</p>
       <form method="post" class="fields">
-        {factors.length === 1 ? (
-          <input type="hidden" name="factor" value={factors[0]} />
-        ) : (
-          <label>
-            Factor
-            <select name="factor">
-              {factors.map((factor) => (
-                <option key={factor} value={factor}>
-                  {FACTOR_NAMES[factor]}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        <FactorField factors={factors} />
         <label>
           Code{factors.length === 1 && ` (${FACTOR_NAMES[factors[0] ?? '']})`}
           <input
@@ -145,5 +128,21 @@ function stepPage({ tenantName, applicationName, step, fault }: StepPageProps): 
         <button type="submit">Continue</button>
       </form>
     </Layout>
+  );
+}
+
+function FactorField({ factors }: Pick<SecondStep, 'factors'>): VNode {
+  if (factors.length === 1) return <input type="hidden" name="factor" value={factors[0]} />;
+  return (
+    <label>
+      Factor
+      <select name="factor">
+        {factors.map((factor) => (
+          <option key={factor} value={factor}>
+            {FACTOR_NAMES[factor]}
+          </option>
+        ))}
+      </select>
+    </label>
   );
 }

@@ -56,6 +56,16 @@ export function Layout(props: LayoutProps): VNode {
   );
 }
 
+/** Text of a fault above a form, whose wrong field refers to it with `aria-describedby="fault"`. */
+export function FaultText({ text }: { readonly text: string | undefined }): VNode | null {
+  if (!text) return null;
+  return (
+    <p class="fault" role="alert" id="fault">
+      {text}
+    </p>
+  );
+}
+
 /** @param status default: the one that the context has. */
 export function showPage(
   ctx: Pick<Context, 'status' | 'type' | 'body'>,
