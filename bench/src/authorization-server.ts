@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { median } from './measure.ts';
+import { inTurn, median, medianRatio } from './measure.ts';
 import { ServerProcess } from './server-process.ts';
 import { requestsTo } from './server-requests.ts';
 import { SERVERS, type ServerName } from './servers/index.ts';
@@ -125,16 +125,14 @@ function noRounds(): Rounds {
   return { 'koa-oauth': [], 'oauth2-mock-server': [] };
 }
 
-/** Reverses every other round, so that other load of the machine affects all equally. */
-function inTurn<T>(all: readonly T[], round: number): readonly T[] {
-  return round % 2 === 0 ? all : all.toReversed();
-}
-
 function table(rows: readonly Row[]): string {
   const lines = rows.map(({ name, rounds, digits }) => {
     const { 'koa-oauth': ours, 'oauth2-mock-server': mock } = rounds;
-    const ratio = median(ours.map((value, round) => value / (mock[round] ?? Number.NaN)));
-    const cells = [ratio.toFixed(2), median(ours).toFixed(digits), median(mock).toFixed(digits)];
+    const cells = [
+      medianRatio(ours, mock).toFixed(2),
+      median(ours).toFixed(digits),
+      median(mock).toFixed(digits),
+    ];
     return `| ${[name, ...cells].join(' | ')} |\n`;
   });
   return `## The authorization server

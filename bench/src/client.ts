@@ -2,7 +2,7 @@ import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
 import { credentialsOf, signIn, startLocalIssuer } from '@koa-oauth/authorization-server/testing';
 import { DEMO_CLIENT } from './apps/demo-client.ts';
 import { CLIENT_APPS } from './apps/index.ts';
-import { AUDIENCE, median, Target } from './measure.ts';
+import { AUDIENCE, inTurn, median, medianRatio, Target } from './measure.ts';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 8);
 const WARM_UPS = 3;
@@ -24,7 +24,7 @@ export async function benchClient(print: (text: string) => void): Promise<void> 
       measured.push({ target, cookie, costs: [] as number[] });
     }
     for (let round = -WARM_UPS; round < ROUNDS; round += 1) {
-      for (const { target, cookie, costs } of round % 2 === 0 ? measured : measured.toReversed()) {
+      for (const { target, cookie, costs } of inTurn(measured, round)) {
         const cookies = Array.from({ length: PER_ROUND }, () => cookie);
         const cost = await target.cost(cookies, 200, '/', (value) => ({ cookie: value }));
         if (round >= 0) costs.push(cost);
@@ -59,8 +59,8 @@ function cookiesOf(response: Response): string {
 function table(measured: readonly { target: Target; cookie: string; costs: number[] }[]): string {
   const ours = measured[0]?.costs ?? [];
   const rows = measured.map(({ target, cookie, costs }) => {
-    const ratio = median(costs.map((cost, round) => cost / (ours[round] ?? Number.NaN)));
-    return `| ${[target.name, ratio.toFixed(2), median(costs).toFixed(0), cookie.length].join(' | ')} |\n`;
+    const figures = [medianRatio(costs, ours).toFixed(2), median(costs).toFixed(0), cookie.length];
+    return `| ${[target.name, ...figures].join(' | ')} |\n`;
   });
   return `## A signed-in user
 

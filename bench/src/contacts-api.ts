@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import type { ContactsVariant } from './apps/contacts-api.ts';
-import { AUDIENCE, median, Target } from './measure.ts';
+import { AUDIENCE, inTurn, median, medianRatio, Target } from './measure.ts';
 import { CONNECTIONS, Service } from './service.ts';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 8) * 10;
@@ -72,8 +72,7 @@ distance from 1 is the measurement error.
       const tokens = Array.from({ length: perRound }, () => token);
       const costs = ROWS.map((): number[] => []);
       for (let round = -WARM_UPS; round < ROUNDS; round += 1) {
-        const order = [...ROWS.entries()];
-        for (const [index, { variant }] of round % 2 === 0 ? order : order.toReversed()) {
+        for (const [index, { variant }] of inTurn([...ROWS.entries()], round)) {
           const cost = await target.cost(tokens, 200, `/${variant}${path}`);
           if (round >= 0) costs[index]?.push(cost);
         }
@@ -88,20 +87,17 @@ distance from 1 is the measurement error.
 function table(path: string, costs: readonly number[][]): string {
   const [real = [], unverified = []] = costs;
   const again = costs.at(-1) ?? [];
-  const ratio = (values: readonly number[]) =>
-    median(
-      values.map((value, round) => (2 * value) / ((real[round] ?? NaN) + (again[round] ?? NaN))),
-    );
+  const mean = real.map((value, round) => (value + (again[round] ?? Number.NaN)) / 2);
   const rows = ROWS.map(({ name }, index) => {
     const values = costs[index] ?? [];
-    return `| ${name} | ${ratio(values).toFixed(3)} | ${median(values).toFixed(0)} |\n`;
+    return `| ${name} | ${medianRatio(values, mean).toFixed(3)} | ${median(values).toFixed(0)} |\n`;
   });
   return `### GET ${path}
 
 | contacts API | × as it is | µs CPU per request |
 | --- | ---: | ---: |
 ${rows.join('')}
-Authentication's share: ${((1 - ratio(unverified)) * 100).toFixed(1)} % of the request's CPU.
+Authentication's share: ${((1 - medianRatio(unverified, mean)) * 100).toFixed(1)} % of the request's CPU.
 
 `;
 }
@@ -116,8 +112,7 @@ async function benchWorkers(print: (text: string) => void, setting: Setting): Pr
       await checkContacts(service.url, setting.token);
     }
     for (let round = -1; round < THROUGHPUT_ROUNDS; round += 1) {
-      const order = [...services.entries()];
-      for (const [index, service] of round % 2 === 0 ? order : order.toReversed()) {
+      for (const [index, service] of inTurn([...services.entries()], round)) {
         const rate = await service.throughput(setting.token);
         if (round >= 0) rates[index]?.push(rate);
       }
@@ -126,7 +121,6 @@ async function benchWorkers(print: (text: string) => void, setting: Setting): Pr
     await Promise.all(services.map((service) => service.stop()));
   }
   const [one = [], two = []] = rates;
-  const ratio = median(two.map((rate, round) => rate / (one[round] ?? Number.NaN)));
   print(`### GET /contacts with more processes
 
 The service as in production, with ${CONNECTIONS} connections. The load generator takes
@@ -135,7 +129,7 @@ a core, so with two cores the second worker has little CPU.
 | WEB_CONCURRENCY | × one | requests per second |
 | ---: | ---: | ---: |
 | 1 | 1.00 | ${median(one).toFixed(0)} |
-| 2 | ${ratio.toFixed(2)} | ${median(two).toFixed(0)} |
+| 2 | ${medianRatio(two, one).toFixed(2)} | ${median(two).toFixed(0)} |
 
 `);
 }

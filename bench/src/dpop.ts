@@ -7,7 +7,7 @@ import {
 } from '@koa-oauth/issuer/testing';
 import { BASE_URL } from './apps/dpop.ts';
 import type { DPOP_APPS } from './apps/index.ts';
-import { AUDIENCE, median, Target } from './measure.ts';
+import { AUDIENCE, inTurn, median, medianRatio, Target } from './measure.ts';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 16);
 const WARM_UPS = 12;
@@ -51,7 +51,7 @@ export async function benchDpop(print: (text: string) => void): Promise<void> {
   const costs = new Map<string, number[]>(rows.map(({ label }) => [label, []]));
   try {
     for (let round = -WARM_UPS; round < ROUNDS; round += 1) {
-      for (const { label, target } of round % 2 === 0 ? rows : rows.toReversed()) {
+      for (const { label, target } of inTurn(rows, round)) {
         const url = label.startsWith('koa-oauth') ? `${BASE_URL}/` : `${target.url}/`;
         const make = () => createProof({ key, method: 'GET', url, token });
         const proofs = Array.from({ length: PER_ROUND }, make);
@@ -69,9 +69,7 @@ export async function benchDpop(print: (text: string) => void): Promise<void> {
 function table(costs: ReadonlyMap<string, readonly number[]>): string {
   const base = costs.get(REFERENCE) ?? [];
   const rows = [...costs].map(([label, values]) => {
-    // A ratio compares two costs of the same round.
-    const ratio = median(values.map((value, round) => value / (base[round] ?? Number.NaN)));
-    return `| ${label} | ${ratio.toFixed(2)} | ${median(values).toFixed(0)} |`;
+    return `| ${label} | ${medianRatio(values, base).toFixed(2)} | ${median(values).toFixed(0)} |`;
   });
   const head = `| app | × ${REFERENCE} | µs CPU per request |\n| --- | ---: | ---: |`;
   return `### one token with DPoP, a new ES256 proof for each request\n\n${head}\n${rows.join('\n')}\n\n`;

@@ -5,7 +5,7 @@ import {
   type TestKey,
 } from '@koa-oauth/issuer/testing';
 import { APPS, type AppName } from './apps/index.ts';
-import { AUDIENCE, median, Target } from './measure.ts';
+import { AUDIENCE, inTurn, median, medianRatio, Target } from './measure.ts';
 
 const ROUNDS = Number(process.env.ROUNDS ?? 16);
 // An app gets 12,000 requests first: until then much of its time is compilation.
@@ -54,7 +54,7 @@ export async function benchResourceServer(
   }
 }
 
-/** Interleaves the apps and reverses every other round: other load affects all equally. */
+/** Measures the apps in turn, round by round. */
 async function measure(
   { token, expected }: Scenario,
   targets: readonly Target[],
@@ -72,7 +72,7 @@ async function measure(
       const fresh = Array.from({ length: PER_ROUND }, () => mint());
       addCost(OURS_FRESH, await ours.cost(fresh, 200));
     }
-    for (const target of round % 2 === 0 ? targets : targets.toReversed()) {
+    for (const target of inTurn(targets, round)) {
       addCost(target.name, await target.cost(tokens, expected));
     }
   }
@@ -119,11 +119,9 @@ function scenarios(mint: Mint, apps: readonly AppName[]): Scenario[] {
 }
 
 function table({ name }: Scenario, costs: Costs): string {
-  // A ratio compares two costs of the same round. A column shows the median of the rounds.
   const against = (reference: string, values: readonly number[]) => {
     const base = costs.get(reference);
-    if (!base) return '';
-    return median(values.map((value, round) => value / (base[round] ?? Number.NaN))).toFixed(2);
+    return base ? medianRatio(values, base).toFixed(2) : '';
   };
   const columns = [BARE_AND_VERIFY, OURS_FRESH].filter((column) => costs.has(column));
   const rows = [...costs].map(([app, values]) => {

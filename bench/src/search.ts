@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import { migrate, openDatabase } from 'contacts-api/database';
 import { sql } from 'kysely';
 import { AUDIENCE } from './measure.ts';
@@ -41,7 +41,7 @@ const TERMS = [
 
 /** Measures searches of a large organization, alone and while another organization is hostile. */
 export async function benchSearch(print: (text: string) => void): Promise<void> {
-  const issuer = await startIssuer();
+  const issuer = await startTestIssuer();
   const folder = await mkdtemp(join(tmpdir(), 'bench-search-'));
   const name = `bench_search_${process.pid}`;
   const admin = openDatabase(POSTGRES);
