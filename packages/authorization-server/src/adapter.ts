@@ -2,9 +2,10 @@ import type { Adapter, AdapterFactory, AdapterPayload } from 'oidc-provider';
 import type { AppContext } from './context.ts';
 import { secondsUntilSessionEnd } from './login/session-lifetime.ts';
 import { errors, Provider } from './oidc-provider.ts';
-import { BoundedAdapter, StoreAdapter } from './state/store-adapter.ts';
+import type { StateStore } from './state/memory.ts';
+import { BoundedAdapter, CodeAdapter, StoreAdapter } from './state/store-adapter.ts';
 import { toClientMetadata } from './tenant/applications.ts';
-import { findApplication } from './tenant/tenant.ts';
+import { findApplication, type Tenant } from './tenant/tenant.ts';
 import { DeviceCodeAdapter } from './token/device-code.ts';
 import { RefreshTokenAdapter } from './token/refresh-token.ts';
 import {
@@ -28,76 +29,90 @@ const ENDED_SESSION = 'EndedSession';
 /** Longer than a request takes, with all its Actions. */
 const ENDED_SESSION_SECONDS = 600;
 
-/** Lets `/userinfo` accept an opaque token for an API too: the engine would refuse any audience. */
-function forUserinfo(token: AdapterPayload | undefined): AdapterPayload | undefined {
-  return token && Provider.ctx?.oidc.route === 'userinfo' ? { ...token, aud: undefined } : token;
-}
-
 /** Creates the stores of the engine. The engine's own store forgets records after a few thousand. */
-export function createAdapter({
-  tenant,
-  store,
-  limits,
-  userinfoTokens,
-}: AdapterParts): AdapterFactory {
+export function createAdapter(parts: AdapterParts): AdapterFactory {
+  const { tenant, store, limits } = parts;
   return (kind) => {
     const records = new StoreAdapter(kind, store);
-    const finding = (find: StoreAdapter['find']): Adapter =>
-      Object.assign(new StoreAdapter(kind, store), { find });
     switch (kind) {
       case 'Client':
-        return finding(async (id) => {
+        return withFind(kind, store, async (id) => {
           const application = findApplication(tenant, id);
           return application && toClientMetadata(application);
         });
       case 'AccessToken':
-        // The server stores no JWT, but /userinfo must accept them.
-        return finding(async (id) =>
-          isJwt(id) ? userinfoTokens.verify(id) : forUserinfo(await records.find(id)),
-        );
+        return withFind(kind, store, (id) => findAccessToken(parts, id));
       case 'AuthorizationCode':
-        // A refresh token outlives the session, an unused code does not.
-        return finding(async (id) => {
-          const code = await records.find(id);
-          if (!code || code.consumed) return code;
-          const session = store.readByUid('Session', code.sessionUid ?? '');
-          return session?.content.accountId === code.accountId ? code : undefined;
-        });
-      case 'DeviceCode':
-        return new DeviceCodeAdapter(store, limits.userCodes);
+        return new CodeAdapter(kind, store);
       case 'Grant':
-        return finding(async (id) =>
+        return withFind(kind, store, async (id) =>
           id.startsWith(USERINFO_GRANT) ? readUserinfoGrant(id) : records.find(id),
         );
+      case 'DeviceCode':
+        return new DeviceCodeAdapter(store, limits.userCodes);
       case 'RefreshToken':
         return new RefreshTokenAdapter(tenant, store);
       case 'Session':
-        return Object.assign(new StoreAdapter(kind, store), {
-          // At its end, a request stores the session that it read at its start, even if another request has ended it.
-          upsert: async (id: string, payload: AdapterPayload, lifetime: number) => {
-            if (store.read(ENDED_SESSION, id)) return;
-            const left = secondsUntilSessionEnd(tenant, store, payload);
-            await records.upsert(id, payload, Math.min(lifetime, left));
-          },
-          destroy: async (id: string) => {
-            store.write(ENDED_SESSION, id, {}, ENDED_SESSION_SECONDS);
-            await records.destroy(id);
-          },
-        });
+        return new SessionAdapter(tenant, store);
       case 'Interaction':
         return new BoundedAdapter(kind, store, MAX_INTERACTIONS);
       case 'PushedAuthorizationRequest':
         return new BoundedAdapter(kind, store, MAX_PUSHED_REQUESTS);
       case 'ReplayDetection':
-        return Object.assign(new StoreAdapter(kind, store), {
-          upsert: async (id: string, payload: AdapterPayload, lifetime: number) => {
-            // The engine reads and writes in two steps: only one of two simultaneous proofs may win.
-            if (store.read(kind, id)) throw new errors.InvalidRequest('already used');
-            await records.upsert(id, payload, lifetime);
-          },
-        });
+        return new ReplayAdapter(kind, store);
       default:
         return records;
     }
   };
+}
+
+type Find = StoreAdapter['find'];
+
+/** Creates a store with another way to find a record. */
+function withFind(kind: string, store: StateStore, find: Find): Adapter {
+  return Object.assign(new StoreAdapter(kind, store), { find });
+}
+
+/** Finds a stored token, or verifies a JWT: the server stores none, but `/userinfo` must accept them. */
+async function findAccessToken(
+  { store, userinfoTokens }: AdapterParts,
+  id: string,
+): Promise<AdapterPayload | undefined> {
+  if (isJwt(id)) return userinfoTokens.verify(id);
+  const token = await new StoreAdapter('AccessToken', store).find(id);
+  // `/userinfo` accepts an opaque token for an API too. The engine would refuse any audience.
+  return token && Provider.ctx?.oidc.route === 'userinfo' ? { ...token, aud: undefined } : token;
+}
+
+/**
+ * Stores sessions until their end, however often they are used. At its end, a request stores the session
+ * that it read at its start: one that another request ended must not come back.
+ */
+class SessionAdapter extends StoreAdapter {
+  readonly #tenant: Tenant;
+
+  constructor(tenant: Tenant, store: StateStore) {
+    super('Session', store);
+    this.#tenant = tenant;
+  }
+
+  override async upsert(id: string, payload: AdapterPayload, lifetime: number): Promise<void> {
+    if (this.store.read(ENDED_SESSION, id)) return;
+    const left = secondsUntilSessionEnd(this.#tenant, this.store, payload);
+    await super.upsert(id, payload, Math.min(lifetime, left));
+  }
+
+  override async destroy(id: string): Promise<void> {
+    this.store.write(ENDED_SESSION, id, {}, ENDED_SESSION_SECONDS);
+    await super.destroy(id);
+  }
+}
+
+/** Stores the ids of used proofs. */
+class ReplayAdapter extends StoreAdapter {
+  override async upsert(id: string, payload: AdapterPayload, lifetime: number): Promise<void> {
+    // The engine reads and writes in two steps: only one of two simultaneous proofs may win.
+    if (this.store.read(this.kind, id)) throw new errors.InvalidRequest('already used');
+    await super.upsert(id, payload, lifetime);
+  }
 }

@@ -46,6 +46,16 @@ function toPayload(record: StoredRecord | undefined): AdapterPayload | undefined
   return record && { ...record.content, consumed: record.consumed };
 }
 
+/** Finds authorization codes. An unused one ends with its session, which a refresh token outlives. */
+export class CodeAdapter extends StoreAdapter {
+  override async find(id: string): Promise<AdapterPayload | undefined> {
+    const code = await super.find(id);
+    if (!code || code.consumed) return code;
+    const session = this.store.readByUid('Session', code.sessionUid ?? '');
+    return session?.content.accountId === code.accountId ? code : undefined;
+  }
+}
+
 /**
  * Bounds the number of records. Above it, the address with the most loses its oldest one: no address
  * displaces the records of others. A record keeps its end, for which the engine uses the wall clock.
