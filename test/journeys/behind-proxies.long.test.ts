@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as after } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { postgresStore } from '@koa-oauth/client/postgres';
-import { startIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got, type Response } from 'got';
 import {
   type ApiProcess,
@@ -81,7 +81,7 @@ server_login_retry = 1
     beforeAll(async () => {
       folder = await mkdtemp(join(tmpdir(), 'behind-proxies-'));
       await chmod(folder, 0o755);
-      issuer = await startIssuer({ keys: [testKey()] });
+      issuer = await startTestIssuer({ keys: [testKey()] });
       const [databasePort, poolerPort, apiPort, proxyPort] = (await freePorts(4)) as [
         number,
         number,
