@@ -16,7 +16,7 @@ import {
 } from '../tenant/tenant.ts';
 import { connectionInId } from '../tenant/users.ts';
 import { ActionCache } from './cache.ts';
-import { toPostLoginEvent } from './login-event.ts';
+import { type PostLoginEvent, toPostLoginEvent } from './login-event.ts';
 import { settleClaimScopes } from './login-outcome.ts';
 import { NO_CHANGES, withMetadata } from './metadata.ts';
 import type { ActionLog } from './run.ts';
@@ -37,30 +37,12 @@ const USAGE =
   'usage: dry-run --user E-MAIL [--client CLIENT_ID] [--audience IDENTIFIER] [--scope "A B"] ' +
   '[--organization ID]';
 
-/** Runs the tenant's rules and post-login Actions for one login. @returns what they did, for a person. */
+/** Runs the tenant's rules and post-login Actions for one login. @returns their effect, for a person. */
 export async function dryRun(tenant: Tenant, login: DryRunLogin) {
-  const { user, application, api, organization, scope } = login;
+  const { user, application, api, organization } = login;
   const { log, reported } = recordingLog();
-  const method = connectionInId(user.user_id) === undefined ? 'pwd' : 'federated';
-  const params = {
-    client_id: application.client_id,
-    scope,
-    ...(api && { audience: api.identifier, resource: resourceOf(api.identifier) }),
-    ...(organization && { organization: organization.id }),
-  };
-  const event = toPostLoginEvent(tenant, {
-    user,
-    clientId: application.client_id,
-    api,
-    organization,
-    protocol: 'oidc-basic-profile',
-    scope,
-    params,
-    stats: { logins_count: 1 },
-    enrolledFactors: factorsOf(user),
-    authentication: { methods: [{ name: method, timestamp: new Date().toISOString() }] },
-    request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
-  });
+  const params = paramsOf(login);
+  const event = eventOf(tenant, login, params);
   const cache = new ActionCache();
   const run = await runLogin(tenant, event, { log, cache });
   const metadata = run.metadata ?? NO_CHANGES;
@@ -73,33 +55,71 @@ export async function dryRun(tenant: Tenant, login: DryRunLogin) {
       : run;
   const asked = askedScopes(tenant, user, params);
   const granted = [...(asked?.oidc ?? []), ...(asked?.claims ?? []), ...(asked?.allowed ?? [])];
-  const idToken = Object.entries(outcome.idToken).filter(([claim]) => {
-    if (!isStandardClaim(claim)) return true;
-    if (granted.some((one) => SCOPE_CLAIMS[one]?.includes(claim))) return true;
-    reported.dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
-    return false;
-  });
+  const idToken = grantedClaims(outcome.idToken, granted, reported.dropped);
   const fault = asked && nothingToGrant(asked);
   const denied = user.blocked ? 'the user is blocked' : (outcome.denied ?? fault ?? null);
+  const unlessDenied = <T>(value: T): T | null => (denied === null ? value : null);
   return {
     user: user.user_id,
     client: application.client_id,
     audience: api?.identifier ?? null,
     organization: organization?.id ?? null,
     denied,
-    scope: denied === null ? (changeScope(granted.join(' '), outcome.scope) ?? '') : null,
+    scope: unlessDenied(changeScope(granted.join(' '), outcome.scope) ?? ''),
     // An access token without an audience is opaque: it has no claims.
-    accessToken: denied === null && api !== undefined ? outcome.accessToken : null,
-    idToken: denied === null ? Object.fromEntries(idToken) : null,
-    // The Actions after a redirect did not run.
-    redirect: denied === null ? (outcome.redirect?.url ?? null) : null,
-    // Nor did those after a second step.
-    secondStep: denied === null && step ? { kind: step.kind, factors: step.factors } : null,
+    accessToken: unlessDenied(api === undefined ? null : outcome.accessToken),
+    idToken: unlessDenied(idToken),
+    // The Actions after a redirect, or after a second step, did not run.
+    redirect: unlessDenied(outcome.redirect?.url ?? null),
+    secondStep: unlessDenied(step ? { kind: step.kind, factors: step.factors } : null),
     metadata,
     transactionMetadata: outcome.transaction ?? {},
     cache: cache.entries(),
     ...reported,
   };
+}
+
+/** Returns the parameters of the authorization request of a login. */
+function paramsOf({ application, api, organization, scope }: DryRunLogin) {
+  return {
+    client_id: application.client_id,
+    scope,
+    ...(api && { audience: api.identifier, resource: resourceOf(api.identifier) }),
+    ...(organization && { organization: organization.id }),
+  };
+}
+
+function eventOf(tenant: Tenant, login: DryRunLogin, params: object): PostLoginEvent {
+  const { user, application, api, organization, scope } = login;
+  const method = connectionInId(user.user_id) === undefined ? 'pwd' : 'federated';
+  return toPostLoginEvent(tenant, {
+    user,
+    clientId: application.client_id,
+    api,
+    organization,
+    protocol: 'oidc-basic-profile',
+    scope,
+    params: { ...params },
+    stats: { logins_count: 1 },
+    enrolledFactors: factorsOf(user),
+    authentication: { methods: [{ name: method, timestamp: new Date().toISOString() }] },
+    request: { ip: '127.0.0.1', method: 'GET', user_agent: 'dry-run', body: {} },
+  });
+}
+
+/** Returns the claims without standard claims whose scope is not granted, and reports those. */
+function grantedClaims(
+  claims: Readonly<Record<string, unknown>>,
+  granted: readonly string[],
+  dropped: object[],
+): Record<string, unknown> {
+  const kept = Object.entries(claims).filter(([claim]) => {
+    if (!isStandardClaim(claim)) return true;
+    if (granted.some((scope) => SCOPE_CLAIMS[scope]?.includes(claim))) return true;
+    dropped.push({ token: 'idToken', claim, reason: 'its scope is not granted' });
+    return false;
+  });
+  return Object.fromEntries(kept);
 }
 
 function recordingLog() {
