@@ -75,55 +75,73 @@ export async function runPostLogin(
   log: ActionLog,
   options: RunOptions = {},
 ): Promise<ActionOutcome> {
-  const { timeLimit = TIME_LIMIT_MS, before = NO_OUTCOME, cache = new ActionCache() } = options;
-  const { rules = [], interactive = true, returned } = options;
-  const { now = () => Math.floor(Date.now() / 1000) } = options;
+  const { before = NO_OUTCOME, after, returned, cache = new ActionCache() } = options;
   const { redirect: paused, ...others } = before;
   const draft: PostLoginDraft = {
     ...others,
     accessToken: { ...before.accessToken },
     idToken: { ...before.idToken },
   };
-  const resumed = options.after ?? (returned === undefined ? undefined : paused?.action);
+  const resumed = after ?? (returned === undefined ? undefined : paused?.action);
   if (resumed !== undefined && actions[resumed.index]?.name !== resumed.name) {
     return { ...draft, denied: `the Action "${resumed.name}" was removed` };
   }
-  const first = (resumed?.index ?? 0) + (options.after === undefined ? 0 : 1);
+  const first = (resumed?.index ?? 0) + (after === undefined ? 0 : 1);
   for (const [index, action] of actions.entries()) {
     if (index < first) continue;
-    const continues = options.after === undefined && index === resumed?.index;
+    const continues = after === undefined && index === resumed?.index;
     if (draft.denied !== undefined || draft.redirect !== undefined) break;
     // An Action that redirected and asked for a factor continues before the second step.
     if (draft.steps?.length && !continues) break;
-    const { metadata } = draft;
-    const own = eventFor('post-login', action, eventAfter(event, draft));
-    const api = postLoginApi({
-      action: action.name,
-      event: own,
-      draft,
-      log,
-      index,
-      rules,
-      cache,
-      interactive,
-      returned: continues ? returned : undefined,
-      now,
-    });
-    const handler = continues ? 'onContinuePostLogin' : 'onExecutePostLogin';
-    try {
-      await runAction(action, handler, own, api, { log, timeLimit });
-    } catch (error) {
-      draft.denied ??= thrownText(error, action);
-      if (metadata === undefined) delete draft.metadata;
-      else draft.metadata = metadata;
-      log.warn({ action: action.name, reason: draft.denied }, 'the action failed');
-    }
-    if (draft.denied !== undefined) {
-      delete draft.redirect;
-      delete draft.steps;
-    }
+    await runInto(draft, { action, index, continues, event, log, options: { ...options, cache } });
   }
   return draft;
+}
+
+interface ActionRun {
+  readonly action: Action;
+  readonly index: number;
+  /** True: it continues after its redirect. */
+  readonly continues: boolean;
+  readonly event: PostLoginEvent;
+  readonly log: ActionLog;
+  readonly options: RunOptions & Required<Pick<RunOptions, 'cache'>>;
+}
+
+/** Runs one Action, whose results go into the draft. A failure denies the login. */
+async function runInto(
+  draft: PostLoginDraft,
+  { action, index, continues, event, log, options }: ActionRun,
+): Promise<void> {
+  const { timeLimit = TIME_LIMIT_MS, cache, rules = [], interactive = true, returned } = options;
+  const { now = () => Math.floor(Date.now() / 1000) } = options;
+  const { metadata } = draft;
+  const own = eventFor('post-login', action, eventAfter(event, draft));
+  const api = postLoginApi({
+    action: action.name,
+    event: own,
+    draft,
+    log,
+    index,
+    rules,
+    cache,
+    interactive,
+    returned: continues ? returned : undefined,
+    now,
+  });
+  const handler = continues ? 'onContinuePostLogin' : 'onExecutePostLogin';
+  try {
+    await runAction(action, handler, own, api, { log, timeLimit });
+  } catch (error) {
+    draft.denied ??= thrownText(error, action);
+    if (metadata === undefined) delete draft.metadata;
+    else draft.metadata = metadata;
+    log.warn({ action: action.name, reason: draft.denied }, 'the action failed');
+  }
+  if (draft.denied !== undefined) {
+    delete draft.redirect;
+    delete draft.steps;
+  }
 }
 
 /** Returns the event with the changes of the Actions that have run. */
