@@ -48,12 +48,15 @@ export class Recorder {
   }
 
   listenTo(provider: Provider): void {
-    const { log } = this.#context;
-    // The engine's types lack some of its events.
-    const events: EventEmitter = provider;
-    const { pushed_authorization_request: PAR, end_session: LOGOUT } = ROUTES;
-    const { device_authorization: DEVICE } = ROUTES;
+    this.#listenToSignIns(provider);
+    this.#listenToTokens(provider);
+    this.#listenToLogouts(provider);
+    // Koa writes errors to the console unless there is a listener.
+    (provider as EventEmitter).on('error', logBrokenAnswers(this.#context.log));
+  }
 
+  #listenToSignIns(provider: Provider): void {
+    const { pushed_authorization_request: PAR, device_authorization: DEVICE } = ROUTES;
     provider.on('interaction.started', (ctx, { name }) => {
       this.#link(ctx);
       if (name === 'consent') this.#addSignInAndActions(ctx);
@@ -64,7 +67,7 @@ export class Recorder {
       this.#logRefusal(ctx, error, PAR, 'pushed authorization request refused');
     });
     provider.on('device_authorization.success', (ctx) => {
-      log.info({ client: ctx.oidc.client?.clientId }, 'device code issued');
+      this.#context.log.info({ client: ctx.oidc.client?.clientId }, 'device code issued');
       this.#link(ctx);
     });
     provider.on('device_authorization.error', (ctx, error) => {
@@ -73,21 +76,30 @@ export class Recorder {
     for (const event of ['code_verification.error', 'device_resume.error'] as const) {
       provider.on(event, (ctx, error) => this.#authorizationRefused(ctx, error));
     }
+  }
+
+  #listenToTokens(provider: Provider): void {
     provider.on('grant.success', (ctx) => this.#tokensIssued(ctx));
     provider.on('grant.error', (ctx, error) => this.#tokensRefused(ctx, error));
     provider.on('server_error', (ctx, error) => {
       // An Action may refuse with this code too.
       if (error instanceof errors.OIDCProviderError && error.expose) {
         this.#logRefusal(ctx, error, ROUTES.token, 'tokens refused');
-      } else log.error({ err: error, path: ctx.path }, 'unexpected error');
+      } else this.#context.log.error({ err: error, path: ctx.path }, 'unexpected error');
     });
+  }
+
+  #listenToLogouts(provider: Provider): void {
+    const { log } = this.#context;
+    // The engine's types lack the events of the back channel.
+    const events: EventEmitter = provider;
     provider.on('end_session.success', (ctx) => {
       const { client, session } = ctx.oidc;
       log.info({ type: 'slo', client: client?.clientId }, 'logged out');
       this.#add(ctx, { step: 'logout', user: session?.accountId }, 'slo');
     });
     provider.on('end_session.error', (ctx, error) => {
-      this.#logRefusal(ctx, error, LOGOUT, 'logout refused');
+      this.#logRefusal(ctx, error, ROUTES.end_session, 'logout refused');
     });
     events.on('backchannel.success', (_ctx, { clientId: client }: Client, user: string) => {
       const type: LogType = 'oidc_backchannel_logout_succeeded';
@@ -98,8 +110,6 @@ export class Recorder {
       const fields = { type, client: clientId, user, err };
       log.warn(fields, 'application not notified of the logout');
     });
-    // Koa writes errors to the console unless there is a listener.
-    events.on('error', logBrokenAnswers(log));
   }
 
   faultInjected(ctx: Context, fault: string): void {
