@@ -124,18 +124,27 @@ function checkDefaults(document: TenantDocument, report: Report): void {
 }
 
 /** Checks that names and identifiers refer to entries of the tenant. */
-export function checkReferences(tenant: TenantDocument, { fault: report, notice }: Reports): void {
-  checkDefaults(tenant, report);
-  const checkScope = (path: Path, identifier: string, scope: string): void => {
-    const api = tenant.resourceServers.find((one) => one.identifier === identifier);
-    if (api === undefined) report(path, `no API has the identifier "${identifier}"`);
-    else if (!scopesOf(api).includes(scope)) report(path, `the API has no scope "${scope}"`);
-  };
+export function checkReferences(tenant: TenantDocument, { fault, notice }: Reports): void {
+  checkDefaults(tenant, fault);
+  checkApis(tenant, fault);
+  checkClientGrants(tenant, fault);
+  checkEnabledClients(tenant, notice);
+  checkUsers(tenant, fault);
+  for (const trigger of TRIGGERS) {
+    tenant.triggers[trigger].forEach(({ action_name: name }, a) => {
+      if (tenant.actions.some((action) => action.name === name)) return;
+      fault(['triggers', trigger, a, 'action_name'], `no action has the name "${name}"`);
+    });
+  }
+}
+
+/** Checks the APIs that roles and clients name. */
+function checkApis(tenant: TenantDocument, report: Report): void {
   tenant.roles.forEach((role, r) => {
     role.permissions.forEach((permission, p) => {
       const { permission_name: scope, resource_server_identifier: identifier } = permission;
       if (isApiOfAuth0(tenant, identifier)) return;
-      checkScope(['roles', r, 'permissions', p], identifier, scope);
+      checkScope(tenant, { path: ['roles', r, 'permissions', p], identifier, scope }, report);
     });
   });
   tenant.clients.forEach(({ resource_server_identifier: identifier }, c) => {
@@ -144,6 +153,19 @@ export function checkReferences(tenant: TenantDocument, { fault: report, notice 
     const path = ['clients', c, 'resource_server_identifier'];
     report(path, `no API has the identifier "${identifier}"`);
   });
+}
+
+function checkScope(
+  tenant: TenantDocument,
+  { path, identifier, scope }: { path: Path; identifier: string; scope: string },
+  report: Report,
+): void {
+  const api = tenant.resourceServers.find((one) => one.identifier === identifier);
+  if (api === undefined) report(path, `no API has the identifier "${identifier}"`);
+  else if (!scopesOf(api).includes(scope)) report(path, `the API has no scope "${scope}"`);
+}
+
+function checkClientGrants(tenant: TenantDocument, report: Report): void {
   tenant.clientGrants.forEach((grant, g) => {
     if (!isServedGrant(tenant, grant)) return;
     const [client, other] = clientsNamed(tenant, grant.client_id);
@@ -151,9 +173,13 @@ export function checkReferences(tenant: TenantDocument, { fault: report, notice 
     if (client === undefined) report(at, `no client has the id or name "${grant.client_id}"`);
     if (other !== undefined) report(at, `two clients are called "${grant.client_id}": give the id`);
     grant.scope.forEach((scope, s) => {
-      checkScope(['clientGrants', g, 'scope', s], grant.audience, scope);
+      const path = ['clientGrants', g, 'scope', s];
+      checkScope(tenant, { path, identifier: grant.audience, scope }, report);
     });
   });
+}
+
+function checkEnabledClients(tenant: TenantDocument, notice: Report): void {
   tenant.connections.forEach((connection, c) => {
     connection.enabled_clients.forEach((client, e) => {
       if (tenant.clients.some(({ name, client_id }) => [name, client_id].includes(client))) return;
@@ -161,6 +187,10 @@ export function checkReferences(tenant: TenantDocument, { fault: report, notice 
       notice(['connections', c, 'enabled_clients', e], text);
     });
   });
+}
+
+/** Checks the members of organizations, and the connection and roles of each user. */
+function checkUsers(tenant: TenantDocument, report: Report): void {
   tenant.organizations.forEach((organization, o) => {
     organization.members.forEach((member, m) => {
       if (tenant.users.some((user) => isNamed(user, member))) return;
@@ -179,12 +209,6 @@ export function checkReferences(tenant: TenantDocument, { fault: report, notice 
       report(['users', u, 'roles', r], `no role has the name "${name}"`);
     });
   });
-  for (const trigger of TRIGGERS) {
-    tenant.triggers[trigger].forEach(({ action_name: name }, a) => {
-      if (tenant.actions.some((action) => action.name === name)) return;
-      report(['triggers', trigger, a, 'action_name'], `no action has the name "${name}"`);
-    });
-  }
 }
 
 type ClientGrant = TenantDocument['clientGrants'][number];
