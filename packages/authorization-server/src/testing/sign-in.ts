@@ -31,51 +31,62 @@ export async function signIn(
   redirectURI: string,
   { email, password }: Credentials,
 ): Promise<URL> {
-  const { origin } = new URL(authorizationRequest);
-  const cookies = new Cookies();
-
-  const request = async (url: URL, form?: Record<string, string>): Promise<Response> => {
-    const response = await fetch(url, {
-      redirect: 'manual',
-      headers: {
-        accept: 'text/html',
-        cookie: cookies.header(url.pathname),
-        ...(form && { origin }),
-      },
-      ...(form && { method: 'POST', body: new URLSearchParams(form) }),
-    });
-    cookies.store(response);
-    return response;
-  };
-  const visit = async (from: URL, form?: Record<string, string>): Promise<Arrival> => {
-    let url = from;
-    let response = await request(url, form);
-    for (let redirects = 0; redirects < MAX_REDIRECTS; redirects += 1) {
-      const location = response.headers.get('location');
-      if (location === null) break;
-      await response.body?.cancel();
-      url = new URL(location, url);
-      const left = isSamePlace(url, new URL(redirectURI));
-      if (left || url.origin !== origin) {
-        return { url, status: response.status, text: '', left };
-      }
-      response = await request(url);
-    }
-    return { url, status: response.status, text: await response.text(), left: false };
-  };
-
-  let page = await visit(new URL(authorizationRequest));
-  if (isPage(page, 'login')) page = await visit(page.url, { username: email, password });
+  const browser = new SignInBrowser(new URL(authorizationRequest).origin, new URL(redirectURI));
+  let page = await browser.visit(new URL(authorizationRequest));
+  if (isPage(page, 'login')) page = await browser.visit(page.url, { username: email, password });
   for (let steps = 0; isPage(page, 'mfa') && steps < MAX_STEPS; steps += 1) {
-    page = await visit(page.url, secondStepOf(page.text));
+    page = await browser.visit(page.url, secondStepOf(page.text));
   }
-  if (isPage(page, 'consent')) page = await visit(page.url, { action: 'accept' });
+  if (isPage(page, 'consent')) page = await browser.visit(page.url, { action: 'accept' });
   if (page.left) return page.url;
   const { url, status, text } = page;
   const fault = errorTextOf(text);
   throw new Error(
     `signing in ended at ${url.origin}${url.pathname} with status ${status}${fault && `: ${fault}`}`,
   );
+}
+
+/** Follows redirects of one server, with its cookies, until one leads to the redirect URI or elsewhere. */
+class SignInBrowser {
+  readonly #origin: string;
+  readonly #redirectURI: URL;
+  readonly #cookies = new Cookies();
+
+  constructor(origin: string, redirectURI: URL) {
+    this.#origin = origin;
+    this.#redirectURI = redirectURI;
+  }
+
+  async visit(from: URL, form?: Record<string, string>): Promise<Arrival> {
+    let url = from;
+    let response = await this.#request(url, form);
+    for (let redirects = 0; redirects < MAX_REDIRECTS; redirects += 1) {
+      const location = response.headers.get('location');
+      if (location === null) break;
+      await response.body?.cancel();
+      url = new URL(location, url);
+      const left = isSamePlace(url, this.#redirectURI);
+      if (left || url.origin !== this.#origin) {
+        return { url, status: response.status, text: '', left };
+      }
+      response = await this.#request(url);
+    }
+    return { url, status: response.status, text: await response.text(), left: false };
+  }
+
+  async #request(url: URL, form?: Record<string, string>): Promise<Response> {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      headers: {
+        accept: 'text/html',
+        cookie: this.#cookies.header(url.pathname),
+        ...(form && { origin: this.#origin }),
+      },
+      ...(form && { method: 'POST', body: new URLSearchParams(form) }),
+    });
+    this.#cookies.store(response);
+    return response;
+  }
 }
 
 /** Returns the form of a second step, with the code and the first factor that its page shows. */
