@@ -28,8 +28,7 @@ export function postedRequests(
 ): Middleware {
   const { origin } = new URL(issuer);
   const cookie = provider.cookieName('session');
-  let address = '';
-  const requests = new BoundedAdapter('PostedRequest', store, MAX_REQUESTS, () => address);
+  const requests = new BoundedAdapter('PostedRequest', store, MAX_REQUESTS);
 
   return async function postedRequests(ctx: Context, next: Next) {
     if (ctx.method === 'POST') {
@@ -39,8 +38,7 @@ export function postedRequests(
       const isForeign = sentFrom !== '' && sentFrom !== origin;
       if (isForeign && ctx.cookies.get(cookie) === undefined) {
         const id = randomBytes(32).toString('base64url');
-        address = ctx.ip;
-        await requests.upsert(id, { query }, HANDOVER_SECONDS);
+        await requests.upsert(id, { query }, HANDOVER_SECONDS, ctx.ip);
         ctx.state.forwarded = true;
         ctx.status = 303;
         ctx.redirect(`${endpointOf(ctx)}?${POSTED}=${id}`);

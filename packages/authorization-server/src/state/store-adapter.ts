@@ -62,28 +62,25 @@ export class CodeAdapter extends StoreAdapter {
  */
 export class BoundedAdapter extends StoreAdapter {
   readonly #maxRecords: number;
-  readonly #addressOf: () => string;
   readonly #addresses = new Map<string, string>();
   readonly #idsOf = new Map<string, Set<string>>();
 
-  /** @param addressOf returns the address of the request that writes. */
-  constructor(
-    kind: string,
-    store: StateStore,
-    maxRecords: number,
-    addressOf = () => Provider.ctx?.ip ?? '',
-  ) {
+  constructor(kind: string, store: StateStore, maxRecords: number) {
     super(kind, store);
     this.#maxRecords = maxRecords;
-    this.#addressOf = addressOf;
   }
 
-  override async upsert(id: string, payload: AdapterPayload, lifetime: number): Promise<void> {
+  /** @param address of the request that writes; default: that of the engine's request. */
+  override async upsert(
+    id: string,
+    payload: AdapterPayload,
+    lifetime: number,
+    address = Provider.ctx?.ip ?? '',
+  ): Promise<void> {
     if (this.#addresses.has(id)) {
       this.store.replaceContent(this.kind, id, payload);
       return;
     }
-    const address = this.#addressOf();
     this.#addresses.set(id, address);
     this.#idsOf.set(address, (this.#idsOf.get(address) ?? new Set()).add(id));
     if (this.#addresses.size > this.#maxRecords) await this.destroy(this.#oldestOfLargest());

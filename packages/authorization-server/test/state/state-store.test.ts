@@ -300,14 +300,12 @@ describe('the adapter of the engine', () => {
 
   describe('with a limit of four records', () => {
     let bounded: BoundedAdapter;
-    let owner: string;
     beforeEach(() => {
-      bounded = new BoundedAdapter('Session', store, 4, () => owner);
+      bounded = new BoundedAdapter('Session', store, 4);
     });
 
     const write = async (by: string, ...ids: string[]) => {
-      owner = by;
-      for (const id of ids) await bounded.upsert(id, {}, 60);
+      for (const id of ids) await bounded.upsert(id, {}, 60, by);
     };
     const kept = (...ids: string[]) => ids.filter((id) => store.read('Session', id) !== undefined);
 
@@ -333,7 +331,7 @@ describe('the adapter of the engine', () => {
     test('a rewritten record keeps its end', async () => {
       let now = 1000;
       const state = openStateStore('memory:', () => now);
-      const adapter = new BoundedAdapter('Interaction', state, 4, () => 'a');
+      const adapter = new BoundedAdapter('Interaction', state, 4);
       await adapter.upsert('a1', { uid: 'u' }, 60);
       await adapter.upsert('a1', { uid: 'u', result: {} }, 6000);
       now += 59;
