@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium.ts';
-import { keepPictures } from '../support/pictures.ts';
+import { savePictures } from '../support/pictures.ts';
 import { type Services, startServices } from '../support/services.ts';
 import { findViolations } from './accessibility.ts';
 import { consent, describeInBrowser, signIn, typePassword } from './site.ts';
@@ -33,7 +33,7 @@ describeInBrowser('axe finds no violation', () => {
   /** Collects violations, so that one run reports all. */
   async function examine(page: Page, name: string): Promise<void> {
     await page.bringToFront();
-    await keepPictures(page, name);
+    await savePictures(page, name);
     await page.setViewportSize({ width: 1280, height: 800 });
     violations.push(...(await findViolations(page)).map((violation) => `${name}: ${violation}`));
   }

@@ -6,7 +6,7 @@ const folder = process.env.SCREENSHOTS;
 const WIDTHS = [390, 1280];
 
 /** Saves pictures of a page in the folder SCREENSHOTS, if set: both themes, two widths. */
-export async function keepPictures(page: Page, name: string): Promise<void> {
+export async function savePictures(page: Page, name: string): Promise<void> {
   if (!folder) return;
   await mkdir(folder, { recursive: true });
   for (const colorScheme of ['light', 'dark'] as const) {

@@ -40,7 +40,7 @@ export function readContactQuery(query: ParsedUrlQuery): ContactQuery {
     ...first,
     cursor,
     page,
-    before: keepNearest([query.before ?? []].flat().filter(Boolean)),
+    before: nearestCursors([query.before ?? []].flat().filter(Boolean)),
   };
 }
 
@@ -51,7 +51,7 @@ export function firstPage({ q, sort }: ContactQuery): ContactQuery {
 
 /** Returns the query of the next page. */
 export function nextPage(query: ContactQuery, cursor: string): ContactQuery {
-  const before = query.cursor ? keepNearest([...query.before, query.cursor]) : [];
+  const before = query.cursor ? nearestCursors([...query.before, query.cursor]) : [];
   return { ...query, cursor, page: query.page && query.page + 1, before };
 }
 
@@ -68,7 +68,7 @@ export function previousPage(query: ContactQuery): ContactQuery | undefined {
 }
 
 /** Returns the cursors nearest to the page, at most `MAX_BEFORE_LENGTH` characters of them. */
-function keepNearest(cursors: readonly string[]): readonly string[] {
+function nearestCursors(cursors: readonly string[]): readonly string[] {
   let length = 0;
   const start = cursors.findLastIndex((cursor) => {
     length += cursor.length;

@@ -65,7 +65,7 @@ export function PermissionNotice(props: PermissionNoticeProps): VNode {
           <AskFor permission={permission} returnTo={returnTo} />
         </>
       ) : (
-        <p>This app cannot request this scope. Please tell the operator of this app.</p>
+        <p>This app cannot request this scope. Please ask the operator of this app.</p>
       )}
     </div>
   );

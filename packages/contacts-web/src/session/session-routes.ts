@@ -23,18 +23,18 @@ interface SessionParts {
 export function sessionRoutes(parts: SessionParts): Router {
   return new Router({ methods: METHODS })
     .use(requiresAuth())
-    .get('/session', (ctx) => show(ctx, parts))
-    .post('/session/refresh', readForm(), (ctx) => refresh(ctx, parts))
-    .post('/session/try', readForm(), (ctx) => attempt(ctx, parts))
-    .post('/session/end', readForm(), endSession);
+    .get('/session', (ctx) => showSession(ctx, parts))
+    .post('/session/refresh', readForm(), (ctx) => postRefresh(ctx, parts))
+    .post('/session/try', readForm(), (ctx) => postTry(ctx, parts))
+    .post('/session/end', readForm(), postEnd);
 }
 
 /** Refreshes the access token, for all scopes or for fewer. */
-async function refresh(ctx: Context, parts: SessionParts): Promise<void> {
+async function postRefresh(ctx: Context, parts: SessionParts): Promise<void> {
   const scope = field(ctx.request.body, 'scope');
   try {
     const token = await (scope ? ctx.oidc.accessToken({ scope }) : ctx.oidc.refresh());
-    await show(ctx, parts, {
+    await showSession(ctx, parts, {
       kind: 'refreshed',
       asked: token.requestedScope,
       granted: token.scope,
@@ -43,30 +43,30 @@ async function refresh(ctx: Context, parts: SessionParts): Promise<void> {
   } catch (error) {
     if (!hasCode(error, 'ERR_INSUFFICIENT_SCOPE')) throw error;
     ctx.status = error.status;
-    await show(ctx, parts, { kind: 'not_granted', scope });
+    await showSession(ctx, parts, { kind: 'not_granted', scope });
   }
 }
 
 /** Shows the API's answer to a wrong call. */
-async function attempt(ctx: Context, parts: SessionParts): Promise<void> {
+async function postTry(ctx: Context, parts: SessionParts): Promise<void> {
   const name = field(ctx.request.body, 'attempt');
   ctx.assert(parts.showTokens && isAttempt(name), 404);
   const { value: accessToken } = await ctx.oidc.accessToken();
   const { idToken = '', proofs } = ctx.oidc;
   const tokens = { accessToken, idToken, proofs };
   const answer = await tryApi(parts.apiBaseURL, name, tokens);
-  await show(ctx, parts, { kind: 'tried', attempt: ATTEMPTS[name], answer });
+  await showSession(ctx, parts, { kind: 'tried', attempt: ATTEMPTS[name], answer });
 }
 
 /** Ends another session of the user, or all others. */
-async function endSession(ctx: Context): Promise<void> {
+async function postEnd(ctx: Context): Promise<void> {
   const id = field(ctx.request.body, 'id');
   const ended = await (id === 'others' ? ctx.oidc.endOtherSessions() : ctx.oidc.endSession(id));
   ctx.status = 303;
   ctx.redirect(`/session?ended=${Number(ended)}#answer`);
 }
 
-async function show(ctx: Context, parts: SessionParts, outcome?: Outcome): Promise<void> {
+async function showSession(ctx: Context, parts: SessionParts, outcome?: Outcome): Promise<void> {
   const { oidc } = ctx;
   const accessToken = await oidc.accessToken();
   const [routes, sessions, flow = []] = await Promise.all([
