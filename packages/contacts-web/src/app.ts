@@ -28,61 +28,71 @@ interface AppOptions
 
 /** Creates the web app: its middleware in order, and every route. */
 export function createApp(options: AppOptions): Koa {
-  const { baseURL, issuerBaseURL, apiBaseURL, audience, scope, showTokens } = options;
+  const { issuerBaseURL, apiBaseURL, showTokens } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
-
   const flowLog = showTokens ? new FlowLog(options.store) : undefined;
+  const client = clientRoutes();
 
   const app = new Koa();
   app.use(requestLog({ logger }));
   if (options.traceRequests) app.use(options.traceRequests);
-  app.use(
-    securityHeaders({
-      directives: {
-        scriptSrc: ["'self'"],
-        styleSrc: ["'self'"],
-        // The style sheet draws the small icons of form fields from data: URLs.
-        imgSrc: ["'self'", 'data:'],
-        formAction: ["'self'"],
-      },
-      strictTransportSecurity: baseURL.startsWith('https:'),
-      referrerPolicy: 'same-origin',
-    }),
-  );
+  app.use(pageHeaders(options));
   app.use(errorPage());
   app.use(rejectMalformedTarget());
   app.use(healthRoutes().routes());
   app.use(assets());
-  app.use(
-    auth({
-      issuerBaseURL,
-      baseURL,
-      clientID: options.clientID,
-      clientSecret: options.clientSecret,
-      clientAuthMethod: options.clientAuthMethod,
-      secret: options.secrets,
-      authorizationParams: { scope, audience, ...options.authorizationParams },
-      dpop: options.dpop,
-      idpLogout: options.idpLogout,
-      session: { store: options.store },
-      routes: { backChannelLogout: '/backchannel-logout' },
-      ...(flowLog && { onMessage: (message) => flowLog.add(message) }),
-      api: { baseURL: apiBaseURL },
-      onEvent: logClientEvent(logger),
-    }),
-  );
+  app.use(signIn(options, logger, flowLog));
   app.use(homeRoutes({ issuerBaseURL, apiBaseURL }).routes());
   app.use(contactRoutes().routes());
   app.use(sessionRoutes({ apiBaseURL, showTokens, flowLog }).routes());
-  // `auth` above answers these routes. Here their other methods get a 405 with `Allow`. With METHODS
-  // a method that the router does not know gets it too, instead of a 501.
-  const clientRoutes = new Router({ methods: METHODS })
-    .get(['/login', '/callback'], pass)
-    .post(['/logout', '/backchannel-logout'], pass);
-  app.use(clientRoutes.routes());
-  app.use(clientRoutes.allowedMethods());
+  app.use(client.routes());
+  app.use(client.allowedMethods());
   app.on('error', logBrokenAnswers(logger));
   return app;
+}
+
+function pageHeaders({ baseURL }: Pick<AppOptions, 'baseURL'>): Middleware {
+  return securityHeaders({
+    directives: {
+      scriptSrc: ["'self'"],
+      styleSrc: ["'self'"],
+      // The style sheet draws the small icons of form fields from data: URLs.
+      imgSrc: ["'self'", 'data:'],
+      formAction: ["'self'"],
+    },
+    strictTransportSecurity: baseURL.startsWith('https:'),
+    referrerPolicy: 'same-origin',
+  });
+}
+
+function signIn(options: AppOptions, logger: Logger, flowLog: FlowLog | undefined): Middleware {
+  const { scope, audience } = options;
+  return auth({
+    issuerBaseURL: options.issuerBaseURL,
+    baseURL: options.baseURL,
+    clientID: options.clientID,
+    clientSecret: options.clientSecret,
+    clientAuthMethod: options.clientAuthMethod,
+    secret: options.secrets,
+    authorizationParams: { scope, audience, ...options.authorizationParams },
+    dpop: options.dpop,
+    idpLogout: options.idpLogout,
+    session: { store: options.store },
+    routes: { backChannelLogout: '/backchannel-logout' },
+    ...(flowLog && { onMessage: (message) => flowLog.add(message) }),
+    api: { baseURL: options.apiBaseURL },
+    onEvent: logClientEvent(logger),
+  });
+}
+
+/**
+ * Routes that `auth` answers, so that their other methods get a 405 with `Allow`. With METHODS a method that
+ * the router does not know gets it too, instead of a 501.
+ */
+function clientRoutes(): Router {
+  return new Router({ methods: METHODS })
+    .get(['/login', '/callback'], pass)
+    .post(['/logout', '/backchannel-logout'], pass);
 }
 
 const pass: Middleware = (_ctx, next) => next();
