@@ -41,23 +41,8 @@ export function ActivityPage({ user, ownSubject, page, cursor }: ActivityPagePro
               </tr>
             </thead>
             <tbody>
-              {changes.map(({ id, at, subject, action, contact_id: contactId }) => (
-                <tr key={id}>
-                  <td>
-                    <time dateTime={at}>{at.slice(0, 16).replace('T', ' ')}</time>
-                  </td>
-                  <td>{subject === ownSubject ? 'You' : <code>{subject}</code>}</td>
-                  <td>
-                    {`${VERBS[action]} contact `}
-                    {action === 'deleted' ? (
-                      contactId.slice(0, SHOWN_ID_LENGTH)
-                    ) : (
-                      <a href={`/contacts/${contactId}/edit`}>
-                        {contactId.slice(0, SHOWN_ID_LENGTH)}
-                      </a>
-                    )}
-                  </td>
-                </tr>
+              {changes.map((change) => (
+                <ChangeRow key={change.id} change={change} ownSubject={ownSubject} />
               ))}
             </tbody>
           </table>
@@ -73,5 +58,22 @@ export function ActivityPage({ user, ownSubject, page, cursor }: ActivityPagePro
         )}
       </nav>
     </Layout>
+  );
+}
+
+function ChangeRow({ change, ownSubject }: { change: Change; ownSubject: string | undefined }) {
+  const { at, subject, action, contact_id: contactId } = change;
+  const shownId = contactId.slice(0, SHOWN_ID_LENGTH);
+  return (
+    <tr>
+      <td>
+        <time dateTime={at}>{at.slice(0, 16).replace('T', ' ')}</time>
+      </td>
+      <td>{subject === ownSubject ? 'You' : <code>{subject}</code>}</td>
+      <td>
+        {`${VERBS[action]} contact `}
+        {action === 'deleted' ? shownId : <a href={`/contacts/${contactId}/edit`}>{shownId}</a>}
+      </td>
+    </tr>
   );
 }

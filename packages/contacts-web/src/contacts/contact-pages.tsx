@@ -86,31 +86,7 @@ export function ConflictPage({ user, query, current, draft }: ConflictPageProps)
       </div>
       <h1>{current.name}</h1>
       <div class="card">
-        <table class="versions">
-          <thead>
-            <tr>
-              <th scope="col">Field</th>
-              <th scope="col">Their version (saved)</th>
-              <th scope="col">Your version (not saved)</th>
-            </tr>
-          </thead>
-          <tbody>
-            {CONTACT_FIELDS.map((name) => {
-              const saved = current[name] ?? '';
-              const isSame = saved === draft[name].trim();
-              return (
-                <tr key={name} class={isSame ? undefined : 'differs'}>
-                  <th scope="row">
-                    {FIELD_LOOKS[name].label}
-                    {!isSame && <span class="visually-hidden"> (differs)</span>}
-                  </th>
-                  <td>{breakable(saved || '–')}</td>
-                  <td>{breakable(draft[name] || '–')}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
+        <VersionsTable current={current} draft={draft} />
       </div>
       <form class="actions" method="post" action={action}>
         <input type="hidden" name="version" value={current.version} />
@@ -126,6 +102,36 @@ export function ConflictPage({ user, query, current, draft }: ConflictPageProps)
         </a>
       </form>
     </Layout>
+  );
+}
+
+function VersionsTable({ current, draft }: Pick<ConflictPageProps, 'current' | 'draft'>) {
+  return (
+    <table class="versions">
+      <thead>
+        <tr>
+          <th scope="col">Field</th>
+          <th scope="col">Their version (saved)</th>
+          <th scope="col">Your version (not saved)</th>
+        </tr>
+      </thead>
+      <tbody>
+        {CONTACT_FIELDS.map((name) => {
+          const saved = current[name] ?? '';
+          const isSame = saved === draft[name].trim();
+          return (
+            <tr key={name} class={isSame ? undefined : 'differs'}>
+              <th scope="row">
+                {FIELD_LOOKS[name].label}
+                {!isSame && <span class="visually-hidden"> (differs)</span>}
+              </th>
+              <td>{breakable(saved || '–')}</td>
+              <td>{breakable(draft[name] || '–')}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
   );
 }
 

@@ -28,10 +28,9 @@ interface ContactsPageProps extends FailedWrite {
 
 export function ContactsPage(props: ContactsPageProps): VNode {
   const { user, page, query, permissions, asked, missingScope, lastChange } = props;
-  const { draft, refusal, problem } = props;
+  const { refusal, problem } = props;
   const organization = user?.organization;
   const returnTo = contactsURL(query);
-  const isGranted = (scope: string) => permissionFor(permissions, scope).granted;
   const subtitle = page && summary(page, query, organization);
   const title = refusal || problem ? 'Not saved · Contacts' : 'Contacts';
   return (
@@ -43,7 +42,9 @@ export function ContactsPage(props: ContactsPageProps): VNode {
           <a class="on-one-column" href="#contact-form">
             Add a contact
           </a>
-          {isGranted('read:activity') && <a href="/activity">See who changed what</a>}
+          {permissionFor(permissions, 'read:activity').granted && (
+            <a href="/activity">See who changed what</a>
+          )}
         </p>
       </header>
       {lastChange && <ChangeNotice {...{ page, query, lastChange }} />}
@@ -57,47 +58,59 @@ export function ContactsPage(props: ContactsPageProps): VNode {
         />
       )}
       <div class="columns">
-        <section aria-labelledby="list-heading">
-          <h2 id="list-heading" class="visually-hidden">
-            Your organization’s contacts
-          </h2>
-          {page && (
-            <ContactList
-              page={page}
-              query={query}
-              lastChange={lastChange}
-              mayUpdate={isGranted('update:contacts')}
-              mayDelete={isGranted('delete:contacts')}
-            />
-          )}
-          {!page && (
-            <p class="card">
-              {missingScope === undefined
-                ? 'The contacts cannot be shown right now.'
-                : 'You may not see the contacts.'}
-            </p>
-          )}
-        </section>
+        <ListSection {...props} />
         <aside>
-          <ContactForm
-            title="Add a contact"
-            action="/contacts"
-            submit="Add contact"
-            user={user}
-            draft={draft}
-            refusal={refusal}
-          >
-            {!isGranted('create:contacts') && (
-              <p class="hint">
-                You need the scope <code>create:contacts</code> to add contacts. You do not have it,
-                so the API will refuse. Try it to see the answer.
-              </p>
-            )}
-          </ContactForm>
+          <AddForm {...props} />
           <Permissions permissions={permissions} organization={organization} returnTo={returnTo} />
         </aside>
       </div>
     </Layout>
+  );
+}
+
+/** The list, or the reason why there is none. */
+function ListSection({ page, query, permissions, missingScope, lastChange }: ContactsPageProps) {
+  return (
+    <section aria-labelledby="list-heading">
+      <h2 id="list-heading" class="visually-hidden">
+        Your organization’s contacts
+      </h2>
+      {page ? (
+        <ContactList
+          page={page}
+          query={query}
+          lastChange={lastChange}
+          mayUpdate={permissionFor(permissions, 'update:contacts').granted}
+          mayDelete={permissionFor(permissions, 'delete:contacts').granted}
+        />
+      ) : (
+        <p class="card">
+          {missingScope === undefined
+            ? 'The contacts cannot be shown right now.'
+            : 'You may not see the contacts.'}
+        </p>
+      )}
+    </section>
+  );
+}
+
+function AddForm({ user, permissions, draft, refusal }: ContactsPageProps) {
+  return (
+    <ContactForm
+      title="Add a contact"
+      action="/contacts"
+      submit="Add contact"
+      user={user}
+      draft={draft}
+      refusal={refusal}
+    >
+      {!permissionFor(permissions, 'create:contacts').granted && (
+        <p class="hint">
+          You need the scope <code>create:contacts</code> to add contacts. You do not have it, so
+          the API will refuse. Try it to see the answer.
+        </p>
+      )}
+    </ContactForm>
   );
 }
 

@@ -13,31 +13,10 @@ interface ScopesProps extends Pick<AccessToken, 'scope' | 'requestedScope' | 'ex
 export function Scopes(props: ScopesProps): VNode {
   const { scope, requestedScope, expiresAt, hasRefreshToken, now, children } = props;
   const granted = scope.split(' ').filter(Boolean);
-  const requested = requestedScope.split(' ').filter(Boolean);
-  const narrower = granted.filter((one) => one.includes(':'));
   return (
     <section class="card" aria-labelledby="scopes-heading">
       <h3 id="scopes-heading">Scopes, and how long they last</h3>
-      <table class="scopes">
-        <thead>
-          <tr>
-            <th scope="col">Scope</th>
-            <th scope="col">Requested</th>
-            <th scope="col">Granted</th>
-          </tr>
-        </thead>
-        <tbody>
-          {[...new Set([...requested, ...granted])].map((one) => (
-            <tr key={one}>
-              <th scope="row">
-                <code>{one}</code>
-              </th>
-              <td>{requested.includes(one) ? 'yes' : 'no'}</td>
-              <td>{granted.includes(one) ? 'yes' : 'no'}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+      <ScopeTable requested={requestedScope.split(' ').filter(Boolean)} granted={granted} />
       {expiresAt !== undefined && (
         <p>
           The access token expires in{' '}
@@ -48,26 +27,7 @@ export function Scopes(props: ScopesProps): VNode {
         </p>
       )}
       {hasRefreshToken ? (
-        <div class="actions">
-          <form method="post" action="/session/refresh#answer">
-            <button type="submit">Refresh now</button>
-          </form>
-          {narrower.length > 0 && (
-            <form class="inline-form" method="post" action="/session/refresh#answer">
-              <label for="narrow">Only for</label>
-              <select id="narrow" name="scope">
-                {narrower.map((one) => (
-                  <option key={one} value={one}>
-                    {one}
-                  </option>
-                ))}
-              </select>
-              <button class="quiet" type="submit">
-                Refresh for less
-              </button>
-            </form>
-          )}
-        </div>
+        <RefreshButtons granted={granted} />
       ) : (
         <p class="hint">
           This session has no refresh token. An app gets one for the scope{' '}
@@ -76,6 +36,63 @@ export function Scopes(props: ScopesProps): VNode {
       )}
       {children}
     </section>
+  );
+}
+
+interface ScopeTableProps {
+  readonly requested: readonly string[];
+  readonly granted: readonly string[];
+}
+
+function ScopeTable({ requested, granted }: ScopeTableProps) {
+  return (
+    <table class="scopes">
+      <thead>
+        <tr>
+          <th scope="col">Scope</th>
+          <th scope="col">Requested</th>
+          <th scope="col">Granted</th>
+        </tr>
+      </thead>
+      <tbody>
+        {[...new Set([...requested, ...granted])].map((one) => (
+          <tr key={one}>
+            <th scope="row">
+              <code>{one}</code>
+            </th>
+            <td>{requested.includes(one) ? 'yes' : 'no'}</td>
+            <td>{granted.includes(one) ? 'yes' : 'no'}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** Buttons to refresh for all scopes, or for one of the API's. */
+function RefreshButtons({ granted }: Pick<ScopeTableProps, 'granted'>) {
+  const scopesOfAPI = granted.filter((one) => one.includes(':'));
+  return (
+    <div class="actions">
+      <form method="post" action="/session/refresh#answer">
+        <button type="submit">Refresh now</button>
+      </form>
+      {scopesOfAPI.length > 0 && (
+        <form class="inline-form" method="post" action="/session/refresh#answer">
+          <label for="narrow">Only for</label>
+          <select id="narrow" name="scope">
+            {scopesOfAPI.map((one) => (
+              <option key={one} value={one}>
+                {one}
+              </option>
+            ))}
+          </select>
+          <button class="quiet" type="submit">
+            Refresh for less
+          </button>
+        </form>
+      )}
+    </div>
   );
 }
 

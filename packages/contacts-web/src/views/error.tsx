@@ -29,18 +29,7 @@ export function ErrorPage(props: ErrorPageProps): VNode {
         )}
         <p>{`${lost} ${todo}`}</p>
         <div class="actions">
-          {action.fields ? (
-            <form method="post" action={action.href}>
-              {Object.entries(action.fields).map(([name, value]) => (
-                <input key={name} type="hidden" name={name} value={value} />
-              ))}
-              <button type="submit">{action.label}</button>
-            </form>
-          ) : (
-            <a class="button" href={action.href}>
-              {action.label}
-            </a>
-          )}
+          <ActionButton {...action} />
         </div>
         <dl class="reference">
           <div>
@@ -60,5 +49,23 @@ export function ErrorPage(props: ErrorPageProps): VNode {
         </dl>
       </section>
     </Layout>
+  );
+}
+
+function ActionButton({ label, href, fields }: ErrorText['action']) {
+  if (!fields) {
+    return (
+      <a class="button" href={href}>
+        {label}
+      </a>
+    );
+  }
+  return (
+    <form method="post" action={href}>
+      {Object.entries(fields).map(([name, value]) => (
+        <input key={name} type="hidden" name={name} value={value} />
+      ))}
+      <button type="submit">{label}</button>
+    </form>
   );
 }
