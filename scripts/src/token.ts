@@ -2,7 +2,12 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
-import { demoTenantFile, loadTenant, readKeywords } from '@koa-oauth/authorization-server';
+import {
+  demoTenantFile,
+  loadTenant,
+  readKeywords,
+  type Tenant,
+} from '@koa-oauth/authorization-server';
 import { credentialsOf, signIn } from '@koa-oauth/authorization-server/testing';
 import { parseIssuerIdentifier } from '@koa-oauth/issuer';
 import { isLoopback } from '@koa-oauth/service';
@@ -35,34 +40,9 @@ function describe(error: unknown): string {
 
 async function getAccessToken(args: string[]): Promise<string> {
   const { user, scope, audience } = readArguments(args);
-  const {
-    ISSUER_BASE_URL = 'http://localhost:3002/',
-    TENANT,
-    CLIENT_ID = 'contacts-cli',
-    CLIENT_SECRET,
-  } = process.env;
-  const issuer = readIssuer(ISSUER_BASE_URL);
+  const { TENANT } = process.env;
   const tenant = loadTenant(TENANT || demoTenantFile, { keywords: readKeywords(process.env) });
-  const secret =
-    CLIENT_SECRET ?? tenant.clients.find(({ client_id }) => client_id === CLIENT_ID)?.client_secret;
-
-  const config = await oauth
-    .discovery(
-      issuer,
-      CLIENT_ID,
-      undefined,
-      secret ? oauth.ClientSecretPost(secret) : oauth.None(),
-      {
-        execute: isLoopback(issuer.hostname) ? [oauth.allowInsecureRequests] : [],
-      },
-    )
-    .catch((cause: unknown) => {
-      throw new Error(
-        `no authorization server answers at ${issuer.href}; start one with npm start`,
-        { cause },
-      );
-    });
-
+  const config = await discover(tenant);
   // A loopback address with any free port (RFC 8252 §7.3).
   const listener = createServer();
   listener.listen(0, '127.0.0.1');
@@ -87,6 +67,24 @@ async function getAccessToken(args: string[]): Promise<string> {
     expectedState,
   });
   return access_token;
+}
+
+/** Reads the metadata of the issuer, for the client of the settings. */
+async function discover(tenant: Tenant): Promise<oauth.Configuration> {
+  const { ISSUER_BASE_URL = 'http://localhost:3002/', CLIENT_SECRET } = process.env;
+  const { CLIENT_ID = 'contacts-cli' } = process.env;
+  const issuer = readIssuer(ISSUER_BASE_URL);
+  const client = tenant.clients.find(({ client_id }) => client_id === CLIENT_ID);
+  const secret = CLIENT_SECRET ?? client?.client_secret;
+  const method = secret ? oauth.ClientSecretPost(secret) : oauth.None();
+  const execute = isLoopback(issuer.hostname) ? [oauth.allowInsecureRequests] : [];
+  try {
+    return await oauth.discovery(issuer, CLIENT_ID, undefined, method, { execute });
+  } catch (cause) {
+    throw new Error(`no authorization server answers at ${issuer.href}; start one with npm start`, {
+      cause,
+    });
+  }
 }
 
 function readIssuer(value: string): URL {
