@@ -1,5 +1,11 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, request } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  request,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 
@@ -14,51 +20,53 @@ export interface Exchange {
   readonly responseBody: string;
 }
 
-/** A proxy before a service that records all messages. */
-export interface RecordingProxy {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly exchanges: readonly Exchange[];
+/** A proxy before a service, on a free port, that records all messages. */
+export class RecordingProxy {
+  readonly exchanges: Exchange[] = [];
   /** Port of the service. */
-  target: number;
+  target = 0;
   /** While true, every connection is cut. */
-  isDown: boolean;
-  close(): Promise<void>;
-}
+  isDown = false;
+  readonly #server: Server;
 
-/** Starts it on a free port. */
-export async function startRecordingProxy(): Promise<RecordingProxy> {
-  const exchanges: Exchange[] = [];
-  const server = createServer((incoming, outgoing) => {
-    if (proxy.isDown) incoming.socket.destroy();
-    else
-      forward(incoming).then(
-        ({ exchange, response, body }) => {
-          exchanges.push(exchange);
-          outgoing.writeHead(response.statusCode ?? 502, response.rawHeaders).end(body);
-        },
-        () => incoming.socket.destroy(),
-      );
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const proxy: RecordingProxy = {
-    url: `http://localhost:${(server.address() as AddressInfo).port}`,
-    exchanges,
-    target: 0,
-    isDown: false,
-    async close() {
-      server.closeAllConnections();
-      await once(server.close(), 'close');
-    },
-  };
-  return proxy;
+  private constructor(server: Server) {
+    this.#server = server;
+  }
 
-  async function forward(incoming: IncomingMessage) {
+  static async start(): Promise<RecordingProxy> {
+    const server = createServer((incoming, outgoing) => proxy.#answer(incoming, outgoing));
+    const proxy = new RecordingProxy(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return proxy;
+  }
+
+  /** Without a slash at its end. */
+  get url(): string {
+    return `http://localhost:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.#server.closeAllConnections();
+    await once(this.#server.close(), 'close');
+  }
+
+  async #answer(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    try {
+      if (this.isDown) throw new Error('the proxy is down');
+      const { exchange, response, body } = await this.#forward(incoming);
+      this.exchanges.push(exchange);
+      outgoing.writeHead(response.statusCode ?? 502, response.rawHeaders).end(body);
+    } catch {
+      incoming.socket.destroy();
+    }
+  }
+
+  async #forward(incoming: IncomingMessage) {
     const { method = '', url = '' } = incoming;
     const sent = await buffer(incoming);
     // A compressed answer would hide its content.
     const { 'accept-encoding': _, connection: __, ...headers } = incoming.headers;
-    const options = { method, headers, host: '127.0.0.1', port: proxy.target, path: url };
+    const options = { method, headers, host: '127.0.0.1', port: this.target, path: url };
     const outgoing = request({ ...options, agent: false }).end(sent);
     const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
     const body = await buffer(response);

@@ -6,9 +6,9 @@ import { demoTenantFile, loadTenant } from '@koa-oauth/authorization-server';
 import { type LocalIssuer, startLocalIssuer } from '@koa-oauth/authorization-server/testing';
 import { hashSync } from 'bcryptjs';
 import { pino } from 'pino';
-import { type RecordingProxy, startRecordingProxy } from './recording-proxy.ts';
+import { RecordingProxy } from './recording-proxy.ts';
 import type { Place, Secret } from './secret-search.ts';
-import { freePorts, startService } from './services.ts';
+import { freePorts, type Service, startService } from './services.ts';
 
 /** Seconds that access tokens are valid: refreshes come soon. */
 export const TOKEN_LIFETIME = 2;
@@ -42,30 +42,13 @@ export async function startStage(
 ): Promise<Stage> {
   const dir = await mkdtemp(join(tmpdir(), 'koa-oauth-secrets-'));
   const [toWeb, toApi, toIssuer] = await Promise.all([
-    startRecordingProxy(),
-    startRecordingProxy(),
-    startRecordingProxy(),
+    RecordingProxy.start(),
+    RecordingProxy.start(),
+    RecordingProxy.start(),
   ]);
-  const [clientSecret, cookieSecret] = [randomBytes(32), randomBytes(32)].map((bytes) =>
-    bytes.toString('base64'),
-  ) as [string, string];
-
-  const tenant = loadTenant(demoTenantFile);
-  const [application] = tenant.clients;
-  const [api] = tenant.resourceServers;
-  if (!application || !api) throw new Error('the demo tenant has changed');
-  application.client_secret = clientSecret;
-  application.callbacks.push(`${toWeb.url}/callback`);
-  application.allowed_logout_urls.push(toWeb.url);
-  api.token_lifetime = TOKEN_LIFETIME;
-  const passwords = new Map(
-    tenant.users.map((user) => {
-      const password = randomBytes(12).toString('base64url');
-      // The sign-in page shows readable passwords of the tenant, as buttons.
-      Object.assign(user, { password: undefined, password_hash: hashSync(password, 4) });
-      return [user.email, password];
-    }),
-  );
+  const clientSecret = randomBytes(32).toString('base64');
+  const cookieSecret = randomBytes(32).toString('base64');
+  const { tenant, passwords } = secretTenant(toWeb.url, clientSecret);
 
   let issuerLog = '';
   const write = (line: string) => {
@@ -76,29 +59,19 @@ export async function startStage(
     issuer: `${toIssuer.url}/`,
     logger: pino({ level: 'trace' }, { write }),
   });
-  const [webPort, apiPort] = (await freePorts(2)) as [number, number];
-  Object.assign(toIssuer, { target: Number(new URL(issuer.url).port) });
-  Object.assign(toWeb, { target: webPort });
-  Object.assign(toApi, { target: apiPort });
-  const services = await Promise.all([
-    startService('contacts-web', dir, {
-      PORT: String(webPort),
-      BASE_URL: toWeb.url,
-      ISSUER_BASE_URL: issuer.issuer,
-      API_BASE_URL: toApi.url,
+  toIssuer.target = Number(new URL(issuer.url).port);
+  const services = await startApps(
+    dir,
+    issuer,
+    { toWeb, toApi },
+    {
       CLIENT_SECRET: clientSecret,
       SECRET: cookieSecret,
       SESSION_STORE_URL: sessionStoreURL,
       SHOW_TOKENS: 'no',
       ...settings,
-    }),
-    startService('contacts-api', dir, {
-      PORT: String(apiPort),
-      BASE_URL: toApi.url,
-      ISSUER_BASE_URL: issuer.issuer,
-      DPOP_NONCE: 'true',
-    }),
-  ]);
+    },
+  );
 
   return {
     issuer,
@@ -114,8 +87,8 @@ export async function startStage(
       ...[...passwords.values()].map((value) => ({ kind: 'password', value })),
     ],
     logs: () => [
-      { name: 'the log of the web app', text: services[0]?.printed() ?? '' },
-      { name: 'the log of the API', text: services[1]?.printed() ?? '' },
+      { name: 'the log of the web app', text: services[0].printed() },
+      { name: 'the log of the API', text: services[1].printed() },
       { name: 'the log of the issuer', text: issuerLog },
       { name: 'the transactions of the issuer', text: JSON.stringify(issuer.log()) },
     ],
@@ -125,4 +98,52 @@ export async function startStage(
       await rm(dir, { recursive: true });
     },
   };
+}
+
+/** Returns the demo tenant with new secrets, the web app at this address, and tokens of a short life. */
+function secretTenant(web: string, clientSecret: string) {
+  const tenant = loadTenant(demoTenantFile);
+  const [application] = tenant.clients;
+  const [api] = tenant.resourceServers;
+  if (!application || !api) throw new Error('the demo tenant has changed');
+  application.client_secret = clientSecret;
+  application.callbacks.push(`${web}/callback`);
+  application.allowed_logout_urls.push(web);
+  api.token_lifetime = TOKEN_LIFETIME;
+  const passwords = new Map(
+    tenant.users.map((user) => {
+      const password = randomBytes(12).toString('base64url');
+      // The sign-in page shows readable passwords of the tenant, as buttons.
+      Object.assign(user, { password: undefined, password_hash: hashSync(password, 4) });
+      return [user.email, password];
+    }),
+  );
+  return { tenant, passwords };
+}
+
+/** Starts the web app and the API behind their proxies. */
+async function startApps(
+  dir: string,
+  { issuer }: LocalIssuer,
+  { toWeb, toApi }: Pick<Stage, 'toWeb' | 'toApi'>,
+  webSettings: Record<string, string>,
+): Promise<[web: Service, api: Service]> {
+  const [webPort, apiPort] = (await freePorts(2)) as [number, number];
+  toWeb.target = webPort;
+  toApi.target = apiPort;
+  return Promise.all([
+    startService('contacts-web', dir, {
+      PORT: String(webPort),
+      BASE_URL: toWeb.url,
+      ISSUER_BASE_URL: issuer,
+      API_BASE_URL: toApi.url,
+      ...webSettings,
+    }),
+    startService('contacts-api', dir, {
+      PORT: String(apiPort),
+      BASE_URL: toApi.url,
+      ISSUER_BASE_URL: issuer,
+      DPOP_NONCE: 'true',
+    }),
+  ]);
 }

@@ -15,12 +15,6 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** One of the three services. It can be stopped and started again at the same address. */
-interface RestartableService extends Service {
-  /** @param settings changed settings */
-  start(settings?: Record<string, string>): Promise<void>;
-}
-
 export interface ServicesOptions {
   /** Additional settings of each service. */
   readonly settings?: Partial<Record<ServiceName, Record<string, string>>>;
@@ -54,18 +48,18 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
   const tenant = await copyTenant(dir, { web, api }, tokenLifetime);
 
   const each = {
-    issuer: restartable('authorization-server', dir, {
+    issuer: new RestartableService('authorization-server', dir, {
       PORT: String(issuerPort),
       TENANT: tenant,
       KEYS: `file:${join(dir, 'keys.json')}`,
       ...settings.issuer,
     }),
-    api: restartable('contacts-api', dir, {
+    api: new RestartableService('contacts-api', dir, {
       PORT: String(apiPort),
       ISSUER_BASE_URL: issuer,
       ...settings.api,
     }),
-    web: restartable('contacts-web', dir, {
+    web: new RestartableService('contacts-web', dir, {
       PORT: String(webPort),
       BASE_URL: web,
       ISSUER_BASE_URL: issuer,
@@ -91,21 +85,35 @@ export async function startServices(options: ServicesOptions = {}): Promise<Serv
   return { web, api, issuer, dir, tenant, each, printed, stop };
 }
 
-function restartable(name: string, dir: string, env: Record<string, string>): RestartableService {
-  let running: Service | undefined;
-  let before = '';
-  return {
-    printed: () => before + (running?.printed() ?? ''),
-    async start(settings) {
-      running = await startService(name, dir, { ...env, ...settings });
-    },
-    async stop() {
-      const stopped = running;
-      await stopped?.stop();
-      before += stopped?.printed() ?? '';
-      running = undefined;
-    },
-  };
+/** One of the three services. It can be stopped and started again at the same address. */
+class RestartableService implements Service {
+  readonly #name: string;
+  readonly #dir: string;
+  readonly #env: Record<string, string>;
+  #running: Service | undefined;
+  #before = '';
+
+  constructor(name: string, dir: string, env: Record<string, string>) {
+    this.#name = name;
+    this.#dir = dir;
+    this.#env = env;
+  }
+
+  printed(): string {
+    return this.#before + (this.#running?.printed() ?? '');
+  }
+
+  /** @param settings changed settings */
+  async start(settings: Record<string, string> = {}): Promise<void> {
+    this.#running = await startService(this.#name, this.#dir, { ...this.#env, ...settings });
+  }
+
+  async stop(): Promise<void> {
+    const stopped = this.#running;
+    await stopped?.stop();
+    this.#before += stopped?.printed() ?? '';
+    this.#running = undefined;
+  }
 }
 
 /**

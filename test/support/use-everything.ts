@@ -12,9 +12,9 @@ const HALF_LIFETIME = TOKEN_LIFETIME * 500 + 50;
 /**
  * Signs in, calls the API, and makes the mistakes of users and attackers.
  *
- * @param keep called whenever the store has content
+ * @param onContent called whenever the store has content
  */
-export async function useEverything(stage: Stage, keep: () => Promise<void>): Promise<void> {
+export async function useEverything(stage: Stage, onContent: () => Promise<void>): Promise<void> {
   const { issuer, toWeb, toApi, toIssuer } = stage;
   const web = toWeb.url;
   const browserOf = (userAgent: string) => new FormBrowser({ userAgent });
@@ -24,7 +24,7 @@ export async function useEverything(stage: Stage, keep: () => Promise<void>): Pr
 
   const alice = browserOf('alice');
   const contacts = await signIn(stage, alice, 'alice');
-  await keep();
+  await onContent();
   await alice.submit(contacts, 'form[action="/contacts"][method="post"]', {
     name: 'Hedy Lamarr',
     email: 'hedy@example.com',
@@ -46,14 +46,14 @@ export async function useEverything(stage: Stage, keep: () => Promise<void>): Pr
   const refused = tokenRequests('authorization_code').length;
   expect((await carol.open(forged.href)).status).toBe(400);
   expect(tokenRequests('authorization_code')).toHaveLength(refused + 1);
-  await keep();
+  await onContent();
 
   // A refresh. Then an old refresh token is used, which ends the family.
   await sleep(HALF_LIFETIME);
   expect((await alice.open(`${web}/contacts`)).status).toBe(200);
   const [refresh] = tokenRequests('refresh_token');
   expect(refresh?.status).toBe(200);
-  await keep();
+  await onContent();
   const stolen = await fetch(`${issuer.url}/oauth/token`, {
     method: 'POST',
     body: new URLSearchParams(refresh?.requestBody),
@@ -70,24 +70,24 @@ export async function useEverything(stage: Stage, keep: () => Promise<void>): Pr
   toIssuer.isDown = true;
   await sleep(TOKEN_LIFETIME * 1000);
   expect((await alice.open(`${web}/contacts`)).status).toBe(503);
-  await keep();
+  await onContent();
   toIssuer.isDown = false;
 
   await signIn(stage, bob, 'bob');
-  await keep();
+  await onContent();
   const goodbye = await bob.open(`${web}/logout`);
   const out = await bob.submit(goodbye, 'main form[action="/logout"]', {});
   expect([out.url, out.status]).toEqual([`${web}/`, 200]);
-  await keep();
+  await onContent();
 
   const token = logoutToken(stage);
-  const told = await fetch(`${web}/backchannel-logout`, {
+  const loggedOut = await fetch(`${web}/backchannel-logout`, {
     method: 'POST',
     headers: { 'user-agent': 'issuer' },
     body: new URLSearchParams({ logout_token: token }),
   });
-  expect(told.status).toBe(200);
-  await keep();
+  expect(loggedOut.status).toBe(200);
+  await onContent();
 }
 
 /** Signs in from a page that needs it, back to this page. */
