@@ -1,15 +1,18 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Kysely, type RawBuilder, SqliteAdapter, sql, type Transaction } from 'kysely';
-import type { Organization } from '../access-token.ts';
 import { storeCall } from './database.ts';
-import type { Order, PageRequest, Position } from './page.ts';
+import {
+  inOrder,
+  nextRows,
+  type Order,
+  type PageRequest,
+  type Position,
+  rowsAfter,
+} from './page.ts';
 import type { ContactRow, Tables } from './schema.ts';
-import { COLUMNS, fileCandidates, postgresCandidates } from './search-candidates.ts';
+import { COLUMNS, type IndexedSearch, indexEntries, listBlocks } from './search-candidates.ts';
 
-/** A search of one organization. `term` is not empty, and in the form of `searchText`. */
-export interface SearchRequest extends PageRequest {
-  readonly term: string;
-  readonly order: Order;
+interface Search extends IndexedSearch, PageRequest {
   /** The caller. A second search of the same caller waits for the first. */
   readonly subject: string;
 }
@@ -21,19 +24,35 @@ export interface Found {
   readonly end: Position | undefined;
 }
 
-type Search = SearchRequest & { readonly organization: Organization };
+/** A search that is under way. Rows up to the position `after` are compared. */
+interface Walk extends Search {
+  after: Position | undefined;
+  readonly rows: ContactRow[];
+  maxSliceRows: number;
+  /** A block in which the index names too many rows. */
+  frequentIn?: number;
+}
 
 /** Bounds of the work of a search. */
 const BOUNDS = {
   timeLimitMs: 1000,
+  /** Rounds that need not wait for another long search. */
+  shortRounds: 3,
   /** Characters of the term times rows that one statement compares with it. */
   sliceCharacters: 200_000,
   minSliceRows: 500,
-  /** Reading so many rows in order takes no longer than asking the index. */
+  /** The first slice is short, because most terms are frequent or rare. */
+  firstSliceRows: 2500,
   maxSliceRows: 20_000,
-  /** Rows that the index may name. With more, reading on in order finds a page sooner. */
-  maxCandidates: 20_000,
+  /** Blocks that the index is asked for at once. */
+  maxBlocks: 400,
+  /** Rows that the index may name in the order by name. With more, reading on is as fast. */
+  maxCandidates: 1000,
+  /** Rows that it may name in another order, in which blocks are no parts of the list. */
+  maxSortedCandidates: 20_000,
 };
+
+const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
 
 /** Settings with which PostgreSQL reads in the order of an index: it would sort all rows of a new table. */
 const READS_IN_ORDER = { enable_seqscan: 'off', enable_bitmapscan: 'off', jit: 'off' };
@@ -48,9 +67,10 @@ const READS_BY_TEXT = {
 /**
  * Finds contacts by a part of their search text, in the order of the list, with bounded work.
  *
- * A term that many rows contain fills its page from the first rows in order, the slice. When it does
- * not, the index names the rows that may match. Where these are too many, more slices are read, until
- * the page is full or the time is up. Then the page is short, and the next one goes on from there.
+ * It goes on in rounds. The first rows in order, the slice, fill the page of a term that many of them
+ * contain. Behind the slice the index names the rows that may match, block after block, until they are
+ * too many: there the next slice begins. When the time is up, the page is short, and the next one goes
+ * on from there.
  */
 export class ContactSearch {
   readonly #database: Kysely<Tables>;
@@ -66,38 +86,49 @@ export class ContactSearch {
     return this.#database.getExecutor().adapter instanceof SqliteAdapter;
   }
 
-  find(search: Search): Promise<Found> {
-    const { organization, subject, limit } = search;
+  async find(search: Search): Promise<Found> {
+    const { organization, subject } = search;
     const deadline = performance.now() + this.#bounds.timeLimitMs;
     return this.#turns.take(`${subject}\n${organization}`, async () => {
-      const first = await this.#read(READS_IN_ORDER, (database) =>
-        this.#matchesOfSlice(database, search, search.after, limit + 1),
-      );
-      if (first.length > limit) return { rows: first, end: undefined };
-      const rows = await this.#findByIndex(search);
-      if (rows) return { rows, end: undefined };
+      const walk: Walk = {
+        ...{ ...search, after: search.after, rows: [] },
+        maxSliceRows: this.#bounds.firstSliceRows,
+      };
+      for (let round = 0; round < this.#bounds.shortRounds; round += 1) {
+        if (await this.#goOn(walk)) return { rows: walk.rows, end: undefined };
+      }
       // One long search at a time, so that they leave time for all other requests.
-      return this.#turns.take('', () => this.#readOn(search, deadline));
+      return this.#turns.take('', async () => {
+        do {
+          if (await this.#goOn(walk)) return { rows: walk.rows, end: undefined };
+        } while (performance.now() < deadline);
+        return { rows: walk.rows, end: walk.after };
+      });
     });
   }
 
-  /** Reads slices until the page is full or the time is up. */
-  async #readOn(search: Search, deadline: number): Promise<Found> {
-    const rows: ContactRow[] = [];
-    let end = search.after;
-    do {
-      // On a file the statements run in this thread.
-      await setImmediate();
-      const enough = search.limit + 1 - rows.length;
-      const slice = await this.#read(READS_IN_ORDER, async (database) => {
-        const matches = await this.#matchesOfSlice(database, search, end, enough);
-        const isFull = matches.length === enough;
-        return { matches, end: isFull ? undefined : await this.#endOfSlice(database, search, end) };
-      });
-      rows.push(...slice.matches);
-      end = slice.end;
-    } while (end && performance.now() < deadline);
-    return { rows, end };
+  /** Reads a slice, then by the index. @returns true when no more rows are needed, or left */
+  async #goOn(walk: Walk): Promise<boolean> {
+    // On a file the statements run in this thread.
+    await setImmediate();
+    const blocks = await this.#read(READS_IN_ORDER, async (database) => {
+      walk.rows.push(...(await this.#matchesOfSlice(database, walk)));
+      const isFull = walk.rows.length > walk.limit;
+      walk.after = isFull ? undefined : await this.#endOfSlice(database, walk);
+      return walk.after && this.#blocksOf(database, walk);
+    });
+    if (!blocks) return true;
+    walk.maxSliceRows = this.#bounds.maxSliceRows;
+    if (blocks[0] === walk.frequentIn) return false;
+    await setImmediate();
+    return this.#readByIndex(walk, blocks);
+  }
+
+  async #blocksOf(database: Kysely<Tables>, walk: Walk): Promise<readonly number[]> {
+    const range = { max: this.#bounds.maxBlocks + 1, isFile: this.#isFile };
+    if (isByName(walk)) return listBlocks(database, walk, { ...range, after: walk.after });
+    if (walk.frequentIn !== undefined) range.max = 1;
+    return listBlocks(database, { ...walk, order: BY_NAME }, { ...range, after: undefined });
   }
 
   /**
@@ -107,66 +138,70 @@ export class ContactSearch {
    * comparison with its last row would go on through all rows of the same name on PostgreSQL. Both
    * engines read the slice in its order, and no further than needed.
    */
-  async #matchesOfSlice(
-    database: Kysely<Tables>,
-    search: Search,
-    after: Position | undefined,
-    enough: number,
-  ): Promise<ContactRow[]> {
-    const { term, order } = search;
+  async #matchesOfSlice(database: Kysely<Tables>, walk: Walk): Promise<ContactRow[]> {
+    const { organization, term, order, after } = walk;
     const { rows } = await sql<ContactRow>`
       select ${COLUMNS} from contacts where id in (
         select id from (
-          select id, search_text ${nextRows(search, after)} limit ${this.#rowsOfSlice(term)}
+          select id, search_text ${nextRows(organization, order, after)}
+          limit ${this.#rowsOfSlice(walk)}
         ) as slice
-        where ${this.#contains(term)} limit ${enough}
+        where ${this.#contains(term)} limit ${enoughRows(walk)}
       ) ${inOrder(order)}`.execute(database);
     return rows;
   }
 
   /** Returns the last row of a slice, unless no row follows. */
-  async #endOfSlice(
-    database: Kysely<Tables>,
-    search: Search,
-    after: Position | undefined,
-  ): Promise<Position | undefined> {
+  async #endOfSlice(database: Kysely<Tables>, walk: Walk): Promise<Position | undefined> {
+    const { organization, order, after } = walk;
     const { rows } = await sql<Position>`
-      select ${sql.ref(search.order.column)} as value, id ${nextRows(search, after)}
-      limit 1 offset ${this.#rowsOfSlice(search.term) - 1}`.execute(database);
+      select ${sql.ref(order.column)} as value, id ${nextRows(organization, order, after)}
+      limit 1 offset ${this.#rowsOfSlice(walk) - 1}`.execute(database);
     return rows[0];
   }
 
-  #rowsOfSlice(term: string): number {
-    const { sliceCharacters, minSliceRows, maxSliceRows } = this.#bounds;
-    return Math.min(
-      maxSliceRows,
-      Math.max(minSliceRows, Math.floor(sliceCharacters / term.length)),
-    );
+  #rowsOfSlice({ term, maxSliceRows }: Walk): number {
+    const { sliceCharacters, minSliceRows } = this.#bounds;
+    const rows = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
+    return Math.min(maxSliceRows, rows);
   }
 
-  /** @returns undefined when too many rows may match */
-  #findByIndex(search: Search): Promise<ContactRow[] | undefined> {
-    return this.#read(READS_BY_TEXT, async (database) => {
-      const { organization, term, order, after, limit } = search;
-      const { maxCandidates } = this.#bounds;
-      const candidates = this.#isFile
-        ? await fileCandidates(database, search, maxCandidates)
-        : postgresCandidates(search, maxCandidates);
-      if (!candidates) return undefined;
-      const { rows } = await sql<ContactRow & { candidates: number | string }>`
-        with candidates as materialized (${candidates}),
-        total as (select count(*) as candidates from candidates),
+  /** Reads the rows that the index names. @returns true when no more are needed, or left */
+  async #readByIndex(walk: Walk, listed: readonly number[]): Promise<boolean> {
+    const { organization, order, after, rows } = walk;
+    const { maxBlocks, maxCandidates, maxSortedCandidates } = this.#bounds;
+    const max = isByName(walk) ? maxCandidates : maxSortedCandidates;
+    const found = await this.#read(READS_BY_TEXT, async (database) => {
+      const blocks = listed.slice(0, maxBlocks);
+      const isFile = this.#isFile;
+      const entries = await indexEntries(database, walk, { blocks, max, isFile });
+      const answer = await sql<ContactRow & { count: number | string; last: number | string }>`
+        with entries as materialized (${entries}),
+        total as (select count(*) as count, max(place) as last from entries),
         matches as (
-          select id from candidates
-          where organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(term)}
-          ${inOrder(order)} limit ${limit + 1}
+          select id from total cross join entries
+          ${isFile ? sql`cross join contacts on contacts.number = entries.number` : sql``}
+          where (count <= ${max} ${isByName(walk) ? sql`or place < last` : sql``})
+          and organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(walk.term)}
+          ${inOrder(order)} limit ${enoughRows(walk)}
         )
-        select total.candidates, found.* from total
+        select total.*, found.* from total
         left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
         ${inOrder(order)}`.execute(database);
-      if (Number(rows[0]?.candidates) > maxCandidates) return undefined;
-      return rows.filter(({ id }) => id !== null).map(({ candidates: _, ...row }) => row);
+      return answer.rows;
     });
+    const isCut = Number(found[0]?.count) > max;
+    const end = isCut ? Number(found[0]?.last) : maxBlocks;
+    const isWhole = end >= listed.length;
+    if (!isWhole && (end === 0 || !isByName(walk))) {
+      walk.frequentIn = listed[0];
+      return false;
+    }
+    for (const { count: _, last: __, ...row } of found) if (row.id !== null) rows.push(row);
+    if (isWhole || rows.length > walk.limit) return true;
+    const block = listed[order.direction === 'asc' ? end : end - 1] ?? 0;
+    walk.after = { value: String.fromCodePoint(block), id: '' };
+    return false;
   }
 
   // LIKE compares the term with each place of a text, and tries again at each "%": its cost is the
@@ -197,22 +232,13 @@ export class ContactSearch {
   }
 }
 
-function nextRows(
-  { organization, order }: Search,
-  after: Position | undefined,
-): RawBuilder<unknown> {
-  return sql`
-    from contacts where organisation = ${organization} ${rowsAfter(order, after)} ${inOrder(order)}`;
+function isByName({ order }: Search): boolean {
+  return order.column === 'search_text';
 }
 
-function rowsAfter({ column, direction }: Order, after: Position | undefined): RawBuilder<unknown> {
-  if (!after) return sql``;
-  const comparison = sql.raw(direction === 'asc' ? '>' : '<');
-  return sql`and (${sql.ref(column)}, id) ${comparison} (${after.value}, ${after.id})`;
-}
-
-function inOrder({ column, direction }: Order): RawBuilder<unknown> {
-  return sql`order by ${sql.ref(column)} ${sql.raw(direction)}, id ${sql.raw(direction)}`;
+/** Returns the number of rows that fill the page, with one that shows that another page follows. */
+function enoughRows({ limit, rows }: Walk): number {
+  return limit + 1 - rows.length;
 }
 
 /** Runs work with the same key one after the other. */

@@ -23,7 +23,7 @@ const SILENCE_TIMEOUT_MS = 9000;
 // An idle connection is silent too: it must close before it counts as lost.
 const IDLE_TIMEOUT_MS = 8000;
 const CONNECT_TIMEOUT_MS = 5000;
-/** An index of some hundred thousand contacts takes a minute. */
+/** An index of some hundred thousand contacts takes two minutes. */
 const MIGRATION_TIMEOUT_MS = 600_000;
 /** SQLite's default of 2 MB is too small to search a large organization. The file is mapped too. */
 const FILE_CACHE_KIB = 32 * 1024;

@@ -93,8 +93,7 @@ export const migrations: Record<string, Migration> = {
   '0002_search_and_activity': {
     async up(database: Kysely<Tables>) {
       // SQLite sorts by characters. PostgreSQL sorts by the rules of a language by default.
-      const isSqlite = database.getExecutor().adapter instanceof SqliteAdapter;
-      const text = isSqlite ? sql`text` : sql`text collate "C"`;
+      const text = isFile(database) ? sql`text` : sql`text collate "C"`;
       await database.schema
         .alterTable('contacts')
         .addColumn('search_text', text, (column) => column.notNull().defaultTo(''))
@@ -129,9 +128,8 @@ export const migrations: Record<string, Migration> = {
 
   '0003_search_index': {
     async up(database: Kysely<Tables>) {
-      const isSqlite = database.getExecutor().adapter instanceof SqliteAdapter;
       await foldAgain(database);
-      if (isSqlite) {
+      if (isFile(database)) {
         await numberContacts(database);
       } else {
         await sql`create table organizations (
@@ -139,10 +137,20 @@ export const migrations: Record<string, Migration> = {
       }
       await sql`insert into organizations (organisation, contacts)
         select organisation, count(*) from contacts group by organisation`.execute(database);
-      await (isSqlite ? createFileIndex(database) : createPostgresIndex(database));
+      // The index that this step made is replaced by the next one.
+    },
+  },
+
+  '0004_search_blocks': {
+    async up(database: Kysely<Tables>) {
+      await (isFile(database) ? createFileIndex(database) : createPostgresIndex(database));
     },
   },
 };
+
+function isFile(database: Kysely<Tables>): boolean {
+  return database.getExecutor().adapter instanceof SqliteAdapter;
+}
 
 async function createSortIndexes(database: Kysely<Tables>): Promise<void> {
   for (const [index, column] of SORT_INDEXES) {
@@ -208,33 +216,46 @@ async function numberContacts(database: Kysely<Tables>): Promise<void> {
 
 /*
  * The index of a search: all texts of one to three characters in a contact's search text, each with
- * its organization. An index of the texts alone would let one organization slow down another. The
- * database fills the index, so that rows of an older version, or of an import, are in it.
+ * its organization and its block. An index of the texts alone would let one organization slow down
+ * another, and could not be read in the order of the list. The database fills the index, so that rows
+ * of an older version, or of an import, are in it.
  */
 
-/** The token of a text in the index of a file: the number of the organization, and the text in hex. */
-const FILE_TOKENS = `
+/**
+ * The block of a search text: its first character, and beyond U+0FFF the first of 64 characters with
+ * it. So blocks are in the order of the texts.
+ */
+const blockOf = (character: string) =>
+  `case when ${character} < 4096 then ${character} else ${character} - ${character} % 64 end`;
+export const FILE_BLOCK = blockOf('ifnull(unicode(search_text), 0)');
+export const POSTGRES_BLOCK = blockOf('ascii(search_text)');
+
+/** The entry of a text in the index of a file: the number of the organization, the text in hex, the block. */
+const FILE_ENTRIES = `
   with recursive positions(i) as (
     select 1 union all select i + 1 from positions where i < length(contacts.search_text)
   )
-  select group_concat(
-    distinct organizations.number || 'x' || hex(substr(contacts.search_text, i, sizes.column1))
-  )
-  from positions, (values (1), (2), (3)) as sizes
+  select group_concat(distinct organizations.number || 'x'
+    || hex(substr(contacts.search_text, i, sizes.column1)) || 'x' || block)
+  from positions, (values (1), (2), (3)) as sizes, (select ${FILE_BLOCK} as block)
   where i + sizes.column1 - 1 <= length(contacts.search_text)`;
 
 async function createFileIndex(database: Kysely<Tables>): Promise<void> {
-  await sql`create virtual table contact_grams using fts5(
-    grams, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
+  for (const trigger of ['contacts_created', 'contacts_updated', 'contacts_deleted']) {
+    await sql`drop trigger if exists ${sql.ref(trigger)}`.execute(database);
+  }
+  await sql`drop table if exists contact_grams`.execute(database);
+  await sql`create virtual table search_entries using fts5(
+    entries, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
   )`.execute(database);
   const add = (where: string) =>
     sql.raw(`
-      insert into contact_grams (rowid, grams)
-      select contacts.number, (${FILE_TOKENS})
+      insert into search_entries (rowid, entries)
+      select contacts.number, (${FILE_ENTRIES})
       from contacts join organizations using (organisation) ${where};`);
   await add('').execute(database);
   const forNew = add('where contacts.number = new.number');
-  const removeOld = sql`delete from contact_grams where rowid = old.number;`;
+  const removeOld = sql`delete from search_entries where rowid = old.number;`;
   await sql`create trigger contacts_created after insert on contacts begin
     insert into organizations (organisation, contacts) values (new.organisation, 0)
       on conflict do nothing;
@@ -248,14 +269,18 @@ async function createFileIndex(database: Kysely<Tables>): Promise<void> {
 }
 
 async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
+  await sql`drop index if exists contacts_by_gram`.execute(database);
+  await sql`drop function if exists contact_grams(text, text)`.execute(database);
   // The extension pg_trgm has no place for the organization, and needs rights to be created.
-  await sql`create function contact_grams(organisation text, search_text text) returns bigint[]
+  await sql`create function search_entries(organisation text, search_text text) returns bigint[]
     language sql immutable strict parallel safe as $$
-      select array_agg(distinct
-        hashtextextended(substr(search_text, i, size), hashtextextended(organisation, 0)))
+      select array_agg(distinct hashtextextended(
+        substr(search_text, i, size), hashtextextended(organisation, ${sql.raw(POSTGRES_BLOCK)})))
       from generate_series(1, 3) as size, generate_series(1, length(search_text) - size + 1) as i
     $$`.execute(database);
   // A list of pending entries would be searched one by one.
-  await sql`create index contacts_by_gram on contacts
-    using gin (contact_grams(organisation, search_text)) with (fastupdate = off)`.execute(database);
+  await sql`create index contacts_by_entry on contacts
+    using gin (search_entries(organisation, search_text)) with (fastupdate = off)`.execute(
+    database,
+  );
 }

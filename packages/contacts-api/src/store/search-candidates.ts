@@ -1,123 +1,84 @@
-import { setImmediate } from 'node:timers/promises';
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Organization } from '../access-token.ts';
-import type { Order } from './page.ts';
-import { CONTACT_COLUMNS, type Tables } from './schema.ts';
+import { inOrder, nextRows, type Order, type Position } from './page.ts';
+import { CONTACT_COLUMNS, FILE_BLOCK, POSTGRES_BLOCK, type Tables } from './schema.ts';
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
-const MAX_GRAMS = 24;
-const FEW_CANDIDATES = 200;
-/** Maximum of rows with a text that are counted. A text in more rows is frequent. */
-const MAX_COUNTED = 1000;
-/** Frequent texts are looked up together, on a file in steps of the rarest, unless it is too frequent. */
-const MAX_JOINED = 3;
-const MAX_SPAN_RATIO = 16;
-const STEP_ROWS = 5000;
-const MAX_STEPS = 5;
+const MAX_GRAMS = 4;
+/** No text is in a later block. */
+const LAST_BLOCK = 0x10ffc0;
+/** The block after another one. Surrogates are in no text, and no character begins there. */
+const NEXT_BLOCK = sql`case when block < 4096 then block + 1
+  when block = ${sql.lit(0xd7c0)} then ${sql.lit(0xe000)} else block + 64 end`;
 
 export const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
 
-interface IndexedSearch {
+export interface IndexedSearch {
   readonly organization: Organization;
+  /** Not empty, and in the form of `searchText`. */
   readonly term: string;
   readonly order: Order;
 }
 
 /**
- * Returns a query for the id and the order of the rows that the index names, and of one more than
- * `max` when they are too many.
+ * Lists the blocks of an organization's rows after a position, in the order of the list by name. Each
+ * is found from the one before, in the index of the list.
  */
-export function postgresCandidates(
-  { organization, term, order }: IndexedSearch,
-  max: number,
-): RawBuilder<unknown> {
-  return sql`
-    select ${columnsOf(order)} from contacts
-    where contact_grams(organisation, search_text) @> (
-      select array_agg(hashtextextended(gram, hashtextextended(${organization}, 0)))
-      from unnest(${gramsOf(term)}::text[]) as gram
+export async function listBlocks(
+  database: Kysely<Tables>,
+  { organization, order }: Omit<IndexedSearch, 'term'>,
+  { after, max, isFile }: { after: Position | undefined; max: number; isFile: boolean },
+): Promise<number[]> {
+  const block = sql.raw(isFile ? FILE_BLOCK : POSTGRES_BLOCK);
+  const character = sql.raw(isFile ? 'char' : 'chr');
+  const [exists, follows] =
+    order.direction === 'asc'
+      ? [sql`block < ${sql.lit(LAST_BLOCK)}`, sql`search_text >= ${character}(${NEXT_BLOCK})`]
+      : [sql`block > 0`, sql`search_text < ${character}(block)`];
+  const { rows } = await sql<{ block: number }>`
+    with recursive blocks(block) as (
+      select * from (select ${block} ${nextRows(organization, order, after)} limit 1) as first
+      union all
+      select (
+        select ${block} from contacts where organisation = ${organization} and ${follows}
+        ${inOrder(order)} limit 1
+      ) from blocks where ${exists}
     )
-    limit ${max + 1}`;
+    select block from blocks where block is not null limit ${max}`.execute(database);
+  return rows.map((row) => row.block);
 }
 
 /**
- * Looks for a rare text of the term, then for rows with several of its frequent texts.
- *
- * @returns undefined when more than `max` rows may match
+ * Returns a query for the rows that the index names in these blocks, one more than `max` when they are
+ * too many. It has the place of the block, and the number of the row in a file, or on PostgreSQL, which
+ * reads the row anyway, the columns that are compared and sorted.
  */
-export async function fileCandidates(
+export async function indexEntries(
   database: Kysely<Tables>,
   { organization, term, order }: IndexedSearch,
-  max: number,
-): Promise<RawBuilder<unknown> | undefined> {
+  { blocks, max, isFile }: { blocks: readonly number[]; max: number; isFile: boolean },
+): Promise<RawBuilder<unknown>> {
+  const grams = gramsOf(term);
+  if (!isFile) {
+    const columns = new Set(['id', 'organisation', 'search_text', order.column]);
+    return sql`
+      select place - 1 as place, ${sql.join([...columns].map((column) => sql.ref(column)))} from (
+        select place,
+          array_agg(hashtextextended(gram, hashtextextended(${organization}, block))) as entries
+        from unnest(${blocks}::bigint[]) with ordinality as blocks(block, place),
+          unnest(${grams}::text[]) as gram
+        group by place order by place
+      ) as wanted cross join contacts
+      where search_entries(organisation, search_text) @> entries limit ${max + 1}`;
+  }
   const { rows } = await sql<{ number: number }>`
     select number from organizations where organisation = ${organization}`.execute(database);
-  const tokens = gramsOf(term).map(
-    (gram) => `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`,
-  );
-  const found: { token: string; place: number; count: number; span: number }[] = [];
-  for (const [place, token] of tokens.entries()) {
-    const counted = await sql<{ count: number; span: number | null }>`
-      select count(*) as count, max(rowid) - min(rowid) as span from (
-        select rowid from contact_grams where contact_grams match ${token}
-        order by rowid limit ${MAX_COUNTED + 1}
-      )`.execute(database);
-    const { count = 0, span = 0 } = counted.rows[0] ?? {};
-    found.push({ token, place, count, span: span ?? 0 });
-    if (count <= FEW_CANDIDATES) break;
-  }
-  // The first rows of a rarer text are farther apart.
-  found.sort((a, b) => a.count - b.count || b.span - a.span);
-  const [rarest] = found;
-  if (!rarest) return undefined;
-  const joined: typeof found = [];
-  for (const each of found) {
-    const isMuchMoreFrequent = each.span * MAX_SPAN_RATIO < rarest.span;
-    // The text at the next place is in nearly the same rows.
-    const isNeighbor = joined.some(({ place }) => Math.abs(place - each.place) < 2);
-    if (joined.length < MAX_JOINED && !isMuchMoreFrequent && !isNeighbor) joined.push(each);
-  }
-  const numbers =
-    rarest.count <= MAX_COUNTED
-      ? sql`select rowid as found from contact_grams where contact_grams match ${rarest.token}`
-      : await numbersWithAll(database, joined, max);
-  return (
-    numbers &&
-    sql`select ${columnsOf(order)} from (${numbers}) cross join contacts on contacts.number = found`
-  );
-}
-
-function columnsOf({ column }: Order): RawBuilder<unknown> {
-  const names = new Set(['id', 'organisation', 'search_text', column]);
-  return sql.join([...names].map((name) => sql.ref(name)));
-}
-
-/** Reads the rows with all tokens in steps, because SQLite goes through the list of each. */
-async function numbersWithAll(
-  database: Kysely<Tables>,
-  [rarest, ...others]: readonly { readonly token: string }[],
-  max: number,
-): Promise<RawBuilder<unknown> | undefined> {
-  const all = [rarest, ...others].map((each) => each?.token).join(' AND ');
-  const found: number[] = [];
-  let last = 0;
-  for (let steps = 0; steps < MAX_STEPS && found.length <= max; steps += 1) {
-    await setImmediate();
-    const step = await sql<{ end: number | null }>`
-      select max(rowid) as end from (
-        select rowid from contact_grams
-        where contact_grams match ${rarest?.token} and rowid > ${last}
-        order by rowid limit ${STEP_ROWS}
-      )`.execute(database);
-    const end = step.rows[0]?.end;
-    if (!end) return sql`select value as found from json_each(${JSON.stringify(found)})`;
-    const { rows } = await sql<{ rowid: number }>`
-      select rowid from contact_grams where contact_grams match ${all}
-      and rowid > ${last} and rowid <= ${end} limit ${max + 1}`.execute(database);
-    found.push(...rows.map(({ rowid }) => rowid));
-    last = end;
-  }
-  return undefined;
+  const texts = grams.map((gram) => `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`);
+  const wanted = blocks.map((block) => texts.map((text) => `${text}x${block}`).join(' AND '));
+  return sql`
+    select wanted.key as place, search_entries.rowid as number
+    from json_each(${JSON.stringify(wanted)}) as wanted cross join search_entries
+    where search_entries match wanted.value limit ${max + 1}`;
 }
 
 /** Returns some of the texts of up to three characters that a row with the term contains. */

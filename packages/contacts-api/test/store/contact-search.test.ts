@@ -7,24 +7,49 @@ import {
   type Dialect,
   Kysely,
   type LogEvent,
+  Migrator,
   PostgresDialect,
   SqliteDialect,
   sql,
 } from 'kysely';
 import pg from 'pg';
+import { casesOf } from '../../../../test/support/properties.ts';
 import { type Organization, organizationNamed } from '../../src/access-token.ts';
 import { ContactSort } from '../../src/contact.ts';
 import { ContactSearch } from '../../src/store/contact-search.ts';
 import { ContactStore, orderOf, toPage } from '../../src/store/contact-store.ts';
 import { migrate, openDatabase } from '../../src/store/database.ts';
 import type { Position } from '../../src/store/page.ts';
-import type { ContactRow, Tables } from '../../src/store/schema.ts';
+import { type ContactRow, migrations, type Tables } from '../../src/store/schema.ts';
 import { searchText } from '../../src/store/search-text.ts';
 import { engines, type TestDatabase } from '../support/databases.ts';
 
+/** First and last characters of the blocks of the index, and of the ranges of Unicode. */
+const FIRST_CHARACTERS = [
+  ...['\u0001', ' ', '9', 'a', 'a', 'b', 'z', '{', 'я', '\u0fff', '\u1000', '\u103f', '\u1040'],
+  ...['\ud7bf', '\ud7ff', '\ue000', '\ue03f', '\ue040', '\uffff', '\u{10000}', '🐢', '\u{10ffff}'],
+];
+
+/** The index of the migration `0003_search_index`, in short. */
+const OLD_INDEXES: Record<string, readonly string[]> = {
+  libsql: [
+    "create virtual table contact_grams using fts5(grams, content = '', contentless_delete = 1)",
+    `create trigger contacts_created after insert on contacts begin
+      insert into contact_grams (rowid, grams) values (new.number, 'old'); end`,
+  ],
+  PostgreSQL: [
+    `create function contact_grams(organisation text, search_text text) returns bigint[]
+      language sql immutable as 'select array[1::bigint]'`,
+    'create index contacts_by_gram on contacts using gin (contact_grams(organisation, search_text))',
+  ],
+};
+
 const alice = { subject: 'auth0|alice', clientId: undefined };
 /** Bounds that a few contacts exceed: each search takes all ways. */
-const TIGHT = { minSliceRows: 2, maxSliceRows: 3, maxCandidates: 3 };
+const TIGHT = {
+  ...{ minSliceRows: 2, firstSliceRows: 2, maxSliceRows: 3, maxBlocks: 2 },
+  ...{ maxCandidates: 3, maxSortedCandidates: 3 },
+};
 
 for (const { name, missing, create } of await engines()) {
   (missing ? describe.skip : describe)(`search on ${name}${missing ? `: ${missing}` : ''}`, () => {
@@ -89,45 +114,81 @@ for (const { name, missing, create } of await engines()) {
       expect(await namesFound(organizationNamed('other'), q)).toEqual([]);
     });
 
-    test('pages of any term, order and size have each contact that contains it, once', async () => {
-      const text = fc.string({ unit: fc.constantFrom(...'aab é'), minLength: 1, maxLength: 8 });
+    test('pages of any term, order, size and start have each contact that contains it, once', async () => {
+      const few = fc.string({ unit: fc.constantFrom(...'aab é'), maxLength: 7 });
+      const text = fc
+        .tuple(fc.constantFrom(...FIRST_CHARACTERS), few)
+        .map(([first, others]) => first + others);
+      const term = fc.oneof(few, text, fc.constantFrom(...FIRST_CHARACTERS));
       let run = 0;
       await fc.assert(
         fc.asyncProperty(
           fc.array(text, { maxLength: 25 }),
-          text.filter((term) => searchText(term) !== ''),
+          term.filter((q) => searchText(q) !== ''),
           fc.constantFrom(...ContactSort.options),
-          fc.integer({ min: 1, max: 4 }),
-          fc.constantFrom(0, 1000),
-          async (texts, q, sort, limit, timeLimitMs) => {
+          fc.option(text),
+          fc.record({
+            ...{ limit: fc.integer({ min: 1, max: 4 }), timeLimitMs: fc.constantFrom(0, 1000) },
+            ...{ maxBlocks: fc.integer({ min: 1, max: 20 }), maxCandidates: fc.nat(5) },
+          }),
+          async (texts, q, sort, start, { limit, ...bounds }) => {
             run += 1;
             const organization = organizationNamed(`paged ${run}`);
             await insertRows(organization, texts);
             // PostgreSQL reads a limit of 0 as none.
-            const search = new ContactSearch(database, { ...TIGHT, timeLimitMs });
+            const search = new ContactSearch(database, { ...TIGHT, ...bounds });
             const [order, term] = [orderOf(sort), searchText(q)];
+            const { column, direction } = order;
+            const first = start && column === 'search_text' ? searchText(start) : undefined;
             const found: string[] = [];
-            let after: Position | undefined;
+            let after: Position | undefined =
+              first === undefined ? undefined : { value: first, id: '' };
             do {
               const request = { organization, subject: 'a', term, order, limit, after };
               const { rows, end } = await search.find(request);
-              const { items, next = end } = toPage(rows, limit, order.column);
+              const { items, next = end } = toPage(rows, limit, column);
               expect(items.length).toBeLessThanOrEqual(limit);
-              found.push(...items.map((row) => row[order.column]));
+              found.push(...items.map((row) => row.id));
               after = next;
             } while (after);
             const { rows } = await sql<ContactRow>`
               select * from contacts where organisation = ${organization}`.execute(database);
+            const place = (row: ContactRow) => Buffer.from(`${row[column]}\0${row.id}`);
+            const isAfter = ({ search_text }: ContactRow) => {
+              if (first === undefined) return true;
+              const compared = Buffer.compare(Buffer.from(search_text), Buffer.from(first));
+              return direction === 'asc' ? compared >= 0 : compared < 0;
+            };
             const expected = rows
-              .filter(({ search_text }) => search_text.includes(term))
-              .map((row) => row[order.column])
-              .sort();
-            expect(found).toEqual(order.direction === 'asc' ? expected : expected.reverse());
+              .filter((row) => row.search_text.includes(term) && isAfter(row))
+              .sort((a, b) => Buffer.compare(place(a), place(b)))
+              .map((row) => row.id);
+            expect(found).toEqual(direction === 'asc' ? expected : expected.reverse());
           },
         ),
-        { seed: 5, numRuns: 60 },
+        { seed: 5, numRuns: casesOf(1000) },
       );
     });
+
+    test.each(['name', '-name'] as const)(
+      'by %s, a text that only late contacts contain is found at once',
+      async (sort) => {
+        const organization = organizationNamed(`late by ${sort}`);
+        const [early, late] = sort === 'name' ? ['ant', '🐢 zoe'] : ['\u{10ffff} ant', 'zoe'];
+        const names = Array.from({ length: 200 }, (_, index) => `${early} ${index}`);
+        await insertRows(organization, [...names, ...names.map(() => late)]);
+        const statements: LogEvent[] = [];
+        const log = (event: LogEvent) => void statements.push(event);
+        const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+        const search = new ContactSearch(watched, { ...TIGHT, maxSliceRows: 12 });
+        const request = { organization, subject: '', limit: 9, term: 'zoe', order: orderOf(sort) };
+        const { rows } = await search.find(request);
+        await watched.destroy();
+        expect(rows.map((row) => row.name)).toEqual(Array.from({ length: 10 }, () => late));
+        // Slices alone need several times as many.
+        expect(statements.length).toBeLessThan(20);
+      },
+    );
 
     test('a changed contact is found by its new text only, a deleted one by none', async () => {
       const organization = organizationNamed('changing');
@@ -141,12 +202,28 @@ for (const { name, missing, create } of await engines()) {
       };
       const { id } = await add(organization, 'Zacharias');
       expect(await found('zach')).toEqual(['Zacharias']);
-      await store.update(organization, alice, id, (current) => ({ ...current, name: 'Zoltan' }));
-      expect([await found('zach'), await found('zol')]).toEqual([[], ['Zoltan']]);
+      await store.update(organization, alice, id, (current) => ({ ...current, name: '李 Zoltan' }));
+      expect([await found('zach'), await found('zol')]).toEqual([[], ['李 Zoltan']]);
       await store.update(organization, alice, id, (current) => ({ ...current, notes: 'same' }));
-      expect(await found('zol')).toEqual(['Zoltan']);
+      expect(await found('zol')).toEqual(['李 Zoltan']);
       await store.delete(organization, alice, id, () => {});
       expect(await found('zol')).toEqual([]);
+    });
+
+    test('the index of an older version is replaced', async () => {
+      const old = await create();
+      const opened = openDatabase(old.url);
+      const { '0004_search_blocks': _, ...before } = migrations;
+      const provider = { getMigrations: async () => before };
+      await new Migrator({ db: opened, provider }).migrateToLatest();
+      for (const statement of OLD_INDEXES[name] ?? []) await sql.raw(statement).execute(opened);
+      await migrate(old.url);
+      const [migrated, organization] = [new ContactStore(opened), organizationNamed('old')];
+      await migrated.create(organization, alice, { name: 'Zoe', email: 'x@y.example' });
+      const { items } = await migrated.list(organization, { limit: 1, sort: 'name', q: 'zoe' });
+      expect(items).toMatchObject([{ name: 'Zoe' }]);
+      await opened.destroy();
+      await old.drop();
     });
 
     test('an organization has a maximum of contacts, and another its own', async () => {
@@ -172,12 +249,14 @@ for (const { name, missing, create } of await engines()) {
           Array.from({ length: 300 }, (_, index) => `row ${index}`),
         );
         const statements: CompiledQuery[] = [];
-        const log = ({ query }: LogEvent) => {
-          statements.push(query);
-        };
+        const log = ({ query }: LogEvent) => void statements.push(query);
         const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
         const request = { organization, subject: '', limit: 9, order: orderOf(sort) };
-        const search = new ContactSearch(watched, { ...TIGHT, maxCandidates: 200 });
+        const search = new ContactSearch(watched, {
+          ...TIGHT,
+          maxCandidates: 200,
+          maxSortedCandidates: 200,
+        });
         const pages = [
           await search.find({ ...request, term: 'row 29' }),
           await search.find({ ...request, term: 'none', after: { value: 'row 1', id: 'a' } }),
@@ -197,9 +276,9 @@ for (const { name, missing, create } of await engines()) {
             const { rows } = await connection.executeQuery(plan);
             const text = JSON.stringify(rows);
             expect(text).not.toMatch(/Seq Scan on contacts|SCAN contacts|SCAN organizations/);
-            if (read.sql.includes('candidates')) expect(text).toMatch(/contact(?:s_by)?_gram/);
+            if (read.sql.includes('with entries')) expect(text).toMatch(/search_entries|by_entry/);
             else {
-              expect(text).toMatch(/contacts_by_\w+|organizations|contact_grams/);
+              expect(text).toMatch(/contacts_by_\w+|organizations/);
               // A bitmap has no order: all rows of the organization would be read and sorted.
               expect(text).not.toContain('Bitmap');
             }
