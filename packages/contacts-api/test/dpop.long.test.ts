@@ -102,10 +102,7 @@ for (const [name, missing, make] of stores) {
         expect((await other('me', { headers: bound(nonce) })).statusCode).toBe(200);
 
         const counts = await sendCopies(services, bound(nonce));
-        // On a busy machine the store can answer some too late.
-        const { 503: late = 0, ...inTime } = counts;
-        expect(inTime).toEqual({ 200: 1, 401: COPIES - 1 - late });
-        expect(late).toBeLessThan(COPIES / 10);
+        expect(counts).toEqual({ 200: 1, 401: COPIES - 1 });
 
         await proxy.disconnect();
         for (const service of services) {
@@ -113,7 +110,7 @@ for (const [name, missing, make] of stores) {
           expect([statusCode, headers['retry-after'], body]).toEqual([
             503,
             '2',
-            expect.objectContaining({ code: 'ERR_REVOCATION_UNAVAILABLE' }),
+            expect.objectContaining({ code: 'ERR_DPOP_STORE_UNAVAILABLE' }),
           ]);
           const { body: unknown } = await service.api('me', { headers: bearer() });
           expect(unknown).toMatchObject({ status: 503, code: 'ERR_REVOCATION_UNAVAILABLE' });

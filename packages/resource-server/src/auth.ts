@@ -13,6 +13,7 @@ import {
 } from './request/bearer-token.ts';
 import { challengesOf, type Scheme } from './request/challenge.ts';
 import { accessTokenVerifier, type VerifyAccessToken } from './token/access-token-verifier.ts';
+import { checkRevocation, type IsRevoked } from './token/revocations.ts';
 import type { Auth } from './token/verified-tokens.ts';
 
 declare module 'koa' {
@@ -158,16 +159,19 @@ const subscribers = channel(AUTH_CHANNEL);
 export class RequestVerifier<Claims> {
   readonly #verifyToken: VerifyAccessToken<Claims>;
   readonly #proofs: ProofVerifier | undefined;
+  readonly #isRevoked: IsRevoked | undefined;
   readonly #buildChallenges: ReturnType<typeof challengesOf>;
   readonly #emit: (event: AuthEvent) => void;
   /** Duration of a failed verification in milliseconds, by its error. */
   readonly #failedAfter = new WeakMap<WeakKey, number>();
 
   constructor(checked: Omit<CheckedOptions<Claims>, 'authRequired'>) {
-    const { realm, resourceMetadata, onEvent, dpop, clockTolerance, ...options } = checked;
+    const { realm, resourceMetadata, onEvent, dpop, isRevoked, clockTolerance, ...options } =
+      checked;
     const { verifySignature, now } = options;
     this.#verifyToken = accessTokenVerifier(options);
     this.#proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
+    this.#isRevoked = isRevoked;
     this.#buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
     this.#emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(printedLine));
   }
@@ -200,6 +204,8 @@ export class RequestVerifier<Claims> {
       if (jkt !== undefined) {
         await this.#verifyProof(request, ctx.originalUrl ?? request.url ?? '/', token, jkt);
       }
+      // After the proof: a wrong one costs no query, and a used one costs one.
+      if (this.#isRevoked) await checkRevocation(auth.payload, this.#isRevoked);
       const clientId = auth.payload.client_id ?? auth.payload.azp;
       this.#emit({ type: 'verified', clientId, cached, durationMs: elapsedSince(startedAt) });
       return auth;

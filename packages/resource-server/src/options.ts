@@ -53,6 +53,7 @@ export interface AuthOptions<Claims, Requested = Context> extends TrustedIssuerO
 /** Checked options of `auth`. */
 export interface CheckedOptions<Claims> extends VerifierOptions<Claims> {
   readonly authRequired: boolean;
+  readonly isRevoked: IsRevoked | undefined;
   readonly dpop: CheckedDpopOptions | undefined;
   readonly clockTolerance: number;
   readonly realm: string;

@@ -63,6 +63,7 @@ const MAX_AGE = 60;
 /** Seconds by which the clocks of the processes of this API may differ. */
 const PROCESS_TOLERANCE = 5;
 const MAX_KEYS = 5000;
+const MAX_USED = 10_000;
 // A caller chooses the key of a proof. A larger one would only cost time.
 const MAX_RSA_BITS = 4096;
 const MAX_RSA_EXPONENT = 2n ** 32n;
@@ -73,6 +74,8 @@ export class ProofVerifier {
   readonly #nonces: Nonces | undefined;
   /** Imported keys by thumbprint: to import one takes longer than to verify with it. */
   readonly #keys = new LRUCache<string, KeyObject>({ max: MAX_KEYS });
+  /** Expiry of the last proofs that this process has used. The store has all of all processes. */
+  readonly #used = new LRUCache<string, number>({ max: MAX_USED });
 
   constructor(options: ProofOptions) {
     this.#options = options;
@@ -161,14 +164,18 @@ export class ProofVerifier {
 
   /** Uses up a proof. The store has its name for as long as the proof could be accepted. */
   async #use(name: string, iat: number): Promise<void> {
-    const { store, clockTolerance } = this.#options;
+    const { store, clockTolerance, now } = this.#options;
+    // Copies of a proof need no query, also while the first has no answer.
+    if ((this.#used.get(name) ?? 0) > now() / 1000) throw new InvalidProofError('proof_used');
+    const until = iat + MAX_AGE + clockTolerance + PROCESS_TOLERANCE;
+    this.#used.set(name, until);
     let isNew: unknown;
     try {
-      isNew = await answerInTime(
-        store.add(name, iat + MAX_AGE + clockTolerance + PROCESS_TOLERANCE),
-      );
+      isNew = await answerInTime(store.add(name, until));
     } catch (cause) {
       throw unavailable('ERR_DPOP_STORE_UNAVAILABLE', 'dpop.store', cause);
+    } finally {
+      if (typeof isNew !== 'boolean') this.#used.delete(name);
     }
     if (isNew === false) throw new InvalidProofError('proof_used');
     if (isNew !== true) {

@@ -15,7 +15,6 @@ import {
   isLightToken,
   readScopes,
 } from './jwt-access-token.ts';
-import { checkRevocation, type IsRevoked } from './revocations.ts';
 import { checkSignature, type VerifySignature } from './signature.ts';
 import type { TrustedIssuer } from './trusted-issuer.ts';
 import {
@@ -28,7 +27,6 @@ import {
 /** Checked options of `accessTokenVerifier`. */
 export interface VerifierOptions<Claims> {
   readonly issuers: readonly TrustedIssuer<Claims>[] | ResolvedIssuers<Claims>;
-  readonly isRevoked: IsRevoked | undefined;
   readonly verifySignature: VerifySignature;
   readonly verifiedTokens: VerifiedTokensLimits | false | undefined;
   readonly now: () => number;
@@ -64,7 +62,7 @@ const MAX_TOKEN_LENGTH = 16 * 1024;
 export function accessTokenVerifier<Claims>(
   options: VerifierOptions<Claims>,
 ): VerifyAccessToken<Claims> {
-  const { issuers, verifiedTokens, isRevoked, now } = options;
+  const { issuers, verifiedTokens, now } = options;
   const resolved = issuers instanceof ResolvedIssuers ? issuers : undefined;
   const findListed = finderIn(issuers instanceof ResolvedIssuers ? [] : issuers);
   const cache =
@@ -85,7 +83,6 @@ export function accessTokenVerifier<Claims>(
       const { rules } = hit.trusted;
       checkTimes(payload, rules.clockTolerance, now() / 1000);
       const jkt = checkBinding(payload, scheme, rules);
-      if (isRevoked) await checkRevocation(payload, isRevoked);
       return { auth: hit.auth, cached: true, jkt };
     }
     if (introspected && token.length <= MAX_TOKEN_LENGTH && isOpaque(token)) {
@@ -138,7 +135,7 @@ async function verifyDecoded<Claims>(
   scheme: Scheme,
   unverified: UnverifiedJwt,
   trusted: TrustedIssuer<Claims>,
-  { isRevoked, verifySignature, now }: VerifierOptions<Claims>,
+  { verifySignature, now }: VerifierOptions<Claims>,
 ) {
   const { issuer, rules } = trusted;
   const payload = checkAccessToken(unverified, rules, now() / 1000);
@@ -147,7 +144,6 @@ async function verifyDecoded<Claims>(
   checkIssuer(payload, await issuer.metadata());
   const { header } = unverified;
   const key = await findSigner(token, header, trusted, verifySignature);
-  if (isRevoked) await checkRevocation(payload, isRevoked);
   const auth = await createAuth({ header, payload, scopes }, trusted.claims);
   return { auth, key, trusted, jkt };
 }
@@ -199,14 +195,13 @@ class IntrospectedTokens<Claims> {
 
   async verify(token: string, scheme: Scheme): Promise<Verified<Claims>> {
     const { rules } = this.trusted;
-    const { isRevoked, now } = this.#options;
+    const { now } = this.#options;
     const { claims, cached } = await this.#introspection.find(token);
     if (claims === undefined) throw new InvalidTokenError('inactive');
     const known = this.#auths.get(claims);
     const payload = known?.payload ?? (await this.#check(claims));
     checkTimes(payload, rules.clockTolerance, now() / 1000);
     const jkt = checkBinding(payload, scheme, rules);
-    if (isRevoked) await checkRevocation(payload, isRevoked);
     const auth = known ?? (await this.#createAuth(payload));
     this.#auths.set(claims, auth);
     return { auth, cached, jkt };

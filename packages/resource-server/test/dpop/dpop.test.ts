@@ -25,6 +25,7 @@ import type { AuthEvent } from '../../src/events.ts';
 import { type AuthOptions, checkOptions } from '../../src/options.ts';
 import { requiredScopes } from '../../src/requirements/required-scopes.ts';
 import { type ExpiringSet, memorySet } from '../../src/stores/expiring-set.ts';
+import { revocations } from '../../src/token/revocations.ts';
 import { verifySignature } from '../../src/token/signature.ts';
 import { type Answer, type Api, sendRaw, serve, startApi } from '../support/protected-api.ts';
 
@@ -330,6 +331,67 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
     expect(statuses).toEqual([200, ...Array.from({ length: 39 }, () => 401)]);
   });
 
+  test('a copy costs a process one call of the store at most, a wrong proof none', async () => {
+    const calls: string[] = [];
+    const memory = memorySet({ now });
+    const store = {
+      ...setOf(memory),
+      add: (name: string, until: number) => calls.push('add') > 0 && memory.add(name, until),
+      readNumbers: (names: readonly string[]) =>
+        calls.push('readNumbers') > 0 ? memory.readNumbers(names) : [],
+    };
+    const { isRevoked } = revocations({ store, now });
+    const [api, other] = [
+      await start({ store }, { isRevoked }),
+      await start({ store }, { isRevoked }),
+    ];
+    const callsOf = async (sent: Sent, to = api) => {
+      const answer = outcomeOf(await send(to, sent));
+      return [answer, ...calls.splice(0)];
+    };
+    const used = '401 invalid_dpop_proof';
+    expect(await callsOf(once())).toEqual([200, 'add', 'readNumbers']);
+    expect(await callsOf(once(), other)).toEqual([used, 'add']);
+    for (const each of [api, other, api, other])
+      expect(await callsOf(once(), each)).toEqual([used]);
+    expect(await callsOf({ ...once(), url: `${baseURL}/other` })).toEqual([used]);
+    const unknown = bound({}, testKey({ alg: 'ES384' }));
+    expect(await callsOf({ token: unknown })).toEqual(['401 invalid_token']);
+    expect(await callsOf({ token: bound({ aud: 'other' }) })).toEqual(['401 invalid_token']);
+  });
+
+  test('a copy is refused at once while the store has not answered about the first', async () => {
+    const store = setOf(memorySet({ now }));
+    const api = await start({ store });
+    let calls = 0;
+    const first = await new Promise<{ answer: Promise<Answer>; accept: () => void }>((resolve) => {
+      store.add = () => {
+        calls += 1;
+        return new Promise((settle) => resolve({ answer, accept: () => settle(true) }));
+      };
+      const answer = send(api, once());
+    });
+    expect(outcomeOf(await send(api, once()))).toBe('401 invalid_dpop_proof');
+    first.accept();
+    expect([(await first.answer).status, calls]).toEqual([200, 1]);
+  });
+
+  test('a revoked token is refused with a good proof, cached or not', async () => {
+    const revoked = revocations({ now });
+    const api = await start({}, { isRevoked: revoked.isRevoked });
+    const token = bound({ jti: 'one' });
+    const answers = async () => [
+      outcomeOf(await send(api, { token })),
+      outcomeOf(await send(api, { token: bound({ jti: 'one' }) })),
+    ];
+    for (let i = 0; i < 3; i += 1) expect(await answers()).toEqual([200, 200]);
+    await revoked.revoke({ iss: issuer.issuer, jti: 'one', exp: clock / 1000 + 3600 });
+    for (let i = 0; i < 3; i += 1) {
+      expect(await answers()).toEqual(['401 invalid_token', '401 invalid_token']);
+    }
+    expect(api.errors).toEqual(Array(6).fill(expect.objectContaining({ reason: 'revoked' })));
+  });
+
   test('an auth behind another one does not use it again', async () => {
     const store = memorySet({ now });
     const options = { issuerBaseURL: issuer.issuer, audience, now, dpop: { baseURL, store } };
@@ -504,15 +566,6 @@ describe('signatures and keys', () => {
     const api = await start({ algorithms: ['PS256'] });
     expect((await send(api)).status).toBe(401);
     expect(api.errors[0]).toMatchObject({ reason: 'proof_algorithm' });
-  });
-
-  test('a revoked token is refused before its proof is used up', async () => {
-    let isRevoked = true;
-    const api = await start({}, { isRevoked: () => isRevoked });
-    const sent = { token: bound(), claims: { jti: 'one' } };
-    expect(outcomeOf(await send(api, sent))).toBe('401 invalid_token');
-    isRevoked = false;
-    expect((await send(api, sent)).status).toBe(200);
   });
 });
 
