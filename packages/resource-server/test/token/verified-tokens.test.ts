@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import { describe, expect, jest, test } from '@jest/globals';
 import type { SigningKey } from '@koa-oauth/issuer';
 import { signJws, TEST_ALGORITHMS } from '@koa-oauth/issuer/testing';
@@ -257,12 +258,16 @@ describe('a token is remembered when it comes for the second time', () => {
     expect(tokens.entries).toBeGreaterThanOrEqual(16);
   });
 
-  test.each(['ES256', 'EdDSA'])('of 2,000 tokens few take the place of another (%s)', (by) => {
+  test('of 2,000 tokens few take the place of another', () => {
     const tokens = new VerifiedTokens();
-    const all = signed(by, 2000);
+    // The same texts in each run: two random ones look the same in one of 2,000 runs, which stores a token
+    // at its first use. It is found by its whole text in any case.
+    const all = Array.from(
+      { length: 2000 },
+      (_, i) => `e30.e30.${hash('sha512', `${i}`, 'base64url')}`,
+    );
     for (const each of all) tokens.add(each, verified());
-    // One of 32 bits: two look the same in one of 2,000 runs.
-    expect(tokens.entries).toBeLessThanOrEqual(2);
+    expect(tokens.entries).toBe(0);
     for (const each of all) tokens.add(each, verified());
     // Random among 65,536 slots: 2000² / 2 / 65,536 is 30.
     expect(tokens.entries).toBeGreaterThan(1900);
