@@ -59,8 +59,10 @@ export interface AppOptions {
   /** Maximum contacts of an organization. Default: no maximum */
   readonly maxContacts?: number;
   readonly limits: RateLimits;
-  /** Used proofs and revoked tokens. Default: in memory */
-  readonly store?: ExpiringSet;
+  /** Used proofs. Default: in memory */
+  readonly usedProofs?: ExpiringSet | undefined;
+  /** Revoked tokens. Default: in memory */
+  readonly revokedTokens?: ExpiringSet | undefined;
   /** Options for tokens that are bound to a key. Default: such tokens are allowed */
   readonly dpop?: Omit<DpopOptions, 'baseURL' | 'store'>;
   /** Applications whose logout tokens end access tokens. Default: none */
@@ -88,7 +90,7 @@ export function createApp(options: AppOptions): App {
   const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
   const { otherIssuers = [], docsClientId, database, limits, metrics, stepUp } = options;
   const { logoutClientIds = [] } = options;
-  const dpop = { ...options.dpop, store: options.store };
+  const dpop = { ...options.dpop, store: options.usedProofs };
   const logger = options.logger.child({}, { serializers: { err: describeError } });
   const issuer = createIssuer({ issuerBaseURL });
   const issuers = [issuer, ...otherIssuers.map((other) => createIssuer({ issuerBaseURL: other }))];
@@ -96,7 +98,7 @@ export function createApp(options: AppOptions): App {
   const store = new ContactStore(database, options);
   // At Auth0 access tokens have no `sid`, and an Action can only set a claim of another name.
   const revoked = revocations({
-    store: options.store,
+    store: options.revokedTokens,
     sessionClaim: `${claimsNamespace}sid`,
   });
 

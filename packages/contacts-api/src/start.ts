@@ -1,5 +1,5 @@
 import cluster from 'node:cluster';
-import { type ExpiringSet, memorySet } from '@koa-oauth/resource-server';
+import type { ExpiringSet } from '@koa-oauth/resource-server';
 import { postgresSet } from '@koa-oauth/resource-server/postgres';
 import { redisSet } from '@koa-oauth/resource-server/redis';
 import type { Service } from '@koa-oauth/service';
@@ -47,12 +47,13 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   });
   service.onStop(() => limits.close());
   const store = openSet(storeURL);
-  service.onStop(() => store.close());
+  service.onStop(() => store?.close());
   if (cluster.isPrimary) await startMetrics(settings, service);
 
   const server = await service.listen({ port, host, maxHeaderBytes: MAX_HEADER_BYTES });
   const { baseURL = `http://localhost:${server.port}` } = settings;
-  const parts = { database, limits, store, logger, metrics, traceRequests };
+  const sets = { usedProofs: store, revokedTokens: store };
+  const parts = { database, limits, ...sets, logger, metrics, traceRequests };
   const app = createApp({ ...settings, baseURL, ...parts });
   server.on('request', app.koa.callback());
   // Registered last, so that it runs first, while the server still answers `/readyz`.
@@ -69,8 +70,12 @@ async function sendTelemetry(service: Service, logger: Logger): Promise<Middlewa
   return traceRequests({ continueTrace: true });
 }
 
-function openSet(url: string): ExpiringSet {
-  if (url.startsWith('memory:')) return memorySet();
+/**
+ * Opens the set of all processes. In memory there are two, the defaults of the library: the memory is
+ * limited, and many proofs must not keep out a revocation.
+ */
+function openSet(url: string): ExpiringSet | undefined {
+  if (url.startsWith('memory:')) return undefined;
   return url.startsWith('postgres') ? postgresSet({ url }) : redisSet({ url });
 }
 

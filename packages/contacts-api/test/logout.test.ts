@@ -1,5 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
+import {
+  createProof,
+  startTestIssuer,
+  type TestIssuer,
+  thumbprintOf,
+} from '@koa-oauth/issuer/testing';
 import { memorySet } from '@koa-oauth/resource-server';
 import { proves } from '../../../test/support/proves.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
@@ -92,6 +97,23 @@ describe('a logout token', () => {
   });
 });
 
+test('used proofs without room for another keep out no bearer token, and no logout token', async () => {
+  const key = testKey({ alg: 'ES256' });
+  const running = await start({ usedProofs: memorySet({ maxEntries: 1 }) });
+  const bound = mint({ cnf: { jkt: thumbprintOf(key) }, sid: 's1' });
+  const prove = async () => {
+    const url = 'http://localhost:3001/me';
+    const dpop = createProof({ key, method: 'GET', url, token: bound });
+    const answer = await running.api('me', { headers: { authorization: `DPoP ${bound}`, dpop } });
+    return answer.statusCode;
+  };
+  const token = bearer(mint({ sid: 's1' }));
+  expect([await prove(), await prove()]).toEqual([200, 503]);
+  expect((await running.api('me', token)).statusCode).toBe(200);
+  expect((await tell(running, logoutToken({ sid: 's1' }))).statusCode).toBe(200);
+  expect((await running.api('me', token)).statusCode).toBe(401);
+});
+
 test('a store that is away: 503 for tokens and logout tokens, then recovery', async () => {
   const store = memorySet();
   let isUp = true;
@@ -99,7 +121,7 @@ test('a store that is away: 503 for tokens and logout tokens, then recovery', as
     get: (target, name: keyof typeof store) =>
       isUp ? (target[name] as () => unknown).bind(target) : () => Promise.reject(new Error('down')),
   });
-  const running = await start({ store: failing });
+  const running = await start({ revokedTokens: failing });
   const request = bearer(mint({ sid: 's1' }));
   expect((await running.api('me', request)).statusCode).toBe(200);
   isUp = false;
