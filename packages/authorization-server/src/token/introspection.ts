@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type {
   AccessToken,
   Client,
@@ -55,8 +56,12 @@ export function maySeeToken({ tenant, users, clock, log }: AppContext) {
       if (user === undefined || user.blocked) return false;
     }
     // The engine has compared them with the real clock, and copies them now.
-    const { iat, exp, extra } = token;
-    Object.assign(token, byClock({ iat, exp }, clock), { extra: extra && byClock(extra, clock) });
+    const { iat, exp, extra, jti } = token;
+    Object.assign(token, byClock({ iat, exp }, clock), {
+      extra: extra && byClock(extra, clock),
+      // The engine has no name for the token except the token itself.
+      jti: hash('sha256', jti, 'base64url'),
+    });
     return true;
   };
 }

@@ -79,11 +79,16 @@ describe('an opaque token', () => {
       exp: expect.any(Number),
       iat: expect.any(Number),
       iss: server.issuer,
+      jti: expect.stringMatching(/^[\w-]{43}$/),
       sid: expect.any(String),
       'https://contacts.example.com/sid': body.sid,
       token_type: 'Bearer',
     });
     expect(Number(body.exp) - Number(body.iat)).toBe(exp - iat);
+    // A name of this token, each time the same, that is not the token.
+    expect(body.jti).not.toBe(token);
+    expect((await introspect(server, token)).body.jti).toBe(body.jti);
+    expect((await introspect(server, await userToken(server))).body.jti).not.toBe(body.jti);
     expect(body).toMatchObject({
       sub: 'auth0|alice',
       'https://contacts.example.com/roles': ['admin'],
