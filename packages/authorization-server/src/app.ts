@@ -103,7 +103,7 @@ export function createApp(parts: AppParts): Engine {
 }
 
 function createEngine(context: AppContext): Engine {
-  const { issuer, tenant, organizations, clock } = context;
+  const { issuer, tenant, organizations, clock, isListening } = context;
   const EngineClass = sendsIss(tenant) ? Provider : patchIss(Provider);
   const provider = new EngineClass(issuer, engineConfiguration(context));
   patchEngine(provider, {
@@ -112,6 +112,7 @@ function createEngine(context: AppContext): Engine {
     bindsTokens: (audience) =>
       bindsTokens(tenant.resourceServers.find(({ identifier }) => identifier === audience)),
     clock,
+    isListening,
     refreshRequested: (ctx) => chooseApi(context, ctx),
     chosenResource,
     isCallback: (clientId, url, organization) => {

@@ -126,6 +126,7 @@ export class AuthorizationServer {
     this.#parts = {
       issuer,
       store,
+      isListening: () => http.listening,
       clock: { seconds: 0 },
       faults: new Faults(),
       transactions: new Transactions(),

@@ -20,6 +20,7 @@ export interface AppParts {
   readonly tenant: Tenant;
   readonly keys: SigningKeys;
   readonly store: StateStore;
+  readonly isListening: () => boolean;
   readonly limits: Limits;
   /** Values that the Actions of each trigger share. */
   readonly caches: Readonly<Record<'postLogin' | 'credentialsExchange', ActionCache>>;

@@ -1,5 +1,6 @@
 import './engine-warning.ts';
 import { randomUUID } from 'node:crypto';
+import type { EventEmitter } from 'node:events';
 import type { Context, Middleware, Next } from 'koa';
 import {
   type AccessToken,
@@ -62,6 +63,8 @@ export interface EngineHooks {
   readonly isLogoutUrl: (clientId: string, url: string) => boolean;
   /** Returns the receivers of logout tokens; the engine knows the first. */
   readonly logoutReceivers: (clientId: string) => readonly string[];
+  /** False when the server has closed: it sends no logout token again. */
+  readonly isListening: () => boolean;
   /** Called when a refresh has found its token, before the engine compares the scopes. */
   readonly refreshRequested: (ctx: KoaContextWithOIDC) => void;
   /** Returns a resource that a refresh may name in addition to that of its token. */
@@ -71,6 +74,8 @@ export interface EngineHooks {
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const LOGOUT_TIME_LIMIT_MS = 2500;
+/** Waits before a logout token is sent again. It is valid for two minutes. */
+const LOGOUT_RETRY_DELAYS_MS = [1000, 5000, 25_000];
 
 /** Applies all patches of an instance; `patchIss` patches the class. */
 export function patchEngine(provider: Engine, hooks: EngineHooks): void {
@@ -79,7 +84,7 @@ export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   patchIdTokenClaims(provider, hooks.idTokenClaims);
   patchIdTokenExpiry(provider, hooks.clock);
   patchSid(provider);
-  patchBackchannelLogout(provider, hooks.logoutReceivers);
+  patchBackchannelLogout(provider, hooks);
   patchAccessTokenScope(provider, hooks.accessTokenScope);
   patchBinding(provider, hooks.bindsTokens);
   patchRefreshAnswer(provider);
@@ -152,14 +157,16 @@ function patchSid(provider: Engine): void {
 /**
  * Sends logout tokens to several receivers, and to private addresses too, which the engine refuses: all are
  * from the tenant file. Within Jest the engine cannot resolve addresses. Only the status of the answer counts
- * (OpenID Connect Back-Channel Logout §2.5).
+ * (OpenID Connect Back-Channel Logout §2.5). A receiver that is away or fails gets the same token again,
+ * after the user has got the answer.
  */
 function patchBackchannelLogout(
   provider: Engine,
-  receiversOf: EngineHooks['logoutReceivers'],
+  { logoutReceivers: receiversOf, isListening }: EngineHooks,
 ): void {
   const IdToken = idTokenClassOf(provider);
   const prototype = provider.Client.prototype as LogoutClient;
+  const events: EventEmitter = provider;
   prototype.backchannelLogout = async function patchedBackchannelLogout(
     this: LogoutClient,
     sub,
@@ -171,21 +178,47 @@ function patchBackchannelLogout(
     token.set('jti', randomUUID());
     token.set('sid', sid);
     const logoutToken = await token.issue({ use: 'logout' });
-    const sendings = receiversOf(this.clientId).map((url) => sendLogoutToken(url, logoutToken));
+    const sendAgain = async (send: () => Promise<void>) => {
+      if (!isListening()) return;
+      await send().then(
+        () => events.emit('backchannel.success', undefined, this, sub, sid),
+        (error) => events.emit('backchannel.error', undefined, error, this, sub, sid),
+      );
+    };
+    const sendings = receiversOf(this.clientId).map((url) =>
+      sendLogoutToken(url, logoutToken, sendAgain),
+    );
     const failed = (await Promise.allSettled(sendings)).find(({ status }) => status === 'rejected');
     if (failed) throw (failed as PromiseRejectedResult).reason;
   };
 }
 
-async function sendLogoutToken(url: string, logoutToken: string): Promise<void> {
-  const { body, status } = await fetch(url, {
-    method: 'POST',
-    redirect: 'manual',
-    body: new URLSearchParams({ logout_token: logoutToken }),
-    signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
-  });
-  await body?.cancel();
-  if (status !== 200 && status !== 204) throw new Error(`${url} answered ${status}, not 200`);
+/** Sends a logout token. @param sendAgain is called with each later attempt */
+async function sendLogoutToken(
+  url: string,
+  logoutToken: string,
+  sendAgain: (send: () => Promise<void>) => void,
+  [delay, ...later] = LOGOUT_RETRY_DELAYS_MS,
+): Promise<void> {
+  let status: number | undefined;
+  try {
+    const answer = await fetch(url, {
+      method: 'POST',
+      redirect: 'manual',
+      body: new URLSearchParams({ logout_token: logoutToken }),
+      signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
+    });
+    status = answer.status;
+    await answer.body?.cancel();
+    if (status !== 200 && status !== 204) throw new Error(`${url} answered ${status}, not 200`);
+  } catch (error) {
+    const isPassing = status === undefined || status === 429 || status >= 500;
+    if (isPassing && delay !== undefined) {
+      const send = () => sendLogoutToken(url, logoutToken, sendAgain, later);
+      setTimeout(sendAgain, delay, send).unref();
+    }
+    throw error;
+  }
 }
 
 /** Actions and rules decide the scope last. When `save` begins, the engine has set it. */

@@ -4,7 +4,16 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  jest,
+  test,
+} from '@jest/globals';
 import { got } from 'got';
 import { createRemoteJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
 import { proves } from '../../../../test/support/proves.ts';
@@ -219,6 +228,11 @@ describe('logout', () => {
 });
 
 describe('back-channel logout', () => {
+  // A logout token is sent again after a while. Only `setTimeout` is faked.
+  const others = ['Date', 'hrtime', 'nextTick', 'performance', 'queueMicrotask'] as const;
+  const timers = ['setImmediate', 'clearImmediate', 'setInterval', 'clearInterval'] as const;
+  beforeEach(() => void jest.useFakeTimers({ doNotFake: [...others, ...timers] }));
+  afterEach(() => void jest.useRealTimers());
   afterAll(stopServers);
 
   interface Receiver {
@@ -341,6 +355,61 @@ describe('back-channel logout', () => {
         }),
       );
       expect(JSON.stringify(lines)).not.toContain(receiver.received[0]?.token);
+    });
+  });
+
+  describe('to an application that could not take it', () => {
+    type Respond = (response: ServerResponse) => void;
+    const answer =
+      (status: number): Respond =>
+      (response) =>
+        void response.writeHead(status).end();
+
+    test.each<[string, Respond[], string[]]>([
+      ['503, then 200', [answer(503), answer(200)], ['failed', 'succeeded']],
+      ['no answer, then 200', [(r) => void r.destroy(), answer(200)], ['failed', 'succeeded']],
+      [
+        '429, 500, then 204',
+        [answer(429), answer(500), answer(204)],
+        ['failed', 'failed', 'succeeded'],
+      ],
+      ['503 four times', Array(4).fill(answer(503)), Array(4).fill('failed')],
+      ['400', [answer(400)], ['failed']],
+      ['503, then 400', [answer(503), answer(400)], ['failed', 'failed']],
+    ])('is sent again: %s', async (_, answers, outcomes) => {
+      const { logger, lines } = keptLog();
+      const receiver = await startReceiver((response) =>
+        answers[receiver.received.length - 1]?.(response),
+      );
+      const server = await startTelling(receiver.url, { logger });
+      const { browser } = await tokensFor(server);
+      const page = await browser.get(`${server.issuer}v2/logout?client_id=contacts-web`);
+      expect(page.headers.location).toBe('http://localhost:3000/');
+      const logged = () =>
+        lines.flatMap(({ type }) => /^oidc_backchannel_logout_(.+)/.exec(String(type))?.[1] ?? []);
+      for (let sent = 1; sent < outcomes.length; sent += 1) {
+        expect(receiver.received).toHaveLength(sent);
+        await jest.advanceTimersByTimeAsync(25_000);
+        while (logged().length <= sent) await new Promise(setImmediate);
+      }
+      await jest.advanceTimersByTimeAsync(120_000);
+      expect(jest.getTimerCount()).toBe(0);
+      expect(logged()).toEqual(outcomes);
+      // One token, which its receiver can recognize.
+      expect(new Set(receiver.received.map(({ token }) => token)).size).toBe(1);
+    });
+
+    test('gets nothing from a server that has closed', async () => {
+      const receiver = await startReceiver(answer(503));
+      const server = await startTelling(receiver.url);
+      const { browser } = await tokensFor(server);
+      await browser.get(`${server.issuer}v2/logout?client_id=contacts-web`);
+      const closed = server.close();
+      await jest.advanceTimersByTimeAsync(25_000);
+      await closed;
+      // A token that was sent before this request arrives before it.
+      await got.post(receiver.url, { throwHttpErrors: false, retry: { limit: 0 } });
+      expect(receiver.received.map(({ token }) => token === '')).toEqual([false, true]);
     });
   });
 
