@@ -86,8 +86,8 @@ export function createForge({
 
 const strangers = new Map<string, TestKey>();
 
-// One for each type of key: to make an RSA key takes a tenth of a second.
-function strangerOf({ kid, alg, publicKey }: TestKey): TestKey {
+/** Returns another key of the same `kid` and `alg`: one for each type, as making an RSA key takes long. */
+export function strangerOf({ kid, alg, publicKey }: TestKey): TestKey {
   const type = `${publicKey.asymmetricKeyType} ${publicKey.asymmetricKeyDetails?.namedCurve}`;
   const stranger = strangers.get(type) ?? createTestKey({ alg });
   strangers.set(type, stranger);

@@ -2,7 +2,8 @@ import { generateKeyPairSync, hash, type KeyObject } from 'node:crypto';
 import { jwkThumbprint } from '../public-jwk.ts';
 import { encode, signInput } from '../signed-jwt.ts';
 import { createProof, type ProofOptions, thumbprintOf } from './dpop-proof.ts';
-import { createTestKey, type TestKey } from './test-key.ts';
+import { strangerOf } from './forge.ts';
+import type { TestKey } from './test-key.ts';
 
 /** Headers of a request that an API must reject. */
 export type HostileRequest = Readonly<{ authorization: string; dpop?: string }>;
@@ -45,7 +46,7 @@ export function createProofForge({ token: mint, ...rest }: HostileProofsOptions)
     options,
     unbound: mint({}),
     jwk: key.publicKey.export({ format: 'jwk' }) as Jwk,
-    stranger: createTestKey({ alg: key.alg }),
+    stranger: strangerOf(key),
     request,
     changed: (claims, header, signer) => request(createProof(options, claims, header, signer)),
     raw(change) {
