@@ -5,6 +5,7 @@ import { createIssuer, InvalidOptions } from '@koa-oauth/issuer';
 import { startTestIssuer, type TestIssuer } from '@koa-oauth/issuer/testing';
 import fc from 'fast-check';
 import { z } from 'zod';
+import { webUrl } from '../../../../test/support/properties.ts';
 import { proves } from '../../../../test/support/proves.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { auth, createAccessTokenVerifier, type IssuerResolver } from '../../src/index.ts';
@@ -89,7 +90,7 @@ describe('a list of issuers', () => {
     await fc.assert(
       fc.asyncProperty(
         fc.oneof(
-          fc.webUrl(),
+          webUrl,
           fc.string(),
           fc.constantFrom(servers.c.issuer, `${servers.a.issuer}x`, `${servers.a.issuer}/`),
         ),
