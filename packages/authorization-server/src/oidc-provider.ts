@@ -12,6 +12,7 @@ import {
   Provider,
 } from 'oidc-provider';
 import { showWarnings } from './engine-warning.ts';
+import { sendLogoutToken } from './http/logout-token.ts';
 import { hasPlaceholder } from './tenant/allowed-urls.ts';
 
 /*
@@ -73,9 +74,6 @@ export interface EngineHooks {
 }
 
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
-const LOGOUT_TIME_LIMIT_MS = 2500;
-/** Waits before a logout token is sent again. It is valid for two minutes. */
-const LOGOUT_RETRY_DELAYS_MS = [1000, 5000, 25_000];
 
 /** Applies all patches of an instance; `patchIss` patches the class. */
 export function patchEngine(provider: Engine, hooks: EngineHooks): void {
@@ -157,8 +155,7 @@ function patchSid(provider: Engine): void {
 /**
  * Sends logout tokens to several receivers, and to private addresses too, which the engine refuses: all are
  * from the tenant file. Within Jest the engine cannot resolve addresses. Only the status of the answer counts
- * (OpenID Connect Back-Channel Logout §2.5). A receiver that is away or fails gets the same token again,
- * after the user has got the answer.
+ * (OpenID Connect Back-Channel Logout §2.5). Only the first attempt delays the answer to the user.
  */
 function patchBackchannelLogout(
   provider: Engine,
@@ -191,34 +188,6 @@ function patchBackchannelLogout(
     const failed = (await Promise.allSettled(sendings)).find(({ status }) => status === 'rejected');
     if (failed) throw (failed as PromiseRejectedResult).reason;
   };
-}
-
-/** Sends a logout token. @param sendAgain is called with each later attempt */
-async function sendLogoutToken(
-  url: string,
-  logoutToken: string,
-  sendAgain: (send: () => Promise<void>) => void,
-  [delay, ...later] = LOGOUT_RETRY_DELAYS_MS,
-): Promise<void> {
-  let status: number | undefined;
-  try {
-    const answer = await fetch(url, {
-      method: 'POST',
-      redirect: 'manual',
-      body: new URLSearchParams({ logout_token: logoutToken }),
-      signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
-    });
-    status = answer.status;
-    await answer.body?.cancel();
-    if (status !== 200 && status !== 204) throw new Error(`${url} answered ${status}, not 200`);
-  } catch (error) {
-    const isPassing = status === undefined || status === 429 || status >= 500;
-    if (isPassing && delay !== undefined) {
-      const send = () => sendLogoutToken(url, logoutToken, sendAgain, later);
-      setTimeout(sendAgain, delay, send).unref();
-    }
-    throw error;
-  }
 }
 
 /** Actions and rules decide the scope last. When `save` begins, the engine has set it. */

@@ -1,0 +1,36 @@
+const LOGOUT_TIME_LIMIT_MS = 2500;
+/** Waits before a logout token is sent again. It is valid for two minutes. */
+const LOGOUT_RETRY_DELAYS_MS = [1000, 5000, 25_000];
+
+/**
+ * Sends a logout token. A receiver that is away or fails gets the same one again; a refusal is final.
+ *
+ * @param sendAgain is called with each later attempt
+ * @throws Error when this attempt fails
+ */
+export async function sendLogoutToken(
+  url: string,
+  logoutToken: string,
+  sendAgain: (send: () => Promise<void>) => void,
+  [delay, ...later] = LOGOUT_RETRY_DELAYS_MS,
+): Promise<void> {
+  let status: number | undefined;
+  try {
+    const answer = await fetch(url, {
+      method: 'POST',
+      redirect: 'manual',
+      body: new URLSearchParams({ logout_token: logoutToken }),
+      signal: AbortSignal.timeout(LOGOUT_TIME_LIMIT_MS),
+    });
+    status = answer.status;
+    await answer.body?.cancel();
+    if (status !== 200 && status !== 204) throw new Error(`${url} answered ${status}, not 200`);
+  } catch (error) {
+    const isPassing = status === undefined || status === 429 || status >= 500;
+    if (isPassing && delay !== undefined) {
+      const send = () => sendLogoutToken(url, logoutToken, sendAgain, later);
+      setTimeout(sendAgain, delay, send).unref();
+    }
+    throw error;
+  }
+}
