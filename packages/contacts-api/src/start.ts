@@ -34,17 +34,7 @@ export async function startApi(settings: Settings, service: Service): Promise<st
   service.onStop(() => database.destroy());
   const isNewDatabase = migrations.includes('0001_contacts');
   if (isDemo && isNewDatabase) await addDemoContacts(new ContactStore(database));
-  const limits = new RateLimits({
-    ...settings.rateLimits,
-    storeURL,
-    onStoreChange(isReachable) {
-      logger.warn(
-        isReachable
-          ? 'the store of the rate limits is reachable'
-          : 'the store of the rate limits is unreachable: each process counts by itself',
-      );
-    },
-  });
+  const limits = createLimits(settings, logger);
   service.onStop(() => limits.close());
   const store = openSet(storeURL);
   service.onStop(() => store?.close());
@@ -68,6 +58,20 @@ async function sendTelemetry(service: Service, logger: Logger): Promise<Middlewa
   service.onStop(() => telemetry.stop());
   recordResourceServer();
   return traceRequests({ continueTrace: true });
+}
+
+function createLimits({ rateLimits, storeURL }: Settings, logger: Logger): RateLimits {
+  return new RateLimits({
+    ...rateLimits,
+    storeURL,
+    onStoreChange(isReachable) {
+      logger.warn(
+        isReachable
+          ? 'the store of the rate limits is reachable'
+          : 'the store of the rate limits is unreachable: each process counts by itself',
+      );
+    },
+  });
 }
 
 /**
