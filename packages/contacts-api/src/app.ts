@@ -6,9 +6,11 @@ import {
   type DpopOptions,
   type ExpiringSet,
   type IntrospectionOptions,
+  type Issuer,
   PROTECTED_RESOURCE_METADATA_PATH,
   protectedResourceMetadata,
   protectedResourceMetadataURL,
+  type Revocations,
   revocations,
   type SignInOptions,
 } from '@koa-oauth/resource-server';
@@ -30,7 +32,7 @@ import type { Metrics } from './http/metrics.ts';
 import type { RateLimits } from './http/rate-limits.ts';
 import { operationRoutes } from './http/router.ts';
 import { type Operation, SCOPES } from './operation.ts';
-import { activityOperation, contactOperations } from './routes/contacts.ts';
+import { activityOperation, type ContactParts, contactOperations } from './routes/contacts.ts';
 import {
   healthOperations,
   logoutOperation,
@@ -87,85 +89,21 @@ export interface App {
 
 /** Makes the API: its operations, and the middleware before them in order. */
 export function createApp(options: AppOptions): App {
-  const { issuerBaseURL, audience, claimsNamespace, baseURL, corsOrigins } = options;
-  const { otherIssuers = [], docsClientId, database, limits, metrics, stepUp } = options;
-  const { logoutClientIds = [] } = options;
-  const dpop = { ...options.dpop, store: options.usedProofs };
+  const { issuerBaseURL, claimsNamespace, baseURL, corsOrigins, limits, metrics } = options;
   const logger = options.logger.child({}, { serializers: { err: describeError } });
-  const issuer = createIssuer({ issuerBaseURL });
-  const issuers = [issuer, ...otherIssuers.map((other) => createIssuer({ issuerBaseURL: other }))];
-  const organizationOf = organizationsOf(issuerBaseURL);
-  const store = new ContactStore(database, options);
-  // At Auth0 access tokens have no `sid`, and an Action can only set a claim of another name.
-  const revoked = revocations({
-    store: options.revokedTokens,
-    sessionClaim: `${claimsNamespace}sid`,
-  });
-
+  const access = createAccess(options);
   let stopping = false;
-  // While one issuer is down, the API still serves the users of the others.
-  const anyIssuer = () =>
-    Promise.any(issuers.map((each) => each.ready())).catch(({ errors: [first] }) => {
-      throw first;
-    });
-  const checkParts = () => Promise.all([ping(database), anyIssuer()]);
-
-  // A proxy can remove a path that all public addresses begin with.
-  const basePath = new URL(baseURL).pathname.replace(/\/$/, '');
-  const metadataURL = parseURL(audience) ? protectedResourceMetadataURL(audience) : undefined;
-  // RFC 9728 §3.3: clients use the metadata only if its address fits the identifier in it.
-  const isAtBase = metadataURL && new URL(metadataURL).origin === new URL(baseURL).origin;
-
-  const metadata = protectedResourceMetadata({
-    resource: audience,
-    authorizationServers: issuers,
-    scopesSupported: Object.keys(SCOPES),
-    resourceName: 'Contacts',
-    resourceDocumentation: `${baseURL}/docs`,
-    dpop,
-  });
-
-  const operations = [
-    me,
-    ...contactOperations(store, organizationOf, basePath, stepUp),
-    activityOperation(store, organizationOf, basePath, stepUp),
-    ...healthOperations(checkParts, () => stopping),
-    protectedResourceOperation(metadata),
-    ...(logoutClientIds.length > 0
-      ? [logoutOperation(revoked.backChannelLogout({ issuer: issuers, clientID: logoutClientIds }))]
-      : []),
-  ];
+  const operations = createOperations(options, access, () => stopping);
   const routes = operationRoutes(operations, {
-    auth: auth({
-      issuers: issuers.map((each) => ({
-        issuer: each,
-        introspection: each === issuer ? options.introspection : undefined,
-      })),
-      audience,
-      claims: { namespace: claimsNamespace, schema: ContactsClaims },
-      // The router requires a token, because it knows the scope for the challenge.
-      authRequired: false,
-      realm: 'contacts',
-      isRevoked: revoked.isRevoked,
-      verifySignature: verifyWithKoaJwt,
-      dpop: { ...dpop, baseURL },
-      resourceMetadata: isAtBase ? metadataURL : `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
-      // The request log has each refusal, so `auth` need not print it.
-      onEvent: metrics?.countToken ?? (() => {}),
-    }),
+    auth: verifyTokens(options, access),
     limitSubjects: limits.limitSubjects(),
     rolesClaim: `${claimsNamespace}roles`,
   });
-  routes.options(PROTECTED_RESOURCE_METADATA_PATH, metadata);
-  const client = docsClientId ? { clientId: docsClientId, issuer } : undefined;
-  const docs = docsRoutes({
-    operations,
-    baseURL,
-    issuers: [issuerBaseURL, ...otherIssuers],
-    audience,
-    dpop,
-    client,
-  });
+  routes.options(PROTECTED_RESOURCE_METADATA_PATH, access.metadata);
+  const { docsClientId, otherIssuers = [], audience } = options;
+  const client = docsClientId ? { clientId: docsClientId, issuer: access.issuers[0] } : undefined;
+  const issuers = [issuerBaseURL, ...otherIssuers];
+  const docs = docsRoutes({ operations, baseURL, issuers, audience, dpop: access.dpop, client });
 
   // The proxy appends the address it saw; the caller may have written the addresses before that.
   const koa = new Koa({ proxy: options.trustProxy, maxIpsCount: 1 });
@@ -179,18 +117,9 @@ export function createApp(options: AppOptions): App {
   koa.use(rejectMalformedTarget());
   koa.use(apiHeaders(baseURL, client ? [new URL(issuerBaseURL).origin] : []));
   // A page must be able to read a 401 or 429 of the middleware below.
-  if (corsOrigins.length > 0) {
-    koa.use(
-      cors({
-        origin: (ctx) => corsOrigins.find((origin) => origin === ctx.get('Origin')) ?? '',
-        exposeHeaders:
-          'DPoP-Nonce,ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,X-Request-Id',
-        maxAge: 600,
-      }),
-    );
-  }
+  if (corsOrigins.length > 0) koa.use(allowOrigins(corsOrigins));
   koa.use(limits.limitRefused());
-  if (metadataURL) koa.use(metadataPath(new URL(metadataURL).pathname));
+  if (access.metadataURL) koa.use(metadataPath(access.metadataURL.pathname));
   koa.use(docs.routes());
   koa.use(routes.routes()).use(routes.allowedMethods());
   return {
@@ -200,6 +129,107 @@ export function createApp(options: AppOptions): App {
       stopping = true;
     },
   };
+}
+
+/** Parts that decide who may call the API. */
+interface Access {
+  /** The first owns the contacts whose key names none. */
+  readonly issuers: readonly [Issuer, ...Issuer[]];
+  readonly revoked: Revocations;
+  readonly dpop: Omit<DpopOptions, 'baseURL'>;
+  /** Handler that answers with the metadata of the protected resource (RFC 9728). */
+  readonly metadata: Middleware;
+  /** Address of the metadata below the identifier; undefined if the identifier is no URL. */
+  readonly metadataURL: URL | undefined;
+}
+
+function createAccess(options: AppOptions): Access {
+  const { issuerBaseURL, otherIssuers = [], audience, claimsNamespace, baseURL } = options;
+  const dpop = { ...options.dpop, store: options.usedProofs };
+  const others = otherIssuers.map((other) => createIssuer({ issuerBaseURL: other }));
+  const issuers = [createIssuer({ issuerBaseURL }), ...others] as const;
+  return {
+    issuers,
+    // At Auth0 access tokens have no `sid`, and an Action can only set a claim of another name.
+    revoked: revocations({
+      store: options.revokedTokens,
+      sessionClaim: `${claimsNamespace}sid`,
+    }),
+    dpop,
+    metadata: protectedResourceMetadata({
+      resource: audience,
+      authorizationServers: issuers,
+      scopesSupported: Object.keys(SCOPES),
+      resourceName: 'Contacts',
+      resourceDocumentation: `${baseURL}/docs`,
+      dpop,
+    }),
+    metadataURL: parseURL(audience) && new URL(protectedResourceMetadataURL(audience)),
+  };
+}
+
+function createOperations(
+  options: AppOptions,
+  { issuers, revoked, metadata }: Access,
+  isStopping: () => boolean,
+): Operation[] {
+  const { issuerBaseURL, baseURL, database, stepUp, logoutClientIds = [] } = options;
+  const parts: ContactParts = {
+    store: new ContactStore(database, options),
+    organizationOf: organizationsOf(issuerBaseURL),
+    // A proxy can remove a path that all public addresses begin with.
+    basePath: new URL(baseURL).pathname.replace(/\/$/, ''),
+    signIn: stepUp,
+  };
+  // While one issuer is down, the API still serves the users of the others.
+  const anyIssuer = () =>
+    Promise.any(issuers.map((each) => each.ready())).catch(({ errors: [first] }) => {
+      throw first;
+    });
+  const checkParts = () => Promise.all([ping(database), anyIssuer()]);
+  return [
+    me,
+    ...contactOperations(parts),
+    activityOperation(parts),
+    ...healthOperations(checkParts, isStopping),
+    protectedResourceOperation(metadata),
+    ...(logoutClientIds.length > 0
+      ? [logoutOperation(revoked.backChannelLogout({ issuer: issuers, clientID: logoutClientIds }))]
+      : []),
+  ];
+}
+
+function verifyTokens(options: AppOptions, access: Access): Middleware {
+  const { issuers, revoked, dpop, metadataURL } = access;
+  const { audience, claimsNamespace, baseURL, metrics } = options;
+  // RFC 9728 §3.3: clients use the metadata only if its address fits the identifier in it.
+  const isAtBase = metadataURL?.origin === new URL(baseURL).origin;
+  return auth({
+    issuers: issuers.map((issuer, index) => ({
+      issuer,
+      introspection: index === 0 ? options.introspection : undefined,
+    })),
+    audience,
+    claims: { namespace: claimsNamespace, schema: ContactsClaims },
+    // The router requires a token, because it knows the scope for the challenge.
+    authRequired: false,
+    realm: 'contacts',
+    isRevoked: revoked.isRevoked,
+    verifySignature: verifyWithKoaJwt,
+    dpop: { ...dpop, baseURL },
+    resourceMetadata: isAtBase ? metadataURL.href : `${baseURL}${PROTECTED_RESOURCE_METADATA_PATH}`,
+    // The request log has each refusal, so `auth` need not print it.
+    onEvent: metrics?.countToken ?? (() => {}),
+  });
+}
+
+function allowOrigins(origins: readonly string[]): Middleware {
+  return cors({
+    origin: (ctx) => origins.find((origin) => origin === ctx.get('Origin')) ?? '',
+    exposeHeaders:
+      'DPoP-Nonce,ETag,Link,Location,RateLimit,RateLimit-Policy,Retry-After,WWW-Authenticate,X-Request-Id',
+    maxAge: 600,
+  });
 }
 
 interface Failure {

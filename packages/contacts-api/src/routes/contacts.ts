@@ -58,14 +58,18 @@ const ListQuery = PageQuery.extend({
   }),
 });
 
-/** @param basePath path of the public address, without a slash at its end */
-/** @param signIn the sign-in that deleting a contact needs */
-export function contactOperations(
-  store: ContactStore,
-  organizationOf: FindOrganization,
-  basePath: string,
-  signIn?: SignInOptions,
-): Operation[] {
+/** Parts that the operations of contacts share. */
+export interface ContactParts {
+  readonly store: ContactStore;
+  readonly organizationOf: FindOrganization;
+  /** Path of the public address, without a slash at its end. */
+  readonly basePath: string;
+  /** The sign-in that deleting a contact and reading the activity need. */
+  readonly signIn: SignInOptions | undefined;
+}
+
+export function contactOperations(parts: ContactParts): Operation[] {
+  const { store, organizationOf, basePath, signIn } = parts;
   async function update(ctx: Context, id: string, edit: (current: Contact) => ContactInput) {
     const { auth } = ctx.state;
     const contact = await store.update(organizationOf(auth), callerOf(auth), id, (current) => {
@@ -187,12 +191,8 @@ export function contactOperations(
   ];
 }
 
-export function activityOperation(
-  store: ContactStore,
-  organizationOf: FindOrganization,
-  basePath: string,
-  signIn?: SignInOptions,
-): Operation {
+export function activityOperation(parts: ContactParts): Operation {
+  const { store, organizationOf, basePath, signIn } = parts;
   return operation({
     id: 'listActivity',
     method: 'get',
