@@ -29,18 +29,9 @@ export function docsRoutes(options: DocsOptions): Router {
     'viewer.js': readScript('../../dist/viewer.js', ['br', 'gzip']),
     'sign-in.js': readScript('../../assets/sign-in.js', []),
   };
-  const readPage = (name: string) =>
-    Object.entries(scripts).reduce(
-      (page, [script, { version }]) => page.replace(`${script}"`, `${script}?v=${version}"`),
-      readFileSync(new URL(`../../assets/${name}`, import.meta.url), 'utf8'),
-    );
   // The page makes no proofs, so it has no use for a token where each must be bound to a key.
-  const unused = dpop.required ? 'bearer' : 'dpop';
-  const page = readPage('docs.html').replace(
-    new RegExp(`<!-- ${unused} -->.*?<!-- /${unused} -->`, 'gs'),
-    '',
-  );
-  const callbackPage = readPage('callback.html');
+  const page = withoutPart(readPage('docs.html', scripts), dpop.required ? 'bearer' : 'dpop');
+  const callbackPage = readPage('callback.html', scripts);
 
   const router = new Router({ strict: true, sensitive: true });
   router.get('/', (ctx) => {
@@ -76,6 +67,19 @@ interface Script {
   readonly version: string;
   /** The content by content coding, the preferred one first. */
   readonly codings: ReadonlyMap<string, Buffer>;
+}
+
+/** Reads a page, in which the address of each script gets its version. */
+function readPage(name: string, scripts: Readonly<Record<string, Script>>): string {
+  return Object.entries(scripts).reduce(
+    (page, [script, { version }]) => page.replace(`${script}"`, `${script}?v=${version}"`),
+    readFileSync(new URL(`../../assets/${name}`, import.meta.url), 'utf8'),
+  );
+}
+
+/** Removes everything between the two marks of a part, such as `<!-- dpop -->`. */
+function withoutPart(page: string, part: string): string {
+  return page.replace(new RegExp(`<!-- ${part} -->.*?<!-- /${part} -->`, 'gs'), '');
 }
 
 function readScript(path: string, compressed: readonly string[]): Script {
