@@ -145,7 +145,7 @@ test.each<[string, Binding]>([
   expect((await browser.open(`${baseURL}/`)).status).toBe(401);
 });
 
-test('where proofs are required, an app without them gets no token, and is told why', async () => {
+test('where proofs are required, an app without them gets no token but the reason', async () => {
   await start({ ...ALLOWED, required: true }, { dpop: false });
   const page = await signIn(new FormBrowser());
   expect(page.status).toBe(502);

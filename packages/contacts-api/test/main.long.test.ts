@@ -79,7 +79,7 @@ describe('the process', () => {
     expect(await ended).toEqual({ code: 0, stderr: '' });
   });
 
-  test('a worker that dies as it asks for the port is told like any other end', async () => {
+  test('a worker that dies as it asks for the port is reported like any other', async () => {
     // The main process reads the question when the worker is gone, and can't send its answer.
     const program = `
       import cluster from 'node:cluster';

@@ -101,7 +101,7 @@ describe('the process', () => {
     expect(output.err).not.toMatch(/ {2}at /);
   });
 
-  test('while Redis is away it starts, refuses who has a session, and tells no password', async () => {
+  test('while Redis is away it starts, refuses who has a session, and prints no password', async () => {
     const port = await freePort();
     const { child, output, ended } = start(
       {

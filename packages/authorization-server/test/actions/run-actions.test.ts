@@ -302,7 +302,7 @@ test.each([
   expect(JSON.stringify(log.lines)).not.toContain('hush');
 });
 
-test('neither its console nor its failure tells a secret', async () => {
+test('neither its console nor its failure contains a secret', async () => {
   const log = recorder();
   const body = `console.log('token', event.secrets.WORD, 'eyJhbGciOiJub25lIn0.e30.'); throw new Error('bad ' + event.secrets.WORD);`;
   const outcome = await runPostLogin([actionOf(body)], event, log);

@@ -308,7 +308,7 @@ describe('rules', () => {
   test.each([
     ['throws', `throw new Error('bad ' + configuration.WORD);`],
     ['calls back', `callback(new Error('bad ' + configuration.WORD));`],
-  ])('the failure of a rule that %s tells no secret', async (_name, body) => {
+  ])('the failure of a rule that %s reveals no secret', async (_name, body) => {
     const log = recorder();
     expect((await runRules([ruleOf(body)], aliceLogin, log)).denied).toBe('bad [hidden]');
     expect(JSON.stringify(log.lines)).not.toContain('hush');

@@ -75,7 +75,7 @@ describe('a posted authorization request (OpenID Connect Core §3.1.2.1)', () =>
     else expect(headers.get('location')).toContain(`error=${expected}`);
   });
 
-  test('takes no parameter from its URL', async () => {
+  test('ignores the parameters of its URL', async () => {
     const { status } = await post(`authorize?${formOf()}`, new URLSearchParams({ state: '1' }));
     expect(status).toBe(400);
   });

@@ -12,7 +12,7 @@ afterEach(() => {
 });
 afterAll(stopServers);
 
-/** Signs in, and returns a function that tells whether the session is there after some hours more. */
+/** Signs in, and returns a function that checks for the session some hours later. */
 async function signedIn(settings: Settings) {
   const clock = takeClock();
   const server = await startDemo((tenant) => {

@@ -107,7 +107,7 @@ describe('single sign-on', () => {
       expect(callback.get('code')).toBeTruthy();
     });
 
-    test('once given, is not taken back by a refusal', async () => {
+    test('once given, stays after a refusal', async () => {
       const browser = await signedIn('carol');
       const page = await ask(browser, { prompt: 'consent' });
       const refused = callbackOf(await browser.submit(page, { action: 'decline' }));

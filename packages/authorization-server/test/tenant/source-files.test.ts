@@ -61,7 +61,7 @@ ${rules}`,
     ['no-main', { main: 'gone.js' }, 'no-main', 'the module "no-main" is not available locally'],
     ['hidden', { exports: './index.js' }, 'hidden/v4', 'in node_modules/hidden/package.json'],
     ['broken', 'broken', 'broken', 'node_modules/broken/package.json'],
-  ])('a module that cannot be loaded tells no path of this machine: %s', (...row) => {
+  ])('a module that cannot be loaded reveals no path of this machine: %s', (...row) => {
     const [name, manifest, id, text] = row;
     const folder = join(directory, 'with a space');
     mkdirSync(join(folder, 'node_modules', name), { recursive: true });

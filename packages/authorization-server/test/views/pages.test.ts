@@ -31,7 +31,7 @@ describe('an error page', () => {
     ['/broken', 500, 'Something went wrong here'],
     ['/large', 413, 'Bad request'],
     ['/nowhere', 404, 'Not found'],
-  ])('%s is a page with %d that tells nothing inside', async (path, status, title) => {
+  ])('%s is a page with %d that reveals nothing internal', async (path, status, title) => {
     const page = await got(url + path, {
       headers: { accept: 'text/html' },
       throwHttpErrors: false,

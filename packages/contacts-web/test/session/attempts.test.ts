@@ -19,7 +19,7 @@ async function serve(answer: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('tells what was answered, with a bounded part of the body', async () => {
+test('returns the answer, with a bounded part of the body', async () => {
   const url = await serve((_request, response) => {
     response.writeHead(401, { 'WWW-Authenticate': 'Bearer' }).end('x'.repeat(10_000));
   });

@@ -153,7 +153,7 @@ describe('the session page', () => {
       expect(html).not.toContain('action="/session/refresh');
     });
 
-    test('a refresh token that the issuer no longer takes ends it', async () => {
+    test('a refresh token that the issuer no longer accepts ends it', async () => {
       await app.signIn();
       nock(ISSUER).post('/oauth/token').reply(403, { error: 'invalid_grant' });
       const response = await app.post('/session/refresh');
@@ -237,7 +237,7 @@ describe('the session page', () => {
         await app.signIn({ accessToken: jwt({ iss: ISSUER, cnf: { jkt: 'x' } }) });
       });
 
-      test('shows the thumbprint of the key, and a proof taken apart', async () => {
+      test('shows the thumbprint of the key, and a decoded proof', async () => {
         const html = await page();
         const [, thumbprint] = /has the thumbprint <code>([\w-]{43})<\/code>/.exec(html) ?? [];
         expect(thumbprint).toBeDefined();
