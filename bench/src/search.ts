@@ -88,29 +88,45 @@ ${CONTACTS} contacts, 10 searches a second. Hostile: ${HOSTILE_CONTACTS} contact
     for (const term of [...TERMS, LONG_MISS]) {
       await search('large', term);
       const alone = await atIntervals(() => search('large', term));
-      const health: number[] = [];
-      let isOver = false;
-      const watch = async () => {
-        while (!isOver) {
-          health.push(await timed(`${service.url}/healthz`, {}));
-          await after(10);
-        }
-      };
-      const watching = watch();
+      const health = new HealthWatch(service.url);
       let count = 0;
       const [hostile] = await Promise.all([
         atIntervals(() => search('large', term)),
         atIntervals(() => search('hostile', HOSTILE_TERMS[count++ % 4] ?? '')),
       ]);
-      isOver = true;
-      await watching;
+      const times = await health.end();
       const label = term.length > 20 ? '199 "a" and a "b"' : term;
-      const figures = [quantile(alone, 0.95), quantile(hostile, 0.95), quantile(health, 0.99)];
+      const figures = [quantile(alone, 0.95), quantile(hostile, 0.95), quantile(times, 0.99)];
       print(`| ${label} | ${figures.map((figure) => figure.toFixed(1)).join(' | ')} |\n`);
     }
     print('\n');
   } finally {
     await service.stop();
+  }
+}
+
+/** Requests `/healthz` again and again until its end. */
+class HealthWatch {
+  readonly #times: number[] = [];
+  readonly #watching: Promise<void>;
+  #isOver = false;
+
+  constructor(url: string) {
+    this.#watching = this.#watch(`${url}/healthz`);
+  }
+
+  /** @returns milliseconds of each request */
+  async end(): Promise<readonly number[]> {
+    this.#isOver = true;
+    await this.#watching;
+    return this.#times;
+  }
+
+  async #watch(url: string): Promise<void> {
+    while (!this.#isOver) {
+      this.#times.push(await timed(url, {}));
+      await after(10);
+    }
   }
 }
 
