@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { FormBrowser, type Page } from './form-browser.ts';
+import type { Exchange } from './recording-proxy.ts';
 import { type Stage, TOKEN_LIFETIME } from './secret-stage.ts';
 
 const LOGIN = 'form:has(input[name="password"])';
@@ -9,20 +10,33 @@ const CONSENT = 'form:has([name="action"])';
 /** Milliseconds until an access token must be renewed. */
 const HALF_LIFETIME = TOKEN_LIFETIME * 500 + 50;
 
+type OnContent = () => Promise<void>;
+
 /**
  * Signs in, calls the API, and makes the mistakes of users and attackers.
  *
  * @param onContent called whenever the store has content
  */
-export async function useEverything(stage: Stage, onContent: () => Promise<void>): Promise<void> {
-  const { issuer, toWeb, toApi, toIssuer } = stage;
-  const web = toWeb.url;
-  const browserOf = (userAgent: string) => new FormBrowser({ userAgent });
-  const callbacks = () => toWeb.exchanges.filter(({ url }) => url.startsWith('/callback?'));
-  const tokenRequests = (grant: string) =>
-    toIssuer.exchanges.filter(({ requestBody }) => requestBody.includes(`grant_type=${grant}`));
+export async function useEverything(stage: Stage, onContent: OnContent): Promise<void> {
+  const [alice, bob] = ['alice', 'bob'].map((userAgent) => new FormBrowser({ userAgent })) as [
+    FormBrowser,
+    FormBrowser,
+  ];
+  await useContacts(stage, alice, onContent);
+  await sendWrongCallbacks(stage, alice, bob);
+  await onContent();
+  await refreshAndReuse(stage, alice, onContent);
+  await meetOutages(stage, alice, onContent);
+  await signIn(stage, bob, 'bob');
+  await onContent();
+  await signOut(stage, bob);
+  await onContent();
+  await sendLogoutToken(stage);
+  await onContent();
+}
 
-  const alice = browserOf('alice');
+async function useContacts(stage: Stage, alice: FormBrowser, onContent: OnContent): Promise<void> {
+  const web = stage.toWeb.url;
   const contacts = await signIn(stage, alice, 'alice');
   await onContent();
   await alice.submit(contacts, 'form[action="/contacts"][method="post"]', {
@@ -31,10 +45,16 @@ export async function useEverything(stage: Stage, onContent: () => Promise<void>
   });
   for (const path of await linksOn(alice, web)) await alice.open(web + path);
   expect((await alice.open(`${web}/not-a-page-of-this-app`)).status).toBe(404);
+}
 
-  // Callbacks of another browser, used before, never requested, and with a wrong code.
-  const used = callbacks()[0]?.url ?? '';
-  const bob = browserOf('bob');
+/** Sends callbacks of another browser, used before, never requested, and with a wrong code. */
+async function sendWrongCallbacks(
+  stage: Stage,
+  alice: FormBrowser,
+  bob: FormBrowser,
+): Promise<void> {
+  const web = stage.toWeb.url;
+  const used = callbacksOf(stage)[0]?.url ?? '';
   expect((await bob.open(web + used)).status).toBe(400);
   expect((await bob.open(`${web}/callback?error=access_denied&state=x`)).status).toBe(400);
   expect((await alice.open(web + used)).url).toBe(`${web}/`);
@@ -43,51 +63,69 @@ export async function useEverything(stage: Stage, onContent: () => Promise<void>
   const { location = '' } = await carol.submit(asked, CONSENT, { action: 'accept' });
   const forged = new URL(location);
   forged.searchParams.set('code', 'a-code-that-the-issuer-never-made');
-  const refused = tokenRequests('authorization_code').length;
+  const refused = tokenRequestsOf(stage, 'authorization_code').length;
   expect((await carol.open(forged.href)).status).toBe(400);
-  expect(tokenRequests('authorization_code')).toHaveLength(refused + 1);
-  await onContent();
+  expect(tokenRequestsOf(stage, 'authorization_code')).toHaveLength(refused + 1);
+}
 
-  // A refresh. Then an old refresh token is used, which ends the family.
+/** Lets the app refresh, then uses the old refresh token, which ends the family. */
+async function refreshAndReuse(
+  stage: Stage,
+  alice: FormBrowser,
+  onContent: OnContent,
+): Promise<void> {
+  const web = stage.toWeb.url;
   await sleep(HALF_LIFETIME);
   expect((await alice.open(`${web}/contacts`)).status).toBe(200);
-  const [refresh] = tokenRequests('refresh_token');
+  const [refresh] = tokenRequestsOf(stage, 'refresh_token');
   expect(refresh?.status).toBe(200);
   await onContent();
-  const stolen = await fetch(`${issuer.url}/oauth/token`, {
+  const stolen = await fetch(`${stage.issuer.url}/oauth/token`, {
     method: 'POST',
     body: new URLSearchParams(refresh?.requestBody),
   });
   expect(stolen.status).toBe(403);
   await sleep(HALF_LIFETIME);
-  const signIns = callbacks().length;
+  const signIns = callbacksOf(stage).length;
   expect((await alice.open(`${web}/contacts`)).status).toBe(200);
-  expect(callbacks()).toHaveLength(signIns + 1);
+  expect(callbacksOf(stage)).toHaveLength(signIns + 1);
+}
 
+async function meetOutages(stage: Stage, alice: FormBrowser, onContent: OnContent): Promise<void> {
+  const { toWeb, toApi, toIssuer } = stage;
   toApi.isDown = true;
-  expect((await alice.open(`${web}/contacts`)).status).toBe(503);
+  expect((await alice.open(`${toWeb.url}/contacts`)).status).toBe(503);
   toApi.isDown = false;
   toIssuer.isDown = true;
   await sleep(TOKEN_LIFETIME * 1000);
-  expect((await alice.open(`${web}/contacts`)).status).toBe(503);
+  expect((await alice.open(`${toWeb.url}/contacts`)).status).toBe(503);
   await onContent();
   toIssuer.isDown = false;
+}
 
-  await signIn(stage, bob, 'bob');
-  await onContent();
-  const goodbye = await bob.open(`${web}/logout`);
+async function signOut({ toWeb }: Stage, bob: FormBrowser): Promise<void> {
+  const goodbye = await bob.open(`${toWeb.url}/logout`);
   const out = await bob.submit(goodbye, 'main form[action="/logout"]', {});
-  expect([out.url, out.status]).toEqual([`${web}/`, 200]);
-  await onContent();
+  expect([out.url, out.status]).toEqual([`${toWeb.url}/`, 200]);
+}
 
-  const token = logoutToken(stage);
-  const loggedOut = await fetch(`${web}/backchannel-logout`, {
+async function sendLogoutToken(stage: Stage): Promise<void> {
+  const { status } = await fetch(`${stage.toWeb.url}/backchannel-logout`, {
     method: 'POST',
     headers: { 'user-agent': 'issuer' },
-    body: new URLSearchParams({ logout_token: token }),
+    body: new URLSearchParams({ logout_token: logoutToken(stage) }),
   });
-  expect(loggedOut.status).toBe(200);
-  await onContent();
+  expect(status).toBe(200);
+}
+
+function callbacksOf({ toWeb }: Stage): Exchange[] {
+  return toWeb.exchanges.filter(({ url }) => url.startsWith('/callback?'));
+}
+
+function tokenRequestsOf({ toIssuer }: Stage, grant: string): Exchange[] {
+  return toIssuer.exchanges.filter(({ requestBody }) =>
+    requestBody.includes(`grant_type=${grant}`),
+  );
 }
 
 /** Signs in from a page that needs it, back to this page. */
