@@ -45,10 +45,7 @@ describe('settings', () => {
         expect(meaning).toMatch(/\w+ \w+|`\w+`/);
         expect(defaultText).not.toBe('');
       }
-      const listed = firstCells(
-        `packages/${name}/README.md`,
-        name === 'authorization-server' ? 'By itself' : 'Settings',
-      );
+      const listed = firstCells(`packages/${name}/README.md`, 'Settings');
       expect(listed).toEqual(settings.map((setting) => setting.name));
     },
   );
