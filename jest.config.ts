@@ -38,7 +38,8 @@ const config: Config = {
   restoreMocks: true,
   setupFiles: ['<rootDir>/test/support/setup.ts'],
   reporters: ['default', '<rootDir>/scripts/dist/skipped-reporter.js'],
-  testTimeout: 60_000,
+  // Only a test that hangs reaches it, also on a busy machine.
+  testTimeout: 180_000,
 };
 
 export default config;

@@ -1,8 +1,18 @@
 import { statSync } from 'node:fs';
 import type { Test } from '@jest/reporters';
 
-/** Suites that take more than half a minute, the longest first. */
-const LONGEST = ['container', 'pages', 'packages', 'contacts', 'sessions'];
+/** Suites that need the most time of a core, the longest first. */
+const LONGEST = [
+  'container',
+  'pages',
+  'packages',
+  'sdks',
+  'dpop',
+  'installed',
+  'proofs',
+  'sessions',
+  'contacts',
+];
 
 const nameOf = ({ path }: Test) => path.match(/([^/\\]+)\.long\.test\.ts$/)?.[1] ?? '';
 

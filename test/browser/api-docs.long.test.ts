@@ -1,9 +1,7 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { findViolations } from './accessibility.ts';
 import { describeInBrowser, openSite, type Site, typePassword } from './site.ts';
-
-jest.setTimeout(60_000);
 
 // Each of these tests continues on the page that the one before left.
 describeInBrowser('the sign-in of /docs', () => {

@@ -31,7 +31,7 @@ describeInBrowser('one session in a browser, from the sign-in to the logout, wit
       tokenLifetime: TOKEN_LIFETIME,
     });
     page = await site.visit();
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   /** Notes the token that the next request would send. */

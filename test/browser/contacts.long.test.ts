@@ -10,7 +10,7 @@ describeInBrowser('contacts in a browser', () => {
 
   beforeAll(async () => {
     site = await openSite();
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   async function visitAs(user: string): Promise<Page> {

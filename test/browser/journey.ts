@@ -8,7 +8,7 @@ export function journey(settings: NonNullable<ServicesOptions['settings']>): voi
 
   beforeAll(async () => {
     site = await openSite({ settings });
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   test('alice adds a contact, finds it, changes it, deletes it, and signs out', async () => {

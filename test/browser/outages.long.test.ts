@@ -8,7 +8,7 @@ describeInBrowser('outages, seen in a browser', () => {
 
   beforeAll(async () => {
     site = await openSite({ settings: { issuer: { STATE: 'file:./issuer-state.db' } } });
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   async function add(page: Page, name: string): Promise<void> {

@@ -1,13 +1,10 @@
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { launchChromium } from '../support/chromium.ts';
 import { savePictures } from '../support/pictures.ts';
 import { type Services, startServices } from '../support/services.ts';
 import { findViolations } from './accessibility.ts';
 import { consent, describeInBrowser, signIn, typePassword } from './site.ts';
-
-// Each test opens many pages.
-jest.setTimeout(60_000);
 
 describeInBrowser('axe finds no violation', () => {
   let services: Services;

@@ -10,7 +10,7 @@ describeInBrowser('requesting one more scope, in a browser', () => {
   beforeAll(async () => {
     const SCOPE = 'openid profile email offline_access read:contacts';
     site = await openSite({ settings: { web: { SCOPE } } });
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   const askFor = (page: Page, scope: string) =>

@@ -31,7 +31,7 @@ describeInBrowser('a form that another site posts to the issuer', () => {
     issuer = await startLocalIssuer({ tenant });
     browser = await launchChromium();
     page = await browser.newPage();
-  }, 60_000);
+  });
   afterAll(async () => {
     await browser?.close();
     await issuer?.close();

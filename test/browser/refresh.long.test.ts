@@ -9,7 +9,7 @@ describeInBrowser('an access token that expires while a form is open in a browse
 
   beforeAll(async () => {
     site = await openSite({ tokenLifetime: TOKEN_LIFETIME });
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   test('one refresh renews it, and the contact is saved with all input', async () => {

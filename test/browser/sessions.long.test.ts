@@ -17,7 +17,7 @@ describeInBrowser('sessions in a browser', () => {
 
   beforeAll(async () => {
     site = await openSite();
-  }, 60_000);
+  });
   afterAll(() => site?.stop());
 
   async function visitAs(user: string): Promise<Page> {

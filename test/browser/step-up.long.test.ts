@@ -23,7 +23,7 @@ describeInBrowser(
     beforeAll(async () => {
       const api = { STEP_UP_ACR, STEP_UP_MAX_AGE: '300', DPOP: 'required' };
       site = await openSite({ settings: { api, web: { DPOP: 'true' } } });
-    }, 60_000);
+    });
     afterAll(() => site?.stop());
 
     async function openDeletion(page: Page, name: string): Promise<void> {
@@ -97,7 +97,7 @@ describeInBrowser('an API that needs a stronger sign-in to add a contact, in a b
     await once(api, 'listening');
     const API_BASE_URL = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
     site = await openSite({ settings: { web: { API_BASE_URL } } });
-  }, 60_000);
+  });
   afterAll(async () => {
     api?.close();
     await site?.stop();

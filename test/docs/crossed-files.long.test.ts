@@ -21,7 +21,7 @@ beforeAll(async () => {
   services = await startServices({
     settings: { issuer: measured(issuer), api: measured(api), web: measured(web) },
   });
-}, 60_000);
+});
 afterAll(() => services.stop());
 
 /** Returns the sources whose functions ran in a service since the last call. */

@@ -166,6 +166,6 @@ for (const [name, missing, make] of stores) {
         await after(100);
       }
       expect(await statuses(apis, [...alice.tokens, ...bob.tokens])).toEqual([401]);
-    }, 120_000);
+    });
   });
 }

@@ -74,7 +74,7 @@ for (const each of list) new Koa().use(each);
         ...packages.filter(({ library }) => own.includes(library)).map(({ tarball }) => tarball),
         ...['koa', '@koa/router', '@types/koa', `@types/node@${devDependencies['@types/node']}`],
       ]);
-    }, 100_000);
+    });
     afterAll(() => folder.remove());
 
     test('install no native module and no driver of a store', async () => {
@@ -86,37 +86,39 @@ for (const each of list) new Koa().use(each);
       expect((await readdir(modules)).filter((name) => drivers.includes(name))).toEqual([]);
     });
 
-    test('have the type of a Koa middleware, in strict TypeScript', async () => {
-      await folder.install([`typescript@5.9`]);
-      await folder.write('types.ts', TYPES);
-      const parameters = ['--strict', '--target', 'es2022', '--module', 'nodenext'];
-      await folder.run('node_modules/.bin/tsc', ['--noEmit', ...parameters, 'types.ts']);
-    }, 60_000);
-
-    describe('in a test of the user', () => {
-      const jest = ['--experimental-vm-modules', 'node_modules/jest/bin/jest.js'];
+    describe('with the tools of the user', () => {
+      const jest = [
+        '--experimental-vm-modules',
+        'node_modules/jest/bin/jest.js',
+        '--testTimeout=60000',
+      ];
       const only = ['--testMatch', '**/own-jest.test.mjs'];
       beforeAll(async () => {
-        await folder.install(['jest@30', 'vitest@3']);
+        await folder.install(['typescript@5.9', 'jest@30', 'vitest@3']);
+        await folder.write('types.ts', TYPES);
         await folder.write('own-jest.test.mjs', TEST);
         await folder.write('own-vitest.test.mjs', `import { expect, test } from 'vitest';${TEST}`);
-      }, 100_000);
+      });
+
+      test('have the type of a Koa middleware, in strict TypeScript', async () => {
+        const parameters = ['--strict', '--target', 'es2022', '--module', 'nodenext'];
+        await folder.run('node_modules/.bin/tsc', ['--noEmit', ...parameters, 'types.ts']);
+      });
 
       test('run by jest on this Node', async () => {
         await folder.run(process.execPath, [...jest, ...only]);
-      }, 60_000);
+      });
 
       (node24 ? test : test.skip)(
         `run by jest on Node 24${node24 ? '' : ': not available'}`,
         async () => {
           await folder.run('npx', [...(node24 ?? []), ...jest, ...only]);
         },
-        60_000,
       );
 
       test('run by vitest', async () => {
-        await folder.run('node_modules/.bin/vitest', ['run', 'own-vitest']);
-      }, 60_000);
+        await folder.run('node_modules/.bin/vitest', ['run', '--testTimeout=60000', 'own-vitest']);
+      });
     });
   },
 );

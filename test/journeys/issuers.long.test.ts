@@ -152,7 +152,7 @@ for (const peer of [oidcProvider, glewlwyd, django]) {
             CLIENT_SECRET: CLIENT.secret,
           }),
         );
-      }, 120_000);
+      });
 
       afterAll(async () => {
         await Promise.all(services.map((service) => service.stop()));

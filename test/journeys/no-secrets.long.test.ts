@@ -98,7 +98,7 @@ function wholeRun(
   beforeAll(async () => {
     stage = await startStage(sessionStoreURL, settings);
     await useEverything(stage, keep);
-  }, 60_000);
+  });
   afterAll(() => stage?.stop());
 
   test('the run had secrets of every kind', () => {

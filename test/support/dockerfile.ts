@@ -100,10 +100,11 @@ export class Build {
           env: {
             ...plainEnvironment(),
             npm_config_prefer_offline: 'true',
+            npm_config_audit: 'false',
             ...stage.environment,
             ...parameters,
           },
-          timeout: 150_000,
+          timeout: 400_000,
           maxBuffer: 16 * 1024 * 1024,
         });
         return;
@@ -119,7 +120,8 @@ export class Build {
     if (from === undefined) return copyContext(stage.workdir);
     const there = join(this.#stages.get(from)?.path ?? '', source);
     const here = join(stage.workdir, target === '.' ? basename(source) : target);
-    await cp(there, here, { recursive: true, verbatimSymlinks: true });
+    // Folders as hard links: only main.mjs is written again for the next image.
+    await run('cp', [source.endsWith('.mjs') ? '-a' : '-al', there, here]);
   }
 }
 

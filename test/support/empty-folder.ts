@@ -85,13 +85,13 @@ export class EmptyFolder {
   }
 
   /**
-   * Runs a program in the folder, for 90 seconds at most.
+   * Runs a program in the folder, for 170 seconds at most.
    *
    * @returns its standard output
    * @throws Error with all of its output when it fails
    */
   async run(program: string, parameters: readonly string[]): Promise<string> {
-    const options = { cwd: this.path, env: plainEnvironment(), timeout: 90_000 };
+    const options = { cwd: this.path, env: plainEnvironment(), timeout: 170_000 };
     const { stdout } = await run(program, parameters, options).catch((error) => {
       const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
       throw new Error(`${program} ${parameters.join(' ')} failed:\n${stdout}${stderr}`);

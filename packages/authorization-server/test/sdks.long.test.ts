@@ -126,7 +126,7 @@ const online = await registryAnswers();
         audience: API,
       });
       await once(apps, 'message');
-    }, 120_000);
+    });
     afterAll(async () => {
       leadBack?.();
       apps?.kill();
@@ -356,5 +356,5 @@ const agent = findProgram('oidc-agent');
     expect(token).toMatchObject({ azp: 'agent', scope: SCOPE, aud: expect.arrayContaining([API]) });
     const refreshed = await tokenOf('--force-new');
     expect(refreshed).toMatchObject({ gty: 'refresh_token', sub: token.sub });
-  }, 30_000);
+  });
 });

@@ -59,6 +59,5 @@ for (const { name, missing, create } of await engines()) {
       expect(await end()).toBe(0);
       await database.drop();
     },
-    60_000,
   );
 }

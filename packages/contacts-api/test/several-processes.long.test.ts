@@ -84,6 +84,5 @@ for (const { name, missing, create } of await engines()) {
       expect(await Promise.all(services.map(({ end }) => end()))).toEqual(services.map(() => 0));
       await database.drop();
     },
-    60_000,
   );
 }

@@ -2,13 +2,9 @@ import { Agent } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { startTestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type RequestError } from 'got';
+import { freePorts } from '../../../test/support/services.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
-import {
-  administrator,
-  endApiProcesses,
-  freePort,
-  startApiProcess,
-} from './support/api-process.ts';
+import { administrator, endApiProcesses, startApiProcess } from './support/api-process.ts';
 import { type Engine, engines } from './support/databases.ts';
 import { isBroken, Load } from './support/load.ts';
 
@@ -19,7 +15,7 @@ afterEach(endApiProcesses);
 test('the metrics add up those of all workers, and a killed one is replaced while others serve', async () => {
   const issuer = await startTestIssuer({ keys: [testKey()] });
   const database = await create();
-  const metricsPort = await freePort();
+  const [metricsPort] = await freePorts(1);
   const service = await startApiProcess({
     DATABASE_URL: database.url,
     ISSUER_BASE_URL: issuer.issuer,

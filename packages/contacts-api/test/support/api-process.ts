@@ -2,12 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { Agent } from 'node:http';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestIssuer } from '@koa-oauth/issuer/testing';
 import got, { type Got } from 'got';
+import { freePorts } from '../../../../test/support/services.ts';
 
 const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
@@ -26,7 +26,7 @@ const running = new Set<{ child: ChildProcess; folder: string }>();
 
 /** Starts the API on `PORT` or a free port, and waits until it serves. */
 export async function startApiProcess(environment: Record<string, string>): Promise<ApiProcess> {
-  const { PORT = String(await freePort()) } = environment;
+  const { PORT = String((await freePorts(1))[0]) } = environment;
   const folder = mkdtempSync(join(tmpdir(), 'contacts-api-'));
   const child = spawn(process.execPath, [MAIN], {
     cwd: folder,
@@ -105,12 +105,4 @@ export async function readAll<Item>(
     cursor = next;
   } while (cursor);
   return all;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
 }
