@@ -67,13 +67,8 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
 
   removeSettingsWithoutValue(files, log);
   const content = withoutAbsent(files.content);
-  // It parses once: compiling the schema would take longer than that.
-  const checked = tenantSchema.safeParse(content, { jitless: true });
-  const survey = surveyTenant(content);
-  reportSurvey(content, survey, checked.error?.issues ?? [], log);
-  log.throwIfFaulty();
-
-  const { databases, ...document } = checked.data as TenantDocument;
+  const { parsed, survey } = parseContent(content, log);
+  const { databases, ...document } = parsed;
   const tenant = {
     ...document,
     databases,
@@ -89,10 +84,6 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
   const loginRules = readRules(tenant, files, log);
   log.throwIfFaulty();
 
-  const actionsOf = (trigger: Trigger): Action[] =>
-    tenant.triggers[trigger].flatMap(
-      ({ action_name }) => actions.find((action) => action.name === action_name) ?? [],
-    );
   return {
     ...tenant,
     clientGrants: servedGrants(tenant),
@@ -102,13 +93,34 @@ export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): T
     file: path,
     watched: [...files.watched],
     reload: () => loadTenant(path, { keywords }),
-    postLogin: actionsOf('post-login'),
-    credentialsExchange: actionsOf('credentials-exchange'),
+    postLogin: boundActions(tenant, 'post-login', actions),
+    credentialsExchange: boundActions(tenant, 'credentials-exchange', actions),
     loginRules,
     completed: completedApplications(tenant, content),
     ignored: ignoredSettings(tenant, survey, files.unknown),
     notices: log.notices,
   };
+}
+
+/** Parses the content, and surveys it. @throws InvalidTenant */
+function parseContent(content: Record<string, unknown>, log: LoadLog) {
+  // It parses once: compiling the schema would take longer than that.
+  const checked = tenantSchema.safeParse(content, { jitless: true });
+  const survey = surveyTenant(content);
+  reportSurvey(content, survey, checked.error?.issues ?? [], log);
+  log.throwIfFaulty();
+  return { parsed: checked.data as TenantDocument, survey };
+}
+
+/** Returns the Actions that are bound to a trigger, in their order. */
+function boundActions(
+  { triggers }: TenantDocument,
+  trigger: Trigger,
+  actions: readonly Action[],
+): Action[] {
+  return triggers[trigger].flatMap(
+    ({ action_name }) => actions.find((action) => action.name === action_name) ?? [],
+  );
 }
 
 /** Collects faults, which stop the start, and notices, each with its place. */
