@@ -44,12 +44,17 @@ interface PostLoginParts {
   readonly caches: { readonly postLogin: ActionCache };
 }
 
-/** The outcome that goes from one page of a sign-in to the next. */
-interface Carried extends ActionOutcome {
+/** A sign-in between two of its pages: the outcome so far. The engine stores it as `result.actions`. */
+interface PendingLogin extends ActionOutcome {
   readonly userId: string;
   /** `event.transaction.id`. */
   readonly transactionId: string;
   readonly state?: string;
+}
+
+/** The engine passes `result` from one page of a sign-in to the next. Its type is readonly. */
+interface WritableResult {
+  result?: Record<string, unknown>;
 }
 
 /** Facts about a run of the rules and Actions; after a pause, with the outcome before it. */
@@ -77,10 +82,10 @@ export const EXTERNAL_INTERACTION = 'External interaction required';
 /** Stores parameters of an authorization request for Actions, because the engine ignores unknown ones. */
 export function storeUnknownParameters({ oidc, query }: KoaContextWithOIDC): void {
   if (oidc.route !== 'authorization') return;
-  const carrier = oidc as { result?: Record<string, unknown> };
+  const writable = oidc as WritableResult;
   const unknown = Object.entries(query).filter(([name]) => !(name in (oidc.params ?? {})));
   if (unknown.length === 0) return;
-  carrier.result = { ...carrier.result, query: visibleParameters(Object.fromEntries(unknown)) };
+  writable.result = { ...writable.result, query: visibleParameters(Object.fromEntries(unknown)) };
 }
 
 /** Runs rules and post-login Actions after sign-in and at a refresh; `outcomeOf` returns their outcome. */
@@ -104,11 +109,10 @@ export class PostLogin {
    * forbids a page.
    */
   async onAuthorization(ctx: KoaContextWithOIDC, user: User): Promise<void> {
-    // The engine passes `result` from one page of the transaction to the next; its type is readonly.
-    const carrier = ctx.oidc as { result?: Record<string, unknown> };
-    const { actions, returned, proved, ...others } = carrier.result ?? {};
-    const carried = actions as Carried | undefined;
-    const earlier = carried?.userId === user.user_id ? carried : undefined;
+    const oidc = ctx.oidc as WritableResult;
+    const { actions, returned, proved, ...others } = oidc.result ?? {};
+    const pending = actions as PendingLogin | undefined;
+    const earlier = pending?.userId === user.user_id ? pending : undefined;
     if (earlier !== undefined && earlier.redirect === undefined && !earlier.steps?.length) {
       setOutcome(ctx, earlier);
       // The engine writes the session again from the sign-in each time the browser returns.
@@ -125,13 +129,13 @@ export class PostLogin {
     const { redirect, steps } = outcome;
     if (steps?.length && silent) throw new errors.InteractionRequired(MFA_REQUIRED);
     const state = redirect && newRedirectState(this.#parts.store);
-    const next: Carried = {
+    const next: PendingLogin = {
       ...outcome,
       userId: user.user_id,
       transactionId,
       ...(state && { state }),
     };
-    carrier.result = { ...others, actions: next };
+    oidc.result = { ...others, actions: next };
     recordMethods(ctx, outcome);
   }
 
@@ -139,7 +143,7 @@ export class PostLogin {
   pauseOf({
     oidc,
   }: KoaContextWithOIDC): { url: string; state: string } | { step: SecondStep } | undefined {
-    const { redirect, state, steps } = (oidc.result?.actions ?? {}) as Partial<Carried>;
+    const { redirect, state, steps } = (oidc.result?.actions ?? {}) as Partial<PendingLogin>;
     if (redirect && state) return { url: redirect.url, state };
     return steps?.[0] && { step: steps[0] };
   }
@@ -292,7 +296,7 @@ function sessionUidOf({ oidc }: KoaContextWithOIDC): string | undefined {
 
 /** Returns how the run continues; undefined when the answer belongs to another pause. */
 function resumptionOf(
-  before: Carried,
+  before: PendingLogin,
   answers: { readonly returned?: unknown; readonly proved?: unknown },
 ): Resumption | undefined {
   const returned = answers.returned as Returned | undefined;

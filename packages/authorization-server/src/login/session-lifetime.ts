@@ -34,8 +34,8 @@ export function sessionSeconds(
 }
 
 /**
- * Returns the seconds until a session ends, however often it is used; a new sign-in starts them again. The
- * clock of the store counts: setting the wall clock back extends no session.
+ * Returns the seconds until a session ends, however often it is used. Stores the time of a new sign-in, which
+ * starts them again. The clock of the store counts: setting the wall clock back extends no session.
  */
 export function secondsUntilSessionEnd(
   tenant: Tenant,
