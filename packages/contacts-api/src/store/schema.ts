@@ -271,12 +271,15 @@ async function createFileIndex(database: Kysely<Tables>): Promise<void> {
 async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
   await sql`drop index if exists contacts_by_gram`.execute(database);
   await sql`drop function if exists contact_grams(text, text)`.execute(database);
-  // The extension pg_trgm has no place for the organization, and needs rights to be created.
+  // The extension pg_trgm has no place for the organization, and needs rights to be created. The
+  // `offset` computes the seed once for all texts.
   await sql`create function search_entries(organisation text, search_text text) returns bigint[]
     language sql immutable strict parallel safe as $$
-      select array_agg(distinct hashtextextended(
-        substr(search_text, i, size), hashtextextended(organisation, ${sql.raw(POSTGRES_BLOCK)})))
-      from generate_series(1, 3) as size, generate_series(1, length(search_text) - size + 1) as i
+      select array_agg(hashtextextended(left(part, size), seed))
+      from (select hashtextextended(organisation, ${sql.raw(POSTGRES_BLOCK)}) as seed offset 0) as block,
+        (select distinct substr(search_text, i, 3) as part
+          from generate_series(1, length(search_text)) as i) as parts,
+        generate_series(1, 3) as size
     $$`.execute(database);
   // A list of pending entries would be searched one by one.
   await sql`create index contacts_by_entry on contacts
