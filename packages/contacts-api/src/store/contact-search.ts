@@ -29,6 +29,7 @@ interface Walk extends Search {
   after: Position | undefined;
   readonly rows: ContactRow[];
   maxSliceRows: number;
+  maxCandidates: number;
   /** A block in which the index names too many rows. */
   frequentIn?: number;
 }
@@ -46,10 +47,9 @@ const BOUNDS = {
   maxSliceRows: 20_000,
   /** Blocks that the index is asked for at once. */
   maxBlocks: 400,
-  /** Rows that the index may name in the order by name. With more, reading on is as fast. */
-  maxCandidates: 1000,
-  /** Rows that it may name in another order, in which blocks are no parts of the list. */
-  maxSortedCandidates: 20_000,
+  /** Rows that the index may name. A slice often fills the page sooner, so few are tried first. */
+  firstCandidates: 1000,
+  maxCandidates: 20_000,
 };
 
 const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
@@ -93,6 +93,7 @@ export class ContactSearch {
       const walk: Walk = {
         ...{ ...search, after: search.after, rows: [] },
         maxSliceRows: this.#bounds.firstSliceRows,
+        maxCandidates: this.#firstCandidates(search),
       };
       for (let round = 0; round < this.#bounds.shortRounds; round += 1) {
         if (await this.#goOn(walk)) return { rows: walk.rows, end: undefined };
@@ -169,8 +170,8 @@ export class ContactSearch {
   /** Reads the rows that the index names. @returns true when no more are needed, or left */
   async #readByIndex(walk: Walk, listed: readonly number[]): Promise<boolean> {
     const { organization, order, after, rows } = walk;
-    const { maxBlocks, maxCandidates, maxSortedCandidates } = this.#bounds;
-    const max = isByName(walk) ? maxCandidates : maxSortedCandidates;
+    const { maxBlocks, maxCandidates } = this.#bounds;
+    const max = walk.maxCandidates;
     const found = await this.#read(READS_BY_TEXT, async (database) => {
       const blocks = listed.slice(0, maxBlocks);
       const isFile = this.#isFile;
@@ -194,14 +195,21 @@ export class ContactSearch {
     const end = isCut ? Number(found[0]?.last) : maxBlocks;
     const isWhole = end >= listed.length;
     if (!isWhole && (end === 0 || !isByName(walk))) {
-      walk.frequentIn = listed[0];
+      if (max < maxCandidates) walk.maxCandidates = Math.min(max * 3, maxCandidates);
+      else walk.frequentIn = listed[0];
       return false;
     }
     for (const { count: _, last: __, ...row } of found) if (row.id !== null) rows.push(row);
     if (isWhole || rows.length > walk.limit) return true;
     const block = listed[order.direction === 'asc' ? end : end - 1] ?? 0;
     walk.after = { value: String.fromCodePoint(block), id: '' };
+    walk.maxCandidates = this.#firstCandidates(walk);
     return false;
+  }
+
+  /** Other orders do not follow the blocks: the index is asked once, for all rows. */
+  #firstCandidates(search: Search): number {
+    return isByName(search) ? this.#bounds.firstCandidates : this.#bounds.maxCandidates;
   }
 
   // LIKE compares the term with each place of a text, and tries again at each "%": its cost is the

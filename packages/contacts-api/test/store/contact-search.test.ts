@@ -48,7 +48,7 @@ const alice = { subject: 'auth0|alice', clientId: undefined };
 /** Bounds that a few contacts exceed: each search takes all ways. */
 const TIGHT = {
   ...{ minSliceRows: 2, firstSliceRows: 2, maxSliceRows: 3, maxBlocks: 2 },
-  ...{ maxCandidates: 3, maxSortedCandidates: 3 },
+  ...{ firstCandidates: 2, maxCandidates: 3 },
 };
 
 for (const { name, missing, create } of await engines()) {
@@ -129,7 +129,10 @@ for (const { name, missing, create } of await engines()) {
           fc.option(text),
           fc.record({
             ...{ limit: fc.integer({ min: 1, max: 4 }), timeLimitMs: fc.constantFrom(0, 1000) },
-            ...{ maxBlocks: fc.integer({ min: 1, max: 20 }), maxCandidates: fc.nat(5) },
+            ...{
+              maxBlocks: fc.integer({ min: 1, max: 20 }),
+              maxCandidates: fc.integer({ min: 1, max: 5 }),
+            },
           }),
           async (texts, q, sort, start, { limit, ...bounds }) => {
             run += 1;
@@ -254,8 +257,8 @@ for (const { name, missing, create } of await engines()) {
         const request = { organization, subject: '', limit: 9, order: orderOf(sort) };
         const search = new ContactSearch(watched, {
           ...TIGHT,
+          firstCandidates: 200,
           maxCandidates: 200,
-          maxSortedCandidates: 200,
         });
         const pages = [
           await search.find({ ...request, term: 'row 29' }),
