@@ -4,9 +4,9 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import { CookieJar } from 'tough-cookie';
 import { type Engine, engines } from '../../packages/contacts-api/test/support/databases.ts';
 import { startProxy } from '../../packages/contacts-api/test/support/store-proxy.ts';
-import { whyNoRedis } from '../../packages/resource-server/test/support/stores.ts';
 import { FormBrowser } from '../support/form-browser.ts';
 import { proves } from '../support/proves.ts';
+import { REDIS_URL, whyNoRedis } from '../support/redis.ts';
 import {
   freePorts,
   type Service,
@@ -16,7 +16,6 @@ import {
 } from '../support/services.ts';
 
 const AUDIENCE = 'https://contacts.example.com/api';
-const REDIS_URL = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
 const USERNAME = 'form:has(input[name="username"]:not([type="hidden"]))';
 const CONSENT = 'form:has([name="action"])';
 

@@ -1,16 +1,14 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { auth, type OidcError, requiresAuth } from '@koa-oauth/client';
+import { auth, requiresAuth } from '@koa-oauth/client';
 import { auth as protect, requiredScopes } from '@koa-oauth/resource-server';
 import { decodeJwt } from 'jose';
 import Koa from 'koa';
+import { answerErrors, close, listen } from '../support/app-under-test.ts';
 import {
   API,
   type BareProvider,
   CLIENT,
-  close,
   RESOURCE,
   startBareProvider,
   TOKEN_LIFETIME,
@@ -25,17 +23,11 @@ let api: Server;
 let baseURL: string;
 let skipped: number;
 
-async function listening(): Promise<[Server, string]> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return [server, `http://localhost:${(server.address() as AddressInfo).port}`];
-}
-
 async function start(format: 'jwt' | 'opaque', pushedAuthorizationRequests: boolean) {
   skipped = 0;
   let apiURL: string;
-  [web, baseURL] = await listening();
-  [api, apiURL] = await listening();
+  [web, baseURL] = await listen();
+  [api, apiURL] = await listen();
   bare = await startBareProvider(baseURL, format);
   api.on('request', theApi(format).callback());
   web.on('request', theApp(apiURL, pushedAuthorizationRequests).callback());
@@ -77,15 +69,7 @@ async function introspect(token: string) {
 
 function theApp(apiURL: string, pushedAuthorizationRequests: boolean): Koa {
   const app = new Koa();
-  app.use(async function answerErrors(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
-      const { status, code, detail } = error as OidcError;
-      ctx.status = status ?? 500;
-      ctx.body = { code, detail };
-    }
-  });
+  app.use(answerErrors);
   app.use(
     auth({
       ...CLIENT,

@@ -1,21 +1,19 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import {
   type AuthorizationServer,
-  demoTenantFile,
-  loadTenant,
   startAuthorizationServer,
   type Tenant,
 } from '@koa-oauth/authorization-server';
-import { type AuthOptions, auth, type ClientMessage, type OidcError } from '@koa-oauth/client';
+import { type AuthOptions, auth, type ClientMessage } from '@koa-oauth/client';
 import express from 'express';
 import { auth as expressAuth } from 'express-oauth2-jwt-bearer';
 import { decodeJwt } from 'jose';
 import Koa from 'koa';
+import { answerErrors, close, listen, readJson } from '../support/app-under-test.ts';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
+import { signInAlice, tenantWithClientKey } from '../support/local-sign-in.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');
 
@@ -26,9 +24,7 @@ let messages: ClientMessage[];
 let warnings: unknown[];
 
 afterEach(async () => {
-  web.closeAllConnections();
-  await once(web.close(), 'close');
-  await server.close();
+  await Promise.all([close(web), server.close()]);
 });
 
 type Binding = Tenant['resourceServers'][number]['proof_of_possession'];
@@ -36,32 +32,14 @@ type Binding = Tenant['resourceServers'][number]['proof_of_possession'];
 /** Starts the issuer and an app whose client has a key instead of a secret. */
 async function start(binding: Binding, options: Partial<AuthOptions> = {}): Promise<void> {
   [messages, warnings] = [[], []];
-  web = createServer().listen(0, '127.0.0.1');
-  await once(web, 'listening');
-  baseURL = `http://localhost:${(web.address() as AddressInfo).port}`;
-  const tenant = loadTenant(demoTenantFile);
-  const client = tenant.clients.find(({ client_id }) => client_id === 'contacts-web');
-  const [api] = tenant.resourceServers;
-  if (!client || !api) throw new Error('the demo tenant has changed');
-  delete client.client_secret;
-  delete client.token_endpoint_auth_method;
-  Object.assign(client, {
-    callbacks: [`${baseURL}/callback`],
-    jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), alg: 'EdDSA' }] },
-  });
+  [web, baseURL] = await listen();
+  const jwk = { ...publicKey.export({ format: 'jwk' }), alg: 'EdDSA' };
+  const { tenant, api } = tenantWithClientKey(baseURL, jwk);
   api.proof_of_possession = binding;
   server = await startAuthorizationServer({ tenant });
 
   const app = new Koa();
-  app.use(async function answerErrors(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
-      const { status, code, detail } = error as OidcError;
-      ctx.status = status ?? 500;
-      ctx.body = { code, detail };
-    }
-  });
+  app.use(answerErrors);
   app.use(
     auth({
       issuerBaseURL: server.issuer,
@@ -94,15 +72,10 @@ async function start(binding: Binding, options: Partial<AuthOptions> = {}): Prom
   web.on('request', app.callback());
 }
 
-async function signIn(browser: FormBrowser): Promise<Page> {
-  const login = await browser.open(`${baseURL}/login`);
-  if (!login.url.startsWith(server.issuer)) return login;
-  const user = { username: 'alice@example.com', password: 'alice-demo' };
-  const consent = await browser.submit(login, 'form:has(input[type="password"])', user);
-  return browser.submit(consent, 'form:has([name="action"])', { action: 'accept' });
+function signIn(browser: FormBrowser): Promise<Page> {
+  return signInAlice(browser, { baseURL, issuer: server.issuer });
 }
 
-const read = ({ html }: Page) => JSON.parse(html.text) as Record<string, string>;
 const ALLOWED: Binding = { mechanism: 'dpop', required: false, required_for: 'all_clients' };
 
 test('an issuer that demands nonces everywhere gets them, with new assertions, and binds all tokens', async () => {
@@ -111,9 +84,9 @@ test('an issuer that demands nonces everywhere gets them, with new assertions, a
     server.faults.add({ endpoint, demandNonce: true, times: 100 });
   }
   const browser = new FormBrowser();
-  const { value, thumbprint } = read(await signIn(browser));
+  const { value, thumbprint } = readJson(await signIn(browser));
   expect(decodeJwt(value ?? '').cnf).toEqual({ jkt: thumbprint });
-  const refreshed = read(await browser.open(`${baseURL}/refresh`));
+  const refreshed = readJson(await browser.open(`${baseURL}/refresh`));
   expect(decodeJwt(refreshed.value ?? '').cnf).toEqual({ jkt: thumbprint });
   // Userinfo was asked too.
   expect(warnings).toEqual([]);
@@ -141,7 +114,7 @@ test.each<[string, Binding]>([
   await start(binding);
   const browser = new FormBrowser();
   const page = await signIn(browser);
-  expect([page.status, read(page).code]).toEqual([502, 'ERR_DPOP_UNSUPPORTED']);
+  expect([page.status, readJson(page).code]).toEqual([502, 'ERR_DPOP_UNSUPPORTED']);
   expect((await browser.open(`${baseURL}/`)).status).toBe(401);
 });
 
@@ -149,13 +122,11 @@ test('where proofs are required, an app without them gets no token but the reaso
   await start({ ...ALLOWED, required: true }, { dpop: false });
   const page = await signIn(new FormBrowser());
   expect(page.status).toBe(502);
-  expect(read(page).detail).toMatch(/^invalid_dpop_proof: A DPoP proof is required/);
+  expect(readJson(page).detail).toMatch(/^invalid_dpop_proof: A DPoP proof is required/);
 });
 
 test('an API with express-oauth2-jwt-bearer, unmodified, accepts calls with DPoP alone', async () => {
-  const listener = createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const apiURL = `http://localhost:${(listener.address() as AddressInfo).port}`;
+  const [listener, apiURL] = await listen();
   await start(ALLOWED, { api: { baseURL: apiURL } });
   const app = express();
   const audience = 'https://contacts.example.com/api';
@@ -165,13 +136,12 @@ test('an API with express-oauth2-jwt-bearer, unmodified, accepts calls with DPoP
   listener.on('request', app);
   try {
     const browser = new FormBrowser();
-    const { value } = read(await signIn(browser));
+    const { value } = readJson(await signIn(browser));
     const page = await browser.open(`${baseURL}/call`);
-    expect(read(page)).toEqual({ who: 'auth0|alice', status: 200 });
+    expect(readJson(page)).toEqual({ who: 'auth0|alice', status: 200 });
     const headers = { authorization: `Bearer ${value}` };
     expect((await fetch(`${apiURL}/who`, { headers })).status).toBeGreaterThanOrEqual(400);
   } finally {
-    listener.closeAllConnections();
-    await once(listener.close(), 'close');
+    await close(listener);
   }
 });

@@ -1,20 +1,18 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:http';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import {
   type AuthorizationServer,
-  demoTenantFile,
-  loadTenant,
   startAuthorizationServer,
   type Tenant,
 } from '@koa-oauth/authorization-server';
-import { auth, type ClientEvent, type ClientMessage, type OidcError } from '@koa-oauth/client';
+import { auth, type ClientEvent, type ClientMessage } from '@koa-oauth/client';
 import { auth as apiAuth, requiredScopes } from '@koa-oauth/resource-server';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import Koa from 'koa';
+import { answerErrors, close, listen, readJson } from '../support/app-under-test.ts';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
+import { signInAlice, tenantWithClientKey } from '../support/local-sign-in.ts';
 import { proves } from '../support/proves.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -35,31 +33,14 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  for (const server of [web, api]) {
-    server.closeAllConnections();
-    await once(server.close(), 'close');
-  }
-  await issuer.close();
+  await Promise.all([close(web), close(api), issuer.close()]);
 });
-
-async function listen(): Promise<[Server, string]> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return [server, `http://localhost:${(server.address() as AddressInfo).port}`];
-}
 
 /** Starts an issuer whose application and API have the profile's settings, and an app and an API with it. */
 async function start(change: (tenant: Tenant) => void = () => {}): Promise<void> {
-  const tenant = loadTenant(demoTenantFile);
-  const client = tenant.clients.find(({ client_id }) => client_id === 'contacts-web');
-  const [resourceServer] = tenant.resourceServers;
-  if (!client || !resourceServer) throw new Error('the demo tenant has changed');
-  delete client.client_secret;
-  delete client.token_endpoint_auth_method;
+  const jwk = { ...publicKey.export({ format: 'jwk' }), alg: 'ES256' };
+  const { tenant, client, api: resourceServer } = tenantWithClientKey(webURL, jwk);
   Object.assign(client, {
-    callbacks: [`${webURL}/callback`],
-    allowed_logout_urls: [webURL],
-    jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), alg: 'ES256' }] },
     jwt_configuration: { alg: 'PS256' },
     require_pushed_authorization_requests: true,
     require_proof_of_possession: true,
@@ -96,15 +77,7 @@ function createApi(): Koa {
 
 function createWebApp(): Koa {
   const app = new Koa();
-  app.use(async function answerErrors(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
-      const { status, code, detail } = error as OidcError;
-      ctx.status = status ?? 500;
-      ctx.body = { code, detail };
-    }
-  });
+  app.use(answerErrors);
   app.use(
     auth({
       issuerBaseURL: issuer.issuer,
@@ -132,15 +105,9 @@ function createWebApp(): Koa {
   return app;
 }
 
-async function signIn(browser: FormBrowser): Promise<Page> {
-  const login = await browser.open(`${webURL}/login`);
-  if (!login.url.startsWith(issuer.issuer)) return login;
-  const user = { username: 'alice@example.com', password: 'alice-demo' };
-  const consent = await browser.submit(login, 'form:has(input[type="password"])', user);
-  return browser.submit(consent, 'form:has([name="action"])', { action: 'accept' });
+function signIn(browser: FormBrowser): Promise<Page> {
+  return signInAlice(browser, { baseURL: webURL, issuer: issuer.issuer });
 }
-
-const read = ({ html }: Page) => JSON.parse(html.text) as Record<string, string>;
 
 test('sign-in, API call, refresh and logout where both sides and the issuer have the profile', async () => {
   proves('FAPI 2.0 §5.3.3.1-1', 'FAPI 2.0 §5.3.3.1-6', 'FAPI 2.0 §5.3.3.2-6', 'FAPI 2.0 §5.3.4-5');
@@ -148,7 +115,7 @@ test('sign-in, API call, refresh and logout where both sides and the issuer have
   const browser = new FormBrowser();
   const page = await signIn(browser);
   expect([page.url, page.status]).toEqual([`${webURL}/`, 200]);
-  const { value = '', idToken = '', thumbprint } = read(page);
+  const { value = '', idToken = '', thumbprint } = readJson(page);
   expect(decodeProtectedHeader(value)).toMatchObject({ alg: 'PS256' });
   expect(decodeProtectedHeader(idToken)).toMatchObject({ alg: 'PS256' });
   expect(decodeJwt(value).cnf).toEqual({ jkt: thumbprint });
@@ -157,11 +124,11 @@ test('sign-in, API call, refresh and logout where both sides and the issuer have
   const answered = messages.find(({ step }) => step === 'authorization_response');
   expect(answered?.parameters).toMatchObject({ iss: issuer.issuer });
 
-  expect(read(await browser.open(`${webURL}/call`))).toEqual({ sub: 'auth0|alice' });
-  const refreshed = read(await browser.open(`${webURL}/refresh`)).value ?? '';
+  expect(readJson(await browser.open(`${webURL}/call`))).toEqual({ sub: 'auth0|alice' });
+  const refreshed = readJson(await browser.open(`${webURL}/refresh`)).value ?? '';
   expect(refreshed).not.toBe(value);
   expect(decodeJwt(refreshed).cnf).toEqual({ jkt: thumbprint });
-  expect(read(await browser.open(`${webURL}/call`))).toEqual({ sub: 'auth0|alice' });
+  expect(readJson(await browser.open(`${webURL}/call`))).toEqual({ sub: 'auth0|alice' });
 
   const stolen = await fetch(`${apiURL}/contacts`, {
     headers: { authorization: `Bearer ${refreshed}` },
@@ -169,7 +136,7 @@ test('sign-in, API call, refresh and logout where both sides and the issuer have
   expect(stolen.status).toBe(401);
 
   await browser.open(`${webURL}/bye`);
-  expect(read(await browser.open(`${webURL}/`))).toEqual({});
+  expect(readJson(await browser.open(`${webURL}/`))).toEqual({});
   const types = events.map(({ type }) => type).filter((type) => type !== 'keys_refreshed');
   expect(types).toEqual(['signed_in', 'token_refreshed', 'session_ended']);
 });
@@ -218,6 +185,6 @@ test.each<[string, (tenant: Tenant) => void, string]>([
 ])('an issuer %s opens no session', async (_, change, code) => {
   await start(change);
   const page = await signIn(new FormBrowser());
-  expect([page.status, read(page).code]).toEqual([502, code]);
+  expect([page.status, readJson(page).code]).toEqual([502, code]);
   expect(events.map(({ type }) => type)).not.toContain('signed_in');
 });

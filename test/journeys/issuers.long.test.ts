@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CookieJar } from 'tough-cookie';
-import { close } from '../support/bare-provider.ts';
+import { close } from '../support/app-under-test.ts';
 import { FormBrowser, type Page } from '../support/form-browser.ts';
 import {
   GLEWLWYD_TABLES,

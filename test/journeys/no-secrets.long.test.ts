@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { sqliteStore } from '@koa-oauth/client/sqlite';
 import { Redis } from 'ioredis';
-import { REDIS_URL, whyNoRedis } from '../../packages/client/test/support/redis.ts';
 import { FormBrowser } from '../support/form-browser.ts';
 import { proves } from '../support/proves.ts';
+import { REDIS_URL, whyNoRedis } from '../support/redis.ts';
 import { findSecrets, type Place, type Secret } from '../support/secret-search.ts';
 import { type Stage, startStage } from '../support/secret-stage.ts';
 import { secretsOf, seenByBrowsers, sessionKeysOf } from '../support/secrets-of-a-run.ts';

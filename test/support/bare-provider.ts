@@ -1,8 +1,6 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Configuration } from 'oidc-provider';
+import { close, listen } from './app-under-test.ts';
 
 // oidc-provider prints advice for production. This hides it.
 for (const level of ['info', 'warn'] as const) {
@@ -47,9 +45,7 @@ export async function startBareProvider(
   baseURL: string,
   accessTokenFormat: 'jwt' | 'opaque',
 ): Promise<BareProvider> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const issuer = `http://localhost:${(server.address() as AddressInfo).port}`;
+  const [server, issuer] = await listen();
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const configuration: Configuration = {
     clients: [
@@ -96,9 +92,4 @@ export async function startBareProvider(
   for (const name of EVENTS) provider.on(name as 'grant.success', () => events.push(name));
   server.on('request', provider.callback());
   return { issuer, events, close: () => close(server) };
-}
-
-export async function close(server: Server): Promise<void> {
-  server.closeAllConnections();
-  await once(server.close(), 'close');
 }

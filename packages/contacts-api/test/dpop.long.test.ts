@@ -8,8 +8,8 @@ import {
   type TestIssuer,
   thumbprintOf,
 } from '@koa-oauth/issuer/testing';
-import { Redis } from 'ioredis';
 import { proves } from '../../../test/support/proves.ts';
+import { REDIS_URL, whyNoRedis } from '../../../test/support/redis.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
 import { type ApiProcess, endApiProcesses, startApiProcess } from './support/api-process.ts';
 import { type Engine, engines } from './support/databases.ts';
@@ -43,7 +43,6 @@ interface StoreServer {
 }
 
 const [file, postgres] = (await engines()) as [Engine, Engine];
-const REDIS_URL = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
 const stores: [name: string, missing: string | undefined, make: () => Promise<StoreServer>][] = [
   [
     'Redis',
@@ -52,19 +51,6 @@ const stores: [name: string, missing: string | undefined, make: () => Promise<St
   ],
   ['PostgreSQL', postgres.missing, postgres.create],
 ];
-
-async function whyNoRedis(): Promise<string | undefined> {
-  const redis = new Redis(REDIS_URL, { lazyConnect: true, retryStrategy: () => null });
-  redis.on('error', () => {});
-  try {
-    await redis.connect();
-    return undefined;
-  } catch {
-    return `no Redis at ${new URL(REDIS_URL).host}, or none that TEST_REDIS_URL names`;
-  } finally {
-    redis.disconnect();
-  }
-}
 
 for (const [name, missing, make] of stores) {
   (missing ? describe.skip : describe)(

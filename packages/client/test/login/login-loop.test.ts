@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import Koa, { type Middleware } from 'koa';
 import nock from 'nock';
-import { type AuthOptions, auth, type OidcError, requiresAuth } from '../../src/index.ts';
+import { answerErrors } from '../../../../test/support/app-under-test.ts';
+import { type AuthOptions, auth, requiresAuth } from '../../src/index.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { type Browser, type Served, serve } from '../support/browser.ts';
 import { ISSUER, type IssuerStandIn, standInForIssuer } from '../support/issuer-stand-in.ts';
@@ -46,15 +47,7 @@ async function start({
 }: Parts = {}): Promise<Browser> {
   const app = new Koa();
   app.silent = true;
-  app.use(async function answerErrors(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
-      const { status, code, detail } = error as OidcError;
-      ctx.status = status ?? 500;
-      ctx.body = { code, detail };
-    }
-  });
+  app.use(answerErrors);
   if (before) app.use(before);
   const baseURL = options?.baseURL ?? 'https://app.example';
   app.use(

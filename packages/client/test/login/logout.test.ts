@@ -385,7 +385,7 @@ describe('only this app’s own pages sign anyone out', () => {
     const browser = await signIn();
     const response = await browser.post('/logout', headers as Record<string, string>);
     expect(response.status).toBe(403);
-    expect(await response.json()).toEqual({ code: 'ERR_CROSS_SITE' });
+    expect(await response.json()).toMatchObject({ code: 'ERR_CROSS_SITE' });
     expect(await userOf(browser)).toBe('user-1');
   });
 

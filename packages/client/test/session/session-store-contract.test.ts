@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, describe, test } from '@jest/globals';
 import fc from 'fast-check';
 import { casesOf } from '../../../../test/support/properties.ts';
+import { REDIS_URL, whyNoRedis } from '../../../../test/support/redis.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
@@ -12,7 +13,7 @@ import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import { type MakeSessionStore, testSessionStore } from '../../src/testing.ts';
 import { IS_LONG } from '../support/every-store.ts';
 import { dropTables, newTablePrefix, POSTGRES_URL, whyNoPostgres } from '../support/postgres.ts';
-import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
+import { dropKeys, newPrefix } from '../support/redis.ts';
 import { type Deed, liveTogether } from '../support/session-store-life.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'sessions-'));

@@ -2,13 +2,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
+import { REDIS_URL, whyNoRedis } from '../../../../test/support/redis.ts';
 import type { SessionStore } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
 import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import { dropTables, newTablePrefix, POSTGRES_URL, whyNoPostgres } from './postgres.ts';
-import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from './redis.ts';
+import { dropKeys, newPrefix } from './redis.ts';
 
 /** Two stores on the same sessions, as two processes have them; one, if it is not shared. */
 export interface StorePair {

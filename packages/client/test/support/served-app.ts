@@ -1,5 +1,6 @@
 import Koa, { type Context, type Middleware } from 'koa';
-import { type AuthOptions, auth, type OidcError } from '../../src/index.ts';
+import { answerErrors } from '../../../../test/support/app-under-test.ts';
+import { type AuthOptions, auth } from '../../src/index.ts';
 import { type Browser, type Served, serve } from './browser.ts';
 import { ISSUER, type IssuerStandIn } from './issuer-stand-in.ts';
 
@@ -26,16 +27,7 @@ export async function serveApp(
 ): Promise<ServedApp> {
   const app = new Koa();
   app.silent = true;
-  app.use(async function answerErrors(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
-      const { status, headers, code } = error as OidcError;
-      ctx.status = status ?? 500;
-      ctx.set({ ...headers } as Record<string, string>);
-      ctx.body = { code };
-    }
-  });
+  app.use(answerErrors);
   app.use(before);
   app.use(
     auth({

@@ -1,11 +1,6 @@
 import Koa, { type Middleware } from 'koa';
-import {
-  type AuthOptions,
-  auth,
-  type ClientEvent,
-  type OidcError,
-  requiresAuth,
-} from '../../src/index.ts';
+import { answerErrors } from '../../../../test/support/app-under-test.ts';
+import { type AuthOptions, auth, type ClientEvent, requiresAuth } from '../../src/index.ts';
 import { type Browser, type Served, serve } from './browser.ts';
 import { ISSUER, type IssuerStandIn } from './issuer-stand-in.ts';
 
@@ -40,16 +35,7 @@ export async function startWebApp(
   const baseURL = options.baseURL ?? BASE_URL;
   const app = new Koa();
   app.silent = true;
-  app.use(async function answerErrors(ctx, next) {
-    try {
-      await next();
-    } catch (error) {
-      const { status, headers, code, message, detail } = error as OidcError;
-      ctx.status = status ?? 500;
-      ctx.set({ ...headers } as Record<string, string>);
-      ctx.body = { code, message, detail };
-    }
-  });
+  app.use(answerErrors);
   app.use(
     auth({
       issuerBaseURL: ISSUER,

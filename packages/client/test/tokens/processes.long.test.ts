@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { decodeJwt } from 'jose';
+import { REDIS_URL, whyNoRedis } from '../../../../test/support/redis.ts';
 import { createSessionKey, type SessionKey } from '../../src/oauth/dpop.ts';
 import { type Session, type SessionContent, Sessions } from '../../src/session/session.ts';
 import type { Term } from '../../src/session/session-list.ts';
@@ -15,7 +16,7 @@ import { redisStore } from '../../src/session/stores/redis.ts';
 import { sqliteStore } from '../../src/session/stores/sqlite.ts';
 import { checkedOptions } from '../support/options.ts';
 import { dropTables, newTablePrefix, POSTGRES_URL, whyNoPostgres } from '../support/postgres.ts';
-import { dropKeys, newPrefix, REDIS_URL, whyNoRedis } from '../support/redis.ts';
+import { dropKeys, newPrefix } from '../support/redis.ts';
 import { SIGN_INS_SCOPE, startTokenServer, type TokenServer } from '../support/token-server.ts';
 
 const WORKER = fileURLToPath(new URL('../support/refresh-worker.mjs', import.meta.url));

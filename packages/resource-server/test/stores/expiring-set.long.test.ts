@@ -6,43 +6,38 @@ import { InvalidOptions } from '@koa-oauth/issuer';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import { proves } from '../../../../test/support/proves.ts';
+import { REDIS_URL } from '../../../../test/support/redis.ts';
 import { type ExpiringSet, memorySet } from '../../src/stores/expiring-set.ts';
 import { postgresSet } from '../../src/stores/postgres.ts';
 import { redisSet } from '../../src/stores/redis.ts';
 import {
   dropSets,
+  noPostgres,
+  noRedis,
   POSTGRES_URL,
   prefix,
-  REDIS_URL,
   rowsOf,
+  SHARED_SETS,
+  type SharedSets,
   table,
-  whyNoPostgres,
-  whyNoRedis,
 } from '../support/stores.ts';
 
-const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
 const dist = (file: string) => new URL(`../../dist/stores/${file}`, import.meta.url).href;
 
-interface Engine {
-  readonly name: string;
-  readonly missing?: string | undefined;
-  readonly open: () => ExpiringSet;
+interface Engine extends SharedSets {
   /** Expression that opens the set in another process. */
   readonly elsewhere?: string;
 }
 
+const [redis, postgres] = SHARED_SETS;
 const engines: Engine[] = [
-  { name: 'memory', open: () => memorySet() },
+  { name: 'memory', missing: undefined, open: () => memorySet() },
   {
-    name: 'Redis',
-    missing: noRedis,
-    open: () => redisSet({ url: REDIS_URL, prefix }),
+    ...redis,
     elsewhere: `(await import('${dist('redis.js')}')).redisSet(${JSON.stringify({ url: REDIS_URL, prefix })})`,
   },
   {
-    name: 'PostgreSQL',
-    missing: noPostgres,
-    open: () => postgresSet({ url: POSTGRES_URL, table }),
+    ...postgres,
     elsewhere: `(await import('${dist('postgres.js')}')).postgresSet(${JSON.stringify({ url: POSTGRES_URL, table })})`,
   },
 ];
@@ -53,7 +48,7 @@ const keep = (set: ExpiringSet): ExpiringSet => {
   return set;
 };
 afterEach(() => Promise.all(opened.splice(0).map((set) => set.close())));
-afterAll(() => dropSets({ redis: !noRedis, postgres: !noPostgres }));
+afterAll(dropSets);
 
 const soon = () => Date.now() / 1000 + 100;
 let serial = 0;

@@ -1,8 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import pg from 'pg';
+import { REDIS_URL, whyNoRedis } from '../../../../test/support/redis.ts';
+import type { ExpiringSet } from '../../src/stores/expiring-set.ts';
+import { postgresSet } from '../../src/stores/postgres.ts';
+import { redisSet } from '../../src/stores/redis.ts';
 
-export const REDIS_URL = process.env.TEST_REDIS_URL ?? 'redis://127.0.0.1:6379';
 export const POSTGRES_URL =
   process.env.TEST_POSTGRES_URL ?? 'postgres://postgres@127.0.0.1:5432/test';
 
@@ -11,22 +14,27 @@ const run = randomBytes(6).toString('hex');
 export const prefix = `test-${run}:`;
 export const table = `test_${run}`;
 
-/** Reason for a skipped test of Redis; undefined when it runs. */
-export async function whyNoRedis(): Promise<string | undefined> {
-  const redis = new Redis(REDIS_URL, { lazyConnect: true, retryStrategy: () => null });
-  redis.on('error', () => {});
-  try {
-    await redis.connect();
-    return undefined;
-  } catch {
-    return `no Redis at ${new URL(REDIS_URL).host}, or none that TEST_REDIS_URL names`;
-  } finally {
-    redis.disconnect();
-  }
+export const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
+
+/** Server that keeps sets for all processes. */
+export interface SharedSets {
+  readonly name: string;
+  /** Reason for skipped tests; undefined when they run. */
+  readonly missing: string | undefined;
+  open(): ExpiringSet;
 }
 
+export const SHARED_SETS = [
+  { name: 'Redis', missing: noRedis, open: () => redisSet({ url: REDIS_URL, prefix }) },
+  {
+    name: 'PostgreSQL',
+    missing: noPostgres,
+    open: () => postgresSet({ url: POSTGRES_URL, table }),
+  },
+] as const satisfies readonly SharedSets[];
+
 /** Reason for a skipped test of PostgreSQL; undefined when it runs. */
-export async function whyNoPostgres(): Promise<string | undefined> {
+async function whyNoPostgres(): Promise<string | undefined> {
   try {
     await query('SELECT 1');
     return undefined;
@@ -42,9 +50,9 @@ export async function rowsOf(condition: string): Promise<number> {
 }
 
 /** Removes what this run has stored. */
-export async function dropSets({ redis, postgres }: { redis: boolean; postgres: boolean }) {
-  if (postgres) await query(`DROP TABLE IF EXISTS ${table}`);
-  if (!redis) return;
+export async function dropSets(): Promise<void> {
+  if (!noPostgres) await query(`DROP TABLE IF EXISTS ${table}`);
+  if (noRedis) return;
   const client = new Redis(REDIS_URL);
   for await (const keys of client.scanStream({ match: `${prefix}*`, count: 1000 })) {
     if ((keys as string[]).length > 0) await client.del(...(keys as string[]));

@@ -1,25 +1,13 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
 import { Redis } from 'ioredis';
 import { proves } from '../../../../test/support/proves.ts';
-import type { ExpiringSet } from '../../src/stores/expiring-set.ts';
-import { postgresSet } from '../../src/stores/postgres.ts';
-import { redisSet } from '../../src/stores/redis.ts';
+import { REDIS_URL } from '../../../../test/support/redis.ts';
 import { revocations } from '../../src/token/revocations.ts';
-import {
-  dropSets,
-  POSTGRES_URL,
-  prefix,
-  REDIS_URL,
-  rowsOf,
-  table,
-  whyNoPostgres,
-  whyNoRedis,
-} from '../support/stores.ts';
+import { dropSets, prefix, rowsOf, SHARED_SETS } from '../support/stores.ts';
 
-const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
 const ISS = 'https://tenant.example.com/';
 
-afterAll(() => dropSets({ redis: !noRedis, postgres: !noPostgres }));
+afterAll(dropSets);
 
 async function keysInRedis(): Promise<number> {
   const client = new Redis(REDIS_URL);
@@ -28,18 +16,12 @@ async function keysInRedis(): Promise<number> {
   return keys.length;
 }
 
-type Kept = [name: string, missing: string | undefined, () => ExpiringSet, () => Promise<number>];
-const kept: Kept[] = [
-  ['Redis', noRedis, () => redisSet({ url: REDIS_URL, prefix }), keysInRedis],
-  [
-    'PostgreSQL',
-    noPostgres,
-    () => postgresSet({ url: POSTGRES_URL, table }),
-    () => rowsOf("key LIKE 'revoked %'"),
-  ],
-];
+const [redis, postgres] = SHARED_SETS;
 
-for (const [name, missing, open, count] of kept) {
+for (const { name, missing, open, count } of [
+  { ...redis, count: keysInRedis },
+  { ...postgres, count: () => rowsOf("key LIKE 'revoked %'") },
+]) {
   (missing ? describe.skip : describe)(
     `the list in ${name}${missing ? `: ${missing}` : ''}`,
     () => {

@@ -5,9 +5,9 @@ import fc from 'fast-check';
 import { Redis } from 'ioredis';
 import { codePoint } from '../../../../test/support/properties.ts';
 import { proves } from '../../../../test/support/proves.ts';
+import { REDIS_URL } from '../../../../test/support/redis.ts';
 import { testKey } from '../../../../test/support/test-keys.ts';
 import { type ExpiringSet, memorySet } from '../../src/stores/expiring-set.ts';
-import { postgresSet } from '../../src/stores/postgres.ts';
 import { redisSet } from '../../src/stores/redis.ts';
 import type { AccessTokenClaims } from '../../src/token/jwt-access-token.ts';
 import {
@@ -17,17 +17,7 @@ import {
   revocations,
 } from '../../src/token/revocations.ts';
 import { type Api, startApi } from '../support/protected-api.ts';
-import {
-  dropSets,
-  POSTGRES_URL,
-  prefix,
-  REDIS_URL,
-  table,
-  whyNoPostgres,
-  whyNoRedis,
-} from '../support/stores.ts';
-
-const [noRedis, noPostgres] = await Promise.all([whyNoRedis(), whyNoPostgres()]);
+import { dropSets, noRedis, prefix, SHARED_SETS } from '../support/stores.ts';
 
 const NOW = 1_800_000_000;
 const HOUR = 3600;
@@ -207,13 +197,9 @@ describe('the list', () => {
     now = NOW * 1000;
   });
 
-  const kept: [name: string, missing: string | undefined, () => ExpiringSet][] = [
-    ['Redis', noRedis, () => redisSet({ url: REDIS_URL, prefix })],
-    ['PostgreSQL', noPostgres, () => postgresSet({ url: POSTGRES_URL, table })],
-  ];
-  afterAll(() => dropSets({ redis: !noRedis, postgres: !noPostgres }));
+  afterAll(dropSets);
 
-  for (const [name, missing, open] of kept) {
+  for (const { name, missing, open } of SHARED_SETS) {
     (missing ? describe.skip : describe)(`in ${name}${missing ? `: ${missing}` : ''}`, () => {
       test('is read by every process at once, in one request to the server', async () => {
         const [one, other] = [open(), open()];

@@ -3,17 +3,11 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { inspect } from 'node:util';
 import { afterAll, afterEach, describe, expect, jest, test } from '@jest/globals';
 import { InvalidOptions } from '@koa-oauth/issuer';
+import { REDIS_URL, whyNoRedis } from '../../../../../test/support/redis.ts';
 import type { SessionStore } from '../../../src/session/session-store.ts';
 import { type RedisStoreOptions, redisStore } from '../../../src/session/stores/redis.ts';
 import { countTogether } from '../../support/processes.ts';
-import {
-  dropKeys,
-  keysOf,
-  newPrefix,
-  REDIS_URL,
-  redisClient,
-  whyNoRedis,
-} from '../../support/redis.ts';
+import { dropKeys, keysOf, newPrefix, redisClient } from '../../support/redis.ts';
 
 const prefix = newPrefix();
 const missing = await whyNoRedis();
