@@ -16,6 +16,7 @@ import {
   loginIdOf,
   readAuthorizationResponse,
   readState,
+  type Transaction,
 } from '../oauth/authorization-endpoint.ts';
 import { requireFapiSupport } from '../oauth/fapi2.ts';
 import {
@@ -23,7 +24,7 @@ import {
   requestPushedAuthorization,
 } from '../oauth/pushed-authorization-request.ts';
 import type { CheckedOptions } from '../options/options.ts';
-import type { Session } from '../session/session.ts';
+import type { Session, SessionContent } from '../session/session.ts';
 import { endSession } from './logout.ts';
 
 /** Result of a callback: the session, if any, and where to send the browser. */
@@ -142,28 +143,12 @@ async function finish(
   cookies: CookieJar,
   previous: Session | undefined,
 ): Promise<FinishedLogin> {
-  const { options, issuer, transactions, grants, sessions } = context;
+  const { options, transactions, grants } = context;
   const params = readAuthorizationResponse(ctx.querystring);
-  const state = params.get('state');
-  const transaction = state && transactions.find(cookies, state);
-  if (!transaction) {
-    const isUsed = state && transactions.hasEnded(cookies, state);
-    const detail = isUsed ? USED : explainMissingCookie(options, state ?? '');
-    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
-  }
-
-  const metadata = await issuer.metadata();
-  if (!(await transactions.end(cookies, transaction))) {
-    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail: USED });
-  }
+  const { transaction, needsIss } = await endTransaction(context, cookies, params.get('state'));
   let code: string;
   try {
-    code = judgeAuthorizationResponse(params, {
-      issuer: transaction.issuer,
-      needsIss:
-        options.profile === 'fapi2' ||
-        metadata.authorization_response_iss_parameter_supported === true,
-    });
+    code = judgeAuthorizationResponse(params, { issuer: transaction.issuer, needsIss });
   } catch (error) {
     if (!isLoginPageExpired(error) || transaction.isRetry) throw error;
     const { returnTo, params } = transaction;
@@ -179,15 +164,48 @@ async function finish(
   const content = await grants.byCode(code, transaction);
   if (previous) await endSession(context, previous, 'replaced');
   if (previous && previous.content.claims.sub !== content.claims.sub) clearCache(ctx);
-  const { startedAt } = transaction;
-  const opened = sessions.open(cookies, content, ctx.get('User-Agent'), startedAt);
-  const session = await opened.catch(async (error) => {
-    if (content.refreshToken) await grants.revoke(content.refreshToken).catch(context.warn);
-    throw error;
-  });
+  const session = await openSession(context, ctx, cookies, content, transaction.startedAt);
   transactions.countSuccess(cookies, transaction.state);
   const location = returnPath(options, transaction.returnTo);
   return { session, location, hasSignedIn: true };
+}
+
+/** Finds the transaction of a callback, and ends it. @throws OidcError `ERR_UNEXPECTED_CALLBACK` */
+async function endTransaction(
+  { options, issuer, transactions }: ClientContext,
+  cookies: CookieJar,
+  state: string | null,
+): Promise<{ transaction: Transaction; needsIss: boolean }> {
+  const transaction = state && transactions.find(cookies, state);
+  if (!transaction) {
+    const isUsed = state && transactions.hasEnded(cookies, state);
+    const detail = isUsed ? USED : explainMissingCookie(options, state ?? '');
+    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
+  }
+  // Without metadata the login cannot go on, and its callback can be tried again.
+  const metadata = await issuer.metadata();
+  if (!(await transactions.end(cookies, transaction))) {
+    throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail: USED });
+  }
+  const needsIss =
+    options.profile === 'fapi2' || metadata.authorization_response_iss_parameter_supported === true;
+  return { transaction, needsIss };
+}
+
+/** Opens the session. If that fails, the refresh token does not stay valid. */
+async function openSession(
+  { sessions, grants, warn }: ClientContext,
+  ctx: Context,
+  cookies: CookieJar,
+  content: SessionContent,
+  startedAt: number,
+): Promise<Session> {
+  try {
+    return await sessions.open(cookies, content, ctx.get('User-Agent'), startedAt);
+  } catch (error) {
+    if (content.refreshToken) await grants.revoke(content.refreshToken).catch(warn);
+    throw error;
+  }
 }
 
 /**

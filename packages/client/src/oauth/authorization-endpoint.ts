@@ -140,28 +140,11 @@ export function createAuthorizationRequest(
   const { code_challenge_methods_supported: methods } = metadata;
   if (methods && !methods.includes('S256')) throw unsuitable('it does not support PKCE with S256');
   if (isBound) requireDpopSupport(metadata);
-  const dpopKey = isBound ? createSessionKey() : undefined;
-
-  const state = createState(login.startedAt, isElsewhere);
-  const [nonce, codeVerifier] = [randomToken(), randomToken()];
-  const all: AuthorizationParams = {
-    response_type: 'code',
-    client_id: clientID,
-    redirect_uri: login.redirectURI,
-    ...params,
-    state,
-    nonce,
-    code_challenge: codeChallenge(codeVerifier),
-    code_challenge_method: 'S256',
-    dpop_jkt: dpopKey && thumbprintOf(dpopKey),
-  };
-  const entries = Object.entries(all).filter(([, value]) => value !== undefined);
-  const parameters = Object.fromEntries(entries.map(([name, value]) => [name, String(value)]));
-  const transaction = {
-    state,
-    nonce,
-    codeVerifier,
-    dpopKey,
+  const transaction: Transaction = {
+    state: createState(login.startedAt, isElsewhere),
+    nonce: randomToken(),
+    codeVerifier: randomToken(),
+    dpopKey: isBound ? createSessionKey() : undefined,
     ...login,
     issuer: metadata.issuer,
     scope: params.scope ?? '',
@@ -171,7 +154,27 @@ export function createAuthorizationRequest(
     essentialAcr: essentialAcr(params.claims),
     wantsUserinfo: wantsUserinfo(params.claims),
   };
-  return { parameters, transaction };
+  return { parameters: requestParameters(clientID, params, transaction), transaction };
+}
+
+function requestParameters(
+  clientID: string,
+  params: AuthorizationParams,
+  { redirectURI, state, nonce, codeVerifier, dpopKey }: Transaction,
+): Record<string, string> {
+  const all: AuthorizationParams = {
+    response_type: 'code',
+    client_id: clientID,
+    redirect_uri: redirectURI,
+    ...params,
+    state,
+    nonce,
+    code_challenge: codeChallenge(codeVerifier),
+    code_challenge_method: 'S256',
+    dpop_jkt: dpopKey && thumbprintOf(dpopKey),
+  };
+  const given = Object.entries(all).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given.map(([name, value]) => [name, String(value)]));
 }
 
 /** Returns the authorization endpoint, which keeps its own query, with these parameters. */

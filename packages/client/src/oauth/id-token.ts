@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { isTime, namesLogout, type SignedJwtExpectations } from '@koa-oauth/issuer';
+import { isTime, namesLogout, type SignedJwt, type SignedJwtExpectations } from '@koa-oauth/issuer';
 import { OidcError } from '../errors.ts';
 import { scopesOf } from './scope.ts';
 import { type FindSigningKeys, verifySignedJwt } from './signed-jwt.ts';
@@ -45,19 +45,39 @@ export async function verifyIdToken(
   const isType = (typ?: string) => !typ?.endsWith('+jwt');
   const kind = { isType, code: 'ERR_ID_TOKEN', maxAge: 600 } as const;
   const { alg, claims } = await verifySignedJwt(unverified, signingKeys, kind, expected);
-  const { sub, aud, azp, exp, nbf, nonce, auth_time, acr, at_hash } = claims;
-  const { now, clockTolerance } = expected;
+  checkIdentity(claims, expected);
+  checkSignIn(claims, expected);
+  const { at_hash } = claims;
+  const { accessToken } = expected;
+  if (at_hash !== undefined && accessToken !== undefined) {
+    if (at_hash !== accessTokenHash(accessToken, alg)) {
+      throw invalid('"at_hash" is not that of the access token');
+    }
+  }
+  return claims as unknown as IdTokenClaims;
+}
 
+/** Checks which user and client an ID token is for, and when. */
+function checkIdentity(
+  { events, sub, aud, azp, exp, nbf }: SignedJwt['claims'],
+  { clientID, now, clockTolerance }: IdTokenExpectations,
+): void {
   // A logout token may lack its `typ` (OpenID Connect Back-Channel Logout 1.0 §2.4).
-  if (namesLogout(claims.events)) throw invalid('"events" is that of a logout token');
+  if (namesLogout(events)) throw invalid('"events" is that of a logout token');
   if (typeof sub !== 'string' || sub === '' || sub.length > 255) throw invalid('"sub" is missing');
   if ([aud].flat().length > 1 && azp === undefined) throw invalid('"azp" is missing');
-  if (azp !== undefined && azp !== expected.clientID) throw invalid('"azp" is not this client');
+  if (azp !== undefined && azp !== clientID) throw invalid('"azp" is not this client');
   if (exp === undefined) throw invalid('"exp" is missing');
   if (nbf !== undefined && !(isTime(nbf) && nbf - clockTolerance <= now)) {
     throw invalid('"nbf" lies in the future');
   }
+}
 
+/** Checks that an ID token is of the sign-in that was requested. */
+function checkSignIn(
+  { nonce, auth_time, acr }: SignedJwt['claims'],
+  { now, clockTolerance, ...expected }: IdTokenExpectations,
+): void {
   if (expected.nonce !== undefined && nonce !== expected.nonce) {
     throw invalid('"nonce" is not the one of this sign-in');
   }
@@ -67,7 +87,7 @@ export async function verifyIdToken(
     throw invalid('"auth_time" lies in the future');
   }
   if (expected.maxAge !== undefined) {
-    if (!isTime(auth_time)) throw invalid('"auth_time" is missing');
+    if (auth_time === undefined) throw invalid('"auth_time" is missing');
     if (now - auth_time > expected.maxAge + clockTolerance) {
       throw invalid('"auth_time" is longer ago than "max_age" allows');
     }
@@ -75,12 +95,6 @@ export async function verifyIdToken(
   if (expected.acr !== undefined && !expected.acr.some((wanted) => wanted === acr)) {
     throw invalid('"acr" is not one of the requested values');
   }
-  if (at_hash !== undefined && expected.accessToken !== undefined) {
-    if (at_hash !== accessTokenHash(expected.accessToken, alg)) {
-      throw invalid('"at_hash" is not that of the access token');
-    }
-  }
-  return claims as unknown as IdTokenClaims;
 }
 
 /** Judges the ID token of a refresh against the one of the sign-in (OpenID Connect Core §12.2). */

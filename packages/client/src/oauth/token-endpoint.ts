@@ -191,21 +191,8 @@ export function judgeTokenResponse(
   now: number,
   isBound = false,
 ): TokenResponse {
-  const { status, headers, body } = answer;
-  if (status === 429 || status >= 500) {
-    // Auth0 reports the state of its rate limits with every answer.
-    const { 'retry-after': after } = headers;
-    const relevant = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
-    throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
-      detail: `it answered ${status}`,
-      retryAfter: retryAfter(relevant, now),
-    });
-  }
-  if (status !== 200) {
-    const error = readEndpointError(answer);
-    if (error === undefined) throw unusable(`it answered ${status}`);
-    throw new TokenRequestRefused(error);
-  }
+  const { status, body } = answer;
+  if (status !== 200) throw failureOf(answer, now);
   if (!isObject(body)) throw unusable('it is not a JSON object');
 
   const { token_type, expires_in } = body;
@@ -229,6 +216,22 @@ export function judgeTokenResponse(
     refreshToken: readToken(body, 'refresh_token'),
     idToken: readToken(body, 'id_token'),
   };
+}
+
+/** Makes the error for an answer that grants nothing. */
+function failureOf(answer: EndpointAnswer, now: number): OidcError {
+  const { status, headers } = answer;
+  if (status === 429 || status >= 500) {
+    // Auth0 reports the state of its rate limits with every answer.
+    const { 'retry-after': after } = headers;
+    const relevant = status === 429 ? headers : { ...(after && { 'retry-after': after }) };
+    return new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
+      detail: `it answered ${status}`,
+      retryAfter: retryAfter(relevant, now),
+    });
+  }
+  const error = readEndpointError(answer);
+  return error === undefined ? unusable(`it answered ${status}`) : new TokenRequestRefused(error);
 }
 
 // Some serializers write absent members as null.
