@@ -17,7 +17,7 @@ import {
   randomState,
 } from 'openid-client';
 import { type Connection, oidcOptionsSchema } from '../tenant/connection-schema.ts';
-import { type FederatedProfile, isSubject, readProfile } from '../tenant/profile-claims.ts';
+import { type FederatedProfile, isSubject, readProfile } from '../tenant/user-schema.ts';
 
 /** The part of the application's authorization request that goes to the identity provider. */
 interface SignInHints {

@@ -16,8 +16,8 @@ import {
   offeredConnections,
   offersPasswords,
 } from '../tenant/connections.ts';
-import { isPassword } from '../tenant/password.ts';
 import { findApplication, type User } from '../tenant/tenant.ts';
+import { isPassword } from '../tenant/user-schema.ts';
 import { hasAddress } from '../tenant/users.ts';
 import { showPage } from '../views/layout.tsx';
 import { consentPage } from './consent-page.tsx';

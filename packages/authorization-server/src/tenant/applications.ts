@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto';
 import type { AdapterPayload, ClientAuthMethod, ResponseType } from 'oidc-provider';
 import { matchesOrigin, matchesPlaceholder } from './allowed-urls.ts';
+import type { Application, Credential } from './application-schema.ts';
 import { publicKeyOf } from './client-keys.ts';
-import type { Application, Credential } from './schema.ts';
 import { idTokenSignature, type Tenant } from './tenant.ts';
 
 /** A loopback address that leaves the port open (RFC 8252 §7.3). */

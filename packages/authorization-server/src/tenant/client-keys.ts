@@ -1,5 +1,5 @@
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
-import type { Credential } from './schema.ts';
+import type { Credential } from './application-schema.ts';
 
 type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
 

@@ -7,9 +7,9 @@ import {
   defaultDatabase,
   findIdentityProvider,
 } from './connections.ts';
-import type { FederatedProfile } from './profile-claims.ts';
 import type { TenantDocument } from './schema.ts';
 import type { Tenant, User } from './tenant.ts';
+import type { FederatedProfile } from './user-schema.ts';
 
 const KIND = 'FederatedUser';
 

@@ -4,9 +4,14 @@ import { hashSync } from 'bcryptjs';
 import fc from 'fast-check';
 import { openStateStore } from '../../src/state/file.ts';
 import { demoTenantFile, loadTenant } from '../../src/tenant/load.ts';
-import { isPassword, passwordFault, passwordHashFault } from '../../src/tenant/password.ts';
-import { isSubject, readProfile } from '../../src/tenant/profile-claims.ts';
 import type { Tenant } from '../../src/tenant/tenant.ts';
+import {
+  isPassword,
+  isSubject,
+  passwordFault,
+  passwordHashFault,
+  readProfile,
+} from '../../src/tenant/user-schema.ts';
 import { Users } from '../../src/tenant/users.ts';
 import { actionOf, startDemo, stopServers } from '../support/demo-server.ts';
 import { connectionTo } from '../support/partner.ts';
