@@ -11,7 +11,7 @@ import {
   readCredentials,
   type TokenRequest,
 } from './request/bearer-token.ts';
-import { challengesOf, type Scheme } from './request/challenge.ts';
+import { type BuildChallenges, challengeBuilder, type Scheme } from './request/challenge.ts';
 import { accessTokenVerifier, type VerifyAccessToken } from './token/access-token-verifier.ts';
 import { checkRevocation, type IsRevoked } from './token/revocations.ts';
 import type { Auth } from './token/verified-tokens.ts';
@@ -160,7 +160,7 @@ export class RequestVerifier<Claims> {
   readonly #verifyToken: VerifyAccessToken<Claims>;
   readonly #proofs: ProofVerifier | undefined;
   readonly #isRevoked: IsRevoked | undefined;
-  readonly #buildChallenges: ReturnType<typeof challengesOf>;
+  readonly #buildChallenges: BuildChallenges;
   readonly #emit: (event: AuthEvent) => void;
   /** Duration of a failed verification in milliseconds, by its error. */
   readonly #failedAfter = new WeakMap<WeakKey, number>();
@@ -172,7 +172,7 @@ export class RequestVerifier<Claims> {
     this.#verifyToken = accessTokenVerifier(options);
     this.#proofs = dpop && new ProofVerifier({ ...dpop, verifySignature, clockTolerance, now });
     this.#isRevoked = isRevoked;
-    this.#buildChallenges = challengesOf({ realm, resource_metadata: resourceMetadata }, dpop);
+    this.#buildChallenges = challengeBuilder({ realm, resource_metadata: resourceMetadata }, dpop);
     this.#emit = createEmitter(AUTH_CHANNEL, onEvent ?? createPrinter(printedLine));
   }
 

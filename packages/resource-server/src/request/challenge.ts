@@ -44,16 +44,19 @@ export function buildChallenge(parameters: ChallengeParameters, scheme: Scheme =
   return `${scheme} ${pairs.join(', ')}`;
 }
 
+/** Builds `WWW-Authenticate` for an error. @param used scheme of the credentials, if there were any */
+export type BuildChallenges = (error: ChallengeParameters, used: Scheme | undefined) => string;
+
 /**
- * Returns the function that builds `WWW-Authenticate`: a challenge for each accepted scheme, with the
+ * Makes the function that builds `WWW-Authenticate`: a challenge for each accepted scheme, with the
  * error at the one that was used, which comes first (RFC 9449 §7.1, §7.2). Both name the scope.
  *
  * @param dpop accepted algorithms of proofs, and whether only DPoP is accepted
  */
-export function challengesOf(
+export function challengeBuilder(
   common: Pick<ChallengeParameters, 'realm'> & { resource_metadata: string | undefined },
   dpop: { readonly algorithms: readonly string[]; readonly required: boolean } | undefined,
-): (error: ChallengeParameters, used: Scheme | undefined) => string {
+): BuildChallenges {
   const proof = { ...common, algs: dpop?.algorithms.join(' ') };
   const bearer = (error: ChallengeParameters) => buildChallenge({ ...error, ...common });
   const bound = (error: ChallengeParameters) => buildChallenge({ ...error, ...proof }, 'DPoP');
