@@ -1,5 +1,6 @@
 import { createIssuer } from '@koa-oauth/resource-server';
 import {
+  flag,
   isLoopback,
   isSecureURL,
   isServerURL,
@@ -8,16 +9,12 @@ import {
   otlpEndpoint,
   parseURL,
   port,
+  splitList,
   wholeNumber,
 } from '@koa-oauth/service';
 import { z } from 'zod';
 
 const httpURL = (noun: string) => z.url({ protocol: /^https?$/, error: `must be ${noun}` });
-
-const flag = () =>
-  z
-    .enum(['true', 'false'], { error: 'must be true or false' })
-    .transform((value) => value === 'true');
 
 function hasOnlyOriginAndPath(url: string): boolean {
   const { username, password, search, hash } = new URL(url);
@@ -43,7 +40,7 @@ const Environment = z.object({
   ISSUER_BASE_URL: z
     .string()
     .default('http://localhost:3002')
-    .transform((list) => list.split(',').map((issuer) => issuer.trim()))
+    .transform(splitList)
     .superRefine((issuers, context) => {
       const fault = (message: string) => context.addIssue({ code: 'custom', message });
       for (const issuerBaseURL of issuers) {
@@ -108,7 +105,7 @@ const Environment = z.object({
     ),
   LOGOUT_CLIENT_IDS: z
     .string()
-    .transform((list) => list.split(',').map((id) => id.trim()))
+    .transform(splitList)
     .refine((ids) => !ids.includes(''), 'must be client ids, separated by commas')
     .optional()
     .meta({
@@ -152,7 +149,7 @@ const Environment = z.object({
     .describe('for the same: maximum seconds since the sign-in, `auth_time`'),
   CORS_ORIGINS: z
     .string()
-    .transform((list) => list.split(',').map((origin) => origin.trim()))
+    .transform(splitList)
     .refine((origins) => origins.every(isOrigin), {
       error: 'must be origins such as https://app.example.com, separated by commas',
     })

@@ -1,5 +1,6 @@
 import type { AuthorizationParams } from '@koa-oauth/client';
 import {
+  flag,
   isLoopback,
   isSecureURL,
   isServerURL,
@@ -8,6 +9,7 @@ import {
   otlpEndpoint,
   parseURL,
   port,
+  splitList,
 } from '@koa-oauth/service';
 import { z } from 'zod';
 
@@ -83,9 +85,8 @@ const Environment = z.object({
         'further parameters of a sign-in, as a query: `prompt=consent&resource=https://api.example.com`; ' +
         'an empty one, such as `audience=`, is not sent',
     }),
-  DPOP: z
-    .enum(['true', 'false'], { error: 'must be true or false' })
-    .default('false')
+  DPOP: flag()
+    .default(false)
     .describe('`true`: the tokens of each session are bound to a key of its own (RFC 9449)'),
   IDP_LOGOUT: z
     .enum(IDP_LOGOUT, { error: `must be ${IDP_LOGOUT.join(' or ')}` })
@@ -96,8 +97,8 @@ const Environment = z.object({
     ),
   SECRET: z
     .string()
-    .refine((value) => split(value).length > 0, SECRET_TEXT)
-    .refine((value) => split(value).every(isStrong), SECRET_TEXT)
+    .refine((value) => readSecrets(value).length > 0, SECRET_TEXT)
+    .refine((value) => readSecrets(value).every(isStrong), SECRET_TEXT)
     .optional()
     .meta({
       description:
@@ -147,10 +148,10 @@ export const Settings = Environment.superRefine(checkCombinations, { when: () =>
     scope: data.SCOPE.trim().split(/\s+/).join(' '),
     /** In addition to scope and audience. */
     authorizationParams: readParams(data.AUTHORIZATION_PARAMS ?? ''),
-    dpop: data.DPOP === 'true',
+    dpop: data.DPOP,
     idpLogout: data.IDP_LOGOUT === 'id_token_hint' ? data.IDP_LOGOUT : data.IDP_LOGOUT === 'yes',
     /** Newest first. If empty, the app creates one and stores it in `./data`. */
-    secrets: split(data.SECRET ?? ''),
+    secrets: readSecrets(data.SECRET ?? ''),
     /** It may contain a password. */
     sessionStoreURL: data.SESSION_STORE_URL,
     /** Shows the flow and the tokens on `/session`. For development only. */
@@ -205,9 +206,6 @@ function isStrong(secret: string): boolean {
   return secret.length >= 32 && new Set(secret).size >= 8 && !isRepeatedWord;
 }
 
-function split(secrets: string): string[] {
-  return secrets
-    .split(',')
-    .map((secret) => secret.trim())
-    .filter((secret) => secret !== '');
+function readSecrets(text: string): string[] {
+  return splitList(text).filter((secret) => secret !== '');
 }

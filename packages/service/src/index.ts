@@ -18,6 +18,7 @@ export {
   securityHeaders,
 } from './middleware.ts';
 export {
+  flag,
   isLoopback,
   isSecureURL,
   isServerURL,
@@ -28,6 +29,7 @@ export {
   port,
   readSettings,
   type Setting,
+  splitList,
   wholeNumber,
 } from './read-settings.ts';
 export { type ListenOptions, type ServeOptions, type Service, serve } from './serve.ts';

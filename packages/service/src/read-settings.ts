@@ -84,6 +84,28 @@ export function wholeNumber(noun: string, min: number, max: number) {
 }
 
 /**
+ * Makes the schema of a setting that is on or off: `true` or `false`.
+ *
+ * @example
+ * const Environment = z.object({ TRUST_PROXY: flag().default(false) });
+ */
+export function flag() {
+  return z
+    .enum(['true', 'false'], { error: 'must be true or false' })
+    .transform((value) => value === 'true');
+}
+
+/**
+ * Splits the text of a setting at its commas. White space around an entry is removed.
+ *
+ * @example
+ * const Environment = z.object({ ORIGINS: z.string().transform(splitList) });
+ */
+export function splitList(text: string): string[] {
+  return text.split(',').map((entry) => entry.trim());
+}
+
+/**
  * Makes the schema of a setting that is a TCP port.
  *
  * @example
