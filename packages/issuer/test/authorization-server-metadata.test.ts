@@ -30,9 +30,12 @@ test.each([
     'https://a.example/realms/one/.well-known/openid-configuration',
     'https://a.example/.well-known/oauth-authorization-server/realms/one',
   ],
-])('metadata of %s: OpenID Connect Discovery §4, then RFC 8414 §3.1', (value, ...places) => {
-  expect(metadataURLs(new URL(value))).toEqual(places);
-});
+])(
+  'the metadata of %s is at the place of OpenID Connect Discovery §4, then of RFC 8414 §3.1',
+  (value, ...places) => {
+    expect(metadataURLs(new URL(value))).toEqual(places);
+  },
+);
 
 describe('checkMetadata', () => {
   test('gives the document out as it came', () => {
@@ -177,7 +180,7 @@ describe('fetchMetadata', () => {
     });
   });
 
-  test('nothing at either place: unavailable, with both in the detail', async () => {
+  test('without an answer at either place it is unavailable, and the detail has both', async () => {
     nock(issuer).get(openid).reply(404);
     nock(issuer).get(oauth).reply(403);
     const failure = fetchMetadata({ issuerBaseURL: issuer }, fetch);

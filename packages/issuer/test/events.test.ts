@@ -51,7 +51,7 @@ describe('each event, by the option and by the channel', () => {
     ]);
   });
 
-  test('keys_left_out: which, and why (RFC 7518 §3.3)', async () => {
+  test('keys_left_out says which keys, and why (RFC 7518 §3.3)', async () => {
     await server.close();
     server = await startTestIssuer({
       keys: [one],

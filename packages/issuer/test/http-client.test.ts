@@ -146,7 +146,7 @@ describe('a reused connection that the server has closed (RFC 9112 §9.3.1)', ()
     expect(numbers).toEqual([undefined, '1', '2']);
   });
 
-  test('a POST is not', async () => {
+  test('a POST is not sent once more', async () => {
     const { second, requests } = await secondOf('POST');
     expect(second).toMatchObject({ code: 'ECONNRESET' });
     expect(requests).toBe(2);

@@ -164,7 +164,7 @@ describe('the wall clock is set back by a day', () => {
   });
 });
 
-test('a machine that slept: its monotonic clock stood still, and the keys are old', async () => {
+test('keys are old after a machine slept, whose monotonic clock stood still', async () => {
   let wall = Date.now();
   const sleeper = create({ now: () => wall });
   await sleeper.signingKey(one);

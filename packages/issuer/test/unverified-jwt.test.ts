@@ -8,7 +8,7 @@ const encode = (value: string | Buffer) => Buffer.from(value).toString('base64ur
 const compact = (header: string | Buffer, payload: string | Buffer, signature = 'c2ln') =>
   `${encode(header)}.${encode(payload)}.${signature}`;
 
-test('header and payload of a compact JWS (RFC 7515 §7.1)', () => {
+test('a compact JWS has a header and a payload (RFC 7515 §7.1)', () => {
   expect(decodeUnverifiedJwt(compact('{"alg":"RS256"}', ' {"sub":"ä😀"}\n'))).toEqual({
     header: { alg: 'RS256' },
     payload: { sub: 'ä😀' },

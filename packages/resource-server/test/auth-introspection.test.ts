@@ -207,7 +207,7 @@ describe('what is asked for', () => {
     expect(issuer.questions).toEqual([]);
   });
 
-  test('without the option, no opaque token', async () => {
+  test('without the option, no opaque token is accepted', async () => {
     const { introspection: _, ...options } = merge();
     expect(await outcomeOf(createAccessTokenVerifier(options)(TOKEN))).toBe('401 malformed');
     expect(issuer.questions).toEqual([]);

@@ -129,7 +129,7 @@ test('a key taken out of the set is refused after the next fetch', async () => {
 });
 
 describe('the issuer is down', () => {
-  test('warm 200, past its time 200, past the stale window 503, and back 200', async () => {
+  test('cached keys serve until the stale window ends, then the answer is 503 until it is back', async () => {
     let serial = 0;
     const fresh = () => server.token({ sub: 'alice', aud: audience, jti: `${serial++}` });
     const known = token();
@@ -148,7 +148,7 @@ describe('the issuer is down', () => {
     expect((await api.get(token())).status).toBe(200);
   });
 
-  test('cold: 503 with Retry-After and no challenge, for good and bad alike; then 200', async () => {
+  test('without keys, good and bad tokens get 503 with Retry-After and no challenge; then 200', async () => {
     server.goDown();
     const answers = await Promise.all(Array.from({ length: 50 }, () => api.get(token())));
     for (const answer of answers) {

@@ -97,7 +97,7 @@ describe('credentials, RFC 6750 §2.1 and §3.1', () => {
     }
   });
 
-  test('the header in any case', async () => {
+  test('the name of the header may be in any case', async () => {
     for (const name of ['authorization', 'AUTHORIZATION']) {
       const answer = await sendRaw(api.port, [
         'GET / HTTP/1.1',

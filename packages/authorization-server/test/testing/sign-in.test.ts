@@ -36,7 +36,7 @@ describe('a sign-in', () => {
   });
 
   describe('a failed sign-in reports where it ended, and no password', () => {
-    test('a wrong password, and too many of them', async () => {
+    test('one with a wrong password, and with too many of them', async () => {
       const wrong = { email: 'bob@example.com', password: 'secret-guess' };
       const attempt = () =>
         signIn(authorizationRequest(server).url, CALLBACK, wrong).catch(
@@ -48,7 +48,7 @@ describe('a sign-in', () => {
       expect(await attempt()).toMatch(/with status 429: Too many failed sign-ins/);
     });
 
-    test('an unknown client', async () => {
+    test('one of an unknown client', async () => {
       const { url } = authorizationRequest(server, { client_id: 'unknown' });
       await expect(signIn(url, CALLBACK, alice)).rejects.toThrow(
         /^signing in ended at \S+\/authorize with status 400: /,
@@ -149,7 +149,7 @@ describe('the code flow', () => {
       await expect(request(change)).rejects.toThrow(message);
     });
 
-    test('a tenant without a readable password', () => {
+    test('one of a user without a readable password', () => {
       expect(() => credentialsOf({ users: [] })).toThrow('no user with a readable password');
     });
   });

@@ -209,7 +209,7 @@ describe('the token of userinfo', () => {
   });
 
   describe('userinfo refuses', () => {
-    test('an ID token', async () => {
+    test('an ID token, which is for the application', async () => {
       expect((await ask(tokens.id_token)).status).toBe(401);
     });
 

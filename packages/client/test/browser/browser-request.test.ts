@@ -128,7 +128,7 @@ describe('fetch metadata', () => {
       expect(isNavigation(request(headers))).toBe(expected);
     });
 
-    test('never a form', () => {
+    test('a form is never one', () => {
       expect(isNavigation(request({ Accept: html }, 'POST'))).toBe(false);
     });
   });

@@ -60,7 +60,7 @@ describe('the authorization endpoint', () => {
       expect(url).not.toContain(transaction.codeVerifier);
     });
 
-    test('no two share a random value', () => {
+    test('no two requests have the same random value', () => {
       proves('ASVS 10.1.2');
       const values = Array.from({ length: 50 }, () => create().transaction).flatMap(
         ({ state, nonce, codeVerifier }) => [state.slice(0, 43), nonce, codeVerifier],

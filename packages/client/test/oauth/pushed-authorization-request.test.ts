@@ -46,7 +46,7 @@ describe('sending (RFC 9126 §2.1)', () => {
     expect((await push()).status).toBe(201);
   });
 
-  test('private_key_jwt: an assertion for the issuer', async () => {
+  test('private_key_jwt sends an assertion for the issuer', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const { credentials } = checkClient({
       clientID: 'client-1',

@@ -54,7 +54,7 @@ describe('all options', () => {
       expect(checked.authorizationParams).toEqual({ scope: 'openid profile email' });
     });
 
-    test('the defaults', () => {
+    test('have defaults', () => {
       proves('ASVS 7.1.1');
       expect(checkOptions(OPTIONS)).toMatchObject({
         credentials: { clientAuthMethod: 'client_secret_basic' },

@@ -140,7 +140,7 @@ describe('a store that fails', () => {
     expect(await failing.load(cookies)).toBeUndefined();
   });
 
-  test('a lagging replica without the record yet: no user, and then the user', async () => {
+  test('a lagging replica without the record yet has no user, and then the user', async () => {
     const cookies = browser();
     let isThere = false;
     const lagging = storeWith(store, {

@@ -154,7 +154,7 @@ describe('T: tokens', () => {
     expect((await one.sessions.reload(session))?.content.accessToken).toEqual(accessToken);
   });
 
-  test('token_type in any case', async () => {
+  test('token_type may be in any case', async () => {
     const one = startProcess();
     answering({ more: { token_type: 'bEARER' } });
     expect(await one.tokenOf(await signIn(one, -1))).toMatch(/^access-/);
@@ -850,7 +850,7 @@ describe('the authorization server says no', () => {
     ['a date', 503, () => ({ 'retry-after': new Date(now + 20_000).toUTCString() }), '20'],
     ['a day: half a minute', 429, () => ({ 'retry-after': '86400' }), '30'],
     ["Auth0's reset", 429, () => ({ 'x-ratelimit-reset': `${Math.floor(now / 1000) + 25}` }), '25'],
-  ])('no grant for any session before Retry-After: %s', async (_name, status, headers, after) => {
+  ])('no session sends a grant before Retry-After: %s', async (_name, status, headers, after) => {
     const one = startProcess();
     now = Math.ceil(now / 1000) * 1000;
     const sessions = [await signIn(one, -1), await signIn(one, -1)];

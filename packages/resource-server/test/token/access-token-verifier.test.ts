@@ -134,7 +134,7 @@ describe('a token is known by its bytes alone', () => {
 });
 
 describe('what may have changed is checked on every hit', () => {
-  test('exp, with the tolerance, to the millisecond (RFC 7519 §4.1.4)', async () => {
+  test('exp ends a token, with the tolerance, to the millisecond (RFC 7519 §4.1.4)', async () => {
     const verify = verifier({ clockTolerance: 5 });
     const value = token({ exp: START / 1000 + 60 });
     await remember(verify, value);
@@ -264,7 +264,7 @@ describe('the issuer is down', () => {
 describe('what comes out is frozen, since requests share it', () => {
   const claims = { namespace, schema: z.object({ roles: z.array(z.string()) }) };
 
-  test('all of it, however deep', async () => {
+  test('all of it is frozen, however deep', async () => {
     const verify = verifier({ claims });
     const value = token({ [`${namespace}roles`]: ['a'], act: { sub: 'b', list: [{ c: 1 }] } });
     const { auth } = await remember(verify, value);

@@ -220,7 +220,7 @@ describe('a signed answer (RFC 9701 §5)', () => {
     await expect(found).rejects.toMatchObject({ ...UNAVAILABLE, detail });
   });
 
-  test('of an inactive token', async () => {
+  test('may be about an inactive token', async () => {
     issuer.reply = () => issuer.sign({ active: false });
     expect((await create().find('opaque')).claims).toBeUndefined();
   });
