@@ -31,6 +31,7 @@ const TERMS = [
   'zz',
   'ann',
   'zimmermann',
+  'anna',
   'wei rossi',
   'wei',
   'tom.smith',

@@ -44,11 +44,11 @@ const BOUNDS = {
   minSliceRows: 500,
   /** The first slice is short, because most terms are frequent or rare. */
   firstSliceRows: 2500,
-  maxSliceRows: 20_000,
+  maxSliceRows: 40_000,
   /** Blocks that the index is asked for at once. */
   maxBlocks: 400,
   /** Rows that the index may name. A slice often fills the page sooner, so few are tried first. */
-  firstCandidates: 1000,
+  firstCandidates: 500,
   maxCandidates: 20_000,
 };
 
