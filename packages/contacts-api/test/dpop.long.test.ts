@@ -16,7 +16,7 @@ import { type Engine, engines } from './support/databases.ts';
 import { startProxy } from './support/store-proxy.ts';
 
 const COPIES = 10_000;
-const CONNECTIONS = 100;
+const CONNECTIONS = 200;
 const BASE_URL = 'http://localhost:3001';
 const key = testKey({ alg: 'ES256' });
 
@@ -117,16 +117,20 @@ async function sendCopies(
   services: readonly ApiProcess[],
   headers: Record<string, string>,
 ): Promise<Record<number, number>> {
-  const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  const agent = new Agent({ keepAlive: true });
   const counts: Record<number, number> = {};
-  const send = async ({ port }: ApiProcess) => {
-    const sent = request({ port, host: '127.0.0.1', path: '/me', headers, agent }).end();
-    const [answer] = await once(sent, 'response');
-    counts[answer.statusCode] = (counts[answer.statusCode] ?? 0) + 1;
-    await once(answer.resume(), 'end');
+  const sendShare = async ({ port }: ApiProcess) => {
+    for (let sent = 0; sent < COPIES / CONNECTIONS; sent += 1) {
+      const copy = request({ port, host: '127.0.0.1', path: '/me', headers, agent }).end();
+      const [answer] = await once(copy, 'response');
+      counts[answer.statusCode] = (counts[answer.statusCode] ?? 0) + 1;
+      await once(answer.resume(), 'end');
+    }
   };
   await Promise.all(
-    Array.from({ length: COPIES }, (_, i) => send(services[i % services.length] as ApiProcess)),
+    Array.from({ length: CONNECTIONS }, (_, i) =>
+      sendShare(services[i % services.length] as ApiProcess),
+    ),
   );
   agent.destroy();
   return counts;

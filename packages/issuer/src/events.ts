@@ -180,7 +180,9 @@ export function answerInTime<T>(answer: T | PromiseLike<T>): T | Promise<T> {
     // Promises that are resolved already are handled before this.
     process.nextTick(() => {
       if (isSettled) return;
-      timer = setTimeout(() => reject(noAnswer()), ANSWER_WITHIN_MS).unref();
+      // After a time in which the process was busy, an answer that has arrived is read before this.
+      const giveUp = () => setImmediate(() => reject(noAnswer()));
+      timer = setTimeout(giveUp, ANSWER_WITHIN_MS).unref();
     });
   });
 }

@@ -8,7 +8,7 @@ describe('calls of a store', () => {
   });
 
   test('a store that does not answer is a 503 after two seconds', async () => {
-    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
     const refused = expect(storeCall(() => new Promise(() => {}))).rejects.toMatchObject({
       code: 'ERR_SESSION_STORE',
       status: 503,

@@ -34,7 +34,8 @@ export function postgresSet(options: PostgresSetOptions): ExpiringSet {
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
-const QUERY_TIMEOUT_MS = 2000;
+/** Longer than a request waits: an answer counts that arrives while the process is busy. */
+const QUERY_TIMEOUT_MS = 3000;
 const PURGE_EVERY_MS = 10_000;
 const PURGE_ROWS = 5000;
 /** An arbitrary number. Processes that start at once create the table one after another. */

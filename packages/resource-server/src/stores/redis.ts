@@ -118,7 +118,8 @@ function ttlMs(until: number): number {
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
-const COMMAND_TIMEOUT_MS = 2000;
+/** Longer than a request waits: an answer counts that arrives while the process is busy. */
+const COMMAND_TIMEOUT_MS = 3000;
 const DISCONNECT_TIMEOUT_MS = 200;
 
 /**

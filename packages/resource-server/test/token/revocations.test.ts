@@ -309,6 +309,22 @@ test('a check that does not answer: 503 after two seconds, and the late answer c
   expect(unhandled).toEqual([]);
 });
 
+test('an answer that arrived while the process was busy for two seconds counts', async () => {
+  jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
+  let answer = (_isRevoked: boolean): void => {};
+  const checked = checkRevocation(token(), () => {
+    return new Promise<boolean>((resolve) => {
+      answer = resolve;
+    });
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  // After such a time, timers come before what has arrived.
+  jest.advanceTimersByTime(2000);
+  answer(false);
+  jest.useRealTimers();
+  await expect(checked).resolves.toBeUndefined();
+});
+
 describe('in an API', () => {
   let issuer: TestIssuer;
   const open: Api[] = [];

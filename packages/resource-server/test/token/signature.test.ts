@@ -94,7 +94,7 @@ describe('a function of the application verifies', () => {
   });
 
   test('that does not answer could not check it: 503 after two seconds, with the first key', async () => {
-    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
     let calls = 0;
     const verify = () => {
       calls += 1;

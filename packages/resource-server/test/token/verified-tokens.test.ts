@@ -104,7 +104,7 @@ describe('any Standard Schema', () => {
   });
 
   test('one that does not answer: 503 after two seconds', async () => {
-    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask'] });
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate'] });
     const read = readCustomClaims({}, { namespace, schema: standard(() => new Promise(() => {})) });
     const refused = expect(read).rejects.toMatchObject({
       status: 503,
