@@ -196,9 +196,16 @@ const PROOF_START = Buffer.from('{"typ":"dpop+jwt"').toString('base64url').slice
 
 /** Removes proofs from a text of another server. */
 export function withoutProofs(text: string): string {
-  // Each character is read once: a pattern for the three parts would read a hostile text again and again.
-  return text.replace(/[\w.-]+/g, (word) => {
-    const start = word.indexOf(PROOF_START);
-    return start === -1 ? word : `${word.slice(0, start)}[proof]`;
-  });
+  // Each character is read once, and nothing is kept for a step back: the text can be long and hostile.
+  const end = /[^\w.-]/g;
+  let cleaned = '';
+  let from = 0;
+  let start = text.indexOf(PROOF_START);
+  while (start !== -1) {
+    cleaned += `${text.slice(from, start)}[proof]`;
+    end.lastIndex = start;
+    from = end.exec(text)?.index ?? text.length;
+    start = text.indexOf(PROOF_START, from);
+  }
+  return cleaned + text.slice(from);
 }
