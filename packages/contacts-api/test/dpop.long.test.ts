@@ -96,7 +96,7 @@ for (const [name, missing, make] of stores) {
           expect([statusCode, headers['retry-after'], body]).toEqual([
             503,
             '2',
-            expect.objectContaining({ code: 'ERR_DPOP_STORE_UNAVAILABLE' }),
+            expect.objectContaining({ code: 'ERR_REVOCATION_UNAVAILABLE' }),
           ]);
           const { body: unknown } = await service.api('me', { headers: bearer() });
           expect(unknown).toMatchObject({ status: 503, code: 'ERR_REVOCATION_UNAVAILABLE' });

@@ -1,7 +1,7 @@
 import { channel } from 'node:diagnostics_channel';
 import { createEmitter, createPrinter, type IssuerError } from '@koa-oauth/issuer';
 import type { Middleware, ParameterizedContext } from 'koa';
-import { ProofVerifier, type UsedProof } from './dpop/proof-verifier.ts';
+import { ProofVerifier, type ProvenRequest, type UsedProof } from './dpop/proof-verifier.ts';
 import { AuthError, isAuthError } from './errors.ts';
 import { AUTH_CHANNEL, type AuthEvent, printedLine, refusalReasonOf } from './events.ts';
 import { type AuthOptions, type CheckedOptions, checkOptions } from './options.ts';
@@ -201,11 +201,15 @@ export class RequestVerifier<Claims> {
     const startedAt = subscribers.hasSubscribers ? performance.now() : undefined;
     try {
       const { auth, cached, jkt } = await this.#verifyToken(token, scheme, ctx);
-      if (jkt !== undefined) {
-        await this.#verifyProof(request, ctx.originalUrl ?? request.url ?? '/', token, jkt);
+      // A wrong proof costs no query, and a proof of a revoked token is not stored.
+      const beforeUse = async () => {
+        if (this.#isRevoked) await checkRevocation(auth.payload, this.#isRevoked);
+      };
+      if (jkt === undefined || !this.#proofs) await beforeUse();
+      else {
+        const target = ctx.originalUrl ?? request.url ?? '/';
+        await this.#proofs.verify(provenRequest(request, target, beforeUse), token, jkt);
       }
-      // After the proof: a wrong one costs no query, and a used one costs one.
-      if (this.#isRevoked) await checkRevocation(auth.payload, this.#isRevoked);
       const clientId = auth.payload.client_id ?? auth.payload.azp;
       this.#emit({ type: 'verified', clientId, cached, durationMs: elapsedSince(startedAt) });
       return auth;
@@ -216,14 +220,6 @@ export class RequestVerifier<Claims> {
       }
       throw error;
     }
-  }
-
-  async #verifyProof(request: TokenRequest, target: string, token: string, jkt: string) {
-    const used = usedProofs.get(request) ?? { proof: undefined, acceptedBy: new Set() };
-    usedProofs.set(request, used);
-    const proofs = headerValues(request, 'dpop');
-    const proven = { method: request.method, target, proofs, used };
-    await this.#proofs?.verify(proven, token, jkt);
   }
 
   /**
@@ -246,6 +242,17 @@ export class RequestVerifier<Claims> {
     }
     return true;
   }
+}
+
+function provenRequest(
+  request: TokenRequest,
+  target: string,
+  beforeUse: ProvenRequest['beforeUse'],
+): ProvenRequest {
+  const used = usedProofs.get(request) ?? { proof: undefined, acceptedBy: new Set() };
+  usedProofs.set(request, used);
+  const proofs = headerValues(request, 'dpop');
+  return { method: request.method, target, proofs, used, beforeUse };
 }
 
 function elapsedSince(startedAt: number | undefined): number | undefined {

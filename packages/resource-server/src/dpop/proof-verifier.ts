@@ -43,6 +43,8 @@ export interface ProvenRequest {
   /** Values of all `DPoP` header lines. */
   readonly proofs: readonly string[];
   readonly used: UsedProof;
+  /** Called for a proof that is right, before it counts as used. The request ends with its error. */
+  readonly beforeUse: () => Promise<void>;
 }
 
 /** Claims of a proof whose types were checked (RFC 9449 §4.2). */
@@ -89,7 +91,7 @@ export class ProofVerifier {
 
   /**
    * Checks the proof of a request. The checks that need no key come first; the store is asked last, so
-   * that only a proof that is right counts as used.
+   * that only a proof that is right counts as used, and none of a revoked token.
    *
    * @param token the access token, which is verified
    * @param jkt thumbprint of the key that it is bound to
@@ -119,8 +121,9 @@ export class ProofVerifier {
     if (!(await isSignedWith({ alg, key }, proof, verifySignature))) {
       throw new InvalidProofError('proof_signature');
     }
-    if (!isUsed) {
-      await this.#use(`dpop ${jkt} ${payload.jti}`, payload.iat);
+    if (isUsed) await request.beforeUse();
+    else {
+      await this.#use(`dpop ${jkt} ${payload.jti}`, payload.iat, request.beforeUse);
       used.proof = proof;
       used.acceptedBy.clear();
     }
@@ -163,26 +166,34 @@ export class ProofVerifier {
   }
 
   /** Uses up a proof. The store has its name for as long as the proof could be accepted. */
-  async #use(name: string, iat: number): Promise<void> {
+  async #use(name: string, iat: number, beforeUse: () => Promise<void>): Promise<void> {
     const { store, clockTolerance, now } = this.#options;
     // Copies of a proof need no query, also while the first has no answer.
     if ((this.#used.get(name) ?? 0) > now() / 1000) throw new InvalidProofError('proof_used');
     const until = iat + MAX_AGE + clockTolerance + PROCESS_TOLERANCE;
     this.#used.set(name, until);
-    let isNew: unknown;
+    let isNew: boolean | undefined;
     try {
-      isNew = await answerInTime(store.add(name, until));
-    } catch (cause) {
-      throw unavailable('ERR_DPOP_STORE_UNAVAILABLE', 'dpop.store', cause);
+      await beforeUse();
+      isNew = await addProof(store, name, until);
     } finally {
-      if (typeof isNew !== 'boolean') this.#used.delete(name);
+      if (isNew === undefined) this.#used.delete(name);
     }
-    if (isNew === false) throw new InvalidProofError('proof_used');
-    if (isNew !== true) {
-      const detail = `dpop.store answered ${typeof isNew}`;
-      throw new AuthError('ERR_DPOP_STORE_UNAVAILABLE', { detail });
-    }
+    if (!isNew) throw new InvalidProofError('proof_used');
   }
+}
+
+/** @throws AuthError `ERR_DPOP_STORE_UNAVAILABLE` (503) when the store fails, or answers no boolean in time */
+async function addProof(store: ExpiringSet, name: string, until: number): Promise<boolean> {
+  let isNew: unknown;
+  try {
+    isNew = await answerInTime(store.add(name, until));
+  } catch (cause) {
+    throw unavailable('ERR_DPOP_STORE_UNAVAILABLE', 'dpop.store', cause);
+  }
+  if (typeof isNew === 'boolean') return isNew;
+  const detail = `dpop.store answered ${typeof isNew}`;
+  throw new AuthError('ERR_DPOP_STORE_UNAVAILABLE', { detail });
 }
 
 // A request with two proofs is ambiguous (RFC 9449 §4.3).

@@ -331,7 +331,7 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
     expect(statuses).toEqual([200, ...Array.from({ length: 39 }, () => 401)]);
   });
 
-  test('a copy costs a process one call of the store at most, a wrong proof none', async () => {
+  test('a process asks the store about a copy once at most, and never about a wrong proof', async () => {
     const calls: string[] = [];
     const memory = memorySet({ now });
     const store = {
@@ -350,8 +350,8 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
       return [answer, ...calls.splice(0)];
     };
     const used = '401 invalid_dpop_proof';
-    expect(await callsOf(once())).toEqual([200, 'add', 'readNumbers']);
-    expect(await callsOf(once(), other)).toEqual([used, 'add']);
+    expect(await callsOf(once())).toEqual([200, 'readNumbers', 'add']);
+    expect(await callsOf(once(), other)).toEqual([used, 'readNumbers', 'add']);
     for (const each of [api, other, api, other])
       expect(await callsOf(once(), each)).toEqual([used]);
     expect(await callsOf({ ...once(), url: `${baseURL}/other` })).toEqual([used]);
@@ -392,11 +392,36 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
     expect(api.errors).toEqual(Array(6).fill(expect.objectContaining({ reason: 'revoked' })));
   });
 
+  test('a revoked token uses none up: its owner cannot fill the store', async () => {
+    const store = memorySet({ now, maxEntries: 2 });
+    const revoked = revocations({ now });
+    const api = await start({ store }, { isRevoked: revoked.isRevoked });
+    await revoked.revoke({ iss: issuer.issuer, jti: 'one', exp: clock / 1000 + 3600 });
+    for (let i = 0; i < 4; i += 1) {
+      expect(outcomeOf(await send(api, { token: bound({ jti: 'one' }) }))).toBe(
+        '401 invalid_token',
+      );
+    }
+    expect((await send(api)).status).toBe(200);
+  });
+
+  test('it is good for another try when revocation was unknown', async () => {
+    let answer: unknown;
+    const api = await start({}, { isRevoked: () => answer as boolean });
+    const sent = once();
+    expect((await send(api, sent)).status).toBe(503);
+    answer = true;
+    expect(outcomeOf(await send(api, sent))).toBe('401 invalid_token');
+    answer = false;
+    expect((await send(api, sent)).status).toBe(200);
+  });
+
   test('an auth behind another one does not use it again', async () => {
     const store = memorySet({ now });
+    let isRevoked = false;
     const options = { issuerBaseURL: issuer.issuer, audience, now, dpop: { baseURL, store } };
     const app = new Koa();
-    app.use(auth(options)).use(auth(options));
+    app.use(auth(options)).use(auth({ ...options, isRevoked: () => isRevoked }));
     app.use((ctx) => {
       ctx.body = 'in';
     });
@@ -404,6 +429,8 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
     open.push(api);
     expect((await send(api, once())).status).toBe(200);
     expect((await send(api, once())).status).toBe(401);
+    isRevoked = true;
+    expect(outcomeOf(await send(api))).toBe('401 invalid_token');
   });
 
   test.each<[string, () => unknown]>([

@@ -42,12 +42,14 @@ function makeVerifier(): ProofVerifier {
 }
 
 const verifier = makeVerifier();
-const send = (...proofs: string[]) =>
-  verifier.verify(
-    { method: 'GET', target: '/orders', proofs, used: { proof: undefined, acceptedBy: new Set() } },
-    token,
-    jkt,
-  );
+const requestOf = (proofs: readonly string[]) => ({
+  method: 'GET',
+  target: '/orders',
+  proofs,
+  used: { proof: undefined, acceptedBy: new Set() },
+  beforeUse: async () => {},
+});
+const send = (...proofs: string[]) => verifier.verify(requestOf(proofs), token, jkt);
 const good = (by: TestKey = key) =>
   createProof({ key: by, method: 'GET', url, token, now: clock / 1000 });
 
@@ -126,13 +128,7 @@ test(`memory is flat over ${PROOFS} proofs, of many keys`, async () => {
     const proofs = [
       createProof({ key: by, method: 'GET', url, token, now: clock / 1000 }, { jti: randomUUID() }),
     ];
-    const request = {
-      method: 'GET',
-      target: '/orders',
-      proofs,
-      used: { proof: undefined, acceptedBy: new Set() },
-    };
-    await judge.verify(request, token, thumbprints[i % keys.length] as string);
+    await judge.verify(requestOf(proofs), token, thumbprints[i % keys.length] as string);
     // Fifty proofs a second: after two minutes, as many expire as come in.
     clock += 20;
     if (i >= PROOFS / 4 && i % (PROOFS / 4) === 0) readings.push(used());
