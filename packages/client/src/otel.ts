@@ -1,10 +1,10 @@
 import {
   errorTypeOf,
+  type InstrumentationOptions,
+  instrumentIssuer,
   listenTo,
   type Operation,
   Recorder,
-  type RecordOptions,
-  recordIssuer,
 } from '@koa-oauth/issuer/otel';
 import { isCallersFault } from './errors.ts';
 import { CLIENT_CHANNEL, type ClientEvent } from './events.ts';
@@ -17,12 +17,12 @@ import { CLIENT_CHANNEL, type ClientEvent } from './events.ts';
  *
  * @returns the function that ends it
  * @example
- * import { recordClient } from '@koa-oauth/client/otel';
+ * import { instrumentClient } from '@koa-oauth/client/otel';
  *
  * sdk.start();
- * recordClient();
+ * instrumentClient();
  */
-export function recordClient(options: RecordOptions = {}): () => void {
+export function instrumentClient(options: InstrumentationOptions = {}): () => void {
   const recorder = new Recorder('@koa-oauth/client');
   const recordSignIn = recorder.operation(
     'koa_oauth.sign_in',
@@ -42,7 +42,7 @@ export function recordClient(options: RecordOptions = {}): () => void {
     '{failure}',
     'Failures that no other metric counts: warnings, and errors that auth() passed on',
   );
-  const stopIssuer = recordIssuer(options);
+  const stopIssuer = instrumentIssuer(options);
   const stopClient = listenTo<ClientEvent>(CLIENT_CHANNEL, (event) => {
     switch (event.type) {
       case 'signed_in':

@@ -6,7 +6,7 @@ import { trace } from '@opentelemetry/api';
 import nock from 'nock';
 import { Telemetry } from '../../../test/support/telemetry.ts';
 import type { AuthOptions } from '../src/index.ts';
-import { recordClient } from '../src/otel.ts';
+import { instrumentClient } from '../src/otel.ts';
 import { type IssuerStandIn, standInForIssuer } from './support/issuer-stand-in.ts';
 import { startWebApp, type WebApp } from './support/web-app.ts';
 
@@ -31,7 +31,7 @@ beforeEach(() => {
   nock.disableNetConnect();
   nock.enableNetConnect('127.0.0.1');
   telemetry = new Telemetry();
-  stopRecording = recordClient();
+  stopRecording = instrumentClient();
   received.length = 0;
   apiStatus = 200;
   now = Date.now();

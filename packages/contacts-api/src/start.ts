@@ -53,10 +53,10 @@ export async function startApi(settings: Settings, service: Service): Promise<st
 
 async function sendTelemetry(service: Service, logger: Logger): Promise<Middleware> {
   const { startTelemetry, traceRequests } = await import('@koa-oauth/service/telemetry');
-  const { recordResourceServer } = await import('@koa-oauth/resource-server/otel');
+  const { instrumentResourceServer } = await import('@koa-oauth/resource-server/otel');
   const telemetry = startTelemetry({ serviceName: 'contacts-api', logger });
   service.onStop(() => telemetry.stop());
-  recordResourceServer();
+  instrumentResourceServer();
   return traceRequests({ continueTrace: true });
 }
 

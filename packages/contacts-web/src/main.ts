@@ -27,9 +27,9 @@ await serve({
 
 async function sendTelemetry(service: Service, logger: Logger): Promise<Middleware> {
   const { startTelemetry, traceRequests } = await import('@koa-oauth/service/telemetry');
-  const { recordClient } = await import('@koa-oauth/client/otel');
+  const { instrumentClient } = await import('@koa-oauth/client/otel');
   const telemetry = startTelemetry({ serviceName: 'contacts-web', logger });
   service.onStop(() => telemetry.stop());
-  recordClient();
+  instrumentClient();
   return traceRequests();
 }

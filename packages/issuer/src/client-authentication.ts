@@ -175,10 +175,10 @@ const METHODS = ['client_secret_basic', 'client_secret_post', 'private_key_jwt',
  *
  * @param isFapi true: the method is `private_key_jwt`, with an algorithm of the FAPI 2.0 Security Profile
  * @example
- * const { credentials, faults } = checkClient({ clientID: 'web', clientSecret });
+ * const { credentials, faults } = checkClientOptions({ clientID: 'web', clientSecret });
  * if (faults.length > 0) throw new InvalidOptions(faults.join('; '));
  */
-export function checkClient(
+export function checkClientOptions(
   options: ClientOptions,
   isFapi = false,
 ): {

@@ -4,7 +4,7 @@ export {
   type ClientCredentials,
   type ClientOptions,
   type ClientSigningKeyInput,
-  checkClient,
+  checkClientOptions,
 } from './client-authentication.ts';
 export { InvalidOptions, IssuerError, type IssuerErrorCode, StacklessError } from './errors.ts';
 export {

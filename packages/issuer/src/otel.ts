@@ -12,8 +12,8 @@ import {
 } from '@opentelemetry/api';
 import { HTTP_CHANNEL, type HttpExchange, ISSUER_CHANNEL, type IssuerEvent } from './events.ts';
 
-/** Options of `recordResourceServer`, `recordClient` and `recordIssuer`. */
-export interface RecordOptions {
+/** Options of `instrumentResourceServer`, `instrumentClient` and `instrumentIssuer`. */
+export interface InstrumentationOptions {
   /**
    * Records requests to the issuer and to APIs, and adds `traceparent` to them. False where
    * `@opentelemetry/instrumentation-http` does so. Default: true
@@ -131,9 +131,9 @@ export function errorTypeOf(code: string | undefined): string {
  *
  * @returns the function that ends it
  * @example
- * const stop = recordIssuer({ http: false });
+ * const stop = instrumentIssuer({ http: false });
  */
-export function recordIssuer({ http = true }: RecordOptions = {}): () => void {
+export function instrumentIssuer({ http = true }: InstrumentationOptions = {}): () => void {
   const stops = [startOnce(ISSUER_CHANNEL, recordFetches)];
   if (http) stops.push(startOnce(HTTP_CHANNEL, recordExchanges));
   return () => {

@@ -1,4 +1,9 @@
-import { listenTo, Recorder, type RecordOptions, recordIssuer } from '@koa-oauth/issuer/otel';
+import {
+  type InstrumentationOptions,
+  instrumentIssuer,
+  listenTo,
+  Recorder,
+} from '@koa-oauth/issuer/otel';
 import { AUTH_CHANNEL, type AuthEvent } from './events.ts';
 
 /**
@@ -8,12 +13,12 @@ import { AUTH_CHANNEL, type AuthEvent } from './events.ts';
  *
  * @returns the function that ends it
  * @example
- * import { recordResourceServer } from '@koa-oauth/resource-server/otel';
+ * import { instrumentResourceServer } from '@koa-oauth/resource-server/otel';
  *
  * sdk.start();
- * recordResourceServer();
+ * instrumentResourceServer();
  */
-export function recordResourceServer(options: RecordOptions = {}): () => void {
+export function instrumentResourceServer(options: InstrumentationOptions = {}): () => void {
   const recorder = new Recorder('@koa-oauth/resource-server');
   const recordVerification = recorder.operation(
     'koa_oauth.token_verification',
@@ -24,7 +29,7 @@ export function recordResourceServer(options: RecordOptions = {}): () => void {
     '{request}',
     'Requests that were refused, by reason',
   );
-  const stopIssuer = recordIssuer(options);
+  const stopIssuer = instrumentIssuer(options);
   const stopAuth = listenTo<AuthEvent>(AUTH_CHANNEL, (event) => {
     const { durationMs } = event;
     if (event.type === 'verified') {

@@ -4,7 +4,7 @@ import { trace } from '@opentelemetry/api';
 import { Telemetry } from '../../../test/support/telemetry.ts';
 import { testKey } from '../../../test/support/test-keys.ts';
 import type { AuthOptions } from '../src/options.ts';
-import { recordResourceServer } from '../src/otel.ts';
+import { instrumentResourceServer } from '../src/otel.ts';
 import { requiredScopes } from '../src/requirements/required-scopes.ts';
 import { type Api, startApi } from './support/protected-api.ts';
 
@@ -30,10 +30,10 @@ afterAll(() => issuer.close());
 
 async function start(
   options: Partial<AuthOptions<unknown>> = {},
-  recording: Parameters<typeof recordResourceServer>[0] = {},
+  recording: Parameters<typeof instrumentResourceServer>[0] = {},
 ): Promise<Api> {
   telemetry = new Telemetry();
-  stopRecording = recordResourceServer(recording);
+  stopRecording = instrumentResourceServer(recording);
   const all = { issuerBaseURL: issuer.issuer, audience, onEvent: () => {}, ...options };
   const api = await startApi(all, {
     before: [
@@ -210,7 +210,7 @@ test('with "http: false", requests are left to another instrumentation', async (
 test('two recorders count each request to the issuer once, and nothing after both ended', async () => {
   const other = await startTestIssuer({ keys: [testKey()] });
   const api = await start({ issuerBaseURL: other.issuer });
-  const endSecond = recordResourceServer();
+  const endSecond = instrumentResourceServer();
   endSecond();
   endSecond();
   await api.get(other.token({ sub, aud: audience }));
@@ -234,7 +234,7 @@ test('a provider that throws harms no request', async () => {
     throw new Error('no more room');
   };
   trace.setGlobalTracerProvider({ getTracer: () => ({ startSpan: fail, startActiveSpan: fail }) });
-  stopRecording = recordResourceServer();
+  stopRecording = instrumentResourceServer();
   const other = await startTestIssuer({ keys: [testKey()] });
   const api = await startApi({ issuerBaseURL: other.issuer, audience, onEvent: () => {} });
   open.push(api);

@@ -1,7 +1,7 @@
 import {
   type ClientCredentials,
   type ClientOptions,
-  checkClient,
+  checkClientOptions,
   createHttpClient,
   createIssuer,
   FAPI_ALGORITHMS,
@@ -207,7 +207,7 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
     mustBeObject(name, group);
   }
   const isFapi = options.profile === 'fapi2';
-  const { credentials, faults } = checkClient(options, isFapi);
+  const { credentials, faults } = checkClientOptions(options, isFapi);
   const checked = withDefaults(options, credentials);
   const { issuerBaseURL, metadataURL, unsafeAllowHTTP } = checked;
   const issuer = { issuerBaseURL, metadataURL, unsafeAllowHTTP };

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type ClientCredentials, checkClient, createHttpClient } from '@koa-oauth/issuer';
+import { type ClientCredentials, checkClientOptions, createHttpClient } from '@koa-oauth/issuer';
 import fc from 'fast-check';
 import nock from 'nock';
 import { OidcError } from '../../src/errors.ts';
@@ -48,7 +48,7 @@ describe('sending (RFC 9126 §2.1)', () => {
 
   test('private_key_jwt sends an assertion for the issuer', async () => {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    const { credentials } = checkClient({
+    const { credentials } = checkClientOptions({
       clientID: 'client-1',
       clientAssertionSigningKey: privateKey,
     });

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
-import { type ClientOptions, checkClient, InvalidOptions } from '@koa-oauth/issuer';
+import { type ClientOptions, checkClientOptions, InvalidOptions } from '@koa-oauth/issuer';
 import { proves } from '../../../../test/support/proves.ts';
 import { type AuthOptions, checkOptions } from '../../src/options/options.ts';
 import { OPTIONS } from '../support/options.ts';
@@ -208,7 +208,7 @@ describe('options of the client', () => {
     ],
     ['neither', { clientID, clientAuthMethod: 'none' }, { clientAuthMethod: 'none' }],
   ])('the way that goes with %s', (_name, options, client) => {
-    const checked = checkClient(options);
+    const checked = checkClientOptions(options);
     expect(checked.faults).toEqual([]);
     expect(checked.credentials).toMatchObject({ clientID, ...client });
     expect(Object.isFrozen(checked.credentials)).toBe(true);
@@ -249,7 +249,7 @@ describe('options of the client', () => {
     ['nothing at all', { clientID: '' }, ['clientID must be', 'clientSecret must be']],
   ])('%s is a fault', (_name, options, messages) => {
     proves('FAPI 2.0 §5.3.3.1-7');
-    const { faults } = checkClient({ clientID, ...options } as ClientOptions);
+    const { faults } = checkClientOptions({ clientID, ...options } as ClientOptions);
     expect(faults).toEqual(messages.map((message) => expect.stringContaining(message)));
     expect(faults.join()).not.toContain(clientSecret);
   });

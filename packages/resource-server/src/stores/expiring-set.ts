@@ -25,12 +25,12 @@ export interface ExpiringSet {
    * Adds a key with a number, until a time as in `add`. Of several numbers and times of one key, the
    * highest stay, in whatever order they come.
    */
-  raiseNumber(key: string, number: number, until: number): void | Promise<void>;
+  setIfGreater(key: string, number: number, until: number): void | Promise<void>;
   /**
    * Returns the number of each key, in one request to the server. Undefined: the key is not there, or was
    * added without a number.
    */
-  readNumbers(
+  getNumbers(
     keys: readonly string[],
   ): readonly (number | undefined)[] | Promise<readonly (number | undefined)[]>;
   /** Returns a random text that all processes with this set share. `auth` makes DPoP nonces from it. */
@@ -87,7 +87,7 @@ class MemorySet implements ExpiringSet {
     return true;
   }
 
-  raiseNumber(key: string, number: number, until: number): void {
+  setIfGreater(key: string, number: number, until: number): void {
     const now = this.#now() / 1000;
     const name = shortKey(key);
     const expiresAt = this.#expiries.get(name) ?? 0;
@@ -96,7 +96,7 @@ class MemorySet implements ExpiringSet {
     this.#numbers.set(name, Math.max(number, before ?? number));
   }
 
-  readNumbers(keys: readonly string[]): readonly (number | undefined)[] {
+  getNumbers(keys: readonly string[]): readonly (number | undefined)[] {
     const now = this.#now() / 1000;
     return keys.map((key) => {
       const name = shortKey(key);

@@ -83,7 +83,7 @@ class PostgresSet implements ExpiringSet {
     return (await this.#query(select, [shortKey(key)])).length === 1;
   }
 
-  async raiseNumber(key: string, number: number, until: number): Promise<void> {
+  async setIfGreater(key: string, number: number, until: number): Promise<void> {
     const seconds = secondsLeft(until, Date.now() / 1000);
     await this.#query(
       `INSERT INTO ${this.#table} AS old (key, expires_at, value)
@@ -97,7 +97,7 @@ class PostgresSet implements ExpiringSet {
     this.#purge();
   }
 
-  async readNumbers(keys: readonly string[]): Promise<readonly (number | undefined)[]> {
+  async getNumbers(keys: readonly string[]): Promise<readonly (number | undefined)[]> {
     const names = keys.map(shortKey);
     const select = `SELECT key, value FROM ${this.#table} WHERE key = ANY($1) AND expires_at > ${NOW}`;
     const rows = (await this.#query(select, [names])) as { key: string; value: string | null }[];

@@ -73,11 +73,11 @@ class RedisSet implements ExpiringSet {
     return (await this.#call('EXISTS', this.#name(key))) === 1;
   }
 
-  async raiseNumber(key: string, number: number, until: number): Promise<void> {
+  async setIfGreater(key: string, number: number, until: number): Promise<void> {
     await this.#call('EVAL', RAISE, 1, this.#name(key), number, ttlMs(until));
   }
 
-  async readNumbers(keys: readonly string[]): Promise<readonly (number | undefined)[]> {
+  async getNumbers(keys: readonly string[]): Promise<readonly (number | undefined)[]> {
     const names = keys.map((key) => this.#name(key));
     const { client } = await this.#connecting;
     // The keys may be on several nodes of a cluster.

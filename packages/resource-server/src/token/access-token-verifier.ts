@@ -10,9 +10,9 @@ import {
   checkAccessToken,
   checkBinding,
   checkIssuer,
-  checkLightToken,
+  checkLightweightToken,
   checkTimes,
-  isLightToken,
+  isLightweightToken,
   readScopes,
 } from './jwt-access-token.ts';
 import { checkSignature, type VerifySignature } from './signature.ts';
@@ -92,8 +92,8 @@ export function accessTokenVerifier<Claims>(
     const unverified = decodeToken(token, scheme, decodedHeaders);
     const { iss } = unverified.payload;
     const trusted = resolved ? await resolved.find(iss, ctx) : findListed(iss);
-    if (introspected?.trusted === trusted && isLightToken(unverified, trusted.rules)) {
-      checkLightToken(unverified, trusted.rules, now() / 1000);
+    if (introspected?.trusted === trusted && isLightweightToken(unverified, trusted.rules)) {
+      checkLightweightToken(unverified, trusted.rules, now() / 1000);
       await findSigner(token, unverified.header, trusted, options.verifySignature);
       const { cnf } = unverified.payload;
       // An answer that leaves out the binding must not remove it.

@@ -3,7 +3,7 @@ import {
   authenticateClient,
   type ClientCredentials,
   type ClientOptions,
-  checkClient,
+  checkClientOptions,
   type HttpAnswer,
   type Issuer,
 } from '@koa-oauth/issuer';
@@ -67,7 +67,7 @@ export function checkIntrospectionOptions(
     monotonicNow = () => performance.now(),
     ...client
   } = asOptions<IntrospectionOptions>(options);
-  const checked = checkClient(client, isFapi);
+  const checked = checkClientOptions(client, isFapi);
   const { credentials } = checked;
   for (const text of checked.faults) faults.add(true, text);
   faults.add(

@@ -92,7 +92,7 @@ export function checkClaims(
  * Reports whether a JWT leaves claims to introspection, as Keycloak's lightweight access tokens do. RFC 9068
  * requires these claims.
  */
-export function isLightToken(
+export function isLightweightToken(
   { payload }: UnverifiedJwt,
   { profile, subRequired = true }: AccessTokenRules,
 ): boolean {
@@ -101,12 +101,12 @@ export function isLightToken(
 }
 
 /**
- * Checks what a light token has, so that others cause no request to its issuer.
+ * Checks what a lightweight token has, so that others cause no request to its issuer.
  *
  * @param now seconds since the epoch
  * @throws InvalidTokenError with the reason
  */
-export function checkLightToken(
+export function checkLightweightToken(
   { header, payload }: UnverifiedJwt,
   rules: AccessTokenRules,
   now: number,

@@ -105,7 +105,7 @@ export function revocations(options: RevocationsOptions = {}): Revocations {
   const { store = memorySet({ now }), ...unknown } = rest;
   const faults = new OptionFaults();
   faults.add(typeof now !== 'function', 'now must be a function');
-  faults.addStore('store', store, ['add', 'raiseNumber', 'readNumbers']);
+  faults.addStore('store', store, ['add', 'setIfGreater', 'getNumbers']);
   const isLifetime =
     Number.isSafeInteger(maxTokenLifetime) &&
     maxTokenLifetime > 0 &&
@@ -146,7 +146,7 @@ class RevocationList implements Revocations {
       throw new Error('the token lives longer than maxTokenLifetime');
     }
     const keys = this.#keysOf(claims);
-    const numbers = this.#store.readNumbers(keys);
+    const numbers = this.#store.getNumbers(keys);
     return 'then' in numbers
       ? numbers.then((values) => isBefore(iat, values, keys.length))
       : isBefore(iat, numbers, keys.length);
@@ -186,7 +186,7 @@ class RevocationList implements Revocations {
 
   async #add(kind: Kind, iss: string, name: string, before: number, lastExpiry: number) {
     const until = lastExpiry + CLOCK_RESERVE_SECONDS;
-    await storeCall(() => this.#store.raiseNumber(keyOf(kind, iss, name), before, until));
+    await storeCall(() => this.#store.setIfGreater(keyOf(kind, iss, name), before, until));
   }
 
   #keysOf(claims: AccessTokenClaims): readonly string[] {
@@ -211,8 +211,7 @@ function keyOf(kind: Kind, iss: string, name: string): string {
 
 // A token without `iat` is before each moment.
 function isBefore(iat: number | undefined, numbers: readonly unknown[], count: number): boolean {
-  if (numbers.length !== count)
-    throw new TypeError('readNumbers must return a number for each key');
+  if (numbers.length !== count) throw new TypeError('getNumbers must return a number for each key');
   // A value that is no number revokes.
   return numbers.some((number) => number !== undefined && !((iat ?? 0) >= (number as number)));
 }

@@ -337,8 +337,8 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
     const store = {
       ...setOf(memory),
       add: (name: string, until: number) => calls.push('add') > 0 && memory.add(name, until),
-      readNumbers: (names: readonly string[]) =>
-        calls.push('readNumbers') > 0 ? memory.readNumbers(names) : [],
+      getNumbers: (names: readonly string[]) =>
+        calls.push('getNumbers') > 0 ? memory.getNumbers(names) : [],
     };
     const { isRevoked } = revocations({ store, now });
     const [api, other] = [
@@ -350,8 +350,8 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
       return [answer, ...calls.splice(0)];
     };
     const used = '401 invalid_dpop_proof';
-    expect(await callsOf(once())).toEqual([200, 'readNumbers', 'add']);
-    expect(await callsOf(once(), other)).toEqual([used, 'readNumbers', 'add']);
+    expect(await callsOf(once())).toEqual([200, 'getNumbers', 'add']);
+    expect(await callsOf(once(), other)).toEqual([used, 'getNumbers', 'add']);
     for (const each of [api, other, api, other])
       expect(await callsOf(once(), each)).toEqual([used]);
     expect(await callsOf({ ...once(), url: `${baseURL}/other` })).toEqual([used]);
@@ -483,8 +483,8 @@ function setOf(set: ExpiringSet): ExpiringSet {
   return {
     add: (name, until) => set.add(name, until),
     has: (name) => set.has(name),
-    raiseNumber: (name, number, until) => set.raiseNumber(name, number, until),
-    readNumbers: (names) => set.readNumbers(names),
+    setIfGreater: (name, number, until) => set.setIfGreater(name, number, until),
+    getNumbers: (names) => set.getNumbers(names),
     sharedSecret: () => set.sharedSecret(),
     close: () => set.close(),
   };

@@ -276,7 +276,7 @@ describe('what is refused ends nothing', () => {
 });
 
 describe('while something is away', () => {
-  test.each(['raiseNumber', 'add'] as const)(
+  test.each(['setIfGreater', 'add'] as const)(
     'the store’s %s: 503, and the same token may come again',
     async (method) => {
       const store = memorySet();

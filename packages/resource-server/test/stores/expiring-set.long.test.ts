@@ -128,19 +128,19 @@ for (const { name, missing, open, elsewhere } of engines) {
     run('of the numbers and times of a key the highest stay, in any order', async () => {
       const set = keep(open());
       const [first, second, third] = [newKey(), newKey(), newKey()];
-      expect(await set.readNumbers([first])).toEqual([undefined]);
-      await set.raiseNumber(first, 1_800_000_000.5, soon());
-      await set.raiseNumber(second, 2, soon());
-      expect(await set.readNumbers([second, third, first, second])).toEqual([
+      expect(await set.getNumbers([first])).toEqual([undefined]);
+      await set.setIfGreater(first, 1_800_000_000.5, soon());
+      await set.setIfGreater(second, 2, soon());
+      expect(await set.getNumbers([second, third, first, second])).toEqual([
         2,
         undefined,
         1_800_000_000.5,
         2,
       ]);
-      await set.raiseNumber(first, 1, Date.now() / 1000 + 1);
-      await set.raiseNumber(second, 253_402_300_799, Date.now() / 1000 + 1);
+      await set.setIfGreater(first, 1, Date.now() / 1000 + 1);
+      await set.setIfGreater(second, 253_402_300_799, Date.now() / 1000 + 1);
       await after(1200);
-      expect(await set.readNumbers([first, second])).toEqual([1_800_000_000.5, 253_402_300_799]);
+      expect(await set.getNumbers([first, second])).toEqual([1_800_000_000.5, 253_402_300_799]);
       expect(await set.add(first, soon())).toBe(false);
       expect(await set.has(first)).toBe(true);
     });
@@ -148,23 +148,23 @@ for (const { name, missing, open, elsewhere } of engines) {
     run('a number expires, and a later one is not compared with it', async () => {
       const set = keep(open());
       const [key, extended] = [newKey(), newKey()];
-      await set.raiseNumber(key, 9, 0);
-      await set.raiseNumber(extended, 9, 0);
-      await set.raiseNumber(extended, 8, soon());
-      expect(await set.readNumbers([key, extended])).toEqual([9, 9]);
+      await set.setIfGreater(key, 9, 0);
+      await set.setIfGreater(extended, 9, 0);
+      await set.setIfGreater(extended, 8, soon());
+      expect(await set.getNumbers([key, extended])).toEqual([9, 9]);
       await after(1200);
-      expect(await set.readNumbers([key, extended])).toEqual([undefined, 9]);
-      await set.raiseNumber(key, 1, soon());
-      expect(await set.readNumbers([key])).toEqual([1]);
+      expect(await set.getNumbers([key, extended])).toEqual([undefined, 9]);
+      await set.setIfGreater(key, 1, soon());
+      expect(await set.getNumbers([key])).toEqual([1]);
     });
 
     run('a key that was added without a number has none, until it is raised', async () => {
       const set = keep(open());
       const key = newKey();
       await set.add(key, soon());
-      expect(await set.readNumbers([key])).toEqual([undefined]);
-      await set.raiseNumber(key, 5, soon());
-      expect(await set.readNumbers([key])).toEqual([5]);
+      expect(await set.getNumbers([key])).toEqual([undefined]);
+      await set.setIfGreater(key, 5, soon());
+      expect(await set.getNumbers([key])).toEqual([5]);
     });
 
     run('of many callers at once the highest number stays', async () => {
@@ -173,11 +173,11 @@ for (const { name, missing, open, elsewhere } of engines) {
       const numbers = Array.from({ length: 100 }, (_, i) => (i * 37) % 101);
       await Promise.all(
         numbers.map((number, i) =>
-          (sets[i % sets.length] as ExpiringSet).raiseNumber(key, number, soon()),
+          (sets[i % sets.length] as ExpiringSet).setIfGreater(key, number, soon()),
         ),
       );
       // In memory each set is its own.
-      expect(await (sets[0] as ExpiringSet).readNumbers([key])).toEqual([Math.max(...numbers)]);
+      expect(await (sets[0] as ExpiringSet).getNumbers([key])).toEqual([Math.max(...numbers)]);
     });
 
     run('the shared secret stays, and is long', async () => {
@@ -238,20 +238,20 @@ describe('a set in memory', () => {
     let now = 1_800_000_000_000;
     const set = keep(memorySet({ maxEntries: 3, now: () => now }));
     for (let i = 0; i < 1000; i += 1) {
-      set.raiseNumber('same', i, now / 1000 + 10);
-      set.raiseNumber(`short ${i}`, 1, now / 1000 + 1);
+      set.setIfGreater('same', i, now / 1000 + 10);
+      set.setIfGreater(`short ${i}`, 1, now / 1000 + 1);
       now += 2000;
     }
-    expect(set.readNumbers(['same', 'short 999'])).toEqual([999, undefined]);
-    set.raiseNumber('a', 1, now / 1000 + 10);
-    set.raiseNumber('b', 1, now / 1000 + 10);
-    expect(() => set.raiseNumber('c', 1, now / 1000 + 10)).toThrow('full');
-    set.raiseNumber('same', 2000, now / 1000 + 20);
+    expect(set.getNumbers(['same', 'short 999'])).toEqual([999, undefined]);
+    set.setIfGreater('a', 1, now / 1000 + 10);
+    set.setIfGreater('b', 1, now / 1000 + 10);
+    expect(() => set.setIfGreater('c', 1, now / 1000 + 10)).toThrow('full');
+    set.setIfGreater('same', 2000, now / 1000 + 20);
     now += 10_000;
-    expect(set.readNumbers(['same', 'a', 'b'])).toEqual([2000, undefined, undefined]);
-    set.raiseNumber('c', 1, now / 1000 + 10);
-    set.raiseNumber('d', 1, now / 1000 + 10);
-    expect(() => set.raiseNumber('e', 1, now / 1000 + 10)).toThrow('full');
+    expect(set.getNumbers(['same', 'a', 'b'])).toEqual([2000, undefined, undefined]);
+    set.setIfGreater('c', 1, now / 1000 + 10);
+    set.setIfGreater('d', 1, now / 1000 + 10);
+    expect(() => set.setIfGreater('e', 1, now / 1000 + 10)).toThrow('full');
   });
 
   test('a full one is an error: no key is forgotten before its time', () => {
@@ -272,7 +272,7 @@ describe('a store that is away', () => {
     ['PostgreSQL', () => postgresSet({ url: 'postgres://user:PASSWORD@127.0.0.1:1/test' })],
   ])('%s: each call rejects, without the password', async (_, make) => {
     const set = keep(make());
-    const numbers = [set.raiseNumber('a', 1, soon()), set.readNumbers(['a'])];
+    const numbers = [set.setIfGreater('a', 1, soon()), set.getNumbers(['a'])];
     for (const call of [set.add('a', soon()), set.has('a'), set.sharedSecret(), ...numbers]) {
       const error = await Promise.resolve(call).catch((reason: Error) => reason);
       expect(error).toBeInstanceOf(Error);
@@ -304,7 +304,7 @@ describe('a store that is away', () => {
     await set.add('purged 1', 0);
     await set.add('purged 2', 0);
     await after(1100);
-    await keep(postgresSet({ url: POSTGRES_URL, table })).readNumbers([newKey()]);
+    await keep(postgresSet({ url: POSTGRES_URL, table })).getNumbers([newKey()]);
     while ((await rowsOf("key LIKE 'purged%'")) > 0) await after(20);
   });
 

@@ -118,14 +118,14 @@ describe('a token that a forgotten revocation could concern is never accepted', 
     ['a text', ['x', 'x', 'x']],
     ['not a number', [undefined, Number.NaN, undefined]],
   ])('a store that answers with %s: an error or revoked', async (_, answer) => {
-    const store = broken({ readNumbers: () => answer as never });
+    const store = broken({ getNumbers: () => answer as never });
     const asked = async () => make({ store }).isRevoked(token());
     expect(await asked().catch(() => true)).toBe(true);
   });
 
   test('a store that fails or never answers: a 503 of each method, without its secrets', async () => {
     const fail = () => Promise.reject(new Error('redis://user:secret@10.0.0.1 refused'));
-    const revoked = make({ store: broken({ raiseNumber: fail, readNumbers: fail }) });
+    const revoked = make({ store: broken({ setIfGreater: fail, getNumbers: fail }) });
     for (const call of [
       revoked.revoke(token()),
       revoked.revokeSession({ iss: ISS, sid: 's1' }),
@@ -144,8 +144,8 @@ const broken = (changes: Partial<ExpiringSet>): ExpiringSet => {
   const store = memorySet();
   return Object.assign(Object.create(store), {
     add: store.add.bind(store),
-    raiseNumber: store.raiseNumber.bind(store),
-    readNumbers: store.readNumbers.bind(store),
+    setIfGreater: store.setIfGreater.bind(store),
+    getNumbers: store.getNumbers.bind(store),
     ...changes,
   });
 };
