@@ -64,6 +64,8 @@ const MAX_PROOF_LENGTH = 8 * 1024;
 const MAX_AGE = 60;
 /** Seconds by which the clocks of the processes of this API may differ. */
 const PROCESS_TOLERANCE = 5;
+/** Scheme and host of an absolute target. Of a port that is no number Koa makes the start of the path. */
+const TARGET_HOST = /^https?:\/\/(?:[\w.~-]+|\[[\da-f:.]+\])(?::\d*)?(?=[/?]|$)/i;
 const MAX_KEYS = 5000;
 const MAX_USED = 10_000;
 // A caller chooses the key of a proof. A larger one would only cost time.
@@ -134,7 +136,7 @@ export class ProofVerifier {
     const { baseURL } = this.#options;
     if (htm !== method) throw new InvalidProofError('proof_method');
     // RFC 9112 §3.2.2: a target can have a host. It is not compared, because `Host` is not either.
-    const path = normalizePath(target.replace(/^https?:\/\/[\w.~:[\]-]+(?=[/?]|$)/i, ''));
+    const path = normalizePath(target.replace(TARGET_HOST, ''));
     if (path === undefined || normalizeHttpURI(htu) !== baseURL + path) {
       throw new InvalidProofError('proof_address', `expected ${baseURL} and the path`);
     }
