@@ -7,18 +7,20 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const COLOR_RULES: RunOptions = { runOnly: ['color-contrast', 'link-in-text-block'] };
 
 /**
- * Checks a page with axe: all rules in the light theme, the rules about colors in the dark one. The
- * page's context must bypass Content-Security-Policy, which would block axe.
+ * Checks a page with axe: all rules in the light theme, on a wide screen and on a phone, and the rules about
+ * colors in the dark one. The page's context must bypass Content-Security-Policy, which would block axe.
  *
- * @returns a sentence for each violation, with rule and theme
+ * @returns a sentence for each violation, with rule, theme and width
  */
 export async function findViolations(page: Page): Promise<string[]> {
   await page.evaluate(`window.axe || eval(${JSON.stringify(axe)})`);
   const found: string[] = [];
-  for (const [colorScheme, options] of [
-    ['light', {}],
-    ['dark', COLOR_RULES],
+  for (const [colorScheme, width, options] of [
+    ['light', 390, {}],
+    ['light', 1280, {}],
+    ['dark', 1280, COLOR_RULES],
   ] as const) {
+    await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme });
     // During the transition between the themes, colors belong to neither.
     await page.evaluate('for (const animation of document.getAnimations()) animation.finish()');
@@ -28,7 +30,9 @@ export async function findViolations(page: Page): Promise<string[]> {
     if (passes.length === 0) throw new Error('axe checked nothing');
     for (const { id, nodes } of violations) {
       for (const node of nodes)
-        found.push(`${id} in ${colorScheme}, ${node.target}: ${node.failureSummary}`);
+        found.push(
+          `${id} in ${colorScheme} at ${width} px, ${node.target}: ${node.failureSummary}`,
+        );
     }
   }
   await page.emulateMedia({ colorScheme: null });

@@ -31,7 +31,6 @@ describeInBrowser('axe finds no violation', () => {
   async function examine(page: Page, name: string): Promise<void> {
     await page.bringToFront();
     await savePictures(page, name);
-    await page.setViewportSize({ width: 1280, height: 800 });
     violations.push(...(await findViolations(page)).map((violation) => `${name}: ${violation}`));
   }
 
