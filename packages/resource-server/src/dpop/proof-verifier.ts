@@ -64,7 +64,7 @@ const MAX_PROOF_LENGTH = 8 * 1024;
 const MAX_AGE = 60;
 /** Seconds by which the clocks of the processes of this API may differ. */
 const PROCESS_TOLERANCE = 5;
-/** Scheme and host of an absolute target. Of a port that is no number Koa makes the start of the path. */
+/** Scheme and host of an absolute target. Koa makes a port that is no number the start of the path. */
 const TARGET_HOST = /^https?:\/\/(?:[\w.~-]+|\[[\da-f:.]+\])(?::\d*)?(?=[/?]|$)/i;
 const MAX_KEYS = 5000;
 const MAX_USED = 10_000;

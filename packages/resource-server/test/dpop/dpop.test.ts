@@ -240,7 +240,7 @@ describe('a proof is for one request (RFC 9449 §4.3)', () => {
     ['a host and a user', 'http://user@x/b', 401],
     ['two hosts', 'http://x/http://x/b', 401],
     ['a host in brackets', 'http://[::1]:80/b', 200],
-    ['a path in place of the port, which Koa reads as /:a/b', 'http://x:a/b', 401],
+    ['a port that is no number, which Koa reads as /:a/b', 'http://x:a/b', 401],
     ['two ports', 'http://x:80:80/b', 401],
   ])('a target with %s', async (_, target, status) => {
     const api = await start();
