@@ -68,6 +68,8 @@ const PROCESS_TOLERANCE = 5;
 const TARGET_HOST = /^https?:\/\/(?:[\w.~-]+|\[[\da-f:.]+\])(?::\d*)?(?=[/?]|$)/i;
 const MAX_KEYS = 5000;
 const MAX_USED = 10_000;
+/** Characters of their names: a caller chooses a part of each. */
+const MAX_USED_SIZE = 2_000_000;
 // A caller chooses the key of a proof. A larger one would only cost time.
 const MAX_RSA_BITS = 4096;
 const MAX_RSA_EXPONENT = 2n ** 32n;
@@ -79,7 +81,11 @@ export class ProofVerifier {
   /** Imported keys by thumbprint: to import one takes longer than to verify with it. */
   readonly #keys = new LRUCache<string, KeyObject>({ max: MAX_KEYS });
   /** Expiry of the last proofs that this process has used. The store has all of all processes. */
-  readonly #used = new LRUCache<string, number>({ max: MAX_USED });
+  readonly #used = new LRUCache<string, number>({
+    max: MAX_USED,
+    maxSize: MAX_USED_SIZE,
+    sizeCalculation: (_until, name) => name.length,
+  });
 
   constructor(options: ProofOptions) {
     this.#options = options;

@@ -363,6 +363,21 @@ describe('a proof is used once (RFC 9449 §11.1)', () => {
     expect(await callsOf({ token: bound({ aud: 'other' }) })).toEqual(['401 invalid_token']);
   });
 
+  test('a process remembers fewer proofs with long names, so that these take no more memory', async () => {
+    const store = setOf(memorySet({ now }));
+    const add = jest.spyOn(store, 'add');
+    const api = await start({ store });
+    const sent = once();
+    expect((await send(api, sent)).status).toBe(200);
+    const jti = 'x'.repeat(5000);
+    for (let i = 0; i < 400; i += 1) {
+      expect((await send(api, { token: sent.token, claims: { jti: jti + i } })).status).toBe(200);
+    }
+    // The store remembers it.
+    expect(outcomeOf(await send(api, sent))).toBe('401 invalid_dpop_proof');
+    expect(add).toHaveBeenCalledTimes(402);
+  });
+
   test('a copy is refused at once while the store has not answered about the first', async () => {
     const store = setOf(memorySet({ now }));
     const api = await start({ store });
