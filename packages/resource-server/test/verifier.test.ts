@@ -239,6 +239,8 @@ const webSockets = {
     socket.write(
       `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
     );
+    // The end of a socket is noticed only while it is read.
+    socket.once('end', () => socket.end()).resume();
     done({
       once: (event: 'close', listener: () => void) => socket.once(event, listener),
       send: (message: string) =>
@@ -252,8 +254,12 @@ const webSockets = {
 describe('the WebSocket of the README, next to Koa', () => {
   const servers: Server[] = [];
   const revoked = new Set<unknown>();
-  afterEach(() => {
-    for (const server of servers.splice(0)) server.close().closeAllConnections();
+  afterEach(async () => {
+    for (const server of servers.splice(0)) {
+      server.close().closeAllConnections();
+      // This waits for the WebSockets too, which verify their tokens until they end.
+      await once(server, 'close');
+    }
     revoked.clear();
   });
 
