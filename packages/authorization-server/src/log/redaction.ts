@@ -68,8 +68,8 @@ export function secretForms(secrets: readonly string[]): string[] {
 /** Checks for a namespace of claims, which Actions get as a secret although it is public. */
 function isPublic(tenant: Tenant, value: string): boolean {
   if (tenant.resourceServers.some(({ identifier }) => identifier === value)) return true;
-  const origin = parseURL(value)?.origin;
-  return value === origin || value === `${origin}/`;
+  const url = parseURL(value);
+  return url !== undefined && [url.origin, `${url.origin}/`].includes(value);
 }
 
 function requestSecrets(ctx: Partial<Pick<KoaContextWithOIDC, 'oidc'>> | undefined): string[] {

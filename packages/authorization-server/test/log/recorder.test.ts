@@ -272,7 +272,12 @@ describe('the log', () => {
 describe('redaction', () => {
   const namespace = {
     ...actionOf(''),
-    secrets: { NS: 'https://other.example/', WORD: 'hush', LONG: 'hush-hush "now"' },
+    secrets: {
+      NS: 'https://other.example/',
+      WORD: 'hush',
+      LONG: 'hush-hush "now"',
+      NONE: 'undefined/',
+    },
   };
   const redact = createRedaction({ ...loadTenant(demoTenantFile), postLogin: [namespace] });
 
@@ -281,6 +286,7 @@ describe('redaction', () => {
     ['a password', 'alice-demo', '[hidden]'],
     ["an Action's secret", 'say hush', 'say [hidden]'],
     ['a secret that begins with another', 'say hush-hush "now"', 'say [hidden]'],
+    ['a secret that a broken setting made', 'at undefined/', 'at [hidden]'],
     ['a secret in JSON', '{"LONG":"hush-hush \\"now\\""}', '{"LONG":"[hidden]"}'],
     ['a JWT', 'got eyJhbGciOi.eyJzdWIi.c2ln', 'got [hidden].[hidden].c2ln'],
     ['an opaque token', `x ${'a1_-'.repeat(10)}.`, 'x [hidden].'],
