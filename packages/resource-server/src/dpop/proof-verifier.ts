@@ -141,8 +141,8 @@ export class ProofVerifier {
   #checkAddress({ htm, htu }: ProofClaims, { method, target }: ProvenRequest): void {
     const { baseURL } = this.#options;
     if (htm !== method) throw new InvalidProofError('proof_method');
-    // RFC 9112 §3.2.2: a target can have a host. It is not compared, because `Host` is not either.
-    const path = normalizePath(target.replace(TARGET_HOST, ''));
+    // RFC 9112 §3.2: a target can have a host, and no fragment. The host is not compared, as `Host` is not.
+    const path = target.includes('#') ? undefined : normalizePath(target.replace(TARGET_HOST, ''));
     if (path === undefined || normalizeHttpURI(htu) !== baseURL + path) {
       throw new InvalidProofError('proof_address', `expected ${baseURL} and the path`);
     }

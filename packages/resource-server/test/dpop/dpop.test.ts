@@ -242,6 +242,7 @@ describe('a proof is for one request (RFC 9449 §4.3)', () => {
     ['a host in brackets', 'http://[::1]:80/b', 200],
     ['a port that is no number, which Koa reads as /:a/b', 'http://x:a/b', 401],
     ['two ports', 'http://x:80:80/b', 401],
+    ['a fragment, before which Koa looks for a host', '/b#c', 401],
   ])('a target with %s', async (_, target, status) => {
     const api = await start();
     const token = bound();
