@@ -15,7 +15,7 @@ export default class SkippedReporter implements Pick<Reporter, 'onRunComplete' |
   }
 
   onRunStart(): void {
-    if (this.#isWhole) process.stderr.write('All tests take about three minutes on two cores.\n');
+    if (this.#isWhole) process.stderr.write('All tests take about two minutes on two cores.\n');
   }
 
   onRunComplete(_: unknown, { testResults }: AggregatedResult): void {
