@@ -24,4 +24,6 @@ export {
   type LocalIssuer,
   type LocalIssuerOptions,
   startLocalIssuer,
+  /** @deprecated Use `startLocalIssuer`. */
+  startLocalIssuer as startIssuer,
 } from './testing/start-local-issuer.ts';
