@@ -3,7 +3,12 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose';
 import { demoTenantFile, loadTenant } from '../../src/index.ts';
-import { type LocalIssuer, type LocalIssuerOptions, startLocalIssuer } from '../../src/testing.ts';
+import {
+  type LocalIssuer,
+  type LocalIssuerOptions,
+  startIssuer,
+  startLocalIssuer,
+} from '../../src/testing.ts';
 import { actionOf } from '../support/demo-server.ts';
 import { API } from '../support/sign-in.ts';
 
@@ -181,4 +186,8 @@ describe('minted tokens', () => {
       expect(Number(decodeJwt(token).exp)).toBeLessThan(now());
     });
   });
+});
+
+test('tests of users can start it by its old name', () => {
+  expect(startIssuer).toBe(startLocalIssuer);
 });

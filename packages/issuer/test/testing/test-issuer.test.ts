@@ -5,6 +5,7 @@ import { testKey } from '../../../../test/support/test-keys.ts';
 import { createIssuer } from '../../src/issuer.ts';
 import { startTestIssuer, type TestIssuer } from '../../src/testing/test-issuer.ts';
 import { createTestKey, TEST_ALGORITHMS } from '../../src/testing/test-key.ts';
+import { startIssuer } from '../../src/testing.ts';
 
 const METADATA = '/.well-known/openid-configuration';
 const JWKS = '/.well-known/jwks.json';
@@ -156,4 +157,8 @@ describe('close', () => {
     await issuer.close();
     await cut;
   });
+});
+
+test('tests of users can start it by its old name', () => {
+  expect(startIssuer).toBe(startTestIssuer);
 });
