@@ -48,7 +48,7 @@ const BOUNDS = {
   /** Blocks that the index is asked for at once. */
   maxBlocks: 400,
   /** Rows that the index may name. A slice often fills the page sooner, so few are tried first. */
-  firstCandidates: 500,
+  firstCandidates: 250,
   maxCandidates: 20_000,
 };
 
