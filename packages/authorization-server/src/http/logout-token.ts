@@ -3,10 +3,11 @@ const LOGOUT_TIME_LIMIT_MS = 2500;
 const LOGOUT_RETRY_DELAYS_MS = [1000, 5000, 25_000];
 
 /**
- * Sends a logout token. A receiver that is away or fails gets the same one again; a refusal is final.
+ * Sends a logout token (OpenID Connect Back-Channel Logout 1.0 §2.5, §2.8). A receiver that is away or
+ * fails gets the same one again; a refusal is final.
  *
  * @param sendAgain is called with each later attempt
- * @throws Error when this attempt fails
+ * @throws Error when this attempt fails: without an answer in 2.5 seconds, or with one that is not 200 or 204
  */
 export async function sendLogoutToken(
   url: string,
