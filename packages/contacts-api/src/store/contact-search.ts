@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { type Kysely, type RawBuilder, SqliteAdapter, sql, type Transaction } from 'kysely';
+import { type Kysely, type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import { storeCall } from './database.ts';
 import {
   inOrder,
@@ -10,7 +10,14 @@ import {
   rowsAfter,
 } from './page.ts';
 import type { ContactRow, Tables } from './schema.ts';
-import { COLUMNS, type IndexedSearch, indexEntries, listBlocks } from './search-candidates.ts';
+import {
+  type Block,
+  COLUMNS,
+  type IndexedSearch,
+  indexEntries,
+  listBlocks,
+  startOf,
+} from './search-candidates.ts';
 
 interface Search extends IndexedSearch, PageRequest {
   /** The caller. A second search of the same caller waits for the first. */
@@ -30,8 +37,8 @@ interface Walk extends Search {
   readonly rows: ContactRow[];
   maxSliceRows: number;
   maxCandidates: number;
-  /** A block in which the index names too many rows. */
-  frequentIn?: number;
+  /** The start of a block in which the index names too many rows. */
+  frequentIn?: string;
 }
 
 /** Bounds of the work of a search. */
@@ -43,7 +50,7 @@ const BOUNDS = {
   sliceCharacters: 200_000,
   minSliceRows: 500,
   /** The first slice is short, because most terms are frequent or rare. */
-  firstSliceRows: 2500,
+  firstSliceRows: 1000,
   maxSliceRows: 40_000,
   /** Blocks that the index is asked for at once. */
   maxBlocks: 400,
@@ -55,14 +62,11 @@ const BOUNDS = {
 const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
 
 /** Settings with which PostgreSQL reads in the order of an index: it would sort all rows of a new table. */
-const READS_IN_ORDER = { enable_seqscan: 'off', enable_bitmapscan: 'off', jit: 'off' };
+const READS_IN_ORDER = `set local enable_seqscan = off; set local jit = off;
+  set local enable_bitmapscan = off; set local enable_indexscan = on; set local enable_indexonlyscan = on`;
 /** Settings with which it reads the index of texts alone. */
-const READS_BY_TEXT = {
-  enable_seqscan: 'off',
-  enable_indexscan: 'off',
-  enable_indexonlyscan: 'off',
-  jit: 'off',
-};
+const READS_BY_TEXT = `set local enable_bitmapscan = on;
+  set local enable_indexscan = off; set local enable_indexonlyscan = off`;
 
 /**
  * Finds contacts by a part of their search text, in the order of the list, with bounded work.
@@ -95,37 +99,46 @@ export class ContactSearch {
         maxSliceRows: this.#bounds.firstSliceRows,
         maxCandidates: this.#firstCandidates(search),
       };
-      for (let round = 0; round < this.#bounds.shortRounds; round += 1) {
-        if (await this.#goOn(walk)) return { rows: walk.rows, end: undefined };
-      }
-      // One long search at a time, so that they leave time for all other requests.
-      return this.#turns.take('', async () => {
-        do {
-          if (await this.#goOn(walk)) return { rows: walk.rows, end: undefined };
-        } while (performance.now() < deadline);
-        return { rows: walk.rows, end: walk.after };
+      const isDone = await this.#read(async (database) => {
+        for (let round = 0; round < this.#bounds.shortRounds; round += 1) {
+          if (await this.#goOn(database, walk)) return true;
+        }
+        return false;
       });
+      if (isDone) return { rows: walk.rows, end: undefined };
+      // One long search at a time, so that they leave time for all other requests.
+      return this.#turns.take('', () =>
+        this.#read(async (database) => {
+          do {
+            if (await this.#goOn(database, walk)) return { rows: walk.rows, end: undefined };
+          } while (performance.now() < deadline);
+          return { rows: walk.rows, end: walk.after };
+        }),
+      );
     });
   }
 
   /** Reads a slice, then by the index. @returns true when no more rows are needed, or left */
-  async #goOn(walk: Walk): Promise<boolean> {
+  async #goOn(database: Kysely<Tables>, walk: Walk): Promise<boolean> {
     // On a file the statements run in this thread.
     await setImmediate();
-    const blocks = await this.#read(READS_IN_ORDER, async (database) => {
-      walk.rows.push(...(await this.#matchesOfSlice(database, walk)));
-      const isFull = walk.rows.length > walk.limit;
-      walk.after = isFull ? undefined : await this.#endOfSlice(database, walk);
-      return walk.after && this.#blocksOf(database, walk);
-    });
-    if (!blocks) return true;
+    walk.rows.push(...(await this.#matchesOfSlice(database, walk)));
+    if (walk.rows.length > walk.limit) return true;
+    walk.after = await this.#endOfSlice(database, walk);
+    if (!walk.after) return true;
+    const blocks = await this.#blocksOf(database, walk);
     walk.maxSliceRows = this.#bounds.maxSliceRows;
-    if (blocks[0] === walk.frequentIn) return false;
+    const [first] = blocks;
+    if (!first) return true;
+    if (startOf(first) === walk.frequentIn) return false;
     await setImmediate();
-    return this.#readByIndex(walk, blocks);
+    await this.#guide(database, READS_BY_TEXT);
+    const isDone = await this.#readByIndex(database, walk, blocks);
+    if (!isDone) await this.#guide(database, READS_IN_ORDER);
+    return isDone;
   }
 
-  async #blocksOf(database: Kysely<Tables>, walk: Walk): Promise<readonly number[]> {
+  async #blocksOf(database: Kysely<Tables>, walk: Walk): Promise<readonly Block[]> {
     const range = { max: this.#bounds.maxBlocks + 1, isFile: this.#isFile };
     if (isByName(walk)) return listBlocks(database, walk, { ...range, after: walk.after });
     if (walk.frequentIn !== undefined) range.max = 1;
@@ -168,42 +181,48 @@ export class ContactSearch {
   }
 
   /** Reads the rows that the index names. @returns true when no more are needed, or left */
-  async #readByIndex(walk: Walk, listed: readonly number[]): Promise<boolean> {
+  async #readByIndex(
+    database: Kysely<Tables>,
+    walk: Walk,
+    listed: readonly Block[],
+  ): Promise<boolean> {
     const { organization, order, after, rows } = walk;
     const { maxBlocks, maxCandidates } = this.#bounds;
-    const max = walk.maxCandidates;
-    const found = await this.#read(READS_BY_TEXT, async (database) => {
-      const blocks = listed.slice(0, maxBlocks);
-      const isFile = this.#isFile;
-      const entries = await indexEntries(database, walk, { blocks, max, isFile });
-      const answer = await sql<ContactRow & { count: number | string; last: number | string }>`
-        with entries as materialized (${entries}),
-        total as (select count(*) as count, max(place) as last from entries),
-        matches as (
-          select id from total cross join entries
-          ${isFile ? sql`cross join contacts on contacts.number = entries.number` : sql``}
-          where (count <= ${max} ${isByName(walk) ? sql`or place < last` : sql``})
-          and organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(walk.term)}
-          ${inOrder(order)} limit ${enoughRows(walk)}
-        )
-        select total.*, found.* from total
-        left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
-        ${inOrder(order)}`.execute(database);
-      return answer.rows;
-    });
+    const [max, isFile] = [walk.maxCandidates, this.#isFile];
+    // A block whose first row has the term often has many. It is read in a slice.
+    const jump = listed.findIndex((block, place) => place > 0 && block.text.includes(walk.term));
+    const blocks = listed.slice(0, jump > 0 && isByName(walk) ? jump : maxBlocks);
+    const entries = await indexEntries(database, walk, { blocks, max, isFile });
+    const { rows: found } = await sql<
+      ContactRow & { count: number | string; last: number | string }
+    >`
+      with entries as materialized (${entries}),
+      total as (select count(*) as count, max(place) as last from entries),
+      matches as (
+        select id from total cross join entries
+        ${isFile ? sql`cross join contacts on contacts.number = entries.number` : sql``}
+        where (count <= ${max} ${isByName(walk) ? sql`or place < last` : sql``})
+        and organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(walk.term)}
+        ${inOrder(order)} limit ${enoughRows(walk)}
+      )
+      select total.*, found.* from total
+      left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
+      ${inOrder(order)}`.execute(database);
     const isCut = Number(found[0]?.count) > max;
-    const end = isCut ? Number(found[0]?.last) : maxBlocks;
+    const end = isCut ? Number(found[0]?.last) : blocks.length;
     const isWhole = end >= listed.length;
     if (!isWhole && (end === 0 || !isByName(walk))) {
       if (max < maxCandidates) walk.maxCandidates = Math.min(max * 3, maxCandidates);
-      else walk.frequentIn = listed[0];
+      else if (listed[0]) walk.frequentIn = startOf(listed[0]);
       return false;
     }
     for (const { count: _, last: __, ...row } of found) if (row.id !== null) rows.push(row);
     if (isWhole || rows.length > walk.limit) return true;
-    const block = listed[order.direction === 'asc' ? end : end - 1] ?? 0;
-    walk.after = { value: String.fromCodePoint(block), id: '' };
+    const block = listed[order.direction === 'asc' ? end : end - 1];
+    walk.after = { value: block ? startOf(block) : '', id: '' };
     walk.maxCandidates = this.#firstCandidates(walk);
+    // One row with the term may be all that the block has.
+    if (!isCut) walk.maxSliceRows = this.#bounds.firstSliceRows;
     return false;
   }
 
@@ -220,23 +239,25 @@ export class ContactSearch {
       : sql<boolean>`position(${term} in search_text) > 0`;
   }
 
-  /** Reads with a time limit. On PostgreSQL the settings guide the planner, without statistics. */
-  #read<T>(
-    settings: Record<string, string>,
-    work: (database: Kysely<Tables>) => Promise<T>,
-  ): Promise<T> {
+  /** Reads on PostgreSQL in a transaction, for its settings, and does not wait for the end of it. */
+  #read<T>(work: (database: Kysely<Tables>) => Promise<T>): Promise<T> {
     if (this.#isFile) return storeCall(work(this.#database));
-    const all = Object.entries({
-      statement_timeout: String(this.#bounds.timeLimitMs),
-      ...settings,
+    const result = new Promise<T>((resolve, reject) => {
+      const transaction = this.#database.connection().execute(async (connection) => {
+        const limit = `set local statement_timeout = ${this.#bounds.timeLimitMs}`;
+        await sql.raw(`begin; ${limit}; ${READS_IN_ORDER}`).execute(connection);
+        const working = work(connection);
+        resolve(working);
+        await working.catch(() => {});
+        await sql`rollback`.execute(connection);
+      });
+      transaction.catch(reject);
     });
-    const calls = all.map(([name, value]) => sql`set_config(${name}, ${value}, true)`);
-    return storeCall(
-      this.#database.transaction().execute(async (transaction: Transaction<Tables>) => {
-        await sql`select ${sql.join(calls)}`.execute(transaction);
-        return work(transaction);
-      }),
-    );
+    return storeCall(result);
+  }
+
+  async #guide(database: Kysely<Tables>, settings: string): Promise<void> {
+    if (!this.#isFile) await sql.raw(settings).execute(database);
   }
 }
 

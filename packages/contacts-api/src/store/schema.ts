@@ -141,7 +141,10 @@ export const migrations: Record<string, Migration> = {
     },
   },
 
-  '0004_search_blocks': {
+  // The index of this step is replaced by the next one.
+  '0004_search_blocks': { async up() {} },
+
+  '0005_search_parts': {
     async up(database: Kysely<Tables>) {
       await (isFile(database) ? createFileIndex(database) : createPostgresIndex(database));
     },
@@ -216,19 +219,23 @@ async function numberContacts(database: Kysely<Tables>): Promise<void> {
 
 /*
  * The index of a search: all texts of one to three characters in a contact's search text, each with
- * its organization and its block. An index of the texts alone would let one organization slow down
- * another, and could not be read in the order of the list. The database fills the index, so that rows
- * of an older version, or of an import, are in it.
+ * its organization and its block, and the first two characters, the part of the block. An index of the
+ * texts alone would let one organization slow down another, and could not be read in the order of the
+ * list. The database fills the index, so that rows of an older version, or of an import, are in it.
  */
 
+/** The code of the first character of a text, 0 of an empty one. */
+export const codeOf = (text: string, isFile: boolean) =>
+  isFile ? `ifnull(unicode(${text}), 0)` : `ascii(${text})`;
+
 /**
- * The block of a search text: its first character, and beyond U+0FFF the first of 64 characters with
- * it. So blocks are in the order of the texts.
+ * The number of the block of a text: its first character, and beyond U+0FFF the first of 64 characters
+ * with it. So blocks are in the order of the texts.
  */
-const blockOf = (character: string) =>
-  `case when ${character} < 4096 then ${character} else ${character} - ${character} % 64 end`;
-export const FILE_BLOCK = blockOf('ifnull(unicode(search_text), 0)');
-export const POSTGRES_BLOCK = blockOf('ascii(search_text)');
+export const blockOf = (text: string, isFile: boolean) => {
+  const code = codeOf(text, isFile);
+  return `case when ${code} < 4096 then ${code} else ${code} - ${code} % 64 end`;
+};
 
 /** The entry of a text in the index of a file: the number of the organization, the text in hex, the block. */
 const FILE_ENTRIES = `
@@ -237,14 +244,18 @@ const FILE_ENTRIES = `
   )
   select group_concat(distinct organizations.number || 'x'
     || hex(substr(contacts.search_text, i, sizes.column1)) || 'x' || block)
-  from positions, (values (1), (2), (3)) as sizes, (select ${FILE_BLOCK} as block)
+    || ',' || organizations.number || 'y' || hex(substr(contacts.search_text, 1, 2))
+  from positions, (values (1), (2), (3)) as sizes,
+    (select ${blockOf('search_text', true)} as block)
   where i + sizes.column1 - 1 <= length(contacts.search_text)`;
 
 async function createFileIndex(database: Kysely<Tables>): Promise<void> {
   for (const trigger of ['contacts_created', 'contacts_updated', 'contacts_deleted']) {
     await sql`drop trigger if exists ${sql.ref(trigger)}`.execute(database);
   }
-  await sql`drop table if exists contact_grams`.execute(database);
+  for (const table of ['contact_grams', 'search_entries']) {
+    await sql`drop table if exists ${sql.ref(table)}`.execute(database);
+  }
   await sql`create virtual table search_entries using fts5(
     entries, content = '', contentless_delete = 1, detail = none, tokenize = 'ascii'
   )`.execute(database);
@@ -269,14 +280,21 @@ async function createFileIndex(database: Kysely<Tables>): Promise<void> {
 }
 
 async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
-  await sql`drop index if exists contacts_by_gram`.execute(database);
-  await sql`drop function if exists contact_grams(text, text)`.execute(database);
+  for (const [index, entries] of [
+    ['contacts_by_gram', 'contact_grams'],
+    ['contacts_by_entry', 'search_entries'],
+  ]) {
+    await sql.raw(`drop index if exists ${index}`).execute(database);
+    await sql.raw(`drop function if exists ${entries}(text, text)`).execute(database);
+  }
   // The extension pg_trgm has no place for the organization, and needs rights to be created. The
   // `offset` computes the seed once for all texts.
   await sql`create function search_entries(organisation text, search_text text) returns bigint[]
     language sql immutable strict parallel safe as $$
       select array_agg(hashtextextended(left(part, size), seed))
-      from (select hashtextextended(organisation, ${sql.raw(POSTGRES_BLOCK)}) as seed offset 0) as block,
+        || hashtextextended(left(search_text, 2), hashtextextended(organisation, -1))
+      from (select hashtextextended(organisation, ${sql.raw(blockOf('search_text', false))}) as seed
+        offset 0) as block,
         (select distinct substr(search_text, i, 3) as part
           from generate_series(1, length(search_text)) as i) as parts,
         generate_series(1, 3) as size

@@ -1,15 +1,18 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Organization } from '../access-token.ts';
 import { inOrder, nextRows, type Order, type Position } from './page.ts';
-import { CONTACT_COLUMNS, FILE_BLOCK, POSTGRES_BLOCK, type Tables } from './schema.ts';
+import { blockOf, CONTACT_COLUMNS, codeOf, type Tables } from './schema.ts';
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 4;
 /** No text is in a later block. */
 const LAST_BLOCK = 0x10ffc0;
+const LAST_CHARACTER = 0x10ffff;
 /** The block after another one. Surrogates are in no text, and no character begins there. */
-const NEXT_BLOCK = sql`case when block < 4096 then block + 1
-  when block = ${sql.lit(0xd7c0)} then ${sql.lit(0xe000)} else block + 64 end`;
+const nextBlockOf = (block: string) => `case when ${block} < 4096 then ${block} + 1
+  when ${block} = ${0xd7c0} then ${0xe000} else ${block} + 64 end`;
+const nextCharacterOf = (code: string) =>
+  `case when ${code} = ${0xd7ff} then ${0xe000} else ${code} + 1 end`;
 
 export const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
 
@@ -20,32 +23,62 @@ export interface IndexedSearch {
   readonly order: Order;
 }
 
+/** Contacts that stand together in the list by name: a block of the index, or a part of one. */
+export interface Block {
+  readonly number: number;
+  /** The first two characters of the part. */
+  readonly part: string | null;
+  /** Its first text in the order of the list. */
+  readonly text: string;
+}
+
+/** Returns the first text that can be in a block. */
+export function startOf({ number, part }: Omit<Block, 'text'>): string {
+  if (part !== null) return part;
+  return number === 0 ? '' : String.fromCodePoint(number);
+}
+
 /**
- * Lists the blocks of an organization's rows after a position, in the order of the list by name. Each
- * is found from the one before, in the index of the list.
+ * Lists the blocks of an organization's rows after a position, in the order of the list by name. The
+ * block of the position is listed in its parts. Each is found from the one before, in the index of the
+ * list.
  */
 export async function listBlocks(
   database: Kysely<Tables>,
   { organization, order }: Omit<IndexedSearch, 'term'>,
   { after, max, isFile }: { after: Position | undefined; max: number; isFile: boolean },
-): Promise<number[]> {
-  const block = sql.raw(isFile ? FILE_BLOCK : POSTGRES_BLOCK);
+): Promise<readonly Block[]> {
   const character = sql.raw(isFile ? 'char' : 'chr');
+  const number = blockOf('text', isFile);
+  const code = codeOf('substr(text, 2, 1)', isFile);
+  const isDivided = sql`${sql.raw(number)} = ${sql.lit(after ? numberOf(after.value) : -1)}`;
+  const nextBlock = sql`${character}(${sql.raw(nextBlockOf(number))})`;
   const [exists, follows] =
     order.direction === 'asc'
-      ? [sql`block < ${sql.lit(LAST_BLOCK)}`, sql`search_text >= ${character}(${NEXT_BLOCK})`]
-      : [sql`block > 0`, sql`search_text < ${character}(block)`];
-  const { rows } = await sql<{ block: number }>`
-    with recursive blocks(block) as (
-      select * from (select ${block} ${nextRows(organization, order, after)} limit 1) as first
+      ? [
+          sql`${sql.raw(number)} < ${sql.lit(LAST_BLOCK)}`,
+          sql`search_text >= case
+            when ${isDivided} and ${sql.raw(code)} < ${sql.lit(LAST_CHARACTER)}
+            then substr(text, 1, 1) || ${character}(${sql.raw(nextCharacterOf(code))})
+            else ${nextBlock} end`,
+        ]
+      : [
+          sql`${sql.raw(number)} > 0`,
+          sql`search_text < case
+            when ${isDivided} then substr(text, 1, 2) else ${character}(${sql.raw(number)}) end`,
+        ];
+  const { rows } = await sql<Block>`
+    with recursive texts(text) as (
+      select * from (select search_text ${nextRows(organization, order, after)} limit 1) as first
       union all
       select (
-        select ${block} from contacts where organisation = ${organization} and ${follows}
+        select search_text from contacts where organisation = ${organization} and ${follows}
         ${inOrder(order)} limit 1
-      ) from blocks where ${exists}
+      ) from texts where text is not null and ${exists}
     )
-    select block from blocks where block is not null limit ${max}`.execute(database);
-  return rows.map((row) => row.block);
+    select ${sql.raw(number)} as number, case when ${isDivided} then substr(text, 1, 2) end as part, text
+    from texts where text is not null limit ${max}`.execute(database);
+  return rows;
 }
 
 /**
@@ -56,29 +89,46 @@ export async function listBlocks(
 export async function indexEntries(
   database: Kysely<Tables>,
   { organization, term, order }: IndexedSearch,
-  { blocks, max, isFile }: { blocks: readonly number[]; max: number; isFile: boolean },
+  { blocks, max, isFile }: { blocks: readonly Block[]; max: number; isFile: boolean },
 ): Promise<RawBuilder<unknown>> {
   const grams = gramsOf(term);
   if (!isFile) {
     const columns = new Set(['id', 'organisation', 'search_text', order.column]);
+    const numbers = blocks.map((block) => block.number);
+    const parts = blocks.map((block) => block.part);
     return sql`
       select place - 1 as place, ${sql.join([...columns].map((column) => sql.ref(column)))} from (
-        select place,
-          array_agg(hashtextextended(gram, hashtextextended(${organization}, block))) as entries
-        from unnest(${blocks}::bigint[]) with ordinality as blocks(block, place),
+        select place, array_agg(hashtextextended(gram, hashtextextended(${organization}, number)))
+          || array_remove(array[hashtextextended(part, hashtextextended(${organization}, -1))], null)
+          as entries
+        from unnest(${numbers}::bigint[], ${parts}::text[]) with ordinality as blocks(number, part, place),
           unnest(${grams}::text[]) as gram
-        group by place order by place
+        group by place, part order by place
       ) as wanted cross join contacts
       where search_entries(organisation, search_text) @> entries limit ${max + 1}`;
   }
   const { rows } = await sql<{ number: number }>`
     select number from organizations where organisation = ${organization}`.execute(database);
-  const texts = grams.map((gram) => `${rows[0]?.number ?? 0}x${Buffer.from(gram).toString('hex')}`);
-  const wanted = blocks.map((block) => texts.map((text) => `${text}x${block}`).join(' AND '));
+  const owner = rows[0]?.number ?? 0;
+  const wanted = blocks.map(({ number, part }) => {
+    const entries = grams.map((gram) => `${owner}x${hexOf(gram)}x${number}`);
+    if (part !== null) entries.push(`${owner}y${hexOf(part)}`);
+    return entries.join(' AND ');
+  });
   return sql`
     select wanted.key as place, search_entries.rowid as number
     from json_each(${JSON.stringify(wanted)}) as wanted cross join search_entries
     where search_entries match wanted.value limit ${max + 1}`;
+}
+
+function hexOf(text: string): string {
+  return Buffer.from(text).toString('hex');
+}
+
+/** Returns the number of the block of a text; see `blockOf`. */
+function numberOf(text: string): number {
+  const code = text.codePointAt(0) ?? 0;
+  return code < 4096 ? code : code - (code % 64);
 }
 
 /** Returns some of the texts of up to three characters that a row with the term contains. */
