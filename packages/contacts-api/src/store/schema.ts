@@ -225,7 +225,7 @@ async function numberContacts(database: Kysely<Tables>): Promise<void> {
  */
 
 /** The code of the first character of a text, 0 of an empty one. */
-export const codeOf = (text: string, isFile: boolean) =>
+const codeOf = (text: string, isFile: boolean) =>
   isFile ? `ifnull(unicode(${text}), 0)` : `ascii(${text})`;
 
 /**

@@ -1,18 +1,18 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Organization } from '../access-token.ts';
 import { inOrder, nextRows, type Order, type Position } from './page.ts';
-import { blockOf, CONTACT_COLUMNS, codeOf, type Tables } from './schema.ts';
+import { blockOf, CONTACT_COLUMNS, type Tables } from './schema.ts';
+import { MAX_SEARCH_TEXT_LENGTH } from './search-text.ts';
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 4;
 /** No text is in a later block. */
 const LAST_BLOCK = 0x10ffc0;
-const LAST_CHARACTER = 0x10ffff;
+/** No search text is longer, so none of a part follows the part with this text. */
+const LAST_TEXT = '\u{10ffff}'.repeat(MAX_SEARCH_TEXT_LENGTH);
 /** The block after another one. Surrogates are in no text, and no character begins there. */
 const nextBlockOf = (block: string) => `case when ${block} < 4096 then ${block} + 1
   when ${block} = ${0xd7c0} then ${0xe000} else ${block} + 64 end`;
-const nextCharacterOf = (code: string) =>
-  `case when ${code} = ${0xd7ff} then ${0xe000} else ${code} + 1 end`;
 
 export const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
 
@@ -50,16 +50,16 @@ export async function listBlocks(
 ): Promise<readonly Block[]> {
   const character = sql.raw(isFile ? 'char' : 'chr');
   const number = blockOf('text', isFile);
-  const code = codeOf('substr(text, 2, 1)', isFile);
   const isDivided = sql`${sql.raw(number)} = ${sql.lit(after ? numberOf(after.value) : -1)}`;
   const nextBlock = sql`${character}(${sql.raw(nextBlockOf(number))})`;
   const [exists, follows] =
     order.direction === 'asc'
       ? [
-          sql`${sql.raw(number)} < ${sql.lit(LAST_BLOCK)}`,
+          sql`(${isDivided} or ${sql.raw(number)} < ${sql.lit(LAST_BLOCK)})`,
+          // A text of one character is a part of its own. NUL is in no text.
           sql`search_text >= case
-            when ${isDivided} and ${sql.raw(code)} < ${sql.lit(LAST_CHARACTER)}
-            then substr(text, 1, 1) || ${character}(${sql.raw(nextCharacterOf(code))})
+            when ${isDivided} and length(text) < 2 then text || ${character}(1)
+            when ${isDivided} then substr(text, 1, 2) || ${LAST_TEXT}
             else ${nextBlock} end`,
         ]
       : [
