@@ -49,6 +49,10 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
     // listener the `error` event of a connection would end the process.
     pool.on('error', () => {});
     pool.on('connect', (client) => client.on('error', () => {}));
+    // A begin or a rollback that the server canceled leaves its transaction open.
+    pool.on('release', (_, client) => {
+      if (client.getTransactionStatus() !== 'I') client.end();
+    });
     const dialect = Object.assign(new PostgresDialect({ pool }), {
       createAdapter: () => new PooledAdapter(),
       createDriver: () => new PooledDriver({ pool }),
@@ -147,9 +151,10 @@ export async function ping(database: Kysely<Tables>): Promise<void> {
 }
 
 // SQLSTATE classes (PostgreSQL, appendix A): 08 connection, 40 rollback, 53 resources, 57 operator
-// intervention, 58 system; 25006: the server became a replica. E…: the system or the resolver.
+// intervention, 58 system; 25006: the server became a replica, 25P03 and 25P04: it ended a transaction
+// that lasted too long. E…: the system or the resolver.
 const TEMPORARY =
-  /^(?:08|40|53|57|58)...$|^25006$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
+  /^(?:08|40|53|57|58)...$|^25(?:006|P03|P04)$|^SQLITE_(?:BUSY|LOCKED|IOERR|FULL|CANTOPEN|READONLY)|^E(?!RR_)[A-Z_]+$/;
 
 /** Waits for the database. An error of an unreachable or failing one becomes `ERR_STORE_UNAVAILABLE`. */
 export async function storeCall<T>(answer: Promise<T>): Promise<T> {

@@ -7,7 +7,7 @@ import Database from 'libsql';
 import { organizationNamed, organizationsOf } from '../../src/access-token.ts';
 import type { ContactInput, ContactSort } from '../../src/contact.ts';
 import { ContactStore } from '../../src/store/contact-store.ts';
-import { migrate, openDatabase } from '../../src/store/database.ts';
+import { migrate, openDatabase, storeCall } from '../../src/store/database.ts';
 import { addDemoContacts } from '../../src/store/demo-contacts.ts';
 import type { Position } from '../../src/store/page.ts';
 import type { Tables } from '../../src/store/schema.ts';
@@ -81,6 +81,24 @@ for (const { name, missing, create } of await engines()) {
             expect(['application_name', 'client_encoding', 'DateStyle', 'TimeZone']).toContain(
               setting,
             );
+          }
+        });
+
+        test('a connection whose transaction did not end is not used again', async () => {
+          const own = openDatabase(testDatabase.url);
+          await own.connection().execute((connection) => sql`begin`.execute(connection));
+          const { rows } = await sql<{ isOwn: boolean }>`
+            select now() = statement_timestamp() as "isOwn"`.execute(own);
+          expect(rows).toEqual([{ isOwn: true }]);
+          await own.destroy();
+        });
+
+        test('a transaction that the server ends is an error that passes', async () => {
+          // Its limits for a transaction: waiting for the next statement, and in all.
+          for (const code of ['25P03', '25P04']) {
+            const raised = sql.raw(`do $$ begin raise sqlstate '${code}'; end $$`);
+            const answer = storeCall(raised.execute(database));
+            await expect(answer).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
           }
         });
 
