@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, test } from '@jest/globals';
+import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import fc from 'fast-check';
 import { casesOf } from '../../../../test/support/properties.ts';
 import { REDIS_URL, whyNoRedis } from '../../../../test/support/redis.ts';
-import type { SessionStore } from '../../src/session/session-store.ts';
+import { type SessionStore, storeCall } from '../../src/session/session-store.ts';
 import { memoryStore } from '../../src/session/stores/memory.ts';
 import { postgresStore } from '../../src/session/stores/postgres.ts';
 import { redisStore } from '../../src/session/stores/redis.ts';
@@ -74,6 +74,25 @@ for (const [name, make, shared, missing] of stores) {
       } finally {
         await one.close();
         if (shared) await other.close();
+      }
+    });
+
+    run('an answer that arrived while the process was busy for two seconds counts', async () => {
+      const store = await make({ now: Date.now, monotonicNow: Date.now });
+      await store.read('busy');
+      jest.useFakeTimers({
+        doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'performance', 'Date'],
+      });
+      try {
+        const answer = storeCall(() => store.read('busy'));
+        await new Promise((resolve) => setImmediate(resolve));
+        // The answer arrives, and is read after the timers.
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+        jest.advanceTimersByTime(2000);
+        expect(await answer).toBeUndefined();
+      } finally {
+        jest.useRealTimers();
+        await store.close();
       }
     });
   });

@@ -37,7 +37,8 @@ export function postgresStore(options: PostgresStoreOptions): SessionStore {
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
-const QUERY_TIMEOUT_MS = 2000;
+/** Longer than a request waits: an answer counts that arrives while the process is busy. */
+const QUERY_TIMEOUT_MS = 3000;
 /** An arbitrary number. Processes that start at once create the tables one after another. */
 const SCHEMA_LOCK = 7_240_118_233;
 

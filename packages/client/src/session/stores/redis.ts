@@ -250,7 +250,8 @@ function reasonOf(error: unknown): string {
 }
 
 const CONNECT_TIMEOUT_MS = 3000;
-const COMMAND_TIMEOUT_MS = 2000;
+/** Longer than a request waits: an answer counts that arrives while the process is busy. */
+const COMMAND_TIMEOUT_MS = 3000;
 const DISCONNECT_TIMEOUT_MS = 200;
 
 /**

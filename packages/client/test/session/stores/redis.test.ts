@@ -198,7 +198,7 @@ test('rediss:// uses TLS, and rejects a server without it', async () => {
     await line.close();
   });
 
-  test('a server that falls silent is not waited for longer than two seconds', async () => {
+  test('a server that falls silent is given up after three seconds', async () => {
     const line = await startLine();
     const store = open({ url: line.url });
     await store.read('a');
@@ -208,7 +208,7 @@ test('rediss:// uses TLS, and rejects a server without it', async () => {
     });
     const answer = store.read('a').catch((error: Error) => error.message);
     await line.received();
-    jest.advanceTimersByTime(2000);
+    jest.advanceTimersByTime(3000);
     expect(await answer).toBe('Redis: Command timed out');
     jest.useRealTimers();
     await store.close();
