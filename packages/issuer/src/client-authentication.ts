@@ -1,4 +1,4 @@
-import { createPrivateKey, type JsonWebKey, KeyObject, randomBytes } from 'node:crypto';
+import { createPrivateKey, type JsonWebKeyInput, KeyObject, randomBytes } from 'node:crypto';
 import { FAPI_ALGORITHMS, SIGNING_ALGORITHMS, type SigningAlgorithm } from './public-jwk.ts';
 import { signJws } from './signed-jwt.ts';
 
@@ -88,7 +88,7 @@ export type ClientSigningKeyInput =
   | string
   | Buffer
   | KeyObject
-  | (JsonWebKey & { readonly kid?: string; readonly alg?: string });
+  | (JsonWebKeyInput['key'] & { readonly kid?: string; readonly alg?: string });
 
 /** The key that a client signs its assertions with. */
 export interface ClientSigningKey {
@@ -133,7 +133,7 @@ function privateKey(input: unknown): KeyObject {
   try {
     if (input instanceof KeyObject && input.type === 'private') return input;
     const isText = typeof input === 'string' || Buffer.isBuffer(input);
-    return createPrivateKey(isText ? input : { key: input as JsonWebKey, format: 'jwk' });
+    return createPrivateKey(isText ? input : ({ key: input, format: 'jwk' } as JsonWebKeyInput));
   } catch {
     // Node's own error may quote what it could not read.
     throw new TypeError('clientAssertionSigningKey must be a private key: PEM, JWK or KeyObject');

@@ -1,7 +1,7 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto';
 import type { Credential } from './application-schema.ts';
 
-type PublicJwk = JsonWebKey & { readonly alg?: string; readonly kid?: string };
+type PublicJwk = JsonWebKeyInput['key'] & { readonly alg?: string; readonly kid?: string };
 
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 16_384;
@@ -36,7 +36,7 @@ export function publicKeyOf(credential: Credential): PublicJwk {
 
 function readKey({ pem = '', jwk }: Credential): KeyObject {
   try {
-    return createPublicKey(jwk ? { key: jwk as JsonWebKey, format: 'jwk' } : pem);
+    return createPublicKey(jwk ? ({ key: jwk, format: 'jwk' } as JsonWebKeyInput) : pem);
   } catch {
     if (jwk) throw new Error('the jwk is no public key (RFC 7517)');
     throw new Error('the pem is no public key and no certificate');
