@@ -104,7 +104,8 @@ export function checkOptions<Claims, Requested>(
   // An opaque token does not name its issuer, and no other may see it.
   const asked = listed.filter((each) => each.introspection);
   faults.add(asked.length > 1, 'introspection can be an option of one issuer only');
-  faults.add(checked.realm === undefined, 'realm is required where no audience is given');
+  const isRealmMissing = issuers instanceof ResolvedIssuers && checked.realm === undefined;
+  faults.add(isRealmMissing, 'realm is required where no audience is given');
   faults.throwIfAny('auth');
   return Object.freeze(checked as CheckedOptions<Claims>);
 }

@@ -129,7 +129,7 @@ describe('options that cannot work stop the start', () => {
     (options) => {
       const make = () => auth(options as never);
       expect(make).toThrow(InvalidOptions);
-      expect(make).toThrow(/^auth: audience must .+; issuerBaseURL must /);
+      expect(make).toThrow(/^auth: audience must [^;]+; issuerBaseURL must [^;]+$/);
     },
   );
 
