@@ -34,7 +34,8 @@ export function checkLogoutToken(
   unverified: string,
   expected: SignedJwtExpectations,
 ): { header: SignedJwt['header']; claims: LogoutTokenClaims } {
-  const isType = (typ?: string) => typ === undefined || typ === 'logout+jwt';
+  // §2.4 only recommends a type of its own. The other claims tell it from an ID token.
+  const isType = (typ = 'jwt') => typ === 'jwt' || typ === 'logout+jwt';
   const kind = { isType, maxAge: LOGOUT_TOKEN_LIFETIME_SECONDS };
   const { header, claims } = checkSignedJwt(unverified, kind, expected);
   const { iss, iat, jti, events, sub, sid } = claims;

@@ -46,6 +46,7 @@ describe('OpenID Connect Back-Channel Logout 1.0 §2.6', () => {
   const accepted: [string, Record<string, unknown>, object?][] = [
     ['as it should be', {}],
     ['no type', {}, { typ: undefined }],
+    ['the type of any JWT', {}, { typ: 'JWT' }],
     ['its type in full and in capitals', {}, { typ: 'application/Logout+JWT' }],
     ['aud a list of one', { aud: ['client-1'] }],
     ['aud a list with us', { aud: ['x', 'client-1'] }],
@@ -138,9 +139,10 @@ describe('anything that is not a logout token is refused', () => {
   const accessToken = { ...good, events: undefined, aud: 'https://api.example', scope: 'read' };
 
   const rejected: [string, string, string][] = [
-    ['an ID token', sign(idToken, { typ: 'JWT' }), '"typ"'],
+    ['an ID token', sign(idToken, { typ: 'JWT' }), '"jti"'],
     ['an ID token without a type', sign(idToken, { typ: undefined }), '"jti"'],
     ['an ID token with a jti', sign({ ...idToken, jti: 'j' }, { typ: undefined }), '"events"'],
+    ['an ID token with both', sign({ ...idToken, jti: 'j' }, { typ: 'JWT' }), '"events"'],
     ['an access token', sign(accessToken, { typ: 'at+jwt' }), '"typ"'],
     ['an access token without a type', sign(accessToken, { typ: undefined }), '"aud"'],
     [
