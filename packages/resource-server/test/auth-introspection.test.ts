@@ -112,6 +112,15 @@ describe('the claims obey the rules for JWTs (RFC 7662 §4)', () => {
     ['without aud', { aud: undefined }, '401 claim'],
     ['aud is a number', { aud: 1 }, '401 claim'],
     ['aud has a number', { aud: [AUDIENCE, 1] }, '401 claim'],
+    ['aud is null', { aud: null }, '401 claim'],
+    ['aud is an empty list', { aud: [] }, '401 claim'],
+    ['absent members are null', { nbf: null, iat: null, client_id: null, jti: null }, 'alice'],
+    [
+      'others are null',
+      { iss: null, scope: null, token_use: null, typ: null, nonce: null },
+      'alice',
+    ],
+    ['exp is null', { exp: null }, '401 claim'],
     ['without sub', { sub: undefined }, '401 claim'],
     ['sub is empty', { sub: '' }, '401 claim'],
     ['sub is null', { sub: null }, '401 claim'],
@@ -153,6 +162,10 @@ describe('the claims obey the rules for JWTs (RFC 7662 §4)', () => {
     issuer.reply = () => issuer.active({ aud: undefined });
     const { payload } = await verify(TOKEN);
     expect(payload.aud).toBe(AUDIENCE);
+    issuer.reply = () => issuer.active({ aud: [] });
+    expect(await outcomeOf(verify('empty'))).toBe('alice');
+    issuer.reply = () => issuer.active({ aud: [], token_type: null });
+    expect(await outcomeOf(verify('neither'))).toBe('401 type');
     issuer.reply = () => issuer.active({ aud: undefined, token_type: undefined });
     expect(await outcomeOf(verify('other'))).toBe('401 type');
     issuer.reply = () => issuer.active({ aud: 'https://other.example.com' });

@@ -106,7 +106,12 @@ export function judgeResponse(members: unknown): Introspected | undefined {
   }
   const { active, ...claims } = members as { active?: unknown };
   if (typeof active !== 'boolean') throw new UnusableResponse('"active" is not true or false');
-  return active ? claims : undefined;
+  return active ? Object.fromEntries(Object.entries(claims).filter(isPresent)) : undefined;
+}
+
+// Some servers write absent members as null, and an absent `aud` as an empty list.
+function isPresent([name, value]: [string, unknown]): boolean {
+  return value !== null && !(name === 'aud' && Array.isArray(value) && value.length === 0);
 }
 
 /** Kinds of token that an issuer may call active too, by the members that name the kind. */
