@@ -9,7 +9,7 @@ import {
   type OidcErrorCode,
 } from '../errors.ts';
 import type { Proofs } from './dpop.ts';
-import { isScopeParameter } from './scope.ts';
+import { isScopeParameter, unionOfScopes } from './scope.ts';
 import { isObject } from './signed-jwt.ts';
 
 /** One POST to an endpoint of the authorization server. */
@@ -206,13 +206,14 @@ export function judgeTokenResponse(
   if (type !== expected.toLowerCase()) throw unusable(`"token_type" is not ${expected}`);
   const accessToken = readToken(body, 'access_token');
   if (accessToken === undefined) throw unusable('"access_token" is missing');
-  const scope = body.scope ?? requestedScope;
-  if (!isScopeParameter(scope)) throw unusable('"scope" is not a scope');
+  // Twitch sends a list.
+  const scopes = [body.scope ?? requestedScope].flat();
+  if (!scopes.every(isScopeParameter)) throw unusable('"scope" is not a scope');
 
   return {
     accessToken,
     expiresAt: isAbsent(expires_in) ? undefined : readExpiry(expires_in, now),
-    scope,
+    scope: unionOfScopes(...scopes),
     refreshToken: readToken(body, 'refresh_token'),
     idToken: readToken(body, 'id_token'),
   };
@@ -234,9 +235,9 @@ function failureOf(answer: EndpointAnswer, now: number): OidcError {
   return error === undefined ? unusable(`it answered ${status}`) : new TokenRequestRefused(error);
 }
 
-// Some serializers write absent members as null.
-function isAbsent(value: unknown): value is null | undefined {
-  return value === undefined || value === null;
+// Some serializers write absent members as null, or as an empty text.
+function isAbsent(value: unknown): value is null | undefined | '' {
+  return value === undefined || value === null || value === '';
 }
 
 // RFC 6750 §2.1, RFC 6749 appendix A.12: no character that could end a header.
@@ -250,13 +251,13 @@ function readToken(members: Record<string, unknown>, name: string): string | und
 }
 
 // RFC 6749 appendix A.14 allows 0, but gives it no meaning. Servers send it for a token whose end they do not
-// know. Read as an expiry, it would cause a refresh or a sign-in for each call.
+// know. Read as an expiry, it would cause a refresh or a sign-in for each call. For a token without end, some
+// send a negative or a huge number.
 function readExpiry(value: unknown, now: number): number | undefined {
-  const seconds = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
-  if (typeof seconds !== 'number' || !(seconds >= 0 && seconds <= Number.MAX_SAFE_INTEGER)) {
-    throw unusable('"expires_in" is not a number of seconds');
-  }
-  return seconds < 1 ? undefined : now + Math.floor(seconds);
+  const seconds = typeof value === 'string' && /^-?\d{1,20}$/.test(value) ? Number(value) : value;
+  if (typeof seconds !== 'number') throw unusable('"expires_in" is not a number of seconds');
+  const isKnown = seconds >= 1 && seconds <= Number.MAX_SAFE_INTEGER;
+  return isKnown ? now + Math.floor(seconds) : undefined;
 }
 
 const MAX_RETRY_AFTER_SECONDS = 300;
