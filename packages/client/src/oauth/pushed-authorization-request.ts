@@ -3,6 +3,7 @@ import { OidcError } from '../errors.ts';
 import {
   type EndpointAnswer,
   type EndpointRequest,
+  isTransient,
   postToEndpoint,
   readEndpointError,
   retryAfter,
@@ -36,7 +37,7 @@ const REQUEST_URI = /^[\w:/?#[\]@!$&'()*+,;=.~%-]{1,2000}$/;
  */
 export function judgePushedAuthorization(answer: EndpointAnswer, now: number): string {
   const { status, headers, body } = answer;
-  if (status === 429 || status >= 500) {
+  if (isTransient(answer)) {
     throw new OidcError('ERR_AUTHORIZATION_UNAVAILABLE', {
       detail: `pushed authorization request: it answered ${status}`,
       retryAfter: retryAfter(headers, now),

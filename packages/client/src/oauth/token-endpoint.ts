@@ -194,6 +194,8 @@ export function judgeTokenResponse(
   const { status, body } = answer;
   if (status !== 200) throw failureOf(answer, now);
   if (!isObject(body)) throw unusable('it is not a JSON object');
+  // Some servers report errors with the status 200.
+  if (isAbsent(body.access_token) && readEndpointError(answer)) throw failureOf(answer, now);
 
   const { token_type, expires_in } = body;
   const type = typeof token_type === 'string' ? token_type.toLowerCase() : undefined;
@@ -219,10 +221,17 @@ export function judgeTokenResponse(
   };
 }
 
+/** Reports whether a later request may succeed, by the status or by an error code (RFC 6749 §4.1.2.1). */
+export function isTransient({ status, body }: EndpointAnswer): boolean {
+  const { error } = (body ?? {}) as Record<string, unknown>;
+  const isError = error === 'temporarily_unavailable' || error === 'server_error';
+  return status === 429 || status >= 500 || isError;
+}
+
 /** Makes the error for an answer that grants nothing. */
 function failureOf(answer: EndpointAnswer, now: number): OidcError {
   const { status, headers } = answer;
-  if (status === 429 || status >= 500) {
+  if (isTransient(answer)) {
     // Auth0 reports the state of its rate limits with every answer.
     const { 'retry-after': after } = headers;
     const relevant = status === 429 ? headers : { ...(after && { 'retry-after': after }) };

@@ -139,6 +139,12 @@ describe('judging (RFC 9126 §2.2, §2.3)', () => {
     );
   });
 
+  test.each(['temporarily_unavailable', 'server_error'])('400 with %s: 503', (error) => {
+    expect(() => judge(400, { error })).toThrow(
+      expect.objectContaining({ code: 'ERR_AUTHORIZATION_UNAVAILABLE', status: 503 }),
+    );
+  });
+
   test.each([429, 500, 503])('%i: 503, with what it says of when to come again', (status) => {
     expect(() => judge(status, {}, { 'retry-after': '7' })).toThrow(
       expect.objectContaining({

@@ -259,6 +259,22 @@ describe('error response (RFC 6749 §5.2)', () => {
     expect(detail).toBe('invalid_grant');
   });
 
+  test('an error with the status 200 is one too', () => {
+    const error = errorOf(() => judge({ error: 'invalid_grant', error_description: 'used' }));
+    expect(error).toMatchObject({ code: 'ERR_TOKEN_REQUEST_REFUSED', error: 'invalid_grant' });
+  });
+
+  test.each([
+    [400, 'temporarily_unavailable'],
+    [400, 'server_error'],
+    [200, 'temporarily_unavailable'],
+  ])('%i with %s is transient', (status, error) => {
+    expect(errorOf(() => judge({ error }, status))).toMatchObject({
+      code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE',
+      status: 503,
+    });
+  });
+
   test.each([429, 500, 502, 503])('%i is transient, whatever the body says', (status) => {
     const error = errorOf(() => judge({ error: 'invalid_grant' }, status));
     expect(error).toMatchObject({ code: 'ERR_TOKEN_ENDPOINT_UNAVAILABLE', status: 503 });
