@@ -44,7 +44,9 @@ export async function verifyIdToken(
   // Access tokens, logout tokens and others name another type (RFC 8725 §3.11).
   const isType = (typ?: string) => !typ?.endsWith('+jwt');
   const kind = { isType, code: 'ERR_ID_TOKEN', maxAge: 600 } as const;
-  const { alg, claims } = await verifySignedJwt(unverified, signingKeys, kind, expected);
+  const verified = await verifySignedJwt(unverified, signingKeys, kind, expected);
+  const { alg } = verified;
+  const claims = withoutNull(verified.claims);
   checkIdentity(claims, expected);
   checkSignIn(claims, expected);
   const { at_hash } = claims;
@@ -55,6 +57,13 @@ export async function verifyIdToken(
     }
   }
   return claims as unknown as IdTokenClaims;
+}
+
+// Some servers write absent claims as null, as Authentik does at a refresh.
+function withoutNull(claims: SignedJwt['claims']): SignedJwt['claims'] {
+  const isPresent = ([name, value]: [string, unknown]) =>
+    value !== null || !PROTOCOL_CLAIMS.includes(name);
+  return Object.fromEntries(Object.entries(claims).filter(isPresent)) as SignedJwt['claims'];
 }
 
 /** Checks which user and client an ID token is for, and when. */

@@ -86,6 +86,17 @@ describe('an ID token', () => {
       expect(verified).toEqual(claims);
     });
 
+    test.each(['azp', 'nbf', 'auth_time', 'acr', 'amr', 'at_hash', 'c_hash', 'sid', 'jti'])(
+      '%s null: accepted as absent',
+      async (name) => {
+        const token = sign({ ...good, [name]: null, manager: null });
+        expect(await verifyIdToken(token, signingKeys, expected)).toStrictEqual({
+          ...good,
+          manager: null,
+        });
+      },
+    );
+
     const rejected: [string, Claims, string, Partial<IdTokenExpectations>?][] = [
       ['iss missing', { iss: undefined }, '"iss"'],
       ['iss of another', { iss: 'https://evil.example/' }, '"iss"'],
@@ -102,8 +113,9 @@ describe('an ID token', () => {
       ['aud an object', { aud: { 'client-1': true } }, '"aud"'],
       ['several audiences without azp', { aud: ['client-1', 'x'] }, '"azp"'],
       ['azp of another', { azp: 'client-2' }, '"azp"'],
-      ['azp null', { azp: null }, '"azp"'],
+      ['several audiences, azp null', { aud: ['client-1', 'x'], azp: null }, '"azp"'],
       ['exp missing', { exp: undefined }, '"exp"'],
+      ['exp null', { exp: null }, '"exp"'],
       ['exp as text', { exp: String(NOW + 300) }, '"exp"'],
       ['exp beyond all bounds', { exp: 1e300 }, '"exp"'],
       ['exp negative', { exp: -1 }, '"exp"'],
@@ -116,8 +128,10 @@ describe('an ID token', () => {
       ['nbf as text', { nbf: 'now' }, '"nbf"'],
       ['nonce missing', { nonce: undefined }, '"nonce"'],
       ['nonce of another', { nonce: 'nonce-2' }, '"nonce"'],
+      ['nonce null', { nonce: null }, '"nonce"'],
       ['nonce as a list', { nonce: ['nonce-1'] }, '"nonce"'],
       ['auth_time missing', {}, '"auth_time"', { maxAge: 100 }],
+      ['auth_time null', { auth_time: null }, '"auth_time"', { maxAge: 100 }],
       ['auth_time too long ago', { auth_time: NOW - 161 }, '"auth_time"', { maxAge: 100 }],
       ['auth_time too long ago for 0', { auth_time: NOW - 61 }, '"auth_time"', { maxAge: 0 }],
       ['auth_time as text', { auth_time: String(NOW) }, '"auth_time"'],
