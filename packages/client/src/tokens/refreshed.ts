@@ -23,6 +23,8 @@ interface RefreshedOptions {
   backOff: BackOff;
 }
 
+/** Error codes of a refresh that a sign-in overcomes (OpenID Connect Core §3.1.2.6, Entra, Auth0). */
+const NEEDS_USER = ['interaction_required', 'login_required', 'consent_required', 'mfa_required'];
 const MIN_SESSION_AGE_SECONDS = 10;
 const MAX_SAVE_ATTEMPTS = 4;
 const SAVE_AGAIN_AFTER_MS = 50;
@@ -146,7 +148,10 @@ class Refresh {
     const transient = (error as { status?: number }).status === 503;
     this.#report(transient, error);
     const valid = this.#options.tokens.findValid(this.#request);
-    if (!transient && !valid) throw error;
+    if (!transient && !valid) {
+      const isUserNeeded = NEEDS_USER.some((code) => isRefused(error, code));
+      throw isUserNeeded ? loginRequired('the issuer wants the user to sign in', error) : error;
+    }
     // Without metadata or keys no request was sent, and the pauses of the issuer are enough.
     const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
     const generation = session.content.accessToken?.issuedAt;

@@ -715,6 +715,21 @@ describe('the authorization server says no', () => {
     expect(JSON.stringify(content)).not.toMatch(/access-|refresh-/);
   });
 
+  test.each(['interaction_required', 'login_required', 'consent_required', 'mfa_required'])(
+    '%s asks for a sign-in; a token that lasts serves on',
+    async (error) => {
+      const one = startProcess();
+      refusing(error);
+      const session = await signIn(one, -1);
+      await expect(one.tokenOf(session)).rejects.toMatchObject({
+        code: 'ERR_LOGIN_REQUIRED',
+        cause: { error },
+      });
+      expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
+      expect(await one.tokenOf(await signIn(one, 10))).toBe('old');
+    },
+  );
+
   test.each(['invalid_client', 'unauthorized_client', 'unsupported_grant_type', 'access_denied'])(
     '%s leaves the session as it is, is a 502 and reported',
     async (error) => {
