@@ -399,6 +399,22 @@ describe('back-channel logout', () => {
       expect(new Set(receiver.received.map(({ token }) => token)).size).toBe(1);
     });
 
+    test.each([
+      ['10', 10_000],
+      ['0', 1000],
+      ['3600', 25_000],
+      ['soon', 1000],
+    ])('with Retry-After: %s, is sent again after %i ms', async (value, waitMs) => {
+      const receiver = await startReceiver(
+        (response) => void response.writeHead(503, { 'retry-after': value }).end(),
+      );
+      const server = await startTelling(receiver.url);
+      const { browser } = await tokensFor(server);
+      const timeout = jest.spyOn(globalThis, 'setTimeout');
+      await browser.get(`${server.issuer}v2/logout?client_id=contacts-web`);
+      expect(timeout.mock.calls.map(([, ms]) => ms)).toContain(waitMs);
+    });
+
     test('gets nothing from a server that has closed', async () => {
       const receiver = await startReceiver(answer(503));
       const server = await startTelling(receiver.url);
