@@ -14,7 +14,8 @@ import {
 } from '@koa-oauth/service';
 import { z } from 'zod';
 
-const httpURL = (noun: string) => z.url({ protocol: /^https?$/, error: `must be ${noun}` });
+const httpURL = (noun: string) =>
+  z.url({ protocol: /^https?$/, abort: true, error: `must be ${noun}` });
 
 function hasOnlyOriginAndPath(url: string): boolean {
   const { username, password, search, hash } = new URL(url);

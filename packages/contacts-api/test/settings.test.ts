@@ -80,6 +80,7 @@ describe('settings', () => {
     ['PORT', '1.5'],
     ['PORT', '0x10'],
     ['BASE_URL', 'http://api.example.com'],
+    ['BASE_URL', 'api.example.com'],
     ['ISSUER_BASE_URL', 'http://issuer.example.com/'],
     ['ISSUER_BASE_URL', 'issuer.example.com'],
     ['ISSUER_BASE_URL', 'https://issuer.example.com/,'],

@@ -170,7 +170,7 @@ export function isLoopback(host: string): boolean {
  *
  * @example
  * const Environment = z.object({
- *   BASE_URL: z.url().refine((url) => isSecureURL(new URL(url)), 'must use https'),
+ *   BASE_URL: z.url({ abort: true }).refine((url) => isSecureURL(new URL(url)), 'must use https'),
  * });
  */
 export function isSecureURL({ protocol, hostname }: URL): boolean {
