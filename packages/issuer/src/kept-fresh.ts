@@ -167,9 +167,12 @@ export interface FetchedJson {
   readonly maxAge: number | undefined;
 }
 
+// Some servers answer 406 unless the type of a key set is named (RFC 7517 §8.5.2).
+const ACCEPT = { accept: 'application/json, application/jwk-set+json' };
+
 /** Fetches a JSON document. @throws IssuerError when there is no answer, or a 200 that is not JSON */
 export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJson> {
-  const { status, headers, body } = await http(url).catch((cause: Error) => {
+  const { status, headers, body } = await http(url, { headers: ACCEPT }).catch((cause: Error) => {
     throw issuerUnavailable(cause.message, cause);
   });
   const maxAge = parseMaxAge(headers);
