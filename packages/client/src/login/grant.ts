@@ -157,7 +157,7 @@ export class Grants {
       http: this.#optionalHttp,
       seconds,
     });
-    if (status === 200) return;
+    if (status === 200 || status === 204) return;
     const detail = `revocation: it answered ${status}`;
     throw new OidcError('ERR_TOKEN_REQUEST_REFUSED', { detail });
   }

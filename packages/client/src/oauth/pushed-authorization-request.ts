@@ -43,7 +43,8 @@ export function judgePushedAuthorization(answer: EndpointAnswer, now: number): s
       retryAfter: retryAfter(headers, now),
     });
   }
-  if (status !== 201) {
+  // §2.2 has 201.
+  if (status !== 201 && status !== 200) {
     const { error, detail } = readEndpointError(answer) ?? {};
     throw refused(detail ?? `it answered ${status}`, error);
   }

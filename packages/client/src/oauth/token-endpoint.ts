@@ -192,7 +192,8 @@ export function judgeTokenResponse(
   isBound = false,
 ): TokenResponse {
   const { status, body } = answer;
-  if (status !== 200) throw failureOf(answer, now);
+  // §5.1 has 200. Some servers answer each POST with 201.
+  if (status !== 200 && status !== 201) throw failureOf(answer, now);
   if (!isObject(body)) throw unusable('it is not a JSON object');
   // Some servers report errors with the status 200.
   if (isAbsent(body.access_token) && readEndpointError(answer)) throw failureOf(answer, now);

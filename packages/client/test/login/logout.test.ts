@@ -258,6 +258,15 @@ describe('the session and its refresh token', () => {
     expect(await userOf(browser)).toBeNull();
   });
 
+  test('a revocation without content is one', async () => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    issuer.revocationStatus = 204;
+    await browser.post('/logout');
+    expect(issuer.revocations).toHaveLength(1);
+    expect(warnings).toEqual([]);
+  });
+
   test('revokes the refresh token that a renewal put in place meanwhile', async () => {
     let reached = () => {};
     let goOn = () => {};

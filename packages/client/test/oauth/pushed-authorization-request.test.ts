@@ -90,6 +90,7 @@ describe('judging (RFC 9126 §2.2, §2.3)', () => {
 
   test('a good answer is its request_uri', () => {
     expect(judge(201, good)).toBe(good.request_uri);
+    expect(judge(200, good)).toBe(good.request_uri);
     expect(judge(201, { ...good, more: [], error: null })).toBe(good.request_uri);
   });
 
@@ -98,7 +99,7 @@ describe('judging (RFC 9126 §2.2, §2.3)', () => {
   });
 
   test.each<[string, number, unknown, string]>([
-    ['200', 200, good, 'it answered 200'],
+    ['202', 202, good, 'it answered 202'],
     ['a redirect', 303, undefined, 'it answered 303'],
     ['a refusal', 400, { error: 'invalid_request' }, 'invalid_request'],
     ['a refusal that is none', 400, { error: 'the secret is sesame' }, 'it answered 400'],

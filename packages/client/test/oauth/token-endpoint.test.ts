@@ -172,6 +172,10 @@ describe('token response (RFC 6749 §5.1)', () => {
     expect(errorOf(() => judge({ ...good, ...change })).code).toBe('ERR_TOKEN_RESPONSE');
   });
 
+  test('the status 201 is accepted, too', () => {
+    expect(judge(good, 201)).toMatchObject({ accessToken: 'a' });
+  });
+
   test.each([undefined, null, [], 'text', 1])('a body %j: refused', (body) => {
     expect(errorOf(() => judge(body)).code).toBe('ERR_TOKEN_RESPONSE');
   });
@@ -294,6 +298,7 @@ describe('error response (RFC 6749 §5.2)', () => {
 
   test.each([
     [302, good],
+    [202, good],
     [404, '<html>'],
     [400, {}],
     [400, { error: 'x'.repeat(41) }],

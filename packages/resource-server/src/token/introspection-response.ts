@@ -53,7 +53,7 @@ export function readResponse({
     const hint = 'the issuer does not accept this clientID with this secret or key';
     throw new UnusableResponse(`it answered ${status}: ${hint}`);
   }
-  if (status !== 200) throw new UnusableResponse(`it answered ${status}`);
+  if (status !== 200 && status !== 201) throw new UnusableResponse(`it answered ${status}`);
   const [type = ''] = (headers['content-type'] ?? '').split(';');
   if (type.trim().toLowerCase() === `application/${SIGNED}`) return { jwt: body.trim() };
   return { members: parse(body) };

@@ -112,6 +112,7 @@ describe('an answer', () => {
 
   test.each<[string, Reply]>([
     ['active: false', { active: false, sub: 'alice' }],
+    ['active: false with the status 201', replyWith(201, { active: false })],
     ['a token of another kind', replyWith(400, { error: 'unsupported_token_type' })],
   ])('%s: the token is not active', async (_name, reply) => {
     issuer.reply = () => reply;
@@ -145,7 +146,7 @@ describe('an answer', () => {
     ['429', replyWith(429, { active: true }), 'it answered 429'],
     ['500', replyWith(500, { active: true }), 'it answered 500'],
     ['a redirect', replyWith(302, { active: true }, { location: '/x' }), 'it answered 302'],
-    ['201', replyWith(201, { active: true }), 'it answered 201'],
+    ['202', replyWith(202, { active: true }), 'it answered 202'],
   ])('%s says nothing about the token: 503', async (_name, reply, detail) => {
     proves('RFC 7662 §4 answer');
     issuer.reply = () => reply;
