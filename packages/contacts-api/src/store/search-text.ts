@@ -1,6 +1,6 @@
 /** Maximum characters of a part. Normalization turns one character into up to eighteen. */
 const MAX_PART_LENGTH = 200;
-/** Of three parts: name, e-mail address and company, with a line feed between them. */
+/** Maximum characters of three parts: name, e-mail address and company, and two line feeds. */
 export const MAX_SEARCH_TEXT_LENGTH = 3 * MAX_PART_LENGTH + 2;
 
 /** Letters and punctuation that Unicode does not decompose (UAX #15), as a keyboard writes them. */
