@@ -84,6 +84,11 @@ test('a user without any of the permissions is denied', async () => {
   });
 });
 
+test('a scope that the API does not have is denied', async () => {
+  const args = ['--user', 'bob@example.com', '--scope', 'read:nothing'];
+  expect(await report(args)).toMatchObject({ denied: 'no known scope asked for' });
+});
+
 test('the dry run shows console output and ignored claims of rules and Actions', async () => {
   const tenant = tenantWith(
     `exports.onExecutePostLogin = async (event, api) => {

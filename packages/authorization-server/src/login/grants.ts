@@ -96,7 +96,7 @@ export function nothingToGrant({
   refused,
 }: AskedScopes): string | undefined {
   if (oidc.length + claims.length + allowed.length > 0) return undefined;
-  if (refused.length === 0) return 'no scope asked for';
+  if (refused.length === 0) return 'no known scope asked for';
   return `the user has none of the permissions asked for: ${refused.join(' ')}`;
 }
 
