@@ -71,7 +71,12 @@ export function createMints(server: AuthorizationServer, ring: KeyRing): Mints {
   };
   return {
     mint: Object.assign(mint, {
-      hostile: (name: HostileTokenName, claims?: Members) => hostile(claims)[name],
+      hostile(name: HostileTokenName, claims?: Members) {
+        const token = hostile(claims)[name];
+        // An API would rightly reject "undefined", and a test with a misspelled name would pass.
+        if (token === undefined) throw new Error(`no hostile token "${name}"`);
+        return token;
+      },
     }),
     hostileTokens: hostile,
   };

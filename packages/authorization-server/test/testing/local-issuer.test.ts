@@ -184,6 +184,7 @@ describe('minted tokens', () => {
       const token = issuer.mint.hostile('exp past', { aud: 'https://reports.example.com' });
       expect(decodeJwt(token).aud).toBe('https://reports.example.com');
       expect(Number(decodeJwt(token).exp)).toBeLessThan(now());
+      expect(() => issuer.mint.hostile('exp pats' as never)).toThrow('no hostile token "exp pats"');
     });
   });
 });
