@@ -216,7 +216,7 @@ export function judgeTokenResponse(
   return {
     accessToken,
     expiresAt: isAbsent(expires_in) ? undefined : readExpiry(expires_in, now),
-    scope: unionOfScopes(...scopes),
+    scope: unionOfScopes(scopes.join(' ')),
     refreshToken: readToken(body, 'refresh_token'),
     idToken: readToken(body, 'id_token'),
   };

@@ -135,6 +135,7 @@ describe('token response (RFC 6749 §5.1)', () => {
     ['scope null: as requested', { scope: null }, { scope: 'openid' }],
     ['scope a list', { scope: ['openid', 'read'] }, { scope: 'openid read' }],
     ['scope a list of one text', { scope: ['openid read'] }, { scope: 'openid read' }],
+    ['scope a long list', { scope: Array(150_000).fill('') }, { scope: '' }],
     ['scope an empty list: nothing granted', { scope: [] }, { scope: '' }],
     ['expires_in negative: unknown', { expires_in: -1 }, { expiresAt: undefined }],
     ['expires_in negative as text: unknown', { expires_in: '-1' }, { expiresAt: undefined }],
