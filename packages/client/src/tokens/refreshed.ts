@@ -142,7 +142,9 @@ class Refresh {
 
   #afterFailure(error: Error): SuppliedToken {
     const { session, wanted } = this.#request;
-    if (wanted.scope !== undefined && isRefused(error, 'invalid_scope')) {
+    const isScopeRefused =
+      isRefused(error, 'invalid_scope') || isRefused(error, 'consent_required');
+    if (wanted.scope !== undefined && isScopeRefused) {
       throw new InsufficientScope(wanted.scope, error);
     }
     const transient = (error as { status?: number }).status === 503;

@@ -388,15 +388,18 @@ describe('T: tokens', () => {
     expect(server.grants).toHaveLength(1);
   });
 
-  test('invalid_scope is reported as the missing scopes; the session stays', async () => {
-    const one = startProcess();
-    const session = await signIn(one, 3600);
-    refusing('invalid_scope');
-    await expect(
-      one.tokenOf(session, { audience: OTHER_API, scope: 'purge' }),
-    ).rejects.toMatchObject({ code: 'ERR_INSUFFICIENT_SCOPE', scope: 'purge' });
-    expect(await one.tokenOf(session)).toBe('old');
-  });
+  test.each(['invalid_scope', 'consent_required'])(
+    '%s is reported as the missing scopes; the session stays',
+    async (error) => {
+      const one = startProcess();
+      const session = await signIn(one, 3600);
+      refusing(error);
+      await expect(
+        one.tokenOf(session, { audience: OTHER_API, scope: 'purge' }),
+      ).rejects.toMatchObject({ code: 'ERR_INSUFFICIENT_SCOPE', scope: 'purge' });
+      expect(await one.tokenOf(session)).toBe('old');
+    },
+  );
 
   test('eight tokens are kept in addition to the sign-in’s', async () => {
     const one = startProcess();
