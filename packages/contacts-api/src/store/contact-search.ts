@@ -54,6 +54,8 @@ const BOUNDS = {
   maxSliceRows: 40_000,
   /** Blocks that the index is asked for at once. */
   maxBlocks: 400,
+  /** Parts of a block that a file is asked for: it reads the entries of the block for each of them. */
+  maxParts: 10,
   /** Rows that the index may name. A slice often fills the page sooner, so few are tried first. */
   firstCandidates: 250,
   maxCandidates: 20_000,
@@ -187,11 +189,14 @@ export class ContactSearch {
     listed: readonly Block[],
   ): Promise<boolean> {
     const { organization, order, after, rows } = walk;
-    const { maxBlocks, maxCandidates } = this.#bounds;
+    const { maxBlocks, maxParts, maxCandidates } = this.#bounds;
     const [max, isFile] = [walk.maxCandidates, this.#isFile];
-    // A block whose first row has the term often has many. It is read in a slice.
-    const jump = listed.findIndex((block, place) => place > 0 && block.text.includes(walk.term));
-    const blocks = listed.slice(0, jump > 0 && isByName(walk) ? jump : maxBlocks);
+    const stop = listed.findIndex(
+      ({ text, part }, place) =>
+        // A block whose first row has the term often has many. It is read in a slice.
+        place > 0 && (text.includes(walk.term) || (isFile && part !== null && place >= maxParts)),
+    );
+    const blocks = listed.slice(0, stop > 0 && isByName(walk) ? stop : maxBlocks);
     const entries = await indexEntries(database, walk, { blocks, max, isFile });
     const { rows: found } = await sql<
       ContactRow & { count: number | string; last: number | string }
@@ -222,7 +227,9 @@ export class ContactSearch {
     walk.after = { value: block ? startOf(block) : '', id: '' };
     walk.maxCandidates = this.#firstCandidates(walk);
     // One row with the term may be all that the block has.
-    if (!isCut) walk.maxSliceRows = this.#bounds.firstSliceRows;
+    if (!isCut && listed[end]?.text.includes(walk.term)) {
+      walk.maxSliceRows = this.#bounds.firstSliceRows;
+    }
     return false;
   }
 

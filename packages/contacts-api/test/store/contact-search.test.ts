@@ -211,6 +211,28 @@ for (const { name, missing, create } of await engines()) {
       },
     );
 
+    if (name === 'libsql') {
+      test('a statement looks for few parts of a block, each in all entries of the block', async () => {
+        const organization = organizationNamed('many parts');
+        const seconds = Array.from({ length: 99 }, (_, index) =>
+          String.fromCodePoint(0x4e00 + index),
+        );
+        await insertRows(
+          organization,
+          seconds.map((second) => `a${second}`),
+        );
+        const asked: number[] = [];
+        const log = ({ query: { parameters } }: LogEvent) =>
+          void asked.push(JSON.stringify(parameters).match(/\d+y[0-9a-f]+/g)?.length ?? 0);
+        const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+        const search = new ContactSearch(watched, { minSliceRows: 2, firstSliceRows: 2 });
+        const order = orderOf('name');
+        await search.find({ organization, subject: '', limit: 9, term: 'zoe', order });
+        await watched.destroy();
+        expect(Math.max(...asked)).toBe(10);
+      });
+    }
+
     test('a changed contact is found by its new text only, a deleted one by none', async () => {
       const organization = organizationNamed('changing');
       const others = Array.from({ length: 9 }, (_, index) => `Other ${index}`);
