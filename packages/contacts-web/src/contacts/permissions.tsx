@@ -142,6 +142,6 @@ export function AskedNotice({ permission, organization }: AskedNoticeProps): VNo
 function whoCanGrant({ asked }: Permission, organization: string | undefined): string {
   const ofOrganization = organization ? ` of ${organization}` : '';
   return asked
-    ? `None of your roles includes this permission. An administrator${ofOrganization} can give you a role that does. Then sign in again.`
+    ? `None of your roles allows this. An administrator${ofOrganization} can give you a role that does. Then sign in again.`
     : 'This app has not asked for this permission yet. You can grant it yourself.';
 }

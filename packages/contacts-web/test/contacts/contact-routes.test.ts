@@ -176,7 +176,7 @@ describe('the list', () => {
     expect(html).toContain('href="/contacts/g-1/edit"');
     expect(html).not.toContain('/contacts/g-1/delete');
     expect(html).toContain('You may not delete contacts');
-    expect(html).toContain('An administrator of acme can give you a role that does.');
+    expect(html).toContain('None of your roles allows this. An administrator of acme can');
     expect(html).not.toContain('aria-label="Ask for it: delete:contacts"');
     expect(html).not.toContain('href="/activity"');
   });
