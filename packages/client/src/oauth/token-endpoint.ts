@@ -199,7 +199,9 @@ export function judgeTokenResponse(
   if (isAbsent(body.access_token) && readEndpointError(answer)) throw failureOf(answer, now);
 
   const { token_type, expires_in } = body;
-  const type = typeof token_type === 'string' ? token_type.toLowerCase() : undefined;
+  // LinkedIn sends none. A token that must be bound needs its type.
+  const given = isAbsent(token_type) && !isBound ? 'bearer' : token_type;
+  const type = typeof given === 'string' ? given.toLowerCase() : undefined;
   // RFC 9449 §5: such a server ignored the proof.
   if (isBound && type === 'bearer') {
     const detail = 'token response: "token_type" is Bearer, not DPoP';

@@ -123,6 +123,8 @@ describe('token response (RFC 6749 §5.1)', () => {
   test.each([
     ['token_type in lower case', { token_type: 'bearer' }, {}],
     ['token_type in upper case', { token_type: 'BEARER' }, {}],
+    ['token_type missing: Bearer', { token_type: undefined }, {}],
+    ['token_type null: Bearer', { token_type: null }, {}],
     ['expires_in as text', { expires_in: '60' }, { expiresAt: NOW + 60 }],
     ['expires_in missing: unknown', { expires_in: undefined }, { expiresAt: undefined }],
     ['scope missing: as requested', { scope: undefined }, { scope: 'openid' }],
@@ -151,7 +153,7 @@ describe('token response (RFC 6749 §5.1)', () => {
   });
 
   test.each([
-    ['token_type missing', { token_type: undefined }],
+    ['token_type a list', { token_type: ['Bearer'] }],
     ['token_type of another kind', { token_type: 'DPoP' }],
     ['access_token missing', { access_token: undefined }],
     ['access_token empty', { access_token: '' }],
@@ -171,6 +173,13 @@ describe('token response (RFC 6749 §5.1)', () => {
     ['scope beyond ASCII', { scope: 'réad' }],
   ])('%s: refused', (_name, change) => {
     expect(errorOf(() => judge({ ...good, ...change })).code).toBe('ERR_TOKEN_RESPONSE');
+  });
+
+  test('token_type missing where the token must be bound: refused', () => {
+    const body = { ...good, token_type: undefined };
+    const answer = { status: 200, headers: {}, body };
+    const { code } = errorOf(() => judgeTokenResponse(answer, 'openid', NOW, true));
+    expect(code).toBe('ERR_TOKEN_RESPONSE');
   });
 
   test('the status 201 is accepted, too', () => {
