@@ -7,6 +7,7 @@ import { isRefused } from '../oauth/token-endpoint.ts';
 import type { Session, SessionContent } from '../session/session.ts';
 import type { BackOff } from './back-off.ts';
 import {
+  isSignInToken,
   type KeptTokens,
   loginRequired,
   type SuppliedToken,
@@ -151,7 +152,9 @@ class Refresh {
     this.#report(transient, error);
     const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) {
-      const isUserNeeded = NEEDS_USER.some((code) => isRefused(error, code));
+      // Some servers call a refresh token that has ended an invalid request.
+      const isEnded = isSignInToken(wanted) && isRefused(error, 'invalid_request');
+      const isUserNeeded = isEnded || NEEDS_USER.some((code) => isRefused(error, code));
       throw isUserNeeded ? loginRequired('the issuer wants the user to sign in', error) : error;
     }
     // Without metadata or keys no request was sent, and the pauses of the issuer are enough.

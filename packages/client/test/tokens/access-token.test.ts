@@ -718,6 +718,16 @@ describe('the authorization server says no', () => {
     expect(JSON.stringify(content)).not.toMatch(/access-|refresh-/);
   });
 
+  test('invalid_request, as some call a dead refresh token, is no reason to sign in for another API', async () => {
+    const one = startProcess();
+    refusing('invalid_request');
+    const session = await signIn(one, -1);
+    await expect(one.tokenOf(session, { audience: OTHER_API })).rejects.toMatchObject({
+      code: 'ERR_TOKEN_REQUEST_REFUSED',
+    });
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+  });
+
   test.each(['interaction_required', 'login_required', 'consent_required', 'mfa_required'])(
     '%s asks for a sign-in; a token that lasts serves on',
     async (error) => {
