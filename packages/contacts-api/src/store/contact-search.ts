@@ -124,12 +124,14 @@ export class ContactSearch {
   async #goOn(database: Kysely<Tables>, walk: Walk): Promise<boolean> {
     // On a file the statements run in this thread.
     await setImmediate();
-    walk.rows.push(...(await this.#matchesOfSlice(database, walk)));
-    if (walk.rows.length > walk.limit) return true;
-    walk.after = await this.#endOfSlice(database, walk);
-    if (!walk.after) return true;
-    const blocks = await this.#blocksOf(database, walk);
+    const { matches, end } = await this.#readSlice(database, walk);
+    walk.rows.push(...matches);
+    if (walk.rows.length > walk.limit || !end) return true;
+    walk.after = end;
     walk.maxSliceRows = this.#bounds.maxSliceRows;
+    // In another order the index is asked for all blocks, and named too many rows.
+    if (!isByName(walk) && walk.frequentIn !== undefined) return false;
+    const blocks = await this.#blocksOf(database, walk);
     const [first] = blocks;
     if (!first) return true;
     if (startOf(first) === walk.frequentIn) return false;
@@ -143,7 +145,6 @@ export class ContactSearch {
   async #blocksOf(database: Kysely<Tables>, walk: Walk): Promise<readonly Block[]> {
     const range = { max: this.#bounds.maxBlocks + 1, isFile: this.#isFile };
     if (isByName(walk)) return listBlocks(database, walk, { ...range, after: walk.after });
-    if (walk.frequentIn !== undefined) range.max = 1;
     return listBlocks(database, { ...walk, order: BY_NAME }, { ...range, after: undefined });
   }
 
@@ -152,28 +153,37 @@ export class ContactSearch {
    *
    * The inner statements read an index alone when the order is by name. A limit ends the slice: a
    * comparison with its last row would go on through all rows of the same name on PostgreSQL. Both
-   * engines read the slice in its order, and no further than needed.
+   * engines read the slice in its order, and no further than needed. It is one statement, because
+   * another change could move the end.
+   *
+   * @returns end: the last row of the slice, when the slice is full
    */
-  async #matchesOfSlice(database: Kysely<Tables>, walk: Walk): Promise<ContactRow[]> {
+  async #readSlice(
+    database: Kysely<Tables>,
+    walk: Walk,
+  ): Promise<{ matches: ContactRow[]; end: Position | undefined }> {
     const { organization, term, order, after } = walk;
-    const { rows } = await sql<ContactRow>`
-      select ${COLUMNS} from contacts where id in (
-        select id from (
-          select id, search_text ${nextRows(organization, order, after)}
-          limit ${this.#rowsOfSlice(walk)}
-        ) as slice
-        where ${this.#contains(term)} limit ${enoughRows(walk)}
-      ) ${inOrder(order)}`.execute(database);
-    return rows;
-  }
-
-  /** Returns the last row of a slice, unless no row follows. */
-  async #endOfSlice(database: Kysely<Tables>, walk: Walk): Promise<Position | undefined> {
-    const { organization, order, after } = walk;
-    const { rows } = await sql<Position>`
-      select ${sql.ref(order.column)} as value, id ${nextRows(organization, order, after)}
-      limit 1 offset ${this.#rowsOfSlice(walk) - 1}`.execute(database);
-    return rows[0];
+    const next = nextRows(organization, order, after);
+    const size = this.#rowsOfSlice(walk);
+    const { rows } = await sql<ContactRow & { end_value: string | null; end_id: string }>`
+      select ends.*, found.* from (select 1) as always
+      left join (
+        select ${sql.ref(order.column)} as end_value, id as end_id ${next} limit 1 offset ${size - 1}
+      ) as ends on true
+      left join (
+        select ${COLUMNS} from contacts where id in (
+          select id from (select id, search_text ${next} limit ${size}) as slice
+          where ${this.#contains(term)} limit ${enoughRows(walk)}
+        )
+      ) as found on true
+      ${inOrder(order)}`.execute(database);
+    const [first] = rows;
+    const end =
+      first && first.end_value !== null ? { value: first.end_value, id: first.end_id } : undefined;
+    const matches = rows.flatMap(({ end_value: _, end_id: __, ...row }) =>
+      row.id === null ? [] : [row],
+    );
+    return { matches, end };
   }
 
   #rowsOfSlice({ term, maxSliceRows }: Walk): number {
@@ -252,7 +262,9 @@ export class ContactSearch {
     const result = new Promise<T>((resolve, reject) => {
       const transaction = this.#database.connection().execute(async (connection) => {
         const limit = `set local statement_timeout = ${this.#bounds.timeLimitMs}`;
-        await sql.raw(`begin; ${limit}; ${READS_IN_ORDER}`).execute(connection);
+        await sql
+          .raw(`begin isolation level repeatable read read only; ${limit}; ${READS_IN_ORDER}`)
+          .execute(connection);
         const working = work(connection);
         resolve(working);
         await working.catch(() => {});

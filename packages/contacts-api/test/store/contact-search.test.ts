@@ -233,6 +233,36 @@ for (const { name, missing, create } of await engines()) {
       });
     }
 
+    test('a search misses no contact while another one is deleted', async () => {
+      const names = ['a 1', 'a 2', 'a 3 zoe', 'a 4', 'a 5'];
+      for (let statement = 1; statement < 6; statement += 1) {
+        const organization = organizationNamed(`deleting after ${statement}`);
+        await insertRows(organization, names);
+        let read = 0;
+        const log = async ({ query }: LogEvent) => {
+          read += /^\s*(select|with)\b/.test(query.sql) ? 1 : 0;
+          if (read !== statement) return;
+          await database
+            .deleteFrom('contacts')
+            .where('organisation', '=', organization)
+            .where('name', '=', 'a 1')
+            .execute();
+        };
+        const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+        const search = new ContactSearch(watched, TIGHT);
+        const request = {
+          organization,
+          subject: '',
+          term: 'zoe',
+          order: orderOf('name'),
+          limit: 9,
+        };
+        const { rows } = await search.find(request);
+        await watched.destroy();
+        expect(rows.map((row) => row.name)).toEqual(['a 3 zoe']);
+      }
+    });
+
     test('a changed contact is found by its new text only, a deleted one by none', async () => {
       const organization = organizationNamed('changing');
       const others = Array.from({ length: 9 }, (_, index) => `Other ${index}`);
@@ -306,7 +336,7 @@ for (const { name, missing, create } of await engines()) {
         ];
         expect(pages.map(({ rows }) => rows.length)).toEqual([10, 0]);
         const reads = statements.filter((query) => /^\s*(select|with)\b/.test(query.sql));
-        expect(reads.length).toBeGreaterThan(5);
+        expect(reads.length).toBeGreaterThan(3);
         const explain = name === 'libsql' ? 'explain query plan' : 'explain';
         await watched.connection().execute(async (connection) => {
           for (const read of [...statements]) {
