@@ -35,7 +35,9 @@ export interface Found {
 interface Walk extends Search {
   after: Position | undefined;
   readonly rows: ContactRow[];
+  /** Rows of the next slice, at most. */
   maxSliceRows: number;
+  /** Rows that the index may name next, at most. */
   maxCandidates: number;
   /** The start of a block in which the index names too many rows. */
   frequentIn?: string;
@@ -66,7 +68,7 @@ const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
 /** Settings with which PostgreSQL reads in the order of an index: it would sort all rows of a new table. */
 const READS_IN_ORDER = `set local enable_seqscan = off; set local jit = off;
   set local enable_bitmapscan = off; set local enable_indexscan = on; set local enable_indexonlyscan = on`;
-/** Settings with which it reads the index of texts alone. */
+/** Settings with which it reads the index of the search alone. */
 const READS_BY_TEXT = `set local enable_bitmapscan = on;
   set local enable_indexscan = off; set local enable_indexonlyscan = off`;
 
@@ -101,18 +103,18 @@ export class ContactSearch {
         maxSliceRows: this.#bounds.firstSliceRows,
         maxCandidates: this.#firstCandidates(search),
       };
-      const isDone = await this.#read(async (database) => {
+      const isDone = await this.#withSettings(async (database) => {
         for (let round = 0; round < this.#bounds.shortRounds; round += 1) {
-          if (await this.#goOn(database, walk)) return true;
+          if (await this.#searchRound(database, walk)) return true;
         }
         return false;
       });
       if (isDone) return { rows: walk.rows, end: undefined };
       // One long search at a time, so that they leave time for all other requests.
       return this.#turns.take('', () =>
-        this.#read(async (database) => {
+        this.#withSettings(async (database) => {
           do {
-            if (await this.#goOn(database, walk)) return { rows: walk.rows, end: undefined };
+            if (await this.#searchRound(database, walk)) return { rows: walk.rows, end: undefined };
           } while (performance.now() < deadline);
           return { rows: walk.rows, end: walk.after };
         }),
@@ -120,8 +122,8 @@ export class ContactSearch {
     });
   }
 
-  /** Reads a slice, then by the index. @returns true when no more rows are needed, or left */
-  async #goOn(database: Kysely<Tables>, walk: Walk): Promise<boolean> {
+  /** Reads a slice, then the rows that the index names. @returns true when the search is done */
+  async #searchRound(database: Kysely<Tables>, walk: Walk): Promise<boolean> {
     // On a file the statements run in this thread.
     await setImmediate();
     const { matches, end } = await this.#readSlice(database, walk);
@@ -136,9 +138,9 @@ export class ContactSearch {
     if (!first) return true;
     if (startOf(first) === walk.frequentIn) return false;
     await setImmediate();
-    await this.#guide(database, READS_BY_TEXT);
+    await this.#setPlanner(database, READS_BY_TEXT);
     const isDone = await this.#readByIndex(database, walk, blocks);
-    if (!isDone) await this.#guide(database, READS_IN_ORDER);
+    if (!isDone) await this.#setPlanner(database, READS_IN_ORDER);
     return isDone;
   }
 
@@ -192,7 +194,11 @@ export class ContactSearch {
     return Math.min(maxSliceRows, rows);
   }
 
-  /** Reads the rows that the index names. @returns true when no more are needed, or left */
+  /**
+   * Reads the rows that the index names in the next blocks.
+   *
+   * @returns true when the search is done: the page is full, or no block is left
+   */
   async #readByIndex(
     database: Kysely<Tables>,
     walk: Walk,
@@ -224,15 +230,18 @@ export class ContactSearch {
       left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
       ${inOrder(order)}`.execute(database);
     const isCut = Number(found[0]?.count) > max;
+    // Blocks that are read to their end. Of the last one that is named, rows may be missing.
     const end = isCut ? Number(found[0]?.last) : blocks.length;
     const isWhole = end >= listed.length;
     if (!isWhole && (end === 0 || !isByName(walk))) {
+      // Nothing is gained. More rows are allowed behind the next slice, or the block is left to slices.
       if (max < maxCandidates) walk.maxCandidates = Math.min(max * 3, maxCandidates);
       else if (listed[0]) walk.frequentIn = startOf(listed[0]);
       return false;
     }
     for (const { count: _, last: __, ...row } of found) if (row.id !== null) rows.push(row);
     if (isWhole || rows.length > walk.limit) return true;
+    // Behind what is read: texts from the next block on, or in reverse those before the last one.
     const block = listed[order.direction === 'asc' ? end : end - 1];
     walk.after = { value: block ? startOf(block) : '', id: '' };
     walk.maxCandidates = this.#firstCandidates(walk);
@@ -243,7 +252,7 @@ export class ContactSearch {
     return false;
   }
 
-  /** Other orders do not follow the blocks: the index is asked once, for all rows. */
+  /** Returns all at once for other orders: they do not follow the blocks. */
   #firstCandidates(search: Search): number {
     return isByName(search) ? this.#bounds.firstCandidates : this.#bounds.maxCandidates;
   }
@@ -256,8 +265,8 @@ export class ContactSearch {
       : sql<boolean>`position(${term} in search_text) > 0`;
   }
 
-  /** Reads on PostgreSQL in a transaction, for its settings, and does not wait for the end of it. */
-  #read<T>(work: (database: Kysely<Tables>) => Promise<T>): Promise<T> {
+  /** Works on PostgreSQL in a transaction, for its settings. The result does not wait for its end. */
+  #withSettings<T>(work: (database: Kysely<Tables>) => Promise<T>): Promise<T> {
     if (this.#isFile) return storeCall(work(this.#database));
     const result = new Promise<T>((resolve, reject) => {
       const transaction = this.#database.connection().execute(async (connection) => {
@@ -275,7 +284,7 @@ export class ContactSearch {
     return storeCall(result);
   }
 
-  async #guide(database: Kysely<Tables>, settings: string): Promise<void> {
+  async #setPlanner(database: Kysely<Tables>, settings: string): Promise<void> {
     if (!this.#isFile) await sql.raw(settings).execute(database);
   }
 }

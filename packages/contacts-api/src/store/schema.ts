@@ -224,7 +224,7 @@ async function numberContacts(database: Kysely<Tables>): Promise<void> {
  * list. The database fills the index, so that rows of an older version, or of an import, are in it.
  */
 
-/** The code of the first character of a text, 0 of an empty one. */
+/** The code of the first character of a text, 0 of an empty one. SQLite has one for U+FFFD to U+FFFF. */
 const codeOf = (text: string, isFile: boolean) =>
   isFile ? `ifnull(unicode(${text}), 0)` : `ascii(${text})`;
 
@@ -237,7 +237,10 @@ export const blockOf = (text: string, isFile: boolean) => {
   return `case when ${code} < 4096 then ${code} else ${code} - ${code} % 64 end`;
 };
 
-/** The entry of a text in the index of a file: the number of the organization, the text in hex, the block. */
+/**
+ * The entries of a row in the index of a file. One of a text is the number of the organization, `x`, the
+ * text in hex, `x` and the block. The one of the part is the number, `y` and the part in hex.
+ */
 const FILE_ENTRIES = `
   with recursive positions(i) as (
     select 1 union all select i + 1 from positions where i < length(contacts.search_text)
@@ -287,8 +290,9 @@ async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
     await sql.raw(`drop index if exists ${index}`).execute(database);
     await sql.raw(`drop function if exists ${entries}(text, text)`).execute(database);
   }
-  // The extension pg_trgm has no place for the organization, and needs rights to be created. The
-  // `offset` computes the seed once for all texts.
+  // An entry is a hash. The seed of a text is the hash of organization and block, and that of a part
+  // has -1 instead of the block. The extension pg_trgm has no place for the organization, and needs
+  // rights to be created. The `offset` computes the seed once for all texts.
   await sql`create function search_entries(organisation text, search_text text) returns bigint[]
     language sql immutable strict parallel safe as $$
       select array_agg(hashtextextended(left(part, size), seed))

@@ -25,14 +25,15 @@ export interface IndexedSearch {
 
 /** Contacts that stand together in the list by name: a block of the index, or a part of one. */
 export interface Block {
+  /** The code of its first character; see `blockOf`. */
   readonly number: number;
-  /** The first two characters of the part. */
+  /** The first two characters of the part, null of a whole block. */
   readonly part: string | null;
   /** Its first text in the order of the list. */
   readonly text: string;
 }
 
-/** Returns the first text that can be in a block. */
+/** Returns the first text that can be in a block, or in the part of one. */
 export function startOf({ number, part }: Omit<Block, 'text'>): string {
   if (part !== null) return part;
   return number === 0 ? '' : String.fromCodePoint(number);
@@ -40,8 +41,8 @@ export function startOf({ number, part }: Omit<Block, 'text'>): string {
 
 /**
  * Lists the blocks of an organization's rows after a position, in the order of the list by name. The
- * block of the position is listed in its parts. Each is found from the one before, in the index of the
- * list.
+ * block of the position is divided: its parts are listed. The first text of each is looked up in the
+ * index of the list, with the first text of the one before.
  */
 export async function listBlocks(
   database: Kysely<Tables>,
@@ -52,7 +53,7 @@ export async function listBlocks(
   const number = blockOf('text', isFile);
   const isDivided = sql`${sql.raw(number)} = ${sql.lit(after ? numberOf(after.value) : -1)}`;
   const nextBlock = sql`${character}(${sql.raw(nextBlockOf(number))})`;
-  const [exists, follows] =
+  const [mayFollow, follows] =
     order.direction === 'asc'
       ? [
           sql`(${isDivided} or ${sql.raw(number)} < ${sql.lit(LAST_BLOCK)})`,
@@ -74,7 +75,7 @@ export async function listBlocks(
       select (
         select search_text from contacts where organisation = ${organization} and ${follows}
         ${inOrder(order)} limit 1
-      ) from texts where text is not null and ${exists}
+      ) from texts where text is not null and ${mayFollow}
     )
     select ${sql.raw(number)} as number, case when ${isDivided} then substr(text, 1, 2) end as part, text
     from texts where text is not null limit ${max}`.execute(database);
