@@ -158,7 +158,7 @@ export class ContactSearch {
    * engines read the slice in its order, and no further than needed. It is one statement, because
    * another change could move the end.
    *
-   * @returns end: the last row of the slice, when the slice is full
+   * @returns end: the last row of the slice, when the slice is full and the page is not
    */
   async #readSlice(
     database: Kysely<Tables>,
@@ -167,16 +167,22 @@ export class ContactSearch {
     const { organization, term, order, after } = walk;
     const next = nextRows(organization, order, after);
     const size = this.#rowsOfSlice(walk);
+    const enough = enoughRows(walk);
     const { rows } = await sql<ContactRow & { end_value: string | null; end_id: string }>`
+      with matches as materialized (
+        select id from (
+          select id, search_text ${next} limit ${size}
+        ) as slice
+        where ${this.#contains(term)} limit ${enough}
+      )
       select ends.*, found.* from (select 1) as always
       left join (
-        select ${sql.ref(order.column)} as end_value, id as end_id ${next} limit 1 offset ${size - 1}
+        select ${sql.ref(order.column)} as end_value, id as end_id ${next}
+        limit (select case when count(*) < ${enough} then 1 else 0 end from matches)
+        offset ${size - 1}
       ) as ends on true
       left join (
-        select ${COLUMNS} from contacts where id in (
-          select id from (select id, search_text ${next} limit ${size}) as slice
-          where ${this.#contains(term)} limit ${enoughRows(walk)}
-        )
+        select ${COLUMNS} from contacts where id in (select id from matches)
       ) as found on true
       ${inOrder(order)}`.execute(database);
     const [first] = rows;
