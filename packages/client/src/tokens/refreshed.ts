@@ -143,14 +143,14 @@ class Refresh {
 
   #afterFailure(error: Error): SuppliedToken {
     const { session, wanted } = this.#request;
+    const valid = this.#options.tokens.findValid(this.#request);
     const isScopeRefused =
       isRefused(error, 'invalid_scope') || isRefused(error, 'consent_required');
-    if (wanted.scope !== undefined && isScopeRefused) {
+    if (wanted.scope !== undefined && isScopeRefused && !valid) {
       throw new InsufficientScope(wanted.scope, error);
     }
     const transient = (error as { status?: number }).status === 503;
     this.#report(transient, error);
-    const valid = this.#options.tokens.findValid(this.#request);
     if (!transient && !valid) {
       // Some servers call a refresh token that has ended an invalid request.
       const isEnded = isSignInToken(wanted) && isRefused(error, 'invalid_request');

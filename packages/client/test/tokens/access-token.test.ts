@@ -413,6 +413,20 @@ describe('T: tokens', () => {
     },
   );
 
+  test.each(['invalid_scope', 'consent_required'])(
+    '%s for a token that is still valid: it serves on',
+    async (error) => {
+      const one = startProcess();
+      const read = { audience: OTHER_API, scope: 'read' };
+      const { session, accessToken } = await one.accessTokens.supply(await signIn(one, 9999), read);
+      now += 3_595_000;
+      refusing(error);
+      expect(await one.tokenOf(session, read)).toBe(accessToken.value);
+      now += 5000;
+      await expect(one.tokenOf(session, read)).rejects.toMatchObject({ scope: 'read' });
+    },
+  );
+
   test('eight tokens are kept in addition to the sign-in’s', async () => {
     const one = startProcess();
     let session = await signIn(one, 3600);
