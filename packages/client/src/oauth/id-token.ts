@@ -61,8 +61,8 @@ export async function verifyIdToken(
 
 // Some servers write absent claims as null, as Authentik does at a refresh.
 function withoutNull(claims: SignedJwt['claims']): SignedJwt['claims'] {
-  const isPresent = ([name, value]: [string, unknown]) =>
-    value !== null || !PROTOCOL_CLAIMS.includes(name);
+  const names = [...PROTOCOL_CLAIMS, ...SIGN_IN_CLAIMS];
+  const isPresent = ([name, value]: [string, unknown]) => value !== null || !names.includes(name);
   return Object.fromEntries(Object.entries(claims).filter(isPresent)) as SignedJwt['claims'];
 }
 

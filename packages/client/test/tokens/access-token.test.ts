@@ -253,6 +253,19 @@ describe('T: tokens', () => {
     expect((await one.sessions.reload(session))?.content).toEqual(content);
   });
 
+  test.each([undefined, null])(
+    'the end of the session that a refresh names %s stays',
+    async (value) => {
+      const one = startProcess();
+      const { claims } = (await signIn(one, -1)).content;
+      const session_expiry = claims.iat + 600;
+      const session = await signIn(one, -1, { claims: { ...claims, session_expiry } });
+      answering({ more: { id_token: server.idToken({ session_expiry: value }) } });
+      const { expiresAt } = (await one.accessTokens.supply(session)).session;
+      expect(expiresAt).toBe(session_expiry);
+    },
+  );
+
   test('a stronger sign-in elsewhere makes that of the session neither stronger nor newer', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
