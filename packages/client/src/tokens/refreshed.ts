@@ -144,8 +144,9 @@ class Refresh {
   #afterFailure(error: Error): SuppliedToken {
     const { session, wanted } = this.#request;
     const valid = this.#options.tokens.findValid(this.#request);
-    const isScopeRefused =
-      isRefused(error, 'invalid_scope') || isRefused(error, 'consent_required');
+    // At the API of the sign-in, only granted scopes are requested: the user has withdrawn the consent.
+    const needsConsent = wanted.audience !== undefined && isRefused(error, 'consent_required');
+    const isScopeRefused = needsConsent || isRefused(error, 'invalid_scope');
     if (wanted.scope !== undefined && isScopeRefused && !valid) {
       throw new InsufficientScope(wanted.scope, error);
     }

@@ -782,6 +782,16 @@ describe('the authorization server says no', () => {
     },
   );
 
+  test('consent_required for scopes of the sign-in asks for a sign-in: they were granted before', async () => {
+    const one = startProcess();
+    refusing('consent_required');
+    const session = await signIn(one, 3600);
+    await expect(one.tokenOf(session, { scope: 'read' })).rejects.toMatchObject({
+      code: 'ERR_LOGIN_REQUIRED',
+      cause: { error: 'consent_required' },
+    });
+  });
+
   test.each(['invalid_client', 'unauthorized_client', 'unsupported_grant_type', 'access_denied'])(
     '%s leaves the session as it is, is a 502 and reported',
     async (error) => {
