@@ -122,16 +122,12 @@ const SIGN_IN_CLAIMS = ['auth_time', 'nonce', 'acr', 'amr', 'session_expiry'];
 
 /**
  * Returns the claims of a newer ID token, and those about the sign-in that it lacks. `auth_time` is that of the
- * sign-in: some servers send the time of the refresh, or of a sign-in elsewhere. `acr` and `amr` of another time
- * are ignored, so that a stronger sign-in elsewhere does not make this one strong.
+ * sign-in: some servers send the time of the refresh, or of a sign-in elsewhere.
  */
 export function mergeRefreshedClaims(
-  { auth_time, ...others }: IdTokenClaims,
+  { auth_time: _, ...refreshed }: IdTokenClaims,
   before: IdTokenClaims,
 ): IdTokenClaims {
-  const { acr: _, amr: __, ...withoutStrength } = others;
-  const isSameSignIn = auth_time === undefined || auth_time === before.auth_time;
-  const refreshed: Record<string, unknown> = isSameSignIn ? others : withoutStrength;
   // The store finds the session by the `sid` that it was opened with.
   const lacking = SIGN_IN_CLAIMS.filter((name) => refreshed[name] === undefined).concat('sid');
   const kept = lacking

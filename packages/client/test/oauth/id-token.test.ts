@@ -323,16 +323,6 @@ describe('an ID token', () => {
     });
 
     test.each([
-      ['of the same time', NOW - 10, { acr: 'mfa', amr: ['otp'] }],
-      ['without a time', undefined, { acr: 'mfa', amr: ['otp'] }],
-      ['of another time', NOW, { acr: 'pwd' }],
-    ])('acr and amr %s', (_name, auth_time, kept) => {
-      const refreshed = { ...first, auth_time, acr: 'mfa', amr: ['otp'] };
-      const { acr, amr } = mergeRefreshedClaims(refreshed, { ...first, acr: 'pwd' });
-      expect({ acr, amr }).toEqual(kept);
-    });
-
-    test.each([
       ['iss', { iss: 'https://other.example/' }],
       ['sub', { sub: 'v' }],
       ['aud', { aud: ['client-1', 'x'] }],

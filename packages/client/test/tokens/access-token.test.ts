@@ -266,18 +266,6 @@ describe('T: tokens', () => {
     },
   );
 
-  test('a stronger sign-in elsewhere makes that of the session neither stronger nor newer', async () => {
-    const one = startProcess();
-    const session = await signIn(one, -1);
-    const { iat, auth_time } = session.content.claims;
-    const stronger = { auth_time: iat, acr: 'urn:example:mfa', amr: ['mfa'] };
-    answering({ more: { id_token: server.idToken({ iat: iat + 1, ...stronger }) } });
-    const { claims } = (await one.accessTokens.supply(session)).session.content;
-    expect(claims).toMatchObject({ iat: iat + 1, auth_time });
-    expect(claims.acr).toBeUndefined();
-    expect(claims.amr).toBeUndefined();
-  });
-
   test.each<[string, SupplyParams, number]>([
     ['of a refresh for fewer scopes', { scope: 'read' }, 1],
     ['that is older', {}, -1],
