@@ -110,7 +110,7 @@ function checkSignIn(
 export function judgeRefreshedClaims(refreshed: IdTokenClaims, first: IdTokenClaims): void {
   const comparable = (claims: IdTokenClaims, name: string) =>
     name === 'aud' ? JSON.stringify([claims.aud].flat().sort()) : claims[name];
-  for (const name of ['iss', 'sub', 'aud', 'nonce']) {
+  for (const name of ['iss', 'sub', 'aud', 'auth_time', 'nonce']) {
     if (refreshed[name] !== undefined && comparable(refreshed, name) !== comparable(first, name)) {
       throw invalid(`"${name}" differs from the sign-in's`);
     }
@@ -120,12 +120,9 @@ export function judgeRefreshedClaims(refreshed: IdTokenClaims, first: IdTokenCla
 /** Claims about the sign-in, which the ID token of a refresh can lack (OpenID Connect Core §12.2). */
 const SIGN_IN_CLAIMS = ['auth_time', 'nonce', 'acr', 'amr', 'session_expiry'];
 
-/**
- * Returns the claims of a newer ID token, and those about the sign-in that it lacks. `auth_time` is that of the
- * sign-in: some servers send the time of the refresh, or of a sign-in elsewhere.
- */
+/** Returns the claims of a newer ID token, and those about the sign-in that it lacks. */
 export function mergeRefreshedClaims(
-  { auth_time: _, ...refreshed }: IdTokenClaims,
+  refreshed: IdTokenClaims,
   before: IdTokenClaims,
 ): IdTokenClaims {
   // The store finds the session by the `sid` that it was opened with.
@@ -133,7 +130,7 @@ export function mergeRefreshedClaims(
   const kept = lacking
     .filter((name) => before[name] !== undefined)
     .map((name) => [name, before[name]]);
-  return { ...refreshed, ...Object.fromEntries(kept) } as IdTokenClaims;
+  return { ...refreshed, ...Object.fromEntries(kept) };
 }
 
 /** Returns the `at_hash` of an access token (OpenID Connect Core 1.0 §3.1.3.6). */
