@@ -263,11 +263,13 @@ function readToken(members: Record<string, unknown>, name: string): string | und
 }
 
 // RFC 6749 appendix A.14 allows 0, but gives it no meaning. Servers send it for a token whose end they do not
-// know. Read as an expiry, it would cause a refresh or a sign-in for each call. For a token without end, some
-// send a negative or a huge number.
+// know, and a huge number for one without end. Read as an expiry, 0 would cause a refresh or a sign-in for each
+// call.
 function readExpiry(value: unknown, now: number): number | undefined {
-  const seconds = typeof value === 'string' && /^-?\d{1,20}$/.test(value) ? Number(value) : value;
-  if (typeof seconds !== 'number') throw unusable('"expires_in" is not a number of seconds');
+  const seconds = typeof value === 'string' && /^\d{1,20}$/.test(value) ? Number(value) : value;
+  if (typeof seconds !== 'number' || !(seconds >= 0)) {
+    throw unusable('"expires_in" is not a number of seconds');
+  }
   const isKnown = seconds >= 1 && seconds <= Number.MAX_SAFE_INTEGER;
   return isKnown ? now + Math.floor(seconds) : undefined;
 }
