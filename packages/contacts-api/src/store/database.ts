@@ -9,8 +9,10 @@ import {
   PostgresDialect,
   PostgresDriver,
   SqliteAdapter,
+  type SqliteDatabase,
   SqliteDialect,
   SqliteDriver,
+  type SqliteStatement,
   sql,
 } from 'kysely';
 import pg from 'pg';
@@ -28,6 +30,7 @@ const MIGRATION_TIMEOUT_MS = 600_000;
 /** SQLite's default of 2 MB is too small to search a large organization. The file is mapped too. */
 const FILE_CACHE_KIB = 32 * 1024;
 const MAX_MAPPED_BYTES = 2 ** 30;
+const MAX_KEPT_QUERIES = 100;
 /** The lock of Kysely's own migrator: an older version of this API waits for it too. */
 const MIGRATION_LOCK = 3853314791062309107n;
 
@@ -77,7 +80,7 @@ class FileDriver extends SqliteDriver {
   readonly #database: ReturnType<typeof openSqlite>;
 
   constructor(database: ReturnType<typeof openSqlite>) {
-    super({ database });
+    super({ database: keepQueries(database) });
     this.#database = database;
   }
 
@@ -90,6 +93,34 @@ class FileDriver extends SqliteDriver {
       await this.acquireConnection();
     });
   }
+}
+
+/**
+ * Keeps the last queries prepared: to prepare one can take longer than to run it. Libsql may leave a
+ * statement open that failed, or that writes. Neither is kept.
+ */
+function keepQueries(database: ReturnType<typeof openSqlite>): SqliteDatabase {
+  const kept = new Map<string, SqliteStatement>();
+  return {
+    close: () => database.close(),
+    prepare(text) {
+      if (!/^\s*(?:select|with)\b/.test(text)) return database.prepare(text);
+      const statement = kept.get(text) ?? database.prepare(text);
+      kept.delete(text);
+      return {
+        reader: true,
+        all(parameters) {
+          const rows = statement.all(parameters);
+          kept.set(text, statement);
+          const [oldest] = kept.keys();
+          if (kept.size > MAX_KEPT_QUERIES && oldest !== undefined) kept.delete(oldest);
+          return rows;
+        },
+        run: (parameters) => statement.run(parameters),
+        iterate: (parameters) => statement.iterate(parameters),
+      };
+    },
+  };
 }
 
 /** Limits statements within the transaction. A pooler refuses a limit for the connection. */

@@ -51,7 +51,7 @@ export async function listBlocks(
 ): Promise<readonly Block[]> {
   const character = sql.raw(isFile ? 'char' : 'chr');
   const number = blockOf('text', isFile);
-  const isDivided = sql`${sql.raw(number)} = ${sql.lit(after ? numberOf(after.value) : -1)}`;
+  const isDivided = sql`${sql.raw(number)} = ${after ? numberOf(after.value) : -1}`;
   const nextBlock = sql`${character}(${sql.raw(nextBlockOf(number))})`;
   const [mayFollow, follows] =
     order.direction === 'asc'

@@ -333,3 +333,34 @@ test('while another program writes to the file, a change waits and reads go on',
   await database.destroy();
   await drop();
 });
+
+test('a query that stays prepared reads what is new, also after a failure', async () => {
+  const [file] = await engines();
+  const { url, drop } = await file!.create();
+  await migrate(url);
+  const [database, other] = [openDatabase(url), new Database(url.slice('file:'.length))];
+  const read = async (json: string) => {
+    const query = sql`select json_extract(${json}, '$.a') as a, notes.* from notes`;
+    return (await query.execute(database)).rows;
+  };
+  other.exec('create table notes (b text)');
+  expect(await read('{"a": 1}')).toEqual([]);
+  other.exec(`insert into notes values ('first')`);
+  expect(await read('{"a": 2}')).toEqual([{ a: 2, b: 'first' }]);
+  await expect(read('{"a')).rejects.toThrow('malformed JSON');
+  other.exec(`alter table notes add column c text; insert into notes values ('second', 'third')`);
+  expect(await read('{"a": 3}')).toEqual([
+    { a: 3, b: 'first', c: null },
+    { a: 3, b: 'second', c: 'third' },
+  ]);
+  // A statement that is still open would keep the log from its end.
+  expect(other.prepare('pragma wal_checkpoint(truncate)').get()).toMatchObject({ busy: 0 });
+  // More queries than stay prepared.
+  for (let count = 0; count < 150; count += 1) {
+    const { rows } = await sql`select ${sql.lit(count)} as count`.execute(database);
+    expect(rows).toEqual([{ count }]);
+  }
+  other.close();
+  await database.destroy();
+  await drop();
+});
