@@ -65,12 +65,11 @@ const BOUNDS = {
 
 const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
 
-/** Settings with which PostgreSQL reads in the order of an index: it would sort all rows of a new table. */
-const READS_IN_ORDER = `set local enable_seqscan = off; set local jit = off;
-  set local enable_bitmapscan = off; set local enable_indexscan = on; set local enable_indexonlyscan = on`;
-/** Settings with which it reads the index of the search alone. */
-const READS_BY_TEXT = `set local enable_bitmapscan = on;
-  set local enable_indexscan = off; set local enable_indexonlyscan = off`;
+/**
+ * Settings with which PostgreSQL reads in the order of an index, and finds texts by theirs. It would sort
+ * all rows of a new table.
+ */
+const PLANS = 'set local enable_seqscan = off; set local enable_sort = off; set local jit = off';
 
 /**
  * Finds contacts by a part of their search text, in the order of the list, with bounded work.
@@ -138,10 +137,7 @@ export class ContactSearch {
     if (!first) return true;
     if (startOf(first) === walk.frequentIn) return false;
     await setImmediate();
-    await this.#setPlanner(database, READS_BY_TEXT);
-    const isDone = await this.#readByIndex(database, walk, blocks);
-    if (!isDone) await this.#setPlanner(database, READS_IN_ORDER);
-    return isDone;
+    return this.#readByIndex(database, walk, blocks);
   }
 
   async #blocksOf(database: Kysely<Tables>, walk: Walk): Promise<readonly Block[]> {
@@ -170,10 +166,10 @@ export class ContactSearch {
     const enough = enoughRows(walk);
     const { rows } = await sql<ContactRow & { end_value: string | null; end_id: string }>`
       with matches as materialized (
-        select id from (
-          select id, search_text ${next} limit ${size}
+        select match as id from (
+          select case when ${this.#contains(term)} then id end as match ${next} limit ${size}
         ) as slice
-        where ${this.#contains(term)} limit ${enough}
+        where match is not null limit ${enough}
       )
       select ends.*, found.* from (select 1) as always
       left join (
@@ -278,7 +274,7 @@ export class ContactSearch {
       const transaction = this.#database.connection().execute(async (connection) => {
         const limit = `set local statement_timeout = ${this.#bounds.timeLimitMs}`;
         await sql
-          .raw(`begin isolation level repeatable read read only; ${limit}; ${READS_IN_ORDER}`)
+          .raw(`begin isolation level repeatable read read only; ${limit}; ${PLANS}`)
           .execute(connection);
         const working = work(connection);
         resolve(working);
@@ -288,10 +284,6 @@ export class ContactSearch {
       transaction.catch(reject);
     });
     return storeCall(result);
-  }
-
-  async #setPlanner(database: Kysely<Tables>, settings: string): Promise<void> {
-    if (!this.#isFile) await sql.raw(settings).execute(database);
   }
 }
 
