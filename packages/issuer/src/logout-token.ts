@@ -38,7 +38,9 @@ export function checkLogoutToken(
   const isType = (typ = 'jwt') => typ === 'jwt' || typ === 'logout+jwt';
   const kind = { isType, maxAge: LOGOUT_TOKEN_LIFETIME_SECONDS };
   const { header, claims } = checkSignedJwt(unverified, kind, expected);
-  const { iss, iat, jti, events, sub, sid } = claims;
+  const { iss, iat, jti, events } = claims;
+  // Some servers write absent claims as null.
+  const [sub, sid] = [claims.sub ?? undefined, claims.sid ?? undefined];
   if (!isName(jti)) throw new InvalidJwt('"jti" is missing');
   if (!namesLogout(events)) throw new InvalidJwt('"events" does not name a logout');
   // An ID token has a nonce, and must not end a session (§2.4).

@@ -106,16 +106,19 @@ describe('a logout token', () => {
     expect((await api.get(mint({}, other), 'other')).status).toBe(200);
   });
 
-  test('with a sub alone ends all tokens that the user had, not those of a later sign-in', async () => {
-    const api = await start();
-    const before = [mint(), mint({ sid: 's2' }), mint({ sid: undefined })];
-    expect((await tell(api, logoutToken({ sid: undefined, sub: 'alice' }))).status).toBe(200);
-    for (const one of before) expect((await api.get(one)).status).toBe(401);
-    expect((await api.get(mint({ sub: 'bob' }))).status).toBe(200);
-    expect((await api.get(mint({}, other), 'other')).status).toBe(200);
-    now += 1000;
-    expect((await api.get(mint())).status).toBe(200);
-  });
+  test.each([undefined, null])(
+    'with a sub alone (sid %s) ends all tokens that the user had, not those of a later sign-in',
+    async (sid) => {
+      const api = await start();
+      const before = [mint(), mint({ sid: 's2' }), mint({ sid: undefined })];
+      expect((await tell(api, logoutToken({ sid, sub: 'alice' }))).status).toBe(200);
+      for (const one of before) expect((await api.get(one)).status).toBe(401);
+      expect((await api.get(mint({ sub: 'bob' }))).status).toBe(200);
+      expect((await api.get(mint({}, other), 'other')).status).toBe(200);
+      now += 1000;
+      expect((await api.get(mint())).status).toBe(200);
+    },
+  );
 
   test('of each issuer is accepted with the keys of that issuer', async () => {
     const api = await start();
@@ -169,6 +172,7 @@ describe('what is refused ends nothing', () => {
     ['no jti', () => logoutToken({ jti: undefined })],
     ['a long jti', () => logoutToken({ jti: 'x'.repeat(256) })],
     ['neither sub nor sid', () => logoutToken({ sid: undefined })],
+    ['a sub and a sid that are null', () => logoutToken({ sub: null, sid: null })],
     ['a sid that is a list', () => logoutToken({ sid: ['s1'] })],
     ['an age of three minutes and more', () => logoutToken({ iat: Math.floor(now / 1000) - 181 })],
     ['a time ahead', () => logoutToken({ iat: Math.floor(now / 1000) + 62 })],
