@@ -51,8 +51,9 @@ export class AccessTokens {
     }: AccessTokensTuning = {},
   ) {
     const backOff = new BackOff({ monotonicNow, random });
-    const tokens = new KeptTokens(context, backOff);
-    const request = refreshed({ context, tokens, backOff });
+    const refusals = new BackOff({ monotonicNow, random });
+    const tokens = new KeptTokens(context, backOff, refusals);
+    const request = refreshed({ context, tokens, backOff, refusals });
     const lease = leased(request, { context, tokens, leaseDuration, random });
     this.#source = kept(oneAtATime(lease), tokens);
     this.#maxWaitMs = leaseDuration * 1.5;

@@ -151,10 +151,16 @@ function lasts({ expiresAt, issuedAt }: AccessToken, { now, leeway }: Moment): b
 export class KeptTokens {
   readonly #context: ClientContext;
   readonly #backOff: BackOff;
+  readonly #refusals: BackOff;
 
-  constructor(context: ClientContext, backOff: BackOff) {
+  /**
+   * @param backOff pauses of sessions
+   * @param refusals pauses of tokens, by `nameOfToken`, for which the issuer wants the user to sign in
+   */
+  constructor(context: ClientContext, backOff: BackOff, refusals: BackOff) {
     this.#context = context;
     this.#backOff = backOff;
+    this.#refusals = refusals;
   }
 
   /** Returns a token that stays valid for `refreshLeeway`, if the session has one. */
@@ -188,7 +194,8 @@ export class KeptTokens {
     const refused = refusedScopes(content, wanted, options.now() / 1000);
     if (refused.length > 0) throw new InsufficientScope(refused.join(' '));
 
-    const pause = this.#backOff.pauseOf(session.id);
+    const refusal = this.#refusals.pauseOf(nameOfToken(session, wanted));
+    const pause = refusal ?? this.#backOff.pauseOf(session.id);
     const mayRequest = !pause && performance.now() <= request.deadline;
     if (content.refreshToken && mayRequest) return { session, supplied: undefined };
     const valid = this.findValid(current);
@@ -199,6 +206,7 @@ export class KeptTokens {
         : ': request the scope offline_access';
       throw loginRequired(`no access token is left, and there is no refresh token${hint}`);
     }
+    if (refusal) throw userNeeded(refusal.error);
     throw new OidcError('ERR_TOKEN_ENDPOINT_UNAVAILABLE', {
       detail: pause ? 'no new request yet' : 'another renews the token, and is not done',
       cause: pause?.error,
@@ -243,6 +251,15 @@ function wasJustRenewed(
 function leewayOf({ id }: Session, leeway: number): number {
   const fraction = hash('sha256', id, 'buffer').readUInt16BE() / 2 ** 16;
   return leeway * (1 + fraction / 2);
+}
+
+/** Returns a name of a session's token: what the issuer refuses for one API, it may grant for another. */
+export function nameOfToken({ id }: Session, { scope, audience }: WantedToken): string {
+  return JSON.stringify([id, scope, audience]);
+}
+
+export function userNeeded(cause: Error): OidcError {
+  return loginRequired('the issuer wants the user to sign in', cause);
 }
 
 export function loginRequired(detail: string, cause?: unknown): OidcError {

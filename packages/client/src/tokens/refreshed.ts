@@ -10,8 +10,10 @@ import {
   isSignInToken,
   type KeptTokens,
   loginRequired,
+  nameOfToken,
   type SuppliedToken,
   type TokenSource,
+  userNeeded,
   wantedOf,
   withoutTokens,
   withToken,
@@ -22,6 +24,7 @@ interface RefreshedOptions {
   context: ClientContext;
   tokens: KeptTokens;
   backOff: BackOff;
+  refusals: BackOff;
 }
 
 /** Error codes of a refresh that a sign-in overcomes (OpenID Connect Core §3.1.2.6, Entra, Auth0). */
@@ -72,6 +75,7 @@ class Refresh {
       return this.#afterFailure(error as Error);
     }
     this.#options.backOff.succeeded(session.id);
+    this.#options.refusals.succeeded(nameOfToken(session, wanted));
     const stored = await this.#store(answer);
     const missing = stored ? missingScopes(wanted.scope ?? '', stored.accessToken.scope) : [];
     if (missing.length > 0) throw new InsufficientScope(missing.join(' '));
@@ -152,15 +156,17 @@ class Refresh {
     }
     const transient = (error as { status?: number }).status === 503;
     this.#report(transient, error);
-    if (!transient && !valid) {
-      // Some servers call a refresh token that has ended an invalid request.
-      const isEnded = isSignInToken(wanted) && isRefused(error, 'invalid_request');
-      const isUserNeeded = isEnded || NEEDS_USER.some((code) => isRefused(error, code));
-      throw isUserNeeded ? loginRequired('the issuer wants the user to sign in', error) : error;
+    const generation = session.content.accessToken?.issuedAt;
+    // Some servers call a refresh token that has ended an invalid request.
+    const isEnded = isSignInToken(wanted) && isRefused(error, 'invalid_request');
+    if (isEnded || NEEDS_USER.some((code) => isRefused(error, code))) {
+      this.#options.refusals.failed(nameOfToken(session, wanted), error, generation);
+      if (valid) return valid;
+      throw userNeeded(error);
     }
+    if (!transient && !valid) throw error;
     // Without metadata or keys no request was sent, and the pauses of the issuer are enough.
     const wasAsked = !transient || hasCode(error, 'ERR_TOKEN_ENDPOINT_UNAVAILABLE');
-    const generation = session.content.accessToken?.issuedAt;
     const pause = wasAsked && this.#options.backOff.failed(session.id, error, generation);
     if (valid) return valid;
     if (pause && isOidcError(error)) {

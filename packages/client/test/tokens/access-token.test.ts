@@ -770,6 +770,55 @@ describe('the authorization server says no', () => {
     },
   );
 
+  test.each(['interaction_required', 'invalid_request'])(
+    '%s: no request follows at once, each pause is longer, and another API has its own',
+    async (error) => {
+      const one = startProcess();
+      const session = await signIn(one, -1);
+      for (const seconds of [1, 2, 4]) {
+        refusing(error);
+        server.grants.length = 0;
+        for (let i = 0; i < 3; i += 1) {
+          await expect(one.tokenOf(session)).rejects.toMatchObject({
+            code: 'ERR_LOGIN_REQUIRED',
+            cause: { error },
+          });
+        }
+        expect(server.grants).toHaveLength(1);
+        server.onGrant = () => undefined;
+        expect(await one.tokenOf(session, { audience: OTHER_API })).toMatch(/^access-/);
+        now += seconds * 1000;
+      }
+      expect(await one.tokenOf(session)).toMatch(/^access-/);
+    },
+  );
+
+  test('interaction_required of another API does not pause the sign-in’s token', async () => {
+    const one = startProcess();
+    refusing('interaction_required');
+    const session = await signIn(one, -1);
+    for (let i = 0; i < 3; i += 1) {
+      await expect(one.tokenOf(session, { audience: OTHER_API })).rejects.toMatchObject({
+        code: 'ERR_LOGIN_REQUIRED',
+      });
+    }
+    expect(server.grants).toHaveLength(1);
+    server.onGrant = () => undefined;
+    expect(await one.tokenOf(session)).toMatch(/^access-/);
+  });
+
+  test('login_required asks for a sign-in also when the old token ends during the pause', async () => {
+    const one = startProcess();
+    refusing('login_required');
+    const session = await signIn(one, 2);
+    for (let second = 0; second < 2; second += 1) {
+      expect(await one.tokenOf(session)).toBe('old');
+      now += 1000;
+    }
+    await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    expect(server.grants).toHaveLength(2);
+  });
+
   test('consent_required for scopes of the sign-in asks for a sign-in: they were granted before', async () => {
     const one = startProcess();
     refusing('consent_required');
