@@ -34,6 +34,7 @@ const ENTRIES = [
   '@koa-oauth/client/postgres',
   '@koa-oauth/client/testing',
   '@koa-oauth/service',
+  '@koa-oauth/service/log',
   '@koa-oauth/service/sqlite',
   '@koa-oauth/service/telemetry',
   '@koa-oauth/authorization-server',

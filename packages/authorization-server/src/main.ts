@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { readSettings, serve } from '@koa-oauth/service';
-import { pino } from 'pino';
+import { createLogger } from '@koa-oauth/service/log';
 import { surviveStrayFailures } from './actions/run.ts';
 import { type AuthorizationServer, startAuthorizationServer } from './authorization-server.ts';
 import { Settings } from './settings.ts';
@@ -15,7 +15,7 @@ await serve({
   async start(service) {
     const settings = readSettings(Settings, process.env);
     const tenant = loadTenant(settings.tenant, { keywords: readKeywords(process.env) });
-    const logger = pino({ level: settings.logLevel });
+    const logger = createLogger({ level: settings.logLevel });
     surviveStrayFailures(logger);
     const server = await startAuthorizationServer({ ...settings, tenant, logger });
     service.onStop(() => server.close());

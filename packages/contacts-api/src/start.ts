@@ -3,6 +3,7 @@ import type { ExpiringSet } from '@koa-oauth/resource-server';
 import { postgresSet } from '@koa-oauth/resource-server/postgres';
 import { redisSet } from '@koa-oauth/resource-server/redis';
 import type { Service } from '@koa-oauth/service';
+import { createLogger } from '@koa-oauth/service/log';
 import type { Middleware } from 'koa';
 import { type Logger, pino } from 'pino';
 import { PinoPretty } from 'pino-pretty';
@@ -19,7 +20,7 @@ const MAX_HEADER_BYTES = 24 * 1024;
 /** Serves the API in this process. @returns the line to print; undefined in a worker */
 export async function startApi(settings: Settings, service: Service): Promise<string | undefined> {
   const { port, host, isDemo, metricsPort, storeURL } = settings;
-  const logger = createLogger(settings);
+  const logger = openLog(settings);
   // Loading the module registers its metrics, which then cost something on every request.
   const metrics = metricsPort === undefined ? undefined : await import('./http/metrics.ts');
   const traceRequests = settings.hasTelemetry ? await sendTelemetry(service, logger) : undefined;
@@ -93,11 +94,11 @@ export async function startMetrics(
   server.on('request', answerMetrics);
 }
 
-export function createLogger({ logLevel }: Settings): Logger {
+export function openLog({ logLevel }: Settings): Logger {
   const options = { name: 'contacts-api', level: logLevel };
   return process.stdout.isTTY
     ? pino(options, PinoPretty({ sync: true, singleLine: true, ignore: 'pid,hostname' }))
-    : pino(options);
+    : createLogger(options);
 }
 
 export function listeningLine({ host }: Settings, port: number): string {

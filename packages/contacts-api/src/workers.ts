@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import type { Service } from '@koa-oauth/service';
 import type { Settings } from './settings.ts';
-import { createLogger, listeningLine, startMetrics } from './start.ts';
+import { listeningLine, openLog, startMetrics } from './start.ts';
 
 const MIN_RESTART_DELAY_MS = 1000;
 const MAX_RESTART_DELAY_MS = 30_000;
@@ -12,7 +12,7 @@ const STOP_TIMEOUT_MS = 15_000;
 
 /** @returns the line to print once all workers serve */
 export async function startWorkers(settings: Settings, service: Service): Promise<string> {
-  const logger = createLogger(settings);
+  const logger = openLog(settings);
   if (settings.storeURL.startsWith('memory:')) {
     logger.warn(
       'several processes share no store: a logout reaches one of them, a DPoP proof can be used once at ' +

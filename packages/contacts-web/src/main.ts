@@ -1,6 +1,7 @@
 import { readSettings, type Service, serve } from '@koa-oauth/service';
+import { createLogger } from '@koa-oauth/service/log';
 import type { Middleware } from 'koa';
-import { type Logger, pino } from 'pino';
+import type { Logger } from 'pino';
 import { createApp } from './app.ts';
 import { openSessionStore, sessionSecret } from './session-store.ts';
 import { Settings } from './settings.ts';
@@ -13,7 +14,7 @@ await serve({
   async start(service) {
     const settings = readSettings(Settings, process.env);
     const { port, host, baseURL } = settings;
-    const logger = pino({ name: 'contacts-web', level: settings.logLevel });
+    const logger = createLogger({ name: 'contacts-web', level: settings.logLevel });
     const traceRequests = settings.hasTelemetry ? await sendTelemetry(service, logger) : undefined;
     const secrets = settings.secrets.length > 0 ? settings.secrets : [sessionSecret('data')];
     const store = openSessionStore(settings.sessionStoreURL);

@@ -72,6 +72,9 @@ export async function serve({ name, graceMs, deadlineMs, start }: ServeOptions):
     process.on(event, () => stop(event));
   }
 
+  // A line that can't be written, for example to a full disk, must not end the service.
+  for (const output of [process.stdout, process.stderr]) output.on('error', () => {});
+
   const service: Service = {
     async listen({ port, host, setting, ...options }) {
       const server = new GracefulServer(options);

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
 import { afterEach, describe, expect, test } from '@jest/globals';
 
-const index = new URL('../dist/index.js', import.meta.url).href;
+const [index, log] = ['index', 'log'].map((name) => new URL(`../dist/${name}.js`, import.meta.url));
 const children: ChildProcess[] = [];
 
 afterEach(() => {
@@ -52,6 +53,38 @@ describe('a service', () => {
       expect(printed).toEqual({ out: `${url}\nlast ${signal};first ${signal};`, err: '' });
     },
   );
+
+  test('answers and stops while its output is a full disk', async () => {
+    const full = openSync('/dev/full', 'w');
+    const program = `
+      import { serve } from '${index}';
+      import { createLogger } from '${log}';
+      const logger = createLogger({ name: 'a-service' });
+      await serve({ name: 'a-service', graceMs: 1000, async start(service) {
+        const server = await service.listen({ port: 0, host: '127.0.0.1' });
+        server.on('request', (_, response) => {
+          logger.info('x'.repeat(100_000));
+          response.end('answered');
+        });
+        process.stdout.write('a line');
+        process.stderr.write('a line');
+        process.send(server.port);
+        logger.info('started');
+        return 'ready';
+      } });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+      stdio: ['ignore', full, full, 'ipc'],
+    });
+    children.push(child);
+    closeSync(full);
+    const [port] = await once(child, 'message');
+    for (let count = 0; count < 30; count += 1) {
+      const answer = await fetch(`http://127.0.0.1:${port}`);
+      expect(await answer.text()).toBe('answered');
+    }
+    child.kill();
+    expect(await once(child, 'exit')).toEqual([0, null]);
+  });
 
   test('sends its parent ready, and stops when the parent is gone', async () => {
     const { child, printed, ended } = run(LISTEN, { ipc: true });
