@@ -162,7 +162,7 @@ async function finish(
     parameters: Object.fromEntries(params),
   });
   const content = await grants.byCode(code, transaction);
-  if (previous) await endSession(context, previous, 'replaced');
+  if (previous) await endSession(context, previous, 'replaced', content.claims.sub);
   if (previous && previous.content.claims.sub !== content.claims.sub) clearCache(ctx);
   const session = await openSession(context, ctx, cookies, content, transaction.startedAt);
   transactions.countSuccess(cookies, transaction.state);

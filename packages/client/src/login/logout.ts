@@ -9,11 +9,14 @@ import { listedId } from '../session/session-list.ts';
 /**
  * Ends a session, and revokes its refresh token. Except for the reason `replaced`, a sign-in that began
  * before opens no session after it.
+ *
+ * @param nextUser `sub` of the sign-in that replaces the session
  */
 export async function endSession(
   context: ClientContext,
   session: Session,
   reason: SessionEndReason,
+  nextUser?: string,
 ): Promise<void> {
   const { claims } = session.content;
   if (reason !== 'replaced') await context.sessions.list.recordEnd(claims);
@@ -21,6 +24,9 @@ export async function endSession(
   const ended = await context.sessions.destroy(session);
   if (ended) context.reportEnded(reason, 1);
   const { refreshToken } = (ended ?? session).content;
+  // RFC 7009 §2.1: related tokens can end with it. At Keycloak these are all of the user's session there, so
+  // also those of a new sign-in.
+  if (claims.sub === nextUser) return;
   // A revocation that fails does not stop the logout.
   if (refreshToken) await context.grants.revoke(refreshToken).catch(context.warn);
 }
