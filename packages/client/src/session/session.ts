@@ -68,6 +68,7 @@ export interface Session {
   readonly content: SessionContent;
 }
 
+/** A shorter idle time is prolonged more often: after a tenth of it. */
 const TOUCH_EVERY_SECONDS = 60;
 /** A larger value is not in seconds but, for example, in milliseconds. */
 const MAX_SESSION_EXPIRY = 1e10;
@@ -216,7 +217,8 @@ export class Sessions {
 
   async #touch(session: Session): Promise<void> {
     const expiresAt = this.#expiryOf(session);
-    if (expiresAt - session.expiresAt < TOUCH_EVERY_SECONDS) return;
+    const { rollingDuration } = this.#options.session;
+    if (expiresAt - session.expiresAt < Math.min(TOUCH_EVERY_SECONDS, rollingDuration / 10)) return;
     // If only reads succeed, the session is used, and ends a little early.
     await storeCall(() => this.#store.touch(storeKey(session.id), expiresAt)).catch(this.#warn);
   }

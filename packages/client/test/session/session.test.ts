@@ -109,6 +109,18 @@ describe('how long a session lasts', () => {
     expect(await sessions.load(cookies)).toBeUndefined();
   });
 
+  test.each([10, 60, 90])('requests keep one of %i seconds alive', async (rollingDuration) => {
+    const sessions = sessionsOf([NEW], { rollingDuration });
+    const cookies = browser();
+    await sessions.open(cookies, content());
+    for (let requests = 0; requests < 10; requests += 1) {
+      now += Math.floor(rollingDuration * 0.8);
+      expect(await sessions.load(cookies)).toBeDefined();
+    }
+    now += rollingDuration;
+    expect(await sessions.load(cookies)).toBeUndefined();
+  });
+
   test('a sign-in whose session_expiry has passed begins no session', async () => {
     const cookies = browser();
     const open = sessionsOf().open(cookies, content({ session_expiry: START }));
