@@ -69,6 +69,8 @@ function answerError(ctx: Context, failure: Failure): void {
 }
 
 function isFromScript(ctx: Context): boolean {
-  if (ctx.get('Sec-Fetch-Dest') === 'empty' || ctx.get('X-Requested-With')) return true;
+  // A WebView of Android sends the name of its app here, with each page.
+  const isXHR = ctx.get('X-Requested-With').toLowerCase() === 'xmlhttprequest';
+  if (ctx.get('Sec-Fetch-Dest') === 'empty' || isXHR) return true;
   return ctx.accepts('html', 'json') === 'json';
 }

@@ -136,6 +136,15 @@ describe('a user who is not signed in', () => {
     expect(await response.json()).toMatchObject({ status: 401, code: 'ERR_LOGIN_REQUIRED' });
   });
 
+  test.each([
+    ['a WebView of Android gets a page', 'com.example.app', 'text/html'],
+    ['XMLHttpRequest gets problem details', 'XMLHttpRequest', 'application/problem+json'],
+  ])('%s', async (_, by, type) => {
+    const response = await app.get('/nothing', { 'x-requested-with': by });
+    expect(response.status).toBe(404);
+    expect(response.headers.get('content-type')).toContain(type);
+  });
+
   test('learns that a form was not saved', async () => {
     const response = await app.post('/contacts', { name: 'x' });
     expect(response.status).toBe(401);
