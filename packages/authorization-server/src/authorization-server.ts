@@ -8,8 +8,9 @@ import type { AppParts } from './context.ts';
 import { type Control, createControl } from './control/control.ts';
 import { Faults } from './control/faults.ts';
 import { createLimits } from './http/limits.ts';
-import { KeyRing, type RotateOptions } from './keys/key-ring.ts';
+import { KeyRing, type RotateOptions, rotationSchema } from './keys/key-ring.ts';
 import { type Transaction, Transactions } from './log/transactions.ts';
+import { checkTenant, readOptions, serverOptionsSchema } from './options.ts';
 import { openStateStore } from './state/file.ts';
 import { InvalidTenant } from './tenant/load.ts';
 import type { Tenant } from './tenant/tenant.ts';
@@ -27,7 +28,7 @@ export interface AuthorizationServerOptions {
   readonly host?: string | undefined;
   /** TCP port; 0, the default, takes any free one. */
   readonly port?: number | undefined;
-  /** Issuer identifier, ending in a slash; default `http://localhost:PORT/`. */
+  /** Issuer identifier; a slash is added at its end; default `http://localhost:PORT/`. */
   readonly issuer?: string | undefined;
   /** `memory:` (default) or `file:PATH`: logins, consents, refresh tokens. */
   readonly state?: string | undefined;
@@ -44,7 +45,7 @@ export interface AuthorizationServerOptions {
   readonly logger?: Logger | undefined;
 }
 
-type ServerOptions = Omit<AuthorizationServerOptions, 'keys'>;
+type OptionsWithoutKeys = Omit<AuthorizationServerOptions, 'keys'>;
 
 /** Parts that the engine gets once: for another value it is made again. */
 type ChangingParts = Pick<AppParts, 'tenant' | 'limits' | 'caches'>;
@@ -62,13 +63,14 @@ interface Listeners {
  * console.log(server.issuer); // http://localhost:41234/
  * await server.close();
  *
- * @throws StartError when the port is in use, or the state or key file can't be used.
+ * @throws StartError when an option is wrong or unknown, the port is in use, or the state or key file can't
+ * be used.
  */
-export async function startAuthorizationServer({
-  keys = 'memory:',
-  ...options
-}: AuthorizationServerOptions): Promise<AuthorizationServer> {
-  return AuthorizationServer.start(await KeyRing.open(keys), options);
+export async function startAuthorizationServer(
+  options: AuthorizationServerOptions,
+): Promise<AuthorizationServer> {
+  const { keys = 'memory:', ...others } = readOptions(serverOptionsSchema, options);
+  return AuthorizationServer.start(await KeyRing.open(keys), others);
 }
 
 /** A running server, until `close`. */
@@ -91,7 +93,7 @@ export class AuthorizationServer {
   #closed: Promise<void> | undefined;
 
   /** Starts a server with keys that the caller can use too. @throws StartError */
-  static async start(ring: KeyRing, options: ServerOptions): Promise<AuthorizationServer> {
+  static async start(ring: KeyRing, options: OptionsWithoutKeys): Promise<AuthorizationServer> {
     const { host = '127.0.0.1', port = 0, control, watch = false } = options;
     const http = new GracefulServer();
     const listeners: Listeners = {
@@ -112,7 +114,7 @@ export class AuthorizationServer {
     }
   }
 
-  private constructor(listeners: Listeners, ring: KeyRing, options: ServerOptions) {
+  private constructor(listeners: Listeners, ring: KeyRing, options: OptionsWithoutKeys) {
     const { http, control } = listeners;
     const { tenant, host = '127.0.0.1', state = 'memory:' } = options;
     const { issuer = `http://localhost:${http.port}/`, logger = pino({ level: 'silent' }) } =
@@ -171,10 +173,10 @@ export class AuthorizationServer {
    * Signs with the next key from now on. The previous key stays published, unless it is revoked.
    * Logins, codes and refresh tokens stay valid.
    *
-   * @throws StartError when the key file can't be written; then nothing changes.
+   * @throws StartError when an option is wrong, or the key file can't be written; then nothing changes.
    */
   async rotateKeys(options?: RotateOptions): Promise<void> {
-    await this.#ring.rotate(options);
+    await this.#ring.rotate(readOptions(rotationSchema, options ?? {}));
     this.#change({});
   }
 
@@ -190,6 +192,7 @@ export class AuthorizationServer {
    * @throws Error when the engine can't use it; then the old tenant stays.
    */
   useTenant(tenant: Tenant): void {
+    checkTenant(tenant);
     this.#change({ tenant, limits: createLimits(tenant) });
     this.#warn();
   }

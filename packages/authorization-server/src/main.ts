@@ -13,9 +13,9 @@ await serve({
   name: 'authorization-server',
   graceMs: 1000,
   async start(service) {
-    const settings = readSettings(Settings, process.env);
+    const { logLevel, ...settings } = readSettings(Settings, process.env);
     const tenant = loadTenant(settings.tenant, { keywords: readKeywords(process.env) });
-    const logger = createLogger({ level: settings.logLevel });
+    const logger = createLogger({ level: logLevel });
     surviveStrayFailures(logger);
     const server = await startAuthorizationServer({ ...settings, tenant, logger });
     service.onStop(() => server.close());

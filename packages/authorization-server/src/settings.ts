@@ -1,39 +1,17 @@
-import {
-  isLoopback,
-  isSecureURL,
-  listSettings,
-  logLevel,
-  parseURL,
-  port,
-} from '@koa-oauth/service';
+import { isLoopback, listSettings, logLevel, port } from '@koa-oauth/service';
 import { z } from 'zod';
+import { issuerIdentifier, place } from './options.ts';
 import { demoTenantFile } from './tenant/load.ts';
 
 const yesOrNo = z.enum(['yes', 'no'], { error: 'must be yes or no' }).default('no');
 
-const place = (example: string) =>
-  z
-    .string()
-    .trim()
-    .regex(/^(memory:|file:.+)$/s, `must be memory: or file:PATH, for example ${example}`);
-
 const Environment = z.object({
   PORT: port().default(3002).describe('port it listens on; 0: any free one'),
   HOST: z.string().trim().default('127.0.0.1').describe('address it listens on'),
-  ISSUER: z
-    .string()
-    .trim()
-    .check(({ value, issues }) => {
-      const message = issuerFault(value);
-      if (message !== undefined) issues.push({ code: 'custom', message, input: value });
-    })
-    // The slash at the end is a part of Auth0's identifiers.
-    .transform((value) => new URL(value).href)
-    .optional()
-    .meta({
-      description: 'its identifier; a slash is added at its end',
-      defaultText: '`http://localhost:PORT/`',
-    }),
+  ISSUER: issuerIdentifier.optional().meta({
+    description: 'its identifier; a slash is added at its end',
+    defaultText: '`http://localhost:PORT/`',
+  }),
   TENANT: z.string().trim().optional().meta({
     description: '[the tenant](#the-tenant-file), a file or folder',
     defaultText: 'the demo tenant',
@@ -94,18 +72,3 @@ export const Settings = Environment.extend({ NODE_ENV: z.string().trim().optiona
     watch: environment.WATCH === 'yes',
     logLevel: environment.LOG_LEVEL,
   }));
-
-/** Returns the fault of an issuer identifier (RFC 8414 §2), which here has no path either. */
-function issuerFault(value: string): string | undefined {
-  const example = 'for example http://localhost:3002/';
-  const url = parseURL(value);
-  if (!url) return `must be an absolute URL, ${example}`;
-  if (!isSecureURL(url)) {
-    return `must be an https URL, or http on a loopback address, ${example}`;
-  }
-  if (url.username || url.password) return `must have no user name or password, ${example}`;
-  if (value.includes('?') || value.includes('#')) {
-    return `must have no query or fragment (RFC 8414 §2), ${example}`;
-  }
-  return url.pathname === '/' ? undefined : `must have no path, ${example}`;
-}

@@ -265,7 +265,8 @@ describe('useTenant', () => {
     const { tenant } = server;
     server.useTenant({ ...tenant, tenant: { ...tenant.tenant, friendly_name: 'Other' } });
     expect(await got(server.url).text()).toContain('Other');
-    expect(() => server.useTenant({} as Tenant)).toThrow(TypeError);
+    const broken = { postLogin: [], loginRules: [] } as unknown as Tenant;
+    expect(() => server.useTenant(broken)).toThrow(TypeError);
     expect(server.tenant.tenant.friendly_name).toBe('Other');
     expect(await got(server.url).text()).toContain('Other');
     await server.rotateKeys();

@@ -5,7 +5,7 @@ import Koa, { type Context, type Middleware, type Next } from 'koa';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { readJson, refuse } from '../http/body.ts';
-import type { RotateOptions } from '../keys/key-ring.ts';
+import { type RotateOptions, rotationSchema } from '../keys/key-ring.ts';
 import type { Transaction } from '../log/transactions.ts';
 import { type Fault, type Faults, InvalidFault } from './faults.ts';
 
@@ -25,8 +25,6 @@ interface Controlled {
   revokePreviousKey(): Promise<void>;
   reset(): void;
 }
-
-const rotationSchema = z.strictObject({ revoke: z.boolean().optional() });
 
 const clockSchema = z.strictObject({ clock: z.number() });
 

@@ -1,4 +1,6 @@
 import { resolve } from 'node:path';
+import { z } from 'zod';
+import { strict } from '../options.ts';
 import { createKeyFile, readKeyFile, replaceKeyFile } from './key-file.ts';
 import { makeSigningKey, memoryKey, type SigningKey, type SigningKeys } from './signing-keys.ts';
 
@@ -7,6 +9,8 @@ export interface RotateOptions {
   /** Removes the key that signed until now from the key set; default false. */
   readonly revoke?: boolean | undefined;
 }
+
+export const rotationSchema = strict({ revoke: z.boolean('must be true or false').optional() });
 
 type MakeKey = () => Promise<SigningKey>;
 

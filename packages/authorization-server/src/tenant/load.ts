@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { StartError } from '@koa-oauth/service';
+import { z } from 'zod';
+import { readOptions, strict } from '../options.ts';
 import { completeApplication } from './applications.ts';
 import {
   checkNames,
@@ -53,6 +55,8 @@ export interface LoadOptions {
   readonly keywords?: Keywords | undefined;
 }
 
+const loadOptionsSchema = strict({ keywords: z.record(z.string(), z.unknown()).optional() });
+
 /**
  * Reads and checks a tenant.
  *
@@ -60,7 +64,8 @@ export interface LoadOptions {
  * working directory.
  * @throws InvalidTenant naming every fault with its file, line and path.
  */
-export function loadTenant(file: string, { keywords = {} }: LoadOptions = {}): Tenant {
+export function loadTenant(file: string, options: LoadOptions = {}): Tenant {
+  const { keywords = {} } = readOptions(loadOptionsSchema, options);
   const path = resolve(file);
   const files = readFiles(path, keywords);
   const log = new LoadLog(path, files);

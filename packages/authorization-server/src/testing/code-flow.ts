@@ -1,5 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import { ROUTES } from '../endpoints.ts';
+import { readOptions, strict } from '../options.ts';
 import { hasPlaceholder } from '../tenant/allowed-urls.ts';
 import { authenticationMethod } from '../tenant/applications.ts';
 import { type Application, findApi, requestableScopes, type Tenant } from '../tenant/tenant.ts';
@@ -21,6 +23,17 @@ export interface TokenRequest {
   readonly parameters?: Readonly<Record<string, string>> | undefined;
 }
 
+const text = z.string('must be a text');
+
+const tokenRequestSchema = strict({
+  user: text.optional(),
+  client: text.optional(),
+  audience: text.optional(),
+  scope: text.optional(),
+  organization: text.optional(),
+  parameters: z.record(z.string(), text, 'must be an object').optional(),
+});
+
 /** RFC 6749 §5.1, OpenID Connect Core §3.1.3.3. */
 export interface TokenResponse {
   readonly access_token: string;
@@ -36,13 +49,14 @@ export interface TokenResponse {
  * Gets tokens through the authorization code flow with PKCE, over HTTP: sign-in page, consent page,
  * callback, token endpoint.
  *
- * @throws Error with the server's text when it refuses, or naming what the tenant does not have.
+ * @throws Error with the server's text when it refuses, or naming what is wrong, or not in the tenant.
  */
 export async function requestTokens(
   issuer: string,
   tenant: Tenant,
-  request: TokenRequest = {},
+  options: TokenRequest = {},
 ): Promise<TokenResponse> {
+  const request = readOptions(tokenRequestSchema, options);
   const application = applicationOf(tenant, request.client);
   const [redirectURI = ''] = callbacksOf(application);
   const verifier = randomBytes(32).toString('base64url');

@@ -1,5 +1,6 @@
 import { AuthorizationServer, type AuthorizationServerOptions } from '../authorization-server.ts';
 import { KeyRing } from '../keys/key-ring.ts';
+import { readOptions, serverOptionsSchema } from '../options.ts';
 import { demoTenantFile, loadTenant } from '../tenant/load.ts';
 import type { Tenant } from '../tenant/tenant.ts';
 import { requestTokens, type TokenRequest, type TokenResponse } from './code-flow.ts';
@@ -24,14 +25,12 @@ export interface LocalIssuer extends AuthorizationServer, Mints {
  *
  * @throws InvalidTenant naming every fault of the tenant file; StartError as `startAuthorizationServer`.
  */
-export async function startLocalIssuer({
-  tenant = demoTenantFile,
-  keys = 'memory:',
-  ...options
-}: LocalIssuerOptions = {}): Promise<LocalIssuer> {
-  const loaded = typeof tenant === 'string' ? loadTenant(tenant) : tenant;
+export async function startLocalIssuer(options: LocalIssuerOptions = {}): Promise<LocalIssuer> {
+  const { tenant: given = demoTenantFile } = options;
+  const tenant = typeof given === 'string' ? loadTenant(given) : given;
+  const { keys = 'memory:', ...others } = readOptions(serverOptionsSchema, { ...options, tenant });
   const ring = await KeyRing.open(keys);
-  const server = await AuthorizationServer.start(ring, { ...options, tenant: loaded });
+  const server = await AuthorizationServer.start(ring, others);
   const tokensFor = (request?: TokenRequest): Promise<TokenResponse> =>
     requestTokens(server.issuer, server.tenant, request);
   // A copy would freeze `clock` and `tenant`, which are accessors of the server.

@@ -54,6 +54,44 @@ describe('a local issuer', () => {
     });
   });
 
+  test.each<[name: string, options: object, fault: string]>([
+    ['a misspelled option', { tenat: 'tenant.yaml' }, 'tenat is unknown'],
+    ['a tenant that was not loaded', { tenant: { clients: [] } }, 'tenant must be what loadTenant'],
+    ['no tenant', { tenant: null }, 'tenant must be what loadTenant returns'],
+    ['a port that is a name', { port: 'http' }, 'port must be a port number from 0 to 65535'],
+    ['a path as state', { state: 'memory' }, 'state must be memory: or file:PATH'],
+    ['a path as keys', { keys: './keys.json' }, 'keys must be memory: or file:PATH'],
+    ['an issuer with a path', { issuer: 'http://localhost/a/' }, 'issuer must have no path'],
+    ['an issuer without https', { issuer: 'http://idp.example/' }, 'issuer must be an https URL'],
+    ['a control that is on', { control: true }, 'control must be a port number'],
+    ['a watch that is a text', { watch: 'no' }, 'watch must be true or false'],
+    ['a logger without children', { logger: console }, 'logger must be a logger of pino'],
+    ['a list of options', Object.assign([], ['tenant.yaml']), '0 is unknown'],
+  ])('%s is named', async (_name, options, fault) => {
+    await expect(start(options)).rejects.toThrow(fault);
+  });
+
+  test('an issuer gets a slash, and a port can be digits', async () => {
+    const { issuer } = await start({ issuer: 'http://localhost:1', port: '0' as never });
+    expect(issuer).toBe('http://localhost:1/');
+  });
+
+  test.each<[name: string, call: (issuer: LocalIssuer) => unknown, fault: string]>([
+    ['a token', ({ tokenFor }) => tokenFor({ usr: 'bob' } as never), 'usr is unknown'],
+    ['a list', ({ tokensFor }) => tokensFor({ scope: [] as never }), 'scope must be a text'],
+    ['a user alone', ({ tokenFor }) => tokenFor('bob' as never), 'options must be an object'],
+    ['a rotation', (issuer) => issuer.rotateKeys({ revok: true } as never), 'revok is unknown'],
+    ['a value', (issuer) => issuer.rotateKeys({ revoke: 1 as never }), 'revoke must be true or'],
+    ['a tenant', async (issuer) => issuer.useTenant('a.yaml' as never), 'tenant must be what'],
+    [
+      'keywords',
+      async () => loadTenant(demoTenantFile, { keyword: {} } as never),
+      'keyword is unknown',
+    ],
+  ])('a wrong argument is named: %s', async (_name, call, fault) => {
+    await expect(call(await start())).rejects.toThrow(fault);
+  });
+
   test('tokens, faults, clock, log and reset are those of the server', async () => {
     const issuer = await start();
     issuer.clock = -3600;
