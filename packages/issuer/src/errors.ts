@@ -11,6 +11,12 @@ export class InvalidOptions extends TypeError {
   readonly code = 'ERR_INVALID_OPTIONS';
 }
 
+/** Returns one fault that names all options of this object, which a function does not have; else none. */
+export function unknownOptions(unknown: object): string[] {
+  const names = Object.keys(unknown).join(', ');
+  return names === '' ? [] : [`unknown: ${names}`];
+}
+
 // Objects that the constructor `Error` did not make have no stack.
 function Stackless(this: Error, message: string): void {
   this.message = message;

@@ -6,7 +6,7 @@ import tls from 'node:tls';
 import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
-import { InvalidOptions } from './errors.ts';
+import { InvalidOptions, unknownOptions } from './errors.ts';
 import { type HttpExchange, publishExchange } from './events.ts';
 import { isLoopback, parseURL } from './issuer-identifier.ts';
 
@@ -298,8 +298,9 @@ function defaultAuthorities(): readonly string[] {
   return getCACertificates?.('default') ?? tls.rootCertificates;
 }
 
-function checkOptions({ timeout, maxBodyBytes, proxy, ca }: HttpClientOptions): void {
-  const faults: string[] = [];
+function checkOptions(options: HttpClientOptions): void {
+  const { timeout, maxBodyBytes, proxy, ca, ...unknown } = options;
+  const faults = unknownOptions(unknown);
   for (const [name, value] of Object.entries({ timeout, maxBodyBytes })) {
     if (value !== undefined && !(typeof value === 'number' && value > 0)) {
       faults.push(`${name} must be a number above 0`);

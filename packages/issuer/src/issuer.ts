@@ -2,7 +2,7 @@ import {
   type AuthorizationServerMetadata,
   fetchMetadata,
 } from './authorization-server-metadata.ts';
-import { InvalidOptions, IssuerError } from './errors.ts';
+import { InvalidOptions, IssuerError, unknownOptions } from './errors.ts';
 import {
   createEmitter,
   createPrinter,
@@ -198,10 +198,11 @@ class FetchedIssuer implements Issuer {
 }
 
 function checkOptions(
-  { issuerBaseURL, jwks, unsafeAllowHTTP, ...others }: IssuerOptions,
+  { issuerBaseURL, metadataURL, jwksURL, jwks, unsafeAllowHTTP, ...others }: IssuerOptions,
   limits: Record<string, unknown>,
 ): void {
-  const faults: string[] = [];
+  const { timeout, maxStale, cooldown, http, onEvent, monotonicNow, now, ...unknown } = others;
+  const faults = unknownOptions(unknown);
   const check = (parse: () => unknown) => {
     try {
       parse();
@@ -213,7 +214,6 @@ function checkOptions(
     faults.push('unsafeAllowHTTP must be true or false');
   }
   check(() => parseIssuerIdentifier(issuerBaseURL, unsafeAllowHTTP === true));
-  const { metadataURL, jwksURL } = others;
   for (const [name, value] of Object.entries({ metadataURL, jwksURL })) {
     if (value !== undefined && !isAddress(value, unsafeAllowHTTP === true)) {
       faults.push(`${name} must be a URL with https (http only on a loopback address)`);

@@ -58,6 +58,8 @@ describe('options', () => {
     { cooldown: '10' as never },
     { cooldown: Number.NaN },
     { maxStale: null as never },
+    { timeuot: 5000 as never },
+    { http: { prxy: false } as never },
   ])('%p cannot work', (options) => {
     expect(() => create(options)).toThrow(InvalidOptions);
   });

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { signJws } from '../signed-jwt.ts';
 import type { GoodClaims } from './forge.ts';
 import { type HostileTokens, hostileTokens } from './hostile-tokens.ts';
-import { createTestKey, publicJwk, type TestKey } from './test-key.ts';
+import { createTestKey, publicJwk, rejectUnknown, type TestKey } from './test-key.ts';
 
 /** Options of `startTestIssuer`. */
 export interface TestIssuerOptions {
@@ -69,7 +69,9 @@ export async function startTestIssuer({
   keys = [createTestKey({ kid: 'key-1' })],
   otherKeys = [],
   now = Date.now,
+  ...unknown
 }: TestIssuerOptions = {}): Promise<TestIssuer> {
+  rejectUnknown(unknown);
   let up = true;
   let closed: Promise<void> | undefined;
 
@@ -121,10 +123,12 @@ export async function startTestIssuer({
     comeBack() {
       up = true;
     },
-    rotate({ key = createTestKey({ alg: testIssuer.keys[0]?.alg }), dropOld = false } = {}) {
+    rotate({ key, dropOld = false, ...unknown } = {}) {
+      rejectUnknown(unknown);
+      const added = key ?? createTestKey({ alg: testIssuer.keys[0]?.alg });
       if (dropOld) testIssuer.keys.length = 0;
-      testIssuer.keys.unshift(key);
-      return key;
+      testIssuer.keys.unshift(added);
+      return added;
     },
     token(claims = {}, header = {}, key = signingKey()) {
       const iat = Math.floor(now() / 1000);

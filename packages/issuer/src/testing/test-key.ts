@@ -1,4 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from 'node:crypto';
+import { InvalidOptions, unknownOptions } from '../errors.ts';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../public-jwk.ts';
 
 /** Algorithms that a test issuer can sign with: all that `createIssuer` reads keys for. */
@@ -30,10 +31,15 @@ const CURVES: Partial<Record<TestAlgorithm, string>> = {
 export function createTestKey({
   kid = randomUUID(),
   alg = 'RS256',
+  ...unknown
 }: {
   kid?: string | undefined;
   alg?: TestAlgorithm | undefined;
 } = {}): TestKey {
+  rejectUnknown(unknown);
+  if (!TEST_ALGORITHMS.includes(alg)) {
+    throw new InvalidOptions(`alg must be one of ${TEST_ALGORITHMS.join(', ')}`);
+  }
   const namedCurve = CURVES[alg];
   const pair = namedCurve
     ? generateKeyPairSync('ec', { namedCurve })
@@ -41,6 +47,12 @@ export function createTestKey({
       ? generateKeyPairSync('ed25519')
       : generateKeyPairSync('rsa', { modulusLength: 2048 });
   return Object.freeze({ kid, alg, ...pair });
+}
+
+/** @throws InvalidOptions naming the options of this object, which a function does not have */
+export function rejectUnknown(options: object): void {
+  const [fault] = unknownOptions(options);
+  if (fault !== undefined) throw new InvalidOptions(fault);
 }
 
 /** Returns the public key as a JWK (RFC 7517 §4) for a key set. */

@@ -104,6 +104,11 @@ describe('a rotation', () => {
     expect(await published()).toMatchObject([{ kid: 'new', alg: 'EdDSA' }]);
   });
 
+  test('without an option of this name is an error', async () => {
+    expect(() => issuer.rotate({ dropold: true } as never)).toThrow('unknown: dropold');
+    await expect(startTestIssuer({ key: [one] } as never)).rejects.toThrow('unknown: key');
+  });
+
   test('does not change the keys that it was started with', async () => {
     const keys = [one];
     const other = await startTestIssuer({ keys });

@@ -28,6 +28,13 @@ test('by default RS256 with 2048 bits, under a name of its own', () => {
   expect(a.publicKey.equals(b.publicKey)).toBe(false);
 });
 
+test.each<[options: object, fault: string]>([
+  [{ algorithm: 'ES256' }, 'unknown: algorithm'],
+  [{ alg: 'ES999' }, 'alg must be one of RS256'],
+])('no key for %j', (options, fault) => {
+  expect(() => createTestKey(options)).toThrow(fault);
+});
+
 const signer = createTestKey({ alg: 'ES256' });
 
 test.each(made)('%s signs as RFC 7518 §3 and RFC 8037 §3.1 have it', (alg, key) => {
