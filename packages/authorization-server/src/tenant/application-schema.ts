@@ -11,6 +11,8 @@ const FORBIDDEN_SCHEMES = ['javascript:', 'vbscript:', 'data:', 'blob:', 'file:'
 /** An absolute URL, which can have a hash: single-page applications name their pages by it. */
 export const logoutUrl = z
   .string()
+  // A list in one text, as the dashboard of Auth0 has it, would be one address that no request has.
+  .refine((value) => !/\s|,https?:/i.test(value), 'give one URL, without spaces')
   .refine(
     (value) => !FORBIDDEN_SCHEMES.includes(parseURL(value)?.protocol ?? ''),
     'give a URL of an application: https, http, or a scheme of its own',

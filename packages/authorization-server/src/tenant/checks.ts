@@ -21,7 +21,15 @@ export interface Reports {
   readonly notice: Report;
 }
 
-type Section = 'clients' | 'connections' | 'organizations' | 'resourceServers' | 'users';
+type Section =
+  | 'actions'
+  | 'clients'
+  | 'connections'
+  | 'organizations'
+  | 'resourceServers'
+  | 'roles'
+  | 'rules'
+  | 'users';
 
 /**
  * Returns the application without the addresses that the engine rejects. If one has its own scheme (RFC 8252
@@ -74,6 +82,9 @@ export function checkNames(tenant: TenantDocument, report: Report): void {
   unique('users', 'user_id');
   unique('users', 'email', addresses);
   unique('connections', 'name');
+  unique('roles', 'name');
+  unique('actions', 'name');
+  unique('rules', 'name');
   unique('organizations', 'name');
   unique('organizations', 'id');
   tenant.users.forEach((user, index) => {
@@ -147,11 +158,31 @@ function checkApis(tenant: TenantDocument, report: Report): void {
       checkScope(tenant, { path: ['roles', r, 'permissions', p], identifier, scope }, report);
     });
   });
-  tenant.clients.forEach(({ resource_server_identifier: identifier }, c) => {
+  tenant.clients.forEach(({ resource_server_identifier: identifier, refresh_token }, c) => {
+    refresh_token.policies?.forEach((policy, p) => {
+      if (isApiOfAuth0(tenant, policy.audience)) return;
+      checkAudience(tenant, ['clients', c, 'refresh_token', 'policies', p], policy, report);
+    });
     if (identifier === undefined || isApiOfAuth0(tenant, identifier)) return;
     if (tenant.resourceServers.some((api) => api.identifier === identifier)) return;
     const path = ['clients', c, 'resource_server_identifier'];
     report(path, `no API has the identifier "${identifier}"`);
+  });
+}
+
+/** Checks the API of a grant or a policy, and its scopes. */
+function checkAudience(
+  tenant: TenantDocument,
+  path: Path,
+  { audience, scope: scopes }: { readonly audience: string; readonly scope: readonly string[] },
+  report: Report,
+): void {
+  if (!tenant.resourceServers.some(({ identifier }) => identifier === audience)) {
+    report([...path, 'audience'], `no API has the identifier "${audience}"`);
+    return;
+  }
+  scopes.forEach((scope, s) => {
+    checkScope(tenant, { path: [...path, 'scope', s], identifier: audience, scope }, report);
   });
 }
 
@@ -169,13 +200,18 @@ function checkClientGrants(tenant: TenantDocument, report: Report): void {
   tenant.clientGrants.forEach((grant, g) => {
     if (!isServedGrant(tenant, grant)) return;
     const [client, other] = clientsNamed(tenant, grant.client_id);
-    const at = ['clientGrants', g, 'client_id'];
+    const path = ['clientGrants', g];
+    const at = [...path, 'client_id'];
     if (client === undefined) report(at, `no client has the id or name "${grant.client_id}"`);
     if (other !== undefined) report(at, `two clients are called "${grant.client_id}": give the id`);
-    grant.scope.forEach((scope, s) => {
-      const path = ['clientGrants', g, 'scope', s];
-      checkScope(tenant, { path, identifier: grant.audience, scope }, report);
-    });
+    checkAudience(tenant, path, grant, report);
+    const isForSame = (earlier: ClientGrant): boolean =>
+      isServedGrant(tenant, earlier) &&
+      earlier.audience === grant.audience &&
+      clientsNamed(tenant, earlier.client_id)[0] === client;
+    if (client !== undefined && tenant.clientGrants.slice(0, g).some(isForSame)) {
+      report(path, 'the client has a grant for this API: give all its scopes there');
+    }
   });
 }
 

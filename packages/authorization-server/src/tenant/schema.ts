@@ -20,10 +20,16 @@ const minutes = z
   .positive('give a number of minutes above 0')
   .max(525_600, 'give at most 525600 (one year)');
 
+/** RFC 6749 §3.3, `scope-token`. */
+const scope = text.regex(
+  /^[\x21\x23-\x5b\x5d-\x7e]*$/,
+  'give a text without spaces, quotes and letters beyond ASCII',
+);
+
 const apiSchema = z.looseObject({
   name: text,
   identifier: text,
-  scopes: z.array(z.looseObject({ value: text, description: z.string().optional() })).default([]),
+  scopes: z.array(z.looseObject({ value: scope, description: z.string().optional() })).default([]),
   signing_alg: text.default('RS256'),
   /** Key of HS256. */
   signing_secret: z.string().optional(),

@@ -90,7 +90,16 @@ describe('a fault is named with its line and its path', () => {
       'no such API',
       (y) =>
         y.replace('audience: https://contacts.example.com/api', 'audience: https://x.example/'),
-      /clientGrants\.0\.scope\.0: no API has the identifier/,
+      /clientGrants\.0\.audience: no API has the identifier/,
+    ],
+    [
+      'a grant for no API, without a scope',
+      (y) =>
+        y.replace(
+          /(?<=clientGrants:\n {2}- client_id: contacts-cli\n)(.*\n){2}/,
+          '    audience: x\n',
+        ),
+      /clientGrants\.0\.audience: no API has the identifier "x"/,
     ],
     [
       'no such default API',
@@ -117,6 +126,61 @@ describe('a fault is named with its line and its path', () => {
       'a client twice',
       (y) => y.replace('client_id: contacts-cli', 'client_id: contacts-web'),
       /clients\.1\.client_id: "contacts-web" is given twice/,
+    ],
+    [
+      'an Action twice, of which only the first would run',
+      (y) => y.replace('name: Second factor', 'name: Roles and organization'),
+      /actions\.1\.name: "Roles and organization" is given twice/,
+    ],
+    [
+      'a role twice',
+      (y) => y.replace('- name: editor', '- name: admin'),
+      /roles\.1\.name: "admin" is given twice/,
+    ],
+    [
+      'a rule twice',
+      (y) => `${y}\nrules: [{ name: One, script: a.js }, { name: One, script: b.js }]\n`,
+      /rules\.1\.name: "One" is given twice/,
+    ],
+    [
+      'two grants of a client for one API, by id and by name',
+      (y) =>
+        y.replace(
+          'clientGrants:\n',
+          'clientGrants:\n  - { client_id: Contacts command line, audience: https://contacts.example.com/api, scope: [create:contacts] }\n',
+        ),
+      /clientGrants\.1: the client has a grant for this API: give all its scopes there/,
+    ],
+    [
+      'a scope that no request can name',
+      (y) => y.replace('value: read:activity', 'value: read activity'),
+      /resourceServers\.0\.scopes\.4\.value: give a text without spaces/,
+    ],
+    [
+      'a refresh policy for no API',
+      (y) =>
+        y.replace('token_lifetime: 2592000 }', 'policies: [{ audience: https://x.example/ }] }'),
+      /clients\.0\.refresh_token\.policies\.0\.audience: no API has the identifier/,
+    ],
+    [
+      'a refresh policy for no scope of its API',
+      (y) =>
+        y.replace(
+          'token_lifetime: 2592000 }',
+          'policies: [{ audience: https://contacts.example.com/api, scope: [read:all] }] }',
+        ),
+      /clients\.0\.refresh_token\.policies\.0\.scope\.0: the API has no scope "read:all"/,
+    ],
+    [
+      'two callbacks in one text',
+      (y) =>
+        y.replace('[http://localhost:3000/callback]', "['http://a.example/1, http://b.example/2']"),
+      /clients\.0\.callbacks\.0: give one URL, without spaces/,
+    ],
+    [
+      'two logout URLs in one text',
+      (y) => y.replace('[http://localhost:3000]', "['http://a.example,http://b.example']"),
+      /tenant\.allowed_logout_urls\.0: give one URL, without spaces/,
     ],
     [
       "a user's address twice, in another case",
