@@ -127,6 +127,7 @@ describe('a local issuer', () => {
       const right = [
         [true, '@koa-oauth/issuer/testing'],
         [false, '@koa-oauth/service'],
+        [false, '@koa-oauth/service/log'],
         [false, '@koa-oauth/service/sqlite'],
       ];
       for (const one of ours) expect(right).toContainEqual(one);
