@@ -29,10 +29,12 @@ export function assetURL(name: AssetName): string {
   return `/assets/${name}?v=${versions.get(name)}`;
 }
 
-/** Serves the files of the pages at `GET /assets/…`. */
+/** Serves the files of the pages at `GET /assets/…`, and the icon at `/favicon.ico` too. */
 export function assets(): Middleware {
   return async function assets(ctx, next) {
-    const name = /^\/assets\/([\w.]+)$/.exec(ctx.path)?.[1];
+    // Browsers ask for it at the page that leads from the logout to the issuer.
+    const isIcon = ctx.path === '/favicon.ico';
+    const name = isIcon ? 'mark.svg' : /^\/assets\/([\w.]+)$/.exec(ctx.path)?.[1];
     const file = name && Object.hasOwn(FILES, name) ? FILES[name as AssetName] : undefined;
     if (!name || !file || (ctx.method !== 'GET' && ctx.method !== 'HEAD')) return next();
     const isCurrent = ctx.query.v === versions.get(name);

@@ -108,6 +108,12 @@ describe('a visitor', () => {
     }
   });
 
+  test('gets the icon at the address that browsers ask for at pages without one', async () => {
+    const response = await app.get('/favicon.ico');
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'image/svg+xml']);
+    expect(await response.text()).toContain('<svg');
+  });
+
   test.each(['/assets/../package.json', '/assets/..%2fpackage.json', '/assets/app.ts', '/assets/'])(
     '%s is no asset',
     async (path) => {

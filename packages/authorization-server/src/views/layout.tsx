@@ -97,5 +97,7 @@ export function assetRoutes(): Router {
       ctx.body = content;
     });
   }
+  // Browsers ask for it at pages without an icon of their own, such as the metadata.
+  router.get('/favicon.ico', (ctx) => ctx.redirect('/assets/icon.svg'));
   return router;
 }

@@ -90,11 +90,13 @@ describe('security headers', () => {
   );
 
   test.each([
-    ['style.css', 'text/css'],
-    ['pico.min.css', 'text/css'],
-    ['icon.svg', 'image/svg+xml'],
-  ])('%s is served', async (name, type) => {
-    const { headers, statusCode } = await got(`${server.issuer}assets/${name}`);
+    ['assets/style.css', 'text/css'],
+    ['assets/pico.min.css', 'text/css'],
+    ['assets/icon.svg', 'image/svg+xml'],
+    // Browsers ask for it at pages without an icon of their own, such as metadata.
+    ['favicon.ico', 'image/svg+xml'],
+  ])('%s is served', async (path, type) => {
+    const { headers, statusCode } = await got(server.issuer + path);
     expect(statusCode).toBe(200);
     expect(headers['content-type']).toContain(type);
   });
