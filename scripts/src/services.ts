@@ -20,6 +20,11 @@ export function packagePath(name: string, file = ''): string {
   return fileURLToPath(new URL(`../../packages/${name}/${file}`, import.meta.url));
 }
 
+/** Returns a sentence about a program that cannot be started. */
+export function describeSpawnError(name: string, { message }: Error): string {
+  return `${name} cannot be started (${message}): check that program, this folder, and ulimit -a`;
+}
+
 const READY_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 1_800;
 
@@ -78,12 +83,16 @@ export class Supervisor {
         clearTimeout(startTimer);
         resolve();
       });
-      // 'close' comes after the last line of the service, which says why it ended.
+      let fault: string | undefined;
+      child.on('error', (error) => {
+        fault = describeSpawnError(name, error);
+      });
+      // 'close' comes after an error, and after the last line of the service, which says why it ended.
       child.once('close', (code, signal) => {
         clearTimeout(startTimer);
         if (this.#children.get(name) === child) this.#children.delete(name);
         if (!this.#stopping.has(child)) {
-          this.onFailure(`${name} ended by itself (${signal ?? `exit code ${code}`})`);
+          this.onFailure(fault ?? `${name} ended by itself (${signal ?? `exit code ${code}`})`);
         }
       });
     });

@@ -10,7 +10,8 @@ import got from 'got';
 import { FormBrowser } from '../support/form-browser.ts';
 import { freePorts } from '../support/services.ts';
 
-const start = fileURLToPath(new URL('../../scripts/dist/start.js', import.meta.url));
+const script = (name: string) =>
+  fileURLToPath(new URL(`../../scripts/dist/${name}.js`, import.meta.url));
 
 let cwd: string;
 let running: ChildProcess | undefined;
@@ -25,12 +26,18 @@ afterAll(async () => {
   await rm(cwd, { recursive: true });
 });
 
-function run(settings: Record<string, string> = {}): {
+/** @param before module that runs before the script */
+function run(
+  settings: Record<string, string> = {},
+  name = 'start',
+  before = '',
+): {
   child: ChildProcess;
   printed: () => string;
   until: (text: string) => Promise<void>;
 } {
-  const child = spawn(process.execPath, [start], {
+  const preload = `--import=data:text/javascript,${encodeURIComponent(before)}`;
+  const child = spawn(process.execPath, [preload, script(name)], {
     cwd,
     env: { PATH: process.env.PATH, ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -144,6 +151,40 @@ describe('npm start with other ports', () => {
       `port ${ports[1]} on 127.0.0.1 is in use: stop what listens there or set API_PORT`,
       `port ${ports[2]} on 127.0.0.1 is in use: stop what listens there or set ISSUER_PORT`,
     ]);
+  });
+
+  test.each([
+    ['start', '/nowhere/node', / cannot be started \(spawn \S+ ENOENT\): check that program, /],
+    ['dev', '/nowhere/node', /^the compiler cannot be started \(spawn \S+ ENOENT\): check that /],
+    ['dev', '/usr/bin/true', / ended by itself \(exit code 0\); the others are stopped too$/],
+  ])('npm run %s says in one sentence that %s does not start', async (name, node, sentence) => {
+    const { child, printed } = run(settings, name, `process.execPath = '${node}'`);
+    expect(await once(child, 'close')).toEqual([1, null]);
+    expect(printed().trim().split('\n')).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  test('npm run dev says once how to have more watchers, and goes on', async () => {
+    const before = `
+      import fs from 'node:fs';
+      import { syncBuiltinESMExports } from 'node:module';
+      import { EventEmitter } from 'node:events';
+      let serial = 0;
+      fs.watch = () => {
+        const error = Object.assign(new Error('ENOSPC: no watcher is left'), { code: 'ENOSPC' });
+        serial += 1;
+        if (serial % 2) throw error;
+        const watcher = new EventEmitter();
+        setImmediate(() => watcher.emit('error', error));
+        return watcher;
+      };
+      syncBuiltinESMExports();`;
+    const { child, printed, until } = run(settings, 'dev', before);
+    await until('Ctrl-C stops everything');
+    await until('fs.inotify.max_user_watches');
+    expect((await got(`${web}/healthz`)).statusCode).toBe(200);
+    child.kill('SIGINT');
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(printed().match(/no watcher is left/g)).toHaveLength(1);
   });
 
   test('refuses one port for two services', async () => {
