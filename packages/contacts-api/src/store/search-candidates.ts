@@ -98,14 +98,16 @@ export async function indexEntries(
     const numbers = blocks.map((block) => block.number);
     const parts = blocks.map((block) => block.part);
     return sql`
-      select place - 1 as place, ${sql.join([...columns].map((column) => sql.ref(column)))} from (
+      with wanted as materialized (
         select place, array_agg(hashtextextended(gram, hashtextextended(${organization}, number)))
           || array_remove(array[hashtextextended(part, hashtextextended(${organization}, -1))], null)
           as entries
         from unnest(${numbers}::bigint[], ${parts}::text[]) with ordinality as blocks(number, part, place),
           unnest(${grams}::text[]) as gram
         group by place, part order by place
-      ) as wanted cross join contacts
+      )
+      select place - 1 as place, ${sql.join([...columns].map((column) => sql.ref(column)))}
+      from wanted cross join contacts
       where search_entries(organisation, search_text) @> entries limit ${max + 1}`;
   }
   const { rows } = await sql<{ number: number }>`

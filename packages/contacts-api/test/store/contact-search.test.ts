@@ -345,12 +345,19 @@ for (const { name, missing, create } of await engines()) {
             if (!reads.includes(read)) {
               if (read.sql.startsWith('begin')) await sql`rollback`.execute(connection);
               await connection.executeQuery(read);
+              // A server may have turned it off, and PostgreSQL 12 does not have it.
+              if (read.sql.startsWith('begin')) {
+                await sql`select set_config(name, 'off', true) from pg_settings
+                  where name = 'enable_incremental_sort'`.execute(connection);
+              }
               continue;
             }
             const plan = { ...read, sql: `${explain} ${read.sql}` };
             const { rows } = await connection.executeQuery(plan);
             const text = JSON.stringify(rows);
             expect(text).not.toMatch(/Seq Scan on contacts|SCAN contacts|SCAN organizations/);
+            // Beside the cost of a sort that is turned off, those of two joins look the same.
+            expect(text).not.toMatch(/(?:Loop|Join) +\(cost=\d{11}/);
             if (read.sql.includes('with entries')) expect(text).toMatch(/search_entries|by_entry/);
             else {
               expect(text).toMatch(/contacts_by_\w+|organizations/);
