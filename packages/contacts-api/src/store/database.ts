@@ -102,7 +102,11 @@ class FileDriver extends SqliteDriver {
 function keepQueries(database: ReturnType<typeof openSqlite>): SqliteDatabase {
   const kept = new Map<string, SqliteStatement>();
   return {
-    close: () => database.close(),
+    close() {
+      // An open statement would keep the file open.
+      kept.clear();
+      database.close();
+    },
     prepare(text) {
       if (!/^\s*(?:select|with)\b/.test(text)) return database.prepare(text);
       const statement = kept.get(text) ?? database.prepare(text);
