@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns';
-import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
-import type { Agent } from 'node:https';
+import { type ClientRequest, Agent as HttpAgent, type IncomingHttpHeaders } from 'node:http';
+import { Agent } from 'node:https';
 import type { LookupFunction } from 'node:net';
 import tls from 'node:tls';
 import { promisify } from 'node:util';
@@ -18,8 +18,8 @@ export interface HttpClientOptions {
   maxBodyBytes?: number | undefined;
   /**
    * URL of the proxy that `https` requests go through (`http://user:password@proxy.example:3128`), or
-   * false for none. Default: `HTTPS_PROXY` and `NO_PROXY` of the environment. Loopback addresses are
-   * always reached directly.
+   * false for none. Default: `HTTPS_PROXY` and `NO_PROXY` of the environment, whose scheme can be missing.
+   * Loopback addresses are always reached directly.
    */
   proxy?: string | false | undefined;
   /** Certificates (PEM) of authorities that are trusted in addition to the default ones. */
@@ -146,13 +146,11 @@ class Sender {
     { method = 'GET', headers, body, signal }: HttpRequest,
     added?: HttpExchange['headers'],
   ): Promise<HttpAnswer> {
-    const agent = await this.#agents.find(url);
     const options: OptionsOfBufferResponseBody = {
       ...this.#defaults,
       method: method as 'GET',
       ...(body !== undefined && { body }),
       ...(signal && { signal }),
-      ...(agent && { agent: { https: agent } }),
       ...(/\.localhost\.?$|^localhost\.$/.test(url.hostname) && { dnsLookup: lookUpLocalhost }),
     };
     for (let count = 1; ; count += 1) {
@@ -160,7 +158,8 @@ class Sender {
       const attempt = new Attempt(this.#maxBodyBytes);
       try {
         const all = { ...DEFAULT_HEADERS, ...added, ...given };
-        return await attempt.send(url, { ...options, headers: all });
+        const agent = { http: HTTP_AGENT, https: await this.#agents.find(url) };
+        return await attempt.send(url, { ...options, agent, headers: all });
       } catch (error) {
         if (count === 1 && method === 'GET' && attempt.wasCutOff(error)) continue;
         const { code, name, message } = error as { code?: unknown; name: string; message: string };
@@ -171,7 +170,7 @@ class Sender {
   }
 }
 
-const OWN_CODES: readonly unknown[] = ['ERR_HTTP_TOO_LARGE', 'ERR_HTTP_CODING'];
+const OWN_CODES: readonly unknown[] = ['ERR_HTTP_TOO_LARGE', 'ERR_HTTP_CODING', 'ERR_HTTP_PROXY'];
 
 /** One attempt to send a request. */
 class Attempt {
@@ -248,7 +247,12 @@ function tooLarge(maxBytes: number): Error {
   });
 }
 
-/** Agents that tunnel requests through a proxy, one for each proxy. */
+/** Options of Node's global agents. Those can use a proxy for every address (`NODE_USE_ENV_PROXY`). */
+const DIRECT = { keepAlive: true, scheduling: 'lifo', timeout: 5000 } as const;
+const HTTP_AGENT = new HttpAgent(DIRECT);
+const HTTPS_AGENT = new Agent(DIRECT);
+
+/** Agents for `https`: one for direct requests, and one for each proxy, which tunnels them. */
 class ProxyAgents {
   readonly #proxy: string | false | undefined;
   readonly #agents = new Map<string, Agent>();
@@ -257,11 +261,10 @@ class ProxyAgents {
     this.#proxy = proxy;
   }
 
-  /** Returns undefined for a URL that is reached directly. */
-  async find(url: URL): Promise<Agent | undefined> {
-    if (url.protocol !== 'https:' || isLoopback(url) || this.#proxy === false) return undefined;
-    const proxy = this.#proxy ?? (await import('proxy-from-env')).getProxyForUrl(url.href);
-    if (!proxy) return undefined;
+  async find(url: URL): Promise<Agent> {
+    if (url.protocol !== 'https:' || isLoopback(url) || this.#proxy === false) return HTTPS_AGENT;
+    const proxy = this.#proxy ?? (await proxyOfEnvironment(url));
+    if (proxy === undefined) return HTTPS_AGENT;
     let agent = this.#agents.get(proxy);
     if (!agent) {
       const { HttpsProxyAgent } = await import('https-proxy-agent');
@@ -270,6 +273,24 @@ class ProxyAgents {
     }
     return agent;
   }
+}
+
+/** Returns the proxy of HTTPS_PROXY, unless NO_PROXY excludes the URL. @throws Error `ERR_HTTP_PROXY` */
+async function proxyOfEnvironment(url: URL): Promise<string | undefined> {
+  const { https_proxy, HTTPS_PROXY } = process.env;
+  const value = (https_proxy || HTTPS_PROXY)?.trim();
+  if (!value) return undefined;
+  const { getProxyForUrl } = await import('proxy-from-env');
+  if (getProxyForUrl(url.href) === '') return undefined;
+  // Without a scheme it is an http proxy, as for curl.
+  const proxy = value.includes('://') ? value : `http://${value}`;
+  if (isProxyURL(proxy)) return proxy;
+  const error = new Error('HTTPS_PROXY must be a URL such as http://proxy.example.com:3128');
+  throw Object.assign(error, { code: 'ERR_HTTP_PROXY' });
+}
+
+function isProxyURL(value: unknown): boolean {
+  return parseURL(value) !== undefined && /^https?:\/\/./i.test(String(value));
 }
 
 // A proxy that does not open the tunnel sends its own answer, and its certificate was not checked. Its
@@ -306,8 +327,7 @@ function checkOptions(options: HttpClientOptions): void {
       faults.push(`${name} must be a number above 0`);
     }
   }
-  const isProxy = parseURL(proxy) !== undefined && /^https?:\/\/./.test(String(proxy));
-  if (proxy !== undefined && proxy !== false && !isProxy) {
+  if (proxy !== undefined && proxy !== false && !isProxyURL(proxy)) {
     faults.push('proxy must be false, or a URL such as http://proxy.example.com:3128');
   }
   const isPem = (text: unknown) => typeof text === 'string' && text.includes('-----BEGIN CERT');

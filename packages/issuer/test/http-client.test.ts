@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
+import http, { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import https, { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, connect, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -216,6 +216,52 @@ describe('a proxy', () => {
     expect(asked).toEqual([`${HOST}:443`]);
   });
 
+  test('named by HTTPS_PROXY without a scheme is an http proxy', async () => {
+    Object.assign(process.env, { HTTPS_PROXY: proxyURL.replace('http://', ''), NO_PROXY: '' });
+    expect(await createHttpClient({ ca: cert })(`https://${HOST}/`)).toMatchObject({ status: 200 });
+    expect(asked).toEqual([`${HOST}:443`]);
+  });
+
+  test.each(['socks5://127.0.0.1:1080', 'http://', '://'])(
+    'named by HTTPS_PROXY as %s is an error that names the variable',
+    async (value) => {
+      Object.assign(process.env, { HTTPS_PROXY: value, NO_PROXY: '' });
+      await expect(createHttpClient()(`https://${HOST}/`)).rejects.toMatchObject({
+        name: 'HttpError',
+        code: 'ERR_HTTP_PROXY',
+        message: expect.stringContaining('HTTPS_PROXY must be a URL such as http://'),
+      });
+    },
+  );
+
+  test('named by another variable is not asked', async () => {
+    Object.assign(process.env, { ALL_PROXY: proxyURL, HTTPS_PROXY: '', NO_PROXY: '' });
+    await expect(createHttpClient()('https://issuer.invalid/')).rejects.toMatchObject({
+      code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/),
+    });
+    expect(asked).toEqual([]);
+  });
+
+  test('of the global agents, as with NODE_USE_ENV_PROXY, is not asked', async () => {
+    const { globalAgent } = http;
+    const { globalAgent: globalTlsAgent } = https;
+    const refuse = () => {
+      throw new Error('the global agent was used');
+    };
+    http.globalAgent = Object.assign(new http.Agent(), { createConnection: refuse });
+    https.globalAgent = Object.assign(new https.Agent(), { createConnection: refuse });
+    try {
+      expect(await against((_, response) => response.end())).toMatchObject({ status: 200 });
+      const never = createHttpClient({ proxy: false });
+      await expect(never('https://issuer.invalid/')).rejects.toMatchObject({
+        code: expect.stringMatching(/^(ENOTFOUND|EAI_AGAIN)$/),
+      });
+    } finally {
+      http.globalAgent = globalAgent;
+      https.globalAgent = globalTlsAgent;
+    }
+  });
+
   test('is not asked for a loopback address', async () => {
     const http = createHttpClient({ proxy: proxyURL, ca: cert });
     await expect(http(`https://127.0.0.1:${portOf(target)}/`)).rejects.toMatchObject({
@@ -229,7 +275,10 @@ describe('a proxy', () => {
     async (status) => {
       answer = `HTTP/1.1 ${status} No\r\nContent-Length: 25\r\n\r\n{"error":"invalid_grant"}`;
       const http = createHttpClient({ proxy: proxyURL, ca: cert });
-      await expect(http(`https://${HOST}/`)).rejects.toMatchObject({ code: 'ERR_HTTP_PROXY' });
+      await expect(http(`https://${HOST}/`)).rejects.toMatchObject({
+        code: 'ERR_HTTP_PROXY',
+        message: `GET https://${HOST}/: the proxy answered ${status}`,
+      });
     },
   );
 
