@@ -14,8 +14,14 @@ import {
 import { createHttpClient, type HttpClient, type HttpClientOptions } from './http-client.ts';
 import { isSecureURL, parseIssuerIdentifier, parseURL } from './issuer-identifier.ts';
 import { JwkSet, type KeyHeader, type SigningKey } from './jwk-set.ts';
-import { type FetchedJson, fetchJson, KeptFresh, type KeptFreshOptions } from './kept-fresh.ts';
-import { checkPublicJwk, importPublicJwk } from './public-jwk.ts';
+import {
+  type FetchedJson,
+  fetchJson,
+  KeptFresh,
+  type KeptFreshOptions,
+  parseJson,
+} from './kept-fresh.ts';
+import { checkPublicJwk, importPublishedJwk } from './public-jwk.ts';
 
 /** Options of `createIssuer`. The defaults are meant for production. */
 export interface IssuerOptions {
@@ -145,7 +151,7 @@ class FetchedIssuer implements Issuer {
       ...this.#reportsOf('keys'),
       cooldown,
       fetch: async () =>
-        jwks ? { status: 200, body: jwks, maxAge: DAY_MS } : this.#fetchPublishedKeys(),
+        jwks ? { status: 200, body: readKeySet(jwks), maxAge: DAY_MS } : this.#fetchPublishedKeys(),
       onRefreshed: (all) => {
         const { size } = new Set(all.map(({ key }) => key));
         this.#report({ type: 'keys_refreshed', keys: size });
@@ -238,12 +244,18 @@ function isAddress(value: unknown, unsafeAllowHTTP: boolean): boolean {
   return isSecureURL(url, unsafeAllowHTTP) && !url.username && !url.password;
 }
 
+// A key set that is given is read as one that is fetched.
+function readKeySet(jwks: { readonly keys: readonly object[] }): { keys?: unknown } | null {
+  return parseJson(JSON.stringify(jwks)) as { keys?: unknown } | null;
+}
+
 // An unusable set is reported at the start, because no later fetch replaces it.
-function checkKeySet(jwks: { keys?: unknown } | null): void {
+function checkKeySet(jwks: { readonly keys: readonly object[] }): void {
   const reasons: string[] = [];
-  for (const jwk of Array.isArray(jwks?.keys) ? jwks.keys : []) {
+  const keys = readKeySet(jwks)?.keys;
+  for (const jwk of Array.isArray(keys) ? keys : []) {
     try {
-      importPublicJwk(checkPublicJwk(jwk).jwk);
+      importPublishedJwk(checkPublicJwk(jwk).jwk);
       return;
     } catch (error) {
       reasons.push((error as Error).message);

@@ -178,13 +178,18 @@ export async function fetchJson(url: string, http: HttpClient): Promise<FetchedJ
   const maxAge = parseMaxAge(headers);
   if (status !== 200) return { status, body: undefined, maxAge };
   try {
-    return { status, body: JSON.parse(body, leaveOutNull), maxAge };
+    return { status, body: parseJson(body), maxAge };
   } catch (cause) {
     throw issuerUnavailable(`GET ${url}: the body is not JSON`, cause);
   }
 }
 
-// Some serializers write absent members as null. An entry of a list keeps its place.
+/** Parses JSON, and leaves out members that are null: some serializers write absent ones so. */
+export function parseJson(text: string): unknown {
+  return JSON.parse(text, leaveOutNull);
+}
+
+// An entry of a list keeps its place.
 function leaveOutNull(this: unknown, _name: string, value: unknown): unknown {
   return value === null && !Array.isArray(this) ? undefined : value;
 }

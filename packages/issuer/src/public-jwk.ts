@@ -90,6 +90,19 @@ export function checkPublicJwk(value: unknown): CheckedJwk {
  * const key = importPublicJwk(checkPublicJwk(header.jwk).jwk);
  */
 export function importPublicJwk(jwk: Readonly<Record<string, unknown>>): KeyObject {
+  const key = importPublishedJwk(jwk);
+  const exported = key.export({ format: 'jwk' });
+  const names = REQUIRED_MEMBERS.get(jwk.kty) ?? [];
+  if (names.some((name) => exported[name] !== jwk[name])) throw new Error('malformed');
+  return key;
+}
+
+/**
+ * Imports a public JWK of a key set, in whatever spelling: with padding, or a zero before the modulus.
+ *
+ * @throws as `importPublicJwk`
+ */
+export function importPublishedJwk(jwk: Readonly<Record<string, unknown>>): KeyObject {
   const names = REQUIRED_MEMBERS.get(jwk.kty) ?? [];
   const members = Object.fromEntries(names.map((name) => [name, jwk[name]]));
   let key: KeyObject;
@@ -98,8 +111,6 @@ export function importPublicJwk(jwk: Readonly<Record<string, unknown>>): KeyObje
   } catch {
     throw new Error('malformed');
   }
-  const exported = key.export({ format: 'jwk' });
-  if (names.some((name) => exported[name] !== members[name])) throw new Error('malformed');
   const weakness = weaknessOf(key);
   if (weakness !== undefined) throw new Error(weakness);
   return key;

@@ -27,6 +27,10 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
+function zeroBefore(n: string): string {
+  return Buffer.concat([Buffer.of(0), Buffer.from(n, 'base64url')]).toString('base64url');
+}
+
 function create(options: Partial<IssuerOptions> = {}): Issuer {
   return createIssuer({ issuerBaseURL: server.issuer, monotonicNow: () => clock, ...options });
 }
@@ -320,6 +324,20 @@ describe('addresses', () => {
     expect(await issuer.signingKey(one)).toMatchObject(one);
     expect(await issuer.metadata()).toEqual({ issuer: outer, jwks_uri: `${server.issuer}certs` });
     expect(server.requests).toEqual(['/certs']);
+  });
+
+  test.each<[string, (n: string) => object]>([
+    ['padding', (n) => ({ n: `${n}==` })],
+    ['a zero before the modulus', (n) => ({ n: zeroBefore(n) })],
+    ['members that are null', () => ({ use: null, key_ops: null, x5t: null })],
+  ])('a key set given can have %s, as one that is fetched', async (_, change) => {
+    const [jwk] = keys.map(publicJwk);
+    const jwks = { keys: [{ ...jwk, ...change(String(jwk?.n)) }] };
+    issuer = create({ jwks });
+    expect(await issuer.signingKey(one)).toMatchObject(one);
+    server.fault = (_, response) => response.end(JSON.stringify(jwks));
+    issuer = create({ jwksURL: `${server.issuer}certs` });
+    expect(await issuer.signingKey(one)).toMatchObject(one);
   });
 
   test('a key set given needs no network', async () => {
