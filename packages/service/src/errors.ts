@@ -92,7 +92,7 @@ export function describeCause(cause: unknown): string | undefined {
   return isError(cause) ? `${cause.name}: ${cause.message}`.slice(0, MAX_TEXT_LENGTH) : undefined;
 }
 
-// The timeout of `AbortSignal.timeout` is a DOMException, which is not a native error.
+// Not native are the timeout of `AbortSignal.timeout`, a DOMException, and errors that capture no stack.
 function isError(value: unknown): value is Error {
-  return types.isNativeError(value) || value instanceof DOMException;
+  return types.isNativeError(value) || value instanceof Error || value instanceof DOMException;
 }

@@ -41,6 +41,19 @@ describe('describeError', () => {
     });
   });
 
+  // The errors of the libraries that refuse a request are made so: to capture a stack takes long.
+  test('describes an error without a stack too, and one as the cause', () => {
+    const error = Object.assign(Object.create(Error.prototype), {
+      name: 'AuthError',
+      message: 'what happened',
+      code: 'ERR_X',
+    });
+    expect(describeError(error)).toMatchObject({ type: 'AuthError', message: 'what happened' });
+    expect(describeError(new Error('outer', { cause: error }))).toMatchObject({
+      cause: 'AuthError: what happened',
+    });
+  });
+
   test('has a bounded length', () => {
     const error = new Error('x'.repeat(100_000), { cause: new Error('y'.repeat(100_000)) });
     expect(JSON.stringify(describeError(error)).length).toBeLessThan(6000);
