@@ -164,7 +164,9 @@ class Sender {
         if (count === 1 && method === 'GET' && attempt.wasCutOff(error)) continue;
         const { code, name, message } = error as { code?: unknown; name: string; message: string };
         const reason = OWN_CODES.includes(code) ? message : undefined;
-        throw new HttpError(method, url, String(code ?? name), reason);
+        // The code of a signal's timeout is the number of a DOMException.
+        const known = name === 'TimeoutError' ? 'ETIMEDOUT' : String(code ?? name);
+        throw new HttpError(method, url, known, reason);
       }
     }
   }

@@ -49,6 +49,18 @@ test('a name under localhost is this machine, whatever a resolver says (RFC 6761
   });
 });
 
+test.each([
+  ['AbortSignal.timeout', () => AbortSignal.timeout(20), 'ETIMEDOUT'],
+  ['AbortSignal.abort', () => AbortSignal.abort(), 'ERR_ABORTED'],
+])('a request that %s ends has a code', async (_, makeSignal, code) => {
+  const error = await against(() => {}, {}, { signal: makeSignal() });
+  expect(error).toMatchObject({
+    name: 'HttpError',
+    code,
+    message: expect.stringMatching(`: ${code}$`),
+  });
+});
+
 describe('a content coding that was not asked for (RFC 9110 §12.5.3)', () => {
   test.each([
     ['gzip', gzipSync],
