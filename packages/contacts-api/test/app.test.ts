@@ -330,7 +330,8 @@ describe('one contact', () => {
     expect(headers.etag).toBe('"2"');
   });
 
-  test.each(['application/merge-patch+json', 'application/json'])(
+  // A media type is case-insensitive (RFC 9110 §8.3.1).
+  test.each(['application/merge-patch+json', 'application/json', 'Application/JSON'])(
     'PATCH changes named members and removes null ones (RFC 7396, %s)',
     async (type) => {
       const { path } = await create();
@@ -624,6 +625,14 @@ describe('refusals', () => {
       415,
     ],
     ['an empty body', () => ['contacts', { ...typed('application/json'), body: '' }], 400],
+    [
+      'an empty body of unknown length',
+      () => [
+        'contacts',
+        { ...typed('application/json', { 'transfer-encoding': 'chunked' }), body: '' },
+      ],
+      400,
+    ],
     ['a path that differs by a slash', () => ['contacts/', bearer(token('read:contacts'))], 404],
     ['a path that differs by case', () => ['Contacts', bearer(token('read:contacts'))], 404],
     [
