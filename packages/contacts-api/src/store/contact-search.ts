@@ -130,7 +130,7 @@ export class ContactSearch {
     walk.rows.push(...matches);
     if (walk.rows.length > walk.limit || !end) return true;
     walk.after = end;
-    walk.maxSliceRows = this.#bounds.maxSliceRows;
+    walk.maxSliceRows = this.#nextSliceRows(walk);
     // In another order the index is asked for all blocks, and named too many rows.
     if (!isByName(walk) && walk.frequentIn !== undefined) return false;
     const blocks = await this.#blocksOf(database, walk);
@@ -191,6 +191,12 @@ export class ContactSearch {
     return { matches, end };
   }
 
+  /** In another order a term is as rare in all rows. Slices grow with the rows that the index may name. */
+  #nextSliceRows(walk: Walk): number {
+    const { maxSliceRows } = this.#bounds;
+    return isByName(walk) ? maxSliceRows : Math.min(4 * walk.maxSliceRows, maxSliceRows);
+  }
+
   #rowsOfSlice({ term, maxSliceRows }: Walk): number {
     const { sliceCharacters, minSliceRows } = this.#bounds;
     const rows = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
@@ -238,7 +244,7 @@ export class ContactSearch {
     const isWhole = end >= listed.length;
     if (!isWhole && (end === 0 || !isByName(walk))) {
       // Nothing is gained. More rows are allowed behind the next slice, or the block is left to slices.
-      if (max < maxCandidates) walk.maxCandidates = Math.min(max * 3, maxCandidates);
+      if (isCut && max < maxCandidates) walk.maxCandidates = Math.min(max * 3, maxCandidates);
       else if (listed[0]) walk.frequentIn = startOf(listed[0]);
       return false;
     }
@@ -255,9 +261,9 @@ export class ContactSearch {
     return false;
   }
 
-  /** Returns all at once for other orders: they do not follow the blocks. */
+  /** Returns more for other orders: there the index is asked for all blocks at once. */
   #firstCandidates(search: Search): number {
-    return isByName(search) ? this.#bounds.firstCandidates : this.#bounds.maxCandidates;
+    return this.#bounds.firstCandidates * (isByName(search) ? 1 : 4);
   }
 
   // LIKE compares the term with each place of a text, and tries again at each "%": its cost is the

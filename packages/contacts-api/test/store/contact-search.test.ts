@@ -233,6 +233,31 @@ for (const { name, missing, create } of await engines()) {
       });
     }
 
+    test('by date, a text of every twentieth contact fills a page without the index', async () => {
+      const organization = organizationNamed('every twentieth');
+      const names = Array.from({ length: 400 }, (_, index) =>
+        index % 20 ? 'ant' : `zoe ${index}`,
+      );
+      await insertRows(organization, names);
+      const asked: number[] = [];
+      const log = ({ query: { sql: text, parameters } }: LogEvent) => {
+        if (!text.includes('with entries')) return;
+        asked.push(...parameters.filter((parameter) => typeof parameter === 'number'));
+      };
+      const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+      const bounds = { minSliceRows: 20, firstSliceRows: 20, firstCandidates: 1 };
+      const search = new ContactSearch(watched, bounds);
+      const request = { organization, subject: '', term: 'zoe', limit: 9 };
+      for (const sort of ['created_at', '-updated_at'] as const) {
+        const { rows } = await search.find({ ...request, order: orderOf(sort) });
+        expect(rows).toHaveLength(10);
+      }
+      await watched.destroy();
+      // The index would name twenty contacts, to be sorted by date.
+      expect(asked).toContain(4);
+      expect(Math.max(...asked)).toBeLessThan(20);
+    });
+
     test('a search misses no contact while another one is deleted', async () => {
       const names = ['a 1', 'a 2', 'a 3 zoe', 'a 4', 'a 5'];
       for (let statement = 1; statement < 6; statement += 1) {
