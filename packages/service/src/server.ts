@@ -75,7 +75,8 @@ export class GracefulServer extends Server {
   async start(port: number, host: string, setting = 'PORT'): Promise<void> {
     try {
       await new Promise<void>((resolve, reject) => {
-        this.once('error', reject).listen(port, host, resolve);
+        // Later errors are those of single connections, which the system could not hand over.
+        this.on('error', reject).listen(port, host, resolve);
       });
     } catch (cause) {
       const { code = 'listen' } = cause as NodeJS.ErrnoException;

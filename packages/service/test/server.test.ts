@@ -68,6 +68,14 @@ describe('start', () => {
   });
 });
 
+test('a connection that the system could not hand over stops no other', async () => {
+  const failed = Object.assign(new Error('accept ENFILE'), { code: 'ENFILE', syscall: 'accept' });
+  for (let i = 0; i < 2; i += 1) server.emit('error', failed);
+  const { answer, response } = await ask();
+  response.end('answered');
+  expect(await text(await answer)).toBe('answered');
+});
+
 describe('stop', () => {
   test('answers a request in flight and closes its connection', async () => {
     const { answer, response } = await ask();
