@@ -55,6 +55,8 @@ export async function runTogether({
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => void stop(0));
   }
+  // The reader of the output has ended, as `head` does.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => void stop(0));
   // npm sends SIGTERM to its shell only, and the shell ends without stopping this process.
   const parent = process.ppid;
   if (environment.npm_lifecycle_event) {

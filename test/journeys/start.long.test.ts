@@ -163,6 +163,14 @@ describe('npm start with other ports', () => {
     expect(printed().trim().split('\n')).toEqual([expect.stringMatching(sentence)]);
   });
 
+  test('ends in silence when nobody reads its output any more', async () => {
+    const { child, printed } = run({ ...settings, LOG_LEVEL: 'info' });
+    child.stdout?.once('data', () => child.stdout?.destroy());
+    expect(await once(child, 'exit')).toEqual([0, null]);
+    expect(printed()).not.toContain('EPIPE');
+    expect(await Promise.all(ports.map(isTaken))).toEqual([undefined, undefined, undefined]);
+  });
+
   test('npm run dev says once how to have more watchers, and goes on', async () => {
     const before = `
       import fs from 'node:fs';
