@@ -23,6 +23,16 @@ export function createLoginPolicy({ tenant, users, postLogin }: AppContext): Pol
     }),
   );
 
+  // The SDKs of Auth0 offer `prompt=select_account`; here the sign-in page has a button for each user.
+  const selection = new Prompt({ name: 'select_account', requestable: true });
+  selection.checks.clear();
+  policy.add(selection);
+  policy.get('login')?.checks.add(
+    new Check('select_account', 'End-User authentication is required', ({ oidc }) => {
+      return oidc.prompts.has('select_account') && oidc.result?.login === undefined;
+    }),
+  );
+
   // The engine runs code between sign-in and consent only as a prompt. The user sees this prompt only
   // when an Action or a rule redirects, or requests a second factor.
   const actions = new Check(

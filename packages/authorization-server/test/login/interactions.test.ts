@@ -149,7 +149,12 @@ describe('interactions', () => {
       return { browser, request, login: await browser.submit(consent, { action: 'switch' }) };
     }
 
-    test.each<Record<string, string>>([{}, { prompt: 'consent' }, { prompt: 'login' }])(
+    test.each<Record<string, string>>([
+      {},
+      { prompt: 'consent' },
+      { prompt: 'login' },
+      { prompt: 'select_account' },
+    ])(
       'signs in again, with %j, and finishes the same request for the other user',
       async (change) => {
         const { browser, request, login } = await switchAccount(change);

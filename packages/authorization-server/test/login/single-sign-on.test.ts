@@ -86,6 +86,17 @@ describe('single sign-on', () => {
       },
     );
 
+    test('prompt=select_account', async () => {
+      const browser = await signedIn();
+      const request = authorizationRequest(server, { prompt: 'select_account' });
+      const page = await browser.get(request.url);
+      expect(page.url).toContain('/u/login/');
+      const callback = callbackOf(await password(browser, page));
+      expect((await sessionOf(callback, request.verifier)).sub).toBe('auth0|alice');
+      const silent = await ask(browser, { prompt: 'none select_account' });
+      expect(callbackOf(silent).get('error')).toBe('invalid_request');
+    });
+
     test('a max_age that is over, and not by one that is not', async () => {
       const clock = takeClock();
       const browser = await signedIn();
