@@ -53,8 +53,9 @@ export function createForge({
   claims,
   attacker = 'https://attacker.example/',
 }: HostileTokensOptions): Forge {
-  const [audience] = [claims.aud].flat();
-  if (typeof audience !== 'string') throw new TypeError('claims.aud must name the API');
+  const [audience] = [claims?.aud].flat();
+  if (typeof audience !== 'string' || audience === '')
+    throw new TypeError('claims.aud must name the API');
   const header = { alg: key.alg, typ: 'at+jwt', kid: key.kid };
   const iat = Math.floor(now);
   const goodClaims = {

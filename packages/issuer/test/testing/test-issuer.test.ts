@@ -90,6 +90,11 @@ describe('tokens', () => {
   });
 });
 
+// Each of them would be refused because of its audience alone.
+test.each([undefined, {}, { aud: '' }, { aud: [] }])('no hostile tokens for %j', (claims) => {
+  expect(() => issuer.hostileTokens(claims as never)).toThrow('claims.aud must name the API');
+});
+
 describe('a rotation', () => {
   test('puts a new key of the same algorithm first, and the old one stays', async () => {
     const two = issuer.rotate();
