@@ -118,8 +118,12 @@ function applicationOf({ clients }: Tenant, clientId: string | undefined): Appli
   const found =
     clientId === undefined ? able[0] : able.find(({ client_id }) => client_id === clientId);
   if (found !== undefined) return found;
+  if (able.length === 0) {
+    const needed = 'the grant type authorization_code and a callback without a placeholder';
+    throw new Error(`the tenant has no application with ${needed}`);
+  }
   const known = able.map(({ client_id }) => client_id).join(', ');
-  throw new Error(`client is "${clientId ?? ''}": give one with a login and a callback: ${known}`);
+  throw new Error(`client is "${clientId}": give one with a login and a callback: ${known}`);
 }
 
 function callbacksOf({ callbacks }: Application): string[] {

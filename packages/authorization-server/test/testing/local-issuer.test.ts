@@ -92,6 +92,15 @@ describe('a local issuer', () => {
     await expect(call(await start())).rejects.toThrow(fault);
   });
 
+  test('what the tenant does not have is named', async () => {
+    const tenant = loadTenant(demoTenantFile);
+    const issuer = await start({ tenant: { ...tenant, clients: [], resourceServers: [] } });
+    await expect(issuer.tokenFor()).rejects.toThrow(
+      'the tenant has no application with the grant type authorization_code and a callback',
+    );
+    expect(() => issuer.hostileTokens()).toThrow('claims.aud must name the API');
+  });
+
   test('tokens, faults, clock, log and reset are those of the server', async () => {
     const issuer = await start();
     issuer.clock = -3600;
