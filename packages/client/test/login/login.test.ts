@@ -397,16 +397,6 @@ describe('callback', () => {
     ]);
   });
 
-  test('a new sign-in of the same user does not revoke tokens: the new ones could end too (RFC 7009 §2.1)', async () => {
-    const store = memoryStore();
-    const { browser, signIn } = await start({ session: { store } });
-    await signIn();
-    const [before] = await browser.jar.getCookies(BASE_URL);
-    await signIn();
-    expect(await store.read(storeKey(before?.value ?? ''))).toBeUndefined();
-    expect(issuer.revocations).toEqual([]);
-  });
-
   test('two processes with one store make one token request of one callback', async () => {
     const store = memoryStore();
     const [one, other] = [await start({ session: { store } }), await start({ session: { store } })];
