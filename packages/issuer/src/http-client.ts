@@ -8,7 +8,8 @@ import { brotliDecompress, gunzip, inflate } from 'node:zlib';
 import got, { type OptionsOfBufferResponseBody } from 'got';
 import { InvalidOptions, unknownOptions } from './errors.ts';
 import { type HttpExchange, publishExchange } from './events.ts';
-import { isLoopback, parseURL } from './issuer-identifier.ts';
+import { isLoopback } from './issuer-identifier.ts';
+import { parseProxy, proxyError, TunnelAgent } from './tunnel-agent.ts';
 
 /** Options of `createHttpClient`. */
 export interface HttpClientOptions {
@@ -120,7 +121,7 @@ class Sender {
 
   constructor({ timeout, maxBodyBytes = MAX_BODY_BYTES, proxy, ca }: HttpClientOptions) {
     this.#maxBodyBytes = maxBodyBytes;
-    this.#agents = new ProxyAgents(proxy);
+    this.#agents = new ProxyAgents(proxy, timeout ?? TIMEOUT_MS);
     this.#defaults = {
       responseType: 'buffer',
       followRedirect: false,
@@ -193,7 +194,6 @@ class Attempt {
         this.#isAnswered = true;
       });
       refuseUpgrade(request);
-      refuseProxyAnswer(request);
     });
     exchange.on('downloadProgress', ({ transferred }) => {
       if (transferred <= this.#maxBodyBytes || isTooLarge) return;
@@ -257,27 +257,31 @@ const HTTPS_AGENT = new Agent(DIRECT);
 /** Agents for `https`: one for direct requests, and one for each proxy, which tunnels them. */
 class ProxyAgents {
   readonly #proxy: string | false | undefined;
+  readonly #timeout: number;
   readonly #agents = new Map<string, Agent>();
 
-  constructor(proxy: string | false | undefined) {
+  constructor(proxy: string | false | undefined, timeout: number) {
     this.#proxy = proxy;
+    this.#timeout = timeout;
   }
 
+  /** @throws Error `ERR_HTTP_PROXY` when HTTPS_PROXY cannot be used */
   async find(url: URL): Promise<Agent> {
     if (url.protocol !== 'https:' || isLoopback(url) || this.#proxy === false) return HTTPS_AGENT;
-    const proxy = this.#proxy ?? (await proxyOfEnvironment(url));
-    if (proxy === undefined) return HTTPS_AGENT;
-    let agent = this.#agents.get(proxy);
-    if (!agent) {
-      const { HttpsProxyAgent } = await import('https-proxy-agent');
-      agent = new HttpsProxyAgent(proxy, { keepAlive: true }) as unknown as Agent;
-      this.#agents.set(proxy, agent);
-    }
+    const named = this.#proxy ?? (await proxyOfEnvironment(url));
+    if (named === undefined) return HTTPS_AGENT;
+    const known = this.#agents.get(named);
+    if (known) return known;
+    const proxy = parseProxy(named);
+    // The value may contain a password.
+    if (!proxy) throw proxyError('HTTPS_PROXY must be a URL such as http://proxy.example.com:3128');
+    const agent = new TunnelAgent(proxy, this.#timeout);
+    this.#agents.set(named, agent);
     return agent;
   }
 }
 
-/** Returns the proxy of HTTPS_PROXY, unless NO_PROXY excludes the URL. @throws Error `ERR_HTTP_PROXY` */
+/** Returns the proxy of HTTPS_PROXY, unless NO_PROXY excludes the URL. */
 async function proxyOfEnvironment(url: URL): Promise<string | undefined> {
   const { https_proxy, HTTPS_PROXY } = process.env;
   const value = (https_proxy || HTTPS_PROXY)?.trim();
@@ -285,24 +289,7 @@ async function proxyOfEnvironment(url: URL): Promise<string | undefined> {
   const { getProxyForUrl } = await import('proxy-from-env');
   if (getProxyForUrl(url.href) === '') return undefined;
   // Without a scheme it is an http proxy, as for curl.
-  const proxy = value.includes('://') ? value : `http://${value}`;
-  if (isProxyURL(proxy)) return proxy;
-  const error = new Error('HTTPS_PROXY must be a URL such as http://proxy.example.com:3128');
-  throw Object.assign(error, { code: 'ERR_HTTP_PROXY' });
-}
-
-function isProxyURL(value: unknown): boolean {
-  return parseURL(value) !== undefined && /^https?:\/\/./i.test(String(value));
-}
-
-// A proxy that does not open the tunnel sends its own answer, and its certificate was not checked. Its
-// 400 must not be taken for one of the token endpoint.
-function refuseProxyAnswer(request: ClientRequest): void {
-  request.once('proxyConnect', ({ statusCode }: { statusCode: number }) => {
-    if (statusCode === 200) return;
-    const error = new Error(`the proxy answered ${statusCode}`);
-    request.destroy(Object.assign(error, { code: 'ERR_HTTP_PROXY' }));
-  });
+  return value.includes('://') ? value : `http://${value}`;
 }
 
 // An unexpected 101 (RFC 9110 §15.2.2) ends the exchange for Node without response or error: got would
@@ -329,7 +316,7 @@ function checkOptions(options: HttpClientOptions): void {
       faults.push(`${name} must be a number above 0`);
     }
   }
-  if (proxy !== undefined && proxy !== false && !isProxyURL(proxy)) {
+  if (proxy !== undefined && proxy !== false && !parseProxy(proxy)) {
     faults.push('proxy must be false, or a URL such as http://proxy.example.com:3128');
   }
   const isPem = (text: unknown) => typeof text === 'string' && text.includes('-----BEGIN CERT');

@@ -1,11 +1,23 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import http, { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import http, {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type ServerResponse,
+} from 'node:http';
 import https, { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
-import { type AddressInfo, connect, type Server } from 'node:net';
+import {
+  type AddressInfo,
+  connect,
+  createServer as createNetServer,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -177,16 +189,19 @@ describe('a reused connection that the server has closed (RFC 9112 §9.3.1)', ()
 describe('a proxy', () => {
   const HOST = 'tenant.example.com';
   const { key, cert } = selfSigned(HOST);
+  const forProxy = selfSigned();
   const asked: string[] = [];
   let answer = 'HTTP/1.1 200 OK\r\n\r\n';
   let target: TlsServer;
   let proxy: Server;
+  let tlsProxy: TlsServer;
   let proxyURL: string;
   const environment = { ...process.env };
+  const closeLater: Server[] = [];
 
   beforeAll(async () => {
     target = createTlsServer({ key, cert }, (_, response) => response.end('{"through":true}'));
-    proxy = createServer().on('connect', (request, socket) => {
+    const openTunnel = (request: IncomingMessage, socket: Duplex) => {
       asked.push(`${request.url} ${request.headers['proxy-authorization'] ?? ''}`.trim());
       socket.on('error', () => {});
       socket.write(answer);
@@ -194,20 +209,34 @@ describe('a proxy', () => {
       const tunnel = connect(portOf(target), '127.0.0.1');
       tunnel.on('error', () => {}).on('close', () => socket.destroy());
       socket.pipe(tunnel).pipe(socket);
-    });
-    for (const server of [target, proxy]) await once(server.listen(0, '127.0.0.1'), 'listening');
+    };
+    proxy = createServer().on('connect', openTunnel);
+    tlsProxy = createTlsServer(forProxy).on('connect', openTunnel);
+    for (const server of [target, proxy, tlsProxy]) {
+      await once(server.listen(0, '127.0.0.1'), 'listening');
+    }
     proxyURL = `http://127.0.0.1:${portOf(proxy)}`;
   });
   afterEach(() => {
     asked.length = 0;
     answer = 'HTTP/1.1 200 OK\r\n\r\n';
     process.env = { ...environment };
+    for (const server of closeLater.splice(0)) server.close();
   });
   afterAll(() => {
     target.closeAllConnections();
     target.close();
     proxy.close();
+    tlsProxy.close();
   });
+
+  /** Starts a proxy that does this with each connection. @returns its port */
+  async function startOddProxy(handle: (socket: Socket) => void): Promise<number> {
+    const server = createNetServer((socket) => handle(socket.on('error', () => {})));
+    closeLater.push(server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    return portOf(server);
+  }
 
   test('named by option carries https requests, credentials and all', async () => {
     const http = createHttpClient({ proxy: proxyURL.replace('//', '//user:pass@'), ca: cert });
@@ -234,7 +263,7 @@ describe('a proxy', () => {
     expect(asked).toEqual([`${HOST}:443`]);
   });
 
-  test.each(['socks5://127.0.0.1:1080', 'http://', '://'])(
+  test.each(['socks5://127.0.0.1:1080', 'http://', '://', 'http://user:se%cret@proxy'])(
     'named by HTTPS_PROXY as %s is an error that names the variable',
     async (value) => {
       Object.assign(process.env, { HTTPS_PROXY: value, NO_PROXY: '' });
@@ -272,6 +301,39 @@ describe('a proxy', () => {
       http.globalAgent = globalAgent;
       https.globalAgent = globalTlsAgent;
     }
+  });
+
+  test('can itself be reached over https', async () => {
+    const proxyURL = `https://user:pass@127.0.0.1:${portOf(tlsProxy)}`;
+    const http = createHttpClient({ proxy: proxyURL, ca: [cert, forProxy.cert] });
+    expect(await http(`https://${HOST}/x`)).toMatchObject({ body: '{"through":true}' });
+    expect(asked).toEqual([`${HOST}:443 Basic ${btoa('user:pass')}`]);
+    const code = 'DEPTH_ZERO_SELF_SIGNED_CERT';
+    const untrusting = createHttpClient({ proxy: proxyURL, ca: cert });
+    await expect(untrusting(`https://${HOST}/x`)).rejects.toMatchObject({ code });
+  });
+
+  test.each(['http', 'https'])(
+    'reached over %s that closes the connection ends the request, not the process',
+    async (scheme) => {
+      const port = await startOddProxy((socket) => socket.once('data', () => socket.end()));
+      const http = createHttpClient({ proxy: `${scheme}://127.0.0.1:${port}` });
+      await expect(http(`https://${HOST}/`)).rejects.toMatchObject({ code: 'ECONNRESET' });
+      // An error that nothing handles fails the test.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    },
+  );
+
+  test('that does not answer loses its connection after the time of the request', async () => {
+    let closed: Promise<unknown> | undefined;
+    const port = await startOddProxy((socket) => {
+      closed = once(socket.resume(), 'close');
+    });
+    const http = createHttpClient({ proxy: `http://127.0.0.1:${port}`, timeout: 100 });
+    const code = expect.stringMatching(/^(ETIMEDOUT|ERR_HTTP_PROXY)$/);
+    await expect(http(`https://${HOST}/`)).rejects.toMatchObject({ code });
+    expect(closed).toBeDefined();
+    await closed;
   });
 
   test('is not asked for a loopback address', async () => {
