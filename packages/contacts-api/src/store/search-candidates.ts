@@ -145,8 +145,9 @@ function gramsOf(term: string): string[] {
   return someOf([...grams], MAX_GRAMS);
 }
 
-/** Returns at most `count` of the values, from all parts of the list. */
+/** Returns at most `count` of the values, from the first to the last one: a long term is often rare at its end. */
 function someOf(values: readonly string[], count: number): string[] {
-  const step = Math.max(1, values.length / count);
-  return values.filter((_, index) => Math.floor(index / step) !== Math.floor((index - 1) / step));
+  if (values.length <= count) return [...values];
+  const step = (values.length - 1) / (count - 1);
+  return Array.from({ length: count }, (_, index) => values[Math.round(index * step)] ?? '');
 }

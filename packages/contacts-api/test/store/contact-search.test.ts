@@ -211,6 +211,24 @@ for (const { name, missing, create } of await engines()) {
       },
     );
 
+    test('a long term that only its end makes rare is found by the index', async () => {
+      const organization = organizationNamed('rare at its end');
+      const names = Array.from({ length: 300 }, (_, index) => `maria noether 1${100 + index}`);
+      await insertRows(organization, names);
+      const statements: LogEvent[] = [];
+      const log = (event: LogEvent) => void statements.push(event);
+      const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+      const bounds = { minSliceRows: 2, firstSliceRows: 2, maxSliceRows: 2, firstCandidates: 50 };
+      const search = new ContactSearch(watched, bounds);
+      const request = { organization, subject: '', limit: 9, order: orderOf('name') };
+      const { rows } = await search.find({ ...request, term: 'maria noether 1399' });
+      await watched.destroy();
+      expect(rows.map((row) => row.name)).toEqual(['maria noether 1399']);
+      const reads = statements.filter(({ query }) => /^\s*(select|with)\b/.test(query.sql));
+      // The slice, the blocks, in a file the number of the organization, and the index.
+      expect(reads.length).toBeLessThanOrEqual(4);
+    });
+
     if (name === 'libsql') {
       test('a statement looks for few parts of a block, each in all entries of the block', async () => {
         const organization = organizationNamed('many parts');
