@@ -244,7 +244,7 @@ export class ContactSearch {
     const isWhole = end >= listed.length;
     if (!isWhole && (end === 0 || !isByName(walk))) {
       // Nothing is gained. More rows are allowed behind the next slice, or the block is left to slices.
-      if (isCut && max < maxCandidates) walk.maxCandidates = Math.min(max * 3, maxCandidates);
+      if (isCut && max < maxCandidates) walk.maxCandidates = Math.min(4 * max, maxCandidates);
       else if (listed[0]) walk.frequentIn = startOf(listed[0]);
       return false;
     }
