@@ -49,6 +49,16 @@ describe('the cookie of a session', () => {
     expect(line).not.toMatch(/secure/i);
   });
 
+  test('it lasts by its age, not by the clock of the browser (RFC 6265 §5.3)', async () => {
+    app = await startWebApp(issuer, { session: { absoluteDuration: 3600 } });
+    const [line] = await signIn();
+    expect(line).toMatch(/; max-age=3600(;|$)/i);
+    const [login = ''] = (await app.browser.get('/login')).headers.getSetCookie();
+    expect(login).toMatch(/^__Host-login\..*; max-age=600(;|$)/i);
+    const cleared = (await app.browser.post('/logout')).headers.getSetCookie();
+    expect(cleared.join('\n')).not.toMatch(/max-age/i);
+  });
+
   test('it is 256 random bits and nothing else, others each time', async () => {
     proves('RFC 6750 §5.3 cookies', 'ASVS 7.2.2');
     app = await startWebApp(issuer);

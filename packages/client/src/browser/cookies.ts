@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Context } from 'koa';
 
 /** The cookies of one request and its response, all with the same attributes. */
@@ -18,7 +19,10 @@ export function cookiePrefix(secure: boolean): string {
 /** Browsers keep fewer than 200 cookies for a host. */
 const MAX_COOKIES = 1000;
 
-export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean): CookieJar {
+export function cookieJar(
+  ctx: Pick<Context, 'cookies' | 'get' | 'res'>,
+  secure: boolean,
+): CookieJar {
   // The app's own address says whether the browser speaks https: a proxy may end TLS.
   ctx.cookies.secure = secure;
   const carried = readCookies(ctx.get('Cookie'));
@@ -28,12 +32,26 @@ export function cookieJar(ctx: Pick<Context, 'cookies' | 'get'>, secure: boolean
     get: (name) => carried.get(name) || undefined,
     set(name, value, maxAge) {
       ctx.cookies.set(name, value, { ...attributes, maxAge: maxAge * 1000, overwrite: true });
+      addMaxAge(ctx.res, name, maxAge);
     },
     clear(name) {
       ctx.cookies.set(name, '', { ...attributes, expires: new Date(0), overwrite: true });
     },
     names: (pattern) => [...carried.keys()].filter((name) => pattern.test(name)),
   };
+}
+
+/**
+ * Adds the age to a cookie that was set: Koa writes only `Expires`, and some browsers compare it with a clock
+ * that can be wrong.
+ */
+function addMaxAge(res: ServerResponse, name: string, maxAge: number): void {
+  const lines = [res.getHeader('Set-Cookie') ?? []].flat().map(String);
+  const isNew = (line: string) => line.startsWith(`${name}=`);
+  res.setHeader(
+    'Set-Cookie',
+    lines.map((line) => (isNew(line) ? `${line}; max-age=${maxAge}` : line)),
+  );
 }
 
 /**

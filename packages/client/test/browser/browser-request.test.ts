@@ -226,7 +226,8 @@ describe('cookies', () => {
       },
       set: (name: string, value: string) => written.push(`${name}=${value}`),
     };
-    const ctx = { cookies, get: () => header } as unknown as Parameters<typeof cookieJar>[0];
+    const res = { getHeader: () => [], setHeader: () => {} };
+    const ctx = { cookies, get: () => header, res } as unknown as Parameters<typeof cookieJar>[0];
     return { jar: cookieJar(ctx, false), written };
   }
 
