@@ -102,5 +102,5 @@ export function openLog({ logLevel }: Settings): Logger {
 }
 
 export function listeningLine({ host }: Settings, port: number): string {
-  return `contacts API listens on http://${host}:${port}`;
+  return `contacts API listens on http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

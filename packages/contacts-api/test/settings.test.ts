@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { InvalidSettings, readSettings } from '@koa-oauth/service';
 import { Settings } from '../src/settings.ts';
+import { listeningLine } from '../src/start.ts';
 
 const read = (environment: Record<string, string>) => readSettings(Settings, environment);
 
@@ -135,4 +136,11 @@ describe('settings', () => {
     const wrong = { PORT: 'x', ISSUER_BASE_URL: 'x', DATABASE_URL: 'x' };
     expect(() => read(wrong)).toThrow(/ {2}PORT .*\n {2}ISSUER_BASE_URL .*\n {2}DATABASE_URL /);
   });
+});
+
+test.each([
+  ['127.0.0.1', 'http://127.0.0.1:3001'],
+  ['::1', 'http://[::1]:3001'],
+])('with the host %s the first line has a URL', (HOST, url) => {
+  expect(listeningLine(read({ HOST }), 3001)).toBe(`contacts API listens on ${url}`);
 });
