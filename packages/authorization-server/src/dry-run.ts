@@ -1,5 +1,7 @@
 import type { StartError } from '@koa-oauth/service';
+import { pino } from 'pino';
 import { dryRun, readDryRunLogin } from './actions/dry-run.ts';
+import { surviveStrayFailures } from './actions/run.ts';
 import { readKeywords } from './tenant/keywords.ts';
 import { demoTenantFile, loadTenant } from './tenant/load.ts';
 
@@ -10,6 +12,8 @@ import { demoTenantFile, loadTenant } from './tenant/load.ts';
 
 try {
   const keywords = readKeywords(process.env);
+  // Standard output is for the report alone.
+  surviveStrayFailures(pino(pino.destination(2)));
   const tenant = loadTenant(process.env.TENANT?.trim() || demoTenantFile, { keywords });
   const report = await dryRun(tenant, readDryRunLogin(tenant, process.argv.slice(2)));
   // A timer or socket that an Action left open must not hold the process once all is written.

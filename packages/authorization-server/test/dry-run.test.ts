@@ -46,6 +46,23 @@ function tenantWith(action: string, rule: string, more = ''): string {
   return file;
 }
 
+test('a failure that no Action awaits is reported without secrets, and the dry run goes on', async () => {
+  const tenant = tenantWith(
+    `exports.onExecutePostLogin = async (event, api) => {
+      Promise.reject(new Error('stray ' + event.secrets.NAMESPACE));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      api.idToken.setCustomClaim('https://x.example/late', 1);
+    };`,
+    'function (user, context, callback) { callback(null, user, context); }',
+  );
+  const { code, stdout, stderr } = await runProgram(['--user', 'alice@example.com'], tenant);
+  expect({ code, idToken: JSON.parse(stdout || '{}').idToken }).toEqual({
+    code: 0,
+    idToken: { 'https://x.example/late': 1 },
+  });
+  expect(stderr).toContain('"reason":"stray [hidden]"');
+});
+
 test("the dry run of the demo's Action shows the claims of a user", async () => {
   const { code, stdout, stderr } = await runProgram(['--user', 'bob@example.com']);
   const claims = {
