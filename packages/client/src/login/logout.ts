@@ -59,16 +59,17 @@ export async function logOut(
   const path = safeReturnTo(returnTo, baseURL);
   const isStart = path === safeReturnTo('/', baseURL);
   const home = isStart ? (routes.postLogoutRedirect ?? baseURL) : new URL(path, baseURL).href;
-  if (!session || !idpLogout) return { url: home };
+  // A session that has ended here can go on at the issuer. One that needs the ID token would refuse.
+  if (!idpLogout || (!session && idpLogout === 'id_token_hint')) return { url: home };
   try {
     const metadata = await issuer.metadata();
     const { clientID } = credentials;
-    const { claims, idToken } = session.content;
-    if (idpLogout === 'id_token_hint' && metadata.end_session_endpoint) {
+    const { claims, idToken } = session?.content ?? {};
+    if (idToken && idpLogout === 'id_token_hint' && metadata.end_session_endpoint) {
       const form = { id_token_hint: idToken, client_id: clientID, post_logout_redirect_uri: home };
       return { url: metadata.end_session_endpoint, form };
     }
-    return { url: endSessionURL(metadata, { clientID, sid: claims.sid, home }) ?? home };
+    return { url: endSessionURL(metadata, { clientID, sid: claims?.sid, home }) ?? home };
   } catch (error) {
     warn(error);
     return { url: home };

@@ -365,21 +365,33 @@ describe('what stays in the browser', () => {
   });
 });
 
-test('a logout without a session is harmless', async () => {
-  const browser = (await start()).browser();
-  const response = await browser.post('/logout');
-  expect(response.status).toBe(303);
-  expect(location(response).href).toBe(`${BASE_URL}/`);
-  expect(issuer.revocations).toHaveLength(0);
-});
+describe('a logout without a session', () => {
+  test.each([
+    [true, `${ISSUER}oidc/logout?client_id=client-1&post_logout_redirect_uri=`],
+    [false, `${BASE_URL}/`],
+    // Such an issuer requires the ID token.
+    ['id_token_hint' as const, `${BASE_URL}/`],
+  ])(
+    'with idpLogout %p leads to the issuer, where one may be left: %s',
+    async (idpLogout, target) => {
+      const browser = (await start({ idpLogout })).browser();
+      const response = await browser.post('/logout');
+      expect(response.status).toBe(303);
+      expect(location(response).href.startsWith(target)).toBe(true);
+      expect(issuer.revocations).toHaveLength(0);
+    },
+  );
 
-test('a second logout is as harmless', async () => {
-  const { signIn } = await start();
-  const browser = await signIn();
-  const copy = await copyOf(browser);
-  const answers = await Promise.all([browser.post('/logout'), copy.post('/logout')]);
-  expect(answers.map(({ status }) => status)).toEqual([303, 303]);
-  expect(await userOf(copy)).toBeNull();
+  test('is the second of a double click, which leads to the issuer like the first', async () => {
+    const { signIn } = await start();
+    const browser = await signIn();
+    const copy = await copyOf(browser);
+    const answers = await Promise.all([browser.post('/logout'), copy.post('/logout')]);
+    for (const answer of answers) {
+      expect([answer.status, location(answer).origin]).toEqual([303, new URL(ISSUER).origin]);
+    }
+    expect(await userOf(copy)).toBeNull();
+  });
 });
 
 describe('only this app’s own pages sign anyone out', () => {
