@@ -139,7 +139,7 @@ interface Access {
   readonly dpop: Omit<DpopOptions, 'baseURL'>;
   /** Handler that answers with the metadata of the protected resource (RFC 9728). */
   readonly metadata: Middleware;
-  /** Address of the metadata below the identifier; undefined if the identifier is no URL. */
+  /** Address of the metadata below the identifier; undefined if the identifier is no web address. */
   readonly metadataURL: URL | undefined;
 }
 
@@ -164,7 +164,9 @@ function createAccess(options: AppOptions): Access {
       resourceDocumentation: `${baseURL}/docs`,
       dpop,
     }),
-    metadataURL: parseURL(audience) && new URL(protectedResourceMetadataURL(audience)),
+    metadataURL: /^https?:$/.test(parseURL(audience)?.protocol ?? '')
+      ? new URL(protectedResourceMetadataURL(audience))
+      : undefined,
   };
 }
 

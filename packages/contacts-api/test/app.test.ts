@@ -159,6 +159,19 @@ describe('the public address', () => {
   });
 });
 
+test.each(['api://default', 'urn:example:contacts', 'contacts'])(
+  'the metadata of %s, which is no web address, is at the address of the API',
+  async (audience) => {
+    const { api, close } = await startApp({ baseURL: 'https://api.example.com', audience });
+    const { headers } = await api('me');
+    const { body } = await api<object>('.well-known/oauth-protected-resource');
+    await close();
+    const address = 'https://api.example.com/.well-known/oauth-protected-resource';
+    expect(headers['www-authenticate']).toContain(`resource_metadata="${address}"`);
+    expect(body).toMatchObject({ resource: audience });
+  },
+);
+
 describe('a client that knows only the identifier finds the metadata (RFC 9728 §3)', () => {
   test.each([
     ['contacts-api', 'http://localhost:3001', 'http://localhost:3001'],

@@ -24,10 +24,11 @@ export const PROTECTED_RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-re
  * app.use(auth({ issuer, audience: resource, resourceMetadata }));
  * router.get(new URL(resourceMetadata).pathname, protectedResourceMetadata(metadata));
  *
- * @throws TypeError when the identifier is not a URL
+ * @throws TypeError when the identifier is not an `https` or `http` URL, as `api://default` of Okta is not
  */
 export function protectedResourceMetadataURL(resource: string): string {
-  const { origin, pathname, search } = new URL(resource);
+  const { protocol, origin, pathname, search } = new URL(resource);
+  if (!/^https?:$/.test(protocol)) throw new TypeError('resource must be an https URL');
   // A slash directly after the host is left out.
   const path = pathname === '/' ? '' : pathname;
   return `${origin}${PROTECTED_RESOURCE_METADATA_PATH}${path}${search}`;

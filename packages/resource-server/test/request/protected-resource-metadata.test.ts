@@ -104,6 +104,13 @@ test.each([
   expect(protectedResourceMetadataURL(resource)).toBe(url);
 });
 
+test.each(['contacts', 'api://default', 'urn:example:contacts'])(
+  'no address can be made of the identifier %s',
+  (resource) => {
+    expect(() => protectedResourceMetadataURL(resource)).toThrow('URL');
+  },
+);
+
 test('an issuer is named as it names itself, slash included (RFC 9728 §2, RFC 8414 §2)', async () => {
   const server = await startTestIssuer({ keys: [createTestKey({ alg: 'ES256' })] });
   open.push(server);
