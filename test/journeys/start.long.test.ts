@@ -163,7 +163,7 @@ describe('npm start with other ports', () => {
     expect(printed().trim().split('\n')).toEqual([expect.stringMatching(sentence)]);
   });
 
-  test('ends in silence when nobody reads its output any more', async () => {
+  test('ends in silence when its output is read no more', async () => {
     const { child, printed } = run({ ...settings, LOG_LEVEL: 'info' });
     child.stdout?.once('data', () => child.stdout?.destroy());
     expect(await once(child, 'exit')).toEqual([0, null]);

@@ -67,7 +67,7 @@ const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
 
 /**
  * Settings with which PostgreSQL reads in the order of an index, and finds texts by theirs. It would sort
- * all rows of a new table. Beside the cost of a sort that is off, the costs of all joins look the same: what
+ * all rows of a new table. Next to the cost of a sort that is off, the costs of all joins look the same: what
  * sorts is materialized.
  */
 const PLANS = 'set local enable_seqscan = off; set local enable_sort = off; set local jit = off';

@@ -399,7 +399,7 @@ for (const { name, missing, create } of await engines()) {
             const { rows } = await connection.executeQuery(plan);
             const text = JSON.stringify(rows);
             expect(text).not.toMatch(/Seq Scan on contacts|SCAN contacts|SCAN organizations/);
-            // Beside the cost of a sort that is turned off, those of two joins look the same.
+            // Next to the cost of a sort that is turned off, those of two joins look the same.
             expect(text).not.toMatch(/(?:Loop|Join) +\(cost=\d{11}/);
             if (read.sql.includes('with entries')) expect(text).toMatch(/search_entries|by_entry/);
             else {
