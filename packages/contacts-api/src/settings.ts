@@ -218,7 +218,7 @@ export const Settings = Checked.transform((data) => ({
   port: data.PORT,
   host: data.HOST,
   /** Without a slash at the end. Undefined stands for `http://localhost` and the server's port. */
-  baseURL: data.BASE_URL?.replace(/\/$/, ''),
+  baseURL: parseURL(data.BASE_URL)?.href.replace(/\/$/, ''),
   issuerBaseURL: data.ISSUER_BASE_URL[0] as string,
   otherIssuers: data.ISSUER_BASE_URL.slice(1),
   audience: data.AUDIENCE,

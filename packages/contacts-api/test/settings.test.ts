@@ -47,6 +47,14 @@ describe('settings', () => {
     expect(read({ ...environment, LOGOUT_CLIENT_IDS: 'a, b' }).logoutClientIds).toEqual(['a', 'b']);
   });
 
+  test.each([
+    ['https://api.example.com/crm/', 'https://api.example.com/crm'],
+    ['HTTPS://API.example.com:443', 'https://api.example.com'],
+    ['https://пример.example', 'https://xn--e1afmkfd.example'],
+  ])('the address %s is written as %s, because headers have it', (BASE_URL, baseURL) => {
+    expect(read({ BASE_URL })).toMatchObject({ baseURL });
+  });
+
   test('can name several issuers; the first is apart from the others', () => {
     const ISSUER_BASE_URL = 'http://localhost:3002, https://tenant.example.com/';
     expect(read({ ISSUER_BASE_URL })).toMatchObject({

@@ -97,9 +97,11 @@ export function checkOptions<Claims, Requested>(
   const [audienceRealm] = listed[0]?.rules.audience ?? [audience].flat();
   const checked = {
     ...{ issuers, isRevoked, verifySignature, verifiedTokens, dpop: checkedDpop, clockTolerance },
-    ...{ authRequired, realm: realm ?? audienceRealm, resourceMetadata, onEvent, now },
+    ...{ authRequired, realm: realm ?? audienceRealm, onEvent, now },
+    // A header can have an international name only in ASCII.
+    resourceMetadata: parseURL(resourceMetadata)?.href,
   };
-  checkValues({ ...checked, realm }, faults);
+  checkValues({ ...checked, realm, resourceMetadata }, faults);
   if (profile === 'fapi2') checkFapi({ dpop, isRevoked, clockTolerance }, faults);
   // An opaque token does not name its issuer, and no other may see it.
   const asked = listed.filter((each) => each.introspection);

@@ -41,6 +41,13 @@ test('defaults: every asymmetric algorithm, both profiles, a minute of tolerance
   expect(SIGNING_ALGORITHMS.filter((alg) => /^hs|none/i.test(alg))).toEqual([]);
 });
 
+test('the address of the metadata is in ASCII, because a header has it', () => {
+  const resourceMetadata = 'https://пример.example/.well-known/oauth-protected-resource';
+  expect(checkOptions({ ...good, resourceMetadata }).resourceMetadata).toBe(
+    'https://xn--e1afmkfd.example/.well-known/oauth-protected-resource',
+  );
+});
+
 test('what was checked stays so', () => {
   const audience = ['a'];
   const algorithms = ['RS256' as const];
