@@ -114,7 +114,8 @@ function checkClaims(
   if (iat - clockTolerance > now) {
     throw new InvalidJwt(`"iat" lies in the future, by ${iat - now} seconds: compare the clocks`);
   }
-  if (now - iat > maxAge + clockTolerance) throw new InvalidJwt('"iat" is too long ago');
+  // Also with a clock that gives no number.
+  if (!(now - iat <= maxAge + clockTolerance)) throw new InvalidJwt('"iat" is too long ago');
   if (exp !== undefined && !isTime(exp)) throw new InvalidJwt('"exp" is not a time');
   if (exp !== undefined && now - clockTolerance >= exp) throw new InvalidJwt('"exp" has passed');
   return { ...claims, iss: issuer, iat };

@@ -151,8 +151,11 @@ export class ProofVerifier {
   #checkTimes({ iat, exp, nbf }: ProofClaims): void {
     const { clockTolerance } = this.#options;
     const now = this.#options.now() / 1000;
-    const isOld = now >= Math.min(iat + MAX_AGE, exp ?? Number.POSITIVE_INFINITY) + clockTolerance;
-    if (isOld) throw new InvalidProofError('proof_time', `made ${Math.round(now - iat)} s ago`);
+    const end = Math.min(iat + MAX_AGE, exp ?? Number.POSITIVE_INFINITY) + clockTolerance;
+    // A clock that gives no number accepts none.
+    if (!(now < end)) {
+      throw new InvalidProofError('proof_time', `made ${Math.round(now - iat)} s ago`);
+    }
     if (Math.max(iat, nbf ?? 0) > now + clockTolerance) {
       throw new InvalidProofError('proof_time', 'its time lies ahead');
     }

@@ -179,13 +179,17 @@ export function readScopes(
   throw new InvalidTokenError('claim', `"${name}" has the wrong type`);
 }
 
-/** Checks the times of a new or a cached token. @throws InvalidTokenError `expired` or `not_yet_valid` */
+/**
+ * Checks the times of a new or a cached token. With a clock that gives no number it has expired.
+ *
+ * @throws InvalidTokenError `expired` or `not_yet_valid`
+ */
 export function checkTimes(
   { exp, nbf, iat }: Pick<AccessTokenClaims, 'exp' | 'nbf' | 'iat'>,
   tolerance: number,
   now: number,
 ): void {
-  if (now >= exp + tolerance) {
+  if (!(now < exp + tolerance)) {
     throw new InvalidTokenError('expired', `"exp" was ${Math.round(now - exp)} s ago`);
   }
   if (nbf !== undefined && nbf > now + tolerance) {

@@ -260,6 +260,7 @@ describe('times, with five seconds of tolerance, RFC 7519 §4.1.4', () => {
     ['as the tolerance ends', {}, NOW + 65, 'expired'],
     ['six seconds past exp', {}, NOW + 66, 'expired'],
     ['exp 0', { exp: 0 }, NOW, 'expired'],
+    ['a clock that gives no number', {}, Number.NaN, 'expired'],
     ['exp with a fraction', { exp: NOW + 0.5 }, NOW, 'accepted'],
     ['nbf five seconds ahead', { nbf: NOW + 5 }, NOW, 'accepted'],
     ['nbf six seconds ahead', { nbf: NOW + 6 }, NOW, 'not_yet_valid'],
