@@ -250,7 +250,13 @@ function tooLarge(maxBytes: number): Error {
 }
 
 /** Options of Node's global agents. Those can use a proxy for every address (`NODE_USE_ENV_PROXY`). */
-const DIRECT = { keepAlive: true, scheduling: 'lifo', timeout: 5000 } as const;
+const DIRECT = {
+  keepAlive: true,
+  scheduling: 'lifo',
+  timeout: 5000,
+  // Of several addresses Node gives each up after 250 ms, which a far issuer takes to connect.
+  autoSelectFamilyAttemptTimeout: 1000,
+} as const;
 const HTTP_AGENT = new HttpAgent(DIRECT);
 const HTTPS_AGENT = new Agent(DIRECT);
 

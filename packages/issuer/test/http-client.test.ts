@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { promisify } from 'node:util';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { proves } from '../../../test/support/proves.ts';
 import {
   createHttpClient,
@@ -51,6 +51,18 @@ async function against(
     server.close();
   }
 }
+
+test('each address of a name has a second to connect', async () => {
+  const createConnection = jest.spyOn(http.Agent.prototype, 'createConnection');
+  try {
+    const answer = await against((_, response) => response.end('ok'), {}, undefined, 'localhost');
+    expect(answer).toMatchObject({ status: 200, body: 'ok' });
+    const [options] = createConnection.mock.calls[0] ?? [];
+    expect(options).toMatchObject({ host: 'localhost', autoSelectFamilyAttemptTimeout: 1000 });
+  } finally {
+    createConnection.mockRestore();
+  }
+});
 
 test('a name under localhost is this machine, whatever a resolver says (RFC 6761 §6.3)', async () => {
   const echo: RequestListener = ({ headers }, response) => response.end(headers.host);
