@@ -254,7 +254,7 @@ const DIRECT = {
   keepAlive: true,
   scheduling: 'lifo',
   timeout: 5000,
-  // Of several addresses Node gives each up after 250 ms, which a far issuer takes to connect.
+  // Node gives up each of several addresses after 250 ms. A connection to a far issuer can take longer.
   autoSelectFamilyAttemptTimeout: 1000,
 } as const;
 const HTTP_AGENT = new HttpAgent(DIRECT);
