@@ -57,6 +57,9 @@ describe('redirects', () => {
   });
 
   test('a form that stays in the app is redirected', async () => {
+    await app.served.close();
+    app = await startWebApp(issuer, { idpLogout: false });
+    await app.signIn();
     const { status, headers } = await submit('/logout');
     expect([status, headers.location]).toEqual([303, `${BASE_URL}/`]);
   });
