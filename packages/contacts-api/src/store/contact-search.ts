@@ -66,9 +66,9 @@ const BOUNDS = {
 const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
 
 /**
- * Settings with which PostgreSQL reads in the order of an index, and finds texts by theirs. It would sort
- * all rows of a new table. Next to the cost of a sort that is off, the costs of all joins look the same: what
- * sorts is materialized.
+ * Settings with which PostgreSQL reads slices in the order of an index. It would sort all rows of a new table.
+ * A sort that is off has so high a cost that the costs of joins next to it look the same, so each part of a
+ * statement that sorts is materialized.
  */
 const PLANS = 'set local enable_seqscan = off; set local enable_sort = off; set local jit = off';
 
@@ -191,7 +191,7 @@ export class ContactSearch {
     return { matches, end };
   }
 
-  /** In another order a term is as rare in all rows. Slices grow with the rows that the index may name. */
+  /** Slices by date grow together with the rows that the index may name: either can fill the page first. */
   #nextSliceRows(walk: Walk): number {
     const { maxSliceRows } = this.#bounds;
     return isByName(walk) ? maxSliceRows : Math.min(4 * walk.maxSliceRows, maxSliceRows);
