@@ -226,6 +226,17 @@ server_login_retry = 1
       expect(seen).toEqual(names);
     });
 
+    test('searches of many callers share the connections of the pooler', async () => {
+      const asked = Array.from({ length: 40 }, (_, index) =>
+        api<{ items: unknown[] }>(`contacts?q=${index % 2 ? 'ada' : `no one ${index}`}`, {
+          headers: as(`caller ${index}`, 'read:contacts', 'searched'),
+        }),
+      );
+      for (const { statusCode, body } of await Promise.all(asked)) {
+        expect([statusCode, body]).toMatchObject([200, { items: [] }]);
+      }
+    });
+
     test.each(['crm', 'unbuffered'])(
       'a refused request with a body neither delays nor changes the answer to another user: /%s/',
       async (prefix) => {

@@ -70,7 +70,13 @@ const BY_NAME: Order = { column: 'search_text', direction: 'asc' };
  * A sort that is off has so high a cost that the costs of joins next to it look the same, so each part of a
  * statement that sorts is materialized.
  */
-const PLANS = 'set local enable_seqscan = off; set local enable_sort = off; set local jit = off';
+const PLANS = [
+  ...['enable_seqscan = off', 'enable_sort = off', 'jit = off'],
+  // A plan can be kept that fits any term.
+  'plan_cache_mode = force_generic_plan',
+]
+  .map((setting) => `set local ${setting}`)
+  .join('; ');
 
 /**
  * Finds contacts by a part of their search text, in the order of the list, with bounded work.

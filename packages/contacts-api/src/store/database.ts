@@ -44,6 +44,8 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
   if (!url.startsWith('file:')) {
     const pool = new pg.Pool({
       connectionString: url,
+      Client: PlanningClient,
+      onConnect: (client) => (client as PlanningClient).findPooler(),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       ...(hasTimeout && { stream: createSocket }),
@@ -125,6 +127,33 @@ function keepQueries(database: ReturnType<typeof openSqlite>): SqliteDatabase {
       };
     },
   };
+}
+
+/**
+ * Keeps the plans of searches: to plan one can take longer than to run it. It does so when it speaks to
+ * PostgreSQL itself, because a pooler may give the next transaction a connection that has no such plan.
+ */
+class PlanningClient extends pg.Client {
+  #isDirect = false;
+  readonly #names = new Map<string, string>();
+
+  /** Compares the process that answers with the one that the connection began with, the pooler's if there is one. */
+  async findPooler(): Promise<void> {
+    const { rows } = await super.query<{ process: number }>('select pg_backend_pid() as process');
+    this.#isDirect = rows[0]?.process === Reflect.get(this, 'processID');
+  }
+
+  override query(query: unknown, ...others: unknown[]): never {
+    const isKept = this.#isDirect && typeof query === 'string' && /^\s*with\b/.test(query);
+    const asked = isKept ? { name: this.#nameOf(query), text: query } : query;
+    return Reflect.apply(super.query, this, [asked, ...others]) as never;
+  }
+
+  #nameOf(query: string): string {
+    const name = this.#names.get(query) ?? `search ${this.#names.size}`;
+    this.#names.set(query, name);
+    return name;
+  }
 }
 
 /** Limits statements within the transaction. A pooler refuses a limit for the connection. */

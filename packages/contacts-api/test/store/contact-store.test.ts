@@ -87,6 +87,23 @@ for (const { name, missing, create } of await engines()) {
           }
         });
 
+        test('keeps the plans of searches, one of each statement', async () => {
+          const own = openDatabase(testDatabase.url);
+          const searched = new ContactStore(own);
+          const counts: number[] = [];
+          for (const q of ['ada', 'no one', 'ada', 'no one']) {
+            await searched.list(acme, { ...all, q });
+            // The connection is free after the rollback, for which a search does not wait.
+            await setTimeout(100);
+            const { rows } = await sql<{ kept: number }>`
+              select count(*)::int as kept from pg_prepared_statements`.execute(own);
+            counts.push(rows[0]?.kept ?? 0);
+          }
+          expect(counts[0]).toBeGreaterThan(0);
+          expect(counts[3]).toBe(counts[1]);
+          await own.destroy();
+        });
+
         test('a connection whose transaction did not end is not used again', async () => {
           const own = openDatabase(testDatabase.url);
           await own.connection().execute((connection) => sql`begin`.execute(connection));
