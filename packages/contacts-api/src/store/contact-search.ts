@@ -1,25 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { type Kysely, type RawBuilder, SqliteAdapter, sql } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import { storeCall } from './database.ts';
-import {
-  inOrder,
-  nextRows,
-  type Order,
-  type PageRequest,
-  type Position,
-  rowsAfter,
-} from './page.ts';
-import type { ContactRow, Tables } from './schema.ts';
-import {
-  type Block,
-  COLUMNS,
-  type IndexedSearch,
-  indexEntries,
-  listBlocks,
-  startOf,
-} from './search-candidates.ts';
+import type { Order, PageRequest, Position } from './page.ts';
+import { type ContactRow, isFile, type Tables } from './schema.ts';
+import { type Block, listBlocks, readCandidates, startOf } from './search-candidates.ts';
+import { readSlice, type TermSearch } from './search-slice.ts';
 
-interface Search extends IndexedSearch, PageRequest {
+interface Search extends TermSearch, PageRequest {
   /** The caller. A second search of the same caller waits for the first. */
   readonly subject: string;
 }
@@ -35,6 +22,8 @@ export interface Found {
 interface Walk extends Search {
   after: Position | undefined;
   readonly rows: ContactRow[];
+  /** True when the next round begins with a slice. */
+  isSliceNext: boolean;
   /** Rows of the next slice, at most. */
   maxSliceRows: number;
   /** Rows that the index may name next, at most. */
@@ -46,13 +35,16 @@ interface Walk extends Search {
 /** Bounds of the work of a search. */
 const BOUNDS = {
   timeLimitMs: 1000,
+  /** Characters of a term that many rows may have. The index is asked first for a longer one. */
+  frequentTermLength: 3,
   /** Rounds that need not wait for another long search. */
-  shortRounds: 3,
+  shortRounds: 4,
   /** Characters of the term times rows that one statement compares with it. */
   sliceCharacters: 200_000,
-  minSliceRows: 500,
-  /** The first slice is short, because most terms are frequent or rare. */
+  minSliceRows: 100,
+  /** The first slice is short, because most terms are frequent or rare, and long ones are rare. */
   firstSliceRows: 1000,
+  firstSliceCharacters: 20_000,
   maxSliceRows: 40_000,
   /** Blocks that the index is asked for at once. */
   maxBlocks: 400,
@@ -81,10 +73,10 @@ const PLANS = [
 /**
  * Finds contacts by a part of their search text, in the order of the list, with bounded work.
  *
- * It goes on in rounds. The first rows in order, the slice, fill the page of a term that many of them
- * contain. Behind the slice the index names the rows that may match, block after block, until they are
- * too many: there the next slice begins. When the time is up, the page is short, and the next one goes
- * on from there.
+ * It goes on in rounds. The first rows in order, the slice, fill the page of a short term, which many of
+ * them contain. Behind the slice the index names the rows that may match, block after block, until they
+ * are too many: there the next slice begins. The index is asked first for a longer term. When the time
+ * is up, the page is short, and the next one goes on from there.
  */
 export class ContactSearch {
   readonly #database: Kysely<Tables>;
@@ -97,7 +89,7 @@ export class ContactSearch {
   }
 
   get #isFile(): boolean {
-    return this.#database.getExecutor().adapter instanceof SqliteAdapter;
+    return isFile(this.#database);
   }
 
   async find(search: Search): Promise<Found> {
@@ -106,7 +98,8 @@ export class ContactSearch {
     return this.#turns.take(`${subject}\n${organization}`, async () => {
       const walk: Walk = {
         ...{ ...search, after: search.after, rows: [] },
-        maxSliceRows: this.#bounds.firstSliceRows,
+        isSliceNext: this.#beginsWithSlice(search),
+        maxSliceRows: this.#firstSliceRows(search),
         maxCandidates: this.#firstCandidates(search),
       };
       const isDone = await this.#withSettings(async (database) => {
@@ -128,79 +121,64 @@ export class ContactSearch {
     });
   }
 
-  /** Reads a slice, then the rows that the index names. @returns true when the search is done */
+  /** Reads a slice if it is next, then the rows that the index names. @returns true when the search is done */
   async #searchRound(database: Kysely<Tables>, walk: Walk): Promise<boolean> {
-    // On a file the statements run in this thread.
-    await setImmediate();
-    const { matches, end } = await this.#readSlice(database, walk);
-    walk.rows.push(...matches);
-    if (walk.rows.length > walk.limit || !end) return true;
-    walk.after = end;
-    walk.maxSliceRows = this.#nextSliceRows(walk);
+    const { isSliceNext, term } = walk;
+    await this.#pause();
+    if (isSliceNext) {
+      const size = this.#rowsOfSlice(walk);
+      const { matches, end } = await readSlice(database, walk, { size, enough: enoughRows(walk) });
+      walk.rows.push(...matches);
+      if (walk.rows.length > walk.limit || !end) return true;
+      walk.after = end;
+      walk.maxSliceRows = this.#nextSliceRows(walk);
+    }
+    walk.isSliceNext = true;
     // In another order the index is asked for all blocks, and named too many rows.
     if (!isByName(walk) && walk.frequentIn !== undefined) return false;
-    const blocks = await this.#blocksOf(database, walk);
-    const [first] = blocks;
+    const { blocks, divided } = await this.#blocksOf(database, walk);
+    const [first] = divided;
     if (!first) return true;
+    const { maxBlocks, maxCandidates } = this.#bounds;
+    if (!isByName(walk) && blocks.length > maxBlocks) walk.frequentIn = startOf(first);
     if (startOf(first) === walk.frequentIn) return false;
-    await setImmediate();
-    return this.#readByIndex(database, walk, blocks);
+    if (!isSliceNext && first.text.includes(term)) return false;
+    // The parts of a part cost more than the whole. They are listed when one of them begins with a match,
+    // so that only those before it are looked up, or when the whole has too many rows.
+    const isInPart = divided.some(({ depth, text }) => depth === 2 && text.includes(term));
+    for (const listed of isInPart ? [divided] : new Set([blocks, divided])) {
+      await this.#pause();
+      const isDone = await this.#readByIndex(database, walk, listed);
+      if (isDone !== undefined) return isDone;
+    }
+    // Nothing is gained. More rows are allowed behind the next slice, or the block is left to slices.
+    if (walk.maxCandidates >= maxCandidates) walk.frequentIn = startOf(first);
+    else walk.maxCandidates = Math.min(4 * walk.maxCandidates, maxCandidates);
+    return false;
   }
 
-  async #blocksOf(database: Kysely<Tables>, walk: Walk): Promise<readonly Block[]> {
-    const range = { max: this.#bounds.maxBlocks + 1, isFile: this.#isFile };
-    if (isByName(walk)) return listBlocks(database, walk, { ...range, after: walk.after });
-    return listBlocks(database, { ...walk, order: BY_NAME }, { ...range, after: undefined });
+  /** Lets other requests run. The statements of a file run in this thread. */
+  async #pause(): Promise<void> {
+    if (this.#isFile) await setImmediate();
   }
 
-  /**
-   * Compares the next rows of the organization with the term.
-   *
-   * The inner statements read an index alone when the order is by name. A limit ends the slice: a
-   * comparison with its last row would go on through all rows of the same name on PostgreSQL. Both
-   * engines read the slice in its order, and no further than needed. It is one statement, because
-   * another change could move the end.
-   *
-   * @returns end: the last row of the slice, when the slice is full and the page is not
-   */
-  async #readSlice(
-    database: Kysely<Tables>,
-    walk: Walk,
-  ): Promise<{ matches: ContactRow[]; end: Position | undefined }> {
-    const { organization, term, order, after } = walk;
-    const next = nextRows(organization, order, after);
-    const size = this.#rowsOfSlice(walk);
-    const enough = enoughRows(walk);
-    const { rows } = await sql<ContactRow & { end_value: string | null; end_id: string }>`
-      with matches as materialized (
-        select match as id from (
-          select case when ${this.#contains(term)} then id end as match ${next} limit ${size}
-        ) as slice
-        where match is not null limit ${enough}
-      )
-      select ends.*, found.* from (select 1) as always
-      left join (
-        select ${sql.ref(order.column)} as end_value, id as end_id ${next}
-        limit (select case when count(*) < ${enough} then 1 else 0 end from matches)
-        offset ${size - 1}
-      ) as ends on true
-      left join (
-        select ${COLUMNS} from contacts where id in (select id from matches)
-      ) as found on true
-      ${inOrder(order)}`.execute(database);
-    const [first] = rows;
-    const end =
-      first && first.end_value !== null ? { value: first.end_value, id: first.end_id } : undefined;
-    const matches = rows.flatMap(({ end_value: _, end_id: __, ...row }) =>
-      row.id === null ? [] : [row],
-    );
-    return { matches, end };
+  async #blocksOf(database: Kysely<Tables>, walk: Walk) {
+    const max = this.#bounds.maxBlocks + 1;
+    if (isByName(walk)) return listBlocks(database, walk, { max, hasParts: true });
+    const all = { ...walk, order: BY_NAME, after: undefined };
+    return listBlocks(database, all, { max, hasParts: false });
   }
 
   /** Slices by date grow together with the rows that the index may name: either can fill the page first. */
   #nextSliceRows(walk: Walk): number {
     const { maxSliceRows } = this.#bounds;
     return isByName(walk) ? maxSliceRows : Math.min(4 * walk.maxSliceRows, maxSliceRows);
+  }
+
+  #firstSliceRows({ term }: Search): number {
+    const { firstSliceCharacters, minSliceRows, firstSliceRows } = this.#bounds;
+    const rows = Math.max(minSliceRows, Math.floor(firstSliceCharacters / term.length));
+    return Math.min(firstSliceRows, rows);
   }
 
   #rowsOfSlice({ term, maxSliceRows }: Walk): number {
@@ -212,59 +190,44 @@ export class ContactSearch {
   /**
    * Reads the rows that the index names in the next blocks.
    *
-   * @returns true when the search is done: the page is full, or no block is left
+   * @returns true when the search is done: the page is full, or no block is left; undefined when too many
+   * rows are named, so that nothing is gained
    */
   async #readByIndex(
     database: Kysely<Tables>,
     walk: Walk,
     listed: readonly Block[],
-  ): Promise<boolean> {
-    const { organization, order, after, rows } = walk;
-    const { maxBlocks, maxParts, maxCandidates } = this.#bounds;
-    const [max, isFile] = [walk.maxCandidates, this.#isFile];
+  ): Promise<boolean | undefined> {
+    const { order, rows } = walk;
+    const { maxBlocks, maxParts } = this.#bounds;
     const stop = listed.findIndex(
-      ({ text, part }, place) =>
+      ({ text, depth }, place) =>
         // A block whose first row has the term often has many. It is read in a slice.
-        place > 0 && (text.includes(walk.term) || (isFile && part !== null && place >= maxParts)),
+        place > 0 && (text.includes(walk.term) || (this.#isFile && depth > 0 && place >= maxParts)),
     );
     const blocks = listed.slice(0, stop > 0 && isByName(walk) ? stop : maxBlocks);
-    const entries = await indexEntries(database, walk, { blocks, max, isFile });
-    const { rows: found } = await sql<
-      ContactRow & { count: number | string; last: number | string }
-    >`
-      with entries as materialized (${entries}),
-      total as (select count(*) as count, max(place) as last from entries),
-      matches as materialized (
-        select id from total cross join entries
-        ${isFile ? sql`cross join contacts on contacts.number = entries.number` : sql``}
-        where (count <= ${max} ${isByName(walk) ? sql`or place < last` : sql``})
-        and organisation = ${organization} ${rowsAfter(order, after)} and ${this.#contains(walk.term)}
-        ${inOrder(order)} limit ${enoughRows(walk)}
-      )
-      select total.*, found.* from total
-      left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
-      ${inOrder(order)}`.execute(database);
-    const isCut = Number(found[0]?.count) > max;
+    const range = { blocks, max: walk.maxCandidates, enough: enoughRows(walk) };
+    const { matches, cutIn } = await readCandidates(database, walk, range);
     // Blocks that are read to their end. Of the last one that is named, rows may be missing.
-    const end = isCut ? Number(found[0]?.last) : blocks.length;
+    const end = cutIn ?? blocks.length;
     const isWhole = end >= listed.length;
-    if (!isWhole && (end === 0 || !isByName(walk))) {
-      // Nothing is gained. More rows are allowed behind the next slice, or the block is left to slices.
-      if (isCut && max < maxCandidates) walk.maxCandidates = Math.min(4 * max, maxCandidates);
-      else if (listed[0]) walk.frequentIn = startOf(listed[0]);
-      return false;
-    }
-    for (const { count: _, last: __, ...row } of found) if (row.id !== null) rows.push(row);
+    if (!isWhole && (end === 0 || !isByName(walk))) return undefined;
+    rows.push(...matches);
     if (isWhole || rows.length > walk.limit) return true;
     // Behind what is read: texts from the next block on, or in reverse those before the last one.
     const block = listed[order.direction === 'asc' ? end : end - 1];
     walk.after = { value: block ? startOf(block) : '', id: '' };
     walk.maxCandidates = this.#firstCandidates(walk);
+    const isNext = !!listed[end]?.text.includes(walk.term);
+    walk.isSliceNext = isNext || this.#beginsWithSlice(walk);
     // One row with the term may be all that the block has.
-    if (!isCut && listed[end]?.text.includes(walk.term)) {
-      walk.maxSliceRows = this.#bounds.firstSliceRows;
-    }
+    if (cutIn === undefined && isNext) walk.maxSliceRows = this.#firstSliceRows(walk);
     return false;
+  }
+
+  /** Returns whether many rows may have the term. By date, the index is asked for all rows at once. */
+  #beginsWithSlice(search: Search): boolean {
+    return !isByName(search) || search.term.length <= this.#bounds.frequentTermLength;
   }
 
   /** Returns more for other orders: there the index is asked for all blocks at once. */
@@ -272,25 +235,16 @@ export class ContactSearch {
     return this.#bounds.firstCandidates * (isByName(search) ? 1 : 4);
   }
 
-  // LIKE compares the term with each place of a text, and tries again at each "%": its cost is the
-  // product of both lengths.
-  #contains(term: string): RawBuilder<boolean> {
-    return this.#isFile
-      ? sql<boolean>`instr(search_text, ${term}) > 0`
-      : sql<boolean>`position(${term} in search_text) > 0`;
-  }
-
   /** Works on PostgreSQL in a transaction, for its settings. The result does not wait for its end. */
   #withSettings<T>(work: (database: Kysely<Tables>) => Promise<T>): Promise<T> {
     if (this.#isFile) return storeCall(work(this.#database));
     const result = new Promise<T>((resolve, reject) => {
       const transaction = this.#database.connection().execute(async (connection) => {
-        const limit = `set local statement_timeout = ${this.#bounds.timeLimitMs}`;
-        await sql
-          .raw(`begin isolation level repeatable read read only; ${limit}; ${PLANS}`)
-          .execute(connection);
-        const working = work(connection);
-        resolve(working);
+        const settings = `set local statement_timeout = ${this.#bounds.timeLimitMs}; ${PLANS}`;
+        const begin = sql.raw(`begin isolation level repeatable read read only; ${settings}`);
+        // The first statement is made, and waits, while PostgreSQL begins.
+        const working = Promise.all([begin.execute(connection), work(connection)]);
+        resolve(working.then(([, result]) => result));
         await working.catch(() => {});
         await sql`rollback`.execute(connection);
       });

@@ -8,7 +8,6 @@ import {
   PostgresAdapter,
   PostgresDialect,
   PostgresDriver,
-  SqliteAdapter,
   type SqliteDatabase,
   SqliteDialect,
   SqliteDriver,
@@ -17,7 +16,7 @@ import {
 } from 'kysely';
 import pg from 'pg';
 import { ApiError } from '../errors.ts';
-import { migrations, type Tables } from './schema.ts';
+import { isFile, migrations, type Tables } from './schema.ts';
 
 // A stopping server waits 10 seconds for its answers, so a change must fail before that.
 const TRANSACTION_STATEMENT_TIMEOUT_MS = 8000;
@@ -195,10 +194,10 @@ export async function migrate(url: string): Promise<string[]> {
 
 async function migrateAll(database: Kysely<Tables>): Promise<string[]> {
   // All statements are one transaction on one connection. On a file this transaction is the lock.
-  const isFile = database.getExecutor().adapter instanceof SqliteAdapter;
+  const inFile = isFile(database);
   return database.connection().execute(async (connection) => {
-    await sql.raw(isFile ? 'begin immediate' : 'begin').execute(connection);
-    if (!isFile)
+    await sql.raw(inFile ? 'begin immediate' : 'begin').execute(connection);
+    if (!inFile)
       await sql`select pg_advisory_xact_lock(${sql.lit(MIGRATION_LOCK)})`.execute(connection);
     const provider = { getMigrations: async () => migrations };
     const migrator = new Migrator({ db: connection, provider, disableTransactions: true });

@@ -146,12 +146,19 @@ export const migrations: Record<string, Migration> = {
 
   '0005_search_parts': {
     async up(database: Kysely<Tables>) {
-      await (isFile(database) ? createFileIndex(database) : createPostgresIndex(database));
+      if (isFile(database)) await createFileIndex(database);
+    },
+  },
+
+  '0006_search_parts_of_parts': {
+    async up(database: Kysely<Tables>) {
+      if (!isFile(database)) await createPostgresIndex(database);
     },
   },
 };
 
-function isFile(database: Kysely<Tables>): boolean {
+/** Returns whether the database is a SQLite file. The other engine is PostgreSQL. */
+export function isFile(database: Kysely<Tables>): boolean {
   return database.getExecutor().adapter instanceof SqliteAdapter;
 }
 
@@ -290,13 +297,14 @@ async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
     await sql.raw(`drop index if exists ${index}`).execute(database);
     await sql.raw(`drop function if exists ${entries}(text, text)`).execute(database);
   }
-  // An entry is a hash. The seed of a text is the hash of organization and block, and that of a part
-  // has -1 instead of the block. The extension pg_trgm has no place for the organization, and needs
+  // An entry is a hash. The seed of a text is the hash of organization and block. That of a part has -1
+  // instead of the block, and that of a part of a part, the first eight characters, has -2. The extension pg_trgm has no place for the organization, and needs
   // rights to be created. The `offset` computes the seed once for all texts.
   await sql`create function search_entries(organisation text, search_text text) returns bigint[]
     language sql immutable strict parallel safe as $$
       select array_agg(hashtextextended(left(part, size), seed))
         || hashtextextended(left(search_text, 2), hashtextextended(organisation, -1))
+        || hashtextextended(left(search_text, 8), hashtextextended(organisation, -2))
       from (select hashtextextended(organisation, ${sql.raw(blockOf('search_text', false))}) as seed
         offset 0) as block,
         (select distinct substr(search_text, i, 3) as part

@@ -1,11 +1,17 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely';
-import type { Organization } from '../access-token.ts';
-import { inOrder, nextRows, type Order, type Position } from './page.ts';
-import { blockOf, CONTACT_COLUMNS, type Tables } from './schema.ts';
+import { inOrder, nextRows, type Order, rowsAfter } from './page.ts';
+import { blockOf, type ContactRow, isFile, type Tables } from './schema.ts';
+import { COLUMNS, contains, type TermSearch } from './search-slice.ts';
 import { MAX_SEARCH_TEXT_LENGTH } from './search-text.ts';
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 4;
+/** The same for parts of a part: the index reads all entries of a text in the block for each of them. */
+const MAX_GRAMS_OF_PARTS = 2;
+/** Characters of a text with which a part, and a part of a part, begins; see `search_entries`. */
+const PART_SIZES = { 1: 2, 2: 8 } as const;
+/** Each is looked up in the index. */
+const MAX_PARTS_OF_PART = 16;
 /** No text is in a later block. */
 const LAST_BLOCK = 0x10ffc0;
 /** No search text is longer, so none of a part follows the part with this text. */
@@ -14,72 +20,141 @@ const LAST_TEXT = '\u{10ffff}'.repeat(MAX_SEARCH_TEXT_LENGTH);
 const nextBlockOf = (block: string) => `case when ${block} < 4096 then ${block} + 1
   when ${block} = ${0xd7c0} then ${0xe000} else ${block} + 64 end`;
 
-export const COLUMNS = sql.join(CONTACT_COLUMNS.map((column) => sql.ref(column)));
-
-export interface IndexedSearch {
-  readonly organization: Organization;
-  /** Not empty, and in the form of `searchText`. */
-  readonly term: string;
-  readonly order: Order;
-}
-
-/** Contacts that stand together in the list by name: a block of the index, or a part of one. */
+/** Contacts that stand together in the list by name: a block of the index, a part, or a part of that. */
 export interface Block {
   /** The code of its first character; see `blockOf`. */
   readonly number: number;
-  /** The first two characters of the part, null of a whole block. */
-  readonly part: string | null;
+  /** 0 of a whole block, 1 of a part, 2 of a part of a part. */
+  readonly depth: 0 | 1 | 2;
   /** Its first text in the order of the list. */
   readonly text: string;
 }
 
 /** Returns the first text that can be in a block, or in the part of one. */
-export function startOf({ number, part }: Omit<Block, 'text'>): string {
-  if (part !== null) return part;
+export function startOf({ number, depth, text }: Block): string {
+  if (depth !== 0) return [...text].slice(0, PART_SIZES[depth]).join('');
   return number === 0 ? '' : String.fromCodePoint(number);
 }
 
+interface Blocks {
+  readonly blocks: readonly Block[];
+  /** The same with the first part divided, on PostgreSQL if it has few parts. */
+  readonly divided: readonly Block[];
+}
+
 /**
- * Lists the blocks of an organization's rows after a position, in the order of the list by name. The
- * block of the position is divided: its parts are listed. The first text of each is looked up in the
- * index of the list, with the first text of the one before.
+ * Lists the blocks of an organization's rows after a position, in the order of the list by name, with
+ * the parts of the first one. The first text of each is looked up in the index of the list, with the
+ * first text of the one before.
  */
 export async function listBlocks(
   database: Kysely<Tables>,
-  { organization, order }: Omit<IndexedSearch, 'term'>,
-  { after, max, isFile }: { after: Position | undefined; max: number; isFile: boolean },
-): Promise<readonly Block[]> {
-  const character = sql.raw(isFile ? 'char' : 'chr');
-  const number = blockOf('text', isFile);
-  const isDivided = sql`${sql.raw(number)} = ${after ? numberOf(after.value) : -1}`;
-  const nextBlock = sql`${character}(${sql.raw(nextBlockOf(number))})`;
-  const [mayFollow, follows] =
-    order.direction === 'asc'
-      ? [
-          sql`(${isDivided} or ${sql.raw(number)} < ${sql.lit(LAST_BLOCK)})`,
-          // A text of one character is a part of its own. NUL is in no text.
-          sql`search_text >= case
-            when ${isDivided} and length(text) < 2 then text || ${character}(1)
-            when ${isDivided} then substr(text, 1, 2) || ${LAST_TEXT}
-            else ${nextBlock} end`,
-        ]
-      : [
-          sql`${sql.raw(number)} > 0`,
-          sql`search_text < case
-            when ${isDivided} then substr(text, 1, 2) else ${character}(${sql.raw(number)}) end`,
-        ];
+  { organization, order, after }: TermSearch,
+  { max, hasParts }: { max: number; hasParts: boolean },
+): Promise<Blocks> {
+  const inFile = isFile(database);
+  const number = sql.raw(blockOf('text', inFile));
+  const isDivided = sql`${number} = divided`;
+  const part = sql`substr(text, 1, ${sql.lit(PART_SIZES[1])})`;
+  const [ofPart, ofPartOfPart, ofBlock] = startsAfter(order, inFile);
+  const mayFollow = sql.raw(order.direction === 'asc' ? `< ${LAST_BLOCK}` : '> 0');
+  const first = sql`select search_text as text ${nextRows(organization, order, after)} limit 1`;
+  const next = (start: RawBuilder<string>) => sql`
+    select search_text from contacts where organisation = ${organization}
+    and search_text ${sql.raw(order.direction === 'asc' ? '>=' : '<')} ${start}
+    ${inOrder(order)} limit 1`;
+  const orParts =
+    inFile || !hasParts
+      ? sql``
+      : sql`
+      union all (
+        with recursive parts(text, part) as (
+          select text, ${part} from (${first}) as first
+          union all
+          select (${next(ofPartOfPart)}), part from parts where ${part} = part
+        )
+        select ${number}, 2, text from parts where ${part} = part limit ${MAX_PARTS_OF_PART + 1}
+      )`;
   const { rows } = await sql<Block>`
-    with recursive texts(text) as (
-      select * from (select search_text ${nextRows(organization, order, after)} limit 1) as first
+    with recursive texts(text, divided) as (
+      select text, ${hasParts ? number : sql.lit(-1)} from (${first}) as first
       union all
-      select (
-        select search_text from contacts where organisation = ${organization} and ${follows}
-        ${inOrder(order)} limit 1
-      ) from texts where text is not null and ${mayFollow}
+      select (${next(sql`case when ${isDivided} then ${ofPart} else ${ofBlock} end`)}), divided
+      from texts where text is not null and (${isDivided} or ${number} ${mayFollow})
     )
-    select ${sql.raw(number)} as number, case when ${isDivided} then substr(text, 1, 2) end as part, text
-    from texts where text is not null limit ${max}`.execute(database);
-  return rows;
+    select * from (
+      select ${number} as number, case when ${isDivided} then 1 else 0 end as depth, text
+      from texts where text is not null limit ${max}
+    ) as blocks
+    ${orParts}`.execute(database);
+  const blocks = rows.filter(({ depth }) => depth !== 2);
+  const parts = rows.filter(({ depth }) => depth === 2);
+  const areFew = parts.length > 0 && parts.length <= MAX_PARTS_OF_PART;
+  return { blocks, divided: areFew ? [...parts, ...blocks.slice(1)] : blocks };
+}
+
+/** Returns where the next part, part of a part and block after those of `text` begin, or end in reverse. */
+function startsAfter(
+  { direction }: Order,
+  inFile: boolean,
+): [part: RawBuilder<string>, partOfPart: RawBuilder<string>, block: RawBuilder<string>] {
+  const character = sql.raw(inFile ? 'char' : 'chr');
+  const block = blockOf('text', inFile);
+  const start = (size: number) => sql<string>`substr(text, 1, ${sql.lit(size)})`;
+  if (direction === 'desc') {
+    return [start(PART_SIZES[1]), start(PART_SIZES[2]), sql`${character}(${sql.raw(block)})`];
+  }
+  // A text that is shorter than others' starts is a part of its own. NUL is in no text.
+  const after = (size: number) => sql<string>`case when length(text) < ${sql.lit(size)}
+    then text || ${character}(1) else ${start(size)} || ${LAST_TEXT} end`;
+  const nextBlock = sql<string>`${character}(${sql.raw(nextBlockOf(block))})`;
+  return [after(PART_SIZES[1]), after(PART_SIZES[2]), nextBlock];
+}
+
+interface Range {
+  readonly blocks: readonly Block[];
+  /** Rows that the index may name. */
+  readonly max: number;
+}
+
+interface Candidates {
+  readonly matches: readonly ContactRow[];
+  /** The place of the block in which the index names more rows than the maximum. */
+  readonly cutIn: number | undefined;
+}
+
+/**
+ * Compares the rows that the index names in these blocks with the term. When they are too many, those of
+ * the block in which they are cut are missing, and by date all.
+ *
+ * @param range.enough matches that are read at most
+ */
+export async function readCandidates(
+  database: Kysely<Tables>,
+  search: TermSearch,
+  { enough, ...range }: Range & { enough: number },
+): Promise<Candidates> {
+  const { organization, term, order, after } = search;
+  const isByName = order.column === 'search_text';
+  const entries = await indexEntries(database, search, range);
+  const { rows } = await sql<ContactRow & { count: number | string; last: number | string }>`
+    with entries as materialized (${entries}),
+    total as (select count(*) as count, max(place) as last from entries),
+    matches as materialized (
+      select id from total cross join entries
+      ${isFile(database) ? sql`cross join contacts on contacts.number = entries.number` : sql``}
+      where (count <= ${range.max} ${isByName ? sql`or place < last` : sql``})
+      and organisation = ${organization} ${rowsAfter(order, after)} and ${contains(database, term)}
+      ${inOrder(order)} limit ${enough}
+    )
+    select total.*, found.* from total
+    left join (select ${COLUMNS} from contacts where id in (select id from matches)) as found on true
+    ${inOrder(order)}`.execute(database);
+  const [first] = rows;
+  return {
+    matches: rows.flatMap(({ count: _, last: __, ...row }) => (row.id === null ? [] : [row])),
+    cutIn: Number(first?.count) > range.max ? Number(first?.last) : undefined,
+  };
 }
 
 /**
@@ -87,24 +162,26 @@ export async function listBlocks(
  * too many. It has the place of the block, and the number of the row in a file, or on PostgreSQL, which
  * reads the row anyway, the columns that are compared and sorted.
  */
-export async function indexEntries(
+async function indexEntries(
   database: Kysely<Tables>,
-  { organization, term, order }: IndexedSearch,
-  { blocks, max, isFile }: { blocks: readonly Block[]; max: number; isFile: boolean },
+  { organization, term, order }: TermSearch,
+  { blocks, max }: Range,
 ): Promise<RawBuilder<unknown>> {
-  const grams = gramsOf(term);
-  if (!isFile) {
+  const grams = gramsOf(term, blocks[0]?.depth === 2 ? MAX_GRAMS_OF_PARTS : MAX_GRAMS);
+  if (!isFile(database)) {
     const columns = new Set(['id', 'organisation', 'search_text', order.column]);
     const numbers = blocks.map((block) => block.number);
-    const parts = blocks.map((block) => block.part);
+    const depths = blocks.map((block) => block.depth);
+    const starts = blocks.map((block) => startOf(block));
     return sql`
       with wanted as materialized (
         select place, array_agg(hashtextextended(gram, hashtextextended(${organization}, number)))
-          || array_remove(array[hashtextextended(part, hashtextextended(${organization}, -1))], null)
-          as entries
-        from unnest(${numbers}::bigint[], ${parts}::text[]) with ordinality as blocks(number, part, place),
+          || case when depth > 0
+            then array[hashtextextended(start, hashtextextended(${organization}, -depth))] end as entries
+        from unnest(${numbers}::bigint[], ${depths}::int[], ${starts}::text[])
+          with ordinality as blocks(number, depth, start, place),
           unnest(${grams}::text[]) as gram
-        group by place, part order by place
+        group by place, depth, start order by place
       )
       select place - 1 as place, ${sql.join([...columns].map((column) => sql.ref(column)))}
       from wanted cross join contacts
@@ -113,9 +190,9 @@ export async function indexEntries(
   const { rows } = await sql<{ number: number }>`
     select number from organizations where organisation = ${organization}`.execute(database);
   const owner = rows[0]?.number ?? 0;
-  const wanted = blocks.map(({ number, part }) => {
-    const entries = grams.map((gram) => `${owner}x${hexOf(gram)}x${number}`);
-    if (part !== null) entries.push(`${owner}y${hexOf(part)}`);
+  const wanted = blocks.map((block) => {
+    const entries = grams.map((gram) => `${owner}x${hexOf(gram)}x${block.number}`);
+    if (block.depth > 0) entries.push(`${owner}y${hexOf(startOf(block))}`);
     return entries.join(' AND ');
   });
   return sql`
@@ -128,21 +205,15 @@ function hexOf(text: string): string {
   return Buffer.from(text).toString('hex');
 }
 
-/** Returns the number of the block of a text; see `blockOf`. */
-function numberOf(text: string): number {
-  const code = text.codePointAt(0) ?? 0;
-  return code < 4096 ? code : code - (code % 64);
-}
-
 /** Returns some of the texts of up to three characters that a row with the term contains. */
-function gramsOf(term: string): string[] {
+function gramsOf(term: string, max: number): string[] {
   const characters = [...term];
   const size = Math.min(3, characters.length);
   const grams = new Set<string>();
   for (let start = 0; start + size <= characters.length; start += 1) {
     grams.add(characters.slice(start, start + size).join(''));
   }
-  return someOf([...grams], MAX_GRAMS);
+  return someOf([...grams], max);
 }
 
 /** Returns at most `count` of the values, from the first to the last one: a long term is often rare at its end. */
