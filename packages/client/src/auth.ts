@@ -71,6 +71,8 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
   } else {
     refuseStrayCallback(client, ctx, cookies);
     await next();
+    // The back button must not show the pages of a user to the next user of the browser.
+    if (session && !ctx.response.get('Cache-Control')) ctx.set('Cache-Control', 'no-store');
   }
 }
 

@@ -2,7 +2,7 @@ import type { Context } from 'koa';
 import type { Api } from './api/api.ts';
 import type { CookieJar } from './browser/cookies.ts';
 import { isPrefetch, isScript } from './browser/fetch-metadata.ts';
-import { clearCache, redirect, sendForm } from './browser/redirect.ts';
+import { redirect, sendForm } from './browser/redirect.ts';
 import type { Client } from './client.ts';
 import { hasCode, OidcError } from './errors.ts';
 import { beginLogin } from './login/login.ts';
@@ -143,7 +143,6 @@ export class OidcContext {
   async logout({ returnTo }: LogoutParams = {}): Promise<void> {
     const { url, form } = await logOut(this.#client, this.#cookies, this.#session, returnTo);
     this.#session = undefined;
-    clearCache(this.#ctx);
     if (form) sendForm(this.#ctx, url, form);
     else redirect(this.#ctx, url, this.#client.options.baseURL);
   }
@@ -165,10 +164,7 @@ export class OidcContext {
    */
   async endSession(id: string): Promise<boolean> {
     const ended = await endSessionById(this.#client, this.#cookies, this.#signedIn(), id);
-    if (ended === 'current') {
-      this.#session = undefined;
-      clearCache(this.#ctx);
-    }
+    if (ended === 'current') this.#session = undefined;
     return ended !== undefined;
   }
 

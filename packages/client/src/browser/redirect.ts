@@ -65,14 +65,6 @@ export function redirect(ctx: Context, url: string, baseURL: string): void {
   ctx.redirect(url);
 }
 
-/**
- * Empties the browser's cache of this app: the back button must not show a user's pages to the next user of
- * the browser. A value that the app has set stays.
- */
-export function clearCache({ response }: Pick<Context, 'response'>): void {
-  if (!response.get('Clear-Site-Data')) response.set('Clear-Site-Data', '"cache"');
-}
-
 function isOtherOrigin(url: string, baseURL: string): boolean {
   return new URL(url, baseURL).origin !== new URL(baseURL).origin;
 }

@@ -2,7 +2,7 @@ import type { AuthorizationServerMetadata } from '@koa-oauth/issuer';
 import type { Context } from 'koa';
 import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
-import { clearCache, MAX_PATH_LENGTH, pathBelow, safeReturnTo } from '../browser/redirect.ts';
+import { MAX_PATH_LENGTH, pathBelow, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
 import { type AuthorizationRefused, foreignText, hasCode, OidcError } from '../errors.ts';
 import { reportMessage } from '../messages.ts';
@@ -163,7 +163,6 @@ async function finish(
   });
   const content = await grants.byCode(code, transaction);
   if (previous) await endSession(context, previous, 'replaced', content.claims.sub);
-  if (previous && previous.content.claims.sub !== content.claims.sub) clearCache(ctx);
   const session = await openSession(context, ctx, cookies, content, transaction.startedAt);
   transactions.countSuccess(cookies, transaction.state);
   const location = returnPath(options, transaction.returnTo);

@@ -340,18 +340,25 @@ describe('what stays in the browser', () => {
     expect(await browser.cookieNames()).toEqual([]);
   });
 
-  test('the back button shows no page', async () => {
-    const { signIn } = await start();
+  test('the back button shows no page, and the browser keeps what is of others', async () => {
+    const { browser: open, signIn } = await start();
+    expect((await open().get('/')).headers.get('cache-control')).toBeNull();
     const browser = await signIn();
+    expect((await browser.get('/')).headers.get('cache-control')).toBe('no-store');
     const { headers } = await browser.post('/logout');
-    expect(headers.get('clear-site-data')).toBe('"cache"');
     expect(headers.get('cache-control')).toBe('no-store');
+    expect(headers.get('clear-site-data')).toBeNull();
   });
 
-  test('an app may have more cleared', async () => {
-    const { signIn } = await start({}, { 'Clear-Site-Data': '"cache", "storage"' });
-    const { headers } = await (await signIn()).post('/leave');
-    expect(headers.get('clear-site-data')).toBe('"cache", "storage"');
+  test('an app decides what is cached and cleared', async () => {
+    const { signIn } = await start(
+      {},
+      { 'Clear-Site-Data': '"storage"', 'Cache-Control': 'private' },
+    );
+    const browser = await signIn();
+    expect((await browser.get('/token')).headers.get('cache-control')).toBe('private');
+    const { headers } = await browser.post('/leave');
+    expect(headers.get('clear-site-data')).toBe('"storage"');
   });
 
   test('other tabs are signed out by their next request', async () => {
