@@ -1,6 +1,6 @@
 import type { Context, Middleware, Next } from 'koa';
 import { cookieJar } from './browser/cookies.ts';
-import { isCrossSite } from './browser/fetch-metadata.ts';
+import { isCrossSite, isPrefetch } from './browser/fetch-metadata.ts';
 import { pathBelow, redirect } from './browser/redirect.ts';
 import { Client } from './client.ts';
 import { hasCode, isOidcError, OidcError } from './errors.ts';
@@ -63,6 +63,7 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
     const { iss, returnTo } = ctx.query;
     await ctx.oidc.login(iss === undefined ? { returnTo } : await readThirdPartyLogin(client, ctx));
   } else if (route === `GET ${routes.callback}`) {
+    refuseEarlyCallback(ctx);
     const finished = await finishLogin(client, ctx, cookies, session);
     ctx.oidc = new OidcContext(ctx, client, cookies, finished.session);
     redirect(ctx, finished.location, baseURL);
@@ -74,6 +75,12 @@ async function answer(client: Client, ctx: Context, next: Next): Promise<void> {
     // The back button must not show the pages of a user to the next user of the browser.
     if (session && !ctx.response.get('Cache-Control')) ctx.set('Cache-Control', 'no-store');
   }
+}
+
+// It would use up the code, and the page that the user opens next would have none.
+function refuseEarlyCallback(ctx: Context): void {
+  if (ctx.method !== 'HEAD' && !isPrefetch(ctx)) return;
+  throw new OidcError('ERR_LOGIN_REQUIRED', { detail: 'a callback by HEAD or a prefetch' });
 }
 
 // Never requested: a POST of another site does not carry the sign-in's cookie.

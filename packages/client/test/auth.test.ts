@@ -281,6 +281,20 @@ describe('callback (RFC 6749 §4.1.2)', () => {
     });
   });
 
+  test.each([
+    [
+      'a prefetch',
+      (path: string, browser: Browser) => browser.get(path, { 'sec-purpose': 'prefetch' }),
+    ],
+    ['a HEAD request', (path: string, browser: Browser) => browser.head(path)],
+  ])('%s uses no code: the page that the user opens does', async (_name, send) => {
+    const browser = await start();
+    const { callback } = await begin(browser);
+    expect((await send(callback, browser)).status).toBe(401);
+    expect(issuer.tokenRequests).toEqual([]);
+    expect(location(await browser.get(callback)).href).toBe(`${BASE_URL}/private`);
+  });
+
   test('the store holds no token, code or claim in clear, and no session id', async () => {
     const written: string[] = [];
     const spied = storeWith(store, {
