@@ -7,7 +7,10 @@ export const place = (example: string) =>
   z
     .string('must be a text')
     .trim()
-    .regex(/^(memory:|file:.+)$/s, `must be memory: or file:PATH, for example ${example}`);
+    .regex(
+      /^(memory:|file:(?!:memory:|file:).+)$/s,
+      `must be memory: or file:PATH, for example ${example}`,
+    );
 
 export const issuerIdentifier = z
   .string('must be a text')

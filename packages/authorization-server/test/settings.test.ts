@@ -103,6 +103,10 @@ test('the UNSAFE settings allow network and production', () => {
   expect(read(environment).host).toBe('0.0.0.0');
 });
 
+test.each(['STATE', 'KEYS'])('%s in memory is memory:, never a file of such a name', (name) => {
+  expect(() => read({ [name]: 'file::memory:' })).toThrow(`${name} must be memory: or file:PATH`);
+});
+
 test('white space around a value is ignored', () => {
   const environment = { HOST: ' ::1 ', STATE: ' memory: ', ISSUER: ' http://localhost:1 ' };
   expect(read(environment)).toMatchObject({

@@ -73,8 +73,9 @@ const Environment = z.object({
   DATABASE_URL: z
     .string()
     .regex(
-      /^(file:.+|postgres(ql)?:\/\/.+)$/s,
-      'must be file:PATH or postgres://USER@HOST/DATABASE',
+      /^(file:(?!:memory:|file:).+|postgres(ql)?:\/\/.+)$/s,
+      'must be file:PATH such as file:./data/contacts.db, or postgres://USER@HOST/DATABASE; ' +
+        'a database in memory would lose all contacts at each restart',
     )
     .default('file:./data/contacts.db')
     .describe(

@@ -108,7 +108,7 @@ const Environment = z.object({
     }),
   SESSION_STORE_URL: z
     .string()
-    .refine((value) => /^(memory:|file:.+)$/s.test(value) || isServerURL(value), {
+    .refine((value) => /^(memory:|file:(?!:memory:|file:).+)$/s.test(value) || isServerURL(value), {
       error:
         'must be memory:, file:PATH such as file:./data/sessions.db, redis://HOST:PORT ' +
         '(rediss:// over TLS) or postgres://HOST:PORT/DATABASE, in whose user name and password ' +

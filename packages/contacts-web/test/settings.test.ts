@@ -136,6 +136,11 @@ describe('settings', () => {
       { SESSION_STORE_URL: 'x' },
       /SESSION_STORE_URL must be memory:, file:PATH such as/,
     ],
+    [
+      'a file in memory',
+      { SESSION_STORE_URL: 'file::memory:' },
+      /SESSION_STORE_URL must be memory:/,
+    ],
     ['Redis without a host', { SESSION_STORE_URL: 'redis://' }, /SESSION_STORE_URL must be/],
     [
       'a "%" in a password',

@@ -1,6 +1,7 @@
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
+import { InvalidOptions } from '@koa-oauth/issuer';
 import Database from 'libsql';
 import type { NewSession, SessionStore } from '../session-store.ts';
 import { type SqlDialect, SqlStore } from './sql-store.ts';
@@ -57,6 +58,12 @@ class SqliteStore extends SqlStore {
 
   constructor({ path, now = Date.now }: SqliteStoreOptions) {
     super(DIALECT, now);
+    // SQLite gives such names a meaning of its own: sessions would be lost, or readable by all.
+    if (/^(:memory:|file:)/.test(path)) {
+      throw new InvalidOptions(
+        'sqliteStore: path must be that of a file, for example ./sessions.db',
+      );
+    }
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     // SQLite gives its other files the mode of this one.
     closeSync(openSync(path, 'a', 0o600));

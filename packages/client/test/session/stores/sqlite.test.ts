@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { InvalidOptions } from '@koa-oauth/issuer';
 import Database from 'libsql';
 import type { SessionStore } from '../../../src/session/session-store.ts';
 import { sqliteStore } from '../../../src/session/stores/sqlite.ts';
@@ -52,6 +53,10 @@ function makeOldFile(): void {
   `);
   database.close();
 }
+
+test.each([':memory:', ':memory:?cache=shared', 'file:sessions.db'])('path: not %s', (path) => {
+  expect(() => sqliteStore({ path })).toThrow(InvalidOptions);
+});
 
 test('outlives a restart, in a file that only its owner reads', async () => {
   await open().create('a', SESSION);
