@@ -42,7 +42,7 @@ const HOUR_SECONDS = 60 * MINUTE_SECONDS;
 const DAY_SECONDS = 24 * HOUR_SECONDS;
 
 export function engineConfiguration(context: AppContext): Configuration {
-  const { tenant, tenantName, keys } = context;
+  const { issuer, tenant, tenantName, keys } = context;
   return {
     adapter: createAdapter({ ...context, userinfoTokens: new UserinfoTokens(context) }),
     jwks: signingKeySet(keys, tenant),
@@ -62,10 +62,10 @@ export function engineConfiguration(context: AppContext): Configuration {
     allowOmittingSingleRegisteredRedirectUri: false,
     // Auth0's dialect, at the userinfo endpoint alone: passport-auth0 sends it so.
     acceptQueryParamAccessTokens: true,
-    // Cookies are shared between ports: apps on the same host need other names.
+    // Cookies are shared between ports: apps and issuers on the same host need other names.
     cookies: {
       names: {
-        session: 'issuer_session',
+        session: `issuer_session_${new URL(issuer).port}`,
         interaction: 'issuer_interaction',
         resume: 'issuer_resume',
       },

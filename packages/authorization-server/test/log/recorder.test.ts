@@ -255,7 +255,7 @@ describe('the log', () => {
       const secrets = ['the-session-cookie', 'the-client-secret', 'the-bearer-token'];
       const answer = await sendRaw(
         server,
-        `POST ${path} HTTP/1.1\r\nHost: x\r\nCookie: issuer_session=${secrets[0]}\r\n` +
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nCookie: issuer_session_${new URL(server.issuer).port}=${secrets[0]}\r\n` +
           `Authorization: Bearer ${secrets[2]}\r\nTransfer-Encoding: chunked\r\n\r\n` +
           `ZZZ\r\nclient_secret=${secrets[1]}`,
       );

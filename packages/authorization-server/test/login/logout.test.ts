@@ -201,7 +201,7 @@ describe('logout', () => {
       const kept = await startDemo(undefined, { state });
       const answer = await fetch(`${kept.issuer}oidc/logout`);
       const [cookie = ''] = answer.headers.getSetCookie();
-      const id = /^issuer_session=([^;]+)/.exec(cookie)?.[1] ?? '';
+      const id = /^issuer_session_\d+=([^;]+)/.exec(cookie)?.[1] ?? '';
       const isThere = (seconds: number): boolean => {
         const store = openStateStore(state, () => Math.floor(Date.now() / 1000) + seconds);
         const found = store.read('Session', id);

@@ -64,6 +64,16 @@ describe('single sign-on', () => {
     });
   });
 
+  test('another server on the same host, at another port, ends no session', async () => {
+    const other = await startDemo();
+    const browser = await signedIn();
+    await signIn(browser, authorizationRequest(other), 'bob');
+    for (const each of [server, other]) {
+      const page = await browser.get(authorizationRequest(each, { prompt: 'none' }).url);
+      expect(callbackOf(page).get('error')).toBeNull();
+    }
+  });
+
   test('another browser needs a login', async () => {
     await signedIn();
     expect((await ask(openBrowser(), {})).url).toContain('/u/login/');

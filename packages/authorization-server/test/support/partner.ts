@@ -66,9 +66,8 @@ export async function signInByPartner(
   {
     change = {},
     user = 'bob',
-    // Cookies know no ports: one jar for both servers would mix them up.
     here = openBrowser(),
-    there = openBrowser(),
+    there = here,
   }: { change?: Record<string, string>; user?: string; here?: Browser; there?: Browser } = {},
 ) {
   const request = authorizationRequest(first, { connection: 'partner', ...change });
