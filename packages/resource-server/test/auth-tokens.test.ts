@@ -143,6 +143,8 @@ const REASONS: Record<HostileTokenName, InvalidTokenReason> = {
   'ID token': 'type',
   'ID token without a nonce': 'type',
   'ID token without a typ': 'type',
+  'ID token by its claim token_use': 'type',
+  'refresh token by its claim typ': 'type',
   'ID token for the client': 'type',
   'logout token': 'type',
   'logout token of typ JWT': 'type',

@@ -110,6 +110,8 @@ function wrongHeaders({ token, raw, json, header, attacker, stranger }: Forge) {
     'ID token': token({ nonce: 'n', at_hash: 'x' }, { typ: 'JWT' }),
     'ID token without a nonce': token({ at_hash: 'x' }, { typ: 'JWT' }),
     'ID token without a typ': token({ nonce: 'n' }, { typ: undefined }),
+    'ID token by its claim token_use': token({ token_use: 'id' }, { typ: 'JWT' }),
+    'refresh token by its claim typ': token({ typ: 'Refresh' }, { typ: 'JWT' }),
     'ID token for the client': token({ aud: 'web', nonce: 'n' }, { typ: 'JWT' }),
     'logout token': token({ events }, { typ: 'logout+jwt' }),
     'logout token of typ JWT': token({ events }, { typ: 'JWT' }),

@@ -114,16 +114,6 @@ function isPresent([name, value]: [string, unknown]): boolean {
   return value !== null && !(name === 'aud' && Array.isArray(value) && value.length === 0);
 }
 
-/** Kinds of token that an issuer may call active too, by the members that name the kind. */
-const KINDS: readonly [member: string, accepted: RegExp][] = [
-  // RFC 7662 §2.2
-  ['token_type', /^(?:bearer|dpop)$/i],
-  // Ory Hydra
-  ['token_use', /^access(?:_token)?$/],
-  // Keycloak
-  ['typ', /^(?:bearer|dpop|(?:application\/)?at\+jwt|jwt)$/i],
-];
-
 /** Rules for the answer of one issuer. */
 export interface IntrospectionRules extends AccessTokenRules {
   /** The metadata's `issuer`. */
@@ -143,10 +133,10 @@ export function checkIntrospected(
   rules: IntrospectionRules,
   now: number,
 ): AccessTokenClaims {
-  for (const [member, accepted] of KINDS) {
-    const value = claims[member];
-    if (value === undefined || (typeof value === 'string' && accepted.test(value))) continue;
-    throw new InvalidTokenError('type', `"${member}" is not that of an access token`);
+  // RFC 7662 §2.2. Another kind of token can be active too.
+  const { token_type: type = 'Bearer' } = claims;
+  if (typeof type !== 'string' || !/^(?:bearer|dpop)$/i.test(type)) {
+    throw new InvalidTokenError('type', '"token_type" is not that of an access token');
   }
   refuseOtherTokens(claims);
   const withoutAudience = claims.aud === undefined && rules.unsafeMissingAudience;
@@ -154,7 +144,7 @@ export function checkIntrospected(
   if (withoutAudience && claims.token_type === undefined) {
     throw new InvalidTokenError('type', '"aud" and "token_type" are missing');
   }
-  if (String(claims.token_type).toLowerCase() === 'dpop' && claims.cnf === undefined) {
+  if (type.toLowerCase() === 'dpop' && claims.cnf === undefined) {
     throw new InvalidTokenError('claim', '"token_type" is DPoP, and "cnf" is missing');
   }
   const named = {

@@ -49,6 +49,17 @@ export interface AccessTokenClaims {
 // ID tokens have the first four (OpenID Connect Core §2, §3.3.2.11); logout tokens and other security
 // events have the last (RFC 8417 §2.2).
 const CLAIMS_OF_OTHER_TOKENS = ['nonce', 'at_hash', 'c_hash', 's_hash', 'events'];
+/** Claims by which issuers name the kind of a token, where its type does not. */
+const KINDS: readonly [claim: string, accepted: RegExp][] = [
+  // Amazon Cognito, Ory Hydra
+  ['token_use', /^access(?:_token)?$/],
+  // Keycloak
+  ['typ', /^(?:bearer|dpop|jwt|(?:application\/)?at\+jwt|access(?:[_-]?token)?)$/i],
+  // PingAM
+  ['tokenName', /^access_token$/],
+  // Oracle
+  ['tok_type', /^AT$/],
+];
 /** Members of `cnf` that bind a token in another way (RFC 7800 §3, RFC 8705 §3.1). */
 const OTHER_CONFIRMATIONS = ['x5t#S256', 'jwk', 'jwe', 'jku'];
 const NO_SCOPES: readonly string[] = Object.freeze([]);
@@ -230,9 +241,14 @@ function checkType(
   refuseOtherTokens(payload);
 }
 
-/** @throws InvalidTokenError `type` for claims of an ID token, or of a security event */
+/** @throws InvalidTokenError `type` for claims of an ID token, a refresh token or a security event */
 export function refuseOtherTokens(payload: UnverifiedJwt['payload']): void {
-  const claim = CLAIMS_OF_OTHER_TOKENS.find((name) => payload[name] !== undefined);
+  const claim =
+    CLAIMS_OF_OTHER_TOKENS.find((name) => payload[name] !== undefined) ??
+    KINDS.find(([name, accepted]) => {
+      const kind = payload[name];
+      return kind !== undefined && !(typeof kind === 'string' && accepted.test(kind));
+    })?.[0];
   if (claim !== undefined) {
     throw new InvalidTokenError('type', `"${claim}" marks another kind of token`);
   }

@@ -132,6 +132,32 @@ describe('typ and profile, RFC 9068 §4, RFC 8725 §3.11', () => {
     },
   );
 
+  test.each<[string, object, string]>([
+    ['an ID token of Cognito', { token_use: 'id' }, 'type'],
+    ['an access token of Cognito', { token_use: 'access' }, 'accepted'],
+    ['an access token of Ory Hydra', { token_use: 'access_token' }, 'accepted'],
+    ['an ID token of Keycloak', { typ: 'ID' }, 'type'],
+    ['a refresh token of Keycloak', { typ: 'Refresh' }, 'type'],
+    ['an offline token of Keycloak', { typ: 'Offline' }, 'type'],
+    ['a kind that is no text', { typ: ['Bearer'] }, 'type'],
+    ['an access token of Keycloak', { typ: 'Bearer' }, 'accepted'],
+    ['a bound access token of Keycloak', { typ: 'DPoP' }, 'accepted'],
+    ['a claim like the header', { typ: 'at+jwt' }, 'accepted'],
+    ['a plain name', { typ: 'access' }, 'accepted'],
+    ['an ID token of PingAM', { tokenName: 'id_token' }, 'type'],
+    ['a refresh token of PingAM', { tokenName: 'refresh_token', token_type: 'Bearer' }, 'type'],
+    ['an access token of PingAM', { tokenName: 'access_token', token_type: 'Bearer' }, 'accepted'],
+    ['an ID token of Oracle', { tok_type: 'IT' }, 'type'],
+    ['an access token of Oracle', { tok_type: 'AT' }, 'accepted'],
+  ])('typ JWT with the claims of %s: %o', (_, payload, expected) => {
+    proves('RFC 8725 §3.12');
+    for (const typ of ['JWT', undefined]) {
+      expect(judge({ header: { typ }, payload })).toBe(expected);
+    }
+    // RFC 9068 §2.1: this type names the kind by itself.
+    expect(judge({ payload })).toBe('accepted');
+  });
+
   test.each(['iat', 'jti', 'client_id'])('RFC 9068 §2.2 requires "%s", by that profile', (name) => {
     proves('RFC 9068 §2.2');
     expect(judge({ payload: { [name]: undefined }, profile: 'rfc9068' })).toBe('claim');
