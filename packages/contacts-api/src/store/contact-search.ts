@@ -242,9 +242,8 @@ export class ContactSearch {
       const transaction = this.#database.connection().execute(async (connection) => {
         const settings = `set local statement_timeout = ${this.#bounds.timeLimitMs}; ${PLANS}`;
         const begin = sql.raw(`begin isolation level repeatable read read only; ${settings}`);
-        // The first statement is made, and waits, while PostgreSQL begins.
-        const working = Promise.all([begin.execute(connection), work(connection)]);
-        resolve(working.then(([, result]) => result));
+        const working = begin.execute(connection).then(() => work(connection));
+        resolve(working);
         await working.catch(() => {});
         await sql`rollback`.execute(connection);
       });

@@ -274,6 +274,30 @@ for (const { name, missing, create } of await engines()) {
       });
     }
 
+    if (name === 'PostgreSQL') {
+      test('a search whose transaction does not begin sends no statement but the rollback', async () => {
+        const organization = organizationNamed('not begun');
+        const names = Array.from({ length: 20 }, (_, index) => `ant ${index}`);
+        await insertRows(organization, names);
+        const statements: string[] = [];
+        const log = ({ query }: LogEvent) =>
+          void statements.push(query.sql.trim().replace(/ .*/s, ''));
+        const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+        // A limit that PostgreSQL can't read.
+        const search = new ContactSearch(watched, { ...TIGHT, timeLimitMs: -Infinity });
+        const request = {
+          organization,
+          subject: '',
+          limit: 9,
+          term: 'zoe',
+          order: orderOf('name'),
+        };
+        await expect(search.find(request)).rejects.toMatchObject({ code: '42601' });
+        await watched.destroy();
+        expect(statements).toEqual(['begin', 'rollback']);
+      });
+    }
+
     test('by date, a text of every twentieth contact fills a page without the index', async () => {
       const organization = organizationNamed('every twentieth');
       const names = Array.from({ length: 400 }, (_, index) =>
