@@ -128,6 +128,9 @@ function keepQueries(database: ReturnType<typeof openSqlite>): SqliteDatabase {
   };
 }
 
+/** SQLSTATE of a kept plan whose columns have other types now, or that is gone. Only a new connection plans again. */
+const LOST_PLAN = /^(?:0A000|26000)$/;
+
 /**
  * Keeps the plans of searches: to plan one can take longer than to run it. It does so when it speaks to
  * PostgreSQL itself, because a pooler may give the next transaction a connection that has no such plan.
@@ -144,8 +147,14 @@ class PlanningClient extends pg.Client {
 
   override query(query: unknown, ...others: unknown[]): never {
     const isKept = this.#isDirect && typeof query === 'string' && /^\s*with\b/.test(query);
-    const asked = isKept ? { name: this.#nameOf(query), text: query } : query;
-    return Reflect.apply(super.query, this, [asked, ...others]) as never;
+    if (!isKept) return Reflect.apply(super.query, this, [query, ...others]) as never;
+    const asked = { name: this.#nameOf(query), text: query };
+    const answer = Reflect.apply(super.query, this, [asked, ...others]) as Promise<unknown>;
+    return answer.catch((error: { code?: unknown }) => {
+      if (!LOST_PLAN.test(String(error.code))) throw error;
+      void this.end();
+      throw new Error('the kept plan of a search does not fit any more', { cause: error });
+    }) as never;
   }
 
   #nameOf(query: string): string {

@@ -104,6 +104,29 @@ for (const { name, missing, create } of await engines()) {
           await own.destroy();
         });
 
+        test('a connection whose kept plan does not fit any more is not used again', async () => {
+          const own = openDatabase(testDatabase.url);
+          const searched = new ContactStore(own);
+          const search = async () => {
+            // One connection: it is free after the rollback of the search before.
+            await setTimeout(100);
+            return searched.list(acme, { ...all, q: 'zzz' });
+          };
+          for (const change of [
+            'alter table contacts alter column phone type varchar(99)',
+            'alter table contacts alter column phone type text',
+            // A pooler that is not noticed may clean a connection.
+            'deallocate all',
+          ]) {
+            await search();
+            await setTimeout(100);
+            await sql.raw(change).execute(own);
+            await expect(search()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+            expect(await search()).toEqual({ items: [], next: undefined });
+          }
+          await own.destroy();
+        });
+
         test('a connection whose transaction did not end is not used again', async () => {
           const own = openDatabase(testDatabase.url);
           await own.connection().execute((connection) => sql`begin`.execute(connection));
