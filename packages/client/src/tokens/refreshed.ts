@@ -27,8 +27,17 @@ interface RefreshedOptions {
   refusals: BackOff;
 }
 
-/** Error codes of a refresh that a sign-in overcomes (OpenID Connect Core §3.1.2.6, Entra, Auth0). */
-const NEEDS_USER = ['interaction_required', 'login_required', 'consent_required', 'mfa_required'];
+/**
+ * Error codes of a refresh that a sign-in overcomes (OpenID Connect Core §3.1.2.6, Entra, Auth0; the last one
+ * is that of Spring Security OAuth for an expired refresh token).
+ */
+const NEEDS_USER = [
+  'interaction_required',
+  'login_required',
+  'consent_required',
+  'mfa_required',
+  'invalid_token',
+];
 const MIN_SESSION_AGE_SECONDS = 10;
 const MAX_SAVE_ATTEMPTS = 4;
 const SAVE_AGAIN_AFTER_MS = 50;

@@ -755,20 +755,23 @@ describe('the authorization server says no', () => {
     await expect(one.tokenOf(session)).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
   });
 
-  test.each(['interaction_required', 'login_required', 'consent_required', 'mfa_required'])(
-    '%s asks for a sign-in; a token that lasts serves on',
-    async (error) => {
-      const one = startProcess();
-      refusing(error);
-      const session = await signIn(one, -1);
-      await expect(one.tokenOf(session)).rejects.toMatchObject({
-        code: 'ERR_LOGIN_REQUIRED',
-        cause: { error },
-      });
-      expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
-      expect(await one.tokenOf(await signIn(one, 10))).toBe('old');
-    },
-  );
+  test.each([
+    'interaction_required',
+    'login_required',
+    'consent_required',
+    'mfa_required',
+    'invalid_token',
+  ])('%s asks for a sign-in; a token that lasts serves on', async (error) => {
+    const one = startProcess();
+    refusing(error);
+    const session = await signIn(one, -1);
+    await expect(one.tokenOf(session)).rejects.toMatchObject({
+      code: 'ERR_LOGIN_REQUIRED',
+      cause: { error },
+    });
+    expect(await refreshTokenOf(one, session)).toBe(session.content.refreshToken);
+    expect(await one.tokenOf(await signIn(one, 10))).toBe('old');
+  });
 
   test.each(['interaction_required', 'invalid_request'])(
     '%s: no request follows at once, each pause is longer, and another API has its own',
