@@ -34,6 +34,8 @@ const NO_SUCH_CONTACT: Answer = { description: 'no such contact in your organiza
 const HAS_CHANGED: Answer = { description: 'the contact is not in the expected state' };
 
 const MAX_LIMIT = 100;
+/** The longest search text, 602 characters of three bytes, makes a cursor of 2474. */
+const MAX_CURSOR_LENGTH = 2500;
 const LIMIT_FAULT = `must be a whole number from 1 to ${MAX_LIMIT}`;
 
 export const PageQuery = z.strictObject({
@@ -46,7 +48,7 @@ export const PageQuery = z.strictObject({
     .meta({ description: 'items on a page', type: 'integer', minimum: 1, maximum: MAX_LIMIT }),
   cursor: z
     .string()
-    .max(2000, 'must be the "next" of an earlier page')
+    .max(MAX_CURSOR_LENGTH, 'must be the "next" of an earlier page')
     .optional()
     .meta({ description: 'the `next` of a page, to read the page after it' }),
 });

@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { ContactInput } from '../../src/contact.ts';
 import { readInput } from '../../src/http/router.ts';
 import {
   entityTag,
@@ -10,6 +12,7 @@ import {
   writeCursor,
   writePage,
 } from '../../src/routes/contacts.ts';
+import { searchText } from '../../src/store/search-text.ts';
 
 describe('routes of contacts', () => {
   const cursorFault = expect.objectContaining({
@@ -22,6 +25,15 @@ describe('routes of contacts', () => {
       const position = { value: 'Zoë "Z" \u{1f600}', id: '42' };
       expect(readCursor('name', writeCursor('name', position))).toEqual(position);
       expect(readCursor('name', undefined)).toBeUndefined();
+    });
+
+    test('after the longest texts of a contact is accepted', () => {
+      const [name, company] = ['李'.repeat(200), '龙'.repeat(200)];
+      const email = `${'李'.repeat(246)}@例子.公司`;
+      expect(ContactInput.safeParse({ name, email, company }).success).toBe(true);
+      const value = searchText(name, email, company);
+      const cursor = writeCursor('-name', { value, id: randomUUID() });
+      expect(readInput(PageQuery, { cursor }, 400)).toMatchObject({ cursor });
     });
 
     test('belongs to the sort that it was written for', () => {
@@ -69,7 +81,7 @@ describe('routes of contacts', () => {
       [{ limit: '' }, 'limit'],
       [{ limit: ['1', '2'] }, 'limit'],
       [{ cursor: ['a', 'b'] }, 'cursor'],
-      [{ cursor: 'x'.repeat(2001) }, 'cursor'],
+      [{ cursor: 'x'.repeat(2501) }, 'cursor'],
       [{ page: '2' }, 'page'],
     ])('%j is rejected with the name of the field', (query, field) => {
       expect(() => readInput(PageQuery, query, 400)).toThrow(
