@@ -11,6 +11,7 @@ import {
   type KoaContextWithOIDC,
   Provider,
 } from 'oidc-provider';
+import { splitScope } from './claims/scope-changes.ts';
 import { showWarnings } from './engine-warning.ts';
 import { sendLogoutToken } from './http/logout-token.ts';
 import { hasPlaceholder } from './tenant/allowed-urls.ts';
@@ -79,6 +80,7 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 export function patchEngine(provider: Engine, hooks: EngineHooks): void {
   // The engine then reads the scheme that `issuerOrigin` writes, not a proxy's.
   provider.proxy = true;
+  patchScope(provider);
   patchIdTokenClaims(provider, hooks.idTokenClaims);
   patchIdTokenExpiry(provider, hooks.clock);
   patchSid(provider);
@@ -127,6 +129,22 @@ export function patchMetadata(facts: MetadataFacts): Middleware {
     if (Array.isArray(modes)) modes.push(facts.responseMode);
     if (Array.isArray(claims)) claims.push('aud', 'exp', 'iat');
   };
+}
+
+/** The engine refuses a scope parameter with two spaces in a row or a space at an end. */
+function patchScope({ OIDCContext }: Engine): void {
+  const paramsOf = new WeakMap<object, Claims | undefined>();
+  Object.defineProperty(OIDCContext.prototype, 'params', {
+    get(this: object) {
+      return paramsOf.get(this);
+    },
+    set(this: object, params?: Claims) {
+      if (params && typeof params.scope === 'string') {
+        params.scope = splitScope(params.scope).join(' ') || undefined;
+      }
+      paramsOf.set(this, params);
+    },
+  });
 }
 
 /** The engine writes only claims that its configuration names; an Action can set others. */

@@ -92,6 +92,11 @@ test("the dry run of the demo's Action shows the claims of a user", async () => 
   });
 });
 
+test('more than one space between scopes means nothing', async () => {
+  const args = ['--user', 'bob@example.com', '--scope', ' openid  read:contacts'];
+  expect(await report(args)).toMatchObject({ scope: 'openid read:contacts' });
+});
+
 test('a user without any of the permissions is denied', async () => {
   const args = ['--user', 'bob@example.com', '--scope', 'delete:contacts'];
   expect(await report(args)).toMatchObject({

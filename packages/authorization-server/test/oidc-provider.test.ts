@@ -103,6 +103,50 @@ describe('patches', () => {
     });
   });
 
+  describe('more than one space between scopes, or spaces at an end', () => {
+    const accepted = 'openid offline_access read:contacts';
+    const spacious = '  openid  offline_access   read:contacts ';
+
+    test('mean nothing in a sign-in, a refresh and at userinfo', async () => {
+      const { tokens } = await tokensFor(server, 'alice', { scope: spacious });
+      expect(tokens.scope).toBe(accepted);
+      const refreshed = await requestTokens(server, {
+        grant_type: 'refresh_token',
+        refresh_token: tokens.refresh_token ?? '',
+        scope: ' openid  read:contacts',
+      });
+      expect(refreshed.body.scope).toBe('openid read:contacts');
+      const userinfo = await got.post(`${server.issuer}userinfo`, {
+        headers: { authorization: `Bearer ${tokens.access_token}` },
+        form: { scope: 'openid  offline_access' },
+        throwHttpErrors: false,
+      });
+      expect(userinfo.statusCode).toBe(200);
+    });
+
+    test('mean nothing in a pushed request', async () => {
+      const request = authorizationRequest(server, { scope: spacious });
+      const params = Object.fromEntries(new URL(request.url).searchParams);
+      const { request_uri } = await got
+        .post(`${server.issuer}oauth/par`, {
+          form: { ...params, client_secret: 'contacts-web-demo-secret' },
+        })
+        .json<{ request_uri: string }>();
+      const url = `${server.issuer}authorize?${new URLSearchParams({ client_id: 'contacts-web', request_uri })}`;
+      expect((await signIn(openBrowser(), { ...request, url })).get('code')).toBeTruthy();
+    });
+
+    test.each([
+      [' read:contacts ', 200, 'read:contacts'],
+      [' ', 200, 'read:contacts'],
+      ['read:contacts\tcreate:contacts', 400, undefined],
+    ])('mean nothing to a machine: %j', async (scope, status, granted) => {
+      const form = { grant_type: 'client_credentials', audience: API, scope };
+      const answer = await requestTokens(server, form, 'contacts-cli');
+      expect([answer.status, answer.body.scope]).toEqual([status, granted]);
+    });
+  });
+
   test('an unknown refresh token is refused in Auth0’s words', async () => {
     const form = { grant_type: 'refresh_token', refresh_token: 'bogus' };
     expect(await requestTokens(server, form)).toEqual({

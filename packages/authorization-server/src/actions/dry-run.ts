@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { StartError } from '@koa-oauth/service';
 import { isStandardClaim, SCOPE_CLAIMS } from '../claims/custom-claims.ts';
 import { isMember } from '../claims/organizations.ts';
-import { changeScope } from '../claims/scope-changes.ts';
+import { changeScope, splitScope } from '../claims/scope-changes.ts';
 import { askedScopes, nothingToGrant } from '../login/grants.ts';
 import {
   type Api,
@@ -161,7 +161,7 @@ export function readDryRunLogin(tenant: Tenant, args: string[]): DryRunLogin {
   if (audience && api === undefined) throw unknownName('audience', audience, identifiers);
   const organization = organizationOf(tenant, { application, user, given: given.organization });
   const requestable = requestableScopes(application, api);
-  const scope = (given.scope?.split(' ') ?? requestable)
+  const scope = (given.scope === undefined ? requestable : splitScope(given.scope))
     .filter((one) => one !== 'offline_access' || requestable.includes(one))
     .join(' ');
   return { user, application, api, organization, scope };

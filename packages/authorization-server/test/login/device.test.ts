@@ -282,6 +282,12 @@ describe('a device', () => {
     expect(server.log()[0]?.steps.at(-1)).toMatchObject({ step: 'refusal', type: 'fdeaz' });
   });
 
+  test('gets a code with any number of spaces in the scope', async () => {
+    expect(
+      (await post('oauth/device/code', { client_id: 'tv', scope: ' openid  email' })).status,
+    ).toBe(200);
+  });
+
   test('may send JSON, as to the other endpoints', async () => {
     const json = { client_id: 'tv', scope: 'openid' };
     const body = await got.post(new URL('oauth/device/code', server.issuer), { json }).json();
