@@ -252,7 +252,12 @@ function readKeySet(jwks: { readonly keys: readonly object[] }): { keys?: unknow
 // An unusable set is reported at the start, because no later fetch replaces it.
 function checkKeySet(jwks: { readonly keys: readonly object[] }): void {
   const reasons: string[] = [];
-  const keys = readKeySet(jwks)?.keys;
+  let keys: unknown;
+  try {
+    keys = readKeySet(jwks)?.keys;
+  } catch (cause) {
+    throw new Error('jwks must be JSON, without a BigInt or a cycle', { cause });
+  }
   for (const jwk of Array.isArray(keys) ? keys : []) {
     try {
       importPublishedJwk(checkPublicJwk(jwk).jwk);

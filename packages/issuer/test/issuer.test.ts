@@ -385,6 +385,8 @@ describe('addresses', () => {
   });
 
   const jwk = publicJwk(keys[0]!);
+  const cyclic: Record<string, unknown> = { keys: [jwk] };
+  cyclic.self = cyclic;
   test.each<[string, object, string]>([
     ['metadata over http', { metadataURL: 'http://keycloak/metadata' }, 'metadataURL must'],
     ['metadata at a path', { metadataURL: '/metadata' }, 'metadataURL must'],
@@ -394,6 +396,9 @@ describe('addresses', () => {
     ['two places', { jwksURL: 'https://example.com/', jwks: { keys: [jwk] } }, 'only one of'],
     ['no key', { jwks: { keys: [] } }, 'jwks must'],
     ['a list of keys', { jwks: [jwk] }, 'jwks must'],
+    ['a key with a BigInt', { jwks: { keys: [{ ...jwk, x: 1n }] } }, 'jwks must be JSON'],
+    ['a key set in a cycle', { jwks: cyclic }, 'jwks must be JSON'],
+    ['a function', { jwks: () => {} }, 'jwks must'],
     ['a private key', { jwks: { keys: [{ ...jwk, d: 'x' }] } }, 'private or symmetric key'],
     ['a shared secret', { jwks: { keys: [{ kty: 'oct', k: 'x' }] } }, 'private or symmetric key'],
     ['null', { jwks: null }, 'jwks must'],

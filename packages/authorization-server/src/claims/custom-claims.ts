@@ -56,7 +56,12 @@ export function writeClaim(
 
 /** Returns a value as JSON represents it. @throws Error when it has no JSON. */
 export function asJson(value: unknown, name: string): unknown {
-  const json = JSON.stringify(value) as string | undefined;
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(value);
+  } catch (cause) {
+    throw new Error(`${name} cannot be written as JSON, like a BigInt or a cycle`, { cause });
+  }
   if (json === undefined) throw new Error(`${name} is a ${typeof value}, not JSON`);
   return JSON.parse(json);
 }

@@ -49,6 +49,7 @@ describe('metadata', () => {
       ['a number as name', 7, 1, 'app_metadata: the name of a property must be a text'],
       ['the prototype', '__proto__', {}, 'app_metadata: the name of a property must be a text'],
       ['a function', 'a', () => {}, 'app_metadata: "a" is a function, not JSON'],
+      ['a BigInt', 'a', { deep: 1n }, 'app_metadata: "a" cannot be written as JSON'],
       ['a symbol', 'a', Symbol('x'), 'app_metadata: "a" is a symbol, not JSON'],
     ])('%s is refused', (_name, name, value, message) => {
       expect(() => changeMetadata(NO_CHANGES, 'app_metadata', name, value)).toThrow(message);
