@@ -68,10 +68,7 @@ async function postContact(ctx: Context): Promise<void> {
     const { id } = await addContact(ctx.oidc.api, draft);
     returnToList(ctx, { added: id });
   } catch (error) {
-    const failed = answerFailedWrite(ctx, error, { scope: 'create:contacts', draft });
-    const list = listContacts(ctx.oidc.api, readContactQuery(ctx.query));
-    // Without the list the page still shows the draft.
-    await renderContacts(ctx, await list.catch(() => undefined), failed);
+    await renderUnsaved(ctx, answerFailedWrite(ctx, error, { scope: 'create:contacts', draft }));
   }
 }
 
@@ -96,6 +93,7 @@ async function postEdit(ctx: Context): Promise<void> {
       return;
     }
     const failed = answerFailedWrite(ctx, error, { scope: 'update:contacts', draft });
+    if (isGone(error)) return renderUnsaved(ctx, failed);
     render(ctx, EditContactPage({ ...(await commonProps(ctx)), contact: shown, ...failed }));
   }
 }
@@ -149,6 +147,12 @@ async function postSignInAgain(ctx: Context): Promise<void> {
   const signIn = signInOfFields(ctx.request.body);
   ctx.assert(signIn, 400, 'this is no request to sign in');
   await ctx.oidc.login(signIn);
+}
+
+/** Shows the draft in the form of a new contact, also without the list. */
+async function renderUnsaved(ctx: Context, failed: FailedWrite): Promise<void> {
+  const list = listContacts(ctx.oidc.api, readContactQuery(ctx.query));
+  await renderContacts(ctx, await list.catch(() => undefined), failed);
 }
 
 async function renderContacts(

@@ -75,8 +75,14 @@ const ERROR_CODES = [
 export const PAGE_SIZE = 20;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
+const CONFLICT = 409;
 const PRECONDITION_FAILED = 412;
 const INPUT_STATUSES = [400, 413, 422];
+/** Messages for refusals that are not about a field. */
+const REFUSALS: Readonly<Record<number, string>> = {
+  [NOT_FOUND]: 'Someone else has deleted this contact. You can add it again.',
+  [CONFLICT]: 'Your organization has the maximum of contacts. Delete some first.',
+};
 
 /**
  * Lists one page of contacts.
@@ -120,7 +126,7 @@ export async function findContact(api: Api, id: string): Promise<Contact> {
 /** @throws ApiError; `refusalOf` reads the refused fields */
 export async function addContact(api: Api, draft: ContactDraft): Promise<Contact> {
   const answer = api.post('contacts', { json: withoutEmptyFields(draft) });
-  const { body } = await expectRefusals([FORBIDDEN, ...INPUT_STATUSES], answer);
+  const { body } = await expectRefusals([FORBIDDEN, CONFLICT, ...INPUT_STATUSES], answer);
   return parseAnswer(Contact, body);
 }
 
@@ -174,7 +180,10 @@ export function makeDraft(value: (name: ContactField) => string): ContactDraft {
 /** Returns the refused fields, or undefined when the error is not about the input. */
 export function refusalOf(error: unknown): Refusal | undefined {
   const response = apiErrorOf(error)?.response;
-  if (!response || !INPUT_STATUSES.includes(response.status)) return undefined;
+  if (!response) return undefined;
+  const message = REFUSALS[response.status];
+  if (message) return { fields: {}, other: [message] };
+  if (!INPUT_STATUSES.includes(response.status)) return undefined;
   const { data } = Problem.safeParse(response.body);
   if (!data) return { fields: {}, other: ['The API did not accept this input.'] };
   const fields: Partial<Record<ContactField, string>> = {};

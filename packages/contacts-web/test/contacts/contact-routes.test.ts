@@ -334,6 +334,30 @@ describe('editing', () => {
     expect([response.status, response.headers.get('retry-after')]).toEqual([503, after]);
   });
 
+  test('keeps the input of one contact too many', async () => {
+    await app.signIn();
+    api().post('/contacts').reply(409, {});
+    api().get('/contacts').query(true).reply(200, { items: [] });
+    const response = await app.post('/contacts', typed);
+    expect(response.status).toBe(409);
+    const html = await response.text();
+    expect(html).toContain('Your organization has the maximum of contacts.');
+    expect(html).toContain('value="Grace M. Hopper"');
+  });
+
+  test('offers to add a contact again that someone else has deleted', async () => {
+    await app.signIn();
+    api().put('/contacts/g-1').reply(404, {});
+    api().get('/contacts').query({ limit: 20, q: 'grace', sort: 'name' }).reply(200, { items: [] });
+    const response = await app.post('/contacts/g-1/edit?q=grace', form);
+    expect(response.status).toBe(404);
+    const html = await response.text();
+    expect(html).toContain('Someone else has deleted this contact.');
+    expect(html).toContain('value="Grace M. Hopper"');
+    expect(html).toContain('action="/contacts"');
+    expect(html).not.toContain('name="version"');
+  });
+
   test('answers with a 404 page that explains a deleted contact', async () => {
     await app.signIn();
     api().get('/contacts/g-1').reply(404, {});
