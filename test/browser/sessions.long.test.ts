@@ -82,6 +82,18 @@ describeInBrowser('sessions in a browser', () => {
     expect(await page.inputValue('[name="name"]')).toBe('');
   });
 
+  test('the input of an edited contact does too', async () => {
+    const page = await visitAs('alice');
+    await page.goto(`${site.web}/contacts?q=grace`);
+    await page.getByRole('link', { name: 'Edit Grace Hopper' }).click();
+    await page.fill('[name="notes"]', 'a moth');
+    await endOtherSessions('alice');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await page.locator('main').getByRole('link', { name: 'Sign in' }).click();
+    await page.getByText('What you typed before is still here.').waitFor();
+    expect(await page.inputValue('[name="notes"]')).toBe('a moth');
+  });
+
   test('the input of one user is not shown to another user of the same tab', async () => {
     const page = await visitAs('alice');
     await endOtherSessions('alice');

@@ -64,7 +64,9 @@ function answerError(ctx: Context, failure: Failure): void {
   const isSignedIn = user !== undefined;
   const signIn = code === 'ERR_STEP_UP_REQUIRED' ? ctx.oidc.stepUp(failure) : undefined;
   const signInFields = signIn && fieldsOfSignIn(signIn, ctx.originalUrl);
-  const text = explainError({ status, code, isChange, reason, isSignedIn, signInFields });
+  // A form of a contact has the address of its page.
+  const page = ctx.originalUrl.startsWith('/contacts/') ? ctx.originalUrl : undefined;
+  const text = explainError({ status, code, isChange, reason, isSignedIn, signInFields, page });
   render(ctx, ErrorPage({ user, status, code, reference, ...text }));
 }
 

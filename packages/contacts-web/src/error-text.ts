@@ -28,6 +28,8 @@ interface ErrorFacts {
   readonly isSignedIn: boolean;
   /** Fields of a request for the sign-in that is needed, if one can help. */
   readonly signInFields?: Readonly<Record<string, string>> | undefined;
+  /** Page of contacts to return to after a sign-in. Default: the list. */
+  readonly page?: string | undefined;
 }
 
 type PageText = Omit<ErrorText, 'lost' | 'quote'>;
@@ -195,7 +197,7 @@ function signInAgain(fields: Readonly<Record<string, string>>): PageText {
 
 /** Returns the texts for an error: what happened, whether data was lost, and what to do. */
 export function explainError(facts: ErrorFacts): ErrorText {
-  const { status, isChange, reason } = facts;
+  const { status, isChange, reason, page } = facts;
   const general = status === 404 ? NOT_FOUND : status < 500 ? BAD_REQUEST : UNEXPECTED;
   const text = textByCode(facts) ?? general;
   const lost = isChange
@@ -203,7 +205,10 @@ export function explainError(facts: ErrorFacts): ErrorText {
       `What you sent ${status < 500 ? 'was not' : 'may not have been'} saved.`
     : 'No data was lost.';
   const quote = reason && [reason.error, reason.errorDescription].filter(Boolean).join(': ');
-  return { ...text, lost, quote };
+  const { action } = text;
+  if (!page || action.href !== SIGN_IN.href) return { ...text, lost, quote };
+  const href = `/login?${new URLSearchParams({ returnTo: page })}`;
+  return { ...text, lost, quote, action: { ...action, href } };
 }
 
 function textByCode({ status, code, isSignedIn, signInFields }: ErrorFacts): PageText | undefined {

@@ -158,6 +158,18 @@ describe('a user who is not signed in', () => {
     expect(html).toContain('What you sent was not saved');
     expect(html).toContain('Sign in');
   });
+
+  test.each([
+    ['/contacts/g-1/edit?q=a%20b', '/contacts/g-1/edit?q=a%20b'],
+    ['/contacts/g-1/delete', '/contacts/g-1/delete'],
+    ['/contactsx', undefined],
+    ['/session/refresh', '/contacts'],
+  ])('is led from %s, by the sign-in, back to the form', async (path, form) => {
+    const html = await (await app.post(path, { name: 'x' })).text();
+    const [, link] = /class="button" href="(\/login[^"]*)"/.exec(html) ?? [];
+    const returnTo = link && new URL(link, 'http://localhost').searchParams.get('returnTo');
+    expect(returnTo).toBe(form);
+  });
 });
 
 describe('a callback that is not accepted', () => {
