@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { logWhile } from './log-lines.ts';
@@ -138,6 +139,29 @@ describeInBrowser('contacts in a browser', () => {
     await page.getByRole('link', { name: 'Edit their version' }).click();
     await page.getByRole('heading', { name: 'Edit a contact' }).waitFor();
     expect(await page.inputValue('[name="notes"]')).toBe('theirs');
+  });
+
+  test('a double click on a button sends its form once', async () => {
+    const page = await visitAs('alice');
+    const sent: string[] = [];
+    await page.route(/\/contacts/, async (route) => {
+      if (route.request().method() === 'POST') {
+        sent.push(new URL(route.request().url()).pathname);
+        await setTimeout(600);
+      }
+      await route.continue();
+    });
+    // The second click is 200 ms after the first.
+    const doubleClick = (name: string) =>
+      page.getByRole('button', { name }).click({ clickCount: 2, delay: 200 });
+    await page.fill('[name="name"]', 'Mary Jackson');
+    await page.fill('[name="email"]', 'mary@example.com');
+    await doubleClick('Add contact');
+    await page.getByText('Mary Jackson was added.').waitFor();
+    await page.getByRole('link', { name: 'Delete Mary Jackson' }).click();
+    await doubleClick('Delete');
+    await page.getByText('The contact was deleted.').waitFor();
+    expect(sent).toEqual(['/contacts', expect.stringMatching(/\/delete$/)]);
   });
 
   test('the list needs one call of the API and no refresh', async () => {

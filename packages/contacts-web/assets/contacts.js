@@ -1,8 +1,11 @@
 // Improves the pages with a script. All of them work without it.
 
 const SIGN_OUT = 'form[action="/logout"]';
+/** A later click is a new try, for example after the user has stopped a slow answer. */
+const REPEATED_CLICK_MS = 3000;
 
 submitOnChange();
+sendOnce();
 keepDrafts();
 countDown();
 showCopyButtons();
@@ -15,6 +18,16 @@ function submitOnChange() {
       select.addEventListener('change', () => form.requestSubmit());
     }
   }
+}
+
+/** Ignores the second click of a double click: it would add a contact twice, or conflict with the first. */
+function sendOnce() {
+  let sentAt = Number.NEGATIVE_INFINITY;
+  document.addEventListener('submit', (event) => {
+    if (event.target.method !== 'post') return;
+    if (event.timeStamp - sentAt < REPEATED_CLICK_MS) event.preventDefault();
+    else sentAt = event.timeStamp;
+  });
 }
 
 /**
