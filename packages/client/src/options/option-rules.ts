@@ -34,8 +34,10 @@ export const fapi2 = rule('must be fapi2', (value) => value === 'fapi2');
 
 export const callback = rule('must be a function', (value) => typeof value === 'function');
 
-export const cookieName = rule('must be letters, digits, ".", "_" or "-"', (value) =>
-  /^[\w.-]+$/.test(String(value)),
+export const cookieName = rule(
+  'must be letters, digits, ".", "_" or "-", without a prefix such as "__Host-", which https adds',
+  // RFC 6265bis §4.1.3: browsers drop such a cookie on http, in upper or lower case.
+  (value) => /^(?!__(host|secure|http)-)[\w.-]+$/i.test(String(value)),
 );
 
 export const url = rule(

@@ -142,6 +142,13 @@ describe('all options', () => {
       ['a lifetime of nothing', { session: { rollingDuration: 0 } }, 'session.rollingDuration'],
       ['a lifetime in text', { session: { absoluteDuration: '1' } }, 'session.absoluteDuration'],
       ['a cookie name with a space', { session: { name: 'a b' } }, 'session.name'],
+      ...['__Host-a', '__host-a', '__Secure-a', '__Http-a', '__Host-Http-a'].map(
+        (name): [string, object, string] => [
+          `a cookie name ${name}`,
+          { session: { name } },
+          'session.name',
+        ],
+      ),
       ['a tolerance of hours', { clockTolerance: 3601 }, 'clockTolerance'],
       ['a negative leeway', { refreshLeeway: -1 }, 'refreshLeeway'],
       ['no time at all', { httpTimeout: Number.NaN }, 'httpTimeout'],
