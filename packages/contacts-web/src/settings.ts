@@ -26,7 +26,7 @@ const secureURL = (example: string) =>
   z.string().refine(
     (value) => {
       const url = parseURL(value);
-      return !!url && isSecureURL(url) && !/[?#]/.test(value) && !url.username && !url.password;
+      return !!url && isSecureURL(url) && !/[?#\s]/.test(value) && !url.username && !url.password;
     },
     { error: `must be an https URL (http on a loopback address only), such as ${example}` },
   );

@@ -84,6 +84,11 @@ describe('settings', () => {
   const wrong: [string, Record<string, string>, RegExp][] = [
     ['a port that is none', { PORT: 'http' }, /PORT must be a port number from 0 to 65535/],
     ['a port too high', { PORT: '65536' }, /PORT must be a port number/],
+    [
+      'an address with a line break',
+      { BASE_URL: 'https://app.example\n' },
+      /BASE_URL must be an https/,
+    ],
     ['port 0 without an address', { PORT: '0' }, /BASE_URL must be set when PORT is 0/],
     [
       'an issuer on plain http',

@@ -191,8 +191,11 @@ export function checkClientOptions(
   const usesKey = method === 'private_key_jwt';
   const usesSecret = !usesKey && method !== 'none';
   const faults = Object.entries({ clientID, ...(usesSecret && { clientSecret }) })
-    .filter(([, value]) => typeof value !== 'string' || value === '')
-    .map(([name]) => `${name} must be as the authorization server registered it`);
+    // RFC 6749 appendix A.1, A.2. A secret that was read from a file can have its line break.
+    .filter(([, value]) => typeof value !== 'string' || value === '' || /\p{Cc}/u.test(value))
+    .map(
+      ([name]) => `${name} must be as the authorization server registered it, without a line break`,
+    );
   if (isFapi && method !== (options.clientAuthMethod ?? method)) {
     faults.push('clientAuthMethod must be private_key_jwt with the profile fapi2');
   }

@@ -41,11 +41,12 @@ export const cookieName = rule(
 );
 
 export const url = rule(
-  'must be an https URL (http on a loopback address) without query, fragment or "//" in front of its path',
+  'must be an https URL (http on a loopback address) without query, fragment, white space or "//" in front of its path',
   (value) => {
     const url = parseURL(value);
     if (!url || !isSecureURL(url)) return false;
-    if (url.search || url.hash || url.username || url.password) return false;
+    // A URL parser ignores white space; the redirect URI is made from this text.
+    if (/[?#\s]/.test(String(value)) || url.username || url.password) return false;
     // A redirect to a path that begins so leads to another host.
     return !url.pathname.startsWith('//');
   },

@@ -215,7 +215,11 @@ export function checkOptions(options: AuthOptions): CheckedOptions {
   faults.push(
     // The proxy is checked below.
     ...faultsOf('', () => createIssuer({ ...issuer, http: { proxy: false } })),
-    ...rule.faultsOf(OPTION_RULES, '', { ...checked, secret: checked.secrets }),
+    ...rule.faultsOf(OPTION_RULES, '', {
+      ...checked,
+      baseURL: options.baseURL,
+      secret: checked.secrets,
+    }),
     ...rule.faultsOf(OPTION_RULES, 'session', checked.session),
     ...rule.faultsOf(OPTION_RULES, 'routes', checked.routes),
     ...(checked.api ? rule.faultsOf(OPTION_RULES, 'api', checked.api) : []),

@@ -93,7 +93,17 @@ describe('all options', () => {
       ['no issuer', { issuerBaseURL: undefined }, 'issuerBaseURL'],
       ['an app on http', { baseURL: 'http://app.example' }, 'baseURL'],
       ['an app address with a query', { baseURL: 'https://app.example/?a' }, 'baseURL'],
+      ['an app address with an empty query', { baseURL: 'https://app.example/?' }, 'baseURL'],
       ['an app address with two slashes', { baseURL: 'https://app.example//other' }, 'baseURL'],
+      [
+        'an app address with two slashes at its end',
+        { baseURL: 'https://app.example//' },
+        'baseURL',
+      ],
+      ['an app address with a line break', { baseURL: 'https://app.example\n' }, 'baseURL'],
+      ['an API address with a space', { api: { baseURL: 'https://api.example ' } }, 'api.baseURL'],
+      ['a client id with a line break', { clientID: 'client-1\n' }, 'clientID'],
+      ['a client secret with a line break', { clientSecret: 'secret-1\r\n' }, 'clientSecret'],
       ['no app address', { baseURL: undefined }, 'baseURL'],
       ['an API on http', { api: { baseURL: 'http://api.example' } }, 'api.baseURL'],
       [

@@ -452,6 +452,7 @@ describe('options', () => {
     ['nothing', undefined, 'clientID must be'],
     ['a text', 'x', 'clientID must be'],
     ['no secret', { clientID: 'x' }, 'clientSecret must be'],
+    ['a line break', { clientID: 'x', clientSecret: 'y\n' }, 'clientSecret must be'],
     ['no authentication', { clientID: 'x', clientAuthMethod: 'none' }, 'a secret or a key'],
     [
       'a secret and a key',
