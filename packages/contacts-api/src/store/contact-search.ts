@@ -39,8 +39,11 @@ const BOUNDS = {
   frequentTermLength: 3,
   /** Rounds that need not wait for another long search. */
   shortRounds: 4,
-  /** Characters of the term times rows that one statement compares with it. */
-  sliceCharacters: 200_000,
+  /**
+   * Characters of the term times rows that one statement compares with it: PostgreSQL can compare each
+   * character of a text with all of the term.
+   */
+  comparedCharacters: 200_000,
   minSliceRows: 100,
   /** The first slice is short, because most terms are frequent or rare, and long ones are rare. */
   firstSliceRows: 1000,
@@ -124,9 +127,11 @@ export class ContactSearch {
   /** Reads a slice if it is next, then the rows that the index names. @returns true when the search is done */
   async #searchRound(database: Kysely<Tables>, walk: Walk): Promise<boolean> {
     const { isSliceNext, term } = walk;
+    const { maxBlocks, comparedCharacters } = this.#bounds;
+    const maxRows = this.#rowsOf(comparedCharacters, walk);
     await this.#pause();
     if (isSliceNext) {
-      const size = this.#rowsOfSlice(walk);
+      const size = Math.min(walk.maxSliceRows, maxRows);
       const { matches, end } = await readSlice(database, walk, { size, enough: enoughRows(walk) });
       walk.rows.push(...matches);
       if (walk.rows.length > walk.limit || !end) return true;
@@ -139,7 +144,6 @@ export class ContactSearch {
     const { blocks, divided } = await this.#blocksOf(database, walk);
     const [first] = divided;
     if (!first) return true;
-    const { maxBlocks, maxCandidates } = this.#bounds;
     if (!isByName(walk) && blocks.length > maxBlocks) walk.frequentIn = startOf(first);
     if (startOf(first) === walk.frequentIn) return false;
     if (!isSliceNext && first.text.includes(term)) return false;
@@ -151,6 +155,7 @@ export class ContactSearch {
       const isDone = await this.#readByIndex(database, walk, listed);
       if (isDone !== undefined) return isDone;
     }
+    const maxCandidates = Math.min(this.#bounds.maxCandidates, maxRows);
     // Nothing is gained. More rows are allowed behind the next slice, or the block is left to slices.
     if (walk.maxCandidates >= maxCandidates) walk.frequentIn = startOf(first);
     else walk.maxCandidates = Math.min(4 * walk.maxCandidates, maxCandidates);
@@ -175,16 +180,14 @@ export class ContactSearch {
     return isByName(walk) ? maxSliceRows : Math.min(4 * walk.maxSliceRows, maxSliceRows);
   }
 
-  #firstSliceRows({ term }: Search): number {
-    const { firstSliceCharacters, minSliceRows, firstSliceRows } = this.#bounds;
-    const rows = Math.max(minSliceRows, Math.floor(firstSliceCharacters / term.length));
-    return Math.min(firstSliceRows, rows);
+  #firstSliceRows(search: Search): number {
+    const { firstSliceCharacters, firstSliceRows } = this.#bounds;
+    return Math.min(firstSliceRows, this.#rowsOf(firstSliceCharacters, search));
   }
 
-  #rowsOfSlice({ term, maxSliceRows }: Walk): number {
-    const { sliceCharacters, minSliceRows } = this.#bounds;
-    const rows = Math.max(minSliceRows, Math.floor(sliceCharacters / term.length));
-    return Math.min(maxSliceRows, rows);
+  /** Returns the rows of which one statement compares up to this many characters with the term. */
+  #rowsOf(characters: number, { term }: Search): number {
+    return Math.max(this.#bounds.minSliceRows, Math.floor(characters / term.length));
   }
 
   /**

@@ -323,6 +323,28 @@ for (const { name, missing, create } of await engines()) {
       expect(Math.max(...asked)).toBeLessThan(20);
     });
 
+    test('a long term is compared with few rows at once, as each can take long', async () => {
+      const organization = organizationNamed('near a long term');
+      const names = Array.from({ length: 60 }, (_, index) => `baaaaxaaaaaaaaaaaa ${index}`);
+      await insertRows(organization, [...names, 'zz baaaaaaaaa']);
+      const asked: number[] = [];
+      const log = ({ query: { sql: text, parameters } }: LogEvent) => {
+        if (!/with (?:entries|matches)/.test(text)) return;
+        asked.push(...parameters.filter((parameter) => typeof parameter === 'number'));
+      };
+      const watched = new Kysely<Tables>({ dialect: dialectOf(testDatabase.url), log });
+      const bounds = { comparedCharacters: 100, minSliceRows: 2, maxCandidates: 100 };
+      const search = new ContactSearch(watched, { ...TIGHT, ...bounds });
+      for (const sort of ['name', '-created_at'] as const) {
+        const request = { organization, subject: '', term: 'baaaaaaaaa', limit: 1 };
+        const { rows } = await search.find({ ...request, order: orderOf(sort) });
+        expect(rows.map((row) => row.name)).toEqual(['zz baaaaaaaaa']);
+      }
+      await watched.destroy();
+      // A row more than the maximum shows that the index names too many.
+      expect(Math.max(...asked)).toBeLessThanOrEqual(11);
+    });
+
     test('a search misses no contact while another one is deleted', async () => {
       const names = ['a 1', 'a 2', 'a 3 zoe', 'a 4', 'a 5'];
       for (let statement = 1; statement < 6; statement += 1) {
