@@ -768,15 +768,19 @@ describe('refusals', () => {
     expect([statusCode, headers.allow]).toEqual([405, 'HEAD, GET, POST']);
   });
 
-  test('a target that is not a URL is rejected, and no part of it is logged', async () => {
+  test.each([
+    ['a target that is not a URL', 'http://[/contacts?access_token=SECRET', 'Host: a'],
+    ['no Host', '/healthz', 'X-Y: SECRET'],
+    ['two Hosts', '/healthz', 'Host: a\r\nHost: SECRET'],
+    ['a wrong Host', '/healthz', 'Host: SECRET@a'],
+  ])('%s is rejected, and no part of it is logged', async (_name, target, header) => {
     const socket = connect(running.port, '127.0.0.1');
-    socket.end(
-      'GET http://[/contacts?access_token=SECRET HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
-    );
+    socket.end(`GET ${target} HTTP/1.1\r\n${header}\r\nConnection: close\r\n\r\n`);
     let answer = '';
     for await (const chunk of socket) answer += chunk;
     expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer).toContain('application/problem+json');
+    expect(answer).toContain('"code":"ERR_MALFORMED_TARGET"');
     expect(running.logged()).not.toContain('SECRET');
   });
 

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import type { Context, Middleware } from 'koa';
 import helmet from 'koa-helmet';
@@ -135,9 +136,20 @@ export function callerAddress(text: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
+// RFC 3986 §3.2.2, §3.2.3. It is empty for a target without a host.
+const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\w.~:%-]+\])(?::\d*)?$/;
+
+/** Reports whether a request has one `Host` that is a host. HTTP/1.0 and HTTP/2 need none. */
+function hasValidHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+  const isHost = (_: string, i: number) => i % 2 === 1 && /^host$/i.test(rawHeaders[i - 1] ?? '');
+  const [host, ...others] = rawHeaders.filter(isHost);
+  if (host === undefined) return httpVersion !== '1.1';
+  return others.length === 0 && HOST.test(host);
+}
+
 /**
- * Rejects a request whose target is not a URL (RFC 9112 §3.2) with 400 and `ERR_MALFORMED_TARGET`.
- * Every middleware after it may read `ctx.path`.
+ * Rejects a request whose target is not a URL, or that has no, two or a wrong `Host` (RFC 9112 §3.2), with
+ * 400 and `ERR_MALFORMED_TARGET`. Every middleware after it may read `ctx.path`.
  *
  * @example
  * app.use(requestLog({ logger }));
@@ -146,8 +158,8 @@ export function callerAddress(text: string): string {
  */
 export function rejectMalformedTarget(): Middleware {
   return async function rejectMalformedTarget(ctx, next) {
-    if (pathOf(ctx) === undefined) {
-      ctx.throw(400, 'the request target is not a valid URL', { code: 'ERR_MALFORMED_TARGET' });
+    if (pathOf(ctx) === undefined || !hasValidHost(ctx.req)) {
+      ctx.throw(400, 'the request target or Host is not valid', { code: 'ERR_MALFORMED_TARGET' });
     }
     await next();
   };

@@ -33,6 +33,8 @@ export class GracefulServer extends Server {
       headersTimeout: 10_000,
       requestTimeout: 30_000,
       connectionsCheckingInterval: 5000,
+      // Node's answer to a request without `Host` has no body. `rejectMalformedTarget` answers it.
+      requireHostHeader: false,
       // A proxy (usually after 60 s) must close an idle connection first, or it can use a closing one.
       keepAliveTimeout: IDLE_TIMEOUT_MS,
     });

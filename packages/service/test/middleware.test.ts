@@ -30,7 +30,9 @@ beforeEach(async () => {
   lines = [];
   app = new Koa();
   app.silent = true;
-  server = createServer((request, response) => app.callback()(request, response));
+  server = createServer({ requireHostHeader: false }, (request, response) =>
+    app.callback()(request, response),
+  );
   await once(server.listen(0, '127.0.0.1'), 'listening');
   origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
@@ -163,10 +165,26 @@ test.each([
   ]);
 });
 
-test.each([
-  ['http://[/', /^HTTP\/1\.1 400 .*\{"code":"ERR_MALFORMED_TARGET","expose":true,/s],
-  ['http://a b/', /^HTTP\/1\.1 400 /],
-])('rejectMalformedTarget or the parser answers 400 to %s', async (target, expected) => {
+const MALFORMED = /^HTTP\/1\.1 400 .*\{"code":"ERR_MALFORMED_TARGET","expose":true,/s;
+
+// Origin-form, absolute-form, and the headers with it (RFC 9112 §3.2).
+test.each<[string, string, RegExp]>([
+  ['http://[/', 'Host: a', MALFORMED],
+  ['http://a b/', 'Host: a', /^HTTP\/1\.1 400 /],
+  ['/x', 'Host: a\r\nhOST: a', MALFORMED],
+  ['/x', 'Host: a\r\nX-Y: z\r\nHost: b', MALFORMED],
+  ['http://a/x', 'Host: a\r\nHost: b', MALFORMED],
+  ['/x', 'Host: a@b', MALFORMED],
+  ['/x', 'Host: a/b', MALFORMED],
+  ['/x', 'Host: a b', MALFORMED],
+  ['/x', 'Host: a:b', MALFORMED],
+  ['/x', 'Host: [::1', MALFORMED],
+  ['/x', 'X-Y: z', MALFORMED],
+  ['/x', 'Host: a', /^HTTP\/1\.1 200 .*\/x$/s],
+  ['/x', 'Host: a_b.example:', /^HTTP\/1\.1 200 /],
+  ['/x', 'Host: [fe80::1%25eth0]:8080', /^HTTP\/1\.1 200 /],
+  ['/x', 'Host: ', /^HTTP\/1\.1 200 /],
+])('rejectMalformedTarget or the parser answers %s with %j', async (target, host, expected) => {
   app.use(requestLog({ logger }));
   app.use(async (ctx, next) => {
     try {
@@ -182,7 +200,7 @@ test.each([
     ctx.body = ctx.path;
   });
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  socket.write(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+  socket.write(`GET ${target} HTTP/1.1\r\n${host}\r\nConnection: close\r\n\r\n`);
   expect(await text(socket)).toMatch(expected);
 });
 
