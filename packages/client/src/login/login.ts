@@ -4,7 +4,13 @@ import type { CookieJar } from '../browser/cookies.ts';
 import { isNavigation } from '../browser/fetch-metadata.ts';
 import { MAX_PATH_LENGTH, pathBelow, safeReturnTo } from '../browser/redirect.ts';
 import type { ClientContext } from '../client-context.ts';
-import { type AuthorizationRefused, foreignText, hasCode, OidcError } from '../errors.ts';
+import {
+  type AuthorizationRefused,
+  errorCode,
+  foreignText,
+  hasCode,
+  OidcError,
+} from '../errors.ts';
 import { reportMessage } from '../messages.ts';
 import {
   type AuthorizationParams,
@@ -145,7 +151,7 @@ async function finish(
 ): Promise<FinishedLogin> {
   const { options, transactions, grants } = context;
   const params = readAuthorizationResponse(ctx.querystring);
-  const { transaction, needsIss } = await endTransaction(context, cookies, params.get('state'));
+  const { transaction, needsIss } = await endTransaction(context, cookies, params);
   let code: string;
   try {
     code = judgeAuthorizationResponse(params, { issuer: transaction.issuer, needsIss });
@@ -173,12 +179,16 @@ async function finish(
 async function endTransaction(
   { options, issuer, transactions }: ClientContext,
   cookies: CookieJar,
-  state: string | null,
+  params: URLSearchParams,
 ): Promise<{ transaction: Transaction; needsIss: boolean }> {
-  const transaction = state && transactions.find(cookies, state);
+  const state = params.get('state') ?? '';
+  const transaction = transactions.find(cookies, state);
   if (!transaction) {
-    const isUsed = state && transactions.hasEnded(cookies, state);
-    const detail = isUsed ? USED : explainMissingCookie(options, state ?? '');
+    const isUsed = transactions.hasEnded(cookies, state);
+    const cause = isUsed ? USED : explainMissingCookie(options, state);
+    // Some servers send errors without the state.
+    const error = errorCode(params.get('error'));
+    const detail = error ? `${cause}; it reports ${error}` : cause;
     throw new OidcError('ERR_UNEXPECTED_CALLBACK', { detail });
   }
   // Without metadata the login cannot go on, and its callback can be tried again.

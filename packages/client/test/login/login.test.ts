@@ -335,6 +335,16 @@ describe('callback', () => {
     expect(events.at(-1)).toMatchObject({ detail: 'its "state" is none of this app' });
   });
 
+  test.each([
+    ['access_denied', 'its "state" is none of this app; it reports access_denied'],
+    ['<script>', 'its "state" is none of this app'],
+  ])('a callback without a state reports its error: %s', async (error, detail) => {
+    const { browser, events } = await start();
+    const response = await browser.get(`/callback?${new URLSearchParams({ error })}`);
+    expect(await response.json()).toMatchObject({ code: 'ERR_UNEXPECTED_CALLBACK', detail });
+    expect(events.at(-1)).toMatchObject({ detail });
+  });
+
   test('the back button on a used callback leads a signed-in user home', async () => {
     proves('RFC 9700 §4.3');
     const { browser, begin, events } = await start();
