@@ -5,6 +5,7 @@ import type { Refreshed } from '../login/grant.ts';
 import { missingScopes } from '../oauth/scope.ts';
 import { isRefused } from '../oauth/token-endpoint.ts';
 import type { Session, SessionContent } from '../session/session.ts';
+import type { UserSession } from '../session/session-list.ts';
 import type { BackOff } from './back-off.ts';
 import {
   isSignInToken,
@@ -64,9 +65,12 @@ class Refresh {
   readonly #options: RefreshedOptions;
   readonly #request: LeasedTokenRequest;
   readonly #startedAt = performance.now();
+  /** Seconds since 1970. */
+  readonly #startTime: number;
 
   constructor(options: RefreshedOptions, request: LeasedTokenRequest) {
     this.#options = options;
+    this.#startTime = options.context.options.seconds();
     this.#request = request;
   }
 
@@ -96,7 +100,7 @@ class Refresh {
     refreshToken,
     identity,
   }: Refreshed): Promise<SuppliedToken | undefined> {
-    const { sessions, grants, options, emit, warn } = this.#options.context;
+    const { sessions, options, emit } = this.#options.context;
     const { session, wanted, lease } = this.#request;
     // The deadline starts after the request, however long that took.
     const deadline = performance.now() + SAVE_WITHIN_MS;
@@ -111,7 +115,7 @@ class Refresh {
       current = await sessions.reload(session);
       if (!current) {
         // The user signed out meanwhile, so the new refresh token must not stay valid.
-        await grants.revoke(refreshToken).catch(warn);
+        await this.#revoke(refreshToken);
         throw loginRequired('the session ended during the refresh');
       }
       if (current.content.refreshToken !== session.content.refreshToken) return undefined;
@@ -133,7 +137,7 @@ class Refresh {
   }
 
   async #dropTokens(cause: Error): Promise<undefined> {
-    const { sessions, grants, warn } = this.#options.context;
+    const { sessions } = this.#options.context;
     const { session, lease } = this.#request;
     const { refreshToken } = session.content;
     const current = await sessions.reload(session);
@@ -141,8 +145,24 @@ class Refresh {
     if (current) await sessions.save(current, withoutTokens(current.content), lease.fence);
     this.#report(false, cause);
     const isAlive = !isRefused(cause, 'invalid_grant');
-    if (isAlive && refreshToken) await grants.revoke(refreshToken).catch(warn);
+    if (isAlive && refreshToken) await this.#revoke(refreshToken);
     throw loginRequired('the tokens of the session can no longer be renewed', cause);
+  }
+
+  /**
+   * Revokes a refresh token, unless the user has signed in since the refresh began: the tokens of that sign-in
+   * could end too (RFC 7009 §2.1).
+   */
+  async #revoke(refreshToken: string): Promise<void> {
+    const { sessions, grants, warn } = this.#options.context;
+    try {
+      const listed = await sessions.list.listFor(this.#request.session);
+      const isNew = ({ current, createdAt }: UserSession) =>
+        !current && createdAt >= this.#startTime;
+      if (!listed.some(isNew)) await grants.revoke(refreshToken);
+    } catch (error) {
+      warn(error);
+    }
   }
 
   // Each refresh would return such an ID token again, and a rotated refresh token is lost with it. In a new

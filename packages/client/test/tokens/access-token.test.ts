@@ -688,6 +688,38 @@ describe('R: refresh, once', () => {
     expect(server.revoked).toEqual([session.content.refreshToken?.replace('.1', '.2')]);
   });
 
+  test.each<[string, object, boolean]>([
+    ['of the same user keeps what was granted (RFC 7009 §2.1)', {}, false],
+    ['of another user revokes it', { sub: 'user-2' }, true],
+  ])('a sign-in during the refresh %s', async (_name, change, isRevoked) => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    // The user has another browser too.
+    await signIn(one, 600);
+    now += 20_000;
+    server.delay = 20;
+    const supplied = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    await one.sessions.destroy(session);
+    await signIn(one, 600, { claims: { ...session.content.claims, ...change } });
+    await expect(supplied).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    expect(server.revoked).toHaveLength(isRevoked ? 1 : 0);
+  });
+
+  test('a sign-in during a refresh with a wrong ID token revokes nothing either', async () => {
+    const one = startProcess();
+    const session = await signIn(one, -1);
+    now += 20_000;
+    server.delay = 20;
+    answering({ more: { id_token: server.idToken({ sub: 'user-2' }) } });
+    const supplied = one.tokenOf(session);
+    await until(() => server.grants.length === 1);
+    await one.sessions.destroy(session);
+    await signIn(one, 600);
+    await expect(supplied).rejects.toMatchObject({ code: 'ERR_LOGIN_REQUIRED' });
+    expect(server.revoked).toEqual([]);
+  });
+
   test('a session that had ended before makes no grant', async () => {
     const one = startProcess();
     const session = await signIn(one, -1);
