@@ -129,6 +129,13 @@ function showFault(
     showPage(ctx, codePage({ tenantName, xsrf, typed, fault }), wait === undefined ? 400 : 429);
     return;
   }
+  // After the end of a sign-in its last page can be loaded again: the device is connected then.
+  if (name === 'SessionNotFound') {
+    const text =
+      'It took too long, or was finished before. If your device does not continue, start again on it.';
+    showError(ctx, { tenantName, title: 'This sign-in has ended', text });
+    return;
+  }
   const title = 'Your device is not connected';
   if (name !== 'AbortedError') {
     const text = expose ? description : 'The reason is in the log of this server.';

@@ -222,6 +222,20 @@ describe('a device', () => {
     expect(await poll('unknown')).toEqual(INVALID);
   });
 
+  test('is not called unconnected when its user loads the last page again', async () => {
+    const { device_code: code, user_code } = await begin();
+    const { browser, page } = await connect(user_code, 'alice');
+    const end = page.url.includes('/u/consent/') ? await accept(browser, page) : page;
+    expect(end.html.text).toContain('Your device is connected');
+    const again = await browser.open(end.url);
+    expect([again.status, again.html.text]).toEqual([
+      400,
+      expect.stringContaining('This sign-in has ended'),
+    ]);
+    expect(again.html.text).not.toContain('not connected');
+    expect(await poll(code)).toMatchObject({ status: 200 });
+  });
+
   test('gets expired_token once, when its code is fifteen minutes old', async () => {
     proves('RFC 8628 §5.1');
     const clock = takeClock();
