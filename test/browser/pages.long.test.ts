@@ -142,6 +142,11 @@ describeInBrowser('axe finds no violation', () => {
     const other = await visit();
     await signIn(services, other, 'alice', '/session');
     await examine(other, 'session');
+    await other.setViewportSize({ width: 390, height: 844 });
+    // No name of a scope is broken on a phone.
+    const scopes = other.locator('.scopes code');
+    const heights = await scopes.evaluateAll((codes) => codes.map((code) => code.clientHeight));
+    expect(new Set(heights).size).toBe(1);
     await press(other, 'Refresh now');
     await other.getByRole('status').waitFor();
     await examine(other, 'session-refreshed');
