@@ -43,8 +43,8 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
   if (!url.startsWith('file:')) {
     const pool = new pg.Pool({
       connectionString: url,
-      Client: PlanningClient,
-      onConnect: (client) => (client as PlanningClient).findPooler(),
+      Client: ApiClient,
+      onConnect: (client) => (client as ApiClient).findPooler(),
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
       idleTimeoutMillis: IDLE_TIMEOUT_MS,
       ...(hasTimeout && { stream: createSocket }),
@@ -55,7 +55,8 @@ export function openDatabase(url: string, { hasTimeout = true } = {}): Kysely<Ta
     pool.on('connect', (client) => client.on('error', () => {}));
     // A begin or a rollback that the server canceled leaves its transaction open.
     pool.on('release', (_, client) => {
-      if (client.getTransactionStatus() !== 'I') client.end();
+      const isReplica = client instanceof ApiClient && client.isReplica;
+      if (isReplica || client.getTransactionStatus() !== 'I') client.end();
     });
     const dialect = Object.assign(new PostgresDialect({ pool }), {
       createAdapter: () => new PooledAdapter(),
@@ -130,12 +131,16 @@ function keepQueries(database: ReturnType<typeof openSqlite>): SqliteDatabase {
 
 /** SQLSTATE of a kept plan whose columns have other types now, or that is gone. Only a new connection plans again. */
 const LOST_PLAN = /^(?:0A000|26000)$/;
+/** SQLSTATE of a change that a replica refuses. */
+const READ_ONLY = '25006';
 
 /**
  * Keeps the plans of searches: to plan one can take longer than to run it. It does so when it speaks to
  * PostgreSQL itself, because a pooler may give the next transaction a connection that has no such plan.
  */
-class PlanningClient extends pg.Client {
+class ApiClient extends pg.Client {
+  /** True: the primary is another server now, and only a new connection finds it. */
+  isReplica = false;
   #isDirect = false;
   readonly #names = new Map<string, string>();
 
@@ -147,11 +152,13 @@ class PlanningClient extends pg.Client {
 
   override query(query: unknown, ...others: unknown[]): never {
     const isKept = this.#isDirect && typeof query === 'string' && /^\s*with\b/.test(query);
-    if (!isKept) return Reflect.apply(super.query, this, [query, ...others]) as never;
-    const asked = { name: this.#nameOf(query), text: query };
-    const answer = Reflect.apply(super.query, this, [asked, ...others]) as Promise<unknown>;
+    const asked = isKept ? { name: this.#nameOf(query), text: query } : query;
+    const answer: unknown = Reflect.apply(super.query, this, [asked, ...others]);
+    if (!(answer instanceof Promise)) return answer as never;
     return answer.catch((error: { code?: unknown }) => {
-      if (!LOST_PLAN.test(String(error.code))) throw error;
+      // Its transaction must be rolled back first.
+      if (error.code === READ_ONLY) this.isReplica = true;
+      if (!isKept || !LOST_PLAN.test(String(error.code))) throw error;
       void this.end();
       throw new Error('the kept plan of a search does not fit any more', { cause: error });
     }) as never;

@@ -136,6 +136,22 @@ for (const { name, missing, create } of await engines()) {
           await own.destroy();
         });
 
+        test('a connection to a server that became a replica is not used again', async () => {
+          const own = openDatabase(testDatabase.url);
+          const changed = new ContactStore(own);
+          const add = () => changed.create(acme, alice, { name: 'Rosa', email: 'r@example.com' });
+          await add();
+          await sql`set default_transaction_read_only = on`.execute(own);
+          await expect(add()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
+          const { id } = await add();
+          await sql`set default_transaction_read_only = on`.execute(own);
+          // A statement without a transaction of its own.
+          const remove = () => own.deleteFrom('contacts').where('id', '=', id).execute();
+          await expect(remove()).rejects.toMatchObject({ code: '25006' });
+          await remove();
+          await own.destroy();
+        });
+
         test('a transaction that the server ends is an error that passes', async () => {
           // Its limits for a transaction: waiting for the next statement, and in all.
           for (const code of ['25P03', '25P04']) {
