@@ -17,7 +17,6 @@ export interface ContactQuery {
 }
 
 export const MAX_SEARCH_LENGTH = 200;
-const MAX_CURSOR_LENGTH = 2000;
 /** Characters of all cursors in `before`: addresses must stay short. */
 const MAX_BEFORE_LENGTH = 1000;
 const DEFAULT_QUERY: ContactQuery = { q: '', sort: 'name', cursor: '', page: 1, before: [] };
@@ -33,7 +32,7 @@ export function readContactQuery(query: ParsedUrlQuery): ContactQuery {
     q: text('q').slice(0, MAX_SEARCH_LENGTH),
     sort: CONTACT_SORTS.find((known) => known === text('sort')) ?? DEFAULT_QUERY.sort,
   };
-  const cursor = text('cursor').slice(0, MAX_CURSOR_LENGTH);
+  const cursor = text('cursor');
   if (cursor === '') return first;
   const page = /^[1-9]\d{0,5}$/.test(text('page')) ? Number(text('page')) : undefined;
   return {

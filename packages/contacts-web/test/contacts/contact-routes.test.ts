@@ -94,6 +94,16 @@ describe('the list', () => {
     expect(html).toContain('>Previous page<');
   });
 
+  test('passes the whole cursor of a page after the longest names', async () => {
+    await app.signIn();
+    const cursor = 'c'.repeat(2474);
+    api()
+      .get('/contacts')
+      .query({ limit: 20, sort: 'name', cursor })
+      .reply(200, { items: [grace] });
+    expect((await app.get(`/contacts?cursor=${cursor}`)).status).toBe(200);
+  });
+
   test.each(['sort=nonsense', 'q=a&q=b', 'sort=__proto__', 'cursor='])(
     'shows the first page for an address with %s',
     async (query) => {
