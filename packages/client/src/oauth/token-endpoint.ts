@@ -266,7 +266,8 @@ function readToken(members: Record<string, unknown>, name: string): string | und
 // know, and a huge number for one without end. Read as an expiry, 0 would cause a refresh or a sign-in for each
 // call.
 function readExpiry(value: unknown, now: number): number | undefined {
-  const seconds = typeof value === 'string' && /^\d{1,20}$/.test(value) ? Number(value) : value;
+  const isText = typeof value === 'string' && /^\d{1,20}(\.\d{1,20})?$/.test(value);
+  const seconds = isText ? Number(value) : value;
   if (typeof seconds !== 'number' || !(seconds >= 0)) {
     throw unusable('"expires_in" is not a number of seconds');
   }
