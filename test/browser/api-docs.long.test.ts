@@ -112,6 +112,13 @@ describeInBrowser('the sign-in of /docs', () => {
     await status().getByText(`The sign-in failed: ${message}.`).waitFor();
   });
 
+  test('has no button where the browser runs no scripts', async () => {
+    const page = await site.visit({ javaScriptEnabled: false });
+    await page.goto(`${site.api}/docs`);
+    await page.locator('noscript a').waitFor();
+    expect(await page.getByRole('button').count()).toBe(0);
+  });
+
   test('axe finds no violation', async () => {
     const context = await site.browser.newContext({ bypassCSP: true });
     const other = await context.newPage();
