@@ -140,9 +140,10 @@ export function callerAddress(text: string): string {
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\w.~:%-]+\])(?::\d*)?$/;
 
 /** Reports whether a request has one `Host` that is a host. HTTP/1.0 and HTTP/2 need none. */
-function hasValidHost({ rawHeaders, httpVersion }: IncomingMessage): boolean {
+function hasValidHost({ rawHeaders, headers, httpVersion }: IncomingMessage): boolean {
   const isHost = (_: string, i: number) => i % 2 === 1 && /^host$/i.test(rawHeaders[i - 1] ?? '');
-  const [host, ...others] = rawHeaders.filter(isHost);
+  // Adapters of serverless platforms leave rawHeaders empty.
+  const [host = headers.host, ...others] = rawHeaders.filter(isHost);
   if (host === undefined) return httpVersion !== '1.1';
   return others.length === 0 && HOST.test(host);
 }

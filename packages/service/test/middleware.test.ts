@@ -239,3 +239,12 @@ describe('securityHeaders', () => {
     expect(headers.has('cross-origin-resource-policy')).toBe(false);
   });
 });
+
+test('an adapter of a serverless platform leaves rawHeaders empty', async () => {
+  const paths: string[] = [];
+  app.use(rejectMalformedTarget());
+  app.use((ctx) => void paths.push(ctx.path));
+  server.prependListener('request', (request) => request.rawHeaders.splice(0));
+  await fetch(`${origin}/x`);
+  expect(paths).toEqual(['/x']);
+});
