@@ -147,10 +147,10 @@ export class ContactSearch {
     if (!isByName(walk) && blocks.length > maxBlocks) walk.frequentIn = startOf(first);
     if (startOf(first) === walk.frequentIn) return false;
     if (!isSliceNext && first.text.includes(term)) return false;
-    // The parts of a part cost more than the whole. They are listed when one of them begins with a match,
-    // so that only those before it are looked up, or when the whole has too many rows.
-    const isInPart = divided.some(({ depth, text }) => depth === 2 && text.includes(term));
-    for (const listed of isInPart ? [divided] : new Set([blocks, divided])) {
+    // Pieces cost more than their part. They are looked up if one of them begins with a match, which ends the
+    // lookup, or if the part has too many rows.
+    const isInPiece = divided.some(({ depth, text }) => depth === 2 && text.includes(term));
+    for (const listed of isInPiece ? [divided] : new Set([blocks, divided])) {
       await this.#pause();
       const isDone = await this.#readByIndex(database, walk, listed);
       if (isDone !== undefined) return isDone;

@@ -150,7 +150,7 @@ export const migrations: Record<string, Migration> = {
     },
   },
 
-  '0006_search_parts_of_parts': {
+  '0006_search_pieces': {
     async up(database: Kysely<Tables>) {
       if (!isFile(database)) await createPostgresIndex(database);
     },
@@ -298,8 +298,9 @@ async function createPostgresIndex(database: Kysely<Tables>): Promise<void> {
     await sql.raw(`drop function if exists ${entries}(text, text)`).execute(database);
   }
   // An entry is a hash. The seed of a text is the hash of organization and block. That of a part has -1
-  // instead of the block, and that of a part of a part, the first eight characters, has -2. The extension pg_trgm has no place for the organization, and needs
-  // rights to be created. The `offset` computes the seed once for all texts.
+  // instead of the block, and that of a piece, the first eight characters, has -2. The extension pg_trgm
+  // has no place for the organization, and needs rights to be created. The `offset` computes the seed once
+  // for all texts.
   await sql`create function search_entries(organisation text, search_text text) returns bigint[]
     language sql immutable strict parallel safe as $$
       select array_agg(hashtextextended(left(part, size), seed))

@@ -6,12 +6,12 @@ import { MAX_SEARCH_TEXT_LENGTH } from './search-text.ts';
 
 /** Texts of the term that are looked up. Rows are always compared with the whole term. */
 const MAX_GRAMS = 4;
-/** The same for parts of a part: the index reads all entries of a text in the block for each of them. */
-const MAX_GRAMS_OF_PARTS = 2;
-/** Characters of a text with which a part, and a part of a part, begins; see `search_entries`. */
-const PART_SIZES = { 1: 2, 2: 8 } as const;
-/** Each is looked up in the index. */
-const MAX_PARTS_OF_PART = 16;
+/** The same for pieces: the index reads all entries of a text in the block for each of them. */
+const MAX_GRAMS_OF_PIECES = 2;
+/** Characters of a text with which a part, and a piece of it, begins; see `search_entries`. */
+const START_SIZES = { 1: 2, 2: 8 } as const;
+/** A part with more pieces is not divided: each of them is looked up. */
+const MAX_PIECES = 16;
 /** No text is in a later block. */
 const LAST_BLOCK = 0x10ffc0;
 /** No search text is longer, so none of a part follows the part with this text. */
@@ -20,32 +20,32 @@ const LAST_TEXT = '\u{10ffff}'.repeat(MAX_SEARCH_TEXT_LENGTH);
 const nextBlockOf = (block: string) => `case when ${block} < 4096 then ${block} + 1
   when ${block} = ${0xd7c0} then ${0xe000} else ${block} + 64 end`;
 
-/** Contacts that stand together in the list by name: a block of the index, a part, or a part of that. */
+/** Contacts that stand together in the list by name: a block of the index, a part of one, or a piece of a part. */
 export interface Block {
   /** The code of its first character; see `blockOf`. */
   readonly number: number;
-  /** 0 of a whole block, 1 of a part, 2 of a part of a part. */
+  /** 0 of a whole block, 1 of a part, 2 of a piece. */
   readonly depth: 0 | 1 | 2;
   /** Its first text in the order of the list. */
   readonly text: string;
 }
 
-/** Returns the first text that can be in a block, or in the part of one. */
+/** Returns the first text that can be in a block, a part or a piece. */
 export function startOf({ number, depth, text }: Block): string {
-  if (depth !== 0) return [...text].slice(0, PART_SIZES[depth]).join('');
+  if (depth !== 0) return [...text].slice(0, START_SIZES[depth]).join('');
   return number === 0 ? '' : String.fromCodePoint(number);
 }
 
 interface Blocks {
   readonly blocks: readonly Block[];
-  /** The same with the first part divided, on PostgreSQL if it has few parts. */
+  /** The same with the pieces of the first part, on PostgreSQL and if they are few. */
   readonly divided: readonly Block[];
 }
 
 /**
  * Lists the blocks of an organization's rows after a position, in the order of the list by name, with
- * the parts of the first one. The first text of each is looked up in the index of the list, with the
- * first text of the one before.
+ * the parts of the first one and the pieces of its first part. The first text of each is looked up in
+ * the index of the list, with the first text of the one before.
  */
 export async function listBlocks(
   database: Kysely<Tables>,
@@ -55,25 +55,25 @@ export async function listBlocks(
   const inFile = isFile(database);
   const number = sql.raw(blockOf('text', inFile));
   const isDivided = sql`${number} = divided`;
-  const part = sql`substr(text, 1, ${sql.lit(PART_SIZES[1])})`;
-  const [ofPart, ofPartOfPart, ofBlock] = startsAfter(order, inFile);
+  const part = sql`substr(text, 1, ${sql.lit(START_SIZES[1])})`;
+  const [ofPart, ofPiece, ofBlock] = startsAfter(order, inFile);
   const mayFollow = sql.raw(order.direction === 'asc' ? `< ${LAST_BLOCK}` : '> 0');
   const first = sql`select search_text as text ${nextRows(organization, order, after)} limit 1`;
   const next = (start: RawBuilder<string>) => sql`
     select search_text from contacts where organisation = ${organization}
     and search_text ${sql.raw(order.direction === 'asc' ? '>=' : '<')} ${start}
     ${inOrder(order)} limit 1`;
-  const orParts =
+  const andPieces =
     inFile || !hasParts
       ? sql``
       : sql`
       union all (
-        with recursive parts(text, part) as (
+        with recursive pieces(text, part) as (
           select text, ${part} from (${first}) as first
           union all
-          select (${next(ofPartOfPart)}), part from parts where ${part} = part
+          select (${next(ofPiece)}), part from pieces where ${part} = part
         )
-        select ${number}, 2, text from parts where ${part} = part limit ${MAX_PARTS_OF_PART + 1}
+        select ${number}, 2, text from pieces where ${part} = part limit ${MAX_PIECES + 1}
       )`;
   const { rows } = await sql<Block>`
     with recursive texts(text, divided) as (
@@ -86,29 +86,29 @@ export async function listBlocks(
       select ${number} as number, case when ${isDivided} then 1 else 0 end as depth, text
       from texts where text is not null limit ${max}
     ) as blocks
-    ${orParts}`.execute(database);
+    ${andPieces}`.execute(database);
   const blocks = rows.filter(({ depth }) => depth !== 2);
-  const parts = rows.filter(({ depth }) => depth === 2);
-  const areFew = parts.length > 0 && parts.length <= MAX_PARTS_OF_PART;
-  return { blocks, divided: areFew ? [...parts, ...blocks.slice(1)] : blocks };
+  const pieces = rows.filter(({ depth }) => depth === 2);
+  const areFew = pieces.length > 0 && pieces.length <= MAX_PIECES;
+  return { blocks, divided: areFew ? [...pieces, ...blocks.slice(1)] : blocks };
 }
 
-/** Returns where the next part, part of a part and block after those of `text` begin, or end in reverse. */
+/** Returns where the part, piece and block after those of `text` begin, or end in reverse. */
 function startsAfter(
   { direction }: Order,
   inFile: boolean,
-): [part: RawBuilder<string>, partOfPart: RawBuilder<string>, block: RawBuilder<string>] {
+): [part: RawBuilder<string>, piece: RawBuilder<string>, block: RawBuilder<string>] {
   const character = sql.raw(inFile ? 'char' : 'chr');
   const block = blockOf('text', inFile);
   const start = (size: number) => sql<string>`substr(text, 1, ${sql.lit(size)})`;
   if (direction === 'desc') {
-    return [start(PART_SIZES[1]), start(PART_SIZES[2]), sql`${character}(${sql.raw(block)})`];
+    return [start(START_SIZES[1]), start(START_SIZES[2]), sql`${character}(${sql.raw(block)})`];
   }
-  // A text that is shorter than others' starts is a part of its own. NUL is in no text.
+  // A text that is shorter than the start of others is a part of its own. NUL is in no text.
   const after = (size: number) => sql<string>`case when length(text) < ${sql.lit(size)}
     then text || ${character}(1) else ${start(size)} || ${LAST_TEXT} end`;
   const nextBlock = sql<string>`${character}(${sql.raw(nextBlockOf(block))})`;
-  return [after(PART_SIZES[1]), after(PART_SIZES[2]), nextBlock];
+  return [after(START_SIZES[1]), after(START_SIZES[2]), nextBlock];
 }
 
 interface Range {
@@ -167,7 +167,7 @@ async function indexEntries(
   { organization, term, order }: TermSearch,
   { blocks, max }: Range,
 ): Promise<RawBuilder<unknown>> {
-  const grams = gramsOf(term, blocks[0]?.depth === 2 ? MAX_GRAMS_OF_PARTS : MAX_GRAMS);
+  const grams = gramsOf(term, blocks[0]?.depth === 2 ? MAX_GRAMS_OF_PIECES : MAX_GRAMS);
   if (!isFile(database)) {
     const columns = new Set(['id', 'organisation', 'search_text', order.column]);
     const numbers = blocks.map((block) => block.number);

@@ -31,8 +31,8 @@ const FIRST_CHARACTERS = [
 ];
 
 /**
- * Texts whose second character is one of the last, U+FFFF among them: SQLite reads it as U+FFFD. Then a few
- * parts of a part, one of them short, and many.
+ * Texts whose second character is one of the last, U+FFFF among them: SQLite reads it as U+FFFD. Then few
+ * pieces of a part, one of them short, and many.
  */
 const PARTS = [
   ['一 1', '一 2', '一\u{10ffff}', '丁 zoe'],
@@ -47,7 +47,7 @@ const PARTS = [
 ];
 
 /** Texts whose first two characters are the same. Only PostgreSQL divides their part. */
-const PARTS_OF_PARTS = [
+const PIECES = [
   ['name', 'maria ant', 'maria zoe'],
   ['-name', 'maria zzz', 'maria zoe'],
 ] as const;
@@ -211,7 +211,7 @@ for (const { name, missing, create } of await engines()) {
       ['name', 'ant', 'az zoe'],
       ['-name', 'az ant', 'ant zoe'],
       ['name', '李小', '李龙 zoe'],
-      ...(name === 'libsql' ? [] : PARTS_OF_PARTS),
+      ...(name === 'libsql' ? [] : PIECES),
     ] as const)(
       'by %s, a text is found at once when it is not in %s, but in %s',
       async (sort, early, late) => {
