@@ -177,7 +177,7 @@ async function atIntervals(ask: () => Promise<number>): Promise<number[]> {
   return Promise.all(asked);
 }
 
-// Not fetch, which takes longer than the service for a short answer.
+// Not fetch, whose own time would be a large part of that of a short answer.
 async function timed(url: string, headers: Record<string, string> = {}): Promise<number> {
   const start = performance.now();
   const [response] = (await once(get(url, { headers, agent }), 'response')) as [IncomingMessage];

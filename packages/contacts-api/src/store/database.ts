@@ -135,8 +135,9 @@ const LOST_PLAN = /^(?:0A000|26000)$/;
 const READ_ONLY = '25006';
 
 /**
- * Keeps the plans of searches: to plan one can take longer than to run it. It does so when it speaks to
- * PostgreSQL itself, because a pooler may give the next transaction a connection that has no such plan.
+ * Notices a server that became a replica, and keeps the plans of searches: to plan one can take longer than
+ * to run it. Plans are kept when no pooler is between, because a pooler may give the next transaction a
+ * connection that has none.
  */
 class ApiClient extends pg.Client {
   /** True: the primary is another server now, and only a new connection finds it. */
